@@ -1,0 +1,204 @@
+"""Bytes <-> events: the one decoder that ingest and aggregator share, so both always reach the same verdict."""
+
+import re
+from datetime import UTC, date
+from decimal import Decimal, InvalidOperation
+from itertools import pairwise
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Raw
+
+from flexcredits_schemas.events import (
+    Contract,
+    Correction,
+    CreditPeriod,
+    Event,
+    Organization,
+    ProductAmounts,
+    Rate,
+    Usage,
+)
+
+MICRO = 1_000_000
+"""Micro-credits in a credit: the smallest amount that is ever counted."""
+
+_PLAIN = re.compile(rb'"?(-?)(\d{1,12})(?:\.(\d{1,6}))?"?')
+_FIELD = re.compile(r"(?:missing required|unknown) field `(.*)`")
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_encoder = msgspec.json.Encoder()
+encode = _encoder.encode
+"""Canonical bytes of an event: known fields only, decimals as plain strings."""
+
+
+class InvalidEvent(Exception):
+    """A message that can never work: goes to the dead letters, never retried."""
+
+    def __init__(self, detail: str, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer  # RFC 6901, "" is the whole event
+
+
+def decode(message: bytes) -> Event:
+    """The event in `message`, fully checked; its decimals are canonical strings. Raises InvalidEvent."""
+    try:
+        event = _decoder.decode(message)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidEvent(f"not valid JSON: {error}") from None
+    except RecursionError:
+        raise InvalidEvent("nested too deeply") from None
+    # JSON strings hold control characters and lone surrogates only as escapes, so most messages need no second look.
+    if b"\\" in message or b"\x7f" in message:
+        _check_characters(msgspec.to_builtins(event, builtin_types=(Raw, date)), "")
+    if event.time.tzinfo is not UTC:
+        try:
+            event.time = event.time.astimezone(UTC)
+        except OverflowError:
+            raise InvalidEvent("out of range", "/time") from None
+    _check_rules(event)
+    return event
+
+
+def micro(amount: Raw) -> int:
+    """Micro-credits (or millionths of a unit) of a canonical decimal, exactly."""
+    whole, _, fraction = bytes(amount).strip(b'"').partition(b".")
+    value = int(whole) * MICRO
+    return value - int(fraction.ljust(6, b"0")) if whole[:1] == b"-" else value + int(fraction.ljust(6, b"0"))
+
+
+def _check_rules(event: Event) -> None:
+    """What the types cannot say; decimals become canonical on the way."""
+    match event:
+        case Usage():
+            _check_usage(event)
+        case Correction():
+            _check_dimensions(event)
+            event.data.credits = _canonical(event.data.credits, "/data/credits", signed=True, digits=9)
+        case Organization():
+            _check_time_zone(event.data.time_zone)
+        case Contract():
+            _check_contract(event)
+        case Rate():
+            event.data.credits = _canonical(event.data.credits, "/data/credits", zero=True)
+            if event.data.per:
+                event.data.per = _canonical(event.data.per, "/data/per", digits=9)
+
+
+def _check_time_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidEvent(f"unknown time zone {name!r}", "/data/time_zone") from None
+
+
+def _check_usage(event: Usage) -> None:
+    _check_dimensions(event)
+    data = event.data
+    if data.credits:
+        if data.quantity or data.unit is not None:
+            raise InvalidEvent("either `credits`, or `quantity` with `unit`, not both", "/data/credits")
+        data.credits = _canonical(data.credits, "/data/credits", digits=9)
+    elif not data.quantity:
+        raise InvalidEvent("`credits`, or `quantity` with `unit`, is missing", "/data")
+    elif data.unit is None:
+        raise InvalidEvent("`quantity` needs a `unit`", "/data/unit")
+    else:
+        data.quantity = _canonical(data.quantity, "/data/quantity", digits=9)
+
+
+def _check_dimensions(event: Usage | Correction) -> None:
+    data = event.data
+    if data.product == "agents" and data.agent is None:
+        raise InvalidEvent("product `agents` needs an `agent`", "/data/agent")
+    # The API tab lists namespaces and the others list the three other kinds, so every credit has exactly one place.
+    if (data.feature_kind == "namespace") != (data.product == "api"):
+        raise InvalidEvent("`namespace` is the feature kind of product `api`, and its only one", "/data/feature_kind")
+
+
+def _check_contract(event: Contract) -> None:
+    data = event.data
+    for name in ("minimum_commitment", "overage_price", "credit_price"):
+        if amount := getattr(data, name):
+            setattr(data, name, _canonical(amount, f"/data/{name}", zero=True))
+    if data.from_ >= data.to:
+        raise InvalidEvent("a contract ends after it begins", "/data/to")
+    for index, period in enumerate(data.credit_periods):
+        _check_credit_period(period, data.from_, data.to, f"/data/credit_periods/{index}")
+    by_start = sorted(data.credit_periods, key=lambda period: period.from_)
+    for earlier, later in pairwise(by_start):
+        if later.from_ < earlier.to:
+            raise InvalidEvent(f"credit periods {earlier.id!r} and {later.id!r} overlap", "/data/credit_periods")
+    if len({period.id for period in by_start}) < len(by_start):
+        raise InvalidEvent("credit period ids must differ", "/data/credit_periods")
+
+
+def _check_credit_period(period: CreditPeriod, contract_from: date, contract_to: date, pointer: str) -> None:
+    if not contract_from <= period.from_ < period.to <= contract_to:
+        raise InvalidEvent("a credit period begins before it ends, inside its contract", f"{pointer}/from")
+    for add_on_index, add_on in enumerate(period.add_ons or []):
+        add_on.credits = _canonical(add_on.credits, f"{pointer}/add_ons/{add_on_index}/credits", zero=True)
+    products = period.products or ProductAmounts()
+    total_of_products = 0
+    for name in ("assistant", "agents", "api"):
+        if amount := getattr(products, name):
+            canonical = _canonical(amount, f"{pointer}/products/{name}", zero=True)
+            setattr(products, name, canonical)
+            total_of_products += micro(canonical)
+    if period.total:
+        period.total = _canonical(period.total, f"{pointer}/total", zero=True)
+        if micro(period.total) < total_of_products:
+            raise InvalidEvent("the total is below the sum of the products", f"{pointer}/total")
+
+
+def _canonical(amount: Raw, pointer: str, *, signed: bool = False, zero: bool = False, digits: int = 12) -> Raw:
+    """The decimal as a plain JSON string without superfluous zeros in front, at most 6 places. Raises InvalidEvent."""
+    text = bytes(amount)
+    quoted = text[:1] == b'"'
+    found = _PLAIN.fullmatch(text)
+    if found is None or quoted != (text[-1:] == b'"'):
+        # A JSON number may carry an exponent (json.dumps(0.000001) is 1e-06) or superfluous zeros behind.
+        found = None if quoted else _PLAIN.fullmatch(_without_exponent(text))
+    if found is None:
+        raise InvalidEvent("not a decimal number with at most 6 places, in range", pointer)
+    sign, whole, fraction = found.groups(b"")
+    if len(whole) > digits or (sign and not signed):
+        raise InvalidEvent("out of range", pointer)
+    whole = whole.lstrip(b"0") or b"0"
+    if not zero and whole == b"0" and not fraction.strip(b"0"):
+        raise InvalidEvent("must not be 0", pointer)
+    return Raw(b'"%s%s.%s"' % (sign, whole, fraction)) if fraction else Raw(b'"%s%s"' % (sign, whole))
+
+
+def _without_exponent(number: bytes) -> bytes:
+    try:
+        value = Decimal(number.decode())
+        if value.is_finite() and -12 <= value.adjusted() < 13:
+            return f"{value.normalize():f}".encode()
+    except (InvalidOperation, UnicodeDecodeError):
+        pass
+    return b""
+
+
+def _invalid(error: msgspec.ValidationError) -> InvalidEvent:
+    """msgspec says "Expected `str` - at `$.data.feature`"; RFC 6901 says "/data/feature"."""
+    detail, _, path = str(error).partition(" - at `$")
+    pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
+    if field := _FIELD.search(detail):
+        pointer += f"/{field[1]}"
+    return InvalidEvent(detail, pointer)
+
+
+def _check_characters(value: object, pointer: str) -> None:
+    match value:
+        case dict():
+            for name, item in value.items():
+                _check_characters(item, f"{pointer}/{name}")
+        case list():
+            for index, item in enumerate(value):
+                _check_characters(item, f"{pointer}/{index}")
+        case str():
+            if any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in value):
+                raise InvalidEvent("control characters are not allowed", pointer)

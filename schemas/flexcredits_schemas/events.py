@@ -1,0 +1,259 @@
+"""GENERATED from ../events/*.json by `python -m flexcredits_schemas.generate`. Do not edit."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Raw, Struct, field
+
+Product = Literal["assistant", "agents", "api"]
+FeatureKind = Literal["model", "tool", "feature", "namespace"]
+AgentKind = Literal["saved", "unsaved", "system"]
+AgentState = Literal["saved", "deleted", "system"]
+Role = Literal["super_admin", "admin", "billing_moderator", "member"]
+EventId = Annotated[str, Meta(min_length=1, max_length=128)]
+Source = Annotated[str, Meta(min_length=1, max_length=128)]
+OrganizationId = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+Word = Annotated[str, Meta(min_length=1, max_length=64)]
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern='^[^@\\s,;<>"]+@[^@\\s,;<>"]+$')]
+TimeZone = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z][A-Za-z0-9_+/-]*$")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Date = date
+Instant = Annotated[datetime, Meta(tz=True)]
+PositiveDecimal = Raw
+SignedDecimal = Raw
+Amount = Raw
+
+
+class AgentData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """The latest fact about this agent."""
+
+    id: Word
+    state: AgentState
+    name: Text | None = None
+    owner: Text | None = None
+
+
+class Agent(Struct, tag_field="type", tag="flexcredits.agent.v1", omit_defaults=True, kw_only=True, gc=False):
+    """An agent's life cycle in the registry: saved, renamed, deleted, restored."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId
+    time: Instant
+    datacontenttype: Literal["application/json"] | None = None
+    data: AgentData
+
+
+class ProductAmounts(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """Contracted credits per product; a product left out has no amount of its own."""
+
+    assistant: Amount = Raw()
+    agents: Amount = Raw()
+    api: Amount = Raw()
+
+
+class AddOn(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """A bundle next to the contracted credits. Only an included one counts as available."""
+
+    name: Text
+    credits: Amount
+    included: bool = False
+
+
+class CreditPeriod(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """Half-open dates [from, to) in the organization's time zone. Unused credits expire at `to`. `total` defaults to the products' sum; above it the rest is unallocated, below it the contract is refused."""
+
+    id: Word
+    from_: Date = field(name="from")
+    to: Date
+    total: Amount = Raw()
+    products: ProductAmounts | None = None
+    add_ons: Annotated[list[AddOn], Meta(max_length=50)] | None = None
+
+
+class ContractData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """Contract period as half-open dates [from, to), and its credit periods."""
+
+    contract_id: Word
+    from_: Date = field(name="from")
+    to: Date
+    credit_periods: Annotated[list[CreditPeriod], Meta(min_length=1, max_length=200)]
+    minimum_commitment: Amount = Raw()
+    overage_price: Amount = Raw()
+    credit_price: Amount = Raw()
+    currency: Currency | None = None
+
+
+class Contract(Struct, tag_field="type", tag="flexcredits.contract.v1", omit_defaults=True, kw_only=True, gc=False):
+    """A contract: the full new version by `contract_id`. Credit periods never overlap."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId
+    time: Instant
+    datacontenttype: Literal["application/json"] | None = None
+    data: ContractData
+
+
+class FeatureData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """Older usage keeps the category that was in force at its time."""
+
+    product: Product
+    feature_kind: FeatureKind
+    feature: Text
+    display_name: Text | None = None
+    category: Text | None = None
+    effective_from: Date
+
+
+class Feature(Struct, tag_field="type", tag="flexcredits.feature.v1", omit_defaults=True, kw_only=True, gc=False):
+    """Display name and category of a feature from a day on. Without `subject` it holds for the whole deployment."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId | None = None
+    time: Instant
+    datacontenttype: Literal["application/json"] | None = None
+    data: FeatureData
+
+
+class MemberData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """The latest fact about this address."""
+
+    email: Email
+    name: Text | None = None
+    role: Role
+    removed: bool = False
+
+
+class Member(Struct, tag_field="type", tag="flexcredits.member.v1", omit_defaults=True, kw_only=True, gc=False):
+    """A person of the organization: who may look, and who is mailed."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId
+    time: Instant
+    datacontenttype: Literal["application/json"] | None = None
+    data: MemberData
+
+
+class OrganizationData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """The full new version."""
+
+    name: Text
+    time_zone: TimeZone
+    billing_moderator_enabled: bool = False
+    locale: Word = "en-US"
+
+
+class Organization(
+    Struct, tag_field="type", tag="flexcredits.organization.v1", omit_defaults=True, kw_only=True, gc=False
+):
+    """A customer organization. Usage sent before it exists is held and counted when it arrives."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId
+    time: Instant
+    datacontenttype: Literal["application/json"] | None = None
+    data: OrganizationData
+
+
+class RateData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """`credits` per `per` units. A rate takes effect after its receipt; only a time that no rate covered yet can be priced by a backdated `effective_from`, which then releases held usage. Without `effective_from` it reaches back without limit."""
+
+    product: Product
+    feature_kind: FeatureKind
+    feature: Text
+    unit: Word
+    credits: Amount
+    per: PositiveDecimal = Raw()
+    effective_from: Instant | None = None
+
+
+class Rate(Struct, tag_field="type", tag="flexcredits.rate.v1", omit_defaults=True, kw_only=True, gc=False):
+    """Price of a unit in credits. Without `subject` it holds for the whole deployment; an organization's own goes before it, an exact feature before `*`."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId | None = None
+    time: Instant
+    datacontenttype: Literal["application/json"] | None = None
+    data: RateData
+
+
+class UsageAgent(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """The AI agent or workflow that spent the credits."""
+
+    id: Word
+    name: Text | None = None
+    kind: AgentKind
+
+
+class Corrects(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """Identity of the usage event that is corrected."""
+
+    source: Source
+    id: EventId
+
+
+class CorrectionData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """The original's dimensions, the signed difference, and why."""
+
+    product: Product
+    feature_kind: FeatureKind
+    feature: Text
+    surface: Word | None = None
+    agent: UsageAgent | None = None
+    credits: SignedDecimal
+    corrects: Corrects
+    reason: Text
+
+
+class Correction(
+    Struct, tag_field="type", tag="flexcredits.usage.correction.v1", omit_defaults=True, kw_only=True, gc=False
+):
+    """Adds signed credits to an earlier usage event, with the same dimensions. Original plus corrections never falls below 0."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId
+    time: Instant
+    datacontenttype: Literal["application/json"] | None = None
+    data: CorrectionData
+
+
+class UsageData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """What was used, and how much: either `credits`, or `quantity` with `unit`, which the rate card in force at `time` turns into credits."""
+
+    product: Product
+    feature_kind: FeatureKind
+    feature: Text
+    surface: Word | None = None
+    agent: UsageAgent | None = None
+    credits: PositiveDecimal = Raw()
+    quantity: PositiveDecimal = Raw()
+    unit: Word | None = None
+
+
+class Usage(Struct, tag_field="type", tag="flexcredits.usage.v1", omit_defaults=True, kw_only=True, gc=False):
+    """One use of a product that costs credits. Identity is (organization, source, id): a copy is never counted again."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId
+    time: Instant
+    datacontenttype: Literal["application/json"] | None = None
+    data: UsageData
+
+
+Event = Agent | Contract | Correction | Feature | Member | Organization | Rate | Usage

@@ -1,0 +1,1 @@
+"""Counts every usage event exactly once into the ledger and the rollups."""

@@ -1,0 +1,127 @@
+"""python -m aggregator: settings, logs, probes, pool, clients, and one loop that counts."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import structlog
+import uvloop
+from aiokafka.errors import KafkaError
+from runtime.kafka import open_consumer, open_producer
+from runtime.logs import configure_logs
+from runtime.postgres import Pool, open_pool, passing_failure
+from runtime.probes import serve_probes
+
+from aggregator.catalog import SQL, Catalog
+from aggregator.publish import relay
+from aggregator.reading import PoisonGuard
+from aggregator.settings import Settings
+from aggregator.stream import CatalogReader, UsageStream
+
+log = structlog.get_logger()
+PARTITIONS_EVERY_S = 6 * 3600
+LISTEN_WITHIN_S = 60
+
+
+async def run(settings: Settings) -> None:
+    """Count until SIGTERM, or until something happens that only a restart can mend."""
+    async with AsyncExitStack() as stack:
+        bootstrap = settings.kafka_bootstrap
+        pool = await stack.enter_async_context(
+            open_pool(
+                settings.postgres_dsn.get_secret_value(), application="aggregator", size=6, statement_timeout_s=60
+            )
+        )
+        producer = await stack.enter_async_context(open_producer(bootstrap, "aggregator"))
+        facts_consumer = await stack.enter_async_context(open_consumer(bootstrap, "aggregator-catalog"))
+        consumer = await stack.enter_async_context(
+            open_consumer(
+                bootstrap, "aggregator", group=settings.consumer_group, group_instance_id=settings.consumer_instance
+            )
+        )
+        facts = CatalogReader(pool, facts_consumer, settings.catalog_topic, Catalog())
+        guard = PoisonGuard() if settings.poison_guard == "on" else None
+        stream = UsageStream(
+            pool, consumer, settings.usage_events_topic, facts, guard,
+            batch_events_max=settings.batch_events_max, fetch_wait_ms=settings.fetch_wait_ms,
+        )  # fmt: skip
+        await stack.enter_async_context(
+            serve_probes(settings.probe_host, settings.probe_port, lambda: why_not_ready(stream, settings.stall_s))
+        )
+        await keep_partitions(pool)
+        await facts.start()
+        stream.subscribe()
+        loops = [
+            stream.run(),
+            every(settings.sweep_interval_s, stream.sweep),
+            every(1, stream.watch),
+            relay(pool, producer, settings.totals_topic, settings.dead_letter_topic, settings.relay_interval_s),
+            every(PARTITIONS_EVERY_S, lambda: keep_partitions(pool)),
+            terminated(),
+        ]
+        tasks = [asyncio.create_task(loop) for loop in loops]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` now and again; a passing failure waits for the next time."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            if passing_failure(error) is None and not isinstance(error, KafkaError):
+                raise
+            log.warning(
+                "skipped once", work=getattr(work, "__qualname__", str(work)), reason=f"{type(error).__name__}: {error}"
+            )
+        await asyncio.sleep(interval_s)
+
+
+async def keep_partitions(pool: Pool) -> None:
+    """Make time partitions ahead and drop expired ones."""
+    [row] = await pool.fetch(SQL["ensure_partitions"], datetime.now(UTC).date())
+    if row["dropped"]:
+        log.info("partitions dropped", partitions=row["dropped"])
+
+
+async def terminated() -> None:
+    """Return on SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    await stop.wait()
+
+
+def why_not_ready(stream: UsageStream, stall_s: float) -> str | None:
+    """A reason for the readiness probe, or None."""
+    if not stream.positioned:
+        return "no partitions assigned yet"
+    began = stream.turn_began
+    if began is not None and time.monotonic() - began > stall_s:
+        return f"a batch has taken more than {stall_s:g} s"
+    return None
+
+
+def main() -> None:
+    settings = Settings()
+    configure_logs("aggregator", settings.log_format)
+    try:
+        uvloop.run(run(settings))
+    except Exception:
+        log.exception("stopped")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What this process knows of the catalog in memory: enough to place and rate usage."""
+
+from dataclasses import dataclass, field
+
+from runtime.postgres import Connection, Pool, load_sql
+
+from aggregator.rating import Rate, RateCard
+from aggregator.rollup import Organization
+
+SQL = load_sql("aggregator")
+SERIES_MAX = 1_000_000  # some 500 bytes each; beyond that it is cheaper to look up again than to keep
+
+
+@dataclass
+class Catalog:
+    """A copy of Postgres' organizations, rates and series. `version` is the catalog offset up to which it is complete."""
+
+    version: int = 0
+    organizations: dict[str, Organization] = field(default_factory=dict)
+    series_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
+    card: RateCard = field(default_factory=RateCard)
+
+    async def refresh(self, connection: Connection, version: int) -> None:
+        """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""
+        for row in await connection.fetch(SQL["select_changed_organizations"], self.version):
+            self.organizations[row["organization"]] = Organization(row["organization_id"], row["time_zone"])
+        self.card.add(Rate(*row) for row in await connection.fetch(SQL["select_changed_rates"], self.version))
+        self.version = version
+
+    async def learn(self, pool: Pool, keys: set[tuple[str, str, str, str, str, str]]) -> None:
+        """Number the organizations and series of `keys` that have no number yet, in transactions of their own.
+
+        Numbers without usage do no harm, and the counting transaction then never waits for another's new series.
+        """
+        keys = {key for key in keys if key not in self.series_ids}
+        if not keys:
+            return
+        await self._learn_organizations(pool, sorted({key[0] for key in keys} - self.organizations.keys()))
+        if len(self.series_ids) + len(keys) > SERIES_MAX:
+            self.series_ids.clear()
+        ordered = sorted(keys)
+        columns: list[list[object]] = [list(column) for column in zip(*ordered, strict=True)]
+        columns[0] = [self.organizations[key[0]].organization_id for key in ordered]
+        await pool.execute(SQL["ensure_series"], *columns)
+        rows = await pool.fetch(SQL["select_series"], *columns)
+        self.series_ids.update(zip(ordered, (row["series_id"] for row in rows), strict=True))
+
+    async def _learn_organizations(self, pool: Pool, names: list[str]) -> None:
+        if names:
+            await pool.execute(SQL["ensure_organizations"], names)
+            for row in await pool.fetch(SQL["select_organizations"], names):
+                # The zone stays unknown here even if the fact is in Postgres by now: refresh brings it with its version.
+                self.organizations.setdefault(row["organization"], Organization(row["organization_id"], None))

@@ -1,0 +1,144 @@
+"""Catalog facts into their tables: one transaction per stretch of the catalog topic, fenced like usage."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+from flexcredits_schemas.codec import InvalidEvent, decode, micro
+from flexcredits_schemas.events import (
+    Agent,
+    Contract,
+    Correction,
+    CreditPeriod,
+    Feature,
+    Member,
+    Organization,
+    ProductAmounts,
+    Rate,
+    Usage,
+)
+from msgspec import Raw
+from runtime.postgres import Connection, Pool
+
+from aggregator.catalog import SQL
+from aggregator.reading import Record, Rejection
+from aggregator.store import CATALOG_LOCK, OffsetGap, insert_dead_letters
+
+log = structlog.get_logger()
+ALL_ORGANIZATIONS = 0
+
+
+async def apply_facts(pool: Pool, topic: str, records: Sequence[Record]) -> int:
+    """Apply one partition's `records` and return its new next_offset. Safe to repeat; raises OffsetGap."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
+        [progress] = await connection.fetch(SQL["lock_progress"], topic, [records[0].partition])
+        position: int = progress["next_offset"]
+        records = [record for record in records if record.offset >= position]
+        if not records:
+            return position
+        if records[0].offset > position:
+            raise OffsetGap(f"{topic}: Postgres expects offset {position}, Kafka delivers {records[0].offset}")
+        rejections = []
+        for record in records:
+            try:
+                async with connection.transaction():
+                    await apply_fact(connection, record)
+            except InvalidEvent as error:
+                rejections.append(Rejection(record, error.detail, error.pointer, False))
+        await insert_dead_letters(connection, topic, rejections)
+        last = records[-1]
+        applied = len(records) - len(rejections)
+        await connection.execute(
+            SQL["advance_progress"],
+            topic, [last.partition], [last.offset + 1], [applied], [0], [len(rejections)], [0], [last.timestamp / 1000],
+        )  # fmt: skip
+        return last.offset + 1
+
+
+async def apply_fact(connection: Connection, record: Record) -> None:
+    """Apply one fact. An older `time` never overwrites a newer one; of equal times the higher offset wins."""
+    event = decode(record.value or b"")
+    if isinstance(event, Usage | Correction):
+        raise InvalidEvent("usage belongs on usage.events.v1", "/type")
+    if isinstance(event, Organization):
+        await _apply_organization(connection, event, record.offset)
+    organization_id = await _organization_id(connection, event.subject or "")
+    at = (event.time, record.offset)
+    match event:
+        case Contract():
+            await _apply_contract(connection, organization_id, event, record.offset)
+        case Member(data=member):
+            person = (member.email.lower(), member.name, member.role, member.removed)
+            await connection.execute(SQL["upsert_member"], organization_id, *person, *at)
+        case Agent(data=agent):
+            entry = (agent.id, agent.state, agent.name, agent.owner)
+            await connection.execute(SQL["upsert_agent"], organization_id, *entry, *at)
+        case Feature(data=feature):
+            key = (feature.product, feature.feature_kind, feature.feature, feature.effective_from)
+            names = (feature.display_name, feature.category)
+            await connection.execute(SQL["upsert_feature"], organization_id, *key, *names, *at)
+        case Rate(data=rate):
+            price = (micro(rate.credits), micro(rate.per or Raw(b'"1"')), rate.effective_from)
+            received = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+            await connection.execute(
+                SQL["insert_rate"], organization_id, rate.product, rate.feature_kind, rate.feature, rate.unit,
+                *price, received, record.offset, event.source, event.id,
+            )  # fmt: skip
+    await connection.execute(SQL["insert_wakeup"], organization_id)
+
+
+async def _apply_organization(connection: Connection, event: Organization, offset: int) -> None:
+    data = event.data
+    facts = (data.name, data.time_zone, data.billing_moderator_enabled, data.locale)
+    zone = await connection.fetchval(SQL["upsert_organization"], event.subject, *facts, event.time, offset)
+    if zone not in (None, data.time_zone):
+        log.warning("time zone not changed: usage was counted in it", organization=event.subject, time_zone=zone)
+
+
+async def _organization_id(connection: Connection, organization: str) -> int:
+    if organization == "":
+        return ALL_ORGANIZATIONS
+    await connection.execute(SQL["ensure_organizations"], [organization])
+    [row] = await connection.fetch(SQL["select_organizations"], [organization])
+    number: int = row["organization_id"]
+    return number
+
+
+async def _apply_contract(connection: Connection, organization_id: int, event: Contract, offset: int) -> None:
+    data = event.data
+    newer = await connection.fetchval(
+        SQL["upsert_contract"], organization_id, data.contract_id, data.from_, data.to, _amount(data.minimum_commitment),
+        _amount(data.overage_price), _amount(data.credit_price), data.currency, event.time, offset,
+    )  # fmt: skip
+    if newer is None:
+        return
+    starts, ends = [period.from_ for period in data.credit_periods], [period.to for period in data.credit_periods]
+    other = await connection.fetchrow(SQL["select_overlapping_period"], organization_id, data.contract_id, starts, ends)
+    if other is not None:
+        raise InvalidEvent(
+            f"overlaps credit period {other['credit_period_id']!r} of contract {other['contract_id']!r}",
+            "/data/credit_periods",
+        )
+    await connection.execute(SQL["delete_credit_periods"], organization_id, data.contract_id)
+    for period in data.credit_periods:
+        await _insert_credit_period(connection, organization_id, data.contract_id, period)
+
+
+async def _insert_credit_period(
+    connection: Connection, organization_id: int, contract_id: str, period: CreditPeriod
+) -> None:
+    products = period.products or ProductAmounts()
+    amounts = [_amount(products.assistant), _amount(products.agents), _amount(products.api)]
+    given = [amount for amount in amounts if amount is not None]
+    total = _amount(period.total) if period.total else (sum(given) if given else None)
+    key = (organization_id, contract_id, period.id)
+    await connection.execute(SQL["insert_credit_period"], *key, period.from_, period.to, total, *amounts)
+    for position, add_on in enumerate(period.add_ons or []):
+        await connection.execute(
+            SQL["insert_add_on"], *key, position, add_on.name, micro(add_on.credits), add_on.included
+        )
+
+
+def _amount(raw: Raw) -> int | None:
+    return micro(raw) if raw else None

@@ -1,0 +1,74 @@
+"""The rate card: micro-credits of a quantity, a pure function of event time and rate facts."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+DEPLOYMENT = ""
+ANY_FEATURE = "*"
+
+
+class Rate(NamedTuple):
+    """One rate fact. `credits` per `per` units, both in millionths; instants in seconds since 1970."""
+
+    rate_id: int
+    organization: str  # DEPLOYMENT for all
+    product: str
+    feature_kind: str
+    feature: str  # ANY_FEATURE for all
+    unit: str
+    credits: int
+    per: int
+    effective_from: float  # -inf when the fact names none
+    received: float
+    offset: int
+
+    @property
+    def specificity(self) -> tuple[bool, bool]:
+        return self.organization != DEPLOYMENT, self.feature != ANY_FEATURE
+
+    def credits_of(self, quantity: int) -> int:
+        """Micro-credits of `quantity` millionths of a unit, rounded half to even, once."""
+        whole, rest = divmod(quantity * self.credits, self.per)
+        return whole + (2 * rest > self.per or (2 * rest == self.per and whole % 2 == 1))
+
+
+class RateCard:
+    """All rate facts, searched by (organization, product, feature kind, feature, unit)."""
+
+    def __init__(self) -> None:
+        self._rates: dict[tuple[str, str, str, str, str], list[Rate]] = {}
+        self._covering: dict[tuple[str, str, str, str, str], list[Rate]] = {}
+
+    def add(self, rates: Iterable[Rate]) -> None:
+        for rate in rates:
+            key = (rate.organization, rate.product, rate.feature_kind, rate.feature, rate.unit)
+            self._rates.setdefault(key, []).append(rate)
+        self._covering.clear()
+
+    def rate_at(
+        self, organization: str, product: str, feature_kind: str, feature: str, unit: str, occurred: float
+    ) -> Rate | None:
+        """The rate of this usage at `occurred`, or None when no fact covers that time yet.
+
+        A fact is in force from the later of `effective_from` and its receipt, so it never changes what was counted
+        before; organization over deployment, exact feature over wildcard, then the latest. A time at which none was in
+        force goes to the first fact whose `effective_from` reaches it: the backdated one that releases held usage.
+        """
+        key = (organization, product, feature_kind, feature, unit)
+        covering = self._covering.get(key)
+        if covering is None:
+            scopes = [
+                (scope, product, feature_kind, name, unit)
+                for scope in (organization, DEPLOYMENT)
+                for name in (feature, ANY_FEATURE)
+            ]
+            covering = sorted(
+                (rate for scope in scopes for rate in self._rates.get(scope, ())), key=lambda rate: rate.offset
+            )
+            self._covering[key] = covering
+        in_force = [rate for rate in covering if max(rate.effective_from, rate.received) <= occurred]
+        if in_force:
+            return max(
+                in_force, key=lambda rate: (rate.specificity, max(rate.effective_from, rate.received), rate.offset)
+            )
+        return next((rate for rate in covering if rate.effective_from <= occurred), None)

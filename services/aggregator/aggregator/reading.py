@@ -1,0 +1,167 @@
+"""Records of usage.events.v1 -> uses, corrections and rejections. Pure: knows no catalog and no database."""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from flexcredits_schemas.codec import InvalidEvent, decode, micro
+from flexcredits_schemas.events import Correction, Usage, UsageAgent
+from flexcredits_schemas.identity import bucket_of, identity_of, payload_of
+
+from aggregator.periods import OutsideWindow, check_window
+
+
+class Record(Protocol):
+    """What we read of a Kafka record; `timestamp` is its append time in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class SeriesKey(NamedTuple):
+    """The dimensions of a rollup row; "" where there is no agent or surface."""
+
+    organization: str
+    product: str
+    feature_kind: str
+    feature: str
+    agent_id: str
+    surface: str
+
+
+class Use(NamedTuple):
+    """One usage event or correction. Begins with the ledger's key and Kafka's, so that sorting uses sorts by them."""
+
+    ledger_bucket: int
+    identity: bytes
+    partition: int
+    offset: int
+    payload: bytes
+    series: tuple[str, str, str, str, str, str]  # a SeriesKey; a plain tuple is made three times as fast
+    occurred: float
+    received: float
+    credits: int | None  # None: to be rated
+    quantity: int | None
+    unit: str | None
+    agent: UsageAgent | None
+    corrects: tuple[int, bytes] | None  # the original's ledger key
+    record: Record
+
+
+class Rejection(NamedTuple):
+    record: Record
+    reason: str
+    pointer: str
+    readable: bool
+
+
+class Reading(NamedTuple):
+    """What a fetch holds: per partition the first and last offset, and every record's reading."""
+
+    uses: list[Use]
+    corrections: list[Use]
+    rejections: list[Rejection]
+    spans: dict[int, tuple[int, int]]
+    last_received: dict[int, float]
+
+
+def read_record(record: Record) -> Use:
+    """Decode and check one record. Raises InvalidEvent."""
+    if record.value is None:
+        raise InvalidEvent("the record has no value")
+    event = decode(record.value)
+    if not isinstance(event, Usage | Correction):
+        raise InvalidEvent("not usage: this type belongs on usage.catalog.v1", "/type")
+    data = event.data
+    agent = data.agent
+    organization = event.subject
+    identity = identity_of(organization, event.source, event.id)
+    bucket = bucket_of(event.id, identity)
+    occurred = event.time.timestamp()
+    received = record.timestamp / 1000
+    check_window(occurred, bucket, received)
+    corrects = None
+    if isinstance(event, Correction):
+        original = identity_of(organization, event.data.corrects.source, event.data.corrects.id)
+        corrects = (bucket_of(event.data.corrects.id, original), original)
+        credits, quantity, unit = micro(event.data.credits), None, None
+    elif event.data.unit is None:
+        credits, quantity, unit = micro(event.data.credits), None, None
+    else:
+        credits, quantity, unit = None, micro(event.data.quantity), event.data.unit
+    series = (
+        organization,
+        data.product,
+        data.feature_kind,
+        data.feature,
+        agent.id if agent else "",
+        data.surface or "",
+    )
+    return Use(
+        bucket, identity, record.partition, record.offset, payload_of(event), series, occurred, received, credits,
+        quantity, unit, agent, corrects, record,
+    )  # fmt: skip
+
+
+def empty_reading() -> Reading:
+    return Reading([], [], [], {}, {})
+
+
+def read(records: Iterable[Record], into: Reading) -> None:
+    """Add `records`, which come in offset order within each partition, to a reading."""
+    for record in records:
+        first, _ = into.spans.get(record.partition, (record.offset, 0))
+        into.spans[record.partition] = (first, record.offset)
+        into.last_received[record.partition] = record.timestamp / 1000
+        try:
+            use = read_record(record)
+        except InvalidEvent as error:
+            into.rejections.append(Rejection(record, error.detail, error.pointer, isinstance(error, OutsideWindow)))
+        else:
+            (into.corrections if use.corrects else into.uses).append(use)
+
+
+class PoisonedTopic(Exception):
+    """Most of what several sources send cannot be read: a bad deploy must not dead-letter everything."""
+
+
+class PoisonGuard:
+    """Watches the last `size` records; `check` raises when more than half are unreadable, from three or more sources."""
+
+    def __init__(self, size: int = 1000, sources_min: int = 3) -> None:
+        self._failed: deque[str | None] = deque(maxlen=size)  # who sent an unreadable record, None for a good one
+        self._sources_min = sources_min
+
+    def check(self, reading: Reading) -> None:
+        if not reading.rejections and not any(self._failed):
+            return
+        outcomes: list[tuple[int, int, str | None]] = [
+            (use.partition, use.offset, None) for use in (*reading.uses, *reading.corrections)
+        ]
+        outcomes += [
+            (at.record.partition, at.record.offset, None if at.readable else _sender(at.record))
+            for at in reading.rejections
+        ]
+        self._failed.extend(sender for _, _, sender in sorted(outcomes, key=lambda outcome: outcome[:2]))
+        senders = [sender for sender in self._failed if sender is not None]
+        if self._failed.maxlen and len(senders) * 2 > self._failed.maxlen and len(set(senders)) >= self._sources_min:
+            raise PoisonedTopic(
+                f"{len(senders)} of the last {len(self._failed)} records cannot be read, from {len(set(senders))} sources."
+                " Nothing of this batch was taken. Mend the codec or the producers; to dead-letter them all, set POISON_GUARD=off"
+            )
+
+
+def _sender(record: Record) -> str:
+    """Who sent an unreadable record: its `source` if it is JSON, else the product in its key."""
+    try:
+        source = json.loads(record.value or b"")["source"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        parts = (record.key or b"").decode(errors="replace").split("|")
+        source = parts[1] if len(parts) > 1 else parts[0]
+    return str(source)

@@ -1,0 +1,145 @@
+"""Held usage that can be counted now: released by the fact that completes it, and by a sweep behind."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import asyncpg
+from asyncpg.pgproto.pgproto import UUID
+from runtime.postgres import Connection, Pool
+
+from aggregator.catalog import SQL, Catalog
+from aggregator.corrections import judge
+from aggregator.reading import Rejection, SeriesKey, Use
+from aggregator.rollup import Decision, decide, fold
+from aggregator.store import (
+    add_corrected,
+    add_rollups,
+    hold_catalog,
+    insert_dead_letters,
+    select_originals,
+)
+
+CHUNK = 5_000  # held events per transaction: the locks of a long wait are given back every fraction of a second
+
+
+class StoredRecord:
+    """The record of a held correction, as far as it was kept, for the dead letters."""
+
+    def __init__(self, topic: str, row: asyncpg.Record) -> None:
+        self.topic = topic
+        self.partition: int = row["kafka_partition"]
+        self.offset: int = row["kafka_offset"]
+        self.timestamp = int(row["occurred"] * 1000)
+        self.key: bytes | None = None
+        self.value: bytes | None = row["value"]
+        self.headers: Sequence[tuple[str, bytes]] = ()
+
+
+async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog) -> int:
+    """Count the held usage whose organization, rate and original are known by now; returns how many events.
+
+    Any aggregator may do it for any partition: rows are claimed, sums are added under the same locks as batches.
+    """
+    released = 0
+    groups = await pool.fetch(SQL["select_releasable"])
+    complete = {
+        (row["organization_id"], row["organization"], row["series_id"], tuple(row["dimensions"]))
+        for row in groups
+        if row["time_zone"] is not None and (row["unit"] is None or _may_have_rate(catalog, row))
+    }
+    for organization_id, organization, series_id, dimensions in sorted(complete):
+        series = SeriesKey(organization, *dimensions)
+        after: tuple[int, int] | None = (-1, -1)
+        while after is not None:
+            counted, after = await _release_chunk(pool, topics, catalog, organization_id, series_id, series, after)
+            released += counted
+    return released
+
+
+def _may_have_rate(catalog: Catalog, row: asyncpg.Record) -> bool:
+    """Whether any rate covers this kind of usage at all; which one depends on each event's time."""
+    product, feature_kind, feature, _, _ = row["dimensions"]
+    return (
+        catalog.card.rate_at(row["organization"], product, feature_kind, feature, row["unit"], float("inf")) is not None
+    )
+
+
+async def _release_chunk(
+    pool: Pool, topics: tuple[str, str], catalog: Catalog, organization_id: int, series_id: int, series: SeriesKey,
+    after: tuple[int, int],
+) -> tuple[int, tuple[int, int] | None]:  # fmt: skip
+    topic, catalog_topic = topics
+    async with pool.acquire() as connection, connection.transaction():
+        await hold_catalog(connection, catalog_topic, catalog.version)
+        # Progress rows are locked before held rows, as batches do; which partitions, the held rows say.
+        partitions = [
+            row["kafka_partition"]
+            for row in await connection.fetch(SQL["select_held_partitions"], organization_id, series_id)
+        ]
+        await connection.fetch(SQL["lock_progress"], topic, partitions)
+        rows = await connection.fetch(SQL["lock_held"], organization_id, series_id, *after, CHUNK)
+        decisions, rejections = await _decide(connection, topic, catalog, series, rows)
+        counted = [decision for decision in decisions if decision.waits_for is None]
+        await _settle(connection, topic, counted, rejections)
+    end = (rows[-1]["kafka_partition"], rows[-1]["kafka_offset"]) if len(rows) == CHUNK else None
+    return len(counted), end
+
+
+async def _decide(
+    connection: Connection, topic: str, catalog: Catalog, series: SeriesKey, rows: Sequence[asyncpg.Record]
+) -> tuple[list[Decision], list[tuple[Use, Rejection]]]:
+    decisions: list[Decision] = []
+    rejections: list[tuple[Use, Rejection]] = []
+    uses = [_stored_use(topic, series, row) for row in rows]
+    originals = await select_originals(connection, (use.corrects for use in uses if use.corrects))
+    for use in uses:
+        decision = decide(use, catalog.organizations, {series: rows[0]["series_id"]}, catalog.card)
+        if use.corrects:
+            original = originals.get(use.corrects)
+            try:
+                decision = decision._replace(waits_for=judge(decision, original))
+            except ValueError as error:
+                rejections.append((use, Rejection(use.record, str(error), "/data/corrects", True)))
+                continue
+            if original is not None and decision.waits_for is None:
+                originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
+        decisions.append(decision)
+    return decisions, rejections
+
+
+async def _settle(
+    connection: Connection, topic: str, counted: Sequence[Decision], rejections: Sequence[tuple[Use, Rejection]]
+) -> None:
+    """Move held events to their fate in ledger, rollups, dead letters and proof."""
+    if not counted and not rejections:
+        return
+    by_bucket: dict[int, list[Decision]] = defaultdict(list)
+    for decision in sorted(counted):
+        by_bucket[decision.use.ledger_bucket].append(decision)
+    for bucket, group in by_bucket.items():
+        columns = zip(*((UUID(at.use.identity), at.credits, at.rate_id) for at in group), strict=True)
+        await connection.execute(SQL["count_held_ledger"], bucket, *map(list, columns))
+    for use, _ in rejections:
+        await connection.execute(SQL["delete_held_ledger"], use.ledger_bucket, [UUID(use.identity)])
+    await add_corrected(connection, [decision for decision in counted if decision.use.corrects])
+    rollups = fold(counted)
+    await add_rollups(connection, rollups)
+    await insert_dead_letters(connection, topic, [rejection for _, rejection in rejections])
+    done = [*(decision.use for decision in counted), *(use for use, _ in rejections)]
+    await connection.execute(
+        SQL["delete_held"], [use.ledger_bucket for use in done], [UUID(use.identity) for use in done]
+    )
+    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in rollups.organization_days}))
+    counts, rejects = Counter(at.use.partition for at in counted), Counter(use.partition for use, _ in rejections)
+    partitions = sorted(counts.keys() | rejects.keys())
+    await connection.execute(
+        SQL["settle_progress"], topic, partitions, [counts[at] for at in partitions], [rejects[at] for at in partitions]
+    )
+
+
+def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> Use:
+    corrects = None if row["corrects"] is None else (row["corrects_bucket"], row["corrects"].bytes)
+    return Use(
+        row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], b"", series,
+        row["occurred"], 0.0, row["credits"], row["quantity"], row["unit"], None, corrects, StoredRecord(topic, row),
+    )  # fmt: skip

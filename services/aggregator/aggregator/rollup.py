@@ -1,0 +1,86 @@
+"""What becomes of each use, and the sums of those that count. Pure: no clock, no network, no database."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeVar
+
+from aggregator.periods import BUCKET_S, local_day
+from aggregator.rating import RateCard
+from aggregator.reading import Use
+
+ORGANIZATION, RATE, ORIGINAL = "organization", "rate", "original"
+"""What held usage waits for."""
+
+
+class Organization(NamedTuple):
+    organization_id: int
+    time_zone: str | None  # None: only seen in usage, its fact has not arrived
+
+
+class Decision(NamedTuple):
+    """A use with its place; `credits` is 0 as long as it is held."""
+
+    use: Use
+    organization_id: int
+    series_id: int
+    time_zone: str
+    credits: int
+    rate_id: int | None
+    waits_for: str | None  # None: counts
+
+
+class Rollups(NamedTuple):
+    """Sums to add, [micro-credits, events], by the key columns of each table in their order."""
+
+    quarters: dict[tuple[int, int, int], list[int]]  # organization, quarter of an hour since 1970, series
+    days: dict[tuple[int, int, int], list[int]]  # organization, local day since 1970, series
+    organization_days: dict[tuple[int, int, str, int], list[int]]  # organization, local day, product, partition
+
+
+def decide(
+    use: Use, organizations: Mapping[str, Organization], series_ids: Mapping[tuple[str, ...], int], card: RateCard
+) -> Decision:
+    """Count a use or hold it until its organization and its rate are known."""
+    series = use.series
+    organization_id, time_zone = organizations[series[0]]
+    credits, rate_id, waits_for = use.credits, None, None
+    if time_zone is None:
+        credits, waits_for = 0, ORGANIZATION
+    elif credits is None:
+        assert use.quantity is not None
+        assert use.unit is not None
+        rate = card.rate_at(series[0], series[1], series[2], series[3], use.unit, use.occurred)
+        if rate is None:
+            credits, waits_for = 0, RATE
+        else:
+            credits, rate_id = rate.credits_of(use.quantity), rate.rate_id
+    return Decision(use, organization_id, series_ids[series], time_zone or "", credits, rate_id, waits_for)
+
+
+def fold(counted: Iterable[Decision]) -> Rollups:
+    """Sum decisions that count. The order does not matter, and folding parts adds up to folding the whole.
+
+    A correction adds credits, not a use.
+    """
+    quarters: dict[tuple[int, int, int], list[int]] = {}
+    days: dict[tuple[int, int, int], list[int]] = {}
+    organization_days: dict[tuple[int, int, str, int], list[int]] = {}
+    for use, organization_id, series_id, time_zone, credits, _, _ in counted:
+        bucket = int(use.occurred // BUCKET_S)
+        day = local_day(bucket, time_zone)
+        events = 0 if use.corrects else 1
+        _add(quarters, (organization_id, bucket, series_id), credits, events)
+        _add(days, (organization_id, day, series_id), credits, events)
+        _add(organization_days, (organization_id, day, use.series[1], use.partition), credits, events)
+    return Rollups(quarters, days, organization_days)
+
+
+Key = TypeVar("Key")
+
+
+def _add(cells: dict[Key, list[int]], key: Key, credits: int, events: int) -> None:
+    cell = cells.get(key)
+    if cell is None:
+        cells[key] = [credits, events]
+    else:
+        cell[0] += credits
+        cell[1] += events

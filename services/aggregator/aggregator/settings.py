@@ -1,0 +1,34 @@
+"""What the environment says."""
+
+from typing import Literal
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from the environment under these names in upper case."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    kafka_bootstrap: str
+    postgres_dsn: SecretStr
+    probe_host: str = "127.0.0.1"
+    probe_port: int
+    log_format: Literal["json", "console"] = "json"
+
+    usage_events_topic: str = "usage.events.v1"
+    catalog_topic: str = "usage.catalog.v1"
+    totals_topic: str = "usage.totals.v1"
+    dead_letter_topic: str = "usage.events.v1.dlq"
+    consumer_group: str = "aggregator"
+    consumer_instance: str | None = None
+    """A name that survives restarts, such as the pod's: a restarted process then gets its partitions back at once."""
+
+    batch_events_max: int = 20_000
+    fetch_wait_ms: int = 200
+    sweep_interval_s: float = 2.0
+    relay_interval_s: float = 0.1
+    stall_s: float = 30.0
+    """A turn that takes longer than this makes the process not ready."""
+    poison_guard: Literal["on", "off"] = "on"

@@ -1,0 +1,7 @@
+-- Add to the organization's totals; the partition in the key keeps two aggregators off each other's rows.
+INSERT INTO usage_organization_daily AS t (organization_id, day, product, kafka_partition, credits, events)
+SELECT organization_id, date '1970-01-01' + day, product, kafka_partition, credits, events
+FROM unnest($1::integer[], $2::integer[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
+    AS d(organization_id, day, product, kafka_partition, credits, events)
+ON CONFLICT (organization_id, day, product, kafka_partition)
+DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events

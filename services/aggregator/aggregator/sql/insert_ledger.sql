@@ -1,0 +1,11 @@
+-- Claim identities; the rows that come back were new. Sorted by key, so that two batches never wait for each other.
+INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,
+    kafka_partition, kafka_offset, held, rate_id, quantity, corrects_bucket, corrects)
+SELECT ledger_bucket, identity, payload, organization_id, series_id, to_timestamp(occurred), credits, to_timestamp(received),
+    kafka_partition, kafka_offset, held, rate_id, quantity, corrects_bucket, corrects
+FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::float8[], $7::bigint[], $8::float8[],
+    $9::integer[], $10::bigint[], $11::boolean[], $12::integer[], $13::bigint[], $14::integer[], $15::uuid[])
+    AS d(ledger_bucket, identity, payload, organization_id, series_id, occurred, credits, received,
+         kafka_partition, kafka_offset, held, rate_id, quantity, corrects_bucket, corrects)
+ON CONFLICT DO NOTHING
+RETURNING kafka_partition, kafka_offset

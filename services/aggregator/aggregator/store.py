@@ -1,0 +1,299 @@
+"""One transaction per batch: progress, ledger, rollups, proof, outboxes. All of it or nothing."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from asyncpg.pgproto.pgproto import UUID
+from runtime.postgres import Connection, Pool
+
+from aggregator.catalog import SQL, Catalog
+from aggregator.corrections import Original, judge
+from aggregator.reading import Reading, Rejection, Use
+from aggregator.rollup import Decision, Rollups, decide, fold
+
+CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive for applying facts
+
+
+class Overtaken(Exception):
+    """Another aggregator applied facts, or claimed a correction, after this batch was decided; decide it again."""
+
+
+class OffsetGap(Exception):
+    """Records between Postgres' position and the log are missing: counting on would lose them silently."""
+
+
+@dataclass
+class Outcome:
+    """What became of a batch's records."""
+
+    next_offsets: dict[int, int] = field(default_factory=dict)
+    counted: list[Decision] = field(default_factory=list)
+    held: list[Decision] = field(default_factory=list)
+    duplicates: list[Use] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    replayed: int = 0
+
+
+async def load_progress(pool: Pool, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """next_offset of each partition, with rows made for new ones."""
+    partitions = sorted(partitions)
+    await pool.execute(SQL["create_progress"], topic, partitions)
+    rows = await pool.fetch(SQL["select_progress"], topic)
+    return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
+
+
+async def apply_batch(pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog) -> Outcome:
+    """Count a batch of `topics` = (usage topic, catalog topic). Safe to call again with the same batch, ever.
+
+    Raises Overtaken, OffsetGap, or whatever Postgres says; then nothing has happened.
+    """
+    topic, catalog_topic = topics
+    uses = [*reading.uses, *reading.corrections]
+    await catalog.learn(pool, {use.series for use in uses})
+    async with pool.acquire() as connection, connection.transaction():
+        await hold_catalog(connection, catalog_topic, catalog.version)
+        outcome = Outcome(rejections=reading.rejections)
+        positions = await _lock_progress(connection, topic, reading.spans)
+        fresh = _drop_replayed(reading, positions, outcome)
+        decisions = sorted(decide(use, catalog.organizations, catalog.series_ids, catalog.card) for use in fresh.uses)
+        await _claim(connection, decisions, outcome)
+        await _correct(connection, fresh.corrections, catalog, outcome)
+        await _insert_held(connection, outcome.held)
+        rollups = fold(outcome.counted)
+        await add_rollups(connection, rollups)
+        await _remember_agents(connection, outcome.counted + outcome.held)
+        await insert_dead_letters(connection, topic, outcome.rejections)
+        await connection.execute(SQL["insert_totals"], sorted({key[0] for key in rollups.organization_days}))
+        await _advance(connection, topic, reading, outcome)
+    return outcome
+
+
+async def hold_catalog(connection: Connection, catalog_topic: str, version: int) -> None:
+    """Keep the catalog still until the transaction ends. Raises Overtaken when it is not the one we decided with."""
+    await connection.execute(SQL["lock_catalog_shared"], CATALOG_LOCK)
+    rows = await connection.fetch(SQL["select_progress"], catalog_topic)
+    if any(row["next_offset"] != version for row in rows):
+        raise Overtaken
+
+
+async def _lock_progress(connection: Connection, topic: str, spans: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+    rows = await connection.fetch(SQL["lock_progress"], topic, sorted(spans))
+    positions = {row["partition"]: row["next_offset"] for row in rows}
+    for partition, (first, _) in spans.items():
+        if first > positions[partition]:
+            raise OffsetGap(
+                f"{topic}/{partition}: Postgres expects offset {positions[partition]}, Kafka delivers {first}."
+                " Retention took unread records, or the topic was made anew"
+            )
+    return positions
+
+
+def _drop_replayed(reading: Reading, positions: Mapping[int, int], outcome: Outcome) -> Reading:
+    """What is left of the batch after another process, or we before a crash, applied part of it."""
+    for partition, (_, last) in reading.spans.items():
+        outcome.next_offsets[partition] = max(last + 1, positions[partition])
+    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):
+        return reading
+    kept = reading._replace(
+        uses=[use for use in reading.uses if use.offset >= positions[use.partition]],
+        corrections=[use for use in reading.corrections if use.offset >= positions[use.partition]],
+        rejections=[at for at in reading.rejections if at.record.offset >= positions[at.record.partition]],
+    )
+    before, after = ([*part.uses, *part.corrections, *part.rejections] for part in (reading, kept))
+    outcome.rejections, outcome.replayed = kept.rejections, len(before) - len(after)
+    return kept
+
+
+async def _claim(connection: Connection, decisions: Sequence[Decision], outcome: Outcome) -> None:
+    """Insert ledger rows, sorted by key; what was there before is a duplicate, or a conflict if its payload differs."""
+    if not decisions:
+        return
+    inserted = {(row[0], row[1]) for row in await connection.fetch(SQL["insert_ledger"], *_ledger_columns(decisions))}
+    new: list[Decision] = list(decisions)
+    if len(inserted) < len(decisions):
+        known: list[Decision] = []
+        new.clear()
+        for decision in decisions:
+            (new if (decision.use.partition, decision.use.offset) in inserted else known).append(decision)
+        payloads = await _select_payloads(connection, [decision.use for decision in known])
+        for decision in known:
+            _sort_out_copy(decision.use, payloads[decision.use.ledger_bucket, decision.use.identity], outcome)
+    for decision in new:
+        (outcome.held if decision.waits_for else outcome.counted).append(decision)
+
+
+def _sort_out_copy(use: Use, first_payload: bytes, outcome: Outcome) -> None:
+    if first_payload == use.payload:
+        outcome.duplicates.append(use)
+    else:
+        outcome.rejections.append(
+            Rejection(use.record, "the same source and id was used before with another payload", "/id", True)
+        )
+
+
+async def _select_payloads(connection: Connection, uses: Sequence[Use]) -> dict[tuple[int, bytes], bytes]:
+    return {
+        (bucket, row["identity"].bytes): row["payload"].bytes
+        for bucket, identities in _by_bucket((use.ledger_bucket, use.identity) for use in uses)
+        for row in await connection.fetch(SQL["select_ledger"], bucket, identities)
+    }
+
+
+async def select_originals(
+    connection: Connection, keys: Iterable[tuple[int, bytes]]
+) -> dict[tuple[int, bytes], Original]:
+    """Lock the usage that corrections name, in key order."""
+    return {
+        (bucket, row["identity"].bytes): Original(*row[1:])
+        for bucket, identities in _by_bucket(keys)
+        for row in await connection.fetch(SQL["lock_originals"], bucket, identities)
+    }
+
+
+async def _correct(connection: Connection, corrections: Sequence[Use], catalog: Catalog, outcome: Outcome) -> None:
+    """Count corrections after the usage of the same batch, in Kafka order."""
+    if not corrections:
+        return
+    originals = await select_originals(connection, (use.corrects for use in corrections if use.corrects))
+    payloads = await _select_payloads(connection, corrections)
+    accepted: list[Decision] = []
+    for use in sorted(corrections, key=lambda use: (use.partition, use.offset)):
+        key = (use.ledger_bucket, use.identity)
+        if key in payloads:
+            _sort_out_copy(use, payloads[key], outcome)
+            continue
+        assert use.corrects is not None
+        decision = decide(use, catalog.organizations, catalog.series_ids, catalog.card)
+        original = originals.get(use.corrects)
+        try:
+            waits_for = judge(decision, original)
+        except ValueError as error:
+            outcome.rejections.append(Rejection(use.record, str(error), "/data/corrects", True))
+            continue
+        payloads[key] = use.payload
+        decision = decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits)
+        if original is not None and not waits_for:
+            originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
+        accepted.append(decision)
+    taken = len(outcome.duplicates) + len(outcome.rejections)
+    await _claim(connection, sorted(accepted), outcome)
+    if len(outcome.duplicates) + len(outcome.rejections) > taken:
+        raise Overtaken
+    await add_corrected(connection, [decision for decision in accepted if not decision.waits_for])
+
+
+async def add_corrected(connection: Connection, counted: Sequence[Decision]) -> None:
+    """Remember on the originals what these corrections add."""
+    by_bucket: dict[int, list[tuple[bytes, int]]] = defaultdict(list)
+    for decision in counted:
+        assert decision.use.corrects is not None
+        by_bucket[decision.use.corrects[0]].append((decision.use.corrects[1], decision.credits))
+    for bucket, amounts in sorted(by_bucket.items()):
+        await connection.execute(
+            SQL["add_corrected"],
+            bucket,
+            [UUID(identity) for identity, _ in amounts],
+            [credits for _, credits in amounts],
+        )
+
+
+async def add_rollups(connection: Connection, rollups: Rollups) -> None:
+    """Add sums to the three rollup tables, each sorted by its key."""
+    for statement, cells in (
+        ("add_quarters", rollups.quarters),
+        ("add_days", rollups.days),
+        ("add_organization_days", rollups.organization_days),
+    ):
+        if cells:
+            await connection.execute(SQL[statement], *_columns((*key, *cell) for key, cell in sorted(cells.items())))
+
+
+async def insert_dead_letters(connection: Connection, topic: str, rejections: Sequence[Rejection]) -> None:
+    """Keep what could not be counted, byte for byte, with the reason."""
+    if rejections:
+        rows = [
+            (
+                at.record.partition, at.record.offset, at.record.key, at.record.value,
+                json.dumps([[name, value.hex() if value is not None else None] for name, value in at.record.headers]),
+                at.reason, at.pointer, at.record.timestamp / 1000,
+            )
+            for at in rejections
+        ]  # fmt: skip
+        await connection.execute(SQL["insert_dead_letters"], topic, *_columns(rows))
+
+
+async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None:
+    if held:
+        rows = [
+            (
+                use.ledger_bucket, UUID(use.identity), organization_id, series_id, use.occurred, use.credits, use.quantity,
+                use.unit, use.partition, use.offset, waits_for, *_corrects(use), use.record.value if use.corrects else None,
+            )
+            for use, organization_id, series_id, _, _, _, waits_for in held
+        ]  # fmt: skip
+        await connection.execute(SQL["insert_held"], *_columns(rows))
+
+
+async def _remember_agents(connection: Connection, decisions: Iterable[Decision]) -> None:
+    """Write what the latest usage calls each agent of the batch."""
+    latest: dict[tuple[int, str], tuple[float, str, str]] = {}
+    saved: set[tuple[int, str]] = set()
+    for decision in decisions:
+        if (agent := decision.use.agent) is not None and decision.use.corrects is None:
+            key = (decision.organization_id, agent.id)
+            sighting = (decision.use.occurred, agent.kind, agent.name or "")
+            latest[key] = max(latest.get(key, sighting), sighting)
+            if agent.kind == "saved":
+                saved.add(key)
+    if latest:
+        rows = [(*key, kind, name, key in saved, seen) for key, (seen, kind, name) in sorted(latest.items())]
+        await connection.execute(SQL["upsert_agent_sightings"], *_columns(rows))
+
+
+async def _advance(connection: Connection, topic: str, reading: Reading, outcome: Outcome) -> None:
+    counted = Counter(decision.use.partition for decision in outcome.counted)
+    held = Counter(decision.use.partition for decision in outcome.held)
+    duplicate = Counter(use.partition for use in outcome.duplicates)
+    rejected = Counter(at.record.partition for at in outcome.rejections)
+    rows = [
+        (at, next_offset, counted[at], duplicate[at], rejected[at], held[at], reading.last_received[at])
+        for at, next_offset in sorted(outcome.next_offsets.items())
+    ]
+    await connection.execute(SQL["advance_progress"], topic, *_columns(rows))
+
+
+def _ledger_columns(decisions: Iterable[Decision]) -> list[list[Any]]:
+    return _columns(
+        (
+            use.ledger_bucket, UUID(use.identity), UUID(use.payload), organization_id, series_id, use.occurred, credits,
+            use.received, use.partition, use.offset, waits_for is not None, rate_id, use.quantity, *_corrects(use),
+        )
+        for use, organization_id, series_id, _, credits, rate_id, waits_for in decisions
+    )  # fmt: skip
+
+
+def _corrects(use: Use) -> tuple[int | None, UUID | None]:
+    return (use.corrects[0], UUID(use.corrects[1])) if use.corrects else (None, None)
+
+
+def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows to the columns that unnest takes."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _by_bucket(keys: Iterable[tuple[int, bytes]]) -> Iterable[tuple[int, list[UUID]]]:
+    """Ledger keys grouped by ledger partition, sorted: one statement each, so Postgres plans a single partition."""
+    for bucket, group in groupby(sorted(set(keys)), key=lambda key: key[0]):
+        yield bucket, [UUID(identity) for _, identity in group]
+
+
+async def mark_caught_up(pool: Pool, topic: str, end_offsets: Mapping[int, int], seen: datetime) -> None:
+    """Totals are complete to `seen` in each partition whose log ended then where Postgres stands."""
+    await pool.execute(
+        SQL["mark_caught_up"], topic, list(end_offsets), list(end_offsets.values()), seen.astimezone(UTC).timestamp()
+    )

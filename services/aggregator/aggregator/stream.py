@@ -1,0 +1,239 @@
+"""The loop: fetch -> decode -> catalog -> decide and store -> commit. Postgres owns the position, Kafka gets a hint."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from runtime.postgres import Pool, passing_failure
+
+from aggregator import metrics
+from aggregator.catalog import SQL, Catalog
+from aggregator.facts import apply_facts
+from aggregator.reading import PoisonGuard, Reading, empty_reading, read
+from aggregator.release import release_held
+from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_progress, mark_caught_up
+
+log = structlog.get_logger()
+DECODE_AT_ONCE = 500  # records, some 5 ms; then the event loop may hand Postgres its next statement
+RERUN_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class CatalogReader:
+    """The catalog topic up to its end, applied and taken over into memory."""
+
+    def __init__(self, pool: Pool, consumer: AIOKafkaConsumer, topic: str, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.topic = topic
+        self._pool = pool
+        self._consumer = consumer
+        self._partition = TopicPartition(topic, 0)
+
+    async def start(self) -> None:
+        """Take the topic's one partition by hand: every aggregator reads all facts."""
+        self._consumer.assign([self._partition])
+        await load_progress(self._pool, self.topic, [0])
+        await self.take_over()
+
+    async def catch_up(self) -> bool:
+        """Apply facts up to the end that the topic has now; True when the catalog in memory changed."""
+        before = self.catalog.version
+        ends = await self._consumer.end_offsets([self._partition])
+        while self.catalog.version < ends[self._partition]:
+            self._consumer.seek(self._partition, self.catalog.version)
+            fetched = await self._consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
+            for records in fetched.values():
+                await apply_facts(self._pool, self.topic, records)
+            await self.take_over()
+        metrics.CATALOG_OFFSET.set(self.catalog.version)
+        return self.catalog.version != before
+
+    async def take_over(self) -> None:
+        """Read what was applied, by us or by another aggregator, since the version in memory."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            [progress] = await connection.fetch(SQL["select_progress"], self.topic)
+            if progress["next_offset"] > self.catalog.version:
+                await self.catalog.refresh(connection, progress["next_offset"])
+
+
+class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Counts the partitions that the group assigns to this process."""
+
+    def __init__(
+        self, pool: Pool, consumer: AIOKafkaConsumer, topic: str, facts: CatalogReader, guard: PoisonGuard | None,
+        *, batch_events_max: int, fetch_wait_ms: int,
+    ) -> None:  # fmt: skip
+        self.topic = topic
+        self.turn_began: float | None = None  # monotonic seconds, read by the readiness probe
+        self.positioned = False
+        self._pool = pool
+        self._consumer = consumer
+        self._facts = facts
+        self._guard = guard
+        self._batch_events_max = batch_events_max
+        self._fetch_wait_ms = fetch_wait_ms
+        self._failure: Exception | None = None
+        self._assignments = 0
+
+    def subscribe(self) -> None:
+        self._consumer.subscribe([self.topic], listener=self)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Nothing to hand over: a batch under way is fenced by Postgres, whoever commits first."""
+        self.positioned = False
+        self._assignments += 1
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Go to where Postgres stands. aiokafka only logs what a listener raises, so the loop raises it for us."""
+        try:
+            await self._seek(list(assigned))
+        except Exception as error:
+            self._failure = error
+
+    async def _seek(self, assigned: list[TopicPartition]) -> None:
+        positions = await load_progress(self._pool, self.topic, [at.partition for at in assigned])
+        begins, ends = await self._consumer.beginning_offsets(assigned), await self._consumer.end_offsets(assigned)
+        for at in assigned:
+            position = positions[at.partition]
+            if not begins[at] <= position <= ends[at]:
+                raise OffsetGap(
+                    f"{self.topic}/{at.partition}: Postgres expects offset {position}, the log holds {begins[at]} to"
+                    f" {ends[at]}. Retention took unread records, or the topic was made anew"
+                )
+            self._consumer.seek(at, position)
+        self.positioned = True
+        self._assignments += 1
+        log.info("partitions assigned", positions=positions)
+
+    async def run(self) -> None:
+        """Turns for ever; the next batch is fetched and decoded while Postgres works on this one."""
+        reading = asyncio.create_task(self.fetch())
+        try:
+            while True:
+                batch = await reading
+                reading = asyncio.create_task(self.fetch())
+                await self.turn(batch)
+        finally:
+            reading.cancel()
+
+    async def fetch(self) -> Reading:
+        """The next records, decoded; empty when none came within the wait."""
+        assignments = self._assignments
+        fetched = await self._consumer.getmany(timeout_ms=self._fetch_wait_ms, max_records=self._batch_events_max)
+        if self._failure is not None:
+            raise self._failure
+        reading = empty_reading()
+        if not self.positioned:
+            return reading  # aiokafka fetches from Kafka's own offset while we still look up Postgres'
+        if self._assignments != assignments:
+            # These records may be from before or after the listener's seek: fetch them again.
+            await self._seek(list(self._consumer.assignment()))
+            return reading
+        for records in fetched.values():
+            for start in range(0, len(records), DECODE_AT_ONCE):
+                read(records[start : start + DECODE_AT_ONCE], reading)
+                await asyncio.sleep(0)
+        return reading
+
+    async def turn(self, batch: Reading) -> Outcome | None:
+        """Count one batch: everything in it has its fate in Postgres when this returns."""
+        if not batch.spans:
+            return None
+        if self._guard is not None:
+            self._guard.check(batch)
+        began = self.turn_began = time.monotonic()
+        outcome = await rerun(lambda: self._count(batch))
+        # Offsets last, and only as a hint for lag displays: if we die before this line the batch comes again, and
+        # partition_progress drops it.
+        await self._commit(outcome)
+        self.turn_began = None
+        self._observe(outcome, time.monotonic() - began)
+        return outcome
+
+    async def _count(self, batch: Reading) -> Outcome:
+        changed = await self._facts.catch_up()
+        topics = (self.topic, self._facts.topic)
+        while True:
+            try:
+                outcome = await apply_batch(self._pool, topics, batch, self._facts.catalog)
+                break
+            except Overtaken:
+                await self._facts.take_over()
+                changed = True
+        if changed:
+            metrics.RELEASED.inc(await self.release())
+        return outcome
+
+    async def release(self) -> int:
+        """Count held usage that can be counted by now."""
+        while True:
+            try:
+                return await release_held(self._pool, (self.topic, self._facts.topic), self._facts.catalog)
+            except Overtaken:
+                await self._facts.take_over()
+
+    async def _commit(self, outcome: Outcome) -> None:
+        owned = self._consumer.assignment()
+        offsets = {TopicPartition(self.topic, at): offset for at, offset in outcome.next_offsets.items()}
+        offsets = {at: offset for at, offset in offsets.items() if at in owned}
+        try:
+            if offsets:
+                await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            log.info("offsets not committed to kafka, postgres has them", reason=str(error))
+
+    def _observe(self, outcome: Outcome, seconds: float) -> None:
+        fates = {
+            "counted": len(outcome.counted), "held": len(outcome.held), "duplicate": len(outcome.duplicates),
+            "rejected": len(outcome.rejections), "replayed": outcome.replayed,
+        }  # fmt: skip
+        for fate, number in fates.items():
+            metrics.EVENTS.labels(fate).inc(number)
+        metrics.BATCH_EVENTS.observe(sum(fates.values()))
+        metrics.BATCH_SECONDS.observe(seconds)
+
+    async def sweep(self) -> None:
+        """Behind the batches: facts that came without usage, held usage, and how far the totals are complete."""
+        await rerun(self._facts.catch_up)
+        metrics.RELEASED.inc(await rerun(self.release))
+        await self.watch()
+
+    async def watch(self) -> None:
+        """Say up to when totals are complete, also while nothing comes."""
+        seen = datetime.now(UTC)
+        owned = [at for at in self._consumer.assignment() if at.topic == self.topic]
+        if not owned:
+            return
+        ends = await self._consumer.end_offsets(owned)
+        await mark_caught_up(self._pool, self.topic, {at.partition: ends[at] for at in owned}, seen)
+        positions = await load_progress(self._pool, self.topic, [at.partition for at in owned])
+        metrics.LAG.set(sum(ends[at] - positions[at.partition] for at in owned))
+
+
+Result = TypeVar("Result")
+
+
+async def rerun(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Run `work` again for as long as its failures pass; everything else crashes the process, which replays."""
+    attempt = 0
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            code = passing_failure(error) or (
+                type(error).__name__ if isinstance(error, KafkaError) and error.retriable else None
+            )
+            if code is None:
+                raise
+            wait_s = RERUN_WAIT_S[min(attempt, len(RERUN_WAIT_S) - 1)]
+            attempt += 1
+            metrics.RERUNS.labels(code).inc()
+            log.warning("run again", reason=f"{type(error).__name__}: {error}", attempt=attempt, wait_s=wait_s)
+            await asyncio.sleep(wait_s)

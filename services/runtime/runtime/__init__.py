@@ -1,0 +1,1 @@
+"""Plumbing that every service needs and none is about: logs, probes, Postgres, Kafka."""

@@ -1,0 +1,56 @@
+"""Postgres: a pool, statements that live in .sql files, and which failures pass."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+if TYPE_CHECKING:  # asyncpg's classes are generic only for type checkers
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+
+@asynccontextmanager
+async def open_pool(
+    dsn: str, *, application: str, size: int, statement_timeout_s: float, at_least: int = 1
+) -> AsyncIterator[Pool]:
+    """A pool of up to `size` connections whose statements end after `statement_timeout_s` seconds.
+
+    With `at_least` 0 it opens even while Postgres is down, and connects when it is first used.
+    """
+    settings = {
+        "application_name": application,
+        "search_path": "public",
+        "statement_timeout": str(int(statement_timeout_s * 1000)),
+        "idle_in_transaction_session_timeout": "60000",
+        "jit": "off",  # compiling costs more than our short statements ever run
+    }
+    async with asyncpg.create_pool(dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10) as pool:
+        yield pool
+
+
+def load_sql(package: str) -> dict[str, str]:
+    """Statements of `package`'s sql folder by file name without .sql."""
+    folder = files(package) / "sql"
+    return {
+        entry.name.removesuffix(".sql"): entry.read_text() for entry in folder.iterdir() if entry.name.endswith(".sql")
+    }
+
+
+def passing_failure(error: Exception) -> str | None:
+    """SQLSTATE, or class name, of a failure after which the same transaction may be run again as it is; else None.
+
+    Serialization and deadlock, lock timeout, lost or refused connections, and a server that stops or starts. A commit
+    whose answer was lost is among them, so what is run again must be safe to have happened already.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        state = str(error.sqlstate)
+        return state if state in ("40001", "40P01", "55P03", "53300") or state.startswith(("08", "57P0")) else None
+    if isinstance(error, OSError | asyncpg.InterfaceError | TimeoutError):
+        return type(error).__name__
+    return None

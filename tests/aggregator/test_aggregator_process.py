@@ -1,0 +1,290 @@
+"""The aggregator as a process, on real Kafka: killed, doubled, frozen, replayed; the numbers never change."""
+
+import asyncio
+import json
+import random
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from factories import organization, rate, usage
+from runtime.kafka import open_producer
+from service_process import aggregator_environment, eventually, running
+from stack import Database, Topics
+
+EVENTS = 20_000
+
+
+@pytest.fixture
+async def producer(topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
+    async with open_producer(topics.bootstrap, "test") as open_:
+        yield open_
+
+
+@pytest.fixture
+async def owner(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database.dsn)
+    yield connection
+    await connection.close()
+
+
+async def send(
+    producer: AIOKafkaProducer, topic: str, events: list[dict[str, Any] | bytes], *, partition: int | None = None
+) -> None:
+    sent = []
+    for number, item in enumerate(events):
+        value = item if isinstance(item, bytes) else json.dumps(item).encode()
+        at = partition if partition is not None else (number % 4 if topic.startswith("usage.events") else 0)
+        sent.append(await producer.send(topic, value, key=b"org_acme|assistant|x", partition=at))
+    await asyncio.gather(*sent)
+
+
+async def send_facts(producer: AIOKafkaProducer, topics: Topics) -> None:
+    await send(producer, topics.catalog, [organization(), rate()], partition=0)
+
+
+def many(number: int, seed: int = 1) -> tuple[list[dict[str, Any] | bytes], int]:
+    """`number` events with 3 % copies, and the micro-credits they must come to."""
+    chance = random.Random(seed)
+    events: list[dict[str, Any] | bytes] = []
+    total = 0
+    for _ in range(number):
+        if events and chance.random() < 0.03:
+            events.append(chance.choice(events))
+            continue
+        amount = chance.randint(1, 9_999_999)
+        events.append(usage(credits=f"{amount / 1_000_000:.6f}", feature=f"feature_{chance.randrange(50)}"))
+        total += amount
+    return events, total
+
+
+async def applied(owner: asyncpg.Connection, topics: Topics) -> int:
+    return int(
+        await owner.fetchval(
+            "SELECT coalesce(sum(next_offset), 0) FROM partition_progress WHERE topic = $1", topics.usage_events
+        )
+    )
+
+
+async def check_totals(owner: asyncpg.Connection, expected: int) -> None:
+    for table in ("usage_ledger", "usage_15m", "usage_daily", "usage_organization_daily"):
+        assert await owner.fetchval(f"SELECT sum(credits)::bigint FROM {table}") == expected, table
+
+
+async def until_applied(owner: asyncpg.Connection, topics: Topics, number: int, *, within_s: float = 60) -> None:
+    async def all_applied() -> bool:
+        return await applied(owner, topics) == number
+
+    await eventually(all_applied, within_s=within_s, what=f"{number} records applied")
+
+
+async def test_counts_what_came_before_its_first_start_and_publishes(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    events, total = many(500)
+    await send(producer, topics.usage_events, [*events, b"{"])
+    await send_facts(producer, topics)
+    with running("aggregator", aggregator_environment(database, topics)) as process:
+        await until_applied(owner, topics, 501)
+        await check_totals(owner, total)
+        level = await last_level(topics, total)
+        assert level["organization"] == "org_acme"
+        dead = await first_record(topics.bootstrap, topics.dlq)
+        assert dead.value == b"{"
+        assert dict(dead.headers)["reason"].startswith(b"not valid JSON")
+        complete = await owner.fetchval(
+            "SELECT min(caught_up_at) FROM partition_progress WHERE topic = $1", topics.usage_events
+        )
+
+        async def still_complete() -> bool:
+            now = await owner.fetchval(
+                "SELECT min(caught_up_at) FROM partition_progress WHERE topic = $1", topics.usage_events
+            )
+            return bool(complete is not None and now > complete)
+
+        await eventually(still_complete, within_s=10, what="complete_to moving on without usage")
+        process.send(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+async def last_level(topics: Topics, total: int) -> dict[str, Any]:
+    consumer = AIOKafkaConsumer(topics.totals, bootstrap_servers=topics.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(20):
+            async for record in consumer:
+                level: dict[str, Any] = json.loads(record.value)
+                if level["micro_credits"] == {"assistant": str(total)}:
+                    return level
+    finally:
+        await consumer.stop()
+    raise AssertionError
+
+
+async def first_record(bootstrap: str, topic: str) -> Any:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        return await asyncio.wait_for(consumer.getone(), 20)
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.slow
+async def test_ten_kills_while_it_works_change_no_total(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    await send_facts(producer, topics)
+    events, total = many(EVENTS)
+    chance = random.Random(2)
+    environment = aggregator_environment(database, topics, BATCH_EVENTS_MAX="300", CONSUMER_INSTANCE="one")
+    kills = 0
+    sending = asyncio.create_task(send(producer, topics.usage_events, events))
+    while kills < 10:
+        before = await applied(owner, topics)
+        with running("aggregator", environment) as process:
+
+            async def progressed(before: int = before) -> bool:
+                return await applied(owner, topics) > before
+
+            await eventually(progressed, within_s=30, what="progress after a kill")
+            await asyncio.sleep(chance.random() * 0.1)
+            process.kill()
+            kills += 1
+            assert await applied(owner, topics) < len(events), "finished before the last kill: nothing was shown"
+    await sending
+    with running("aggregator", environment):
+        await until_applied(owner, topics, len(events))
+    await check_totals(owner, total)
+
+
+@pytest.mark.slow
+async def test_two_aggregators_with_moving_partitions_change_no_total(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    await send_facts(producer, topics)
+    events, total = many(EVENTS, seed=3)
+    environment = aggregator_environment(database, topics, BATCH_EVENTS_MAX="200")
+    sending = asyncio.create_task(send(producer, topics.usage_events, events))
+    with running("aggregator", environment) as first:
+        await eventually(first.ready)
+        with running("aggregator", environment) as second:
+            await eventually(second.ready, within_s=40)
+            first.send(signal.SIGSTOP)  # a zombie: it holds its partitions and comes back with old batches
+            await asyncio.sleep(2)
+            first.send(signal.SIGCONT)
+            second.kill()
+        with running("aggregator", environment) as third:
+            await eventually(third.ready, within_s=40)
+            first.send(signal.SIGTERM)
+            assert first.wait(30) == 0
+            await sending
+            await until_applied(owner, topics, len(events))
+    await check_totals(owner, total)
+
+
+@pytest.mark.slow
+async def test_groups_offsets_in_kafka_mean_nothing(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    await send_facts(producer, topics)
+    first, first_total = many(400, seed=4)
+    await send(producer, topics.usage_events, first)
+    environment = aggregator_environment(database, topics)
+    with running("aggregator", environment) as process:
+        await until_applied(owner, topics, len(first))
+        process.send(signal.SIGTERM)
+        process.wait()
+    second, second_total = many(400, seed=5)
+    await send(producer, topics.usage_events, second)
+    partitions = [TopicPartition(topics.usage_events, number) for number in range(4)]
+    for offset in (0, 200):  # behind: everything again; ahead: everything skipped
+        await set_group_offsets(topics, dict.fromkeys(partitions, offset))
+        with running("aggregator", environment) as process:
+            await until_applied(owner, topics, len(first) + len(second))
+            process.send(signal.SIGTERM)
+            process.wait()
+        await check_totals(owner, first_total + second_total)
+
+
+async def set_group_offsets(topics: Topics, offsets: dict[TopicPartition, int]) -> None:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=topics.bootstrap, group_id=topics.usage_events, enable_auto_commit=False
+    )
+    await consumer.start()
+    consumer.assign(list(offsets))
+    await consumer.commit(offsets)
+    await consumer.stop()
+
+
+@pytest.mark.slow
+async def test_a_new_database_is_rebuilt_from_the_topic_to_the_same_tables(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    await send(producer, topics.usage_events, many(300, seed=6)[0])  # held, until the facts arrive
+    environment = aggregator_environment(database, topics)
+    tables = {
+        "usage_15m": "SELECT bucket_at, product, feature, sum(credits)::bigint, sum(events)::bigint"
+        " FROM usage_15m JOIN usage_series USING (series_id) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        "usage_ledger": "SELECT identity, credits, held, kafka_partition, kafka_offset FROM usage_ledger ORDER BY 1",
+    }
+
+    async def dump() -> dict[str, list[tuple[Any, ...]]]:
+        return {name: [tuple(row) for row in await owner.fetch(query)] for name, query in tables.items()}
+
+    with running("aggregator", environment):
+        await until_applied(owner, topics, 300)
+        assert await owner.fetchval("SELECT count(*) FROM usage_held") > 0
+        await send_facts(producer, topics)
+
+        async def released() -> bool:
+            return bool(await owner.fetchval("SELECT count(*) FROM usage_held") == 0)
+
+        await eventually(released, what="held usage released")
+    before = await dump()
+    await owner.execute(
+        "TRUNCATE usage_ledger, usage_held, usage_15m, usage_daily, usage_organization_daily, partition_progress, totals_outbox"
+    )
+    with running("aggregator", environment):
+        await until_applied(owner, topics, 300)
+        await eventually(released, what="held usage released")
+        assert await dump() == before
+
+
+@pytest.mark.slow
+async def test_stops_loudly_when_retention_took_unread_records(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    await send_facts(producer, topics)
+    await send(producer, topics.usage_events, many(40, seed=7)[0])
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
+    await admin.start()
+    await admin.delete_records({TopicPartition(topics.usage_events, 0): RecordsToDelete(before_offset=5)})
+    await admin.close()
+    with running("aggregator", aggregator_environment(database, topics)) as process:
+        assert process.wait(40) == 1
+        assert "Postgres expects offset 0, the log holds 5 to 10" in process.log
+
+
+@pytest.mark.slow
+async def test_stops_on_a_bad_deploy_and_goes_on_when_told(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    await send_facts(producer, topics)
+    bad: list[dict[str, Any] | bytes] = [
+        json.dumps({**usage(), "specversion": "9", "source": f"/products/p{number % 3}"}).encode()
+        for number in range(800)
+    ]
+    await send(producer, topics.usage_events, bad)
+    environment = aggregator_environment(database, topics)
+    with running("aggregator", environment) as process:
+        assert process.wait(40) == 1
+        assert "cannot be read, from 3 sources" in process.log
+    assert await owner.fetchval("SELECT count(*) FROM dead_letter_outbox") < 800
+    with running("aggregator", {**environment, "POISON_GUARD": "off"}):
+        await until_applied(owner, topics, 800)
+    assert await owner.fetchval("SELECT count(*) FROM dead_letter_outbox") == 800

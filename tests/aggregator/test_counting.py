@@ -1,0 +1,357 @@
+"""One batch, one transaction: what counts, what is held, what is refused, and that nothing counts twice."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from aggregator.catalog import Catalog
+from aggregator.facts import apply_facts
+from aggregator.reading import empty_reading, read
+from aggregator.release import release_held
+from aggregator.rollup import Organization, decide, fold
+from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_progress
+from factories import FakeRecord, correction, organization, rate, records, rfc3339, usage
+from hypothesis import given
+from hypothesis import strategies as st
+from runtime.postgres import Pool
+from stack import Database
+
+TOPIC, CATALOG = TOPICS = ("usage.events.v1", "usage.catalog.v1")
+
+
+class Aggregator:
+    """The aggregator's database half: what Kafka would deliver is passed in."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.catalog = Catalog()
+        self.facts = 0
+
+    async def learn(self, *facts: dict[str, Any]) -> None:
+        await load_progress(self.pool, CATALOG, [0])
+        version = await apply_facts(self.pool, CATALOG, records(facts, first=self.facts))
+        self.facts += len(facts)
+        async with self.pool.acquire() as connection:
+            await self.catalog.refresh(connection, version)
+
+    async def count(self, *batches: list[FakeRecord]) -> Outcome:
+        reading = empty_reading()
+        for batch in batches:
+            read(batch, reading)
+        await load_progress(self.pool, TOPIC, reading.spans)
+        return await apply_batch(self.pool, TOPICS, reading, self.catalog)
+
+    async def release(self) -> int:
+        return await release_held(self.pool, TOPICS, self.catalog)
+
+    async def totals(self) -> dict[str, int]:
+        """Micro-credits and events by each way of asking; they must agree."""
+        return {
+            name: await self.pool.fetchval(f"SELECT coalesce(sum(credits), 0)::bigint FROM {name}")
+            for name in ("usage_ledger", "usage_15m", "usage_daily", "usage_organization_daily")
+        }
+
+    async def total(self) -> int:
+        totals = await self.totals()
+        assert len(set(totals.values())) == 1, totals
+        return totals["usage_ledger"]
+
+    async def progress(self) -> list[dict[str, Any]]:
+        rows = await self.pool.fetch("SELECT * FROM partition_progress WHERE topic = $1 ORDER BY partition", TOPIC)
+        return [
+            {name: row[name] for name in ("next_offset", "counted", "duplicate", "rejected", "held")} for row in rows
+        ]
+
+
+@pytest.fixture
+async def aggregator(database: Database) -> AsyncIterator[Aggregator]:
+    async with asyncpg.create_pool(database.roles["flexcredits_aggregator"], min_size=1, max_size=4) as pool:
+        yield Aggregator(pool)
+
+
+async def test_usage_counts_in_every_total(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization(), rate())
+    await aggregator.count(
+        records([usage(credits="1.25"), usage(feature_kind="model", feature="gpt", quantity="5213", unit="tokens")])
+    )
+    assert await aggregator.total() == 1_250_000 + 5_213_000
+    assert await aggregator.progress() == [{"next_offset": 2, "counted": 2, "duplicate": 0, "rejected": 0, "held": 0}]
+
+
+async def test_replayed_batch_counts_once(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    batch = records([usage(), usage(), usage()])
+    await aggregator.count(batch)
+    outcome = await aggregator.count(batch)
+    assert outcome.replayed == 3
+    await aggregator.count(records([usage()], first=3))
+    await aggregator.count(batch[1:])
+    assert await aggregator.total() == 4_000_000
+
+
+async def test_resent_event_is_a_duplicate_wherever_it_comes(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    first = usage()
+    await aggregator.count(records([first, first]), records([first], partition=1))
+    await aggregator.count(records([first], first=2))
+    assert await aggregator.total() == 1_000_000
+    assert sum(row["duplicate"] for row in await aggregator.progress()) == 3
+
+
+async def test_other_payload_under_the_same_id_is_dead_lettered(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    first = usage(credits="1")
+    await aggregator.count(records([first, {**first, "data": {**first["data"], "credits": "2"}}]))
+    assert await aggregator.total() == 1_000_000
+    row = await aggregator.pool.fetchrow("SELECT reason, pointer, kafka_offset FROM dead_letter_outbox")
+    assert row is not None
+    assert (row["pointer"], row["kafka_offset"]) == ("/id", 1)
+
+
+async def test_same_amount_in_other_words_is_no_conflict(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    first = usage(credits="1.250000")
+    await aggregator.count(records([first, {**first, "data": {**first["data"], "credits": 1.25}}]))
+    assert (await aggregator.progress())[0]["duplicate"] == 1
+
+
+async def test_gap_stops_and_counts_nothing(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    await aggregator.count(records([usage()]))
+    with pytest.raises(OffsetGap, match="expects offset 1, Kafka delivers 2"):
+        await aggregator.count(records([usage()], first=2))
+    assert await aggregator.total() == 1_000_000
+
+
+async def test_losing_one_partition_keeps_the_others_work(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    lost, kept = records([usage(), usage()], partition=0), records([usage(), usage()], partition=1)
+    await aggregator.count(lost)  # the new owner was faster
+    outcome = await aggregator.count(lost, kept)
+    assert outcome.replayed == 2
+    assert len(outcome.counted) == 2
+    assert await aggregator.total() == 4_000_000
+
+
+async def test_held_until_organization_and_rate_arrive(aggregator: Aggregator) -> None:
+    tokens = usage(feature_kind="model", feature="gpt", quantity="2000", unit="tokens")
+    await aggregator.count(records([usage(), tokens]))
+    assert await aggregator.total() == 0
+    assert (await aggregator.progress())[0]["held"] == 2
+    await aggregator.learn(organization())
+    assert await aggregator.release() == 1
+    assert await aggregator.total() == 1_000_000
+    await aggregator.learn(rate())
+    assert await aggregator.release() == 1
+    assert await aggregator.release() == 0
+    assert await aggregator.total() == 3_000_000
+    assert await aggregator.progress() == [{"next_offset": 2, "counted": 2, "duplicate": 0, "rejected": 0, "held": 0}]
+    assert await aggregator.pool.fetchval("SELECT count(*) FROM usage_held") == 0
+
+
+async def test_held_event_sent_again_is_a_duplicate(aggregator: Aggregator) -> None:
+    first = usage()
+    await aggregator.count(records([first]))
+    await aggregator.count(records([first], first=1))
+    await aggregator.learn(organization())
+    await aggregator.release()
+    assert await aggregator.total() == 1_000_000
+
+
+async def test_batch_decided_with_an_old_catalog_is_decided_again(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    stale = aggregator.catalog
+    aggregator.catalog = Catalog()
+    aggregator.catalog.version, aggregator.catalog.organizations = stale.version, dict(stale.organizations)
+    await aggregator.learn(rate())
+    aggregator.catalog = stale
+    with pytest.raises(Overtaken):
+        await aggregator.count(records([usage(feature_kind="model", feature="gpt", quantity="1", unit="tokens")]))
+    assert (await aggregator.progress())[0]["next_offset"] == 0
+
+
+async def test_correction_counts_in_its_own_day_and_never_below_zero(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    yesterday = rfc3339(datetime.now(UTC) - timedelta(days=1))
+    original = usage(credits="5", envelope={"time": yesterday})
+    await aggregator.count(records([original, correction(original, "-3"), correction(original, "-2.5")]))
+    assert await aggregator.total() == 2_000_000
+    days = await aggregator.pool.fetch("SELECT credits, events FROM usage_daily ORDER BY day")
+    assert [tuple(row) for row in days] == [(5_000_000, 1), (-3_000_000, 0)]
+    reason = await aggregator.pool.fetchval("SELECT reason FROM dead_letter_outbox")
+    assert reason == "original plus corrections would fall below 0"
+
+
+async def test_correction_before_its_original_waits(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    original = usage(credits="5")
+    undo = correction(original, "-5")
+    await aggregator.count(records([undo], partition=1))
+    assert (await aggregator.progress())[0]["held"] == 1
+    await aggregator.count(records([original, undo]))
+    assert await aggregator.release() == 1
+    assert await aggregator.total() == 0
+    assert sum(row["duplicate"] for row in await aggregator.progress()) == 1
+
+
+async def test_held_correction_that_can_never_count_is_dead_lettered_with_its_bytes(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    original = usage(credits="5")
+    batch = records([correction(original, "-6")], partition=1)
+    await aggregator.count(batch)
+    await aggregator.count(records([original]))
+    await aggregator.release()
+    row = await aggregator.pool.fetchrow("SELECT value, partition, kafka_offset FROM dead_letter_outbox")
+    assert row is not None
+    assert tuple(row) == (batch[0].value, 1, 0)
+    assert [row["rejected"] for row in await aggregator.progress()] == [0, 1]
+    assert await aggregator.total() == 5_000_000
+
+
+async def test_correction_with_other_dimensions_is_refused(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    original = usage(credits="5")
+    wrong = correction({**original, "data": {**original["data"], "feature": "other"}}, "-1")
+    wrong["data"]["corrects"]["id"] = original["id"]
+    await aggregator.count(records([original, wrong]))
+    assert (
+        await aggregator.pool.fetchval("SELECT reason FROM dead_letter_outbox")
+        == "the dimensions differ from the original's"
+    )
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        None,
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 5000,
+        b"null",
+        b'{"type":"flexcredits.usage.v1"}',
+        b'{"type":"flexcredits.nonsense.v9"}',
+    ],
+)
+async def test_poison_is_dead_lettered_and_its_neighbours_count(aggregator: Aggregator, poison: bytes | None) -> None:
+    await aggregator.learn(organization())
+    await aggregator.count(records([usage(), poison, usage()]))
+    assert await aggregator.total() == 2_000_000
+    row = await aggregator.pool.fetchrow("SELECT value, kafka_offset FROM dead_letter_outbox")
+    assert row is not None
+    assert tuple(row) == (poison, 1)
+
+
+async def test_days_are_the_organizations(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization("org_np", "Asia/Kathmandu"))  # +05:45
+    at = (datetime.now(UTC) - timedelta(days=2)).replace(hour=18, minute=14, second=59, microsecond=999999)
+    later = at + timedelta(microseconds=1)
+    batch = [usage(envelope={"subject": "org_np", "time": rfc3339(moment)}) for moment in (at, later)]
+    await aggregator.count(records(batch))
+    days = [row["day"] for row in await aggregator.pool.fetch("SELECT day FROM usage_daily ORDER BY day")]
+    assert days == [at.date(), at.date() + timedelta(days=1)]
+
+
+async def test_zone_stays_once_usage_was_counted(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization(time_zone="Asia/Kathmandu"))
+    await aggregator.learn(organization(time_zone="Europe/Berlin"))
+    await aggregator.count(records([usage()]))
+    await aggregator.learn(organization(time_zone="UTC"))
+    assert (
+        await aggregator.pool.fetchval("SELECT time_zone FROM organizations WHERE organization = 'org_acme'")
+        == "Europe/Berlin"
+    )
+
+
+async def test_older_fact_never_overwrites_a_newer_one(aggregator: Aggregator) -> None:
+    newer = organization()
+    newer["data"]["name"] = "New name"
+    older = organization(time=rfc3339(datetime.now(UTC) - timedelta(hours=1)))
+    await aggregator.learn(newer, older)
+    assert (
+        await aggregator.pool.fetchval("SELECT name FROM organizations WHERE organization = 'org_acme'") == "New name"
+    )
+
+
+async def test_any_slicing_and_repetition_of_the_log_gives_the_same_tables(aggregator: Aggregator) -> None:
+    """Invariants 1 to 3 over a random log, cut and replayed at random, with facts arriving in between."""
+    chance = random.Random(7)
+    log: dict[int, list[FakeRecord]] = {0: [], 1: [], 2: []}
+    sent: list[dict[str, Any]] = []
+    for _ in range(400):
+        roll = chance.random()
+        organization_name = chance.choice(["org_a", "org_b"])
+        if sent and roll < 0.15:
+            item: dict[str, Any] | bytes = chance.choice(sent)
+        elif sent and roll < 0.25:
+            original = chance.choice(
+                [at for at in sent if at["type"] == "flexcredits.usage.v1" and "credits" in at["data"]] or [usage()]
+            )
+            item = correction(original, chance.choice(["-0.5", "0.25", "-2"]))
+        elif roll < 0.3:
+            item = b"{"
+        elif roll < 0.5:
+            item = usage(
+                feature_kind="model",
+                feature="gpt",
+                quantity=str(chance.randint(1, 9999)),
+                unit="tokens",
+                envelope={"subject": organization_name},
+            )
+        else:
+            item = usage(
+                credits=f"{chance.randint(1, 5)}.{chance.randint(0, 999999):06}",
+                envelope={"subject": organization_name},
+            )
+        if isinstance(item, dict):
+            sent.append(item)
+        partition = chance.randrange(3)
+        log[partition] += records([item], first=len(log[partition]), partition=partition)
+    facts = [[organization("org_a")], [rate()], [organization("org_b", "Asia/Kathmandu")]]
+    position = dict.fromkeys(log, 0)
+    while any(position[at] < len(log[at]) for at in log) or facts:
+        if facts and chance.random() < 0.1:
+            await aggregator.learn(*facts.pop())
+            await aggregator.release()
+        batches = []
+        for partition, held in log.items():
+            start = max(0, position[partition] - chance.randint(0, 20))
+            end = min(len(held), position[partition] + chance.randint(0, 30))
+            if start < end:
+                batches.append(held[start:end])
+                position[partition] = max(position[partition], end)
+        if batches:
+            await aggregator.count(*batches)
+    await aggregator.release()
+    total, progress = await aggregator.total(), await aggregator.progress()
+    assert [row["next_offset"] for row in progress] == [len(held) for held in log.values()]
+    assert all(
+        row["next_offset"] == row["counted"] + row["duplicate"] + row["rejected"] + row["held"] for row in progress
+    )
+    await aggregator.count(*log.values())
+    assert (await aggregator.total(), await aggregator.progress()) == (total, progress)
+    assert total > 0
+
+
+@given(st.permutations(list(range(12))), st.integers(0, 12))
+def test_folding_parts_in_any_order_adds_up_to_the_whole(order: list[int], cut: int) -> None:
+
+    catalog = Catalog(organizations={"org_acme": Organization(1, "UTC")})
+    reading = empty_reading()
+    read(records([usage(credits=f"{number + 1}", feature=f"f{number % 3}") for number in range(12)]), reading)
+    ids = {use.series: number for number, use in enumerate(reading.uses)}
+    decisions = [decide(use, catalog.organizations, ids, catalog.card) for use in reading.uses]
+    whole = fold(decisions)
+    shuffled = [decisions[at] for at in order]
+    first, second = fold(shuffled[:cut]), fold(shuffled[cut:])
+    for table in ("quarters", "days", "organization_days"):
+        summed: dict[Any, list[int]] = {}
+        for part in (getattr(first, table), getattr(second, table)):
+            for key, (credits, events) in part.items():
+                cell = summed.setdefault(key, [0, 0])
+                cell[0] += credits
+                cell[1] += events
+        assert summed == getattr(whole, table)

@@ -1,0 +1,35 @@
+"""Windows and local days."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from aggregator.periods import BUCKET_S, OutsideWindow, check_window, local_day
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
+TODAY = int(NOW // 86_400)
+ZONES = ["UTC", "Asia/Kathmandu", "America/St_Johns", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Kiritimati"]
+
+
+@pytest.mark.parametrize(("days", "bucket"), [(0, -3), (-400, -1), (0, TODAY), (0, TODAY + 1), (0, TODAY - 430)])
+def test_window_takes(days: int, bucket: int) -> None:
+    check_window(NOW + days * 86_400, bucket, NOW)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket", "pointer"),
+    [(-401 * 86_400, -1, "/time"), (7200, -1, "/time"), (0, TODAY + 2, "/id"), (0, TODAY - 432, "/id")],
+)
+def test_window_refuses(seconds: int, bucket: int, pointer: str) -> None:
+    with pytest.raises(OutsideWindow) as refused:
+        check_window(NOW + seconds, bucket, NOW)
+    assert refused.value.pointer == pointer
+
+
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)), st.sampled_from(ZONES))  # noqa: DTZ001 - made aware below
+def test_every_instant_of_a_bucket_has_the_buckets_local_day(instant: datetime, zone: str) -> None:
+    aware = instant.replace(tzinfo=UTC)
+    day = local_day(int(aware.timestamp() // BUCKET_S), zone)
+    assert date(1970, 1, 1) + timedelta(days=day) == aware.astimezone(ZoneInfo(zone)).date()

@@ -1,0 +1,118 @@
+"""The rate card: order, reach and rounding of rates."""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from aggregator.rating import Rate, RateCard
+from hypothesis import given
+from hypothesis import strategies as st
+
+NEVER = float("-inf")
+
+
+def make_rate(
+    rate_id: int, *, organization: str = "", feature: str = "*", effective: float = NEVER, received: float = 100.0
+) -> Rate:
+    return Rate(
+        rate_id,
+        organization,
+        "assistant",
+        "model",
+        feature,
+        "tokens",
+        1_000_000,
+        1_000_000,
+        effective,
+        received,
+        rate_id,
+    )
+
+
+def rate_id_at(card: RateCard, occurred: float, *, organization: str = "org", feature: str = "gpt") -> int | None:
+    rate = card.rate_at(organization, "assistant", "model", feature, "tokens", occurred)
+    return rate.rate_id if rate else None
+
+
+def card_of(*rates: Rate) -> RateCard:
+    card = RateCard()
+    card.add(rates)
+    return card
+
+
+def test_first_rate_reaches_back() -> None:
+    assert rate_id_at(card_of(make_rate(1)), 5.0) == 1
+
+
+def test_backdated_rate_reaches_as_far_as_it_says() -> None:
+    card = card_of(make_rate(1, effective=50.0))
+    assert rate_id_at(card, 49.9) is None
+    assert rate_id_at(card, 50.0) == 1
+
+
+def test_later_rate_changes_nothing_before_its_receipt() -> None:
+    card = card_of(make_rate(1), make_rate(2, effective=10.0, received=200.0))
+    assert rate_id_at(card, 199.9) == 1
+    assert rate_id_at(card, 200.0) == 2
+
+
+def test_rate_announced_for_the_future_waits_for_its_day() -> None:
+    card = card_of(make_rate(1), make_rate(2, effective=300.0, received=200.0))
+    assert rate_id_at(card, 299.0) == 1
+    assert rate_id_at(card, 300.0) == 2
+
+
+def test_second_rate_fills_a_time_that_none_covered() -> None:
+    card = card_of(make_rate(1, effective=500.0), make_rate(2, effective=10.0, received=200.0))
+    assert rate_id_at(card, 50.0) == 2
+    assert rate_id_at(card, 500.0) == 1
+
+
+def test_organization_goes_before_deployment_and_exact_before_wildcard() -> None:
+    card = card_of(
+        make_rate(1),
+        make_rate(2, feature="gpt"),
+        make_rate(3, organization="org"),
+        make_rate(4, organization="org", feature="gpt"),
+    )
+    assert rate_id_at(card, 150.0) == 4
+    assert rate_id_at(card, 150.0, feature="other") == 3
+    assert rate_id_at(card, 150.0, organization="else") == 2
+    assert rate_id_at(card, 150.0, organization="else", feature="other") == 1
+
+
+def test_more_specific_rate_does_not_reprice_what_a_general_one_covered() -> None:
+    card = card_of(make_rate(1), make_rate(2, organization="org", feature="gpt", received=200.0))
+    assert rate_id_at(card, 150.0) == 1
+
+
+@given(
+    facts=st.lists(
+        st.tuples(st.sampled_from(["", "org"]), st.sampled_from(["*", "gpt"]), st.floats(0, 100), st.floats(0, 50)), max_size=6
+    ),
+    occurred=st.floats(0, 100),
+)  # fmt: skip
+def test_a_new_fact_never_changes_the_rate_of_a_time_that_was_covered(
+    facts: list[tuple[str, str, float, float]], occurred: float
+) -> None:
+    received = 0.0
+    card, before = RateCard(), None
+    for number, (organization, feature, effective, wait) in enumerate(facts):
+        received += wait
+        card.add(
+            [make_rate(number, organization=organization, feature=feature, effective=effective, received=received)]
+        )
+        now = rate_id_at(card, occurred)
+        if before is not None and occurred < received:
+            assert now == before
+        before = now
+
+
+@given(st.integers(1, 10**15), st.integers(0, 10**9), st.integers(1, 10**9))
+def test_rounds_half_even_once(quantity: int, credits: int, per: int) -> None:
+    exact = Decimal(quantity * credits) / Decimal(per)
+    expected = int(exact.quantize(Decimal(1), ROUND_HALF_EVEN)) if len(str(quantity * credits)) < 27 else None
+    if expected is not None and quantity * credits % per * 2 in (per, 0):
+        assert Rate(1, "", "", "", "", "", credits, per, 0, 0, 0).credits_of(quantity) == expected
+    assert (
+        abs(Rate(1, "", "", "", "", "", credits, per, 0, 0, 0).credits_of(quantity) * per - quantity * credits) * 2
+        <= per
+    )

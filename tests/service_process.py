@@ -1,0 +1,108 @@
+"""A service as the orchestrator runs it: its own process, its settings in the environment, ended by signals."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from stack import Database, Topics
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServiceProcess:
+    """One run of `python -m <module>`."""
+
+    def __init__(self, module: str, environment: dict[str, str]) -> None:
+        self.probe_port = free_port()
+        self._log = Path(tempfile.mkstemp(prefix=f"{module}-", suffix=".log")[1])
+        with self._log.open("wb") as log:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", module],
+                env={**os.environ, "LOG_FORMAT": "console", "PROBE_PORT": str(self.probe_port), **environment},
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._popen.poll()
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def ready(self) -> bool:
+        if self.exit_code is not None:
+            raise AssertionError(f"ended with {self.exit_code}:\n{self.log}")
+        try:
+            with urlopen(f"http://127.0.0.1:{self.probe_port}/health/ready", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def send(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
+    def kill(self) -> None:
+        self._popen.kill()
+        self._popen.wait(10)
+
+    def wait(self, timeout_s: float = 20) -> int:
+        return self._popen.wait(timeout_s)
+
+    def forget(self) -> None:
+        self.kill()
+        self._log.unlink()
+
+
+@contextmanager
+def running(module: str, environment: dict[str, str]) -> Iterator[ServiceProcess]:
+    process = ServiceProcess(module, environment)
+    try:
+        yield process
+    except BaseException:
+        print(process.log)  # noqa: T201 - pytest shows it with the failure
+        raise
+    finally:
+        process.forget()
+
+
+def aggregator_environment(database: Database, topics: Topics, **more: str) -> dict[str, str]:
+    return {
+        "KAFKA_BOOTSTRAP": topics.bootstrap,
+        "POSTGRES_DSN": database.roles["flexcredits_aggregator"],
+        "USAGE_EVENTS_TOPIC": topics.usage_events,
+        "CATALOG_TOPIC": topics.catalog,
+        "TOTALS_TOPIC": topics.totals,
+        "DEAD_LETTER_TOPIC": topics.dlq,
+        "CONSUMER_GROUP": topics.usage_events,
+        **more,
+    }
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[bool]] | Callable[[], bool], *, within_s: float = 30, what: str = "condition"
+) -> None:
+    """Poll until `condition` holds; AssertionError after `within_s` seconds."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while True:
+        held = condition()
+        if held if isinstance(held, bool) else await held:
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"{what} did not come true within {within_s} s")
+        await asyncio.sleep(0.05)
