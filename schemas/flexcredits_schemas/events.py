@@ -15,7 +15,7 @@ Source = Annotated[str, Meta(min_length=1, max_length=128)]
 OrganizationId = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
-Email = Annotated[str, Meta(min_length=3, max_length=254, pattern='^[^@\\s,;<>"]+@[^@\\s,;<>"]+$')]
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern="^[^@\\s,;<>\"]+@[^@\\s,;<>\"]+$")]
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z][A-Za-z0-9_+/-]*$")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 Date = date
@@ -148,12 +148,10 @@ class OrganizationData(Struct, forbid_unknown_fields=True, omit_defaults=True, k
     name: Text
     time_zone: TimeZone
     billing_moderator_enabled: bool = False
-    locale: Word = "en-US"
+    locale: Word = 'en-US'
 
 
-class Organization(
-    Struct, tag_field="type", tag="flexcredits.organization.v1", omit_defaults=True, kw_only=True, gc=False
-):
+class Organization(Struct, tag_field="type", tag="flexcredits.organization.v1", omit_defaults=True, kw_only=True, gc=False):
     """A customer organization. Usage sent before it exists is held and counted when it arrives."""
 
     specversion: Literal["1.0"]
@@ -217,9 +215,7 @@ class CorrectionData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     reason: Text
 
 
-class Correction(
-    Struct, tag_field="type", tag="flexcredits.usage.correction.v1", omit_defaults=True, kw_only=True, gc=False
-):
+class Correction(Struct, tag_field="type", tag="flexcredits.usage.correction.v1", omit_defaults=True, kw_only=True, gc=False):
     """Adds signed credits to an earlier usage event, with the same dimensions. Original plus corrections never falls below 0."""
 
     specversion: Literal["1.0"]

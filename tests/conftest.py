@@ -1,0 +1,94 @@
+"""Fixtures for all tests: real Kafka and PostgreSQL once per session, a fresh database and fresh topics per test."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from urllib.parse import urlsplit
+
+import pytest
+import stack as real
+from hypothesis import HealthCheck, settings
+from stack import Database, Topics
+
+left_out: list[str] = []
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    left_out.extend(item.nodeid for item in items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was left out by `-m` or `-k`, so that nobody takes a part for the whole."""
+    if left_out:
+        terminalreporter.section("not run")
+        for name in left_out:
+            terminalreporter.line(name)
+
+
+# Two cores are shared with Kafka and Postgres: how long an example takes says nothing about our code.
+settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared-machine")
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    with real.kafka_bootstrap() as bootstrap:
+        yield bootstrap
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """A superuser's DSN; tests take `database` instead, which is theirs alone."""
+    with real.postgres_dsn() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def database_template(postgres_dsn: str) -> Iterator[str]:
+    name = asyncio.run(real.make_template(postgres_dsn))
+    yield name
+    asyncio.run(real.drop_database(postgres_dsn, name))
+
+
+@pytest.fixture
+async def database(postgres_dsn: str, database_template: str) -> AsyncIterator[Database]:
+    copy = await real.copy_template(postgres_dsn, database_template)
+    yield copy
+    await real.drop_database(postgres_dsn, urlsplit(copy.dsn).path.strip("/"))
+
+
+@pytest.fixture
+async def topics(kafka_bootstrap: str) -> AsyncIterator[Topics]:
+    made = await real.make_topics(kafka_bootstrap)
+    yield made
+    await real.delete_topics(made)
+
+
+@pytest.fixture
+def expected_errors() -> list[str]:
+    """Regular expressions for the ERROR logs that a test provokes; append to it before provoking them."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def no_unexpected_errors(expected_errors: list[str]) -> Iterator[None]:
+    """Fail a test whose code logged an ERROR that the test did not announce."""
+    collector = Collector(logging.ERROR)
+    logging.getLogger().addHandler(collector)
+    yield
+    logging.getLogger().removeHandler(collector)
+    unexpected = [line for line in collector.lines if not any(re.search(pattern, line) for pattern in expected_errors)]
+    if unexpected:
+        pytest.fail("unexpected ERROR logs:\n" + "\n".join(unexpected), pytrace=False)
+
+
+class Collector(logging.Handler):
+    """Keeps what was logged, as text."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.name}: {self.format(record)}")

@@ -1,0 +1,196 @@
+"""The contract files: every example is valid, types and schemas agree, topics are described once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+import yaml
+from factories import correction, usage
+from flexcredits_schemas import SCHEMAS
+from flexcredits_schemas.codec import InvalidEvent, decode, encode, micro
+from hypothesis import given
+from hypothesis import strategies as st
+
+FILES = {path.name: json.loads(path.read_text()) for path in (SCHEMAS / "events").glob("*.json")}
+EVENTS = {schema["properties"]["type"]["const"]: schema for name, schema in FILES.items() if name != "common.json"}
+DECIMALS = ("credits", "quantity")
+EXAMPLES = sorted((SCHEMAS / "examples").rglob("*.json"))
+
+
+def retrieve(uri: str) -> Any:
+    return FILES[uri.rsplit("/", 1)[-1]]
+
+
+VALIDATORS = {
+    type_: jsonschema_rs.Draft202012Validator(schema, retriever=retrieve, validate_formats=True)
+    for type_, schema in EVENTS.items()
+}
+
+
+def accepts(document: dict[str, Any]) -> bool:
+    try:
+        decode(json.dumps(document).encode())
+    except InvalidEvent:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_example_is_valid_and_survives_the_codec(path: Path) -> None:
+    example = json.loads(path.read_text())
+    assert example["type"] == path.parent.name
+    VALIDATORS[example["type"]].validate(example)
+    canonical = encode(decode(path.read_bytes()))
+    VALIDATORS[example["type"]].validate(json.loads(canonical))
+    assert encode(decode(canonical)) == canonical
+
+
+def test_every_type_has_an_example() -> None:
+    assert {path.parent.name for path in EXAMPLES} == set(EVENTS)
+
+
+def test_generated_types_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flexcredits_schemas.generate", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_topics_name_their_producers_and_schemas_and_asyncapi_lists_them() -> None:
+    described = {path.stem: yaml.safe_load(path.read_text()) for path in (SCHEMAS / "topics").glob("*.yaml")}
+    for name, topic in described.items():
+        assert topic["name"] == name
+        assert topic["producers"], name
+        assert topic["config"]["message.timestamp.type"] == "LogAppendTime", (
+            "a backdated event must not fall to retention"
+        )
+        assert all(schema in FILES for schema in topic["schema"])
+    asyncapi = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text())
+    assert {channel["address"] for channel in asyncapi["channels"].values()} == set(described)
+    payloads = [
+        message["payload"].get("$ref")
+        for message in asyncapi["components"]["messages"].values()
+        if "payload" in message
+    ]
+    assert {f"events/{name}" for name in FILES if name != "common.json"} == {at for at in payloads if at}
+
+
+junk = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 5), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5),
+    st.sampled_from(["assistant", "agents", "api", "model", "namespace", "1.5", "0", "-1", "1e3", "0.1234567", "x" * 300, "a\u0000b"]),
+    st.dictionaries(st.sampled_from(["id", "kind", "name"]), st.sampled_from(["a", "saved", "unsaved", 3]), max_size=3),
+)  # fmt: skip
+fields = st.sampled_from(
+    [
+        "product",
+        "feature_kind",
+        "feature",
+        "surface",
+        "agent",
+        "credits",
+        "quantity",
+        "unit",
+        "corrects",
+        "reason",
+        "else",
+    ]
+)
+
+
+@given(st.dictionaries(fields, junk, max_size=3), st.sets(fields, max_size=2), st.booleans())
+def test_schema_and_codec_give_the_same_verdict(changed: dict[str, Any], removed: set[str], corrects: bool) -> None:
+    document = correction(usage(), "-1") if corrects else usage()
+    document["data"] = {name: value for name, value in {**document["data"], **changed}.items() if name not in removed}
+    data = document["data"]
+    optional = {"surface", "agent"} if corrects else {"surface", "agent", "unit"}
+    # JSON null for an optional word: the codec takes it as absent, so that a client need not strip nulls.
+    stripped = {
+        **document,
+        "data": {name: value for name, value in data.items() if value is not None or name not in optional},
+    }
+    if any(isinstance(data.get(name), float | int) for name in DECIMALS):
+        return  # JSON Schema cannot count a number's decimal places; the tests of the codec do
+    assert accepts(document) == VALIDATORS[document["type"]].is_valid(stripped), document
+
+
+@pytest.mark.parametrize(
+    ("written", "micros"),
+    [
+        ("1", 10**6),
+        (1, 10**6),
+        (1.25, 1250000),
+        ("0.000001", 1),
+        (1e-06, 1),
+        (1e5, 10**11),
+        ("999999999.999999", 10**15 - 1),
+    ],
+)
+def test_decimals_are_read_exactly(written: object, micros: int) -> None:
+    event = decode(json.dumps(usage(credits=written)).encode())
+    assert micro(event.data.credits) == micros  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "literal",
+    ["NaN", "Infinity", "-1", "0", "1e999999", "1e-7", "1.0000001", "1000000000", '"1_0"', '" 1"', '"1e3"', '"NaN"', '""', "true", "null", "[]"],
+)  # fmt: skip
+def test_bad_credits_are_refused_naming_the_field(literal: str) -> None:
+    text = json.dumps(usage(credits="@")).replace('"@"', literal)
+    with pytest.raises(InvalidEvent) as refused:
+        decode(text.encode())
+    assert refused.value.pointer in ("/data/credits", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"specversion": "0.3"}, "/specversion"), ({"subject": None}, "/subject"), ({"id": "a\u0000b"}, "/id"), ({"id": ""}, "/id"),
+        ({"time": None}, "/time"), ({"time": "yesterday"}, "/time"), ({"time": "2026-11-22T10:00:00"}, "/time"), ({"type": "x"}, "/type"),
+        ({"subject": "org acme"}, "/subject"),
+    ],
+)  # fmt: skip
+def test_bad_envelope_is_refused_naming_the_field(change: dict[str, Any], pointer: str) -> None:
+    document = {name: value for name, value in {**usage(), **change}.items() if value is not None}
+    with pytest.raises(InvalidEvent) as refused:
+        decode(json.dumps(document).encode())
+    assert refused.value.pointer == pointer
+
+
+@pytest.mark.parametrize(
+    ("data", "pointer"),
+    [
+        ({"product": "mail"}, "/data/product"), ({"product": "agents", "agent": None}, "/data/agent"), ({"feature": None}, "/data/feature"),
+        ({"product": "api"}, "/data/feature_kind"), ({"credits": None}, "/data"), ({"quantity": "1"}, "/data/unit"),
+        ({"credits": "1", "quantity": "1", "unit": "tokens"}, "/data/credits"), ({"feture": "x"}, "/data/feture"),
+        ({"agent": {"id": "a", "kind": "robot"}}, "/data/agent/kind"),
+    ],
+)  # fmt: skip
+def test_bad_data_is_refused_naming_the_field(data: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        decode(json.dumps(usage(**data)).encode())
+    assert refused.value.pointer == pointer
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused_with_a_reason(message: bytes) -> None:
+    with pytest.raises(InvalidEvent, match=r"."):
+        decode(message)
+
+
+@pytest.mark.parametrize(
+    "message", [b"[" * 100_000, b'{"a":' * 100_000, b'"' + b"x" * 100_000, b"\xff\xfe", b'{"type":"\xff"}']
+)
+def test_hostile_bytes_are_refused(message: bytes) -> None:
+    with pytest.raises(InvalidEvent):
+        decode(message)
+
+
+def test_equal_instants_have_equal_bytes() -> None:
+    first = usage(envelope={"id": "one", "time": "2026-11-22T10:00:00Z"})
+    second = {**first, "time": "2026-11-22T15:45:00+05:45"}
+    assert encode(decode(json.dumps(first).encode())) == encode(decode(msgspec.json.encode(second)))
