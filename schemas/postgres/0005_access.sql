@@ -14,7 +14,7 @@ REVOKE EXECUTE ON FUNCTION ensure_ledger_partition, ensure_rollup_partition, ens
     FROM PUBLIC;
 
 GRANT SELECT ON organizations, contracts, credit_periods, add_ons, members, agents, agent_sightings, features, rates,
-    usage_series, usage_ledger, usage_held, usage_15m, usage_daily, usage_organization_daily, partition_progress
+    usage_series, usage_ledger, ledger_seals, usage_held, usage_15m, usage_daily, usage_organization_daily, partition_progress
     TO flexcredits_api;
 
 DO $$
@@ -23,7 +23,7 @@ DECLARE
 BEGIN
     FOREACH customer_table IN ARRAY ARRAY['organizations', 'contracts', 'credit_periods', 'add_ons', 'members', 'agents',
         'agent_sightings', 'features', 'rates', 'usage_series', 'usage_ledger', 'usage_held', 'usage_15m', 'usage_daily',
-        'usage_organization_daily'] LOOP
+        'usage_organization_daily', 'ledger_seals'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', customer_table);
         EXECUTE format('CREATE POLICY aggregator ON %I TO flexcredits_aggregator USING (true) WITH CHECK (true)', customer_table);
         -- Deployment-wide features and rates (organization 0) are everybody's.

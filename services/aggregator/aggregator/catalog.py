@@ -1,6 +1,7 @@
 """What this process knows of the catalog in memory: enough to place and rate usage."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from runtime.postgres import Connection, Pool, load_sql
 
@@ -11,6 +12,16 @@ SQL = load_sql("aggregator")
 SERIES_MAX = 1_000_000  # some 500 bytes each; beyond that it is cheaper to look up again than to keep
 
 
+SIGHTING_S = 900.0  # an unchanged name is written again when it was last seen this much earlier
+
+
+class Sighting(NamedTuple):
+    """What the latest usage calls an agent."""
+
+    seen: float
+    name: str
+
+
 @dataclass
 class Catalog:
     """A copy of Postgres' organizations, rates and series. `version` is the catalog offset up to which it is complete."""
@@ -19,6 +30,8 @@ class Catalog:
     organizations: dict[str, Organization] = field(default_factory=dict)
     series_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
     card: RateCard = field(default_factory=RateCard)
+    sightings: dict[tuple[int, str, str], Sighting] = field(default_factory=dict)
+    """Per organization, agent and kind: what agent_sightings was told by this process."""
 
     async def refresh(self, connection: Connection, version: int) -> None:
         """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""
@@ -38,6 +51,7 @@ class Catalog:
         await self._learn_organizations(pool, sorted({key[0] for key in keys} - self.organizations.keys()))
         if len(self.series_ids) + len(keys) > SERIES_MAX:
             self.series_ids.clear()
+            self.sightings.clear()
         ordered = sorted(keys)
         columns: list[list[object]] = [list(column) for column in zip(*ordered, strict=True)]
         columns[0] = [self.organizations[key[0]].organization_id for key in ordered]

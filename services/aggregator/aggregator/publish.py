@@ -3,17 +3,29 @@
 import asyncio
 import json
 from collections import defaultdict
+from typing import NamedTuple
 
+import structlog
 from aiokafka import AIOKafkaProducer
-from runtime.postgres import Pool
+from aiokafka.errors import KafkaError
+from runtime.postgres import Pool, passing_failure
 
 from aggregator.catalog import SQL
 from aggregator.metrics import RELAYED
 
+log = structlog.get_logger()
 RELAY_LOCK = 0x666C6502
 TOTALS_MAX = 20_000
 DEAD_LETTERS_MAX = 500
+DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024  # a record of 1 MiB, the most the usage topic takes, with its reason
 CONFIRM_WITHIN_S = 10  # well below the statement timeout that a lock holder may block
+
+
+class Topics(NamedTuple):
+    """Where the outboxes go."""
+
+    totals: str
+    dead_letters: str
 
 
 async def relay_totals(pool: Pool, producer: AIOKafkaProducer, topic: str) -> int:
@@ -58,12 +70,17 @@ async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str)
     return len(rows)
 
 
-async def relay(
-    pool: Pool, producer: AIOKafkaProducer, totals_topic: str, dead_letter_topic: str, interval_s: float
-) -> None:
-    """Publish what appears, every `interval_s` seconds, for ever."""
+async def relay(pool: Pool, producer: AIOKafkaProducer, topics: Topics, interval_s: float) -> None:
+    """Publish what appears, every `interval_s` seconds, for ever; what Kafka does not confirm waits in its outbox."""
     while True:
-        published = await relay_totals(pool, producer, totals_topic)
-        published += await relay_dead_letters(pool, producer, dead_letter_topic)
+        try:
+            published = await relay_totals(pool, producer, topics.totals)
+            published += await relay_dead_letters(pool, producer, topics.dead_letters)
+        except Exception as error:
+            if passing_failure(error) is None and not isinstance(error, KafkaError):
+                raise
+            log.warning("relay waits", reason=f"{type(error).__name__}: {error}")
+            published = 0
+            await asyncio.sleep(1)
         if not published:
             await asyncio.sleep(interval_s)

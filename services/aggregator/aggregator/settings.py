@@ -3,15 +3,12 @@
 from typing import Literal
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from runtime.kafka import KafkaSettings
 
 
-class Settings(BaseSettings):
+class Settings(KafkaSettings):
     """Read from the environment under these names in upper case."""
 
-    model_config = SettingsConfigDict(frozen=True)
-
-    kafka_bootstrap: str
     postgres_dsn: SecretStr
     probe_host: str = "127.0.0.1"
     probe_port: int

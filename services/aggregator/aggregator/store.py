@@ -11,7 +11,7 @@ from typing import Any
 from asyncpg.pgproto.pgproto import UUID
 from runtime.postgres import Connection, Pool
 
-from aggregator.catalog import SQL, Catalog
+from aggregator.catalog import SIGHTING_S, SQL, Catalog, Sighting
 from aggregator.corrections import Original, judge
 from aggregator.reading import Reading, Rejection, Use
 from aggregator.rollup import Decision, Rollups, decide, fold
@@ -66,10 +66,12 @@ async def apply_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
         await _insert_held(connection, outcome.held)
         rollups = fold(outcome.counted)
         await add_rollups(connection, rollups)
-        await _remember_agents(connection, outcome.counted + outcome.held)
+        sightings = _new_sightings([*outcome.counted, *outcome.held], catalog.sightings)
+        await _write_sightings(connection, sightings)
         await insert_dead_letters(connection, topic, outcome.rejections)
         await connection.execute(SQL["insert_totals"], sorted({key[0] for key in rollups.organization_days}))
         await _advance(connection, topic, reading, outcome)
+    catalog.sightings.update(sightings)
     return outcome
 
 
@@ -239,19 +241,33 @@ async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None
         await connection.execute(SQL["insert_held"], *_columns(rows))
 
 
-async def _remember_agents(connection: Connection, decisions: Iterable[Decision]) -> None:
-    """Write what the latest usage calls each agent of the batch."""
-    latest: dict[tuple[int, str], tuple[float, str, str]] = {}
-    saved: set[tuple[int, str]] = set()
+def _new_sightings(
+    decisions: Iterable[Decision], known: Mapping[tuple[int, str, str], Sighting]
+) -> dict[tuple[int, str, str], Sighting]:
+    """What this batch's usage calls its agents, per kind, where that is newer and worth a write."""
+    latest: dict[tuple[int, str, str], Sighting] = {}
     for decision in decisions:
-        if (agent := decision.use.agent) is not None and decision.use.corrects is None:
-            key = (decision.organization_id, agent.id)
-            sighting = (decision.use.occurred, agent.kind, agent.name or "")
-            latest[key] = max(latest.get(key, sighting), sighting)
-            if agent.kind == "saved":
-                saved.add(key)
-    if latest:
-        rows = [(*key, kind, name, key in saved, seen) for key, (seen, kind, name) in sorted(latest.items())]
+        use = decision.use
+        if use.agent is None or use.corrects is not None:
+            continue
+        key = (decision.organization_id, use.agent.id, use.agent.kind)
+        before = latest.get(key) or known.get(key)
+        sighting = Sighting(use.occurred, use.agent.name or "")
+        if before is None or (
+            sighting > before and (sighting.name != before.name or sighting.seen >= before.seen + SIGHTING_S)
+        ):
+            latest[key] = sighting
+    return latest
+
+
+async def _write_sightings(connection: Connection, sightings: Mapping[tuple[int, str, str], Sighting]) -> None:
+    agents: dict[tuple[int, str], tuple[float, str, str]] = {}
+    saved = {(organization_id, agent_id) for organization_id, agent_id, kind in sightings if kind == "saved"}
+    for (organization_id, agent_id, kind), at in sightings.items():
+        agent = (organization_id, agent_id)
+        agents[agent] = max(agents.get(agent, (at.seen, kind, at.name)), (at.seen, kind, at.name))
+    if agents:
+        rows = [(*agent, kind, name, agent in saved, seen) for agent, (seen, kind, name) in sorted(agents.items())]
         await connection.execute(SQL["upsert_agent_sightings"], *_columns(rows))
 
 

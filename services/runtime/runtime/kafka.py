@@ -54,7 +54,10 @@ class KafkaSettings(BaseSettings):
 async def create_topics(
     bootstrap: str, folder: Path, *, names: Mapping[str, str] | None = None, replication: int = 1, **security: object
 ) -> None:
-    """Create the topics described by `folder`/*.yaml that do not exist; `names` maps to other names (tests)."""
+    """Create the topics described by `folder`/*.yaml that do not exist; `names` maps to other names (tests).
+
+    Returns when a broker knows them all, which is a moment after it has said that they are made.
+    """
     described = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **security)
     await admin.start()
@@ -74,6 +77,10 @@ async def create_topics(
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
                 raise error(f"{name}: {details}")
+        made = [name for name, *_ in answer.topic_errors]
+        async with asyncio.timeout(10):
+            while any(topic["error_code"] for topic in await admin.describe_topics(made)):
+                await asyncio.sleep(0.02)
     finally:
         await admin.close()
 
@@ -83,17 +90,16 @@ async def open_producer(bootstrap: str, client_id: str, **settings: object) -> A
     """A producer that waits for all replicas and never writes a record twice on its own retries.
 
     Batches are 512 KiB before compression, so that no broker with the default limit of 1 MiB refuses one; a single
-    record may be larger and is the caller's to limit.
+    record may be larger and is the caller's to limit. zstd: a quarter of the time of aiokafka's lz4, which compresses
+    at level 9, and a quarter smaller.
     """
+    defaults = {"compression_type": "zstd", "max_batch_size": 512 * 1024, "max_request_size": 1024 * 1024}
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         client_id=client_id,
         acks="all",
         enable_idempotence=True,
-        compression_type="zstd",
-        max_batch_size=512 * 1024,
-        max_request_size=1024 * 1024,
-        **settings,
+        **defaults | settings,
     )
     try:
         await producer.start()

@@ -1,0 +1,38 @@
+"""The commands of ./flexcredits: one module each, joined here."""
+
+import sys
+
+import typer
+
+from flexcredits_local import checks, dlq, keys, replay
+from flexcredits_local.doctor import examine
+from flexcredits_local.problem import SetupProblem
+from flexcredits_local.sign_in import print_token
+from flexcredits_local.simulate import simulate
+from flexcredits_local.up import stack_command
+
+app = typer.Typer(
+    name="flexcredits",
+    help="FlexCredits on one machine: exactly-once metering of AI credits.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command("up", help="Start the whole stack and keep it running until Ctrl-C.")(stack_command(sample_usage=False))
+app.command("demo", help="As `up`, with sample usage flowing through it.")(stack_command(sample_usage=True))
+app.command("token")(print_token)
+app.command("doctor")(examine)
+app.command("test", context_settings=checks.SETTINGS)(checks.run_tests)
+app.command("simulate")(simulate)
+app.add_typer(replay.app, name="replay")
+app.add_typer(keys.app, name="keys")
+app.add_typer(dlq.app, name="dlq")
+
+
+def main() -> None:
+    """Run the command line; a problem that a person has to mend is one message and exit code 1."""
+    try:
+        app(prog_name="./flexcredits")
+    except SetupProblem as problem:
+        sys.exit(f"flexcredits: {problem}")

@@ -1,0 +1,151 @@
+"""`doctor`: what this machine has and lacks, and how to mend it. Exits with 1 when something needed is missing."""
+
+import dataclasses
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import requests
+import typer
+from jgo.constants import MAVEN_CENTRAL_URL
+
+from flexcredits_local.choices import configured_ports, external_parts, needed_ports, taken_line
+from flexcredits_local.description import find_stack
+from flexcredits_local.folders import state_folder
+from flexcredits_local.java import find_java
+from flexcredits_local.kafka_jars import missing_jars, pinned_jars
+from flexcredits_local.ports import is_free
+from flexcredits_local.postgres_binaries import WANTED, account, find_binaries
+from flexcredits_local.problem import SetupProblem
+
+# Kafka's heap, PostgreSQL's buffers and five Python processes; less works until it is loaded.
+ENOUGH_MEMORY = 2 * 10**9
+# The environment is 0.6 GB and a write-ahead log may grow to 4 GB.
+ENOUGH_DISK = 6 * 10**9
+LEAST_DISK = 10**9
+
+
+@dataclass(frozen=True)
+class Finding:
+    level: str
+    """`ok`, `warn` (works, but) or `fail` (does not work)."""
+    subject: str
+    text: str
+
+
+def examine() -> None:
+    """Check this machine and say how to mend what is missing."""
+    findings = [finding for check in CHECKS for finding in guarded(check)]
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        print(f"{finding.level:<4}  {finding.subject:<{width}}  {finding.text}")
+    failed = any(finding.level == "fail" for finding in findings)
+    raise typer.Exit(1 if failed else 0)
+
+
+def guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """A check that finds a problem which it cannot work around reports it as its result."""
+    try:
+        yield from check()
+    except SetupProblem as problem:
+        yield Finding("fail", check.__name__.removeprefix("check_"), str(problem).replace("\n", " "))
+
+
+def check_python() -> Iterator[Finding]:
+    yield Finding("ok", "python", f"{platform.python_version()} ({sys.executable})")
+    if importlib.util.find_spec("ensurepip"):
+        yield Finding("ok", "venv", "can make environments")
+    else:
+        yield Finding("warn", "venv", "missing; if uv has to be installed again: apt-get install python3-venv")
+
+
+def check_uv() -> Iterator[Finding]:
+    private = state_folder().root / "uv" / "bin" / "uv"
+    uv = shutil.which("uv") or (str(private) if private.exists() else None)
+    if uv is None:
+        yield Finding("warn", "uv", "missing; ./flexcredits installs it when it needs it")
+        return
+    version = subprocess.run([uv, "--version"], capture_output=True, text=True, timeout=30).stdout.strip()
+    yield Finding("ok", "uv", f"{version} ({uv})")
+
+
+def check_kafka() -> Iterator[Finding]:
+    bootstrap = external_parts().kafka_bootstrap
+    if bootstrap:
+        yield Finding("ok", "kafka", f"KAFKA_BOOTSTRAP is {bootstrap}; none is started")
+        return
+    java = find_java()
+    yield Finding("ok", "java", f"{java.version}, from {java.origin} ({java.path})")
+    missing = missing_jars(state_folder().jars)
+    if not missing:
+        yield Finding("ok", "kafka", f"all {len(pinned_jars())} jars are here and are what they should be")
+        return
+    registry = os.environ.get("FLEXCREDITS_MAVEN_REPOSITORY") or MAVEN_CENTRAL_URL
+    try:
+        requests.head(registry, timeout=10, allow_redirects=True)  # the client that the download uses
+    except requests.RequestException as error:
+        advice = (
+            "check the network (HTTPS_PROXY), name a mirror in FLEXCREDITS_MAVEN_REPOSITORY, or set KAFKA_BOOTSTRAP"
+        )
+        yield Finding(
+            "fail", "kafka", f"{len(missing)} jars are missing and the registry is out of reach: {error}; {advice}"
+        )
+    else:
+        yield Finding("ok", "kafka", f"{len(missing)} jars come down at the first start; the registry answers")
+
+
+def check_postgres() -> Iterator[Finding]:
+    if external_parts().postgres_dsn:
+        yield Finding("ok", "postgres", "POSTGRES_DSN is set; none is started")
+        return
+    binaries, user = find_binaries(), account()
+    level = "ok" if int(binaries.version.split(".")[0]) >= WANTED else "warn"
+    runs_as = f", runs as {user}" if user else ""
+    advice = "" if level == "ok" else f"; made for {WANTED}: set POSTGRES_BIN to a newer one's folder"
+    yield Finding(level, "postgres", f"{binaries.version}, from {binaries.origin}{runs_as}{advice}")
+
+
+def check_disk() -> Iterator[Finding]:
+    folder = state_folder().root
+    free = shutil.disk_usage(folder).free
+    level = "ok" if free >= ENOUGH_DISK else "warn" if free >= LEAST_DISK else "fail"
+    advice = "" if level == "ok" else "; free some, or set FLEXCREDITS_HOME to a folder on another disk"
+    yield Finding(level, "disk", f"{free / 1e9:.1f} GB free in {folder}{advice}")
+
+
+def check_memory() -> Iterator[Finding]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    level = "ok" if memory >= ENOUGH_MEMORY else "warn"
+    yield Finding(level, "memory", f"{memory / 1e9:.1f} GB, {os.cpu_count()} processors; the stack takes about 1.5 GB")
+
+
+def check_ports() -> Iterator[Finding]:
+    running = find_stack(state_folder())
+    if running:
+        yield Finding("ok", "ports", f"a stack runs (process {running.pid}): {running.ingest_url}, {running.query_url}")
+        return
+    ports = dataclasses.asdict(configured_ports())
+    taken = {name: ports[name] for name in needed_ports(external_parts()) if ports[name] and not is_free(ports[name])}
+    for name, port in sorted(taken.items()):
+        yield Finding("warn", "ports", taken_line(name, port))
+    if not taken:
+        yield Finding("ok", "ports", "all are free: " + ", ".join(str(port) for port in sorted(ports.values())))
+
+
+def check_extras() -> Iterator[Finding]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium:
+        yield Finding("ok", "chromium", chromium)
+    else:
+        yield Finding("warn", "chromium", "missing; only browser tests need it: apt-get install chromium")
+    docker = shutil.which("docker")
+    answers = docker is not None and subprocess.run([docker, "info"], capture_output=True, timeout=20).returncode == 0
+    yield Finding("ok", "docker", "an engine answers; tests use it" if answers else "no engine; none is needed")
+
+
+CHECKS = (check_python, check_uv, check_kafka, check_postgres, check_disk, check_memory, check_ports, check_extras)

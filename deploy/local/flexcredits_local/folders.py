@@ -1,0 +1,92 @@
+"""Where the local stack keeps what survives a run: downloads, data, secrets and logs."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """The state folder of one checkout, `.flexcredits` unless FLEXCREDITS_HOME names another."""
+
+    root: Path
+
+    @property
+    def jars(self) -> Path:
+        """Downloads, shared by every stack on this machine that uses this folder; `--fresh` keeps them."""
+        return self.root / "jars"
+
+    @property
+    def kafka(self) -> Path:
+        return self.root / "kafka"
+
+    @property
+    def postgres(self) -> Path:
+        return self.root / "postgres"
+
+    @property
+    def mailbox(self) -> Path:
+        return self.root / "mailbox"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def description(self) -> Path:
+        """The JSON description of the running stack; it exists only while one runs."""
+        return self.root / "stack.json"
+
+    def make(self) -> "StateFolder":
+        """Create the folder; idempotent.
+
+        Others may pass through it, because PostgreSQL refuses to run as root and then reads its data
+        below this folder as another user. Everything secret is 0600 inside a 0700 folder.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o711)
+        self.secrets.mkdir(mode=0o700, exist_ok=True)
+        return self
+
+    def secret(self, name: str) -> str:
+        """A random secret that is made at its first use and kept; 40 hex digits."""
+        return keep_private(self.secrets / name, lambda: secrets.token_hex(20))
+
+
+def state_folder(environment: Mapping[str, str] = os.environ) -> StateFolder:
+    """The state folder that the environment asks for, made if it is missing."""
+    chosen = environment.get("FLEXCREDITS_HOME")
+    return StateFolder(Path(chosen).expanduser().resolve() if chosen else REPOSITORY / ".flexcredits").make()
+
+
+def keep_private(path: Path, make: Callable[[], str]) -> str:
+    """The text of a private file, which is made at its first use; of two processes that make it, one wins for both."""
+    if not path.exists():
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        write_private(unfinished, make())
+        with suppress(FileExistsError):
+            os.link(unfinished, path)
+        unfinished.unlink()
+    return path.read_text()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, all of it or nothing."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    unfinished.replace(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with everything in it; a folder that is not there is fine."""
+    if path.exists():
+        shutil.rmtree(path)

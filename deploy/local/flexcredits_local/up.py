@@ -1,0 +1,100 @@
+"""`up` and `demo`: start the local stack and keep it running until a signal."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from flexcredits_local.choices import Ports, configured_ports, external_parts, needed_ports, option_name, settle
+from flexcredits_local.console import Console
+from flexcredits_local.description import Description, publish, withdraw
+from flexcredits_local.folders import state_folder
+from flexcredits_local.processes import Program
+from flexcredits_local.services import PYTHON
+from flexcredits_local.stack import Stack, the_only_stack
+from flexcredits_local.supervisor import Stopped, Supervisor
+from flexcredits_local.welcome import welcome
+
+
+def port_option(name: str) -> typer.models.OptionInfo:
+    default = getattr(Ports, name)
+    option = typer.Option(
+        option_name(name), min=0, max=65535, show_default=str(default), rich_help_panel="Ports (0 picks a free one)"
+    )
+    assert isinstance(option, typer.models.OptionInfo)
+    return option
+
+
+Port = int | None
+
+
+def stack_command(*, sample_usage: bool) -> Callable[..., None]:
+    """The command `up`, or `demo` when it also sends sample usage; both take the same options."""
+
+    def command(
+        json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready.")] = False,
+        fresh: Annotated[bool, typer.Option("--fresh", help="Start with no data; downloads are kept.")] = False,
+        ingest_port: Annotated[Port, port_option("ingest")] = None,
+        query_port: Annotated[Port, port_option("query")] = None,
+        issuer_port: Annotated[Port, port_option("issuer")] = None,
+        postgres_port: Annotated[Port, port_option("postgres")] = None,
+        kafka_port: Annotated[Port, port_option("kafka")] = None,
+        kafka_controller_port: Annotated[Port, port_option("kafka_controller")] = None,
+        smtp_port: Annotated[Port, port_option("smtp")] = None,
+        ingest_probe_port: Annotated[Port, port_option("ingest_probe")] = None,
+        aggregator_probe_port: Annotated[Port, port_option("aggregator_probe")] = None,
+        query_probe_port: Annotated[Port, port_option("query_probe")] = None,
+    ) -> None:
+        given = {
+            "ingest": ingest_port,
+            "query": query_port,
+            "issuer": issuer_port,
+            "postgres": postgres_port,
+            "kafka": kafka_port,
+            "kafka_controller": kafka_controller_port,
+            "smtp": smtp_port,
+            "ingest_probe": ingest_probe_port,
+            "aggregator_probe": aggregator_probe_port,
+            "query_probe": query_probe_port,
+        }
+        ports = dataclasses.replace(
+            configured_ports(), **{name: port for name, port in given.items() if port is not None}
+        )
+        run_stack(ports, fresh=fresh, as_json=json, sample_usage=sample_usage)
+
+    return command
+
+
+def run_stack(ports: Ports, *, fresh: bool, as_json: bool, sample_usage: bool) -> None:
+    """Start the stack, say where it is, and look after it until somebody stops us."""
+    folder, external, console = state_folder(), external_parts(), Console(to_stderr=as_json)
+    with the_only_stack(folder):
+        # A stack that was killed has left its description, and its parts let go of their ports within moments.
+        patience_s = 5 if folder.description.exists() else 0
+        stack = Stack(folder, settle(ports, needed_ports(external), patience_s), external, console)
+        postgres, kafka = stack.prepare(fresh=fresh)
+        with Supervisor(console) as supervisor:
+            try:
+                description = stack.start(supervisor, postgres, kafka)
+                publish(description, folder)
+                if sample_usage:
+                    supervisor.start(sample_usage_program())
+                announce(description, console, as_json=as_json, sample_usage=sample_usage)
+                supervisor.keep_running()
+            except Stopped:
+                console.tell("stopped before everything was ready")
+            finally:
+                withdraw(folder)
+
+
+def sample_usage_program() -> Program:
+    """The simulator finds the stack by its description, as other commands do."""
+    return Program("simulate", [*PYTHON, "flexcredits_local", "simulate"], is_ready=lambda: True)
+
+
+def announce(description: Description, console: Console, *, as_json: bool, sample_usage: bool) -> None:
+    if as_json:
+        print(description.to_json(), flush=True)
+    else:
+        console.write_text(welcome(description, state_folder(), sample_usage=sample_usage))

@@ -1,0 +1,190 @@
+"""What becomes of each event of a request: usage, a catalog fact, a duplicate, or rejected with a reason. Pure."""
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from flexcredits_schemas.codec import InvalidEvent, decode, encode
+from flexcredits_schemas.events import Agent, Correction, Event, Feature, Usage
+from flexcredits_schemas.identity import bucket_of, payload_of
+
+from ingest.keys import EVERYTHING, Scope
+
+# The ledger remembers identities for 430 days, so a copy of anything we still take meets its first copy there.
+PAST = timedelta(days=400)
+AHEAD = timedelta(minutes=5)
+ID_PAST_DAYS = 430
+ID_AHEAD_DAYS = 1
+COUNTED = (Usage, Correction)  # tuples, because `Usage | Correction` would be made anew at every check
+OF_ONE_PRODUCT = (Usage, Correction, Feature)
+TEXT_MAX = 300  # of what we quote back: names of unknown fields and wrong values can be long
+
+
+class Reason(StrEnum):
+    """Kinds of rejection, for metrics and for telling dead letters apart."""
+
+    INVALID = "invalid"
+    TOO_LARGE = "too_large"
+    OUTSIDE_SCOPE = "outside_scope"
+    OUTSIDE_WINDOW = "outside_window"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An event that is not counted. `pointer` (RFC 6901) is relative to the event; "" is the whole of it."""
+
+    index: int
+    id: str | None
+    pointer: str
+    detail: str
+    reason: Reason
+    organization: str | None
+    raw: bytes
+
+
+@dataclass
+class Verdict:
+    """The request's events by fate; accepted ones as (key, canonical bytes) in the order of the request."""
+
+    usage: list[tuple[bytes, bytes]] = field(default_factory=list)
+    facts: list[tuple[bytes, bytes]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    duplicates: int = 0
+
+    @property
+    def accepted(self) -> int:
+        return len(self.usage) + len(self.facts)
+
+
+class Rejection(InvalidEvent):
+    """Well-formed, and still not taken."""
+
+    def __init__(self, reason: Reason, detail: str, pointer: str = "") -> None:
+        super().__init__(detail, pointer)
+        self.reason = reason
+
+
+class Acceptance:
+    """Judges the events of one request, in any number of calls: copies are recognised across all of them."""
+
+    def __init__(self, scope: Scope, received_at: datetime, event_bytes_max: int) -> None:
+        self.verdict = Verdict()
+        self._scope = scope
+        self._event_bytes_max = event_bytes_max
+        self._oldest, self._newest = received_at - PAST, received_at + AHEAD
+        received_day = (received_at - datetime(1970, 1, 1, tzinfo=UTC)).days
+        self._id_days = range(received_day - ID_PAST_DAYS, received_day + ID_AHEAD_DAYS + 1)
+        self._covered: set[tuple[type, str | None, str | None]] = set()
+        self._seen: dict[tuple[str | None, str, str], Event] = {}
+
+    def judge(self, elements: Iterable[bytes]) -> None:
+        """Add the next events, as they came, to the verdict."""
+        verdict = self.verdict
+        for index, raw in enumerate(elements, verdict.accepted + verdict.duplicates + len(verdict.rejected)):
+            try:
+                self._take(raw)
+            except InvalidEvent as error:
+                reason = error.reason if isinstance(error, Rejection) else Reason.INVALID
+                event_id, organization = _name(raw)
+                verdict.rejected.append(
+                    Rejected(index, event_id, _clean(error.pointer), _clean(error.detail), reason, organization, raw)
+                )
+
+    def _take(self, raw: bytes) -> None:
+        self._check_size(raw)
+        event = decode(raw)
+        self._check_scope(event)
+        if event.time > self._newest:
+            raise Rejection(Reason.OUTSIDE_WINDOW, "more than 5 minutes in the future", "/time")
+        if isinstance(event, COUNTED):
+            if event.time < self._oldest:
+                raise Rejection(Reason.OUTSIDE_WINDOW, "more than 400 days in the past", "/time")
+            self._check_id(event.id)
+        first = self._seen.setdefault((event.subject, event.source, event.id), event)
+        if first is not event:
+            if not _same_payload(first, event):
+                detail = "another event of this request has the same subject, source and id, with other content"
+                raise Rejection(Reason.CONFLICT, detail, "/id")
+            self.verdict.duplicates += 1
+            return
+        canonical = encode(event)
+        self._check_size(canonical)
+        if isinstance(event, COUNTED):
+            self.verdict.usage.append((key_of(event), canonical))
+        else:
+            self.verdict.facts.append(((event.subject or "").encode(), canonical))
+
+    def _check_size(self, message: bytes) -> None:
+        if len(message) > self._event_bytes_max:
+            raise Rejection(Reason.TOO_LARGE, f"an event has at most {self._event_bytes_max} bytes")
+
+    def _check_id(self, event_id: str) -> None:
+        day = bucket_of(event_id, b"\0")
+        if day >= 0 and day not in self._id_days:
+            when = "in the future" if day >= self._id_days.stop else "before the deduplication window of 430 days"
+            raise Rejection(Reason.OUTSIDE_WINDOW, f"the day inside the id is {when}", "/id")
+
+    def _check_scope(self, event: Event) -> None:
+        product = event.data.product if isinstance(event, OF_ONE_PRODUCT) else None
+        claim = type(event), event.subject, product
+        if claim not in self._covered:  # most events of a request claim the same
+            check_scope(self._scope, event)
+            self._covered.add(claim)
+
+
+def check_scope(scope: Scope, event: Event) -> None:
+    """Raise Rejection unless the key may send this.
+
+    Usage and corrections: the organization and the product. An agent's life cycle belongs to product `agents`, a
+    feature's name and category to the feature's product. What decides access and money (organization, member, contract,
+    rate) is not one product's to say, so it needs a key for all products. Facts without a subject hold for every
+    organization, so they need a key for all organizations.
+    """
+    if event.subject is None:
+        if EVERYTHING not in scope.organizations:
+            raise Rejection(Reason.OUTSIDE_SCOPE, "the key does not cover all organizations", "/subject")
+    elif not scope.covers_organization(event.subject):
+        raise Rejection(Reason.OUTSIDE_SCOPE, f"the key does not cover organization {event.subject}", "/subject")
+    if isinstance(event, OF_ONE_PRODUCT):
+        if not scope.covers_product(event.data.product):
+            raise Rejection(Reason.OUTSIDE_SCOPE, f"the key does not cover {event.data.product}", "/data/product")
+    elif isinstance(event, Agent):
+        if not scope.covers_product("agents"):
+            raise Rejection(Reason.OUTSIDE_SCOPE, "the key does not cover agents", "/type")
+    elif EVERYTHING not in scope.products:
+        raise Rejection(Reason.OUTSIDE_SCOPE, "the key does not cover all products", "/type")
+
+
+def key_of(event: Usage | Correction) -> bytes:
+    """Kafka key: events of one rollup row share a partition, so that aggregators do not meet in it."""
+    data = event.data
+    return f"{event.subject}|{data.product}|{data.agent.id if data.agent else data.feature}".encode()
+
+
+def _same_payload(first: Event, second: Event) -> bool:
+    """Whether two events of one identity say the same, by the fingerprint that the ledger compares."""
+    if isinstance(first, COUNTED) and isinstance(second, COUNTED):
+        return payload_of(first) == payload_of(second)
+    return encode(first) == encode(second)
+
+
+def _name(raw: bytes) -> tuple[str | None, str | None]:
+    """Id and organization of an event that may be anything, so that its sender finds it again."""
+    with suppress(ValueError, RecursionError):
+        event = json.loads(raw)
+        if isinstance(event, dict):
+            event_id, organization = event.get("id"), event.get("subject")
+            return (
+                _clean(event_id) if isinstance(event_id, str) else None,
+                _clean(organization) if isinstance(organization, str) else None,
+            )
+    return None, None
+
+
+def _clean(text: str) -> str:
+    """Text that can be written anywhere: no lone surrogates, and not too long."""
+    return text[:TEXT_MAX].encode("utf-8", "replace").decode()

@@ -1,0 +1,82 @@
+"""The bodies of our answers. The OpenAPI description is made from these same types."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+BASE = "/problems/"
+
+
+class RejectedEvent(Struct, kw_only=True):
+    """One event that is not counted, and why. Its neighbours are not affected; it stands in the dead letters."""
+
+    index: Annotated[int, Meta(ge=0, description="Position in the request, from 0.")]
+    id: Annotated[str | None, Meta(description="The event's id, where it could be read.")]
+    pointer: Annotated[str, Meta(description="RFC 6901, relative to the event; empty for the whole of it.")]
+    detail: Annotated[str, Meta(description="For people.")]
+
+
+class Receipt(Struct, kw_only=True):
+    """Every accepted event is on all in-sync replicas."""
+
+    accepted: Annotated[int, Meta(ge=0)]
+    rejected: list[RejectedEvent]
+    duplicates: Annotated[int, Meta(ge=1, description="Further copies of an event, if any.")] | UnsetType = UNSET
+
+
+class Problem(Struct, kw_only=True):
+    """RFC 9457."""
+
+    type: Annotated[str, Meta(description="Stable, for programs.")]
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="For people.")]
+    outcome: (
+        Annotated[
+            Literal["not_accepted", "unknown"],
+            Meta(description="With 503. unknown: part may be written. Send all again with the same ids either way."),
+        ]
+        | UnsetType
+    ) = UNSET
+    rejected: Annotated[list[RejectedEvent], Meta(description="With 403 and 422: every event.")] | UnsetType = UNSET
+
+
+TITLES = {
+    "malformed-body": (400, "The body cannot be read"),
+    "unauthorized": (401, "No valid API key"),
+    "outside-scope": (403, "The key covers none of the events"),
+    "not-found": (404, "Nothing is here"),
+    "method-not-allowed": (405, "Not with this method"),
+    "body-timeout": (408, "The body did not arrive in time"),
+    "too-large": (413, "The request is too large"),
+    "unsupported-media-type": (415, "Not a content type that is read here"),
+    "unsupported-content-encoding": (415, "Not a content encoding that is read here"),
+    "invalid-events": (422, "No event can be accepted"),
+    "over-quota": (429, "Too many events"),
+    "internal": (500, "Something is broken here"),
+    "unavailable": (503, "Not possible at the moment"),
+}
+
+
+class Refused(Exception):
+    """A request that is answered with a problem; `problem` is a key of TITLES."""
+
+    def __init__(
+        self,
+        problem: str,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+        outcome: Literal["not_accepted", "unknown"] | UnsetType = UNSET,
+        rejected: list[RejectedEvent] | UnsetType = UNSET,
+    ) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        self.status, title = TITLES[problem]
+        self.headers = headers or {}
+        self.body = msgspec.json.encode(
+            Problem(
+                type=BASE + problem, title=title, status=self.status, detail=detail, outcome=outcome, rejected=rejected
+            )
+        )

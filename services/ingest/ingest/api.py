@@ -1,0 +1,233 @@
+"""POST /api/v1/events: who sends, what, and what we answer. Nothing is acknowledged before it is durable."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha1
+from uuid import UUID
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from msgspec import UNSET
+from starlette.exceptions import HTTPException
+
+from ingest.acceptance import Acceptance, Reason, Rejected, Verdict
+from ingest.answers import Receipt, Refused, RejectedEvent
+from ingest.body import allowed_forms, is_compressed, read_body, split
+from ingest.keys import StoredKey, is_valid, parse_key
+from ingest.limits import Budget, OverBudget, OverQuota, Quota
+from ingest.metrics import EVENTS, PRODUCE_FAILURES, REFUSED, REJECTED, REQUEST_SECONDS, REQUESTS
+from ingest.openapi import EVENTS_OPERATION
+from ingest.publish import Message, NotAccepted, OutcomeUnknown, Publisher
+from ingest.settings import Settings
+from ingest.store import KeyStore, KeysUnavailable
+
+EVENT_HEADERS = [("content-type", b"application/cloudevents+json")]
+EVENTS_PER_TURN = 500  # some 5 ms of work, after which other requests get theirs
+RETRY_SOON_S, RETRY_LATER_S = 1, 5
+
+
+class Intake:
+    """What a request passes through, in this order: key, content type, quota, body, events, Kafka, answer."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: KeyStore,
+        quota: Quota,
+        budget: Budget,
+        publisher: Publisher,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._quota = quota
+        self._budget = budget
+        self._publisher = publisher
+        self._now = now
+
+    async def take(self, request: Request) -> Response:
+        """The answer to one request. Raises Refused."""
+        key = await self._authenticate(request.headers.get("authorization", ""))
+        forms = allowed_forms(request.headers)
+        is_compressed(request.headers)
+        try:
+            self._quota.check(key.key_id)
+            with self._budget.hold() as hold:
+                body = await read_body(request, hold, self._settings.body_bytes_max, self._settings.body_wait_s)
+                received_at = self._now()
+                elements = split(body, forms, self._settings.batch_events_max)
+                self._quota.charge(key.key_id, len(elements))
+                try:
+                    verdict = await self._judge(elements, key, received_at)
+                    answer = receipt(verdict)
+                    await self._publish(verdict, key, received_at)
+                except (NotAccepted, OutcomeUnknown, OverBudget):
+                    self._quota.charge(key.key_id, -len(elements))
+                    raise
+        except OverQuota as error:
+            headers = {"Retry-After": str(error.retry_after_s), **self._quota.headers(key.key_id)}
+            raise Refused("over-quota", f"this key may send more in {error.retry_after_s} s", headers=headers) from None
+        except OverBudget as error:
+            raise unavailable("not_accepted", str(error), RETRY_SOON_S) from None
+        except NotAccepted as error:
+            raise unavailable("not_accepted", str(error), RETRY_LATER_S) from None
+        except OutcomeUnknown as error:
+            raise unavailable("unknown", str(error), RETRY_LATER_S) from None
+        count(verdict)
+        if isinstance(answer, Refused):
+            raise answer
+        return Response(
+            msgspec.json.encode(answer), 202, self._quota.headers(key.key_id), media_type="application/json"
+        )
+
+    async def _authenticate(self, authorization: str) -> StoredKey:
+        scheme, _, text = authorization.partition(" ")
+        parsed = parse_key(text.strip()) if scheme.lower() == "bearer" else None
+        if parsed:
+            key_id, secret = parsed
+            try:
+                stored = await self._keys.find(key_id)
+            except KeysUnavailable as error:
+                raise unavailable("not_accepted", f"the key cannot be checked: {error}", RETRY_LATER_S) from None
+            if is_valid(stored, secret, self._now()) and stored:
+                return stored
+        # One answer for a key that is unknown, wrong, revoked or expired: it tells a thief nothing.
+        challenge = 'Bearer realm="flexcredits"' + (', error="invalid_token"' if authorization else "")
+        raise Refused(
+            "unauthorized",
+            "send a valid API key as `Authorization: Bearer fc_...`",
+            headers={"WWW-Authenticate": challenge},
+        )
+
+    async def _judge(self, elements: list[msgspec.Raw], key: StoredKey, received_at: datetime) -> Verdict:
+        acceptance = Acceptance(key.scope, received_at, self._settings.event_bytes_max)
+        for start in range(0, len(elements), EVENTS_PER_TURN):
+            if start:
+                await asyncio.sleep(0)
+            acceptance.judge(map(bytes, elements[start : start + EVENTS_PER_TURN]))
+        return acceptance.verdict
+
+    async def _publish(self, verdict: Verdict, key: StoredKey, received_at: datetime) -> None:
+        settings = self._settings
+        messages: list[Message] = [(settings.usage_events_topic, *usage, EVENT_HEADERS) for usage in verdict.usage]
+        messages += [(settings.catalog_topic, *fact, EVENT_HEADERS) for fact in verdict.facts]
+        if not is_outside_scope(verdict):
+            messages += [
+                dead_letter(settings.dead_letter_topic, rejected, key.key_id, received_at, settings.event_bytes_max)
+                for rejected in verdict.rejected
+            ]
+        if messages:
+            await self._publisher.publish(messages)
+
+
+def receipt(verdict: Verdict) -> Receipt | Refused:
+    """What is answered once the verdict is durable."""
+    rejected = [
+        RejectedEvent(index=event.index, id=event.id, pointer=event.pointer, detail=event.detail)
+        for event in verdict.rejected
+    ]
+    if is_outside_scope(verdict):
+        return Refused("outside-scope", rejected[0].detail, rejected=rejected)
+    if rejected and not verdict.accepted:
+        where = f" at {rejected[0].pointer}" if rejected[0].pointer else ""
+        return Refused("invalid-events", f"{rejected[0].detail}{where}", rejected=rejected)
+    return Receipt(accepted=verdict.accepted, rejected=rejected, duplicates=verdict.duplicates or UNSET)
+
+
+def is_outside_scope(verdict: Verdict) -> bool:
+    """Whether nothing in the request is this key's: then it is refused like a wrong key, and leaves no dead letters."""
+    return (
+        bool(verdict.rejected)
+        and not verdict.accepted
+        and all(event.reason is Reason.OUTSIDE_SCOPE for event in verdict.rejected)
+    )
+
+
+def dead_letter(topic: str, rejected: Rejected, key_id: str, received_at: datetime, bytes_max: int) -> Message:
+    """The bytes as they came, and why. Its key follows from them, so a repeated attempt is recognised as the same."""
+    digest = sha1(f"{rejected.reason} {rejected.pointer} ".encode() + rejected.raw, usedforsecurity=False)
+    headers = {
+        "reason": rejected.detail,
+        "pointer": rejected.pointer,
+        "received_at": received_at.isoformat(),
+        "dlq.service": "ingest",
+        "dlq.class": rejected.reason,
+        "dlq.key_id": key_id,
+    }
+    if rejected.organization:
+        headers["organization"] = rejected.organization
+    if len(rejected.raw) > bytes_max:
+        headers["dlq.truncated_from"] = str(len(rejected.raw))
+    return (
+        topic,
+        f"ingest/{UUID(bytes=digest.digest()[:16], version=5)}".encode(),
+        rejected.raw[:bytes_max],
+        [(name, value.encode()) for name, value in headers.items()],
+    )
+
+
+def unavailable(outcome: str, detail: str, retry_after_s: int) -> Refused:
+    PRODUCE_FAILURES.labels(outcome).inc()
+    return Refused("unavailable", detail, headers={"Retry-After": str(retry_after_s)}, outcome=outcome)  # type: ignore[arg-type]
+
+
+def count(verdict: Verdict) -> None:
+    EVENTS.labels("accepted").inc(verdict.accepted)
+    EVENTS.labels("duplicate").inc(verdict.duplicates)
+    EVENTS.labels("rejected").inc(len(verdict.rejected))
+    for event in verdict.rejected:
+        REJECTED.labels(event.reason).inc()
+
+
+def answer_problem(refused: Refused) -> Response:
+    return Response(refused.body, refused.status, refused.headers, media_type="application/problem+json")
+
+
+def build_app(intake: Intake) -> FastAPI:
+    """The application. Its description is committed as schemas/http/ingest-api.json and not served."""
+    app = FastAPI(
+        title="FlexCredits ingest API",
+        version="1",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+
+    @app.post("/api/v1/events", **EVENTS_OPERATION)
+    async def post_events(request: Request) -> Response:
+        """Report usage, corrections and catalog facts as CloudEvents 1.0 in structured JSON, one or a batch.
+
+        The answer comes once every accepted event is on all in-sync replicas. A copy of an event with the same subject,
+        source and id is never counted twice, so after a 503, or without an answer, send the whole request again.
+        """
+        began, status = time.perf_counter(), 500
+        try:
+            response = await intake.take(request)
+            status = response.status_code
+            return response
+        except Refused as refused:
+            status = refused.status
+            REFUSED.labels(refused.problem).inc()
+            return answer_problem(refused)
+        finally:
+            REQUESTS.labels(status).inc()
+            REQUEST_SECONDS.observe(time.perf_counter() - began)
+
+    @app.exception_handler(HTTPException)
+    async def answer_http_error(request: Request, error: HTTPException) -> Response:
+        problem = "method-not-allowed" if error.status_code == 405 else "not-found"
+        detail = f"{request.method} {request.url.path}: events are sent to POST /api/v1/events"
+        return answer_problem(Refused(problem, detail, headers=dict(error.headers or {})))
+
+    @app.exception_handler(Exception)
+    async def answer_defect(request: Request, error: Exception) -> Response:
+        return answer_problem(Refused("internal", "the request may or may not have been written", outcome="unknown"))
+
+    return app
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

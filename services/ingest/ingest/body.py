@@ -1,0 +1,138 @@
+"""A request's body, in bounded memory: received bytes are counted as they come, gzip is inflated no further than allowed."""
+
+import asyncio
+import zlib
+from collections.abc import Mapping
+from email.message import Message
+from typing import Protocol
+
+import msgspec
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from ingest.answers import Refused
+
+ONE, BATCH = "{", "["
+FORMS = {
+    "application/cloudevents+json": ONE,
+    "application/cloudevents-batch+json": BATCH,
+    "application/json": ONE + BATCH,
+}
+GZIP = 16 + zlib.MAX_WBITS
+# Files that were compressed apart and joined are one valid gzip stream; thousands of empty members are an attack.
+GZIP_MEMBERS_MAX = 16
+COMMAS_PER_EVENT = 100
+
+_one = msgspec.json.Decoder(msgspec.Raw)
+_batch = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class Hold(Protocol):
+    """Counts the bytes that a request keeps in memory; refuses when all requests together keep too many."""
+
+    def take(self, size: int) -> None: ...
+
+
+def allowed_forms(headers: Mapping[str, str]) -> str:
+    """First characters that a body of this content type may have: an object, an array, or either. Raises Refused."""
+    message = Message()
+    message["content-type"] = headers.get("content-type", "")
+    forms = FORMS.get(message.get_content_type())
+    charset = str(message.get_param("charset", "utf-8")).lower()
+    if forms is None or charset not in ("utf-8", "utf8", "us-ascii"):
+        given = headers.get("content-type")
+        raise Refused(
+            "unsupported-media-type",
+            f"Content-Type is {given!r}" if given else "Content-Type is missing",
+            headers={"Accept": ", ".join(FORMS)},
+        )
+    return forms
+
+
+def is_compressed(headers: Mapping[str, str]) -> bool:
+    """Whether the body is gzip; Refused for any other content encoding."""
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("gzip", "x-gzip", "identity", ""):
+        raise Refused(
+            "unsupported-content-encoding", f"Content-Encoding is {encoding!r}", headers={"Accept-Encoding": "gzip"}
+        )
+    return encoding.endswith("gzip")
+
+
+async def read_body(request: Request, hold: Hold, bytes_max: int, wait_s: float) -> bytes:
+    """The whole body, inflated. Raises Refused when it is too large in either form, too slow, or not gzip."""
+    compressed = is_compressed(request.headers)
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > bytes_max:
+        raise too_large(bytes_max)
+    chunks, received = [], 0
+    try:
+        async with asyncio.timeout(wait_s):
+            async for chunk in request.stream():
+                received += len(chunk)
+                if received > bytes_max:
+                    raise too_large(bytes_max)
+                hold.take(len(chunk))
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Refused("body-timeout", f"not complete after {wait_s:g} s", headers={"Connection": "close"}) from None
+    except ClientDisconnect:
+        raise Refused("malformed-body", "the connection was closed before the body's end") from None
+    body = b"".join(chunks)
+    if compressed:
+        body = inflate(body, bytes_max)
+        hold.take(len(body))
+    return body
+
+
+def inflate(body: bytes, bytes_max: int) -> bytes:
+    """RFC 1952, with one or a few members. Never makes more than `bytes_max` + 1 bytes. Raises Refused."""
+    pieces, size = [], 0
+    try:
+        for _ in range(GZIP_MEMBERS_MAX):
+            member = zlib.decompressobj(GZIP)
+            piece = member.decompress(body, bytes_max - size + 1)
+            pieces.append(piece)
+            size += len(piece)
+            if size > bytes_max:
+                raise too_large(bytes_max)
+            if not member.eof:
+                raise Refused("malformed-body", "the gzip stream is truncated")
+            body = member.unused_data
+            if not body:
+                return b"".join(pieces)
+    except zlib.error as error:
+        raise Refused("malformed-body", f"not valid gzip: {error}") from None
+    raise Refused("malformed-body", f"more than {GZIP_MEMBERS_MAX} gzip members")
+
+
+def split(body: bytes, forms: str, events_max: int) -> list[msgspec.Raw]:
+    """The events of a body as they came; none of them is looked into. Raises Refused."""
+    form = body.lstrip(b" \t\r\n")[:1].decode("latin-1")
+    if not form:
+        raise Refused("malformed-body", "the body is empty")
+    # An array of a million numbers would take much memory only to be refused.
+    if body.count(b",") > events_max * COMMAS_PER_EVENT:
+        raise too_many(events_max)
+    try:
+        elements = _batch.decode(body) if form == BATCH else [_one.decode(body)]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused("malformed-body", f"not valid JSON: {error}, in a body of {len(body)} bytes") from None
+    except RecursionError:
+        raise Refused("malformed-body", "the JSON is nested too deeply") from None
+    if form not in forms:
+        expected = {ONE: "one event, a JSON object", BATCH: "a JSON array of events"}.get(
+            forms, "an object or an array"
+        )
+        raise Refused("malformed-body", f"this content type is for {expected}")
+    if len(elements) > events_max:
+        raise too_many(events_max)
+    return elements
+
+
+def too_large(bytes_max: int) -> Refused:
+    return Refused("too-large", f"a body has at most {bytes_max} bytes, also after decompression")
+
+
+def too_many(events_max: int) -> Refused:
+    return Refused("too-large", f"a request has at most {events_max} events")

@@ -1,0 +1,26 @@
+"""Every metric of ingest, with its unit. None names an organization: their number has no bound."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Counter("flexcredits_ingest_requests_total", "Requests to the events endpoint by HTTP status.", ["status"])
+REQUEST_SECONDS = Histogram(
+    "flexcredits_ingest_request_seconds",
+    "Seconds from a request's headers to its answer.",
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+REFUSED = Counter("flexcredits_ingest_refused_requests_total", "Requests refused whole, by problem type.", ["problem"])
+EVENTS = Counter(
+    "flexcredits_ingest_events_total", "Events answered one by one: accepted, duplicate or rejected.", ["result"]
+)
+REJECTED = Counter("flexcredits_ingest_rejected_events_total", "Rejected events by the kind of reason.", ["reason"])
+IN_FLIGHT_BYTES = Gauge(
+    "flexcredits_ingest_in_flight_bytes", "Bytes of bodies being read and of records not acknowledged yet."
+)
+PRODUCE_FAILURES = Counter(
+    "flexcredits_ingest_produce_failures_total", "Requests that Kafka did not confirm, by outcome.", ["outcome"]
+)
+RECORDS_PER_BATCH = Histogram(
+    "flexcredits_ingest_records_per_batch",
+    "Records in a batch sent to Kafka.",
+    buckets=(1, 10, 50, 100, 500, 1000, 5000),
+)

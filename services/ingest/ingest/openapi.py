@@ -1,0 +1,125 @@
+"""The description of our HTTP interface: `python -m ingest.openapi` writes schemas/http/ingest-api.json, --check compares."""
+
+import json
+import sys
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from flexcredits_schemas import SCHEMAS
+
+from ingest.answers import BASE, TITLES, Problem, Receipt
+from ingest.body import FORMS, ONE
+
+TARGET = SCHEMAS / "http" / "ingest-api.json"
+REF = "#/components/schemas/"
+EVENT, BATCH = {"$ref": f"{REF}Event"}, {"$ref": f"{REF}Events"}
+HEADERS = {
+    401: {"WWW-Authenticate": "The scheme to use."},
+    415: {"Accept": "The content types that are read here.", "Accept-Encoding": "gzip, if the encoding was wrong."},
+    429: {"Retry-After": "Seconds.", "RateLimit": "draft-ietf-httpapi-ratelimit-headers-11.", "RateLimit-Policy": ""},
+    503: {"Retry-After": "Seconds."},
+}
+
+
+def problem_response(status: int) -> dict[str, Any]:
+    types = [f"`{BASE}{name}`: {title}." for name, (its_status, title) in TITLES.items() if its_status == status]
+    response: dict[str, Any] = {
+        "description": f"{HTTPStatus(status).phrase}. {' '.join(types)}",
+        "content": {"application/problem+json": {"schema": {"$ref": f"{REF}Problem"}}},
+    }
+    if status in HEADERS:
+        response["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS[status].items()
+        }
+    return response
+
+
+EVENTS_OPERATION: dict[str, Any] = {
+    "operation_id": "post_events",
+    "summary": "Report events",
+    "status_code": 202,
+    "response_model": None,
+    "responses": {
+        202: {
+            "description": "Every accepted event is durable.",
+            "content": {"application/json": {"schema": {"$ref": f"{REF}Receipt"}}},
+        },
+        **{
+            status: problem_response(status)
+            for status in sorted({status for status, _ in TITLES.values()} - {404, 405})
+        },
+    },
+    "openapi_extra": {
+        "security": [{"api_key": []}],
+        "parameters": [
+            {
+                "name": "Content-Encoding",
+                "in": "header",
+                "required": False,
+                "schema": {"enum": ["gzip", "identity"]},
+                "description": "The limits hold for the body as sent and as inflated.",
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                content_type: {
+                    "schema": EVENT if forms == ONE else {"anyOf": [EVENT, BATCH]} if ONE in forms else BATCH
+                }
+                for content_type, forms in FORMS.items()
+            },
+        },
+    },
+}
+"""Arguments of the route, beside its function."""
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI 3.1 of the application, with the events as schemas/events describes them."""
+    description = get_openapi(title=app.title, version=app.version, openapi_version="3.1.0", routes=app.routes)
+    _, answers = msgspec.json.schema_components((Receipt, Problem), ref_template=REF + "{name}")
+    description["components"] = {
+        "schemas": {**event_schemas(), **answers},
+        "securitySchemes": {
+            "api_key": {"type": "http", "scheme": "bearer", "bearerFormat": "fc_<environment>_<id>_<secret>_<checksum>"}
+        },
+    }
+    return description
+
+
+def event_schemas() -> dict[str, Any]:
+    """Components of schemas/events/*.json. Their $defs have one meaning per name, which the generator checks."""
+    schemas: dict[str, Any] = {}
+    types: dict[str, str] = {}
+    for path in sorted((SCHEMAS / "events").glob("*.json")):
+        schema = json.loads(path.read_text().replace("common.json#/$defs/", REF).replace("#/$defs/", REF))
+        for word in ("$schema", "$id"):
+            schema.pop(word)
+        schemas.update(schema.pop("$defs"))
+        if path.name != "common.json":
+            schemas[schema["title"]] = schema
+            types[schema["properties"]["type"]["const"]] = REF + schema["title"]
+    schemas["Event"] = {
+        "title": "Event",
+        "oneOf": [{"$ref": reference} for reference in types.values()],
+        "discriminator": {"propertyName": "type", "mapping": types},
+    }
+    schemas["Events"] = {"title": "Events", "type": "array", "items": EVENT}
+    return schemas
+
+
+def main() -> None:
+    from ingest.api import build_app  # it takes the route's description from here
+
+    text = json.dumps(describe(build_app(None)), indent=2) + "\n"  # type: ignore[arg-type]
+    if "--check" not in sys.argv[1:]:
+        TARGET.write_text(text)
+    elif TARGET.read_text() != text:
+        sys.exit(f"{TARGET.name} differs from the code: run python -m ingest.openapi")
+
+
+if __name__ == "__main__":
+    main()

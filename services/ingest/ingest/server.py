@@ -1,0 +1,90 @@
+"""The HTTP server: uvicorn with the limits on connections that it lacks, and without its own signal handlers."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+KEEP_ALIVE_S = 75  # longer than load balancers keep a connection, so that it is never we who close a reused one
+HEAD_BYTES_MAX = 32 * 1024
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose request heads must be small and arrive in time; bodies are ingest.body's concern."""
+
+    def __init__(self, *args: Any, head_wait_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_wait_s = head_wait_s
+        self._head_bytes = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._deadline:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._end_head()
+                self.send_400_response("The head of the request is too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        self._end_head()
+        self._deadline = self.loop.call_later(self._head_wait_s, self.transport.abort)
+
+    def _end_head(self) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+        self._deadline, self._head_bytes = None, 0
+
+
+class Server(uvicorn.Server):
+    """Serves until `should_exit`, then finishes what has begun within `shutdown_s`."""
+
+    def __init__(self, app: FastAPI, *, connections_max: int, head_wait_s: float, shutdown_s: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=partial(Connection, head_wait_s=head_wait_s),  # type: ignore[arg-type]
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=int(shutdown_s),
+                limit_concurrency=connections_max,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None: uvicorn's handlers would raise the signal again when it has stopped, and we would not end with 0."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket. OSError says that the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)

@@ -1,0 +1,127 @@
+"""api_keys in Postgres, behind a small cache: a product's back end sends the same key with every request."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import asyncpg
+import structlog
+from runtime.postgres import load_sql
+
+from ingest.keys import KEY_ID_LENGTH, Scope, StoredKey
+
+log = structlog.get_logger()
+
+SQL = load_sql("ingest")
+READ_WITHIN_S = 2.0
+WATCH_EVERY_S = 5.0
+RETRY_AFTER_S = 1.0
+NO_KEY = "-" * KEY_ID_LENGTH  # no key has this id: asking for it shows that the table can be read
+
+
+class KeysUnavailable(Exception):
+    """Postgres does not answer, and we do not know the key."""
+
+
+class Entry(NamedTuple):
+    key: StoredKey | None
+    read_at: float
+
+
+class KeyStore:
+    """Keys by id. A revocation takes effect within `fresh_s`; while Postgres is down a known key lives `stale_s` on."""
+
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        *,
+        fresh_s: float,
+        stale_s: float,
+        entries_max: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = pool
+        self._fresh_s = fresh_s
+        self._stale_s = stale_s
+        self._entries_max = entries_max
+        self._clock = clock
+        # Apart, so that a flood of invented ids pushes no real key out of the cache.
+        self._known: OrderedDict[str, Entry] = OrderedDict()
+        self._unknown: OrderedDict[str, Entry] = OrderedDict()
+        self._reads: dict[str, asyncio.Task[StoredKey | None]] = {}
+        # For the same reason strangers share one connection, and the others stay free for keys that we know.
+        self._strangers = asyncio.Semaphore(1)
+        self._failed_at = float("-inf")
+        self._answered_at = float("-inf")
+        self._problem = "not asked yet"
+
+    async def find(self, key_id: str) -> StoredKey | None:
+        """The key with this id, or None. Raises KeysUnavailable."""
+        now = self._clock()
+        entry = self._known.get(key_id) or self._unknown.get(key_id)
+        if entry and now - entry.read_at < self._fresh_s:
+            return entry.key
+        stale = entry.key if entry and now - entry.read_at < self._stale_s else None
+        if stale and now - self._failed_at < self._fresh_s:
+            return stale  # asked a moment ago in vain: no second wait
+        try:
+            return await asyncio.shield(self._reading(key_id))
+        except KeysUnavailable:
+            if stale is None:
+                raise
+            return stale
+
+    async def watch(self) -> None:
+        """Ask now and again, for the readiness probe, for ever."""
+        while True:
+            try:
+                await self._read(NO_KEY)
+                await asyncio.sleep(WATCH_EVERY_S)
+            except KeysUnavailable as error:
+                log.warning("postgres does not answer", reason=str(error))
+                await asyncio.sleep(RETRY_AFTER_S)
+
+    def why_not_ready(self) -> str | None:
+        """Not ready before the first answer, nor when every key we know has become too old to be used."""
+        if self._clock() - self._answered_at <= self._stale_s + WATCH_EVERY_S:
+            return None
+        return f"Postgres does not answer: {self._problem}"
+
+    def _reading(self, key_id: str) -> "asyncio.Task[StoredKey | None]":
+        """One read at a time for each key, however many requests wait for it."""
+        if key_id not in self._reads:
+            task = asyncio.create_task(self._read(key_id))
+            task.add_done_callback(lambda _: self._reads.pop(key_id))
+            self._reads[key_id] = task
+        return self._reads[key_id]
+
+    async def _read(self, key_id: str) -> StoredKey | None:
+        stranger = key_id != NO_KEY and key_id not in self._known
+        try:
+            async with asyncio.timeout(READ_WITHIN_S), self._strangers if stranger else nullcontext():
+                row = await self._pool.fetchrow(SQL["find_key"], key_id)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            self._problem = f"{type(error).__name__}: {error}".rstrip(": ")
+            if not stranger:
+                self._failed_at = self._clock()
+            raise KeysUnavailable(self._problem) from error
+        self._answered_at = self._clock()
+        self._failed_at = float("-inf")
+        key = None
+        if row is not None:
+            scope = Scope(frozenset(row["organizations"]), frozenset(row["products"]))
+            key = StoredKey(row["key_id"], row["secret_sha256"], scope, row["expires_at"], row["revoked_at"])
+        if key_id != NO_KEY:
+            self._remember(key_id, key)
+        return key
+
+    def _remember(self, key_id: str, key: StoredKey | None) -> None:
+        here, elsewhere = (self._known, self._unknown) if key else (self._unknown, self._known)
+        elsewhere.pop(key_id, None)
+        here[key_id] = Entry(key, self._clock())
+        here.move_to_end(key_id)
+        if len(here) > self._entries_max:
+            here.popitem(last=False)

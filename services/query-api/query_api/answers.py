@@ -1,0 +1,225 @@
+"""The bodies of our answers. The OpenAPI description is made from these same types.
+
+Credits are decimal strings with exactly six places, "12.500000", so that no client ever reads one as a float.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from flexcredits_schemas.codec import MICRO
+from flexcredits_schemas.events import Product
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from query_api.breakdown import Kind, View
+
+BASE = "/problems/"
+
+
+def credits_text(micro_credits: int) -> str:
+    whole, fraction = divmod(abs(micro_credits), MICRO)
+    return f"{'-' if micro_credits < 0 else ''}{whole}.{fraction:06}"
+
+
+def _decimal_string(pattern: str, example: str, description: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"type": "string", "pattern": pattern, "examples": [example], "description": description}, mode="serialization"
+    )
+
+
+Credits = Annotated[
+    int,
+    PlainSerializer(credits_text, return_type=str),
+    _decimal_string(r"^-?\d+\.\d{6}$", "12.500000", "Credits, exact, with six decimal places."),
+]
+Share = Annotated[
+    Decimal,
+    PlainSerializer(str, return_type=str),
+    _decimal_string(r"^-?\d+\.\d{6}$", "0.250000", "A fraction of the whole."),
+]
+Percent = Annotated[
+    Decimal,
+    PlainSerializer(str, return_type=str),
+    _decimal_string(r"^-?\d+\.\d{2}$", "103.25", "Percent, rounded down to two places; may exceed 100."),
+]
+TimeZone = Annotated[
+    str | None,
+    Field(
+        description="IANA name. Every date is one of this zone. null: no fact about the organization has arrived, and "
+        "its usage is held until one does.",
+        examples=["Asia/Kathmandu"],
+    ),
+]
+CompleteTo = Annotated[
+    datetime | None,
+    Field(description="Every event received up to this instant is in the totals. null: not known."),
+]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True, from_attributes=True)
+
+
+class Period(Answer):
+    """Half-open: `to` is the first day after it."""
+
+    id: str
+    from_: date = Field(alias="from")
+    to: date
+
+
+class ProductCredits(Answer):
+    """One product. Without an amount of its own in the contract, contracted and overage are null."""
+
+    product: Product
+    used: Credits
+    contracted: Credits | None
+    overage: Credits | None
+
+
+class Overview(Answer):
+    """How the organization stands in its current credit period.
+
+    Without a current one, credits_used is what was used since the last one ended, or ever, and all of it is overage.
+    """
+
+    credits_used: Credits
+    credits_available: Credits | None = Field(
+        description="The period's contracted credits and included add-ons. null: nothing is contracted."
+    )
+    remaining: Credits | None = Field(description="Never below zero.")
+    overage: Credits = Field(description="Used beyond what is available.")
+    percent_used: Percent | None = Field(description="null without contracted credits.")
+    contract_period_used: Credits | None = Field(description="In the whole contract. null without a current contract.")
+    products: list[ProductCredits] = Field(description="All three, in a fixed order.")
+    credit_period: Period | None
+    contract_period: Period | None
+    period_elapsed: Share | None = Field(description="Share of the credit period's time that has passed.")
+    time_zone: TimeZone
+    complete_to: CompleteTo
+    updated_at: datetime | None
+
+
+class DateRange(Answer):
+    """Inclusive: `to` is the last day of it."""
+
+    from_: date = Field(alias="from")
+    to: date
+
+
+class BreakdownRow(Answer):
+    """A line of the table. When it has rows, they add up to it exactly."""
+
+    kind: Kind
+    id: str = Field(description="Unique among its neighbours of this kind.")
+    name: str
+    credits: Credits
+    events: int = Field(description="Uses. A correction changes credits, not uses.")
+    share: Share
+    rows: list["BreakdownRow"]
+
+
+class Breakdown(Answer):
+    """A product's usage, highest credits first. The rows add up to the total exactly."""
+
+    product: Product
+    view: View
+    range: DateRange
+    time_zone: TimeZone
+    total: Credits
+    events: int
+    rows: list[BreakdownRow]
+    complete_to: CompleteTo
+
+
+class Freshness(Answer):
+    """How far the numbers reach. Missing data is told apart from no usage."""
+
+    updated_at: datetime | None = Field(description="When the totals last changed.")
+    complete_to: CompleteTo
+    lag_seconds: float | None = Field(description="From complete_to until now.")
+    held: int = Field(description="This organization's events that wait for a fact and are not counted yet.")
+    state: Literal["current", "delayed", "no_data"] = Field(
+        description="delayed: complete_to is unknown or more than a minute ago. no_data: nothing was ever counted here."
+    )
+
+
+class Fates(Answer):
+    """What became of records: applied = counted + duplicate + rejected + held."""
+
+    applied: int
+    counted: int
+    duplicate: int
+    rejected: int
+    held: int
+    balanced: bool
+
+
+class PartitionFates(Fates):
+    """`applied` is also the offset of the next record."""
+
+    topic: str
+    partition: int
+
+
+class Sums(Answer):
+    """This organization's credits of all time, added up from four tables that are written apart."""
+
+    ledger: Credits | None = Field(description="null: adding up the events took too long.")
+    quarter_hours: Credits = Field(description="Days whose quarters of an hour have expired count by their daily rows.")
+    days: Credits
+    organization_days: Credits
+    equal: bool | None = Field(description="null: the ledger's sum is not known, and the others agree.")
+
+
+class Proof(Answer):
+    partitions: list[PartitionFates]
+    totals: Fates
+    credits: Sums
+
+
+class ParameterError(Answer):
+    parameter: str
+    detail: str
+
+
+class Problem(Answer):
+    """RFC 9457."""
+
+    type: str = Field(description="Stable, for programs.", examples=[BASE + "forbidden"])
+    title: str
+    status: int
+    detail: str = Field(description="For people.")
+    errors: list[ParameterError] | None = Field(
+        default=None, description="With 422: what is wrong with which parameter."
+    )
+
+
+TITLES = {
+    "unauthorized": (401, "No valid access token"),
+    "forbidden": (403, "Your role does not include this"),
+    "not-found": (404, "Nothing is here"),
+    "no-credit-period": (404, "There is no such credit period"),
+    "method-not-allowed": (405, "Not with this method"),
+    "invalid-parameter": (422, "A parameter is not valid"),
+    "internal": (500, "Something is broken here"),
+    "unavailable": (503, "Not possible at the moment"),
+}
+
+
+class Refused(Exception):
+    """A request that is answered with a problem; `problem` is a key of TITLES."""
+
+    def __init__(
+        self,
+        problem: str,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+        errors: list[ParameterError] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        self.status, title = TITLES[problem]
+        self.headers = headers or {}
+        self.body = Problem(type=BASE + problem, title=title, status=self.status, detail=detail, errors=errors)

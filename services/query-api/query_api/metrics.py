@@ -1,0 +1,19 @@
+"""Every metric of the query API, with its unit. None names an organization: their number has no bound."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUEST_SECONDS = Histogram(
+    "flexcredits_query_api_request_seconds",
+    "Seconds from a request's headers to the end of its answer, by route template and HTTP status.",
+    ["route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+REFUSED = Counter("flexcredits_query_api_refused_requests_total", "Requests refused, by problem type.", ["problem"])
+KEY_FETCHES = Counter(
+    "flexcredits_query_api_key_fetches_total",
+    "Requests for the identity provider's signing keys, by result.",
+    ["result"],
+)
+KEYS_FETCHED_AT = Gauge(
+    "flexcredits_query_api_keys_fetched_timestamp_seconds", "When the signing keys were last read, as Unix time."
+)

@@ -1,0 +1,199 @@
+"""What we read from Postgres: every read inside one read-only snapshot that row-level security ties to one organization."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from typing import NamedTuple
+
+import asyncpg
+from runtime.postgres import Connection, Pool, load_sql, passing_failure
+
+from query_api.breakdown import Agent, Feature, FeatureFact, Series, Use, agent_state
+from query_api.periods import PRODUCTS, Contract, CreditPeriod, Days, Span
+
+SQL = load_sql("query_api")
+
+ACQUIRE_S = 2.0
+LEDGER_SCAN_MS = 15_000
+# Looking up one series in the index of days costs about as much as four series cost when all days are read in order.
+PICK_SERIES_UP_TO = 0.25
+
+
+class Unavailable(Exception):
+    """Postgres does not answer, or not in time."""
+
+
+class NotIsolated(Exception):
+    """The database role is exempt from row-level security: an organization could see another's rows."""
+
+
+class Organization(NamedTuple):
+    """Ids are None when nothing is known; no time zone means that no fact about it has arrived."""
+
+    organization_id: int | None
+    time_zone: str | None
+    billing_moderator_enabled: bool
+    removed: bool  # the person who asks has left it
+
+
+class Watermark(NamedTuple):
+    partitions: int
+    updated_at: datetime | None
+    complete_to: datetime | None
+
+
+class Progress(NamedTuple):
+    topic: str
+    partition: int
+    applied: int
+    counted: int
+    duplicate: int
+    rejected: int
+    held: int
+
+
+class PickedSeries(NamedTuple):
+    by_id: dict[int, Series]
+    of_all: int  # how many series the organization has
+
+
+class Rollups(NamedTuple):
+    """Micro-credits at each grain."""
+
+    quarter_hours: int
+    days: int
+    organization_days: int
+
+
+@asynccontextmanager
+async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = ACQUIRE_S) -> AsyncIterator["Reading"]:
+    """One snapshot for all reads of a request. Raises Unavailable, from the reads inside the block too."""
+    try:
+        async with (
+            pool.acquire(timeout=wait_s) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.execute(SQL["act_for"], organization)
+            row = await connection.fetchrow(SQL["select_organization"], organization, email)
+            assert row is not None
+            if not row["is_isolated"]:
+                raise NotIsolated(NotIsolated.__doc__)
+            yield Reading(connection, Organization(*row[:4]))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        # A value that asyncpg cannot encode is a ValueError too, and a defect of ours.
+        if isinstance(error, ValueError) or not (
+            passing_failure(error) or isinstance(error, asyncpg.QueryCanceledError)
+        ):
+            raise
+        raise Unavailable(f"{type(error).__name__}: {error}") from error
+
+
+class Reading:
+    """The reads of one request, all of one organization and one instant. Credits are micro-credits."""
+
+    def __init__(self, connection: Connection, organization: Organization) -> None:
+        self._connection = connection
+        self.organization = organization
+        self._id = organization.organization_id
+
+    async def select_contracts(self) -> list[Contract]:
+        rows = await self._connection.fetch(SQL["select_contracts"], self._id)
+        return [Contract(row["contract_id"], Span(row["starts_on"], row["ends_on"])) for row in rows]
+
+    async def select_credit_periods(self) -> list[CreditPeriod]:
+        rows = await self._connection.fetch(SQL["select_credit_periods"], self._id)
+        return [
+            CreditPeriod(
+                row["contract_id"],
+                row["credit_period_id"],
+                Span(row["starts_on"], row["ends_on"]),
+                row["total"],
+                (row["assistant"], row["agents"], row["api"]),
+                row["add_ons"],
+            )
+            for row in rows
+        ]
+
+    async def select_watermark(self, topic: str) -> Watermark:
+        row = await self._connection.fetchrow(SQL["select_watermark"], topic)
+        assert row is not None
+        return Watermark(*row)
+
+    async def select_progress(self, topic: str) -> list[Progress]:
+        return [Progress(*row) for row in await self._connection.fetch(SQL["select_progress"], topic)]
+
+    async def count_held(self) -> int:
+        held: int = await self._connection.fetchval(SQL["count_held"], self._id)
+        return held
+
+    async def sum_products(self, period: Span, contract: Span) -> tuple[dict[str, int], dict[str, int]]:
+        """Credits by product in each of two spans; every product is there."""
+        rows = await self._connection.fetch(SQL["sum_products"], self._id, *period, *contract)
+        nothing: dict[str, int] = dict.fromkeys(PRODUCTS, 0)
+        return (
+            nothing | {row["product"]: row["in_period"] for row in rows},
+            nothing | {row["product"]: row["in_contract"] for row in rows},
+        )
+
+    async def select_days(self) -> Days | None:
+        """First and last day with usage."""
+        row = await self._connection.fetchrow(SQL["select_days"], self._id)
+        return Days(row["first"], row["last"]) if row and row["first"] else None
+
+    async def select_features(self, product: str, feature_kinds: Sequence[str]) -> list[FeatureFact]:
+        rows = await self._connection.fetch(SQL["select_features"], self._id, product, feature_kinds)
+        return [FeatureFact(Feature(row["feature_kind"], row["feature"]), *row[2:]) for row in rows]
+
+    async def select_agents(self) -> dict[str, Agent]:
+        rows = await self._connection.fetch(SQL["select_agents"], self._id)
+        return {
+            row["agent_id"]: Agent(agent_state(row["registered"], row["seen"], row["ever_saved"]), row["name"])
+            for row in rows
+        }
+
+    async def select_series(self, product: str, feature_kinds: Sequence[str]) -> PickedSeries:
+        rows = await self._connection.fetch(SQL["select_series"], self._id, product, feature_kinds)
+        return PickedSeries(
+            {row["series_id"]: Series(Feature(row["feature_kind"], row["feature"]), row["agent_id"]) for row in rows},
+            rows[0]["series"] if rows else 0,
+        )
+
+    async def sum_series(self, series: PickedSeries, stretches: Sequence[Days]) -> list[Use]:
+        """Sums of the series that were used, within each stretch; `day` is the stretch's first."""
+        picked = sorted(series.by_id) if len(series.by_id) <= series.of_all * PICK_SERIES_UP_TO else None
+        firsts, lasts = [days.first for days in stretches], [days.last for days in stretches]
+        rows = await self._connection.fetch(SQL["sum_series"], self._id, firsts, lasts, picked)
+        return [
+            Use(first, series.by_id[series_id], credits, events)
+            for first, series_id, credits, events in rows
+            if series_id in series.by_id
+        ]
+
+    async def sum_rollups(self, whole_from: date, whole_from_at: datetime) -> Rollups:
+        """Sums over all time; quarters of an hour count from `whole_from`, which begins at `whole_from_at`."""
+        row = await self._connection.fetchrow(SQL["sum_rollups"], self._id, whole_from, whole_from_at)
+        assert row is not None
+        return Rollups(*row)
+
+    async def select_first_quarter(self) -> date | None:
+        first: date | None = await self._connection.fetchval(SQL["select_first_quarter"])
+        return first
+
+    async def sum_ledger(self) -> int | None:
+        """Credits of all counted events, or None when adding them up takes too long: no index leads to them."""
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(SQL["set_statement_timeout"], str(LEDGER_SCAN_MS))
+                total: int = await self._connection.fetchval(SQL["sum_ledger"], self._id)
+                return total
+        except asyncpg.QueryCanceledError:
+            return None
+
+
+async def find_problem(pool: Pool) -> str | None:
+    """Why requests cannot be answered now, for the readiness probe."""
+    try:
+        async with read_as(pool, "", ""):
+            return None
+    except (Unavailable, NotIsolated) as error:
+        return f"Postgres: {error}"

@@ -1,0 +1,63 @@
+"""Kafka and PostgreSQL in containers, for machines where a Docker engine answers."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from flexcredits_local.ports import free_ports
+from testcontainers.community.postgres import PostgresContainer
+from testcontainers.core.container import DockerContainer
+
+READY_WITHIN_S = 60
+
+
+@cache
+def docker_answers() -> bool:
+    docker = shutil.which("docker")
+    return docker is not None and subprocess.run([docker, "info"], capture_output=True, timeout=20).returncode == 0
+
+
+@contextmanager
+def kafka_container() -> Iterator[str]:
+    """The bootstrap address of Apache's own image; testcontainers' Kafka module starts Confluent's only."""
+    # The broker has to name the address that clients will use, so the port is chosen before the start.
+    (port,) = free_ports(1)
+    settings = {
+        "NODE_ID": "1",
+        "PROCESS_ROLES": "broker,controller",
+        "LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
+        "ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "OFFSETS_TOPIC_NUM_PARTITIONS": "1",
+        "TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "AUTO_CREATE_TOPICS_ENABLE": "false",
+        "LOG_SEGMENT_DELETE_DELAY_MS": "1000",
+    }
+    container = DockerContainer("apache/kafka:4.3.1").with_bind_ports(9092, port)
+    for name, value in settings.items():
+        container.with_env(f"KAFKA_{name}", value)
+    with container:
+        deadline = time.monotonic() + READY_WITHIN_S
+        # Not the port: Docker's own proxy answers there long before Kafka does.
+        while not any(b"Kafka Server started" in output for output in container.get_logs()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Kafka's container does not answer: {container.get_logs()}")
+            time.sleep(0.1)
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def postgres_container() -> Iterator[str]:
+    """A superuser's DSN."""
+    # As in the embedded server: the ledger's partitions need the locks, and nobody needs the data.
+    settings = "-c max_locks_per_transaction=1024 -c fsync=off -c full_page_writes=off -c jit=off"
+    with PostgresContainer("postgres:18", driver=None).with_command(f"postgres {settings}") as container:
+        yield container.get_connection_url()

@@ -1,0 +1,45 @@
+"""One ingest service in a process of its own for all tests that leave it as it was."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import stack as real
+from flexcredits_local.keys import create_key
+from ingesting import Ingest, environment, running_here
+from service_process import eventually, running
+from stack import Database, Topics
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres_dsn: str, database_template: str) -> Iterator[Database]:
+    copy = asyncio.run(real.copy_template(postgres_dsn, database_template))
+    yield copy
+    asyncio.run(real.drop_database(postgres_dsn, urlsplit(copy.dsn).path.strip("/")))
+
+
+@pytest.fixture(scope="session")
+def shared(kafka_bootstrap: str, shared_database: Database) -> Iterator[Ingest]:
+    """Ready, with default settings but for the environment's name."""
+    topics = asyncio.run(real.make_topics(kafka_bootstrap))
+    given = environment(shared_database.roles["flexcredits_ingest"], topics, flexcredits_env="test")
+    key = asyncio.run(create_key(shared_database.dsn, "*", "*", "test"))
+    with running("ingest", given) as process:
+        asyncio.run(eventually(process.ready, what="readiness"))
+        url = f"http://127.0.0.1:{given['HTTP_PORT']}"
+        yield Ingest(url, f"http://127.0.0.1:{process.probe_port}", topics, key)
+    asyncio.run(real.delete_topics(topics))
+
+
+@pytest.fixture
+async def key(database: Database) -> str:
+    """Covers everything."""
+    return await create_key(database.dsn, "*", "*")
+
+
+@pytest.fixture
+async def ingest(database: Database, topics: Topics, key: str) -> AsyncIterator[Ingest]:
+    """A service with topics of its own, for tests that count what is on them."""
+    async with running_here(database, topics, key) as here:
+        yield here

@@ -1,0 +1,250 @@
+"""What becomes of each event, without any server."""
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from factories import correction, event, organization, rate, rfc3339, usage, uuid7
+from flexcredits_schemas.codec import decode, encode
+from hypothesis import given
+from hypothesis import strategies as st
+from ingest.acceptance import Acceptance, Reason, Verdict, key_of
+from ingest.keys import Scope
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+EVERYTHING = Scope(frozenset("*"), frozenset("*"))
+
+
+def judge(
+    *events: dict[str, Any] | bytes, scope: Scope = EVERYTHING, now: datetime = NOW, at_most: int = 10_000
+) -> Verdict:
+    acceptance = Acceptance(scope, now, at_most)
+    acceptance.judge(item if isinstance(item, bytes) else json.dumps(item).encode() for item in events)
+    return acceptance.verdict
+
+
+def usage_at(time: datetime, event_id: str = "1", **envelope: Any) -> dict[str, Any]:
+    return usage(envelope={"time": rfc3339(time), "id": event_id, **envelope})
+
+
+def fate(verdict: Verdict) -> str:
+    """`accepted`, or reason and pointer of the only event."""
+    if verdict.accepted:
+        return "accepted"
+    (rejected,) = verdict.rejected
+    return f"{rejected.reason} {rejected.pointer}"
+
+
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        (NOW, "accepted"),
+        (NOW + timedelta(minutes=5), "accepted"),
+        (NOW + timedelta(minutes=5) + SECOND, "outside_window /time"),
+        (NOW - 400 * DAY, "accepted"),
+        (NOW - 400 * DAY - SECOND, "outside_window /time"),
+        (NOW - 3 * 365 * DAY, "outside_window /time"),
+    ],
+)
+def test_usage_time_lies_in_the_window(time: datetime, expected: str) -> None:
+    assert fate(judge(usage_at(time))) == expected
+    assert fate(judge(correction(usage(), "-1", time=rfc3339(time), id="1"))) == expected
+
+
+def test_facts_may_be_old_but_not_of_the_future() -> None:
+    assert fate(judge(organization(time=rfc3339(NOW - 5000 * DAY)))) == "accepted"
+    assert fate(judge(organization(time=rfc3339(NOW + timedelta(minutes=6))))) == "outside_window /time"
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (0, "accepted"),
+        (1, "accepted"),
+        (2, "outside_window /id"),
+        (-430, "accepted"),
+        (-431, "outside_window /id"),
+    ],
+)
+def test_day_inside_the_id_lies_in_the_deduplication_window(day: int, expected: str) -> None:
+    assert fate(judge(usage_at(NOW, uuid7(NOW + day * DAY)))) == expected
+
+
+def test_ulid_of_the_future_is_refused_and_other_ids_have_no_day() -> None:
+    assert fate(judge(usage_at(NOW, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"))) == "outside_window /id"
+    assert fate(judge(usage_at(NOW, "2023-01-01/row-1"))) == "accepted"
+    # The day inside a fact's id does not matter: facts are not in the ledger.
+    assert fate(judge(organization(time=rfc3339(NOW), id=uuid7(NOW + 9 * DAY)))) == "accepted"
+
+
+ACME_ASSISTANT = Scope(frozenset({"org_acme"}), frozenset({"assistant"}))
+ACME = Scope(frozenset({"org_acme"}), frozenset("*"))
+ASSISTANT = Scope(frozenset("*"), frozenset({"assistant"}))
+AGENTS = Scope(frozenset("*"), frozenset({"agents"}))
+
+
+def fact(kind: str, subject: str | None = "org_acme") -> dict[str, Any]:
+    data = {
+        "organization": {"name": "Acme", "time_zone": "UTC"},
+        "contract": {
+            "contract_id": "c",
+            "from": "2026-01-01",
+            "to": "2027-01-01",
+            "credit_periods": [{"id": "p", "from": "2026-01-01", "to": "2027-01-01", "total": "1"}],
+        },
+        "member": {"email": "a@acme.example", "role": "admin"},
+        "agent": {"id": "agt_1", "state": "saved"},
+        "feature": {
+            "product": "assistant",
+            "feature_kind": "tool",
+            "feature": "jira_search",
+            "effective_from": "2026-01-01",
+        },
+        "rate": rate()["data"],
+    }[kind]
+    return event(f"flexcredits.{kind}.v1", data, subject=subject, time=rfc3339(NOW))
+
+
+@pytest.mark.parametrize(
+    ("sent", "scope", "expected"),
+    [
+        (usage_at(NOW), ACME_ASSISTANT, "accepted"),
+        (usage_at(NOW, subject="org_other"), ACME_ASSISTANT, "outside_scope /subject"),
+        (usage_at(NOW, subject="ORG_ACME"), ACME_ASSISTANT, "outside_scope /subject"),
+        (usage_at(NOW), AGENTS, "outside_scope /data/product"),
+        (fact("agent"), AGENTS, "accepted"),
+        (fact("agent"), ASSISTANT, "outside_scope /type"),
+        (fact("feature"), ACME_ASSISTANT, "accepted"),
+        (fact("feature"), AGENTS, "outside_scope /data/product"),
+        (fact("feature", None), ASSISTANT, "accepted"),
+        (fact("feature", None), ACME, "outside_scope /subject"),
+        (fact("rate", None), ACME, "outside_scope /subject"),
+        (fact("rate", None), ASSISTANT, "outside_scope /type"),
+        (fact("rate", None), EVERYTHING, "accepted"),
+        *[(fact(kind), ACME, "accepted") for kind in ("organization", "contract", "member", "agent", "rate")],
+        *[(fact(kind), ASSISTANT, "outside_scope /type") for kind in ("organization", "contract", "member", "rate")],
+    ],
+)
+def test_key_covers_what_it_says(sent: dict[str, Any], scope: Scope, expected: str) -> None:
+    assert fate(judge(sent, scope=scope)) == expected
+
+
+def test_scope_is_checked_for_every_organization_and_product_of_a_request() -> None:
+    events = [usage_at(NOW, str(n), subject=name) for n, name in enumerate(["org_acme", "b", "org_acme", "b"])]
+    verdict = judge(*events, scope=ACME_ASSISTANT)
+    assert verdict.accepted == 2
+    assert [rejected.index for rejected in verdict.rejected] == [1, 3]
+
+
+def test_indexes_count_every_event_across_calls() -> None:
+    acceptance = Acceptance(EVERYTHING, NOW, 10_000)
+    good, bad = json.dumps(usage_at(NOW)).encode(), b"17"
+    for turn in ([good, bad], [good, bad, bad], [bad]):
+        acceptance.judge(turn)
+    assert [rejected.index for rejected in acceptance.verdict.rejected] == [1, 3, 4, 5]
+    assert (acceptance.verdict.accepted, acceptance.verdict.duplicates) == (1, 1)
+
+
+def test_copies_differ_in_what_the_ledger_compares() -> None:
+    first = usage_at(NOW)
+    renamed = {**first, "data": {**first["data"], "credits": "1.0"}}
+    other = {**first, "data": {**first["data"], "credits": "1.1"}}
+    fact_again, fact_changed = organization(id="o", time=rfc3339(NOW)), organization(id="o", time=rfc3339(NOW - DAY))
+    verdict = judge(first, renamed, other, fact_again, fact_again, fact_changed)
+    assert (verdict.accepted, verdict.duplicates) == (2, 2)
+    assert [(rejected.index, rejected.reason) for rejected in verdict.rejected] == [
+        (2, Reason.CONFLICT),
+        (5, Reason.CONFLICT),
+    ]
+
+
+def test_same_id_of_another_source_or_organization_is_another_event() -> None:
+    assert judge(usage_at(NOW), usage_at(NOW, source="/b"), usage_at(NOW, subject="b")).accepted == 3
+
+
+def test_rejected_copy_does_not_stand_in_the_way_of_a_good_one() -> None:
+    verdict = judge(usage_at(NOW + DAY), usage_at(NOW))
+    assert (verdict.accepted, len(verdict.rejected)) == (1, 1)
+
+
+def test_rejection_names_the_event_where_it_can() -> None:
+    bad = usage_at(NOW + DAY, "the id")
+    (rejected,) = judge(bad).rejected
+    assert (rejected.id, rejected.organization) == ("the id", "org_acme")
+    for raw in (b"17", b"[]", b'{"id": 5}', b"{", b'{"id": "\xff"}', b"[" * 100_000, b'{"a":' * 100_000):
+        (rejected,) = judge(raw, at_most=1_000_000).rejected
+        assert rejected.id is None
+        assert rejected.raw == raw
+
+
+def test_what_is_quoted_back_is_short_and_can_be_written() -> None:
+    name = "\ud800" + "x" * 5000
+    (rejected,) = judge(b'{"id":"%b","type":"flexcredits.usage.v1","y":1}' % (b"\\ud83d" + b"x" * 5000)).rejected
+    assert len(rejected.id or "") <= 300
+    json.dumps([rejected.id, rejected.detail, rejected.pointer], ensure_ascii=False).encode()
+    (rejected,) = judge({**usage_at(NOW), "data": {**usage()["data"], name: 1}}).rejected
+    json.dumps([rejected.detail, rejected.pointer], ensure_ascii=False).encode()
+    assert len(rejected.pointer) <= 300
+
+
+def test_large_events_are_refused_in_either_form() -> None:
+    (rejected,) = judge(b" " * 10_001).rejected
+    assert rejected.reason is Reason.TOO_LARGE
+    padded = json.dumps(usage_at(NOW)).encode().replace(b"{", b"{" + b" " * 10_000, 1)
+    assert fate(judge(padded)) == "too_large "
+
+
+def test_keys_keep_a_rollup_row_together() -> None:
+    agent = {"id": "agt_7", "kind": "system"}
+    events = [
+        decode(json.dumps(sent).encode())
+        for sent in (usage(), usage(product="agents", agent=agent), correction(usage(agent=agent), "1"))
+    ]
+    assert [key_of(sent) for sent in events] == [  # type: ignore[arg-type]
+        b"org_acme|assistant|jira_search",
+        b"org_acme|agents|agt_7",
+        b"org_acme|assistant|agt_7",
+    ]
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.from_regex(r"-?\d{1,14}(\.\d{0,8})?(e-?\d{1,3})?"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "data"]), st.integers(0, 8), JSON_VALUES), max_size=3), st.booleans())
+def test_what_is_accepted_reads_the_same_everywhere(changes: list[tuple[str, int, Any]], ascii_only: bool) -> None:
+    """The aggregator reads the canonical bytes with the same decoder: it must never disagree with us."""
+    sent = usage_at(NOW, agent={"id": "a", "kind": "saved", "name": "ä"})
+    for place, number, value in changes:
+        target = sent["data"] if place == "data" and isinstance(sent["data"], dict) and sent["data"] else sent
+        target[list(target)[number % len(target)]] = value
+    raw = json.dumps(sent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    verdict = judge(raw)
+    assert verdict.accepted + len(verdict.rejected) == 1
+    for _, canonical in verdict.usage + verdict.facts:
+        assert encode(decode(canonical)) == canonical
+        assert fate(judge(canonical)) == "accepted"
+
+
+@given(st.integers(0, 2**64))
+def test_no_bytes_make_it_stumble(seed: int) -> None:
+    chance = random.Random(seed)
+    raw = bytearray(json.dumps(usage_at(NOW)).encode())
+    for _ in range(chance.randrange(1, 4)):
+        at = chance.randrange(len(raw))
+        raw[at : at + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+    verdict = judge(bytes(raw))
+    assert verdict.accepted + len(verdict.rejected) == 1

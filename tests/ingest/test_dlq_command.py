@@ -1,0 +1,125 @@
+"""`dlq ls|show|replay` on what ingest and aggregator put there."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import Result
+from factories import usage
+from flexcredits_local import dlq
+from flexcredits_local.keys import create_key
+from flexcredits_local.problem import SetupProblem
+from ingesting import Ingest, ids, read_topic
+from runtime.kafka import open_producer
+from stack import Database
+from typer.testing import CliRunner
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def call(shared: Ingest, topic: str, monkeypatch: pytest.MonkeyPatch) -> Call:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", shared.topics.bootstrap)
+    monkeypatch.setenv("DEAD_LETTER_TOPIC", topic)
+    return lambda *arguments: CliRunner().invoke(dlq.app, arguments)
+
+
+@pytest.fixture
+def topic(topics: Any) -> str:
+    """Dead letters of this test alone; what is replayed goes through the shared service."""
+    return str(topics.dlq)
+
+
+def put(shared: Ingest, topic: str, letters: Sequence[tuple[str, bytes | None, dict[str, str]]]) -> None:
+    async def send() -> None:
+        async with open_producer(shared.topics.bootstrap, "test") as producer:
+            for key, value, headers in letters:
+                pairs = [(name, text.encode()) for name, text in headers.items()]
+                await producer.send_and_wait(topic, value, key=key.encode(), headers=pairs)
+
+    asyncio.run(send())
+
+
+def from_aggregator(offset: int, reason: str) -> tuple[str, dict[str, str]]:
+    key = f"usage.events.v1/2/{offset}"
+    facts = {"topic": "usage.events.v1", "partition": "2", "offset": str(offset), "received_at": "2026-11-22"}
+    return key, {"reason": reason, "pointer": "/time", **facts}
+
+
+def test_letters_are_listed_once_and_shown_as_they_came(call: Call, shared: Ingest, topic: str) -> None:
+    key, headers = from_aggregator(17, "more than 400 days before its receipt")
+    event = json.dumps(usage()).encode()
+    broken = b"{\xff \x1b[2J"
+    put(shared, topic, [(key, event, headers), (key, event, headers), ("ingest/1", broken, {"reason": "bad \x1b[2J"})])
+
+    lines = call("ls").output.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{key}  20")
+    assert f"org_acme  {len(event)}  /time  more than 400 days before its receipt" in lines[0]
+    assert "\x1b" not in lines[1]
+
+    (line,) = call("ls", "--json", "--reason", "400 DAYS").output.splitlines()
+    assert json.loads(line)["key"] == key
+
+    shown = call("show", "ingest/1").stdout_bytes
+    head, _, value = shown.partition(b"\n\n")
+    assert value == broken + b"\n"
+    assert b"\x1b" not in head
+    assert isinstance(call("show", "nothing").exception, SetupProblem)
+
+
+def test_replay_keeps_the_id_and_says_what_came_of_it(call: Call, shared: Ingest, topic: str) -> None:
+    good, bad = usage(), usage(credits="0")
+    letters = []
+    for offset, value in enumerate([json.dumps(good).encode(), json.dumps(bad).encode(), None, b"{"]):
+        key, headers = from_aggregator(offset, f"reason {offset}")
+        letters.append((key, value, headers))
+    put(shared, topic, letters)
+    how = ["--url", shared.url, "--key", shared.key]
+
+    dry = call("replay", "--all", "--dry-run")
+    assert dry.exit_code == 0
+    assert dry.output.count("would be sent") == 3
+    assert good["id"] not in ids(asyncio.run(read_topic(shared.topics.bootstrap, shared.topics.usage_events)))
+
+    result = call("replay", "--all", *how)
+    assert result.exit_code == 1
+    first, second, third, fourth = result.output.splitlines()
+    assert first == "usage.events.v1/2/0  accepted"
+    assert second.startswith("usage.events.v1/2/1  refused again: must not be 0")
+    assert "skipped" in third
+    assert "refused again: not valid JSON" in fourth
+    assert call("replay", letters[0][0], *how).exit_code == 0
+    written = ids(asyncio.run(read_topic(shared.topics.bootstrap, shared.topics.usage_events)))
+    assert written.count(good["id"]) == 2  # the ledger counts one
+
+
+def test_what_a_key_did_not_cover_is_replayed_only_when_named(
+    call: Call, shared: Ingest, topic: str, shared_database: Database
+) -> None:
+    foreign = usage(envelope={"subject": "org_other"})
+    key = asyncio.run(create_key(shared_database.dsn, "org_acme", "*"))
+    with httpx.Client(base_url=shared.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        assert client.post("/api/v1/events", json=[usage(), foreign]).status_code == 202
+    letters = asyncio.run(read_topic(shared.topics.bootstrap, shared.topics.dlq))
+    letter = next(letter for letter in letters if foreign["id"].encode() in (letter.value or b""))
+    name = (letter.key or b"").decode()
+    put(shared, topic, [(name, letter.value, {n: v.decode() for n, v in letter.headers})])
+
+    how = ["--url", shared.url, "--key", shared.key]
+    assert "skipped: its key did not cover it" in call("replay", "--all", *how).output
+    assert call("replay", "--all", "--reason", "outside_scope", *how).output == f"{name}  accepted\n"
+    assert call("replay", name, *how).output == f"{name}  accepted\n"
+
+
+def test_service_that_takes_nothing_now_stops_the_replay(call: Call, shared: Ingest, topic: str) -> None:
+    put(shared, topic, [(*from_aggregator(1, "x")[:1], json.dumps(usage()).encode(), {})])
+    result = call("replay", "--all", "--url", shared.url, "--key", "wrong")
+    assert isinstance(result.exception, SetupProblem)
+    assert "401" in str(result.exception)
+    result = call("replay", "--all", "--url", "http://127.0.0.1:1", "--key", "wrong")
+    assert isinstance(result.exception, SetupProblem)
+    assert isinstance(call("replay").exception, SetupProblem)

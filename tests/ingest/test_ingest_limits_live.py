@@ -1,0 +1,109 @@
+"""What the service does under its own limits: quotas, slow senders, many small requests."""
+
+import asyncio
+import gzip
+import json
+from contextlib import suppress
+
+import httpx
+import pytest
+from factories import usage
+from ingesting import Ingest, running_here
+from service_process import eventually
+from stack import Database, Topics
+
+
+async def test_over_quota_is_429_and_passes(database: Database, topics: Topics, key: str) -> None:
+    async with running_here(database, topics, key, events_per_second_max=20) as ingest:
+        answer = await ingest.post([usage() for _ in range(199)])
+        assert answer.headers["ratelimit-policy"] == '"events";q=200;w=10'
+        assert answer.status_code == 202
+        assert (await ingest.post([usage() for _ in range(11)])).status_code == 202
+        answer = await ingest.post(usage())
+        assert answer.status_code == 429
+        assert answer.json()["type"] == "/problems/over-quota"
+        assert answer.headers["ratelimit"].startswith('"events";r=0;t=')
+        assert 1 <= int(answer.headers["retry-after"]) <= 2
+        assert len(await ingest.usage()) == 210
+        await eventually(lambda: takes(ingest), within_s=5, what="the quota to refill")
+
+
+async def test_slow_body_is_given_up(database: Database, topics: Topics, key: str) -> None:
+    async with running_here(database, topics, key, body_wait_s=0.3) as ingest:
+        reader, writer = await asyncio.open_connection(*ingest.url.removeprefix("http://").split(":"))
+        head = f"POST /api/v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n[".encode())
+        # Answered, and closed: the rest may never come.
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"/problems/body-timeout" in answer
+        assert await ingest.metric("flexcredits_ingest_in_flight_bytes") == 0
+
+
+async def test_sender_that_goes_away_leaves_nothing(database: Database, topics: Topics, key: str) -> None:
+    async with running_here(database, topics, key) as ingest:
+        _, writer = await asyncio.open_connection(*ingest.url.removeprefix("http://").split(":"))
+        head = f"POST /api/v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n[{{".encode())
+        await eventually(lambda: holds(ingest, True), what="the body to begin")
+        writer.transport.abort()
+        await eventually(lambda: holds(ingest, False), what="the body to be forgotten")
+        assert await ingest.usage() == []
+
+
+@pytest.mark.parametrize("drip", [b"GET / HTTP/1.1\r\nX: ", b""])
+async def test_connection_without_a_request_is_closed(
+    database: Database, topics: Topics, key: str, drip: bytes
+) -> None:
+    async with running_here(database, topics, key, head_wait_s=0.3) as ingest:
+        reader, writer = await asyncio.open_connection(*ingest.url.removeprefix("http://").split(":"))
+        writer.write(drip)
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_endless_head_is_refused(shared: Ingest) -> None:
+    reader, writer = await asyncio.open_connection(*shared.url.removeprefix("http://").split(":"))
+    with suppress(ConnectionError):
+        writer.write(b"GET / HTTP/1.1\r\n")
+        for _ in range(1000):
+            writer.write(b"X: " + b"x" * 1000 + b"\r\n")
+            await writer.drain()
+        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+    assert (await shared.post(usage())).status_code == 202
+
+
+async def test_bad_requests_do_not_fill_the_memory(shared: Ingest) -> None:
+    bomb = gzip.compress(b" " * 300_000_000, 9)
+    numbers = b"[" + b"1," * 4_000_000 + b"1]"
+    deep = b'{"a":' * 1_000_000
+    await shared.post(usage())
+    before = await shared.metric("process_resident_memory_bytes")
+    for _ in range(5):
+        statuses = [
+            (await shared.post(bomb, content_encoding="gzip")).status_code,
+            (await shared.post(numbers)).status_code,
+            (await shared.post(deep)).status_code,
+        ]
+        assert statuses == [413, 413, 400]
+    assert await shared.metric("process_resident_memory_bytes") - before < 64 * 1024 * 1024
+
+
+async def holds(ingest: Ingest, something: bool) -> bool:
+    return (await ingest.metric("flexcredits_ingest_in_flight_bytes") > 0) is something
+
+
+async def test_lone_requests_share_batches(ingest: Ingest) -> None:
+    async with httpx.AsyncClient(base_url=ingest.url, headers={"Authorization": f"Bearer {ingest.key}"}) as client:
+        batches = await ingest.metric("flexcredits_ingest_records_per_batch_count")
+        answers = await asyncio.gather(*(client.post("/api/v1/events", json=usage()) for _ in range(200)))
+        assert {answer.status_code for answer in answers} == {202}
+        assert await ingest.metric("flexcredits_ingest_records_per_batch_count") - batches < 150
+    assert len({json.loads(record.value or b"")["id"] for record in await ingest.usage()}) == 200
+
+
+async def takes(ingest: Ingest) -> bool:
+    return (await ingest.post(usage())).status_code == 202

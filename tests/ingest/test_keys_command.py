@@ -1,0 +1,66 @@
+"""`keys create|ls|revoke` against a real database."""
+
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+from flexcredits_local import keys
+from flexcredits_local.problem import SetupProblem
+from ingest.keys import parse_key
+from stack import Database
+from typer.testing import CliRunner
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def call(database: Database, monkeypatch: pytest.MonkeyPatch) -> Call:
+    monkeypatch.setenv("POSTGRES_DSN", database.dsn)
+    return lambda *arguments: CliRunner().invoke(keys.app, arguments)
+
+
+def test_created_key_is_listed_without_its_secret_and_revoked_for_good(call: Call) -> None:
+    created = call("create", "--organization", "org_acme", "--organization", "org_b", "--product", "agents")
+    assert created.exit_code == 0, created.output
+    key = created.output.strip()
+    parsed = parse_key(key)
+    assert parsed
+    key_id, secret = parsed
+
+    listed = call("ls").output
+    assert key_id in listed
+    assert secret not in listed
+    assert "live  org_acme,org_b  agents" in listed
+
+    assert "revoked" in call("revoke", key).output
+    first = call("ls").output
+    assert "revoked" in first
+    assert call("revoke", key_id).exit_code == 0
+    assert call("ls").output == first  # the first moment counts
+
+
+def test_product_is_all_without_a_word_and_organization_must_be_said(call: Call) -> None:
+    assert call("create").exit_code == 2
+    assert call("create", "--organization", "*", "--expires-in-days", "3").exit_code == 0
+    assert "expires" in call("ls").output
+    assert call("ls").output.rstrip().endswith("*  *")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["create", "--organization", "org acme"], "cannot be an organization"),
+        (["create", "--organization", "a", "--product", "assistent"], "is not a product"),
+        (["create", "--organization", "a", "--env", "My Laptop"], "cannot be an environment"),
+        (["revoke", "nobody"], "there is no key nobody"),
+    ],
+)
+def test_mistakes_are_explained(call: Call, arguments: list[str], message: str) -> None:
+    result = call(*arguments)
+    assert isinstance(result.exception, SetupProblem)
+    assert message in str(result.exception)
+
+
+def test_unreachable_database_is_explained(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_DSN", "postgresql://nobody@127.0.0.1:1/nothing")
+    assert isinstance(call("ls").exception, SetupProblem)

@@ -1,0 +1,171 @@
+"""Whole-system stories on the real stack: what a product service sends is what an admin sees, to the micro-credit."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from factories import correction, organization, rate, usage
+from service_process import eventually
+from traces import credits_of, find_traces
+from whole_stack import WholeStack, running_stack, state_of_its_own
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+AT = datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[WholeStack]:
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        yield WholeStack(home, addresses)
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return find_traces(tmp_path_factory.mktemp("traces"))
+
+
+def used(stack: WholeStack, name: str) -> Decimal:
+    return Decimal(stack.get("overview", organization=name)["contract_period_used"] or 0)
+
+
+def breakdown(stack: WholeStack, name: str, product: str, view: str) -> dict[str, tuple[Decimal, int]]:
+    answer = stack.get("breakdown", organization=name, product=product, view=view, range="all")
+    assert sum(Decimal(row["credits"]) for row in answer["rows"]) == Decimal(answer["total"])
+    return {row["name"]: (Decimal(row["credits"]), row["events"]) for row in answer["rows"]}
+
+
+def check_against_files(stack: WholeStack, name: str, traces: list[Path]) -> None:
+    (conversations, conversation_count), (code, code_count) = map(credits_of, traces)
+    overview = stack.get("overview", organization=name)
+    assert Decimal(overview["credits_used"]) == conversations + code
+    assert {row["product"]: Decimal(row["used"]) for row in overview["products"]} == {
+        "assistant": conversations, "agents": code, "api": Decimal(0),
+    }  # fmt: skip
+    expected = {"azure-llm-conv": (conversations, conversation_count)}
+    assert breakdown(stack, name, "assistant", "models") == expected
+    assert breakdown(stack, name, "agents", "agents") == {"azure-llm-code": (code, code_count)}
+    assert set(breakdown(stack, name, "agents", "features")) == {"azure-llm-code"}
+
+
+async def until_applied(stack: WholeStack, name: str, expected: Decimal) -> None:
+    await eventually(lambda: used(stack, name) == expected, within_s=60, what=f"{name} at {expected}")
+
+
+def check_proof(stack: WholeStack, name: str) -> None:
+    proof = stack.get("proof", organization=name)
+    for row in proof["partitions"]:
+        assert row["applied"] == row["counted"] + row["duplicate"] + row["rejected"] + row["held"], row
+    assert proof["credits"]["equal"], proof["credits"]
+
+
+async def test_real_requests_come_out_to_the_micro_credit_and_a_repeated_run_changes_nothing(
+    stack: WholeStack, traces: list[Path]
+) -> None:
+    expected = sum((credits_of(path)[0] for path in traces), Decimal(0))
+    stack.command("replay", "azure-llm", *traces, "--run", "one", "--at", AT)
+    await until_applied(stack, "org_azure", expected)
+    check_against_files(stack, "org_azure", traces)
+    before = stack.get("proof", organization="org_azure")["totals"]
+    stack.command("replay", "azure-llm", *traces, "--run", "one", "--at", AT)
+    number = sum(credits_of(path)[1] for path in traces)
+
+    def all_duplicates() -> bool:
+        return bool(stack.get("proof", organization="org_azure")["totals"]["duplicate"] == before["duplicate"] + number)
+
+    await eventually(all_duplicates, within_s=60, what="the repeated run as duplicates")
+    check_against_files(stack, "org_azure", traces)
+    check_proof(stack, "org_azure")
+
+
+async def test_killing_the_aggregator_during_a_replay_changes_no_total(stack: WholeStack, traces: list[Path]) -> None:
+    expected = sum((credits_of(path)[0] for path in traces), Decimal(0))
+    sending = asyncio.create_task(
+        asyncio.to_thread(stack.command, "replay", "azure-llm", *traces, "--organization", "org_killed", "--at", AT)
+    )
+    for _ in range(3):
+        await asyncio.sleep(0.3)
+        os.kill(await asyncio.to_thread(aggregator_pid, stack), signal.SIGKILL)
+    await sending
+    await until_applied(stack, "org_killed", expected)
+    check_against_files(stack, "org_killed", traces)
+    check_proof(stack, "org_killed")
+
+
+def aggregator_pid(stack: WholeStack) -> int:
+    """The aggregator that the stack's supervisor runs now; it starts a new one when one dies."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        for line in listed.splitlines():
+            number, parent, arguments = line.split(maxsplit=2)
+            if parent == str(stack.addresses["pid"]) and re.search(r"-m aggregator$", arguments):
+                return int(number)
+        time.sleep(0.05)
+    raise AssertionError("no aggregator is running")
+
+
+async def test_usage_before_its_organization_and_rate_is_held_shown_and_counted(stack: WholeStack) -> None:
+    tokens = usage(
+        feature_kind="model", feature="gpt-6", quantity="5213", unit="tokens", envelope={"subject": "org_early"}
+    )
+    plain = usage(credits="2.5", envelope={"subject": "org_early"})
+    assert stack.post([tokens, plain]).json()["accepted"] == 2
+
+    def held(number: int) -> bool:
+        answer = stack.get("proof", organization="org_azure")["totals"]
+        return bool(answer["held"] == number)
+
+    await eventually(lambda: held(2), what="two held events")
+    assert stack.post(organization("org_early", "Asia/Kathmandu")).status_code == 202
+    await eventually(lambda: held(1), what="one event left for its rate")
+    assert stack.get("freshness", organization="org_early")["held"] == 1
+    assert breakdown(stack, "org_early", "assistant", "tools") == {"jira_search": (Decimal("2.5"), 1)}
+    assert stack.post(rate(subject="org_early")).status_code == 202
+    await eventually(lambda: held(0), what="nothing held")
+    assert breakdown(stack, "org_early", "assistant", "models") == {"gpt-6": (Decimal("5.213"), 1)}
+    assert stack.get("overview", organization="org_early")["time_zone"] == "Asia/Kathmandu"
+
+
+async def test_an_accepted_event_is_visible_within_two_seconds(stack: WholeStack) -> None:
+    stack.post(organization("org_quick"))
+    stack.post(usage(credits="1", envelope={"subject": "org_quick"}))
+    await eventually(lambda: breakdown(stack, "org_quick", "assistant", "tools") != {}, what="the first event")
+    began = time.monotonic()
+    assert stack.post(usage(credits="41", envelope={"subject": "org_quick"})).status_code == 202
+    expected = {"jira_search": (Decimal(42), 2)}
+    await eventually(lambda: breakdown(stack, "org_quick", "assistant", "tools") == expected, within_s=10)
+    assert time.monotonic() - began < 4  # two seconds, and the second that a token and a look cost in this test
+
+
+async def test_bad_events_stand_in_the_dead_letters_and_their_neighbours_count(stack: WholeStack) -> None:
+    stack.post(organization("org_mixed"))
+    subject = {"subject": "org_mixed"}
+    good, bad, twice = (
+        usage(credits="1", envelope=subject),
+        usage(credits="-1", envelope=subject),
+        usage(credits="3", envelope=subject),
+    )
+    other = {**twice, "data": {**twice["data"], "credits": "4"}}
+    undo = correction(twice, "-0.5")
+    answer = stack.post([good, bad, twice, undo]).json()
+    assert answer["accepted"] == 3
+    assert [(row["index"], row["pointer"]) for row in answer["rejected"]] == [(1, "/data/credits")]
+    assert stack.post(other).status_code == 202  # ingest cannot know; the ledger does
+    await eventually(
+        lambda: breakdown(stack, "org_mixed", "assistant", "tools") == {"jira_search": (Decimal("3.5"), 2)}
+    )
+
+    def dead_letters() -> str:
+        return stack.command("dlq", "ls", "--json")
+
+    await eventually(lambda: dead_letters().count("org_mixed") == 2, what="both dead letters")
+    assert "the same source and id was used before with another payload" in dead_letters()
+    check_proof(stack, "org_mixed")

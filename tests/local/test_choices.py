@@ -1,0 +1,51 @@
+"""Ports: chosen by option or environment, checked before anything starts."""
+
+import dataclasses
+import re
+import socket
+
+import pytest
+from flexcredits_local.choices import External, Ports, configured_ports, needed_ports, settle
+from flexcredits_local.problem import SetupProblem
+
+NOTHING_EXTERNAL = External()
+ANY = Ports(**{field.name: 0 for field in dataclasses.fields(Ports)})
+
+
+def test_taken_port_is_named_with_the_option_that_changes_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(SetupProblem) as caught:
+            settle(dataclasses.replace(ANY, query_probe=port), needed_ports(NOTHING_EXTERNAL), patience_s=0)
+    for part in (f"port {port} (query probe) is taken", "--query-probe-port", "FLEXCREDITS_QUERY_PROBE_PORT"):
+        assert part in str(caught.value)
+
+
+def test_zero_picks_different_free_ports() -> None:
+    settled = dataclasses.asdict(settle(ANY, needed_ports(NOTHING_EXTERNAL)))
+    assert 0 not in settled.values()
+    assert len(set(settled.values())) == len(settled)
+
+
+def test_port_given_twice_is_refused() -> None:
+    with pytest.raises(SetupProblem, match=re.escape("--ingest-port 8099, --query-port 8099")):
+        settle(dataclasses.replace(ANY, ingest=8099, query=8099), needed_ports(NOTHING_EXTERNAL))
+
+
+def test_ports_of_parts_that_run_elsewhere_may_be_taken() -> None:
+    external = External("kafka:9092", "postgresql://db/flexcredits", "smtp://mail")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        ports = dataclasses.replace(ANY, kafka=port, postgres=port, smtp=port)
+        assert settle(ports, needed_ports(external)).kafka == port
+
+
+def test_environment_chooses_ports() -> None:
+    assert configured_ports({"FLEXCREDITS_KAFKA_CONTROLLER_PORT": "7"}) == Ports(kafka_controller=7)
+    assert configured_ports({"FLEXCREDITS_INGEST_PORT": ""}) == Ports()
+
+
+@pytest.mark.parametrize("value", ["http", "-1", "65536", "80.5"])
+def test_value_that_is_no_port_is_refused(value: str) -> None:
+    with pytest.raises(SetupProblem, match="FLEXCREDITS_INGEST_PORT"):
+        configured_ports({"FLEXCREDITS_INGEST_PORT": value})

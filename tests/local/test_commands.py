@@ -1,0 +1,93 @@
+"""The commands as a person meets them: what they print, and how they refuse."""
+
+import json
+import os
+from pathlib import Path
+
+import jwt
+import pytest
+from flexcredits_local.cli import app
+from flexcredits_local.description import Description, find_stack, publish, running_stack
+from flexcredits_local.folders import StateFolder
+from flexcredits_local.problem import SetupProblem
+from flexcredits_local.stack import the_only_stack
+from typer.testing import CliRunner
+
+TOKEN = ["token", "--organization", "org_acme", "--role", "super_admin", "--email", "a@acme.example"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateFolder:
+    monkeypatch.setenv("FLEXCREDITS_HOME", str(tmp_path / "home"))
+    return StateFolder(tmp_path / "home").make()
+
+
+def describe(pid: int) -> Description:
+    return Description(
+        ingest_url="http://127.0.0.1:1",
+        query_url="http://127.0.0.1:2",
+        mailbox=None,
+        kafka_bootstrap="127.0.0.1:3",
+        postgres_dsn="postgresql://127.0.0.1:4/flexcredits",
+        ingest_key="key",
+        issuer_url="http://127.0.0.1:5",
+        metrics_urls={},
+        health_urls={},
+        pid=pid,
+    )
+
+
+def issuer_of(output: str) -> str:
+    (token,) = output.split()
+    return str(jwt.decode(token, options={"verify_signature": False})["iss"])
+
+
+def test_token_is_all_that_is_printed_and_names_the_configured_issuer(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEXCREDITS_ISSUER_PORT", "8999")
+    assert issuer_of(CliRunner().invoke(app, TOKEN).output) == "http://127.0.0.1:8999"
+
+
+def test_token_names_the_running_stacks_issuer(folder: StateFolder) -> None:
+    publish(describe(os.getpid()), folder)
+    assert issuer_of(CliRunner().invoke(app, TOKEN).output) == "http://127.0.0.1:5"
+
+
+def test_unknown_role_is_refused(folder: StateFolder) -> None:
+    refused = CliRunner().invoke(app, [*TOKEN, "--role", "boss"])
+    assert refused.exit_code == 2
+    assert "billing_moderator" in refused.output
+
+
+def test_description_is_one_private_line_and_is_found(folder: StateFolder) -> None:
+    publish(describe(os.getpid()), folder)
+    assert folder.description.stat().st_mode & 0o777 == 0o600
+    assert json.loads(folder.description.read_text())["ingest_key"] == "key"
+    assert "\n" not in folder.description.read_text()
+    assert running_stack(folder) == describe(os.getpid())
+
+
+def test_description_of_a_stack_that_was_killed_does_not_count(folder: StateFolder) -> None:
+    publish(describe(2**22 + 1), folder)  # above the kernel's largest process id
+    assert find_stack(folder) is None
+    with pytest.raises(SetupProblem, match="no stack runs here"):
+        running_stack(folder)
+
+
+def test_second_stack_on_a_folder_is_refused_with_the_firsts_process_id(folder: StateFolder) -> None:
+    with (
+        the_only_stack(folder),
+        pytest.raises(SetupProblem, match=rf"process {os.getpid()}\)"),
+        the_only_stack(folder),
+    ):
+        pass
+    with the_only_stack(folder):
+        pass
+
+
+def test_secrets_are_kept_and_private(folder: StateFolder) -> None:
+    first = folder.secret("some-password")
+    assert folder.secret("some-password") == first
+    assert (folder.secrets / "some-password").stat().st_mode & 0o777 == 0o600
+    assert folder.secrets.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,73 @@
+"""The query API on a database of its own, with an identity provider that tests command."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.api import Parts
+from query_api.app import Observed, build_app
+from querying import (
+    AUDIENCE,
+    ISSUER,
+    TOPIC,
+    Api,
+    Books,
+    IdentityProvider,
+    OpenApi,
+    identity_provider,
+    make_rsa_key,
+)
+from runtime.postgres import Pool, open_pool
+from stack import Database
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> RSAPrivateKey:
+    return make_rsa_key()
+
+
+@pytest.fixture
+def provider(signing_key: RSAPrivateKey) -> Iterator[IdentityProvider]:
+    with identity_provider(signing_key) as running:
+        yield running
+
+
+@pytest.fixture
+async def books(database: Database) -> AsyncIterator[Books]:
+    connection = await asyncpg.connect(database.dsn, timeout=10)
+    yield Books(connection)
+    await connection.close()
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    dsn = database.roles["flexcredits_api"]
+    async with open_pool(dsn, application="test", size=4, at_least=0, statement_timeout_s=10) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def open_api(pool: Pool, provider: IdentityProvider) -> OpenApi:
+    """Opens an API; the pool and the deployment's switch can be chosen."""
+
+    @asynccontextmanager
+    async def opening(pool: Pool = pool, *, billing_moderators: bool = True) -> AsyncIterator[Api]:
+        keys = SigningKeys(fetch_from(provider.url))
+        verifier = Verifier(keys, ISSUER, AUDIENCE)
+        parts = Parts(pool, pool, verifier, billing_moderators, TOPIC, lambda: api.now)
+        transport = httpx.ASGITransport(Observed(build_app(parts)), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.example") as client:
+            api = Api(client, provider)
+            yield api
+
+    return opening
+
+
+@pytest.fixture
+async def api(open_api: OpenApi) -> AsyncIterator[Api]:
+    async with open_api() as opened:
+        yield opened

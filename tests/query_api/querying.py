@@ -1,0 +1,272 @@
+"""What the query API's tests share: an identity provider, rows as the aggregator would leave them, and a client."""
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa_key
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from runtime.postgres import Connection
+
+ISSUER, AUDIENCE = "https://login.example", "flexcredits"
+TOPIC = "usage.events.v1"
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MICRO = 1_000_000
+
+
+def make_rsa_key(size: int = 2048) -> RSAPrivateKey:
+    return generate_rsa_key(public_exponent=65537, key_size=size)
+
+
+def rsa_jwk(key: RSAPrivateKey, key_id: str) -> dict[str, Any]:
+    return {**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "alg": "RS256", "use": "sig", "kid": key_id}
+
+
+def make_ec_key() -> EllipticCurvePrivateKey:
+    return generate_ec_key(SECP256R1())
+
+
+def ec_jwk(key: EllipticCurvePrivateKey, key_id: str) -> dict[str, Any]:
+    return {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "alg": "ES256", "use": "sig", "kid": key_id}
+
+
+@dataclass
+class IdentityProvider:
+    """Publishes keys over real HTTP and signs tokens."""
+
+    key: RSAPrivateKey
+    keys: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+    status: int = 200
+    fetches: int = 0
+    elsewhere: list[str] = field(default_factory=list)
+    """Paths that were asked for and are not the key set's."""
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        """Those of a Super Admin of org_acme; one given as None is left out."""
+        now = datetime.now(UTC)
+        claims = {
+            "iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "iat": now, "exp": now + timedelta(minutes=5),
+            "organization": "org_acme", "role": "super_admin", "email": "ada@acme.example",
+        } | changes  # fmt: skip
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def token(self, headers: dict[str, Any] | None = None, **changes: Any) -> str:
+        return jwt.encode(self.claims(**changes), self.key, "RS256", {"kid": "k1", "typ": "at+jwt"} | (headers or {}))
+
+
+@contextmanager
+def identity_provider(key: RSAPrivateKey) -> Iterator[IdentityProvider]:
+    provider = IdentityProvider(key, [rsa_jwk(key, "k1")])
+
+    class Keys(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path != "/jwks":
+                provider.elsewhere.append(self.path)
+            provider.fetches += 1
+            body = json.dumps({"keys": provider.keys}).encode()
+            self.send_response(provider.status)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+    server.daemon_threads = True
+    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
+    thread.start()
+    provider.url = f"http://127.0.0.1:{server.server_address[1]}/jwks"
+    yield provider
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"") -> str:
+    """A token that says of itself whatever is wanted."""
+
+    def part(value: dict[str, Any]) -> str:
+        return encode(json.dumps(value, default=lambda at: int(at.timestamp())).encode())
+
+    return f"{part(header)}.{part(claims)}.{encode(signature)}"
+
+
+def encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Books:
+    """Writes rows as the table's owner, as the aggregator would have left them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def execute(self, statement: str, *values: Any) -> None:
+        await self._connection.execute(statement, *values)
+
+    async def organization(
+        self, name: str = "org_acme", time_zone: str | None = "UTC", *, billing_moderators: bool = False
+    ) -> int:
+        number: int = await self._connection.fetchval(
+            "INSERT INTO organizations (organization, name, time_zone, billing_moderator_enabled)"
+            " VALUES ($1, $1, $2, $3) RETURNING organization_id",
+            name, time_zone, billing_moderators,
+        )  # fmt: skip
+        return number
+
+    async def contract(self, organization: int, contract: str, starts_on: str, ends_on: str) -> None:
+        await self.execute(
+            "INSERT INTO contracts (organization_id, contract_id, starts_on, ends_on, fact_at, fact_offset)"
+            " VALUES ($1, $2, $3, $4, now(), 0)",
+            organization, contract, date.fromisoformat(starts_on), date.fromisoformat(ends_on),
+        )  # fmt: skip
+
+    async def period(
+        self, organization: int, contract: str, period: str, starts_on: str, ends_on: str, *, total: int | None = None,
+        assistant: int | None = None, agents: int | None = None, api: int | None = None, add_ons: list[tuple[int, bool]] | None = None,
+    ) -> None:  # fmt: skip
+        """Amounts in whole credits."""
+        amounts = [None if amount is None else amount * MICRO for amount in (total, assistant, agents, api)]
+        await self.execute(
+            "INSERT INTO credit_periods VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            organization, contract, period, date.fromisoformat(starts_on), date.fromisoformat(ends_on), *amounts,
+        )  # fmt: skip
+        for position, (credits, included) in enumerate(add_ons or []):
+            await self.execute(
+                "INSERT INTO add_ons VALUES ($1, $2, $3, $4, 'Add-on', $5, $6)",
+                organization, contract, period, position, credits * MICRO, included,
+            )  # fmt: skip
+
+    async def feature(
+        self, organization: int, product: str, kind: str, feature: str, since: str, category: str | None = None, name: str | None = None
+    ) -> None:  # fmt: skip
+        await self.execute(
+            "INSERT INTO features VALUES ($1, $2, $3, $4, $5, $6, $7, now(), 0)",
+            organization, product, kind, feature, date.fromisoformat(since), name, category,
+        )  # fmt: skip
+
+    async def agent(
+        self, organization: int, agent: str, state: str, name: str | None, *, ever_saved: bool = True
+    ) -> None:
+        await self.execute(
+            "INSERT INTO agents VALUES ($1, $2, $3, $4, NULL, $5, now(), 0)",
+            organization,
+            agent,
+            state,
+            name,
+            ever_saved,
+        )
+
+    async def sighting(self, organization: int, agent: str, kind: str, name: str, *, ever_saved: bool = False) -> None:
+        await self.execute(
+            "INSERT INTO agent_sightings VALUES ($1, $2, $3, $4, $5, now())",
+            organization,
+            agent,
+            kind,
+            name,
+            ever_saved,
+        )
+
+    async def series(
+        self, organization: int, product: str, kind: str, feature: str, agent: str = "", surface: str = "web"
+    ) -> int:
+        number: int = await self._connection.fetchval(
+            "INSERT INTO usage_series (organization_id, product, feature_kind, feature, agent_id, surface)"
+            " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (organization_id, product, feature_kind, feature, agent_id, surface)"
+            " DO UPDATE SET surface = excluded.surface RETURNING series_id",
+            organization, product, kind, feature, agent, surface,
+        )  # fmt: skip
+        return number
+
+    async def use(
+        self, organization: int, product: str, kind: str, feature: str, day: str, micro_credits: int,
+        *, agent: str = "", surface: str = "web", events: int = 1, partition: int = 0,
+    ) -> int:  # fmt: skip
+        """Usage of a day in both daily tables; returns its series."""
+        series = await self.series(organization, product, kind, feature, agent, surface)
+        on = date.fromisoformat(day)
+        await self.execute(
+            "INSERT INTO usage_daily AS t VALUES ($1, $2, $3, $4, $5) ON CONFLICT (organization_id, day, series_id)"
+            " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
+            organization, on, series, micro_credits, events,
+        )  # fmt: skip
+        await self.execute(
+            "INSERT INTO usage_organization_daily AS t VALUES ($1, $2, $3, $4, $5, $6)"
+            " ON CONFLICT (organization_id, day, product, kafka_partition)"
+            " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
+            organization, on, product, partition, micro_credits, events,
+        )  # fmt: skip
+        return series
+
+    async def progress(self, partition: int, caught_up_at: datetime | None, **fates: int) -> None:
+        fates = {"counted": 0, "duplicate": 0, "rejected": 0, "held": 0} | fates
+        await self.execute(
+            "INSERT INTO partition_progress (topic, partition, next_offset, counted, duplicate, rejected, held, updated_at, caught_up_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            TOPIC, partition, sum(fates.values()), *fates.values(), NOW, caught_up_at,
+        )  # fmt: skip
+
+    async def ledger(
+        self, organization: int, series: int, occurred_at: datetime, micro_credits: int, *, held: bool = False
+    ) -> None:
+        """A ledger row, and its quarter of an hour if it counts."""
+        await self.execute(
+            "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits,"
+            " received_at, kafka_offset, kafka_partition, held)"
+            " VALUES (-1, gen_random_uuid(), gen_random_uuid(), $1, $2, $3, $4, $3, 0, 0, $5)",
+            organization, series, occurred_at, micro_credits, held,
+        )  # fmt: skip
+        if not held:
+            await self.execute(
+                "INSERT INTO usage_15m AS t VALUES ($1, date_bin('15 minutes', $3, '2000-01-01Z'), $2, $4, 1)"
+                " ON CONFLICT (organization_id, bucket_at, series_id) DO UPDATE SET credits = t.credits + excluded.credits",
+                organization, series, occurred_at, micro_credits,
+            )  # fmt: skip
+
+    async def hold(self, organization: int, series: int) -> None:
+        await self.execute(
+            "INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, kafka_partition,"
+            " kafka_offset, waits_for) VALUES (-1, gen_random_uuid(), $1, $2, now(), 0, 0, 'rate')",
+            organization, series,
+        )  # fmt: skip
+
+
+@dataclass
+class Api:
+    """The application behind its real token verification; `now` is what its clock says."""
+
+    client: httpx.AsyncClient
+    provider: IdentityProvider
+    now: datetime = NOW
+
+    async def ask(self, path: str, *, token: str | None = None, **claims: Any) -> httpx.Response:
+        token = token if token is not None else self.provider.token(**claims)
+        return await self.client.get(path, headers={"Authorization": f"Bearer {token}"})
+
+    async def get(self, path: str, **claims: Any) -> Any:
+        answer = await self.ask(path, **claims)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+OpenApi = Callable[..., AbstractAsyncContextManager[Api]]
+
+
+def local(zone: str, day: str, at: str = "00:00") -> datetime:
+    """The instant of a wall clock's time."""
+    return datetime.combine(date.fromisoformat(day), time.fromisoformat(at), ZoneInfo(zone)).astimezone(UTC)

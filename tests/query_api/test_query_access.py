@@ -1,0 +1,313 @@
+"""Who may look: tokens, keys and roles."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from query_api.access import REFETCH_AFTER_S, KeysUnknown, SigningKeys, fetch_from, read_keys
+from query_api.app import PUBLIC, build_app, find_open_routes
+from querying import Api, Books, IdentityProvider, OpenApi, ec_jwk, encode, make_ec_key, make_rsa_key, rsa_jwk, unsigned
+
+PATHS = [
+    "/api/v1/overview",
+    "/api/v1/breakdown?product=api&view=namespaces",
+    "/api/v1/freshness",
+    "/api/v1/proof",
+]
+SOON = timedelta(minutes=5)
+
+
+def test_every_route_declares_who_may_ask() -> None:
+    app = build_app(None)
+    assert find_open_routes(app) == []
+    paths = {path for path in app.openapi()["paths"]}
+    assert {path.partition("?")[0] for path in PATHS} == paths - PUBLIC
+
+    @app.get("/api/v1/forgotten")
+    async def get_forgotten() -> None: ...
+
+    assert find_open_routes(app) == ["/api/v1/forgotten"]
+
+
+ROLES: list[tuple[str | None, bool, bool, int]] = [
+    # role, enabled for the deployment, for the organization, answer
+    ("super_admin", False, False, 200),
+    ("admin", False, False, 200),
+    ("billing_moderator", True, True, 200),
+    ("billing_moderator", True, False, 403),
+    ("billing_moderator", False, True, 403),
+    ("billing_moderator", False, False, 403),
+    ("member", True, True, 403),
+    ("SUPER_ADMIN", True, True, 403),
+    ("owner", True, True, 403),
+    ("", True, True, 403),
+    (None, True, True, 403),
+]
+
+
+async def test_roles(open_api: OpenApi, books: Books) -> None:
+    await books.organization("org_with", billing_moderators=True)
+    await books.organization("org_without", billing_moderators=False)
+    for deployment in (True, False):
+        async with open_api(billing_moderators=deployment) as api:
+            for role, for_deployment, for_organization, status in ROLES:
+                if for_deployment != deployment:
+                    continue
+                for path in PATHS:
+                    organization = "org_with" if for_organization else "org_without"
+                    answer = await api.ask(path, role=role, organization=organization)
+                    assert answer.status_code == status, (role, deployment, organization, path)
+                    if status == 403:
+                        assert answer.headers["content-type"] == "application/problem+json"
+                        assert "Super Admin" in answer.json()["detail"]
+
+
+async def test_a_role_that_is_no_text_is_no_role(api: Api) -> None:
+    assert (await api.ask(PATHS[0], role=["super_admin"])).status_code == 403
+
+
+async def test_who_was_removed_from_the_organization_is_refused_at_once(api: Api, books: Books) -> None:
+    acme, other = await books.organization(), await books.organization("org_other")
+    insert = "INSERT INTO members VALUES ($1, 'ada@acme.example', NULL, 'super_admin', $2, now(), 0)"
+    await books.execute(insert, acme, False)
+    await books.execute(insert, other, True)
+    assert (await api.ask(PATHS[0])).status_code == 200
+    await books.execute("UPDATE members SET removed = true WHERE organization_id = $1", acme)
+    answer = await api.ask(PATHS[0], email="Ada@Acme.example")
+    assert answer.status_code == 403
+    assert "no longer a member" in answer.json()["detail"]
+    assert (await api.ask(PATHS[0], email="bob@acme.example")).status_code == 200
+
+
+def with_secret(provider: IdentityProvider, secret: bytes) -> str:
+    """HS256, keyed with something that everybody may know."""
+    token = unsigned({"alg": "HS256", "kid": "k1"}, provider.claims())
+    signing_input = token.rpartition(".")[0]
+    return f"{signing_input}.{encode(hmac.new(secret, signing_input.encode(), hashlib.sha256).digest())}"
+
+
+def tampered(provider: IdentityProvider) -> str:
+    header, _, signature = provider.token().split(".")
+    payload = unsigned({}, provider.claims(organization="org_other")).split(".")[1]
+    return f"{header}.{payload}.{signature}"
+
+
+def public_pem(provider: IdentityProvider) -> bytes:
+    return provider.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+Forge = Callable[[IdentityProvider], str]
+
+FORGED: dict[str, Forge] = {
+    "not a token": lambda _: "hello",
+    "three empty parts": lambda _: "..",
+    "not ASCII": lambda p: p.token() + "é".encode("latin-1").decode("latin-1"),
+    "too long": lambda p: p.token(padding="x" * 8192),
+    "nested too deeply": lambda _: encode(b'{"alg":' + b"[" * 5000) + ".e30.e30",
+    "header is a list": lambda _: encode(b"[]") + ".e30.e30",
+    "alg none": lambda p: unsigned({"alg": "none", "kid": "k1"}, p.claims()),
+    "alg None with a signature": lambda p: unsigned({"alg": "None", "kid": "k1"}, p.claims(), b"x" * 256),
+    "no alg": lambda p: unsigned({"kid": "k1"}, p.claims(), b"x" * 256),
+    "HS256 with the public key": lambda p: with_secret(p, public_pem(p)),
+    "HS256 with the JWK": lambda p: with_secret(p, json.dumps(p.keys[0]).encode()),
+    "RS384": lambda p: jwt.encode(p.claims(), p.key, "RS384", {"kid": "k1"}),
+    "PS256": lambda p: jwt.encode(p.claims(), p.key, "PS256", {"kid": "k1"}),
+    "another key under our id": lambda p: jwt.encode(p.claims(), make_rsa_key(), "RS256", {"kid": "k1"}),
+    "ES256 under an RSA key's id": lambda p: jwt.encode(p.claims(), make_ec_key(), "ES256", {"kid": "k1"}),
+    "unknown key id": lambda p: p.token({"kid": "k2"}),
+    "no key id": lambda p: jwt.encode(p.claims(), p.key, "RS256"),
+    "key id is a number": lambda p: unsigned({"alg": "RS256", "kid": 1}, p.claims(), b"x" * 256),
+    "own key in the header": lambda p: jwt.encode(
+        p.claims(), key := make_rsa_key(), "RS256", {"kid": "k2", "jwk": rsa_jwk(key, "k2")}
+    ),
+    "jku": lambda p: jwt.encode(
+        p.claims(), make_rsa_key(), "RS256", {"kid": "k2", "jku": p.url.replace("/jwks", "/attacker")}
+    ),
+    "x5u": lambda p: p.token({"kid": "k2", "x5u": p.url.replace("/jwks", "/attacker")}),
+    "unknown critical header": lambda p: p.token({"crit": ["exp2"], "exp2": 1}),
+    "logout token": lambda p: p.token({"typ": "logout+jwt"}),
+    "typ is a number": lambda p: unsigned({"alg": "RS256", "kid": "k1", "typ": 1}, p.claims(), b"x" * 256),
+    "tampered": tampered,
+    "expired": lambda p: p.token(exp=datetime.now(UTC) - timedelta(seconds=40)),
+    "not yet": lambda p: p.token(nbf=datetime.now(UTC) + SOON),
+    "issued in the future": lambda p: p.token(iat=datetime.now(UTC) + SOON),
+    "another audience": lambda p: p.token(aud="another"),
+    "an ID token of the dashboard's client": lambda p: p.token({"typ": "JWT"}, aud="dashboard-client"),
+    "another issuer": lambda p: p.token(iss="https://evil.example"),
+    "issuer with a slash": lambda p: p.token(iss="https://login.example/"),
+    "sub is a number": lambda p: jwt.encode(p.claims(sub=7), p.key, "RS256", {"kid": "k1"}),
+    **{f"no {name}": lambda p, name=name: p.token(**{name: None}) for name in ("exp", "iat", "aud", "iss", "sub", "organization")},
+    "empty organization": lambda p: p.token(organization=""),
+    "organization with NUL": lambda p: p.token(organization="org_acme\0"),
+    "organization with newline": lambda p: p.token(organization="org_acme\n"),
+    "organizations": lambda p: p.token(organization=["org_acme", "org_other"]),
+}  # fmt: skip
+
+
+async def test_no_forged_token_passes(api: Api, books: Books) -> None:
+    await books.organization()
+    assert (await api.ask(PATHS[0])).status_code == 200
+    for name, forge in FORGED.items():
+        answer = await api.client.get(PATHS[0], headers={"Authorization": b"Bearer " + forge(api.provider).encode()})
+        assert answer.status_code == 401, name
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["type"] == "/problems/unauthorized"
+        assert answer.headers["www-authenticate"].startswith('Bearer realm="flexcredits", error="invalid_token"'), name
+    assert api.provider.elsewhere == []
+    assert api.provider.fetches == 1
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Token x"])
+async def test_without_a_token_the_challenge_names_no_error(api: Api, header: str | None) -> None:
+    answer = await api.client.get(PATHS[0], headers={} if header is None else {"Authorization": header})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="flexcredits"')
+
+
+async def test_a_token_in_the_address_is_no_token(api: Api) -> None:
+    token = api.provider.token()
+    assert (await api.client.get(f"{PATHS[0]}?access_token={token}")).status_code == 401
+
+
+async def test_valid_tokens_of_every_accepted_kind_pass(api: Api, books: Books) -> None:
+    await books.organization()
+    key = make_ec_key()
+    api.provider.keys.append(ec_jwk(key, "e1"))
+    provider = api.provider
+    tokens = {
+        "ES256": jwt.encode(provider.claims(), key, "ES256", {"kid": "e1"}),
+        "expired within the leeway": provider.token(exp=datetime.now(UTC) - timedelta(seconds=20)),
+        "plain JWT": provider.token({"typ": "JWT"}),
+        "several audiences": provider.token(aud=["another", "flexcredits"]),
+        "no email": provider.token(email=None),
+    }
+    for name, token in tokens.items():
+        assert (await api.ask(PATHS[0], token=token)).status_code == 200, name
+    lower = await api.client.get(PATHS[0], headers={"Authorization": f"bearer {provider.token()}"})
+    assert lower.status_code == 200
+
+
+async def test_a_weak_key_is_not_trusted(api: Api) -> None:
+    weak = make_rsa_key(1024)
+    api.provider.keys.append(rsa_jwk(weak, "weak"))
+    with pytest.warns(jwt.InsecureKeyLengthWarning):
+        token = jwt.encode(api.provider.claims(), weak, "RS256", {"kid": "weak"})
+    assert (await api.ask(PATHS[0], token=token)).status_code == 401
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Provider:
+    """Key sets as bytes, without a network."""
+
+    def __init__(self, *key_ids: str) -> None:
+        self.fetches = 0
+        self.fails = False
+        self.publish(*key_ids)
+
+    def publish(self, *key_ids: str) -> None:
+        key = base64.urlsafe_b64encode(b"\xc3" * 256).rstrip(b"=").decode()
+        self.document = {"keys": [{"kty": "RSA", "kid": key_id, "n": key, "e": "AQAB"} for key_id in key_ids]}
+
+    def __call__(self) -> bytes:
+        self.fetches += 1
+        if self.fails:
+            raise OSError("connection refused")
+        return json.dumps(self.document).encode()
+
+
+async def test_a_flood_of_unknown_key_ids_asks_once_an_interval() -> None:
+    provider, clock = Provider("k1"), Clock()
+    keys = SigningKeys(provider, clock)
+    found = await asyncio.gather(*(keys.find(f"made-up-{n}") for n in range(200)), keys.find("k1"))
+    assert [key for key in found if key] == found[-1:]
+    assert provider.fetches == 1
+    clock.now += REFETCH_AFTER_S
+    await asyncio.gather(*(keys.find(f"made-up-{n}") for n in range(200)))
+    assert provider.fetches == 2
+
+
+async def test_keys_rotate_with_overlap() -> None:
+    provider, clock = Provider("old"), Clock()
+    keys = SigningKeys(provider, clock)
+    assert await keys.find("old")
+    provider.publish("old", "new")
+    clock.now += REFETCH_AFTER_S
+    assert await keys.find("new")
+    assert await keys.find("old")
+    provider.publish("new")
+    clock.now += REFETCH_AFTER_S
+    await keys.renew()
+    assert await keys.find("old") is None
+
+
+async def test_known_keys_work_while_the_identity_provider_is_down() -> None:
+    provider, clock = Provider("k1"), Clock()
+    keys = SigningKeys(provider, clock)
+    await keys.renew()
+    provider.fails = True
+    clock.now += 1000
+    await keys.renew()
+    assert await keys.find("k1")
+    assert await keys.find("k2") is None
+    assert provider.fetches == 2
+
+
+async def test_before_the_first_keys_nobody_is_refused_for_good(api: Api) -> None:
+    api.provider.status = 500
+    answer = await api.ask(PATHS[0])
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.json()["type"] == "/problems/unavailable"
+
+
+async def test_keys_are_never_read_from_where_a_redirect_leads(provider: IdentityProvider) -> None:
+    provider.status = 302
+    keys = SigningKeys(fetch_from(provider.url))
+    with pytest.raises(KeysUnknown):
+        await keys.find("k1")
+    assert provider.elsewhere == []
+
+
+def document(**changes: Any) -> bytes:
+    return json.dumps({"keys": [Provider("k1").document["keys"][0] | changes]}).encode()
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"keys": {}}',
+        b'{"keys": [1, null, {}]}',
+        document(kty="oct", k="c2VjcmV0"),
+        document(use="enc"),
+        document(kid=None),
+        document(kid=7),
+        document(alg="RS512"),
+        document(alg="HS256"),
+        document(kty="EC", crv="P-521", x="AA", y="AA"),
+        document(n="!"),
+    ],
+)
+def test_a_key_set_without_a_usable_key_is_refused_whole(unusable: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - JSON's own errors are among them
+        read_keys(unusable)
+
+
+def test_a_key_we_cannot_use_does_not_lock_out_the_others() -> None:
+    keys = Provider("good").document["keys"] + [{"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB"}, {"kty": "OKP"}]
+    assert list(read_keys(json.dumps({"keys": keys}).encode())) == ["good"]

@@ -1,0 +1,383 @@
+"""Overview, breakdown, freshness and proof, asked of rows in a real database."""
+
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from querying import NOW, TOPIC, Api, Books, local
+
+
+async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:
+    """An organization with a contract of a year in two credit periods, and some usage around their edge."""
+    acme = await books.organization(name, time_zone)
+    await books.contract(acme, "c1", "2026-06-15", "2027-06-15")
+    await books.period(acme, "c1", "first", "2026-06-15", "2026-09-15", assistant=100)
+    await books.period(
+        acme, "c1", "second", "2026-09-15", "2026-12-15", assistant=300, agents=100, add_ons=[(20, True), (999, False)]
+    )
+    for day, credits in (("2026-06-14", 1), ("2026-09-14", 20), ("2026-09-15", 300), ("2026-11-22", 4000)):
+        await books.use(acme, "assistant", "tool", "search", day, credits * 1_000_000, partition=credits % 3)
+    await books.use(acme, "api", "namespace", "search", "2026-10-01", 500_001)
+    return acme
+
+
+async def test_overview(api: Api, books: Books) -> None:
+    await acme(books)
+    await books.progress(0, NOW - timedelta(seconds=3))
+    await books.progress(1, NOW - timedelta(seconds=2))
+    assert await api.get("/api/v1/overview") == {
+        "credits_used": "4300.500001",
+        "credits_available": "420.000000",
+        "remaining": "0.000000",
+        "overage": "3880.500001",
+        "percent_used": "1023.92",
+        "contract_period_used": "4320.500001",
+        "products": [
+            {"product": "assistant", "used": "4300.000000", "contracted": "300.000000", "overage": "4000.000000"},
+            {"product": "agents", "used": "0.000000", "contracted": "100.000000", "overage": "0.000000"},
+            {"product": "api", "used": "0.500001", "contracted": None, "overage": None},
+        ],
+        "credit_period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
+        "contract_period": {"id": "c1", "from": "2026-06-15", "to": "2027-06-15"},
+        "period_elapsed": "0.752747",
+        "time_zone": "UTC",
+        "complete_to": "2026-11-22T11:59:57Z",
+        "updated_at": "2026-11-22T12:00:00Z",
+    }
+
+
+async def test_overview_without_a_contract_counts_everything_as_overage(api: Api, books: Books) -> None:
+    await books.use(await books.organization(), "agents", "model", "opus", "2025-01-01", 7_000_000, agent="a")
+    overview = await api.get("/api/v1/overview")
+    assert overview["credits_used"] == overview["overage"] == "7.000000"
+    for field in ("credits_available", "remaining", "percent_used", "contract_period_used", "credit_period", "contract_period", "period_elapsed"):  # fmt: skip
+        assert overview[field] is None
+    assert overview["products"][1] == {"product": "agents", "used": "7.000000", "contracted": None, "overage": None}
+
+
+async def test_overview_between_two_credit_periods_counts_what_no_period_holds(api: Api, books: Books) -> None:
+    acme = await books.organization()
+    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await books.period(acme, "c1", "past", "2026-01-01", "2026-11-01", total=10)
+    await books.period(acme, "c1", "next", "2026-12-01", "2027-01-01", total=10)
+    for day, credits in (("2026-10-31", 1), ("2026-11-01", 20), ("2026-11-30", 300), ("2026-12-01", 4000)):
+        await books.use(acme, "api", "namespace", "search", day, credits * 1_000_000)
+    overview = await api.get("/api/v1/overview")
+    assert overview["credit_period"] is None
+    assert overview["credits_used"] == "320.000000"
+    assert overview["contract_period_used"] == "4321.000000"
+
+
+async def test_a_credit_period_begins_at_the_organizations_midnight(api: Api, books: Books) -> None:
+    for zone in ("Asia/Kathmandu", "America/St_Johns", "Europe/Berlin", "Pacific/Apia", "UTC"):
+        name = zone.replace("/", ":")
+        await acme(books, zone, name)
+        begins = local(zone, "2026-09-15")
+        api.now = begins - timedelta(microseconds=1)
+        before = await api.get("/api/v1/overview", organization=name)
+        api.now = begins
+        after = await api.get("/api/v1/overview", organization=name)
+        assert (before["credit_period"]["id"], before["credits_used"]) == ("first", "20.000000"), zone
+        assert before["period_elapsed"] == "0.999999"
+        assert (after["credit_period"]["id"], after["credits_used"]) == ("second", "4300.500001"), zone
+        assert after["period_elapsed"] == "0.000000"
+        assert after["time_zone"] == zone
+
+
+async def test_a_credit_period_of_a_day_on_which_clocks_change(api: Api, books: Books) -> None:
+    acme = await books.organization(time_zone="Europe/Berlin")
+    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    for day, next_day in (("2026-03-29", "2026-03-30"), ("2026-10-25", "2026-10-26")):
+        await books.period(acme, "c1", day, day, next_day, total=1)
+        await books.use(acme, "api", "namespace", "search", day, 1)
+        api.now = local("Europe/Berlin", day, "23:59")
+        assert (await api.get("/api/v1/overview"))["credits_used"] == "0.000001"
+        api.now += timedelta(minutes=1)
+        assert (await api.get("/api/v1/overview"))["credit_period"] is None
+
+
+async def test_an_unknown_organization_has_no_numbers_and_no_zone(api: Api) -> None:
+    overview = await api.get("/api/v1/overview", organization="org_nobody")
+    assert (overview["credits_used"], overview["time_zone"], overview["credit_period"]) == ("0.000000", None, None)
+    breakdown = await api.get("/api/v1/breakdown?product=api&view=namespaces&range=all", organization="org_nobody")
+    assert (breakdown["rows"], breakdown["total"], breakdown["range"]) == (
+        [], "0.000000", {"from": "2026-11-22", "to": "2026-11-22"}
+    )  # fmt: skip
+    assert (await api.get("/api/v1/freshness", organization="org_nobody"))["held"] == 0
+    assert (await api.get("/api/v1/proof", organization="org_nobody"))["credits"]["equal"] is True
+
+
+async def test_usage_of_an_organization_without_a_fact_is_held_and_shown(api: Api, books: Books) -> None:
+    newcomer = await books.organization("org_new", time_zone=None)
+    await books.hold(newcomer, await books.series(newcomer, "api", "namespace", "search"))
+    assert (await api.get("/api/v1/freshness", organization="org_new"))["held"] == 1
+    assert (await api.get("/api/v1/overview", organization="org_new"))["time_zone"] is None
+    assert (await api.get("/api/v1/proof", organization="org_new"))["credits"]["equal"] is True
+
+
+RANGES = {
+    "from=2026-09&to=2026-09": ("2026-09-01", "2026-09-30", "320.000000"),
+    "from=2026-09&to=2026-11": ("2026-09-01", "2026-11-30", "4320.000000"),
+    "from=2026-09-14&to=2026-09-14": ("2026-09-14", "2026-09-14", "20.000000"),
+    "from=2026-09-14&to=2026-09-15": ("2026-09-14", "2026-09-15", "320.000000"),
+    "credit_period=first": ("2026-06-15", "2026-09-14", "20.000000"),
+    "credit_period=second": ("2026-09-15", "2026-12-14", "4300.000000"),
+    "credit_period=current": ("2026-09-15", "2026-12-14", "4300.000000"),
+    "": ("2026-09-15", "2026-12-14", "4300.000000"),
+    "range=all": ("2026-06-14", "2026-11-22", "4321.000000"),
+    "from=0001-01&to=9999-12": ("0001-01-01", "9999-12-31", "4321.000000"),
+}
+
+
+async def test_ranges_are_inclusive_and_say_their_exact_dates(api: Api, books: Books) -> None:
+    await acme(books)
+    for query, expected in RANGES.items():
+        breakdown = await api.get(f"/api/v1/breakdown?product=assistant&view=tools&{query}")
+        assert (breakdown["range"]["from"], breakdown["range"]["to"], breakdown["total"]) == expected, query
+        assert breakdown["rows"][0]["share"] == "1.000000"
+
+
+async def test_without_a_current_credit_period_the_default_is_this_month_and_asking_for_one_is_refused(
+    api: Api, books: Books
+) -> None:
+    await books.organization()
+    breakdown = await api.get("/api/v1/breakdown?product=assistant&view=tools")
+    assert breakdown["range"] == {"from": "2026-11-01", "to": "2026-11-30"}
+
+    for period in ("current", "first"):
+        answer = await api.ask(f"/api/v1/breakdown?product=assistant&view=tools&credit_period={period}")
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/no-credit-period")
+
+
+def outline(rows: list[dict[str, Any]]) -> list[Any]:
+    """Kind, id, name, credits, events and nested rows; short to compare."""
+    return [
+        (row["kind"], row["id"], row["name"], row["credits"], row["events"], *([outline(row["rows"])] if row["rows"] else []))
+        for row in rows
+    ]  # fmt: skip
+
+
+async def every_view(books: Books) -> int:
+    acme = await books.organization()
+    for since, category in (("2026-01-01", "Writing"), ("2026-10-01", "Coding")):
+        await books.feature(0, "assistant", "feature", "code", since, category, "Code Writer")
+        await books.feature(0, "agents", "feature", "code", since, category, "Code Writer")
+    await books.feature(acme, "assistant", "tool", "jira", "2026-01-01", "Connectors", "Jira")
+    await books.feature(0, "assistant", "tool", "jira", "2026-10-15", "Wide", "Wide name")
+    await books.feature(0, "assistant", "model", "opus", "2026-01-01", "Ignored", "Opus 5")
+    await books.agent(acme, "a1", "saved", "Renamed")
+    await books.sighting(acme, "a1", "saved", "Old name", ever_saved=True)
+    await books.agent(acme, "d1", "deleted", "Gone")
+    await books.sighting(acme, "d1", "saved", "Gone, still used", ever_saved=True)
+    await books.agent(acme, "d2", "deleted", None, ever_saved=False)
+    await books.sighting(acme, "d2", "saved", "Seen saved", ever_saved=True)
+    await books.agent(acme, "u1", "deleted", "Draft", ever_saved=False)
+    await books.sighting(acme, "u2", "unsaved", "Another draft")
+    await books.sighting(acme, "s1", "system", "Deep Research")
+    await books.agent(acme, "s2", "system", "Chat", ever_saved=False)
+    for number, agent in enumerate(("a1", "d1", "d2", "u1", "u2", "s1", "s2")):
+        for day in ("2026-09-30", "2026-10-01"):
+            await books.use(acme, "agents", "feature", "code", day, 10**number, agent=agent, surface="web")
+        await books.use(acme, "agents", "model", "opus", "2026-10-01", 5, agent=agent, surface="slack")
+    await books.use(acme, "assistant", "feature", "code", "2026-09-30", 1_000_000, events=3)
+    await books.use(acme, "assistant", "feature", "code", "2026-10-01", 2_000_000, agent="d1", events=2)
+    await books.use(acme, "assistant", "feature", "code", "2026-10-31", 500_000, events=1)
+    await books.use(acme, "assistant", "feature", "new", "2026-10-01", 5)
+    await books.use(acme, "assistant", "tool", "jira", "2026-10-01", 3, surface="web")
+    await books.use(acme, "assistant", "tool", "jira", "2026-10-20", 4, surface="slack")
+    await books.use(acme, "assistant", "model", "opus", "2026-10-01", 1, agent="a1")
+    await books.use(acme, "assistant", "model", "haiku", "2026-10-01", 2)
+    await books.use(acme, "api", "namespace", "search", "2026-10-01", 7)
+    return acme
+
+
+AGENT_ROWS = [
+    ("system", "s2", "Chat", "1.000000", 1),
+    ("system", "s1", "Deep Research", "0.100000", 1),
+    ("unsaved", "unsaved", "Unsaved workflows", "0.011000", 2),
+    ("deleted", "deleted", "Deleted agents", "0.000110", 2, [
+        ("agent", "d2", "Seen saved", "0.000100", 1),
+        ("agent", "d1", "Gone", "0.000010", 1),
+    ]),
+    ("agent", "a1", "Renamed", "0.000001", 1),
+]  # fmt: skip
+CODE_ROW = ("feature", "code", "Code Writer", "1.111111", 7, AGENT_ROWS)
+
+VIEWS: dict[tuple[str, str], list[Any]] = {
+    ("assistant", "models"): [("model", "haiku", "haiku", "0.000002", 1), ("model", "opus", "Opus 5", "0.000001", 1)],
+    ("assistant", "tools"): [
+        ("category", "Connectors", "Connectors", "0.000007", 2, [("tool", "jira", "Jira", "0.000007", 2)]),
+    ],
+    ("assistant", "other_features"): [
+        ("category", "Coding", "Coding", "2.500000", 3, [("feature", "code", "Code Writer", "2.500000", 3, [
+            ("deleted", "deleted", "Deleted agents", "2.000000", 2, [("agent", "d1", "Gone", "2.000000", 2)]),
+            ("feature", "code", "No agent", "0.500000", 1),
+        ])]),
+        ("category", "Writing", "Writing", "1.000000", 3, [("feature", "code", "Code Writer", "1.000000", 3)]),
+        ("feature", "new", "new", "0.000005", 1),
+    ],
+    ("agents", "agents"): [
+        ("system", "s2", "Chat", "2.000005", 3),
+        ("system", "s1", "Deep Research", "0.200005", 3),
+        ("unsaved", "unsaved", "Unsaved workflows", "0.022010", 6),
+        ("deleted", "deleted", "Deleted agents", "0.000230", 6, [
+            ("agent", "d2", "Seen saved", "0.000205", 3),
+            ("agent", "d1", "Gone", "0.000025", 3),
+        ]),
+        ("agent", "a1", "Renamed", "0.000007", 3),
+    ],
+    ("agents", "features"): [
+        ("category", "Coding", "Coding", "1.111111", 7, [CODE_ROW]),
+        ("category", "Writing", "Writing", "1.111111", 7, [CODE_ROW]),
+        ("model", "opus", "opus", "0.000035", 7, [
+            ("deleted", "deleted", "Deleted agents", "0.000010", 2, [
+                ("agent", "d1", "Gone", "0.000005", 1),
+                ("agent", "d2", "Seen saved", "0.000005", 1),
+            ]),
+            ("unsaved", "unsaved", "Unsaved workflows", "0.000010", 2),
+            ("system", "s2", "Chat", "0.000005", 1),
+            ("system", "s1", "Deep Research", "0.000005", 1),
+            ("agent", "a1", "Renamed", "0.000005", 1),
+        ]),
+    ],
+    ("api", "namespaces"): [("namespace", "search", "search", "0.000007", 1)],
+}  # fmt: skip
+
+
+async def test_breakdown_in_every_view(api: Api, books: Books) -> None:
+    await every_view(books)
+    for (product, view), rows in VIEWS.items():
+        breakdown = await api.get(f"/api/v1/breakdown?product={product}&view={view}&from=2026-09&to=2026-10")
+        assert outline(breakdown["rows"]) == rows, view
+        assert (breakdown["product"], breakdown["view"], breakdown["time_zone"]) == (product, view, "UTC")
+
+    # Views of a product sum to its part of the overview.
+    used = {product["product"]: product["used"] for product in (await api.get("/api/v1/overview"))["products"]}
+    sums: dict[str, int] = {}
+    for product, view in VIEWS:
+        breakdown = await api.get(f"/api/v1/breakdown?product={product}&view={view}&range=all")
+        rows = sum(micro(row["credits"]) for row in breakdown["rows"])
+        assert rows == micro(breakdown["total"])
+        if product == "assistant":
+            sums[product] = sums.get(product, 0) + rows
+        else:
+            assert rows == micro(used[product])
+    assert sums["assistant"] == micro(used["assistant"])
+
+
+def micro(text: str) -> int:
+    return int(text.replace(".", ""))
+
+
+INVALID = [
+    ("product=api&view=models", "view"),
+    ("product=assistant&view=agents", "view"),
+    ("product=agents&view=other_features", "view"),
+    ("view=models", "product"),
+    ("product=assistant", "view"),
+    ("product=chat&view=models", "product"),
+    ("product=assistant&view=everything", "view"),
+    ("product=assistant&view=models&from=2026-09", "to"),
+    ("product=assistant&view=models&to=2026-09", "from"),
+    ("product=assistant&view=models&from=2026-09&to=2026-08", "to"),
+    ("product=assistant&view=models&from=2026-09&to=2026-09-30", "to"),
+    ("product=assistant&view=models&from=yesterday&to=today", "from"),
+    ("product=assistant&view=models&from=2026-09&to=2026-10&range=all", "range"),
+    ("product=assistant&view=models&credit_period=current&range=all", "range"),
+    ("product=assistant&view=models&range=some", "range"),
+    ("product=assistant&view=models&organization=org_other", "organization"),
+]
+
+
+async def test_a_parameter_that_is_not_valid_is_named(api: Api, books: Books) -> None:
+    await acme(books)
+    for query, parameter in INVALID:
+        answer = await api.ask(f"/api/v1/breakdown?{query}")
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), query
+        problem = answer.json()
+        assert (problem["type"], problem["status"]) == ("/problems/invalid-parameter", 422)
+        assert [error["parameter"] for error in problem["errors"]] == [parameter]
+        assert parameter in problem["detail"]
+
+
+CAUGHT_UP: list[tuple[list[int | None], str, int | None]] = [
+    ([], "no_data", None),
+    ([3, 1], "current", 3),
+    ([1, 61], "delayed", 61),
+    ([1, None], "delayed", None),
+    ([-5], "current", 0),
+]
+
+
+async def test_freshness(api: Api, books: Books) -> None:
+    acme, other = await books.organization(), await books.organization("org_other")
+    await books.hold(acme, await books.series(acme, "api", "namespace", "search"))
+    await books.hold(other, await books.series(other, "api", "namespace", "search"))
+    for ages_s, state, lag_s in CAUGHT_UP:
+        await books.execute("DELETE FROM partition_progress")
+        for partition, age_s in enumerate(ages_s):
+            await books.progress(partition, None if age_s is None else NOW - timedelta(seconds=age_s))
+        freshness = await api.get("/api/v1/freshness")
+        assert (freshness["state"], freshness["lag_seconds"], freshness["held"]) == (state, lag_s, 1)
+        assert (freshness["updated_at"] is None) == (state == "no_data")
+        for path in ("/api/v1/overview", "/api/v1/breakdown?product=api&view=namespaces"):
+            assert (await api.get(path))["complete_to"] == freshness["complete_to"]
+
+
+async def test_proof(api: Api, books: Books) -> None:
+    acme, other = await books.organization(time_zone="Asia/Kathmandu"), await books.organization("org_other")
+    await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
+    await books.progress(1, NOW, counted=7)
+    series = await books.use(acme, "api", "namespace", "search", "2026-11-22", 5_000_000)
+    await books.ledger(acme, series, NOW, 2_000_000)
+    await books.ledger(acme, series, NOW, 3_000_000)
+    await books.ledger(acme, series, NOW, 9_000_000, held=True)
+    await books.ledger(other, await books.use(other, "api", "namespace", "search", "2026-11-22", 77), NOW, 77)
+    proof = await api.get("/api/v1/proof")
+    assert proof == {
+        "partitions": [
+            {"topic": TOPIC, "partition": 0, "applied": 9, "counted": 5, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True},
+            {"topic": TOPIC, "partition": 1, "applied": 7, "counted": 7, "duplicate": 0, "rejected": 0, "held": 0, "balanced": True},
+        ],
+        "totals": {"applied": 16, "counted": 12, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True},
+        "credits": {"ledger": "5.000000", "quarter_hours": "5.000000", "days": "5.000000", "organization_days": "5.000000", "equal": True},
+    }  # fmt: skip
+
+
+async def test_proof_shows_which_sum_is_off_by_a_micro_credit(api: Api, books: Books) -> None:
+    acme = await books.organization()
+    await books.ledger(acme, await books.use(acme, "api", "namespace", "search", "2026-11-22", 10), NOW, 10)
+    for table in ("usage_ledger", "usage_15m", "usage_daily", "usage_organization_daily"):
+        await books.execute(f"UPDATE {table} SET credits = credits + 1")
+        credits = (await api.get("/api/v1/proof"))["credits"]
+        assert credits.pop("equal") is False, table
+        assert sorted(credits.values()) == ["0.000010"] * 3 + ["0.000011"]
+        await books.execute(f"UPDATE {table} SET credits = credits - 1")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns", "UTC"])
+async def test_proof_holds_after_old_ledger_days_and_quarter_hours_are_dropped(
+    api: Api, books: Books, zone: str
+) -> None:
+    acme = await books.organization(time_zone=zone)
+    first_kept = local("UTC", "2025-10-01")
+    await books.execute(
+        "SELECT ensure_rollup_partition(d::date) FROM generate_series(date '2025-08-01', date '2026-11-01', interval '1 month') d"
+    )
+    for minutes in (-60 * 24 * 3, -60 * 7, -15, 0, 15, 60 * 7, 60 * 24 * 40):
+        at = first_kept + timedelta(minutes=minutes)
+        day = str(at.astimezone(ZoneInfo(zone)).date())
+        await books.ledger(acme, await books.use(acme, "api", "namespace", "search", day, 1_000_000), at, 1_000_000)
+    assert (await api.get("/api/v1/proof"))["credits"]["equal"] is True
+    await books.execute("DO $$ DECLARE p text; BEGIN FOR p IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+                        " WHERE i.inhparent = 'usage_15m'::regclass AND to_date(right(c.relname, 6), 'YYYYMM') < date '2025-10-01'"
+                        " LOOP EXECUTE format('DROP TABLE %I', p); END LOOP; END $$")  # fmt: skip
+    await books.execute(
+        "WITH gone AS (DELETE FROM usage_ledger WHERE occurred_at < $1 RETURNING *)"
+        " INSERT INTO ledger_seals SELECT 1, organization_id, count(*), sum(credits) FROM gone GROUP BY 2", first_kept,
+    )  # fmt: skip
+    credits = (await api.get("/api/v1/proof"))["credits"]
+    assert credits == dict.fromkeys(("ledger", "quarter_hours", "days", "organization_days"), "7.000000") | {
+        "equal": True
+    }

@@ -1,0 +1,278 @@
+"""The tree of a view: what nests under what, and that no credit is lost on the way."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from query_api.breakdown import (
+    FEATURE_KINDS,
+    Agent,
+    Feature,
+    FeatureFact,
+    Features,
+    Row,
+    Series,
+    State,
+    Use,
+    View,
+    agent_state,
+    build_rows,
+    share,
+)
+from query_api.periods import Days, split_at
+
+DAY = date(2026, 9, 1)
+CODE, IMAGE, SEARCH = Feature("feature", "code"), Feature("feature", "image"), Feature("tool", "search")
+AGENTS = {
+    "a1": Agent("agent", "Quarterly report"),
+    "a2": Agent("agent", "Inbox"),
+    "d1": Agent("deleted", "Old one"),
+    "d2": Agent("deleted", "Older one"),
+    "u1": Agent("unsaved", "Draft"),
+    "u2": Agent("unsaved", "Draft"),
+    "s1": Agent("system", "Deep Research"),
+    "s2": Agent("system", "Chat"),
+}
+
+
+def use(feature: Feature, credits: int, agent: str = "", *, day: date = DAY, events: int = 1) -> Use:
+    return Use(day, Series(feature, agent), credits, events)
+
+
+def fact(
+    feature: Feature, category: str | None, *, since: int = 0, wide: bool = False, name: str | None = None
+) -> FeatureFact:
+    return FeatureFact(feature, wide, DAY + timedelta(days=since), name, category)
+
+
+def outline(rows: list[Row]) -> list[Any]:
+    """Kind, name, credits and nested rows; short to compare."""
+    return [
+        (row.kind, row.name, row.credits, outline(row.rows)) if row.rows else (row.kind, row.name, row.credits)
+        for row in rows
+    ]
+
+
+def tree(view: View, uses: list[Use], *facts: FeatureFact) -> list[Any]:
+    return outline(build_rows(view, uses, Features(facts, DAY + timedelta(days=100)), AGENTS))
+
+
+def test_models_are_rows_by_credits_then_name() -> None:
+    uses = [use(Feature("model", name), credits) for name, credits in (("b", 1), ("c", 5), ("a", 1), ("c", 2))]
+    assert tree("models", uses, fact(Feature("model", "a"), "Large", name="Alpha")) == [
+        ("model", "c", 7),
+        ("model", "Alpha", 1),
+        ("model", "b", 1),
+    ]
+
+
+def test_a_category_expands_into_its_features_and_a_feature_without_one_stands_alone() -> None:
+    rows = tree("tools", [use(SEARCH, 3), use(Feature("tool", "jira"), 4), use(Feature("tool", "new"), 5)],
+                fact(SEARCH, "Connectors"), fact(Feature("tool", "jira"), "Connectors"))  # fmt: skip
+    assert rows == [("category", "Connectors", 7, [("tool", "jira", 4), ("tool", "search", 3)]), ("tool", "new", 5)]
+
+
+def test_usage_keeps_the_category_of_its_day() -> None:
+    uses = [use(CODE, 1), use(CODE, 2, day=DAY + timedelta(days=9)), use(CODE, 4, day=DAY + timedelta(days=10))]
+    rows = tree("other_features", uses, fact(CODE, "Writing", since=1), fact(CODE, "Coding", since=10))
+    assert rows == [
+        ("category", "Coding", 4, [("feature", "code", 4)]),
+        ("category", "Writing", 2, [("feature", "code", 2)]),
+        ("feature", "code", 1),
+    ]
+
+
+def test_an_organizations_own_category_goes_before_the_deployments_from_its_first_day() -> None:
+    facts = [
+        fact(CODE, "Wide", wide=True),
+        fact(CODE, "Own", since=5),
+        fact(CODE, "Wide again", since=7, wide=True),
+        fact(CODE, None, since=9),
+    ]
+    features = Features(facts, DAY)
+    assert [features.category(CODE, DAY + timedelta(days=n)) for n in (-1, 0, 4, 5, 7, 8, 9, 99)] == [
+        None, "Wide", "Wide", "Own", "Own", "Own", None, None
+    ]  # fmt: skip
+    assert features.changes() == [DAY, DAY + timedelta(days=5), DAY + timedelta(days=9)]
+
+
+def test_names_are_todays_and_a_later_name_waits_for_its_day() -> None:
+    facts = [
+        fact(CODE, None, name="Code"),
+        fact(CODE, None, since=3, name="Code Writer"),
+        fact(IMAGE, None, since=3, name="Pictures"),
+    ]
+    assert Features(facts, DAY).name(CODE) == "Code"
+    assert Features(facts, DAY + timedelta(days=3)).name(CODE) == "Code Writer"
+    assert Features(facts, DAY).name(IMAGE) == "image"
+    own = [fact(CODE, None, name="Ours"), fact(CODE, None, since=2, name="Everybody's", wide=True)]
+    assert Features(own, DAY + timedelta(days=5)).name(CODE) == "Ours"
+
+
+def test_agents_view_aggregates_deleted_and_unsaved_and_lists_every_system_workflow() -> None:
+    uses = [use(CODE, 10 + n, agent) for n, agent in enumerate(AGENTS)] + [use(SEARCH, 1, "a1")]
+    assert tree("agents", uses) == [
+        ("unsaved", "Unsaved workflows", 14 + 15),
+        ("deleted", "Deleted agents", 12 + 13, [("agent", "Older one", 13), ("agent", "Old one", 12)]),
+        ("system", "Chat", 17),
+        ("system", "Deep Research", 16),
+        ("agent", "Inbox", 11),
+        ("agent", "Quarterly report", 11),
+    ]
+
+
+def test_features_view_nests_the_same_agent_rows() -> None:
+    uses = [use(CODE, 10 + n, agent) for n, agent in enumerate(AGENTS)] + [use(Feature("model", "opus"), 1, "d1")]
+    agents = tree("agents", uses[:-1])
+    assert tree("features", uses, fact(CODE, "Writing")) == [
+        ("category", "Writing", 108, [("feature", "code", 108, agents)]),
+        ("model", "opus", 1, [("deleted", "Deleted agents", 1, [("agent", "Old one", 1)])]),
+    ]
+
+
+def test_a_feature_used_with_and_without_an_agent_adds_up() -> None:
+    assert tree("other_features", [use(CODE, 5), use(CODE, 2, "u1"), use(CODE, 1, "s1"), use(IMAGE, 3)]) == [
+        ("feature", "code", 8, [("feature", "No agent", 5), ("unsaved", "Unsaved workflows", 2), ("system", "Deep Research", 1)]),
+        ("feature", "image", 3),
+    ]  # fmt: skip
+
+
+def test_an_agent_that_no_table_knows_shows_under_its_id() -> None:
+    assert tree("agents", [use(CODE, 5, "agt_7"), use(CODE, 1, "")]) == [
+        ("agent", "agt_7", 5),
+        ("unsaved", "Unsaved workflows", 1),
+    ]
+
+
+def test_api_namespaces() -> None:
+    assert tree("namespaces", [use(Feature("namespace", "search"), 5)]) == [("namespace", "search", 5)]
+
+
+@pytest.mark.parametrize(
+    ("registered", "seen", "ever_saved", "state"),
+    [
+        ("saved", None, True, "agent"),
+        ("saved", "unsaved", True, "agent"),
+        ("saved", "system", True, "agent"),
+        ("deleted", "saved", True, "deleted"),
+        ("deleted", "unsaved", True, "deleted"),
+        ("deleted", "unsaved", False, "unsaved"),
+        ("deleted", None, False, "unsaved"),
+        ("deleted", "system", False, "system"),
+        ("system", "saved", True, "system"),
+        ("system", None, False, "system"),
+        (None, "saved", True, "agent"),
+        (None, "unsaved", False, "unsaved"),
+        (None, "unsaved", True, "agent"),
+        (None, "system", False, "system"),
+        (None, None, False, "agent"),
+    ],
+)
+def test_agent_state(registered: Any, seen: Any, ever_saved: bool, state: State) -> None:
+    assert agent_state(registered, seen, ever_saved) == state
+
+
+def test_share_of_nothing_is_nothing() -> None:
+    assert share(5, 0) == 0
+    assert str(share(0, 0)) == "0.000000"
+    assert str(share(1, 3)) == "0.333333"
+    assert str(share(-1, 4)) == "-0.250000"
+
+
+names = st.sampled_from(["a", "b", "c", "d"])
+features = st.builds(Feature, st.sampled_from(["model", "tool", "feature"]), names)
+days = st.integers(0, 40).map(lambda n: DAY + timedelta(days=n))
+facts = st.lists(
+    st.builds(
+        FeatureFact, features, st.booleans(), days, st.none() | names, st.none() | st.sampled_from(["X", "Y", "a"])
+    ),
+    max_size=12,
+    unique_by=lambda fact: (fact.feature, fact.deployment_wide, fact.effective_from),
+)
+# Corrections make negative sums and sums without a use.
+uses = st.lists(
+    st.builds(
+        Use,
+        days,
+        st.builds(Series, features, st.sampled_from(["", *AGENTS, "x9"])),
+        st.integers(-5, 10**12),
+        st.integers(0, 9),
+    ),
+    max_size=40,
+)
+views = st.sampled_from(sorted({view for _, view in FEATURE_KINDS}))
+
+
+def walk(rows: list[Row]) -> Iterator[Row]:
+    for row in rows:
+        yield row
+        yield from walk(row.rows)
+
+
+@given(views, uses, facts)
+def test_every_level_adds_up_to_the_usage(view: View, uses: list[Use], facts: list[FeatureFact]) -> None:
+    rows = build_rows(view, uses, Features(facts, DAY), AGENTS)
+    assert sum(row.credits for row in rows) == sum(use.credits for use in uses)
+    assert sum(row.events for row in rows) == sum(use.events for use in uses)
+    for row in walk(rows):
+        if row.rows:
+            assert sum(part.credits for part in row.rows) == row.credits
+            assert sum(part.events for part in row.rows) == row.events
+            assert len({(part.kind, part.id) for part in row.rows}) == len(row.rows)
+    assert len({(row.kind, row.id) for row in rows}) == len(rows)
+
+
+@given(st.sampled_from(["agents", "features", "other_features"]), uses)
+def test_special_rows_hold_exactly_their_agents_usage(view: View, uses: list[Use]) -> None:
+    expected: Counter[str] = Counter()
+    for item in uses:
+        state = AGENTS[item.series.agent_id].state if item.series.agent_id in AGENTS else "agent"
+        if item.series.agent_id or view == "agents":
+            expected[state if item.series.agent_id else "unsaved"] += item.credits
+    rows = build_rows(view, uses, Features([], DAY), AGENTS)
+    found: Counter[str] = Counter()
+    for row in walk(rows):
+        for part in row.rows if row.kind == "deleted" else []:
+            assert part.kind == "agent"
+            found["agent"] -= part.credits  # listed inside, counted with the deleted ones
+        if row.kind in ("agent", "deleted", "unsaved", "system"):
+            found[row.kind] += row.credits
+    assert {state: credits for state, credits in found.items() if credits} == {
+        state: credits for state, credits in expected.items() if credits
+    }
+
+
+@given(views, uses, facts)
+def test_stretches_between_changes_give_the_same_tree_as_days(
+    view: View, uses: list[Use], facts: list[FeatureFact]
+) -> None:
+    by_day = Features(facts, DAY)
+    stretches = split_at(Days(DAY, DAY + timedelta(days=40)), by_day.changes())
+    sums: dict[tuple[date, Series], list[int]] = {}
+    for item in uses:
+        first = next(stretch.first for stretch in stretches if stretch.first <= item.day <= stretch.last)
+        cell = sums.setdefault((first, item.series), [0, 0])
+        cell[0] += item.credits
+        cell[1] += item.events
+    folded = [Use(first, series, *cell) for (first, series), cell in sums.items()]
+    assert build_rows(view, folded, by_day, AGENTS) == build_rows(view, uses, by_day, AGENTS)
+
+
+@given(features, days, facts)
+def test_the_category_is_that_of_the_latest_fact_of_whoever_speaks(
+    feature: Feature, day: date, facts: list[FeatureFact]
+) -> None:
+    spoken = [fact for fact in facts if fact.feature == feature and fact.effective_from <= day]
+    own = [fact for fact in spoken if not fact.deployment_wide]
+    latest = max(own or spoken, key=lambda fact: fact.effective_from, default=None)
+    assert Features(facts, DAY).category(feature, day) == (latest.category if latest else None)
+
+
+def test_shares_of_rows_that_add_up_add_up_to_one_within_rounding() -> None:
+    rows = build_rows("agents", [use(CODE, 1, agent) for agent in ("a1", "a2", "s1")], Features([], DAY), AGENTS)
+    assert abs(sum((share(row.credits, 3) for row in rows), Decimal(0)) - 1) < Decimal("0.00001")

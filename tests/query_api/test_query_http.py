@@ -1,0 +1,241 @@
+"""What holds for every answer: problems, headers, measurements, the API's description, and a database that is away."""
+
+import asyncio
+import re
+import signal
+from typing import Any
+
+import asyncpg
+import httpx
+import jsonschema_rs
+import pytest
+from prometheus_client import REGISTRY
+from pydantic import ValidationError
+from query_api.app import build_app
+from query_api.openapi import TARGET, render
+from query_api.settings import Settings
+from query_api.store import find_problem
+from querying import AUDIENCE, ISSUER, NOW, Api, Books, IdentityProvider, OpenApi
+from runtime.postgres import open_pool
+from service_process import eventually, free_port, running
+from stack import Database
+
+PATHS = {
+    "/api/v1/overview": "Overview",
+    "/api/v1/breakdown?product=agents&view=features&range=all": "Breakdown",
+    "/api/v1/freshness": "Freshness",
+    "/api/v1/proof": "Proof",
+}
+
+
+def test_the_committed_description_is_the_codes() -> None:
+    assert TARGET.read_text() == render(), "run python -m query_api.openapi"
+
+
+def validator(schema: str) -> jsonschema_rs.Validator:
+    description = build_app(None).openapi()
+    return jsonschema_rs.validator_for({**description, "$ref": f"#/components/schemas/{schema}"})
+
+
+async def test_answers_are_as_described(api: Api, books: Books) -> None:
+    acme = await books.organization()
+    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3)
+    await books.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+    for path, schema in PATHS.items():
+        for moment in ("without progress", "with progress"):
+            if moment == "with progress":
+                await books.execute("DELETE FROM partition_progress")
+                await books.progress(0, NOW, counted=1)
+            validator(schema).validate(await api.get(path))
+    problem = validator("Problem")
+    for path, status in (
+        ("/api/v1/nothing", 404),
+        ("/", 404),
+        ("/docs/assets/nothing.js", 404),
+        ("/api/v1/breakdown", 422),
+        ("/api/v1/breakdown?product=api&view=namespaces&credit_period=p9", 404),
+    ):
+        answer = await api.ask(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
+        problem.validate(answer.json())
+        assert answer.json()["status"] == status
+    answer = await api.client.post("/api/v1/overview", json={"organization": "org_other"})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    problem.validate(answer.json())
+
+
+async def test_no_answer_is_kept_or_guessed_and_no_other_origin_may_read_it(api: Api, books: Books) -> None:
+    await books.organization()
+    for path in (*PATHS, "/api/v1/nothing", "/docs", "/openapi.json"):
+        answer = await api.client.get(path, headers={"Authorization": f"Bearer {api.provider.token()}", "Origin": "https://evil.example"})  # fmt: skip
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert "server" not in answer.headers
+
+
+async def test_the_documentation_needs_no_other_host(api: Api) -> None:
+    page = await api.client.get("/docs")
+    assert page.status_code == 200
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(links) >= 3
+    for link in links:
+        assert link.startswith("/docs/assets/")
+        assert (await api.client.get(link)).status_code == 200
+    assert "//" not in re.sub(r"//\s", "", page.text).replace("<!--", "")
+    assert (await api.client.get("/openapi.json")).json() == build_app(None).openapi()
+
+
+def seconds_count(route: str, status: int) -> float:
+    labels = {"route": route, "status": str(status)}
+    return REGISTRY.get_sample_value("flexcredits_query_api_request_seconds_count", labels) or 0
+
+
+async def test_requests_are_measured_by_route_and_never_by_address(api: Api, books: Books) -> None:
+    await books.organization()
+    for path, route, status in (
+        ("/api/v1/breakdown?product=api&view=namespaces", "/api/v1/breakdown", 200),
+        ("/api/v1/breakdown", "/api/v1/breakdown", 422),
+        ("/api/v1/made-up", "unmatched", 404),
+    ):
+        before = seconds_count(route, status)
+        await api.ask(path)
+        assert seconds_count(route, status) == before + 1, route
+
+
+async def test_postgres_away_is_503(open_api: OpenApi) -> None:
+    dsn = f"postgresql://flexcredits_api:x@127.0.0.1:{free_port()}/nowhere"
+    async with open_pool(dsn, application="test", size=1, at_least=0, statement_timeout_s=1) as pool:
+        assert "ConnectionRefusedError" in (await find_problem(pool) or "")
+        async with open_api(pool) as api:
+            for path in PATHS:
+                answer = await api.ask(path)
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+                assert answer.json()["type"] == "/problems/unavailable"
+                assert "127.0.0.1" not in answer.text
+
+
+async def test_a_read_that_takes_too_long_is_503_and_a_lost_connection_is_made_again(
+    open_api: OpenApi, books: Books, database: Database
+) -> None:
+    await books.organization()
+    dsn = database.roles["flexcredits_api"]
+    async with (
+        open_pool(dsn, application="slow", size=1, at_least=0, statement_timeout_s=0.1) as pool,
+        open_api(pool) as api,
+    ):
+        locker = await asyncpg.connect(database.dsn, timeout=10)
+        async with locker.transaction():
+            await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
+            assert (await api.ask("/api/v1/overview")).status_code == 503
+        assert (await api.ask("/api/v1/overview")).status_code == 200
+        await locker.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'slow'")
+        await locker.close()
+        await eventually(lambda: pool.get_size() == 0, what="the loss is noticed")
+        assert (await api.ask("/api/v1/overview")).status_code == 200
+
+
+async def test_an_exhausted_pool_is_503(open_api: OpenApi, books: Books, database: Database) -> None:
+    await books.organization()
+    dsn = database.roles["flexcredits_api"]
+    async with (
+        open_pool(dsn, application="busy", size=1, at_least=0, statement_timeout_s=5) as pool,
+        open_api(pool) as api,
+    ):
+        async with pool.acquire():
+            assert (await api.ask("/api/v1/overview")).status_code == 503
+        assert (await api.ask("/api/v1/overview")).status_code == 200
+
+
+REQUIRED = {
+    "postgres_dsn": "postgresql://x", "http_port": 1, "probe_port": 2, "token_issuer": ISSUER, "token_audience": AUDIENCE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "starts"),
+    [
+        ("https://login.example/jwks", "production", True),
+        ("http://127.0.0.1:9/jwks", "development", True),
+        ("http://[::1]:9/jwks", "development", True),
+        ("http://127.0.0.1:9/jwks", "production", False),
+        ("http://localhost:9/jwks", "development", False),
+        ("http://login.example/jwks", "development", False),
+        ("http://127.0.0.1.evil.example/jwks", "development", False),
+        ("file:///etc/passwd", "development", False),
+        ("ftp://127.0.0.1/jwks", "development", False),
+        ("https:///jwks", "production", False),
+        ("", "development", False),
+    ],
+)
+def test_keys_come_over_tls_or_from_this_machine_in_development(url: str, environment: str, starts: bool) -> None:
+    values: dict[str, Any] = {**REQUIRED, "jwks_url": url, "flexcredits_env": environment}
+    if starts:
+        assert Settings(**values).jwks_url == url
+    else:
+        with pytest.raises(ValidationError, match="JWKS_URL"):
+            Settings(**values)
+
+
+def test_production_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLEXCREDITS_ENV", raising=False)
+    settings = Settings(**REQUIRED, jwks_url="https://login.example/jwks")
+    assert settings.flexcredits_env == "production"
+    assert "postgresql" not in repr(settings)
+
+
+async def test_the_service_answers_until_it_is_told_to_stop(
+    books: Books, database: Database, provider: IdentityProvider
+) -> None:
+    await books.use(await books.organization(), "api", "namespace", "search", "2026-11-01", 5)
+    port = free_port()
+    environment = {
+        "POSTGRES_DSN": database.roles["flexcredits_api"],
+        "HTTP_PORT": str(port),
+        "FLEXCREDITS_ENV": "development",
+        "JWKS_URL": provider.url,
+        "TOKEN_ISSUER": ISSUER,
+        "TOKEN_AUDIENCE": AUDIENCE,
+    }
+    with running("query_api", environment) as process:
+        await eventually(process.ready, what="readiness")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            headers = {"Authorization": f"Bearer {provider.token()}"}
+            answer = await client.get("/api/v1/overview", headers=headers)
+            assert (answer.status_code, answer.json()["credits_used"]) == (200, "0.000005")
+            assert "server" not in answer.headers
+            refused = await client.get("/api/v1/overview", headers={"Authorization": "Bearer x"})
+            assert refused.status_code == 401
+            metrics = await client.get(f"http://127.0.0.1:{process.probe_port}/metrics")
+            assert (
+                'flexcredits_query_api_request_seconds_count{route="/api/v1/overview",status="200"} 1.0' in metrics.text
+            )
+            assert "org_acme" not in metrics.text
+            # A request that has begun is answered.
+            locker = await asyncpg.connect(database.dsn, timeout=10)
+            async with locker.transaction():
+                await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
+                asked = asyncio.create_task(client.get("/api/v1/overview", headers=headers))
+                await eventually(lambda: waits_for_lock(locker), what="the request waits")
+                process.send(signal.SIGTERM)
+                await eventually(lambda: refuses_connections(port), what="no new connections")
+            await locker.close()
+            assert (await asked).status_code == 200
+        assert await asyncio.to_thread(process.wait) == 0
+        assert provider.token() not in process.log
+
+
+async def waits_for_lock(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+
+async def refuses_connections(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    await writer.wait_closed()
+    return False

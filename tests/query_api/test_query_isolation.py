@@ -1,0 +1,172 @@
+"""No request of one organization ever reads a row of another, also when a WHERE clause is forgotten."""
+
+import asyncio
+import re
+
+import asyncpg
+import pytest
+from query_api.store import SQL, NotIsolated, Reading, find_problem, read_as
+from querying import NOW, Api, Books, OpenApi
+from runtime.postgres import Pool, open_pool
+from stack import Database
+
+PATHS = [
+    "/api/v1/overview",
+    *(
+        f"/api/v1/breakdown?product={product}&view={view}&range=all"
+        for product, view in (
+            ("assistant", "models"), ("assistant", "tools"), ("assistant", "other_features"),
+            ("agents", "agents"), ("agents", "features"), ("api", "namespaces"),
+        )
+    ),
+    "/api/v1/freshness",
+    "/api/v1/proof",
+]  # fmt: skip
+# Deployment-wide by design: how far the partitions are, which names no customer.
+OF_EVERYBODY = {"partition_progress"}
+
+
+async def fill(books: Books, name: str) -> int:
+    """An organization all of whose texts hold its name, and whose amounts nobody else has."""
+    number = await books.organization(name, "Asia/Kathmandu", billing_moderators=True)
+    await books.contract(number, f"contract-{name}", "2026-01-01", "2027-01-01")
+    await books.period(number, f"contract-{name}", f"period-{name}", "2026-01-01", "2027-01-01", total=1000 + number)
+    for product, kind in (("assistant", "model"), ("assistant", "tool"), ("assistant", "feature"), ("agents", "tool"), ("api", "namespace")):  # fmt: skip
+        await books.feature(
+            number, product, kind, f"{kind}-{name}", "2026-01-01", f"category-{name}", f"display-{name}"
+        )
+        for agent in (f"saved-{name}", f"deleted-{name}") if product == "agents" else ("",):
+            series = await books.use(number, product, kind, f"{kind}-{name}", "2026-11-01", 10**number, agent=agent)
+            await books.ledger(number, series, NOW, 10**number)
+            await books.hold(number, series)
+    await books.agent(number, f"deleted-{name}", "deleted", f"agent-{name}")
+    await books.sighting(number, f"saved-{name}", "saved", f"agent-{name}", ever_saved=True)
+    await books.execute(
+        "INSERT INTO members VALUES ($1, 'ada@acme.example', $2, 'admin', false, now(), 0)", number, name
+    )
+    await books.execute("INSERT INTO ledger_seals VALUES (1, $1, 1, 1)", number)
+    return number
+
+
+async def read_everything(api: Api, organization: str) -> str:
+    texts = []
+    for path in PATHS:
+        answer = await api.ask(path, organization=organization)
+        assert answer.status_code == 200, answer.text
+        texts.append(answer.text)
+    return "\n".join(texts)
+
+
+async def test_two_organizations_hammering_one_connection_never_see_each_other(
+    open_api: OpenApi, books: Books, database: Database
+) -> None:
+    names = ("CANARY_ONE", "CANARY_TWO")
+    for name in names:
+        await fill(books, name)
+    dsn = database.roles["flexcredits_api"]
+    async with (
+        open_pool(dsn, application="test", size=1, at_least=0, statement_timeout_s=10) as pool,
+        open_api(pool) as api,
+    ):
+        alone = {name: await read_everything(api, name) for name in names}
+        together = await asyncio.gather(*(read_everything(api, names[turn % 2]) for turn in range(10)))
+        async with pool.acquire() as connection:
+            # Nothing of the last organization stays on the connection.
+            assert await connection.fetchval("SELECT current_setting('app.organization', true)") in ("", None)
+            assert await connection.fetchval("SELECT count(*) FROM usage_daily") == 0
+    for turn, text in enumerate(together):
+        assert text == alone[names[turn % 2]]
+    for name, other in (names, names[::-1]):
+        assert set(re.findall(r"CANARY_\w+?(?=[\"\s])", alone[name])) == {name}
+        assert other not in alone[name]
+
+
+async def test_without_an_organization_no_table_shows_a_row(books: Books, pool: Pool) -> None:
+    await fill(books, "org_acme")
+    for organization in (None, "", "org_nobody", "org_acme' OR true --"):
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            if organization is not None:
+                await connection.execute(SQL["act_for"], organization)
+            for table in await readable_tables(connection):
+                assert await connection.fetchval(f'SELECT count(*) FROM "{table}"') == 0, (table, organization)
+
+
+async def test_a_forgotten_where_clause_shows_one_organization(books: Books, pool: Pool) -> None:
+    acme = await fill(books, "org_acme")
+    await fill(books, "org_other")
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(SQL["act_for"], "org_acme")
+        for table in await readable_tables(connection):
+            rows = await connection.fetch(f'SELECT DISTINCT organization_id FROM "{table}"')
+            assert {row["organization_id"] for row in rows} <= {acme, 0}, table
+
+
+async def readable_tables(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+    rows = await connection.fetch(
+        "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')"
+        " AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1"
+    )
+    names = {str(row["relname"]) for row in rows}
+    assert {"usage_daily", "usage_ledger", "ledger_seals", "organizations"} <= names
+    return sorted(names - OF_EVERYBODY)
+
+
+async def test_every_readable_table_is_secured_and_the_role_may_only_read(books: Books, pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        for table in await readable_tables(connection):
+            assert await connection.fetchval("SELECT row_security_active($1)", table), table
+        writable = await connection.fetch(
+            "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')"
+            " AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')"
+        )
+        assert writable == []
+        role = await connection.fetchrow("SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user")  # fmt: skip
+        assert role is not None
+        assert not any(role.values())
+
+
+async def test_a_role_that_row_level_security_does_not_bind_is_refused(
+    open_api: OpenApi, books: Books, database: Database
+) -> None:
+    await fill(books, "org_acme")
+    async with open_pool(database.dsn, application="test", size=1, at_least=0, statement_timeout_s=10) as owners:
+        assert "row-level security" in (await find_problem(owners) or "")
+        with pytest.raises(NotIsolated):
+            async with read_as(owners, "org_acme", ""):
+                pass
+        async with open_api(owners) as api:
+            answer = await api.ask("/api/v1/overview")
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "type": "/problems/internal", "title": "Something is broken here", "status": 500, "detail": "It has been logged."
+    }  # fmt: skip
+
+
+async def test_reads_cannot_write(books: Books, pool: Pool) -> None:
+    await books.organization()
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        async with read_as(pool, "org_acme", "") as reading:
+            await reading._connection.execute("CREATE TEMPORARY TABLE t ()")
+
+
+async def test_reads_of_a_request_see_one_instant(books: Books, pool: Pool) -> None:
+    acme = await books.organization()
+    await books.use(acme, "api", "namespace", "search", "2026-11-01", 1)
+    async with read_as(pool, "org_acme", "") as reading:
+        before = await reading.select_days()
+        await books.use(acme, "api", "namespace", "search", "2026-11-02", 1)
+        assert await reading.select_days() == before
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+def test_a_statement_begins_with_a_sentence_and_has_its_function(name: str) -> None:
+    first = SQL[name].splitlines()[0]
+    assert first.startswith("-- ")
+    assert first.endswith(".")
+    assert hasattr(Reading, name) or name in ("act_for", "select_organization", "set_statement_timeout")
+
+
+async def test_every_statement_can_be_prepared_by_the_apis_role(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        for statement in SQL.values():
+            await connection.prepare(statement)

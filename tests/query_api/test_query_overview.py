@@ -1,0 +1,69 @@
+"""Used, remaining, overage and percent."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from query_api.answers import credits_text
+from query_api.overview import percent, standing
+from query_api.periods import CreditPeriod, Span
+
+MONTH = Span(date(2026, 11, 1), date(2026, 12, 1))
+
+
+def test_usage_within_the_contract() -> None:
+    period = CreditPeriod("c", "p", MONTH, None, (100, 50, None), None)
+    now = standing(period, {"assistant": 60, "agents": 10, "api": 5})
+    assert (now.used, now.available, now.remaining, now.overage, now.percent_used) == (75, 150, 75, 0, Decimal("50.00"))
+    assert [tuple(product) for product in now.products] == [
+        ("assistant", 60, 100, 0),
+        ("agents", 10, 50, 0),
+        ("api", 5, None, None),
+    ]
+
+
+def test_a_product_can_be_over_while_the_organization_is_not() -> None:
+    now = standing(CreditPeriod("c", "p", MONTH, None, (100, 50, 0), None), {"assistant": 1, "agents": 51, "api": 3})
+    assert now.overage == 0
+    assert [product.overage for product in now.products] == [0, 1, 3]
+
+
+def test_overage_leaves_nothing_and_is_not_clamped_to_100_percent() -> None:
+    now = standing(CreditPeriod("c", "p", MONTH, 400, (None, None, None), None), {"assistant": 413})
+    assert (now.remaining, now.overage, now.percent_used) == (0, 13, Decimal("103.25"))
+
+
+@pytest.mark.parametrize("period", [None, CreditPeriod("c", "p", MONTH, None, (None, None, None), None)])
+def test_without_contracted_credits_usage_is_overage_and_no_percentage(period: CreditPeriod | None) -> None:
+    now = standing(period, {"assistant": 7})
+    assert (now.used, now.available, now.remaining, now.overage, now.percent_used) == (7, None, None, 7, None)
+
+
+def test_a_contract_over_nothing_has_no_percentage() -> None:
+    now = standing(CreditPeriod("c", "p", MONTH, 0, (None, None, None), None), {"assistant": 7})
+    assert (now.available, now.remaining, now.overage, now.percent_used) == (0, 0, 7, None)
+
+
+@pytest.mark.parametrize(
+    ("used", "available", "text"),
+    [(99_999, 100_000, "99.99"), (100_000, 100_000, "100.00"), (0, 1, "0.00"), (1, 3, "33.33"), (-1, 3, "-33.34")],
+)
+def test_percent_never_rounds_up(used: int, available: int, text: str) -> None:
+    assert str(percent(used, available)) == text
+
+
+@given(st.integers(0, 10**20), st.integers(1, 10**20))
+def test_percent_is_a_plain_decimal_below_the_exact_value(used: int, available: int) -> None:
+    text = str(percent(used, available))
+    assert "E" not in text
+    assert len(text.partition(".")[2]) == 2
+    assert Decimal(text) * available <= used * 100 < (Decimal(text) + Decimal("0.01")) * available
+
+
+@given(st.integers(-(10**20), 10**20))
+def test_credits_are_plain_decimals_with_six_places(micro_credits: int) -> None:
+    text = credits_text(micro_credits)
+    assert len(text.partition(".")[2]) == 6
+    assert int(text.replace(".", "")) == micro_credits

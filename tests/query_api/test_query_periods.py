@@ -1,0 +1,170 @@
+"""Days, months, credit periods and how much of them has passed, in zones that are not UTC."""
+
+import itertools
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from query_api.periods import (
+    EVER,
+    CreditPeriod,
+    Days,
+    InvalidRange,
+    Span,
+    days_of,
+    elapsed_share,
+    gap_around,
+    month_of,
+    period_on,
+    read_days,
+    split_at,
+    today_in,
+)
+
+KATHMANDU, ST_JOHNS = "Asia/Kathmandu", "America/St_Johns"
+
+
+def period(first: date, to: date, **amounts: int) -> CreditPeriod:
+    products = (amounts.get("assistant"), amounts.get("agents"), amounts.get("api"))
+    return CreditPeriod("c", f"{first}", Span(first, to), amounts.get("total"), products, amounts.get("add_ons"))
+
+
+@pytest.mark.parametrize(
+    ("amounts", "available"),
+    [
+        ({}, None),
+        ({"total": 100}, 100),
+        ({"assistant": 30, "api": 12}, 42),
+        ({"total": 100, "assistant": 30}, 100),
+        ({"total": 100, "add_ons": 5}, 105),
+        ({"add_ons": 5}, 5),
+        ({"total": 0}, 0),
+        ({"total": 0, "assistant": 0}, 0),
+    ],
+)
+def test_the_explicit_total_goes_before_the_products_sum(amounts: dict[str, int], available: int | None) -> None:
+    assert period(date(2026, 1, 1), date(2027, 1, 1), **amounts).available == available
+
+
+@pytest.mark.parametrize(
+    ("zone", "instant", "day"),
+    [
+        (KATHMANDU, "2026-11-21T18:14:59Z", "2026-11-21"),
+        (KATHMANDU, "2026-11-21T18:15:00Z", "2026-11-22"),
+        (ST_JOHNS, "2026-11-22T03:29:59Z", "2026-11-21"),
+        (ST_JOHNS, "2026-11-22T03:30:00Z", "2026-11-22"),
+        (None, "2026-11-22T23:59:59Z", "2026-11-22"),
+    ],
+)
+def test_a_day_begins_at_the_organizations_midnight(zone: str | None, instant: str, day: str) -> None:
+    assert today_in(zone, datetime.fromisoformat(instant)) == date.fromisoformat(day)
+
+
+def test_the_last_day_of_a_period_belongs_to_it_and_the_next_one_does_not() -> None:
+    first, second = period(date(2026, 1, 15), date(2026, 2, 15)), period(date(2026, 2, 15), date(2026, 3, 15))
+    assert period_on([first, second], date(2026, 1, 14)) is None
+    assert period_on([first, second], date(2026, 2, 14)) == first
+    assert period_on([first, second], date(2026, 2, 15)) == second
+    assert period_on([first, second], date(2026, 3, 15)) is None
+
+
+def test_a_gap_reaches_from_the_last_period_to_the_next() -> None:
+    periods = [period(date(2026, 1, 1), date(2026, 2, 1)), period(date(2026, 5, 1), date(2026, 6, 1))]
+    assert gap_around(periods, date(2026, 3, 1)) == Span(date(2026, 2, 1), date(2026, 5, 1))
+    assert gap_around(periods, date(2026, 7, 1)) == Span(date(2026, 6, 1), EVER.ends_on)
+    assert gap_around([], date(2026, 7, 1)) == EVER
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "hours"),
+    [
+        ("UTC", date(2026, 3, 29), 24),
+        ("Europe/Berlin", date(2026, 3, 29), 23),
+        ("Europe/Berlin", date(2026, 10, 25), 25),
+        ("America/St_Johns", date(2026, 3, 8), 23),
+        ("America/Sao_Paulo", date(2018, 11, 4), 23),  # clocks skipped midnight itself
+    ],
+)
+def test_the_elapsed_share_counts_hours_that_happened(zone: str, first: date, hours: int) -> None:
+    span = Span(first, first + timedelta(days=1))
+    begin = next(
+        instant
+        for quarter in range(4 * 72)
+        if today_in(
+            zone,
+            instant := datetime(first.year, first.month, first.day, tzinfo=UTC)
+            - timedelta(days=1)
+            + timedelta(minutes=15 * quarter),
+        )
+        == first
+    )
+    assert elapsed_share(span, zone, begin) == 0
+    assert elapsed_share(span, zone, begin - timedelta(hours=1)) == 0
+    assert elapsed_share(span, zone, begin + timedelta(hours=6)) == (Decimal(6) / hours).quantize(
+        Decimal("1e-6"), "ROUND_FLOOR"
+    )
+    assert elapsed_share(span, zone, begin + timedelta(hours=hours)) == 1
+    assert elapsed_share(span, zone, begin + timedelta(days=9)) == 1
+
+
+def test_the_elapsed_share_of_the_longest_contract_is_a_number() -> None:
+    for zone in (KATHMANDU, ST_JOHNS, None):
+        assert 0 < elapsed_share(EVER, zone, datetime(2026, 1, 1, tzinfo=UTC)) < 1
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "days"),
+    [
+        ("2026-09", "2026-11", (date(2026, 9, 1), date(2026, 11, 30))),
+        ("2028-02", "2028-02", (date(2028, 2, 1), date(2028, 2, 29))),
+        ("2026-09-15", "2026-09-15", (date(2026, 9, 15), date(2026, 9, 15))),
+        ("2026-12", "2027-01", (date(2026, 12, 1), date(2027, 1, 31))),
+        ("0001-01", "9999-12", (date.min, date.max)),
+    ],
+)
+def test_months_and_dates_are_inclusive(first: str, last: str, days: tuple[date, date]) -> None:
+    assert read_days(first, last) == days
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "parameter"),
+    [
+        (None, "2026-11", "from"),
+        ("2026-11", None, "to"),
+        ("2026-11", "2026-10", "to"),
+        ("2026-11-02", "2026-11-01", "to"),
+        ("2026-11", "2026-11-30", "to"),
+        ("2026-11-01", "2026-11", "to"),
+        ("2026-13", "2026-13", "from"),
+        ("2026-02-29", "2026-03-01", "from"),
+        ("2026-1", "2026-11", "from"),
+        ("26-01", "2026-11", "from"),
+        ("2026-11", "2026-00", "to"),
+        ("", "2026-11", "from"),
+        ("٢٠٢٦-١١", "2026-11", "from"),
+        ("2026-11\n", "2026-11", "from"),
+        ("0000-01", "2026-11", "from"),
+    ],
+)
+def test_a_range_that_cannot_be_read_names_its_parameter(first: str | None, last: str | None, parameter: str) -> None:
+    with pytest.raises(InvalidRange) as caught:
+        read_days(first, last)
+    assert caught.value.parameter == parameter
+
+
+def test_a_period_as_days_ends_the_day_before_it_ends() -> None:
+    assert days_of(Span(date(2026, 9, 15), date(2026, 12, 15))) == Days(date(2026, 9, 15), date(2026, 12, 14))
+    assert month_of(date(2026, 2, 17)) == Days(date(2026, 2, 1), date(2026, 2, 28))
+
+
+@given(st.dates(), st.integers(0, 400), st.lists(st.dates(), max_size=8))
+def test_pieces_of_a_range_are_the_range(first: date, length: int, cuts: list[date]) -> None:
+    last = first + timedelta(days=min(length, (date.max - first).days))
+    pieces = split_at(Days(first, last), sorted(set(cuts)))
+    assert pieces[0].first == first
+    assert pieces[-1].last == last
+    assert all(piece.first <= piece.last for piece in pieces)
+    assert all(before.last + timedelta(days=1) == after.first for before, after in itertools.pairwise(pieces))
+    assert {piece.first for piece in pieces[1:]} == {cut for cut in cuts if first < cut <= last}
