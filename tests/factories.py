@@ -62,6 +62,14 @@ def organization(name: str = "org_acme", time_zone: str = "UTC", **envelope: Any
     return event("flexcredits.organization.v1", {"name": "Acme", "time_zone": time_zone}, subject=name, **envelope)
 
 
+def contract(name: str = "org_acme", total: str = "1000000", **period: Any) -> dict[str, Any]:
+    """A contract of this year and the next with one credit period."""
+    year = datetime.now(UTC).year
+    dates = {"from": f"{year - 1}-12-01", "to": f"{year + 1}-12-01"}
+    data = {"contract_id": "c1", **dates, "credit_periods": [{"id": "p1", **dates, "total": total, **period}]}
+    return event("flexcredits.contract.v1", data, subject=name)
+
+
 def rate(credits: str = "1", per: str = "1000", **data: Any) -> dict[str, Any]:
     fields = {
         "product": "assistant",

@@ -87,3 +87,10 @@ class WholeStack:
         answer.raise_for_status()
         body: dict[str, Any] = answer.json()
         return body
+
+    def token_of(self, organization: str) -> str:
+        """A Super Admin's."""
+        if organization not in self._tokens:
+            who = ("--organization", organization, "--role", "super_admin", "--email", "a@acme.example")
+            self._tokens[organization] = self.command("token", *who)
+        return self._tokens[organization]

@@ -23,6 +23,7 @@ from flexcredits_schemas.events import (
 MICRO = 1_000_000
 """Micro-credits in a credit: the smallest amount that is ever counted."""
 
+_CANONICAL = re.compile(rb'"(?=[^"]*[1-9])(?:0|[1-9]\d{0,8})(?:\.\d{1,6})?"')
 _PLAIN = re.compile(rb'"?(-?)(\d{1,12})(?:\.(\d{1,6}))?"?')
 _FIELD = re.compile(r"(?:missing required|unknown) field `(.*)`")
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -156,6 +157,8 @@ def _check_credit_period(period: CreditPeriod, contract_from: date, contract_to:
 def _canonical(amount: Raw, pointer: str, *, signed: bool = False, zero: bool = False, digits: int = 12) -> Raw:
     """The decimal as a plain JSON string without superfluous zeros in front, at most 6 places. Raises InvalidEvent."""
     text = bytes(amount)
+    if _CANONICAL.fullmatch(text):
+        return amount  # what ingest wrote, so nearly always
     quoted = text[:1] == b'"'
     found = _PLAIN.fullmatch(text)
     if found is None or quoted != (text[-1:] == b'"'):

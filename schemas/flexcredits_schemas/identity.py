@@ -23,20 +23,35 @@ def identity_of(organization: str, source: str, event_id: str) -> bytes:
     return blake2b(message, digest_size=16).digest()
 
 
-def payload_of(event: Usage | Correction) -> bytes:
-    """BLAKE2b-128 over type, time, dimensions and amount: two copies of an event agree in it, a conflict does not."""
-    if isinstance(event, Correction):
-        corrects = event.data.corrects
-        amount = f"correction\0{micro(event.data.credits)}\0{corrects.source}\0{corrects.id}"
-    elif event.data.unit is None:
-        amount = f"credits\0{micro(event.data.credits)}"
-    else:
-        amount = f"{event.data.unit}\0{micro(event.data.quantity)}"
+def amount_of(event: Usage | Correction) -> int:
+    """Millionths of credits, or of the event's unit."""
+    if isinstance(event, Correction) or event.data.unit is None:
+        return micro(event.data.credits)
+    return micro(event.data.quantity)
+
+
+def payload_of(event: Usage | Correction, amount: int, occurred: float) -> bytes:
+    """BLAKE2b-128 over type, time, dimensions and amount: two copies of an event agree in it, a conflict does not.
+
+    `amount` is in millionths, of credits or of the event's unit; `occurred` in seconds since 1970.
+    """
     data = event.data
+    if isinstance(event, Correction):
+        kind = f"correction\0{event.data.corrects.source}\0{event.data.corrects.id}"
+    else:
+        kind = event.data.unit or "credits"
     agent = data.agent.id if data.agent else ""
-    dimensions = f"{data.product}\0{data.feature_kind}\0{data.feature}\0{data.surface or ''}\0{agent}"
-    text = f"{event.time.timestamp()}\0{dimensions}\0{amount}"
-    return blake2b(text.encode(), digest_size=16).digest()
+    parts = (
+        kind,
+        str(amount),
+        repr(occurred),
+        data.product,
+        data.feature_kind,
+        data.feature,
+        data.surface or "",
+        agent,
+    )
+    return blake2b("\0".join(parts).encode(), digest_size=16).digest()
 
 
 def bucket_of(event_id: str, identity: bytes) -> int:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from query_api.access import SigningKeys, Verifier, fetch_from
-from query_api.api import Parts
 from query_api.app import Observed, build_app
+from query_api.policies import Parts
 from querying import (
     AUDIENCE,
     ISSUER,

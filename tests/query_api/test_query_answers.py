@@ -4,8 +4,12 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import pytest
+from query_api.store import read_as
 from querying import NOW, TOPIC, Api, Books, local
+from runtime.postgres import Pool
+from stack import Database
 
 
 async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:
@@ -381,3 +385,16 @@ async def test_proof_holds_after_old_ledger_days_and_quarter_hours_are_dropped(
     assert credits == dict.fromkeys(("ledger", "quarter_hours", "days", "organization_days"), "7.000000") | {
         "equal": True
     }
+
+
+async def test_a_ledger_that_takes_too_long_leaves_the_rest_of_the_proof(
+    books: Books, pool: Pool, database: Database
+) -> None:
+    await books.organization()
+    locker = await asyncpg.connect(database.dsn, timeout=10)
+    async with locker.transaction():
+        await locker.execute("LOCK TABLE usage_ledger IN ACCESS EXCLUSIVE MODE")
+        async with read_as(pool, "org_acme", "") as reading:
+            assert await reading.sum_ledger(100) is None
+            assert await reading.count_held() == 0
+    await locker.close()

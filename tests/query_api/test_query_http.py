@@ -213,6 +213,7 @@ async def test_the_service_answers_until_it_is_told_to_stop(
                 'flexcredits_query_api_request_seconds_count{route="/api/v1/overview",status="200"} 1.0' in metrics.text
             )
             assert "org_acme" not in metrics.text
+            assert await endless_headers(port) < 1_000_000
             # A request that has begun is answered.
             locker = await asyncpg.connect(database.dsn, timeout=10)
             async with locker.transaction():
@@ -239,3 +240,20 @@ async def refuses_connections(port: int) -> bool:
     writer.close()
     await writer.wait_closed()
     return False
+
+
+async def endless_headers(port: int) -> int:
+    """Bytes of headers that the service takes before it hangs up."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    sent = 0
+    try:
+        while sent < 50_000_000 and not reader.at_eof():
+            writer.write(b"X-%d: %s\r\n" % (sent, b"a" * 8000))
+            await asyncio.wait_for(writer.drain(), 10)
+            await asyncio.sleep(0)
+            sent += 8000
+    except ConnectionError:
+        pass
+    writer.close()
+    return sent

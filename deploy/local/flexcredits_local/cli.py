@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from flexcredits_local import checks, dlq, keys, replay
+from flexcredits_local import bench, checks, dlq, keys, replay
 from flexcredits_local.doctor import examine
 from flexcredits_local.problem import SetupProblem
 from flexcredits_local.sign_in import print_token
@@ -23,6 +23,7 @@ app.command("up", help="Start the whole stack and keep it running until Ctrl-C."
 app.command("demo", help="As `up`, with sample usage flowing through it.")(stack_command(sample_usage=True))
 app.command("token")(print_token)
 app.command("doctor")(examine)
+app.command("bench", context_settings=bench.SETTINGS)(bench.run_benchmarks)
 app.command("test", context_settings=checks.SETTINGS)(checks.run_tests)
 app.command("simulate")(simulate)
 app.add_typer(replay.app, name="replay")

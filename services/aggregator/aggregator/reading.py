@@ -2,12 +2,12 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from flexcredits_schemas.codec import InvalidEvent, decode, micro
+from flexcredits_schemas.codec import InvalidEvent, decode
 from flexcredits_schemas.events import Correction, Usage, UsageAgent
-from flexcredits_schemas.identity import bucket_of, identity_of, payload_of
+from flexcredits_schemas.identity import amount_of, bucket_of, identity_of, payload_of
 
 from aggregator.periods import OutsideWindow, check_window
 
@@ -86,15 +86,14 @@ def read_record(record: Record) -> Use:
     occurred = event.time.timestamp()
     received = record.timestamp / 1000
     check_window(occurred, bucket, received)
-    corrects = None
+    corrects = unit = None
     if isinstance(event, Correction):
         original = identity_of(organization, event.data.corrects.source, event.data.corrects.id)
         corrects = (bucket_of(event.data.corrects.id, original), original)
-        credits, quantity, unit = micro(event.data.credits), None, None
-    elif event.data.unit is None:
-        credits, quantity, unit = micro(event.data.credits), None, None
     else:
-        credits, quantity, unit = None, micro(event.data.quantity), event.data.unit
+        unit = event.data.unit
+    amount = amount_of(event)
+    credits, quantity = (amount, None) if unit is None else (None, amount)
     series = (
         organization,
         data.product,
@@ -103,9 +102,10 @@ def read_record(record: Record) -> Use:
         agent.id if agent else "",
         data.surface or "",
     )
+    payload = payload_of(event, amount, occurred)
     return Use(
-        bucket, identity, record.partition, record.offset, payload_of(event), series, occurred, received, credits,
-        quantity, unit, agent, corrects, record,
+        bucket, identity, record.partition, record.offset, payload, series, occurred, received, credits, quantity,
+        unit, agent, corrects, record,
     )  # fmt: skip
 
 
@@ -113,18 +113,19 @@ def empty_reading() -> Reading:
     return Reading([], [], [], {}, {})
 
 
-def read(records: Iterable[Record], into: Reading) -> None:
-    """Add `records`, which come in offset order within each partition, to a reading."""
+def read(records: Sequence[Record], into: Reading) -> None:
+    """Add `records` of one partition, in offset order, to a reading."""
     for record in records:
-        first, _ = into.spans.get(record.partition, (record.offset, 0))
-        into.spans[record.partition] = (first, record.offset)
-        into.last_received[record.partition] = record.timestamp / 1000
         try:
             use = read_record(record)
         except InvalidEvent as error:
             into.rejections.append(Rejection(record, error.detail, error.pointer, isinstance(error, OutsideWindow)))
         else:
             (into.corrections if use.corrects else into.uses).append(use)
+    if records:
+        first, last = records[0], records[-1]
+        into.spans[first.partition] = (into.spans.get(first.partition, (first.offset, 0))[0], last.offset)
+        into.last_received[first.partition] = last.timestamp / 1000
 
 
 class PoisonedTopic(Exception):

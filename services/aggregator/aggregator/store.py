@@ -283,11 +283,12 @@ async def _advance(connection: Connection, topic: str, reading: Reading, outcome
     await connection.execute(SQL["advance_progress"], topic, *_columns(rows))
 
 
-def _ledger_columns(decisions: Iterable[Decision]) -> list[list[Any]]:
+def _ledger_columns(decisions: Iterable[Decision]) -> list[tuple[Any, ...] | None]:
     return _columns(
         (
-            use.ledger_bucket, UUID(use.identity), UUID(use.payload), organization_id, series_id, use.occurred, credits,
-            use.received, use.partition, use.offset, waits_for is not None, rate_id, use.quantity, *_corrects(use),
+            use.ledger_bucket, UUID(use.identity), UUID(use.payload), organization_id, series_id, use.occurred,
+            None if waits_for else credits,
+            use.received, use.partition, use.offset, rate_id, use.quantity, *_corrects(use),
         )
         for use, organization_id, series_id, _, credits, rate_id, waits_for in decisions
     )  # fmt: skip
@@ -297,9 +298,9 @@ def _corrects(use: Use) -> tuple[int | None, UUID | None]:
     return (use.corrects[0], UUID(use.corrects[1])) if use.corrects else (None, None)
 
 
-def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Rows to the columns that unnest takes."""
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...] | None]:
+    """Rows to the columns that unnest takes; it fills a column that is null itself with nulls."""
+    return [column if any(value is not None for value in column) else None for column in zip(*rows, strict=True)]
 
 
 def _by_bucket(keys: Iterable[tuple[int, bytes]]) -> Iterable[tuple[int, list[UUID]]]:

@@ -32,28 +32,50 @@ class CatalogReader:
         self._pool = pool
         self._consumer = consumer
         self._partition = TopicPartition(topic, 0)
+        self._one_at_a_time = asyncio.Lock()  # a batch and the sweep behind it share consumer and memory
 
     async def start(self) -> None:
-        """Take the topic's one partition by hand: every aggregator reads all facts."""
+        """Take the topic's one partition by hand: every aggregator reads all facts.
+
+        It stays paused but for reading facts. A broker answers a connection's requests in turn, so a fetch that waits
+        for facts to come would hold up every question about offsets by half a second.
+        """
         self._consumer.assign([self._partition])
+        self._consumer.pause(self._partition)
         await load_progress(self._pool, self.topic, [0])
         await self.take_over()
 
     async def catch_up(self) -> bool:
         """Apply facts up to the end that the topic has now; True when the catalog in memory changed."""
         before = self.catalog.version
-        ends = await self._consumer.end_offsets([self._partition])
-        while self.catalog.version < ends[self._partition]:
+        end = (await self.end_offsets([self._partition]))[self._partition]
+        async with self._one_at_a_time:
+            if self.catalog.version < end:
+                self._consumer.resume(self._partition)
+                await self._read_up_to(end)
+                self._consumer.pause(self._partition)
+        metrics.CATALOG_OFFSET.set(self.catalog.version)
+        return self.catalog.version != before
+
+    async def _read_up_to(self, end: int) -> None:
+        while self.catalog.version < end:
             self._consumer.seek(self._partition, self.catalog.version)
             fetched = await self._consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
             for records in fetched.values():
                 await apply_facts(self._pool, self.topic, records)
-            await self.take_over()
-        metrics.CATALOG_OFFSET.set(self.catalog.version)
-        return self.catalog.version != before
+            await self._refresh()
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where the logs of any topic end now; quick, since nothing else waits on this connection."""
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
+        return ends
 
     async def take_over(self) -> None:
         """Read what was applied, by us or by another aggregator, since the version in memory."""
+        async with self._one_at_a_time:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -98,7 +120,9 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             self._failure = error
 
     async def _seek(self, assigned: list[TopicPartition]) -> None:
-        positions = await load_progress(self._pool, self.topic, [at.partition for at in assigned])
+        # Rows for all partitions, assigned to us or not: one that nobody owns must hold back what counts as complete.
+        everywhere = self._consumer.partitions_for_topic(self.topic) or set()
+        positions = await load_progress(self._pool, self.topic, everywhere | {at.partition for at in assigned})
         begins, ends = await self._consumer.beginning_offsets(assigned), await self._consumer.end_offsets(assigned)
         for at in assigned:
             position = positions[at.partition]
@@ -110,7 +134,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.seek(at, position)
         self.positioned = True
         self._assignments += 1
-        log.info("partitions assigned", positions=positions)
+        log.info("partitions assigned", positions={at.partition: positions[at.partition] for at in assigned})
 
     async def run(self) -> None:
         """Turns for ever; the next batch is fetched and decoded while Postgres works on this one."""
@@ -211,7 +235,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         owned = [at for at in self._consumer.assignment() if at.topic == self.topic]
         if not owned:
             return
-        ends = await self._consumer.end_offsets(owned)
+        ends = await self._facts.end_offsets(owned)
         await mark_caught_up(self._pool, self.topic, {at.partition: ends[at] for at in owned}, seen)
         positions = await load_progress(self._pool, self.topic, [at.partition for at in owned])
         metrics.LAG.set(sum(ends[at] - positions[at.partition] for at in owned))

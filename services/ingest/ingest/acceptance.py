@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from flexcredits_schemas.events import Agent, Correction, Event, Feature, Usage
-from flexcredits_schemas.identity import bucket_of, payload_of
+from flexcredits_schemas.identity import amount_of, bucket_of, payload_of
 
 from ingest.keys import EVERYTHING, Scope
 
@@ -168,7 +168,7 @@ def key_of(event: Usage | Correction) -> bytes:
 def _same_payload(first: Event, second: Event) -> bool:
     """Whether two events of one identity say the same, by the fingerprint that the ledger compares."""
     if isinstance(first, COUNTED) and isinstance(second, COUNTED):
-        return payload_of(first) == payload_of(second)
+        return _fingerprint(first) == _fingerprint(second)
     return encode(first) == encode(second)
 
 
@@ -188,3 +188,7 @@ def _name(raw: bytes) -> tuple[str | None, str | None]:
 def _clean(text: str) -> str:
     """Text that can be written anywhere: no lone surrogates, and not too long."""
     return text[:TEXT_MAX].encode("utf-8", "replace").decode()
+
+
+def _fingerprint(event: Usage | Correction) -> bytes:
+    return payload_of(event, amount_of(event), event.time.timestamp())

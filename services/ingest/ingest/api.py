@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha1
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -17,7 +18,7 @@ from ingest.answers import Receipt, Refused, RejectedEvent
 from ingest.body import allowed_forms, is_compressed, read_body, split
 from ingest.keys import StoredKey, is_valid, parse_key
 from ingest.limits import Budget, OverBudget, OverQuota, Quota
-from ingest.metrics import EVENTS, PRODUCE_FAILURES, REFUSED, REJECTED, REQUEST_SECONDS, REQUESTS
+from ingest.metrics import EVENTS, REFUSED, REJECTED, REQUEST_SECONDS, REQUESTS, UNAVAILABLE
 from ingest.openapi import EVENTS_OPERATION
 from ingest.publish import Message, NotAccepted, OutcomeUnknown, Publisher
 from ingest.settings import Settings
@@ -49,48 +50,37 @@ class Intake:
 
     async def take(self, request: Request) -> Response:
         """The answer to one request. Raises Refused."""
-        key = await self._authenticate(request.headers.get("authorization", ""))
-        forms = allowed_forms(request.headers)
-        is_compressed(request.headers)
         try:
-            self._quota.check(key.key_id)
+            key = await self._authenticate(request.headers.get("authorization", ""))
+            forms = allowed_forms(request.headers)
+            is_compressed(request.headers)
+            self._check_quota(key)
             with self._budget.hold() as hold:
                 body = await read_body(request, hold, self._settings.body_bytes_max, self._settings.body_wait_s)
-                received_at = self._now()
-                elements = split(body, forms, self._settings.batch_events_max)
-                self._quota.charge(key.key_id, len(elements))
-                try:
-                    verdict = await self._judge(elements, key, received_at)
-                    answer = receipt(verdict)
-                    await self._publish(verdict, key, received_at)
-                except (NotAccepted, OutcomeUnknown, OverBudget):
-                    self._quota.charge(key.key_id, -len(elements))
-                    raise
-        except OverQuota as error:
-            headers = {"Retry-After": str(error.retry_after_s), **self._quota.headers(key.key_id)}
-            raise Refused("over-quota", f"this key may send more in {error.retry_after_s} s", headers=headers) from None
-        except OverBudget as error:
-            raise unavailable("not_accepted", str(error), RETRY_SOON_S) from None
-        except NotAccepted as error:
-            raise unavailable("not_accepted", str(error), RETRY_LATER_S) from None
-        except OutcomeUnknown as error:
-            raise unavailable("unknown", str(error), RETRY_LATER_S) from None
+                return await self._take_body(body, forms, key)
+        except (KeysUnavailable, OverBudget, NotAccepted, OutcomeUnknown) as error:
+            raise unavailable(error) from None
+
+    async def _take_body(self, body: bytes, forms: str, key: StoredKey) -> Response:
+        received_at = self._now()
+        elements = split(body, forms, self._settings.batch_events_max)
+        verdict = await self._judge(elements, key, received_at)
+        self._quota.charge(key.key_id, len(elements))
+        try:
+            await self._publish(verdict, key, received_at)
+        except (OverBudget, NotAccepted, OutcomeUnknown):
+            self._quota.charge(key.key_id, -len(elements))  # they come again
+            raise
         count(verdict)
-        if isinstance(answer, Refused):
-            raise answer
-        return Response(
-            msgspec.json.encode(answer), 202, self._quota.headers(key.key_id), media_type="application/json"
-        )
+        answer = msgspec.json.encode(receipt(verdict))
+        return Response(answer, 202, self._quota.headers(key.key_id), media_type="application/json")
 
     async def _authenticate(self, authorization: str) -> StoredKey:
         scheme, _, text = authorization.partition(" ")
         parsed = parse_key(text.strip()) if scheme.lower() == "bearer" else None
         if parsed:
             key_id, secret = parsed
-            try:
-                stored = await self._keys.find(key_id)
-            except KeysUnavailable as error:
-                raise unavailable("not_accepted", f"the key cannot be checked: {error}", RETRY_LATER_S) from None
+            stored = await self._keys.find(key_id)
             if is_valid(stored, secret, self._now()) and stored:
                 return stored
         # One answer for a key that is unknown, wrong, revoked or expired: it tells a thief nothing.
@@ -100,6 +90,13 @@ class Intake:
             "send a valid API key as `Authorization: Bearer fc_...`",
             headers={"WWW-Authenticate": challenge},
         )
+
+    def _check_quota(self, key: StoredKey) -> None:
+        try:
+            self._quota.check(key.key_id)
+        except OverQuota as error:
+            headers = {"Retry-After": str(error.retry_after_s), **self._quota.headers(key.key_id)}
+            raise Refused("over-quota", f"this key may send more in {error.retry_after_s} s", headers=headers) from None
 
     async def _judge(self, elements: list[msgspec.Raw], key: StoredKey, received_at: datetime) -> Verdict:
         acceptance = Acceptance(key.scope, received_at, self._settings.event_bytes_max)
@@ -122,17 +119,17 @@ class Intake:
             await self._publisher.publish(messages)
 
 
-def receipt(verdict: Verdict) -> Receipt | Refused:
-    """What is answered once the verdict is durable."""
+def receipt(verdict: Verdict) -> Receipt:
+    """What is answered once the verdict is durable. Raises Refused when nothing was accepted."""
     rejected = [
         RejectedEvent(index=event.index, id=event.id, pointer=event.pointer, detail=event.detail)
         for event in verdict.rejected
     ]
     if is_outside_scope(verdict):
-        return Refused("outside-scope", rejected[0].detail, rejected=rejected)
+        raise Refused("outside-scope", rejected[0].detail, rejected=rejected)
     if rejected and not verdict.accepted:
         where = f" at {rejected[0].pointer}" if rejected[0].pointer else ""
-        return Refused("invalid-events", f"{rejected[0].detail}{where}", rejected=rejected)
+        raise Refused("invalid-events", f"{rejected[0].detail}{where}", rejected=rejected)
     return Receipt(accepted=verdict.accepted, rejected=rejected, duplicates=verdict.duplicates or UNSET)
 
 
@@ -168,9 +165,12 @@ def dead_letter(topic: str, rejected: Rejected, key_id: str, received_at: dateti
     )
 
 
-def unavailable(outcome: str, detail: str, retry_after_s: int) -> Refused:
-    PRODUCE_FAILURES.labels(outcome).inc()
-    return Refused("unavailable", detail, headers={"Retry-After": str(retry_after_s)}, outcome=outcome)  # type: ignore[arg-type]
+def unavailable(error: Exception) -> Refused:
+    """503: send the whole request again, with the same ids."""
+    outcome: Literal["unknown", "not_accepted"] = "unknown" if isinstance(error, OutcomeUnknown) else "not_accepted"
+    retry_after_s = RETRY_SOON_S if isinstance(error, OverBudget) else RETRY_LATER_S
+    UNAVAILABLE.labels(type(error).__name__).inc()
+    return Refused("unavailable", str(error), headers={"Retry-After": str(retry_after_s)}, outcome=outcome)
 
 
 def count(verdict: Verdict) -> None:

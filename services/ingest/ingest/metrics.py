@@ -16,8 +16,11 @@ REJECTED = Counter("flexcredits_ingest_rejected_events_total", "Rejected events 
 IN_FLIGHT_BYTES = Gauge(
     "flexcredits_ingest_in_flight_bytes", "Bytes of bodies being read and of records not acknowledged yet."
 )
-PRODUCE_FAILURES = Counter(
-    "flexcredits_ingest_produce_failures_total", "Requests that Kafka did not confirm, by outcome.", ["outcome"]
+UNAVAILABLE = Counter(
+    "flexcredits_ingest_unavailable_total",
+    "Requests answered with 503: Kafka gave no acknowledgement (OutcomeUnknown), nothing was written (NotAccepted), "
+    "too many bytes in flight (OverBudget), or no answer from Postgres (KeysUnavailable).",
+    ["cause"],
 )
 RECORDS_PER_BATCH = Histogram(
     "flexcredits_ingest_records_per_batch",

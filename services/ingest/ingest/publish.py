@@ -52,9 +52,10 @@ class Batch:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self.builder = producer.create_batch()
         self.size = 0
-        self.wanted_until = 0.0  # on the loop's clock; nobody waits for it any longer
-        # Why it was not delivered, or None. Not an exception: often nobody waits any more to retrieve it.
-        self.failure: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self.wanted_until = 0.0
+        """On the loop's clock: until then a request waits for it."""
+        # Not an exception if it fails: often nobody waits any more to retrieve it.
+        self.delivered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
 class Lane:
@@ -81,10 +82,9 @@ class Lane:
 
     async def send(self) -> None:
         """Send what waits, one batch after the other. Raises ProducerBroken."""
-        loop = asyncio.get_running_loop()
         while self._waiting:
             batch = self.sending = self._waiting.popleft()
-            self.sending_since = loop.time()
+            self.sending_since = asyncio.get_running_loop().time()
             # A closed builder takes no more records, whose sequence numbers would not have been counted.
             batch.builder.close()
             RECORDS_PER_BATCH.observe(batch.builder.record_count())
@@ -92,15 +92,17 @@ class Lane:
                 topic, partition = self.partition
                 await (await self._producer.send_batch(batch.builder, topic, partition=partition))
             except Exception as error:
-                self._settle(batch, repr(error))
+                self._settle(batch, delivered=False)
                 raise ProducerBroken(f"{self.partition.topic}[{self.partition.partition}]: {error!r}") from error
-            self._settle(batch, None)
+            self._settle(batch, delivered=True)
+            self.drop_unwanted()
         self.sending = None
 
-    def drop_unwanted(self, now: float) -> None:
+    def drop_unwanted(self) -> None:
         """Forget waiting batches whose requests have all been answered: their senders come again."""
+        now = asyncio.get_running_loop().time()
         while self._waiting and self._waiting[0].wanted_until <= now:
-            self._settle(self._waiting.popleft(), "not sent in time")
+            self._settle(self._waiting.popleft(), delivered=False)
 
     def abandon(self) -> None:
         """Stop sending; whoever waits learns that the outcome is unknown."""
@@ -108,7 +110,7 @@ class Lane:
             self.task.cancel()
         for batch in [self.sending, *self._waiting]:
             if batch:
-                self._settle(batch, "the producer stopped")
+                self._settle(batch, delivered=False)
         self._waiting.clear()
 
     def _begin_batch(self) -> Batch:
@@ -116,9 +118,9 @@ class Lane:
         self._waiting.append(batch)
         return batch
 
-    def _settle(self, batch: Batch, failure: str | None) -> None:
-        if not batch.failure.done():
-            batch.failure.set_result(failure)
+    def _settle(self, batch: Batch, *, delivered: bool) -> None:
+        if not batch.delivered.done():
+            batch.delivered.set_result(delivered)
             self._budget.give(batch.size)
 
 
@@ -159,7 +161,7 @@ class Publisher:
         """
         producer = self._producer
         if producer is None or self._broken.done():
-            raise NotAccepted(self.problem or "the producer has stopped")
+            raise NotAccepted("Kafka is not connected")
         loop = asyncio.get_running_loop()
         lanes = {topic: self._lanes_of(producer, topic) for topic in self._topics}
         planned = [
@@ -176,17 +178,17 @@ class Publisher:
             if lane.task is None or lane.task.done():
                 lane.task = asyncio.create_task(lane.send())
                 lane.task.add_done_callback(self._notice)
-        done, pending = await asyncio.wait([batch.failure for batch in batches], timeout=self._wait_s)
-        for failure in done:
-            if (reason := failure.result()) is not None:
-                raise OutcomeUnknown(reason)
+        done, pending = await asyncio.wait([batch.delivered for batch in batches], timeout=self._wait_s)
+        if not all(delivered.result() for delivered in done):
+            raise OutcomeUnknown("Kafka did not take a batch")
         if pending:
             for lane in used:
-                lane.drop_unwanted(loop.time())
+                lane.drop_unwanted()
             raise OutcomeUnknown(f"Kafka has not acknowledged within {self._wait_s:g} s")
 
     async def _connect(self, stack: AsyncExitStack) -> AIOKafkaProducer:
         while True:
+            lacking = "connection"
             async with AsyncExitStack() as attempt:
                 try:
                     async with asyncio.timeout(CONNECT_WITHIN_S):
@@ -196,14 +198,15 @@ class Publisher:
                             )
                         )
                         for topic in self._topics:
-                            self.problem = f"topic {topic} is missing"
+                            lacking = f"topic {topic}"
+                            self.problem = f"Kafka: no {lacking}"
                             await producer.partitions_for(topic)
                     self.problem = None
                     stack.push_async_exit(attempt.pop_all())
                     return producer
                 except (KafkaError, TimeoutError, OSError) as error:
-                    self.problem = f"Kafka: {error!r}; {self.problem}"
-                    log.warning("kafka does not answer", reason=self.problem)
+                    self.problem = f"Kafka: no {lacking}, {error!r}"
+                    log.warning("kafka cannot be used yet", reason=self.problem)
             await asyncio.sleep(RECONNECT_AFTER_S)
 
     async def _watch(self, producer: AIOKafkaProducer) -> NoReturn:
@@ -234,7 +237,7 @@ class Publisher:
         now = asyncio.get_running_loop().time()
         for lane in lanes:
             if lane.sending and now - lane.sending_since > self._wait_s:
-                lane.drop_unwanted(now)
+                lane.drop_unwanted()
                 raise NotAccepted(f"Kafka has not acknowledged a batch for {now - lane.sending_since:.0f} s")
             # Waiting for a leader would make aiokafka give the batch up and leave a gap in the sequence.
             if producer.client.cluster.leader_for_partition(lane.partition) in (None, -1):

@@ -80,8 +80,8 @@ class KeyStore:
             try:
                 await self._read(NO_KEY)
                 await asyncio.sleep(WATCH_EVERY_S)
-            except KeysUnavailable as error:
-                log.warning("postgres does not answer", reason=str(error))
+            except KeysUnavailable:
+                log.warning("postgres does not answer", reason=self._problem)
                 await asyncio.sleep(RETRY_AFTER_S)
 
     def why_not_ready(self) -> str | None:
@@ -107,7 +107,7 @@ class KeyStore:
             self._problem = f"{type(error).__name__}: {error}".rstrip(": ")
             if not stranger:
                 self._failed_at = self._clock()
-            raise KeysUnavailable(self._problem) from error
+            raise KeysUnavailable("the key cannot be checked at the moment") from error
         self._answered_at = self._clock()
         self._failed_at = float("-inf")
         key = None

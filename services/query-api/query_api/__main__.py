@@ -1,6 +1,7 @@
 """python -m query_api: settings, logs, probes, Postgres, signing keys, and an HTTP server that runs until SIGTERM."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -16,8 +17,8 @@ from runtime.postgres import Pool, open_pool
 from runtime.probes import serve_probes
 
 from query_api.access import SigningKeys, Verifier, fetch_from
-from query_api.api import Parts, utc_now
 from query_api.app import Observed, build_app
+from query_api.policies import Parts, utc_now
 from query_api.settings import Settings
 from query_api.store import find_problem
 
@@ -57,6 +58,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         health = Health(pool, keys)
         await stack.enter_async_context(serve_probes(settings.probe_host, settings.probe_port, health.why_not_ready))
         server = Server(settings, Observed(build_app(parts)))
+        gc.freeze()  # else a large answer's objects set off searches through everything that was imported, 80 ms each
         background = [asyncio.create_task(keys.keep_fresh()), asyncio.create_task(health.watch())]
         serving = asyncio.create_task(server.serve([bind(settings)]))
         stopping = asyncio.create_task(stop.wait())
@@ -102,7 +104,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http="h11",  # ends a request whose headers grow past 64 KiB; httptools keeps them all
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -3,6 +3,7 @@
 Credits are decimal strings with exactly six places, "12.500000", so that no client ever reads one as a float.
 """
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -16,9 +17,9 @@ from query_api.breakdown import Kind, View
 BASE = "/problems/"
 
 
-def credits_text(micro_credits: int) -> str:
-    whole, fraction = divmod(abs(micro_credits), MICRO)
-    return f"{'-' if micro_credits < 0 else ''}{whole}.{fraction:06}"
+def credits_text(millionths: int) -> str:
+    whole, fraction = divmod(abs(millionths), MICRO)
+    return f"{'-' if millionths < 0 else ''}{whole}.{fraction:06}"
 
 
 def _decimal_string(pattern: str, example: str, description: str) -> WithJsonSchema:
@@ -33,9 +34,9 @@ Credits = Annotated[
     _decimal_string(r"^-?\d+\.\d{6}$", "12.500000", "Credits, exact, with six decimal places."),
 ]
 Share = Annotated[
-    Decimal,
-    PlainSerializer(str, return_type=str),
-    _decimal_string(r"^-?\d+\.\d{6}$", "0.250000", "A fraction of the whole."),
+    int,
+    PlainSerializer(credits_text, return_type=str),
+    _decimal_string(r"^-?\d+\.\d{6}$", "0.250000", "A fraction of the whole, with six decimal places."),
 ]
 Percent = Annotated[
     Decimal,
@@ -107,16 +108,18 @@ class DateRange(Answer):
     to: date
 
 
-class BreakdownRow(Answer):
+@dataclass(frozen=True, slots=True)
+class BreakdownRow:
     """A line of the table. When it has rows, they add up to it exactly."""
 
+    # A dataclass, because there may be ten thousand of them, and pydantic looks into each of its models twice.
     kind: Kind
-    id: str = Field(description="Unique among its neighbours of this kind.")
+    id: Annotated[str, Field(description="Unique among its neighbours of this kind.")]
     name: str
     credits: Credits
-    events: int = Field(description="Uses. A correction changes credits, not uses.")
+    events: Annotated[int, Field(description="Uses. A correction changes credits, not uses.")]
     share: Share
-    rows: list["BreakdownRow"]
+    rows: "list[BreakdownRow]"
 
 
 class Breakdown(Answer):

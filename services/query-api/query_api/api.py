@@ -1,19 +1,13 @@
 """GET /api/v1/*: who asks, for which days, and what is answered. Every answer is one organization's, of one instant."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import APIRouter, Query, Request
 from flexcredits_schemas.events import Product
 from pydantic import BaseModel, ConfigDict, Field
-from runtime.postgres import Pool
 
-from query_api.access import Person, Verifier, check_role
 from query_api.answers import (
     Breakdown,
     BreakdownRow,
@@ -46,78 +40,11 @@ from query_api.periods import (
     split_at,
     today_in,
 )
-from query_api.store import ACQUIRE_S, Reading, read_as
+from query_api.policies import Look, LookLong, parts_of
+from query_api.store import Reading
 
 DELAYED_AFTER_S = 60
-LONG_READ_WAIT_S = 20.0
 
-
-@dataclass(frozen=True)
-class Parts:
-    """What the endpoints work with."""
-
-    pool: Pool
-    long_pool: Pool
-    """For reads of seconds, so that they never keep the others waiting."""
-    verifier: Verifier
-    billing_moderator_enabled: bool
-    topic: str
-    now: Callable[[], datetime]
-
-
-def parts_of(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False, bearerFormat="JWT"))]
-
-
-async def identify(request: Request, credentials: Credentials) -> Person:
-    scheme, token = (credentials.scheme, credentials.credentials) if credentials else ("", "")
-    return await parts_of(request).verifier.identify(scheme, token)
-
-
-@asynccontextmanager
-async def look_as(parts: Parts, pool: Pool, person: Person, wait_s: float) -> AsyncIterator[Reading]:
-    """Read as a person's organization, if the person may look. Raises Refused."""
-    allowed = parts.billing_moderator_enabled
-    check_role(person, removed=False, deployment_allows=allowed, organization_allows=True)  # spares Postgres the others
-    async with read_as(pool, person.organization, person.email, wait_s=wait_s) as reading:
-        organization = reading.organization
-        check_role(
-            person,
-            removed=organization.removed,
-            deployment_allows=allowed,
-            organization_allows=organization.billing_moderator_enabled,
-        )
-        yield reading
-
-
-async def look(request: Request, person: Annotated[Person, Depends(identify)]) -> AsyncIterator[Reading]:
-    """Policy: those who may look at the dashboard."""
-    parts = parts_of(request)
-    async with look_as(parts, parts.pool, person, ACQUIRE_S) as reading:
-        yield reading
-
-
-async def look_long(request: Request, person: Annotated[Person, Depends(identify)]) -> AsyncIterator[Reading]:
-    """Policy: the same people, for reads of seconds, which take turns."""
-    parts = parts_of(request)
-    async with look_as(parts, parts.long_pool, person, LONG_READ_WAIT_S) as reading:
-        yield reading
-
-
-POLICIES = frozenset({look, look_long})
-"""Every route below has one of these, which a test checks."""
-
-# Scope "function": the transaction ends before the answer is sent, however slowly the client reads it.
-Look = Annotated[Reading, Depends(look, scope="function")]
-LookLong = Annotated[Reading, Depends(look_long, scope="function")]
 
 router = APIRouter(prefix="/api/v1")
 
@@ -206,13 +133,7 @@ async def get_breakdown(request: Request, reading: Look, query: Annotated[Breakd
 def answer_rows(rows: list[Row], total: int) -> list[BreakdownRow]:
     return [
         BreakdownRow(
-            kind=row.kind,
-            id=row.id,
-            name=row.name,
-            credits=row.credits,
-            events=row.events,
-            share=share(row.credits, total),
-            rows=answer_rows(row.rows, total),
+            row.kind, row.id, row.name, row.credits, row.events, share(row.credits, total), answer_rows(row.rows, total)
         )
         for row in rows
     ]

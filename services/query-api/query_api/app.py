@@ -15,8 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from query_api.answers import BASE, TITLES, ParameterError, Problem, Refused
-from query_api.api import POLICIES, Parts, router
+from query_api.api import router
 from query_api.metrics import REFUSED, REQUEST_SECONDS
+from query_api.policies import POLICIES, Parts
 from query_api.store import Unavailable
 
 log = structlog.get_logger()

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from itertools import groupby
 from typing import Literal, NamedTuple
+
+from flexcredits_schemas.events import FeatureKind
 
 View = Literal["models", "tools", "other_features", "agents", "features", "namespaces"]
 Kind = Literal["model", "tool", "feature", "category", "namespace", "agent", "deleted", "unsaved", "system"]
 State = Literal["agent", "deleted", "unsaved", "system"]
 
-FEATURE_KINDS: Mapping[tuple[str, str], tuple[str, ...]] = {
+FEATURE_KINDS: Mapping[tuple[str, str], tuple[FeatureKind, ...]] = {
     ("assistant", "models"): ("model",),
     ("assistant", "tools"): ("tool",),
     ("assistant", "other_features"): ("feature",),
@@ -28,11 +29,11 @@ AGGREGATES: Mapping[State, str] = {"deleted": "Deleted agents", "unsaved": "Unsa
 """Agents that a view shows as one row together."""
 NO_AGENT = "No agent"
 
-_SHARE = Decimal("0.000001")
+_MILLION = 1_000_000
 
 
 class Feature(NamedTuple):
-    feature_kind: str
+    feature_kind: FeatureKind
     feature: str
 
 
@@ -65,15 +66,15 @@ class Agent(NamedTuple):
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """A line of the table; `rows` are its parts, and when there are any they add up to it."""
 
     kind: Kind
     id: str
     name: str
-    credits: int = 0
-    events: int = 0
+    credits: int
+    events: int
     rows: list["Row"] = field(default_factory=list)
 
 
@@ -141,65 +142,80 @@ def agent_state(
 
 def build_rows(view: View, uses: Iterable[Use], features: Features, agents: Mapping[str, Agent]) -> list[Row]:
     """The view's rows, highest credits first."""
-    table = _Table()
-    for use in uses:
-        table.add(_path(view, use, features, agents), use)
-    return table.rows()
+    root = _Node(("category", "", ""))
+    lines: dict[tuple[date, Feature], _Node] = {}  # there are many more uses than lines, and than agents in a line
+    for day, (feature, agent_id), credits, events in uses:
+        line = lines.get((day, feature))
+        if line is None:
+            line = lines[day, feature] = root.descend(_line_steps(view, feature, day, features))
+        leaf = line.leaves.get(agent_id)
+        if leaf is None:
+            leaf = line.leaves[agent_id] = line.descend(_agent_steps(view, agent_id, agents))
+        leaf.credits += credits
+        leaf.events += events
+    return root.to_row().rows
 
 
-def share(part: int, whole: int) -> Decimal:
-    """Part of a whole with six places; 0 of nothing."""
-    return (Decimal(part) / Decimal(whole) if whole else Decimal(0)).quantize(_SHARE)
+def share(part: int, whole: int) -> int:
+    """Millionths that a part is of the whole, rounded; 0 of nothing."""
+    if whole < 0:
+        part, whole = -part, -whole
+    return (2 * part * _MILLION + whole) // (2 * whole) if whole else 0
 
 
 _Step = tuple[Kind, str, str]
 """Kind, id and name of a row on the way down to a use."""
 
 
-def _path(view: View, use: Use, features: Features, agents: Mapping[str, Agent]) -> list[_Step]:
-    feature, agent_id = use.series
-    path: list[_Step] = []
-    if view in WITH_CATEGORIES and (category := features.category(feature, use.day)) is not None:
-        path.append(("category", category, category))
+def _line_steps(view: View, feature: Feature, day: date, features: Features) -> list[_Step]:
+    steps: list[_Step] = []
+    if view in WITH_CATEGORIES and (category := features.category(feature, day)) is not None:
+        steps.append(("category", category, category))
     if view != "agents":
-        path.append((feature.feature_kind, feature.feature, features.name(feature)))  # type: ignore[arg-type]
-    if view == "agents" and not agent_id:
-        path.append(("unsaved", "unsaved", AGGREGATES["unsaved"]))
-    elif view in WITH_AGENTS and agent_id:
-        agent = agents.get(agent_id) or Agent("agent", agent_id)
-        if agent.state in AGGREGATES:
-            path.append((agent.state, agent.state, AGGREGATES[agent.state]))
-        if agent.state != "unsaved":  # drafts have no name that anybody gave them
-            path.append(("system" if agent.state == "system" else "agent", agent_id, agent.name))
-    return path
+        steps.append((feature.feature_kind, feature.feature, features.name(feature)))
+    return steps
 
 
-class _Table:
-    """Rows under construction, by the steps that lead to them."""
+def _agent_steps(view: View, agent_id: str, agents: Mapping[str, Agent]) -> list[_Step]:
+    if view not in WITH_AGENTS or (view != "agents" and not agent_id):
+        return []
+    unknown = Agent("agent", agent_id) if agent_id else Agent("unsaved", "")
+    agent = agents.get(agent_id, unknown)
+    if agent.state == "unsaved":  # drafts have no name that anybody gave them
+        return [("unsaved", "unsaved", AGGREGATES["unsaved"])]
+    if agent.state == "deleted":
+        return [("deleted", "deleted", AGGREGATES["deleted"]), ("agent", agent_id, agent.name)]
+    return [(agent.state, agent_id, agent.name)]
 
-    def __init__(self, row: Row | None = None) -> None:
-        self.row = row or Row("category", "", "")
-        self.parts: dict[_Step, _Table] = {}
 
-    def add(self, path: list[_Step], use: Use) -> None:
-        table = self
-        table._count(use)
-        for step in path:
-            table = table.parts.setdefault(step, _Table(Row(*step)))
-            table._count(use)
+class _Node:
+    """A row under construction, with what was used of it directly."""
 
-    def _count(self, use: Use) -> None:
-        self.row.credits += use.credits
-        self.row.events += use.events
+    __slots__ = ("credits", "events", "leaves", "parts", "step")
 
-    def rows(self) -> list[Row]:
-        rows = []
-        for part in self.parts.values():
-            part.row.rows = part.rows()
-            rows.append(part.row)
-        if rows:
-            credits = self.row.credits - sum(row.credits for row in rows)
-            events = self.row.events - sum(row.events for row in rows)
-            if credits or events:  # some of a feature's usage names an agent, and this is the rest
-                rows.append(Row(self.row.kind, self.row.id, NO_AGENT, credits, events))
-        return sorted(rows, key=lambda row: (-row.credits, row.name, row.id))
+    def __init__(self, step: _Step) -> None:
+        self.step = step
+        self.credits = 0
+        self.events = 0
+        self.parts: dict[_Step, _Node] = {}
+        self.leaves: dict[str, _Node] = {}  # the node of each agent's usage
+
+    def descend(self, steps: Iterable[_Step]) -> "_Node":
+        node = self
+        for step in steps:
+            part = node.parts.get(step)
+            if part is None:
+                part = node.parts[step] = _Node(step)
+            node = part
+        return node
+
+    def to_row(self) -> Row:
+        kind, row_id, name = self.step
+        if not self.parts:
+            return Row(kind, row_id, name, self.credits, self.events)
+        rows = [part.to_row() for part in self.parts.values()]
+        if self.credits or self.events:  # some of a feature's usage names an agent, and this is the rest
+            rows.append(Row(kind, row_id, NO_AGENT, self.credits, self.events))
+        rows.sort(key=lambda row: (-row.credits, row.name, row.id))
+        credits, events = sum(row.credits for row in rows), sum(row.events for row in rows)
+        return Row(kind, row_id, name, credits, events, rows)

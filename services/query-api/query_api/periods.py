@@ -4,7 +4,6 @@ import re
 from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,7 @@ PRODUCTS: tuple[Product, ...] = get_args(Product)
 """assistant, agents, api: in the order in which every answer lists them."""
 
 _MONTH_OR_DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
-_SHARE = Decimal("0.000001")
+_MILLION = 1_000_000
 
 
 class Span(NamedTuple):
@@ -95,19 +94,19 @@ def gap_around(periods: Iterable[CreditPeriod], day: date) -> Span:
     )
 
 
-def elapsed_share(span: Span, time_zone: str | None, now: datetime) -> Decimal:
-    """Share of the span's time that has passed at `now`, from 0 to 1; its days may have 23 or 25 hours."""
+def elapsed_share(span: Span, time_zone: str | None, now: datetime) -> int:
+    """Millionths of the span's time that have passed at `now`; its days may have 23 or 25 hours."""
     # Where clocks skip midnight, fold 0 still gives the instant at which the day begins. Differences between two
     # zones are differences of instants; within one zone Python would take those of its wall clocks.
     zone = ZoneInfo(time_zone) if time_zone else UTC
     passed = now.astimezone(UTC) - datetime.combine(span.starts_on, time(), zone)
     left = datetime.combine(span.ends_on, time(), zone) - now.astimezone(UTC)
     if passed <= timedelta():
-        return Decimal(0).quantize(_SHARE)
+        return 0
     if left <= timedelta():
-        return Decimal(1).quantize(_SHARE)
+        return _MILLION
     microsecond = timedelta(microseconds=1)
-    return (Decimal(passed // microsecond) / Decimal((passed + left) // microsecond)).quantize(_SHARE, ROUND_FLOOR)
+    return passed // microsecond * _MILLION // ((passed + left) // microsecond)
 
 
 def read_days(first: str | None, last: str | None) -> Days:

@@ -179,11 +179,11 @@ class Reading:
         first: date | None = await self._connection.fetchval(SQL["select_first_quarter"])
         return first
 
-    async def sum_ledger(self) -> int | None:
+    async def sum_ledger(self, within_ms: int = LEDGER_SCAN_MS) -> int | None:
         """Credits of all counted events, or None when adding them up takes too long: no index leads to them."""
         try:
             async with self._connection.transaction():
-                await self._connection.execute(SQL["set_statement_timeout"], str(LEDGER_SCAN_MS))
+                await self._connection.execute(SQL["set_statement_timeout"], str(within_ms))
                 total: int = await self._connection.fetchval(SQL["sum_ledger"], self._id)
                 return total
         except asyncpg.QueryCanceledError:

@@ -51,6 +51,7 @@ def passing_failure(error: Exception) -> str | None:
     if isinstance(error, asyncpg.PostgresError):
         state = str(error.sqlstate)
         return state if state in ("40001", "40P01", "55P03", "53300") or state.startswith(("08", "57P0")) else None
-    if isinstance(error, OSError | asyncpg.InterfaceError | TimeoutError):
+    # asyncpg's own DataError, a value that cannot be encoded, is an InterfaceError too, and would fail for ever.
+    if isinstance(error, OSError | asyncpg.InterfaceError | TimeoutError) and not isinstance(error, ValueError):
         return type(error).__name__
     return None

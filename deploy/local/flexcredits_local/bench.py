@@ -1,0 +1,15 @@
+"""`bench`: the load measurements of tests/load, on their own Kafka and PostgreSQL."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+BENCH = Path(__file__).resolve().parents[3] / "tests" / "load" / "bench.py"
+SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def run_benchmarks(context: typer.Context) -> None:
+    """Measure events per second and latency; what follows goes to tests/load/bench.py."""
+    raise typer.Exit(subprocess.run([sys.executable, BENCH, *context.args]).returncode)

@@ -1,0 +1,161 @@
+"""The floors: python bench.py [aggregator] [ingest] [latency] [--events N] [--runs N]. `./flexcredits bench` runs it.
+
+Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as everything
+else. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
+"""
+
+import argparse
+import asyncio
+import secrets
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import asyncpg
+from aggregator_load import AggregatorResult, fill_topics, run_aggregator, time_bare_insert
+from flexcredits_local.folders import state_folder
+from flexcredits_local.java import find_java
+from flexcredits_local.kafka import EmbeddedKafka
+from flexcredits_local.kafka_jars import ensure_jars
+from flexcredits_local.keys import create_key
+from flexcredits_local.ports import free_ports
+from flexcredits_local.postgres import EmbeddedPostgres
+from flexcredits_local.postgres_binaries import find_binaries
+from ingest_load import IngestResult, measure_ingest
+from latency_load import measure_latency
+from service_process import aggregator_environment, eventually, free_port, running
+from stack import (
+    Database,
+    Topics,
+    copy_template,
+    make_template,
+    make_topics,
+    throwaway_folder,
+)
+from stack import (
+    running as running_program,
+)
+from whole_stack import WholeStack, running_stack, state_of_its_own
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def embedded_stack() -> Iterator[tuple[str, str]]:
+    """Kafka's address and a superuser's DSN, with the settings of `up`."""
+    class_path = ensure_jars(state_folder().jars, print)
+    kafka_port, controller_port, postgres_port = free_ports(3)
+    with throwaway_folder() as kafka_folder, throwaway_folder() as postgres_folder:
+        broker = EmbeddedKafka(kafka_folder, class_path, find_java(), kafka_port, controller_port)
+        server = EmbeddedPostgres(postgres_folder, find_binaries(), postgres_port, secrets.token_hex(16))
+        broker.prepare()
+        server.prepare()
+        with running_program(broker.program()), running_program(server.program()):
+            yield broker.bootstrap, server.dsn()
+
+
+async def bench_aggregator(
+    bootstrap: str, database: Database, topics: Topics, events: int, seed: int
+) -> AggregatorResult:
+    size = await fill_topics(bootstrap, topics.usage_events, topics.catalog, events, seed)
+    seconds = await run_aggregator(aggregator_environment(database, topics), database.dsn, events)
+    await check_sums(database.dsn)
+    return AggregatorResult(events, size, seconds, await time_bare_insert(database.dsn))
+
+
+async def check_sums(dsn: str) -> None:
+    """A fast aggregator that loses something is no aggregator."""
+    connection = await asyncpg.connect(dsn)
+    sums = [
+        await connection.fetchval(f"SELECT sum(credits) FROM {table}")
+        for table in ("usage_ledger", "usage_15m", "usage_daily")
+    ]
+    await connection.close()
+    if len(set(sums)) != 1:
+        raise SystemExit(f"ledger and rollups differ: {sums}")
+
+
+async def bench_ingest(bootstrap: str, database: Database, topics: Topics, events: int, seed: int) -> IngestResult:
+    port = free_port()
+    environment = {
+        "KAFKA_BOOTSTRAP": bootstrap, "POSTGRES_DSN": database.roles["flexcredits_ingest"], "HTTP_PORT": str(port),
+        "USAGE_EVENTS_TOPIC": topics.usage_events, "CATALOG_TOPIC": topics.catalog, "DEAD_LETTER_TOPIC": topics.dlq,
+    }  # fmt: skip
+    key = await create_key(database.dsn, "*", "*")
+    with running("ingest", environment) as process:
+        await eventually(process.ready, what="ingest ready")
+        return await measure_ingest(f"http://127.0.0.1:{port}", key, events, seed=seed)
+
+
+async def bench_floors(parts: list[str], events: int, runs: int) -> None:
+    with embedded_stack() as (bootstrap, server):
+        template = await make_template(server)
+        aggregated, ingested = [], []
+        for run in range(runs):
+            if "aggregator" in parts:
+                database, topics = await copy_template(server, template), await make_topics(bootstrap)
+                counted = await bench_aggregator(bootstrap, database, topics, events, run)
+                aggregated.append(counted)
+                print(
+                    f"aggregator run {run + 1}: {counted.events_per_second:,.0f} events/s of {counted.event_bytes:.0f} B;"
+                    f" bare insert {events / counted.bare_insert_seconds:,.0f} rows/s; share {counted.share_of_bare_insert:.3f}",
+                    flush=True,
+                )
+            if "ingest" in parts:
+                database, topics = await copy_template(server, template), await make_topics(bootstrap)
+                taken = await bench_ingest(bootstrap, database, topics, min(events, 300_000), run)
+                ingested.append(taken)
+                print(
+                    f"ingest run {run + 1}: {taken.events_per_second:,.0f} events/s of {taken.event_bytes:.0f} B in requests"
+                    f" of 500; a request takes {taken.request_ms_p50:.0f} ms (p50), {taken.request_ms_p99:.0f} ms (p99)",
+                    flush=True,
+                )
+        report("aggregator", aggregated, lambda result: result.events_per_second, "{:,.0f} events/s")
+        report("aggregator", aggregated, lambda result: result.share_of_bare_insert, "{:.3f} of the bare insert")
+        report("ingest", ingested, lambda result: result.events_per_second, "{:,.0f} events/s")
+
+
+def report(name: str, results: list[Result], figure: Callable[[Result], float], text: str) -> None:
+    if results:
+        figures = sorted(map(figure, results))
+        spread = ", ".join(text.format(each) for each in figures)
+        print(f"{name} median of {len(results)}: {text.format(statistics.median(figures))} ({spread})", flush=True)
+
+
+async def bench_latency(runs: int, per_second: int, seconds: float) -> None:
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        stack = WholeStack(home, addresses)
+        p99s = []
+        for run in range(runs):
+            result = await measure_latency(stack, f"org_latency_{run}", per_second=per_second, seconds=seconds)
+            p99s.append(result.p99_ms)
+            print(
+                f"latency run {run + 1}: accepted to visible in the overview at {result.events_per_second:,.0f} events/s:"
+                f" p50 {result.p50_ms:.0f} ms, p99 {result.p99_ms:.0f} ms, worst {result.worst_ms:.0f} ms",
+                flush=True,
+            )
+        report("latency", p99s, lambda each: each, "p99 {:.0f} ms")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="./flexcredits bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=["aggregator", "ingest", "latency", []], default=[])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--per-second", type=int, default=2_000)
+    parser.add_argument("--seconds", type=float, default=20)
+    options = parser.parse_args()
+    parts = options.parts or ["aggregator", "ingest", "latency"]
+    if {"aggregator", "ingest"} & set(parts):
+        asyncio.run(bench_floors(parts, options.events, options.runs))
+    if "latency" in parts:
+        asyncio.run(bench_latency(options.runs, options.per_second, options.seconds))
+
+
+if __name__ == "__main__":
+    main()
