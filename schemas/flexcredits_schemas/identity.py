@@ -39,7 +39,7 @@ def payload_of(event: Usage | Correction, amount: int, occurred: float) -> bytes
     if isinstance(event, Correction):
         kind = f"correction\0{event.data.corrects.source}\0{event.data.corrects.id}"
     else:
-        kind = event.data.unit or "credits"
+        kind = "credits" if event.data.unit is None else f"quantity\0{event.data.unit}"
     agent = data.agent.id if data.agent else ""
     parts = (
         kind,

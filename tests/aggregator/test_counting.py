@@ -11,7 +11,7 @@ from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
 from aggregator.reading import empty_reading, read
 from aggregator.release import release_held
-from aggregator.rollup import Organization, decide, fold
+from aggregator.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
 from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_progress
 from factories import FakeRecord, correction, organization, rate, records, rfc3339, usage
 from hypothesis import given
@@ -336,6 +336,12 @@ async def test_any_slicing_and_repetition_of_the_log_gives_the_same_tables(aggre
     assert total > 0
 
 
+def folded(decisions: list[Decision]) -> Rollups:
+    rollups = empty_rollups()
+    fold(decisions, rollups)
+    return rollups
+
+
 @given(st.permutations(list(range(12))), st.integers(0, 12))
 def test_folding_parts_in_any_order_adds_up_to_the_whole(order: list[int], cut: int) -> None:
 
@@ -344,9 +350,9 @@ def test_folding_parts_in_any_order_adds_up_to_the_whole(order: list[int], cut: 
     read(records([usage(credits=f"{number + 1}", feature=f"f{number % 3}") for number in range(12)]), reading)
     ids = {use.series: number for number, use in enumerate(reading.uses)}
     decisions = [decide(use, catalog.organizations, ids, catalog.card) for use in reading.uses]
-    whole = fold(decisions)
+    whole = folded(decisions)
     shuffled = [decisions[at] for at in order]
-    first, second = fold(shuffled[:cut]), fold(shuffled[cut:])
+    first, second = folded(shuffled[:cut]), folded(shuffled[cut:])
     for table in ("quarters", "days", "organization_days"):
         summed: dict[Any, list[int]] = {}
         for part in (getattr(first, table), getattr(second, table)):
@@ -355,3 +361,5 @@ def test_folding_parts_in_any_order_adds_up_to_the_whole(order: list[int], cut: 
                 cell[0] += credits
                 cell[1] += events
         assert summed == getattr(whole, table)
+    fold(shuffled[:cut], whole, -1)
+    assert whole == second

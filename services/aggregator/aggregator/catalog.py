@@ -45,7 +45,7 @@ class Catalog:
 
         Numbers without usage do no harm, and the counting transaction then never waits for another's new series.
         """
-        keys = {key for key in keys if key not in self.series_ids}
+        keys = keys - self.series_ids.keys()
         if not keys:
             return
         await self._learn_organizations(pool, sorted({key[0] for key in keys} - self.organizations.keys()))

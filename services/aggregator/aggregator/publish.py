@@ -17,7 +17,8 @@ log = structlog.get_logger()
 RELAY_LOCK = 0x666C6502
 TOTALS_MAX = 20_000
 DEAD_LETTERS_MAX = 500
-DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024  # a record of 1 MiB, the most the usage topic takes, with its reason
+DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024
+VALUE_BYTES_MAX = 1024 * 1024  # what the usage topic takes; a compressed record may inflate to much more
 CONFIRM_WITHIN_S = 10  # well below the statement timeout that a lock holder may block
 
 
@@ -62,8 +63,12 @@ async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str)
                 "offset": row["kafka_offset"], "received_at": row["received"],
             }  # fmt: skip
             headers = [(name, str(value).encode()) for name, value in facts.items()]
+            value = row["value"]
+            if value is not None and len(value) > VALUE_BYTES_MAX:
+                value = value[:VALUE_BYTES_MAX]  # the table has all of it
+                headers.append(("dlq.truncated_from", str(len(row["value"])).encode()))
             headers += [(name, bytes.fromhex(value or "")) for name, value in json.loads(row["headers"])]
-            sent.append(await producer.send(topic, row["value"], key=origin.encode(), headers=headers))
+            sent.append(await producer.send(topic, value, key=origin.encode(), headers=headers))
         await asyncio.wait_for(asyncio.gather(*sent), CONFIRM_WITHIN_S)
         await connection.execute(SQL["mark_dead_letters_published"], [row["dead_letter_id"] for row in rows])
     RELAYED.labels(topic).inc(len(rows))

@@ -10,7 +10,7 @@ from runtime.postgres import Connection, Pool
 from aggregator.catalog import SQL, Catalog
 from aggregator.corrections import judge
 from aggregator.reading import Rejection, SeriesKey, Use
-from aggregator.rollup import Decision, decide, fold
+from aggregator.rollup import Decision, decide, empty_rollups, fold
 from aggregator.store import (
     add_corrected,
     add_rollups,
@@ -122,7 +122,8 @@ async def _settle(
     for use, _ in rejections:
         await connection.execute(SQL["delete_held_ledger"], use.ledger_bucket, [UUID(use.identity)])
     await add_corrected(connection, [decision for decision in counted if decision.use.corrects])
-    rollups = fold(counted)
+    rollups = empty_rollups()
+    fold(counted, rollups)
     await add_rollups(connection, rollups)
     await insert_dead_letters(connection, topic, [rejection for _, rejection in rejections])
     done = [*(decision.use for decision in counted), *(use for use, _ in rejections)]

@@ -56,22 +56,23 @@ def decide(
     return Decision(use, organization_id, series_ids[series], time_zone or "", credits, rate_id, waits_for)
 
 
-def fold(counted: Iterable[Decision]) -> Rollups:
-    """Sum decisions that count. The order does not matter, and folding parts adds up to folding the whole.
+def empty_rollups() -> Rollups:
+    return Rollups({}, {}, {})
 
-    A correction adds credits, not a use.
+
+def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
+    """Add decisions that count to `into`, or take them back with `times` -1.
+
+    The order does not matter, and folding parts adds up to folding the whole. A correction adds credits, not a use.
     """
-    quarters: dict[tuple[int, int, int], list[int]] = {}
-    days: dict[tuple[int, int, int], list[int]] = {}
-    organization_days: dict[tuple[int, int, str, int], list[int]] = {}
+    quarters, days, organization_days = into
     for use, organization_id, series_id, time_zone, credits, _, _ in counted:
         bucket = int(use.occurred // BUCKET_S)
         day = local_day(bucket, time_zone)
-        events = 0 if use.corrects else 1
+        credits, events = credits * times, 0 if use.corrects else times
         _add(quarters, (organization_id, bucket, series_id), credits, events)
         _add(days, (organization_id, day, series_id), credits, events)
         _add(organization_days, (organization_id, day, use.series[1], use.partition), credits, events)
-    return Rollups(quarters, days, organization_days)
 
 
 Key = TypeVar("Key")
@@ -84,3 +85,5 @@ def _add(cells: dict[Key, list[int]], key: Key, credits: int, events: int) -> No
     else:
         cell[0] += credits
         cell[1] += events
+        if not cell[1] and not cell[0]:
+            del cells[key]  # all of it was taken back

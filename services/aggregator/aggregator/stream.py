@@ -19,7 +19,7 @@ from aggregator.release import release_held
 from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_progress, mark_caught_up
 
 log = structlog.get_logger()
-DECODE_AT_ONCE = 500  # records, some 5 ms; then the event loop may hand Postgres its next statement
+DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
 RERUN_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
