@@ -2,22 +2,17 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-from flexcredits_local.choices import Ports, variable_name
-from flexcredits_local.folders import StateFolder, state_folder
+from flexcredits_local.folders import StateFolder
 from flexcredits_local.services import answers
-from stack import throwaway_folder
+from whole_stack import running_stack, state_of_its_own
 
 # A stack is up within eight seconds on an idle machine, and there are up to three of them in a test.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -36,35 +31,8 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[StateFolder]:
-    """A state folder of its own that shares the downloads."""
-    downloads = state_folder().jars
-    with throwaway_folder() as root:
-        folder = StateFolder(root).make()
-        folder.jars.symlink_to(downloads)
+    with state_of_its_own() as folder:
         yield folder
-
-
-@contextmanager
-def running_stack(home: StateFolder, *options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A stack on free ports, and the JSON line that it printed; stopped as by Ctrl-C."""
-    elsewhere = {"KAFKA_BOOTSTRAP", "POSTGRES_DSN", "SMTP_URL"}
-    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
-    environment |= {variable_name(field.name): "0" for field in fields(Ports)}
-    environment["FLEXCREDITS_HOME"] = str(home.root)
-    command = [sys.executable, "-P", "-m", "flexcredits_local", "up", "--json", *options]
-    log = home.root / "up.log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line, f"up ended without its line:\n{log.read_text()}"
-        yield process, json.loads(line)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
-        assert rest == "", "one line of JSON is all that goes to stdout"
 
 
 def processes_of(home: StateFolder) -> list[str]:

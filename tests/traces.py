@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 NAMES = ("azure-llm-2023-conv.csv", "azure-llm-2023-code.csv")
-DEFAULT = Path(__file__).parents[3] / "shared" / "data"
+DEFAULT = Path(__file__).parents[2] / "shared" / "data"
 
 
 def find_traces(folder: Path) -> list[Path]:

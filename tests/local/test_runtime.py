@@ -1,0 +1,130 @@
+"""The plumbing that all services share."""
+
+import logging
+import re
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from flexcredits_local.folders import REPOSITORY
+from prometheus_client import CollectorRegistry, Counter
+from runtime.logs import configure_logs
+from runtime.migrations import MigrationError, migrate
+from runtime.postgres import load_sql, passing_failure
+from runtime.probes import serve_probes
+from stack import Database
+
+
+def test_plumbing_knows_no_usage_word() -> None:
+    for path in (REPOSITORY / "services" / "runtime" / "runtime").glob("*.py"):
+        found = re.findall(r"usage|credit|alert", path.read_text(), re.IGNORECASE)
+        assert not found, f"{path.name} speaks of {found[0]}"
+
+
+async def test_migrations_apply_once_and_refuse_a_changed_file(database: Database, tmp_path: Path) -> None:
+    await (connection := await asyncpg.connect(database.dsn)).execute("DROP TABLE schema_migrations")
+    (tmp_path / "0001_one.sql").write_text("CREATE TABLE one (a integer)")
+    assert await migrate(database.dsn, tmp_path) == ["0001_one.sql"]
+    (tmp_path / "0002_two.sql").write_text("CREATE TABLE two (a integer); SELECT 1/0")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(database.dsn, tmp_path)
+    (tmp_path / "0002_two.sql").write_text("CREATE TABLE two (a integer)")
+    assert await migrate(database.dsn, tmp_path) == ["0002_two.sql"]
+    assert await migrate(database.dsn, tmp_path) == []
+    (tmp_path / "0001_one.sql").write_text("CREATE TABLE one (b integer)")
+    with pytest.raises(MigrationError, match="was changed after it was applied"):
+        await migrate(database.dsn, tmp_path)
+    (tmp_path / "0001_one.sql").unlink()
+    with pytest.raises(MigrationError, match="not in"):
+        await migrate(database.dsn, tmp_path)
+    await connection.close()
+
+
+async def test_every_aggregator_statement_prepares_as_its_own_role(database: Database) -> None:
+    connection = await asyncpg.connect(database.roles["flexcredits_aggregator"])
+    for name, statement in load_sql("aggregator").items():
+        assert statement.startswith("-- "), f"{name}.sql begins with a sentence"
+        await connection.prepare(statement)
+    await connection.close()
+
+
+async def test_tables_name_their_writer_and_customer_tables_are_guarded(database: Database) -> None:
+    connection = await asyncpg.connect(database.dsn)
+    tables = await connection.fetch(
+        "SELECT relname, obj_description(oid) AS comment, relrowsecurity, EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid"
+        " AND attname = 'organization_id') AND has_table_privilege('flexcredits_api', oid, 'SELECT') AS is_customers"
+        " FROM pg_class c WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace AND NOT relispartition"
+    )
+    assert len(tables) > 20
+    for row in tables:
+        if row["relname"] != "schema_migrations":
+            assert "Writer" in (row["comment"] or ""), f"{row['relname']} does not name its writer"
+        assert row["relrowsecurity"] or not row["is_customers"], f"{row['relname']} has no row-level security"
+    writes = await connection.fetchval(
+        "SELECT count(*) FROM information_schema.role_table_grants WHERE grantee = 'flexcredits_api' AND privilege_type <> 'SELECT'"
+    )
+    assert writes == 0
+    await connection.close()
+
+
+async def test_partitions_cover_the_window_and_expired_ones_leave_their_sums(database: Database) -> None:
+    connection = await asyncpg.connect(database.dsn)
+    await connection.execute("SELECT ensure_ledger_partition((current_date - 500) - date '1970-01-01')")
+    await connection.execute(
+        "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,"
+        " kafka_offset, kafka_partition, held) SELECT (current_date - 500) - date '1970-01-01', gen_random_uuid(), gen_random_uuid(),"
+        " 7, 1, now(), 5, now(), n, 0, false FROM generate_series(1, 3) n"
+    )
+    dropped = await connection.fetch("SELECT * FROM drop_expired_partitions(current_date)")
+    assert len(dropped) == 1
+    assert await connection.fetchval("SELECT (events, credits) FROM ledger_seals") == (3, 15)
+    await connection.execute("SELECT ensure_partitions(current_date + 40)")
+    assert await connection.fetchval(
+        "SELECT to_regclass('usage_ledger_' || to_char(current_date + 45, 'YYYYMMDD')) IS NOT NULL"
+    )
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (asyncpg.DeadlockDetectedError(), True), (asyncpg.SerializationError(), True), (asyncpg.LockNotAvailableError(), True),
+        (asyncpg.AdminShutdownError(), True), (asyncpg.ConnectionDoesNotExistError(), True), (ConnectionRefusedError(), True),
+        (asyncpg.UniqueViolationError(), False), (asyncpg.CheckViolationError(), False), (asyncpg.DataError(), False),
+        (asyncpg.exceptions.DataError(), False), (asyncpg.UndefinedTableError(), False), (ValueError(), False),
+    ],
+)  # fmt: skip
+def test_only_passing_failures_are_run_again(error: Exception, passes: bool) -> None:
+    assert (passing_failure(error) is not None) == passes
+
+
+async def test_probes_answer_while_the_loop_is_busy() -> None:
+    registry = CollectorRegistry()
+    Counter("things_total", "Things.", registry=registry).inc()
+    reasons: list[str | None] = [None, "waiting for something"]
+    async with (
+        serve_probes("127.0.0.1", 0, lambda: reasons[0], registry) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        assert (await client.get("/health/live")).status_code == 200
+        assert (await client.get("/health/ready")).status_code == 200
+        reasons.reverse()
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.text) == (503, "waiting for something\n")
+        assert "things_total 1.0" in (await client.get("/metrics")).text
+        assert (await client.get("/else")).status_code == 404
+
+
+def test_tracebacks_hold_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.getLogger().handlers[:]
+    try:
+        configure_logs("test")
+        secret = "".join(["hun", "ter2"])
+        try:
+            raise ValueError(len(secret))
+        except ValueError:
+            logging.getLogger("test").exception("failed")
+        assert "hunter2" not in capsys.readouterr().err
+    finally:
+        logging.getLogger().handlers[:] = before
