@@ -211,6 +211,31 @@ async def test_groups_offsets_in_kafka_mean_nothing(
         await check_totals(owner, first_total + second_total)
 
 
+@pytest.mark.slow
+async def test_replaying_the_topic_from_offset_0_counts_only_duplicates(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    await send_facts(producer, topics)
+    events, total = many(600, seed=8)
+    await send(producer, topics.usage_events, events)
+    environment = aggregator_environment(database, topics, CONSUMER_INSTANCE="one")
+    with running("aggregator", environment):
+        await until_applied(owner, topics, len(events))
+    await owner.execute(
+        "UPDATE partition_progress SET next_offset = 0, counted = 0, duplicate = 0 WHERE topic = $1",
+        topics.usage_events,
+    )
+    with running("aggregator", environment):
+        await until_applied(owner, topics, len(events))
+    await check_totals(owner, total)
+    row = await owner.fetchrow(
+        "SELECT sum(counted) AS counted, sum(duplicate) AS duplicate FROM partition_progress WHERE topic = $1",
+        topics.usage_events,
+    )
+    assert row is not None
+    assert (row["counted"], row["duplicate"]) == (0, len(events))
+
+
 async def set_group_offsets(topics: Topics, offsets: dict[TopicPartition, int]) -> None:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=topics.bootstrap, group_id=topics.usage_events, enable_auto_commit=False

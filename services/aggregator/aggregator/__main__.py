@@ -57,7 +57,9 @@ async def run(settings: Settings) -> None:
             batch_events_max=settings.batch_events_max, fetch_wait_ms=settings.fetch_wait_ms,
         )  # fmt: skip
         await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, lambda: why_not_ready(stream, settings.stall_s))
+            serve_probes(
+                settings.probe_host, settings.probe_port, lambda: why_not_ready(stream, facts, settings.stall_s)
+            )
         )
         await keep_partitions(pool)
         await facts.start()
@@ -110,13 +112,15 @@ async def terminated() -> None:
     await stop.wait()
 
 
-def why_not_ready(stream: UsageStream, stall_s: float) -> str | None:
+def why_not_ready(stream: UsageStream, facts: CatalogReader, stall_s: float) -> str | None:
     """A reason for the readiness probe, or None."""
+    now, began = time.monotonic(), stream.turn_began
     if not stream.positioned:
         return "no partitions assigned yet"
-    began = stream.turn_began
-    if began is not None and time.monotonic() - began > stall_s:
+    if began is not None and now - began > stall_s:
         return f"a batch has taken more than {stall_s:g} s"
+    if now - facts.caught_up > stall_s:
+        return f"the catalog was last caught up with {now - facts.caught_up:.0f} s ago"
     return None
 
 

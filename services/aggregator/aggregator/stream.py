@@ -20,7 +20,12 @@ from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_pr
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
+STALLED_S = 60.0
 RERUN_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Stalled(Exception):
+    """A consumer that has stopped without a word, as aiokafka's has been seen to: only a new process helps."""
 
 
 class CatalogReader:
@@ -32,6 +37,7 @@ class CatalogReader:
         self._pool = pool
         self._consumer = consumer
         self._partition = TopicPartition(topic, 0)
+        self.caught_up = time.monotonic()  # when memory last held all facts, read by the readiness probe
         self._one_at_a_time = asyncio.Lock()  # a batch and the sweep behind it share consumer and memory
 
     async def start(self) -> None:
@@ -54,6 +60,7 @@ class CatalogReader:
                 self._consumer.resume(self._partition)
                 await self._read_up_to(end)
                 self._consumer.pause(self._partition)
+        self.caught_up = time.monotonic()
         metrics.CATALOG_OFFSET.set(self.catalog.version)
         return self.catalog.version != before
 
@@ -103,6 +110,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._fetch_wait_ms = fetch_wait_ms
         self._failure: Exception | None = None
         self._assignments = 0
+        self._moving: dict[TopicPartition, tuple[int, float]] = {}
 
     def subscribe(self) -> None:
         self._consumer.subscribe([self.topic], listener=self)
@@ -111,6 +119,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing to hand over: a batch under way is fenced by Postgres, whoever commits first."""
         self.positioned = False
         self._assignments += 1
+        self._moving.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Go to where Postgres stands. aiokafka only logs what a listener raises, so the loop raises it for us."""
@@ -238,7 +247,17 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         ends = await self._facts.end_offsets(owned)
         await mark_caught_up(self._pool, self.topic, {at.partition: ends[at] for at in owned}, seen)
         positions = await load_progress(self._pool, self.topic, [at.partition for at in owned])
+        for at in owned:
+            self._check_moving(at, positions[at.partition], ends[at])
         metrics.LAG.set(sum(ends[at] - positions[at.partition] for at in owned))
+
+    def _check_moving(self, partition: TopicPartition, position: int, end: int) -> None:
+        """Raise Stalled when there is something to count and nothing has been for too long."""
+        before, since = self._moving.get(partition, (-1, 0.0))
+        if position != before or position >= end:
+            self._moving[partition] = (position, time.monotonic())
+        elif time.monotonic() - since > STALLED_S:
+            raise Stalled(f"{self.topic}/{partition.partition} stands at {position} of {end} for {STALLED_S} s")
 
 
 Result = TypeVar("Result")

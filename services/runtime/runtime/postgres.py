@@ -27,7 +27,10 @@ async def open_pool(
         "application_name": application,
         "search_path": "public",
         "statement_timeout": str(int(statement_timeout_s * 1000)),
-        "idle_in_transaction_session_timeout": "60000",
+        # A process that was frozen in a transaction keeps its locks no longer than this, and who waits for them gives
+        # up sooner and tries again.
+        "idle_in_transaction_session_timeout": "20000",
+        "lock_timeout": str(int(statement_timeout_s * 250)),
         "jit": "off",  # compiling costs more than our short statements ever run
     }
     async with asyncpg.create_pool(dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10) as pool:
@@ -45,12 +48,16 @@ def load_sql(package: str) -> dict[str, str]:
 def passing_failure(error: Exception) -> str | None:
     """SQLSTATE, or class name, of a failure after which the same transaction may be run again as it is; else None.
 
-    Serialization and deadlock, lock timeout, lost or refused connections, and a server that stops or starts. A commit
+    Serialization and deadlock, lock timeout, a session ended for idling in its transaction, lost or refused connections, and a server that stops or starts. A commit
     whose answer was lost is among them, so what is run again must be safe to have happened already.
     """
     if isinstance(error, asyncpg.PostgresError):
         state = str(error.sqlstate)
-        return state if state in ("40001", "40P01", "55P03", "53300") or state.startswith(("08", "57P0")) else None
+        return (
+            state
+            if state in ("25P03", "40001", "40P01", "55P03", "53300") or state.startswith(("08", "57P0"))
+            else None
+        )
     # asyncpg's own DataError, a value that cannot be encoded, is an InterfaceError too, and would fail for ever.
     if isinstance(error, OSError | asyncpg.InterfaceError | TimeoutError) and not isinstance(error, ValueError):
         return type(error).__name__
