@@ -9,7 +9,7 @@ import httpx
 import pytest
 from flexcredits_local.folders import REPOSITORY
 from prometheus_client import CollectorRegistry, Counter
-from runtime.logs import configure_logs
+from runtime.logs import Sparing, configure_logs
 from runtime.migrations import MigrationError, migrate
 from runtime.postgres import load_sql, passing_failure
 from runtime.probes import serve_probes
@@ -114,6 +114,13 @@ async def test_probes_answer_while_the_loop_is_busy() -> None:
         assert (answer.status_code, answer.text) == (503, "waiting for something\n")
         assert "things_total 1.0" in (await client.get("/metrics")).text
         assert (await client.get("/else")).status_code == 404
+
+
+def test_clients_that_repeat_themselves_are_heard_once_and_we_always() -> None:
+    sparing = Sparing()
+    repeated = logging.makeLogRecord({"name": "aiokafka.conn", "msg": "Unable to connect to %s"})
+    ours = logging.makeLogRecord({"name": "aggregator.stream", "msg": "run again"})
+    assert [sparing.filter(record) for record in (repeated, repeated, ours, ours)] == [True, False, True, True]
 
 
 def test_tracebacks_hold_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,6 +125,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         """Go to where Postgres stands. aiokafka only logs what a listener raises, so the loop raises it for us."""
         try:
             await self._seek(list(assigned))
+            log.info("partitions assigned", partitions=sorted(at.partition for at in assigned))
         except Exception as error:
             self._failure = error
 
@@ -143,7 +144,6 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.seek(at, position)
         self.positioned = True
         self._assignments += 1
-        log.info("partitions assigned", positions={at.partition: positions[at.partition] for at in assigned})
 
     async def run(self) -> None:
         """Turns for ever; the next batch is fetched and decoded while Postgres works on this one."""

@@ -2,8 +2,31 @@
 
 import logging
 import sys
+import time
 
 import structlog
+
+
+class Sparing(logging.Filter):
+    """Lets each message of the Kafka and Postgres clients through once in ten seconds.
+
+    While their server is away they repeat themselves ten times a second, and drown who else has something to say.
+    """
+
+    def __init__(self, clients: tuple[str, ...] = ("aiokafka", "asyncpg"), every_s: float = 10.0) -> None:
+        super().__init__()
+        self._clients = clients
+        self._every_s = every_s
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(self._clients):
+            return True
+        key, now = (record.name, str(record.msg)), time.monotonic()
+        if now - self._said.get(key, -self._every_s) < self._every_s:
+            return False
+        self._said[key] = now
+        return True
 
 
 def configure_logs(service: str, log_format: str = "json") -> None:
@@ -28,6 +51,7 @@ def configure_logs(service: str, log_format: str = "json") -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Sparing())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=steps, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]
