@@ -45,19 +45,24 @@ def load_sql(package: str) -> dict[str, str]:
     }
 
 
+PASSING_STATES = {
+    "25P03",  # the session idled too long in its transaction
+    "40001",  # serialization
+    "40P01",  # deadlock
+    "53300",  # too many connections
+    "55P03",  # a lock was not given in time
+}
+
+
 def passing_failure(error: Exception) -> str | None:
     """SQLSTATE, or class name, of a failure after which the same transaction may be run again as it is; else None.
 
-    Serialization and deadlock, lock timeout, a session ended for idling in its transaction, lost or refused connections, and a server that stops or starts. A commit
-    whose answer was lost is among them, so what is run again must be safe to have happened already.
+    Beside PASSING_STATES lost or refused connections (08), and a server that stops or starts (57P0). A commit whose
+    answer was lost is among them, so what is run again must be safe to have happened already.
     """
     if isinstance(error, asyncpg.PostgresError):
         state = str(error.sqlstate)
-        return (
-            state
-            if state in ("25P03", "40001", "40P01", "55P03", "53300") or state.startswith(("08", "57P0"))
-            else None
-        )
+        return state if state in PASSING_STATES or state.startswith(("08", "57P0")) else None
     # asyncpg's own DataError, a value that cannot be encoded, is an InterfaceError too, and would fail for ever.
     if isinstance(error, OSError | asyncpg.InterfaceError | TimeoutError) and not isinstance(error, ValueError):
         return type(error).__name__
