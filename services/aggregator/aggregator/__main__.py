@@ -2,20 +2,18 @@
 
 import asyncio
 import gc
-import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import structlog
-import uvloop
 from aiokafka.errors import KafkaError
 from runtime.kafka import open_consumer, open_producer
 from runtime.logs import configure_logs
 from runtime.postgres import Pool, open_pool, passing_failure
 from runtime.probes import serve_probes
+from runtime.process import run_process
 
 from aggregator.catalog import SQL, Catalog
 from aggregator.publish import DEAD_LETTER_BYTES_MAX, Topics, relay
@@ -28,8 +26,8 @@ PARTITIONS_EVERY_S = 6 * 3600
 LISTEN_WITHIN_S = 60
 
 
-async def run(settings: Settings) -> None:
-    """Count until SIGTERM, or until something happens that only a restart can mend."""
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Count until `stop`, or until something happens that only a restart can mend."""
     async with AsyncExitStack() as stack:
         bootstrap, security = settings.kafka_bootstrap, settings.kafka_security()
         pool = await stack.enter_async_context(
@@ -70,7 +68,7 @@ async def run(settings: Settings) -> None:
             every(1, stream.watch),
             relay(pool, producer, Topics(settings.totals_topic, settings.dead_letter_topic), settings.relay_interval_s),
             every(PARTITIONS_EVERY_S, lambda: keep_partitions(pool)),
-            terminated(),
+            stop.wait(),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
@@ -104,14 +102,6 @@ async def keep_partitions(pool: Pool) -> None:
         log.info("partitions dropped", partitions=row["dropped"])
 
 
-async def terminated() -> None:
-    """Return on SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    await stop.wait()
-
-
 def why_not_ready(stream: UsageStream, facts: CatalogReader, stall_s: float) -> str | None:
     """A reason for the readiness probe, or None."""
     now, began = time.monotonic(), stream.turn_began
@@ -131,11 +121,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(500_000, 10, 10)
     configure_logs("aggregator", settings.log_format)
-    try:
-        uvloop.run(run(settings))
-    except Exception:
-        log.exception("stopped")
-        sys.exit(1)
+    run_process(lambda stop: run(settings, stop))
 
 
 if __name__ == "__main__":

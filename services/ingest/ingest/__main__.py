@@ -1,27 +1,22 @@
 """python -m ingest: settings, logs, probes, Postgres, Kafka, and an HTTP server that runs until SIGTERM."""
 
 import asyncio
-import signal
-import sys
 import time
 from contextlib import AsyncExitStack
-from typing import Any
 
 import structlog
-import uvloop
+from runtime.http import Server, listen, serve
 from runtime.logs import configure_logs
 from runtime.postgres import open_pool
 from runtime.probes import serve_probes
+from runtime.process import run_process
 
 from ingest.api import Intake, build_app, utc_now
 from ingest.limits import Budget, Quota
 from ingest.metrics import IN_FLIGHT_BYTES
 from ingest.publish import Publisher
-from ingest.server import Server, listen
 from ingest.settings import Settings
 from ingest.store import KeyStore
-
-log = structlog.get_logger()
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -53,39 +48,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, lambda: publisher.problem or keys.why_not_ready())
         )
-        serving = asyncio.create_task(server.serve([listener]))
-        background: list[asyncio.Task[Any]] = [
-            asyncio.create_task(work) for work in (publisher.run(), keys.watch(), stop.wait())
-        ]
-        try:
-            await asyncio.wait([serving, *background], return_when=asyncio.FIRST_COMPLETED)
-            server.should_exit = True
-            await serving
-            for ended in background:
-                if ended.done():
-                    ended.result()
-        finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
-
-
-async def run_until_signal(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    await run(settings, stop)
+        await serve(server, listener, stop, publisher.run(), keys.watch())
 
 
 def main() -> None:
     settings = Settings()
     configure_logs("ingest", settings.log_format)
     structlog.contextvars.bind_contextvars(environment=settings.flexcredits_env)
-    try:
-        uvloop.run(run_until_signal(settings))
-    except Exception:
-        log.critical("stopped", exc_info=True)
-        sys.exit(1)
+    run_process(lambda stop: run(settings, stop))
 
 
 if __name__ == "__main__":

@@ -2,19 +2,14 @@
 
 import asyncio
 import gc
-import signal
-import socket
-import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
-from typing import Any
+from contextlib import AsyncExitStack
 
 import structlog
-import uvicorn
-import uvloop
+from runtime.http import Server, listen, serve
 from runtime.logs import configure_logs
 from runtime.postgres import Pool, open_pool
 from runtime.probes import serve_probes
+from runtime.process import run_process
 
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
@@ -24,7 +19,6 @@ from query_api.store import find_problem
 
 log = structlog.get_logger()
 
-KEEP_ALIVE_S = 75  # longer than load balancers keep a connection, so that it is never we who close a reused one
 POOL_SIZE, LONG_POOL_SIZE = 8, 2
 STATEMENT_TIMEOUT_S, LONG_STATEMENT_TIMEOUT_S = 5, 20
 CHECK_EVERY_S = 2.0
@@ -57,23 +51,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         health = Health(pool, keys)
         await stack.enter_async_context(serve_probes(settings.probe_host, settings.probe_port, health.why_not_ready))
-        server = Server(settings, Observed(build_app(parts)))
+        server = Server(
+            Observed(build_app(parts)),
+            connections_max=settings.connections_max,
+            head_wait_s=settings.head_wait_s,
+            shutdown_s=settings.shutdown_s,
+        )
         gc.freeze()  # else a large answer's objects set off searches through everything that was imported, 80 ms each
-        background = [asyncio.create_task(keys.keep_fresh()), asyncio.create_task(health.watch())]
-        serving = asyncio.create_task(server.serve([bind(settings)]))
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            tasks: list[asyncio.Task[Any]] = [serving, stopping, *background]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            server.should_exit = True
-            await serving
-            for ended in background:
-                if ended.done():
-                    ended.result()
-        finally:
-            for task in (stopping, *background):
-                task.cancel()
-            await asyncio.gather(stopping, *background, return_exceptions=True)
+        await serve(server, listen(settings.http_host, settings.http_port), stop, keys.keep_fresh(), health.watch())
 
 
 class Health:
@@ -97,53 +82,11 @@ class Health:
         return self._problem or (None if self._keys.known else "the signing keys could not be read yet")
 
 
-class Server(uvicorn.Server):
-    """uvicorn without signal handlers of its own, which would end the process before the pools are closed."""
-
-    def __init__(self, settings: Settings, app: Observed) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http="h11",  # ends a request whose headers grow past 64 KiB; httptools keeps them all
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=int(settings.shutdown_s),
-                limit_concurrency=settings.connections_max,
-            )
-        )
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def bind(settings: Settings) -> socket.socket:
-    """The listening socket; OSError says that the port is taken."""
-    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
-    return socket.create_server((settings.http_host, settings.http_port), family=family, backlog=2048)
-
-
-async def run_until_signal(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    await run(settings, stop)
-
-
 def main() -> None:
     settings = Settings()
     configure_logs("query-api", settings.log_format)
     structlog.contextvars.bind_contextvars(environment=settings.flexcredits_env)
-    try:
-        uvloop.run(run_until_signal(settings))
-    except Exception:
-        log.critical("stopped", exc_info=True)
-        sys.exit(1)
+    run_process(lambda stop: run(settings, stop))
 
 
 if __name__ == "__main__":

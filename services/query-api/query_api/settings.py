@@ -31,6 +31,7 @@ class Settings(BaseSettings):
 
     usage_events_topic: str = "usage.events.v1"
     connections_max: int = Field(default=1000, gt=0)
+    head_wait_s: float = Field(default=10, gt=0)
     shutdown_s: float = Field(default=15, gt=0)
 
     @model_validator(mode="after")

@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 KEEP_ALIVE_S = 75  # longer than load balancers keep a connection, so that it is never we who close a reused one
@@ -16,7 +15,7 @@ HEAD_BYTES_MAX = 32 * 1024
 
 
 class Connection(HttpToolsProtocol):
-    """A connection whose request heads must be small and arrive in time; bodies are ingest.body's concern."""
+    """A connection whose request heads must be small and arrive in time; bodies are the application's concern."""
 
     def __init__(self, *args: Any, head_wait_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,7 +60,7 @@ class Connection(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """Serves until `should_exit`, then finishes what has begun within `shutdown_s`."""
 
-    def __init__(self, app: FastAPI, *, connections_max: int, head_wait_s: float, shutdown_s: float) -> None:
+    def __init__(self, app: Any, *, connections_max: int, head_wait_s: float, shutdown_s: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -88,3 +87,22 @@ def listen(host: str, port: int) -> socket.socket:
     """The listening socket. OSError says that the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=2048)
+
+
+async def serve(
+    server: Server, listener: socket.socket, stop: asyncio.Event, *background: Coroutine[Any, Any, None]
+) -> None:
+    """Serve until `stop`, or until one of `background` ends; then finish what has begun, and raise what ended it."""
+    serving = asyncio.create_task(server.serve([listener]))
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(work) for work in (stop.wait(), *background)]
+    try:
+        await asyncio.wait([serving, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        for ended in tasks:
+            if ended.done():
+                ended.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,27 @@
+"""The life of a process: it runs until a signal asks it to stop, or ends with code 1 and one line that says why."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+
+log = structlog.get_logger()
+
+
+def run_process(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run until it returns. The event is set by SIGTERM or SIGINT; what it raises only a new process can mend."""
+
+    async def run_until_signal() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(stop)
+
+    try:
+        uvloop.run(run_until_signal())
+    except Exception:
+        log.critical("stopped", exc_info=True)
+        sys.exit(1)
