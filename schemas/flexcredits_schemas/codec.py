@@ -37,8 +37,16 @@ class InvalidEvent(Exception):
 
     def __init__(self, detail: str, pointer: str = "") -> None:
         super().__init__(detail)
-        self.detail = detail
-        self.pointer = pointer  # RFC 6901, "" is the whole event
+        self.detail = _presentable(detail)
+        self.pointer = _presentable(pointer)  # RFC 6901, "" is the whole event
+
+
+def _presentable(text: str) -> str:
+    """Without what an event may have smuggled into its error: Postgres takes no NUL, a log no line break."""
+    shown = (
+        text if text.isprintable() else "".join(at if at.isprintable() else "\N{REPLACEMENT CHARACTER}" for at in text)
+    )
+    return shown if len(shown) <= 500 else f"{shown[:499]}…"
 
 
 def decode(message: bytes) -> Event:

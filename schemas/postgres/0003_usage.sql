@@ -113,7 +113,7 @@ CREATE TABLE dead_letter_outbox (
     kafka_offset bigint NOT NULL,
     key bytea,
     value bytea,
-    headers jsonb NOT NULL,
+    headers json NOT NULL,  -- not jsonb, which refuses the NUL that a foreign header name may hold
     reason text NOT NULL,
     pointer text NOT NULL,
     received_at timestamptz NOT NULL,

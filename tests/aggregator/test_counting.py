@@ -1,5 +1,6 @@
 """One batch, one transaction: what counts, what is held, what is refused, and that nothing counts twice."""
 
+import json
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -234,6 +235,8 @@ async def test_correction_with_other_dimensions_is_refused(aggregator: Aggregato
         b"null",
         b'{"type":"flexcredits.usage.v1"}',
         b'{"type":"flexcredits.nonsense.v9"}',
+        b'{"type":"a\\u0000b"}',
+        b'{"type":"' + b"x" * 5000 + b'"}',
     ],
 )
 async def test_poison_is_dead_lettered_and_its_neighbours_count(aggregator: Aggregator, poison: bytes | None) -> None:
@@ -243,6 +246,25 @@ async def test_poison_is_dead_lettered_and_its_neighbours_count(aggregator: Aggr
     row = await aggregator.pool.fetchrow("SELECT value, kafka_offset FROM dead_letter_outbox")
     assert row is not None
     assert tuple(row) == (poison, 1)
+
+
+async def test_foreign_headers_and_keys_are_kept_as_they_came(aggregator: Aggregator) -> None:
+    record = FakeRecord(b"{", 0, key=b"\xff\x00", headers=[("na\x00me", b"\xff"), ("none", None)])  # type: ignore[list-item]
+    await aggregator.count([record])
+    row = await aggregator.pool.fetchrow("SELECT key, headers FROM dead_letter_outbox")
+    assert row is not None
+    assert row["key"] == record.key
+    assert json.loads(row["headers"]) == [["na\x00me", "ff"], ["none", None]]
+
+
+async def test_a_slip_in_a_rate_rejects_the_event_and_overflows_nothing(aggregator: Aggregator) -> None:
+    tokens = {"feature_kind": "model", "feature": "gpt", "quantity": "900000000", "unit": "tokens"}
+    await aggregator.count(records([usage(**tokens)]))  # held: rejected when it is released
+    await aggregator.learn(organization(), rate(credits="999999999999", per="0.000001"))
+    await aggregator.count(records([usage(**tokens), usage(credits="1")], first=1))
+    await aggregator.release()
+    assert await aggregator.total() == 1_000_000
+    assert await aggregator.progress() == [{"next_offset": 3, "counted": 1, "duplicate": 0, "rejected": 2, "held": 0}]
 
 
 async def test_days_are_the_organizations(aggregator: Aggregator) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
+from flexcredits_schemas.codec import InvalidEvent
 from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SQL, Catalog
@@ -93,7 +94,11 @@ async def _decide(
     uses = [_stored_use(topic, series, row) for row in rows]
     originals = await select_originals(connection, (use.corrects for use in uses if use.corrects))
     for use in uses:
-        decision = decide(use, catalog.organizations, {series: rows[0]["series_id"]}, catalog.card)
+        try:
+            decision = decide(use, catalog.organizations, {series: rows[0]["series_id"]}, catalog.card)
+        except InvalidEvent as error:
+            rejections.append((use, Rejection(use.record, error.detail, error.pointer, True)))
+            continue
         if use.corrects:
             original = originals.get(use.corrects)
             try:

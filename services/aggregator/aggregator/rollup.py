@@ -3,12 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
+from flexcredits_schemas.codec import InvalidEvent
+
 from aggregator.periods import BUCKET_S, local_day
 from aggregator.rating import RateCard
 from aggregator.reading import Use
 
 ORGANIZATION, RATE, ORIGINAL = "organization", "rate", "original"
 """What held usage waits for."""
+
+EVENT_CREDITS_MAX = 10**15
+"""Micro-credits: what an event may say itself. A slip in a rate must not overflow everybody's sums."""
 
 
 class Organization(NamedTuple):
@@ -39,7 +44,7 @@ class Rollups(NamedTuple):
 def decide(
     use: Use, organizations: Mapping[str, Organization], series_ids: Mapping[tuple[str, ...], int], card: RateCard
 ) -> Decision:
-    """Count a use or hold it until its organization and its rate are known."""
+    """Count a use or hold it until its organization and its rate are known. Raises InvalidEvent when it can never count."""
     series = use.series
     organization_id, time_zone = organizations[series[0]]
     credits, rate_id, waits_for = use.credits, None, None
@@ -53,6 +58,8 @@ def decide(
             credits, waits_for = 0, RATE
         else:
             credits, rate_id = rate.credits_of(use.quantity), rate.rate_id
+            if credits > EVENT_CREDITS_MAX:
+                raise InvalidEvent("its rate makes it more than 10^9 credits", "/data/quantity")
     return Decision(use, organization_id, series_ids[series], time_zone or "", credits, rate_id, waits_for)
 
 

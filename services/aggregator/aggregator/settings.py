@@ -24,7 +24,8 @@ class Settings(KafkaSettings):
 
     batch_events_max: int = 20_000
     fetch_wait_ms: int = 200
-    sweep_interval_s: float = 2.0
+    sweep_interval_s: float = 0.3
+    """How soon a fact is applied when no usage comes."""
     relay_interval_s: float = 0.1
     stall_s: float = 30.0
     """A turn that takes longer than this makes the process not ready."""

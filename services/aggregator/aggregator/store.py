@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from asyncpg.pgproto.pgproto import UUID
+from flexcredits_schemas.codec import InvalidEvent
 from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SIGHTING_S, SQL, Catalog, Sighting
@@ -63,8 +64,7 @@ async def apply_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
         outcome = Outcome(rejections=[*reading.rejections])
         positions = await _lock_progress(connection, topic, reading.spans)
         fresh = _drop_replayed(reading, positions, outcome)
-        decisions = [decide(use, catalog.organizations, catalog.series_ids, catalog.card) for use in fresh.uses]
-        await _claim(connection, decisions, outcome)
+        await _claim(connection, _decide(fresh.uses, catalog, outcome), outcome)
         await _correct(connection, fresh.corrections, catalog, outcome)
         await _insert_held(connection, outcome.held)
         await add_rollups(connection, outcome.rollups)
@@ -111,6 +111,16 @@ def _drop_replayed(reading: Reading, positions: Mapping[int, int], outcome: Outc
     before, after = ([*part.uses, *part.corrections, *part.rejections] for part in (reading, kept))
     outcome.rejections, outcome.replayed = kept.rejections, len(before) - len(after)
     return kept
+
+
+def _decide(uses: Iterable[Use], catalog: Catalog, outcome: Outcome) -> list[Decision]:
+    decisions = []
+    for use in uses:
+        try:
+            decisions.append(decide(use, catalog.organizations, catalog.series_ids, catalog.card))
+        except InvalidEvent as error:
+            outcome.rejections.append(Rejection(use.record, error.detail, error.pointer, True))
+    return decisions
 
 
 async def _claim(connection: Connection, decisions: Sequence[Decision], outcome: Outcome) -> None:

@@ -21,6 +21,7 @@ from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_pr
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
 STALLED_S = 60.0
+RELEASE_EVERY_S = 3.0  # a correction may wait for its original, of which no fact tells
 RERUN_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -110,6 +111,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._fetch_wait_ms = fetch_wait_ms
         self._failure: Exception | None = None
         self._assignments = 0
+        self._swept = 0.0
         self._moving: dict[TopicPartition, tuple[int, float]] = {}
 
     def subscribe(self) -> None:
@@ -233,10 +235,11 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         metrics.BATCH_SECONDS.observe(seconds)
 
     async def sweep(self) -> None:
-        """Behind the batches: facts that came without usage, held usage, and how far the totals are complete."""
-        await rerun(self._facts.catch_up)
-        metrics.RELEASED.inc(await rerun(self.release))
-        await self.watch()
+        """Behind the batches: facts that came without usage, and held usage, which a missed moment must not strand."""
+        changed = await rerun(self._facts.catch_up)
+        if changed or time.monotonic() - self._swept > RELEASE_EVERY_S:
+            metrics.RELEASED.inc(await rerun(self.release))
+            self._swept = time.monotonic()
 
     async def watch(self) -> None:
         """Say up to when totals are complete, also while nothing comes."""
