@@ -9,6 +9,10 @@ DECLARE
 BEGIN
     IF to_regclass(partition_name) IS NULL THEN
         EXECUTE format('CREATE TABLE %I PARTITION OF usage_ledger FOR VALUES IN (%s)', partition_name, bucket);
+        IF bucket < 0 THEN
+            -- Ids without a day are forgotten row by row; what is old lies together.
+            EXECUTE format('CREATE INDEX ON %I USING brin (received_at)', partition_name);
+        END IF;
     END IF;
 END
 $$;
@@ -39,7 +43,8 @@ BEGIN
 END
 $$;
 
--- Ledger days and quarter-hour months past the window; a ledger day leaves its sums behind. Returns what was dropped.
+-- Ledger rows and quarter-hour months past the window; what leaves the ledger leaves its sums behind. Returns what was
+-- dropped.
 CREATE FUNCTION drop_expired_partitions(today date) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -65,6 +70,15 @@ BEGIN
         EXECUTE format('DROP TABLE %I', expired.relname);
         RETURN NEXT expired.relname;
     END LOOP;
+    WITH forgotten AS (
+        DELETE FROM usage_ledger
+        WHERE ledger_bucket BETWEEN -16 AND -1 AND received_at < (today - 466)::timestamp AT TIME ZONE 'UTC' AND NOT held
+        RETURNING ledger_bucket, organization_id, credits, corrects
+    )
+    INSERT INTO ledger_seals AS t (ledger_bucket, organization_id, events, credits)
+    SELECT ledger_bucket, organization_id, count(*) FILTER (WHERE corrects IS NULL), sum(credits) FROM forgotten GROUP BY 1, 2
+    ON CONFLICT (ledger_bucket, organization_id)
+    DO UPDATE SET events = t.events + excluded.events, credits = t.credits + excluded.credits, sealed_at = now();
 END
 $$;
 

@@ -79,6 +79,18 @@ async def test_partitions_cover_the_window_and_expired_ones_leave_their_sums(dat
     dropped = await connection.fetch("SELECT * FROM drop_expired_partitions(current_date)")
     assert len(dropped) == 1
     assert await connection.fetchval("SELECT (events, credits) FROM ledger_seals") == (3, 15)
+    await connection.execute(
+        "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,"
+        " kafka_offset, kafka_partition, held) SELECT -1, gen_random_uuid(), gen_random_uuid(), 8, 1, now(), 5,"
+        " now() - make_interval(days => 500 * n), n, 0, false FROM generate_series(0, 1) n"
+    )
+    for _ in range(2):  # the second finds nothing more
+        assert await connection.fetch("SELECT * FROM drop_expired_partitions(current_date)") == []
+        assert await connection.fetchval("SELECT (events, credits) FROM ledger_seals WHERE organization_id = 8") == (
+            1,
+            5,
+        )
+    assert await connection.fetchval("SELECT count(*) FROM usage_ledger WHERE ledger_bucket = -1") == 1
     await connection.execute("SELECT ensure_partitions(current_date + 40)")
     assert await connection.fetchval(
         "SELECT to_regclass('usage_ledger_' || to_char(current_date + 45, 'YYYYMMDD')) IS NOT NULL"
