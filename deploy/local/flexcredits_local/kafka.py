@@ -126,7 +126,8 @@ class EmbeddedKafka:
         unfinished = self.folder / "data.new"
         remove_tree(unfinished)
         self._write_settings("format.properties", unfinished)
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A leading hyphen would be taken for an option: one format in 64 failed.
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
         arguments = ["format", "--standalone", "-t", cluster_id, "-c", str(self.folder / "format.properties")]
         done = subprocess.run(
             [*self._java(), "kafka.tools.StorageTool", *arguments], capture_output=True, text=True, timeout=120
