@@ -8,7 +8,7 @@ from flexcredits_local import bench, checks, dlq, keys, replay
 from flexcredits_local.doctor import examine
 from flexcredits_local.problem import SetupProblem
 from flexcredits_local.sign_in import print_token
-from flexcredits_local.simulate import simulate
+from flexcredits_local.simulation import commands as simulate
 from flexcredits_local.up import stack_command
 
 app = typer.Typer(
@@ -25,8 +25,8 @@ app.command("token")(print_token)
 app.command("doctor")(examine)
 app.command("bench", context_settings=bench.SETTINGS)(bench.run_benchmarks)
 app.command("test", context_settings=checks.SETTINGS)(checks.run_tests)
-app.command("simulate")(simulate)
 app.add_typer(replay.app, name="replay")
+app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(dlq.app, name="dlq")
 

@@ -25,32 +25,49 @@ class Answers:
     duplicates: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)
 
+    def add(self, other: "Answers") -> None:
+        self.accepted += other.accepted
+        self.duplicates += other.duplicates
+        self.rejected += other.rejected
+
 
 async def send_events(
     ingest_url: str, key: str, events: Iterable[dict[str, Any]], *, tell: Callable[[int], None] = lambda _: None
 ) -> Answers:
-    """Send `events` over a few connections; `tell` gets the size of each batch that was answered.
+    """Send `events` over a few connections; `tell` gets the size of each batch that was answered. Raises SetupProblem."""
+    async with open_client(ingest_url, key) as client:
+        return await send_batches(client, _batches(iter(events)), tell=tell)
+
+
+def open_client(ingest_url: str, key: str) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": BATCH_TYPE}
+    return httpx.AsyncClient(base_url=ingest_url, headers=headers, timeout=30)
+
+
+async def send_batches(
+    client: httpx.AsyncClient,
+    batches: Iterable[list[dict[str, Any]]],
+    *,
+    connections: int = CONNECTIONS,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Answers:
+    """Send each batch as one request; over one connection in their order, each after the answer to the one before.
 
     A 503 says that the outcome is unknown: the batch goes again, and the ids keep it from counting twice.
     Raises SetupProblem when ingest refuses a whole request or does not come back.
     """
-    answers, batches = Answers(), _batches(iter(events))
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": BATCH_TYPE}
-    async with httpx.AsyncClient(base_url=ingest_url, headers=headers, timeout=30) as client:
+    answers, rest = Answers(), iter(batches)
 
-        async def post_batches() -> None:
-            for batch in batches:
-                answer = await _post(client, batch)
-                answers.accepted += answer.get("accepted", 0)
-                answers.duplicates += answer.get("duplicates", 0)
-                answers.rejected += answer.get("rejected", [])
-                tell(len(batch))
+    async def post_batches() -> None:
+        for batch in rest:
+            answers.add(await _post(client, batch))
+            tell(len(batch))
 
-        await asyncio.gather(*(post_batches() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(post_batches() for _ in range(connections)))
     return answers
 
 
-async def _post(client: httpx.AsyncClient, batch: list[dict[str, Any]]) -> dict[str, Any]:
+async def _post(client: httpx.AsyncClient, batch: list[dict[str, Any]]) -> Answers:
     reason = ""
     for _ in range(TRIES):
         wait_s = 1.0
@@ -60,8 +77,8 @@ async def _post(client: httpx.AsyncClient, batch: list[dict[str, Any]]) -> dict[
             reason = f"{type(error).__name__}: {error}"
         else:
             if response.status_code in (202, 422):
-                answer: dict[str, Any] = response.json()
-                return answer
+                answer = response.json()
+                return Answers(answer.get("accepted", 0), answer.get("duplicates", 0), answer.get("rejected", []))
             reason = f"{response.status_code} {response.text}"
             if response.status_code not in (429, 503):
                 break

@@ -9,7 +9,7 @@ from flexcredits_local.folders import StateFolder
 from flexcredits_local.tokens import Role, key_path, load_key, mint_token
 
 ORGANIZATION = "org_demo"
-EMAIL = "super-admin@demo.example"
+EMAIL = "ada@demo.example"
 
 
 def welcome(description: Description, folder: StateFolder, *, sample_usage: bool) -> str:

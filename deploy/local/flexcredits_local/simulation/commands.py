@@ -1,0 +1,104 @@
+"""`simulate scenario|backfill|rate`: what a person asks for, as a plan."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flexcredits_local.replay import parse_instant
+from flexcredits_local.simulation.cast import HAND_WRITTEN, Company, companies
+from flexcredits_local.simulation.delivery import Plan, carry_out
+from flexcredits_local.simulation.disturbances import Sending
+from flexcredits_local.simulation.events import milliseconds_of
+from flexcredits_local.simulation.history import Past
+from flexcredits_local.simulation.live import Opening, steady
+from flexcredits_local.simulation.shape import busyness, local_day
+
+app = typer.Typer(help="Send made-up usage: the same seed and --at make the same bytes.", no_args_is_help=True)
+
+DEMO_COMPANIES = 5
+MONTHS_MAX = 13
+"""13 months are at most 396 days; ingest takes 400."""
+
+Seed = Annotated[int, typer.Option(help="Another seed, another story.")]
+At = Annotated[str | None, typer.Option(help="The present (RFC 3339); now by default.")]
+Output = Annotated[Path | None, typer.Option(help="Write JSON lines to a file (- is stdout) instead of sending.")]
+Number = Annotated[int, typer.Option(min=1, max=10_000, help="How many companies.")]
+
+
+@app.command()
+def scenario(
+    rate: Annotated[float, typer.Option(min=0.1, max=500, help="Live events per second.")] = 10,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End the live usage; by default it goes on.")] = None,
+    seed: Seed = 1,
+    at: At = None,
+    output: Output = None,
+) -> None:
+    """The demo: a company in the middle of its credit period and a few smaller ones, then live usage."""
+    now = read_at(at)
+    pasts = [past_of(seed, company, now, MONTHS_MAX) for company in HAND_WRITTEN[:DEMO_COMPANIES]]
+    live_s = 0 if output and seconds is None else seconds
+
+    def live() -> Iterator[Sending]:
+        return Opening(seed, pasts, rate).sendings(live_s)
+
+    carry_out(Plan(now, pasts, live), output)
+
+
+@app.command()
+def backfill(
+    organizations: Number = 20,
+    months: Annotated[int, typer.Option(min=1, max=MONTHS_MAX, help="How far back.")] = MONTHS_MAX,
+    events: Annotated[int, typer.Option(min=1, help="How many events, roughly and in all.")] = 100_000,
+    series: Annotated[int, typer.Option(min=1, help="How many series the first company has, roughly.")] = 220,
+    seed: Seed = 1,
+    at: At = None,
+    output: Output = None,
+) -> None:
+    """The history of many companies up to now, as fast as it is taken."""
+    now = read_at(at)
+    cast = sized(list(companies(organizations)), events, now, months, series)
+    carry_out(Plan(now, [past_of(seed, company, now, months) for company in cast]), output)
+
+
+@app.command()
+def rate(
+    per_second: Annotated[float, typer.Option(min=0.1, max=100_000, help="Events per second.")] = 200,
+    seconds: Annotated[float, typer.Option(min=0.1, help="For how long.")] = 60,
+    organizations: Number = 20,
+    seed: Seed = 1,
+    at: At = None,
+    output: Output = None,
+) -> None:
+    """A steady load over many companies, without a history."""
+    now = read_at(at)
+    cast = list(companies(organizations))
+    pasts = [past_of(seed, replace(company, per_day=0), now, 0) for company in cast]
+    carry_out(Plan(now, pasts, lambda: steady(seed, cast, now, per_second, seconds)), output)
+
+
+def read_at(text: str | None) -> int:
+    """Milliseconds since 1970."""
+    return milliseconds_of(parse_instant(text) if text else datetime.now(UTC))
+
+
+def past_of(seed: int, company: Company, at: int, months: int) -> Past:
+    return Past(seed, company, first_day(company, at, months), at)
+
+
+def first_day(company: Company, at: int, months: int) -> date:
+    return local_day(at, company.time_zone) - timedelta(days=round(months * 30.4))
+
+
+def sized(cast: Sequence[Company], events: int, at: int, months: int, series: int) -> list[Company]:
+    """The cast with `events` shared out by how busy each company is, and with `series` for the first."""
+    first, *others = cast
+    # A series is an agent, one of 15 features and one of 5 surfaces; a third of them stay unused.
+    first = replace(first, series=series, agents=max(first.agents, series // 50))
+    begins, today = first_day(first, at, months), local_day(at, first.time_zone)
+    busy = sum(busyness(begins + timedelta(days=day)) for day in range((today - begins).days + 1))
+    times = events / (busy * sum(company.per_day for company in cast))
+    return [replace(company, per_day=company.per_day * times) for company in (first, *others)]

@@ -1,0 +1,137 @@
+"""The edge of the simulation: a plan's sendings go to the ingest API, or as JSON lines into a file."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import httpx
+import typer
+
+from flexcredits_local.description import running_stack
+from flexcredits_local.folders import state_folder
+from flexcredits_local.sender import BATCH_EVENTS, Answers, open_client, send_batches
+from flexcredits_local.simulation.disturbances import OWN_REQUEST, Sending
+from flexcredits_local.simulation.events import Event
+from flexcredits_local.simulation.history import Past, deployment_facts
+from flexcredits_local.simulation.live import level
+from flexcredits_local.simulation.truth import Truth
+
+LANES = 4
+"""Connections. A company's events all go over one of them, so copies and corrections come after their originals."""
+TICK_S = 0.25
+
+
+@dataclass
+class Plan:
+    """Companies with their pasts, and what comes after `at`: made only then, because it follows from what was used."""
+
+    at: int
+    pasts: Sequence[Past]
+    live: Callable[[], Iterator[Sending]] = lambda: iter(())
+    truth: Truth = field(default_factory=Truth)
+
+    def facts(self) -> Iterator[Sending]:
+        """What holds for every company; before all else, since usage without a rate would be held."""
+        return self.truth.watch(deployment_facts(self.pasts))
+
+    def past(self, pasts: Iterable[Past]) -> Iterator[Sending]:
+        return self.truth.watch(chain.from_iterable(past.sendings() for past in pasts))
+
+    def present(self) -> Iterator[Sending]:
+        return self.truth.watch(self.live())
+
+
+def carry_out(plan: Plan, output: Path | None) -> None:
+    """Send everything, or write it; say what it was. Exit code 1 when ingest refused what is not malformed."""
+    if output is not None:
+        write(plan, output)
+        print(plan.truth.report(), file=sys.stderr)
+        return
+    if not asyncio.run(send(plan)):
+        raise typer.Exit(1)
+
+
+def write(plan: Plan, output: Path) -> None:
+    with nullcontext(sys.stdout) if f"{output}" == "-" else output.open("w") as lines:
+        for sending in chain(plan.facts(), plan.past(plan.pasts), plan.present()):
+            lines.write(json.dumps(sending.event, separators=(",", ":")) + "\n")
+
+
+async def send(plan: Plan) -> bool:
+    """Facts, then the past over several lanes, then the present as its instants come. Whether all was taken."""
+    url, key = os.environ.get("INGEST_URL"), os.environ.get("INGEST_KEY")
+    if not url or not key:
+        stack = running_stack(state_folder())
+        url, key = stack.ingest_url, stack.ingest_key
+    async with open_client(url, key) as client:
+        answers = await send_batches(client, requests_of(plan.facts()), connections=1)
+        began = time.monotonic()
+        lanes = [plan.past(plan.pasts[lane::LANES]) for lane in range(LANES)]
+        for answer in await asyncio.gather(*(send_batches(client, requests_of(lane), connections=1) for lane in lanes)):
+            answers.add(answer)
+        report_past(plan, time.monotonic() - began)
+        taken = report_refused(plan, answers)
+        return report_refused(plan, await send_paced(client, plan)) and taken
+
+
+def report_refused(plan: Plan, answers: Answers) -> bool:
+    """Say what ingest refused although it is not malformed; whether there was nothing of the kind."""
+    wrong = [refused for refused in answers.rejected if refused.get("id") not in plan.truth.malformed]
+    for refused in wrong[:10]:
+        print(f"  refused {refused.get('id')}: {refused.get('detail')} ({refused.get('pointer')})", flush=True)
+    return not wrong
+
+
+def report_past(plan: Plan, took_s: float) -> None:
+    if not plan.truth.uses:
+        return
+    print(f"sent the past of {len(plan.pasts)} companies in {took_s:.1f} s; {plan.truth.report()}", flush=True)
+    first = plan.pasts[0]
+    if first.contracts:
+        used, contracted = level(first)
+        print(f"{first.company.id} has used {used / contracted:.1%} of its credit period's credits", flush=True)
+
+
+async def send_paced(client: httpx.AsyncClient, plan: Plan) -> Answers:
+    """Each sending at its time after the plan's `at`, or as soon as ingest can take it; together every TICK_S."""
+    answers, due, number = Answers(), list[Event](), 0
+    began = time.monotonic()
+    for sending in plan.present():
+        ahead_s = (sending.arrives_ms - plan.at) / 1000 - (time.monotonic() - began)
+        if due and (ahead_s > 0 or len(due) >= LANES * BATCH_EVENTS):
+            answers.add(await send_batches(client, cut(due)))
+            due = []
+            ahead_s = (sending.arrives_ms - plan.at) / 1000 - (time.monotonic() - began)
+        if ahead_s > 0:
+            await asyncio.sleep(max(ahead_s, TICK_S))
+        due.append(sending.event)
+        number += 1
+    answers.add(await send_batches(client, cut(due)))
+    if number:
+        took_s = time.monotonic() - began
+        print(f"then {number:,} events in {took_s:.1f} s: {number / took_s:,.1f} events/s", flush=True)
+    return answers
+
+
+def cut(events: Sequence[Event]) -> Iterator[list[Event]]:
+    for start in range(0, len(events), BATCH_EVENTS):
+        yield list(events[start : start + BATCH_EVENTS])
+
+
+def requests_of(sendings: Iterable[Sending]) -> Iterator[list[Event]]:
+    """Sendings as requests, in their order."""
+    batch: list[Event] = []
+    for sending in sendings:
+        if batch and (len(batch) == BATCH_EVENTS or sending.fate in OWN_REQUEST):
+            yield batch
+            batch = []
+        batch.append(sending.event)
+    if batch:
+        yield batch

@@ -1,0 +1,68 @@
+"""What the made-up companies use: models, tools, features, APIs, surfaces, and the categories that they fall under."""
+
+from datetime import date
+
+BEGINNING = date(2024, 1, 1)
+"""Since when the deployment exists: the time of facts that always held."""
+
+SURFACES = ("web", "slack", "chrome", "teams", "mobile")
+API_SURFACES = ("rest", "sdk")
+
+# Median of one use: millionths of a credit, or whole units where a unit is named.
+MODELS = {"claude-opus-5": 900, "claude-haiku-5": 1500, "gpt-6": 1300, "gemini-4-pro": 1100}
+TOOLS = {
+    "jira_search": 700_000,
+    "slack_post": 350_000,
+    "google_drive_read": 600_000,
+    "web_browser": 1_100_000,
+    "salesforce_query": 900_000,
+    "github_search": 500_000,
+}
+FEATURES = {
+    "code_writer": 1_600_000,
+    "image_generation": 1,
+    "meeting_notes": 20,
+    "document_summary": 800_000,
+    "data_analysis": 2_100_000,
+}
+NAMESPACES = {"Search": 40, "Chat": 1_300_000, "Agents": 1_900_000, "Indexing": 450_000}
+UNITS = {"image_generation": "images", "meeting_notes": "minutes", "Search": "requests"}
+
+# One is launched each season, in turn. It has no category until the next one is launched.
+LAUNCHES = (
+    "canvas", "voice_mode", "slide_maker", "deep_translate", "video_recap", "form_filler", "code_review", "map_builder",
+    "podcast", "tone_check", "chart_maker", "mail_digest",
+)  # fmt: skip
+LAUNCH_MEDIAN = 1_200_000
+SEASONS_USED = 5
+"""A launched feature is used for so many seasons, then forgotten until its name comes up again."""
+
+CATEGORIES = {
+    ("tool", "jira_search"): "Ticketing",
+    ("tool", "slack_post"): "Messaging",
+    ("tool", "google_drive_read"): "Files",
+    ("tool", "salesforce_query"): "Customer data",
+    ("tool", "github_search"): "Engineering",
+    ("feature", "code_writer"): "Engineering",
+    ("feature", "document_summary"): "Writing",
+    ("feature", "data_analysis"): "Analysis",
+}
+# Category in even and in odd seasons, and the day of the season on which it changes.
+CHANGING_CATEGORIES = {
+    ("tool", "web_browser"): (("Browsing", "Research"), 0),
+    ("feature", "image_generation"): (("Media", "Creative"), 45),
+    ("feature", "meeting_notes"): (("Meetings", "Writing"), 20),
+}
+
+AGENT_NAMES = (
+    "Ticket triage", "Quarterly report", "Onboarding buddy", "Contract review", "Lead scoring", "Incident summary",
+    "Travel desk", "Policy answers", "Release notes", "Expense check", "Candidate screen", "Renewal watch",
+)  # fmt: skip
+# One each season, in turn, for each kind of life cycle.
+SEASONAL_NAMES = {
+    "deleted": ("Launch planner", "Audit helper", "Budget builder", "Survey reader"),
+    "restored": ("Board digest", "Market watch", "Tender scout", "Partner news"),
+    "renamed": ("Sales brief", "Call notes", "Churn radar", "Price check"),
+    "saved_later": ("Clause finder", "Quote writer", "Bug sorter", "Shift planner"),
+}
+SYSTEM_WORKFLOWS = {"sys_deep_research": "Deep Research", "sys_chat": "Chat"}

@@ -1,0 +1,165 @@
+"""What the simulation says must be counted is what an admin sees, to the micro-credit, however often it is sent."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from flexcredits_local.simulation.cast import HAND_WRITTEN, companies
+from flexcredits_local.simulation.commands import DEMO_COMPANIES, MONTHS_MAX, past_of, read_at, sized
+from flexcredits_local.simulation.contracts import current_period, used_in
+from flexcredits_local.simulation.disturbances import Fate
+from flexcredits_local.simulation.history import Past
+from flexcredits_local.simulation.live import Opening, level
+from flexcredits_local.simulation.truth import Truth
+from service_process import eventually
+from whole_stack import WholeStack, running_stack, state_of_its_own
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+AT = datetime.now(UTC).isoformat(timespec="milliseconds")
+NUMBER, EVENTS, SERIES = 6, 9_000, 150
+BACKFILL = (
+    "simulate", "backfill", "--organizations", f"{NUMBER}", "--events", f"{EVENTS}", "--series", f"{SERIES}", "--at", AT,
+)  # fmt: skip
+LIVE_S = 3
+VIEWS = {
+    "assistant": ("models", "tools", "other_features"),
+    "agents": ("agents",),
+    "api": ("namespaces",),
+}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[WholeStack]:
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        yield WholeStack(home, addresses)
+
+
+@pytest.fixture(scope="module")
+def backfill() -> tuple[list[Past], Truth]:
+    """The same as the command sends, and what it must come to."""
+    cast = sized(list(companies(NUMBER)), EVENTS, read_at(AT), MONTHS_MAX, SERIES)
+    pasts, truth = [past_of(1, company, read_at(AT), MONTHS_MAX) for company in cast], Truth()
+    for past in pasts:
+        for sending in past.sendings():
+            truth.add(sending)
+    return pasts, truth
+
+
+def get(stack: WholeStack, organization: str, path: str, **parameters: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {stack.token_of(organization)}"}
+    answer = httpx.get(f"{stack.addresses['query_url']}/api/v1/{path}", params=parameters, headers=headers)
+    answer.raise_for_status()
+    return dict(answer.json())
+
+
+def credits(micro: int) -> Decimal:
+    return Decimal(micro).scaleb(-6)
+
+
+def seen(stack: WholeStack, organizations: list[str]) -> tuple[dict[tuple[str, str], Decimal], Counter[str]]:
+    """Credits by organization and product, and events by organization, of all time, as the breakdown adds them up."""
+    amounts: dict[tuple[str, str], Decimal] = {}
+    events: Counter[str] = Counter()
+    for organization in organizations:
+        for product, views in VIEWS.items():
+            answers = [get(stack, organization, "breakdown", product=product, view=view, range="all") for view in views]
+            for answer in answers:
+                assert sum(Decimal(row["credits"]) for row in answer["rows"]) == Decimal(answer["total"])
+            amounts[organization, product] = sum((Decimal(answer["total"]) for answer in answers), Decimal(0))
+            events[organization] += sum(answer["events"] for answer in answers)
+    return amounts, events
+
+
+def fates(stack: WholeStack) -> dict[str, int]:
+    return dict(get(stack, "org_demo", "proof")["totals"])
+
+
+def dead_letters(stack: WholeStack) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stack.command("dlq", "ls", "--json").splitlines()]
+
+
+async def test_backfill_comes_out_to_the_micro_credit_and_sent_again_changes_nothing(
+    stack: WholeStack, backfill: tuple[list[Past], Truth]
+) -> None:
+    pasts, truth = backfill
+    names = [past.company.id for past in pasts]
+    counted = truth.uses.total() + truth.fates[Fate.CORRECTION]
+    assert all(truth.fates[fate] for fate in Fate), truth.fates
+
+    stack.command(*BACKFILL)
+    await eventually(lambda: fates(stack)["counted"] == counted, within_s=60, what=f"{counted} counted")
+    check(stack, pasts, truth)
+    first = fates(stack)
+    assert first["held"] == 0
+    assert first["rejected"] == truth.fates[Fate.CONFLICT]
+    assert truth.fates[Fate.COPY_APART] <= first["duplicate"] <= truth.fates[Fate.COPY_APART] + truth.fates[Fate.COPY]
+
+    await eventually(
+        lambda: len(dead_letters(stack)) == truth.fates[Fate.CONFLICT] + truth.fates[Fate.MALFORMED],
+        within_s=30, what="the dead letters",
+    )  # fmt: skip
+    letters = dead_letters(stack)
+    contradicted = [letter for letter in letters if "used before with another payload" in letter["reason"]]
+    assert len(contradicted) == truth.fates[Fate.CONFLICT]
+    assert all(letter["pointer"] for letter in letters if letter not in contradicted)
+    assert {letter["organization"] for letter in letters} <= set(names)
+
+    stack.command(*BACKFILL)
+    await eventually(lambda: fates(stack)["duplicate"] >= first["duplicate"] + counted, within_s=60, what="the copies")
+    assert fates(stack)["counted"] == counted
+    check(stack, pasts, truth)
+
+
+def check(stack: WholeStack, pasts: list[Past], truth: Truth) -> None:
+    """Breakdown, overview and proof of every organization against the truth."""
+    names = [past.company.id for past in pasts]
+    amounts, events = seen(stack, names)
+    assert amounts == {key: credits(truth.micro[key]) for key in amounts}
+    assert events == truth.uses
+    for past in pasts:
+        overview = get(stack, past.company.id, "overview")
+        if past.company.terms is None:
+            assert overview["credits_available"] is None
+            continue
+        in_period = used_in(current_period(past.company.terms, past.today), past.used_by_day)
+        assert {row["product"]: Decimal(row["used"]) for row in overview["products"]} == {
+            product: credits(micro) for product, micro in in_period.items()
+        }
+        used, contracted = level(past)
+        assert (Decimal(overview["credits_used"]), Decimal(overview["credits_available"])) == (
+            credits(used), credits(contracted),
+        )  # fmt: skip
+        assert get(stack, past.company.id, "proof")["credits"]["equal"]
+
+
+async def test_the_demos_story_adds_exactly_its_truth_and_its_company_stands_before_90_percent(
+    stack: WholeStack,
+) -> None:
+    """Of another seed, so that it adds to whatever is there."""
+    cast = HAND_WRITTEN[:DEMO_COMPANIES]
+    names, truth = [company.id for company in cast], Truth()
+    pasts = [past_of(2, company, read_at(AT), MONTHS_MAX) for company in cast]
+    for past in pasts:
+        for sending in past.sendings():
+            truth.add(sending)
+    for sending in Opening(2, pasts, 10).sendings(LIVE_S):
+        truth.add(sending)
+    (before, events_before), fates_before = seen(stack, names), fates(stack)
+
+    stack.command("simulate", "scenario", "--seed", "2", "--seconds", f"{LIVE_S}", "--at", AT)
+    counted = truth.uses.total() + truth.fates[Fate.CORRECTION]
+    await eventually(
+        lambda: fates(stack)["counted"] == fates_before["counted"] + counted, within_s=60, what=f"{counted} more"
+    )
+    after, events_after = seen(stack, names)
+    assert {key: after[key] - before[key] for key in after} == {key: credits(truth.micro[key]) for key in after}
+    assert events_after - events_before == truth.uses
+    used, contracted = level(pasts[0])
+    assert 82 * contracted <= 100 * used <= 88 * contracted
+    available = Decimal(get(stack, "org_demo", "overview")["credits_available"])
+    assert available == credits(contracted)

@@ -1,0 +1,21 @@
+"""Companies as the simulation tells them, for the tests that look at them."""
+
+from functools import cache
+
+from flexcredits_local.simulation.cast import DEMO, Company
+from flexcredits_local.simulation.commands import past_of, read_at
+from flexcredits_local.simulation.disturbances import Sending
+from flexcredits_local.simulation.history import Past
+
+AT = "2026-11-24T09:00:00Z"
+
+
+def play(company: Company, at: str = AT, months: int = 8, seed: int = 1) -> tuple[Past, list[Sending]]:
+    past = past_of(seed, company, read_at(at), months)
+    return past, list(past.sendings())
+
+
+@cache
+def demo_company() -> tuple[Past, list[Sending]]:
+    """Eight months of the demo company; made once, not to be changed."""
+    return play(DEMO)
