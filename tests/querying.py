@@ -213,6 +213,45 @@ class Books:
         )  # fmt: skip
         return series
 
+    async def firing(
+        self, organization: int, threshold: int, told: str = "mail", *, period: str = "p1", contract: str = "c1", episode: int = 1,
+        starts_on: str = "2026-01-01", ends_on: str = "2027-01-01", fired_at: datetime = NOW, used: int = 75 * MICRO,
+        available: int = 100 * MICRO, resolution: str | None = None, resolved_at: datetime | None = None,
+    ) -> int:  # fmt: skip
+        """A threshold that was met, as the alerter would have left it; amounts in micro-credits."""
+        number: int = await self._connection.fetchval(
+            "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on,"
+            " fired_at, used, available, told, facts, resolved_at, resolution)"
+            " VALUES ($1, 'usage', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING firing_id",
+            organization, contract, period, threshold, episode, date.fromisoformat(starts_on), date.fromisoformat(ends_on), fired_at,
+            used, available, told, "{}" if told == "mail" else None, resolved_at, resolution,
+        )  # fmt: skip
+        return number
+
+    async def banner(
+        self, organization: int, threshold: int, *, period: str = "p1", contract: str = "c1", fired_at: datetime = NOW
+    ) -> None:
+        await self.execute(
+            "INSERT INTO banners VALUES ($1, $2, $3, $4, 1, $5)", organization, contract, period, threshold, fired_at
+        )
+
+    async def email(
+        self, organization: int, firing: int, recipient: str, state: str = "pending", *, attempts: int = 0, settled_at: datetime | None = None,
+    ) -> int:  # fmt: skip
+        """A mail that was written at NOW and, while it is pending, is due a minute later."""
+        number: int = await self._connection.fetchval(
+            "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, state, attempts, due_at, settled_at)"
+            " VALUES ($1, $2, gen_random_uuid()::text, $3, $4, $5, $6, $7, $8) RETURNING email_id",
+            organization, firing, recipient, NOW, state, attempts, NOW + timedelta(minutes=1), settled_at,
+        )  # fmt: skip
+        return number
+
+    async def attempt(self, organization: int, email: int, attempt: int, outcome: str, detail: str) -> None:
+        await self.execute(
+            "INSERT INTO email_attempts VALUES ($1, $2, $3, $4, $5, $6)",
+            email, organization, attempt, NOW, outcome, detail,
+        )  # fmt: skip
+
     async def progress(self, partition: int, caught_up_at: datetime | None, **fates: int) -> None:
         fates = {"counted": 0, "duplicate": 0, "rejected": 0, "held": 0} | fates
         await self.execute(

@@ -21,6 +21,8 @@ PATHS = [
     "/api/v1/breakdown?product=api&view=namespaces",
     "/api/v1/freshness",
     "/api/v1/proof",
+    "/api/v1/banner",
+    "/api/v1/alerts",
 ]
 SOON = timedelta(minutes=5)
 

@@ -25,6 +25,8 @@ PATHS = {
     "/api/v1/breakdown?product=agents&view=features&range=all": "Breakdown",
     "/api/v1/freshness": "Freshness",
     "/api/v1/proof": "Proof",
+    "/api/v1/banner": "Banner",
+    "/api/v1/alerts?limit=1": "Alerts",
 }
 
 
@@ -42,6 +44,9 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
     await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
     await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3)
     await books.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+    await books.firing(acme, 50)
+    await books.email(acme, await books.firing(acme, 75), "ada@acme.example")
+    await books.banner(acme, 75)
     for path, schema in PATHS.items():
         for moment in ("without progress", "with progress"):
             if moment == "with progress":
@@ -54,6 +59,7 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
         ("/", 404),
         ("/docs/assets/nothing.js", 404),
         ("/api/v1/breakdown", 422),
+        ("/api/v1/alerts?before=x", 422),
         ("/api/v1/breakdown?product=api&view=namespaces&credit_period=p9", 404),
     ):
         answer = await api.ask(path)

@@ -21,6 +21,8 @@ PATHS = [
     ),
     "/api/v1/freshness",
     "/api/v1/proof",
+    "/api/v1/banner",
+    "/api/v1/alerts",
 ]  # fmt: skip
 # Deployment-wide by design: how far the partitions are, which names no customer.
 OF_EVERYBODY = {"partition_progress"}
@@ -45,6 +47,13 @@ async def fill(books: Books, name: str) -> int:
         "INSERT INTO members VALUES ($1, 'ada@acme.example', $2, 'admin', false, now(), 0)", number, name
     )
     await books.execute("INSERT INTO ledger_seals VALUES (1, $1, 1, 1)", number)
+    await books.execute("INSERT INTO alert_settings VALUES ($1, $2)", number, [60 + number])
+    await books.execute("INSERT INTO alert_state VALUES ($1, $2)", number, NOW)
+    threshold, its_period = 60 + number, {"period": f"period-{name}", "contract": f"contract-{name}"}
+    await books.banner(number, threshold, **its_period)
+    firing = await books.firing(number, threshold, used=10**number, **its_period)
+    email = await books.email(number, firing, f"ada@{name}", attempts=1)
+    await books.attempt(number, email, 1, "deferred", f"450 no mailbox {name}")
     return number
 
 
@@ -79,6 +88,8 @@ async def test_two_organizations_hammering_one_connection_never_see_each_other(
     for name, other in (names, names[::-1]):
         assert set(re.findall(r"CANARY_\w+?(?=[\"\s])", alone[name])) == {name}
         assert other not in alone[name]
+        for canary in (f'"id":"period-{name}"', f'"recipient":"ada@{name}"', f'"last_error":"450 no mailbox {name}"'):
+            assert canary in alone[name]
 
 
 async def test_without_an_organization_no_table_shows_a_row(books: Books, pool: Pool) -> None:
@@ -108,6 +119,8 @@ async def readable_tables(connection: "asyncpg.Connection[asyncpg.Record]") -> l
     )
     names = {str(row["relname"]) for row in rows}
     assert {"usage_daily", "usage_ledger", "ledger_seals", "organizations"} <= names
+    assert {"alert_settings", "alert_firings", "banners", "email_outbox", "email_attempts"} <= names
+    assert "alert_state" not in names  # nothing to show, only locked
     return sorted(names - OF_EVERYBODY)
 
 

@@ -13,6 +13,7 @@ from flexcredits_schemas.events import Product
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from query_api.breakdown import Kind, View
+from query_api.firings import DeliveryState, Resolution, Rule, Told
 
 BASE = "/problems/"
 
@@ -99,6 +100,75 @@ class Overview(Answer):
     time_zone: TimeZone
     complete_to: CompleteTo
     updated_at: datetime | None
+
+
+class Banner(Answer):
+    """The highest threshold that usage meets in the current credit period."""
+
+    active: bool = Field(description="Whether a threshold is met.")
+    threshold: int | None = Field(description="Percent of the available credits. null when not active.")
+    percent_used: Percent | None = Field(
+        description="As of now, as in the overview, and active or not. null without contracted credits."
+    )
+    fired_at: datetime | None = Field(description="When the threshold was met. null when not active.")
+    products_over: list[ProductCredits] = Field(
+        description="Products that used more in the current credit period than their own contracted amount; active or not."
+    )
+    credit_period: Period | None
+
+
+class Delivery(Answer):
+    """The mail of an alert to one recipient."""
+
+    recipient: str
+    state: DeliveryState = Field(description="failed: the mail server refused it for good.")
+    attempts: int = Field(description="Begun so far.")
+    created_at: datetime
+    sent_at: datetime | None = Field(description="When the mail server took it. null unless sent.")
+    next_attempt_at: datetime | None = Field(
+        description="Not before. While an attempt is under way, when the next would follow if it stays without an end. "
+        "null unless pending."
+    )
+    last_error: str | None = Field(
+        description="What became of the last attempt that was deferred or refused. null when sent, or when there was none."
+    )
+
+
+class Alert(Answer):
+    """A threshold was met, once per episode: it resolves, and met again it is the next episode."""
+
+    id: str
+    rule: Rule
+    threshold: int = Field(description="Percent of the available credits.")
+    episode: int = Field(description="Counts from 1 within the threshold and credit period.")
+    period: Period = Field(description="The credit period, with the dates that it had when the threshold was met.")
+    state: Literal["met", "resolved"] = Field(description="A period that ends leaves what was met in it as met.")
+    fired_at: datetime
+    resolved_at: datetime | None = Field(description="null unless resolved.")
+    resolution: Resolution | None = Field(
+        description="level: usage fell under the threshold, or the contract grew. removed: the threshold or the period "
+        "was removed. null unless resolved."
+    )
+    told: Told = Field(
+        description="mail: by mails of its own. with_higher: by the mail for a higher threshold that was met at the same "
+        "instant. silent: not told, because a higher threshold was announced before. history: not told, because the "
+        "period had ended too long ago."
+    )
+    used: Credits = Field(description="In the period, when the threshold was met.")
+    available: Credits = Field(description="In the period, when the threshold was met.")
+    percent_used: Percent | None = Field(description="When the threshold was met. null if nothing was available.")
+    deliveries: list[Delivery] = Field(
+        description="The alert's mails, by recipient. Without any, an alert with told = mail reached nobody: there was "
+        "no one to tell."
+    )
+    nobody_to_tell: bool = Field(description="told is mail, and there was no one to mail it to.")
+
+
+class Alerts(Answer):
+    """A page of the history, newest first."""
+
+    alerts: list[Alert]
+    next: str | None = Field(description="Give it as `before` to get the page of older ones. null: there are none.")
 
 
 class DateRange(Answer):

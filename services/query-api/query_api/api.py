@@ -24,12 +24,13 @@ from query_api.answers import (
     Sums,
 )
 from query_api.breakdown import FEATURE_KINDS, WITH_AGENTS, WITH_CATEGORIES, Features, Row, View, build_rows, share
-from query_api.overview import standing
+from query_api.overview import Standing, standing
 from query_api.periods import (
-    EVER,
+    Contract,
     CreditPeriod,
     Days,
     InvalidRange,
+    Span,
     contract_on,
     days_of,
     elapsed_share,
@@ -55,33 +56,39 @@ async def get_overview(request: Request, reading: Look) -> Overview:
     parts, organization = parts_of(request), reading.organization
     now = parts.now()
     today = today_in(organization.time_zone, now)
-    periods = await reading.select_credit_periods()
-    period = period_on(periods, today)
     contract = contract_on(await reading.select_contracts(), today)
-    in_period, in_contract = await reading.sum_products(
-        period.span if period else gap_around(periods, today), contract.span if contract else EVER
-    )
+    period, current, in_contract = await stand(reading, today, contract)
     watermark = await reading.select_watermark(parts.topic)
-    current = standing(period, in_period)
     return Overview(
         credits_used=current.used,
         credits_available=current.available,
         remaining=current.remaining,
         overage=current.overage,
         percent_used=current.percent_used,
-        contract_period_used=sum(in_contract.values()) if contract else None,
+        contract_period_used=in_contract if contract else None,
         products=[ProductCredits.model_validate(product) for product in current.products],
-        credit_period=Period(id=period.credit_period_id, from_=period.span.starts_on, to=period.span.ends_on)
-        if period
-        else None,
-        contract_period=Period(id=contract.contract_id, from_=contract.span.starts_on, to=contract.span.ends_on)
-        if contract
-        else None,
+        credit_period=answer_period(period.credit_period_id, period.span) if period else None,
+        contract_period=answer_period(contract.contract_id, contract.span) if contract else None,
         period_elapsed=elapsed_share(period.span, organization.time_zone, now) if period else None,
         time_zone=organization.time_zone,
         complete_to=watermark.complete_to,
         updated_at=watermark.updated_at,
     )
+
+
+async def stand(
+    reading: Reading, today: date, contract: Contract | None = None
+) -> tuple[CreditPeriod | None, Standing, int]:
+    """The current credit period, how the organization stands in it or outside of any, and what it used in `contract`."""
+    periods = await reading.select_credit_periods()
+    period = period_on(periods, today)
+    span = period.span if period else gap_around(periods, today)
+    in_period, in_contract = await reading.sum_products(span, contract.span if contract else span)
+    return period, standing(period, in_period), sum(in_contract.values())
+
+
+def answer_period(period_id: str, span: Span) -> Period:
+    return Period(id=period_id, from_=span.starts_on, to=span.ends_on)
 
 
 class BreakdownQuery(BaseModel):

@@ -14,8 +14,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from query_api import alerts, api
 from query_api.answers import BASE, TITLES, ParameterError, Problem, Refused
-from query_api.api import router
 from query_api.metrics import REFUSED, REQUEST_SECONDS
 from query_api.policies import POLICIES, Parts
 from query_api.store import Unavailable
@@ -44,7 +44,8 @@ def build_app(parts: Parts | None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
-    app.include_router(router)
+    app.include_router(api.router)
+    app.include_router(alerts.router)
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
 

@@ -9,6 +9,7 @@ import asyncpg
 from runtime.postgres import Connection, Pool, load_sql, passing_failure
 
 from query_api.breakdown import Agent, Feature, FeatureFact, Series, Use, agent_state
+from query_api.firings import Firing, RaisedBanner, SentTo
 from query_api.periods import PRODUCTS, Contract, CreditPeriod, Days, Span
 
 SQL = load_sql("query_api")
@@ -168,6 +169,21 @@ class Reading:
             for first, series_id, credits, events in rows
             if series_id in series.by_id
         ]
+
+    async def select_banner(self) -> RaisedBanner | None:
+        row = await self._connection.fetchrow(SQL["select_banner"], self._id)
+        return RaisedBanner(*row) if row else None
+
+    async def select_firings(self, before: int | None, limit: int) -> list[Firing]:
+        """The newest first, those before the firing `before` or from the newest on."""
+        return [Firing(*row) for row in await self._connection.fetch(SQL["select_firings"], self._id, before, limit)]
+
+    async def select_deliveries(self, firing_ids: Sequence[int]) -> dict[int, list[SentTo]]:
+        """Mails by firing, sorted by recipient; nothing for a firing without any."""
+        by_firing: dict[int, list[SentTo]] = {}
+        for firing_id, *delivery in await self._connection.fetch(SQL["select_deliveries"], self._id, firing_ids):
+            by_firing.setdefault(firing_id, []).append(SentTo(*delivery))
+        return by_firing
 
     async def sum_rollups(self, whole_from: date, whole_from_at: datetime) -> Rollups:
         """Sums over all time; quarters of an hour count from `whole_from`, which begins at `whole_from_at`."""

@@ -1,0 +1,340 @@
+"""The banner and the history of alerts, asked of rows as the alerter leaves them."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from query_api.firings import InvalidCursor, read_cursor, write_cursor
+from query_api.store import SQL
+from querying import MICRO, NOW, Api, Books, OpenApi, local
+from runtime.postgres import Pool
+
+FIRED_AT = NOW - timedelta(hours=5)
+NO_BANNER = {
+    "active": False, "threshold": None, "percent_used": None, "fired_at": None, "products_over": [], "credit_period": None,
+}  # fmt: skip
+
+
+async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:
+    """An organization in the second of two credit periods: 300 for Assistant, 100 for Agents, nothing of its own for API."""
+    acme = await books.organization(name, time_zone)
+    await books.contract(acme, "c1", "2026-06-15", "2027-06-15")
+    await books.period(acme, "c1", "first", "2026-06-15", "2026-09-15", assistant=100)
+    await books.period(acme, "c1", "second", "2026-09-15", "2026-12-15", assistant=300, agents=100)
+    return acme
+
+
+async def use(books: Books, organization: int, product: str, micro_credits: int) -> None:
+    await books.use(organization, product, "model", "opus", "2026-11-01", micro_credits)
+
+
+async def test_the_banner_of_the_current_credit_period(api: Api, books: Books) -> None:
+    number = await acme(books)
+    await use(books, number, "assistant", 310 * MICRO)
+    await use(books, number, "api", 2_599_999)
+    await books.banner(number, 75, period="second", fired_at=FIRED_AT)
+    assert await api.get("/api/v1/banner") == {
+        "active": True,
+        "threshold": 75,
+        "percent_used": "78.14",
+        "fired_at": "2026-11-22T07:00:00Z",
+        "products_over": [
+            {"product": "assistant", "used": "310.000000", "contracted": "300.000000", "overage": "10.000000"}
+        ],
+        "credit_period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
+    }
+
+
+@pytest.mark.parametrize(("contract", "period"), [("c1", "first"), ("c0", "second"), ("c1", "third")])
+async def test_the_banner_of_another_credit_period_is_not_active(
+    api: Api, books: Books, contract: str, period: str
+) -> None:
+    number = await acme(books)
+    await use(books, number, "assistant", 300 * MICRO)
+    await books.banner(number, 75, contract=contract, period=period)
+    assert await api.get("/api/v1/banner") == NO_BANNER | {
+        "percent_used": "75.00",
+        "credit_period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
+    }
+
+
+async def test_the_banner_ends_with_its_period_at_the_organizations_midnight(api: Api, books: Books) -> None:
+    for zone in ("Asia/Kathmandu", "America/St_Johns", "UTC"):
+        name = zone.replace("/", ":")
+        await books.banner(await acme(books, zone, name), 90, period="first")
+        ends = local(zone, "2026-09-15")
+        api.now = ends - timedelta(microseconds=1)
+        before = await api.get("/api/v1/banner", organization=name)
+        api.now = ends
+        after = await api.get("/api/v1/banner", organization=name)
+        assert (before["active"], before["threshold"], before["credit_period"]["id"]) == (True, 90, "first"), zone
+        assert (after["active"], after["threshold"], after["credit_period"]["id"]) == (False, None, "second"), zone
+
+
+async def test_percent_used_is_todays_and_the_overviews(api: Api, books: Books) -> None:
+    number = await acme(books)
+    await books.banner(number, 75, period="second")
+    for credits, percent in ((300, "75.00"), (59, "89.75"), (-200, "39.75"), (1000, "289.75")):
+        await use(books, number, "agents", credits * MICRO)
+        banner, overview = await api.get("/api/v1/banner"), await api.get("/api/v1/overview")
+        assert (banner["threshold"], banner["percent_used"]) == (75, percent)
+        for same in ("percent_used", "credit_period"):
+            assert banner[same] == overview[same]
+        over = [product for product in overview["products"] if product["overage"] not in (None, "0.000000")]
+        assert banner["products_over"] == over
+
+
+async def test_products_over_their_own_amount_show_without_a_banner(api: Api, books: Books) -> None:
+    number = await acme(books)
+    await use(books, number, "assistant", 300 * MICRO)  # all of it is not over
+    await use(books, number, "agents", 100 * MICRO + 1)
+    await use(books, number, "api", 50 * MICRO)  # has no amount to be over
+    banner = await api.get("/api/v1/banner")
+    assert (banner["active"], banner["threshold"], banner["fired_at"]) == (False, None, None)
+    assert banner["products_over"] == [
+        {"product": "agents", "used": "100.000001", "contracted": "100.000000", "overage": "0.000001"}
+    ]
+
+
+async def test_without_a_contract_there_is_no_banner(api: Api, books: Books) -> None:
+    number = await books.organization()
+    await use(books, number, "assistant", 5 * MICRO)
+    for organization in ("org_acme", "org_nobody"):
+        assert await api.get("/api/v1/banner", organization=organization) == NO_BANNER
+    await books.banner(number, 75)  # of a contract that was withdrawn a moment ago
+    assert await api.get("/api/v1/banner") == NO_BANNER
+
+
+async def test_a_period_without_contracted_credits_has_no_percentage(api: Api, books: Books) -> None:
+    number = await books.organization()
+    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01")
+    await use(books, number, "assistant", 5 * MICRO)
+    period = {"id": "p1", "from": "2026-01-01", "to": "2027-01-01"}
+    assert await api.get("/api/v1/banner") == NO_BANNER | {"credit_period": period}
+
+
+async def test_an_alert_and_its_deliveries(api: Api, books: Books) -> None:
+    number = await acme(books)
+    firing = await books.firing(
+        number, 90, period="second", episode=2, starts_on="2026-09-15", ends_on="2026-12-15", fired_at=FIRED_AT,
+        used=360_039_999, available=400 * MICRO,
+    )  # fmt: skip
+    # Not in the order of their names, so that the answer's order is its own.
+    waiting = await books.email(number, firing, "cleo@acme.example", attempts=3)
+    await books.attempt(number, waiting, 1, "deferred", "451 greylisted")
+    await books.attempt(number, waiting, 2, "deferred", "450 mailbox busy")  # and the third is under way
+    refused = await books.email(number, firing, "bob@acme.example", "failed", attempts=2, settled_at=NOW)
+    await books.attempt(number, refused, 1, "deferred", "451 greylisted")
+    await books.attempt(number, refused, 2, "refused", "550 no such user")
+    sent = await books.email(
+        number, firing, "ada@acme.example", "sent", attempts=2, settled_at=NOW + timedelta(seconds=7)
+    )
+    await books.attempt(number, sent, 1, "deferred", "451 greylisted")
+    await books.attempt(number, sent, 2, "sent", "250 ok")
+    await books.email(number, firing, "dora@acme.example")
+    assert await api.get("/api/v1/alerts") == {
+        "alerts": [
+            {
+                "id": str(firing),
+                "rule": "usage",
+                "threshold": 90,
+                "episode": 2,
+                "period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
+                "state": "met",
+                "fired_at": "2026-11-22T07:00:00Z",
+                "resolved_at": None,
+                "resolution": None,
+                "told": "mail",
+                "used": "360.039999",
+                "available": "400.000000",
+                "percent_used": "90.00",
+                "deliveries": [
+                    delivery("ada", "sent", 2, sent_at="2026-11-22T12:00:07Z"),
+                    delivery("bob", "failed", 2, last_error="550 no such user"),
+                    delivery("cleo", "pending", 3, last_error="450 mailbox busy", due_at="2026-11-22T12:01:00Z"),
+                    delivery("dora", "pending", 0, due_at="2026-11-22T12:01:00Z"),
+                ],
+                "nobody_to_tell": False,
+            }
+        ],
+        "next": None,
+    }
+
+
+def delivery(
+    name: str, state: str, attempts: int, *, sent_at: str | None = None, due_at: str | None = None, last_error: str | None = None
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "recipient": f"{name}@acme.example", "state": state, "attempts": attempts, "created_at": "2026-11-22T12:00:00Z",
+        "sent_at": sent_at, "next_attempt_at": due_at, "last_error": last_error,
+    }  # fmt: skip
+
+
+async def test_a_mail_goes_with_its_own_firing(api: Api, books: Books) -> None:
+    number = await books.organization()
+    for threshold, recipients in ((75, ["bob", "ada"]), (90, []), (100, ["ada"])):
+        firing = await books.firing(number, threshold, "mail" if recipients else "with_higher")
+        for recipient in recipients:
+            email = await books.email(number, firing, recipient, attempts=1)
+            await books.attempt(number, email, 1, "deferred", f"{recipient} at {threshold}")
+    alerts = (await api.get("/api/v1/alerts"))["alerts"]
+    assert [[mail["last_error"] for mail in alert["deliveries"]] for alert in alerts] == [
+        ["ada at 100"], [], ["ada at 75", "bob at 75"]
+    ]  # fmt: skip
+
+
+async def test_a_mail_for_nobody_is_told_apart_from_none(api: Api, books: Books) -> None:
+    number = await books.organization()
+    for threshold, told in enumerate(("mail", "with_higher", "silent", "history"), start=1):
+        await books.firing(number, threshold, told)
+    alerts = (await api.get("/api/v1/alerts"))["alerts"]
+    assert [(alert["told"], alert["nobody_to_tell"], alert["deliveries"]) for alert in alerts] == [
+        ("history", False, []), ("silent", False, []), ("with_higher", False, []), ("mail", True, [])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("resolution", ["level", "removed"])
+async def test_a_resolved_alert_says_when_and_why(api: Api, books: Books, resolution: str) -> None:
+    number = await books.organization()
+    await books.firing(number, 75, resolution=resolution, resolved_at=NOW)
+    await books.firing(number, 75, episode=2)
+    again, first = (await api.get("/api/v1/alerts"))["alerts"]
+    fields = ("episode", "state", "resolved_at", "resolution")
+    assert tuple(first[field] for field in fields) == (1, "resolved", "2026-11-22T12:00:00Z", resolution)
+    assert tuple(again[field] for field in fields) == (2, "met", None, None)
+
+
+async def test_the_percentage_of_an_alert_is_never_rounded_up(api: Api, books: Books) -> None:
+    number = await books.organization()
+    for threshold, used, available in ((1, 399_999_999, 400_000_000), (2, 413, 400), (3, 1, 3)):
+        await books.firing(number, threshold, used=used, available=available)
+    alerts = (await api.get("/api/v1/alerts"))["alerts"]
+    assert [alert["percent_used"] for alert in alerts] == ["33.33", "103.25", "99.99"]
+
+
+async def test_an_alert_keeps_the_dates_and_amounts_that_it_fired_with(api: Api, books: Books) -> None:
+    number = await acme(books)
+    await books.firing(number, 75, period="second", starts_on="2026-09-01", ends_on="2026-12-01", available=7 * MICRO)
+    (alert,) = (await api.get("/api/v1/alerts"))["alerts"]
+    assert alert["period"] == {"id": "second", "from": "2026-09-01", "to": "2026-12-01"}
+    assert alert["available"] == "7.000000"
+
+
+async def test_nothing_has_fired_yet(api: Api, books: Books) -> None:
+    await books.organization()
+    for organization in ("org_acme", "org_nobody"):
+        assert await api.get("/api/v1/alerts", organization=organization) == {"alerts": [], "next": None}
+
+
+async def test_pages_visit_every_alert_once_while_others_fire(api: Api, books: Books) -> None:
+    for limit in (None, 1, 7, 40, 60, 119, 120, 121, 200):
+        name = f"org_{limit}"
+        number, other = await books.organization(name), await books.organization(f"org_other_{limit}")
+        fired = []
+        for threshold in range(1, 121):
+            fired.append(await books.firing(number, threshold, "silent"))
+            await books.firing(other, threshold, "silent")
+        path = "/api/v1/alerts?" + (f"limit={limit}&" if limit else "")
+        visited: list[int] = []
+        following: str | None = path
+        while following:
+            page = await api.get(following, organization=name)
+            assert len(page["alerts"]) == min(limit or 50, 120 - len(visited))
+            visited += [int(alert["id"]) for alert in page["alerts"]]
+            await books.firing(number, 1000 + len(visited), "silent")  # stands before the first page
+            following = f"{path}before={page['next']}" if page["next"] else None
+        assert visited == fired[::-1], limit
+
+
+async def test_a_page_is_found_without_walking_through_the_firings_of_others(books: Books, pool: Pool) -> None:
+    quiet, busy = await books.organization(), await books.organization("org_busy")
+    for organization, first, last in ((busy, 1, 1000), (quiet, 1001, 1500), (busy, 1501, 2500)):
+        await books.execute(
+            "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at,"
+            " used, available, told) SELECT $1, 'usage', 'c1', n::text, 75, 1, $2, $2, $3, 3, 4, 'silent' FROM generate_series($4::integer, $5) AS n",
+            organization, NOW.date(), NOW, first, last,
+        )  # fmt: skip
+    await books.execute("ANALYZE alert_firings")
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(SQL["act_for"], "org_acme")
+        for before in (None, 1250):
+            rows = await connection.fetch(f"EXPLAIN {SQL['select_firings']}", quiet, before, 51)
+            plan = "\n".join(str(row[0]) for row in rows)
+            assert "using alert_firings_by_time" in plan
+            assert "Sort" not in plan
+
+
+async def test_a_cursor_of_another_organization_shows_nothing_of_it(api: Api, books: Books) -> None:
+    number, other = await books.organization(), await books.organization("org_other")
+    first = await books.firing(number, 75)
+    for threshold in range(1, 4):
+        await books.firing(other, threshold)
+    foreign = (await api.get("/api/v1/alerts?limit=1", organization="org_other"))["next"]
+    alerts = (await api.get(f"/api/v1/alerts?before={foreign}"))["alerts"]
+    assert [alert["id"] for alert in alerts] == [str(first)]
+
+
+NOT_VALID = [
+    ("before=", "before"),
+    ("before=1", "before"),
+    ("before=null", "before"),
+    ("before=%00", "before"),
+    ("before=%C3%A4", "before"),
+    ("before=AAAAAAAAAAA", "before"),  # 0
+    ("before=__________8", "before"),  # -1
+    ("before=gAAAAAAAAAA", "before"),  # more than a bigint holds
+    ("before=AAAAAAAAAAE=", "before"),  # padded
+    ("before=AAAAAAAAAAF", "before"),  # with a bit left over
+    ("before=AAAA%20AAAAAAE", "before"),
+    ("before=AAAAAAAAAAAAAAAAAAAAAAE", "before"),
+    (f"before={'A' * 5000}", "before"),
+    ("limit=0", "limit"),
+    ("limit=201", "limit"),
+    ("limit=-1", "limit"),
+    ("limit=ten", "limit"),
+    ("limit=1.5", "limit"),
+    ("limit=", "limit"),
+    ("after=AAAAAAAAAAE", "after"),
+]
+
+
+async def test_a_parameter_that_is_not_valid_is_named(api: Api, books: Books) -> None:
+    await books.organization()
+    for query, parameter in NOT_VALID:
+        answer = await api.ask(f"/api/v1/alerts?{query}")
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), query
+        assert answer.json()["type"] == "/problems/invalid-parameter"
+        assert [error["parameter"] for error in answer.json()["errors"]] == [parameter], query
+
+
+@given(st.integers(1, 2**63 - 1))
+def test_a_cursor_is_read_as_it_was_written(firing_id: int) -> None:
+    assert read_cursor(write_cursor(firing_id)) == firing_id
+
+
+@given(st.text(max_size=14) | st.text("AEFQgw89-_+/=", min_size=10, max_size=12))
+def test_any_other_text_is_no_cursor(text: str) -> None:
+    with suppress(InvalidCursor):
+        assert write_cursor(read_cursor(text)) == text
+
+
+async def test_alerts_are_for_those_who_may_look(open_api: OpenApi, books: Books) -> None:
+    await books.organization("org_with", billing_moderators=True)
+    await books.organization("org_without")
+    for deployment in (True, False):
+        async with open_api(billing_moderators=deployment) as api:
+            for path in ("/api/v1/banner", "/api/v1/alerts"):
+                for role, organization, status in (
+                    ("super_admin", "org_without", 200),
+                    ("admin", "org_without", 200),
+                    ("billing_moderator", "org_with", 200 if deployment else 403),
+                    ("billing_moderator", "org_without", 403),
+                    ("member", "org_with", 403),
+                ):
+                    answer = await api.ask(path, role=role, organization=organization)
+                    assert answer.status_code == status, (path, role, organization, deployment)
+                assert (await api.client.get(path)).status_code == 401
