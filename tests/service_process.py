@@ -94,6 +94,19 @@ def aggregator_environment(database: Database, topics: Topics, **more: str) -> d
     }
 
 
+def alerter_environment(database: Database, topics: Topics, smtp_port: int, **more: str) -> dict[str, str]:
+    return {
+        "KAFKA_BOOTSTRAP": topics.bootstrap,
+        "POSTGRES_DSN": database.roles["flexcredits_alerter"],
+        "TOTALS_TOPIC": topics.totals,
+        "CONSUMER_GROUP": topics.totals,
+        "SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
+        "MAIL_FROM": "flex@flex.example",
+        "DASHBOARD_URL": "https://flex.example",
+        **more,
+    }
+
+
 async def eventually(
     condition: Callable[[], Awaitable[bool]] | Callable[[], bool], *, within_s: float = 30, what: str = "condition"
 ) -> None:

@@ -1,4 +1,4 @@
-"""The floors: python bench.py [aggregator] [ingest] [latency] [--events N] [--runs N]. `./flexcredits bench` runs it.
+"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [--events N] [--runs N]. `./flexcredits bench` runs it.
 
 Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as everything
 else. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import asyncpg
 from aggregator_load import AggregatorResult, fill_topics, run_aggregator, time_bare_insert
+from alert_load import measure_alerts, percentile
 from flexcredits_local.folders import state_folder
 from flexcredits_local.java import find_java
 from flexcredits_local.kafka import EmbeddedKafka
@@ -142,19 +143,39 @@ async def bench_latency(runs: int, per_second: int, seconds: float) -> None:
         report("latency", p99s, lambda each: each, "p99 {:.0f} ms")
 
 
+async def bench_alerts(runs: int, per_second: int, crossings: int) -> None:
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        stack = WholeStack(home, addresses)
+        results = []
+        for run in range(runs):
+            result = await measure_alerts(stack, run, per_second=per_second, crossings=crossings)
+            results.append(result)
+            print(
+                f"alerts run {run + 1}: {crossings} crossings at {result.events_per_second:,.0f} events/s; accepted to banner:"
+                f" p50 {percentile(result.banner_ms, 50):.0f} ms, p99 {percentile(result.banner_ms, 99):.0f} ms; to mail taken:"
+                f" p50 {percentile(result.mail_ms, 50):.0f} ms, p99 {percentile(result.mail_ms, 99):.0f} ms",
+                flush=True,
+            )
+        report("banner", results, lambda each: percentile(each.banner_ms, 99), "p99 {:.0f} ms")
+        report("mail", results, lambda each: percentile(each.mail_ms, 99), "p99 {:.0f} ms")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./flexcredits bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=["aggregator", "ingest", "latency", []], default=[])
+    parser.add_argument("parts", nargs="*", choices=["aggregator", "ingest", "latency", "alerts", []], default=[])
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--per-second", type=int, default=2_000)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--crossings", type=int, default=200)
     options = parser.parse_args()
-    parts = options.parts or ["aggregator", "ingest", "latency"]
+    parts = options.parts or ["aggregator", "ingest", "latency", "alerts"]
     if {"aggregator", "ingest"} & set(parts):
         asyncio.run(bench_floors(parts, options.events, options.runs))
     if "latency" in parts:
         asyncio.run(bench_latency(options.runs, options.per_second, options.seconds))
+    if "alerts" in parts:
+        asyncio.run(bench_alerts(options.runs, options.per_second, options.crossings))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class Ports:
     ingest_probe: int = 9101
     aggregator_probe: int = 9102
     query_probe: int = 9103
+    alerter_probe: int = 9104
 
 
 @dataclass(frozen=True)

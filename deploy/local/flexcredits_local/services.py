@@ -15,6 +15,7 @@ from flexcredits_local.processes import Program
 from flexcredits_local.tokens import AUDIENCE, issuer_url
 
 ROLES = ("flexcredits_ingest", "flexcredits_aggregator", "flexcredits_api", "flexcredits_alerter")
+MAIL_FROM = "flexcredits@localhost.example"
 PYTHON = (sys.executable, "-P", "-u", "-m")
 
 
@@ -33,8 +34,10 @@ def issuer_program(port: int, folder: StateFolder) -> Program:
     )
 
 
-def service_programs(ports: Ports, broker: Mapping[str, str], dsn: str, folder: StateFolder) -> list[Program]:
-    """Ingest, aggregator and query API, in the order of the data path.
+def service_programs(
+    ports: Ports, broker: Mapping[str, str], dsn: str, smtp_url: str, folder: StateFolder
+) -> list[Program]:
+    """Ingest, aggregator, alerter and query API, in the order of the data path.
 
     `broker` are the variables that lead to Kafka, `dsn` is the owner's.
     """
@@ -60,6 +63,18 @@ def service_programs(ports: Ports, broker: Mapping[str, str], dsn: str, folder: 
             "aggregator",
             ports.aggregator_probe,
             {**shared, "POSTGRES_DSN": role_dsn(dsn, "flexcredits_aggregator", folder)},
+        ),
+        service(
+            "alerter",
+            ports.alerter_probe,
+            {
+                **shared,
+                "POSTGRES_DSN": role_dsn(dsn, "flexcredits_alerter", folder),
+                "CONSUMER_INSTANCE": "alerter",
+                "SMTP_URL": smtp_url,
+                "MAIL_FROM": os.environ.get("MAIL_FROM", MAIL_FROM),
+                "DASHBOARD_URL": f"http://{LOOPBACK}:{ports.query}",
+            },
         ),
         service(
             "query_api",
@@ -100,7 +115,12 @@ def role_password(role: str, folder: StateFolder) -> str:
 
 def probe_ports(ports: Ports) -> dict[str, int]:
     """Probe ports of the services that run, by name."""
-    return {"ingest": ports.ingest_probe, "aggregator": ports.aggregator_probe, "query-api": ports.query_probe}
+    return {
+        "ingest": ports.ingest_probe,
+        "aggregator": ports.aggregator_probe,
+        "alerter": ports.alerter_probe,
+        "query-api": ports.query_probe,
+    }
 
 
 def health_url(probe_port: int) -> str:

@@ -88,7 +88,8 @@ class Stack:
         supervisor.start(*self._helpers())
         # Side by side: all that they need from each other goes through Kafka and PostgreSQL, which are there.
         broker = {"KAFKA_BOOTSTRAP": bootstrap, **({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"} if kafka else {})}
-        supervisor.start(*service_programs(self.ports, broker, dsn, self.folder))
+        smtp_url = self.external.smtp_url or f"smtp://{LOOPBACK}:{self.ports.smtp}"
+        supervisor.start(*service_programs(self.ports, broker, dsn, smtp_url, self.folder))
         return self._describe(bootstrap, dsn, key)
 
     def _wipe(self) -> None:

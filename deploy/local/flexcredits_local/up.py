@@ -45,6 +45,7 @@ def stack_command(*, sample_usage: bool) -> Callable[..., None]:
         ingest_probe_port: Annotated[Port, port_option("ingest_probe")] = None,
         aggregator_probe_port: Annotated[Port, port_option("aggregator_probe")] = None,
         query_probe_port: Annotated[Port, port_option("query_probe")] = None,
+        alerter_probe_port: Annotated[Port, port_option("alerter_probe")] = None,
     ) -> None:
         given = {
             "ingest": ingest_port,
@@ -57,6 +58,7 @@ def stack_command(*, sample_usage: bool) -> Callable[..., None]:
             "ingest_probe": ingest_probe_port,
             "aggregator_probe": aggregator_probe_port,
             "query_probe": query_probe_port,
+            "alerter_probe": alerter_probe_port,
         }
         ports = dataclasses.replace(
             configured_ports(), **{name: port for name, port in given.items() if port is not None}
@@ -90,7 +92,7 @@ def run_stack(ports: Ports, *, fresh: bool, as_json: bool, sample_usage: bool) -
 
 def sample_usage_program() -> Program:
     """The simulator finds the stack by its description, as other commands do."""
-    return Program("simulate", [*PYTHON, "flexcredits_local", "simulate"], is_ready=lambda: True)
+    return Program("simulate", [*PYTHON, "flexcredits_local", "simulate", "scenario"], is_ready=lambda: True)
 
 
 def announce(description: Description, console: Console, *, as_json: bool, sample_usage: bool) -> None:

@@ -1,0 +1,1 @@
+"""Tells people when their usage meets a threshold: banner flags and mail."""

@@ -1,0 +1,113 @@
+"""python -m alerter: settings, logs, probes, pool, mail server, and a Faust application that runs until SIGTERM."""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import structlog
+from runtime.kafka import open_consumer
+from runtime.logs import configure_logs
+from runtime.postgres import open_pool
+from runtime.probes import serve_probes
+from runtime.process import run_process
+
+from alerter.evaluation import Evaluator
+from alerter.mail import Mailer
+from alerter.settings import Settings
+from alerter.stream import Streams, build_app, schedule
+from alerter.watchdog import Watchdog
+
+log = structlog.get_logger()
+
+WATCH_EVERY_S = 2.0
+STOP_WITHIN_S = 15.0
+"""Faust's own stop waits for ever for a coordinator that is gone. Ending at once is safe: Postgres has everything."""
+EX_SOFTWARE = 70
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Alert until `stop`, or until something happens that only a restart can mend."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            open_pool(settings.postgres_dsn.get_secret_value(), application="alerter", size=6, statement_timeout_s=20)
+        )
+        watcher = await stack.enter_async_context(
+            open_consumer(settings.kafka_bootstrap, "alerter-watchdog", **settings.kafka_security())
+        )
+        evaluator = Evaluator(
+            pool,
+            billing_moderator_enabled=settings.billing_moderator_enabled,
+            mail_domain=settings.mail_from.rpartition("@")[2],
+            now=lambda: datetime.now(UTC),
+        )
+        mailer = Mailer(pool, settings.mail_server(), sender=settings.mail_from, dashboard_url=settings.dashboard_url)
+        app = build_app(settings)
+        streams = Streams(
+            app, settings.totals_topic, pool, lambda numbers: evaluator.look(numbers, by="totals"), give_up
+        )
+        schedule(streams, settings, pool, evaluator, mailer)
+        watchdog = Watchdog(streams, watcher, settings.stall_s)
+        await stack.enter_async_context(
+            serve_probes(settings.probe_host, settings.probe_port, lambda: why_not_ready(streams, watchdog))
+        )
+        stack.push_async_callback(stop_app, streams)
+        await app.start()
+        await watch(watchdog, stop)
+
+
+async def watch(watchdog: Watchdog, stop: asyncio.Event) -> None:
+    """Look after the application until `stop`."""
+    while not stop.is_set():
+        problem = await watchdog.find_problem()
+        if problem:
+            give_up(problem)
+        try:
+            await asyncio.wait_for(stop.wait(), WATCH_EVERY_S)
+        except TimeoutError:
+            continue
+
+
+async def stop_app(streams: Streams) -> None:
+    try:
+        await asyncio.wait_for(streams.app.stop(), STOP_WITHIN_S)
+    except TimeoutError:
+        give_up(f"Faust did not stop within {STOP_WITHIN_S:g} s")
+
+
+def give_up(reason: str) -> NoReturn:
+    """End the process at once, whatever Faust's supervisors think of it; nothing that was not committed has happened."""
+    log.critical("stopped", reason=reason)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(EX_SOFTWARE)
+
+
+def why_not_ready(streams: Streams, watchdog: Watchdog) -> str | None:
+    """A reason for the readiness probe, or None."""
+    late_s = time.monotonic() - watchdog.looked_at
+    if late_s > 10 * WATCH_EVERY_S:
+        return f"the event loop has not answered for {late_s:.0f} s"
+    if not streams.app.started:
+        return "not started yet"
+    if not streams.app.consumer.assignment():
+        return "no partitions assigned yet"
+    return None
+
+
+def main() -> None:
+    settings = Settings()
+    configure_logs("alerter", settings.log_format)
+    structlog.contextvars.bind_contextvars(environment=settings.flexcredits_env)
+    logging.getLogger("faust").setLevel(logging.WARNING)
+    logging.getLogger("mode").setLevel(logging.ERROR)  # it warns of every timer that waits for a slow mail server
+    logging.getLogger("alerter.stream.App").setLevel(logging.WARNING)
+    run_process(lambda stop: run(settings, stop))
+
+
+if __name__ == "__main__":
+    main()

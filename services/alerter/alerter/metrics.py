@@ -1,0 +1,17 @@
+"""Every metric of the alerter, with its unit."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+FIRINGS = Counter("flexcredits_alerter_firings_total", "Thresholds met, by who was told.", ["told"])
+RESOLVED = Counter("flexcredits_alerter_resolved_total", "Firings that ended, by what ended them.", ["resolution"])
+WAKEUPS = Counter("flexcredits_alerter_wakeups_total", "Organizations looked at, by what woke us.", ["by"])
+UNREADABLE = Counter("flexcredits_alerter_unreadable_total", "Messages of usage.totals.v1 that name no organization.")
+LOOK_SECONDS = Histogram("flexcredits_alerter_look_seconds", "Seconds that one look at organizations takes.", ["by"])
+MAILS = Counter("flexcredits_alerter_mail_attempts_total", "Attempts to send a mail, by how they ended.", ["outcome"])
+MAIL_SECONDS = Histogram(
+    "flexcredits_alerter_mail_seconds",
+    "Seconds from a firing to the mail server's word that it has the mail.",
+    buckets=(0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 3600),
+)
+MAILS_PENDING = Gauge("flexcredits_alerter_mails_pending", "Mails that are not sent yet.")
+MAIL_OLDEST_SECONDS = Gauge("flexcredits_alerter_oldest_mail_seconds", "Age of the oldest mail that is not sent yet.")

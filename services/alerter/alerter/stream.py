@@ -1,0 +1,202 @@
+"""The Faust application: usage.totals.v1 wakes us, alert_wakeups and timers do too. Whatever comes, Postgres has the level.
+
+Faust is kept on a short leash (decision 15): raw bytes, bodies that let nothing out, and a process that ends rather than
+trust a supervisor. A message that it loses costs one sweep.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, cast
+
+import faust
+import structlog
+from aiokafka.structs import TopicPartition
+from faust.agents import Agent
+from faust.auth import SASLCredentials, SSLCredentials
+from faust.sensors.prometheus import FaustMetrics, PrometheusMonitor
+from faust.types import TP
+from prometheus_client import REGISTRY, CollectorRegistry
+from runtime.postgres import Pool, passing_failure
+
+from alerter.evaluation import Evaluator
+from alerter.mail import Mailer
+from alerter.metrics import UNREADABLE
+from alerter.settings import Settings
+from alerter.store import claim_wakeups, number_organizations
+
+log = structlog.get_logger()
+
+MESSAGES_MAX = 500
+TOGETHER_WITHIN_S = 0.05
+"""Totals that come within this time are looked at together."""
+WAKEUPS_MAX = 5000
+ROLLOVER = "*/15 * * * *"
+"""Every time zone on Earth begins its days at a quarter of an hour of UTC."""
+ALL_ORGANIZATIONS = 0
+
+Look = Callable[[Sequence[int]], Awaitable[object]]
+
+
+class Monitor(PrometheusMonitor):
+    """Faust's sensors, without the one that ends its fetcher (faust-streaming #214)."""
+
+    def track_tp_end_offset(self, tp: TP, offset: int | None) -> None:
+        if offset is not None:  # unknown right after a rebalance, and a gauge takes no None
+            super().track_tp_end_offset(tp, offset)
+
+
+class App(faust.App):
+    """A Faust application that leaves nothing on disk."""
+
+    def _create_directories(self) -> None:
+        """None: they are for tables, and we have none."""
+
+
+def build_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> App:
+    """A Faust application that owns nothing: no tables, no leader, no web server, no topics of its own."""
+    app = App(
+        settings.consumer_group,
+        broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
+        broker_credentials=credentials_of(settings),
+        broker_client_id="alerter",
+        consumer_group_instance_id=settings.consumer_instance,
+        consumer_auto_offset_reset="earliest",  # else a new group misses what comes while it joins
+        broker_max_poll_records=MESSAGES_MAX,
+        broker_commit_interval=1.0,
+        broker_session_timeout=10.0,
+        broker_rebalance_timeout=10.0,
+        broker_request_timeout=30.0,
+        producer_request_timeout=30.0,
+        key_serializer="raw",
+        value_serializer="raw",
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        autodiscover=False,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    app.monitor = Monitor(metrics=FaustMetrics.create(registry, "flexcredits_alerter_faust"))
+    return app
+
+
+def credentials_of(settings: Settings) -> SSLCredentials | SASLCredentials | None:
+    """Faust's words for the settings that every Kafka client of ours takes."""
+    security = settings.kafka_security()
+    context = security.get("ssl_context")
+    if "sasl_mechanism" in security:
+        return SASLCredentials(
+            username=security["sasl_plain_username"],
+            password=security["sasl_plain_password"],
+            mechanism=security["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context else None
+
+
+class Streams:
+    """What the application does, and signs of life for the watchdog."""
+
+    def __init__(self, app: faust.App, topic: str, pool: Pool, look: Look, give_up: Callable[[str], None]) -> None:
+        """`look` gets organizations' numbers. `give_up` ends the process and does not return."""
+        self.app = app
+        self.topic = topic
+        self.applied: dict[TopicPartition, int] = {}
+        """Per partition: the offset after the last message that was looked at."""
+        self.ticked: dict[str, tuple[float, float]] = {}
+        """Per timer: when it was last done (monotonic seconds), and its interval."""
+        self._pool = pool
+        self._look = look
+        self._give_up = give_up
+        raw = app.topic(
+            topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
+        )
+        self.agent = cast(Agent, app.agent(raw, name="totals", concurrency=1)(self._read_totals))
+
+    async def _read_totals(self, stream: Any) -> None:
+        """The stream's body. It must neither raise nor return: Faust would stall or skip, and call that healthy."""
+        try:
+            # noack: what a crash interrupts is read again.
+            async for batch in stream.noack_take(MESSAGES_MAX, within=TOGETHER_WITHIN_S):
+                await self._attend(batch)
+                for event in batch:
+                    await stream.ack(event)
+        except Exception:
+            log.critical("the stream failed", exc_info=True)
+            self._give_up("the stream failed")
+        if not self.app.should_stop:
+            self._give_up("the stream ended")
+
+    async def _attend(self, batch: Sequence[Any]) -> None:
+        try:
+            numbers = await number_organizations(self._pool, read_organizations(event.value for event in batch))
+            if numbers:
+                await self._look(numbers)
+        except Exception as error:
+            if passing_failure(error) is None:
+                raise
+            log.warning("left to the sweep", messages=len(batch), reason=f"{type(error).__name__}: {error}")
+        for event in batch:
+            at = TopicPartition(event.message.topic, event.message.partition)
+            self.applied[at] = event.message.offset + 1
+
+    def every(self, interval_s: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Have Faust do `work` now and again; a passing failure waits for the next time, any other ends the process."""
+        self.ticked[name] = time.monotonic(), interval_s
+
+        async def tick() -> None:
+            await self._do(name, work)
+            self.ticked[name] = time.monotonic(), interval_s
+
+        self.app.timer(interval_s, name=name)(tick)
+
+    def at(self, cron: str, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Have Faust do `work` at the times of a crontab line, UTC."""
+
+        async def tick() -> None:
+            await self._do(name, work)
+
+        self.app.crontab(cron)(tick)
+
+    async def _do(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            if passing_failure(error) is None:
+                log.critical("a timer failed", timer=name, exc_info=True)
+                self._give_up(f"the timer {name} failed")
+            log.warning("skipped once", timer=name, reason=f"{type(error).__name__}: {error}")
+
+
+def schedule(streams: Streams, settings: Settings, pool: Pool, evaluator: Evaluator, mailer: Mailer) -> None:
+    """All that happens without a message."""
+    streams.every(settings.wakeup_interval_s, "wakeups", lambda: drain_wakeups(pool, evaluator))
+    streams.every(settings.mail_interval_s, "mail", mailer.send_due)
+    streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.look(None, by="sweep"))
+    streams.every(settings.sweep_interval_s, "measure", mailer.measure)
+    streams.at(ROLLOVER, "rollover", lambda: evaluator.look(None, by="rollover", history=True))
+
+
+async def drain_wakeups(pool: Pool, evaluator: Evaluator) -> None:
+    """Look at the organizations that settings or facts changed for. They stay in the table until that is done."""
+    async with pool.acquire() as connection, connection.transaction():
+        woken = await claim_wakeups(connection, WAKEUPS_MAX)
+        if woken:
+            everybody = ALL_ORGANIZATIONS in woken
+            await evaluator.look(None if everybody else sorted(woken), by="wakeup", history=not everybody)
+
+
+def read_organizations(values: Iterable[bytes | None]) -> set[str]:
+    """Names in messages of usage.totals.v1; what cannot be read is counted and left to the sweep."""
+    names = set()
+    for value in values:
+        try:
+            name = json.loads(value or b"")["organization"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            name = None
+        if isinstance(name, str) and "\0" not in name:
+            names.add(name)
+        else:
+            UNREADABLE.inc()
+    return names

@@ -1,0 +1,112 @@
+"""What a level means for the thresholds of a credit period: which fire, which resolve, who is told. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+Told = Literal["mail", "with_higher", "silent", "history"]
+Resolution = Literal["level", "removed"]
+Standing = Literal["current", "ended", "long_ended"]
+
+TOLD_AFTER_END = timedelta(hours=72)
+"""Late usage still fires for so long after a period's end; after that it is history only."""
+
+
+class Period(NamedTuple):
+    """Identity of a credit period, which an amendment of its dates or amounts does not change."""
+
+    contract_id: str
+    period_id: str
+
+
+class Level(NamedTuple):
+    """Micro-credits used and available in a credit period; half-open dates in the organization's zone."""
+
+    organization_id: int
+    time_zone: str
+    thresholds: Sequence[int]
+    period: Period
+    starts_on: date
+    ends_on: date
+    available: int | None
+    used: int
+
+
+class Latest(NamedTuple):
+    """The latest episode of a threshold in a period."""
+
+    episode: int
+    is_open: bool
+    fired_at: datetime
+
+
+class NewFiring(NamedTuple):
+    threshold: int
+    episode: int
+    told: Told
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What has to change in a period; nothing when both are empty."""
+
+    fire: list[NewFiring] = field(default_factory=list)
+    resolve: list[tuple[int, Resolution]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.fire or self.resolve)
+
+
+def crossed(used: int, available: int | None, percents: Sequence[int]) -> list[int]:
+    """Thresholds that `used` micro-credits reach, in percent of `available`, lowest first.
+
+    Looks at the level, not at the step from the previous total: totals may repeat or skip.
+    """
+    if available is None or available <= 0:
+        return []  # no contract, no percentage: usage is overage, not an alert
+    return sorted({percent for percent in percents if used * 100 >= available * percent})
+
+
+def judge(
+    used: int, available: int | None, percents: Sequence[int], latest: Mapping[int, Latest], standing: Standing
+) -> Verdict:
+    """Compare a level with what has fired so far in its period.
+
+    Of thresholds met at once only the highest is mailed. One that is met while a higher one is open was announced by
+    that one; so was one without an episode of its own when a higher one ever fired in the period (it was added later).
+    """
+    met = crossed(used, available, percents)
+    open_ones = {threshold for threshold, at in latest.items() if at.is_open}
+    new = [threshold for threshold in met if threshold not in open_ones]
+    told: dict[int, Told] = {}
+    for threshold in new:
+        outranked = any(other > threshold for other in open_ones.intersection(met))
+        added_later = threshold not in latest and any(other > threshold for other in latest)
+        told[threshold] = "silent" if outranked or added_later else "with_higher"
+    worth_a_mail = [threshold for threshold in new if told[threshold] == "with_higher"]
+    if worth_a_mail:
+        told[worth_a_mail[-1]] = "mail"
+    if standing == "long_ended":
+        told = dict.fromkeys(new, "history")
+    fire = [
+        NewFiring(threshold, latest[threshold].episode + 1 if threshold in latest else 1, told[threshold])
+        for threshold in new
+    ]
+    resolve: list[tuple[int, Resolution]] = [
+        (threshold, "level" if threshold in percents else "removed") for threshold in sorted(open_ones - set(met))
+    ]
+    return Verdict(fire, resolve)
+
+
+def standing_of(level: Level, now: datetime) -> Standing:
+    """Whether the level's credit period runs, has just ended, or is history."""
+    ends_at = datetime.combine(level.ends_on, time(), ZoneInfo(level.time_zone)).astimezone(UTC)
+    if now < ends_at:
+        return "current"
+    return "ended" if now < ends_at + TOLD_AFTER_END else "long_ended"
+
+
+def has_begun(level: Level, now: datetime) -> bool:
+    return now >= datetime.combine(level.starts_on, time(), ZoneInfo(level.time_zone)).astimezone(UTC)

@@ -1,0 +1,29 @@
+"""The alerter on a database of its own, under its own role."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from querying import Books
+from runtime.postgres import Pool, open_pool
+from stack import Database
+
+
+@pytest.fixture
+async def owner(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Whom row-level security does not bind."""
+    connection = await asyncpg.connect(database.dsn, timeout=10)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def books(owner: "asyncpg.Connection[asyncpg.Record]") -> Books:
+    return Books(owner)
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    dsn = database.roles["flexcredits_alerter"]
+    async with open_pool(dsn, application="alerter", size=6, statement_timeout_s=20) as opened:
+        yield opened

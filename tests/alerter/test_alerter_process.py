@@ -1,0 +1,342 @@
+"""The alerter as a process, on real Kafka, Postgres and SMTP: killed at every step, doubled, frozen, without Kafka."""
+
+import asyncio
+import json
+import secrets
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from urllib.request import urlopen
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+from alerter.mail import LEASE_S
+from alerting import Customer, Script, age, banner, firings, make_customer, outbox, smtp_server
+from flexcredits_local.folders import state_folder
+from flexcredits_local.java import find_java
+from flexcredits_local.kafka import EmbeddedKafka
+from flexcredits_local.kafka_jars import ensure_jars
+from flexcredits_local.ports import free_ports
+from flexcredits_local.processes import Process
+from flexcredits_local.readiness import wait_until_usable
+from querying import Books
+from runtime.kafka import open_producer
+from runtime.postgres import Connection
+from service_process import ServiceProcess, alerter_environment, eventually, running
+from stack import Database, Topics, make_topics, throwaway_folder
+
+pytestmark = pytest.mark.slow
+
+NEVER_S = "100000"
+"""As the sweep's interval: what happens does not come from it."""
+STEP = 4711  # the lock at which the alerter is held
+RECIPIENTS = {"admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"}
+
+
+@pytest.fixture
+async def producer(topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
+    async with open_producer(topics.bootstrap, "test") as open_:
+        yield open_
+
+
+@pytest.fixture
+async def mailbox() -> AsyncIterator[Script]:
+    async with smtp_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def acme(books: Books) -> Customer:
+    return await make_customer(books, starts_on="2026-01-01", ends_on="2036-01-01")
+
+
+async def tell(producer: AIOKafkaProducer, topic: str, name: str = "org_acme") -> None:
+    """What the aggregator's relay says when totals have changed."""
+    value = json.dumps({"organization": name, "version": 1, "micro_credits": {}}).encode()
+    await producer.send_and_wait(topic, value, key=name.encode())
+
+
+async def until_told(owner: Connection, mailbox: Script, number: int, mails: int = 3, within_s: float = 30) -> None:
+    async def all_sent() -> bool:
+        rows = await owner.fetch("SELECT state FROM email_outbox WHERE organization_id = $1", number)
+        return [row["state"] for row in rows] == ["sent"] * mails
+
+    await eventually(all_sent, within_s=within_s, what=f"{mails} mails")
+
+
+def counter(process: ServiceProcess, line: str) -> float:
+    with urlopen(f"http://127.0.0.1:{process.probe_port}/metrics", timeout=2) as answer:
+        lines = answer.read().decode().splitlines()
+    return next((float(each.rpartition(" ")[2]) for each in lines if each.startswith(f"{line} ")), 0.0)
+
+
+async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it_in_order(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, acme: Customer, owner: Connection
+) -> None:
+    environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S=NEVER_S)
+    with running("alerter", environment) as process:
+        await eventually(process.ready, what="readiness")
+        await producer.send_and_wait(topics.totals, b"{", key=b"x")
+        await producer.send_and_wait(topics.totals, None, key=b"x")
+        await tell(producer, topics.totals, "org_nobody_knows")
+        await acme.use(80)
+        await tell(producer, topics.totals)
+        await until_told(owner, mailbox, acme.number)
+        assert await banner(owner, acme.number) == (75, 1)
+        assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
+        await eventually(lambda: counter(process, "flexcredits_alerter_unreadable_total") == 2)
+        assert counter(process, 'flexcredits_alerter_firings_total{told="mail"}') == 1
+        process.send(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+async def test_a_wakeup_is_drained_within_a_moment(
+    database: Database, topics: Topics, mailbox: Script, acme: Customer, owner: Connection
+) -> None:
+    environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S=NEVER_S)
+    with running("alerter", environment) as process:
+        await eventually(process.ready, what="readiness")
+        await acme.use(80)
+        await acme.set_total(100)
+        await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1)", acme.number)
+        await until_told(owner, mailbox, acme.number)
+
+
+async def stop_at(owner: Connection, table: str, event: str, *, at_commit: bool = False) -> None:
+    """Hold whoever does this at that very statement, until the test lets go of the lock."""
+    await owner.execute(
+        "CREATE OR REPLACE FUNCTION stop_here() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+        f" $$ BEGIN PERFORM pg_advisory_xact_lock({STEP}); RETURN NEW; END $$"
+    )
+    kind = "CONSTRAINT TRIGGER stop AFTER" if at_commit else "TRIGGER stop BEFORE"
+    deferred = "DEFERRABLE INITIALLY DEFERRED" if at_commit else ""
+    await owner.execute(f"CREATE {kind} {event} ON {table} {deferred} FOR EACH ROW EXECUTE FUNCTION stop_here()")
+
+
+@asynccontextmanager
+async def held_at(owner: Connection, mailbox: Script, acme: Customer, step: str) -> AsyncIterator[None]:
+    """Nobody gets past `step` inside the block."""
+    if step == "lock":
+        await owner.execute("INSERT INTO alert_state VALUES ($1, now())", acme.number)
+        async with owner.transaction():
+            await owner.execute("SELECT FROM alert_state WHERE organization_id = $1 FOR UPDATE", acme.number)
+            yield
+        return
+    if step == "data":
+        mailbox.hold = asyncio.Event()
+        yield
+        mailbox.hold.set()
+        mailbox.hold = None
+        return
+    table, event = {
+        "firing": ("alert_firings", "INSERT"),
+        "banner": ("banners", "INSERT"),
+        "mails": ("email_outbox", "INSERT"),
+        "commit": ("email_outbox", "INSERT"),
+        "claim": ("email_outbox", "UPDATE"),
+        "write down": ("email_attempts", "INSERT"),
+    }[step]
+    await stop_at(owner, table, event, at_commit=step == "commit")
+    await owner.execute("SELECT pg_advisory_lock($1)", STEP)
+    yield
+    await owner.execute("SELECT pg_advisory_unlock($1)", STEP)
+    await owner.execute(f"DROP TRIGGER stop ON {table}")
+
+
+@pytest.mark.parametrize("step", ["lock", "firing", "banner", "mails", "commit", "claim", "data", "write down"])
+async def test_killed_at_any_step_it_fires_once_and_loses_no_mail(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, acme: Customer, owner: Connection, step: str
+) -> None:  # fmt: skip
+    environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="0.5", CONSUMER_INSTANCE="one")
+    await acme.use(92)
+    async with (
+        asyncpg.create_pool(database.dsn, min_size=1, max_size=1) as onlooker,
+        held_at(owner, mailbox, acme, step),
+    ):
+        with running("alerter", environment) as process:
+
+            async def reached() -> bool:
+                if step == "data":
+                    return mailbox.holding == 3
+                waiting = await onlooker.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND application_name = 'alerter' AND wait_event_type = 'Lock'"
+                )
+                return bool(waiting)
+
+            await eventually(reached, what=f"the alerter at the step {step!r}")
+            process.kill()
+    await age(owner, timedelta(seconds=LEASE_S))
+    with running("alerter", environment):
+        await until_told(owner, mailbox, acme.number)
+        assert await banner(owner, acme.number) == (90, 1)
+        assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", None)]
+    copies = len(mailbox.got) - 3
+    assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
+    assert len(set(mailbox.got)) == 3, "a copy under another Message-ID"
+    assert copies == 0 or step in ("data", "write down"), "a copy although the outcome was not in doubt"
+
+
+async def test_two_at_once_with_kills_between_fire_each_threshold_once(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, books: Books, owner: Connection
+) -> None:
+    environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="0.5")
+    customers = {
+        f"org_{number}": await make_customer(books, f"org_{number}", starts_on="2026-01-01", ends_on="2036-01-01")
+        for number in range(8)
+    }
+
+    async def grow(credits: float) -> None:
+        for name, customer in customers.items():
+            await customer.use(credits)
+            await tell(producer, topics.totals, name)
+
+    with running("alerter", environment) as first:
+        await eventually(first.ready, what="readiness")
+        with running("alerter", environment) as second:
+            await eventually(second.ready, within_s=40, what="readiness")
+            await grow(76)
+            second.kill()
+        with running("alerter", environment):
+            await grow(15)
+            await grow(-40)
+            await grow(60)
+            first.kill()
+            for customer in customers.values():
+                await until_settled(owner, customer, 100)
+                await age(owner, timedelta(seconds=LEASE_S))
+            await eventually(lambda: all_mails_sent(owner), within_s=60, what="all mails")
+    for customer in customers.values():
+        fired = [(threshold, episode) for threshold, episode, *_ in await firings(owner, customer.number)]
+        assert len(fired) == len(set(fired))
+        open_ones = [
+            threshold for threshold, _, _, resolution in await firings(owner, customer.number) if not resolution
+        ]
+        assert open_ones == [75, 90, 100]
+        told = await outbox(owner, customer.number)
+        assert {threshold for threshold, _ in told} >= {100}
+    assert len(set(mailbox.got)) == await owner.fetchval("SELECT count(*) FROM email_outbox")
+
+
+async def until_settled(owner: Connection, customer: Customer, threshold: int) -> None:
+    async def settled() -> bool:
+        at = await banner(owner, customer.number)
+        return at is not None and at[0] == threshold
+
+    await eventually(settled, what=f"the banner at {threshold} %")
+
+
+async def all_mails_sent(owner: Connection) -> bool:
+    return not await owner.fetchval("SELECT count(*) FROM email_outbox WHERE state <> 'sent'")
+
+
+async def test_while_one_is_frozen_the_others_sweep_catches_up_and_nothing_fires_twice(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, acme: Customer, owner: Connection
+) -> None:
+    sweeping = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="1")
+    deaf = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S=NEVER_S)
+    with running("alerter", deaf) as frozen:
+        await eventually(frozen.ready, what="readiness")
+        frozen.send(signal.SIGSTOP)  # with all partitions
+        await acme.use(80)
+        await tell(producer, topics.totals)
+        with running("alerter", sweeping):
+            await until_told(owner, mailbox, acme.number)
+            frozen.send(signal.SIGCONT)
+            await eventually(frozen.ready, what="the one that was frozen")
+            await tell(producer, topics.totals)
+            await acme.use(12)
+            await until_settled(owner, acme, 90)
+            await until_told(owner, mailbox, acme.number, mails=6)
+    assert await firings(owner, acme.number) == [(75, 1, "mail", None), (90, 1, "mail", None)]
+    assert len(mailbox.got) == 6
+
+
+async def test_messages_that_never_come_cost_one_sweep(
+    database: Database, topics: Topics, mailbox: Script, acme: Customer, owner: Connection
+) -> None:
+    """Of a consumer that stalls nothing is seen but this."""
+    with running("alerter", alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="2")) as process:
+        await eventually(process.ready, what="readiness")
+        began = asyncio.get_running_loop().time()
+        await acme.use(80)
+        await until_told(owner, mailbox, acme.number)
+        assert asyncio.get_running_loop().time() - began < 6
+    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+
+
+@pytest.mark.timeout(240)
+async def test_without_kafka_for_a_minute_it_sweeps_on_and_then_listens_again(
+    database: Database, mailbox: Script, acme: Customer, owner: Connection
+) -> None:
+    class_path = ensure_jars(state_folder().jars, print)
+    port, controller_port = free_ports(2)
+    with throwaway_folder() as folder:
+        broker = EmbeddedKafka(folder, class_path, find_java(), port, controller_port, 384, quick_start=True)
+        broker.prepare()
+        process = Process(broker.program(), lambda *_: None)
+        try:
+            process.wait_ready()
+            await wait_until_usable(broker.bootstrap)
+            topics = await make_topics(broker.bootstrap)
+            environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="2")
+            with running("alerter", environment) as alerter:
+                await eventually(alerter.ready, what="readiness")
+                process.stop()
+                await acme.use(80)
+                await until_told(owner, mailbox, acme.number, within_s=10)
+                await asyncio.sleep(60)
+                await acme.use(12)
+                await until_told(owner, mailbox, acme.number, mails=6, within_s=10)
+                assert alerter.exit_code is None, "it must not need Kafka to sweep"
+                process = Process(broker.program(), lambda *_: None)
+                process.wait_ready()
+                await wait_until_usable(broker.bootstrap)
+                listened = 'flexcredits_alerter_wakeups_total{by="totals"}'
+                async with open_producer(broker.bootstrap, "test") as producer:
+
+                    async def hears() -> bool:
+                        await tell(producer, topics.totals)
+                        await asyncio.sleep(0.5)
+                        return counter(alerter, listened) > 0
+
+                    await eventually(hears, within_s=60, what="a message heard again")
+                assert alerter.exit_code is None
+        finally:
+            process.stop()
+    assert await firings(owner, acme.number) == [(75, 1, "mail", None), (90, 1, "mail", None)]
+    assert len(mailbox.got) == 6
+
+
+async def test_postgres_away_for_a_moment_delays_and_loses_nothing(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, acme: Customer, owner: Connection
+) -> None:
+    with running("alerter", alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="1")) as process:
+        await eventually(process.ready, what="readiness")
+        role_lock = secrets.token_hex(4)
+        await owner.execute("ALTER ROLE flexcredits_alerter CONNECTION LIMIT 0")
+        await owner.execute(
+            f"SELECT '{role_lock}', pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'flexcredits_alerter'"
+            " AND datname = current_database()"
+        )
+        await acme.use(80)
+        await tell(producer, topics.totals)
+        await asyncio.sleep(3)
+        await owner.execute("ALTER ROLE flexcredits_alerter CONNECTION LIMIT -1")
+        await until_told(owner, mailbox, acme.number)
+        assert process.exit_code is None
+
+
+async def test_a_failure_that_does_not_pass_ends_the_process(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, acme: Customer, owner: Connection
+) -> None:
+    environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S=NEVER_S)
+    with running("alerter", environment) as process:
+        await eventually(process.ready, what="readiness")
+        await owner.execute("ALTER TABLE banners RENAME TO banners_away")
+        await tell(producer, topics.totals)
+        assert process.wait() == 70
+        assert "the stream failed" in process.log
+        assert 'relation "banners" does not exist' in process.log

@@ -1,0 +1,339 @@
+"""Levels in Postgres become firings, banners and mails, once, whoever looks and however often."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from alerter.store import SQL, claim_wakeups
+from alerter.stream import drain_wakeups
+from alerting import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
+from querying import Books
+from runtime.postgres import Connection, Pool, open_pool
+from service_process import eventually
+from stack import Database
+
+TOLD = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+async def test_every_statement_fits_the_tables_and_the_role(pool: Pool, name: str) -> None:
+    async with pool.acquire() as connection:
+        await connection.prepare(SQL[name])
+    assert SQL[name].startswith("-- ")
+
+
+async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(books)
+    await acme.use(74.999999)
+    assert await evaluator(pool).look([acme.number], by="test") == 0
+    await acme.use(0.000001)
+    assert await evaluator(pool).look([acme.number], by="test") == 1
+    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+    assert await banner(owner, acme.number) == (75, 1)
+    assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
+    row = await owner.fetchrow("SELECT * FROM alert_firings")
+    assert (row["used"], row["available"], row["fired_at"]) == (75 * MICRO, 100 * MICRO, NOW)
+    stamps = await owner.fetch(
+        "SELECT DISTINCT xmin FROM email_outbox UNION SELECT xmin FROM alert_firings UNION SELECT xmin FROM banners"
+    )
+    assert len(stamps) == 1, "written by more than one transaction"
+    assert await evaluator(pool).look(None, by="test") == 0
+
+
+async def test_two_thresholds_in_one_step_are_one_mail_and_two_records(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    acme = await make_customer(books)
+    await acme.use(95)
+    await evaluator(pool).look(None, by="test")
+    assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", None)]
+    assert await outbox(owner, acme.number) == [(90, to) for to in TOLD]
+
+
+async def test_a_correction_resolves_and_crossing_again_is_a_new_episode(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    acme = await make_customer(books)
+    look = evaluator(pool).look
+    await acme.use(95)
+    await look(None, by="test")
+    await acme.use(-10)
+    await look(None, by="test")
+    assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", "level")]
+    assert await banner(owner, acme.number) == (75, 1)
+    await acme.use(-80)
+    await look(None, by="test")
+    assert await banner(owner, acme.number) is None
+    await acme.use(90)
+    await look(None, by="test")
+    assert await firings(owner, acme.number) == [
+        (75, 1, "with_higher", "level"), (90, 1, "mail", "level"), (75, 2, "with_higher", None), (90, 2, "mail", None),
+    ]  # fmt: skip
+    ids = [row["message_id"] for row in await owner.fetch("SELECT message_id FROM email_outbox")]
+    assert len(set(ids)) == len(ids) == 6
+
+
+async def test_a_larger_contract_takes_the_banner_away(books: Books, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(books)
+    await acme.use(100)
+    await evaluator(pool).look(None, by="test")
+    await acme.set_total(500)
+    await evaluator(pool).look(None, by="test")
+    assert await banner(owner, acme.number) is None
+    assert [resolution for *_, resolution in await firings(owner, acme.number)] == ["level"] * 3
+
+
+async def test_included_add_ons_are_available_and_others_are_not(books: Books, pool: Pool, owner: Connection) -> None:
+    number = await books.organization("org_added")
+    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100, add_ons=[(20, True), (1000, False)])
+    await books.use(number, "assistant", "tool", "search", "2026-11-01", 89 * MICRO)
+    assert await evaluator(pool).look([number], by="test") == 0
+    await books.use(number, "agents", "tool", "search", "2026-11-01", 1 * MICRO)
+    await evaluator(pool).look([number], by="test")
+    assert await owner.fetchval("SELECT available FROM alert_firings") == 120 * MICRO
+
+
+async def test_without_a_contract_or_its_amounts_nothing_alerts(books: Books, pool: Pool, owner: Connection) -> None:
+    nothing = await make_customer(books, "org_nothing", total=None)
+    await nothing.use(1_000_000)
+    number = await books.organization("org_without")
+    await books.use(number, "api", "namespace", "search", "2026-11-20", 10**15)
+    assert await evaluator(pool).look(None, by="test", history=True) == 0
+    assert await owner.fetchval("SELECT count(*) FROM alert_firings") == 0
+
+
+async def test_months_that_ended_mail_nobody_and_late_usage_of_a_fresh_end_does(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    acme = await make_customer(books, total=10_000)
+    for month in range(1, 13):
+        await books.period(
+            acme.number,
+            "c1",
+            f"month-{month}",
+            f"2025-{month:02}-01",
+            f"2025-{month % 12 + 1:02}-01" if month < 12 else "2026-01-01",
+            total=10,
+        )
+        await acme.use(12, f"2025-{month:02}-10")
+    await books.period(acme.number, "c1", "fresh", "2026-07-14", "2026-07-15", total=10)
+    await acme.use(8, "2026-07-14")
+    now = datetime(2026, 7, 17, 23, 59, tzinfo=UTC)
+    await evaluator(pool, lambda: now).look(None, by="test")
+    await evaluator(pool, lambda: now).look(None, by="test", history=True)
+    assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
+    assert await banner(owner, acme.number) is None
+    assert await owner.fetchval("SELECT facts->>'ended' FROM alert_firings WHERE facts IS NOT NULL") == "true"
+    told = [told for _, _, told, _ in await firings(owner, acme.number)]
+    assert sorted(set(told)) == ["history", "mail"]
+    assert told.count("history") == 36
+    await acme.use(3, "2026-07-14")
+    await evaluator(pool, lambda: now + timedelta(minutes=2)).look(None, by="test")
+    assert len(await outbox(owner, acme.number)) == 3, "72 hours after the end it is history"
+
+
+async def test_a_period_that_ends_takes_its_banner_along_and_the_next_one_fires_anew(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    acme = await make_customer(books, time_zone="Asia/Kathmandu")
+    await books.period(acme.number, "c1", "p2", "2027-01-15", "2027-07-15", total=100)
+    await acme.use(80)
+    await acme.use(92, "2027-01-15")
+    before = datetime(2027, 1, 14, 18, 14, 59, tzinfo=UTC)
+    await evaluator(pool, lambda: before).look(None, by="test")
+    assert await banner(owner, acme.number) == (75, 1)
+    await evaluator(pool, lambda: before + timedelta(seconds=1)).look(None, by="test")
+    assert await banner(owner, acme.number) == (90, 1)
+    assert await firings(owner, acme.number) == [
+        (75, 1, "mail", None),
+        (75, 1, "with_higher", None),
+        (90, 1, "mail", None),
+    ]
+
+
+async def test_an_amendment_that_moves_a_periods_dates_does_not_fire_again(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    acme = await make_customer(books)
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    for dates in ("starts_on = '2026-01-01'", "ends_on = '2028-01-01'", "ends_on = '2026-11-23'"):
+        await books.execute(f"UPDATE credit_periods SET {dates}")
+        await evaluator(pool).look(None, by="test", history=True)
+    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+
+
+async def test_a_period_that_an_amendment_removes_is_resolved(books: Books, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(books)
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    await books.execute("DELETE FROM credit_periods")
+    await evaluator(pool).look(None, by="test")
+    assert await firings(owner, acme.number) == [(75, 1, "mail", "removed")]
+    assert await banner(owner, acme.number) is None
+    assert await evaluator(pool).look(None, by="test") == 0
+
+
+async def test_thresholds_are_the_organizations_own_settings(books: Books, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(books)
+    await acme.set_thresholds(10, 150)
+    await acme.use(99)
+    await evaluator(pool).look(None, by="test")
+    assert await firings(owner, acme.number) == [(10, 1, "mail", None)]
+    await acme.set_thresholds()
+    await evaluator(pool).look(None, by="test")
+    assert await firings(owner, acme.number) == [(10, 1, "mail", "removed")]
+    assert await banner(owner, acme.number) is None
+
+
+@pytest.mark.parametrize(
+    ("deployment", "organization", "moderators"), [(True, True, 1), (True, False, 0), (False, True, 0)]
+)
+async def test_billing_moderators_are_mailed_only_where_both_enable_them(
+    books: Books, pool: Pool, owner: Connection, deployment: bool, organization: bool, moderators: int
+) -> None:
+    acme = await make_customer(books, billing_moderators=organization)
+    await acme.use(80)
+    await evaluator(pool, billing_moderators=deployment).look(None, by="test")
+    assert len(await outbox(owner, acme.number)) == 2 + moderators
+
+
+async def test_people_who_left_or_only_use_are_not_mailed_and_nobody_at_all_is_recorded(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    acme = await make_customer(books)
+    await books.execute("UPDATE members SET removed = true WHERE role <> 'member'")
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+    assert await outbox(owner, acme.number) == []
+    assert await banner(owner, acme.number) == (75, 1)
+
+
+async def test_many_evaluators_at_once_fire_once(books: Books, pool: Pool, owner: Connection) -> None:
+    customers = [await make_customer(books, f"org_{number}") for number in range(4)]
+    for step in (75, 15, -20, 40):
+        for customer in customers:
+            await customer.use(step)
+        await asyncio.gather(*(evaluator(pool).look(None, by="test") for _ in range(8)))
+    for customer in customers:
+        assert await firings(owner, customer.number) == [
+            (75, 1, "mail", "level"), (90, 1, "mail", "level"), (75, 2, "with_higher", None), (90, 2, "with_higher", None),
+            (100, 1, "mail", None),
+        ]  # fmt: skip
+        assert len(await outbox(owner, customer.number)) == 9
+
+
+async def test_levels_are_read_after_the_lock_is_held(books: Books, pool: Pool, owner: Connection) -> None:
+    """An evaluation that waited acts on what is there when it goes on, not on what it saw before."""
+    acme = await make_customer(books)
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    async with owner.transaction():
+        await owner.execute("SELECT FROM alert_state WHERE organization_id = $1 FOR UPDATE", acme.number)
+        await acme.use(15)
+        settling = asyncio.create_task(evaluator(pool).settle(acme.number))
+        await eventually(lambda: waits_for_a_lock(pool), what="an evaluation that waits")
+        await acme.use(-15)
+    await settling
+    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+
+
+async def test_an_organization_whose_lock_is_held_keeps_no_other_waiting(
+    books: Books, database: Database, owner: Connection
+) -> None:
+    customers = [await make_customer(books, f"org_{number}") for number in range(3)]
+    dsn = database.roles["flexcredits_alerter"]
+    async with open_pool(dsn, application="alerter", size=2, statement_timeout_s=1) as hasty:
+        await evaluator(hasty).settle(customers[0].number)
+        for customer in customers:
+            await customer.use(80)
+        async with owner.transaction():
+            await owner.execute("SELECT FROM alert_state FOR UPDATE")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await evaluator(hasty).look(None, by="test")
+            assert [await banner(owner, customer.number) for customer in customers] == [None, (75, 1), (75, 1)]
+        await evaluator(hasty).look(None, by="test")
+    assert await banner(owner, customers[0].number) == (75, 1)
+
+
+async def waits_for_a_lock(pool: Pool) -> bool:
+    count = await pool.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(count)
+
+
+async def test_wakeups_are_drained_and_come_back_when_the_look_fails(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    acme = await make_customer(books)
+    await acme.use(80)
+    await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1), ($1), ($1)", acme.number)
+    async with pool.acquire() as connection:
+        interrupted = connection.transaction()
+        await interrupted.start()
+        assert await claim_wakeups(connection, 10) == {acme.number}
+        await interrupted.rollback()
+    await drain_wakeups(pool, evaluator(pool))
+    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+    assert await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
+
+
+async def test_a_deployment_wide_wakeup_looks_at_everybody(books: Books, pool: Pool, owner: Connection) -> None:
+    customers = [await make_customer(books, f"org_{number}") for number in range(3)]
+    for customer in customers:
+        await customer.use(80)
+    await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES (0)")
+    await drain_wakeups(pool, evaluator(pool))
+    assert [await banner(owner, customer.number) for customer in customers] == [(75, 1)] * 3
+
+
+async def test_two_drain_without_waiting_for_each_other(books: Books, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(books)
+    await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1)", acme.number)
+    async with pool.acquire() as connection, connection.transaction():
+        assert await claim_wakeups(connection, 10) == {acme.number}
+        await asyncio.wait_for(drain_wakeups(pool, evaluator(pool)), 5)
+
+
+async def test_the_mail_names_the_three_features_that_used_most(books: Books, pool: Pool, owner: Connection) -> None:
+    number = await books.organization("org_acme")
+    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100, assistant=60, agents=40)
+    await books.feature(number, "assistant", "model", "opus", "2026-01-01", name="Claude Opus")
+    await books.feature(0, "assistant", "model", "opus", "2026-06-01", name="Opus for all")
+    await books.feature(0, "agents", "tool", "jira", "2027-06-01", name="Not yet")
+    for product, kind, feature, credits in (
+        ("assistant", "model", "opus", 40),
+        ("agents", "tool", "jira", 30),
+        ("api", "namespace", "Search", 4),
+        ("assistant", "tool", "x", 3),
+    ):
+        for agent in ("a", "b"):
+            await books.use(number, product, kind, feature, "2026-11-01", credits * MICRO // 2, agent=agent)
+    await books.use(number, "assistant", "tool", "x", "2025-12-31", 10**12)
+    await evaluator(pool).look(None, by="test")
+    facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings WHERE facts IS NOT NULL"))
+    assert [(driver["product"], driver["name"], driver["credits"]) for driver in facts["drivers"]] == [
+        ("assistant", "Claude Opus", 40 * MICRO), ("agents", "jira", 30 * MICRO), ("api", "Search", 4 * MICRO),
+    ]  # fmt: skip
+    assert [(row["product"], row["contracted"], row["used"]) for row in facts["products"]] == [
+        ("assistant", 60 * MICRO, 43 * MICRO), ("agents", 40 * MICRO, 30 * MICRO), ("api", None, 4 * MICRO),
+    ]  # fmt: skip
+
+
+async def test_the_role_may_change_nothing_but_its_own_tables(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+            " AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')"
+        )
+        assert {row["relname"] for row in rows} == {
+            "alert_state", "alert_firings", "banners", "email_outbox", "email_attempts", "alert_wakeups",
+        }  # fmt: skip
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("DELETE FROM alert_firings")

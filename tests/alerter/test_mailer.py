@@ -1,0 +1,211 @@
+"""The outbox against a real SMTP server that is away, refuses, hangs, or takes a mail and drops the connection."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import aiosmtplib
+import pytest
+from alerter.mail import LEASE_S, Mailer, MailServer, judge_failure
+from alerter.store import Attempt, claim_mails, settle_mail
+from alerting import Script, age, evaluator, make_customer, smtp_server
+from pydantic import SecretStr
+from querying import Books
+from runtime.postgres import Connection, Pool
+from service_process import eventually
+
+TO = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
+
+
+@pytest.fixture
+async def fired(books: Books, pool: Pool) -> None:
+    """Three mails are due."""
+    acme = await make_customer(books)
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+
+
+def mailer(pool: Pool, port: int) -> Mailer:
+    server = MailServer("127.0.0.1", port, "offered", None, SecretStr(""))
+    return Mailer(pool, server, sender="flex@flex.example", dashboard_url="https://flex.example")
+
+
+async def states(owner: Connection) -> list[tuple[Any, ...]]:
+    """State and attempts of every mail, by recipient."""
+    rows = await owner.fetch("SELECT state, attempts FROM email_outbox ORDER BY recipient")
+    return [tuple(row) for row in rows]
+
+
+async def attempts(owner: Connection, recipient: str) -> list[tuple[Any, ...]]:
+    rows = await owner.fetch(
+        "SELECT attempt, outcome, detail FROM email_attempts JOIN email_outbox USING (email_id)"
+        " WHERE recipient = $1 ORDER BY attempt",
+        recipient,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def message_ids(owner: Connection) -> set[tuple[str, str]]:
+    return {tuple(row) for row in await owner.fetch("SELECT recipient, message_id FROM email_outbox")}
+
+
+async def test_each_person_gets_one_mail_and_it_is_written_down(fired: None, pool: Pool, owner: Connection) -> None:
+    async with smtp_server() as server:
+        assert await mailer(pool, server.port).send_due() == 3
+        assert await mailer(pool, server.port).send_due() == 0
+    assert sorted(server.got) == sorted(await message_ids(owner))
+    assert await states(owner) == [("sent", 1)] * 3
+    assert await attempts(owner, TO[0]) == [(1, "sent", "taken")]
+    assert await owner.fetchval("SELECT count(*) FROM email_outbox WHERE settled_at IS NULL") == 0
+
+
+async def test_a_server_that_is_away_loses_nothing(fired: None, pool: Pool, owner: Connection) -> None:
+    server = Script()
+    sender = mailer(pool, server.port)
+    assert await sender.send_due() == 3
+    assert await states(owner) == [("pending", 1)] * 3
+    assert await sender.send_due() == 0, "tried again without waiting"
+    [(number, outcome, detail)] = await attempts(owner, TO[0])
+    assert (number, outcome) == (1, "deferred")
+    assert "SMTPConnectError" in detail
+    for waited_s in (1, 2, 5):
+        await age(owner, timedelta(seconds=waited_s))
+        assert await sender.send_due() == 3
+    await server.start()
+    await age(owner, timedelta(seconds=10))
+    assert await sender.send_due() == 3
+    await server.stop()
+    assert await states(owner) == [("sent", 5)] * 3
+    assert sorted(server.got) == sorted(await message_ids(owner))
+
+
+async def test_one_of_three_refused_for_good_holds_back_nobody(fired: None, pool: Pool, owner: Connection) -> None:
+    async with smtp_server(refuse={TO[1]: "550 5.1.1 no such user"}) as server:
+        await mailer(pool, server.port).send_due()
+        await age(owner, timedelta(days=1))
+        assert await mailer(pool, server.port).send_due() == 0
+    assert await states(owner) == [("sent", 1), ("failed", 1), ("sent", 1)]
+    assert await attempts(owner, TO[1]) == [(1, "refused", "550 5.1.1 no such user")]
+
+
+async def test_greylisting_is_waited_out(fired: None, pool: Pool, owner: Connection) -> None:
+    async with smtp_server(refuse={TO[1]: "451 4.7.1 try again in five minutes"}) as server:
+        await mailer(pool, server.port).send_due()
+        server.refuse.clear()
+        await age(owner, timedelta(seconds=1))
+        assert await mailer(pool, server.port).send_due() == 1
+    assert await states(owner) == [("sent", 1), ("sent", 2), ("sent", 1)]
+    assert len(server.got) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"), [("554 5.7.1 looks like spam", "failed"), ("452 4.3.1 disk full", "pending")]
+)
+async def test_a_mail_refused_after_its_data(
+    fired: None, pool: Pool, owner: Connection, answer: str, state: str
+) -> None:
+    async with smtp_server(answer_data=lambda _: answer) as server:
+        await mailer(pool, server.port).send_due()
+    assert await states(owner) == [(state, 1)] * 3
+
+
+async def test_a_connection_that_drops_after_data_makes_copies_with_the_same_message_id(
+    fired: None, pool: Pool, owner: Connection
+) -> None:
+    async with smtp_server(answer_data=lambda number: "drop" if number == 1 else "250 taken") as server:
+        await mailer(pool, server.port).send_due()
+        await age(owner, timedelta(seconds=1))
+        await mailer(pool, server.port).send_due()
+    assert len(server.got) == 4, "the one in doubt goes out again"
+    assert set(server.got) == await message_ids(owner)
+    assert sorted(await states(owner)) == [("sent", 1), ("sent", 1), ("sent", 2)]
+
+
+async def test_a_server_that_hangs_is_given_up_and_the_others_are_served(
+    fired: None, pool: Pool, owner: Connection
+) -> None:
+    """While one process waits for a hanging server, the claim keeps the mails from a second one."""
+    async with smtp_server(hold=asyncio.Event()) as server:
+        sending = asyncio.create_task(mailer(pool, server.port).send_due())
+        await eventually(lambda: server.holding == 3, what="three mails on their way")
+        assert await mailer(pool, server.port).send_due() == 0
+        assert server.hold is not None
+        server.hold.set()
+        assert await sending == 3
+    assert len(server.got) == 3
+
+
+async def test_a_claim_of_a_dead_process_comes_back_and_a_zombies_word_counts_only_if_it_sent(
+    fired: None, pool: Pool, owner: Connection
+) -> None:
+    frozen = await claim_mails(pool, 8, LEASE_S)
+    async with smtp_server() as server:
+        assert await mailer(pool, server.port).send_due() == 0
+        await age(owner, timedelta(seconds=LEASE_S - 1))
+        assert await mailer(pool, server.port).send_due() == 0, "sent while the claim holds"
+        await age(owner, timedelta(seconds=1))
+        again = await claim_mails(pool, 8, LEASE_S)
+        assert [mail.attempt for mail in again] == [2, 2, 2]
+        await settle_mail(pool, frozen[0], Attempt("sent", "by the zombie"))
+        await settle_mail(pool, frozen[1], Attempt("deferred", "by the zombie", 3600))
+        await settle_mail(pool, frozen[2], Attempt("refused", "by the zombie"))
+        assert sorted(state for state, _ in await states(owner)) == ["pending", "pending", "sent"]
+        for mail in again:
+            await settle_mail(pool, mail, Attempt("sent", "by the owner"))
+            await settle_mail(pool, mail, Attempt("sent", "by the owner"))
+    assert await states(owner) == [("sent", 2)] * 3
+
+
+async def test_many_mailers_send_each_mail_once(books: Books, pool: Pool, owner: Connection) -> None:
+    for number in range(10):
+        customer = await make_customer(books, f"org_{number}")
+        await customer.use(80)
+    await evaluator(pool).look(None, by="test")
+    async with smtp_server() as server:
+        sent = await asyncio.gather(*(mailer(pool, server.port).send_due() for _ in range(4)))
+    assert sum(sent) == 30
+    assert sorted(server.got) == sorted(await message_ids(owner))
+
+
+async def test_an_address_that_is_none_is_recorded_and_holds_back_nobody(
+    fired: None, pool: Pool, owner: Connection
+) -> None:
+    await owner.execute("UPDATE email_outbox SET recipient = 'nobody' WHERE recipient = $1", TO[0])
+    await owner.execute("UPDATE email_outbox SET recipient = 'jörg@org-acme.example' WHERE recipient = $1", TO[1])
+    async with smtp_server() as server:
+        await mailer(pool, server.port).send_due()
+    assert sorted(await states(owner)) == [("failed", 1), ("sent", 1), ("sent", 1)]
+    assert "jörg@org-acme.example" in {recipient for recipient, _ in server.got}
+
+
+REFUSED = aiosmtplib.SMTPRecipientRefused(550, "no such user", "a@b.example")
+GREYLISTED = aiosmtplib.SMTPRecipientRefused(451, "later", "a@b.example")
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (aiosmtplib.SMTPRecipientsRefused([REFUSED]), "refused"),
+        (aiosmtplib.SMTPRecipientsRefused([GREYLISTED]), "deferred"),
+        (aiosmtplib.SMTPDataError(554, "spam"), "refused"),
+        (aiosmtplib.SMTPDataError(451, "later"), "deferred"),
+        (aiosmtplib.SMTPSenderRefused(550, "who are you", "flex@flex.example"), "deferred"),
+        (aiosmtplib.SMTPAuthenticationError(535, "wrong password"), "deferred"),
+        (aiosmtplib.SMTPServerDisconnected("gone"), "deferred"),
+        (aiosmtplib.SMTPReadTimeoutError("slow"), "deferred"),
+        (aiosmtplib.SMTPNotSupported("SMTPUTF8"), "refused"),
+        (TimeoutError(), "deferred"),
+        (OSError("unreachable"), "deferred"),
+    ],
+)
+def test_only_what_is_about_the_mail_itself_is_permanent(error: Exception, outcome: str) -> None:
+    assert judge_failure(error, 1, timedelta()).outcome == outcome
+
+
+def test_waits_grow_and_end_after_three_days() -> None:
+    waits = [judge_failure(OSError("away"), attempt, timedelta()).retry_s for attempt in range(1, 15)]
+    assert waits == sorted(waits)
+    assert sum(waits[:5]) < 60, "a server that is restarted costs seconds"
+    assert waits[-1] == 3600
+    given_up = judge_failure(OSError("away"), 80, timedelta(hours=73))
+    assert (given_up.outcome, given_up.detail) == ("refused", "given up after 3 days: OSError: away")

@@ -1,0 +1,207 @@
+"""Which thresholds fire, resolve and mail, by level alone."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from alerter.accounts import Account, Banner, decide
+from alerter.thresholds import (
+    Latest,
+    Level,
+    NewFiring,
+    Period,
+    Standing,
+    Verdict,
+    crossed,
+    has_begun,
+    judge,
+    standing_of,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+DEFAULTS = (75, 90, 100)
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+History = dict[int, list[bool]]
+"""Per threshold its episodes in order, true while open."""
+
+
+def latest_of(history: History) -> dict[int, Latest]:
+    return {threshold: Latest(len(episodes), episodes[-1], AT) for threshold, episodes in history.items()}
+
+
+def carry_out(history: History, verdict: Verdict) -> None:
+    for threshold, _ in verdict.resolve:
+        assert history[threshold][-1]
+        history[threshold][-1] = False
+    for threshold, episode, _ in verdict.fire:
+        episodes = history.setdefault(threshold, [])
+        assert not episodes or not episodes[-1], "a second firing of an open threshold"
+        episodes.append(True)
+        assert episode == len(episodes)
+
+
+def step(
+    history: History, used: int, percents: Sequence[int] = DEFAULTS, available: int | None = 100, standing: Standing = "current"
+) -> Verdict:  # fmt: skip
+    verdict = judge(used, available, percents, latest_of(history), standing)
+    carry_out(history, verdict)
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("used", "available", "met"),
+    [
+        (0, 100, []),
+        (74_999_999, 100_000_000, []),
+        (75_000_000, 100_000_000, [75]),
+        (99_999_999, 100_000_000, [75, 90]),
+        (100_000_000, 100_000_000, [75, 90, 100]),
+        (10**18, 100_000_000, [75, 90, 100]),
+        (5, None, []),
+        (5, 0, []),
+        (-5, 100, []),
+    ],
+)
+def test_a_threshold_is_met_at_its_exact_level(used: int, available: int | None, met: list[int]) -> None:
+    assert crossed(used, available, (100, 75, 90, 90)) == met
+
+
+def test_crossing_two_at_once_mails_the_higher_and_records_both() -> None:
+    assert step({}, 92).fire == [NewFiring(75, 1, "with_higher"), NewFiring(90, 1, "mail")]
+
+
+def test_crossing_one_after_the_other_mails_each() -> None:
+    history: History = {}
+    assert [step(history, used).fire for used in (10, 75, 80, 90, 90, 100, 170)] == [
+        [], [NewFiring(75, 1, "mail")], [], [NewFiring(90, 1, "mail")], [], [NewFiring(100, 1, "mail")], [],
+    ]  # fmt: skip
+
+
+def test_falling_under_a_threshold_resolves_it_and_rising_again_is_a_new_episode() -> None:
+    history: History = {}
+    step(history, 92)
+    assert step(history, 89).resolve == [(90, "level")]
+    assert step(history, 91).fire == [NewFiring(90, 2, "mail")]
+    assert step(history, 92, available=200).resolve == [(75, "level"), (90, "level")]
+    assert step(history, 155, available=200).fire == [NewFiring(75, 2, "mail")]
+
+
+def test_a_threshold_added_under_one_that_was_announced_is_recorded_silently() -> None:
+    history: History = {}
+    step(history, 92)
+    assert step(history, 92, (50, 75, 90, 100)).fire == [NewFiring(50, 1, "silent")]
+    step(history, 60, (50, 75, 90, 100))
+    assert step(history, 60, (50, 55, 75, 90, 100)).fire == [NewFiring(55, 1, "silent")]
+
+
+def test_a_threshold_added_above_what_was_announced_mails_at_once() -> None:
+    history: History = {}
+    step(history, 96)
+    assert step(history, 96, (75, 90, 95, 100)).fire == [NewFiring(95, 1, "mail")]
+
+
+def test_a_threshold_removed_and_added_again_is_a_new_episode() -> None:
+    history: History = {}
+    step(history, 80)
+    assert step(history, 80, (90, 100)).resolve == [(75, "removed")]
+    assert step(history, 80).fire == [NewFiring(75, 2, "mail")]
+
+
+def test_when_several_rise_again_one_of_them_mails_even_if_another_was_added_later() -> None:
+    history: History = {}
+    step(history, 100)
+    step(history, 10)
+    fired = step(history, 85, (75, 80, 90, 100)).fire
+    assert fired == [NewFiring(75, 2, "mail"), NewFiring(80, 1, "silent")]
+
+
+def test_a_contract_that_goes_away_resolves_everything() -> None:
+    history: History = {}
+    step(history, 100)
+    assert step(history, 100, available=None).resolve == [(75, "level"), (90, "level"), (100, "level")]
+
+
+def test_a_period_that_ended_long_ago_is_history_only() -> None:
+    assert [told for _, _, told in step({}, 120, standing="long_ended").fire] == ["history"] * 3
+    assert step({}, 80, standing="ended").fire == [NewFiring(75, 1, "mail")]
+
+
+percents = st.lists(st.integers(1, 200), max_size=5, unique=True)
+
+
+@given(st.lists(st.tuples(st.integers(-10, 300), st.one_of(st.none(), st.integers(0, 150)), percents), max_size=12))
+def test_what_is_open_is_what_is_met_whatever_happened_before(steps: list[tuple[int, int | None, list[int]]]) -> None:
+    history: History = {}
+    for used, available, chosen in steps:
+        before = {threshold for threshold, episodes in history.items() if episodes[-1]}
+        ever = set(history)
+        verdict = step(history, used, chosen, available)
+        met = {p for p in chosen if available and used * 100 >= available * p}
+        assert {threshold for threshold, episodes in history.items() if episodes[-1]} == met
+        assert not judge(used, available, chosen, latest_of(history), "current"), "a second look changes something"
+        told = {threshold: word for threshold, _, word in verdict.fire}
+        mailed = [threshold for threshold, word in told.items() if word == "mail"]
+        # A mail goes out exactly when something is news: nothing higher is open, and it is not a late addition.
+        news = [
+            t for t in met - before
+            if not any(other > t for other in before & met) and (t in ever or not any(other > t for other in ever))
+        ]  # fmt: skip
+        assert mailed == ([max(news)] if news else [])
+
+
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=30))
+def test_a_rising_level_mails_each_threshold_at_most_once_however_it_steps(levels: list[int]) -> None:
+    history: History = {}
+    fired = [firing for used in sorted(levels) for firing in step(history, used).fire]
+    assert sorted(threshold for threshold, _, _ in fired) == [p for p in DEFAULTS if max(levels) >= p]
+    assert {episode for _, episode, _ in fired} <= {1}
+
+
+def level(time_zone: str, starts_on: str, ends_on: str, used: int = 0, *, period: str = "p1") -> Level:
+    dates = date.fromisoformat(starts_on), date.fromisoformat(ends_on)
+    return Level(1, time_zone, DEFAULTS, Period("c1", period), *dates, 100, used)
+
+
+@pytest.mark.parametrize(
+    ("zone", "midnight"),
+    [
+        ("UTC", "2026-11-01T00:00Z"),
+        ("Asia/Kathmandu", "2026-10-31T18:15Z"),
+        ("America/St_Johns", "2026-11-01T02:30Z"),
+        ("America/New_York", "2026-11-01T04:00Z"),
+    ],
+)
+def test_a_period_runs_from_midnight_to_midnight_of_the_organizations_zone(zone: str, midnight: str) -> None:
+    at, moment = datetime.fromisoformat(midnight), timedelta(microseconds=1)
+    ending, beginning = level(zone, "2026-10-01", "2026-11-01"), level(zone, "2026-11-01", "2026-12-01")
+    assert [standing_of(ending, when) for when in (at - moment, at)] == ["current", "ended"]
+    assert [has_begun(beginning, when) for when in (at - moment, at)] == [False, True]
+    late = at + timedelta(hours=72)
+    assert [standing_of(ending, when) for when in (late - moment, late)] == ["ended", "long_ended"]
+
+
+def test_the_banner_is_the_highest_threshold_met_in_the_current_period_only() -> None:
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    ended, current = (
+        level("UTC", "2026-10-01", "2026-11-01", 120),
+        level("UTC", "2026-11-01", "2026-12-01", 92, period="p2"),
+    )
+    account = Account(1, [ended, current])
+    assert decide(account, now).banner == Banner(current.period, 90, 1, now)
+    quiet = Account(1, [ended, level("UTC", "2026-11-01", "2026-12-01", 10, period="p2")])
+    assert decide(quiet, now).banner is None
+
+
+def test_a_banner_stays_as_it_was_raised_and_goes_with_its_period() -> None:
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    current = level("UTC", "2026-11-01", "2026-12-01", 80)
+    banner = Banner(current.period, 75, 1, AT)
+    account = Account(1, [current], {current.period: {75: Latest(1, True, AT)}}, banner)
+    assert not decide(account, now)
+    later = decide(account, now + timedelta(days=30))
+    assert later
+    assert later.banner is None
+    gone = decide(Account(1, [], {current.period: {75: Latest(1, True, AT)}}, banner), now)
+    assert gone.verdicts[current.period].resolve == [(75, "removed")]
+    assert gone.banner is None

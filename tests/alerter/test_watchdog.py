@@ -1,0 +1,124 @@
+"""Faust's stream on real Kafka, and a watchdog that notices when it no longer does anything."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from alerter.settings import Settings
+from alerter.stream import Streams, build_app, read_organizations
+from alerter.watchdog import Watchdog
+from alerting import make_customer
+from prometheus_client import CollectorRegistry
+from querying import Books
+from runtime.kafka import open_consumer, open_producer
+from runtime.postgres import Pool
+from service_process import alerter_environment, eventually, free_port
+from stack import Database, Topics
+
+STALL_S = 1.0
+
+
+@asynccontextmanager
+async def watched(
+    database: Database, topics: Topics, pool: Pool, look: Callable[[Sequence[int]], Awaitable[object]], **more: str
+) -> AsyncIterator[tuple[Streams, Watchdog, list[str]]]:
+    """A running application whose looks are the test's own; what made it give up goes into the list."""
+    environment = alerter_environment(database, topics, free_port(), PROBE_PORT="0", **more)
+    settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
+    app, reasons = build_app(settings, CollectorRegistry()), []
+    streams = Streams(app, topics.totals, pool, look, reasons.append)
+    async with open_consumer(topics.bootstrap, "watchdog") as consumer:
+        await app.start()
+        try:
+            await eventually(lambda: len(app.consumer.assignment()) == 4, what="partitions")
+            yield streams, Watchdog(streams, consumer, STALL_S), reasons
+        finally:
+            await app.stop()
+
+
+async def send(topics: Topics) -> None:
+    async with open_producer(topics.bootstrap, "test") as producer:
+        await producer.send_and_wait(topics.totals, b'{"organization": "org_acme"}', key=b"org_acme")
+
+
+async def test_finds_nothing_while_messages_are_read(
+    database: Database, topics: Topics, pool: Pool, books: Books
+) -> None:
+    acme = await make_customer(books)
+    looked: list[int] = []
+
+    async def look(numbers: Sequence[int]) -> None:
+        looked.extend(numbers)
+
+    async with watched(database, topics, pool, look) as (streams, watchdog, reasons):
+        for number in range(3):
+            await send(topics)
+            await eventually(lambda number=number: len(looked) > number, what="a look")  # type: ignore[misc]
+            assert await watchdog.find_problem() is None
+        await asyncio.sleep(STALL_S * 1.5)
+        assert await watchdog.find_problem() is None, "an idle topic is no stall"
+        assert set(looked) == {acme.number}
+        assert sum(streams.applied.values()) == 3
+    assert reasons == []
+
+
+async def test_finds_a_stream_that_stands_still_while_its_log_goes_on(
+    database: Database, topics: Topics, pool: Pool, books: Books
+) -> None:
+    await make_customer(books)
+    stuck = asyncio.Event()
+
+    async def look(_: Sequence[int]) -> None:
+        await stuck.wait()
+
+    async with watched(database, topics, pool, look) as (_, watchdog, _):
+        assert await watchdog.find_problem() is None
+        await send(topics)
+        found: list[str] = []
+
+        async def finds() -> bool:
+            found.append(await watchdog.find_problem() or "")
+            return "the stream stands at 0 of 1" in found[-1]
+
+        await eventually(finds, within_s=10, what="the stall")
+        stuck.set()
+    assert topics.totals in found[-1]
+
+
+async def test_gives_up_when_the_stream_fails_or_ends(
+    database: Database, topics: Topics, pool: Pool, books: Books, expected_errors: list[str]
+) -> None:
+    await make_customer(books)
+    expected_errors.append("the stream failed")
+
+    async def look(_: Sequence[int]) -> None:
+        raise KeyError("a defect")
+
+    async with watched(database, topics, pool, look) as (_, watchdog, reasons):
+        await send(topics)
+        await eventually(lambda: len(reasons) == 2, what="both reasons")
+        assert reasons == ["the stream failed", "the stream ended"]
+
+        async def finds() -> bool:
+            return await watchdog.find_problem() == "the stream has no living task"
+
+        await eventually(finds, what="the dead stream")
+
+
+async def test_finds_a_timer_that_stopped(database: Database, topics: Topics, pool: Pool) -> None:
+    async def look(_: Sequence[int]) -> None:
+        """Nothing."""
+
+    async with watched(database, topics, pool, look) as (streams, watchdog, _):
+        streams.ticked["sweep"] = time.monotonic() - STALL_S - 3, 2.0
+        assert await watchdog.find_problem() == "the timer sweep was last done 4 s ago"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, b"", b"{", b"[]", b"7", b"null", b"{}", b'{"organization": 7}', b'{"organization": "a\\u0000b"}', b"\xff", b"[" * 100_000],
+)  # fmt: skip
+def test_a_message_that_names_no_organization_is_passed_over(value: bytes | None) -> None:
+    assert read_organizations([value, b'{"organization": "org_acme"}']) == {"org_acme"}
