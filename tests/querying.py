@@ -280,7 +280,7 @@ class Books:
     async def hold(self, organization: int, series: int) -> None:
         await self.execute(
             "INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, kafka_partition,"
-            " kafka_offset, waits_for) VALUES (-1, gen_random_uuid(), $1, $2, now(), 0, 0, 'rate')",
+            " kafka_offset, waits_for, received_at) VALUES (-1, gen_random_uuid(), $1, $2, now(), 0, 0, 'rate', now())",
             organization, series,
         )  # fmt: skip
 

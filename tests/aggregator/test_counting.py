@@ -52,13 +52,33 @@ class Aggregator:
         """Micro-credits and events by each way of asking; they must agree."""
         return {
             name: await self.pool.fetchval(f"SELECT coalesce(sum(credits), 0)::bigint FROM {name}")
-            for name in ("usage_ledger", "usage_15m", "usage_daily", "usage_organization_daily")
+            for name in ("usage_ledger", "usage_15m", "usage_daily", "usage_monthly", "usage_organization_daily")
         }
 
     async def total(self) -> int:
         totals = await self.totals()
         assert len(set(totals.values())) == 1, totals
         return totals["usage_ledger"]
+
+    async def check_grains(self) -> None:
+        """What is kept beside the totals equals what the ledger and the progress say by themselves."""
+        counted = (
+            "(SELECT l.*, s.product, (occurred_at AT TIME ZONE o.time_zone)::date AS day, (received_at AT TIME ZONE o.time_zone)::date AS received_on"
+            " FROM usage_ledger l JOIN organizations o USING (organization_id) JOIN usage_series s USING (series_id) WHERE NOT held) AS l"
+        )
+        for table, expected in {
+            "usage_monthly": "SELECT organization_id, date_trunc('month', day)::date, series_id, sum(credits)::bigint, count(*) FILTER (WHERE corrects IS NULL)"
+            f" FROM {counted} GROUP BY 1, 2, 3",
+            "usage_corrections": f"SELECT organization_id, day, series_id, sum(credits)::bigint, count(*) FROM {counted} WHERE corrects IS NOT NULL GROUP BY 1, 2, 3",
+            "usage_late": "SELECT organization_id, day, received_on, product, sum(credits)::bigint, count(*) FILTER (WHERE corrects IS NULL)"
+            f" FROM {counted} WHERE received_on > day GROUP BY 1, 2, 3, 4",
+            "(SELECT topic, partition, sum(counted)::bigint, sum(duplicate)::bigint, sum(rejected)::bigint, sum(held)::bigint FROM partition_hours GROUP BY 1, 2) AS p":
+            f"SELECT topic, partition, counted, duplicate, rejected, held FROM partition_progress WHERE topic = '{TOPIC}' AND next_offset > 0",
+            "(SELECT partition, hour_at, counted FROM partition_hours WHERE counted > 0) AS h":
+            f"SELECT kafka_partition, date_trunc('hour', received_at), count(*) FROM {counted} GROUP BY 1, 2",
+        }.items():  # fmt: skip
+            kept = {tuple(row) for row in await self.pool.fetch(f"SELECT * FROM {table}")}
+            assert kept == {tuple(row) for row in await self.pool.fetch(expected)}, table
 
     async def progress(self) -> list[dict[str, Any]]:
         rows = await self.pool.fetch("SELECT * FROM partition_progress WHERE topic = $1 ORDER BY partition", TOPIC)
@@ -298,9 +318,8 @@ async def test_older_fact_never_overwrites_a_newer_one(aggregator: Aggregator) -
     )
 
 
-async def test_any_slicing_and_repetition_of_the_log_gives_the_same_tables(aggregator: Aggregator) -> None:
-    """Invariants 1 to 3 over a random log, cut and replayed at random, with facts arriving in between."""
-    chance = random.Random(7)
+def random_log(chance: random.Random) -> dict[int, list[FakeRecord]]:
+    """Three partitions with copies, corrections of anything, poison, rated and late usage, received over six hours."""
     log: dict[int, list[FakeRecord]] = {0: [], 1: [], 2: []}
     sent: list[dict[str, Any]] = []
     for _ in range(400):
@@ -328,10 +347,25 @@ async def test_any_slicing_and_repetition_of_the_log_gives_the_same_tables(aggre
                 credits=f"{chance.randint(1, 5)}.{chance.randint(0, 999999):06}",
                 envelope={"subject": organization_name},
             )
+        if isinstance(item, dict) and item not in sent:
+            # Some of it late, and received over several hours.
+            happened = datetime.now(UTC) - timedelta(
+                hours=8, seconds=chance.choice([0, 10, 86_400 * 40]) * chance.random()
+            )
+            item["time"] = rfc3339(happened)
         if isinstance(item, dict):
             sent.append(item)
         partition = chance.randrange(3)
-        log[partition] += records([item], first=len(log[partition]), partition=partition)
+        [record] = records([item], first=len(log[partition]), partition=partition)
+        record.timestamp -= chance.randrange(6 * 3_600_000)
+        log[partition].append(record)
+    return log
+
+
+async def test_any_slicing_and_repetition_of_the_log_gives_the_same_tables(aggregator: Aggregator) -> None:
+    """Invariants 1 to 3 over a random log, cut and replayed at random, with facts arriving in between."""
+    chance = random.Random(7)
+    log = random_log(chance)
     facts = [[organization("org_a")], [rate()], [organization("org_b", "Asia/Kathmandu")]]
     position = dict.fromkeys(log, 0)
     while any(position[at] < len(log[at]) for at in log) or facts:
@@ -353,9 +387,14 @@ async def test_any_slicing_and_repetition_of_the_log_gives_the_same_tables(aggre
     assert all(
         row["next_offset"] == row["counted"] + row["duplicate"] + row["rejected"] + row["held"] for row in progress
     )
+    await aggregator.check_grains()
     await aggregator.count(*log.values())
     assert (await aggregator.total(), await aggregator.progress()) == (total, progress)
+    await aggregator.check_grains()
     assert total > 0
+    for table in ("usage_corrections", "usage_late"):
+        assert await aggregator.pool.fetchval(f"SELECT count(*) FROM {table}") > 10
+    assert await aggregator.pool.fetchval("SELECT count(DISTINCT hour_at) FROM partition_hours") > 3
 
 
 def folded(decisions: list[Decision]) -> Rollups:

@@ -25,8 +25,8 @@ async def fired(books: Books, pool: Pool) -> None:
     await evaluator(pool).look(None, by="test")
 
 
-def mailer(pool: Pool, port: int) -> Mailer:
-    server = MailServer("127.0.0.1", port, "offered", None, SecretStr(""))
+def mailer(pool: Pool, port: int, send_within_s: float = 20) -> Mailer:
+    server = MailServer("127.0.0.1", port, "offered", None, SecretStr(""), send_within_s)
     return Mailer(pool, server, sender="flex@flex.example", dashboard_url="https://flex.example")
 
 
@@ -133,6 +133,23 @@ async def test_a_server_that_hangs_is_given_up_and_the_others_are_served(
         server.hold.set()
         assert await sending == 3
     assert len(server.got) == 3
+
+
+async def test_a_server_that_hangs_with_a_backlog_is_left_within_a_bounded_time(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    for number in range(40):
+        customer = await make_customer(books, f"org_{number}")
+        await customer.use(80)
+    await evaluator(pool).look(None, by="test")
+    async with smtp_server(hold=asyncio.Event()) as server:
+        began = asyncio.get_running_loop().time()
+        attempts = await mailer(pool, server.port, send_within_s=3).send_due()
+        assert asyncio.get_running_loop().time() - began < 20, "all rounds of the backlog would take 45 s"
+    assert attempts < 120
+    assert {state for state, _ in await states(owner)} == {"pending"}
+    details = {row["detail"] for row in await owner.fetch("SELECT detail FROM email_attempts")}
+    assert details == {"the mail server took too long"}
 
 
 async def test_a_claim_of_a_dead_process_comes_back_and_a_zombies_word_counts_only_if_it_sent(

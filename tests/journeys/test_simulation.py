@@ -3,8 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -109,10 +110,41 @@ async def test_backfill_comes_out_to_the_micro_credit_and_sent_again_changes_not
     assert all(letter["pointer"] for letter in letters if letter not in contradicted)
     assert {letter["organization"] for letter in letters} <= set(names)
 
+    await check_alerts(stack, pasts)
+    mails = mailed(stack)
+
     stack.command(*BACKFILL)
     await eventually(lambda: fates(stack)["duplicate"] >= first["duplicate"] + counted, within_s=60, what="the copies")
     assert fates(stack)["counted"] == counted
     check(stack, pasts, truth)
+    await check_alerts(stack, pasts)
+    assert mailed(stack) == mails, "mailed again"
+
+
+def mailed(stack: WholeStack) -> list[str]:
+    return sorted(path.name for path in Path(stack.addresses["mailbox"]).glob("*.eml"))
+
+
+async def check_alerts(stack: WholeStack, pasts: list[Past]) -> None:
+    """Thirteen months come at once: the level of now is announced, and of months that ended nobody hears."""
+    deliveries = 0
+    for past in pasts:
+        threshold = None
+        if past.company.terms is not None:
+            used, contracted = level(past)
+            threshold = max((percent for percent in (75, 90, 100) if used * 100 >= contracted * percent), default=None)
+
+        def announced(name: str = past.company.id, threshold: int | None = threshold) -> bool:
+            return bool(get(stack, name, "banner")["threshold"] == threshold)
+
+        await eventually(announced, what=f"the banner of {past.company.id} at {threshold}")
+        alerts = get(stack, past.company.id, "alerts", limit="200")["alerts"]
+        for alert in alerts:
+            over_for = past.today - date.fromisoformat(alert["period"]["to"])
+            assert alert["told"] == "history" or over_for < timedelta(days=4), alert
+            assert alert["state"] == "met", alert
+        deliveries += sum(len(alert["deliveries"]) for alert in alerts)
+    await eventually(lambda: len(mailed(stack)) == deliveries, what=f"{deliveries} mails")
 
 
 def check(stack: WholeStack, pasts: list[Past], truth: Truth) -> None:

@@ -1,4 +1,4 @@
-"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [--events N] [--runs N]. `./flexcredits bench` runs it.
+"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [--events N] [--runs N]. `./flexcredits bench` runs it.
 
 Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as everything
 else. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
@@ -29,6 +29,7 @@ from flexcredits_local.postgres import EmbeddedPostgres
 from flexcredits_local.postgres_binaries import find_binaries
 from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
+from query_load import LIMITS_MS, describe, fill, measure_queries
 from service_process import aggregator_environment, eventually, free_port, running
 from stack import (
     Database,
@@ -74,7 +75,7 @@ async def check_sums(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     sums = [
         await connection.fetchval(f"SELECT sum(credits) FROM {table}")
-        for table in ("usage_ledger", "usage_15m", "usage_daily")
+        for table in ("usage_ledger", "usage_15m", "usage_daily", "usage_monthly")
     ]
     await connection.close()
     if len(set(sums)) != 1:
@@ -160,22 +161,40 @@ async def bench_alerts(runs: int, per_second: int, crossings: int) -> None:
         report("mail", results, lambda each: percentile(each.mail_ms, 99), "p99 {:.0f} ms")
 
 
+async def bench_queries(runs: int, seconds: float) -> None:
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        stack = WholeStack(home, addresses)
+        await fill(stack)
+        results = []
+        for run in range(runs):
+            result = await measure_queries(stack, per_second=50, seconds=seconds * 3, seed=run)
+            results.append(result)
+            print(f"queries run {run + 1}: {describe(result)}", flush=True)
+        for kind, limit_ms in LIMITS_MS.items():
+            p99s = [percentile(result.milliseconds[kind], 99) for result in results]
+            report(f"{kind} (limit {limit_ms} ms)", p99s, lambda each: each, "p99 {:.0f} ms")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./flexcredits bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=["aggregator", "ingest", "latency", "alerts", []], default=[])
+    parser.add_argument(
+        "parts", nargs="*", choices=["aggregator", "ingest", "latency", "alerts", "queries", []], default=[]
+    )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--per-second", type=int, default=2_000)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--crossings", type=int, default=200)
     options = parser.parse_args()
-    parts = options.parts or ["aggregator", "ingest", "latency", "alerts"]
+    parts = options.parts or ["aggregator", "ingest", "latency", "alerts", "queries"]
     if {"aggregator", "ingest"} & set(parts):
         asyncio.run(bench_floors(parts, options.events, options.runs))
     if "latency" in parts:
         asyncio.run(bench_latency(options.runs, options.per_second, options.seconds))
     if "alerts" in parts:
         asyncio.run(bench_alerts(options.runs, options.per_second, options.crossings))
+    if "queries" in parts:
+        asyncio.run(bench_queries(options.runs, options.seconds))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ PATHS = [
     "/api/v1/alerts",
 ]  # fmt: skip
 # Deployment-wide by design: how far the partitions are, which names no customer.
-OF_EVERYBODY = {"partition_progress"}
+OF_EVERYBODY = {"partition_progress", "partition_hours"}
 
 
 async def fill(books: Books, name: str) -> int:

@@ -13,6 +13,7 @@ from aggregator.corrections import judge
 from aggregator.reading import Rejection, SeriesKey, Use
 from aggregator.rollup import Decision, decide, empty_rollups, fold
 from aggregator.store import (
+    HOUR_S,
     add_corrected,
     add_rollups,
     hold_catalog,
@@ -30,7 +31,7 @@ class StoredRecord:
         self.topic = topic
         self.partition: int = row["kafka_partition"]
         self.offset: int = row["kafka_offset"]
-        self.timestamp = int(row["occurred"] * 1000)
+        self.timestamp = int(row["received"] * 1000)
         self.key: bytes | None = None
         self.value: bytes | None = row["value"]
         self.headers: Sequence[tuple[str, bytes]] = ()
@@ -136,16 +137,23 @@ async def _settle(
         SQL["delete_held"], [use.ledger_bucket for use in done], [UUID(use.identity) for use in done]
     )
     await connection.execute(SQL["insert_totals"], sorted({key[0] for key in rollups.organization_days}))
-    counts, rejects = Counter(at.use.partition for at in counted), Counter(use.partition for use, _ in rejections)
-    partitions = sorted(counts.keys() | rejects.keys())
-    await connection.execute(
-        SQL["settle_progress"], topic, partitions, [counts[at] for at in partitions], [rejects[at] for at in partitions]
-    )
+    counts = Counter((at.use.partition, at.use.received // HOUR_S) for at in counted)
+    rejects = Counter((use.partition, use.received // HOUR_S) for use, _ in rejections)
+    hours = sorted(counts.keys() | rejects.keys())
+    rows = [(*hour, counts[hour], rejects[hour]) for hour in hours]
+    await connection.execute(SQL["settle_hours"], topic, *zip(*rows, strict=True))
+    by_partition = [(partition, *_sums(rows, partition)) for partition in sorted({row[0] for row in rows})]
+    await connection.execute(SQL["settle_progress"], topic, *zip(*by_partition, strict=True))
+
+
+def _sums(rows: Sequence[tuple[int, float, int, int]], partition: int) -> tuple[int, int]:
+    """Counted and rejected in all hours of a partition."""
+    return sum(row[2] for row in rows if row[0] == partition), sum(row[3] for row in rows if row[0] == partition)
 
 
 def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> Use:
     corrects = None if row["corrects"] is None else (row["corrects_bucket"], row["corrects"].bytes)
     return Use(
         row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], b"", series,
-        row["occurred"], 0.0, row["credits"], row["quantity"], row["unit"], None, corrects, StoredRecord(topic, row),
+        row["occurred"], row["received"], row["credits"], row["quantity"], row["unit"], None, corrects, StoredRecord(topic, row),
     )  # fmt: skip

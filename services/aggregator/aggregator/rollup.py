@@ -39,6 +39,8 @@ class Rollups(NamedTuple):
     quarters: dict[tuple[int, int, int], list[int]]  # organization, quarter of an hour since 1970, series
     days: dict[tuple[int, int, int], list[int]]  # organization, local day since 1970, series
     organization_days: dict[tuple[int, int, str, int], list[int]]  # organization, local day, product, partition
+    corrections: dict[tuple[int, int, int], list[int]]  # as days; the second sum is of corrections, not of events
+    late: dict[tuple[int, int, int, str], list[int]]  # organization, local day, local day of receipt, product
 
 
 def decide(
@@ -64,7 +66,7 @@ def decide(
 
 
 def empty_rollups() -> Rollups:
-    return Rollups({}, {}, {})
+    return Rollups({}, {}, {}, {}, {})
 
 
 def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
@@ -72,7 +74,7 @@ def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
 
     The order does not matter, and folding parts adds up to folding the whole. A correction adds credits, not a use.
     """
-    quarters, days, organization_days = into
+    quarters, days, organization_days, corrections, late = into
     for use, organization_id, series_id, time_zone, credits, _, _ in counted:
         bucket = int(use.occurred // BUCKET_S)
         day = local_day(bucket, time_zone)
@@ -80,6 +82,11 @@ def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
         _add(quarters, (organization_id, bucket, series_id), credits, events)
         _add(days, (organization_id, day, series_id), credits, events)
         _add(organization_days, (organization_id, day, use.series[1], use.partition), credits, events)
+        if use.corrects:
+            _add(corrections, (organization_id, day, series_id), credits, times)
+        received_bucket = int(use.received // BUCKET_S)
+        if received_bucket > bucket and (received_day := local_day(received_bucket, time_zone)) > day:
+            _add(late, (organization_id, day, received_day, use.series[1]), credits, events)
 
 
 Key = TypeVar("Key")

@@ -19,6 +19,7 @@ from aggregator.reading import Reading, Rejection, Use
 from aggregator.rollup import Decision, Rollups, decide, empty_rollups, fold
 
 FOLD_AT_ONCE = 300
+HOUR_S = 3600
 CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive for applying facts
 
 
@@ -232,11 +233,13 @@ async def add_corrected(connection: Connection, counted: Sequence[Decision]) -> 
 
 
 async def add_rollups(connection: Connection, rollups: Rollups) -> None:
-    """Add sums to the three rollup tables."""
+    """Add sums to the rollup tables; add_days adds to the months too."""
     for statement, cells in (
         ("add_quarters", rollups.quarters),
         ("add_days", rollups.days),
         ("add_organization_days", rollups.organization_days),
+        ("add_corrections", rollups.corrections),
+        ("add_late", rollups.late),
     ):
         if cells:
             await connection.execute(SQL[statement], *_columns((*key, *cell) for key, cell in cells.items()))
@@ -262,6 +265,7 @@ async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None
             (
                 use.ledger_bucket, UUID(use.identity), organization_id, series_id, use.occurred, use.credits, use.quantity,
                 use.unit, use.partition, use.offset, waits_for, *_corrects(use), use.record.value if use.corrects else None,
+                use.received,
             )
             for use, organization_id, series_id, _, _, _, waits_for in held
         ]  # fmt: skip
@@ -299,15 +303,29 @@ async def _write_sightings(connection: Connection, sightings: Mapping[tuple[int,
 
 
 async def _advance(connection: Connection, topic: str, reading: Reading, outcome: Outcome) -> None:
-    counted = Counter(decision.use.partition for decision in outcome.counted)
-    held = Counter(decision.use.partition for decision in outcome.held)
-    duplicate = Counter(use.partition for use in outcome.duplicates)
-    rejected = Counter(at.record.partition for at in outcome.rejections)
-    rows = [
-        (at, next_offset, counted[at], duplicate[at], rejected[at], held[at], reading.last_received[at])
+    """Move the positions, and write down every record's fate, in all and by the hour of its receipt."""
+    fates = [
+        Counter((use.partition, use.received // HOUR_S) for use in group)
+        for group in (
+            [decision.use for decision in outcome.counted],
+            outcome.duplicates,
+            [decision.use for decision in outcome.held],
+        )
+    ]
+    fates.insert(2, Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in outcome.rejections))
+    hours = sorted(set().union(*fates))
+    if hours:
+        rows = [(*hour, *(fate[hour] for fate in fates)) for hour in hours]
+        await connection.execute(SQL["add_hours"], topic, *zip(*rows, strict=True))
+    totals: dict[int, list[int]] = {partition: [0, 0, 0, 0] for partition in outcome.next_offsets}
+    for hour in hours:
+        for place, fate in enumerate(fates):
+            totals[hour[0]][place] += fate[hour]
+    progress = [
+        (at, next_offset, *totals[at], reading.last_received[at])
         for at, next_offset in sorted(outcome.next_offsets.items())
     ]
-    await connection.execute(SQL["advance_progress"], topic, *_columns(rows))
+    await connection.execute(SQL["advance_progress"], topic, *_columns(progress))
 
 
 def _ledger_columns(decisions: Sequence[Decision]) -> list[Sequence[Any] | None]:

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 AT_ONCE = 8
 """Mails that one process sends side by side, each on a connection of its own."""
 SEND_WITHIN_S = 20.0
+ROUNDS_FOR_S = 10.0
+"""A backlog is sent in rounds for so long at a time: a mail server that hangs must not look like a timer that stopped."""
 STEP_WITHIN_S = 10.0
 """For connecting, and for each answer of the server."""
 LEASE_S = 60.0
@@ -44,6 +46,7 @@ class MailServer:
     """STARTTLS where the server offers it, STARTTLS or nothing, or TLS from the first byte (RFC 8314)."""
     username: str | None
     password: SecretStr
+    send_within_s: float = SEND_WITHIN_S
 
     @property
     def is_local(self) -> bool:
@@ -70,7 +73,7 @@ class MailServer:
             timeout=STEP_WITHIN_S,
         )
         try:
-            async with asyncio.timeout(SEND_WITHIN_S):
+            async with asyncio.timeout(self.send_within_s):
                 await client.connect()
                 _, answer = await client.send_message(letter, sender=sender, recipients=[recipient])
             with suppress(aiosmtplib.SMTPException, OSError):  # it has the mail, however this ends
@@ -90,9 +93,9 @@ class Mailer:
         self._dashboard_url = dashboard_url
 
     async def send_due(self) -> int:
-        """Send the mails that are due, until none is; returns how many attempts were made."""
-        attempts = 0
-        while mails := await claim_mails(self._pool, AT_ONCE, LEASE_S):
+        """Send the mails that are due, in rounds, for a while; returns how many attempts were made."""
+        attempts, began = 0, time.monotonic()
+        while time.monotonic() - began < ROUNDS_FOR_S and (mails := await claim_mails(self._pool, AT_ONCE, LEASE_S)):
             await asyncio.gather(*(self._attempt(mail) for mail in mails))
             attempts += len(mails)
         return attempts
@@ -166,7 +169,7 @@ def describe(error: Exception) -> str:
         return "; ".join(describe(each) for each in error.recipients)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return f"{error.code} {error.message}"
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}" if str(error) else "the mail server took too long"
 
 
 def brief(text: str) -> str:
