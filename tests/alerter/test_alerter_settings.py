@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
+from alerter.application import credentials_of
 from alerter.settings import Settings
-from alerter.stream import credentials_of
 from pydantic import ValidationError
 
 GIVEN = {

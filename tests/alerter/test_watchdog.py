@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from alerter.application import build_app
 from alerter.settings import Settings
-from alerter.stream import Streams, build_app, read_organizations
+from alerter.stream import Streams, read_organizations
 from alerter.watchdog import Watchdog
 from alerting import make_customer
 from prometheus_client import CollectorRegistry

@@ -16,15 +16,16 @@ from runtime.postgres import open_pool
 from runtime.probes import serve_probes
 from runtime.process import run_process
 
+from alerter.application import build_app
 from alerter.evaluation import Evaluator
 from alerter.mail import Mailer
 from alerter.settings import Settings
-from alerter.stream import Streams, build_app, schedule
+from alerter.stream import Streams, schedule
 from alerter.watchdog import Watchdog
 
 log = structlog.get_logger()
 
-WATCH_EVERY_S = 2.0
+WATCH_EVERY_S = 1.0
 STOP_WITHIN_S = 15.0
 """Faust's own stop waits for ever for a coordinator that is gone. Ending at once is safe: Postgres has everything."""
 EX_SOFTWARE = 70
@@ -53,7 +54,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         schedule(streams, settings, pool, evaluator, mailer)
         watchdog = Watchdog(streams, watcher, settings.stall_s)
         await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, lambda: why_not_ready(streams, watchdog))
+            serve_probes(settings.probe_host, settings.probe_port, lambda: why_not_ready(watchdog))
         )
         stack.push_async_callback(stop_app, streams)
         await app.start()
@@ -87,16 +88,12 @@ def give_up(reason: str) -> NoReturn:
     os._exit(EX_SOFTWARE)
 
 
-def why_not_ready(streams: Streams, watchdog: Watchdog) -> str | None:
-    """A reason for the readiness probe, or None."""
+def why_not_ready(watchdog: Watchdog) -> str | None:
+    """A reason for the readiness probe, or None. Called from another thread, where Faust must not be asked."""
     late_s = time.monotonic() - watchdog.looked_at
     if late_s > 10 * WATCH_EVERY_S:
         return f"the event loop has not answered for {late_s:.0f} s"
-    if not streams.app.started:
-        return "not started yet"
-    if not streams.app.consumer.assignment():
-        return "no partitions assigned yet"
-    return None
+    return None if watchdog.assigned else "no partitions assigned yet"
 
 
 def main() -> None:
@@ -105,7 +102,7 @@ def main() -> None:
     structlog.contextvars.bind_contextvars(environment=settings.flexcredits_env)
     logging.getLogger("faust").setLevel(logging.WARNING)
     logging.getLogger("mode").setLevel(logging.ERROR)  # it warns of every timer that waits for a slow mail server
-    logging.getLogger("alerter.stream.App").setLevel(logging.WARNING)
+    logging.getLogger("alerter.application").setLevel(logging.WARNING)  # where Faust's words about our subclasses come
     run_process(lambda stop: run(settings, stop))
 
 

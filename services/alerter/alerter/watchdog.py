@@ -26,10 +26,13 @@ class Watchdog:
         self._clock = clock
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
         self.looked_at = clock()
+        self.assigned = 0
+        """Partitions that the group has given to this process, when last looked at."""
 
     async def find_problem(self) -> str | None:
         """Why only a new process helps; None while all is well."""
         self.looked_at = self._clock()
+        self.assigned = len(self._streams.app.consumer.assignment())
         return self._app_problem() or self._timer_problem() or await self._lag_problem()
 
     def _app_problem(self) -> str | None:
