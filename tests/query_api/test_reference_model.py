@@ -1,0 +1,144 @@
+"""Random histories through the aggregator: every view, range, split, page and export says what a small model says."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import pytest
+from counting import Aggregator
+from querying import Api
+from random_history import FIRST, NOW, PERIODS, facts, random_history, the_rate
+from reference_model import Counted, Model, Path, total
+from stack import Database
+
+ZONES = ("UTC", "Asia/Kathmandu", "America/St_Johns", "Europe/Berlin", "Australia/Lord_Howe")
+VIEWS = [
+    ("assistant", "models", "model"), ("assistant", "tools", "tool"), ("assistant", "other_features", "feature"),
+    ("agents", "agents", None), ("agents", "features", None), ("api", "namespaces", "namespace"),
+]  # fmt: skip
+
+
+@pytest.fixture
+async def aggregator(database: Database) -> AsyncIterator[Aggregator]:
+    async with asyncpg.create_pool(database.roles["flexcredits_aggregator"], min_size=1, max_size=4) as pool:
+        yield Aggregator(pool)
+
+
+@pytest.fixture(params=ZONES)
+async def told(request: pytest.FixtureRequest, aggregator: Aggregator) -> Model:
+    """A history that the aggregator was told in pieces that overlap, with facts between them."""
+    chance = random.Random(request.param)
+    model, log = random_history(chance, request.param, 220)
+    await aggregator.learn(*facts(request.param)[:1])
+    rest, position = facts(request.param)[1:], dict.fromkeys(log, 0)
+    while any(position[at] < len(log[at]) for at in log):
+        batches = []
+        for partition, held in log.items():
+            start, end = max(0, position[partition] - chance.randint(0, 9)), position[partition] + chance.randint(0, 40)
+            if held[start:end]:
+                batches.append(held[start:end])
+                position[partition] = max(position[partition], min(end, len(held)))
+        if batches:
+            await aggregator.count(*batches)
+        if rest:
+            await aggregator.learn(*rest[:5])
+        rest = rest[5:]
+    await aggregator.learn(*rest, *the_rate())
+    while await aggregator.release():
+        pass
+    await aggregator.count(*log.values())
+    await aggregator.check_grains()
+    return model
+
+
+def micro(text: str) -> int:
+    return int(Decimal(text).scaleb(6))
+
+
+def leaves(rows: list[dict[str, Any]], above: Path = ()) -> dict[Path, tuple[int, int]]:
+    found: dict[Path, tuple[int, int]] = {}
+    for row in rows:
+        path = (*above, (row["kind"], row["name"]))
+        if row["rows"]:
+            below = leaves(row["rows"], path)
+            assert micro(row["credits"]) == sum(credits for credits, _ in below.values()), path
+            assert row["events"] == sum(events for _, events in below.values()), path
+            found |= below
+        else:
+            found[path] = micro(row["credits"]), row["events"]
+    return found
+
+
+def not_empty(cells: dict[Path, tuple[int, int]]) -> dict[Path, tuple[int, int]]:
+    """A leaf whose only use was taken back whole may be shown or not."""
+    return {path: cell for path, cell in cells.items() if any(cell)}
+
+
+def ranges(chance: random.Random) -> list[tuple[str, date, date]]:
+    """Queries, and the days that they mean."""
+    random_days = sorted(FIRST + timedelta(days=chance.randrange(75)) for _ in range(2))
+    return [
+        ("from=2026-09&to=2026-11", date(2026, 9, 1), date(2026, 11, 30)),
+        ("from=2026-10&to=2026-10", date(2026, 10, 1), date(2026, 10, 31)),
+        ("from=2026-10-25&to=2026-10-25", date(2026, 10, 25), date(2026, 10, 25)),
+        ("from=2026-11-01&to=2026-11-01", date(2026, 11, 1), date(2026, 11, 1)),
+        (f"from={random_days[0]}&to={random_days[1]}", *random_days),
+        ("credit_period=p1", date(2026, 8, 15), date(2026, 10, 31)),
+        ("credit_period=current", date(2026, 11, 1), date(2027, 1, 31)),
+        ("range=all", date(2020, 1, 1), date(2030, 1, 1)),
+    ]
+
+
+def shown(model: Model, product: str, kind: str | None, first: date, last: date) -> list[Counted]:
+    return model.within(first, last, keep=lambda use: use.product == product and kind in (None, use.kind))
+
+
+async def test_every_view_of_every_range_is_the_models(api: Api, told: Model) -> None:
+    for query, first, last in ranges(random.Random(1)):
+        for product, view, kind in VIEWS:
+            answer = await api.get(f"/api/v1/breakdown?product={product}&view={view}&{query}")
+            uses = shown(told, product, kind, first, last)
+            assert not_empty(leaves(answer["rows"])) == not_empty(told.leaves(view, uses)), (query, view)
+            assert micro(answer["total"]) == total(uses) == sum(micro(row["credits"]) for row in answer["rows"])
+            assert answer["events"] == sum(use.is_use for use in uses)
+
+
+async def test_overview_is_the_sum_of_all_views_and_the_models(api: Api, told: Model) -> None:
+    overview = await api.get("/api/v1/overview")
+    in_period = told.within(date(2026, 11, 1), date(2027, 1, 31))
+    assert micro(overview["credits_used"]) == total(in_period)
+    assert micro(overview["contract_period_used"]) == total(told.within(date(2026, 8, 15), date(2027, 1, 31)))
+    for row in overview["products"]:
+        assert micro(row["used"]) == total(use for use in in_period if use.product == row["product"])
+    views = [view for view in VIEWS if view[1] != "features"]
+    answers = [await api.get(f"/api/v1/breakdown?product={product}&view={view}") for product, view, _ in views]
+    assert sum(micro(answer["total"]) for answer in answers) == micro(overview["credits_used"])
+    assert (await api.get("/api/v1/proof"))["credits"]["equal"] is True
+
+
+async def test_parts_of_a_range_add_up_to_it(api: Api, told: Model) -> None:
+    chance = random.Random(2)
+    first, last = FIRST, NOW.date()
+    for _ in range(6):
+        cut = first + timedelta(days=chance.randrange((last - first).days))
+        after = cut + timedelta(days=1)
+        for product, view, _ in VIEWS:
+            whole, left, right = [
+                await api.get(f"/api/v1/breakdown?product={product}&view={view}&from={begin}&to={end}")
+                for begin, end in ((first, last), (first, cut), (after, last))
+            ]
+            assert micro(whole["total"]) == micro(left["total"]) + micro(right["total"])
+            assert whole["events"] == left["events"] + right["events"]
+
+
+async def test_credit_periods_without_gaps_add_up_to_the_contract(api: Api, told: Model) -> None:
+    totals = [
+        micro((await api.get(f"/api/v1/breakdown?product={product}&view={view}&credit_period={period}"))["total"])
+        for period, _, _ in PERIODS
+        for product, view, _ in VIEWS
+        if view != "features"
+    ]
+    assert sum(totals) == micro((await api.get("/api/v1/overview"))["contract_period_used"])

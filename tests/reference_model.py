@@ -1,0 +1,80 @@
+"""What every answer must add up to, from the events alone: no rollup, no SQL, no code of the services."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+Path = tuple[tuple[str, str], ...]
+"""Kind and name of every row on the way down to a leaf."""
+
+
+class Counted(NamedTuple):
+    """A usage event, or a correction, that counts. `agent` is "" where none is named."""
+
+    at: datetime
+    product: str
+    kind: str
+    feature: str
+    agent: str
+    surface: str
+    micro: int
+    is_use: bool
+
+
+@dataclass
+class Model:
+    """`agents`: state as now and name. `categories`, `names`: by kind and feature, (own, from, value), any order."""
+
+    zone: ZoneInfo
+    today: date
+    counted: list[Counted]
+    agents: dict[str, tuple[str, str]]
+    categories: dict[tuple[str, str], list[tuple[bool, date, str | None]]]
+    names: dict[tuple[str, str], str]
+
+    def within(self, first: date, last: date, *, keep: Callable[[Counted], bool] = lambda _: True) -> list[Counted]:
+        return [use for use in self.counted if first <= self.day(use) <= last and keep(use)]
+
+    def day(self, use: Counted) -> date:
+        return use.at.astimezone(self.zone).date()
+
+    def category(self, use: Counted, *, as_now: bool = False) -> str | None:
+        on = self.today if as_now else self.day(use)
+        facts = [fact for fact in self.categories.get((use.kind, use.feature), []) if fact[1] <= on]
+        own = [fact for fact in facts if fact[0]]
+        return max(own or facts, key=lambda fact: fact[1])[2] if facts else None
+
+    def path(self, view: str, use: Counted, *, as_now: bool = False) -> Path:
+        steps = []
+        category = self.category(use, as_now=as_now) if view in ("tools", "other_features", "features") else None
+        if category is not None:
+            steps.append(("category", category))
+        if view != "agents":
+            steps.append((use.kind, self.names.get((use.kind, use.feature), use.feature)))
+        if use.agent and view in ("other_features", "features", "agents"):
+            state, name = self.agents[use.agent]
+            if state == "unsaved":
+                steps.append(("unsaved", "Unsaved workflows"))
+            else:
+                steps += [("deleted", "Deleted agents"), ("agent", name)] if state == "deleted" else [(state, name)]
+        return tuple(steps)
+
+    def leaves(self, view: str, uses: Iterable[Counted], *, as_now: bool = False) -> dict[Path, tuple[int, int]]:
+        """Micro-credits and uses of every leaf row."""
+        sums: dict[Path, list[int]] = defaultdict(lambda: [0, 0])
+        for use in uses:
+            cell = sums[self.path(view, use, as_now=as_now)]
+            cell[0] += use.micro
+            cell[1] += use.is_use
+        parents = {path[:length] for path in sums for length in range(len(path))}
+        return {
+            (*path, (path[-1][0], "No agent")) if path in parents else path: (micro, uses)
+            for path, (micro, uses) in sums.items()
+        }
+
+
+def total(uses: Iterable[Counted]) -> int:
+    return sum(use.micro for use in uses)
