@@ -42,7 +42,14 @@ class Aggregator:
         """Micro-credits and events by each way of asking; they must agree."""
         return {
             name: await self.pool.fetchval(f"SELECT coalesce(sum(credits), 0)::bigint FROM {name}")
-            for name in ("usage_ledger", "usage_15m", "usage_daily", "usage_monthly", "usage_organization_daily")
+            for name in (
+                "usage_ledger",
+                "usage_15m",
+                "usage_daily",
+                "usage_monthly",
+                "usage_organization_daily",
+                "usage_totals",
+            )
         }
 
     async def total(self) -> int:

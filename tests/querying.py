@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa_key
+from flexcredits_schemas.identity import bucket_of, identity_of
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from runtime.postgres import Connection
 
@@ -119,6 +121,13 @@ class Books:
     async def execute(self, statement: str, *values: Any) -> None:
         await self._connection.execute(statement, *values)
 
+    async def fetch(self, statement: str, *values: Any) -> list[Any]:
+        return await self._connection.fetch(statement, *values)
+
+    async def count(self, question: str, *values: Any) -> int:
+        number: int = await self._connection.fetchval(question, *values)
+        return number
+
     async def organization(
         self, name: str = "org_acme", time_zone: str | None = "UTC", *, billing_moderators: bool = False
     ) -> int:
@@ -129,11 +138,18 @@ class Books:
         )  # fmt: skip
         return number
 
-    async def contract(self, organization: int, contract: str, starts_on: str, ends_on: str) -> None:
+    async def contract(
+        self, organization: int, contract: str, starts_on: str, ends_on: str, *, minimum_commitment: int | None = None,
+        overage_price: int | None = None, credit_price: int | None = None, currency: str | None = None,
+        account_team: tuple[str | None, str | None, str | None] = (None, None, None),
+    ) -> None:  # fmt: skip
+        """Micro-credits, and prices in millionths; the account team's name, email and url."""
         await self.execute(
-            "INSERT INTO contracts (organization_id, contract_id, starts_on, ends_on, fact_at, fact_offset)"
-            " VALUES ($1, $2, $3, $4, now(), 0)",
-            organization, contract, date.fromisoformat(starts_on), date.fromisoformat(ends_on),
+            "INSERT INTO contracts (organization_id, contract_id, starts_on, ends_on, minimum_commitment, overage_price, credit_price,"
+            " currency, account_team_name, account_team_email, account_team_url, fact_at, fact_offset)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now(), 0)",
+            organization, contract, date.fromisoformat(starts_on), date.fromisoformat(ends_on), minimum_commitment, overage_price,
+            credit_price, currency, *account_team,
         )  # fmt: skip
 
     async def period(
@@ -197,19 +213,35 @@ class Books:
         self, organization: int, product: str, kind: str, feature: str, day: str, micro_credits: int,
         *, agent: str = "", surface: str = "web", events: int = 1, partition: int = 0,
     ) -> int:  # fmt: skip
-        """Usage of a day in both daily tables; returns its series."""
+        """Usage of a day in both daily tables and in its month; returns its series."""
         series = await self.series(organization, product, kind, feature, agent, surface)
         on = date.fromisoformat(day)
-        await self.execute(
-            "INSERT INTO usage_daily AS t VALUES ($1, $2, $3, $4, $5) ON CONFLICT (organization_id, day, series_id)"
-            " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
-            organization, on, series, micro_credits, events,
-        )  # fmt: skip
+        for table, column, begins_on in (("usage_daily", "day", on), ("usage_monthly", "month", on.replace(day=1))):
+            await self.execute(
+                f"INSERT INTO {table} AS t VALUES ($1, $2, $3, $4, $5) ON CONFLICT (organization_id, {column}, series_id)"
+                " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
+                organization, begins_on, series, micro_credits, events,
+            )  # fmt: skip
         await self.execute(
             "INSERT INTO usage_organization_daily AS t VALUES ($1, $2, $3, $4, $5, $6)"
             " ON CONFLICT (organization_id, day, product, kafka_partition)"
             " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
             organization, on, product, partition, micro_credits, events,
+        )  # fmt: skip
+        return series
+
+    async def correct(
+        self, organization: int, product: str, kind: str, feature: str, day: str, micro_credits: int,
+        *, agent: str = "", surface: str = "web", corrections: int = 1,
+    ) -> int:  # fmt: skip
+        """Corrections of a day: part of both daily tables' credits, of no table's events."""
+        series = await self.use(
+            organization, product, kind, feature, day, micro_credits, agent=agent, surface=surface, events=0
+        )
+        await self.execute(
+            "INSERT INTO usage_corrections AS t VALUES ($1, $2, $3, $4, $5) ON CONFLICT (organization_id, day, series_id)"
+            " DO UPDATE SET credits = t.credits + excluded.credits, corrections = t.corrections + excluded.corrections",
+            organization, date.fromisoformat(day), series, micro_credits, corrections,
         )  # fmt: skip
         return series
 
@@ -252,6 +284,13 @@ class Books:
             email, organization, attempt, NOW, outcome, detail,
         )  # fmt: skip
 
+    async def deed(self, organization: int, subject: str, action: str = "session.begin") -> None:
+        await self.execute(
+            "INSERT INTO audit_log (organization_id, subject, email, role, action, details, request_id)"
+            " VALUES ($1, $2, '', 'admin', $3, '{}', 'request')",
+            organization, subject, action,
+        )  # fmt: skip
+
     async def progress(self, partition: int, caught_up_at: datetime | None, **fates: int) -> None:
         fates = {"counted": 0, "duplicate": 0, "rejected": 0, "held": 0} | fates
         await self.execute(
@@ -273,9 +312,21 @@ class Books:
         if not held:
             await self.execute(
                 "INSERT INTO usage_15m AS t VALUES ($1, date_bin('15 minutes', $3, '2000-01-01Z'), $2, $4, 1)"
-                " ON CONFLICT (organization_id, bucket_at, series_id) DO UPDATE SET credits = t.credits + excluded.credits",
+                " ON CONFLICT (organization_id, bucket_at, series_id)"
+                " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
                 organization, series, occurred_at, micro_credits,
             )  # fmt: skip
+
+    async def event(
+        self, name: str, organization: int, series: int, source: str, event_id: str, micro_credits: int
+    ) -> None:
+        """A ledger row that its receipt can find; `name` is the organization's."""
+        identity = identity_of(name, source, event_id)
+        await self.execute(
+            "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits,"
+            " received_at, kafka_offset, kafka_partition, held) VALUES ($1, $2, $2, $3, $4, $5, $6, $5, 0, 0, false)",
+            bucket_of(event_id, identity), UUID(bytes=identity), organization, series, NOW, micro_credits,
+        )  # fmt: skip
 
     async def hold(self, organization: int, series: int) -> None:
         await self.execute(

@@ -63,17 +63,13 @@ class Model:
         return tuple(steps)
 
     def leaves(self, view: str, uses: Iterable[Counted], *, as_now: bool = False) -> dict[Path, tuple[int, int]]:
-        """Micro-credits and uses of every leaf row."""
+        """Micro-credits and uses of every row that has usage of its own, not only that of its parts."""
         sums: dict[Path, list[int]] = defaultdict(lambda: [0, 0])
         for use in uses:
             cell = sums[self.path(view, use, as_now=as_now)]
             cell[0] += use.micro
             cell[1] += use.is_use
-        parents = {path[:length] for path in sums for length in range(len(path))}
-        return {
-            (*path, (path[-1][0], "No agent")) if path in parents else path: (micro, uses)
-            for path, (micro, uses) in sums.items()
-        }
+        return {path: (micro, uses) for path, (micro, uses) in sums.items()}
 
 
 def total(uses: Iterable[Counted]) -> int:

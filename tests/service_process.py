@@ -42,6 +42,10 @@ class ServiceProcess:
         return self._popen.poll()
 
     @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 

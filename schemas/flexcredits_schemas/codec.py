@@ -132,6 +132,9 @@ def _check_contract(event: Contract) -> None:
     for name in ("minimum_commitment", "overage_price", "credit_price"):
         if amount := getattr(data, name):
             setattr(data, name, _canonical(amount, f"/data/{name}", zero=True))
+    team = data.account_team
+    if team is not None and team.name is team.email is team.url is None:
+        raise InvalidEvent("an account team has a `name`, an `email` or a `url`", "/data/account_team")
     if data.from_ >= data.to:
         raise InvalidEvent("a contract ends after it begins", "/data/to")
     for index, period in enumerate(data.credit_periods):

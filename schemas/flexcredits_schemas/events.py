@@ -16,6 +16,7 @@ OrganizationId = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Z
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern="^[^@\\s,;<>\"]+@[^@\\s,;<>\"]+$")]
+HttpsUrl = Annotated[str, Meta(min_length=10, max_length=500, pattern="^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?#][A-Za-z0-9._~:/?#@!$&'()*+,;=%-]*)?$")]
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z][A-Za-z0-9_+/-]*$")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 Date = date
@@ -73,8 +74,16 @@ class CreditPeriod(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_on
     add_ons: Annotated[list[AddOn], Meta(max_length=50)] | None = None
 
 
+class AccountTeam(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """Whom to ask about the contract and its overage; at least one of the words is there."""
+
+    name: Text | None = None
+    email: Email | None = None
+    url: HttpsUrl | None = None
+
+
 class ContractData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """Contract period as half-open dates [from, to), and its credit periods."""
+    """Contract period as half-open dates [from, to), and its credit periods. `minimum_commitment` is in credits, over the whole contract period; prices are in `currency` for one credit."""
 
     contract_id: Word
     from_: Date = field(name="from")
@@ -84,6 +93,7 @@ class ContractData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_on
     overage_price: Amount = Raw()
     credit_price: Amount = Raw()
     currency: Currency | None = None
+    account_team: AccountTeam | None = None
 
 
 class Contract(Struct, tag_field="type", tag="flexcredits.contract.v1", omit_defaults=True, kw_only=True, gc=False):

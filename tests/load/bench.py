@@ -1,4 +1,4 @@
-"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [--events N] [--runs N]. `./flexcredits bench` runs it.
+"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [--events N] [--runs N]. `./flexcredits bench` runs it.
 
 Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as everything
 else. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import asyncpg
 from aggregator_load import AggregatorResult, fill_topics, run_aggregator, time_bare_insert
 from alert_load import measure_alerts, percentile
+from csv_load import ORGANIZATION, CsvResult, describe, fill, measure_csv, sum_of_days
 from flexcredits_local.folders import state_folder
 from flexcredits_local.java import find_java
 from flexcredits_local.kafka import EmbeddedKafka
@@ -29,7 +30,8 @@ from flexcredits_local.postgres import EmbeddedPostgres
 from flexcredits_local.postgres_binaries import find_binaries
 from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
-from query_load import LIMITS_MS, describe, fill, measure_queries
+from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
+from querying import AUDIENCE, ISSUER, identity_provider, make_rsa_key
 from service_process import aggregator_environment, eventually, free_port, running
 from stack import (
     Database,
@@ -51,14 +53,23 @@ Result = TypeVar("Result")
 def embedded_stack() -> Iterator[tuple[str, str]]:
     """Kafka's address and a superuser's DSN, with the settings of `up`."""
     class_path = ensure_jars(state_folder().jars, print)
-    kafka_port, controller_port, postgres_port = free_ports(3)
-    with throwaway_folder() as kafka_folder, throwaway_folder() as postgres_folder:
+    kafka_port, controller_port = free_ports(2)
+    with throwaway_folder() as kafka_folder, embedded_postgres() as server:
         broker = EmbeddedKafka(kafka_folder, class_path, find_java(), kafka_port, controller_port)
-        server = EmbeddedPostgres(postgres_folder, find_binaries(), postgres_port, secrets.token_hex(16))
         broker.prepare()
+        with running_program(broker.program()):
+            yield broker.bootstrap, server
+
+
+@contextmanager
+def embedded_postgres() -> Iterator[str]:
+    """A superuser's DSN, with the settings of `up`."""
+    (port,) = free_ports(1)
+    with throwaway_folder() as folder:
+        server = EmbeddedPostgres(folder, find_binaries(), port, secrets.token_hex(16))
         server.prepare()
-        with running_program(broker.program()), running_program(server.program()):
-            yield broker.bootstrap, server.dsn()
+        with running_program(server.program()):
+            yield server.dsn()
 
 
 async def bench_aggregator(
@@ -164,21 +175,42 @@ async def bench_alerts(runs: int, per_second: int, crossings: int) -> None:
 async def bench_queries(runs: int, seconds: float) -> None:
     with state_of_its_own() as home, running_stack(home) as (_, addresses):
         stack = WholeStack(home, addresses)
-        await fill(stack)
+        await fill_history(stack)
         results = []
         for run in range(runs):
             result = await measure_queries(stack, per_second=50, seconds=seconds * 3, seed=run)
             results.append(result)
-            print(f"queries run {run + 1}: {describe(result)}", flush=True)
+            print(f"queries run {run + 1}: {describe_queries(result)}", flush=True)
         for kind, limit_ms in LIMITS_MS.items():
             p99s = [percentile(result.milliseconds[kind], 99) for result in results]
             report(f"{kind} (limit {limit_ms} ms)", p99s, lambda each: each, "p99 {:.0f} ms")
 
 
+async def bench_csv(runs: int) -> None:
+    """The query API as a process of its own over rows that are put there: no Kafka has a part in it."""
+    with embedded_postgres() as server, identity_provider(make_rsa_key()) as provider:
+        database = await copy_template(server, await make_template(server))
+        await fill(database.dsn)
+        total = await sum_of_days(database.dsn)
+        results: list[CsvResult] = []
+        for run in range(runs):
+            port = free_port()
+            environment = {
+                "POSTGRES_DSN": database.roles["flexcredits_api"], "HTTP_PORT": str(port), "FLEXCREDITS_ENV": "development",
+                "JWKS_URL": provider.url, "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE,
+            }  # fmt: skip
+            with running("query_api", environment) as process:
+                await eventually(process.ready, what="query API ready")
+                token = provider.token(organization=ORGANIZATION)
+                results.append(await measure_csv(f"http://127.0.0.1:{port}", token, process, total))
+            print(f"csv run {run + 1}: {describe(results[-1])}", flush=True)
+        report("csv", results, lambda result: result.lines_per_second, "{:,.0f} lines/s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./flexcredits bench", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", choices=["aggregator", "ingest", "latency", "alerts", "queries", []], default=[]
+        "parts", nargs="*", choices=["aggregator", "ingest", "latency", "alerts", "queries", "csv", []], default=[]
     )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
@@ -186,7 +218,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--crossings", type=int, default=200)
     options = parser.parse_args()
-    parts = options.parts or ["aggregator", "ingest", "latency", "alerts", "queries"]
+    parts = options.parts or ["aggregator", "ingest", "latency", "alerts", "queries", "csv"]
     if {"aggregator", "ingest"} & set(parts):
         asyncio.run(bench_floors(parts, options.events, options.runs))
     if "latency" in parts:
@@ -195,6 +227,8 @@ def main() -> None:
         asyncio.run(bench_alerts(options.runs, options.per_second, options.crossings))
     if "queries" in parts:
         asyncio.run(bench_queries(options.runs, options.seconds))
+    if "csv" in parts:
+        asyncio.run(bench_csv(options.runs))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class QueryResult:
     milliseconds: dict[str, list[float]]
 
 
-async def fill(stack: WholeStack) -> None:
+async def fill_history(stack: WholeStack) -> None:
     """13 months of history of 200 organizations, counted."""
     options = {"organizations": ORGANIZATIONS, "events": EVENTS, "series": SERIES}
     arguments = [part for name, value in options.items() for part in (f"--{name}", f"{value}")]
@@ -152,7 +152,7 @@ async def counted(stack: WholeStack) -> int:
         await connection.close()
 
 
-def describe(result: QueryResult) -> str:
+def describe_queries(result: QueryResult) -> str:
     parts = [
         f"{kind}: p50 {percentile(times, 50):.0f} ms, p99 {percentile(times, 99):.0f} ms of {len(times)}"
         for kind, times in sorted(result.milliseconds.items())

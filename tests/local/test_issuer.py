@@ -19,7 +19,7 @@ def key_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def issuer(key_file: Path) -> Iterator[str]:
-    with make_server("127.0.0.1", 0, public_jwk(load_key(key_file))) as server:
+    with make_server("127.0.0.1", 0, load_key(key_file)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield issuer_url(server.server_address[1])
@@ -56,14 +56,15 @@ def test_key_is_kept_and_private(key_file: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "localhost.example"])
-def test_other_addresses_than_loopback_are_refused(host: str) -> None:
+def test_other_addresses_than_loopback_are_refused(host: str, key_file: Path) -> None:
     with pytest.raises(SetupProblem, match=r"listens on 127\.0\.0\.1 only"):
-        make_server(host, 0, {})
+        make_server(host, 0, load_key(key_file))
 
 
 def test_production_is_refused(monkeypatch: pytest.MonkeyPatch, key_file: Path) -> None:
+    key = load_key(key_file)
     monkeypatch.setenv("FLEXCREDITS_ENV", "production")
     with pytest.raises(SetupProblem, match="FLEXCREDITS_ENV=production"):
-        make_server("127.0.0.1", 0, {})
+        make_server("127.0.0.1", 0, key)
     with pytest.raises(SetupProblem, match="FLEXCREDITS_ENV=production"):
-        mint_token(load_key(key_file), "http://127.0.0.1:1", "org_acme", "admin", "a@acme.example")
+        mint_token(key, "http://127.0.0.1:1", "org_acme", "admin", "a@acme.example")

@@ -164,7 +164,13 @@ def test_contracts_are_of_many_kinds(everybody: list[Sending]) -> None:
     assert "products" not in current_amount(later, HIMAL)
     assert {"assistant", "agents"} == set(latest["org_tidal"]["credit_periods"][0]["products"])
     assert [add_on["included"] for add_on in latest["org_kauri"]["credit_periods"][0]["add_ons"]] == [True, False]
-    assert latest["org_demo"].keys() >= {"minimum_commitment", "overage_price", "credit_price", "currency"}
+    assert latest["org_demo"].keys() >= {
+        "minimum_commitment",
+        "overage_price",
+        "credit_price",
+        "currency",
+        "account_team",
+    }
     assert {member["role"] for member in members} == {"super_admin", "admin", "billing_moderator", "member"}
     assert any(member.get("removed") for member in members)
     assert {data["billing_moderator_enabled"] for data in organizations.values()} == {True, False}

@@ -51,14 +51,22 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def open_api(pool: Pool, provider: IdentityProvider) -> OpenApi:
+async def export_pool(database: Database) -> AsyncIterator[Pool]:
+    """One connection for files."""
+    dsn = database.roles["flexcredits_api"]
+    async with open_pool(dsn, application="export", size=1, at_least=0, statement_timeout_s=60) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) -> OpenApi:
     """Opens an API; the pool and the deployment's switch can be chosen."""
 
     @asynccontextmanager
     async def opening(pool: Pool = pool, *, billing_moderators: bool = True) -> AsyncIterator[Api]:
         keys = SigningKeys(fetch_from(provider.url))
         verifier = Verifier(keys, ISSUER, AUDIENCE)
-        parts = Parts(pool, pool, verifier, billing_moderators, TOPIC, lambda: api.now)
+        parts = Parts(pool, pool, verifier, billing_moderators, TOPIC, lambda: api.now, export_pool)
         transport = httpx.ASGITransport(Observed(build_app(parts)), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api.example") as client:
             api = Api(client, provider)

@@ -45,6 +45,10 @@ async def test_overview(api: Api, books: Books) -> None:
         "credit_period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
         "contract_period": {"id": "c1", "from": "2026-06-15", "to": "2027-06-15"},
         "period_elapsed": "0.752747",
+        "recommended_monthly_budget": {"credits": "0.000000", "remaining_credits": "0.000000", "remaining_months": 2},
+        "unallocated": "0.000000",
+        "add_ons": "20.000000",
+        "account_team": None,
         "time_zone": "UTC",
         "complete_to": "2026-11-22T11:59:57Z",
         "updated_at": "2026-11-22T12:00:00Z",
@@ -55,7 +59,7 @@ async def test_overview_without_a_contract_counts_everything_as_overage(api: Api
     await books.use(await books.organization(), "agents", "model", "opus", "2025-01-01", 7_000_000, agent="a")
     overview = await api.get("/api/v1/overview")
     assert overview["credits_used"] == overview["overage"] == "7.000000"
-    for field in ("credits_available", "remaining", "percent_used", "contract_period_used", "credit_period", "contract_period", "period_elapsed"):  # fmt: skip
+    for field in ("credits_available", "remaining", "percent_used", "contract_period_used", "credit_period", "contract_period", "period_elapsed", "recommended_monthly_budget", "unallocated", "add_ons", "account_team"):  # fmt: skip
         assert overview[field] is None
     assert overview["products"][1] == {"product": "agents", "used": "7.000000", "contracted": None, "overage": None}
 
@@ -339,14 +343,52 @@ async def test_proof(api: Api, books: Books) -> None:
     await books.ledger(acme, series, NOW, 9_000_000, held=True)
     await books.ledger(other, await books.use(other, "api", "namespace", "search", "2026-11-22", 77), NOW, 77)
     proof = await api.get("/api/v1/proof")
+    unseen = dict.fromkeys(("in_flight", "accepted", "end_offset", "end_seen_at"))
     assert proof == {
         "partitions": [
-            {"topic": TOPIC, "partition": 0, "applied": 9, "counted": 5, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True},
-            {"topic": TOPIC, "partition": 1, "applied": 7, "counted": 7, "duplicate": 0, "rejected": 0, "held": 0, "balanced": True},
+            {"topic": TOPIC, "partition": 0, "applied": 9, "counted": 5, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True, **unseen},
+            {"topic": TOPIC, "partition": 1, "applied": 7, "counted": 7, "duplicate": 0, "rejected": 0, "held": 0, "balanced": True, **unseen},
         ],
         "totals": {"applied": 16, "counted": 12, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True},
-        "credits": {"ledger": "5.000000", "quarter_hours": "5.000000", "days": "5.000000", "organization_days": "5.000000", "equal": True},
+        "credits": {"ledger": "5.000000", "quarter_hours": "5.000000", "days": "5.000000", "months": "5.000000", "organization_days": "5.000000", "equal": True},
+        "hours": [],
     }  # fmt: skip
+
+
+async def test_proof_counts_what_is_in_flight_between_the_applied_offset_and_the_logs_end(
+    api: Api, books: Books
+) -> None:
+    await books.organization()
+    await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
+    for end_offset, in_flight, accepted in ((9, 0, 9), (12, 3, 12), (8, 0, 9)):  # an end seen before the last batch
+        await books.execute("UPDATE partition_progress SET end_offset = $1, end_seen_at = $2", end_offset, NOW)
+        [partition] = (await api.get("/api/v1/proof"))["partitions"]
+        assert (partition["in_flight"], partition["accepted"], partition["balanced"]) == (in_flight, accepted, True)
+        assert (partition["end_offset"], partition["end_seen_at"]) == (end_offset, "2026-11-22T12:00:00Z")
+
+
+async def test_proof_by_the_hour_shows_as_many_hours_as_asked_for_the_present_one_among_them(
+    api: Api, books: Books
+) -> None:
+    await books.organization()
+    api.now = NOW + timedelta(minutes=59)
+    for hours_ago in (0, 1, 2, 167, 168):
+        for partition in (1, 0):
+            await books.execute(
+                "INSERT INTO partition_hours VALUES ($1, $2, $3, $4, 20, 3, 4)",
+                TOPIC, partition, NOW - timedelta(hours=hours_ago), 100 + hours_ago,
+            )  # fmt: skip
+    await books.execute("INSERT INTO partition_hours VALUES ('usage.catalog.v1', 0, $1, 1, 1, 1, 1)", NOW)
+    for hours, shown in ((0, []), (1, [100]), (2, [101, 100]), (168, [267, 102, 101, 100])):
+        answer = (await api.get(f"/api/v1/proof?hours={hours}"))["hours"]
+        assert [(hour["partition"], hour["counted"]) for hour in answer] == [(p, at) for p in (0, 1) for at in shown]
+    assert answer[-1] == {
+        "topic": TOPIC, "partition": 1, "hour_at": "2026-11-22T12:00:00Z", "applied": 127,
+        "counted": 100, "duplicate": 20, "rejected": 3, "held": 4,
+    }  # fmt: skip
+    for hours in ("-1", "169", "all"):
+        refused = await api.ask(f"/api/v1/proof?hours={hours}")
+        assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "hours")
 
 
 async def test_proof_shows_which_sum_is_off_by_a_micro_credit(api: Api, books: Books) -> None:
@@ -382,7 +424,7 @@ async def test_proof_holds_after_old_ledger_days_and_quarter_hours_are_dropped(
         " INSERT INTO ledger_seals SELECT 1, organization_id, count(*), sum(credits) FROM gone GROUP BY 2", first_kept,
     )  # fmt: skip
     credits = (await api.get("/api/v1/proof"))["credits"]
-    assert credits == dict.fromkeys(("ledger", "quarter_hours", "days", "organization_days"), "7.000000") | {
+    assert credits == dict.fromkeys(("ledger", "quarter_hours", "days", "months", "organization_days"), "7.000000") | {
         "equal": True
     }
 

@@ -1,7 +1,7 @@
 """The tree of a view: what nests under what, and that no credit is lost on the way."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from query_api.breakdown import (
     FEATURE_KINDS,
+    NO_AGENT,
     Agent,
     Feature,
     FeatureFact,
@@ -21,6 +22,8 @@ from query_api.breakdown import (
     View,
     agent_state,
     build_rows,
+    change,
+    in_order,
     share,
 )
 from query_api.periods import Days, split_at
@@ -40,7 +43,7 @@ AGENTS = {
 
 
 def use(feature: Feature, credits: int, agent: str = "", *, day: date = DAY, events: int = 1) -> Use:
-    return Use(day, Series(feature, agent), credits, events)
+    return Use(day, Series(feature, agent, "", "agents"), credits, events)
 
 
 def fact(
@@ -198,7 +201,13 @@ uses = st.lists(
     st.builds(
         Use,
         days,
-        st.builds(Series, features, st.sampled_from(["", *AGENTS, "x9"])),
+        st.builds(
+            Series,
+            features,
+            st.sampled_from(["", *AGENTS, "x9"]),
+            st.sampled_from(["", "web", "slack"]),
+            st.just("agents"),
+        ),
         st.integers(-5, 10**12),
         st.integers(0, 9),
     ),
@@ -224,6 +233,62 @@ def test_every_level_adds_up_to_the_usage(view: View, uses: list[Use], facts: li
             assert sum(part.events for part in row.rows) == row.events
             assert len({(part.kind, part.id) for part in row.rows}) == len(row.rows)
     assert len({(row.kind, row.id) for row in rows}) == len(rows)
+
+
+@given(views, uses, uses, facts, st.booleans())
+def test_previous_usage_adds_up_and_changes_nothing_else(
+    view: View, uses: list[Use], before: list[Use], facts: list[FeatureFact], by_surface: bool
+) -> None:
+    features = Features(facts, DAY)
+    rows = build_rows(view, uses, features, AGENTS, before, by_surface=by_surface)
+    assert sum(row.previous for row in rows) == sum(use.credits for use in before)
+    for row in walk(rows):
+        assert row.previous == sum(part.previous for part in row.rows) or not row.rows
+    assert rows == sorted(rows, key=in_order)
+
+    def parts(rows: list[Row], value: Callable[[Row], int]) -> list[Any]:
+        # Whether a feature's usage without an agent is a row of its own, depends on whether the other range had agents.
+        named = [row for row in rows if row.name != NO_AGENT]
+        found = [(row.kind, row.id, row.name, value(row), parts(row.rows, value)) for row in named]
+        return sorted(row for row in found if row[3] or row[4])
+
+    alone = build_rows(view, before, features, AGENTS, by_surface=by_surface)
+    assert parts(rows, lambda row: row.previous) == parts(alone, lambda row: row.credits)
+    alone = build_rows(view, uses, features, AGENTS, by_surface=by_surface)
+    assert parts(rows, lambda row: row.credits) == parts(alone, lambda row: row.credits)
+
+
+@given(views, uses, facts)
+def test_by_surface_each_row_is_the_view_of_that_surface(view: View, uses: list[Use], facts: list[FeatureFact]) -> None:
+    features = Features(facts, DAY)
+    rows = build_rows(view, uses, features, AGENTS, by_surface=True)
+    assert {row.kind for row in rows} <= {"surface"}
+    for row in rows:
+        on_it = [use for use in uses if use.series.surface == row.id]
+        assert row.name == (row.id or "No surface")
+        assert row.rows == build_rows(view, on_it, features, AGENTS) or view in ("models", "tools", "namespaces")
+        assert row.credits == sum(use.credits for use in on_it)
+    assert {row.id for row in rows} == {use.series.surface for use in uses}
+
+
+def test_usage_that_is_gone_stays_as_a_row_of_zero() -> None:
+    rows = build_rows("models", [use(CODE, 4)], Features([], DAY), AGENTS, [use(CODE, 1), use(IMAGE, 5)])
+    assert [(row.id, row.credits, row.events, row.previous) for row in rows] == [("code", 4, 1, 1), ("image", 0, 0, 5)]
+
+
+def test_change_is_a_fraction_of_what_was_before() -> None:
+    assert [change(now, before) for now, before in ((3, 2), (2, 3), (0, 5), (5, 0), (0, 0), (4, -2), (-1, 1))] == [
+        500_000, -333_333, -1_000_000, None, None, 3_000_000, -2_000_000,
+    ]  # fmt: skip
+
+
+@given(features, days, days, facts)
+def test_as_now_every_day_has_todays_category(
+    feature: Feature, today: date, day: date, facts: list[FeatureFact]
+) -> None:
+    as_now = Features(facts, today, "now")
+    assert as_now.category(feature, day) == Features(facts, today).category(feature, today)
+    assert as_now.changing(DAY, DAY + timedelta(days=40)) == set()
 
 
 @given(st.sampled_from(["agents", "features", "other_features"]), uses)
@@ -260,6 +325,18 @@ def test_stretches_between_changes_give_the_same_tree_as_days(
         cell[1] += item.events
     folded = [Use(first, series, *cell) for (first, series), cell in sums.items()]
     assert build_rows(view, folded, by_day, AGENTS) == build_rows(view, uses, by_day, AGENTS)
+
+
+@given(facts, days, days)
+def test_a_feature_that_does_not_change_has_one_category(facts: list[FeatureFact], first: date, last: date) -> None:
+    by_day = Features(facts, DAY)
+    categories = {
+        feature: {by_day.category(feature, first + timedelta(days=n)) for n in range((last - first).days + 1)}
+        for feature in {fact.feature for fact in facts}
+    }
+    constant = categories.keys() - by_day.changing(first, last)
+    assert all(len(categories[feature]) <= 1 for feature in constant)
+    assert all(by_day.changing(day - timedelta(days=1), day) for day in by_day.changes())
 
 
 @given(features, days, facts)

@@ -23,11 +23,21 @@ from stack import Database
 PATHS = {
     "/api/v1/overview": "Overview",
     "/api/v1/breakdown?product=agents&view=features&range=all": "Breakdown",
+    "/api/v1/breakdown?product=agents&view=features&group_by=surface&from=2026-11&to=2026-12&limit=1": "Breakdown",
+    "/api/v1/deleted-agents": "DeletedAgents",
+    "/api/v1/trend?group_by=agent": "Trend",
     "/api/v1/freshness": "Freshness",
     "/api/v1/proof": "Proof",
+    "/api/v1/proof?hours=24": "Proof",
     "/api/v1/banner": "Banner",
     "/api/v1/alerts?limit=1": "Alerts",
+    "/api/v1/audit?limit=1": "AuditLog",
+    "/api/v1/session": "SignedIn",
+    "/api/v1/credit-periods": "CreditPeriods",
+    "/api/v1/reconcile": "Reconciliation",
+    "/api/v1/receipt?source=/products/api&id=event-1": "Receipt",
 }
+FILES = ["/api/v1/export/usage.csv", "/api/v1/export/table.csv?product=api&view=namespaces", "/api/v1/export/focus.csv"]
 
 
 def test_the_committed_description_is_the_codes() -> None:
@@ -39,14 +49,37 @@ def validator(schema: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for({**description, "$ref": f"#/components/schemas/{schema}"})
 
 
+def test_every_answer_and_parameter_has_an_example_that_is_valid() -> None:
+    description = build_app(None).openapi()
+    answers = set()
+    for path, operations in description["paths"].items():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                jsonschema_rs.validator_for({**description, **parameter["schema"]}).validate(parameter["example"])
+            for status, response in operation["responses"].items():
+                for media_type, content in response.get("content", {}).items():
+                    if content.get("schema"):
+                        schema = {**description, **content["schema"]}
+                        jsonschema_rs.validator_for(schema, validate_formats=True).validate(content["example"])
+                        answers.add((path, status, media_type))
+    assert ("/api/v1/breakdown", "200", "application/json") in answers
+    assert {path for path, status, _ in answers if status == "200"} >= {path.partition("?")[0] for path in PATHS}
+
+
 async def test_answers_are_as_described(api: Api, books: Books) -> None:
     acme = await books.organization()
-    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
-    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3)
-    await books.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+    await books.contract(
+        acme, "c1", "2026-01-01", "2027-01-01", minimum_commitment=1, overage_price=2, credit_price=3, currency="EUR",
+        account_team=("Grace", None, None),
+    )  # fmt: skip
+    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3, agents=0, add_ons=[(1, True)])
+    series = await books.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+    await books.event("org_acme", acme, series, "/products/api", "event-1", 5)
     await books.firing(acme, 50)
     await books.email(acme, await books.firing(acme, 75), "ada@acme.example")
     await books.banner(acme, 75)
+    await books.deed(acme, "user-1")
+    await books.deed(acme, "user-2")
     for path, schema in PATHS.items():
         for moment in ("without progress", "with progress"):
             if moment == "with progress":
@@ -60,6 +93,7 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
         ("/docs/assets/nothing.js", 404),
         ("/api/v1/breakdown", 422),
         ("/api/v1/alerts?before=x", 422),
+        ("/api/v1/breakdown?product=api&view=namespaces&after=x", 422),
         ("/api/v1/breakdown?product=api&view=namespaces&credit_period=p9", 404),
     ):
         answer = await api.ask(path)
@@ -71,12 +105,15 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
     problem.validate(answer.json())
 
 
-async def test_no_answer_is_kept_or_guessed_and_no_other_origin_may_read_it(api: Api, books: Books) -> None:
+async def test_no_answer_is_used_again_unasked_or_guessed_and_no_other_origin_may_read_it(
+    api: Api, books: Books
+) -> None:
     await books.organization()
-    for path in (*PATHS, "/api/v1/nothing", "/docs", "/openapi.json"):
+    for path in (*PATHS, *FILES, "/api/v1/nothing", "/docs", "/openapi.json"):
         answer = await api.client.get(path, headers={"Authorization": f"Bearer {api.provider.token()}", "Origin": "https://evil.example"})  # fmt: skip
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["cache-control"] == "no-store"
+        kept = "private, no-cache" if path in PATHS and answer.status_code == 200 else "no-store"
+        assert answer.headers["cache-control"] == kept
         assert answer.headers["x-frame-options"] == "DENY"
         assert not [name for name in answer.headers if name.startswith("access-control")]
         assert "server" not in answer.headers
@@ -116,7 +153,7 @@ async def test_postgres_away_is_503(open_api: OpenApi) -> None:
     async with open_pool(dsn, application="test", size=1, at_least=0, statement_timeout_s=1) as pool:
         assert "ConnectionRefusedError" in (await find_problem(pool) or "")
         async with open_api(pool) as api:
-            for path in PATHS:
+            for path in (*(PATHS.keys() - {"/api/v1/session"}), *FILES):  # a token says who it is by itself
                 answer = await api.ask(path)
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
                 assert answer.json()["type"] == "/problems/unavailable"

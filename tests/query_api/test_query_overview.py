@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.answers import credits_text
-from query_api.overview import percent, standing
+from query_api.overview import percent, recommend_budget, standing
 from query_api.periods import CreditPeriod, Span
 
 MONTH = Span(date(2026, 11, 1), date(2026, 12, 1))
@@ -44,6 +44,80 @@ def test_without_contracted_credits_usage_is_overage_and_no_percentage(period: C
 def test_a_contract_over_nothing_has_no_percentage() -> None:
     now = standing(CreditPeriod("c", "p", MONTH, 0, (None, None, None), None), {"assistant": 7})
     assert (now.available, now.remaining, now.overage, now.percent_used) == (0, 0, 7, None)
+
+
+@pytest.mark.parametrize(
+    ("products", "used", "is_over"),
+    [
+        ((100, 50, None), {"assistant": 100, "agents": 50}, False),
+        ((100, 50, None), {"agents": 51}, True),  # a product, not the organization
+        ((100, None, None), {"agents": 100}, False),
+        ((100, None, None), {"agents": 101}, True),
+        ((None, None, None), {"api": 1}, True),
+    ],
+)
+def test_over_is_the_organization_or_a_product(
+    products: tuple[int | None, int | None, int | None], used: dict[str, int], is_over: bool
+) -> None:
+    assert standing(CreditPeriod("c", "p", MONTH, None, products, None), used).is_over is is_over
+
+
+@pytest.mark.parametrize(
+    ("total", "products", "unallocated"),
+    [
+        (400, (100, 50, None), 250),
+        (150, (100, 50, None), 0),
+        (None, (100, 50, None), 0),
+        (400, (None,) * 3, 400),
+        (None, (None,) * 3, None),
+    ],
+)
+def test_unallocated_is_what_the_total_has_more_than_the_products(
+    total: int | None, products: tuple[int | None, int | None, int | None], unallocated: int | None
+) -> None:
+    assert CreditPeriod("c", "p", MONTH, total, products, 7).unallocated == unallocated
+
+
+YEAR = Span(date(2026, 2, 15), date(2027, 2, 15))
+
+
+@pytest.mark.parametrize(
+    ("span", "today", "months"),
+    [
+        (YEAR, "2026-02-15", 13),  # from one February into the next
+        (YEAR, "2026-12-31", 3),
+        (YEAR, "2027-01-31", 2),
+        (YEAR, "2027-02-01", 1),
+        (YEAR, "2027-02-14", 1),  # the last day
+        (MONTH, "2026-11-01", 1),
+        (MONTH, "2026-11-30", 1),
+        (Span(date(2026, 11, 30), date(2026, 12, 2)), "2026-11-30", 2),
+    ],
+)
+def test_recommended_budget_spreads_the_rest_over_the_calendar_months_left(span: Span, today: str, months: int) -> None:
+    period = CreditPeriod("c", "p", span, None, (None, None, None), None)
+    assert recommend_budget(period, 100, date.fromisoformat(today)) == (100 // months, 100, months)
+
+
+def test_with_overage_the_recommended_budget_is_zero() -> None:
+    period = CreditPeriod("c", "p", YEAR, 400, (None, None, None), None)
+    assert recommend_budget(period, standing(period, {"api": 401}).remaining, date(2026, 11, 22)) == (0, 0, 4)
+
+
+@pytest.mark.parametrize("period", [None, CreditPeriod("c", "p", MONTH, None, (None, None, None), None)])
+def test_without_contracted_credits_no_budget_is_recommended(period: CreditPeriod | None) -> None:
+    assert recommend_budget(period, standing(period, {}).remaining, date(2026, 11, 22)) is None
+
+
+@given(st.integers(0, 10**20), st.dates(date(2026, 2, 15), date(2027, 2, 14)))
+def test_recommended_budget_is_the_most_that_lasts_in_whole_micro_credits(remaining: int, today: date) -> None:
+    budget = recommend_budget(CreditPeriod("c", "p", YEAR, 1, (None, None, None), None), remaining, today)
+    assert budget is not None
+    assert budget.credits * budget.remaining_months <= remaining < (budget.credits + 1) * budget.remaining_months
+    months = {
+        (day.year, day.month) for day in map(date.fromordinal, range(today.toordinal(), YEAR.ends_on.toordinal()))
+    }
+    assert budget.remaining_months == len(months)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,16 +11,22 @@ from query_api.periods import (
     EVER,
     CreditPeriod,
     Days,
+    Grains,
     InvalidRange,
     Span,
+    by_grain,
     days_of,
     elapsed_share,
     gap_around,
     month_of,
+    period_before,
     period_on,
+    previous_days,
     read_days,
+    span_of,
     split_at,
     today_in,
+    with_whole_months,
 )
 
 KATHMANDU, ST_JOHNS = "Asia/Kathmandu", "America/St_Johns"
@@ -165,3 +172,78 @@ def test_pieces_of_a_range_are_the_range(first: date, length: int, cuts: list[da
     assert all(piece.first <= piece.last for piece in pieces)
     assert all(before.last + timedelta(days=1) == after.first for before, after in itertools.pairwise(pieces))
     assert {piece.first for piece in pieces[1:]} == {cut for cut in cuts if first < cut <= last}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "before", "months", "after"),
+    [
+        ("2026-10-01", "2026-10-31", None, ("2026-10-01", "2026-10-01"), None),
+        ("2026-10-01", "2026-10-30", ("2026-10-01", "2026-10-30"), None, None),
+        ("2026-10-02", "2026-11-29", ("2026-10-02", "2026-11-29"), None, None),
+        ("2026-09-30", "2026-12-01", ("2026-09-30", "2026-09-30"), ("2026-10-01", "2026-11-01"), ("2026-12-01", "2026-12-01")),
+        ("2028-02-01", "2028-02-29", None, ("2028-02-01", "2028-02-01"), None),
+        ("0001-01-01", "9999-12-31", None, ("0001-01-01", "9999-12-01"), None),
+    ],
+)  # fmt: skip
+def test_days_are_whole_months_and_what_is_left(first: str, last: str, before: Any, months: Any, after: Any) -> None:
+    expected = Grains(*(days and Days(*map(date.fromisoformat, days)) for days in (before, months, after)))
+    assert by_grain(Days(date.fromisoformat(first), date.fromisoformat(last))) == expected
+
+
+@given(st.dates(date(1999, 1, 1), date(2029, 1, 1)), st.integers(0, 150))
+def test_the_grains_of_a_range_hold_each_of_its_days_once(first: date, length: int) -> None:
+    days = Days(first, first + timedelta(days=length))
+    before, months, after = by_grain(days)
+    parts = [part for part in (before, months and Days(months.first, month_of(months.last).last), after) if part]
+    held = [part.first + timedelta(days=n) for part in parts for n in range((part.last - part.first).days + 1)]
+    assert held == [first + timedelta(days=n) for n in range(length + 1)]
+    assert months is None or (months.first.day, months.last.day) == (1, 1)
+
+
+@given(st.dates(), st.integers(0, 400))
+def test_a_range_widened_to_months_consists_of_them(first: date, length: int) -> None:
+    days = Days(first, first + timedelta(days=min(length, (date.max - first).days)))
+    wide = with_whole_months(days)
+    assert by_grain(wide) == Grains(None, Days(wide.first, wide.last.replace(day=1)), None)
+    assert (wide.first.month, wide.last.month) == (days.first.month, days.last.month)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "are_months", "before"),
+    [
+        ("2026-11-01", "2026-11-30", True, ("2026-10-01", "2026-10-31")),
+        ("2026-11-01", "2026-11-30", False, ("2026-10-02", "2026-10-31")),
+        ("2026-01-01", "2026-03-31", True, ("2025-10-01", "2025-12-31")),
+        ("2026-03-01", "2026-03-01", False, ("2026-02-28", "2026-02-28")),
+        ("0001-01-01", "0001-01-31", True, None),
+        ("0001-01-05", "0001-01-10", False, None),
+        ("0001-02-01", "9999-12-31", True, None),
+    ],
+)
+def test_the_previous_range_is_as_long_and_ends_the_day_before(
+    first: str, last: str, are_months: bool, before: tuple[str, str] | None
+) -> None:
+    days = Days(date.fromisoformat(first), date.fromisoformat(last))
+    expected = before and Days(*map(date.fromisoformat, before))
+    assert previous_days(days, are_months=are_months) == expected
+
+
+@given(st.dates(date(1990, 1, 1), date(2030, 1, 1)), st.integers(0, 400))
+def test_previous_months_are_as_many_whole_months(first: date, length: int) -> None:
+    days = with_whole_months(Days(first, first + timedelta(days=length)))
+    before = previous_days(days, are_months=True)
+    assert before is not None
+    assert (before, before.last + timedelta(days=1)) == (with_whole_months(before), days.first)
+    count = [(end.year - begin.year) * 12 + end.month - begin.month for begin, end in (days, before)]
+    assert count[0] == count[1]
+
+
+def test_the_period_before_is_the_last_that_had_ended() -> None:
+    first, second = period(date(2026, 1, 1), date(2026, 2, 1)), period(date(2026, 2, 1), date(2026, 3, 1))
+    later = period(date(2026, 5, 1), date(2026, 6, 1))
+    assert [period_before([later, first, second], one) for one in (first, second, later)] == [None, first, second]
+
+
+def test_a_span_of_days_ends_the_day_after() -> None:
+    assert span_of(Days(date(2026, 1, 1), date(2026, 1, 31))) == Span(date(2026, 1, 1), date(2026, 2, 1))
+    assert span_of(Days(date.min, date.max)) == EVER

@@ -1,14 +1,16 @@
 """Random histories through the aggregator: every view, range, split, page and export says what a small model says."""
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import asyncpg
 import pytest
 from counting import Aggregator
+from exporting import read_csv
 from querying import Api
 from random_history import FIRST, NOW, PERIODS, facts, random_history, the_rate
 from reference_model import Counted, Model, Path, total
@@ -67,8 +69,8 @@ def leaves(rows: list[dict[str, Any]], above: Path = ()) -> dict[Path, tuple[int
             assert micro(row["credits"]) == sum(credits for credits, _ in below.values()), path
             assert row["events"] == sum(events for _, events in below.values()), path
             found |= below
-        else:
-            found[path] = micro(row["credits"]), row["events"]
+        else:  # what of a row names no agent stands in a part of its own
+            found[above if row["name"] == "No agent" else path] = micro(row["credits"]), row["events"]
     return found
 
 
@@ -142,3 +144,101 @@ async def test_credit_periods_without_gaps_add_up_to_the_contract(api: Api, told
         if view != "features"
     ]
     assert sum(totals) == micro((await api.get("/api/v1/overview"))["contract_period_used"])
+
+
+async def test_trends_are_the_models_bucket_by_bucket(api: Api, told: Model) -> None:
+    first, last = date(2026, 9, 14), date(2026, 11, 21)
+    uses = told.within(first, last)
+    for interval in ("day", "week", "month"):
+        for group_by in ("product", "surface"):
+            query = f"from={first}&to={last}&interval={interval}&group_by={group_by}"
+            answer = await api.get(f"/api/v1/trend?{query}")
+            days = [
+                (date.fromisoformat(at["days"]["from"]), date.fromisoformat(at["days"]["to"]))
+                for at in answer["buckets"]
+            ]
+            assert [micro(at["total"]) for at in answer["buckets"]] == [total(told.within(*span)) for span in days]
+            for series in answer["series"]:
+                of = [
+                    use
+                    for use in uses
+                    if (use.product if group_by == "product" else use.surface) == series["key"].rpartition("/")[2]
+                ]
+                by_bucket = [total(use for use in of if begin <= told.day(use) <= end) for begin, end in days]
+                assert list(map(micro, series["credits"])) == by_bucket, (query, series["key"])
+            assert micro(answer["total"]) == total(uses)
+    for day in (date(2026, 10, 25), date(2026, 11, 1), date(2026, 10, 4)):
+        answer = await api.get(f"/api/v1/trend?from={day}&to={day}&interval=hour")
+        for bucket in answer["buckets"]:
+            begin, end = (datetime.fromisoformat(bucket[edge]) for edge in ("start_at", "end_at"))
+            assert micro(bucket["total"]) == total(use for use in told.counted if begin <= use.at < end), bucket
+        assert micro(answer["total"]) == total(told.within(day, day))
+
+
+async def test_files_are_the_models_and_their_corrections_stand_alone(api: Api, told: Model) -> None:
+    for query, first, last in ranges(random.Random(3)):
+        lines = read_csv((await api.ask(f"/api/v1/export/usage.csv?{query}")).text)
+        uses = told.within(first, last)
+        for line, is_use in (("usage", True), ("correction", False)):
+            shown = Counter[tuple[str, ...]]()
+            for row in lines:
+                if row["line"] == line:
+                    shown[
+                        row["date"],
+                        row["product"],
+                        row["kind"],
+                        row["feature"],
+                        row["agent_id"],
+                        row["surface"],
+                        row["category"],
+                    ] += micro(row["credits"])
+            expected = Counter[tuple[str, ...]]()
+            for use in uses:
+                if use.is_use is is_use:
+                    category = told.category(use) or ""
+                    expected[
+                        f"{told.day(use)}", use.product, use.kind, use.feature, use.agent, use.surface, category
+                    ] += use.micro
+            assert {key: value for key, value in shown.items() if value} == {
+                key: value for key, value in expected.items() if value
+            }
+        assert sum(int(row["events"]) for row in lines) == sum(use.is_use for use in uses)
+        assert {row["time_zone"] for row in lines} <= {told.zone.key}
+
+
+async def test_pages_filters_and_todays_categories_are_the_models(api: Api, told: Model) -> None:
+    first, last = date(2026, 9, 14), date(2026, 11, 22)
+    for product, view, kind in VIEWS:
+        path = f"/api/v1/breakdown?product={product}&view={view}&from={first}&to={last}"
+        uses = shown(told, product, kind, first, last)
+        whole = await api.get(path)
+        rows, after = [], ""
+        while True:
+            page = await api.get(f"{path}&limit=2{after}")
+            assert (page["total"], page["events"]) == (whole["total"], whole["events"])
+            rows += page["rows"]
+            if page["next"] is None:
+                break
+            after = f"&after={page['next']}"
+        assert rows == whole["rows"]
+        for surface in ("web", ""):
+            answer = await api.get(f"{path}&surface={surface}")
+            of = [use for use in uses if use.surface == surface]
+            assert not_empty(leaves(answer["rows"])) == not_empty(told.leaves(view, of))
+        answer = await api.get(f"{path}&categories=now")
+        assert not_empty(leaves(answer["rows"])) == not_empty(told.leaves(view, uses, as_now=True))
+        by_surface = await api.get(f"{path}&group_by=surface")
+        assert {row["id"]: micro(row["credits"]) for row in by_surface["rows"] if row["events"]} == {
+            surface: total(use for use in uses if use.surface == surface)
+            for surface in {use.surface for use in uses if use.is_use}
+        }
+
+
+async def test_reconciliation_starts_from_the_models_usage_and_corrections(api: Api, told: Model) -> None:
+    for period, begins, ends in PERIODS:
+        answer = await api.get(f"/api/v1/reconcile?credit_period={period}")
+        lines = {line["kind"]: micro(line["credits"]) for line in answer["lines"]}
+        uses = told.within(date.fromisoformat(begins), date.fromisoformat(ends) - timedelta(days=1))
+        assert lines["usage"] == total(use for use in uses if use.is_use)
+        assert lines["corrections"] == total(use for use in uses if not use.is_use)
+        assert lines["feature_total"] == total(uses)

@@ -10,7 +10,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 import yaml
-from factories import correction, usage
+from factories import contract, correction, usage
 from flexcredits_schemas import SCHEMAS
 from flexcredits_schemas.codec import InvalidEvent, decode, encode, micro
 from hypothesis import given
@@ -116,6 +116,31 @@ def test_schema_and_codec_give_the_same_verdict(changed: dict[str, Any], removed
     if any(isinstance(data.get(name), float | int) for name in DECIMALS):
         return  # JSON Schema cannot count a number's decimal places; the tests of the codec do
     assert accepts(document) == VALIDATORS[document["type"]].is_valid(stripped), document
+
+
+TEAMS: list[tuple[Any, bool]] = [
+    ({"name": "Grace Hopper"}, True),
+    ({"email": "grace@flexcredits.example"}, True),
+    ({"url": "https://flexcredits.example"}, True),
+    ({"url": "https://flexcredits.example:8443/contact?customer=acme#team"}, True),
+    ({}, False),
+    ([], False),
+    ({"name": ""}, False),
+    ({"name": "Grace", "phone": "1"}, False),
+    ({"email": "grace"}, False),
+    *(
+        ({"name": "Grace", "url": url}, False)
+        for url in ("http://flexcredits.example", "javascript:alert(1)", "https://", "https://a b", "https://flexcredits.example@evil.example",
+                    "HTTPS://flexcredits.example", "//flexcredits.example", "https://flexcredits.example/\">", "https://a/" + "x" * 500, 7)
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("team", "is_valid"), TEAMS)
+def test_an_account_team_can_be_reached(team: Any, is_valid: bool) -> None:
+    document = contract()
+    document["data"]["account_team"] = team
+    assert accepts(document) == VALIDATORS[document["type"]].is_valid(document) == is_valid
 
 
 @pytest.mark.parametrize(

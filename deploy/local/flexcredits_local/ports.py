@@ -1,5 +1,6 @@
 """TCP ports on the loopback interface."""
 
+import ipaddress
 import socket
 from contextlib import ExitStack
 
@@ -30,3 +31,10 @@ def accepts(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name can be made to mean anything

@@ -7,9 +7,10 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from flexcredits_local.authorization import CLIENT_ID
 from flexcredits_local.choices import Ports
 from flexcredits_local.folders import StateFolder
-from flexcredits_local.issuer import JWKS_PATH
+from flexcredits_local.issuer import AUTHORIZATION_PATH, JWKS_PATH, TOKEN_PATH
 from flexcredits_local.ports import LOOPBACK, accepts
 from flexcredits_local.processes import Program
 from flexcredits_local.tokens import AUDIENCE, issuer_url
@@ -87,6 +88,10 @@ def service_programs(
                 "JWKS_URL": issuer + JWKS_PATH,
                 "TOKEN_ISSUER": issuer,
                 "TOKEN_AUDIENCE": AUDIENCE,
+                "AUTHORIZATION_URL": issuer + AUTHORIZATION_PATH,
+                "TOKEN_URL": issuer + TOKEN_PATH,
+                "CLIENT_ID": CLIENT_ID,
+                "DASHBOARD_URL": f"http://{LOOPBACK}:{ports.query}",
             },
         ),
     ]

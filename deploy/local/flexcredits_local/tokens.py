@@ -1,4 +1,4 @@
-"""Access tokens of the development issuer: its key pair, and what it signs.
+"""Tokens of the development issuer: its key pair, and what it signs.
 
 The query API verifies them as it would an identity provider's, by JWKS, issuer, audience and expiry.
 """
@@ -10,6 +10,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
@@ -27,6 +28,7 @@ from flexcredits_local.problem import SetupProblem
 
 AUDIENCE = "flexcredits"
 LIFETIME = timedelta(hours=12)  # a working day
+ID_TOKEN_LIFETIME = timedelta(minutes=5)  # it is read at once
 
 
 class Role(StrEnum):
@@ -72,7 +74,14 @@ def public_jwk(key: RSAPrivateKey) -> dict[str, str]:
 
 
 def mint_token(
-    key: RSAPrivateKey, issuer: str, organization: str, role: str, email: str, *, lifetime: timedelta = LIFETIME
+    key: RSAPrivateKey,
+    issuer: str,
+    organization: str,
+    role: str,
+    email: str,
+    *,
+    name: str = "",
+    lifetime: timedelta = LIFETIME,
 ) -> str:
     """An access token (RFC 9068) for one member of one organization, valid from now."""
     refuse_in_production()
@@ -84,8 +93,20 @@ def mint_token(
         "email": email,
         "organization": organization,
         "role": role,
+        **({"name": name} if name else {}),
         "iat": now,
         "exp": now + lifetime,
     }
-    headers = {"kid": public_jwk(key)["kid"], "typ": "at+jwt"}
-    return jwt.encode(claims, key, algorithm="RS256", headers=headers)
+    return sign(key, claims, "at+jwt")
+
+
+def mint_id_token(key: RSAPrivateKey, issuer: str, client_id: str, email: str, name: str, nonce: str) -> str:
+    """An ID token (OpenID Connect Core 2): for the client that asked, and for that attempt alone."""
+    refuse_in_production()
+    now = datetime.now(UTC)
+    claims = {"iss": issuer, "aud": client_id, "sub": email, "email": email, "name": name, "nonce": nonce}
+    return sign(key, {**claims, "iat": now, "exp": now + ID_TOKEN_LIFETIME}, "JWT")
+
+
+def sign(key: RSAPrivateKey, claims: dict[str, Any], token_type: str) -> str:
+    return jwt.encode(claims, key, algorithm="RS256", headers={"kid": public_jwk(key)["kid"], "typ": token_type})

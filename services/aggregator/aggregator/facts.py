@@ -106,10 +106,11 @@ async def _organization_id(connection: Connection, organization: str) -> int:
 
 
 async def _apply_contract(connection: Connection, organization_id: int, event: Contract, offset: int) -> None:
-    data = event.data
+    data, team = event.data, event.data.account_team
     newer = await connection.fetchval(
         SQL["upsert_contract"], organization_id, data.contract_id, data.from_, data.to, _amount(data.minimum_commitment),
-        _amount(data.overage_price), _amount(data.credit_price), data.currency, event.time, offset,
+        _amount(data.overage_price), _amount(data.credit_price), data.currency, team and team.name, team and team.email,
+        team and team.url, event.time, offset,
     )  # fmt: skip
     if newer is None:
         return

@@ -76,16 +76,19 @@ async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str)
 
 
 async def relay(pool: Pool, producer: AIOKafkaProducer, topics: Topics, interval_s: float) -> None:
-    """Publish what appears, every `interval_s` seconds, for ever; what Kafka does not confirm waits in its outbox."""
+    """Publish what appears, every `interval_s` seconds, for ever; what Kafka does not confirm waits in its outbox.
+
+    The pause is also the window in which an organization's changes become one message.
+    """
     while True:
         try:
-            published = await relay_totals(pool, producer, topics.totals)
-            published += await relay_dead_letters(pool, producer, topics.dead_letters)
+            await relay_totals(pool, producer, topics.totals)
+            backlog = await relay_dead_letters(pool, producer, topics.dead_letters) == DEAD_LETTERS_MAX
         except Exception as error:
             if passing_failure(error) is None and not isinstance(error, KafkaError):
                 raise
             log.warning("relay waits", reason=f"{type(error).__name__}: {error}")
-            published = 0
+            backlog = False
             await asyncio.sleep(1)
-        if not published:
+        if not backlog:
             await asyncio.sleep(interval_s)

@@ -26,7 +26,8 @@ class Settings(KafkaSettings):
     fetch_wait_ms: int = 200
     sweep_interval_s: float = 0.3
     """How soon a fact is applied when no usage comes."""
-    relay_interval_s: float = 0.1
+    relay_interval_s: float = 0.15
+    """An organization whose usage goes on is told to the alerter this often."""
     stall_s: float = 30.0
     """A turn that takes longer than this makes the process not ready."""
     poison_guard: Literal["on", "off"] = "on"

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 import structlog
 from runtime.http import Server, listen, serve
@@ -13,14 +14,17 @@ from runtime.process import run_process
 
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
-from query_api.policies import Parts, utc_now
+from query_api.issuer import Issuer
+from query_api.policies import Parts, SignIn, utc_now
+from query_api.sessions import Cookies
 from query_api.settings import Settings
 from query_api.store import find_problem
 
 log = structlog.get_logger()
 
-POOL_SIZE, LONG_POOL_SIZE = 8, 2
+POOL_SIZE, LONG_POOL_SIZE, EXPORT_POOL_SIZE = 8, 2, 2
 STATEMENT_TIMEOUT_S, LONG_STATEMENT_TIMEOUT_S = 5, 20
+EXPORT_STATEMENT_TIMEOUT_S = 120  # a statement copies one month, at the pace at which the client takes it
 CHECK_EVERY_S = 2.0
 
 
@@ -41,13 +45,26 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 statement_timeout_s=LONG_STATEMENT_TIMEOUT_S,
             )
         )
+        verifier = Verifier(keys, settings.token_issuer, settings.token_audience)
+        export_pool = await stack.enter_async_context(
+            open_pool(
+                dsn,
+                application="query-api-export",
+                size=EXPORT_POOL_SIZE,
+                at_least=0,
+                statement_timeout_s=EXPORT_STATEMENT_TIMEOUT_S,
+            )
+        )
         parts = Parts(
             pool=pool,
             long_pool=long_pool,
-            verifier=Verifier(keys, settings.token_issuer, settings.token_audience),
+            verifier=verifier,
             billing_moderator_enabled=settings.billing_moderator_enabled,
             topic=settings.usage_events_topic,
             now=utc_now,
+            sign_in=make_sign_in(settings, verifier),
+            export_pool=export_pool,
+            provider_name=settings.provider_name,
         )
         health = Health(pool, keys)
         await stack.enter_async_context(serve_probes(settings.probe_host, settings.probe_port, health.why_not_ready))
@@ -58,7 +75,21 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             shutdown_s=settings.shutdown_s,
         )
         gc.freeze()  # else a large answer's objects set off searches through everything that was imported, 80 ms each
-        await serve(server, listen(settings.http_host, settings.http_port), stop, keys.keep_fresh(), health.watch())
+        background = (keys.keep_fresh(), health.watch(), parts.live.close_after(stop))
+        await serve(server, listen(settings.http_host, settings.http_port), stop, *background)
+
+
+def make_sign_in(settings: Settings, verifier: Verifier) -> SignIn | None:
+    """How browsers sign in, where the settings say it; they say all of it or nothing."""
+    origin, authorization_url, token_url = settings.dashboard_url, settings.authorization_url, settings.token_url
+    if not (origin and authorization_url and token_url and settings.client_id):
+        return None
+    secret = settings.client_secret.get_secret_value() if settings.client_secret else None
+    redirect_url = f"{origin}/login/callback"
+    return SignIn(
+        Issuer(verifier, authorization_url, token_url, settings.client_id, secret, redirect_url),
+        Cookies(origin, timedelta(seconds=settings.session_idle_s), timedelta(seconds=settings.session_max_s)),
+    )
 
 
 class Health:

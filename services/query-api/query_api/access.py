@@ -5,9 +5,10 @@ import json
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import BaseHandler, HTTPRedirectHandler, ProxyHandler, Request, build_opener
+from urllib.request import BaseHandler, HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 import jwt
 import structlog
@@ -19,6 +20,7 @@ from query_api.settings import is_loopback
 log = structlog.get_logger()
 
 LEEWAY_S = 30
+FAR_S = 253_402_300_799  # the last second that has a date
 TOKEN_BYTES_MAX = 8192
 KEYS_BYTES_MAX = 512 * 1024
 FETCH_WITHIN_S = 5
@@ -29,6 +31,8 @@ RETRY_EVERY_S = 2.0
 
 LOOKS = frozenset({"super_admin", "admin", "billing_moderator"})
 """Roles that may look at the dashboard; a Billing Moderator only where deployment and organization allow it."""
+
+ASK = "Contact a Super Admin of your organization to confirm your role and permissions."
 
 _ORGANIZATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 # An access token says so (RFC 9068) or just JWT; a logout or identity assertion with its own type is none.
@@ -42,6 +46,9 @@ class Person(NamedTuple):
     organization: str
     role: str
     email: str
+    name: str = ""
+    expires_at: datetime | None = None
+    session_sha256: str = ""  # of a browser's session, or empty
 
 
 class KeysUnknown(Exception):
@@ -112,17 +119,23 @@ def read_keys(document: bytes) -> dict[str, jwt.PyJWK]:
     return keys
 
 
-def fetch_from(url: str) -> Callable[[], bytes]:
-    """Reads the key set at `url`, within limits, and does not follow it elsewhere."""
+class Stay(HTTPRedirectHandler):
+    """Follows no redirect: an address that decides who is let in is the one that the settings say."""
 
-    class Stay(HTTPRedirectHandler):
-        def redirect_request(self, *_: Any) -> None:
-            return None
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
+
+def open_at(url: str) -> OpenerDirector:
     handlers: list[BaseHandler] = [Stay()]
     if is_loopback(urlsplit(url).hostname or ""):
         handlers.append(ProxyHandler({}))  # a proxy has another idea of what this machine is
-    opener = build_opener(*handlers)
+    return build_opener(*handlers)
+
+
+def fetch_from(url: str) -> Callable[[], bytes]:
+    """Reads the key set at `url`, within limits, and does not follow it elsewhere."""
+    opener = open_at(url)
 
     def fetch() -> bytes:
         with opener.open(Request(url, headers={"Accept": "application/json"}), timeout=FETCH_WITHIN_S) as answer:
@@ -139,13 +152,17 @@ class Verifier:
 
     def __init__(self, keys: SigningKeys, issuer: str, audience: str) -> None:
         self._keys = keys
-        self._issuer = issuer
+        self.issuer = issuer
         self._audience = audience
 
     async def identify(self, scheme: str, token: str) -> Person:
         """Raises Refused: 401 for anything but a valid token, 503 while no key could be read yet."""
         if scheme.lower() != "bearer" or not token:
             raise unauthorized("send an access token as `Authorization: Bearer ...`", error=False)
+        return read_person(await self.verify(token))
+
+    async def verify(self, token: str, audience: str | None = None) -> dict[str, Any]:
+        """Claims of a token for us, or for another audience of the same issuer. Raises Refused as identify does."""
         if len(token) > TOKEN_BYTES_MAX:
             raise unauthorized("the token is too long")
         try:
@@ -158,12 +175,12 @@ class Verifier:
             key = await self._keys.find(key_id)
             if key is None:
                 raise unauthorized("the token is signed with an unknown key")
-            claims = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=["RS256", "ES256"],
-                issuer=self._issuer,
-                audience=self._audience,
+                issuer=self.issuer,
+                audience=audience or self._audience,
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iat", "aud", "iss", "sub"], "enforce_minimum_key_length": True},
             )
@@ -171,7 +188,7 @@ class Verifier:
             raise Refused("unavailable", f"tokens cannot be verified: {error}", headers={"Retry-After": "2"}) from None
         except (jwt.PyJWTError, RecursionError) as error:
             raise unauthorized(describe(error)) from None
-        return read_person(claims)
+        return claims
 
 
 def describe(error: Exception) -> str:
@@ -193,15 +210,22 @@ def describe(error: Exception) -> str:
 
 def read_person(claims: dict[str, Any]) -> Person:
     """Raises Refused when the claims name no organization; an unknown role is left to the policy, which refuses it."""
-    organization, role, email = claims.get("organization"), claims.get("role"), claims.get("email")
+    organization, role, email, name = (claims.get(key) for key in ("organization", "role", "email", "name"))
     if not isinstance(organization, str) or not _ORGANIZATION.fullmatch(organization):
         raise unauthorized("the token lacks the claim `organization`")
     return Person(
-        claims["sub"],
+        readable(claims["sub"]),
         organization,
-        role if isinstance(role, str) else "",
-        email.lower() if isinstance(email, str) and "\0" not in email else "",
+        readable(role),
+        readable(email).lower(),
+        readable(name),
+        datetime.fromtimestamp(min(int(claims["exp"]), FAR_S), UTC),
     )
+
+
+def readable(claim: object) -> str:
+    """A text that Postgres can keep, else an empty one; halves of surrogate pairs are left out."""
+    return claim.encode(errors="ignore").decode() if isinstance(claim, str) and "\0" not in claim else ""
 
 
 def unauthorized(detail: str, *, error: bool = True) -> Refused:
@@ -213,11 +237,16 @@ def unauthorized(detail: str, *, error: bool = True) -> Refused:
 
 def check_role(person: Person, *, removed: bool, deployment_allows: bool, organization_allows: bool) -> None:
     """Let those pass who may look at the dashboard. Raises Refused, which says whom to ask."""
-    ask = "Contact a Super Admin of your organization to confirm your role and permissions."
     if removed:
-        raise Refused("forbidden", f"You are no longer a member of this organization. {ask}")
+        raise Refused("forbidden", f"You are no longer a member of this organization. {ASK}")
     if person.role not in LOOKS:
-        raise Refused("forbidden", f"FlexCredits is open to Super Admins, Admins and Billing Moderators. {ask}")
+        raise Refused("forbidden", f"FlexCredits is open to Super Admins, Admins and Billing Moderators. {ASK}")
     if person.role == "billing_moderator" and not (deployment_allows and organization_allows):
         where = "this organization" if deployment_allows else "this deployment"
-        raise Refused("forbidden", f"Billing Moderators are not enabled in {where}. {ask}")
+        raise Refused("forbidden", f"Billing Moderators are not enabled in {where}. {ASK}")
+
+
+def check_admin(person: Person) -> None:
+    """Let Super Admins and Admins pass, of those who may look. Raises Refused."""
+    if person.role not in ("super_admin", "admin"):
+        raise Refused("forbidden", f"This is for Super Admins and Admins. {ASK}")

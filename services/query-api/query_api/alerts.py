@@ -10,7 +10,8 @@ from query_api.api import answer_period, invalid_parameter, stand
 from query_api.firings import Firing, InvalidCursor, SentTo, read_cursor, write_cursor
 from query_api.overview import percent
 from query_api.periods import Span, today_in
-from query_api.policies import Look, parts_of
+from query_api.policies import Look, Parts, parts_of
+from query_api.store import Reading
 
 router = APIRouter(prefix="/api/v1")
 
@@ -18,7 +19,11 @@ router = APIRouter(prefix="/api/v1")
 @router.get("/banner")
 async def get_banner(request: Request, reading: Look) -> Banner:
     """What to tell whoever opens the dashboard now: the highest threshold met, and products beyond their own amount."""
-    period, standing, _ = await stand(reading, today_in(reading.organization.time_zone, parts_of(request).now()))
+    return await answer_banner(parts_of(request), reading)
+
+
+async def answer_banner(parts: Parts, reading: Reading) -> Banner:
+    period, standing, _ = await stand(reading, today_in(reading.organization.time_zone, parts.now()))
     banner = await reading.select_banner()
     # The alerter takes down a banner soon after its period; ours is the clock that the page goes by.
     if banner and (period is None or (banner.contract_id, banner.period_id) != period[:2]):

@@ -3,7 +3,6 @@
 Credits are decimal strings with exactly six places, "12.500000", so that no client ever reads one as a float.
 """
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -12,7 +11,6 @@ from flexcredits_schemas.codec import MICRO
 from flexcredits_schemas.events import Product
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from query_api.breakdown import Kind, View
 from query_api.firings import DeliveryState, Resolution, Rule, Told
 
 BASE = "/problems/"
@@ -33,6 +31,11 @@ Credits = Annotated[
     int,
     PlainSerializer(credits_text, return_type=str),
     _decimal_string(r"^-?\d+\.\d{6}$", "12.500000", "Credits, exact, with six decimal places."),
+]
+Money = Annotated[
+    int,
+    PlainSerializer(credits_text, return_type=str),
+    _decimal_string(r"^-?\d+\.\d{6}$", "0.012500", "Money in the contract's currency, exact, with six decimal places."),
 ]
 Share = Annotated[
     int,
@@ -79,6 +82,24 @@ class ProductCredits(Answer):
     overage: Credits | None
 
 
+class AccountTeam(Answer):
+    """Whom to ask about the contract; at least one of the words is there."""
+
+    name: str | None
+    email: str | None
+    url: str | None = Field(description="Of the scheme https.")
+
+
+class RecommendedBudget(Answer):
+    """What to spend in a month so that the rest of the credit period's credits lasts."""
+
+    credits: Credits = Field(description="remaining_credits / remaining_months, rounded down.")
+    remaining_credits: Credits
+    remaining_months: int = Field(
+        description="Calendar months that the rest of the credit period touches; the current one counts as one."
+    )
+
+
 class Overview(Answer):
     """How the organization stands in its current credit period.
 
@@ -97,6 +118,18 @@ class Overview(Answer):
     credit_period: Period | None
     contract_period: Period | None
     period_elapsed: Share | None = Field(description="Share of the credit period's time that has passed.")
+    recommended_monthly_budget: RecommendedBudget | None = Field(
+        description="null without a current credit period, or without contracted credits in it."
+    )
+    unallocated: Credits | None = Field(
+        description="What the contracted total has more than the products' amounts. null: the contract names no amount."
+    )
+    add_ons: Credits | None = Field(
+        description="Included ones, part of what is available. null without a credit period."
+    )
+    account_team: AccountTeam | None = Field(
+        description="Whom to ask, while there is overage, in total or of a product. null: no overage, or nobody is named."
+    )
     time_zone: TimeZone
     complete_to: CompleteTo
     updated_at: datetime | None
@@ -178,33 +211,6 @@ class DateRange(Answer):
     to: date
 
 
-@dataclass(frozen=True, slots=True)
-class BreakdownRow:
-    """A line of the table. When it has rows, they add up to it exactly."""
-
-    # A dataclass, because there may be ten thousand of them, and pydantic looks into each of its models twice.
-    kind: Kind
-    id: Annotated[str, Field(description="Unique among its neighbours of this kind.")]
-    name: str
-    credits: Credits
-    events: Annotated[int, Field(description="Uses. A correction changes credits, not uses.")]
-    share: Share
-    rows: "list[BreakdownRow]"
-
-
-class Breakdown(Answer):
-    """A product's usage, highest credits first. The rows add up to the total exactly."""
-
-    product: Product
-    view: View
-    range: DateRange
-    time_zone: TimeZone
-    total: Credits
-    events: int
-    rows: list[BreakdownRow]
-    complete_to: CompleteTo
-
-
 class Freshness(Answer):
     """How far the numbers reach. Missing data is told apart from no usage."""
 
@@ -215,40 +221,6 @@ class Freshness(Answer):
     state: Literal["current", "delayed", "no_data"] = Field(
         description="delayed: complete_to is unknown or more than a minute ago. no_data: nothing was ever counted here."
     )
-
-
-class Fates(Answer):
-    """What became of records: applied = counted + duplicate + rejected + held."""
-
-    applied: int
-    counted: int
-    duplicate: int
-    rejected: int
-    held: int
-    balanced: bool
-
-
-class PartitionFates(Fates):
-    """`applied` is also the offset of the next record."""
-
-    topic: str
-    partition: int
-
-
-class Sums(Answer):
-    """This organization's credits of all time, added up from four tables that are written apart."""
-
-    ledger: Credits | None = Field(description="null: adding up the events took too long.")
-    quarter_hours: Credits = Field(description="Days whose quarters of an hour have expired count by their daily rows.")
-    days: Credits
-    organization_days: Credits
-    equal: bool | None = Field(description="null: the ledger's sum is not known, and the others agree.")
-
-
-class Proof(Answer):
-    partitions: list[PartitionFates]
-    totals: Fates
-    credits: Sums
 
 
 class ParameterError(Answer):
@@ -271,8 +243,11 @@ class Problem(Answer):
 TITLES = {
     "unauthorized": (401, "No valid access token"),
     "forbidden": (403, "Your role does not include this"),
+    "cross-site": (403, "Asked for by another site"),
+    "sign-in-failed": (403, "Signing in did not succeed"),
     "not-found": (404, "Nothing is here"),
     "no-credit-period": (404, "There is no such credit period"),
+    "no-such-event": (404, "There is no such event"),
     "method-not-allowed": (405, "Not with this method"),
     "invalid-parameter": (422, "A parameter is not valid"),
     "internal": (500, "Something is broken here"),

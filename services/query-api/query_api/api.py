@@ -1,36 +1,30 @@
 """GET /api/v1/*: who asks, for which days, and what is answered. Every answer is one organization's, of one instant."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query, Request
-from flexcredits_schemas.events import Product
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_api.answers import (
-    Breakdown,
-    BreakdownRow,
-    DateRange,
-    Fates,
+    AccountTeam,
     Freshness,
     Overview,
     ParameterError,
-    PartitionFates,
     Period,
     ProductCredits,
-    Proof,
+    RecommendedBudget,
     Refused,
-    Sums,
 )
-from query_api.breakdown import FEATURE_KINDS, WITH_AGENTS, WITH_CATEGORIES, Features, Row, View, build_rows, share
-from query_api.overview import Standing, standing
+from query_api.overview import Standing, recommend_budget, standing
 from query_api.periods import (
     Contract,
     CreditPeriod,
     Days,
     InvalidRange,
     Span,
+    contract_of,
     contract_on,
     days_of,
     elapsed_share,
@@ -38,10 +32,9 @@ from query_api.periods import (
     month_of,
     period_on,
     read_days,
-    split_at,
     today_in,
 )
-from query_api.policies import Look, LookLong, parts_of
+from query_api.policies import Look, Parts, parts_of
 from query_api.store import Reading
 
 DELAYED_AFTER_S = 60
@@ -53,12 +46,18 @@ router = APIRouter(prefix="/api/v1")
 @router.get("/overview")
 async def get_overview(request: Request, reading: Look) -> Overview:
     """Credits used and available in the current credit period, in total and by product."""
-    parts, organization = parts_of(request), reading.organization
-    now = parts.now()
+    return await answer_overview(parts_of(request), reading)
+
+
+async def answer_overview(parts: Parts, reading: Reading) -> Overview:
+    organization, now = reading.organization, parts.now()
     today = today_in(organization.time_zone, now)
-    contract = contract_on(await reading.select_contracts(), today)
+    contracts = await reading.select_contracts()
+    contract = contract_on(contracts, today)
     period, current, in_contract = await stand(reading, today, contract)
     watermark = await reading.select_watermark(parts.topic)
+    budget, in_charge = recommend_budget(period, current.remaining, today), contract_of(contracts, period, today)
+    team = in_charge.terms.account_team if in_charge and current.is_over else None
     return Overview(
         credits_used=current.used,
         credits_available=current.available,
@@ -70,6 +69,10 @@ async def get_overview(request: Request, reading: Look) -> Overview:
         credit_period=answer_period(period.credit_period_id, period.span) if period else None,
         contract_period=answer_period(contract.contract_id, contract.span) if contract else None,
         period_elapsed=elapsed_share(period.span, organization.time_zone, now) if period else None,
+        recommended_monthly_budget=RecommendedBudget.model_validate(budget) if budget else None,
+        unallocated=period.unallocated if period else None,
+        add_ons=period.add_ons or 0 if period else None,
+        account_team=AccountTeam.model_validate(team) if team else None,
         time_zone=organization.time_zone,
         complete_to=watermark.complete_to,
         updated_at=watermark.updated_at,
@@ -91,15 +94,11 @@ def answer_period(period_id: str, span: Span) -> Period:
     return Period(id=period_id, from_=span.starts_on, to=span.ends_on)
 
 
-class BreakdownQuery(BaseModel):
-    """Which usage. The days are `from` and `to`, or a credit period, or all; by default the current credit period."""
+class RangeQuery(BaseModel):
+    """Which days: `from` and `to`, or a credit period, or all; by default the current credit period."""
 
     model_config = ConfigDict(extra="forbid")
 
-    product: Product
-    view: View = Field(
-        description="assistant: models, tools, other_features. agents: agents, features. api: namespaces."
-    )
     from_: str | None = Field(
         None, alias="from", description="First month (2026-09) or date (2026-09-15).", examples=["2026-09"]
     )
@@ -108,45 +107,7 @@ class BreakdownQuery(BaseModel):
     range: Literal["all"] | None = None
 
 
-@router.get("/breakdown")
-async def get_breakdown(request: Request, reading: Look, query: Annotated[BreakdownQuery, Query()]) -> Breakdown:
-    """What a product's usage consists of, over any days. Usage keeps the category it had; agents appear as they are now."""
-    parts, organization = parts_of(request), reading.organization
-    kinds = FEATURE_KINDS.get((query.product, query.view))
-    if kinds is None:
-        views = ", ".join(view for product, view in FEATURE_KINDS if product == query.product)
-        raise invalid_parameter("view", f"the views of product `{query.product}` are: {views}")
-    today = today_in(organization.time_zone, parts.now())
-    days = await choose_days(reading, query, today)
-    features = Features(await reading.select_features(query.product, kinds), today)
-    # Within each stretch no feature changes its category, so its days can be added up as one.
-    stretches = split_at(days, features.changes() if query.view in WITH_CATEGORIES else [])
-    uses = await reading.sum_series(await reading.select_series(query.product, kinds), stretches)
-    agents = await reading.select_agents() if query.view in WITH_AGENTS else {}
-    watermark = await reading.select_watermark(parts.topic)
-    total = sum(use.credits for use in uses)
-    return Breakdown(
-        product=query.product,
-        view=query.view,
-        range=DateRange(from_=days.first, to=days.last),
-        time_zone=organization.time_zone,
-        total=total,
-        events=sum(use.events for use in uses),
-        rows=answer_rows(build_rows(query.view, uses, features, agents), total),
-        complete_to=watermark.complete_to,
-    )
-
-
-def answer_rows(rows: list[Row], total: int) -> list[BreakdownRow]:
-    return [
-        BreakdownRow(
-            row.kind, row.id, row.name, row.credits, row.events, share(row.credits, total), answer_rows(row.rows, total)
-        )
-        for row in rows
-    ]
-
-
-async def choose_days(reading: Reading, query: BreakdownQuery, today: date) -> Days:
+async def choose_days(reading: Reading, query: RangeQuery, today: date) -> Days:
     """The days that a request means. Raises Refused."""
     is_dates = query.from_ is not None or query.to is not None
     given = [
@@ -205,43 +166,6 @@ async def get_freshness(request: Request, reading: Look) -> Freshness:
         held=await reading.count_held(),
         state=state,
     )
-
-
-@router.get("/proof")
-async def get_proof(request: Request, reading: LookLong) -> Proof:
-    """That every record has one fate, and that the organization's sums agree at every grain. May take seconds."""
-    progress = await reading.select_progress(parts_of(request).topic)
-    names = ("applied", "counted", "duplicate", "rejected", "held")
-    partitions = [
-        PartitionFates(topic=row.topic, partition=row.partition, **fates(*(getattr(row, name) for name in names)))
-        for row in progress
-    ]
-    totals = Fates(**fates(*(sum(getattr(row, name) for row in progress) for name in names)))
-    rollups = await reading.sum_rollups(*await first_whole_day(reading))
-    ledger = await reading.sum_ledger()
-    agree = len(set(rollups)) == 1
-    return Proof(
-        partitions=partitions,
-        totals=totals,
-        credits=Sums(
-            ledger=ledger,
-            quarter_hours=rollups.quarter_hours,
-            days=rollups.days,
-            organization_days=rollups.organization_days,
-            equal=None if ledger is None and agree else agree and ledger == rollups.days,
-        ),
-    )
-
-
-def fates(applied: int, counted: int, duplicate: int, rejected: int, held: int) -> dict[str, int]:
-    return {
-        "applied": applied,
-        "counted": counted,
-        "duplicate": duplicate,
-        "rejected": rejected,
-        "held": held,
-        "balanced": applied == counted + duplicate + rejected + held,
-    }
 
 
 async def first_whole_day(reading: Reading) -> tuple[date, datetime]:

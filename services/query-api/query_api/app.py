@@ -14,8 +14,11 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query_api import alerts, api
+from query_api import alerts, api, audit_log, contracts, exports, live, proof, receipts, sign_in, tables, trends
 from query_api.answers import BASE, TITLES, ParameterError, Problem, Refused
+from query_api.audit import ORIGIN, origin_of
+from query_api.conditional import Conditional, NotModified
+from query_api.examples import ANSWERS, PARAMETERS
 from query_api.metrics import REFUSED, REQUEST_SECONDS
 from query_api.policies import POLICIES, Parts
 from query_api.store import Unavailable
@@ -23,12 +26,11 @@ from query_api.store import Unavailable
 log = structlog.get_logger()
 
 RETRY_AFTER_S = "2"
-PUBLIC = frozenset({"/openapi.json", "/docs", "/docs/assets"})
-"""The only routes without a policy: they describe the API and hold nobody's data."""
+PUBLIC = frozenset({"/openapi.json", "/docs", "/docs/assets", "/login", "/login/callback", "/logout"})
+"""The only routes without a policy: they describe the API and hold nobody's data, or lead into and out of a session."""
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",
-    b"cache-control": b"no-store",
     b"referrer-policy": b"no-referrer",
     b"x-frame-options": b"DENY",
 }
@@ -46,8 +48,18 @@ def build_app(parts: Parts | None) -> FastAPI:
     app.state.parts = parts
     app.include_router(api.router)
     app.include_router(alerts.router)
+    app.include_router(tables.router)
+    app.include_router(trends.router)
+    app.include_router(contracts.router)
+    app.include_router(proof.router)
+    app.include_router(receipts.router)
+    app.include_router(audit_log.router)
+    app.include_router(sign_in.router)
+    app.include_router(live.router)
+    app.include_router(exports.router)
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.add_middleware(Conditional)
 
     @app.get("/docs", include_in_schema=False)
     async def get_docs() -> Response:
@@ -58,6 +70,10 @@ def build_app(parts: Parts | None) -> FastAPI:
             swagger_css_url="/docs/assets/swagger-ui.css",
             swagger_favicon_url="/docs/assets/favicon.png",
         )
+
+    @app.exception_handler(NotModified)
+    async def answer_not_modified(request: Request, same: NotModified) -> Response:
+        return Response(status_code=304, headers=same.headers)
 
     @app.exception_handler(Refused)
     async def answer_refused(request: Request, refused: Refused) -> Response:
@@ -122,25 +138,47 @@ def describe(app: FastAPI) -> dict[str, Any]:
     reference = "#/components/schemas/"
     problem = Problem.model_json_schema(ref_template=reference + "{model}")
     description["components"]["schemas"] |= problem.pop("$defs") | {"Problem": problem}
-    for path in description["paths"].values():
-        for operation in path.values():
+    for name, path in description["paths"].items():
+        for method, operation in path.items():
             for status in sorted({status for status, _ in TITLES.values()} - {405}):
-                if status not in (404, 422) or operation.get("parameters"):
+                if status not in (404, 422) or operation.get("parameters") or name in PUBLIC:
                     operation["responses"][str(status)] = describe_problem(status)
+            for parameter in operation.get("parameters", ()):
+                own = parameter["schema"].get("examples")
+                parameter["example"] = own[0] if own else PARAMETERS.get(parameter["name"])
+            if method == "get" and "application/json" in operation["responses"].get("200", {}).get("content", {}):
+                describe_tag(operation, ANSWERS.get(name))
     return description
+
+
+def describe_tag(operation: dict[str, Any], example: dict[str, Any] | None) -> None:
+    """An example of the answer, and that a client that has it need not get it again."""
+    answer = operation["responses"]["200"]
+    answer["content"]["application/json"]["example"] = example
+    answer["headers"] = {
+        "ETag": {"schema": {"type": "string"}, "description": "Give it as If-None-Match to ask again."}
+    }
+    operation["responses"]["304"] = {"description": "Not Modified. The answer is the one that If-None-Match names."}
 
 
 def describe_problem(status: int) -> dict[str, Any]:
     types = [f"`{BASE}{name}`: {title}." for name, (its_status, title) in TITLES.items() if its_status == status]
     names = {401: ["WWW-Authenticate"], 503: ["Retry-After"]}.get(status, [])
+    example = next(
+        Refused(name, "What is wrong, for people.") for name, (its_status, _) in TITLES.items() if its_status == status
+    )
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "example": example.body.model_dump(exclude_none=True),
+    }
     return {
         "description": f"{HTTPStatus(status).phrase}. {' '.join(types)}",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {"application/problem+json": content},
     } | ({"headers": {name: {"schema": {"type": "string"}} for name in names}} if names else {})
 
 
 class Observed:
-    """Measures every request, and tells browsers to keep nothing and to guess nothing."""
+    """Measures every request, and tells browsers to guess nothing, and to keep nothing but what they must ask for again."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -150,12 +188,17 @@ class Observed:
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 500
+        origin = origin_of(scope)
+        ORIGIN.set(origin)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS.items()]
+                given = dict(message.get("headers", ()))
+                kept = () if b"cache-control" in given else ((b"cache-control", b"no-store"),)
+                message["headers"] = [*message.get("headers", ()), *HEADERS.items(), *kept]
+                message["headers"].append((b"x-request-id", origin.request_id.encode()))
             await send(message)
 
         try:

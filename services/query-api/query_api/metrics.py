@@ -17,3 +17,9 @@ KEY_FETCHES = Counter(
 KEYS_FETCHED_AT = Gauge(
     "flexcredits_query_api_keys_fetched_timestamp_seconds", "When the signing keys were last read, as Unix time."
 )
+EXPORTS = Counter(
+    "flexcredits_query_api_exports_total",
+    "Files begun, by how they ended: complete, left (the client went away), failed (too slow, or Postgres).",
+    ["end"],
+)
+WATCHERS = Gauge("flexcredits_query_api_live_watchers", "Streams of live updates that are open.")

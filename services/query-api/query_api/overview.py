@@ -1,10 +1,11 @@
 """What was used of what the contract gives: remaining, overage and percent, in micro-credits. Pure."""
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from query_api.periods import PRODUCTS, CreditPeriod
+from query_api.periods import PRODUCTS, CreditPeriod, months_left
 
 
 class ProductUsage(NamedTuple):
@@ -23,6 +24,19 @@ class Standing(NamedTuple):
     overage: int
     percent_used: Decimal | None
     products: list[ProductUsage]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether anything was used beyond what is available, or beyond a product's own amount."""
+        return self.overage > 0 or any(product.overage for product in self.products)
+
+
+class MonthlyBudget(NamedTuple):
+    """Micro-credits to spend in a calendar month so that the remaining ones last until the credit period ends."""
+
+    credits: int
+    remaining_credits: int
+    remaining_months: int
 
 
 def standing(period: CreditPeriod | None, used: Mapping[str, int]) -> Standing:
@@ -49,6 +63,14 @@ def standing(period: CreditPeriod | None, used: Mapping[str, int]) -> Standing:
             for product, contracted in zip(PRODUCTS, amounts, strict=True)
         ],
     )
+
+
+def recommend_budget(period: CreditPeriod | None, remaining: int | None, today: date) -> MonthlyBudget | None:
+    """Remaining credits / remaining months of the period that has `today` in it, rounded down to the micro-credit."""
+    if period is None or remaining is None:
+        return None
+    months = months_left(period.span, today)
+    return MonthlyBudget(remaining // months, remaining, months)
 
 
 def percent(used: int, available: int | None) -> Decimal | None:

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from flexcredits_schemas.events import Product
 
+from query_api.terms import NO_TERMS, Terms
+
 PRODUCTS: tuple[Product, ...] = get_args(Product)
 """assistant, agents, api: in the order in which every answer lists them."""
 
@@ -39,6 +41,14 @@ class Days(NamedTuple):
 class Contract(NamedTuple):
     contract_id: str
     span: Span
+    terms: Terms = NO_TERMS
+
+
+class PeriodKey(NamedTuple):
+    """A credit period's id is only unique within its contract."""
+
+    contract_id: str
+    credit_period_id: str
 
 
 class CreditPeriod(NamedTuple):
@@ -52,12 +62,30 @@ class CreditPeriod(NamedTuple):
     add_ons: int | None  # the included ones only
 
     @property
+    def key(self) -> PeriodKey:
+        return PeriodKey(self.contract_id, self.credit_period_id)
+
+    @property
+    def contracted(self) -> int | None:
+        """Micro-credits without add-ons: the explicit total, else the products' sum."""
+        amounts = self._amounts
+        return self.total if self.total is not None else sum(amounts) if amounts else None
+
+    @property
+    def unallocated(self) -> int | None:
+        """What the total has more than the products' sum."""
+        contracted = self.contracted
+        return None if contracted is None else contracted - sum(self._amounts)
+
+    @property
     def available(self) -> int | None:
-        """Micro-credits that may be used in the period: the explicit total, else the products' sum, plus add-ons."""
-        amounts = [self.total] if self.total is not None else [amount for amount in self.products if amount is not None]
-        if self.add_ons is not None:
-            amounts.append(self.add_ons)
-        return sum(amounts) if amounts else None
+        """Micro-credits that may be used in the period: the contracted ones, plus included add-ons."""
+        given = [amount for amount in (self.contracted, self.add_ons) if amount is not None]
+        return sum(given) if given else None
+
+    @property
+    def _amounts(self) -> list[int]:
+        return [amount for amount in self.products if amount is not None]
 
 
 class InvalidRange(Exception):
@@ -85,6 +113,19 @@ def contract_on(contracts: Iterable[Contract], day: date) -> Contract | None:
     return max(covering, key=lambda contract: (contract.span.starts_on, contract.contract_id), default=None)
 
 
+def contract_of(contracts: Iterable[Contract], period: CreditPeriod | None, day: date) -> Contract | None:
+    """The contract of a credit period; outside of any, the one of the day."""
+    if period is None:
+        return contract_on(contracts, day)
+    return next((contract for contract in contracts if contract.contract_id == period.contract_id), None)
+
+
+def period_before(periods: Iterable[CreditPeriod], period: CreditPeriod) -> CreditPeriod | None:
+    """The last one that ended when `period` began, or earlier."""
+    earlier = [one for one in periods if one.span.ends_on <= period.span.starts_on]
+    return max(earlier, key=lambda one: (one.span.starts_on, one.contract_id), default=None)
+
+
 def gap_around(periods: Iterable[CreditPeriod], day: date) -> Span:
     """The days around `day`, which no credit period covers: since the last one ended, until the next one begins."""
     spans = [period.span for period in periods]
@@ -92,6 +133,12 @@ def gap_around(periods: Iterable[CreditPeriod], day: date) -> Span:
         max((span.ends_on for span in spans if span.ends_on <= day), default=EVER.starts_on),
         min((span.starts_on for span in spans if span.starts_on > day), default=EVER.ends_on),
     )
+
+
+def months_left(span: Span, today: date) -> int:
+    """Calendar months that the rest of a span with `today` in it touches, this one among them."""
+    last = span.ends_on - timedelta(days=1)
+    return (last.year - today.year) * 12 + last.month - today.month + 1
 
 
 def elapsed_share(span: Span, time_zone: str | None, now: datetime) -> int:
@@ -140,8 +187,25 @@ def days_of(span: Span) -> Days:
     return Days(span.starts_on, span.ends_on - timedelta(days=1))
 
 
+def span_of(days: Days) -> Span:
+    """Half-open; nothing is used on the last day of the calendar."""
+    return Span(days.first, min(days.last, date.max - timedelta(days=1)) + timedelta(days=1))
+
+
 def month_of(day: date) -> Days:
     return Days(day.replace(day=1), day.replace(day=monthrange(day.year, day.month)[1]))
+
+
+def previous_days(days: Days, *, are_months: bool) -> Days | None:
+    """As many calendar months, or days, directly before. None before the year 1."""
+    try:
+        last = days.first - timedelta(days=1)
+        if not are_months:
+            return Days(last - (days.last - days.first), last)
+        number = 2 * _number(days.first) - _number(days.last) - 1
+        return Days(date(number // 12, number % 12 + 1, 1), last)
+    except (ValueError, OverflowError):
+        return None
 
 
 def split_at(days: Days, cuts: Sequence[date]) -> list[Days]:
@@ -149,3 +213,37 @@ def split_at(days: Days, cuts: Sequence[date]) -> list[Days]:
     starts = [days.first, *(cut for cut in cuts if days.first < cut <= days.last)]
     ends = [start - timedelta(days=1) for start in starts[1:]] + [days.last]
     return [Days(*piece) for piece in zip(starts, ends, strict=True)]
+
+
+class Grains(NamedTuple):
+    """Days as the calendar months that lie among them whole, each by its first day, and the days before and after."""
+
+    before: Days | None
+    months: Days | None
+    after: Days | None
+
+
+def by_grain(days: Days) -> Grains:
+    """Without a whole month, all days are those before it."""
+    first = _number(days.first) + (days.first.day > 1)
+    last = _number(days.last) - (days.last < month_of(days.last).last)
+    if first > last:
+        return Grains(days, None, None)
+    first_month, last_month = (date(number // 12, number % 12 + 1, 1) for number in (first, last))
+    last_whole_day = month_of(last_month).last
+    one_day = timedelta(days=1)
+    return Grains(
+        Days(days.first, first_month - one_day) if days.first < first_month else None,
+        Days(first_month, last_month),
+        Days(last_whole_day + one_day, days.last) if last_whole_day < days.last else None,
+    )
+
+
+def _number(day: date) -> int:
+    """Of the day's month: consecutive months have consecutive numbers."""
+    return day.year * 12 + day.month - 1
+
+
+def with_whole_months(days: Days) -> Days:
+    """`days` and what is missing to the whole calendar months of its first and last day."""
+    return Days(month_of(days.first).first, month_of(days.last).last)

@@ -1,19 +1,58 @@
 """Who may ask what: every route takes its reads from a policy, which opens them for one organization."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from runtime.postgres import Pool
 
-from query_api.access import Person, Verifier, check_role
-from query_api.store import ACQUIRE_S, Reading, read_as
+from query_api.access import Person, Verifier, check_admin, check_role, unauthorized
+from query_api.answers import Refused
+from query_api.audit import audit
+from query_api.conditional import answer_if_new
+from query_api.issuer import Issuer
+from query_api.sessions import Cookies
+from query_api.store import ACQUIRE_S, Reading, Unavailable, read_as
+from query_api.watch import Live
+from query_api.writes import write_as
+
+log = structlog.get_logger()
 
 LONG_READ_WAIT_S = 20.0
+EXPORT_WAIT_S = 5.0
+REFUSAL_AUDITED_EVERY_S = 60.0
+REFUSALS_REMEMBERED_MAX = 10_000
+
+
+class Refusals:
+    """Who was refused a moment ago: a page that asks again and again must not fill the audit log."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._audited_at: dict[Person, float] = {}
+
+    def is_news(self, person: Person) -> bool:
+        who, now = person._replace(expires_at=None, session_sha256=""), self._clock()
+        if now - self._audited_at.get(who, float("-inf")) < REFUSAL_AUDITED_EVERY_S:
+            return False
+        if len(self._audited_at) >= REFUSALS_REMEMBERED_MAX:
+            self._audited_at.clear()
+        self._audited_at[who] = now
+        return True
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """How browsers sign in."""
+
+    issuer: Issuer
+    cookies: Cookies
 
 
 @dataclass(frozen=True)
@@ -27,6 +66,14 @@ class Parts:
     billing_moderator_enabled: bool
     topic: str
     now: Callable[[], datetime]
+    export_pool: Pool
+    """For files, whose reads last for as long as the client takes to receive them."""
+    provider_name: str = "FlexCredits"
+    """Whose invoice it is, in files for finance."""
+    sign_in: SignIn | None = None
+    """None: there are only bearer tokens."""
+    live: Live = field(default_factory=Live)
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 def parts_of(request: Request) -> Parts:
@@ -41,31 +88,74 @@ def utc_now() -> datetime:
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False, bearerFormat="JWT"))]
 
 
-async def identify(request: Request, credentials: Credentials) -> Person:
-    scheme, token = (credentials.scheme, credentials.credentials) if credentials else ("", "")
-    return await parts_of(request).verifier.identify(scheme, token)
+SessionCookie = Annotated[
+    str | None,
+    Depends(
+        APIKeyCookie(
+            name="__Host-flexcredits",
+            scheme_name="Session",
+            description="Set by /login. Without TLS, in development, its name is `flexcredits`.",
+            auto_error=False,
+        )
+    ),
+]
+
+
+async def identify(request: Request, credentials: Credentials, _described: SessionCookie) -> Person:
+    """Policy: whoever has a valid token, or else the cookie of a session. Raises Refused."""
+    parts = parts_of(request)
+    if "authorization" in request.headers or parts.sign_in is None:
+        scheme, token = (credentials.scheme, credentials.credentials) if credentials else ("", "")
+        return await parts.verifier.identify(scheme, token)
+    cookies = parts.sign_in.cookies
+    session_sha256 = cookies.hash_of(request)
+    if session_sha256 is None:
+        return await parts.verifier.identify("", "")
+    cookies.check_origin(request)
+    person = await cookies.find_person(parts.pool, session_sha256, parts.now())
+    if person is None:
+        raise unauthorized("the session has ended: sign in again", error=False)
+    return person
 
 
 @asynccontextmanager
 async def look_as(parts: Parts, pool: Pool, person: Person, wait_s: float) -> AsyncIterator[Reading]:
-    """Read as a person's organization, if the person may look. Raises Refused."""
+    """Read as a person's organization, if the person may look. Raises Refused, which is audited."""
     allowed = parts.billing_moderator_enabled
-    check_role(person, removed=False, deployment_allows=allowed, organization_allows=True)  # spares Postgres the others
-    async with read_as(pool, person.organization, person.email, wait_s=wait_s) as reading:
-        organization = reading.organization
-        check_role(
-            person,
-            removed=organization.removed,
-            deployment_allows=allowed,
-            organization_allows=organization.billing_moderator_enabled,
-        )
-        yield reading
+    try:
+        check_role(person, removed=False, deployment_allows=allowed, organization_allows=True)  # spares Postgres others
+        async with read_as(pool, person.organization, person.email, wait_s=wait_s) as reading:
+            organization = reading.organization
+            check_role(
+                person,
+                removed=organization.removed,
+                deployment_allows=allowed,
+                organization_allows=organization.billing_moderator_enabled,
+            )
+            yield reading
+    except Refused as refused:
+        if refused.problem == "forbidden":
+            await audit_refusal(parts, person, refused)
+        raise
+
+
+async def audit_refusal(parts: Parts, person: Person, refused: Refused) -> None:
+    """Write down, once in a while, who was refused. Nobody is let in because it could not be written."""
+    if not parts.refusals.is_news(person):
+        return
+    try:
+        async with write_as(parts.pool, person.organization) as writing:
+            if writing.organization.organization_id is not None:  # else nobody would be there to read it
+                await audit(writing, person, "access.refused", {"why": str(refused)})
+    except Unavailable as error:
+        log.warning("a refusal was not audited", reason=str(error))
 
 
 async def look(request: Request, person: Annotated[Person, Depends(identify)]) -> AsyncIterator[Reading]:
     """Policy: those who may look at the dashboard."""
     parts = parts_of(request)
     async with look_as(parts, parts.pool, person, ACQUIRE_S) as reading:
+        await answer_if_new(request, person, reading, parts.topic, parts.now())
         yield reading
 
 
@@ -73,12 +163,32 @@ async def look_long(request: Request, person: Annotated[Person, Depends(identify
     """Policy: the same people, for reads of seconds, which take turns."""
     parts = parts_of(request)
     async with look_as(parts, parts.long_pool, person, LONG_READ_WAIT_S) as reading:
+        await answer_if_new(request, person, reading, parts.topic, parts.now())
         yield reading
 
 
-POLICIES = frozenset({look, look_long})
+async def look_admin(request: Request, person: Annotated[Person, Depends(identify)]) -> AsyncIterator[Reading]:
+    """Policy: Super Admins and Admins."""
+    parts = parts_of(request)
+    async with look_as(parts, parts.pool, person, ACQUIRE_S) as reading:
+        check_admin(person)
+        yield reading
+
+
+async def look_to_export(request: Request, person: Annotated[Person, Depends(identify)]) -> AsyncIterator[Reading]:
+    """Policy: the same people, for files that are read while they are sent. Their number is small and their time bounded."""
+    parts = parts_of(request)
+    async with look_as(parts, parts.export_pool, person, EXPORT_WAIT_S) as reading:
+        yield reading
+
+
+POLICIES = frozenset({identify, look, look_long, look_admin, look_to_export})
 """Every route has one of these, or the application does not start."""
 
 # Scope "function": the transaction ends before the answer is sent, however slowly the client reads it.
 Look = Annotated[Reading, Depends(look, scope="function")]
 LookLong = Annotated[Reading, Depends(look_long, scope="function")]
+LookAdmin = Annotated[Reading, Depends(look_admin, scope="function")]
+Known = Annotated[Person, Depends(identify)]
+# Scope "request": the transaction lasts until the file is sent, or given up; stream.py sees to it that one of them happens.
+LookToExport = Annotated[Reading, Depends(look_to_export, scope="request")]

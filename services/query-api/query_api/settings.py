@@ -29,19 +29,47 @@ class Settings(BaseSettings):
     billing_moderator_enabled: bool = True
     """Whether Billing Moderators of this deployment may look, where their organization enables them too."""
 
+    dashboard_url: str | None = None
+    """Where browsers reach us, without a path. With the next three it lets them sign in; without, there are only tokens."""
+    authorization_url: str | None = None
+    """The identity provider's authorization endpoint, to which browsers are sent."""
+    token_url: str | None = None
+    """Its token endpoint, which we ask. It must know `DASHBOARD_URL/login/callback`."""
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    """Where the identity provider wants one beside PKCE."""
+    session_idle_s: float = Field(default=3600, gt=0)
+    """A browser that was left alone for a meeting stays signed in, one left for the night does not."""
+    session_max_s: float = Field(default=12 * 3600, gt=0)
+    """A working day: no role outlives its withdrawal at the identity provider by more, however busy the browser."""
+    provider_name: str = "FlexCredits"
+    """The company that sells the credits, as files for finance name it."""
+
     usage_events_topic: str = "usage.events.v1"
     connections_max: int = Field(default=1000, gt=0)
     head_wait_s: float = Field(default=10, gt=0)
     shutdown_s: float = Field(default=15, gt=0)
 
     @model_validator(mode="after")
-    def check_jwks_url(self) -> Self:
-        # Whoever answers this address decides who is an administrator.
-        address = urlsplit(self.jwks_url)
-        development = self.flexcredits_env != "production" and address.scheme == "http"
-        if not address.hostname or (address.scheme != "https" and not (development and is_loopback(address.hostname))):
-            raise ValueError("JWKS_URL must be https, except on the loopback interface outside production")
+    def check_addresses(self) -> Self:
+        # Whoever answers at these decides who is an administrator, or sees the cookie of one.
+        for name in ("jwks_url", "authorization_url", "token_url", "dashboard_url"):
+            value = getattr(self, name)
+            if value is not None and not self.is_protected(value):
+                raise ValueError(f"{name.upper()} must be https, except on the loopback interface outside production")
+        together = (self.dashboard_url, self.authorization_url, self.token_url, self.client_id)
+        if any(together) != all(together):
+            raise ValueError("DASHBOARD_URL, AUTHORIZATION_URL, TOKEN_URL and CLIENT_ID come together or not at all")
+        if self.dashboard_url and urlsplit(self.dashboard_url)[2:] != ("", "", ""):
+            raise ValueError("DASHBOARD_URL is scheme, host and port alone")
         return self
+
+    def is_protected(self, url: str) -> bool:
+        address = urlsplit(url)
+        development = self.flexcredits_env != "production" and address.scheme == "http"
+        return bool(address.hostname) and (
+            address.scheme == "https" or (development and is_loopback(address.hostname or ""))
+        )
 
 
 def is_loopback(host: str) -> bool:

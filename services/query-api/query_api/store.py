@@ -1,16 +1,21 @@
 """What we read from Postgres: every read inside one read-only snapshot that row-level security ties to one organization."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import date, datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 import asyncpg
+from flexcredits_schemas.events import Product
 from runtime.postgres import Connection, Pool, load_sql, passing_failure
 
 from query_api.breakdown import Agent, Feature, FeatureFact, Series, Use, agent_state
+from query_api.contract_store import ContractReads
+from query_api.export_store import ExportReads
 from query_api.firings import Firing, RaisedBanner, SentTo
-from query_api.periods import PRODUCTS, Contract, CreditPeriod, Days, Span
+from query_api.ledger_store import LedgerReads
+from query_api.periods import PRODUCTS, Days, Span, by_grain
 
 SQL = load_sql("query_api")
 
@@ -43,6 +48,27 @@ class Watermark(NamedTuple):
     complete_to: datetime | None
 
 
+class Version(NamedTuple):
+    """Counts of what usage and catalog have come to; with another content, one of them is another."""
+
+    events: int
+    credits: int
+    corrections: int
+    sightings: Decimal
+    newest_fact: int
+
+
+class Level(NamedTuple):
+    """What totals and banner follow from on one day."""
+
+    events: int
+    credits: int
+    corrections: int
+    newest_contract: int | None
+    newest_fact: int | None
+    banner: str | None
+
+
 class Progress(NamedTuple):
     topic: str
     partition: int
@@ -51,11 +77,42 @@ class Progress(NamedTuple):
     duplicate: int
     rejected: int
     held: int
+    end_offset: int | None
+    end_seen_at: datetime | None
+
+
+class Audited(NamedTuple):
+    audit_id: int
+    at: datetime
+    subject: str
+    email: str
+    role: str
+    action: str
+    details: str  # JSON
+    request_id: str
+    ip: str | None
 
 
 class PickedSeries(NamedTuple):
     by_id: dict[int, Series]
     of_all: int  # how many series the organization has
+
+    def picks(self) -> list[int] | None:
+        """What a statement is told to look up; None when reading all series in order is faster."""
+        return sorted(self.by_id) if len(self.by_id) <= self.of_all * PICK_SERIES_UP_TO else None
+
+    def divide(self, features: Collection[Feature]) -> tuple["PickedSeries", "PickedSeries"]:
+        """The series of these features, and the others."""
+        inside = {series_id: series for series_id, series in self.by_id.items() if series.feature in features}
+        outside = {series_id: series for series_id, series in self.by_id.items() if series.feature not in features}
+        return PickedSeries(inside, self.of_all), PickedSeries(outside, self.of_all)
+
+    def of_surfaces(self, surfaces: Collection[str] | None) -> "PickedSeries":
+        """The series of these surfaces, "" being usage that named none; all for None."""
+        if surfaces is None:
+            return self
+        by_id = {series_id: series for series_id, series in self.by_id.items() if series.surface in surfaces}
+        return PickedSeries(by_id, self.of_all)
 
 
 class Rollups(NamedTuple):
@@ -63,13 +120,31 @@ class Rollups(NamedTuple):
 
     quarter_hours: int
     days: int
+    months: int
     organization_days: int
+
+
+@contextmanager
+def reaching_postgres(given_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Turns failures that pass into Unavailable, or into nothing when nobody wants any more of what failed."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        if given_up():
+            return
+        # A value that asyncpg cannot encode is a ValueError too, and a defect of ours.
+        if isinstance(error, ValueError) or not (
+            passing_failure(error) or isinstance(error, asyncpg.QueryCanceledError)
+        ):
+            raise
+        raise Unavailable(f"{type(error).__name__}: {error}") from error
 
 
 @asynccontextmanager
 async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = ACQUIRE_S) -> AsyncIterator["Reading"]:
     """One snapshot for all reads of a request. Raises Unavailable, from the reads inside the block too."""
-    try:
+    unfinished = False
+    with reaching_postgres(lambda: unfinished):
         async with (
             pool.acquire(timeout=wait_s) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -79,17 +154,12 @@ async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = 
             assert row is not None
             if not row["is_isolated"]:
                 raise NotIsolated(NotIsolated.__doc__)
-            yield Reading(connection, Organization(*row[:4]))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        # A value that asyncpg cannot encode is a ValueError too, and a defect of ours.
-        if isinstance(error, ValueError) or not (
-            passing_failure(error) or isinstance(error, asyncpg.QueryCanceledError)
-        ):
-            raise
-        raise Unavailable(f"{type(error).__name__}: {error}") from error
+            reading = Reading(connection, Organization(*row[:4]))
+            yield reading
+            unfinished = reading.unfinished
 
 
-class Reading:
+class Reading(ContractReads, ExportReads, LedgerReads):
     """The reads of one request, all of one organization and one instant. Credits are micro-credits."""
 
     def __init__(self, connection: Connection, organization: Organization) -> None:
@@ -97,28 +167,20 @@ class Reading:
         self.organization = organization
         self._id = organization.organization_id
 
-    async def select_contracts(self) -> list[Contract]:
-        rows = await self._connection.fetch(SQL["select_contracts"], self._id)
-        return [Contract(row["contract_id"], Span(row["starts_on"], row["ends_on"])) for row in rows]
-
-    async def select_credit_periods(self) -> list[CreditPeriod]:
-        rows = await self._connection.fetch(SQL["select_credit_periods"], self._id)
-        return [
-            CreditPeriod(
-                row["contract_id"],
-                row["credit_period_id"],
-                Span(row["starts_on"], row["ends_on"]),
-                row["total"],
-                (row["assistant"], row["agents"], row["api"]),
-                row["add_ons"],
-            )
-            for row in rows
-        ]
-
     async def select_watermark(self, topic: str) -> Watermark:
         row = await self._connection.fetchrow(SQL["select_watermark"], topic)
         assert row is not None
         return Watermark(*row)
+
+    async def select_version(self) -> Version:
+        row = await self._connection.fetchrow(SQL["select_version"], self._id)
+        assert row is not None
+        return Version(*row)
+
+    async def select_level(self) -> Level:
+        row = await self._connection.fetchrow(SQL["select_level"], self._id)
+        assert row is not None
+        return Level(*row)
 
     async def select_progress(self, topic: str) -> list[Progress]:
         return [Progress(*row) for row in await self._connection.fetch(SQL["select_progress"], topic)]
@@ -148,27 +210,52 @@ class Reading:
     async def select_agents(self) -> dict[str, Agent]:
         rows = await self._connection.fetch(SQL["select_agents"], self._id)
         return {
-            row["agent_id"]: Agent(agent_state(row["registered"], row["seen"], row["ever_saved"]), row["name"])
+            row["agent_id"]: Agent(
+                agent_state(row["registered"], row["seen"], row["ever_saved"]), row["name"], row["deleted_at"]
+            )
             for row in rows
         }
 
-    async def select_series(self, product: str, feature_kinds: Sequence[str]) -> PickedSeries:
-        rows = await self._connection.fetch(SQL["select_series"], self._id, product, feature_kinds)
+    async def select_series(self, products: Sequence[str], feature_kinds: Sequence[str]) -> PickedSeries:
+        rows = await self._connection.fetch(SQL["select_series"], self._id, products, feature_kinds)
         return PickedSeries(
-            {row["series_id"]: Series(Feature(row["feature_kind"], row["feature"]), row["agent_id"]) for row in rows},
+            {series_id: Series(Feature(kind, feature), *rest) for series_id, kind, feature, *rest, _ in rows},
             rows[0]["series"] if rows else 0,
         )
 
     async def sum_series(self, series: PickedSeries, stretches: Sequence[Days]) -> list[Use]:
         """Sums of the series that were used, within each stretch; `day` is the stretch's first."""
-        picked = sorted(series.by_id) if len(series.by_id) <= series.of_all * PICK_SERIES_UP_TO else None
-        firsts, lasts = [days.first for days in stretches], [days.last for days in stretches]
-        rows = await self._connection.fetch(SQL["sum_series"], self._id, firsts, lasts, picked)
+        if not series.by_id:
+            return []
+        columns = zip(*map(_columns, stretches), strict=True)
+        rows = await self._connection.fetch(SQL["sum_series"], self._id, *columns, series.picks())
         return [
             Use(first, series.by_id[series_id], credits, events)
             for first, series_id, credits, events in rows
             if series_id in series.by_id
         ]
+
+    async def sum_groups(
+        self, series: PickedSeries, groups: Mapping[int, int], stretches: Sequence[Days]
+    ) -> list[tuple[date, int, int, int]]:
+        """First day of the stretch, group, credits and events; `groups` gives the number of each series' group."""
+        columns = zip(*map(_columns, stretches), strict=True)
+        grouped = (groups.keys(), groups.values(), series.picks())
+        rows = await self._connection.fetch(SQL["sum_groups"], self._id, *columns, *grouped)
+        return [(first, number, credits, events) for first, number, credits, events in rows]
+
+    async def sum_quarters(
+        self, groups: Mapping[int, int], starts: Sequence[datetime], end_at: datetime
+    ) -> list[tuple[int, int, int, int]]:
+        """Place of the bucket among those that begin at `starts`, group, credits and events. Only of kept quarters."""
+        values = (starts, end_at, groups.keys(), groups.values())
+        rows = await self._connection.fetch(SQL["sum_quarters"], self._id, *values)
+        return [(place, number, credits, events) for place, number, credits, events in rows]
+
+    async def sum_product_days(self, products: Sequence[Product], days: Days) -> list[tuple[date, Product, int, int]]:
+        """Day, product, credits and events; without the days on which a product was not used."""
+        rows = await self._connection.fetch(SQL["sum_product_days"], self._id, products, *days)
+        return [(day, product, credits, events) for day, product, credits, events in rows]
 
     async def select_banner(self) -> RaisedBanner | None:
         row = await self._connection.fetchrow(SQL["select_banner"], self._id)
@@ -184,6 +271,10 @@ class Reading:
         for firing_id, *delivery in await self._connection.fetch(SQL["select_deliveries"], self._id, firing_ids):
             by_firing.setdefault(firing_id, []).append(SentTo(*delivery))
         return by_firing
+
+    async def select_audit(self, before: int | None, limit: int) -> list[Audited]:
+        """The newest first, those before the row `before` or from the newest on."""
+        return [Audited(*row) for row in await self._connection.fetch(SQL["select_audit"], self._id, before, limit)]
 
     async def sum_rollups(self, whole_from: date, whole_from_at: datetime) -> Rollups:
         """Sums over all time; quarters of an hour count from `whole_from`, which begins at `whole_from_at`."""
@@ -204,6 +295,14 @@ class Reading:
                 return total
         except asyncpg.QueryCanceledError:
             return None
+
+
+def _columns(days: Days) -> list[date | None]:
+    """A stretch as the statement wants it: its first day, then the bounds of each of its grains, or nulls."""
+    bounds: list[date | None] = [days.first]
+    for grain in by_grain(days):
+        bounds += grain or (None, None)
+    return bounds
 
 
 async def find_problem(pool: Pool) -> str | None:

@@ -35,6 +35,7 @@ class Terms:
     overage_price: str | None = None
     credit_price: str | None = None
     currency: str | None = None
+    account_team: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class Company:
 DEMO = Company(
     "org_demo", "Demo Company", "Europe/Berlin",
     Terms(15, 6, 85, overdrawn="api", add_ons=(AddOn("Priority support bundle", 2500, False),),
-          minimum_commitment="20000", overage_price="0.045", credit_price="0.04", currency="EUR"),
+          minimum_commitment="20000", overage_price="0.045", credit_price="0.04", currency="EUR",
+          account_team=(("name", "Grace Hopper"), ("email", "grace@flexcredits.example"),
+                        ("url", "https://flexcredits.example/account-team"))),
     per_day=130, series=220, billing_moderator_enabled=True, locale="de-DE", agents=10,
 )  # fmt: skip
 ORBIT = Company(

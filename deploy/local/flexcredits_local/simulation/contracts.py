@@ -96,6 +96,8 @@ def build_contract(
     for name in ("minimum_commitment", "overage_price", "credit_price", "currency"):
         if getattr(terms, name) is not None:
             data[name] = getattr(terms, name)
+    if terms.account_team:
+        data["account_team"] = dict(terms.account_team)
     return build_fact("contract", company.id, at, data)
 
 

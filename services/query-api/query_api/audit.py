@@ -1,0 +1,46 @@
+"""Who did what: `audit` is called in the transaction that does it."""
+
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from query_api.access import Person
+from query_api.writes import Writing
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class Origin(NamedTuple):
+    """Where a request came from: its id, which its answer repeats, and its peer, which may be a proxy."""
+
+    request_id: str
+    ip: str | None
+
+
+ORIGIN: ContextVar[Origin] = ContextVar("origin")
+"""Of the request at hand."""
+
+
+def origin_of(scope: Scope) -> Origin:
+    """A request's own id where it is harmless to write down, else a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    try:
+        ip = str(ip_address(scope["client"][0]))
+    except (TypeError, ValueError):
+        ip = None  # a Unix socket, or no peer at all
+    return Origin(given if _REQUEST_ID.fullmatch(given) else uuid4().hex, ip)
+
+
+async def audit(writing: Writing, person: Person, action: str, details: Mapping[str, Any]) -> None:
+    """Write down that `person` did `action`, a name such as `session.begin`; it stands if the transaction does.
+
+    `details` hold what was changed, with old and new values, and never a secret.
+    """
+    origin = ORIGIN.get()
+    await writing.insert_audit(person, action, details, origin.request_id, origin.ip)

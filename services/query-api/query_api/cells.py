@@ -1,0 +1,43 @@
+"""Cells of a CSV file, its lines and its name. Pure."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+
+from query_api.periods import Days
+
+# OWASP's list of what makes a spreadsheet calculate, with the full-width forms, also behind spaces and invisible marks.
+_FORMULA = re.compile("(?:[^\\S\t\r\n]|[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff])*[=+\\-@\t\r\n\0＝＋－＠]")
+
+LINE_END = b"\r\n"
+
+
+def guard(text: str) -> str:
+    """`text` so that no spreadsheet takes it for a formula: a dangerous one gets a leading apostrophe.
+
+    For texts only. A number is written by us, and an apostrophe would make a negative one a text.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def text_cell(text: str | None) -> str | None:
+    """A guarded text, or None for an empty cell. Postgres writes such cells, and ends lines with a bare line feed."""
+    return guard(text.replace("\r\n", "\n")) if text else None
+
+
+def end_lines(data: bytes) -> bytes:
+    """Lines as RFC 4180 ends them, where Postgres ended them. No text of ours holds a line feed: the schemas refuse it."""
+    return data.replace(b"\n", LINE_END)
+
+
+def write_lines(lines: Iterable[Iterable[str | int | None]]) -> bytes:
+    """Lines of RFC 4180; None is an empty cell."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerows(lines)
+    return buffer.getvalue().encode()
+
+
+def file_name(organization: str, days: Days, what: str) -> str:
+    """The same name for the same question, in ASCII: an organization's id is."""
+    return f"flexcredits_{organization.replace(':', '-')}_{days.first}_{days.last}_{what}.csv"

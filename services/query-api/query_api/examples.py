@@ -1,0 +1,34 @@
+"""One example of every answer and parameter, for the description. A test holds them to the schemas."""
+
+import json
+from importlib.resources import files
+from typing import Any
+
+ANSWERS: dict[str, dict[str, Any]] = json.loads((files("query_api") / "examples.json").read_text())
+"""By path: what GET answers with 200, cut to a row of each kind."""
+
+PARAMETERS: dict[str, Any] = {
+    "product": "agents",
+    "view": "agents",
+    "from": "2026-09",
+    "to": "2026-11",
+    "credit_period": "current",
+    "range": "all",
+    "surface": ["web"],
+    "group_by": "surface",
+    "categories": "then",
+    "interval": "day",
+    "top": 10,
+    "hours": 24,
+    "limit": 50,
+    "before": "AAAAAAAAAAc",
+    "after": "WyItODI1MDAwMDAiLCJRdWFydGVybHkgcmVwb3J0IiwiYWd0XzQyIiwiYWdlbnQiXQ",
+    "source": "/products/agents",
+    "id": "0198f6c2-7c1e-7a3b-9d55-3f1f0c2b7a10",
+    "last-event-id": "0f5e1c3a9b7d2468ace013579bdf2468",
+    "state": "xKq3y1dS0mJf7uWv2LzQeR9tBnPcAoHgIiUuYtVwE5k",
+    "code": "SplxlOBeZQQYbYS6WxSbIA",
+    "iss": "https://login.example",
+    "error": "access_denied",
+}
+"""By name, for parameters that bring none of their own."""

@@ -1,0 +1,238 @@
+"""FOCUS 1.2 (FinOps Open Cost and Usage Specification): what its columns hold beside the quantities. Pure.
+
+Credits are prepaid: usage is billed 0 and its EffectiveCost is what its credits are worth at the contract's price.
+What goes beyond the available credits is a Purchase on the day on which it does, billed at the overage price.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from query_api.lines import ONE_DAY, Label
+from query_api.periods import CreditPeriod, Days, Span, month_of, period_on
+
+FOCUS_COLUMNS = (
+    "BilledCost", "BillingAccountId", "BillingAccountName", "BillingAccountType", "BillingCurrency",
+    "BillingPeriodEnd", "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription",
+    "ChargeFrequency", "ChargePeriodEnd", "ChargePeriodStart", "ConsumedQuantity", "ConsumedUnit", "ContractedCost",
+    "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost", "ListUnitPrice",
+    "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost",
+    "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ResourceId",
+    "ResourceName", "ResourceType", "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter",
+    "SkuPriceDetails", "SkuPriceId", "SubAccountId", "SubAccountName", "SubAccountType", "Tags", "x_AgentId",
+    "x_Category", "x_CreditPeriodId", "x_Events", "x_Feature", "x_FeatureKind", "x_OverageCredits",
+    "x_PriceUnknown", "x_ProductType", "x_RowKind", "x_Surface", "x_TimeZone",
+)  # fmt: skip
+"""Those of FOCUS by name, then ours, which begin with x_ as it demands."""
+
+SERVICES = {"assistant": "Assistant", "agents": "Agents", "api": "API"}
+RESOURCE_TYPES = {"model": "Model", "tool": "Tool", "feature": "Feature", "namespace": "API Namespace"}
+NO_CURRENCY = "XXX"
+"""ISO 4217's own code for none: BillingCurrency must not be null, and a contract may name no currency."""
+
+_CREDITS, _COST = 6, 12  # decimal places of micro-credits, and of micro-credits times a price in millionths
+
+
+class Prices(NamedTuple):
+    """A contract's prices of a credit, in millionths; None where it names none."""
+
+    span: Span
+    contract_id: str
+    credit_price: int | None
+    overage_price: int | None
+    currency: str | None
+
+
+class Account(NamedTuple):
+    organization: str
+    name: str | None
+    provider: str
+    time_zone: str | None
+
+
+class FocusLabel(NamedTuple):
+    """A series' texts in a stretch of days; None is null."""
+
+    series_id: int
+    first: date
+    last: date
+    description: str
+    service: str
+    sku: str
+    meter: str | None
+    resource: str | None
+    resource_name: str | None
+    resource_type: str | None
+    agent: str | None
+    category: str | None
+    feature: str | None
+    kind: str
+    product: str
+    row_kind: str | None
+    surface: str | None
+
+
+class FocusDay(NamedTuple):
+    """A day of the organization's zone as instants, and what a credit was worth on it."""
+
+    day: date
+    starts_at: str
+    ends_at: str
+    billing_starts_at: str
+    billing_ends_at: str
+    credit_price: int | None
+    currency: str
+    credit_period: str | None
+
+
+def focus_labels(labels: Iterable[Label]) -> list[FocusLabel]:
+    return [focus_label(label) for label in labels]
+
+
+def focus_label(label: Label) -> FocusLabel:
+    resource, name, resource_type = label.feature, label.feature_name, RESOURCE_TYPES[label.kind]
+    if label.agent_id is not None:
+        resource, name, resource_type = label.agent_id, label.agent_name, "Agent"
+    return FocusLabel(
+        label.series_id,
+        label.first,
+        label.last,
+        f"{SERVICES[label.product]} – {label.feature_name}",
+        SERVICES[label.product],
+        f"{label.product}/{label.kind}/{label.feature}",
+        label.feature_name,
+        resource,
+        None if name == resource else name,  # a name that only repeats the id is none
+        resource_type,
+        label.agent_id,
+        label.category,
+        label.feature,
+        label.kind,
+        label.product,
+        label.agent_status,
+        label.surface,
+    )
+
+
+def focus_days(
+    days: Days, time_zone: str | None, prices: Iterable[Prices], periods: Sequence[CreditPeriod]
+) -> list[FocusDay]:
+    return [focus_day(day, time_zone, prices_on(prices, day), period_on(periods, day)) for day in each_day(days)]
+
+
+def focus_day(day: date, time_zone: str | None, prices: Prices | None, period: CreditPeriod | None) -> FocusDay:
+    month = month_of(day)
+    return FocusDay(
+        day,
+        instant(day, time_zone),
+        instant(day + ONE_DAY, time_zone),
+        instant(month.first, time_zone),
+        instant(month.last + ONE_DAY, time_zone),
+        prices.credit_price if prices else None,
+        (prices.currency if prices else None) or NO_CURRENCY,
+        period.credit_period_id if period else None,
+    )
+
+
+def each_day(days: Days) -> Iterator[date]:
+    return (days.first + timedelta(days=after) for after in range((days.last - days.first).days + 1))
+
+
+def instant(day: date, time_zone: str | None) -> str:
+    """When a day of the zone begins, as FOCUS writes instants."""
+    begins_at = datetime.combine(day, time(), ZoneInfo(time_zone) if time_zone else UTC).astimezone(UTC)
+    return f"{begins_at.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def prices_on(prices: Iterable[Prices], day: date) -> Prices | None:
+    """Those of the contract in force; if facts made them overlap, of the one that began last."""
+    covering = [each for each in prices if each.span.covers(day)]
+    return max(covering, key=lambda each: (each.span.starts_on, each.contract_id), default=None)
+
+
+def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) -> dict[date, int]:
+    """Micro-credits by which each day's usage moved its credit period further beyond what was available in it.
+
+    `used` begins no later than the periods that matter. Negative where a correction took overage back. The days of a
+    period, however a range cuts it, add up to the overage that the overview shows.
+    """
+    so_far: dict[tuple[str, str], int] = {}
+    overage = {}
+    for day in sorted(used):
+        period = period_on(periods, day)
+        if period is None:
+            continue  # no contract says what it costs
+        before = so_far.get(period[:2], 0)
+        so_far[period[:2]] = after = before + used[day]
+        available = period.available or 0
+        if moved := max(0, after - available) - max(0, before - available):
+            overage[day] = moved
+    return overage
+
+
+def purchase_lines(
+    calendar: Iterable[FocusDay], overage: Mapping[date, int], prices: Sequence[Prices], account: Account
+) -> list[list[str | None]]:
+    """A line for each day of the calendar on which the overage moved."""
+    lines = []
+    for day in calendar:
+        if credits := overage.get(day.day, 0):
+            in_force = prices_on(prices, day.day)
+            lines.append(purchase_line(day, credits, in_force.overage_price if in_force else None, account))
+    return lines
+
+
+def purchase_line(day: FocusDay, credits: int, price: int | None, account: Account) -> list[str | None]:
+    """The Purchase of a day's overage, in the order of FOCUS_COLUMNS."""
+    cost = decimal_text(credits * (price or 0), _COST)
+    unit_price = None if price is None else decimal_text(price, _CREDITS)
+    quantity = decimal_text(credits, _CREDITS)
+    cells = {
+        "BilledCost": cost,
+        "BillingAccountId": account.organization,
+        "BillingAccountName": account.name,
+        "BillingAccountType": "Organization",
+        "BillingCurrency": day.currency,
+        "BillingPeriodEnd": day.billing_ends_at,
+        "BillingPeriodStart": day.billing_starts_at,
+        "ChargeCategory": "Purchase",
+        "ChargeClass": "Correction" if credits < 0 else None,
+        "ChargeDescription": "Credits beyond those available in the credit period",
+        "ChargeFrequency": "One-Time",
+        "ChargePeriodEnd": day.ends_at,
+        "ChargePeriodStart": day.starts_at,
+        "ContractedCost": cost,
+        "ContractedUnitPrice": unit_price,
+        "EffectiveCost": "0",
+        "InvoiceIssuerName": account.provider,
+        "ListCost": cost,
+        "ListUnitPrice": unit_price,
+        "PricingCategory": "Standard",
+        "PricingCurrency": "FlexCredits",
+        "PricingCurrencyContractedUnitPrice": "1",
+        "PricingCurrencyEffectiveCost": "0",
+        "PricingCurrencyListUnitPrice": "1",
+        "PricingQuantity": quantity,
+        "PricingUnit": "Credits",
+        "ProviderName": account.provider,
+        "PublisherName": account.provider,
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceName": "FlexCredits",
+        "ServiceSubcategory": "Generative AI",
+        "SkuId": "overage",
+        "SkuMeter": "Overage",
+        "SkuPriceId": "overage",
+        "x_CreditPeriodId": day.credit_period,
+        "x_OverageCredits": quantity,
+        "x_PriceUnknown": "true" if price is None else "false",
+        "x_TimeZone": account.time_zone,
+    }
+    return [cells.get(column) for column in FOCUS_COLUMNS]
+
+
+def decimal_text(scaled: int, places: int) -> str:
+    """An integer times 10^-places, without zeros at its end."""
+    whole, fraction = divmod(abs(scaled), 10**places)
+    digits = f"{fraction:0{places}}".rstrip("0")
+    return f"{'-' if scaled < 0 else ''}{whole}{'.' if digits else ''}{digits}"

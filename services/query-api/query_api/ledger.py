@@ -1,0 +1,89 @@
+"""What the ledger knows of single events, and where an event's time puts it. Pure."""
+
+from datetime import UTC, date, datetime
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from flexcredits_schemas.events import FeatureKind, Product
+
+WaitsFor = Literal["organization", "rate", "original"]
+
+QUARTER_HOUR_S = 900
+
+
+class LedgerKey(NamedTuple):
+    """Partition and 16 bytes, both of which follow from who the event is (flexcredits_schemas.identity)."""
+
+    ledger_bucket: int
+    identity: bytes
+
+
+class Posting(NamedTuple):
+    """How an event stands in the ledger. Micro-credits are 0 as long as it is held."""
+
+    credits: int
+    occurred_at: datetime
+    received_at: datetime
+    partition: int
+    offset: int
+    held: bool
+
+
+class Dimensions(NamedTuple):
+    """ "" where there is no agent or surface."""
+
+    product: Product
+    feature_kind: FeatureKind
+    feature: str
+    agent: str
+    surface: str
+
+
+class RateUsed(NamedTuple):
+    """`credits` for `per` units, both in millionths. Without `effective_from` it is in force from its receipt."""
+
+    credits: int
+    per: int
+    effective_from: datetime | None
+    received_at: datetime
+    is_own: bool  # the organization's, not the deployment's
+
+
+class Entry(NamedTuple):
+    """An event: its posting, and how its credits came about. Quantity is in millionths of the unit."""
+
+    posting: Posting
+    dimensions: Dimensions
+    corrected: int | None  # micro-credits that its corrections add; None without any
+    quantity: int | None
+    unit: str | None
+    rate: RateUsed | None
+    waits_for: WaitsFor | None
+    corrects: LedgerKey | None
+
+
+class Hour(NamedTuple):
+    """What became of the records that a partition took in the hour that begins then."""
+
+    topic: str
+    partition: int
+    hour_at: datetime
+    applied: int
+    counted: int
+    duplicate: int
+    rejected: int
+    held: int
+
+
+class Place(NamedTuple):
+    """The buckets in which an event counts."""
+
+    quarter_hour_at: datetime
+    day: date
+
+
+def place_of(occurred_at: datetime, time_zone: str) -> Place:
+    """As the aggregator decides it: the quarter of an hour, UTC, and the day on which that begins in the zone."""
+    seconds = int(occurred_at.timestamp() // QUARTER_HOUR_S) * QUARTER_HOUR_S
+    begins_at = datetime.fromtimestamp(seconds, UTC)
+    return Place(begins_at, begins_at.astimezone(ZoneInfo(time_zone)).date())

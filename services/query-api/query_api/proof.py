@@ -1,0 +1,72 @@
+"""GET /api/v1/proof: that every record has one fate, and that sums agree."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from query_api.api import first_whole_day
+from query_api.policies import LookLong, parts_of
+from query_api.proof_answers import Fates, HourFates, PartitionFates, Proof, Sums
+from query_api.store import Progress
+
+router = APIRouter(prefix="/api/v1")
+
+
+class ProofQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    hours: int = Field(0, ge=0, le=168, description="So many hours one by one, the one that is going on among them.")
+
+
+@router.get("/proof")
+async def get_proof(request: Request, reading: LookLong, query: Annotated[ProofQuery, Query()]) -> Proof:
+    """That every record has one fate, and that the organization's sums agree at every grain. May take seconds."""
+    parts = parts_of(request)
+    progress = await reading.select_progress(parts.topic)
+    names = ("applied", "counted", "duplicate", "rejected", "held")
+    totals = Fates(**fates(*(sum(getattr(row, name) for row in progress) for name in names)))
+    this_hour = parts.now().replace(minute=0, second=0, microsecond=0)
+    hours = await reading.select_hours(parts.topic, this_hour - timedelta(hours=query.hours - 1)) if query.hours else []
+    rollups = await reading.sum_rollups(*await first_whole_day(reading))
+    ledger = await reading.sum_ledger()
+    agree = len(set(rollups)) == 1
+    return Proof(
+        partitions=[answer_partition(row) for row in progress],
+        totals=totals,
+        credits=Sums(
+            ledger=ledger,
+            quarter_hours=rollups.quarter_hours,
+            days=rollups.days,
+            months=rollups.months,
+            organization_days=rollups.organization_days,
+            equal=None if ledger is None and agree else agree and ledger == rollups.days,
+        ),
+        hours=[HourFates.model_validate(hour) for hour in hours],
+    )
+
+
+def answer_partition(row: Progress) -> PartitionFates:
+    # The end is seen about once a second, so records may have been applied that lie behind it.
+    in_flight = None if row.end_offset is None else max(0, row.end_offset - row.applied)
+    return PartitionFates(
+        topic=row.topic,
+        partition=row.partition,
+        **fates(row.applied, row.counted, row.duplicate, row.rejected, row.held),
+        in_flight=in_flight,
+        accepted=None if in_flight is None else row.applied + in_flight,
+        end_offset=row.end_offset,
+        end_seen_at=row.end_seen_at,
+    )
+
+
+def fates(applied: int, counted: int, duplicate: int, rejected: int, held: int) -> dict[str, int]:
+    return {
+        "applied": applied,
+        "counted": counted,
+        "duplicate": duplicate,
+        "rejected": rejected,
+        "held": held,
+        "balanced": applied == counted + duplicate + rejected + held,
+    }

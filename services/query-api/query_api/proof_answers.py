@@ -1,0 +1,69 @@
+"""The body of the proof."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from query_api.answers import Answer, Credits
+
+
+class Fates(Answer):
+    """What became of records: applied = counted + duplicate + rejected + held."""
+
+    applied: int
+    counted: int
+    duplicate: int
+    rejected: int
+    held: int
+    balanced: bool
+
+
+class PartitionFates(Fates):
+    """`applied` is also the offset of the next record.
+
+    accepted = counted + duplicate + rejected + held + in_flight: every record of the log has one fate or is on its way.
+    """
+
+    topic: str
+    partition: int
+    in_flight: int | None = Field(
+        description="Records of the log that were not applied yet when its end was last seen. null: it never was."
+    )
+    accepted: int | None = Field(description="applied + in_flight. null: the log's end was never seen.")
+    end_offset: int | None = Field(description="Where the log ended at end_seen_at; applying may have passed it since.")
+    end_seen_at: datetime | None
+
+
+class HourFates(Answer):
+    """What became, until now, of the records that a partition of the log took in an hour."""
+
+    topic: str
+    partition: int
+    hour_at: datetime = Field(description="When the hour begins, UTC, by the log's own clock.")
+    applied: int = Field(description="counted + duplicate + rejected + held.")
+    counted: int
+    duplicate: int
+    rejected: int
+    held: int = Field(
+        description="Those that still wait. Once they are counted, they are so in the hour of their receipt."
+    )
+
+
+class Sums(Answer):
+    """This organization's credits of all time, added up from five tables that are written apart."""
+
+    ledger: Credits | None = Field(description="null: adding up the events took too long.")
+    quarter_hours: Credits = Field(description="Days whose quarters of an hour have expired count by their daily rows.")
+    days: Credits
+    months: Credits
+    organization_days: Credits
+    equal: bool | None = Field(description="null: the ledger's sum is not known, and the others agree.")
+
+
+class Proof(Answer):
+    partitions: list[PartitionFates]
+    totals: Fates
+    credits: Sums
+    hours: list[HourFates] = Field(
+        description="The last hours with records, as many as were asked for, by partition, the oldest first."
+    )

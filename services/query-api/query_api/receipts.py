@@ -1,0 +1,115 @@
+"""GET /api/v1/receipt: what happened to one event."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from flexcredits_schemas.identity import bucket_of, identity_of
+from pydantic import BaseModel, ConfigDict, Field
+
+from query_api.access import Person
+from query_api.answers import Refused
+from query_api.api import answer_period
+from query_api.ledger import LedgerKey, Posting, RateUsed, place_of
+from query_api.periods import CreditPeriod, period_on
+from query_api.policies import Look, identify, parts_of
+from query_api.receipt_answers import CountedIn, PostedEvent, Receipt, ReceiptRate
+
+router = APIRouter(prefix="/api/v1")
+
+
+class ReceiptQuery(BaseModel):
+    """Who the event is, together with the organization that asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str = Field(min_length=1, max_length=128, examples=["/products/assistant"])
+    id: str = Field(min_length=1, max_length=128)
+
+
+@router.get("/receipt")
+async def get_receipt(
+    request: Request,
+    reading: Look,
+    person: Annotated[Person, Depends(identify)],
+    query: Annotated[ReceiptQuery, Query()],
+) -> Receipt:
+    """Whether an event is counted, in which totals and with how many credits, or what it waits for."""
+    identity = identity_of(person.organization, query.source, query.id)
+    key = LedgerKey(bucket_of(query.id, identity), identity)
+    entry = await reading.select_receipt(key)
+    if entry is None:
+        raise Refused(
+            "no-such-event",
+            "No event of this organization with this source and id is counted or held. It was never sent, it was refused, "
+            "or it is older than the ledger.",
+        )
+    posting, dimensions, corrected, zone = (
+        entry.posting,
+        entry.dimensions,
+        entry.corrected,
+        reading.organization.time_zone,
+    )
+    original = await reading.select_receipt(entry.corrects) if entry.corrects else None
+    periods = await reading.select_credit_periods()
+    return Receipt(
+        source=query.source,
+        id=query.id,
+        type="usage" if entry.corrects is None else "correction",
+        state="held" if posting.held else "counted" if corrected is None else "corrected",
+        waits_for=entry.waits_for,
+        product=dimensions.product,
+        feature_kind=dimensions.feature_kind,
+        feature=dimensions.feature,
+        agent=dimensions.agent or None,
+        surface=dimensions.surface or None,
+        topic=parts_of(request).topic,
+        occurred_at=posting.occurred_at,
+        received_at=posting.received_at,
+        partition=posting.partition,
+        offset=posting.offset,
+        credits=None if posting.held else posting.credits,
+        credits_after_corrections=posting.credits + (corrected or 0)
+        if not posting.held and not entry.corrects
+        else None,
+        quantity=entry.quantity,
+        unit=entry.unit,
+        rate=answer_rate(entry.rate) if entry.rate else None,
+        counted_in=None if posting.held or zone is None else answer_place(posting.occurred_at, zone, periods),
+        corrections=[answer_posting(posting) for posting in await reading.select_corrections(key)]
+        if corrected is not None
+        else [],
+        corrects=answer_posting(original.posting) if original else None,
+        time_zone=zone,
+    )
+
+
+def answer_posting(posting: Posting) -> PostedEvent:
+    return PostedEvent(
+        credits=None if posting.held else posting.credits,
+        occurred_at=posting.occurred_at,
+        received_at=posting.received_at,
+        partition=posting.partition,
+        offset=posting.offset,
+    )
+
+
+def answer_rate(rate: RateUsed) -> ReceiptRate:
+    return ReceiptRate(
+        credits=rate.credits,
+        per=rate.per,
+        effective_from=rate.effective_from,
+        received_at=rate.received_at,
+        scope="organization" if rate.is_own else "deployment",
+    )
+
+
+def answer_place(occurred_at: datetime, time_zone: str, periods: list[CreditPeriod]) -> CountedIn:
+    place = place_of(occurred_at, time_zone)
+    period = period_on(periods, place.day)
+    return CountedIn(
+        quarter_hour_at=place.quarter_hour_at,
+        day=place.day,
+        month=f"{place.day:%Y-%m}",
+        credit_period=answer_period(period.credit_period_id, period.span) if period else None,
+    )

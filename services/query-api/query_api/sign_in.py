@@ -1,0 +1,116 @@
+"""GET /login, GET /login/callback, POST /logout, GET /api/v1/session: a browser's way in and out."""
+
+import hmac
+import secrets
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field
+
+from query_api.answers import Answer, Refused
+from query_api.api import invalid_parameter
+from query_api.audit import audit
+from query_api.handshake import Handshake, is_local, read_handshake
+from query_api.issuer import failed
+from query_api.policies import Known, SignIn, parts_of
+from query_api.sessions import SIGN_IN_WITHIN_S, hash_id
+from query_api.writes import write_as
+
+router = APIRouter()
+
+TO = Query(description="A path of this origin, where to go afterwards.", examples=["/?view=agents"])
+
+
+@router.get("/login", status_code=302, response_class=RedirectResponse)
+async def begin_session(request: Request, to: Annotated[str, TO] = "/") -> Response:
+    """Send the browser to the identity provider."""
+    sign_in = sign_in_of(request)
+    if not is_local(to):
+        raise invalid_parameter("to", "must be a path of this origin, such as /")
+    handshake = Handshake(secrets.token_urlsafe(32), to)
+    answer = RedirectResponse(sign_in.issuer.begin(handshake), 302)
+    sign_in.cookies.set(answer, sign_in.cookies.handshake, handshake.to_cookie(), SIGN_IN_WITHIN_S)
+    return answer
+
+
+@router.get("/login/callback", status_code=302, response_class=RedirectResponse)
+async def finish_session(
+    request: Request,
+    state: Annotated[str, Query(description="As the identity provider was given it.")] = "",
+    code: Annotated[str, Query(description="To exchange for tokens, once.")] = "",
+    iss: Annotated[str | None, Query(description="The issuer (RFC 9207).")] = None,
+    error: Annotated[str | None, Query(description="Why there is no code.", examples=["access_denied"])] = None,
+) -> Response:
+    """Where the identity provider sends the browser back to: exchange the code, begin a session, go on."""
+    parts, sign_in = parts_of(request), sign_in_of(request)
+    cookies = sign_in.cookies
+    handshake = read_handshake(request.cookies.get(cookies.handshake, ""))
+    if handshake is None or not hmac.compare_digest(handshake.state.encode(), state.encode()):
+        raise failed("This browser did not ask to sign in, or asked again or too long ago.")
+    if error is not None or not code:
+        raise failed("The identity provider did not let you in.")
+    if iss is not None and iss != sign_in.issuer.verifier.issuer:
+        raise failed("This answer is from another identity provider.")
+    person = await sign_in.issuer.finish(handshake, code)
+    session_id, session = cookies.begin(person, parts.now())
+    async with write_as(parts.pool, person.organization) as writing:
+        if writing.organization.organization_id is None:
+            raise failed(f"Nothing is known of the organization {person.organization} yet.")
+        await writing.forget_expired_sessions(session.created_at)
+        if before := cookies.hash_of(request):
+            await writing.delete_session(before)
+        await writing.insert_session(hash_id(session_id), session)
+        await audit(writing, person, "session.begin", {"expires_at": session.expires_at.isoformat()})
+    answer = RedirectResponse(handshake.to, 302)
+    cookies.set(answer, cookies.session, session_id, cookies.lifetime.total_seconds())
+    cookies.clear(answer, cookies.handshake)
+    return answer
+
+
+@router.post("/logout", status_code=204, response_class=Response)
+async def end_session(request: Request) -> Response:
+    """End the browser's session, and have it forget what it kept. Harmless without one."""
+    parts, cookies = parts_of(request), sign_in_of(request).cookies
+    cookies.check_origin(request)
+    session_sha256 = cookies.hash_of(request)
+    person = await cookies.find_person(parts.pool, session_sha256, parts.now()) if session_sha256 else None
+    if person and session_sha256:
+        async with write_as(parts.pool, person.organization) as writing:
+            await writing.delete_session(session_sha256)
+            await audit(writing, person, "session.end", {})
+    answer = Response(status_code=204, headers={"Clear-Site-Data": '"cache"'})
+    cookies.clear(answer, cookies.session)
+    return answer
+
+
+def sign_in_of(request: Request) -> SignIn:
+    sign_in = parts_of(request).sign_in
+    if sign_in is None:
+        raise Refused("not-found", "Signing in with a browser is not set up in this deployment.")
+    return sign_in
+
+
+class SignedIn(Answer):
+    """Who asks. Whether the role opens the dashboard is for the other paths to say."""
+
+    email: str = Field(description="Empty when the identity provider did not say.")
+    name: str = Field(description="Empty when the identity provider did not say.")
+    organization: str
+    role: str
+    expires_at: datetime | None = Field(description="When the session or token ends; a session also ends by disuse.")
+    by: Literal["session", "token"]
+
+
+@router.get("/api/v1/session")
+async def get_session(person: Known) -> SignedIn:
+    """Who is signed in."""
+    return SignedIn(
+        email=person.email,
+        name=person.name,
+        organization=person.organization,
+        role=person.role,
+        expires_at=person.expires_at,
+        by="session" if person.session_sha256 else "token",
+    )

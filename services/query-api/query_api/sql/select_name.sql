@@ -1,0 +1,2 @@
+-- What the organization calls itself.
+SELECT name FROM organizations WHERE organization_id = $1

@@ -1,0 +1,15 @@
+-- What usage and catalog of the organization have come to. Events, corrections and sightings only grow (also those of held usage, which names agents too), and every applied fact has a higher offset than those before it.
+SELECT u.events, u.credits,
+    (SELECT coalesce(sum(corrections), 0) FROM usage_corrections WHERE organization_id = $1)::bigint AS corrections,
+    (SELECT coalesce(sum(extract(epoch FROM seen_at)) + count(*) + count(*) FILTER (WHERE ever_saved), 0)
+        FROM agent_sightings WHERE organization_id = $1) AS sightings,
+    (SELECT coalesce(max(fact_offset), -1) FROM (
+        SELECT fact_offset FROM organizations WHERE organization_id = $1
+        UNION ALL SELECT max(fact_offset) FROM contracts WHERE organization_id = $1
+        UNION ALL SELECT max(fact_offset) FROM agents WHERE organization_id = $1
+        UNION ALL SELECT max(fact_offset) FROM features WHERE organization_id IN (0, $1)
+    ) AS facts) AS newest_fact
+FROM (
+    SELECT coalesce(sum(events), 0)::bigint AS events, coalesce(sum(credits), 0)::bigint AS credits
+    FROM usage_organization_daily WHERE organization_id = $1
+) AS u

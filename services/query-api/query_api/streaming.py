@@ -1,0 +1,90 @@
+"""A file that is read from Postgres while it is sent: in constant memory, within a time, and never cut off unnoticed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from query_api.metrics import EXPORTS
+
+log = structlog.get_logger()
+
+SEND_WITHIN_S = 15.0
+"""For a client to take the next piece, some hundred kilobytes at most. Below the time that a transaction may idle (20 s)."""
+FILE_WITHIN_S = 300.0
+"""For a whole file. It holds one of few connections, and a snapshot for whose sake Postgres keeps old rows."""
+
+Put = Callable[[bytes], Awaitable[None]]
+
+
+class FileResponse(Response):
+    """An attachment whose bytes `write` puts, piece by piece, while the client takes them.
+
+    What fails before the first byte is answered as a problem. After it the connection is closed without the last chunk
+    of RFC 9112, so that no client takes what it has for the whole file. A client that goes away ends the writing.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Put], Awaitable[None]],
+        file_name: str,
+        *,
+        send_within_s: float = SEND_WITHIN_S,
+        file_within_s: float = FILE_WITHIN_S,
+    ) -> None:
+        self._write = write
+        self._send_within_s = send_within_s
+        self._file_within_s = file_within_s
+        self.status_code = 200
+        self.background = None
+        self.init_headers(file_headers(file_name))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        writing = asyncio.create_task(self._send_file(send))
+        leaving = asyncio.create_task(wait_until_gone(receive))
+        try:
+            await asyncio.wait({writing, leaving}, timeout=self._file_within_s, return_when=asyncio.FIRST_COMPLETED)
+            if writing.done():
+                writing.result()
+                EXPORTS.labels("complete").inc()
+            elif leaving.done():
+                EXPORTS.labels("left").inc()
+            else:
+                raise TimeoutError(f"the file was not taken within {self._file_within_s} s")
+        except Exception:
+            EXPORTS.labels("failed").inc()
+            raise
+        finally:
+            # The transaction ends after us: by then nobody may use its connection any more.
+            writing.cancel()
+            leaving.cancel()
+            await asyncio.gather(writing, leaving, return_exceptions=True)
+
+    async def _send_file(self, send: Send) -> None:
+        started = False
+
+        async def put(data: bytes, *, more: bool = True) -> None:
+            nonlocal started
+            async with asyncio.timeout(self._send_within_s):
+                if not started:
+                    started = True
+                    await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                await send({"type": "http.response.body", "body": data, "more_body": more})
+
+        await self._write(put)
+        await put(b"", more=False)
+
+
+def file_headers(file_name: str) -> dict[str, str]:
+    """Of a CSV file (RFC 4180, RFC 6266); the name is ASCII without quotes."""
+    return {
+        "Content-Type": "text/csv; charset=utf-8; header=present",
+        "Content-Disposition": f'attachment; filename="{file_name}"',
+    }
+
+
+async def wait_until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

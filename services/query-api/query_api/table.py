@@ -1,0 +1,26 @@
+"""A breakdown as the lines of a file: the same rows, deeper ones after the one that they are part of. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from query_api.answers import credits_text
+from query_api.cells import guard
+from query_api.usage_answers import BreakdownRow
+
+TABLE_COLUMNS = ("level", "path", "kind", "id", "name", "is_leaf", "credits", "events", "share")
+
+
+def table_lines(rows: Sequence[BreakdownRow], above: tuple[str, ...] = ()) -> Iterator[Iterable[str | int]]:
+    """A line for each row; `path` names those that it is part of. The lines with is_leaf true add up to the total."""
+    for row in rows:
+        yield (
+            len(above) + 1,
+            guard(" > ".join(above)),
+            row.kind,
+            guard(row.id),
+            guard(row.name),
+            "false" if row.rows else "true",
+            credits_text(row.credits),
+            row.events,
+            credits_text(row.share),
+        )
+        yield from table_lines(row.rows, (*above, row.name))

@@ -1,0 +1,53 @@
+"""What a contract says besides its credits: prices, commitment, add-ons, and whom to ask. Pure."""
+
+from datetime import date
+from typing import Literal, NamedTuple
+
+State = Literal["past", "current", "future"]
+
+_MILLION = 1_000_000
+
+
+class AccountTeam(NamedTuple):
+    """At least one of them is there."""
+
+    name: str | None
+    email: str | None
+    url: str | None
+
+
+class Terms(NamedTuple):
+    """None where the contract is silent. The commitment is micro-credits over the whole contract; prices are millionths
+    of the currency for one credit."""
+
+    minimum_commitment: int | None = None
+    overage_price: int | None = None
+    credit_price: int | None = None
+    currency: str | None = None
+    account_team: AccountTeam | None = None
+
+
+NO_TERMS = Terms()
+
+
+class AddOn(NamedTuple):
+    """A bundle next to the contracted micro-credits; only an included one may be used."""
+
+    name: str
+    credits: int
+    included: bool
+
+
+def money(micro_credits: int, price: int | None) -> int | None:
+    """Millionths of the currency that credits cost, rounded half-even once; None without a price."""
+    if price is None:
+        return None
+    whole, rest = divmod(micro_credits * price, _MILLION)
+    return whole + (rest * 2 > _MILLION or (rest * 2 == _MILLION and whole % 2 == 1))
+
+
+def state_of(starts_on: date, ends_on: date, today: date) -> State:
+    """Of a half-open span of days."""
+    if ends_on <= today:
+        return "past"
+    return "future" if starts_on > today else "current"

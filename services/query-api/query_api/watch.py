@@ -1,0 +1,112 @@
+"""Who watches an organization live: one loop for each organization that is watched, however many watch it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import structlog
+
+from query_api.metrics import WATCHERS
+from query_api.store import Unavailable
+
+log = structlog.get_logger()
+
+
+class Snapshot(NamedTuple):
+    """What is shown; the tag changes with it, and not with the seconds that pass."""
+
+    tag: str
+    events: bytes
+
+
+Look = Callable[[], Awaitable[Snapshot | None]]
+"""Looks whether there is something new; None when not. Raises Unavailable."""
+
+
+@dataclass(frozen=True)
+class LiveLimits:
+    poll_s: float = 0.4
+    """A change is told within a second of its commit, and a look takes a few milliseconds."""
+    heartbeat_s: float = 15.0  # proxies close what is silent for a minute, and a dead peer is only noticed by writing
+    recheck_s: float = 5.0
+    """How long who was removed goes on watching."""
+    per_organization_max: int = 50  # one organization's open tabs must not use up what all have
+    in_all_max: int = 500
+    """Half of the connections that the process takes."""
+    looks_at_once: int = 2  # of the pool's eight connections
+
+
+@dataclass
+class Watched:
+    """An organization that somebody watches."""
+
+    watchers: int = 0
+    snapshot: Snapshot | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    looking: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class Live:
+    """All that are watched in this process."""
+
+    def __init__(self, limits: LiveLimits | None = None) -> None:
+        self.limits = limits or LiveLimits()
+        self.is_closing = False
+        self._watched: dict[str, Watched] = {}
+        self._turns = asyncio.Semaphore(self.limits.looks_at_once)
+
+    def is_full(self, organization: str) -> bool:
+        here = self._watched.get(organization)
+        in_all = sum(watched.watchers for watched in self._watched.values())
+        return in_all >= self.limits.in_all_max or (
+            here is not None and here.watchers >= self.limits.per_organization_max
+        )
+
+    @asynccontextmanager
+    async def watch(self, organization: str, look: Look) -> AsyncIterator[Watched]:
+        """Watch until the block ends; `look` is used by whoever is first."""
+        watched = self._watched.setdefault(organization, Watched())
+        watched.watchers += 1
+        WATCHERS.inc()
+        if watched.looking is None:
+            watched.looking = asyncio.create_task(self._keep_looking(organization, watched, look))
+        try:
+            yield watched
+        finally:
+            watched.watchers -= 1
+            WATCHERS.dec()
+            if watched.watchers == 0:
+                watched.looking.cancel()
+                if self._watched.get(organization) is watched:
+                    del self._watched[organization]
+
+    async def _keep_looking(self, organization: str, watched: Watched, look: Look) -> None:
+        try:
+            while True:
+                try:
+                    async with self._turns:
+                        snapshot = await look()
+                except Unavailable as error:
+                    log.warning("nothing to show live", reason=str(error))
+                else:
+                    if snapshot is not None and (watched.snapshot is None or snapshot.tag != watched.snapshot.tag):
+                        watched.snapshot = snapshot
+                        watched.wake()
+                await asyncio.sleep(self.limits.poll_s)
+        finally:  # who comes later begins anew, and who is here sees the end
+            if self._watched.get(organization) is watched:
+                del self._watched[organization]
+            watched.wake()
+
+    async def close_after(self, stop: asyncio.Event) -> None:
+        """End what is watched when the process is told to stop, which else would wait for it."""
+        await stop.wait()
+        self.is_closing = True
+        for watched in list(self._watched.values()):
+            watched.wake()

@@ -1,0 +1,117 @@
+"""The audit log: what is written with what is done, never changed, and read by admins alone."""
+
+from contextlib import suppress
+
+import asyncpg
+import pytest
+from query_api.access import Person
+from query_api.audit import ORIGIN, Origin, audit
+from query_api.policies import REFUSAL_AUDITED_EVERY_S, REFUSALS_REMEMBERED_MAX, Refusals
+from query_api.store import SQL
+from query_api.writes import write_as
+from querying import Api, Books
+from runtime.postgres import Pool
+
+ADA = Person("user-1", "org_acme", "admin", "ada@acme.example")
+
+
+@pytest.fixture(autouse=True)
+def origin() -> None:
+    ORIGIN.set(Origin("request-1", "192.0.2.7"))
+
+
+async def test_a_deed_stands_with_its_transaction(pool: Pool, books: Books) -> None:
+    await books.organization()
+    async with write_as(pool, "org_acme") as writing:
+        await audit(writing, ADA, "settings.change", {"old": 1, "new": "x\r\nforged=line"})
+    with suppress(KeyError):
+        async with write_as(pool, "org_acme") as writing:
+            await audit(writing, ADA, "settings.change", {})
+            raise KeyError
+    (row,) = await books.fetch("SELECT *, host(ip) AS peer FROM audit_log")
+    assert (row["subject"], row["email"], row["role"], row["action"]) == (
+        "user-1",
+        "ada@acme.example",
+        "admin",
+        "settings.change",
+    )
+    assert (row["details"], row["request_id"], row["peer"]) == (
+        '{"old": 1, "new": "x\\r\\nforged=line"}',
+        "request-1",
+        "192.0.2.7",
+    )
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE audit_log SET role = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"]
+)
+async def test_what_is_written_is_never_changed(pool: Pool, books: Books, statement: str) -> None:
+    await books.deed(await books.organization(), "user-1")
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["act_for"], "org_acme")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+
+
+async def test_nobody_writes_into_the_log_of_another_organization(pool: Pool, books: Books) -> None:
+    await books.organization()
+    other = await books.organization("org_other")
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["act_for"], "org_acme")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(SQL["insert_audit"], other, "s", "", "", "a", "{}", "r", None)
+
+
+async def test_a_refusal_is_audited_once_a_while(api: Api, books: Books) -> None:
+    await books.organization()
+    for _ in range(3):
+        refused = await api.ask("/api/v1/overview", role="member", sub="user-2", email="dev@acme.example")
+        assert refused.status_code == 403
+    assert (await api.ask("/api/v1/audit", role="billing_moderator")).status_code == 403
+    assert (await api.ask("/api/v1/overview", role="member", organization="org_nobody")).status_code == 403
+    deeds = (await api.get("/api/v1/audit"))["deeds"]
+    assert [(deed["action"], deed["subject"], deed["role"]) for deed in deeds] == [
+        ("access.refused", "user-1", "billing_moderator"), ("access.refused", "user-2", "member")
+    ]  # fmt: skip
+    assert "Super Admins, Admins and Billing Moderators" in deeds[1]["details"]["why"]
+    assert deeds[1]["request_id"]
+    assert deeds[1]["ip"] == "127.0.0.1"
+
+
+async def test_an_answer_names_its_request(api: Api, books: Books) -> None:
+    await books.organization()
+    for given, is_kept in (("trace-0123", True), ("short", False), ("a b c d e f g h", False), ("x" * 65, False)):
+        headers = {"Authorization": f"Bearer {api.provider.token()}", "X-Request-Id": given}
+        answer = await api.client.get("/api/v1/overview", headers=headers)
+        assert (answer.headers["x-request-id"] == given) is is_kept
+        assert len(answer.headers["x-request-id"]) >= 8
+
+
+async def test_pages_show_every_deed_once(api: Api, books: Books) -> None:
+    acme = await books.organization()
+    for number in range(7):
+        await books.deed(acme, f"user-{number}")
+    seen, path = [], "/api/v1/audit?limit=3"
+    while True:
+        page = await api.get(path)
+        seen += [deed["subject"] for deed in page["deeds"]]
+        if page["next"] is None:
+            break
+        await books.deed(acme, "later")  # pages do not move
+        path = f"/api/v1/audit?limit=3&before={page['next']}"
+    assert seen == [f"user-{number}" for number in range(6, -1, -1)]
+    assert (await api.ask("/api/v1/audit?before=x")).status_code == 422
+    assert (await api.ask("/api/v1/audit?limit=201")).status_code == 422
+
+
+def test_who_was_refused_is_remembered_for_a_while_and_not_without_bound() -> None:
+    now = 0.0
+    refusals = Refusals(lambda: now)
+    assert refusals.is_news(ADA)
+    assert not refusals.is_news(ADA)
+    assert refusals.is_news(ADA._replace(role="member"))
+    now += REFUSAL_AUDITED_EVERY_S
+    assert refusals.is_news(ADA)
+    for number in range(REFUSALS_REMEMBERED_MAX + 5):
+        refusals.is_news(ADA._replace(subject=str(number)))
+    assert len(refusals._audited_at) <= REFUSALS_REMEMBERED_MAX

@@ -1,0 +1,168 @@
+"""Entity tags: the same answer is not sent again, and every other one is."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from query_api.conditional import COMPLETE_TO, digest, has
+from querying import NOW, Api, Books, local
+from starlette.datastructures import Headers
+
+BREAKDOWN = "/api/v1/breakdown?product=agents&view=agents"
+PATHS = ["/api/v1/overview", BREAKDOWN, "/api/v1/freshness", "/api/v1/proof", "/api/v1/banner", "/api/v1/alerts"]
+
+
+async def acme(books: Books) -> int:
+    number = await books.organization(billing_moderators=True)
+    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await books.use(number, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+    await books.agent(number, "a1", "saved", "First")
+    await books.sighting(number, "a2", "saved", "Second")
+    await books.progress(0, NOW, counted=1)
+    return number
+
+
+async def status(api: Api, path: str, tag: str, **claims: object) -> int:
+    token = api.provider.token(**claims)
+    answer = await api.client.get(path, headers={"Authorization": f"Bearer {token}", "If-None-Match": tag})
+    if answer.status_code == 304:
+        assert answer.content == b""
+        assert "content-type" not in answer.headers
+        assert answer.headers["etag"] == tag
+    assert answer.headers["cache-control"] == "private, no-cache"
+    assert answer.headers["vary"] == "Authorization, Cookie"
+    return answer.status_code
+
+
+async def test_the_same_answer_is_not_sent_again(api: Api, books: Books) -> None:
+    await acme(books)
+    for path in PATHS:
+        tag = (await api.ask(path)).headers["etag"]
+        assert await status(api, path, tag) == 304, path
+        assert await status(api, path, '"another"') == 200, path
+        assert await status(api, path, "") == 200, path
+
+
+Change = Callable[[Api, Books, int], Awaitable[None]]
+
+
+async def use_more(api: Api, books: Books, number: int) -> None:
+    await books.use(number, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+
+
+async def correct_and_correct_back(api: Api, books: Books, number: int) -> None:
+    """Sums of credits and events are what they were, and the rows of the table are not."""
+    one = await books.series(number, "agents", "tool", "search", "a1")
+    two = await books.use(number, "agents", "tool", "search", "2026-11-01", 0, agent="a2", events=0)
+    for series, credits in ((one, -5), (two, 5)):
+        await books.execute("UPDATE usage_daily SET credits = credits + $2 WHERE series_id = $1", series, credits)
+        await books.execute(
+            "INSERT INTO usage_corrections VALUES ($1, '2026-11-01', $2, $3, 1)", number, series, credits
+        )
+
+
+async def amend_the_contract(api: Api, books: Books, number: int) -> None:
+    await books.execute("UPDATE credit_periods SET starts_on = '2026-11-15', total = 1")
+    await books.execute("UPDATE contracts SET fact_offset = 7")
+
+
+async def rename_the_agent(api: Api, books: Books, number: int) -> None:
+    await books.execute("UPDATE agents SET name = 'Renamed', fact_offset = 7")
+
+
+async def see_an_agent_under_another_name(api: Api, books: Books, number: int) -> None:
+    await books.execute("UPDATE agent_sightings SET name = 'Renamed', seen_at = seen_at + interval '1 millisecond'")
+
+
+async def see_an_agent_saved(api: Api, books: Books, number: int) -> None:
+    await books.execute("UPDATE agent_sightings SET ever_saved = true")
+
+
+async def change_a_feature_of_everybody(api: Api, books: Books, number: int) -> None:
+    await books.feature(0, "agents", "tool", "search", "2026-01-01", "Category")
+    await books.execute("UPDATE features SET fact_offset = 7")
+
+
+async def let_a_day_begin(api: Api, books: Books, number: int) -> None:
+    api.now = local("UTC", "2026-11-23")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        use_more, correct_and_correct_back, amend_the_contract, rename_the_agent, see_an_agent_under_another_name,
+        see_an_agent_saved, change_a_feature_of_everybody, let_a_day_begin,
+    ],
+)  # fmt: skip
+async def test_what_changes_the_breakdown_changes_its_tag(api: Api, books: Books, change: Change) -> None:
+    number = await acme(books)
+    tag = (await api.ask(BREAKDOWN)).headers["etag"]
+    await change(api, books, number)
+    assert await status(api, BREAKDOWN, tag) == 200
+
+
+async def test_what_does_not_change_the_breakdown_does_not_change_its_tag(api: Api, books: Books) -> None:
+    await acme(books)
+    tag = (await api.ask(BREAKDOWN)).headers["etag"]
+    other = await books.organization("org_other")
+    await books.use(other, "agents", "tool", "search", "2026-11-01", 5)
+    await books.agent(other, "a1", "saved", "Renamed")
+    api.now = local("UTC", "2026-11-22", "23:59")
+    await books.execute("UPDATE partition_progress SET caught_up_at = $1", NOW + timedelta(seconds=1))
+    token = api.provider.token()
+    answer = await api.client.get(BREAKDOWN, headers={"Authorization": f"Bearer {token}", "If-None-Match": tag})
+    assert answer.status_code == 304
+    assert answer.headers[COMPLETE_TO] == "2026-11-22T12:00:01Z"  # what the answer that the client has cannot tell
+
+
+async def test_a_tag_is_one_persons_role_and_organization_and_one_address(api: Api, books: Books) -> None:
+    await acme(books)
+    await books.organization("org_other")
+    tag = (await api.ask(BREAKDOWN)).headers["etag"]
+    assert await status(api, BREAKDOWN, tag, role="admin") == 200
+    assert await status(api, BREAKDOWN, tag, role="billing_moderator") == 200
+    assert await status(api, BREAKDOWN, tag, organization="org_other") == 200
+    assert await status(api, BREAKDOWN.replace("=agents&view=agents", "=api&view=namespaces"), tag) == 200
+
+
+async def test_who_may_no_longer_look_is_refused_and_not_told_that_nothing_changed(api: Api, books: Books) -> None:
+    number = await acme(books)
+    for path in PATHS:
+        tag = (await api.ask(path)).headers["etag"]
+        headers = {"Authorization": f"Bearer {api.provider.token(role='member')}", "If-None-Match": tag}
+        assert (await api.client.get(path, headers=headers)).status_code == 403
+        assert (await api.client.get(path, headers={"If-None-Match": tag})).status_code == 401
+    await books.execute("INSERT INTO members VALUES ($1, 'ada@acme.example', NULL, 'super_admin', true, now(), 0)", number)  # fmt: skip
+    headers = {"Authorization": f"Bearer {api.provider.token()}", "If-None-Match": tag}
+    refused = await api.client.get(BREAKDOWN, headers=headers)
+    assert (refused.status_code, refused.headers["cache-control"]) == (403, "no-store")
+    assert "etag" not in refused.headers
+
+
+async def test_a_known_breakdown_is_not_made_again(api: Api, books: Books) -> None:
+    await acme(books)
+    tag = (await api.ask(BREAKDOWN)).headers["etag"]
+    await books.execute("REVOKE SELECT ON usage_daily FROM flexcredits_api")  # whoever sums it now fails
+    assert await status(api, BREAKDOWN, tag) == 304
+
+
+async def test_small_answers_are_tagged_by_every_byte(api: Api, books: Books) -> None:
+    await acme(books)
+    answer = await api.ask("/api/v1/overview")
+    assert answer.headers["etag"] == f'"{digest(answer.content)}"'
+    await books.execute("UPDATE partition_progress SET caught_up_at = $1", NOW + timedelta(seconds=1))
+    assert await status(api, "/api/v1/overview", answer.headers["etag"]) == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_known"),
+    [
+        ('"a"', True), ('W/"a"', True), ('"b", W/"a"', True), ('"b","a"', True),
+        ("a", False), ('"A"', False), ('"b"', False), ('"ab"', False), ('"', False), ("", False),
+    ],
+)  # fmt: skip
+def test_if_none_match_is_a_list_of_tags_compared_weakly(asked: str, is_known: bool) -> None:
+    headers = Headers({"If-None-Match": asked})
+    assert has(headers, '"a"') is is_known
+    assert has(headers, 'W/"a"') is is_known

@@ -1,0 +1,175 @@
+"""Contracts and credit periods, asked of rows in a real database."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from query_api.periods import PRODUCTS
+from query_api.store import read_as
+from querying import MICRO, NOW, Api, Books, local
+from runtime.postgres import Pool
+
+TEAM = ("Grace Hopper", None, "https://flexcredits.example/acme")
+
+
+async def acme(books: Books, time_zone: str = "UTC") -> int:
+    """A contract with a past, a current and a future credit period, and an older contract without a word of money."""
+    acme = await books.organization(time_zone=time_zone)
+    await books.contract(acme, "c0", "2025-06-15", "2026-06-15")
+    await books.period(acme, "c0", "only", "2025-06-15", "2026-06-15", total=50)
+    await books.contract(
+        acme, "c1", "2026-06-15", "2027-06-15", minimum_commitment=500 * MICRO, overage_price=12_500, credit_price=10_000,
+        currency="USD", account_team=TEAM,
+    )  # fmt: skip
+    await books.period(acme, "c1", "first", "2026-06-15", "2026-09-15", total=100, assistant=80, add_ons=[(10, True)])
+    await books.period(
+        acme, "c1", "second", "2026-09-15", "2026-12-15", assistant=300, agents=100, add_ons=[(20, True), (999, False)]
+    )
+    await books.period(acme, "c1", "third", "2026-12-15", "2027-06-15")
+    for day, credits in (("2026-06-15", 7), ("2026-09-14", 20), ("2026-09-15", 300), ("2026-11-22", 50)):
+        await books.use(acme, "assistant", "tool", "search", day, credits * MICRO, partition=credits % 3)
+    await books.use(acme, "api", "namespace", "search", "2026-09-14", 1)
+    await books.use(acme, "api", "namespace", "search", "2025-06-14", 9 * MICRO)  # before every contract
+    return acme
+
+
+async def test_credit_periods_newest_first_with_what_became_of_them(api: Api, books: Books) -> None:
+    await acme(books)
+    await books.progress(0, NOW)
+    answer = await api.get("/api/v1/credit-periods")
+    third, second, first, only = answer.pop("credit_periods")
+    assert second == {
+        "id": "second", "contract_id": "c1", "from": "2026-09-15", "to": "2026-12-15", "state": "current",
+        "contracted": "400.000000",
+        "unallocated": "0.000000",
+        "products": [
+            {"product": "assistant", "used": "350.000000", "contracted": "300.000000", "overage": "50.000000"},
+            {"product": "agents", "used": "0.000000", "contracted": "100.000000", "overage": "0.000000"},
+            {"product": "api", "used": "0.000000", "contracted": None, "overage": None},
+        ],
+        "add_ons": [
+            {"name": "Add-on", "credits": "20.000000", "included": True},
+            {"name": "Add-on", "credits": "999.000000", "included": False},
+        ],
+        "available": "420.000000", "used": "350.000000", "remaining": "70.000000", "expired": None, "overage": "0.000000",
+        "percent_used": "83.33",
+    }  # fmt: skip
+    assert pick(first) == [
+        "first",
+        "past",
+        "100.000000",
+        "20.000000",
+        "110.000000",
+        "27.000001",
+        None,
+        "82.999999",
+        "0.000000",
+    ]
+    assert pick(only) == [
+        "only",
+        "past",
+        "50.000000",
+        "50.000000",
+        "50.000000",
+        "0.000000",
+        None,
+        "50.000000",
+        "0.000000",
+    ]
+    assert pick(third) == ["third", "future", None, None, None, "0.000000", None, None, "0.000000"]
+    assert answer == {
+        "contracts": [
+            {
+                "id": "c1", "from": "2026-06-15", "to": "2027-06-15", "state": "current", "minimum_commitment": "500.000000",
+                "overage_price": "0.012500", "credit_price": "0.010000", "currency": "USD",
+                "account_team": {"name": "Grace Hopper", "email": None, "url": "https://flexcredits.example/acme"},
+            },
+            {
+                "id": "c0", "from": "2025-06-15", "to": "2026-06-15", "state": "past", "minimum_commitment": None,
+                "overage_price": None, "credit_price": None, "currency": None, "account_team": None,
+            },
+        ],
+        "time_zone": "UTC",
+        "complete_to": "2026-11-22T12:00:00Z",
+    }  # fmt: skip
+
+
+def pick(period: dict[str, Any]) -> list[Any]:
+    names = ("id", "state", "contracted", "unallocated", "available", "used", "remaining", "expired", "overage")
+    return [period[name] for name in names]
+
+
+async def test_periods_of_one_id_in_two_contracts_are_kept_apart(api: Api, books: Books) -> None:
+    acme = await books.organization()
+    for year in (2025, 2026):
+        await books.contract(acme, f"c{year}", f"{year}-01-01", f"{year + 1}-01-01")
+        await books.period(acme, f"c{year}", "year", f"{year}-01-01", f"{year + 1}-01-01", total=year)
+        await books.use(acme, "api", "namespace", "search", f"{year}-12-31", year * MICRO)
+    answer = await api.get("/api/v1/credit-periods")
+    assert [(period["contract_id"], period["used"], period["percent_used"]) for period in answer["credit_periods"]] == [
+        ("c2026", "2026.000000", "100.00"),
+        ("c2025", "2025.000000", "100.00"),
+    ]
+
+
+async def test_a_top_up_in_the_middle_of_a_period_changes_what_is_available_and_not_what_was_used(
+    api: Api, books: Books
+) -> None:
+    await acme(books)
+    await books.execute("UPDATE credit_periods SET total = 600 * 1000000 WHERE credit_period_id = 'second'")
+    _, second, *_ = (await api.get("/api/v1/credit-periods"))["credit_periods"]
+    assert pick(second)[2:7] == ["600.000000", "200.000000", "620.000000", "350.000000", "270.000000"]
+    overview = await api.get("/api/v1/overview")
+    assert (overview["unallocated"], overview["add_ons"], overview["remaining"]) == (
+        "200.000000",
+        "20.000000",
+        "270.000000",
+    )
+    # November and December are left.
+    budget = {"credits": "135.000000", "remaining_credits": "270.000000", "remaining_months": 2}
+    assert overview["recommended_monthly_budget"] == budget
+
+
+async def test_late_usage_leaves_less_to_expire(api: Api, books: Books) -> None:
+    acme_ = await acme(books)
+    for day, expired, overage in (("2026-07-01", "2.999999", "0.000000"), ("2026-09-14", "0.000000", "77.000001")):
+        await books.use(acme_, "agents", "tool", "search", day, 80 * MICRO, agent="a")
+        _, _, first, _ = (await api.get("/api/v1/credit-periods"))["credit_periods"]
+        assert (first["expired"], first["overage"]) == (expired, overage)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns", "Pacific/Auckland", "UTC"])
+async def test_a_period_is_past_from_the_organizations_midnight_on(api: Api, books: Books, zone: str) -> None:
+    await acme(books, zone)
+    midnight = local(zone, "2026-12-15")
+    for now, states in ((midnight - timedelta(seconds=1), ["future", "current"]), (midnight, ["current", "past"])):
+        api.now = now
+        answer = await api.get("/api/v1/credit-periods")
+        assert [period["state"] for period in answer["credit_periods"]] == [*states, "past", "past"]
+        overview = await api.get("/api/v1/overview")
+        assert overview["credit_period"]["id"] == ("third" if now == midnight else "second")
+
+
+async def test_an_organization_without_a_contract_has_nothing_to_choose_from(api: Api, books: Books) -> None:
+    await books.organization()
+    answer = await api.get("/api/v1/credit-periods")
+    assert (answer["credit_periods"], answer["contracts"]) == ([], [])
+
+
+async def test_overage_comes_with_the_account_team(api: Api, books: Books) -> None:
+    acme_ = await acme(books)
+    team = {"name": "Grace Hopper", "email": None, "url": "https://flexcredits.example/acme"}
+    assert (await api.get("/api/v1/overview"))["account_team"] == team  # the assistant alone is over
+    await books.execute("UPDATE credit_periods SET assistant = 350 * 1000000 WHERE credit_period_id = 'second'")
+    assert (await api.get("/api/v1/overview"))["account_team"] is None
+    await books.use(acme_, "api", "namespace", "search", "2026-11-22", 1 + 120 * MICRO)
+    assert (await api.get("/api/v1/overview"))["account_team"] == team
+
+
+async def test_sums_of_all_periods_are_those_of_each(books: Books, pool: Pool) -> None:
+    await acme(books)
+    async with read_as(pool, "org_acme", "") as reading:
+        by_period = await reading.sum_periods()
+        for period in await reading.select_credit_periods():
+            alone, _ = await reading.sum_products(period.span, period.span)
+            assert by_period.get(period.key, dict.fromkeys(PRODUCTS, 0)) == alone

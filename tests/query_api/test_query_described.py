@@ -1,0 +1,82 @@
+"""The description and the API agree: generated requests, right and wrong, get only what is described (schemathesis)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.app import Observed, build_app
+from query_api.policies import Parts
+from querying import AUDIENCE, ISSUER, NOW, TOPIC, Books, IdentityProvider
+from runtime.http import Server, listen, serve
+from runtime.postgres import Pool
+from schemathesis import Case, GenerationMode, openapi
+from schemathesis.checks import positive_data_acceptance
+from service_process import free_port
+
+WITHOUT_END = "/api/v1/live"
+
+
+def check_everything(url: str, token: str, examples: int) -> None:
+    """Raises what schemathesis found first."""
+    schema = openapi.from_dict(build_app(None).openapi()).exclude(path=WITHOUT_END)
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        for mode in GenerationMode.POSITIVE, GenerationMode.NEGATIVE:
+            if mode is GenerationMode.NEGATIVE and not operation.query:
+                continue  # nothing to get wrong
+
+            @settings(
+                max_examples=examples, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )  # fmt: skip
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def check(case: Case) -> None:
+                case.call_and_validate(
+                    base_url=url,
+                    headers={"Authorization": f"Bearer {token}"},
+                    allow_redirects=False,
+                    # That a product has its own views, and `to` needs a `from`, OpenAPI cannot say.
+                    excluded_checks=[positive_data_acceptance],
+                )
+
+            check()
+
+
+@pytest.fixture
+async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIterator[str]:
+    """A real server, whose one organization has something of everything."""
+    number = await books.organization()
+    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3, add_ons=[(2, True)])
+    for product, kind in (("assistant", "model"), ("assistant", "tool"), ("assistant", "feature"), ("agents", "tool"), ("api", "namespace")):  # fmt: skip
+        await books.feature(number, product, kind, kind, "2026-01-01", "Category")
+        agent = "a1" if product == "agents" else ""
+        await books.ledger(number, await books.use(number, product, kind, kind, "2026-11-01", 5, agent=agent), NOW, 5)
+    await books.email(number, await books.firing(number, 75), "ada@acme.example")
+    await books.banner(number, 75)
+    for person in range(3):
+        await books.deed(number, f"user-{person}")
+    await books.progress(0, NOW, counted=1)
+    verifier, stop, port = (
+        Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE),
+        asyncio.Event(),
+        free_port(),
+    )
+    parts = Parts(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)
+    server = Server(Observed(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
+    serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop))
+    yield f"http://127.0.0.1:{port}"
+    stop.set()
+    await serving
+
+
+async def test_a_few_generated_requests_get_what_is_described(url: str, provider: IdentityProvider) -> None:
+    await asyncio.to_thread(check_everything, url, provider.token(), 5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_many_generated_requests_get_what_is_described(url: str, provider: IdentityProvider) -> None:
+    await asyncio.to_thread(check_everything, url, provider.token(), 80)

@@ -1,0 +1,270 @@
+"""Server-sent updates from a real server: told within a second, nobody else's, and ended with the right to look."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.app import Observed, build_app
+from query_api.issuer import Issuer
+from query_api.policies import Parts, SignIn
+from query_api.sessions import Cookies, hash_id
+from query_api.watch import Live, LiveLimits
+from query_api.writes import write_as
+from querying import AUDIENCE, ISSUER, NOW, TOPIC, Books, IdentityProvider
+from runtime.http import Server, listen, serve
+from runtime.postgres import Pool
+from service_process import eventually, free_port
+
+QUICK = LiveLimits(poll_s=0.4, heartbeat_s=0.5, recheck_s=0.3, per_organization_max=3, in_all_max=4)
+WITHIN_S = 1.0
+
+
+class Event(NamedTuple):
+    name: str
+    event_id: str
+    data: Any
+
+
+@dataclass
+class Stream:
+    """What a client hears."""
+
+    answer: httpx.Response
+    lines: AsyncIterator[str]
+    heartbeats: int = 0
+
+    async def next(self, within_s: float = 10) -> Event:
+        """The next event; StopAsyncIteration at the end of the stream."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(within_s):
+            async for line in self.lines:
+                if line.startswith(":"):
+                    self.heartbeats += 1
+                elif line:
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                elif fields:
+                    return Event(fields["event"], fields.get("id", ""), json.loads(fields["data"]))
+        raise StopAsyncIteration
+
+    async def both(self, within_s: float = 10) -> tuple[Any, Any, str]:
+        """Overview, banner, and the id of the two."""
+        overview, banner = await self.next(within_s), await self.next(within_s)
+        assert (overview.name, overview.event_id, banner.name) == ("overview", "", "banner")
+        return overview.data, banner.data, banner.event_id
+
+    async def ends(self, within_s: float = 5) -> None:
+        try:
+            while True:
+                await self.next(within_s)
+        except StopAsyncIteration:
+            return
+
+
+@dataclass
+class Served:
+    """A real server; `now` is what its clock says."""
+
+    url: str
+    parts: Parts
+    provider: IdentityProvider
+    stop: asyncio.Event
+    now: datetime = NOW
+
+    @asynccontextmanager
+    async def listen(self, last_event_id: str = "", cookie: str = "", **claims: Any) -> AsyncIterator[Stream]:
+        headers = {"Cookie": cookie} if cookie else {"Authorization": f"Bearer {self.provider.token(**claims)}"}
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        async with (
+            httpx.AsyncClient(base_url=self.url, timeout=20, trust_env=False) as client,
+            client.stream("GET", "/api/v1/live", headers=headers) as answer,
+        ):
+            yield Stream(answer, answer.aiter_lines())
+
+
+@pytest.fixture
+async def served(pool: Pool, provider: IdentityProvider) -> AsyncIterator[Served]:
+    verifier, stop, port = (
+        Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE),
+        asyncio.Event(),
+        free_port(),
+    )
+    url = f"http://127.0.0.1:{port}"
+    issuer = Issuer(verifier, f"{url}/authorize", f"{url}/token", "client", None, f"{url}/login/callback")
+    sign_in = SignIn(issuer, Cookies(url, timedelta(hours=1), timedelta(hours=12)))
+    parts = Parts(pool, pool, verifier, True, TOPIC, lambda: running.now, pool, sign_in=sign_in, live=Live(QUICK))
+    running = Served(url, parts, provider, stop)
+    server = Server(Observed(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
+    serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop, parts.live.close_after(stop)))
+    yield running
+    stop.set()
+    async with asyncio.timeout(5):  # streams do not hold up the end
+        await serving
+
+
+async def acme(books: Books, name: str = "org_acme") -> int:
+    number = await books.organization(name)
+    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
+    return number
+
+
+async def test_the_present_comes_at_once_and_every_change_within_a_second(served: Served, books: Books) -> None:
+    number = await acme(books)
+    async with served.listen(exp=NOW + timedelta(days=365)) as stream:
+        assert stream.answer.status_code == 200
+        assert stream.answer.headers["content-type"].startswith("text/event-stream")
+        assert stream.answer.headers["cache-control"] == "no-store"
+        overview, banner, first = await stream.both(WITHIN_S)
+        assert (overview["credits_used"], overview["credit_period"]["from"]) == ("1.000000", "2026-01-01")
+        assert banner["active"] is False
+        await books.use(number, "api", "namespace", "search", "2026-11-01", 89_000_000)
+        overview, banner, second = await stream.both(WITHIN_S)
+        assert overview["credits_used"] == "90.000000"
+        await books.banner(number, 90)
+        overview, banner, third = await stream.both(WITHIN_S)
+        assert (banner["active"], banner["threshold"]) == (True, 90)
+        await books.execute("UPDATE credit_periods SET total = 200000000")
+        await books.execute("UPDATE contracts SET fact_offset = 7")
+        overview, banner, fourth = await stream.both(WITHIN_S)
+        assert overview["credits_available"] == "200.000000"
+        served.now += timedelta(days=60)
+        overview, banner, fifth = await stream.both(WITHIN_S)
+        assert overview["credit_period"] is None
+        assert len({first, second, third, fourth, fifth}) == 5
+
+
+async def test_what_the_client_has_is_not_sent_again(served: Served, books: Books) -> None:
+    number = await acme(books)
+    await books.progress(0, NOW)
+    async with served.listen() as stream:
+        _, _, has = await stream.both()
+    async with served.listen(last_event_id=has) as stream:
+        await books.execute("UPDATE partition_progress SET caught_up_at = now(), updated_at = now()")
+        served.now += timedelta(seconds=9)  # time alone is no change
+        with pytest.raises(TimeoutError):
+            await stream.next(1.5)
+        assert stream.heartbeats >= 2
+    async with served.listen(last_event_id=has) as stream:
+        await books.use(number, "api", "namespace", "search", "2026-11-01", 1)
+        overview, _, later = await stream.both(2)
+        assert (overview["credits_used"], later != has) == ("1.000001", True)
+
+
+async def test_nobody_hears_of_another_organization(served: Served, books: Books) -> None:
+    await acme(books)
+    other = await acme(books, "org_other")
+    async with served.listen() as ours, served.listen(organization="org_other") as theirs:
+        await ours.both()
+        await theirs.both()
+        await books.use(other, "api", "namespace", "search", "2026-11-01", 41_000_000)
+        assert (await theirs.both(WITHIN_S))[0]["credits_used"] == "42.000000"
+        with pytest.raises(TimeoutError):
+            await ours.next(1)
+
+
+async def test_who_was_removed_is_no_longer_told(served: Served, books: Books) -> None:
+    number = await acme(books)
+    insert = "INSERT INTO members VALUES ($1, 'ada@acme.example', NULL, 'super_admin', true, now(), 0)"
+    async with served.listen() as gone, served.listen(email="ben@acme.example") as stays:
+        await gone.both()
+        await stays.both()
+        await books.execute(insert, number)
+        await gone.ends(2)
+        await books.use(number, "api", "namespace", "search", "2026-11-01", 1)
+        await stays.both(WITHIN_S)
+
+
+async def test_the_stream_ends_with_the_token(served: Served, books: Books) -> None:
+    await acme(books)
+    served.now = datetime.now(UTC)
+    async with served.listen(exp=served.now + timedelta(seconds=30)) as stream:
+        await stream.both()
+        served.now += timedelta(seconds=31)
+        await stream.ends(2)
+
+
+async def test_the_stream_ends_with_the_session_and_does_not_keep_it_alive(served: Served, books: Books) -> None:
+    await acme(books)
+    assert served.parts.sign_in
+    verified = await served.parts.verifier.identify("bearer", served.provider.token())
+    session_id, session = served.parts.sign_in.cookies.begin(verified, served.now)
+    async with write_as(served.parts.pool, "org_acme") as writing:
+        await writing.insert_session(hash_id(session_id), session)
+    async with served.listen(cookie=f"flexcredits={session_id}") as stream:
+        await stream.both()
+        served.now += timedelta(minutes=59)
+        await asyncio.sleep(2 * QUICK.recheck_s)
+        (row,) = await books.fetch("SELECT last_seen_at FROM sessions")
+        assert row[0] == NOW
+        served.now += timedelta(minutes=2)
+        await stream.ends(2)
+
+
+async def test_who_may_not_look_is_told_nothing(served: Served, books: Books) -> None:
+    await acme(books)
+    async with served.listen(role="member") as stream:
+        assert stream.answer.status_code == 403
+        assert stream.answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_watchers_are_bounded_and_places_become_free(served: Served, books: Books) -> None:
+    await acme(books)
+    await acme(books, "org_other")
+    async with served.listen() as one, served.listen() as two:
+        async with served.listen() as three:
+            for stream in (one, two, three):
+                await stream.both()
+            async with served.listen() as fourth:
+                assert (fourth.answer.status_code, fourth.answer.headers["retry-after"]) == (503, "15")
+            async with served.listen(organization="org_other") as other:
+                await other.both()
+                async with served.listen(organization="org_other") as fifth:  # four in all
+                    assert fifth.answer.status_code == 503
+        await eventually(lambda: not served.parts.live.is_full("org_acme"), what="a place is free")
+        async with served.listen() as again:
+            await again.both()
+
+
+async def test_watchers_share_one_loop_and_hold_no_connection(served: Served, books: Books) -> None:
+    await acme(books)
+    async with served.listen() as one, served.listen() as two, served.listen() as three:
+        for stream in (one, two, three):
+            await stream.both()
+        looks = [task for task in asyncio.all_tasks() if "_keep_looking" in repr(task.get_coro())]
+        assert len(looks) == 1
+        idle = 0
+        for _ in range(50):
+            idle += served.parts.pool.get_size() == served.parts.pool.get_idle_size()
+            await asyncio.sleep(0.01)
+        assert idle > 25
+    await eventually(lambda: all(task.done() for task in looks), what="nobody looks for nobody")
+
+
+async def test_watching_outlasts_a_lost_connection(served: Served, books: Books) -> None:
+    number = await acme(books)
+    async with served.listen() as stream:
+        await stream.both()
+        await books.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'")
+        await books.use(number, "api", "namespace", "search", "2026-11-01", 1)
+        assert (await stream.both(5))[0]["credits_used"] == "1.000001"
+
+
+async def test_a_stop_ends_every_stream_at_once(served: Served, books: Books) -> None:
+    await acme(books)
+    async with served.listen() as stream:
+        await stream.both()
+        began = time.monotonic()
+        served.stop.set()
+        await stream.ends(3)
+        assert time.monotonic() - began < 2

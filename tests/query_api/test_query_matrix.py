@@ -1,0 +1,100 @@
+"""Every route, and everybody who may ask for it. A route that is not in the matrix fails."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi.routing import iter_route_contexts
+from query_api.app import build_app
+from querying import Books, OpenApi
+
+NOBODY: dict[str, Any] = {"nobody": 401, "expired": 401}
+LOOK = NOBODY | {
+    "member": 403, "removed": 403, "moderator": 200, "moderator, not in this organization": 403, "moderator, not in this deployment": 403,
+    "admin": 200, "super admin": 200, "other organization": 200,
+}  # fmt: skip
+ADMIN = LOOK | {"moderator": 403}
+KNOWN = NOBODY | dict.fromkeys(LOOK.keys() - NOBODY.keys(), 200)
+
+
+def all_the_same(status: int) -> dict[str, int]:
+    return dict.fromkeys(LOOK, status)
+
+
+MATRIX: dict[tuple[str, str], dict[str, int]] = {
+    ("GET", "/openapi.json"): all_the_same(200),
+    ("GET", "/docs"): all_the_same(200),
+    ("GET", "/docs/assets"): all_the_same(307),  # to the folder
+    ("GET", "/login"): all_the_same(404),  # these APIs have bearer tokens alone; test_query_sessions has the others
+    ("GET", "/login/callback"): all_the_same(404),
+    ("POST", "/logout"): all_the_same(404),
+    ("GET", "/api/v1/overview"): LOOK,
+    ("GET", "/api/v1/breakdown"): LOOK,
+    ("GET", "/api/v1/deleted-agents"): LOOK,
+    ("GET", "/api/v1/trend"): LOOK,
+    ("GET", "/api/v1/credit-periods"): LOOK,
+    ("GET", "/api/v1/reconcile"): LOOK,
+    ("GET", "/api/v1/receipt"): {who: 404 if status == 200 else status for who, status in LOOK.items()},  # of no event
+    ("GET", "/api/v1/export/usage.csv"): LOOK,
+    ("GET", "/api/v1/export/table.csv"): LOOK,
+    ("GET", "/api/v1/export/focus.csv"): LOOK,
+    ("GET", "/api/v1/freshness"): LOOK,
+    ("GET", "/api/v1/proof"): LOOK,
+    ("GET", "/api/v1/banner"): LOOK,
+    ("GET", "/api/v1/alerts"): LOOK,
+    ("GET", "/api/v1/audit"): ADMIN,
+    ("GET", "/api/v1/session"): KNOWN,
+    ("GET", "/api/v1/live"): LOOK,
+}
+PARAMETERS = {
+    "/api/v1/breakdown": "?product=api&view=namespaces",
+    "/api/v1/export/table.csv": "?product=api&view=namespaces",
+    "/api/v1/receipt": "?source=/products/api&id=event-1",
+}
+
+CLAIMS: dict[str, dict[str, Any] | None] = {
+    "nobody": None,
+    "expired": {"exp": datetime.now(UTC) - timedelta(minutes=1)},
+    "member": {"role": "member"},
+    "removed": {"email": "gone@acme.example"},
+    "moderator": {"role": "billing_moderator"},
+    "moderator, not in this organization": {"role": "billing_moderator", "organization": "org_without"},
+    "moderator, not in this deployment": {"role": "billing_moderator"},
+    "admin": {"role": "admin"},
+    "super admin": {"role": "super_admin"},
+    "other organization": {"organization": "org_without"},
+}
+
+
+def routes() -> set[tuple[str, str]]:
+    """Of the router itself, whatever is described or not."""
+    found = set()
+    for route in iter_route_contexts(build_app(None).routes):
+        methods = getattr(route.route, "methods", None) or {"GET"}
+        found |= {(method, str(route.path)) for method in methods - {"HEAD"}}
+    return found
+
+
+def test_every_route_is_in_the_matrix() -> None:
+    assert routes() == set(MATRIX)
+
+
+async def test_everybody_gets_what_the_matrix_says(open_api: OpenApi, books: Books) -> None:
+    number = await books.organization(billing_moderators=True)
+    await books.organization("org_without", billing_moderators=False)
+    await books.execute(
+        "INSERT INTO members VALUES ($1, 'gone@acme.example', NULL, 'super_admin', true, now(), 0)", number
+    )
+    for deployment in (True, False):
+        async with open_api(billing_moderators=deployment) as api:
+            for (method, path), expected in MATRIX.items():
+                for who, status in expected.items():
+                    if deployment is ("not in this deployment" in who):
+                        continue
+                    claims = CLAIMS[who]
+                    headers = {} if claims is None else {"Authorization": f"Bearer {api.provider.token(**claims)}"}
+                    if (path, status) == ("/api/v1/live", 200):
+                        continue  # it does not end; test_query_live has it
+                    answer = await api.client.request(method, path + PARAMETERS.get(path, ""), headers=headers)
+                    assert answer.status_code == status, (method, path, who, answer.text)
+                    if status == 403:
+                        assert "Super Admin" in answer.json()["detail"]

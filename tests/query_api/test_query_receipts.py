@@ -1,0 +1,248 @@
+"""The receipt of an event: what the aggregator really did with it, asked of the API."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import asyncpg
+import pytest
+from aggregator.catalog import Catalog
+from aggregator.facts import apply_facts
+from aggregator.reading import empty_reading, read
+from aggregator.store import apply_batch, load_progress
+from factories import correction, organization, rate, records, rfc3339, usage, uuid7
+from flexcredits_schemas.identity import bucket_of, identity_of
+from query_api.ledger import place_of
+from query_api.store import SQL
+from querying import TOPIC, Api, Books, local
+from runtime.postgres import Pool
+from stack import Database
+
+TOPICS = (TOPIC, "usage.catalog.v1")
+
+
+class Writer:
+    """The aggregator's database half; facts first, then one batch."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._facts = 0
+        self._used = 0
+        self._catalog = Catalog()
+
+    async def learn(self, *facts: dict[str, Any]) -> None:
+        await load_progress(self._pool, TOPICS[1], [0])
+        version = await apply_facts(self._pool, TOPICS[1], records(facts, first=self._facts))
+        self._facts += len(facts)
+        async with self._pool.acquire() as connection:
+            await self._catalog.refresh(connection, version)
+
+    async def count(self, *events: dict[str, Any]) -> None:
+        reading = empty_reading()
+        read(records(events, first=self._used), reading)
+        self._used += len(events)
+        await load_progress(self._pool, TOPIC, reading.spans)
+        await apply_batch(self._pool, TOPICS, reading, self._catalog)
+
+
+@pytest.fixture
+async def writer(database: Database) -> AsyncIterator[Writer]:
+    async with asyncpg.create_pool(database.roles["flexcredits_aggregator"], min_size=1, max_size=2) as pool:
+        yield Writer(pool)
+
+
+def path_of(event: dict[str, Any]) -> str:
+    return f"/api/v1/receipt?source={quote(event['source'])}&id={quote(event['id'])}"
+
+
+def now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+async def test_receipt_of_counted_usage_says_where_it_is_counted(api: Api, books: Books, writer: Writer) -> None:
+    await writer.learn(organization(time_zone="Asia/Kathmandu"))
+    at = now() - timedelta(days=40)
+    day = str((at + timedelta(hours=5, minutes=45)).date())
+    event = usage(
+        envelope={"time": rfc3339(at), "id": uuid7(at)},
+        product="agents",
+        feature="search",
+        surface="slack",
+        credits="1.25",
+    )
+    await writer.count(usage(), event)
+    acme = 1
+    await books.contract(acme, "c1", "2020-01-01", "2040-01-01")
+    await books.period(acme, "c1", "p1", "2020-01-01", "2040-01-01")
+    receipt = await api.get(path_of(event))
+    received_at = datetime.fromisoformat(receipt.pop("received_at"))
+    assert timedelta() <= datetime.now(UTC) - received_at < timedelta(minutes=5)
+    assert receipt == {
+        "source": event["source"], "id": event["id"], "type": "usage", "state": "counted", "waits_for": None,
+        "product": "agents", "feature_kind": "tool", "feature": "search", "agent": "agt_42", "surface": "slack",
+        "occurred_at": rfc3339(at), "topic": TOPIC, "partition": 0, "offset": 1,
+        "credits": "1.250000", "credits_after_corrections": "1.250000", "quantity": None, "unit": None, "rate": None,
+        "counted_in": {
+            "quarter_hour_at": rfc3339(at.replace(minute=at.minute // 15 * 15, second=0)),
+            "day": day, "month": day[:7], "credit_period": {"id": "p1", "from": "2020-01-01", "to": "2040-01-01"},
+        },
+        "corrections": [], "corrects": None, "time_zone": "Asia/Kathmandu",
+    }  # fmt: skip
+    breakdown = await api.get(f"/api/v1/breakdown?product=agents&view=agents&from={day}&to={day}")
+    assert breakdown["total"] == receipt["credits"]
+
+
+async def test_receipt_of_rated_usage_shows_quantity_and_rate(api: Api, writer: Writer) -> None:
+    await writer.learn(organization(), rate(credits="2", per="1000"))
+    event = usage(feature_kind="model", feature="gpt", quantity="5213", unit="tokens")
+    await writer.count(event)
+    receipt = await api.get(path_of(event))
+    assert (receipt["quantity"], receipt["unit"], receipt["credits"]) == ("5213.000000", "tokens", "10.426000")
+    assert receipt["rate"].pop("received_at") is not None
+    assert receipt["rate"] == {
+        "credits": "2.000000", "per": "1000.000000", "effective_from": None, "scope": "deployment"
+    }  # fmt: skip
+
+
+async def test_receipt_of_corrected_usage_lists_its_corrections_and_theirs_name_it(api: Api, writer: Writer) -> None:
+    await writer.learn(organization())
+    at = now() - timedelta(hours=3)
+    original = usage(envelope={"time": rfc3339(at), "id": "order 1/é"}, credits="5")
+    other = usage(credits="7")
+    later, sooner = (
+        correction(original, credits, time=rfc3339(at + timedelta(minutes=minutes)))
+        for credits, minutes in (("-2", 60), ("0.5", 30))
+    )
+    await writer.count(original, other, later, sooner, correction(other, "-7"))
+    receipt = await api.get(path_of(original))
+    assert (receipt["state"], receipt["credits"], receipt["credits_after_corrections"]) == (
+        "corrected",
+        "5.000000",
+        "3.500000",
+    )
+    assert [(row["credits"], row["occurred_at"], row["offset"]) for row in receipt["corrections"]] == [
+        ("0.500000", sooner["time"], 3),
+        ("-2.000000", later["time"], 2),
+    ]
+    own = await api.get(path_of(later))
+    assert (own["type"], own["state"], own["credits"], own["credits_after_corrections"]) == (
+        "correction",
+        "counted",
+        "-2.000000",
+        None,
+    )
+    assert (own["corrects"]["credits"], own["corrects"]["occurred_at"], own["corrects"]["offset"]) == (
+        "5.000000",
+        original["time"],
+        0,
+    )
+    assert own["counted_in"]["day"] == later["time"][:10]
+    assert (await api.get(path_of(other)))["credits_after_corrections"] == "0.000000"
+
+
+@pytest.mark.parametrize("waits_for", ["organization", "rate", "original"])
+async def test_receipt_of_held_usage_says_what_it_waits_for(api: Api, books: Books, waits_for: str) -> None:
+    zone = None if waits_for == "organization" else "UTC"
+    acme = await books.organization(time_zone=zone)
+    series = await books.series(acme, "assistant", "model", "gpt", surface="")
+    identity = UUID(bytes=identity_of("org_acme", "/products/test", "e1"))
+    bucket = bucket_of("e1", identity.bytes)
+    corrects = UUID(bytes=identity_of("org_acme", "/products/test", "e0")) if waits_for == "original" else None
+    await books.execute(
+        "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,"
+        " kafka_offset, kafka_partition, held, quantity, corrects_bucket, corrects)"
+        " VALUES ($1, $2, $2, $3, $4, now(), 0, now(), 7, 3, true, 5000000, $5, $6)",
+        bucket, identity, acme, series, corrects and -1, corrects,
+    )  # fmt: skip
+    await books.execute(
+        "INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, received_at, quantity, unit,"
+        " kafka_partition, kafka_offset, waits_for) VALUES ($1, $2, $3, $4, now(), now(), 5000000, 'tokens', 3, 7, $5)",
+        bucket, identity, acme, series, waits_for,
+    )  # fmt: skip
+    receipt = await api.get("/api/v1/receipt?source=/products/test&id=e1")
+    assert (receipt["state"], receipt["waits_for"], receipt["time_zone"]) == ("held", waits_for, zone)
+    assert (receipt["partition"], receipt["offset"], receipt["surface"], receipt["agent"]) == (3, 7, None, None)
+    assert (receipt["quantity"], receipt["unit"]) == ("5.000000", "tokens")
+    for name in ("credits", "credits_after_corrections", "rate", "counted_in", "corrects"):
+        assert receipt[name] is None, name
+
+
+async def test_another_organizations_event_is_unknown_also_to_one_who_knows_its_identity(
+    api: Api, writer: Writer, pool: Pool
+) -> None:
+    await writer.learn(organization(), organization("org_other"))
+    event = usage()
+    await writer.count(event)
+    assert (await api.get(path_of(event)))["state"] == "counted"
+    answer = await api.ask(path_of(event), organization="org_other")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/no-such-event")
+    unknown = await api.ask("/api/v1/receipt?source=/products/test&id=never", organization="org_other")
+    assert unknown.json() == answer.json()
+    identity = identity_of("org_acme", event["source"], event["id"])
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(SQL["act_for"], "org_other")
+        for number in (1, 2):
+            key = (number, bucket_of(event["id"], identity), UUID(bytes=identity))
+            assert await connection.fetch(SQL["select_receipt"], *key) == []
+
+
+@pytest.mark.parametrize(
+    "query", ["", "source=a", "id=a", "source=&id=a", "source=a&id=", f"source=a&id={'x' * 129}", "source=a&id=b&c=d"]
+)
+async def test_a_receipt_needs_a_source_and_an_id(api: Api, books: Books, query: str) -> None:
+    await books.organization()
+    answer = await api.ask(f"/api/v1/receipt?{query}")
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-parameter")
+
+
+@pytest.mark.parametrize("event_id", ["a", "0198f6c2-0000-7000-8000-000000000000"])
+async def test_a_receipt_looks_into_one_partition_of_the_ledger(books: Books, pool: Pool, event_id: str) -> None:
+    await books.organization()
+    identity = identity_of("org_acme", "/products/test", event_id)
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(SQL["act_for"], "org_acme")
+        key = (1, bucket_of(event_id, identity), UUID(bytes=identity))
+        [[plan]] = await connection.fetch(f"EXPLAIN (FORMAT JSON) {SQL['select_receipt']}", *key)
+    ledger = [node for node in nodes_of(json.loads(plan)[0]["Plan"]) if node.get("Alias") == "l"]
+    assert [node["Node Type"] for node in ledger] == ["Index Scan"]
+    assert "identity" in ledger[0]["Index Cond"]
+
+
+async def test_corrections_are_found_by_their_index_alone(books: Books, pool: Pool) -> None:
+    await books.organization()
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(SQL["act_for"], "org_acme")
+        await connection.execute("SET LOCAL enable_seqscan = off")  # on empty partitions every plan costs the same
+        [[plan]] = await connection.fetch(f"EXPLAIN (FORMAT JSON) {SQL['select_corrections']}", 1, -1, UUID(int=1))
+    scans = [
+        node
+        for node in nodes_of(json.loads(plan)[0]["Plan"])
+        if "Relation Name" in node and "ledger" in node["Relation Name"]
+    ]
+    assert scans
+    assert all("corrects = " in node.get("Index Cond", "") or node["Node Type"] == "Bitmap Heap Scan" for node in scans)
+
+
+def nodes_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for part in plan.get("Plans", []) for node in nodes_of(part))]
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "quarter", "day"),
+    [
+        ("UTC", "10:14", "10:00", "2026-11-22"),
+        ("UTC", "10:15", "10:15", "2026-11-22"),
+        ("Asia/Kathmandu", "18:14", "18:00", "2026-11-22"),
+        ("Asia/Kathmandu", "18:15", "18:15", "2026-11-23"),
+        ("America/St_Johns", "03:29", "03:15", "2026-11-21"),
+        ("America/St_Johns", "03:30", "03:30", "2026-11-22"),
+    ],
+)
+def test_an_event_counts_in_the_quarter_of_an_hour_and_the_day_that_has_it(
+    zone: str, at: str, quarter: str, day: str
+) -> None:
+    place = place_of(local("UTC", "2026-11-22", at), zone)
+    assert (place.quarter_hour_at, str(place.day)) == (local("UTC", "2026-11-22", quarter), day)

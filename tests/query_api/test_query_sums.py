@@ -1,0 +1,46 @@
+"""Sums over ranges, which are read from months where they can be, against the days that they are made of."""
+
+from collections import Counter
+from datetime import date, timedelta
+from random import Random
+
+import pytest
+from query_api.periods import Days, split_at
+from query_api.store import read_as
+from querying import Books
+from runtime.postgres import Pool
+
+BEGIN, DAYS = date(2025, 12, 20), 140
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_sums_over_any_stretches_are_those_of_their_days(books: Books, pool: Pool, seed: int) -> None:
+    random = Random(seed)
+    acme, other = await books.organization(), await books.organization("org_other")
+    used: list[tuple[date, int, int, int]] = []
+    for _ in range(150):
+        feature, day = f"f{random.randrange(12)}", BEGIN + timedelta(days=random.randrange(DAYS))
+        credits, events = random.choice([random.randrange(-9, 10), random.randrange(10**12)]), random.randrange(3)
+        series = await books.use(acme, "assistant", "tool", feature, str(day), credits, events=events)
+        used.append((day, series, credits, events))
+        await books.use(other, "assistant", "tool", feature, str(day), 1)
+    await books.use(acme, "api", "namespace", "search", str(BEGIN), 7)
+    async with read_as(pool, "org_acme", "") as reading:
+        all_of_them = await reading.select_series(["assistant"], ["tool"])
+        few, rest = all_of_them.divide({series.feature for series in list(all_of_them.by_id.values())[:2]})
+        for _ in range(60):
+            first, last = sorted(BEGIN + timedelta(days=random.randrange(-9, DAYS + 9)) for _ in range(2))
+            cuts = sorted(first + timedelta(days=random.randrange(90)) for _ in range(random.randrange(4)))
+            stretches = split_at(Days(first, last), cuts)
+            for picked in (all_of_them, few, rest):
+                credits_by, events_by = Counter[tuple[date, int]](), Counter[tuple[date, int]]()
+                for day, series, credits, events in used:
+                    for stretch in stretches:
+                        if stretch.first <= day <= stretch.last and series in picked.by_id:
+                            credits_by[stretch.first, series] += credits
+                            events_by[stretch.first, series] += events
+                expected = {
+                    (stretch, picked.by_id[series], credits, events_by[stretch, series])
+                    for (stretch, series), credits in credits_by.items()
+                }
+                assert set(await reading.sum_series(picked, stretches)) == expected, stretches
