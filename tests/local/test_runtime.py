@@ -66,7 +66,8 @@ async def test_tables_name_their_writer_and_customer_tables_are_guarded(database
         " WHERE grantee = 'flexcredits_api' AND privilege_type <> 'SELECT'"
     )
     assert {tuple(row) for row in writes} == {
-        ("sessions", "INSERT"), ("sessions", "DELETE"), ("audit_log", "INSERT"),
+        ("sessions", "INSERT"), ("sessions", "DELETE"), ("audit_log", "INSERT"), ("alert_settings", "INSERT"),
+        ("alert_settings", "UPDATE"), ("banner_dismissals", "INSERT"),
     }  # fmt: skip
     await connection.close()
 

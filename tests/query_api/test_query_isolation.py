@@ -46,8 +46,11 @@ PATHS = [
 OF_EVERYBODY = {"partition_progress", "partition_hours"}
 
 
-WRITES = {("sessions", "INSERT"), ("sessions", "DELETE"), ("audit_log", "INSERT")}
-"""And sessions.last_seen_at may be updated."""
+WRITES = {
+    ("sessions", "INSERT"), ("sessions", "DELETE"), ("audit_log", "INSERT"), ("alert_settings", "INSERT"),
+    ("alert_settings", "UPDATE"), ("banner_dismissals", "INSERT"),
+}  # fmt: skip
+"""And sessions.last_seen_at may be updated, and what the alerter is to do be inserted without its times."""
 
 
 async def fill(books: Books, name: str) -> int:
