@@ -16,13 +16,13 @@ WORKDIR /build
 COPY requirements.lock ./
 COPY schemas schemas
 COPY services services
-# As constraints the lock gives versions and hashes to what the services need, and leaves out what only tests do.
-RUN /build/installer/bin/uv pip install --constraint requirements.lock \
-    ./schemas ./services/runtime ./services/ingest ./services/aggregator ./services/alerter ./services/query-api
+# As constraints the lock gives versions and hashes to what the services need, and leaves out what only tests do. Without
+# sources our own packages are copied into the environment, not linked to folders that the images do not have.
+RUN /build/installer/bin/uv pip install --no-sources --constraint requirements.lock ./schemas ./services/*
 
 FROM build AS build-tools
 COPY deploy/local deploy/local
-RUN /build/installer/bin/uv pip install --constraint requirements.lock ./deploy/local
+RUN /build/installer/bin/uv pip install --no-sources --constraint requirements.lock ./schemas ./services/* ./deploy/local
 
 FROM ${PYTHON_IMAGE} AS base
 # HOME: clients look there for certificates, and the user that runs has no other.

@@ -1,7 +1,9 @@
 """docker-compose.yml: valid, on the loopback address alone, without a secret, and of one mind with the settings of the services."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -136,3 +138,18 @@ def test_mounted_files_exist(services: dict[str, Service]) -> None:
     ]
     assert len(mounts) == 4
     assert not [mount for mount in mounts if not (REPOSITORY / mount.partition(":")[0]).is_file()]
+
+
+def test_passwords_are_made_once_and_for_their_readers_alone(tmp_path: Path) -> None:
+    me = f"{os.getuid()}:{os.getgid()}"
+    command = ["sh", str(REPOSITORY / "deploy/compose/secrets.sh"), str(tmp_path), me, me]
+    subprocess.run(command, check=True)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    subprocess.run(command, check=True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == made
+    passwords = {name: text for name, text in made.items() if name != "pgpass"}
+    assert len(passwords) == len(set(passwords.values())) == 5
+    assert all(re.fullmatch("[0-9a-f]{40}", password) for password in passwords.values())
+    lines = [f"postgres:5432:flexcredits:{role}:{password}" for role, password in passwords.items()]
+    assert sorted(made["pgpass"].splitlines()) == sorted(lines)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
