@@ -1,0 +1,4 @@
+/** The highest threshold that usage meets. */
+export function Banner() {
+  return null
+}
