@@ -1,6 +1,8 @@
 """The HTTP application around the endpoints: problems for errors, the API's description, headers and measurements."""
 
 import time
+from base64 import b64encode
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query_api import alerts, api, audit_log, contracts, exports, live, proof, receipts, sign_in, tables, trends
+from query_api import alerts, api, audit_log, contracts, exports, live, pages, proof, receipts, sign_in, tables, trends
 from query_api.answers import BASE, TITLES, ParameterError, Problem, Refused
 from query_api.audit import ORIGIN, origin_of
 from query_api.conditional import Conditional, NotModified
@@ -26,14 +28,21 @@ from query_api.store import Unavailable
 log = structlog.get_logger()
 
 RETRY_AFTER_S = "2"
-PUBLIC = frozenset({"/openapi.json", "/docs", "/docs/assets", "/login", "/login/callback", "/logout"})
-"""The only routes without a policy: they describe the API and hold nobody's data, or lead into and out of a session."""
+PUBLIC = frozenset({"/openapi.json", "/docs", "/docs/assets", "/login", "/login/callback", "/logout"}) | pages.PATHS
+"""The only routes without a policy: they describe the API or are the dashboard's own files, which hold nobody's data, or
+lead into and out of a session."""
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
     b"x-frame-options": b"DENY",
 }
+NOTHING = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""What an answer that is no page may load."""
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self' '{script}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 
 
 def build_app(parts: Parts | None) -> FastAPI:
@@ -57,19 +66,24 @@ def build_app(parts: Parts | None) -> FastAPI:
     app.include_router(sign_in.router)
     app.include_router(live.router)
     app.include_router(exports.router)
+    app.include_router(pages.router)
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Conditional)
 
     @app.get("/docs", include_in_schema=False)
     async def get_docs() -> Response:
-        return get_swagger_ui_html(
+        answer = get_swagger_ui_html(
             openapi_url="/openapi.json",
             title=app.title,
             swagger_js_url="/docs/assets/swagger-ui-bundle.js",
             swagger_css_url="/docs/assets/swagger-ui.css",
             swagger_favicon_url="/docs/assets/favicon.png",
         )
+        script = bytes(answer.body).partition(b"<script>")[2].partition(b"</script>")[0]
+        source = f"sha256-{b64encode(sha256(script).digest()).decode()}"
+        answer.headers["Content-Security-Policy"] = DOCS_POLICY.format(script=source)
+        return answer
 
     @app.exception_handler(NotModified)
     async def answer_not_modified(request: Request, same: NotModified) -> Response:
@@ -96,6 +110,8 @@ def build_app(parts: Parts | None) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def answer_http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404 and pages.is_navigation(request):
+            return pages.answer_page(request, 404)
         problem = "method-not-allowed" if error.status_code == 405 else "not-found"
         detail = f"{request.method} {request.url.path}: the API is described at /docs"
         return answer_problem(Refused(problem, detail, headers=dict(error.headers or {})))
@@ -196,8 +212,9 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 given = dict(message.get("headers", ()))
-                kept = () if b"cache-control" in given else ((b"cache-control", b"no-store"),)
-                message["headers"] = [*message.get("headers", ()), *HEADERS.items(), *kept]
+                defaults = {b"cache-control": b"no-store", b"content-security-policy": NOTHING}
+                missing = [(name, value) for name, value in defaults.items() if name not in given]
+                message["headers"] = [*message.get("headers", ()), *HEADERS.items(), *missing]
                 message["headers"].append((b"x-request-id", origin.request_id.encode()))
             await send(message)
 
