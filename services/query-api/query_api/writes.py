@@ -29,7 +29,7 @@ async def write_as(pool: Pool, organization: str, *, wait_s: float = ACQUIRE_S) 
             assert row is not None
             if not row["is_isolated"]:
                 raise NotIsolated(NotIsolated.__doc__)
-            yield Writing(connection, Organization(*row[:4]))
+            yield Writing(connection, Organization(*row[:6]))
 
 
 class Writing:

@@ -47,3 +47,13 @@ export function millionths(part: string, whole: string): number {
 export function toLength(credits: string): number {
   return Number(credits)
 }
+
+/** `fraction` of an amount, rounded down to the micro-credit: of 33900 and "0.551652", what an even pace has used by now. */
+export function fractionOf(amount: string, fraction: string): string {
+  return fromMicro((toMicro(amount) * toMicro(fraction)) / MICRO)
+}
+
+/** A part of a whole as the API writes fractions. */
+export function fraction(part: string, whole: string): string {
+  return fromMicro(BigInt(millionths(part, whole)))
+}

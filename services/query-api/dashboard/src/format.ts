@@ -23,12 +23,18 @@ export interface Format {
   /** Signed, of a fraction. */
   change: (fraction: string) => string
   money: (amount: string, currency: string) => string
+  /** Of one credit: with all its places. */
+  price: (amount: string, currency: string) => string
   /** Of a date such as "2026-11-24", which has no time zone. */
   day: (date: string) => string
   shortDay: (date: string) => string
   month: (month: string) => string
   shortMonth: (month: string) => string
+  /** Without the year. */
+  monthName: (month: string) => string
   days: (from: string, to: string) => string
+  weekday: (date: string) => string
+  hour: (instant: Date) => string
   time: (instant: Date) => string
   moment: (instant: Date) => string
   ago: (seconds: number) => string
@@ -48,6 +54,9 @@ export function makeFormat(locale: string, timeZone: string): Format {
   const shortDay = date({ timeZone: "UTC", day: "numeric", month: "short" })
   const month = date({ timeZone: "UTC", month: "long", year: "numeric" })
   const shortMonth = date({ timeZone: "UTC", month: "short", year: "numeric" })
+  const monthName = date({ timeZone: "UTC", month: "short" })
+  const weekday = date({ timeZone: "UTC", weekday: "short", day: "numeric", month: "short", year: "numeric" })
+  const hour = date({ timeZone, hour: "2-digit", minute: "2-digit" })
   const time = date({ timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" })
   const moment = date({ timeZone, dateStyle: "medium", timeStyle: "long" })
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "always", style: "narrow" })
@@ -64,11 +73,15 @@ export function makeFormat(locale: string, timeZone: string): Format {
     share: percent,
     change: signed,
     money: (amount, currency) => number({ style: "currency", currency })(amount),
+    price: (amount, currency) => number({ style: "currency", currency, maximumFractionDigits: 6 })(amount),
     day: (text) => day.format(new Date(text)),
     shortDay: (text) => shortDay.format(new Date(text)),
     month: (text) => month.format(new Date(text)),
     shortMonth: (text) => shortMonth.format(new Date(text)),
+    monthName: (text) => monthName.format(new Date(text)),
     days: (from, to) => day.formatRange(new Date(from), new Date(to)),
+    weekday: (text) => weekday.format(new Date(text)),
+    hour: (instant) => hour.format(instant),
     time: (instant) => time.format(instant),
     moment: (instant) => moment.format(instant),
     ago: (seconds) => relative.format(...inUnits(seconds)),

@@ -1,10 +1,11 @@
 import { useQuery } from "@tanstack/react-query"
 import { useMemo } from "react"
-import { overviewQuery } from "../api/queries"
-import { makeFormat } from "../format"
+import { sessionQuery } from "../api/queries"
+import { type Format, makeFormat } from "../format"
 
-export function useFormat() {
-  const { data } = useQuery(overviewQuery)
-  const timeZone = data?.time_zone ?? "UTC"
-  return useMemo(() => makeFormat("en-US", timeZone), [timeZone])
+/** How this organization writes numbers and dates. */
+export function useFormat(): Format {
+  const { data } = useQuery(sessionQuery)
+  const { locale = "en-US", time_zone } = data ?? {}
+  return useMemo(() => makeFormat(locale, time_zone ?? "UTC"), [locale, time_zone])
 }

@@ -1,22 +1,29 @@
 import type { Search } from "./search"
 
-/** What the page shows and a person would share: all of it is in the address. Absent means the default. */
-export interface View {
+/** Days to look at, as the API takes them; nothing means the current credit period. */
+export interface Range {
   credit_period?: string
   /** Months or dates, both or neither. */
   from?: string
   to?: string
   range?: "all"
+}
+
+/** What the page shows and a person would share: all of it is in the address. Absent means the default. */
+export interface View extends Range {
   product?: Product
   view?: ViewBy
   surface?: string[]
   group_by?: "surface"
   categories?: "now"
-  interval?: "week" | "month"
+  interval?: "hour" | "day" | "week" | "month"
+  /** What the chart is about: the view of the table, or all products together. */
+  scope?: "all"
   sum?: "cumulative"
   chart?: "table"
   q?: string
   sort?: string
+  /** Rows of the table that are expanded. */
   open?: string[]
   panel?: "alerts" | "history" | "reconcile"
 }
@@ -45,7 +52,8 @@ export function readView(search: Search): View {
     surface: texts(search.surface),
     group_by: oneOf(search.group_by, ["surface"]),
     categories: oneOf(search.categories, ["now"]),
-    interval: oneOf(search.interval, ["week", "month"]),
+    interval: oneOf(search.interval, ["hour", "day", "week", "month"]),
+    scope: oneOf(search.scope, ["all"]),
     sum: oneOf(search.sum, ["cumulative"]),
     chart: oneOf(search.chart, ["table"]),
     q: text(search.q) || undefined,
@@ -55,8 +63,26 @@ export function readView(search: Search): View {
   })
 }
 
+/** The part of a view that chooses days, and undefined for the ways of choosing that it does not use. */
+export function rangeOf(view: View): Range {
+  const { credit_period, from, to, range } = view
+  return compact({ credit_period, from, to, range })
+}
+
+/** What the API is asked for the table, and with the same words for the files. */
+export function apiQuery(view: View) {
+  const product = view.product ?? "assistant"
+  const { surface, group_by, categories } = view
+  return {
+    ...rangeOf(view),
+    product,
+    view: view.view ?? VIEWS[product][0],
+    ...compact({ surface, group_by, categories }),
+  }
+}
+
 /** One kind of range: a credit period wins over months, and both over all time. */
-function readRange(search: Search): Pick<View, "credit_period" | "from" | "to" | "range"> {
+function readRange(search: Search): Range {
   const creditPeriod = text(search.credit_period)
   if (creditPeriod) return { credit_period: creditPeriod }
   const from = matching(search.from, DAYS)
