@@ -1,4 +1,4 @@
-import "@mantine/core/styles.css"
+import "@mantine/core/styles.layer.css" // in a layer of its own, so that our styles win wherever they are loaded
 import "virtual:theme-variables.css"
 import "./shell/page.css"
 import { MantineProvider } from "@mantine/core"
