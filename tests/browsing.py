@@ -67,6 +67,10 @@ class Visit:
     async def sign_in(self, who: Who, to: str = "/") -> None:
         """As a person does at the development issuer's page."""
         await self.open(f"/login?to={quote(to, safe='')}")
+        await self.choose(who)
+
+    async def choose(self, who: Who) -> None:
+        """Whom to be, on the development issuer's page."""
         await self.page.get_by_label("Organization").fill(who.organization)
         await self.page.get_by_label("Role").select_option(who.role)
         await self.page.get_by_label("Email").fill(who.email)
