@@ -1,4 +1,4 @@
-import { Alert, Button, Group } from "@mantine/core"
+import { Button, Group } from "@mantine/core"
 import { IconUsers } from "@tabler/icons-react"
 import { useFormat } from "../shell/useFormat"
 import { type Draft, differences, draftOf, type Field, type Settings } from "./draft"
@@ -31,13 +31,11 @@ export function Conflict({ mine, theirs, keepMine, takeTheirs }: ConflictProps) 
   const saved = draftOf(theirs)
   const fields = differences(mine, saved)
   return (
-    <Alert
-      color="yellow"
-      icon={<IconUsers size={20} stroke={1.6} />}
-      title={`${who} has saved meanwhile${when}`}
-      role="alert"
-      className={classes.conflict}
-    >
+    <section className={classes.conflict} role="alert">
+      <h3>
+        <IconUsers size={20} stroke={1.6} aria-hidden="true" />
+        {who} has saved meanwhile{when}
+      </h3>
       {fields.length === 0 ? (
         <p>What you changed is what they saved.</p>
       ) : (
@@ -69,7 +67,7 @@ export function Conflict({ mine, theirs, keepMine, takeTheirs }: ConflictProps) 
         </Button>
       </Group>
       <p className={classes.quiet}>Keep mine keeps what you changed, takes over the rest, and saves nothing yet.</p>
-    </Alert>
+    </section>
   )
 }
 

@@ -1,20 +1,16 @@
-import { Badge } from "@mantine/core"
 import type { Schemas } from "../api/client"
 import type { Format } from "../format"
+import { Pill } from "./Pill"
 
 const STATES = {
-  sent: { color: "green", word: "Sent" },
-  pending: { color: "yellow", word: "Waiting" },
-  failed: { color: "red", word: "Failed" },
-}
+  sent: { tone: "good", word: "Sent" },
+  pending: { tone: "warning", word: "Waiting" },
+  failed: { tone: "bad", word: "Failed" },
+} as const
 
 export function DeliveryState({ state }: { state: Schemas["Delivery"]["state"] }) {
-  const { color, word } = STATES[state]
-  return (
-    <Badge color={color} variant="light" size="sm" radius="sm" tt="none">
-      {word}
-    </Badge>
-  )
+  const { tone, word } = STATES[state]
+  return <Pill tone={tone}>{word}</Pill>
 }
 
 /** What became of a mail, in a sentence. */

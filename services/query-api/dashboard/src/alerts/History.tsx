@@ -1,13 +1,16 @@
-import { Badge, Button, Alert as Notice } from "@mantine/core"
+import { Button } from "@mantine/core"
+import { IconChevronRight } from "@tabler/icons-react"
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
 import { useState } from "react"
 import type { Schemas } from "../api/client"
 import { addDays } from "../dates"
 import type { Format } from "../format"
+import { Failure } from "../shell/Failure"
 import { useFormat } from "../shell/useFormat"
 import { DeliveryState } from "./DeliveryState"
 import classes from "./Manage.module.css"
 import { Waiting } from "./ManageDrawer"
+import { Pill } from "./Pill"
 import { alertQuery, historyQuery, resend } from "./queries"
 
 /** Everything that was announced, newest first, with what became of every mail. */
@@ -15,12 +18,9 @@ export function History() {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(historyQuery)
   if (error && !data) {
     return (
-      <Notice color="red" title="The history could not be loaded" m="lg" role="alert">
-        {error.message}
-        <Button size="xs" variant="default" mt="sm" onClick={() => void refetch()}>
-          Try again
-        </Button>
-      </Notice>
+      <div className={classes.history}>
+        <Failure error={error} retry={() => void refetch()} />
+      </div>
     )
   }
   if (!data) return <Waiting />
@@ -50,16 +50,19 @@ function Item({ alert }: { alert: Schemas["Alert"] }) {
   return (
     <details className={classes.alert} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>
+        <IconChevronRight size={16} stroke={1.8} aria-hidden="true" />
         <strong>
-          {alert.threshold} % of{" "}
-          {alert.rule === "usage" ? "the credit period's credits" : `the budget of ${format.month(alert.period.from)}`}
+          {alert.threshold} % of {alert.rule === "usage" ? "the available credits" : "the monthly budget"}
         </strong>
-        <Badge color={alert.state === "met" ? "orange" : "gray"} variant="light" radius="sm" tt="none">
-          {alert.state === "met" ? "Met" : "Resolved"}
-        </Badge>
+        <Pill tone={alert.state === "met" ? "warning" : "quiet"}>{alert.state === "met" ? "Met" : "Resolved"}</Pill>
         <small>
-          {format.moment(new Date(alert.fired_at))} · {format.credits(alert.used)} of {format.credits(alert.available)}{" "}
-          · {toldIn(alert)}
+          {alert.rule === "usage"
+            ? `Credit period ${format.days(alert.period.from, addDays(alert.period.to, -1))}`
+            : format.month(alert.period.from)}
+          : {format.credits(alert.used)} of {format.credits(alert.available)}
+        </small>
+        <small>
+          {format.moment(new Date(alert.fired_at))}, {toldIn(alert)}
         </small>
       </summary>
       {isOpen && <Detail id={alert.id} alert={alert} format={format} />}
@@ -95,12 +98,12 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
   const failed = new Set(data.deliveries.filter((one) => one.state === "failed").map((one) => one.recipient))
   return (
     <div>
-      <p>
-        {alert.rule === "usage" ? "Credit period" : "Month"}{" "}
-        {format.days(alert.period.from, addDays(alert.period.to, -1))}
-        {alert.episode > 1 && `, met for the ${alert.episode}${ordinal(alert.episode)} time`}
-        {alert.resolved_at && `. Resolved ${format.moment(new Date(alert.resolved_at))}: ${resolutionOf(alert)}`}.
-      </p>
+      {(alert.episode > 1 || alert.resolved_at) && (
+        <p>
+          {alert.episode > 1 && `Met for the ${alert.episode}${ordinal(alert.episode)} time. `}
+          {alert.resolved_at && `Resolved ${format.moment(new Date(alert.resolved_at))}: ${resolutionOf(alert)}.`}
+        </p>
+      )}
       {data.deliveries.map((delivery) => (
         <div key={`${delivery.recipient} ${delivery.created_at}`} className={classes.delivery}>
           <div>

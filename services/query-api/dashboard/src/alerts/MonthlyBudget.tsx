@@ -1,6 +1,6 @@
 import { Button, Group, NumberInput, Radio, Switch } from "@mantine/core"
 import { useFormat } from "../shell/useFormat"
-import { askedOf, plain } from "./draft"
+import { askedOf, wholeOf } from "./draft"
 import classes from "./Manage.module.css"
 import { Preview } from "./Preview"
 import { Recipients } from "./Recipients"
@@ -10,7 +10,7 @@ import { TestMail } from "./TestMail"
 import { Thresholds } from "./Thresholds"
 
 export function MonthlyBudget(props: SectionProps) {
-  const { draft, settings, mistakes, change } = props
+  const { draft, settings, mistakes, isComplete, change } = props
   return (
     <section className={classes.section} aria-labelledby="monthly-budget">
       <div>
@@ -47,9 +47,7 @@ export function MonthlyBudget(props: SectionProps) {
             turn={(budgetRecipientsOn) => change({ budgetRecipientsOn })}
             enter={(budgetAddresses) => change({ budgetAddresses })}
           />
-          {!mistakes.budgetCredits && !mistakes.budgetThresholds && !mistakes.budgetAddresses && (
-            <Preview part="monthly_budget" asked={{ monthly_budget: askedOf(draft).monthly_budget }} />
-          )}
+          {isComplete && <Preview part="monthly_budget" asked={{ monthly_budget: askedOf(draft).monthly_budget }} />}
           <TestMail rule="monthly_budget" />
         </>
       )}
@@ -67,7 +65,7 @@ function BudgetType({ draft, settings, change }: SectionProps) {
       value={draft.budgetType}
       onChange={(budgetType) => change({ budgetType: budgetType as typeof draft.budgetType })}
     >
-      <div className={classes.choice} style={{ marginTop: 8 }}>
+      <div className={classes.choice}>
         <Radio value="recurring" label="Recurring" description="For the current and future months" />
         <Radio value="one_time" label="One-time" description="For only the current month" />
       </div>
@@ -90,6 +88,7 @@ function Amount({ draft, settings, mistakes, change }: SectionProps) {
   const recommended = settings.recommended_monthly_budget
   const { used_this_month } = settings.monthly_budget
   const { thousand, decimal } = separatorsOf(format.locale)
+  const advised = recommended && wholeOf(recommended.credits)
   return (
     <div>
       <Group align="flex-end" gap="sm">
@@ -110,14 +109,14 @@ function Amount({ draft, settings, mistakes, change }: SectionProps) {
           rightSectionPointerEvents="none"
           flex="1 1 12rem"
         />
-        {recommended && (
+        {advised && (
           <Button
             variant="default"
             mb={mistakes.budgetCredits ? 25 : 0}
-            disabled={draft.budgetCredits === plain(recommended.credits)}
-            onClick={() => change({ budgetCredits: plain(recommended.credits) })}
+            disabled={draft.budgetCredits === advised}
+            onClick={() => change({ budgetCredits: advised })}
           >
-            Use recommended {format.credits(recommended.credits)}
+            Use recommended {format.exact(advised)}
           </Button>
         )}
       </Group>

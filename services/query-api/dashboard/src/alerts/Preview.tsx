@@ -5,7 +5,7 @@ import { addDays } from "../dates"
 import type { Format } from "../format"
 import { useFormat } from "../shell/useFormat"
 import classes from "./Manage.module.css"
-import { listOf, type Occasion, occasionsOf } from "./occasions"
+import { listOf, mailsOf, type Occasion, occasionsOf } from "./occasions"
 import { previewQuery } from "./queries"
 
 const AFTER_MS = 300
@@ -42,7 +42,7 @@ export function Preview({ part, asked }: PreviewProps) {
       <p>
         {found.recipients.length === 0
           ? "There would have been nobody to tell."
-          : `It would have told ${listOf(found.recipients, format.locale)}.`}
+          : `It would have told ${listOf(found.recipients)}.`}
       </p>
     </div>
   )
@@ -57,10 +57,10 @@ function Row({ occasion, format }: { occasion: Occasion; format: Format }) {
           : format.month(occasion.id)}
       </dt>
       <dd>
-        {occasion.firings.map(({ threshold, on, told }) => (
-          <span key={threshold} data-told={told}>
+        {mailsOf(occasion).map(({ threshold, on, others }) => (
+          <span key={threshold}>
             <b>{threshold} %</b> on {format.shortDay(on)}
-            {told === "with_higher" && ", told with the higher one"}
+            {others.length > 0 && <small> (with {listOf(others.map((other) => `${other} %`))})</small>}
           </span>
         ))}
       </dd>

@@ -1,8 +1,9 @@
-import { Alert, Button } from "@mantine/core"
+import { Button } from "@mantine/core"
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
 import { useState } from "react"
 import { Refusal } from "../api/client"
 import { bannerQuery } from "../api/queries"
+import { Failure } from "../shell/Failure"
 import { useFormat } from "../shell/useFormat"
 import { Conflict } from "./Conflict"
 import {
@@ -27,12 +28,9 @@ export function SettingsForm() {
   if (data) return <Form latest={data} />
   if (!error) return <Waiting />
   return (
-    <Alert color="red" title="The settings could not be loaded" m="lg" role="alert">
-      <p>{error.message}</p>
-      <Button size="xs" variant="default" mt="sm" onClick={() => void refetch()}>
-        Try again
-      </Button>
-    </Alert>
+    <div className={classes.sections}>
+      <Failure error={error} retry={() => void refetch()} />
+    </div>
   )
 }
 
@@ -45,7 +43,9 @@ function Form({ latest }: { latest: Settings }) {
   const changes = differences(draftOf(base), draft)
   if (latest.version !== base.version && changes.length === 0) begin(latest)
   const inConflict = latest.version !== base.version && changes.length > 0
-  const mistakes = { ...refused, ...mistakesOf(draft) }
+  const [isTried, setTried] = useState(false)
+  const missing = mistakesOf(draft)
+  const mistakes = isTried ? { ...refused, ...missing } : refused
 
   const save = useMutation({
     mutationFn: () => saveSettings(base.version, askedOf(draft)),
@@ -66,6 +66,7 @@ function Form({ latest }: { latest: Settings }) {
     setBase(settings)
     setDraft(from)
     setRefused({})
+    setTried(false)
   }
 
   function change(parts: Partial<Draft>) {
@@ -74,7 +75,19 @@ function Form({ latest }: { latest: Settings }) {
     if (!save.isPending) save.reset()
   }
 
-  const section = { draft, settings: latest, mistakes, change, isSaved: changes.length === 0 }
+  function submit() {
+    if (changes.length === 0 || inConflict || save.isPending) return
+    setTried(true)
+    if (Object.keys({ ...refused, ...missing }).length === 0) save.mutate()
+  }
+
+  const section = (part: "usage" | "budget") => ({
+    draft,
+    settings: latest,
+    mistakes,
+    isComplete: !Object.keys({ ...refused, ...missing }).some((field) => field.startsWith(part)),
+    change,
+  })
   const wrong = Object.keys(mistakes).length > 0
   return (
     <form
@@ -83,7 +96,7 @@ function Form({ latest }: { latest: Settings }) {
       noValidate
       onSubmit={(event) => {
         event.preventDefault()
-        if (changes.length > 0 && !wrong && !inConflict && !save.isPending) save.mutate()
+        submit()
       }}
     >
       <div className={classes.sections}>
@@ -95,8 +108,8 @@ function Form({ latest }: { latest: Settings }) {
             takeTheirs={() => begin(latest)}
           />
         )}
-        <UsageAlerts {...section} />
-        <MonthlyBudget {...section} />
+        <UsageAlerts {...section("usage")} />
+        <MonthlyBudget {...section("budget")} />
       </div>
       <div className={classes.footer}>
         <p role="status">
@@ -112,7 +125,7 @@ function Form({ latest }: { latest: Settings }) {
         <Button variant="default" disabled={changes.length === 0 || save.isPending} onClick={() => begin(latest)}>
           Discard
         </Button>
-        <Button type="submit" disabled={changes.length === 0 || wrong || inConflict} loading={save.isPending}>
+        <Button type="submit" disabled={changes.length === 0 || inConflict} loading={save.isPending}>
           Save
         </Button>
       </div>
@@ -132,7 +145,7 @@ interface StatusProps {
 function Status({ changes, wrong, inConflict, saved, error, base }: StatusProps) {
   const format = useFormat()
   if (inConflict) return "Somebody else has saved meanwhile: choose above what to keep."
-  if (wrong) return "Something is missing: look for the red lines."
+  if (wrong) return "Not saved: look for the red lines above."
   if (error && !(error instanceof Refusal && error.problem.status === 412)) return `Not saved. ${error.message}`
   if (changes > 0) return changes === 1 ? "1 change is not saved." : `${changes} changes are not saved.`
   if (saved) return "Saved. Thresholds that are met already have been told at once."

@@ -6,7 +6,7 @@ import type { SectionProps } from "./section"
 import { TestMail } from "./TestMail"
 import { Thresholds } from "./Thresholds"
 
-export function UsageAlerts({ draft, settings, mistakes, change }: SectionProps) {
+export function UsageAlerts({ draft, settings, mistakes, isComplete, change }: SectionProps) {
   return (
     <section className={classes.section} aria-labelledby="usage-alerts">
       <div>
@@ -37,7 +37,7 @@ export function UsageAlerts({ draft, settings, mistakes, change }: SectionProps)
         turn={(usageRecipientsOn) => change({ usageRecipientsOn })}
         enter={(usageAddresses) => change({ usageAddresses })}
       />
-      {draft.usageThresholds.length > 0 && !mistakes.usageThresholds && !mistakes.usageAddresses && (
+      {draft.usageThresholds.length > 0 && isComplete && (
         <Preview part="usage" asked={{ usage: askedOf(draft).usage }} />
       )}
       <TestMail rule="usage" />

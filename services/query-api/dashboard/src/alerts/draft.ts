@@ -1,5 +1,5 @@
 import type { Schemas } from "../api/client"
-import { isZero, toMicro } from "../credits"
+import { compare, isZero, toMicro } from "../credits"
 
 export type Settings = Schemas["AlertSettingsAnswer"]
 
@@ -44,6 +44,11 @@ export function draftOf({ usage, monthly_budget: budget }: Settings): Draft {
 /** Without the zeros that nobody would type. */
 export function plain(credits: string): string {
   return credits.replace(/\.?0+$/, "") || "0"
+}
+
+/** Rounded down to whole credits, as a person would set a budget; a small one as it is. */
+export function wholeOf(credits: string): string {
+  return compare(credits, "10") < 0 ? plain(credits) : (credits.split(".")[0] ?? credits)
 }
 
 export function askedOf(draft: Draft): Schemas["AskedSettings"] {

@@ -22,6 +22,25 @@ export function occasionsOf(firings: Firing[]): Occasion[] {
   return [...occasions.values()].reverse()
 }
 
-export function listOf(words: string[], locale: string): string {
-  return new Intl.ListFormat(locale, { type: "conjunction" }).format(words)
+export interface Mail {
+  threshold: number
+  on: string
+  /** Lower ones that were met on the same day: one mail tells of all. */
+  others: number[]
+}
+
+export function mailsOf({ firings }: Occasion): Mail[] {
+  return firings
+    .filter(({ told }) => told === "mail")
+    .map(({ threshold, on }) => ({
+      threshold,
+      on,
+      others: firings.filter((one) => one.told === "with_higher" && one.on === on).map((one) => one.threshold),
+    }))
+}
+
+const LIST = new Intl.ListFormat("en", { type: "conjunction" }) // the words around it are English
+
+export function listOf(words: string[]): string {
+  return LIST.format(words)
 }

@@ -4,8 +4,9 @@ import type { Draft, Mistakes, Settings } from "./draft"
 export interface SectionProps {
   draft: Draft
   settings: Settings
+  /** Those that are shown: nobody is told of what they have not come to yet. */
   mistakes: Mistakes
+  /** Nothing is missing or wrong in this part. */
+  isComplete: boolean
   change: (parts: Partial<Draft>) => void
-  /** Nothing waits to be saved. */
-  isSaved: boolean
 }
