@@ -1,4 +1,5 @@
-import "@mantine/core/styles.css"
+import "@fontsource-variable/inter/wght.css"
+import "./shell/mantine.css"
 import "virtual:theme-variables.css"
 import "./shell/page.css"
 import { MantineProvider } from "@mantine/core"

@@ -1,10 +1,11 @@
 import { createRootRoute, createRoute, createRouter } from "@tanstack/react-router"
 import { Dashboard } from "../Dashboard"
+import { NotFound } from "../shell/NotFound"
 import { Shell } from "../shell/Shell"
 import { parseSearch, type Search, writeSearch } from "./search"
 import { readView } from "./view"
 
-const root = createRootRoute({ component: Shell })
+const root = createRootRoute({ component: Shell, notFoundComponent: NotFound })
 
 export const dashboardRoute = createRoute({
   getParentRoute: () => root,
