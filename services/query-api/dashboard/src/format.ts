@@ -36,11 +36,16 @@ export interface Format {
   weekday: (date: string) => string
   hour: (instant: Date) => string
   time: (instant: Date) => string
+  /** The day of an instant. */
+  date: (instant: Date) => string
   moment: (instant: Date) => string
+  /** A phrase of the page's sentences, and so in their language. */
   ago: (seconds: number) => string
 }
 
-export function makeFormat(locale: string, timeZone: string): Format {
+export function makeFormat(givenLocale: string, givenTimeZone: string): Format {
+  const locale = isKnown(() => Intl.getCanonicalLocales(givenLocale)) ? givenLocale : "en-US"
+  const timeZone = isKnown(() => new Intl.DateTimeFormat("en", { timeZone: givenTimeZone })) ? givenTimeZone : "UTC"
   const number = (options: Intl.NumberFormatOptions) => {
     const format = new Intl.NumberFormat(locale, options)
     return (decimal: string) => format.format(decimal as Intl.StringNumericLiteral)
@@ -48,8 +53,18 @@ export function makeFormat(locale: string, timeZone: string): Format {
   const date = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(locale, options)
   const whole = number({ maximumFractionDigits: 0 })
   const two = number({ minimumFractionDigits: 2, maximumFractionDigits: 2 })
-  const percent = number({ style: "percent", maximumFractionDigits: 1, roundingMode: "trunc" })
-  const signed = number({ style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero" })
+  const percent = number({
+    style: "percent",
+    minimumFractionDigits: 1,
+    maximumFractionDigits: 1,
+    roundingMode: "trunc",
+  })
+  const signed = number({
+    style: "percent",
+    minimumFractionDigits: 1,
+    maximumFractionDigits: 1,
+    signDisplay: "exceptZero",
+  })
   const day = date({ timeZone: "UTC", day: "numeric", month: "short", year: "numeric" })
   const shortDay = date({ timeZone: "UTC", day: "numeric", month: "short" })
   const month = date({ timeZone: "UTC", month: "long", year: "numeric" })
@@ -58,8 +73,8 @@ export function makeFormat(locale: string, timeZone: string): Format {
   const weekday = date({ timeZone: "UTC", weekday: "short", day: "numeric", month: "short", year: "numeric" })
   const hour = date({ timeZone, hour: "2-digit", minute: "2-digit" })
   const time = date({ timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" })
+  const dayOf = date({ timeZone, dateStyle: "medium" })
   const moment = date({ timeZone, dateStyle: "medium", timeStyle: "long" })
-  const relative = new Intl.RelativeTimeFormat(locale, { numeric: "always", style: "narrow" })
   const counted = new Intl.NumberFormat(locale)
   return {
     locale,
@@ -83,8 +98,20 @@ export function makeFormat(locale: string, timeZone: string): Format {
     weekday: (text) => weekday.format(new Date(text)),
     hour: (instant) => hour.format(instant),
     time: (instant) => time.format(instant),
+    date: (instant) => dayOf.format(instant),
     moment: (instant) => moment.format(instant),
-    ago: (seconds) => relative.format(...inUnits(seconds)),
+    ago: writeAgo,
+  }
+}
+
+/** Facts about an organization may name what this browser has not heard of. */
+function isKnown(use: () => unknown): boolean {
+  try {
+    use()
+    return true
+  } catch (error) {
+    if (error instanceof RangeError) return false
+    throw error
   }
 }
 
@@ -93,13 +120,13 @@ function isSmall(credits: string): boolean {
 }
 
 const UNITS = [
-  ["day", 86_400],
-  ["hour", 3_600],
-  ["minute", 60],
-  ["second", 1],
+  ["d", 86_400],
+  ["h", 3_600],
+  ["min", 60],
+  ["s", 1],
 ] as const
 
-function inUnits(seconds: number): [number, Intl.RelativeTimeFormatUnit] {
-  for (const [unit, size] of UNITS) if (seconds >= size) return [-Math.floor(seconds / size), unit]
-  return [-0, "second"]
+function writeAgo(seconds: number): string {
+  const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? ["s", 1]
+  return `${Math.floor(seconds / size)} ${unit} ago`
 }

@@ -1,4 +1,5 @@
-import "@mantine/core/styles.layer.css" // in a layer of its own, so that our styles win wherever they are loaded
+import "@fontsource-variable/inter/wght.css"
+import "./shell/mantine.css"
 import "virtual:theme-variables.css"
 import "./shell/page.css"
 import { MantineProvider } from "@mantine/core"

@@ -8,10 +8,12 @@ import classes from "./UsageTable.module.css"
 
 interface Props {
   line: Line
+  /** Whether it opens although it has no rows: what is in it comes from elsewhere. */
+  opens: boolean
   toggle: (key: string) => void
 }
 
-export function UsageRow({ line: { row, key, depth, isOpen }, toggle }: Props) {
+export function UsageRow({ line: { row, key, depth, isOpen }, opens, toggle }: Props) {
   const format = useFormat()
   const name = row.kind === "surface" ? surfaceName(row.id) : row.name
   const explained = EXPLAINED[row.kind]
@@ -19,7 +21,7 @@ export function UsageRow({ line: { row, key, depth, isOpen }, toggle }: Props) {
   return (
     <tr data-kind={row.kind} data-depth={depth}>
       <th scope="row" style={{ paddingInlineStart: `${depth * 1.25 + 0.75}rem` }}>
-        {row.rows.length > 0 ? (
+        {row.rows.length > 0 || opens ? (
           <UnstyledButton className={classes.expand} aria-expanded={isOpen} onClick={() => toggle(key)}>
             <IconChevronRight size={14} stroke={1.8} aria-hidden="true" />
             {name}

@@ -1,5 +1,5 @@
 import type { Schemas } from "../api/client"
-import { addDays, addMonths, monthOf } from "../dates"
+import { addDays, addMonths, endOf, monthOf } from "../dates"
 import type { Range } from "../view/view"
 
 /** A choice of days that a person makes with one click. */
@@ -17,7 +17,7 @@ export function presetsOf(periods: readonly Schemas["CreditPeriodCredits"][], to
   const current = periods.find(({ state }) => state === "current")
   if (current) presets.push({ name: "This credit period", range: {}, days: daysOf(current) })
   presets.push(
-    { name: "This month", range: { from: month, to: month }, days: { from: `${month}-01`, to: endOfMonth(month) } },
+    { name: "This month", range: { from: month, to: month }, days: { from: `${month}-01`, to: endOf(month) } },
     monthsBack("Last 3 months", month, 3),
     monthsBack("Last 12 months", month, 12),
     { name: "All time", range: { range: "all" }, days: null },
@@ -32,15 +32,11 @@ export function presetsOf(periods: readonly Schemas["CreditPeriodCredits"][], to
 
 function monthsBack(name: string, month: string, count: number): Preset {
   const from = addMonths(month, 1 - count)
-  return { name, range: { from, to: month }, days: { from: `${from}-01`, to: endOfMonth(month) } }
+  return { name, range: { from, to: month }, days: { from: `${from}-01`, to: endOf(month) } }
 }
 
 function daysOf({ from, to }: Schemas["CreditPeriodCredits"]): { from: string; to: string } {
   return { from, to: addDays(to, -1) }
-}
-
-function endOfMonth(month: string): string {
-  return addDays(`${addMonths(month, 1)}-01`, -1)
 }
 
 /** Whether both choose the same days; `current` and the current period's id are what nothing at all means. */

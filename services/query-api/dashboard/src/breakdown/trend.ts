@@ -3,7 +3,7 @@ import { type Budget, budgetOf } from "../charts/budget"
 import type { Bucket, Column } from "../charts/shape"
 import type { Guide } from "../charts/TrendChart"
 import { fromMicro, sum, toMicro } from "../credits"
-import { addDays, addMonths, countDays, monthOf } from "../dates"
+import { countDays, endOf, monthOf } from "../dates"
 import type { Format } from "../format"
 import type { Range } from "../view/view"
 
@@ -51,7 +51,7 @@ export function bucketNames(interval: Interval, format: Format) {
 /** The days of a bucket, as a choice of days: whole months as such. */
 export function rangeIn(days: { from: string; to: string }): Range {
   const month = monthOf(days.from)
-  const isMonth = days.from === `${month}-01` && days.to === addDays(`${addMonths(month, 1)}-01`, -1)
+  const isMonth = days.from === `${month}-01` && days.to === endOf(month)
   return isMonth ? { from: month, to: month } : { from: days.from, to: days.to }
 }
 

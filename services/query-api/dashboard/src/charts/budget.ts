@@ -1,5 +1,5 @@
 import { fromMicro, toMicro } from "../credits"
-import { addDays, addMonths, countDays, monthOf } from "../dates"
+import { addMonths, countDays, endOf, monthOf } from "../dates"
 
 /** What the settings say about the monthly budget. */
 export interface Budget {
@@ -22,7 +22,7 @@ export function budgetOf(budget: Budget, from: string, to: string): string | nul
   for (let month = monthOf(from); month <= monthOf(to); month = addMonths(month, 1)) {
     const credits = ofMonth(budget, month)
     if (credits === null) return null
-    const [first, last] = [`${month}-01`, addDays(`${addMonths(month, 1)}-01`, -1)]
+    const [first, last] = [`${month}-01`, endOf(month)]
     const days = countDays(from > first ? from : first, to < last ? to : last)
     total += (credits * BigInt(days)) / BigInt(countDays(first, last))
   }

@@ -2,6 +2,7 @@ import { UnstyledButton } from "@mantine/core"
 import type { CSSProperties } from "react"
 import type { Schemas } from "../api/client"
 import { compare, fraction, isZero, subtract } from "../credits"
+import type { Format } from "../format"
 import { useFormat } from "../shell/useFormat"
 import { useView } from "../view/useView"
 import { PRODUCT_NAMES } from "../words"
@@ -14,8 +15,10 @@ type Overview = Schemas["Overview"]
 /** A bar per product, of its contracted amount, and all of them together as one. */
 export function Products({ overview }: { overview: Overview }) {
   const [, change] = useView()
+  const format = useFormat()
   const { products, credits_available, credits_used, period_elapsed, account_team } = overview
   const over = products.filter(({ overage }) => overage !== null && !isZero(overage))
+  const beside = besides(overview, format)
   const scale = credits_available && compare(credits_available, credits_used) > 0 ? credits_available : credits_used
   return (
     <section className={classes.panel} aria-labelledby="products-title">
@@ -40,6 +43,7 @@ export function Products({ overview }: { overview: Overview }) {
           <span className={classes.tick} aria-hidden="true" /> marks where an even pace would be today.
         </p>
       )}
+      {beside.length > 0 && <p className={classes.note}>{beside.join(" ")}</p>}
       {over.length > 0 && (
         <p className={classes.over}>
           {over.map(({ product }) => PRODUCT_NAMES[product]).join(" and ")} used more than contracted.{" "}
@@ -48,6 +52,17 @@ export function Products({ overview }: { overview: Overview }) {
       )}
     </section>
   )
+}
+
+/** What is available and belongs to no product. */
+function besides({ unallocated, add_ons }: Overview, format: Format): string[] {
+  const words = []
+  if (unallocated !== null && !isZero(unallocated)) {
+    words.push(`${format.credits(unallocated)} contracted credits are not allocated: any product may use them.`)
+  }
+  if (add_ons !== null && !isZero(add_ons))
+    words.push(`Add-ons give ${format.credits(add_ons)} of the available credits.`)
+  return words
 }
 
 interface RowProps {

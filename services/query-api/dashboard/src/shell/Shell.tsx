@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query"
 import { Outlet } from "@tanstack/react-router"
+import { useEffect } from "react"
 import { AccessPage } from "../access/AccessPage"
 import { Refusal } from "../api/client"
 import { useLive } from "../api/live"
@@ -12,6 +13,10 @@ import classes from "./Shell.module.css"
 export function Shell() {
   const session = useQuery(sessionQuery)
   const { error } = useQuery(overviewQuery)
+  const organization = session.data?.organization_name ?? session.data?.organization
+  useEffect(() => {
+    document.title = organization ? `FlexCredits · ${organization}` : "FlexCredits"
+  }, [organization])
   const refused = error instanceof Refusal && [401, 403].includes(error.problem.status)
   return (
     <>
@@ -27,7 +32,7 @@ export function Shell() {
               <li aria-current="page">FlexCredits</li>
             </ol>
           </nav>
-          <span className={classes.organization}>{session.data?.organization_name ?? session.data?.organization}</span>
+          <span className={classes.organization}>{organization}</span>
           <ColorScheme />
           {session.data && <Person session={session.data} />}
         </div>

@@ -18,7 +18,8 @@ export const theme = createTheme({
   primaryColor: "ink",
   primaryShade: { light: 7, dark: 6 },
   colors: { ink },
-  fontFamily: 'Inter, "Segoe UI Variable", "Segoe UI", system-ui, -apple-system, Roboto, "Helvetica Neue", sans-serif',
+  fontFamily:
+    '"Inter Variable", "Segoe UI Variable", "Segoe UI", system-ui, -apple-system, Roboto, "Helvetica Neue", sans-serif',
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",
   defaultRadius: "md",
   cursorType: "pointer",

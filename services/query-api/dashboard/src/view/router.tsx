@@ -1,11 +1,11 @@
 import { createRootRoute, createRoute, createRouter } from "@tanstack/react-router"
-import { NotFoundPage } from "../access/NotFoundPage"
 import { Dashboard } from "../Dashboard"
+import { NotFound } from "../shell/NotFound"
 import { Shell } from "../shell/Shell"
 import { parseSearch, type Search, writeSearch } from "./search"
 import { readView } from "./view"
 
-const root = createRootRoute({ component: Shell, notFoundComponent: NotFoundPage })
+const root = createRootRoute({ component: Shell, notFoundComponent: NotFound })
 
 export const dashboardRoute = createRoute({
   getParentRoute: () => root,
