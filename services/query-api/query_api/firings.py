@@ -4,10 +4,11 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
-Rule = Literal["usage"]
+Rule = Literal["usage", "budget"]
 Told = Literal["mail", "with_higher", "silent", "history"]
 Resolution = Literal["level", "removed"]
 DeliveryState = Literal["pending", "sent", "failed"]
+Outcome = Literal["sent", "deferred", "refused"]
 
 
 class RaisedBanner(NamedTuple):
@@ -15,6 +16,7 @@ class RaisedBanner(NamedTuple):
     period_id: str
     threshold: int
     fired_at: datetime
+    firing_id: int | None
 
 
 class Firing(NamedTuple):
@@ -36,7 +38,7 @@ class Firing(NamedTuple):
 
 
 class SentTo(NamedTuple):
-    """A firing's mail to one recipient, and how far it has come."""
+    """A mail to one recipient, and how far it has come."""
 
     recipient: str
     state: DeliveryState
@@ -45,6 +47,16 @@ class SentTo(NamedTuple):
     sent_at: datetime | None
     next_attempt_at: datetime | None
     last_error: str | None
+    email_id: int
+
+
+class Tried(NamedTuple):
+    """An attempt at a mail that has ended."""
+
+    attempt: int
+    at: datetime
+    outcome: Outcome
+    detail: str
 
 
 class InvalidCursor(Exception):

@@ -10,10 +10,10 @@ import asyncpg
 from flexcredits_schemas.events import Product
 from runtime.postgres import Connection, Pool, load_sql, passing_failure
 
+from query_api.alert_store import AlertReads
 from query_api.breakdown import Agent, Feature, FeatureFact, Series, Use, agent_state
 from query_api.contract_store import ContractReads
 from query_api.export_store import ExportReads
-from query_api.firings import Firing, RaisedBanner, SentTo
 from query_api.ledger_store import LedgerReads
 from query_api.periods import PRODUCTS, Days, Span, by_grain
 
@@ -67,6 +67,7 @@ class Level(NamedTuple):
     newest_contract: int | None
     newest_fact: int | None
     banner: str | None
+    dismissals: int
 
 
 class Progress(NamedTuple):
@@ -159,7 +160,7 @@ async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = 
             unfinished = reading.unfinished
 
 
-class Reading(ContractReads, ExportReads, LedgerReads):
+class Reading(AlertReads, ContractReads, ExportReads, LedgerReads):
     """The reads of one request, all of one organization and one instant. Credits are micro-credits."""
 
     def __init__(self, connection: Connection, organization: Organization) -> None:
@@ -256,21 +257,6 @@ class Reading(ContractReads, ExportReads, LedgerReads):
         """Day, product, credits and events; without the days on which a product was not used."""
         rows = await self._connection.fetch(SQL["sum_product_days"], self._id, products, *days)
         return [(day, product, credits, events) for day, product, credits, events in rows]
-
-    async def select_banner(self) -> RaisedBanner | None:
-        row = await self._connection.fetchrow(SQL["select_banner"], self._id)
-        return RaisedBanner(*row) if row else None
-
-    async def select_firings(self, before: int | None, limit: int) -> list[Firing]:
-        """The newest first, those before the firing `before` or from the newest on."""
-        return [Firing(*row) for row in await self._connection.fetch(SQL["select_firings"], self._id, before, limit)]
-
-    async def select_deliveries(self, firing_ids: Sequence[int]) -> dict[int, list[SentTo]]:
-        """Mails by firing, sorted by recipient; nothing for a firing without any."""
-        by_firing: dict[int, list[SentTo]] = {}
-        for firing_id, *delivery in await self._connection.fetch(SQL["select_deliveries"], self._id, firing_ids):
-            by_firing.setdefault(firing_id, []).append(SentTo(*delivery))
-        return by_firing
 
     async def select_audit(self, before: int | None, limit: int) -> list[Audited]:
         """The newest first, those before the row `before` or from the newest on."""
