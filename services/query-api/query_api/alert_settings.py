@@ -129,8 +129,8 @@ def answer_recipients(recipients: Recipients) -> AdditionalRecipients:
 
 
 async def answer_budget(reading: Reading, settings: AlertSettings, month: Days) -> MonthlyBudgetAlerts:
-    budget, span = settings.budget_in(month.first), span_of(month)
-    used, _ = await reading.sum_products(span, span)
+    budget = settings.budget_in(month.first)
+    (used,) = await reading.sum_products(month)
     return MonthlyBudgetAlerts(
         enabled=budget is not None,
         type=budget.kind if budget else "recurring",
