@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.firings import InvalidCursor, read_cursor, write_cursor
+from query_api.paging import InvalidCursor, read_cursor, write_cursor
 from query_api.store import SQL
 from querying import MICRO, NOW, Api, Books, OpenApi, local
 from runtime.postgres import Pool

@@ -4,13 +4,13 @@ from collections.abc import Collection
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
 
 from query_api.alert_answers import Alert, AlertInDetail, Alerts, Banner, Delivery, TriedDelivery, Try
 from query_api.answers import ProductCredits, Refused, problems
-from query_api.api import answer_period, invalid_parameter, stand
-from query_api.firings import Firing, InvalidCursor, RaisedBanner, SentTo, read_cursor, write_cursor
+from query_api.api import HistoryQuery, answer_period, stand
+from query_api.firings import Firing, RaisedBanner, SentTo
 from query_api.overview import percent
+from query_api.paging import cut_history
 from query_api.periods import CreditPeriod, Span, period_on, today_in
 from query_api.policies import Change, Known, Look, Parts, parts_of
 from query_api.setting_answers import AskedDismissal
@@ -67,26 +67,14 @@ async def dismiss_banner(request: Request, person: Known, writing: Change, asked
     await writing.insert_dismissal(person.subject, banner.firing_id)
 
 
-class AlertsQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(50, ge=1, le=200)
-    before: str | None = Field(None, description="`next` of a previous answer: go on where that one ended.")
-
-
 @router.get("/alerts")
-async def get_alerts(reading: Look, query: Annotated[AlertsQuery, Query()]) -> Alerts:
+async def get_alerts(reading: Look, query: Annotated[HistoryQuery, Query()]) -> Alerts:
     """The history of alerts, newest first, with what became of their mails."""
-    try:
-        before = None if query.before is None else read_cursor(query.before)
-    except InvalidCursor:
-        raise invalid_parameter("before", "must be `next` of a previous answer") from None
-    firings = await reading.select_firings(before, query.limit + 1)  # one more says whether there is a next page
-    page = firings[: query.limit]
+    firings = await reading.select_firings(query.read_before(), query.limit + 1)
+    page, following = cut_history(firings, query.limit, lambda firing: firing.firing_id)
     deliveries = await reading.select_deliveries([firing.firing_id for firing in page])
     return Alerts(
-        alerts=[answer_alert(firing, deliveries.get(firing.firing_id, [])) for firing in page],
-        next=write_cursor(page[-1].firing_id) if len(firings) > len(page) else None,
+        alerts=[answer_alert(firing, deliveries.get(firing.firing_id, [])) for firing in page], next=following
     )
 
 

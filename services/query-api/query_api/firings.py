@@ -1,6 +1,5 @@
-"""What the alerter wrote down: banners, firings and their mails; and the place in their history to go on from. Pure."""
+"""What the alerter wrote down: banners, firings and their mails. Pure."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
@@ -57,24 +56,3 @@ class Tried(NamedTuple):
     at: datetime
     outcome: Outcome
     detail: str
-
-
-class InvalidCursor(Exception):
-    """A text that write_cursor never wrote."""
-
-
-def write_cursor(firing_id: int) -> str:
-    """Opaque to clients, so that pages may one day be cut by something else."""
-    return urlsafe_b64encode(firing_id.to_bytes(8, signed=True)).rstrip(b"=").decode()
-
-
-def read_cursor(text: str) -> int:
-    """The firing before which a page begins. Raises InvalidCursor."""
-    try:
-        firing_id = int.from_bytes(urlsafe_b64decode(text + "="))
-        # Decoding overlooks foreign characters and left-over bits; only what we wrote is written so again.
-        if firing_id > 0 and write_cursor(firing_id) == text:
-            return firing_id
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidCursor(InvalidCursor.__doc__)

@@ -24,8 +24,7 @@ from query_api.breakdown import (
     change,
     share,
 )
-from query_api.firings import InvalidCursor
-from query_api.paging import Place, cut_page, read_place, write_place
+from query_api.paging import InvalidCursor, Place, cut_page, read_place, write_place
 from query_api.periods import (
     PRODUCTS,
     Days,
