@@ -36,8 +36,9 @@ from query_api.periods import (
     with_whole_months,
 )
 from query_api.policies import Look, parts_of
-from query_api.store import PickedSeries, Reading
+from query_api.store import Reading
 from query_api.usage_answers import Breakdown, BreakdownRow, DeletedAgent, DeletedAgents, ProductShare
+from query_api.usage_store import PickedSeries
 
 router = APIRouter(prefix="/api/v1")
 
