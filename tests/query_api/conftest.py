@@ -15,6 +15,7 @@ from querying import (
     AUDIENCE,
     ISSUER,
     TOPIC,
+    UNSUBSCRIBE_SECRET,
     Api,
     Books,
     IdentityProvider,
@@ -70,7 +71,15 @@ async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) ->
         keys = SigningKeys(fetch_from(provider.url))
         verifier = Verifier(keys, ISSUER, AUDIENCE)
         parts = Parts(
-            pool, pool, verifier, billing_moderators, TOPIC, lambda: api.now, export_pool, dashboard=dashboard
+            pool,
+            pool,
+            verifier,
+            billing_moderators,
+            TOPIC,
+            lambda: api.now,
+            export_pool,
+            dashboard=dashboard,
+            unsubscribe_secret=UNSUBSCRIBE_SECRET,
         )
         transport = httpx.ASGITransport(Observed(build_app(parts)), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api.example") as client:

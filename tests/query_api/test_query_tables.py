@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.breakdown import Row, in_order
-from query_api.firings import InvalidCursor
-from query_api.paging import Place, cut_page, read_place, write_place
+from query_api.paging import InvalidCursor, Place, cut_page, read_place, write_place
 from querying import Api, Books, local
 
 
@@ -99,7 +98,7 @@ async def test_surface_is_a_filter(api: Api, books: Books) -> None:
     ):
         breakdown = await api.get(f"{TOOLS}&from=2026-11&to=2026-11&{surfaces}")
         assert lines(breakdown["rows"]) == rows, surfaces
-        assert breakdown["surfaces"] == ["", "slack", "web"]  # not what this view, or this range, does not have
+        assert breakdown["surfaces"] == ["", "slack", "web"]  # not those of other views
 
 
 async def test_surfaces_are_rows_that_expand_into_the_view(api: Api, books: Books) -> None:

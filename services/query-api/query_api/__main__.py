@@ -69,6 +69,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             export_pool=export_pool,
             provider_name=settings.provider_name,
             dashboard=find_dashboard(settings.dashboard_folder),
+            unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
         )
         health = Health(pool, keys)
         await stack.enter_async_context(serve_probes(settings.probe_host, settings.probe_port, health.why_not_ready))
