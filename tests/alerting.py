@@ -1,6 +1,7 @@
 """What the alerter's tests share: an organization with a contract, its level, and what became of it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -119,6 +120,14 @@ async def age(connection: Connection | Pool, by: timedelta) -> None:
     )
 
 
+class Hearing(SMTP):
+    """Remembers every line that came, in clear or decrypted."""
+
+    def data_received(self, data: bytes) -> None:
+        self.event_handler.heard += data.splitlines()
+        super().data_received(data)
+
+
 @dataclass
 class Script:
     """A real SMTP server that does as it is told, and remembers what it got."""
@@ -132,14 +141,23 @@ class Script:
     """DATA is answered only when it is set."""
     got: list[tuple[str, str]] = field(default_factory=list)
     """Recipient and Message-ID of every mail that was taken, copies too."""
+    contents: list[bytes] = field(default_factory=list)
     holding: int = 0
+    tls: ssl.SSLContext | None = None
+    """TLS from the first byte."""
+    smtp: dict[str, Any] = field(default_factory=dict)
+    """More arguments of the server, such as its context for STARTTLS."""
+    heard: list[bytes] = field(default_factory=list)
+    """Every line that came."""
+    encrypted: list[bool] = field(default_factory=list)
+    """Of every mail that was taken."""
     _server: asyncio.Server | None = None
 
     async def start(self) -> None:
         def build() -> SMTP:
-            return SMTP(self, hostname="localhost", enable_SMTPUTF8=True)
+            return Hearing(self, hostname="localhost", enable_SMTPUTF8=True, **self.smtp)
 
-        self._server = await asyncio.get_running_loop().create_server(build, "127.0.0.1", self.port)
+        self._server = await asyncio.get_running_loop().create_server(build, "127.0.0.1", self.port, ssl=self.tls)
 
     async def stop(self) -> None:
         if self._server:
@@ -155,9 +173,11 @@ class Script:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        content = (envelope.original_content or b"").decode()
+        self.contents.append(envelope.original_content or b"")
+        content = self.contents[-1].decode()
         message_id = next(line for line in content.splitlines() if line.startswith("Message-ID:"))
         message_id = message_id.partition(":")[2].strip()
+        self.encrypted.append(session.ssl is not None or self.tls is not None)
         self.got += [(recipient, message_id) for recipient in envelope.rcpt_tos]
         if self.hold:
             self.holding += 1

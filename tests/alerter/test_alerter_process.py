@@ -86,7 +86,7 @@ async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it
         assert await banner(owner, acme.number) == (75, 1)
         assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
         await eventually(lambda: counter(process, "flexcredits_alerter_unreadable_total") == 2)
-        assert counter(process, 'flexcredits_alerter_firings_total{told="mail"}') == 1
+        assert counter(process, 'flexcredits_alerter_firings_total{rule="usage",told="mail"}') == 1
         process.send(signal.SIGTERM)
         assert process.wait() == 0
 

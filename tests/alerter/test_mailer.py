@@ -18,10 +18,13 @@ from service_process import eventually
 TO = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 
 
-@pytest.fixture
-async def fired(books: Books, pool: Pool) -> None:
-    """Three mails are due."""
-    acme = await make_customer(books)
+@pytest.fixture(params=["usage", "budget"])
+async def fired(request: pytest.FixtureRequest, books: Books, pool: Pool) -> None:
+    """Three mails are due: about usage to role holders; or about a budget, to one who is on the list and two who hold roles."""
+    acme = await make_customer(books, total=100 if request.param == "usage" else None)
+    if request.param == "budget":
+        await books.execute("UPDATE members SET removed = true WHERE email = $1", TO[1])
+        await acme.set_budget(100, budget_recipients_on=True, budget_recipients=[TO[1]])
     await acme.use(80)
     await evaluator(pool).look(None, by="test")
 
@@ -118,6 +121,7 @@ async def test_a_connection_that_drops_after_data_makes_copies_with_the_same_mes
         await age(owner, timedelta(seconds=1))
         await mailer(pool, server.port).send_due()
     assert len(server.got) == 4, "the one in doubt goes out again"
+    assert len(set(server.contents)) == 3, "a copy is the same byte for byte"
     assert set(server.got) == await message_ids(owner)
     assert sorted(await states(owner)) == [("sent", 1), ("sent", 1), ("sent", 2)]
 
