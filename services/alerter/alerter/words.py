@@ -34,6 +34,7 @@ def describe_level(facts: Mapping[str, Any]) -> dict[str, Any]:
     """How much of what is used, how fast, and by what."""
     used, available = facts["used"], facts["available"]
     starts_on, ends_on = date.fromisoformat(facts["period"]["from"]), date.fromisoformat(facts["period"]["to"])
+    at = datetime.fromisoformat(facts["at"])
     met = [percent for percent in thresholds_of(facts) if used * 100 >= available * percent]
     return {
         "month": f"{starts_on:%B %Y}",
@@ -49,9 +50,11 @@ def describe_level(facts: Mapping[str, Any]) -> dict[str, Any]:
         "filled": max(0, min(100, used * 100 // available)),
         "bar": "#" * max(0, min(BAR_CELLS, used * BAR_CELLS // available)),
         "bar_cells": BAR_CELLS,
+        "elapsed_percent": facts["elapsed_permille"] // 10,
         "elapsed": share_elapsed(facts["elapsed_permille"]),
         "pace": pace(used * 1000 // available, facts["elapsed_permille"]),
-        "at": f"{datetime.fromisoformat(facts['at']):%d %B %Y, %H:%M} ({facts['time_zone']})",
+        "at": f"{long_date(at)}, {at:%H:%M} ({facts['time_zone']})",
+        "day": f"{at.day} {at:%b}",
         "products": [describe_product(product) for product in facts["products"]],
         "drivers": [describe_driver(driver, used) for driver in facts["drivers"]],
     }
