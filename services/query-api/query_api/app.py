@@ -2,8 +2,8 @@
 
 import time
 from base64 import b64encode
-from hashlib import sha256
 from collections.abc import Mapping
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
@@ -26,8 +26,8 @@ from query_api import (
     contracts,
     exports,
     live,
-    pages,
     mails,
+    pages,
     proof,
     receipts,
     sign_in,

@@ -16,7 +16,7 @@ from query_api.audit import audit
 from query_api.handshake import Handshake, is_local, read_handshake
 from query_api.issuer import failed
 from query_api.metrics import REFUSED
-from query_api.policies import Known, Look, SignIn, parts_of
+from query_api.policies import Known, SignIn, parts_of
 from query_api.sessions import SIGN_IN_WITHIN_S, hash_id
 from query_api.store import read_as
 from query_api.writes import write_as

@@ -1,4 +1,4 @@
-import { Drawer, Skeleton, Stack, Tabs } from "@mantine/core"
+import { Drawer, Skeleton, Tabs } from "@mantine/core"
 import { lazy, Suspense, useState } from "react"
 import { useView } from "../view/useView"
 import classes from "./Manage.module.css"
@@ -58,12 +58,12 @@ function FromFirstTimeOn({ when, children }: { when: boolean; children: React.Re
 
 export function Waiting() {
   return (
-    <Stack p="lg" gap="md" aria-hidden="true">
+    <div className={classes.waiting} aria-hidden="true">
       <Skeleton height={18} width="40%" />
       <Skeleton height={44} />
       <Skeleton height={36} width="70%" />
       <Skeleton height={120} mt="lg" />
       <Skeleton height={120} />
-    </Stack>
+    </div>
   )
 }
