@@ -109,15 +109,17 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
           <div>
             <span>{delivery.recipient}</span>
             <DeliveryState state={delivery.state} />
-            <Button
-              size="compact-xs"
-              variant="default"
-              aria-label={`Send again to ${delivery.recipient}`}
-              disabled={delivery.state === "pending" || again.isPending}
-              onClick={() => again.mutate(delivery.recipient)}
-            >
-              Send again
-            </Button>
+            {delivery.state === "failed" && (
+              <Button
+                size="compact-xs"
+                variant="default"
+                aria-label={`Send again to ${delivery.recipient}`}
+                disabled={again.isPending}
+                onClick={() => again.mutate(delivery.recipient)}
+              >
+                Send again
+              </Button>
+            )}
           </div>
           <ol className={classes.tries}>
             {delivery.tries.map((one) => (
@@ -132,7 +134,7 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
           </ol>
         </div>
       ))}
-      {failed.size > 0 && (
+      {failed.size > 1 && (
         <Button size="xs" mt="xs" loading={again.isPending} onClick={() => again.mutate(null)}>
           Send again to everybody whose mail failed
         </Button>

@@ -5,7 +5,12 @@ import type { Schemas } from "../api/client"
 import { useFormat } from "../shell/useFormat"
 import { DeliveryState, wordsOf } from "./DeliveryState"
 import classes from "./Manage.module.css"
-import { sendTestMail, testMailsQuery } from "./queries"
+import { isUnderWay, sendTestMail, testMailsQuery, WATCH_MAIL_EVERY_MS } from "./queries"
+
+/** Whether nothing more will become of it. One that was asked for a moment ago is not written yet. */
+function isOver(mail: Schemas["Delivery"] | undefined): boolean {
+  return mail !== undefined && !isUnderWay(mail)
+}
 
 /** Sends a mail as the rule would, to whoever asks, and tells what became of it. */
 export function TestMail({ rule }: { rule: Schemas["AskedTestMail"]["rule"] }) {
@@ -15,9 +20,15 @@ export function TestMail({ rule }: { rule: Schemas["AskedTestMail"]["rule"] }) {
     mutationFn: () => sendTestMail(rule),
     onSuccess: () => client.invalidateQueries({ queryKey: testMailsQuery.queryKey }),
   })
-  const { data } = useQuery({ ...testMailsQuery, enabled: send.isSuccess })
   const asked = send.data
-  const mail = asked && data?.mails.find(({ created_at }) => new Date(created_at) >= new Date(asked.requested_at))
+  const findMail = (mails: Schemas["Delivery"][] | undefined) =>
+    asked && mails?.find(({ created_at }) => new Date(created_at) >= new Date(asked.requested_at))
+  const { data } = useQuery({
+    ...testMailsQuery,
+    enabled: send.isSuccess,
+    refetchInterval: ({ state }) => (isOver(findMail(state.data?.mails)) ? false : WATCH_MAIL_EVERY_MS),
+  })
+  const mail = findMail(data?.mails)
   return (
     <div className={classes.mails}>
       <Button

@@ -1,7 +1,7 @@
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query"
 import { api, bodyOf, type Schemas } from "../api/client"
 
-const WATCH_MAIL_EVERY_MS = 1_000
+export const WATCH_MAIL_EVERY_MS = 1_000
 const WATCH_HISTORY_EVERY_MS = 5_000
 const PAGE = 25
 
@@ -55,7 +55,6 @@ export function resend(id: string, recipient: string | null) {
 export const testMailsQuery = queryOptions({
   queryKey: ["test-mails"],
   queryFn: ({ signal }) => bodyOf(api.GET("/api/v1/alerts/test-mail", { signal })),
-  refetchInterval: ({ state }) => (state.data?.mails.some(isUnderWay) ? WATCH_MAIL_EVERY_MS : false),
   staleTime: 0,
 })
 
