@@ -15,7 +15,6 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from flexcredits_local.ports import LOOPBACK
 
-
 REFUSED = "@refused.example"
 """Addresses that are refused for good, so that one can look at what becomes of such a mail."""
 

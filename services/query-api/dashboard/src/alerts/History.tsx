@@ -11,7 +11,7 @@ import { DeliveryState } from "./DeliveryState"
 import classes from "./Manage.module.css"
 import { Waiting } from "./ManageDrawer"
 import { Pill } from "./Pill"
-import { alertQuery, historyQuery, resend } from "./queries"
+import { alertQuery, historyQuery, resend, WATCH_MAIL_EVERY_MS } from "./queries"
 
 /** Everything that was announced, newest first, with what became of every mail. */
 export function History() {
@@ -84,7 +84,6 @@ function toldIn(alert: Schemas["Alert"]): string {
 
 function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; format: Format }) {
   const client = useQueryClient()
-  const { data, error } = useQuery(alertQuery(id))
   const again = useMutation({
     mutationFn: (recipient: string | null) => resend(id, recipient),
     onSettled: () =>
@@ -92,6 +91,11 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
         client.invalidateQueries({ queryKey: alertQuery(id).queryKey }),
         client.invalidateQueries({ queryKey: historyQuery.queryKey }),
       ]),
+  })
+  const { data, error } = useQuery({
+    ...alertQuery(id),
+    // What was asked for is under way a moment later.
+    ...(again.isSuccess && { refetchInterval: WATCH_MAIL_EVERY_MS }),
   })
   if (error) return <div role="alert">{error.message}</div>
   if (!data) return <div>Loading…</div>

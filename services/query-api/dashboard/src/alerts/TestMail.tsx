@@ -7,6 +7,9 @@ import { DeliveryState, wordsOf } from "./DeliveryState"
 import classes from "./Manage.module.css"
 import { isUnderWay, sendTestMail, testMailsQuery, WATCH_MAIL_EVERY_MS } from "./queries"
 
+/** A mail's time is that of the request in the database, a little before it was answered; there is one mail a minute. */
+const APART_MS = 30_000
+
 /** Whether nothing more will become of it. One that was asked for a moment ago is not written yet. */
 function isOver(mail: Schemas["Delivery"] | undefined): boolean {
   return mail !== undefined && !isUnderWay(mail)
@@ -22,7 +25,7 @@ export function TestMail({ rule }: { rule: Schemas["AskedTestMail"]["rule"] }) {
   })
   const asked = send.data
   const findMail = (mails: Schemas["Delivery"][] | undefined) =>
-    asked && mails?.find(({ created_at }) => new Date(created_at) >= new Date(asked.requested_at))
+    asked && mails?.find(({ created_at }) => Date.parse(created_at) > Date.parse(asked.requested_at) - APART_MS)
   const { data } = useQuery({
     ...testMailsQuery,
     enabled: send.isSuccess,
