@@ -1,4 +1,4 @@
-import { Anchor, Button } from "@mantine/core"
+import { Button } from "@mantine/core"
 import { IconAlertTriangle, IconBell, IconX } from "@tabler/icons-react"
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
 import { api, done, type Schemas } from "../api/client"
@@ -113,16 +113,12 @@ function Team({ team: { name, email, url } }: { team: Schemas["AccountTeam"] }) 
     <>
       {name}
       {name && (email || url) && ", "}
-      {email && (
-        <Anchor inherit underline="always" href={`mailto:${email}`}>
-          {email}
-        </Anchor>
-      )}
+      {email && <a href={`mailto:${email}`}>{email}</a>}
       {email && url && ", "}
       {url && (
-        <Anchor inherit underline="always" href={url} target="_blank" rel="noreferrer">
+        <a href={url} target="_blank" rel="noreferrer">
           {new URL(url).hostname}
-        </Anchor>
+        </a>
       )}
       .
     </>
