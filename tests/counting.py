@@ -48,7 +48,7 @@ class Aggregator:
                 "usage_daily",
                 "usage_monthly",
                 "usage_organization_daily",
-                "usage_totals",
+                "usage_organization_monthly",
             )
         }
 

@@ -213,7 +213,7 @@ class Books:
         self, organization: int, product: str, kind: str, feature: str, day: str, micro_credits: int,
         *, agent: str = "", surface: str = "web", events: int = 1, partition: int = 0,
     ) -> int:  # fmt: skip
-        """Usage of a day in both daily tables and in its month; returns its series."""
+        """Usage of a day in both daily and both monthly tables; returns its series."""
         series = await self.series(organization, product, kind, feature, agent, surface)
         on = date.fromisoformat(day)
         for table, column, begins_on in (("usage_daily", "day", on), ("usage_monthly", "month", on.replace(day=1))):
@@ -222,12 +222,12 @@ class Books:
                 " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
                 organization, begins_on, series, micro_credits, events,
             )  # fmt: skip
-        await self.execute(
-            "INSERT INTO usage_organization_daily AS t VALUES ($1, $2, $3, $4, $5, $6)"
-            " ON CONFLICT (organization_id, day, product, kafka_partition)"
-            " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
-            organization, on, product, partition, micro_credits, events,
-        )  # fmt: skip
+            table = table.replace("usage", "usage_organization")
+            await self.execute(
+                f"INSERT INTO {table} AS t VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (organization_id, {column}, product, kafka_partition)"
+                " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
+                organization, begins_on, product, partition, micro_credits, events,
+            )  # fmt: skip
         return series
 
     async def correct(

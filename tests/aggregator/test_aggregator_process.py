@@ -77,7 +77,7 @@ async def check_totals(owner: asyncpg.Connection, expected: int) -> None:
         "usage_daily",
         "usage_monthly",
         "usage_organization_daily",
-        "usage_totals",
+        "usage_organization_monthly",
     ):
         assert await owner.fetchval(f"SELECT sum(credits)::bigint FROM {table}") == expected, table
 
@@ -280,7 +280,7 @@ async def test_a_new_database_is_rebuilt_from_the_topic_to_the_same_tables(
     before = await dump()
     await owner.execute(
         "TRUNCATE usage_ledger, usage_held, usage_15m, usage_daily, usage_monthly, usage_corrections, usage_late,"
-        " usage_organization_daily, usage_totals, partition_progress, partition_hours, totals_outbox"
+        " usage_organization_daily, usage_organization_monthly, partition_progress, partition_hours, totals_outbox"
     )
     with running("aggregator", environment):
         await until_applied(owner, topics, 300)

@@ -45,6 +45,7 @@ async def fill(dsn: str) -> None:
         FROM usage_series, generate_series(0, 395) AS day;
         INSERT INTO usage_corrections SELECT organization_id, day, series_id, -17, 1 FROM usage_daily WHERE (series_id + extract(day FROM day)) % 17 = 0;
         INSERT INTO usage_organization_daily SELECT organization_id, day, 'agents', 0, sum(credits), sum(events) FROM usage_daily GROUP BY 1, 2;
+        INSERT INTO usage_organization_monthly SELECT organization_id, date_trunc('month', day)::date, 'agents', 0, sum(credits), sum(events) FROM usage_daily GROUP BY 1, 2;
         """
     )
     await connection.execute("VACUUM ANALYZE")

@@ -83,12 +83,16 @@ def build_requests(host: str, key: str, events: int, request_size: int, chance: 
     requests = []
     for start in range(0, events, request_size):
         body = ",".join(build_event(now, chance) for _ in range(start, min(start + request_size, events)))
-        head = (
-            f"POST /api/v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
-            f"Content-Type: application/cloudevents-batch+json\r\nContent-Length: {len(body) + 2}\r\n\r\n"
-        )
-        requests.append(f"{head}[{body}]".encode())
+        requests.append(build_request(host, key, f"[{body}]".encode()))
     return requests
+
+
+def build_request(host: str, key: str, batch: bytes) -> bytes:
+    head = (
+        f"POST /api/v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: application/cloudevents-batch+json\r\nContent-Length: {len(batch)}\r\n\r\n"
+    )
+    return head.encode() + batch
 
 
 def build_event(now: datetime, chance: random.Random) -> str:

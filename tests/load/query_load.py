@@ -6,21 +6,22 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import asyncpg
-import httpx
 from alert_load import mint, percentile
+from plain_client import PlainClient
 from service_process import eventually
+from steady_load import sending, write_load
 from whole_stack import WholeStack, environment_of
 
 ORGANIZATION = "org_demo"
 """The first company of the simulation, which has as many series as it is told to."""
 ORGANIZATIONS, SERIES, EVENTS = 200, 1_500, 1_000_000
 COUNTED_PER_SECOND = 5_000
+WARM_UP_S = 10
 LIMITS_MS = {"overview": 50, "breakdown of a month": 50, "trend of a year": 150, "breakdown of all time": 150}
 MIX = {"overview": 40, "breakdown of a month": 40, "trend of a year": 15, "breakdown of all time": 5}
 VIEWS = [("assistant", "models"), ("assistant", "tools"), ("assistant", "other_features"), ("agents", "agents"), ("agents", "features"), ("api", "namespaces")]  # fmt: skip
@@ -70,58 +71,39 @@ async def until_counted(stack: WholeStack) -> None:
     await eventually(current, within_s=300, what="the history counted")
 
 
-@contextmanager
-def counting(stack: WholeStack, seconds: float) -> Iterator[None]:
-    """Usage of all organizations, from a process of its own: this one measures."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "flexcredits_local",
-        "simulate",
-        "rate",
-        "--per-second",
-        f"{COUNTED_PER_SECOND}",
-    ]
-    command += ["--seconds", f"{seconds}", "--organizations", f"{ORGANIZATIONS}"]
-    process = subprocess.Popen(command, env=environment_of(stack.home), stdout=subprocess.DEVNULL)
-    try:
-        yield
-        if process.poll() not in (None, 0):
-            raise AssertionError("the load ended early")
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 async def measure_queries(stack: WholeStack, *, per_second: float, seconds: float, seed: int) -> QueryResult:
     """Ask at fixed times, whether or not the answers before have come; no request says what it knows already."""
     chance = random.Random(seed)
-    answered: dict[str, list[float]] = defaultdict(list)
-    headers = {"Authorization": f"Bearer {mint(stack, ORGANIZATION)}"}
-    async with httpx.AsyncClient(
-        base_url=f"{stack.addresses['query_url']}/api/v1", headers=headers, timeout=30
-    ) as client:
-        with counting(stack, seconds + 20):
-            await asyncio.sleep(8)  # the load has sent its facts and is at its speed
-            before, began = await counted(stack), time.monotonic()
-            tasks = []
-            for number in range(int(per_second * seconds)):
-                kind = chance.choices(list(MIX), list(MIX.values()))[0]
-                due = began + number / per_second
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                tasks.append(asyncio.create_task(ask(client, kind, chance, due, answered)))
-            await asyncio.gather(*tasks)
-            rate = (await counted(stack) - before) / (time.monotonic() - began)
+    load = stack.home.root / "load.jsonl"
+    await asyncio.to_thread(write_load, load, ORGANIZATIONS, COUNTED_PER_SECOND, seconds + 30, seed)
+    client = PlainClient(stack.addresses["query_url"], mint(stack, ORGANIZATION))
+    with sending(load, stack.addresses["ingest_url"], stack.addresses["ingest_key"], COUNTED_PER_SECOND):
+        await ask_steadily(client, chance, per_second, WARM_UP_S)
+        before, began = await counted(stack), time.monotonic()
+        answered = await ask_steadily(client, chance, per_second, seconds)
+        rate = (await counted(stack) - before) / (time.monotonic() - began)
     return QueryResult(rate, answered)
 
 
+async def ask_steadily(
+    client: PlainClient, chance: random.Random, per_second: float, seconds: float
+) -> dict[str, list[float]]:
+    answered: dict[str, list[float]] = defaultdict(list)
+    began, tasks = time.monotonic(), []
+    for number in range(int(per_second * seconds)):
+        kind = chance.choices(list(MIX), list(MIX.values()))[0]
+        due = began + number / per_second
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        tasks.append(asyncio.create_task(ask(client, kind, chance, due, answered)))
+    await asyncio.gather(*tasks)
+    return answered
+
+
 async def ask(
-    client: httpx.AsyncClient, kind: str, chance: random.Random, due: float, answered: dict[str, list[float]]
+    client: PlainClient, kind: str, chance: random.Random, due: float, answered: dict[str, list[float]]
 ) -> None:
     path, parameters = request_of(kind, chance)
-    answer = await client.get(path, params=parameters)
-    answer.raise_for_status()
+    await client.get(f"/api/v1{path}?{urlencode(parameters)}")
     answered[kind].append(1000 * (time.monotonic() - due))
 
 

@@ -350,7 +350,7 @@ async def test_proof(api: Api, books: Books) -> None:
             {"topic": TOPIC, "partition": 1, "applied": 7, "counted": 7, "duplicate": 0, "rejected": 0, "held": 0, "balanced": True, **unseen},
         ],
         "totals": {"applied": 16, "counted": 12, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True},
-        "credits": {"ledger": "5.000000", "quarter_hours": "5.000000", "days": "5.000000", "months": "5.000000", "organization_days": "5.000000", "equal": True},
+        "credits": {"ledger": "5.000000", "quarter_hours": "5.000000", "days": "5.000000", "months": "5.000000", "organization_days": "5.000000", "organization_months": "5.000000", "equal": True},
         "hours": [],
     }  # fmt: skip
 
@@ -394,11 +394,18 @@ async def test_proof_by_the_hour_shows_as_many_hours_as_asked_for_the_present_on
 async def test_proof_shows_which_sum_is_off_by_a_micro_credit(api: Api, books: Books) -> None:
     acme = await books.organization()
     await books.ledger(acme, await books.use(acme, "api", "namespace", "search", "2026-11-22", 10), NOW, 10)
-    for table in ("usage_ledger", "usage_15m", "usage_daily", "usage_monthly", "usage_organization_daily"):
+    for table in (
+        "usage_ledger",
+        "usage_15m",
+        "usage_daily",
+        "usage_monthly",
+        "usage_organization_daily",
+        "usage_organization_monthly",
+    ):
         await books.execute(f"UPDATE {table} SET credits = credits + 1")
         credits = (await api.get("/api/v1/proof"))["credits"]
         assert credits.pop("equal") is False, table
-        assert sorted(credits.values()) == ["0.000010"] * 4 + ["0.000011"]
+        assert sorted(credits.values()) == ["0.000010"] * 5 + ["0.000011"]
         await books.execute(f"UPDATE {table} SET credits = credits - 1")
 
 
@@ -424,9 +431,9 @@ async def test_proof_holds_after_old_ledger_days_and_quarter_hours_are_dropped(
         " INSERT INTO ledger_seals SELECT 1, organization_id, count(*), sum(credits) FROM gone GROUP BY 2", first_kept,
     )  # fmt: skip
     credits = (await api.get("/api/v1/proof"))["credits"]
-    assert credits == dict.fromkeys(("ledger", "quarter_hours", "days", "months", "organization_days"), "7.000000") | {
-        "equal": True
-    }
+    assert credits == dict.fromkeys(
+        ("ledger", "quarter_hours", "days", "months", "organization_days", "organization_months"), "7.000000"
+    ) | {"equal": True}
 
 
 async def test_a_ledger_that_takes_too_long_leaves_the_rest_of_the_proof(

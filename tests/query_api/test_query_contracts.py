@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from query_api.periods import PRODUCTS
+from query_api.periods import PRODUCTS, days_of
 from query_api.store import read_as
 from querying import MICRO, NOW, Api, Books, local
 from runtime.postgres import Pool
@@ -171,5 +171,5 @@ async def test_sums_of_all_periods_are_those_of_each(books: Books, pool: Pool) -
     async with read_as(pool, "org_acme", "") as reading:
         by_period = await reading.sum_periods()
         for period in await reading.select_credit_periods():
-            alone, _ = await reading.sum_products(period.span, period.span)
+            [alone] = await reading.sum_products(days_of(period.span))
             assert by_period.get(period.key, dict.fromkeys(PRODUCTS, 0)) == alone

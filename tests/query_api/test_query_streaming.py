@@ -40,6 +40,10 @@ async def fill(books: Books) -> None:
         "INSERT INTO usage_organization_daily SELECT organization_id, day, 'api', 0, sum(credits), sum(events)"
         " FROM usage_daily GROUP BY 1, 2"
     )
+    await books.execute(
+        "INSERT INTO usage_organization_monthly SELECT organization_id, date_trunc('month', day)::date, 'api', 0, sum(credits), sum(events)"
+        " FROM usage_daily GROUP BY 1, 2"
+    )
 
 
 @asynccontextmanager

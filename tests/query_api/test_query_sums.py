@@ -43,4 +43,4 @@ async def test_sums_over_any_stretches_are_those_of_their_days(books: Books, poo
                     (stretch, picked.by_id[series], credits, events_by[stretch, series])
                     for (stretch, series), credits in credits_by.items()
                 }
-                assert set(await reading.sum_series(picked, stretches)) == expected, stretches
+                assert set(await reading.sum_uses(picked, stretches, by_surface=True)) == expected, stretches

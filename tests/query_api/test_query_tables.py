@@ -99,7 +99,7 @@ async def test_surface_is_a_filter(api: Api, books: Books) -> None:
     ):
         breakdown = await api.get(f"{TOOLS}&from=2026-11&to=2026-11&{surfaces}")
         assert lines(breakdown["rows"]) == rows, surfaces
-        assert breakdown["surfaces"] == ["", "slack", "web"]  # not what this view, or this range, does not have
+        assert breakdown["surfaces"] == ["", "slack", "web"]  # not those of other views
 
 
 async def test_surfaces_are_rows_that_expand_into_the_view(api: Api, books: Books) -> None:

@@ -52,7 +52,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         guard = PoisonGuard() if settings.poison_guard == "on" else None
         stream = UsageStream(
             pool, consumer, settings.usage_events_topic, facts, guard,
-            batch_events_max=settings.batch_events_max, fetch_wait_ms=settings.fetch_wait_ms,
+            batch_events_max=settings.batch_events_max, batch_interval_s=settings.batch_interval_s,
+            fetch_wait_ms=settings.fetch_wait_ms,
         )  # fmt: skip
         await stack.enter_async_context(
             serve_probes(

@@ -23,10 +23,12 @@ class Settings(KafkaSettings):
     """A name that survives restarts, such as the pod's: a restarted process then gets its partitions back at once."""
 
     batch_events_max: int = 20_000
+    batch_interval_s: float = 0.2
+    """Batches begin no sooner after each other: what comes meanwhile shares one transaction."""
     fetch_wait_ms: int = 200
     sweep_interval_s: float = 0.3
     """How soon a fact is applied when no usage comes."""
-    relay_interval_s: float = 0.15
+    relay_interval_s: float = 0.3
     """An organization whose usage goes on is told to the alerter this often."""
     stall_s: float = 30.0
     """A turn that takes longer than this makes the process not ready."""

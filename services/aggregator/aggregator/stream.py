@@ -98,7 +98,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(
         self, pool: Pool, consumer: AIOKafkaConsumer, topic: str, facts: CatalogReader, guard: PoisonGuard | None,
-        *, batch_events_max: int, fetch_wait_ms: int,
+        *, batch_events_max: int, batch_interval_s: float, fetch_wait_ms: int,
     ) -> None:  # fmt: skip
         self.topic = topic
         self.turn_began: float | None = None  # monotonic seconds, read by the readiness probe
@@ -108,6 +108,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._facts = facts
         self._guard = guard
         self._batch_events_max = batch_events_max
+        self._batch_interval_s = batch_interval_s
+        self._fetch_due = 0.0
         self._fetch_wait_ms = fetch_wait_ms
         self._failure: Exception | None = None
         self._assignments = 0
@@ -160,6 +162,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def fetch(self) -> Reading:
         """The next records, decoded; empty when none came within the wait."""
+        await asyncio.sleep(max(0.0, self._fetch_due - time.monotonic()))
+        self._fetch_due = time.monotonic() + self._batch_interval_s
         assignments = self._assignments
         fetched = await self._consumer.getmany(timeout_ms=self._fetch_wait_ms, max_records=self._batch_events_max)
         if self._failure is not None:

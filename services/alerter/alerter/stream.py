@@ -24,7 +24,7 @@ from alerter.store import claim_wakeups, number_organizations
 
 log = structlog.get_logger()
 
-TOGETHER_WITHIN_S = 0.05
+TOGETHER_WITHIN_S = 0.2
 """Totals that come within this time are looked at together."""
 WAKEUPS_MAX = 5000
 ROLLOVER = "*/15 * * * *"

@@ -86,7 +86,7 @@ async def stand(
     periods = await reading.select_credit_periods()
     period = period_on(periods, today)
     span = period.span if period else gap_around(periods, today)
-    in_period, in_contract = await reading.sum_products(span, contract.span if contract else span)
+    in_period, in_contract = await reading.sum_products(days_of(span), days_of(contract.span if contract else span))
     return period, standing(period, in_period), sum(in_contract.values())
 
 

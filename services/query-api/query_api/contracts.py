@@ -19,7 +19,7 @@ from query_api.contract_answers import (
     Reconciliation,
 )
 from query_api.overview import standing
-from query_api.periods import Contract, CreditPeriod, contract_of, gap_around, today_in
+from query_api.periods import Contract, CreditPeriod, contract_of, days_of, gap_around, today_in
 from query_api.policies import Look, parts_of
 from query_api.reconcile import SUMS, Line, Used, commit, reconcile
 from query_api.terms import NO_TERMS, AddOn, Terms, state_of
@@ -110,7 +110,7 @@ async def get_reconcile(request: Request, reading: Look, query: Annotated[Reconc
         which = "is current" if query.credit_period == "current" else "has this id"
         raise Refused("no-credit-period", f"No credit period of this organization {which}.")
     span = period.span if period else gap_around(periods, today)
-    in_period, _ = await reading.sum_products(span, span)
+    [in_period] = await reading.sum_products(days_of(span))
     used = Used(sum(in_period.values()), *await reading.sum_adjustments(span))
     contract = contract_of(await reading.select_contracts(), period, today)
     terms = contract.terms if contract else NO_TERMS

@@ -36,6 +36,7 @@ class ExportReads:
 
     async def select_used_series(self, days: Days) -> set[int]:
         """The series that have a row within these days."""
+        await self._connection.execute(SQL["plan_for_values"])
         return {row["series_id"] for row in await self._connection.fetch(SQL["select_used_series"], self._id, *days)}
 
     async def prepare_copy(self) -> None:

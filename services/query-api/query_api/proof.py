@@ -41,6 +41,7 @@ async def get_proof(request: Request, reading: LookLong, query: Annotated[ProofQ
             days=rollups.days,
             months=rollups.months,
             organization_days=rollups.organization_days,
+            organization_months=rollups.organization_months,
             equal=None if ledger is None and agree else agree and ledger == rollups.days,
         ),
         hours=[HourFates.model_validate(hour) for hour in hours],

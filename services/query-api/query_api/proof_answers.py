@@ -50,13 +50,14 @@ class HourFates(Answer):
 
 
 class Sums(Answer):
-    """This organization's credits of all time, added up from five tables that are written apart."""
+    """This organization's credits of all time, added up from six tables that are written apart."""
 
     ledger: Credits | None = Field(description="null: adding up the events took too long.")
     quarter_hours: Credits = Field(description="Days whose quarters of an hour have expired count by their daily rows.")
     days: Credits
     months: Credits
     organization_days: Credits
+    organization_months: Credits
     equal: bool | None = Field(description="null: the ledger's sum is not known, and the others agree.")
 
 

@@ -15,7 +15,7 @@ from query_api.contract_store import ContractReads
 from query_api.export_store import ExportReads
 from query_api.firings import Firing, RaisedBanner, SentTo
 from query_api.ledger_store import LedgerReads
-from query_api.periods import PRODUCTS, Days, Span, by_grain
+from query_api.periods import PRODUCTS, Days, by_grain
 
 SQL = load_sql("query_api")
 
@@ -124,6 +124,7 @@ class Rollups(NamedTuple):
     days: int
     months: int
     organization_days: int
+    organization_months: int
 
 
 @contextmanager
@@ -191,14 +192,13 @@ class Reading(ContractReads, ExportReads, LedgerReads):
         held: int = await self._connection.fetchval(SQL["count_held"], self._id)
         return held
 
-    async def sum_products(self, period: Span, contract: Span) -> tuple[dict[str, int], dict[str, int]]:
-        """Credits by product in each of two spans; every product is there."""
-        rows = await self._connection.fetch(SQL["sum_products"], self._id, *period, *contract)
-        nothing: dict[str, int] = dict.fromkeys(PRODUCTS, 0)
-        return (
-            nothing | {row["product"]: row["in_period"] for row in rows},
-            nothing | {row["product"]: row["in_contract"] for row in rows},
-        )
+    async def sum_products(self, *stretches: Days) -> list[dict[str, int]]:
+        """Credits by product in each stretch; every product is there."""
+        columns = zip(*(_columns(days)[1:] for days in stretches), strict=True)
+        sums: list[dict[str, int]] = [dict.fromkeys(PRODUCTS, 0) for _ in stretches]
+        for number, product, credits in await self._connection.fetch(SQL["sum_products"], self._id, *columns):
+            sums[number - 1][product] = credits
+        return sums
 
     async def select_days(self) -> Days | None:
         """First and last day with usage."""
@@ -225,17 +225,21 @@ class Reading(ContractReads, ExportReads, LedgerReads):
             rows[0]["series"] if rows else 0,
         )
 
-    async def sum_series(self, series: PickedSeries, stretches: Sequence[Days]) -> list[Use]:
-        """Sums of the series that were used, within each stretch; `day` is the stretch's first."""
+    async def sum_uses(self, series: PickedSeries, stretches: Sequence[Days], *, by_surface: bool) -> list[Use]:
+        """What was used within each stretch, whose first day is `day`; if not `by_surface`, any surface stands for all."""
         if not series.by_id:
             return []
-        columns = zip(*map(_columns, stretches), strict=True)
-        rows = await self._connection.fetch(SQL["sum_series"], self._id, *columns, series.picks())
-        return [
-            Use(first, series.by_id[series_id], credits, events)
-            for first, series_id, credits, events in rows
-            if series_id in series.by_id
-        ]
+        numbers: dict[tuple[Feature, str, str], int] = {}
+        one_of: list[Series] = []
+        groups: dict[int, int] = {}
+        for series_id, one in series.by_id.items():
+            groups[series_id] = number = numbers.setdefault(
+                (one.feature, one.agent_id, one.surface if by_surface else ""), len(one_of)
+            )
+            if number == len(one_of):
+                one_of.append(one)
+        sums = await self.sum_groups(series, groups, stretches)
+        return [Use(first, one_of[number], credits, events) for first, number, credits, events in sums]
 
     async def sum_groups(
         self, series: PickedSeries, groups: Mapping[int, int], stretches: Sequence[Days]
@@ -243,7 +247,7 @@ class Reading(ContractReads, ExportReads, LedgerReads):
         """First day of the stretch, group, credits and events; `groups` gives the number of each series' group."""
         columns = zip(*map(_columns, stretches), strict=True)
         grouped = (groups.keys(), groups.values(), series.picks())
-        rows = await self._connection.fetch(SQL["sum_groups"], self._id, *columns, *grouped)
+        rows = await self._sum("sum_groups", *columns, *grouped)
         return [(first, number, credits, events) for first, number, credits, events in rows]
 
     async def sum_quarters(
@@ -251,13 +255,17 @@ class Reading(ContractReads, ExportReads, LedgerReads):
     ) -> list[tuple[int, int, int, int]]:
         """Place of the bucket among those that begin at `starts`, group, credits and events. Only of kept quarters."""
         values = (starts, end_at, groups.keys(), groups.values())
-        rows = await self._connection.fetch(SQL["sum_quarters"], self._id, *values)
+        rows = await self._sum("sum_quarters", *values)
         return [(place, number, credits, events) for place, number, credits, events in rows]
 
     async def sum_product_days(self, products: Sequence[Product], days: Days) -> list[tuple[date, Product, int, int]]:
         """Day, product, credits and events; without the days on which a product was not used."""
-        rows = await self._connection.fetch(SQL["sum_product_days"], self._id, products, *days)
+        rows = await self._sum("sum_product_days", products, *days)
         return [(day, product, credits, events) for day, product, credits, events in rows]
+
+    async def _sum(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        await self._connection.execute(SQL["plan_for_values"])
+        return await self._connection.fetch(SQL[statement], self._id, *values)
 
     async def select_banner(self) -> RaisedBanner | None:
         row = await self._connection.fetchrow(SQL["select_banner"], self._id)

@@ -32,7 +32,6 @@ from query_api.periods import (
     days_of,
     period_before,
     previous_days,
-    span_of,
     split_at,
     today_in,
     with_whole_months,
@@ -71,14 +70,17 @@ async def get_breakdown(request: Request, reading: Look, query: Annotated[Breakd
     series = await reading.select_series([query.product], kinds)
     # Nothing was used outside of all time, so that its first and last month can be read whole.
     to_read = with_whole_months(days) if query.range == "all" else days
-    read = await read_uses(reading, series, features if query.view in WITH_CATEGORIES else None, to_read, before)
-    shown = [use for use in read if query.surface is None or use.series.surface in query.surface]
+    by_surface = query.group_by == "surface"
+    used = await read_uses(
+        reading, series.of_surfaces(query.surface), features if query.view in WITH_CATEGORIES else None, to_read, before,
+        by_surface=by_surface,
+    )  # fmt: skip
     uses, uses_before = (
-        [use for use in shown if use.day >= to_read.first],
-        [use for use in shown if use.day < to_read.first],
+        [use for use in used if use.day >= to_read.first],
+        [use for use in used if use.day < to_read.first],
     )
     agents = await reading.select_agents() if query.view in WITH_AGENTS else {}
-    rows = build_rows(query.view, uses, features, agents, uses_before, by_surface=query.group_by == "surface")
+    rows = build_rows(query.view, uses, features, agents, uses_before, by_surface=by_surface)
     page, place = cut_page(rows, after, query.limit)
     total, previous = sum(row.credits for row in rows), sum(row.previous for row in rows) if before else None
     watermark = await reading.select_watermark(parts.topic)
@@ -96,7 +98,7 @@ async def get_breakdown(request: Request, reading: Look, query: Annotated[Breakd
         change=change(total, previous or 0),
         rows=answer_rows(page, total, has_previous=before is not None),
         next=write_place(place) if place else None,
-        surfaces=sorted({use.series.surface for use in read if use.day >= to_read.first}),
+        surfaces=sorted({one.surface for one in series.by_id.values()}),
         product_shares=await read_product_shares(reading, to_read, query.surface),
         complete_to=watermark.complete_to,
     )
@@ -150,21 +152,23 @@ async def choose_previous(reading: Reading, query: RangeQuery, days: Days, today
 
 
 async def read_uses(
-    reading: Reading, series: PickedSeries, features: Features | None, days: Days, before: Days | None
-) -> list[Use]:
+    reading: Reading, series: PickedSeries, features: Features | None, days: Days, before: Days | None,
+    *, by_surface: bool = False,
+) -> list[Use]:  # fmt: skip
     """Sums of series over `days`, and over the earlier days `before`; with features, apart for each category."""
     ranges = [before, days] if before else [days]
     # Features that stay in their category are added up as one; the others apart for every stretch between two changes.
     changing, constant = series.divide(features.changing(ranges[0].first, days.last) if features else set())
     cuts = features.changes() if features else []
-    uses = await reading.sum_series(constant, ranges)
-    return uses + await reading.sum_series(changing, [part for whole in ranges for part in split_at(whole, cuts)])
+    parts = [part for whole in ranges for part in split_at(whole, cuts)]
+    uses = await reading.sum_uses(constant, ranges, by_surface=by_surface)
+    return uses + await reading.sum_uses(changing, parts, by_surface=by_surface)
 
 
 async def read_product_shares(reading: Reading, days: Days, surfaces: Collection[str] | None) -> list[ProductShare]:
     used: dict[str, int] = dict.fromkeys(PRODUCTS, 0)
     if surfaces is None:
-        used, _ = await reading.sum_products(span_of(days), span_of(days))
+        [used] = await reading.sum_products(days)
     else:
         series = (await reading.select_series(PRODUCTS, get_args(FeatureKind))).of_surfaces(surfaces)
         groups = {series_id: PRODUCTS.index(one.product) for series_id, one in series.by_id.items()}

@@ -84,7 +84,7 @@ class Breakdown(Answer):
         "counted meanwhile; as long as complete_to and the total stay, pages have every row once."
     )
     surfaces: list[str] = Field(
-        description="Those in the range, whatever filter is set, sorted. Empty text: usage that named none."
+        description="Those that this view ever had, whatever range and filter are set, sorted. Empty text: usage that named none."
     )
     product_shares: list[ProductShare] = Field(
         description="All three, in a fixed order, of the same range and surfaces."

@@ -33,8 +33,14 @@ async def open_pool(
         "lock_timeout": str(int(statement_timeout_s * 250)),
         "jit": "off",  # compiling costs more than our short statements ever run
     }
-    async with asyncpg.create_pool(dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10) as pool:
+    async with asyncpg.create_pool(
+        dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10, reset=leave_as_it_is
+    ) as pool:
         yield pool
+
+
+async def leave_as_it_is(_connection: Connection) -> None:
+    """What a transaction sets ends with it, and nothing else is ever set: a round trip would clean what is clean."""
 
 
 def load_sql(package: str) -> dict[str, str]:

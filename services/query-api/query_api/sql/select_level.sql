@@ -6,5 +6,5 @@ SELECT u.events, u.credits,
     (SELECT ROW(contract_id, period_id, threshold, episode, fired_at)::text FROM banners WHERE organization_id = $1) AS banner
 FROM (
     SELECT coalesce(sum(events), 0)::bigint AS events, coalesce(sum(credits), 0)::bigint AS credits
-    FROM usage_organization_daily WHERE organization_id = $1
+    FROM usage_organization_monthly WHERE organization_id = $1
 ) AS u

@@ -11,5 +11,5 @@ SELECT u.events, u.credits,
     ) AS facts) AS newest_fact
 FROM (
     SELECT coalesce(sum(events), 0)::bigint AS events, coalesce(sum(credits), 0)::bigint AS credits
-    FROM usage_organization_daily WHERE organization_id = $1
+    FROM usage_organization_monthly WHERE organization_id = $1
 ) AS u

@@ -1,4 +1,4 @@
--- As sum_series, but sums by group: $9 are the series and $10 the number of each one's group. $11 picks series as there.
+-- Sums by group over stretches of days that begin on $2: their whole months [$5, $6] by the monthly rows, the days before [$3, $4] and after [$7, $8] those by the daily ones; each may be null. $9 are the series and $10 the number of each one's group. $11 picks series, null reads all, which is faster when most are wanted.
 SELECT stretch.first, used.number, used.credits, used.events
 FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
     AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (

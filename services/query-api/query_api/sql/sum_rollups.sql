@@ -4,4 +4,5 @@ SELECT
    + coalesce((SELECT sum(credits) FROM usage_daily WHERE organization_id = $1 AND day < $2::date), 0))::bigint AS quarter_hours,
     coalesce((SELECT sum(credits) FROM usage_daily WHERE organization_id = $1), 0)::bigint AS days,
     coalesce((SELECT sum(credits) FROM usage_monthly WHERE organization_id = $1), 0)::bigint AS months,
-    coalesce((SELECT sum(credits) FROM usage_organization_daily WHERE organization_id = $1), 0)::bigint AS organization_days
+    coalesce((SELECT sum(credits) FROM usage_organization_daily WHERE organization_id = $1), 0)::bigint AS organization_days,
+    coalesce((SELECT sum(credits) FROM usage_organization_monthly WHERE organization_id = $1), 0)::bigint AS organization_months

@@ -1,0 +1,66 @@
+"""A steady load of usage, made before it is sent, since sending shares its cores with what is measured.
+
+`python steady_load.py FILE INGEST_URL KEY PER_SECOND` sends the file's batches, one a line, in BATCH_EVENTS / PER_SECOND
+seconds each.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flexcredits_local.simulation.cast import companies
+from flexcredits_local.simulation.live import steady
+from ingest_load import build_request, read_answer
+
+BATCH_EVENTS = 250
+THOUSANDTH = 1
+"""Of the usual amounts: a minute of this load is a year of usage, and would take everybody over every threshold."""
+
+
+def write_load(path: Path, organizations: int, per_second: int, seconds: float, seed: int = 1) -> None:
+    """The usage of the simulation's companies, from now on."""
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    cast = list(companies(organizations))
+    sendings = steady(seed, cast, now, per_second, seconds, plenty=lambda _company, _second: THOUSANDTH)
+    with path.open("w") as lines:
+        while batch := [sending.event for sending in islice(sendings, BATCH_EVENTS)]:
+            lines.write(json.dumps(batch, separators=(",", ":")) + "\n")
+
+
+@contextmanager
+def sending(path: Path, ingest_url: str, key: str, per_second: int) -> Iterator[None]:
+    """Send the file meanwhile, from a process of its own. Raises AssertionError when it ended before the block did."""
+    process = subprocess.Popen([sys.executable, __file__, str(path), ingest_url, key, str(per_second)])
+    try:
+        yield
+        assert process.poll() is None, "the load ended before what it should be there for"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+async def send_load(path: Path, ingest_url: str, key: str, per_second: int) -> None:
+    address = urlsplit(ingest_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    began = time.monotonic()
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines):
+            await asyncio.sleep(max(0.0, began + number * BATCH_EVENTS / per_second - time.monotonic()))
+            writer.write(build_request(address.netloc, key, line.strip()))
+            status, body = await read_answer(reader)
+            if status != 202:
+                raise RuntimeError(f"{status}: {body.decode()[:500]}")
+    writer.close()
+
+
+if __name__ == "__main__":
+    file, url, secret, rate = sys.argv[1:]
+    asyncio.run(send_load(Path(file), url, secret, int(rate)))
