@@ -30,6 +30,12 @@ export async function bodyOf<Data>(asked: Promise<Answer<Data>>): Promise<Data> 
   return data
 }
 
+/** When the answer is good, whatever its body. Throws as bodyOf does. */
+export async function done(asked: Promise<Answer<unknown>>): Promise<void> {
+  const { error, response } = await asked
+  if (!response.ok) throw new Refusal(isProblem(error) ? error : unexpected(response))
+}
+
 function isProblem(body: unknown): body is Problem {
   return typeof body === "object" && body !== null && "type" in body && "detail" in body
 }

@@ -31,7 +31,7 @@ export function Download() {
       </Tooltip>
       <Menu position="bottom-end" withinPortal width={280}>
         <Menu.Target>
-          <ActionIcon variant="default" size={30} w={22} miw={22} aria-label="Other files">
+          <ActionIcon variant="default" size={30} w={24} miw={24} aria-label="Other files">
             <IconChevronDown size={14} stroke={1.6} />
           </ActionIcon>
         </Menu.Target>

@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { expect, test } from "vitest"
 
-const styles = (component: string) => `@mantine/core/styles/${component}.css`
+const styles = (component: string) => `@mantine/core/styles/${component}.layer.css`
 
 test("the styles of every Mantine component in use are loaded", () => {
   const loaded = readFileSync("src/shell/mantine.css", "utf8")

@@ -16,7 +16,7 @@ const ink: MantineColorsTuple = [
 /** Also read by vite.config.ts, which writes its variables into a file. */
 export const theme = createTheme({
   primaryColor: "ink",
-  primaryShade: { light: 7, dark: 5 },
+  primaryShade: { light: 7, dark: 6 },
   colors: { ink },
   fontFamily:
     '"Inter Variable", "Segoe UI Variable", "Segoe UI", system-ui, -apple-system, Roboto, "Helvetica Neue", sans-serif',
@@ -27,7 +27,8 @@ export const theme = createTheme({
   autoContrast: true,
   components: {
     // Mantine locks scrolling by a <style> element, which the content security policy forbids; page.css does it.
-    Drawer: { defaultProps: { lockScroll: false } },
+    // Its <header> would be a second banner of the page.
+    Drawer: { defaultProps: { lockScroll: false, attributes: { header: { role: "none" } } } },
     Modal: { defaultProps: { lockScroll: false } },
   },
 })
