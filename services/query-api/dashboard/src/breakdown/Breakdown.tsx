@@ -54,7 +54,7 @@ export function Breakdown() {
             ) : (
               <>
                 <Summary breakdown={shown} />
-                <UsageTrend />
+                {(shown?.rows.length !== 0 || view.scope === "all") && <UsageTrend />}
                 <UsageTable breakdown={shown} />
               </>
             )}

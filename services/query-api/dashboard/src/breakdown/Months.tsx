@@ -29,7 +29,7 @@ export default function Months({ range, last, choose }: Props) {
         setMonths([from, to])
         if (from && to) choose(monthOf(from), monthOf(to))
       }}
-      ariaLabels={{ previousYear: "Previous year", nextYear: "Next year", yearLevelControl: "Choose a year" }}
+      ariaLabels={{ previousYear: "Previous year", nextYear: "Next year" }}
       getMonthControlProps={(month) => ({
         "aria-label": undefined,
         children: (

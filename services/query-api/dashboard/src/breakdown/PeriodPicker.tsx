@@ -28,7 +28,7 @@ export function PeriodPicker({ range }: { range: Schemas["DateRange"] | undefine
     setOpen(false)
     change({ ...NO_RANGE, ...days, interval: undefined }, "push")
   }
-  const dates = range ? format.days(range.from, range.to) : "…"
+  const dates = range ? format.days(range.from, range.to) : "Choose"
   const name = chosen && chosen.name !== EARLIER ? chosen.name : undefined
   return (
     <Popover opened={isOpen} onChange={setOpen} position="bottom-start" shadow="md" withinPortal trapFocus returnFocus>

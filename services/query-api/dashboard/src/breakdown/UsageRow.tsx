@@ -9,12 +9,10 @@ import classes from "./UsageTable.module.css"
 
 interface Props {
   line: Line
-  /** Whether it opens although it has no rows: what is in it comes from elsewhere. */
-  opens: boolean
   toggle: (key: string) => void
 }
 
-export function UsageRow({ line: { row, key, depth, isOpen }, opens, toggle }: Props) {
+export function UsageRow({ line: { row, key, depth, isOpen }, toggle }: Props) {
   const format = useFormat()
   const name = row.kind === "surface" ? surfaceName(row.id) : row.name
   const explained = EXPLAINED[row.kind]
@@ -23,7 +21,7 @@ export function UsageRow({ line: { row, key, depth, isOpen }, opens, toggle }: P
     <tr data-kind={row.kind} data-depth={depth} data-gone={row.events === 0 && isZero(row.credits)}>
       <th scope="row" style={{ paddingInlineStart: `${depth * 1.25 + 1.125}rem` }}>
         <span className={classes.line}>
-          {row.rows.length > 0 || opens ? (
+          {row.rows.length > 0 ? (
             <UnstyledButton className={classes.expand} aria-expanded={isOpen} onClick={() => toggle(key)}>
               <IconChevronRight size={14} stroke={1.8} aria-hidden="true" />
               {name}
@@ -46,7 +44,7 @@ export function UsageRow({ line: { row, key, depth, isOpen }, opens, toggle }: P
       </td>
       <td>{format.count(row.events)}</td>
       <td>
-        <Change change={row.change} previous={row.previous} />
+        <Change {...row} />
       </td>
     </tr>
   )

@@ -1,13 +1,12 @@
 import { Button, CloseButton, Skeleton, TextInput } from "@mantine/core"
 import { IconSearch } from "@tabler/icons-react"
-import { Fragment, useDeferredValue, useMemo, useState } from "react"
+import { useDeferredValue, useMemo, useState } from "react"
 import type { Schemas } from "../api/client"
 import { useFormat } from "../shell/useFormat"
 import { useView } from "../view/useView"
 import { VIEW_NAMES } from "../words"
 import { Change } from "./Change"
 import { ColumnHead } from "./ColumnHead"
-import { DeletedAgents } from "./DeletedAgents"
 import { isPinned, layOut, nextOrder, readOrder, searchRows, sortRows, writeOrder } from "./rows"
 import { UsageRow } from "./UsageRow"
 import classes from "./UsageTable.module.css"
@@ -35,18 +34,8 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
     if (!open.delete(key)) open.add(key)
     change({ open: open.size > 0 ? [...open] : undefined })
   }
-  const listsDeleted = breakdown.view === "agents" && !breakdown.group_by
   const lines = (some: typeof rows) =>
-    layOut(some, open, text !== "").map((line) => {
-      const opens = listsDeleted && line.row.kind === "deleted"
-      const isOpen = line.isOpen || (opens && open.has(line.key))
-      return (
-        <Fragment key={line.key}>
-          <UsageRow line={{ ...line, isOpen }} opens={opens} toggle={toggle} />
-          {opens && isOpen && <DeletedAgents total={breakdown.total} />}
-        </Fragment>
-      )
-    })
+    layOut(some, open, text !== "").map((line) => <UsageRow key={line.key} line={line} toggle={toggle} />)
   const head = {
     order,
     choose: (column: Parameters<typeof nextOrder>[1]) => change({ sort: writeOrder(nextOrder(order, column)) }),
@@ -125,7 +114,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
               <td />
               <td>{format.count(breakdown.events)}</td>
               <td>
-                <Change change={breakdown.change} previous={breakdown.previous} />
+                <Change {...breakdown} credits={breakdown.total} />
               </td>
             </tr>
           </tfoot>

@@ -30,8 +30,8 @@ export function stepsOf({ lines, sums }: Schemas["Reconciliation"]): Step[] {
     const last = parts.at(-1)
     return {
       title: (last && TITLES[total]?.[last]) ?? sum.label,
-      parts: lines
-        .filter(({ kind }) => parts.includes(kind))
+      parts: parts
+        .flatMap((part) => lines.filter(({ kind }) => kind === part))
         .flatMap((line) => [
           { line, is: "part" as const },
           ...insides(line.kind).map((inside) => ({ line: inside, is: "inside" as const })),
