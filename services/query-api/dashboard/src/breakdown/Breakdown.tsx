@@ -55,7 +55,7 @@ export function Breakdown() {
               <>
                 <Summary breakdown={shown} />
                 {(shown?.rows.length !== 0 || view.scope === "all") && <UsageTrend />}
-                <UsageTable breakdown={shown} />
+                <UsageTable key={view.view} breakdown={shown} />
               </>
             )}
           </Tabs.Panel>

@@ -12,10 +12,9 @@ import { addDays } from "../dates"
 import { Failure } from "../shell/Failure"
 import { useFormat } from "../shell/useFormat"
 import { NO_RANGE, useView } from "../view/useView"
-import { surfaceName } from "../words"
 import { Legend } from "./Legend"
 import { TrendControls } from "./TrendControls"
-import { bucketNames, budgetGuide, colorsOf, paceGuide, rangeIn } from "./trend"
+import { bucketNames, budgetGuide, linesOf, paceGuide, rangeIn } from "./trend"
 import classes from "./UsageTrend.module.css"
 
 const TrendChart = lazy(() => import("../charts/TrendChart"))
@@ -47,10 +46,7 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
     return cumulative ? all : all.filter(({ bucket }) => bucket.state !== "future")
   }, [trend, cumulative])
 
-  const names = trend.series.map((series) =>
-    series.kind === "surface" ? surfaceName(series.key.slice(8)) : series.name,
-  )
-  const colors = colorsOf(trend)
+  const lines = linesOf(trend)
   const { short, full } = bucketNames(trend.interval, format)
   const guides: Guide[] = []
   if (isWhole && budget) guides.push(budgetGuide(columns, trend.interval, budget, cumulative))
@@ -62,15 +58,14 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
     return <p className={classes.nothing}>No usage in {format.days(trend.range.from, trend.range.to)}.</p>
   }
   if (view.chart === "table") {
-    return <TrendTable columns={columns} names={names} caption={label} full={full} format={format} />
+    return <TrendTable columns={columns} lines={lines} caption={label} full={full} format={format} />
   }
   return (
     <>
       <Suspense fallback={<Skeleton height={264} />}>
         <TrendChart
           columns={columns}
-          names={names}
-          colors={colors}
+          lines={lines}
           guides={guides}
           label={label}
           format={format}
@@ -83,7 +78,7 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
           }
         />
       </Suspense>
-      <Legend names={names} colors={colors} guides={guides} columns={columns} />
+      <Legend lines={lines} guides={guides} columns={columns} />
     </>
   )
 }
