@@ -36,8 +36,6 @@ export interface Format {
   weekday: (date: string) => string
   hour: (instant: Date) => string
   time: (instant: Date) => string
-  /** The day of an instant. */
-  date: (instant: Date) => string
   moment: (instant: Date) => string
   /** A phrase of the page's sentences, and so in their language. */
   ago: (seconds: number) => string
@@ -73,7 +71,6 @@ export function makeFormat(givenLocale: string, givenTimeZone: string): Format {
   const weekday = date({ timeZone: "UTC", weekday: "short", day: "numeric", month: "short", year: "numeric" })
   const hour = date({ timeZone, hour: "2-digit", minute: "2-digit" })
   const time = date({ timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" })
-  const dayOf = date({ timeZone, dateStyle: "medium" })
   const moment = date({ timeZone, dateStyle: "medium", timeStyle: "long" })
   const counted = new Intl.NumberFormat(locale)
   return {
@@ -98,7 +95,6 @@ export function makeFormat(givenLocale: string, givenTimeZone: string): Format {
     weekday: (text) => weekday.format(new Date(text)),
     hour: (instant) => hour.format(instant),
     time: (instant) => time.format(instant),
-    date: (instant) => dayOf.format(instant),
     moment: (instant) => moment.format(instant),
     ago: writeAgo,
   }

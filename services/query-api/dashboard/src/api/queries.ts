@@ -1,5 +1,5 @@
 import { keepPreviousData, QueryClient, queryOptions } from "@tanstack/react-query"
-import type { Range, View } from "../view/view"
+import type { View } from "../view/view"
 import { apiQuery } from "../view/view"
 import { api, bodyOf, Refusal } from "./client"
 
@@ -78,14 +78,6 @@ const GROUP_OF = {
   features: "category",
   namespaces: "feature",
 } as const
-
-export function deletedAgentsQuery(range: Range, surface: string[] | undefined) {
-  const query = { ...range, ...(surface && { surface }) }
-  return queryOptions({
-    queryKey: ["deleted-agents", query],
-    queryFn: ({ signal }) => bodyOf(api.GET("/api/v1/deleted-agents", { params: { query }, signal })),
-  })
-}
 
 export function reconcileQuery(creditPeriod: string | undefined) {
   const query = creditPeriod ? { credit_period: creditPeriod } : {}

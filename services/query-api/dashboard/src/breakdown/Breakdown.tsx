@@ -54,8 +54,8 @@ export function Breakdown() {
             ) : (
               <>
                 <Summary breakdown={shown} />
-                <UsageTrend />
-                <UsageTable breakdown={shown} />
+                {(shown?.rows.length !== 0 || view.scope === "all") && <UsageTrend />}
+                <UsageTable key={view.view} breakdown={shown} />
               </>
             )}
           </Tabs.Panel>

@@ -29,7 +29,7 @@ export function Download() {
           <IconDownload size={16} stroke={1.6} />
         </ActionIcon>
       </Tooltip>
-      <Menu position="bottom-end" withinPortal width={280}>
+      <Menu position="bottom-end" withinPortal width={310}>
         <Menu.Target>
           <ActionIcon variant="default" size={30} w={24} miw={24} aria-label="Other files">
             <IconChevronDown size={14} stroke={1.6} />

@@ -1,22 +1,21 @@
-import type { Column } from "../charts/shape"
+import type { ChartLine, Column } from "../charts/shape"
 import type { Guide } from "../charts/TrendChart"
 import classes from "./UsageTrend.module.css"
 
 interface Props {
-  names: string[]
-  colors: string[]
+  lines: ChartLine[]
   guides: Guide[]
   columns: Column[]
 }
 
 /** What colours, lines and patterns mean. */
-export function Legend({ names, colors, guides, columns }: Props) {
+export function Legend({ lines, guides, columns }: Props) {
   const has = (state: Column["bucket"]["state"]) => columns.some(({ bucket }) => bucket.state === state)
   return (
     <ul className={classes.legend}>
-      {names.map((name, line) => (
-        <li key={name}>
-          <span className={classes.swatch} style={{ background: colors[line] }} aria-hidden="true" />
+      {lines.map(({ key, name, color }) => (
+        <li key={key}>
+          <span className={classes.swatch} style={{ background: color }} aria-hidden="true" />
           {name}
         </li>
       ))}

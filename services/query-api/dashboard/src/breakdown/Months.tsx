@@ -29,10 +29,15 @@ export default function Months({ range, last, choose }: Props) {
         setMonths([from, to])
         if (from && to) choose(monthOf(from), monthOf(to))
       }}
-      ariaLabels={{ previousYear: "Previous year", nextYear: "Next year", yearLevelControl: "Choose a year" }}
+      ariaLabels={{ previousYear: "Previous year", nextYear: "Next year" }}
       getMonthControlProps={(month) => ({
-        children: format.monthName(month),
-        "aria-label": format.month(monthOf(month)),
+        "aria-label": undefined,
+        children: (
+          <span>
+            {format.monthName(month)}
+            <span className="visually-hidden"> {month.slice(0, 4)}</span>
+          </span>
+        ),
       })}
     />
   )

@@ -14,7 +14,8 @@ export function Summary({ breakdown }: { breakdown: Schemas["Breakdown"] | undef
   const format = useFormat()
   if (!breakdown) return <Skeleton height={58} radius="md" />
   const { total, events, change, previous, previous_range, product_shares, product, range } = breakdown
-  const isPreliminary = range.to > addDays(todayIn(format.timeZone), -PRELIMINARY_DAYS)
+  const today = todayIn(format.timeZone)
+  const isPreliminary = range.to > addDays(today, -PRELIMINARY_DAYS)
   return (
     <div className={classes.summary}>
       <dl className={classes.figures}>
@@ -37,9 +38,12 @@ export function Summary({ breakdown }: { breakdown: Schemas["Breakdown"] | undef
         </div>
         {previous_range && previous !== null && (
           <div>
-            <dt>Against {format.days(previous_range.from, previous_range.to)}</dt>
+            <dt>
+              {range.to > today ? "So far, against all of " : "Against "}
+              {format.days(previous_range.from, previous_range.to)}
+            </dt>
             <dd>
-              <Change change={change} previous={previous} />
+              <Change credits={total} change={change} previous={previous} />
             </dd>
           </div>
         )}

@@ -1,16 +1,16 @@
 import { Button, CloseButton, Skeleton, TextInput } from "@mantine/core"
 import { IconSearch } from "@tabler/icons-react"
-import { Fragment, useDeferredValue, useMemo, useState } from "react"
+import { useDeferredValue, useMemo, useState } from "react"
 import type { Schemas } from "../api/client"
 import { useFormat } from "../shell/useFormat"
 import { useView } from "../view/useView"
 import { VIEW_NAMES } from "../words"
 import { Change } from "./Change"
 import { ColumnHead } from "./ColumnHead"
-import { DeletedAgents } from "./DeletedAgents"
-import { isPinned, layOut, nextOrder, readOrder, searchRows, sortRows, writeOrder } from "./rows"
+import { type Column, isPinned, layOut, nextOrder, readOrder, searchRows, sortRows, writeOrder } from "./rows"
 import { UsageRow } from "./UsageRow"
 import classes from "./UsageTable.module.css"
+import { useSearchText } from "./useSearchText"
 
 const SHOWN_AT_FIRST = 50
 
@@ -18,7 +18,9 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
   const [view, change] = useView()
   const format = useFormat()
   const [shown, setShown] = useState(SHOWN_AT_FIRST)
-  const text = useDeferredValue(view.q ?? "")
+  const [typed, setTyped] = useSearchText()
+  const text = useDeferredValue(typed.trim())
+  const [closed, setClosed] = useState({ text, keys: new Set<string>() })
   const order = readOrder(view.sort)
   const { by, descending } = order
   const rows = useMemo(() => {
@@ -30,26 +32,20 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
 
   const usual = rows.filter((row) => !isPinned(row))
   const special = rows.filter(isPinned)
-  const open = new Set(view.open)
+  // A search opens what it finds; what is closed then is closed for that search only.
+  const toggled = new Set(text ? (closed.text === text ? closed.keys : []) : view.open)
   const toggle = (key: string) => {
-    if (!open.delete(key)) open.add(key)
-    change({ open: open.size > 0 ? [...open] : undefined })
+    if (!toggled.delete(key)) toggled.add(key)
+    if (text) setClosed({ text, keys: toggled })
+    else change({ open: toggled.size > 0 ? [...toggled] : undefined })
   }
-  const listsDeleted = breakdown.view === "agents" && !breakdown.group_by
   const lines = (some: typeof rows) =>
-    layOut(some, open, text !== "").map((line) => {
-      const opens = listsDeleted && line.row.kind === "deleted"
-      const isOpen = line.isOpen || (opens && open.has(line.key))
-      return (
-        <Fragment key={line.key}>
-          <UsageRow line={{ ...line, isOpen }} opens={opens} toggle={toggle} />
-          {opens && isOpen && <DeletedAgents total={breakdown.total} />}
-        </Fragment>
-      )
-    })
+    layOut(some, (key) => toggled.has(key) !== (text !== "")).map((line) => (
+      <UsageRow key={line.key} line={line} toggle={toggle} />
+    ))
   const head = {
     order,
-    choose: (column: Parameters<typeof nextOrder>[1]) => change({ sort: writeOrder(nextOrder(order, column)) }),
+    choose: (column: Column) => change({ sort: writeOrder(nextOrder(order, column)) }),
   }
   return (
     <div className={classes.block}>
@@ -59,12 +55,10 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
           placeholder="Search"
           size="xs"
           w={220}
-          value={view.q ?? ""}
-          onChange={(event) => change({ q: event.currentTarget.value || undefined })}
+          value={typed}
+          onChange={(event) => setTyped(event.currentTarget.value)}
           leftSection={<IconSearch size={14} stroke={1.6} aria-hidden="true" />}
-          rightSection={
-            view.q && <CloseButton size="xs" aria-label="Clear the search" onClick={() => change({ q: undefined })} />
-          }
+          rightSection={typed && <CloseButton size="xs" aria-label="Clear the search" onClick={() => setTyped("")} />}
         />
         <span className={classes.count} role="status">
           {text
@@ -125,7 +119,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
               <td />
               <td>{format.count(breakdown.events)}</td>
               <td>
-                <Change change={breakdown.change} previous={breakdown.previous} />
+                <Change {...breakdown} credits={breakdown.total} />
               </td>
             </tr>
           </tfoot>

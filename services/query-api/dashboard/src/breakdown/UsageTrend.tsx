@@ -12,11 +12,9 @@ import { addDays } from "../dates"
 import { Failure } from "../shell/Failure"
 import { useFormat } from "../shell/useFormat"
 import { NO_RANGE, useView } from "../view/useView"
-import { apiQuery } from "../view/view"
-import { PRODUCT_NAMES, surfaceName, VIEW_NAMES } from "../words"
 import { Legend } from "./Legend"
 import { TrendControls } from "./TrendControls"
-import { bucketNames, budgetGuide, colorsOf, paceGuide, rangeIn } from "./trend"
+import { bucketNames, budgetGuide, linesOf, paceGuide, rangeIn } from "./trend"
 import classes from "./UsageTrend.module.css"
 
 const TrendChart = lazy(() => import("../charts/TrendChart"))
@@ -25,12 +23,11 @@ const TrendChart = lazy(() => import("../charts/TrendChart"))
 export function UsageTrend() {
   const [view] = useView()
   const { data, error, refetch, isPlaceholderData } = useQuery(trendQuery(view))
-  const { product, view: shown } = apiQuery(view)
   return (
     <section className={classes.trend} aria-labelledby="trend-title" data-stale={isPlaceholderData}>
       <header className={classes.header}>
-        <h3 id="trend-title">Usage over time</h3>
-        <TrendControls trend={data} own={`${PRODUCT_NAMES[product]}: ${VIEW_NAMES[shown]}`} />
+        <h3 id="trend-title">Credits over time</h3>
+        <TrendControls trend={data} />
       </header>
       {data ? <Drawn trend={data} /> : error ? <Failure error={error} retry={refetch} /> : <Skeleton height={296} />}
     </section>
@@ -49,10 +46,7 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
     return cumulative ? all : all.filter(({ bucket }) => bucket.state !== "future")
   }, [trend, cumulative])
 
-  const names = trend.series.map((series) =>
-    series.kind === "surface" ? surfaceName(series.key.slice(8)) : series.name,
-  )
-  const colors = colorsOf(trend)
+  const lines = linesOf(trend)
   const { short, full } = bucketNames(trend.interval, format)
   const guides: Guide[] = []
   if (isWhole && budget) guides.push(budgetGuide(columns, trend.interval, budget, cumulative))
@@ -64,15 +58,14 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
     return <p className={classes.nothing}>No usage in {format.days(trend.range.from, trend.range.to)}.</p>
   }
   if (view.chart === "table") {
-    return <TrendTable columns={columns} names={names} caption={label} full={full} format={format} />
+    return <TrendTable columns={columns} lines={lines} caption={label} full={full} format={format} />
   }
   return (
     <>
       <Suspense fallback={<Skeleton height={264} />}>
         <TrendChart
           columns={columns}
-          names={names}
-          colors={colors}
+          lines={lines}
           guides={guides}
           label={label}
           format={format}
@@ -85,7 +78,7 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
           }
         />
       </Suspense>
-      <Legend names={names} colors={colors} guides={guides} columns={columns} />
+      <Legend lines={lines} guides={guides} columns={columns} />
     </>
   )
 }

@@ -84,11 +84,11 @@ function compareChanges(one: Row, other: Row): number {
 }
 
 /** The lines to show: rows, and below those that are open their parts. */
-export function layOut(rows: readonly Row[], open: ReadonlySet<string>, all = false, above = "", depth = 0): Line[] {
+export function layOut(rows: readonly Row[], opens: (key: string) => boolean, above = "", depth = 0): Line[] {
   return rows.flatMap((row) => {
     const key = `${above}${row.kind}:${encodeURIComponent(row.id)}`
-    const isOpen = row.rows.length > 0 && (all || open.has(key))
+    const isOpen = row.rows.length > 0 && opens(key)
     const line = { row, key, depth, isOpen }
-    return isOpen ? [line, ...layOut(row.rows, open, all, `${key}/`, depth + 1)] : [line]
+    return isOpen ? [line, ...layOut(row.rows, opens, `${key}/`, depth + 1)] : [line]
   })
 }

@@ -1,11 +1,12 @@
 import type { Schemas } from "../api/client"
 import { type Budget, budgetOf } from "../charts/budget"
-import type { Bucket, Column } from "../charts/shape"
+import type { Bucket, ChartLine, Column } from "../charts/shape"
 import type { Guide } from "../charts/TrendChart"
 import { fromMicro, sum, toMicro } from "../credits"
 import { countDays, endOf, monthOf } from "../dates"
 import type { Format } from "../format"
 import type { Range } from "../view/view"
+import { surfaceName } from "../words"
 
 type Trend = Schemas["Trend"]
 export type Interval = Trend["interval"]
@@ -16,11 +17,14 @@ const PRODUCT_COLORS: Record<string, string> = {
   api: "var(--api)",
 }
 
-export function colorsOf(trend: Trend): string[] {
-  return trend.series.map(({ key, kind }, place) => {
-    if (kind === "product") return PRODUCT_COLORS[key] ?? "var(--series-other)"
-    return kind === "other" ? "var(--series-other)" : `var(--series-${(place % 7) + 1})`
-  })
+const COLORS = 7
+
+export function linesOf({ series }: Trend): ChartLine[] {
+  return series.map(({ key, kind, name }, place) => ({
+    key,
+    name: kind === "surface" ? surfaceName(key.slice("surface/".length)) : name,
+    color: PRODUCT_COLORS[key] ?? (kind === "other" ? "var(--series-other)" : `var(--series-${(place % COLORS) + 1})`),
+  }))
 }
 
 /** The intervals that make a readable chart of so many days. */

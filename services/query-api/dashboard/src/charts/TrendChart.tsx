@@ -1,9 +1,9 @@
 import { useElementSize } from "@mantine/hooks"
 import { scaleBand, scaleLinear } from "d3-scale"
-import { type KeyboardEvent, type PointerEvent, useId, useState } from "react"
+import { type KeyboardEvent, type MouseEvent, type PointerEvent, useId, useState } from "react"
 import { toLength } from "../credits"
 import type { Format } from "../format"
-import { type Bucket, type Column, extent, labelEvery, STATE_WORDS, stack } from "./shape"
+import { type Bucket, type ChartLine, type Column, extent, labelEvery, STATE_WORDS, stack } from "./shape"
 import classes from "./TrendChart.module.css"
 import { TrendTip } from "./TrendTip"
 
@@ -20,8 +20,7 @@ export interface Guide {
 
 export interface TrendChartProps {
   columns: Column[]
-  names: string[]
-  colors: string[]
+  lines: ChartLine[]
   guides: Guide[]
   label: string
   format: Format
@@ -34,9 +33,10 @@ export interface TrendChartProps {
 
 /** Stacked columns. By keyboard it is a slider over the columns, whose words are those of the tip. */
 export default function TrendChart(props: TrendChartProps) {
-  const { columns, names, colors, guides, format, short, full, choose } = props
+  const { columns, lines, guides, format, short, full, choose } = props
   const { ref, width } = useElementSize()
   const [at, setAt] = useState<number | null>(null)
+  const [touched, setTouched] = useState<number | null>(null)
   const id = useId()
   const inner = Math.max(0, width - MARGIN.left - MARGIN.right)
   const floor = HEIGHT - MARGIN.bottom
@@ -56,6 +56,16 @@ export default function TrendChart(props: TrendChartProps) {
     const box = event.currentTarget.getBoundingClientRect()
     const place = Math.floor((event.clientX - box.left - MARGIN.left) / x.step())
     setAt(place >= 0 && place < columns.length ? place : null)
+  }
+  // A first touch shows a column, a second one goes into it.
+  const touch = (event: PointerEvent<HTMLElement>) => {
+    if (event.pointerType === "mouse") return
+    setTouched(at)
+    move(event)
+  }
+  const click = ({ nativeEvent }: MouseEvent<HTMLElement>) => {
+    const isFirst = "pointerType" in nativeEvent && nativeEvent.pointerType === "touch" && touched !== at
+    if (shown && !isFirst) choose?.(shown.bucket)
   }
   const press = (event: KeyboardEvent<HTMLElement>) => {
     const last = columns.length - 1
@@ -87,12 +97,17 @@ export default function TrendChart(props: TrendChartProps) {
       aria-valuemin={1}
       aria-valuemax={columns.length}
       aria-valuenow={(at ?? 0) + 1}
-      aria-valuetext={shown ? say(shown, props) : `${columns.length} columns. Arrow keys go through them.`}
+      aria-valuetext={
+        shown
+          ? say(shown, props)
+          : `${columns.length} columns. Arrow keys go through them${choose ? ", Enter goes into one" : ""}.`
+      }
       onPointerMove={move}
-      onPointerLeave={() => setAt(null)}
+      onPointerDown={touch}
+      onPointerLeave={({ pointerType }) => pointerType === "mouse" && setAt(null)}
       onBlur={() => setAt(null)}
       onKeyDown={press}
-      onClick={() => shown && choose?.(shown.bucket)}
+      onClick={click}
     >
       {width > 0 && (
         <svg width={width} height={HEIGHT} aria-hidden="true">
@@ -138,7 +153,7 @@ export default function TrendChart(props: TrendChartProps) {
                         key={line}
                         className={classes.bar}
                         data-state={bucket.state}
-                        fill={colors[line]}
+                        fill={lines[line]?.color}
                         x={left(place)}
                         width={barWidth}
                         y={y(to)}
@@ -147,7 +162,12 @@ export default function TrendChart(props: TrendChartProps) {
                     ),
                 )}
               {place % every === 0 && (
-                <text className={classes.tick} x={left(place) + barWidth / 2} y={HEIGHT - 6} textAnchor="middle">
+                <text
+                  className={classes.tick}
+                  x={Math.min(left(place) + barWidth / 2, width - LABEL_WIDTH / 2 + 8)}
+                  y={HEIGHT - 6}
+                  textAnchor="middle"
+                >
                   {short(bucket)}
                 </text>
               )}
@@ -171,8 +191,7 @@ export default function TrendChart(props: TrendChartProps) {
       {shown && at !== null && (
         <TrendTip
           column={shown}
-          names={names}
-          colors={colors}
+          lines={lines}
           guides={guides.map(({ name, values }) => ({ name, value: values[at] ?? null }))}
           title={full(shown.bucket)}
           format={format}
@@ -206,17 +225,17 @@ function guidePath(
     .join("")
 }
 
-function say({ bucket, parts, total }: Column, { names, guides, full, format, columns }: TrendChartProps): string {
+function say({ bucket, parts, total }: Column, { lines, guides, full, format, columns }: TrendChartProps): string {
   const isKnown = bucket.state === "complete" || bucket.state === "partial"
   const place = columns.findIndex((column) => column.bucket === bucket)
-  const lines = (isKnown ? parts : []).map((part, line) => `${names[line]} ${format.column(part)}`)
+  const known = isKnown ? parts.map((part, line) => `${lines[line]?.name} ${format.column(part)}`) : []
   const others = guides.flatMap(({ name, values }) => {
     const value = values[place]
     return value ? [`${name} ${format.column(value)}`] : []
   })
   return [
     `${full(bucket)}: ${isKnown ? `${format.column(total)} credits ` : ""}${STATE_WORDS[bucket.state]}`,
-    ...lines,
+    ...known,
     ...others,
   ].join(", ")
 }

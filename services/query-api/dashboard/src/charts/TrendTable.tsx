@@ -1,17 +1,17 @@
 import type { Format } from "../format"
-import { type Bucket, type Column, STATE_WORDS } from "./shape"
+import { type Bucket, type ChartLine, type Column, STATE_WORDS } from "./shape"
 import classes from "./TrendTable.module.css"
 
 interface Props {
   columns: Column[]
-  names: string[]
+  lines: ChartLine[]
   caption: string
   full: (bucket: Bucket) => string
   format: Format
 }
 
 /** The chart's numbers, newest first. */
-export function TrendTable({ columns, names, caption, full, format }: Props) {
+export function TrendTable({ columns, lines, caption, full, format }: Props) {
   const begun = columns.filter(({ bucket }) => bucket.state !== "future").reverse()
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
@@ -21,8 +21,8 @@ export function TrendTable({ columns, names, caption, full, format }: Props) {
         <thead>
           <tr>
             <th scope="col">When</th>
-            {names.map((name) => (
-              <th key={name} scope="col">
+            {lines.map(({ key, name }) => (
+              <th key={key} scope="col">
                 {name}
               </th>
             ))}
@@ -37,7 +37,7 @@ export function TrendTable({ columns, names, caption, full, format }: Props) {
                 {bucket.state !== "complete" && <span className={classes.state}>{STATE_WORDS[bucket.state]}</span>}
               </th>
               {parts.map((part, line) => (
-                <td key={names[line]}>{bucket.state === "missing" ? "–" : format.column(part)}</td>
+                <td key={lines[line]?.key}>{bucket.state === "missing" ? "–" : format.column(part)}</td>
               ))}
               <td className={classes.total}>{bucket.state === "missing" ? "–" : format.column(total)}</td>
             </tr>

@@ -1,12 +1,11 @@
 import { isZero } from "../credits"
 import type { Format } from "../format"
-import type { Column } from "./shape"
+import type { ChartLine, Column } from "./shape"
 import classes from "./TrendTip.module.css"
 
 interface Props {
   column: Column
-  names: string[]
-  colors: string[]
+  lines: ChartLine[]
   guides: { name: string; value: string | null }[]
   title: string
   format: Format
@@ -16,7 +15,7 @@ interface Props {
 
 const WIDTH = 236
 
-export function TrendTip({ column, names, colors, guides, title, format, left, width }: Props) {
+export function TrendTip({ column, lines, guides, title, format, left, width }: Props) {
   const { bucket, parts, total } = column
   const inset = Math.min(Math.max(0, left < width / 2 ? left + 14 : left - WIDTH - 14), Math.max(0, width - WIDTH))
   return (
@@ -31,9 +30,9 @@ export function TrendTip({ column, names, colors, guides, title, format, left, w
         {parts.map(
           (part, line) =>
             !isZero(part) && (
-              <li key={names[line]}>
-                <span className={classes.swatch} style={{ background: colors[line] }} />
-                <span className={classes.name}>{names[line]}</span>
+              <li key={lines[line]?.key}>
+                <span className={classes.swatch} style={{ background: lines[line]?.color }} />
+                <span className={classes.name}>{lines[line]?.name}</span>
                 <span>{format.column(part)}</span>
               </li>
             ),

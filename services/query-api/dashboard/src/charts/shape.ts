@@ -4,6 +4,13 @@ import { fromMicro, toLength, toMicro } from "../credits"
 type Trend = Schemas["Trend"]
 export type Bucket = Schemas["TrendBucket"]
 
+/** What a part of each column stands for. */
+export interface ChartLine {
+  key: string
+  name: string
+  color: string
+}
+
 /** What is to be said of a bucket whose total is not the whole truth. */
 export const STATE_WORDS: Record<Bucket["state"], string> = {
   complete: "",

@@ -1,6 +1,7 @@
 import { Drawer, Skeleton } from "@mantine/core"
 import { lazy, Suspense } from "react"
 import { useView } from "../view/useView"
+import classes from "./Reconcile.module.css"
 
 const Steps = lazy(() => import("./Steps"))
 
@@ -15,6 +16,7 @@ export function Reconcile() {
       size="lg"
       title="Why this does not match my contract"
       closeButtonProps={{ "aria-label": "Close" }}
+      classNames={{ title: classes.title }}
     >
       <Suspense fallback={<Skeleton height={420} />}>
         <Steps creditPeriod={view.credit_period} />
