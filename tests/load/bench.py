@@ -31,7 +31,7 @@ from flexcredits_local.postgres_binaries import find_binaries
 from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
-from querying import AUDIENCE, ISSUER, identity_provider, make_rsa_key
+from querying import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, identity_provider, make_rsa_key
 from service_process import aggregator_environment, eventually, free_port, running
 from stack import (
     Database,
@@ -198,6 +198,7 @@ async def bench_csv(runs: int) -> None:
             environment = {
                 "POSTGRES_DSN": database.roles["flexcredits_api"], "HTTP_PORT": str(port), "FLEXCREDITS_ENV": "development",
                 "JWKS_URL": provider.url, "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE,
+                "FLEXCREDITS_UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
             }  # fmt: skip
             with running("query_api", environment) as process:
                 await eventually(process.ready, what="query API ready")

@@ -14,6 +14,7 @@ from querying import (
     AUDIENCE,
     ISSUER,
     TOPIC,
+    UNSUBSCRIBE_SECRET,
     Api,
     Books,
     IdentityProvider,
@@ -66,7 +67,9 @@ async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) ->
     async def opening(pool: Pool = pool, *, billing_moderators: bool = True) -> AsyncIterator[Api]:
         keys = SigningKeys(fetch_from(provider.url))
         verifier = Verifier(keys, ISSUER, AUDIENCE)
-        parts = Parts(pool, pool, verifier, billing_moderators, TOPIC, lambda: api.now, export_pool)
+        parts = Parts(
+            pool, pool, verifier, billing_moderators, TOPIC, lambda: api.now, export_pool, unsubscribe_secret=UNSUBSCRIBE_SECRET
+        )  # fmt: skip
         transport = httpx.ASGITransport(Observed(build_app(parts)), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api.example") as client:
             api = Api(client, provider)

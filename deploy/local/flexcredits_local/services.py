@@ -49,6 +49,7 @@ def service_programs(
         **without_proxy(),
     }
     issuer = issuer_url(ports.issuer)
+    unsubscribe = {"FLEXCREDITS_UNSUBSCRIBE_SECRET": folder.secret("unsubscribe-secret")}
     return [
         service(
             "ingest",
@@ -70,6 +71,7 @@ def service_programs(
             ports.alerter_probe,
             {
                 **shared,
+                **unsubscribe,
                 "POSTGRES_DSN": role_dsn(dsn, "flexcredits_alerter", folder),
                 "CONSUMER_INSTANCE": "alerter",
                 "SMTP_URL": smtp_url,
@@ -82,6 +84,7 @@ def service_programs(
             ports.query_probe,
             {
                 **shared,
+                **unsubscribe,
                 "POSTGRES_DSN": role_dsn(dsn, "flexcredits_api", folder),
                 "HTTP_HOST": LOOPBACK,
                 "HTTP_PORT": str(ports.query),

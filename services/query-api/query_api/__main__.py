@@ -65,6 +65,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             sign_in=make_sign_in(settings, verifier),
             export_pool=export_pool,
             provider_name=settings.provider_name,
+            unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
         )
         health = Health(pool, keys)
         await stack.enter_async_context(serve_probes(settings.probe_host, settings.probe_port, health.why_not_ready))

@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     provider_name: str = "FlexCredits"
     """The company that sells the credits, as files for finance name it."""
 
+    flexcredits_unsubscribe_secret: SecretStr = Field(min_length=32)
+    """Seals the links by which additional recipients unsubscribe; the alerter's too."""
+
     usage_events_topic: str = "usage.events.v1"
     connections_max: int = Field(default=1000, gt=0)
     head_wait_s: float = Field(default=10, gt=0)
