@@ -44,6 +44,7 @@ from stack import (
 from stack import (
     running as running_program,
 )
+from sweep_load import ORGANIZATIONS, fill_books, measure_sweep
 from whole_stack import WholeStack, running_stack, state_of_its_own
 
 Result = TypeVar("Result")
@@ -172,6 +173,22 @@ async def bench_alerts(runs: int, per_second: int, crossings: int) -> None:
         report("mail", results, lambda each: percentile(each.mail_ms, 99), "p99 {:.0f} ms")
 
 
+async def bench_sweep(runs: int) -> None:
+    """The alerter's look at all organizations, over rows that are put there."""
+    with embedded_postgres() as server:
+        database = await copy_template(server, await make_template(server))
+        await fill_books(database.dsn)
+        results = []
+        for run in range(runs):
+            results.append(await measure_sweep(database))
+            print(
+                f"sweep run {run + 1}: {ORGANIZATIONS:,} organizations in {results[-1].quiet_s:.2f} s, and"
+                f" {results[-1].first_s:.2f} s with {results[-1].settled} that fired",
+                flush=True,
+            )
+        report("sweep (limit 5 s)", results, lambda result: result.quiet_s, "{:.2f} s")
+
+
 async def bench_queries(runs: int, seconds: float) -> None:
     with state_of_its_own() as home, running_stack(home) as (_, addresses):
         stack = WholeStack(home, addresses)
@@ -225,6 +242,7 @@ def main() -> None:
     if "latency" in parts:
         asyncio.run(bench_latency(options.runs, options.per_second, options.seconds))
     if "alerts" in parts:
+        asyncio.run(bench_sweep(options.runs))
         asyncio.run(bench_alerts(options.runs, options.per_second, options.crossings))
     if "queries" in parts:
         asyncio.run(bench_queries(options.runs, options.seconds))
