@@ -1,4 +1,4 @@
-"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [--events N] [--runs N]. `./flexcredits bench` runs it.
+"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [dashboard] [--events N] [--runs N]. `./flexcredits bench` runs it.
 
 Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as everything
 else. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
@@ -20,6 +20,8 @@ import asyncpg
 from aggregator_load import AggregatorResult, fill_topics, run_aggregator, time_bare_insert
 from alert_load import measure_alerts, percentile
 from csv_load import ORGANIZATION, CsvResult, describe, fill, measure_csv, sum_of_days
+from dashboard_load import LIMITS_MS as DASHBOARD_LIMITS_MS
+from dashboard_load import measure_dashboard
 from flexcredits_local.folders import state_folder
 from flexcredits_local.java import find_java
 from flexcredits_local.kafka import EmbeddedKafka
@@ -48,6 +50,7 @@ from sweep_load import ORGANIZATIONS, fill_books, measure_sweep
 from whole_stack import WholeStack, running_stack, state_of_its_own
 
 Result = TypeVar("Result")
+PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "csv", "dashboard"]
 
 
 @contextmanager
@@ -225,18 +228,48 @@ async def bench_csv(runs: int) -> None:
         report("csv", results, lambda result: result.lines_per_second, "{:,.0f} lines/s")
 
 
+async def bench_dashboard(runs: int) -> None:
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        stack = WholeStack(home, addresses)
+        await fill_history(stack)
+        results = []
+        for run in range(runs):
+            result = await measure_dashboard(stack)
+            results.append(result)
+            deeds = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in result.interaction_ms.items())
+            print(
+                f"dashboard run {run + 1}: first paint {statistics.median(result.first_paint_ms):.0f} ms, largest"
+                f" {statistics.median(result.largest_paint_ms):.0f} ms, {result.kilobytes:.0f} kB; until the next paint: {deeds} ms",
+                flush=True,
+            )
+        first, largest, interaction = DASHBOARD_LIMITS_MS.values()
+        report(
+            f"first paint (limit {first} ms)", results, lambda each: statistics.median(each.first_paint_ms), "{:.0f} ms"
+        )
+        report(
+            f"largest paint (limit {largest} ms)",
+            results,
+            lambda each: statistics.median(each.largest_paint_ms),
+            "{:.0f} ms",
+        )
+        report(
+            f"slowest interaction (limit {interaction} ms)",
+            results,
+            lambda each: each.slowest_interaction_ms,
+            "{:.0f} ms",
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./flexcredits bench", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", choices=["aggregator", "ingest", "latency", "alerts", "queries", "csv", []], default=[]
-    )
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--per-second", type=int, default=2_000)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--crossings", type=int, default=200)
     options = parser.parse_args()
-    parts = options.parts or ["aggregator", "ingest", "latency", "alerts", "queries", "csv"]
+    parts = options.parts or PARTS
     if {"aggregator", "ingest"} & set(parts):
         asyncio.run(bench_floors(parts, options.events, options.runs))
     if "latency" in parts:
@@ -248,6 +281,8 @@ def main() -> None:
         asyncio.run(bench_queries(options.runs, options.seconds))
     if "csv" in parts:
         asyncio.run(bench_csv(options.runs))
+    if "dashboard" in parts:
+        asyncio.run(bench_dashboard(options.runs))
 
 
 if __name__ == "__main__":

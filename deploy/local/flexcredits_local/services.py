@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from flexcredits_local.authorization import CLIENT_ID
 from flexcredits_local.choices import Ports
+from flexcredits_local.dashboard import built_dashboard
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.issuer import AUTHORIZATION_PATH, JWKS_PATH, TOKEN_PATH
 from flexcredits_local.ports import LOOPBACK, accepts
@@ -95,6 +96,7 @@ def service_programs(
                 "TOKEN_URL": issuer + TOKEN_PATH,
                 "CLIENT_ID": CLIENT_ID,
                 "DASHBOARD_URL": f"http://{LOOPBACK}:{ports.query}",
+                "DASHBOARD_FOLDER": str(built_dashboard(folder)),
             },
         ),
     ]

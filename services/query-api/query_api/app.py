@@ -1,7 +1,9 @@
 """The HTTP application around the endpoints: problems for errors, the API's description, headers and measurements."""
 
 import time
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
@@ -25,6 +27,7 @@ from query_api import (
     exports,
     live,
     mails,
+    pages,
     proof,
     receipts,
     sign_in,
@@ -44,8 +47,9 @@ from query_api.store import Unavailable
 log = structlog.get_logger()
 
 RETRY_AFTER_S = "2"
-PUBLIC = frozenset({"/openapi.json", "/docs", "/docs/assets", "/login", "/login/callback", "/logout"})
-"""The only routes without a policy: they describe the API and hold nobody's data, or lead into and out of a session."""
+PUBLIC = frozenset({"/openapi.json", "/docs", "/docs/assets", "/login", "/login/callback", "/logout"}) | pages.PATHS
+"""The only routes without a policy: they describe the API or are the dashboard's own files, which hold nobody's data, or
+lead into and out of a session."""
 
 EVERYWHERE = {401, 403, 500, 503}
 """Statuses of the problems that every route may answer. 404 and 422 are for those that ask for something."""
@@ -55,6 +59,12 @@ HEADERS = {
     b"referrer-policy": b"no-referrer",
     b"x-frame-options": b"DENY",
 }
+NOTHING = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""What an answer that is no page may load."""
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self' '{script}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 
 
 def build_app(parts: Parts | None) -> FastAPI:
@@ -81,6 +91,7 @@ def build_app(parts: Parts | None) -> FastAPI:
     app.include_router(sign_in.router)
     app.include_router(live.router)
     app.include_router(exports.router)
+    app.include_router(pages.router)
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Conditional)
@@ -88,13 +99,17 @@ def build_app(parts: Parts | None) -> FastAPI:
 
     @app.get("/docs", include_in_schema=False)
     async def get_docs() -> Response:
-        return get_swagger_ui_html(
+        answer = get_swagger_ui_html(
             openapi_url="/openapi.json",
             title=app.title,
             swagger_js_url="/docs/assets/swagger-ui-bundle.js",
             swagger_css_url="/docs/assets/swagger-ui.css",
             swagger_favicon_url="/docs/assets/favicon.png",
         )
+        script = bytes(answer.body).partition(b"<script>")[2].partition(b"</script>")[0]
+        source = f"sha256-{b64encode(sha256(script).digest()).decode()}"
+        answer.headers["Content-Security-Policy"] = DOCS_POLICY.format(script=source)
+        return answer
 
     @app.exception_handler(NotModified)
     async def answer_not_modified(request: Request, same: NotModified) -> Response:
@@ -120,6 +135,8 @@ def build_app(parts: Parts | None) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def answer_http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404 and pages.is_navigation(request):
+            return pages.answer_page(request, 404)
         if error.status_code == 400:  # what FastAPI says of a body that is not even text, or nested too deeply
             unread = ParameterError(pointer="", detail="cannot be read as JSON")
             return answer_problem(Refused("invalid-parameter", f"the body: {unread.detail}", errors=[unread]))
@@ -242,8 +259,9 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 given = dict(message.get("headers", ()))
-                kept = () if b"cache-control" in given else ((b"cache-control", b"no-store"),)
-                message["headers"] = [*message.get("headers", ()), *HEADERS.items(), *kept]
+                defaults = {b"cache-control": b"no-store", b"content-security-policy": NOTHING}
+                missing = [(name, value) for name, value in defaults.items() if name not in given]
+                message["headers"] = [*message.get("headers", ()), *HEADERS.items(), *missing]
                 message["headers"].append((b"x-request-id", origin.request_id.encode()))
             await send(message)
 

@@ -1,7 +1,7 @@
 """Who may ask what: every route takes its reads from a policy, which opens them for one organization."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from query_api.access import Person, Verifier, check_admin, check_role, unauthor
 from query_api.answers import Refused
 from query_api.audit import audit
 from query_api.conditional import answer_if_new
+from query_api.dashboard_files import BuiltFile
 from query_api.issuer import Issuer
 from query_api.sessions import Cookies
 from query_api.store import ACQUIRE_S, Organization, Reading, Unavailable, read_as
@@ -73,6 +74,8 @@ class Parts:
     """Whose invoice it is, in files for finance."""
     sign_in: SignIn | None = None
     """None: there are only bearer tokens."""
+    dashboard: Mapping[str, BuiltFile] | None = None
+    """None: it was not built, or is served by somebody else."""
     unsubscribe_secret: str | None = None
     """None: no link is valid."""
     live: Live = field(default_factory=Live)

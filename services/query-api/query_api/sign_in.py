@@ -10,14 +10,15 @@ from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from query_api.access import Person
-from query_api.answers import Answer, Refused
+from query_api.answers import Answer, Refused, TimeZone
 from query_api.api import invalid_parameter
 from query_api.audit import audit
 from query_api.handshake import Handshake, is_local, read_handshake
 from query_api.issuer import failed
 from query_api.metrics import REFUSED
-from query_api.policies import Known, Look, SignIn, parts_of
+from query_api.policies import Known, SignIn, parts_of
 from query_api.sessions import SIGN_IN_WITHIN_S, hash_id
+from query_api.store import read_as
 from query_api.writes import write_as
 
 router = APIRouter()
@@ -120,18 +121,28 @@ class SignedIn(Answer):
     email: str = Field(description="Empty when the identity provider did not say.")
     name: str = Field(description="Empty when the identity provider did not say.")
     organization: str
+    organization_name: str | None = Field(description="null: nothing is known of the organization yet.")
+    locale: str = Field(
+        description="BCP 47, of the organization: how numbers and dates are written.", examples=["en-CA"]
+    )
+    time_zone: TimeZone
     role: str
     expires_at: datetime | None = Field(description="When the session or token ends; a session also ends by disuse.")
     by: Literal["session", "token"]
 
 
 @router.get("/api/v1/session")
-async def get_session(person: Known, _may_look: Look) -> SignedIn:
-    """Who is signed in. Who may not look at the dashboard is told whom to ask."""
+async def get_session(request: Request, person: Known) -> SignedIn:
+    """Who is signed in."""
+    async with read_as(parts_of(request).pool, person.organization, person.email) as reading:
+        organization = reading.organization
     return SignedIn(
         email=person.email,
         name=person.name,
         organization=person.organization,
+        organization_name=organization.name,
+        locale=organization.locale,
+        time_zone=organization.time_zone,
         role=person.role,
         expires_at=person.expires_at,
         by="session" if person.session_sha256 else "token",

@@ -35,6 +35,8 @@ class Organization(NamedTuple):
     time_zone: str | None
     billing_moderator_enabled: bool
     removed: bool  # the person who asks has left it
+    name: str | None
+    locale: str
 
 
 class Watermark(NamedTuple):
@@ -119,7 +121,7 @@ async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = 
             assert row is not None
             if not row["is_isolated"]:
                 raise NotIsolated(NotIsolated.__doc__)
-            reading = Reading(connection, Organization(*row[:4]))
+            reading = Reading(connection, Organization(*row[:6]))
             yield reading
             unfinished = reading.unfinished
 

@@ -32,7 +32,7 @@ async def write_as(
             assert row is not None
             if not row["is_isolated"]:
                 raise NotIsolated(NotIsolated.__doc__)
-            yield Writing(connection, Organization(*row[:4]))
+            yield Writing(connection, Organization(*row[:6]))
 
 
 class Writing:
