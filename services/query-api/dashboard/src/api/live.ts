@@ -6,7 +6,7 @@ import { bannerQuery, overviewQuery, sessionQuery } from "./queries"
 const RECONNECT_AFTER_MS = 15_000
 const REFETCH_AT_MOST_EVERY_MS = 2_000
 /** What usage changes, besides the overview and banner that the stream brings itself. */
-const FOLLOWS = ["breakdown", "trend", "credit-periods", "reconcile", "deleted-agents", "budget", "freshness"]
+const FOLLOWS = ["breakdown", "trend", "credit-periods", "reconcile", "deleted-agents", "freshness"]
 
 /** Keeps the page's numbers live for as long as somebody looks at it. */
 export function useLive() {

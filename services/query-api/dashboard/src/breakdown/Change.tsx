@@ -6,10 +6,9 @@ export function Change({ change, previous }: { change: string | null; previous: 
   const format = useFormat()
   if (previous === null) return <span className={classes.none}>–</span>
   if (change === null) return <span title="Nothing was used in the range before">New</span>
-  const sign = change.startsWith("-") ? "▾" : Number(change) === 0 ? "" : "▴"
   return (
     <span className={classes.change} title={`${format.exact(previous)} in the range before`}>
-      <span aria-hidden="true">{sign}</span> {format.change(change)}
+      {format.change(change)}
     </span>
   )
 }

@@ -15,7 +15,12 @@ export function ColumnHead({ column, order, choose, children }: Props) {
   const Icon = !isSorted ? IconArrowsSort : order.descending ? IconArrowDown : IconArrowUp
   return (
     <th scope="col" aria-sort={isSorted ? (order.descending ? "descending" : "ascending") : "none"}>
-      <UnstyledButton className={classes.sort} data-sorted={isSorted} onClick={() => choose(column)}>
+      <UnstyledButton
+        className={classes.sort}
+        data-sorted={isSorted}
+        data-number={column !== "name"}
+        onClick={() => choose(column)}
+      >
         {children}
         <Icon size={13} stroke={1.8} aria-hidden="true" />
       </UnstyledButton>

@@ -24,8 +24,10 @@ export function DeletedAgents({ total }: { total: string }) {
   return data.agents.map((agent) => (
     <tr key={agent.id} data-depth={1} data-kind="deleted-agent">
       <th scope="row" className={classes.inside}>
-        {agent.name || agent.id}
-        {agent.deleted_at && <span className={classes.tag}>deleted {format.date(new Date(agent.deleted_at))}</span>}
+        <span className={classes.line}>
+          {agent.name || agent.id}
+          {agent.deleted_at && <span className={classes.tag}>deleted {format.date(new Date(agent.deleted_at))}</span>}
+        </span>
       </th>
       <td title={format.exact(agent.credits)}>{format.column(agent.credits)}</td>
       <td>{format.share(fraction(agent.credits, total))}</td>

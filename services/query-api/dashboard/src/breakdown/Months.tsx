@@ -31,8 +31,13 @@ export default function Months({ range, last, choose }: Props) {
       }}
       ariaLabels={{ previousYear: "Previous year", nextYear: "Next year", yearLevelControl: "Choose a year" }}
       getMonthControlProps={(month) => ({
-        children: format.monthName(month),
-        "aria-label": format.month(monthOf(month)),
+        "aria-label": undefined,
+        children: (
+          <span>
+            {format.monthName(month)}
+            <span className="visually-hidden"> {month.slice(0, 4)}</span>
+          </span>
+        ),
       })}
     />
   )

@@ -9,7 +9,7 @@ import { useFormat } from "../shell/useFormat"
 import { NO_RANGE, useView } from "../view/useView"
 import { type Range, rangeOf } from "../view/view"
 import classes from "./PeriodPicker.module.css"
-import { isSame, presetsOf } from "./ranges"
+import { EARLIER, isSame, presetsOf } from "./ranges"
 
 const Months = lazy(() => import("./Months"))
 
@@ -29,7 +29,7 @@ export function PeriodPicker({ range }: { range: Schemas["DateRange"] | undefine
     change({ ...NO_RANGE, ...days, interval: undefined }, "push")
   }
   const dates = range ? format.days(range.from, range.to) : "…"
-  const name = chosen && chosen.name !== "Credit period" ? chosen.name : undefined
+  const name = chosen && chosen.name !== EARLIER ? chosen.name : undefined
   return (
     <Popover opened={isOpen} onChange={setOpen} position="bottom-start" shadow="md" withinPortal trapFocus returnFocus>
       <Popover.Target>
@@ -37,11 +37,11 @@ export function PeriodPicker({ range }: { range: Schemas["DateRange"] | undefine
           variant="default"
           size="xs"
           className={classes.target}
-          aria-label={`Credit period: ${name ? `${name}, ` : ""}${dates}`}
           leftSection={<IconCalendar size={15} stroke={1.6} aria-hidden="true" />}
           rightSection={<IconChevronDown size={14} stroke={1.6} aria-hidden="true" />}
           onClick={() => setOpen(!isOpen)}
         >
+          <span className="visually-hidden">Credit period: </span>
           <span className={classes.dates}>{dates}</span>
           {name && <span className={classes.name}>{name}</span>}
         </Button>

@@ -8,7 +8,7 @@ import classes from "./UsageTrend.module.css"
 
 const INTERVALS = { "15m": "15 min", hour: "Hour", day: "Day", week: "Week", month: "Month" }
 
-export function TrendControls({ trend, own }: { trend: Schemas["Trend"] | undefined; own: string }) {
+export function TrendControls({ trend }: { trend: Schemas["Trend"] | undefined }) {
   const [view, change] = useView()
   const intervals = trend ? intervalsOf(trend.range) : []
   if (trend && !intervals.includes(trend.interval)) intervals.unshift(trend.interval)
@@ -22,7 +22,7 @@ export function TrendControls({ trend, own }: { trend: Schemas["Trend"] | undefi
         value={view.scope ?? "view"}
         onChange={(value) => change({ scope: value === "all" ? "all" : undefined })}
         data={[
-          { value: "view", label: own },
+          { value: "view", label: "This view" },
           { value: "all", label: "All products" },
         ]}
       />

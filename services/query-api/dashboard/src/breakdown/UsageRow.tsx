@@ -1,5 +1,6 @@
 import { UnstyledButton } from "@mantine/core"
 import { IconChevronRight } from "@tabler/icons-react"
+import { isZero } from "../credits"
 import { useFormat } from "../shell/useFormat"
 import { surfaceName } from "../words"
 import { Change } from "./Change"
@@ -19,17 +20,19 @@ export function UsageRow({ line: { row, key, depth, isOpen }, opens, toggle }: P
   const explained = EXPLAINED[row.kind]
   const share = Math.max(0, Math.min(1, Number(row.share)))
   return (
-    <tr data-kind={row.kind} data-depth={depth}>
-      <th scope="row" style={{ paddingInlineStart: `${depth * 1.25 + 0.75}rem` }}>
-        {row.rows.length > 0 || opens ? (
-          <UnstyledButton className={classes.expand} aria-expanded={isOpen} onClick={() => toggle(key)}>
-            <IconChevronRight size={14} stroke={1.8} aria-hidden="true" />
-            {name}
-          </UnstyledButton>
-        ) : (
-          <span className={classes.leaf}>{name}</span>
-        )}
-        {row.kind === "system" && <span className={classes.tag}>System</span>}
+    <tr data-kind={row.kind} data-depth={depth} data-gone={row.events === 0 && isZero(row.credits)}>
+      <th scope="row" style={{ paddingInlineStart: `${depth * 1.25 + 1.125}rem` }}>
+        <span className={classes.line}>
+          {row.rows.length > 0 || opens ? (
+            <UnstyledButton className={classes.expand} aria-expanded={isOpen} onClick={() => toggle(key)}>
+              <IconChevronRight size={14} stroke={1.8} aria-hidden="true" />
+              {name}
+            </UnstyledButton>
+          ) : (
+            <span>{name}</span>
+          )}
+          {row.kind === "system" && <span className={classes.tag}>System</span>}
+        </span>
         {explained && depth === 0 && <span className={classes.explained}>{explained}</span>}
       </th>
       <td title={format.exact(row.credits)}>{format.column(row.credits)}</td>

@@ -12,8 +12,7 @@ import { addDays } from "../dates"
 import { Failure } from "../shell/Failure"
 import { useFormat } from "../shell/useFormat"
 import { NO_RANGE, useView } from "../view/useView"
-import { apiQuery } from "../view/view"
-import { PRODUCT_NAMES, surfaceName, VIEW_NAMES } from "../words"
+import { surfaceName } from "../words"
 import { Legend } from "./Legend"
 import { TrendControls } from "./TrendControls"
 import { bucketNames, budgetGuide, colorsOf, paceGuide, rangeIn } from "./trend"
@@ -25,12 +24,11 @@ const TrendChart = lazy(() => import("../charts/TrendChart"))
 export function UsageTrend() {
   const [view] = useView()
   const { data, error, refetch, isPlaceholderData } = useQuery(trendQuery(view))
-  const { product, view: shown } = apiQuery(view)
   return (
     <section className={classes.trend} aria-labelledby="trend-title" data-stale={isPlaceholderData}>
       <header className={classes.header}>
-        <h3 id="trend-title">Usage over time</h3>
-        <TrendControls trend={data} own={`${PRODUCT_NAMES[product]}: ${VIEW_NAMES[shown]}`} />
+        <h3 id="trend-title">Credits over time</h3>
+        <TrendControls trend={data} />
       </header>
       {data ? <Drawn trend={data} /> : error ? <Failure error={error} retry={refetch} /> : <Skeleton height={296} />}
     </section>

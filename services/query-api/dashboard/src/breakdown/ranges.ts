@@ -10,6 +10,8 @@ export interface Preset {
   days: { from: string; to: string } | null
 }
 
+export const EARLIER = "Credit period"
+
 /** The current credit period first, as long as there is one, then the months, then what was before. */
 export function presetsOf(periods: readonly Schemas["CreditPeriodCredits"][], today: string): Preset[] {
   const month = monthOf(today)
@@ -22,10 +24,9 @@ export function presetsOf(periods: readonly Schemas["CreditPeriodCredits"][], to
     monthsBack("Last 12 months", month, 12),
     { name: "All time", range: { range: "all" }, days: null },
   )
-  for (const period of periods) {
-    if (period.state === "past") {
-      presets.push({ name: "Credit period", range: { credit_period: period.id }, days: daysOf(period) })
-    }
+  for (const [place, period] of periods.filter(({ state }) => state === "past").entries()) {
+    const name = place === 0 ? "Last credit period" : EARLIER
+    presets.push({ name, range: { credit_period: period.id }, days: daysOf(period) })
   }
   return presets
 }

@@ -147,7 +147,12 @@ export default function TrendChart(props: TrendChartProps) {
                     ),
                 )}
               {place % every === 0 && (
-                <text className={classes.tick} x={left(place) + barWidth / 2} y={HEIGHT - 6} textAnchor="middle">
+                <text
+                  className={classes.tick}
+                  x={Math.min(left(place) + barWidth / 2, width - LABEL_WIDTH / 2 + 8)}
+                  y={HEIGHT - 6}
+                  textAnchor="middle"
+                >
                   {short(bucket)}
                 </text>
               )}

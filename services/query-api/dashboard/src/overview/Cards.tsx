@@ -105,18 +105,25 @@ function PaceCard({ overview }: { overview: Overview }) {
   const format = useFormat()
   const pace = paceOf(overview)
   const budget = overview.recommended_monthly_budget
-  if (!pace || overview.period_elapsed === null) return <Card label="Pace" value="–" />
-  const words = { ahead: "faster than an even pace", behind: "slower than an even pace", even: "an even pace" }[pace.is]
+  if (!pace || overview.period_elapsed === null) {
+    return (
+      <Card label="Pace" value="–">
+        <p>There is nothing to compare usage with.</p>
+      </Card>
+    )
+  }
   return (
     <Card
       label="Pace"
       value={pace.is === "even" ? "Even" : format.credits(pace.apart)}
       exact={format.exact(pace.apart)}
-      beside={pace.is !== "even" && <small>{pace.is === "ahead" ? "ahead" : "behind"}</small>}
+      beside={
+        pace.is !== "even" && <small>{pace.is === "behind" ? "behind an even pace" : "ahead of an even pace"}</small>
+      }
     >
       <p>
-        {words}; {format.share(overview.period_elapsed)} of the period is over.
-        {budget && ` ${format.credits(budget.credits)} a month would make the rest last.`}
+        {format.share(overview.period_elapsed)} of the period is over.
+        {budget && !isZero(budget.credits) && ` ${format.credits(budget.credits)} a month make the rest last.`}
       </p>
     </Card>
   )

@@ -18,6 +18,7 @@ export function Products({ overview }: { overview: Overview }) {
   const format = useFormat()
   const { products, credits_available, credits_used, period_elapsed, account_team } = overview
   const over = products.filter(({ overage }) => overage !== null && !isZero(overage))
+  const hasAmounts = products.some(({ contracted }) => contracted !== null)
   const beside = besides(overview, format)
   const scale = credits_available && compare(credits_available, credits_used) > 0 ? credits_available : credits_used
   return (
@@ -35,10 +36,16 @@ export function Products({ overview }: { overview: Overview }) {
       </div>
       <ul className={classes.products}>
         {products.map((product) => (
-          <ProductRow key={product.product} credits={product} scale={scale} elapsed={period_elapsed} />
+          <ProductRow
+            key={product.product}
+            credits={product}
+            scale={scale}
+            elapsed={period_elapsed}
+            hasOthers={hasAmounts}
+          />
         ))}
       </ul>
-      {period_elapsed !== null && (
+      {period_elapsed !== null && hasAmounts && (
         <p className={classes.note}>
           <span className={classes.tick} aria-hidden="true" /> marks where an even pace would be today.
         </p>
@@ -69,9 +76,11 @@ interface RowProps {
   credits: Schemas["ProductCredits"]
   scale: string
   elapsed: string | null
+  /** Whether some product has an amount of its own. */
+  hasOthers: boolean
 }
 
-function ProductRow({ credits, scale, elapsed }: RowProps) {
+function ProductRow({ credits, scale, elapsed, hasOthers }: RowProps) {
   const format = useFormat()
   const { product, used, contracted, overage } = credits
   const bar = barOf(credits, scale)
@@ -92,13 +101,19 @@ function ProductRow({ credits, scale, elapsed }: RowProps) {
       </span>
       <span className={classes.amount}>
         <strong title={format.exact(used)}>{format.credits(used)}</strong>
-        {contracted === null ? " used, no amount of its own" : ` of ${format.credits(contracted)}`}
+        {contracted === null ? " used" : ` of ${format.credits(contracted)}`}
       </span>
       <span className={classes.percent}>
         {contracted !== null && !isZero(contracted) && format.share(fraction(used, contracted))}
       </span>
       <span className={classes.rest} data-over={isOver}>
-        {isOver ? `+${format.credits(overage)} over` : left !== null ? `${format.credits(left)} left` : ""}
+        {isOver
+          ? `+${format.credits(overage)} over`
+          : left !== null
+            ? `${format.credits(left)} left`
+            : hasOthers
+              ? "no amount"
+              : ""}
       </span>
     </li>
   )

@@ -1,12 +1,12 @@
 import type { Schemas } from "../api/client"
 import { useFormat } from "../shell/useFormat"
 import classes from "./Reconcile.module.css"
+import { type Line, type Step, stepsOf } from "./steps"
 
-/** Sums stand under what they are the sum of; lines that only tell more about another are set in. */
-export function Lines({ reconciliation: { lines, sums } }: { reconciliation: Schemas["Reconciliation"] }) {
-  const format = useFormat()
-  const totals = new Set(sums.map(({ total }) => total))
-  const hasMoney = lines.some(({ money }) => money !== null)
+/** A block for each sum: its parts, and below them what they add up to. */
+export function Lines({ reconciliation }: { reconciliation: Schemas["Reconciliation"] }) {
+  const steps = stepsOf(reconciliation)
+  const hasMoney = reconciliation.lines.some(({ money }) => money !== null)
   return (
     <table className={classes.lines} data-testid="reconcile-lines">
       <caption className="visually-hidden">From the feature total to the contract total</caption>
@@ -20,20 +20,41 @@ export function Lines({ reconciliation: { lines, sums } }: { reconciliation: Sch
           {hasMoney && <th scope="col">Amount</th>}
         </tr>
       </thead>
-      <tbody>
-        {lines.map((line) => (
-          <tr
-            key={`${line.kind} ${line.label}`}
-            data-total={totals.has(line.kind)}
-            data-inside={line.included_in !== null}
-          >
-            <th scope="row">{line.label}</th>
-            <td title={format.exact(line.credits)}>{format.column(line.credits)}</td>
-            {hasMoney && <td>{line.price !== null && line.currency && format.price(line.price, line.currency)}</td>}
-            {hasMoney && <td>{line.money !== null && line.currency && format.money(line.money, line.currency)}</td>}
-          </tr>
-        ))}
-      </tbody>
+      {steps.map((step) => (
+        <Block key={step.title} step={step} hasMoney={hasMoney} />
+      ))}
     </table>
+  )
+}
+
+function Block({ step: { title, parts, total, besides }, hasMoney }: { step: Step; hasMoney: boolean }) {
+  return (
+    <tbody>
+      <tr data-is="title">
+        <th scope="colgroup" colSpan={hasMoney ? 4 : 2}>
+          {title}
+        </th>
+      </tr>
+      {parts.map(({ line, is }) => (
+        <Row key={`${line.kind} ${line.label}`} line={line} is={is} hasMoney={hasMoney} />
+      ))}
+      <Row line={total} is="total" hasMoney={hasMoney} />
+      {besides.map((line) => (
+        <Row key={`${line.kind} ${line.label}`} line={line} is="inside" hasMoney={hasMoney} />
+      ))}
+    </tbody>
+  )
+}
+
+function Row({ line, is, hasMoney }: { line: Line; is: "part" | "inside" | "total"; hasMoney: boolean }) {
+  const format = useFormat()
+  const { label, kind, credits, price, money, currency } = line
+  return (
+    <tr data-is={is} data-kind={kind}>
+      <th scope="row">{kind === "add_on_not_included" ? `Not included: ${label}` : label}</th>
+      <td title={format.exact(credits)}>{format.column(credits)}</td>
+      {hasMoney && <td>{price !== null && currency && format.price(price, currency)}</td>}
+      {hasMoney && <td>{money !== null && currency && format.money(money, currency)}</td>}
+    </tr>
   )
 }

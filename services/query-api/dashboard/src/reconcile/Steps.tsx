@@ -18,7 +18,7 @@ export default function Steps({ creditPeriod }: { creditPeriod: string | undefin
 
 function Told({ reconciliation }: { reconciliation: Schemas["Reconciliation"] }) {
   const format = useFormat()
-  const { credit_period, state, commitment, amount_due, currency } = reconciliation
+  const { credit_period, state, commitment } = reconciliation
   return (
     <div className={classes.content}>
       <p>
@@ -29,11 +29,6 @@ function Told({ reconciliation }: { reconciliation: Schemas["Reconciliation"] })
         , this is how one becomes the other{state === "current" ? ", as it stands now" : ""}:
       </p>
       <Lines reconciliation={reconciliation} />
-      {amount_due !== null && currency && (
-        <p className={classes.due}>
-          In money: <strong>{format.money(amount_due, currency)}</strong>
-        </p>
-      )}
       {commitment && (
         <p>
           The contract’s minimum commitment is {format.credits(commitment.minimum)} credits over all its periods;{" "}

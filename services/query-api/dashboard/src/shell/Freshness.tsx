@@ -30,8 +30,8 @@ export function Freshness() {
       {completeTo && (
         <Tooltip label={SAYS[state]} multiline w={280} events={{ hover: true, focus: true, touch: true }}>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the tooltip must be reachable by keyboard */}
-          <span tabIndex={0} className={classes.hint}>
-            complete to {format.time(completeTo)}
+          <span tabIndex={0}>
+            <span className={classes.hint}>complete to {format.time(completeTo)}</span>
           </span>
         </Tooltip>
       )}

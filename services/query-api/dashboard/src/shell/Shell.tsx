@@ -12,12 +12,12 @@ import classes from "./Shell.module.css"
 /** The frame of every page, and the gate: the page is for whoever the API lets look. */
 export function Shell() {
   const session = useQuery(sessionQuery)
-  const { error } = useQuery(overviewQuery)
+  const overview = useQuery(overviewQuery)
   const organization = session.data?.organization_name ?? session.data?.organization
   useEffect(() => {
     document.title = organization ? `FlexCredits · ${organization}` : "FlexCredits"
   }, [organization])
-  const refused = error instanceof Refusal && [401, 403].includes(error.problem.status)
+  const refused = [overview.error, session.error].find(isRefusal)
   return (
     <>
       <a href="#main" className={classes.skip}>
@@ -39,16 +39,21 @@ export function Shell() {
       </header>
       <main id="main" className={classes.main} tabIndex={-1}>
         {refused ? (
-          <AccessPage error={error} />
+          <AccessPage error={refused} />
         ) : (
           <>
-            {!error && <Live />}
+            <Live />
             <Outlet />
           </>
         )}
       </main>
     </>
   )
+}
+
+/** Nobody is signed in any more, or not the right one. Other failures are told where they happen. */
+function isRefusal(error: Error | null): error is Refusal {
+  return error instanceof Refusal && [401, 403].includes(error.problem.status)
 }
 
 function Live() {
