@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import Visit, Who, visiting
+from browsing import Visit, Who, needs_chromium, visiting
 from dashboard_data import EMPTY, NORMAL, OVER, fill
 from factories import usage
 from playwright.async_api import Browser, expect
 from service_process import eventually
 from whole_stack import WholeStack, running_stack, state_of_its_own
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 VIEWS = [
     ("assistant", "models"), ("assistant", "tools"), ("assistant", "other_features"), ("agents", "agents"),
     ("agents", "features"), ("api", "namespaces"),

@@ -9,14 +9,14 @@ from email.policy import default
 from pathlib import Path
 
 import pytest
-from browsing import Visit, Who, visiting
+from browsing import Visit, Who, needs_chromium, visiting
 from dashboard_data import PEOPLE, member
 from factories import contract, organization, usage
 from playwright.async_api import Browser, Locator, expect
 from service_process import eventually
 from whole_stack import WholeStack, running_stack, state_of_its_own
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
