@@ -20,7 +20,7 @@ export function UsageRow({ line: { row, key, depth, isOpen }, toggle }: Props) {
   return (
     <tr data-kind={row.kind} data-depth={depth} data-gone={row.events === 0 && isZero(row.credits)}>
       <th scope="row" style={{ paddingInlineStart: `${depth * 1.25 + 1.125}rem` }}>
-        <span className={classes.line}>
+        <div className={classes.line}>
           {row.rows.length > 0 ? (
             <UnstyledButton className={classes.expand} aria-expanded={isOpen} onClick={() => toggle(key)}>
               <IconChevronRight size={14} stroke={1.8} aria-hidden="true" />
@@ -30,7 +30,7 @@ export function UsageRow({ line: { row, key, depth, isOpen }, toggle }: Props) {
             <span>{name}</span>
           )}
           {row.kind === "system" && <span className={classes.tag}>System</span>}
-        </span>
+        </div>
         {explained && depth === 0 && <span className={classes.explained}>{explained}</span>}
       </th>
       <td title={format.exact(row.credits)}>{format.column(row.credits)}</td>

@@ -7,6 +7,7 @@ import { useView } from "../view/useView"
 import { VIEW_NAMES } from "../words"
 import { Change } from "./Change"
 import { ColumnHead } from "./ColumnHead"
+import { Nothing } from "./Nothing"
 import { type Column, isPinned, layOut, nextOrder, readOrder, searchRows, sortRows, writeOrder } from "./rows"
 import { UsageRow } from "./UsageRow"
 import classes from "./UsageTable.module.css"
@@ -136,24 +137,4 @@ const NAMED: Record<Schemas["Breakdown"]["view"], string> = {
   agents: "Agent",
   features: "Feature",
   namespaces: "API or namespace",
-}
-
-/** Says that nothing was used, and stays: an empty view is an answer. */
-function Nothing({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
-  const [view, change] = useView()
-  const format = useFormat()
-  return (
-    <div className={classes.nothing} data-testid="empty">
-      <strong>No usage in this view</strong>
-      <p>
-        {VIEW_NAMES[breakdown.view]}, {format.days(breakdown.range.from, breakdown.range.to)}
-        {view.surface ? ", on the chosen surfaces" : ""}. Usage appears here a moment after it happens.
-      </p>
-      {view.surface && (
-        <Button variant="default" size="xs" onClick={() => change({ surface: undefined })}>
-          All surfaces
-        </Button>
-      )}
-    </div>
-  )
 }
