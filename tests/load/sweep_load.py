@@ -51,6 +51,8 @@ FILLING = [
     " SELECT o.organization_id, day::date, product, kafka_partition, 3000000, 10 FROM organizations o,"
     f" generate_series('{FROM}'::timestamp, '{TO}', '1 day') day, unnest('{{assistant,agents,api}}'::text[]) product,"
     f" generate_series(0, {PARTITIONS - 1}) kafka_partition WHERE o.organization_id > 0",
+    "INSERT INTO usage_organization_monthly SELECT organization_id, date_trunc('month', day)::date, product, kafka_partition,"
+    " sum(credits), sum(events) FROM usage_organization_daily GROUP BY 1, 2, 3, 4",
     "VACUUM ANALYZE",
 ]
 

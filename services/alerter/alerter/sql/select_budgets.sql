@@ -1,8 +1,8 @@
 -- The calendar months of these organizations (null: of all) that began by $2, ended after $3 and have a budget, or had one when a firing began: the budget, what is used, and the thresholds. Settings hold from the month in which they were saved.
 SELECT o.organization_id, o.time_zone, CASE WHEN budget.credits IS NULL THEN '{}' ELSE s.budget_thresholds END AS thresholds,
     '' AS contract_id, m.period_id, m.starts_on, m.ends_on, budget.credits AS available,
-    CASE WHEN budget.credits IS NULL THEN 0 ELSE (SELECT coalesce(sum(d.credits), 0)::bigint FROM usage_organization_daily d
-        WHERE d.organization_id = o.organization_id AND d.day >= m.starts_on AND d.day < m.ends_on) END AS used
+    CASE WHEN budget.credits IS NULL THEN 0 ELSE (SELECT coalesce(sum(u.credits), 0)::bigint FROM usage_organization_monthly u
+        WHERE u.organization_id = o.organization_id AND u.month = m.starts_on) END AS used
 FROM organizations o
 CROSS JOIN LATERAL (SELECT * FROM alert_settings WHERE organization_id IN (0, o.organization_id) ORDER BY organization_id DESC LIMIT 1) AS s
 CROSS JOIN LATERAL (SELECT at::date AS starts_on, (at + interval '1 month')::date AS ends_on, to_char(at, 'YYYY-MM') AS period_id
