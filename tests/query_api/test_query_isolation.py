@@ -228,6 +228,7 @@ def test_a_statement_begins_with_a_sentence_and_has_its_function(name: str) -> N
     assert any(hasattr(kind, name) for kind in (Reading, Writing, Presented)) or name in (
         "present_session",
         "act_for",
+        "plan_for_values",
         "select_organization",
         "set_statement_timeout",
     )

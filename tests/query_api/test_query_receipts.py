@@ -89,7 +89,7 @@ async def test_receipt_of_counted_usage_says_where_it_is_counted(api: Api, books
             "quarter_hour_at": rfc3339(at.replace(minute=at.minute // 15 * 15, second=0)),
             "day": day, "month": day[:7], "credit_period": {"id": "p1", "from": "2020-01-01", "to": "2040-01-01"},
         },
-        "corrections": [], "corrects": None, "time_zone": "Asia/Kathmandu",
+        "corrections": [], "corrects": None, "reason": None, "rejections": [], "time_zone": "Asia/Kathmandu",
     }  # fmt: skip
     breakdown = await api.get(f"/api/v1/breakdown?product=agents&view=agents&from={day}&to={day}")
     assert breakdown["total"] == receipt["credits"]
@@ -140,7 +140,33 @@ async def test_receipt_of_corrected_usage_lists_its_corrections_and_theirs_name_
         0,
     )
     assert own["counted_in"]["day"] == later["time"][:10]
+    assert own["reason"] == "billed by mistake"
+    assert [row["reason"] for row in receipt["corrections"]] == ["billed by mistake"] * 2
     assert (await api.get(path_of(other)))["credits_after_corrections"] == "0.000000"
+
+
+async def test_receipt_of_a_rejected_event_says_why(api: Api, writer: Writer, pool: Pool) -> None:
+    await writer.learn(organization(), organization("org_other"))
+    unreadable = usage(product="telephone")
+    twice = usage(credits="5", envelope={"id": "twice"})
+    too_much = correction(twice, "-6")
+    await writer.count(unreadable, twice, {**twice, "data": {**twice["data"], "credits": "6"}}, too_much)
+    receipt = await api.get(path_of(unreadable))
+    assert (receipt["state"], receipt["credits"], receipt["counted_in"]) == ("rejected", None, None)
+    [rejection] = receipt["rejections"]
+    assert (rejection["pointer"], rejection["topic"], rejection["offset"]) == ("/data/product", TOPIC, 0)
+    counted = await api.get(path_of(twice))
+    assert (counted["state"], counted["credits"]) == ("counted", "5.000000")
+    assert [(at["offset"], at["pointer"]) for at in counted["rejections"]] == [(2, "/id")]
+    [rejection] = (await api.get(path_of(too_much)))["rejections"]
+    assert rejection["reason"] == "original plus corrections would fall below 0"
+    for event in (unreadable, too_much):
+        assert (await api.ask(path_of(event), organization="org_other")).status_code == 404
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(SQL["act_for"], "org_other")
+        assert await connection.fetch("SELECT reason FROM dead_letter_outbox") == []
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetch("SELECT value FROM dead_letter_outbox")
 
 
 @pytest.mark.parametrize("waits_for", ["organization", "rate", "original"])

@@ -59,6 +59,8 @@ class Rejection(NamedTuple):
     reason: str
     pointer: str
     readable: bool
+    who: tuple[str, bytes] | None = None
+    """Organization and identity, where the record says them."""
 
 
 class Reading(NamedTuple):
@@ -69,6 +71,10 @@ class Reading(NamedTuple):
     rejections: list[Rejection]
     spans: dict[int, tuple[int, int]]
     last_received: dict[int, float]
+
+
+def reject(use: Use, reason: str, pointer: str) -> Rejection:
+    return Rejection(use.record, reason, pointer, True, (use.series[0], use.identity))
 
 
 def read_record(record: Record) -> Use:
@@ -119,13 +125,33 @@ def read(records: Sequence[Record], into: Reading) -> None:
         try:
             use = read_record(record)
         except InvalidEvent as error:
-            into.rejections.append(Rejection(record, error.detail, error.pointer, isinstance(error, OutsideWindow)))
+            readable = isinstance(error, OutsideWindow)
+            into.rejections.append(Rejection(record, error.detail, error.pointer, readable, who_sent(record)))
         else:
             (into.corrections if use.corrects else into.uses).append(use)
     if records:
         first, last = records[0], records[-1]
         into.spans[first.partition] = (into.spans.get(first.partition, (first.offset, 0))[0], last.offset)
         into.last_received[first.partition] = last.timestamp / 1000
+
+
+def who_sent(record: Record) -> tuple[str, bytes] | None:
+    """Organization and identity of a record that cannot be counted, so that its receipt can say so."""
+    try:
+        event = json.loads(record.value or b"")
+        organization, source, event_id = event["subject"], event["source"], event["id"]
+        if not all(isinstance(part, str) and 0 < len(part) <= 128 for part in (organization, source, event_id)):
+            return None
+        return None if "\0" in organization else (organization, identity_of(organization, source, event_id))
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
+
+
+def reason_of(record: Record) -> str:
+    """Why a correction was made."""
+    event = decode(record.value or b"")
+    assert isinstance(event, Correction)
+    return event.data.reason
 
 
 class PoisonedTopic(Exception):

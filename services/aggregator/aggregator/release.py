@@ -10,7 +10,7 @@ from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SQL, Catalog
 from aggregator.corrections import judge
-from aggregator.reading import Rejection, SeriesKey, Use
+from aggregator.reading import Rejection, SeriesKey, Use, reject
 from aggregator.rollup import Decision, decide, empty_rollups, fold
 from aggregator.store import (
     HOUR_S,
@@ -98,14 +98,14 @@ async def _decide(
         try:
             decision = decide(use, catalog.organizations, {series: rows[0]["series_id"]}, catalog.card)
         except InvalidEvent as error:
-            rejections.append((use, Rejection(use.record, error.detail, error.pointer, True)))
+            rejections.append((use, reject(use, error.detail, error.pointer)))
             continue
         if use.corrects:
             original = originals.get(use.corrects)
             try:
                 decision = decision._replace(waits_for=judge(decision, original))
             except ValueError as error:
-                rejections.append((use, Rejection(use.record, str(error), "/data/corrects", True)))
+                rejections.append((use, reject(use, str(error), "/data/corrects")))
                 continue
             if original is not None and decision.waits_for is None:
                 originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)

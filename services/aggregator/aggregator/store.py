@@ -15,7 +15,7 @@ from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SIGHTING_S, SQL, Catalog, Sighting
 from aggregator.corrections import Original, judge
-from aggregator.reading import Reading, Rejection, Use
+from aggregator.reading import Reading, Rejection, Use, reason_of, reject
 from aggregator.rollup import Decision, Rollups, decide, empty_rollups, fold
 
 FOLD_AT_ONCE = 300
@@ -120,7 +120,7 @@ def _decide(uses: Iterable[Use], catalog: Catalog, outcome: Outcome) -> list[Dec
         try:
             decisions.append(decide(use, catalog.organizations, catalog.series_ids, catalog.card))
         except InvalidEvent as error:
-            outcome.rejections.append(Rejection(use.record, error.detail, error.pointer, True))
+            outcome.rejections.append(reject(use, error.detail, error.pointer))
     return decisions
 
 
@@ -161,9 +161,7 @@ def _sort_out_copy(use: Use, first_payload: bytes, outcome: Outcome) -> None:
     if first_payload == use.payload:
         outcome.duplicates.append(use)
     else:
-        outcome.rejections.append(
-            Rejection(use.record, "the same source and id was used before with another payload", "/id", True)
-        )
+        outcome.rejections.append(reject(use, "the same source and id was used before with another payload", "/id"))
 
 
 async def _select_payloads(connection: Connection, uses: Sequence[Use]) -> dict[tuple[int, bytes], bytes]:
@@ -203,7 +201,7 @@ async def _correct(connection: Connection, corrections: Sequence[Use], catalog: 
         try:
             waits_for = judge(decision, original)
         except ValueError as error:
-            outcome.rejections.append(Rejection(use.record, str(error), "/data/corrects", True))
+            outcome.rejections.append(reject(use, str(error), "/data/corrects"))
             continue
         payloads[key] = use.payload
         decision = decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits)
@@ -215,6 +213,16 @@ async def _correct(connection: Connection, corrections: Sequence[Use], catalog: 
     if len(outcome.duplicates) + len(outcome.rejections) > taken:
         raise Overtaken
     await add_corrected(connection, [decision for decision in accepted if not decision.waits_for])
+    await _write_reasons(connection, accepted)
+
+
+async def _write_reasons(connection: Connection, corrections: Sequence[Decision]) -> None:
+    if corrections:
+        rows = [
+            (at.use.ledger_bucket, UUID(at.use.identity), at.organization_id, reason_of(at.use.record))
+            for at in corrections
+        ]
+        await connection.execute(SQL["insert_reasons"], *_columns(rows))
 
 
 async def add_corrected(connection: Connection, counted: Sequence[Decision]) -> None:
@@ -252,7 +260,7 @@ async def insert_dead_letters(connection: Connection, topic: str, rejections: Se
             (
                 at.record.partition, at.record.offset, at.record.key, at.record.value,
                 json.dumps([[name, value.hex() if value is not None else None] for name, value in at.record.headers]),
-                at.reason, at.pointer, at.record.timestamp / 1000,
+                at.reason, at.pointer, at.record.timestamp / 1000, *((at.who[0], UUID(at.who[1])) if at.who else (None, None)),
             )
             for at in rejections
         ]  # fmt: skip

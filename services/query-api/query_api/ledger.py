@@ -27,6 +27,19 @@ class Posting(NamedTuple):
     partition: int
     offset: int
     held: bool
+    reason: str | None = None
+    """Why a correction was made."""
+
+
+class Rejected(NamedTuple):
+    """A record that could not be counted."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    pointer: str
+    received_at: datetime
 
 
 class Dimensions(NamedTuple):

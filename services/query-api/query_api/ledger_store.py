@@ -6,7 +6,7 @@ from asyncpg import Record
 from asyncpg.pgproto.pgproto import UUID
 from runtime.postgres import Connection, load_sql
 
-from query_api.ledger import Dimensions, Entry, Hour, LedgerKey, Posting, RateUsed
+from query_api.ledger import Dimensions, Entry, Hour, LedgerKey, Posting, RateUsed, Rejected
 
 SQL = load_sql("query_api")
 
@@ -40,6 +40,11 @@ class LedgerReads:
         rows = await self._connection.fetch(SQL["select_corrections"], self._id, key.ledger_bucket, UUID(key.identity))
         return [_posting(row) for row in rows]
 
+    async def select_rejections(self, identity: bytes) -> list[Rejected]:
+        """Each time at which an event was rejected, the oldest first."""
+        rows = await self._connection.fetch(SQL["select_rejections"], UUID(identity))
+        return [Rejected(*row) for row in rows]
+
     async def select_hours(self, topic: str, since_at: datetime) -> list[Hour]:
         """Of each partition, the oldest first; hours in which it took nothing are left out."""
         return [Hour(*row) for row in await self._connection.fetch(SQL["select_hours"], topic, since_at)]
@@ -47,5 +52,11 @@ class LedgerReads:
 
 def _posting(row: Record) -> Posting:
     return Posting(
-        row["credits"], row["occurred_at"], row["received_at"], row["kafka_partition"], row["kafka_offset"], row["held"]
+        row["credits"],
+        row["occurred_at"],
+        row["received_at"],
+        row["kafka_partition"],
+        row["kafka_offset"],
+        row["held"],
+        row["reason"],
     )

@@ -36,6 +36,18 @@ class PostedEvent(Answer):
     received_at: datetime
     partition: int
     offset: int
+    reason: str | None = Field(None, description="Of a correction: why it was made. null: not known any more.")
+
+
+class RejectedRecord(Answer):
+    """A record of this event that could not be counted. It lies in the dead-letter topic too."""
+
+    reason: str
+    pointer: str = Field(description="Where in the event, as a JSON pointer; empty for the event as a whole.")
+    received_at: datetime
+    topic: str
+    partition: int
+    offset: int
 
 
 class ReceiptRate(Answer):
@@ -53,27 +65,37 @@ class Receipt(Answer):
 
     source: str
     id: str
-    type: Literal["usage", "correction"]
-    state: Literal["counted", "held", "corrected"] = Field(
-        description="held: it waits, and is in no total yet. corrected: it is counted, and so are corrections of it."
+    state: Literal["counted", "held", "corrected", "rejected"] = Field(
+        description="held: it waits, and is in no total yet. corrected: it is counted, and so are corrections of it. "
+        "rejected: it is in no total; `rejections` say why, and most of the rest is null."
     )
-    waits_for: WaitsFor | None = Field(description="null unless held.")
-    product: Product
-    feature_kind: FeatureKind
-    feature: str
-    agent: str | None = Field(description="The agent's id.")
-    surface: str | None
-    occurred_at: datetime = Field(description="The event's `time`.")
-    received_at: datetime = Field(description="When the log took it.")
+    type: Literal["usage", "correction"] | None = None
+    waits_for: WaitsFor | None = Field(None, description="null unless held.")
+    product: Product | None = None
+    feature_kind: FeatureKind | None = None
+    feature: str | None = None
+    agent: str | None = Field(None, description="The agent's id.")
+    surface: str | None = None
+    occurred_at: datetime | None = Field(None, description="The event's `time`.")
+    received_at: datetime | None = Field(None, description="When the log took it.")
     topic: str
-    partition: int
-    offset: int
-    credits: Credits | None = Field(description="As counted; signed, of a correction. null while it is held.")
-    credits_after_corrections: Credits | None = Field(description="null while it is held, and of a correction.")
-    quantity: Quantity | None = Field(description="null: the event named its credits itself.")
-    unit: str | None
-    rate: ReceiptRate | None = Field(description="That made credits of the quantity. null without one.")
-    counted_in: CountedIn | None = Field(description="null while it is held.")
-    corrections: list[PostedEvent] = Field(description="Of this event, the oldest first. Each counts at its own time.")
-    corrects: PostedEvent | None = Field(description="Of a correction: the usage event. null: it has not arrived.")
+    partition: int | None = None
+    offset: int | None = None
+    credits: Credits | None = Field(None, description="As counted; signed, of a correction. null while it is held.")
+    credits_after_corrections: Credits | None = Field(None, description="null while it is held, and of a correction.")
+    quantity: Quantity | None = Field(None, description="null: the event named its credits itself.")
+    unit: str | None = None
+    rate: ReceiptRate | None = Field(None, description="That made credits of the quantity. null without one.")
+    counted_in: CountedIn | None = Field(None, description="null while it is held.")
+    corrections: list[PostedEvent] = Field(
+        [], description="Of this event, the oldest first. Each counts at its own time."
+    )
+    corrects: PostedEvent | None = Field(
+        None, description="Of a correction: the usage event. null: it has not arrived."
+    )
+    reason: str | None = Field(None, description="Of a correction: why it was made. null: not known any more.")
+    rejections: list[RejectedRecord] = Field(
+        [],
+        description="Records of this event that were not counted, the oldest first: also one that another payload followed.",
+    )
     time_zone: TimeZone

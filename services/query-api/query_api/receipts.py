@@ -13,7 +13,7 @@ from query_api.api import answer_period
 from query_api.ledger import LedgerKey, Posting, RateUsed, place_of
 from query_api.periods import CreditPeriod, period_on
 from query_api.policies import Look, identify, parts_of
-from query_api.receipt_answers import CountedIn, PostedEvent, Receipt, ReceiptRate
+from query_api.receipt_answers import CountedIn, PostedEvent, Receipt, ReceiptRate, RejectedRecord
 
 router = APIRouter(prefix="/api/v1")
 
@@ -38,18 +38,19 @@ async def get_receipt(
     identity = identity_of(person.organization, query.source, query.id)
     key = LedgerKey(bucket_of(query.id, identity), identity)
     entry = await reading.select_receipt(key)
-    if entry is None:
+    rejections = [RejectedRecord.model_validate(at) for at in await reading.select_rejections(identity)]
+    zone, topic = reading.organization.time_zone, parts_of(request).topic
+    if entry is None and not rejections:
         raise Refused(
             "no-such-event",
-            "No event of this organization with this source and id is counted or held. It was never sent, it was refused, "
-            "or it is older than the ledger.",
+            "No event of this organization with this source and id is counted, held or rejected. It was never sent, ingest "
+            "refused it, or it is older than the ledger.",
         )
-    posting, dimensions, corrected, zone = (
-        entry.posting,
-        entry.dimensions,
-        entry.corrected,
-        reading.organization.time_zone,
-    )
+    if entry is None:
+        return Receipt(
+            source=query.source, id=query.id, state="rejected", topic=topic, rejections=rejections, time_zone=zone
+        )
+    posting, dimensions, corrected = entry.posting, entry.dimensions, entry.corrected
     original = await reading.select_receipt(entry.corrects) if entry.corrects else None
     periods = await reading.select_credit_periods()
     return Receipt(
@@ -63,7 +64,7 @@ async def get_receipt(
         feature=dimensions.feature,
         agent=dimensions.agent or None,
         surface=dimensions.surface or None,
-        topic=parts_of(request).topic,
+        topic=topic,
         occurred_at=posting.occurred_at,
         received_at=posting.received_at,
         partition=posting.partition,
@@ -80,6 +81,8 @@ async def get_receipt(
         if corrected is not None
         else [],
         corrects=answer_posting(original.posting) if original else None,
+        reason=posting.reason,
+        rejections=rejections,
         time_zone=zone,
     )
 
@@ -91,6 +94,7 @@ def answer_posting(posting: Posting) -> PostedEvent:
         received_at=posting.received_at,
         partition=posting.partition,
         offset=posting.offset,
+        reason=posting.reason,
     )
 
 

@@ -2,9 +2,10 @@
 SELECT l.credits, l.occurred_at, l.received_at, l.kafka_partition, l.kafka_offset, l.held, l.corrected, l.quantity,
     l.corrects_bucket, l.corrects, s.product, s.feature_kind, s.feature, s.agent_id, s.surface,
     coalesce(r.unit, h.unit) AS unit, r.credits AS rate_credits, r.per, r.effective_from, r.received_at AS rate_received_at,
-    r.organization_id = l.organization_id AS is_own, h.waits_for
+    r.organization_id = l.organization_id AS is_own, h.waits_for, c.reason
 FROM usage_ledger l
 JOIN usage_series s ON s.series_id = l.series_id
 LEFT JOIN rates r ON r.rate_id = l.rate_id
 LEFT JOIN usage_held h ON l.held AND (h.ledger_bucket, h.identity) = (l.ledger_bucket, l.identity)
+LEFT JOIN correction_reasons c ON (c.ledger_bucket, c.identity) = (l.ledger_bucket, l.identity)
 WHERE l.organization_id = $1 AND l.ledger_bucket = $2 AND l.identity = $3
