@@ -54,7 +54,7 @@ async def rows_on(visit: Visit) -> dict[str, Decimal]:
     rows = visit.of_test_id("usage-table").locator("tbody tr")
     await rows.first.wait_for()
     pairs = await rows.evaluate_all(
-        "rows => rows.map(row => [(row.querySelector('th button') ?? row.querySelector('th span > span')).textContent, row.querySelector('td').title])"
+        "rows => rows.map(row => [row.querySelector('th').querySelector('button, span').textContent, row.querySelector('td').title])"
     )
     return {name: decimal(credits) for name, credits in pairs}
 
