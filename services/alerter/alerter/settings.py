@@ -13,9 +13,10 @@ from alerter.mail import MailServer
 
 
 class Settings(KafkaSettings, ProcessSettings):
-    """Read from the environment under these names in upper case. Outside production a mail server on another machine
-    may do without TLS."""
+    """Read from the environment under these names in upper case."""
 
+    flexcredits_env: str = "production"
+    """Anything else allows a mail server without TLS on another machine."""
     totals_topic: str = "usage.totals.v1"
     consumer_group: str = "alerter"
     consumer_instance: str | None = None

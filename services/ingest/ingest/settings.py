@@ -12,6 +12,7 @@ class Settings(KafkaSettings, ProcessSettings):
 
     http_host: str = "127.0.0.1"
     http_port: int
+    flexcredits_env: str = "development"
 
     usage_events_topic: str = "usage.events.v1"
     catalog_topic: str = "usage.catalog.v1"

@@ -23,7 +23,6 @@ class ProcessSettings(BaseSettings):
     postgres_dsn: SecretStr
     probe_host: str = "127.0.0.1"
     probe_port: int
-    flexcredits_env: str = "production"
     log_format: Literal["json", "console"] = "json"
 
 
