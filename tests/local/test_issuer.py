@@ -61,10 +61,28 @@ def test_other_addresses_than_loopback_are_refused(host: str, key_file: Path) ->
         make_server(host, 0, load_key(key_file))
 
 
+def test_in_a_container_only_requests_for_a_loopback_name_sign_in(key_file: Path) -> None:
+    with make_server("127.0.0.1", 0, load_key(key_file), in_container=True) as server:
+        assert server.server_address[0] == "0.0.0.0"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            url = issuer_url(server.server_address[1])
+            answer = httpx.get(url + "/authorize", headers={"Host": "issuer.example"})
+            assert answer.status_code == 400
+            assert "Host is not a loopback address" in answer.text
+            assert httpx.get(url + JWKS_PATH).status_code == 200
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def test_production_is_refused(monkeypatch: pytest.MonkeyPatch, key_file: Path) -> None:
     key = load_key(key_file)
     monkeypatch.setenv("FLEXCREDITS_ENV", "production")
     with pytest.raises(SetupProblem, match="FLEXCREDITS_ENV=production"):
         make_server("127.0.0.1", 0, key)
+    with pytest.raises(SetupProblem, match="FLEXCREDITS_ENV=production"):
+        make_server("127.0.0.1", 0, key, in_container=True)
     with pytest.raises(SetupProblem, match="FLEXCREDITS_ENV=production"):
         mint_token(key, "http://127.0.0.1:1", "org_acme", "admin", "a@acme.example")

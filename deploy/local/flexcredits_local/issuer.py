@@ -1,6 +1,10 @@
 """The development issuer: signs people in without a password, and serves the key that verifies its tokens.
 
 Loopback only, and never in production. `python -m flexcredits_local.issuer --port PORT`
+
+In a container `--container` listens on all of its interfaces, because that is where a published port arrives; the
+port must then be published on the host's loopback address, as docker-compose.yml does. Requests that name another
+host are refused all the same.
 """
 
 import argparse
@@ -41,9 +45,11 @@ class IssuerServer(ThreadingHTTPServer):
         self.documents = describe(self.url, key)
 
 
-def make_server(host: str, port: int, key: RSAPrivateKey) -> IssuerServer:
+def make_server(host: str, port: int, key: RSAPrivateKey, *, in_container: bool = False) -> IssuerServer:
     """A server for the issuer's documents and endpoints; SetupProblem unless the host is this machine's own loopback address."""
     refuse_in_production()
+    if in_container:
+        return IssuerServer("0.0.0.0", port, key)
     if not is_loopback(host):
         raise SetupProblem(f"the development issuer listens on {LOOPBACK} only, not on {host}.")
     return IssuerServer(host, port, key)
@@ -139,11 +145,14 @@ class Endpoints(BaseHTTPRequestHandler):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Sign people in for development, and serve the issuer's public key.")
-    parser.add_argument("--host", default=LOOPBACK)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--host", default=LOOPBACK)
+    where.add_argument("--container", action="store_true", help="listen on all interfaces of a container")
     parser.add_argument("--port", type=int, required=True)
     chosen = parser.parse_args()
     try:
-        server = make_server(chosen.host, chosen.port, load_key(key_path(state_folder())))
+        key = load_key(key_path(state_folder()))
+        server = make_server(chosen.host, chosen.port, key, in_container=chosen.container)
     except SetupProblem as problem:
         sys.exit(f"flexcredits: {problem}")
     # `shutdown` waits for the loop that the signal interrupts, so it is asked for from elsewhere.

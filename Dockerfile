@@ -1,0 +1,44 @@
+# Two images from one file. `service` is everything that runs in production: `python -m ingest`, `aggregator`,
+# `alerter`, `query_api`, and `runtime.prepare` for tables and topics. `tools` adds the commands of ./flexcredits.
+#
+#   docker build --target service -t flexcredits:0.1.0 .
+#   docker build --target tools -t flexcredits-tools:0.1.0 .
+
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS build
+COPY deploy/installer.lock /build/
+RUN python3 -m venv /build/installer \
+    && /build/installer/bin/pip install --quiet --no-cache-dir --require-hashes --requirement /build/installer.lock
+ENV UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/app
+RUN /build/installer/bin/uv venv --quiet --python python3 /app
+WORKDIR /build
+COPY requirements.lock ./
+COPY schemas schemas
+COPY services services
+# As constraints the lock gives versions and hashes to what the services need, and leaves out what only tests do.
+RUN /build/installer/bin/uv pip install --constraint requirements.lock \
+    ./schemas ./services/runtime ./services/ingest ./services/aggregator ./services/alerter ./services/query-api
+
+FROM build AS build-tools
+COPY deploy/local deploy/local
+RUN /build/installer/bin/uv pip install --constraint requirements.lock ./deploy/local
+
+FROM ${PYTHON_IMAGE} AS base
+# HOME: clients look there for certificates, and the user that runs has no other.
+ENV PATH=/app/bin:$PATH HOME=/tmp PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+RUN install -d -o 10001 -g 10001 /var/lib/flexcredits
+COPY schemas/postgres /usr/share/flexcredits/postgres
+COPY schemas/topics /usr/share/flexcredits/topics
+WORKDIR /usr/share/flexcredits
+USER 10001:10001
+
+FROM base AS tools
+ENV FLEXCREDITS_HOME=/var/lib/flexcredits
+COPY --from=build-tools /app /app
+ENTRYPOINT ["python", "-m", "flexcredits_local"]
+
+# Last, so that it is what a build without --target makes.
+FROM base AS service
+COPY --from=build /app /app
+ENTRYPOINT ["python", "-m"]

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Lets the services' roles log in; the migrations, which come later, find them there and give them their rights.
+# Postgres' image runs it once, when it has made the database.
+set -eu
+folder=${SECRETS_FOLDER:-/secrets}
+for role in flexcredits_ingest flexcredits_aggregator flexcredits_alerter flexcredits_api; do
+    psql --quiet --no-psqlrc -v ON_ERROR_STOP=1 -v role="$role" -v password="$(cat "$folder/$role")" \
+        --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
+CREATE ROLE :"role" LOGIN PASSWORD :'password' NOSUPERUSER NOBYPASSRLS;
+SQL
+done

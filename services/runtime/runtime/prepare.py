@@ -1,0 +1,63 @@
+"""python -m runtime.prepare: what a deployment needs before its services start, tables and topics.
+
+`python -m runtime.prepare migrations FOLDER` as the owner of the database that POSTGRES_DSN names;
+`python -m runtime.prepare topics FOLDER --replication N` on the broker that KAFKA_BOOTSTRAP names.
+Both do what is missing and nothing else, so they may run again at any time.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.kafka import KafkaSettings, create_topics
+from runtime.logs import configure_logs
+from runtime.migrations import migrate
+
+log = structlog.get_logger()
+
+
+class DatabaseSettings(BaseSettings):
+    """Read from the environment under these names in upper case."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    postgres_dsn: SecretStr
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Raises MigrationError, or what Postgres or Kafka say; the orchestrator tries again."""
+    parser = argparse.ArgumentParser(prog="python -m runtime.prepare", description="Make the tables, or the topics.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    migrations = commands.add_parser("migrations", help="apply the migrations that the database lacks")
+    topics = commands.add_parser("topics", help="create the topics that do not exist")
+    for command in (migrations, topics):
+        command.add_argument("folder", type=Path, help="where they are described")
+    topics.add_argument("--replication", type=int, default=1, help="copies of each partition")
+    chosen = parser.parse_args(arguments)
+    configure_logs("prepare")
+    if not chosen.folder.is_dir():
+        parser.error(f"{chosen.folder} is not a folder")
+    if chosen.command == "migrations":
+        asyncio.run(prepare_tables(chosen.folder))
+    else:
+        asyncio.run(prepare_topics(chosen.folder, chosen.replication))
+
+
+async def prepare_tables(folder: Path) -> None:
+    applied = await migrate(DatabaseSettings().postgres_dsn.get_secret_value(), folder)
+    log.info("the tables are there", applied=applied)
+
+
+async def prepare_topics(folder: Path, replication: int) -> None:
+    settings = KafkaSettings()
+    await create_topics(settings.kafka_bootstrap, folder, replication=replication, **settings.kafka_security())
+    log.info("the topics are there", topics=sorted(path.stem for path in folder.glob("*.yaml")))
+
+
+if __name__ == "__main__":
+    main()

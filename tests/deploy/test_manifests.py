@@ -1,0 +1,285 @@
+"""deploy/k8s as a cluster would get it: valid, restricted, and of one mind with the settings, topics and ports of the services."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from flexcredits_local.folders import REPOSITORY
+from pydantic_settings import BaseSettings
+from rendering import (
+    K8S,
+    SERVICES,
+    WORKLOADS,
+    Manifest,
+    environment_of,
+    find,
+    read_yaml,
+    render,
+    settings_of,
+    workloads,
+)
+from runtime.kafka import KafkaSettings
+from runtime.prepare import DatabaseSettings
+
+HERE = Path(__file__).parent
+OVERLAYS = ["base", "overlays/dev", "overlays/prod"]
+COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir())
+ASYNCPG = {"PGPASSWORD"}
+"""What a service's Postgres client reads itself, so that no password stands in a DSN."""
+# Made by an operator, from what is in the manifests.
+STRIMZI = {"flexcredits-ingest", "flexcredits-aggregator", "flexcredits-alerter"}
+CLOUDNATIVE_PG = {"flexcredits-postgres-app"}
+
+
+@pytest.fixture(params=OVERLAYS)
+def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
+    return render(request.param)
+
+
+@pytest.fixture(scope="module")
+def prod() -> list[Manifest]:
+    return render("overlays/prod")
+
+
+def topics() -> dict[str, Any]:
+    return {path.stem: read_yaml(path) for path in sorted((REPOSITORY / "schemas" / "topics").glob("*.yaml"))}
+
+
+def test_every_manifest_is_valid(manifests: list[Manifest]) -> None:
+    bundles = [
+        json.loads((HERE / "schemas/kubernetes.json").read_text()),
+        read_yaml(HERE / "schemas/custom-resources.yaml"),
+    ]
+    for manifest in manifests:
+        [bundle] = [each for each in bundles if manifest["kind"] in each["$defs"]]
+        schema = {**bundle, "$ref": f"#/$defs/{manifest['kind']}"}
+        problems = [f"{error.instance_path}: {error.message}" for error in jsonschema_rs.iter_errors(schema, manifest)]
+        assert not problems, (manifest["kind"], manifest["metadata"]["name"], problems)
+
+
+def test_a_misspelt_field_is_not_valid() -> None:
+    schema = json.loads((HERE / "schemas/kubernetes.json").read_text())
+    schema["$ref"] = "#/$defs/Service"
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"port": []}}
+    assert not jsonschema_rs.is_valid(schema, service)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_every_component_is_in_an_overlay(component: str) -> None:
+    assert f"../../components/{component}" in read_yaml(K8S / "overlays/prod/kustomization.yaml")["components"]
+
+
+def test_every_pod_passes_restricted_pod_security(manifests: list[Manifest]) -> None:
+    [namespace] = [each for each in manifests if each["kind"] == "Namespace"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert {each["metadata"].get("namespace") for each in manifests if each is not namespace} == {
+        namespace["metadata"]["name"]
+    }
+    for name, pod, container in workloads(manifests):
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["runAsUser"] > 0, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, name
+        assert pod["automountServiceAccountToken"] is False, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod), name
+        assert all(set(volume) - {"name"} <= {"emptyDir", "projected"} for volume in pod["volumes"]), name
+
+
+def test_every_container_has_resources_and_a_fixed_image(manifests: list[Manifest]) -> None:
+    for name, _, container in workloads(manifests):
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}, name
+        assert "memory" in container["resources"]["limits"], name
+        tag = container["image"].rpartition(":")[2]
+        assert re.fullmatch(r"v?\d+(\.\d+)+", tag), (name, container["image"])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_its_probes_on_the_probe_port(service: str, manifests: list[Manifest]) -> None:
+    [(_, _, container)] = [each for each in workloads(manifests) if each[0].endswith(f"/{service}")]
+    environment = environment_of(container, manifests)
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports["probes"] == int(environment["PROBE_PORT"])
+    assert ports.get("http") == (int(environment["HTTP_PORT"]) if "HTTP_PORT" in environment else None)
+    paths = {"startupProbe": "/health/live", "livenessProbe": "/health/live", "readinessProbe": "/health/ready"}
+    for probe, path in paths.items():
+        assert container[probe]["httpGet"] == {"path": path, "port": "probes"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_starts_with_its_environment(
+    service: str, manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [(_, pod, container)] = [each for each in workloads(manifests) if each[0].endswith(f"/{service}")]
+    assert container["args"] == [SERVICES[service]]
+    settings = settings_of(SERVICES[service])
+    hold_to_settings(environment_of(container, manifests), [settings], monkeypatch)
+    settings()
+    assert pod["terminationGracePeriodSeconds"] >= 5 + 15
+
+
+def test_every_job_starts_with_its_environment(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = {name: container for name, _, container in workloads(manifests) if name.startswith("Job/")}
+    assert any("migrations" in name for name in jobs)
+    for container in jobs.values():
+        assert container["args"][0] == "runtime.prepare"
+        hold_to_settings(environment_of(container, manifests), [DatabaseSettings, KafkaSettings], monkeypatch)
+        (DatabaseSettings if "migrations" in container["args"] else KafkaSettings)()
+
+
+def hold_to_settings(
+    environment: dict[str, str], settings: list[type[BaseSettings]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every name is one that the process reads; it is then the process' environment."""
+    known = {name.upper() for each in settings for name in each.model_fields} | ASYNCPG
+    assert set(environment) <= known
+    for name in known:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_secrets_come_by_reference_alone(manifests: list[Manifest]) -> None:
+    assert "Secret" not in {each["kind"] for each in manifests}
+    secret = re.compile(r"PASSWORD|SECRET|SMTP_URL")
+    for name, _, container in workloads(manifests):
+        for variable in container.get("env", []):
+            if secret.search(variable["name"]) and variable.get("value") != "smtp://mailbox:1025":
+                assert "secretKeyRef" in variable["valueFrom"], (name, variable["name"])
+        for variable, value in environment_of(container, manifests).items():
+            assert not re.search(r"//[^/@]*:[^/@]*@", value) or variable == "SMTP_URL", (name, variable)
+    for manifest in manifests:
+        if manifest["kind"] == "ConfigMap":
+            assert not [key for key in manifest["data"] if secret.search(key)]
+
+
+def test_the_docs_name_every_secret_that_nobody_makes(prod: list[Manifest]) -> None:
+    references = [
+        variable["valueFrom"]["secretKeyRef"]["name"]
+        for _, _, container in workloads(prod)
+        for variable in container.get("env", [])
+        if "secretKeyRef" in variable.get("valueFrom", {})
+    ]
+    wanted = set(references) - STRIMZI - CLOUDNATIVE_PG
+    operating = (REPOSITORY / "docs/operating.md").read_text()
+    assert len(wanted) == 6
+    assert not [name for name in wanted if f"`{name}`" not in operating]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_disruption_takes_one_pod_at_a_time(service: str, manifests: list[Manifest]) -> None:
+    [workload] = [each for each in manifests if each["kind"] in WORKLOADS and each["metadata"]["name"] == service]
+    budget = find(manifests, "PodDisruptionBudget", service)["spec"]
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+    assert workload["spec"]["selector"] == budget["selector"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    spread = workload["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert {each["topologyKey"] for each in spread} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
+    assert all(each["labelSelector"] == budget["selector"] for each in spread)
+    account = find(manifests, "ServiceAccount", workload["spec"]["template"]["spec"]["serviceAccountName"])
+    assert account["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("service", ["ingest", "query-api"])
+def test_customers_reach_the_http_port(service: str, manifests: list[Manifest]) -> None:
+    [port] = find(manifests, "Service", service)["spec"]["ports"]
+    assert port["targetPort"] == "http"
+    labels = find(manifests, "Deployment", service)["spec"]["template"]["metadata"]["labels"]
+    assert find(manifests, "Service", service)["spec"]["selector"].items() <= labels.items()
+    scaler = find(manifests, "HorizontalPodAutoscaler", service)["spec"]
+    assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": service}
+    assert "replicas" not in find(manifests, "Deployment", service)["spec"]  # else every apply would undo the scaler
+
+
+@pytest.mark.parametrize("service", ["aggregator", "alerter"])
+def test_a_restarted_consumer_is_the_same_member_of_its_group(service: str, manifests: list[Manifest]) -> None:
+    [container] = find(manifests, "StatefulSet", service)["spec"]["template"]["spec"]["containers"]
+    [instance] = [each for each in container["env"] if each["name"] == "CONSUMER_INSTANCE"]
+    assert instance["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
+
+
+def test_there_are_never_more_aggregators_than_partitions(prod: list[Manifest]) -> None:
+    scaler = find(prod, "ScaledObject", "aggregator")["spec"]
+    [trigger] = scaler["triggers"]
+    assert scaler["maxReplicaCount"] == topics()[trigger["metadata"]["topic"]]["partitions"]
+    environment = environment_of(
+        find(prod, "StatefulSet", "aggregator")["spec"]["template"]["spec"]["containers"][0], prod
+    )
+    assert trigger["metadata"]["bootstrapServers"] == environment["KAFKA_BOOTSTRAP"]
+    assert trigger["metadata"]["consumerGroup"] == settings_of("aggregator").model_fields["consumer_group"].default
+    assert "replicas" not in find(prod, "StatefulSet", "aggregator")["spec"]
+
+
+@pytest.mark.parametrize(("overlay", "replicas"), [("dev", 1), ("prod", 3)])
+def test_topics_are_those_of_the_schemas(overlay: str, replicas: int) -> None:
+    made = {
+        each["metadata"]["name"]: each["spec"] for each in render(f"overlays/{overlay}") if each["kind"] == "KafkaTopic"
+    }
+    assert made == {
+        name: {"partitions": topic["partitions"], "replicas": replicas, "config": topic["config"]}
+        for name, topic in topics().items()
+    }
+
+
+def test_kafka_users_may_do_what_the_topics_say_and_no_more(prod: list[Manifest]) -> None:
+    for service in ("ingest", "aggregator", "alerter"):
+        rights = {
+            (acl["resource"]["type"], acl["resource"]["name"]): acl["operations"]
+            for acl in find(prod, "KafkaUser", f"flexcredits-{service}")["spec"]["authorization"]["acls"]
+        }
+        writes = {
+            ("topic", name): ["Write", "Describe"] for name, topic in topics().items() if service in topic["producers"]
+        }
+        reads = {
+            ("topic", name): ["Read", "Describe"] for name, topic in topics().items() if service in topic["consumers"]
+        }
+        group = {} if service == "ingest" else {("group", service): ["Read", "Describe"]}
+        assert rights == {**writes, **reads, **group}
+
+
+def test_postgres_lets_every_role_of_ours_in(prod: list[Manifest]) -> None:
+    cluster = find(prod, "Cluster", "flexcredits-postgres")["spec"]
+    roles = {role["name"]: role.get("passwordSecret", {}).get("name") for role in cluster["managed"]["roles"]}
+    for name, _, container in workloads(prod):
+        environment = environment_of(container, prod)
+        if "migrations" in name or name.startswith(("Deployment", "StatefulSet")):
+            role = environment["POSTGRES_DSN"].partition("//")[2].partition("@")[0]
+            [password] = [each for each in container["env"] if each["name"] == "PGPASSWORD"]
+            assert password["valueFrom"]["secretKeyRef"]["name"] == (roles[role] or "flexcredits-postgres-app")
+
+
+def test_network_policies_name_pods_and_ports_that_exist(prod: list[Manifest]) -> None:
+    pods = {
+        each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]
+        for each in prod
+        if each["kind"] in WORKLOADS
+    }
+    policies = [each["spec"] for each in prod if each["kind"] == "NetworkPolicy"]
+    ports = {port["name"] for _, _, container in workloads(prod) for port in container.get("ports", [])}
+    covered = set()
+    for policy in policies:
+        selector = policy["podSelector"]
+        names = [name for each in selector.get("matchExpressions", []) for name in each["values"]]
+        names += selector.get("matchLabels", {}).values()
+        assert set(names) - {"topics"} <= pods  # Strimzi has a resource for each topic instead of that job
+        covered |= set(names) if {"Ingress", "Egress"} <= set(policy["policyTypes"]) else set()
+        for rule in policy.get("ingress", []):
+            assert {each["port"] for each in rule["ports"]} <= ports
+    assert pods <= covered
+
+
+def test_jobs_and_images_bear_the_version(manifests: list[Manifest]) -> None:
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    for name, _, container in workloads(manifests):
+        if "flexcredits" in container["image"]:
+            assert container["image"].endswith(f"flexcredits:{version}")
+        if name.startswith("Job/"):
+            assert name.endswith(version.replace(".", "-"))

@@ -1,0 +1,88 @@
+"""Manifests as a cluster would get them, and what a container of theirs is told by its environment."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from flexcredits_local.folders import REPOSITORY
+from pydantic_settings import BaseSettings
+
+K8S = REPOSITORY / "deploy" / "k8s"
+Manifest = dict[str, Any]
+SERVICES = {"ingest": "ingest", "aggregator": "aggregator", "alerter": "alerter", "query-api": "query_api"}
+"""The module of each service by its name."""
+WORKLOADS = ("Deployment", "StatefulSet", "Job")
+SECRETS = {"flexcredits-smtp": "smtps://mailer:secret@mail.example.com"}
+
+
+def render(folder: str) -> list[Manifest]:
+    """What kustomize makes of a folder of deploy/k8s. Skips where there is none, except in CI, which must have it."""
+    command = kustomize()
+    if command is None:
+        reason = "neither kubectl nor kustomize is installed"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return rendered(*command, str(K8S / folder))
+
+
+def kustomize() -> tuple[str, ...] | None:
+    for command in (("kustomize", "build"), ("kubectl", "kustomize")):
+        if shutil.which(command[0]):
+            return command
+    return None
+
+
+@cache
+def rendered(*command: str) -> list[Manifest]:
+    output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    return list(yaml.safe_load_all(output))
+
+
+def find(manifests: list[Manifest], kind: str, name: str) -> Manifest:
+    [found] = [each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def workloads(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
+    """Kind and name, pod, and container of everything that runs."""
+    for manifest in manifests:
+        if manifest["kind"] in WORKLOADS:
+            pod = manifest["spec"]["template"]["spec"]
+            [container] = pod["containers"]
+            yield f"{manifest['kind']}/{manifest['metadata']['name']}", pod, container
+
+
+def environment_of(container: Manifest, manifests: list[Manifest]) -> dict[str, str]:
+    """The variables as the kubelet sets them, with made-up values for Secrets."""
+    environment: dict[str, str] = {}
+    for source in container.get("envFrom", []):
+        environment |= find(manifests, "ConfigMap", source["configMapRef"]["name"])["data"]
+    for variable in container.get("env", []):
+        environment[variable["name"]] = value_of(variable)
+    return environment
+
+
+def value_of(variable: Mapping[str, Any]) -> str:
+    if "value" in variable:
+        return str(variable["value"])
+    [(kind, reference)] = variable["valueFrom"].items()
+    if kind == "fieldRef":
+        return "pod-0"
+    return SECRETS.get(reference["name"], "secret")
+
+
+def settings_of(module: str) -> type[BaseSettings]:
+    settings: type[BaseSettings] = import_module(f"{module}.settings").Settings
+    return settings
+
+
+def read_yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
