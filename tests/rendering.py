@@ -76,7 +76,7 @@ def value_of(variable: Mapping[str, Any]) -> str:
     [(kind, reference)] = variable["valueFrom"].items()
     if kind == "fieldRef":
         return "pod-0"
-    return SECRETS.get(reference["name"], "secret")
+    return SECRETS.get(reference["name"], "secret" * 6)
 
 
 def settings_of(module: str) -> type[BaseSettings]:
