@@ -1,5 +1,4 @@
-import type { ChartLine, Column } from "../charts/shape"
-import type { Guide } from "../charts/TrendChart"
+import type { ChartLine, Column, Guide } from "../charts/shape"
 import classes from "./UsageTrend.module.css"
 
 interface Props {

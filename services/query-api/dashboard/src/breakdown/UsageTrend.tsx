@@ -1,11 +1,11 @@
 import { Skeleton } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import { lazy, Suspense, useMemo } from "react"
-import { budgetQuery } from "../api/budget"
+import { settingsQuery } from "../alerts/queries"
 import type { Schemas } from "../api/client"
 import { overviewQuery, trendQuery } from "../api/queries"
-import { columnsOf } from "../charts/shape"
-import type { Guide } from "../charts/TrendChart"
+import { budgetIn } from "../charts/budget"
+import { columnsOf, type Guide } from "../charts/shape"
 import { TrendTable } from "../charts/TrendTable"
 import { isZero } from "../credits"
 import { addDays } from "../dates"
@@ -37,7 +37,7 @@ export function UsageTrend() {
 function Drawn({ trend }: { trend: Schemas["Trend"] }) {
   const [view, change] = useView()
   const format = useFormat()
-  const budget = useQuery(budgetQuery).data
+  const budget = useQuery({ ...settingsQuery, select: budgetIn }).data
   const overview = useQuery(overviewQuery).data
   const cumulative = view.sum === "cumulative"
   const isWhole = view.scope === "all"
@@ -58,7 +58,7 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
     return <p className={classes.nothing}>No usage in {format.days(trend.range.from, trend.range.to)}.</p>
   }
   if (view.chart === "table") {
-    return <TrendTable columns={columns} lines={lines} caption={label} full={full} format={format} />
+    return <TrendTable columns={columns} lines={lines} guides={guides} caption={label} full={full} format={format} />
   }
   return (
     <>

@@ -1,7 +1,6 @@
 import type { Schemas } from "../api/client"
 import { type Budget, budgetOf } from "../charts/budget"
-import type { Bucket, ChartLine, Column } from "../charts/shape"
-import type { Guide } from "../charts/TrendChart"
+import type { Bucket, ChartLine, Column, Guide } from "../charts/shape"
 import { fromMicro, sum, toMicro } from "../credits"
 import { countDays, endOf, monthOf } from "../dates"
 import type { Format } from "../format"
@@ -74,7 +73,7 @@ export function budgetGuide(
     return before
   })
   const name = cumulative ? "Budget so far" : interval === "month" ? "Monthly budget" : "Budget, spread evenly"
-  return { name, kind: "budget", values }
+  return { name, kind: "budget", isRunning: cumulative, values }
 }
 
 /** What would be used up to each column if the available credits were used evenly over the credit period. */
@@ -83,5 +82,5 @@ export function paceGuide(columns: readonly Column[], range: Schemas["DateRange"
   const values = columns.map(({ bucket }) =>
     bucket.days ? fromMicro((toMicro(available) * BigInt(countDays(range.from, bucket.days.to))) / days) : null,
   )
-  return { name: "Even pace to the end", kind: "pace", values }
+  return { name: "Even pace over the period", kind: "pace", isRunning: true, values }
 }

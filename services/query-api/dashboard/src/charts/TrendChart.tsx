@@ -3,20 +3,23 @@ import { scaleBand, scaleLinear } from "d3-scale"
 import { type KeyboardEvent, type MouseEvent, type PointerEvent, useId, useState } from "react"
 import { toLength } from "../credits"
 import type { Format } from "../format"
-import { type Bucket, type ChartLine, type Column, extent, labelEvery, STATE_WORDS, stack } from "./shape"
+import {
+  type Bucket,
+  type ChartLine,
+  type Column,
+  extent,
+  type Guide,
+  labelEvery,
+  pathOf,
+  STATE_WORDS,
+  stack,
+} from "./shape"
 import classes from "./TrendChart.module.css"
 import { TrendTip } from "./TrendTip"
 
 const HEIGHT = 264
 const MARGIN = { top: 12, right: 4, bottom: 24, left: 48 }
 const LABEL_WIDTH = 62
-
-/** A line across the chart, with a value for each column; null where there is none. */
-export interface Guide {
-  name: string
-  kind: "budget" | "pace"
-  values: (string | null)[]
-}
 
 export interface TrendChartProps {
   columns: Column[]
@@ -178,10 +181,10 @@ export default function TrendChart(props: TrendChartProps) {
               key={guide.name}
               className={classes.guide}
               data-kind={guide.kind}
-              d={guidePath(
-                guide.values,
-                (place) => x(place) ?? 0,
-                x.bandwidth(),
+              d={pathOf(
+                guide,
+                (place) => (x(place) ?? 0) - (x.step() - x.bandwidth()) / 2,
+                x.step(),
                 (value) => y(value),
               )}
             />
@@ -201,28 +204,6 @@ export default function TrendChart(props: TrendChartProps) {
       )}
     </div>
   )
-}
-
-/** Level over each column, so that a step between months is seen. */
-function guidePath(
-  values: readonly (string | null)[],
-  x: (place: number) => number,
-  width: number,
-  y: (value: number) => number,
-): string {
-  let isOn = false
-  return values
-    .map((value, place) => {
-      if (value === null) {
-        isOn = false
-        return ""
-      }
-      const height = y(toLength(value))
-      const start = isOn ? "L" : "M"
-      isOn = true
-      return `${start}${x(place)} ${height}L${x(place) + width} ${height}`
-    })
-    .join("")
 }
 
 function say({ bucket, parts, total }: Column, { lines, guides, full, format, columns }: TrendChartProps): string {

@@ -1,14 +1,16 @@
+import type { Schemas } from "../api/client"
 import { fromMicro, toMicro } from "../credits"
 import { addMonths, countDays, endOf, monthOf } from "../dates"
 
-/** What the settings say about the monthly budget. */
-export interface Budget {
-  type: "recurring" | "one_time"
+/** As the settings say it: a one-time budget holds in its `month`, and in all others what `resumes`. */
+export type Budget = Pick<Schemas["AlertSettingsAnswer"]["monthly_budget"], "type" | "month" | "resumes"> & {
   credits: string
-  /** Of a one-time budget: the month that it holds for. */
-  month: string | null
-  /** The recurring budget that holds in all other months. */
-  resumes: string | null
+}
+
+/** Null without a budget. */
+export function budgetIn({ monthly_budget }: Schemas["AlertSettingsAnswer"]): Budget | null {
+  const { enabled, type, credits, month, resumes } = monthly_budget
+  return enabled && credits !== null ? { type, credits, month, resumes } : null
 }
 
 function ofMonth(budget: Budget, month: string): bigint | null {

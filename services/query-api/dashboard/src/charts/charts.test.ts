@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { Schemas } from "../api/client"
 import { budgetOf } from "./budget"
-import { columnsOf, extent, labelEvery, stack } from "./shape"
+import { columnsOf, extent, labelEvery, pathOf, stack } from "./shape"
 
 const bucket = (total: string, state: Schemas["TrendBucket"]["state"] = "complete") =>
   ({ start_at: total, total, state }) as Schemas["TrendBucket"]
@@ -35,6 +35,18 @@ describe("columns", () => {
       { line: 3, from: -3, to: -1 },
     ])
     expect(extent([{ bucket: bucket("2"), parts: ["2", "-1"], total: "1" }], [7])).toEqual([-1, 7])
+  })
+
+  test("a guide is level over each column, or rises to the end of each", () => {
+    const draw = (isRunning: boolean, values: (string | null)[]) =>
+      pathOf(
+        { name: "", kind: "budget", isRunning, values },
+        (place) => place * 10,
+        10,
+        (value) => value,
+      )
+    expect(draw(false, ["3", "6", null, "6"])).toBe("M0 3L10 3L10 6L20 6M30 6L40 6")
+    expect(draw(true, ["3", "9"])).toBe("M0 0L10 3L10 3L20 9")
   })
 
   test("labels leave each other room", () => {

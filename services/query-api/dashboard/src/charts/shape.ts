@@ -11,6 +11,15 @@ export interface ChartLine {
   color: string
 }
 
+/** A line across the chart, with a value for each column; null where there is none. */
+export interface Guide {
+  name: string
+  kind: "budget" | "pace"
+  /** Whether each value is what has come together by the end of its column; else it holds for the column alone. */
+  isRunning: boolean
+  values: (string | null)[]
+}
+
 /** What is to be said of a bucket whose total is not the whole truth. */
 export const STATE_WORDS: Record<Bucket["state"], string> = {
   complete: "",
@@ -70,4 +79,28 @@ export function extent(columns: readonly Column[], also: readonly number[]): [nu
 /** Every so many labels, so that each has its room. */
 export function labelEvery(count: number, width: number, labelWidth: number): number {
   return Math.max(1, Math.ceil((count * labelWidth) / Math.max(width, 1)))
+}
+
+/** A guide as an SVG path: a running one rises within each column, others are level over it. `x` is a column's left edge. */
+export function pathOf(
+  { values, isRunning }: Guide,
+  x: (place: number) => number,
+  step: number,
+  y: (value: number) => number,
+): string {
+  let before: number | null = isRunning ? 0 : null
+  return values
+    .map((value, place) => {
+      if (value === null) {
+        before = null
+        return ""
+      }
+      const height = toLength(value)
+      const [left, right] = [x(place), x(place) + step]
+      const start = isRunning ? (before ?? height) : height
+      const move = before === null || place === 0 ? `M${left} ${y(start)}` : `L${left} ${y(start)}`
+      before = height
+      return `${move}L${right} ${y(height)}`
+    })
+    .join("")
 }

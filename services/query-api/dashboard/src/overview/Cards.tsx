@@ -123,7 +123,7 @@ function PaceCard({ overview }: { overview: Overview }) {
     >
       <p>
         {format.share(overview.period_elapsed)} of the period is over.
-        {budget && !isZero(budget.credits) && ` ${format.credits(budget.credits)} a month make the rest last.`}
+        {budget && !isZero(budget.credits) && ` ${format.credits(budget.credits)} credits a month make the rest last.`}
       </p>
     </Card>
   )
