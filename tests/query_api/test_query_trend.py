@@ -275,7 +275,7 @@ async def test_days_say_whether_their_data_has_come(api: Api, books: Books) -> N
         ("group_by=model", "group_by", "Input should be"),
         ("top=0", "top", "greater than"),
         ("product=chat", "product", "Input should be"),
-        ("view=agents", "view", "not permitted"),
+        ("view=agents", "view", "give `product` too"),
     ],
 )
 async def test_a_trend_that_cannot_be_drawn_says_why(api: Api, books: Books, query: str, parameter: str, says: str) -> None:  # fmt: skip
