@@ -1,7 +1,7 @@
 """What the alerter's tests share: an organization with a contract, its level, and what became of it."""
 
 import asyncio
-import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,10 +43,28 @@ class Customer:
         )  # fmt: skip
 
     async def set_thresholds(self, *thresholds: int) -> None:
+        await self.save(usage_thresholds=list(thresholds))
+
+    async def set_budget(self, credits: float | None, **settings: Any) -> None:
+        """A recurring budget; None, there is none."""
+        micro = None if credits is None else round(credits * MICRO)
+        await self.save(
+            **{"budget_recurring_credits": micro, "budget_once_credits": None, "budget_once_month": None} | settings
+        )
+
+    async def set_budget_once(self, credits: float, month: str) -> None:
+        """A budget for one month only, such as 2026-11; a recurring one holds again after it."""
+        await self.save(budget_once_credits=round(credits * MICRO), budget_once_month=date.fromisoformat(f"{month}-01"))
+
+    async def save(self, at: datetime = NOW, **settings: Any) -> None:
+        """Save settings as the query API does, with a wake-up in the same statement; those not given stay as they are."""
+        columns, places = ", ".join(settings), ", ".join(f"${number}" for number in range(3, 3 + len(settings)))
+        changes = ", ".join(f"{name} = excluded.{name}" for name in settings)
         await self.books.execute(
-            "INSERT INTO alert_settings (organization_id, usage_thresholds) VALUES ($1, $2)"
-            " ON CONFLICT (organization_id) DO UPDATE SET usage_thresholds = excluded.usage_thresholds",
-            self.number, list(thresholds),
+            f"WITH saved AS (INSERT INTO alert_settings AS s (organization_id, updated_at, {columns}) VALUES ($1, $2, {places})"
+            f" ON CONFLICT (organization_id) DO UPDATE SET updated_at = excluded.updated_at, version = s.version + 1, {changes})"
+            " INSERT INTO alert_wakeups (organization_id) VALUES ($1)",
+            self.number, at, *settings.values(),
         )  # fmt: skip
 
 
@@ -68,12 +86,13 @@ async def make_customer(
     return Customer(books, number)
 
 
-async def firings(connection: Connection | Pool, number: int) -> list[tuple[Any, ...]]:
+async def firings(connection: Connection | Pool, number: int, rule: str = "usage") -> list[tuple[Any, ...]]:
     """Threshold, episode, who was told, and what ended it, in the order of their making."""
     rows = await connection.fetch(
-        "SELECT threshold, episode, told, resolution FROM alert_firings WHERE organization_id = $1 ORDER BY firing_id",
-        number,
-    )
+        "SELECT threshold, episode, told, resolution FROM alert_firings WHERE organization_id = $1 AND rule = $2"
+        " ORDER BY firing_id",
+        number, rule,
+    )  # fmt: skip
     return [tuple(row) for row in rows]
 
 
@@ -94,7 +113,19 @@ async def outbox(connection: Connection | Pool, number: int) -> list[tuple[Any, 
 
 async def age(connection: Connection | Pool, by: timedelta) -> None:
     """Let time pass for the outbox: what is due after `by` is due now."""
-    await connection.execute("UPDATE email_outbox SET due_at = due_at - $1::interval WHERE state = 'pending'", by)
+    await connection.execute(
+        "UPDATE email_outbox SET due_at = due_at - $1::interval, pending_since = pending_since - $1::interval"
+        " WHERE state = 'pending'",
+        by,
+    )
+
+
+class Hearing(SMTP):
+    """Remembers every line that came, in clear or decrypted."""
+
+    def data_received(self, data: bytes) -> None:
+        self.event_handler.heard += data.splitlines()
+        super().data_received(data)
 
 
 @dataclass
@@ -110,14 +141,23 @@ class Script:
     """DATA is answered only when it is set."""
     got: list[tuple[str, str]] = field(default_factory=list)
     """Recipient and Message-ID of every mail that was taken, copies too."""
+    contents: list[bytes] = field(default_factory=list)
     holding: int = 0
+    tls: ssl.SSLContext | None = None
+    """TLS from the first byte."""
+    smtp: dict[str, Any] = field(default_factory=dict)
+    """More arguments of the server, such as its context for STARTTLS."""
+    heard: list[bytes] = field(default_factory=list)
+    """Every line that came."""
+    encrypted: list[bool] = field(default_factory=list)
+    """Of every mail that was taken."""
     _server: asyncio.Server | None = None
 
     async def start(self) -> None:
         def build() -> SMTP:
-            return SMTP(self, hostname="localhost", enable_SMTPUTF8=True)
+            return Hearing(self, hostname="localhost", enable_SMTPUTF8=True, **self.smtp)
 
-        self._server = await asyncio.get_running_loop().create_server(build, "127.0.0.1", self.port)
+        self._server = await asyncio.get_running_loop().create_server(build, "127.0.0.1", self.port, ssl=self.tls)
 
     async def stop(self) -> None:
         if self._server:
@@ -133,9 +173,11 @@ class Script:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        content = (envelope.original_content or b"").decode()
+        self.contents.append(envelope.original_content or b"")
+        content = self.contents[-1].decode()
         message_id = next(line for line in content.splitlines() if line.startswith("Message-ID:"))
         message_id = message_id.partition(":")[2].strip()
+        self.encrypted.append(session.ssl is not None or self.tls is not None)
         self.got += [(recipient, message_id) for recipient in envelope.rcpt_tos]
         if self.hold:
             self.holding += 1
@@ -159,13 +201,3 @@ async def smtp_server(**script: Any) -> AsyncIterator[Script]:
         if server.hold:
             server.hold.set()
         await server.stop()
-
-
-def some_facts() -> str:
-    day = date(2026, 11, 22)
-    facts = {
-        "organization": "org_acme", "name": "Acme", "threshold": 75, "used": 80 * MICRO, "available": 100 * MICRO,
-        "period": {"id": "p1", "from": f"{day}", "to": f"{day + timedelta(days=30)}"}, "ended": False, "time_zone": "UTC",
-        "at": NOW.isoformat(), "products": [], "drivers": [],
-    }  # fmt: skip
-    return json.dumps(facts)

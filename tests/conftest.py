@@ -19,10 +19,11 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what was left out by `-m` or `-k`, so that nobody takes a part for the whole."""
-    if left_out:
+    """Name what was left out by `-m` or `-k` or skipped, so that nobody takes a part for the whole."""
+    skipped = [f"{report.nodeid} ({report.longrepr[2]})" for report in terminalreporter.stats.get("skipped", [])]
+    if left_out or skipped:
         terminalreporter.section("not run")
-        for name in left_out:
+        for name in [*left_out, *skipped]:
             terminalreporter.line(name)
 
 

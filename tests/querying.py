@@ -3,7 +3,7 @@
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -26,6 +26,7 @@ ISSUER, AUDIENCE = "https://login.example", "flexcredits"
 TOPIC = "usage.events.v1"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MICRO = 1_000_000
+UNSUBSCRIBE_SECRET = "a secret of the tests, which seals links"
 
 
 def make_rsa_key(size: int = 2048) -> RSAPrivateKey:
@@ -248,32 +249,40 @@ class Books:
     async def firing(
         self, organization: int, threshold: int, told: str = "mail", *, period: str = "p1", contract: str = "c1", episode: int = 1,
         starts_on: str = "2026-01-01", ends_on: str = "2027-01-01", fired_at: datetime = NOW, used: int = 75 * MICRO,
-        available: int = 100 * MICRO, resolution: str | None = None, resolved_at: datetime | None = None,
+        available: int = 100 * MICRO, resolution: str | None = None, resolved_at: datetime | None = None, rule: str = "usage",
     ) -> int:  # fmt: skip
         """A threshold that was met, as the alerter would have left it; amounts in micro-credits."""
         number: int = await self._connection.fetchval(
             "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on,"
             " fired_at, used, available, told, facts, resolved_at, resolution)"
-            " VALUES ($1, 'usage', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING firing_id",
+            " VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING firing_id",
             organization, contract, period, threshold, episode, date.fromisoformat(starts_on), date.fromisoformat(ends_on), fired_at,
-            used, available, told, "{}" if told == "mail" else None, resolved_at, resolution,
+            used, available, told, "{}" if told == "mail" else None, resolved_at, resolution, rule,
         )  # fmt: skip
         return number
 
     async def banner(
-        self, organization: int, threshold: int, *, period: str = "p1", contract: str = "c1", fired_at: datetime = NOW
-    ) -> None:
+        self, organization: int, threshold: int, *, period: str = "p1", contract: str = "c1", fired_at: datetime = NOW, episode: int = 1,
+    ) -> None:  # fmt: skip
         await self.execute(
-            "INSERT INTO banners VALUES ($1, $2, $3, $4, 1, $5)", organization, contract, period, threshold, fired_at
+            "INSERT INTO banners VALUES ($1, $2, $3, $4, $6, $5) ON CONFLICT (organization_id) DO UPDATE"
+            " SET contract_id = $2, period_id = $3, threshold = $4, episode = $6, fired_at = $5",
+            organization, contract, period, threshold, fired_at, episode,
+        )  # fmt: skip
+
+    async def member(self, organization: int, email: str, role: str = "admin", *, removed: bool = False) -> None:
+        await self.execute(
+            "INSERT INTO members VALUES ($1, $2, NULL, $3, $4, now(), 0)", organization, email, role, removed
         )
 
     async def email(
-        self, organization: int, firing: int, recipient: str, state: str = "pending", *, attempts: int = 0, settled_at: datetime | None = None,
+        self, organization: int, firing: int | None, recipient: str, state: str = "pending", *, attempts: int = 0, settled_at: datetime | None = None,
     ) -> int:  # fmt: skip
-        """A mail that was written at NOW and, while it is pending, is due a minute later."""
+        """A mail that was written at NOW and, while it is pending, is due a minute later; without a firing, a test."""
         number: int = await self._connection.fetchval(
-            "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, state, attempts, due_at, settled_at)"
-            " VALUES ($1, $2, gen_random_uuid()::text, $3, $4, $5, $6, $7, $8) RETURNING email_id",
+            "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, state, attempts, due_at, settled_at, facts)"
+            " VALUES ($1, $2, gen_random_uuid()::text, $3, $4, $5, $6, $7, $8, CASE WHEN $2::bigint IS NULL THEN '{}'::json END)"
+            " RETURNING email_id",
             organization, firing, recipient, NOW, state, attempts, NOW + timedelta(minutes=1), settled_at,
         )  # fmt: skip
         return number
@@ -347,6 +356,15 @@ class Api:
     async def ask(self, path: str, *, token: str | None = None, **claims: Any) -> httpx.Response:
         token = token if token is not None else self.provider.token(**claims)
         return await self.client.get(path, headers={"Authorization": f"Bearer {token}"})
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, **claims: Any
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.provider.token(**claims)}"} | dict(headers or {})
+        content = None if body is None else json.dumps(body)  # escapes what UTF-8 cannot write
+        return await self.client.request(
+            method, path, content=content, headers={"Content-Type": "application/json"} | headers
+        )
 
     async def get(self, path: str, **claims: Any) -> Any:
         answer = await self.ask(path, **claims)

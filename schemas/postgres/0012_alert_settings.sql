@@ -24,8 +24,10 @@ ALTER TABLE alert_firings DROP CONSTRAINT alert_firings_rule_check,
 ALTER TABLE email_outbox ALTER COLUMN firing_id DROP NOT NULL,
     ADD COLUMN facts json,
     ADD COLUMN is_additional boolean NOT NULL DEFAULT false,
+    ADD COLUMN pending_since timestamptz NOT NULL DEFAULT now(),
     ADD CONSTRAINT a_test_has_facts_of_its_own CHECK ((firing_id IS NULL) = (facts IS NOT NULL));
 COMMENT ON COLUMN email_outbox.is_additional IS 'Told because an admin put the address on the list, not for a role: only these may unsubscribe by their mail.';
+COMMENT ON COLUMN email_outbox.pending_since IS 'When it was written or sent again by hand: from here the waits between attempts grow, and in the end it is given up.';
 CREATE INDEX email_outbox_tests ON email_outbox (organization_id, recipient, email_id) WHERE firing_id IS NULL;
 
 CREATE TABLE mail_requests (

@@ -5,14 +5,15 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.request import urlopen
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from alerter.mail import LEASE_S
-from alerting import Customer, Script, age, banner, firings, make_customer, outbox, smtp_server
+from alerting import MICRO, Customer, Script, age, banner, firings, make_customer, outbox, smtp_server
 from flexcredits_local.folders import state_folder
 from flexcredits_local.java import find_java
 from flexcredits_local.kafka import EmbeddedKafka
@@ -22,7 +23,7 @@ from flexcredits_local.processes import Process
 from flexcredits_local.readiness import wait_until_usable
 from querying import Books
 from runtime.kafka import open_producer
-from runtime.postgres import Connection
+from runtime.postgres import Connection, Pool
 from service_process import ServiceProcess, alerter_environment, eventually, running
 from stack import Database, Topics, make_topics, throwaway_folder
 
@@ -86,7 +87,7 @@ async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it
         assert await banner(owner, acme.number) == (75, 1)
         assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
         await eventually(lambda: counter(process, "flexcredits_alerter_unreadable_total") == 2)
-        assert counter(process, 'flexcredits_alerter_firings_total{told="mail"}') == 1
+        assert counter(process, 'flexcredits_alerter_firings_total{rule="usage",told="mail"}') == 1
         process.send(signal.SIGTERM)
         assert process.wait() == 0
 
@@ -157,13 +158,7 @@ async def test_killed_at_any_step_it_fires_once_and_loses_no_mail(
         with running("alerter", environment) as process:
 
             async def reached() -> bool:
-                if step == "data":
-                    return mailbox.holding == 3
-                waiting = await onlooker.fetchval(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND application_name = 'alerter' AND wait_event_type = 'Lock'"
-                )
-                return bool(waiting)
+                return mailbox.holding == 3 if step == "data" else await waits_for_a_lock(onlooker)
 
             await eventually(reached, what=f"the alerter at the step {step!r}")
             process.kill()
@@ -176,6 +171,92 @@ async def test_killed_at_any_step_it_fires_once_and_loses_no_mail(
     assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
     assert len(set(mailbox.got)) == 3, "a copy under another Message-ID"
     assert copies == 0 or step in ("data", "write down"), "a copy although the outcome was not in doubt"
+
+
+@pytest.mark.parametrize("step", ["lock", "firing", "mails", "commit"])
+async def test_killed_while_it_evaluates_a_save_the_wakeup_comes_back_and_each_rule_fires_once(
+    database: Database, topics: Topics, mailbox: Script, acme: Customer, owner: Connection, step: str
+) -> None:
+    environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S=NEVER_S, CONSUMER_INSTANCE="one")
+    today = datetime.now(UTC)
+    await acme.save(at=today, usage_thresholds=[99])
+    await owner.execute("DELETE FROM alert_wakeups")
+    await acme.use(80, f"{today:%Y-%m-%d}")
+    async with asyncpg.create_pool(database.dsn, min_size=1, max_size=1) as onlooker:
+        with running("alerter", environment) as process:
+            await eventually(process.ready, what="readiness")
+            async with held_at(owner, mailbox, acme, step):
+                await save_elsewhere(
+                    database, acme, at=today, usage_thresholds=[75, 99], budget_recurring_credits=100 * MICRO,
+                    budget_recipients_on=True, budget_recipients=["bob@finance.example"],
+                )  # fmt: skip
+                await eventually(lambda: waits_for_a_lock(onlooker), what=f"the alerter at the step {step!r}")
+                process.kill()
+    with running("alerter", environment):
+        await until_told(owner, mailbox, acme.number, mails=7)
+    for rule in ("usage", "budget"):
+        assert await firings(owner, acme.number, rule) == [(75, 1, "mail", None)]
+    assert len(mailbox.got) == len(set(mailbox.got)) == 7
+    assert await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
+
+
+async def waits_for_a_lock(onlooker: Pool) -> bool:
+    waiting = await onlooker.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'alerter'"
+        " AND wait_event_type = 'Lock'"
+    )
+    return bool(waiting)
+
+
+async def save_elsewhere(database: Database, customer: Customer, at: datetime, **settings: Any) -> None:
+    """A save by a connection of its own, as by another admin."""
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        await Customer(Books(connection), customer.number).save(at=at, **settings)
+    finally:
+        await connection.close()
+
+
+async def test_two_admins_save_during_crossings_and_kills_and_what_is_left_has_fired_once(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, acme: Customer, owner: Connection
+) -> None:
+    environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="0.5")
+    today = datetime.now(UTC)
+
+    async def turn(number: int) -> None:
+        await asyncio.gather(
+            save_elsewhere(database, acme, at=today, usage_thresholds=[50, 75] if number % 2 else [75, 90]),
+            save_elsewhere(database, acme, at=today, budget_recurring_credits=(120 - number) * MICRO),
+            acme.use(9, f"{today:%Y-%m-%d}"),
+        )
+        await tell(producer, topics.totals)
+
+    with running("alerter", environment) as first:
+        await eventually(first.ready, what="readiness")
+        with running("alerter", environment) as second:
+            for number in range(5):
+                await turn(number)
+            second.kill()
+        with running("alerter", environment):
+            for number in range(5, 12):
+                await turn(number)
+            first.kill()
+
+            async def settled() -> bool:
+                open_ones = await owner.fetch("SELECT rule, threshold FROM alert_firings WHERE resolved_at IS NULL")
+                return {tuple(row) for row in open_ones} == {
+                    ("usage", 50), ("usage", 75), ("budget", 75), ("budget", 90),
+                }  # fmt: skip
+
+            await eventually(settled, what="the thresholds of the last save")
+            await age(owner, timedelta(seconds=LEASE_S))
+            await eventually(lambda: all_mails_sent(owner), within_s=60, what="all mails")
+    for rule in ("usage", "budget"):
+        made = await firings(owner, acme.number, rule)
+        assert len({(threshold, episode) for threshold, episode, *_ in made}) == len(made)
+        assert [episode for threshold, episode, *_ in made if threshold == 75] == [1], "it was in every save"
+    assert not await owner.fetchval("SELECT count(*) FROM alert_firings WHERE used * 100 < available * threshold")
+    assert len(set(mailbox.got)) == await owner.fetchval("SELECT count(*) FROM email_outbox")
 
 
 async def test_two_at_once_with_kills_between_fire_each_threshold_once(

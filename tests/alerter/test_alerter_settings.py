@@ -46,11 +46,27 @@ def test_the_password_is_decoded_and_not_shown() -> None:
         {"mail_from": "a@b\r\nBcc: c@d"},
         {"dashboard_url": "javascript:alert(1)"},
         {"sweep_interval_s": 0},
+        {"flexcredits_unsubscribe_secret": "x" * 31},
+        {"smtp_send_s": 60},
+        {"smtp_answer_s": 0},
     ],
 )
 def test_refuses_what_is_unsafe_or_senseless(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         settings(**changes)
+
+
+def test_takes_no_unsubscribe_secret_or_one_that_is_long_enough() -> None:
+    assert settings().letterhead().unsubscribe_secret == ""
+    given = settings(flexcredits_unsubscribe_secret="ü" * 16, dashboard_url="https://flex.example/")
+    assert given.letterhead().unsubscribe_secret == "ü" * 16
+    assert given.letterhead().dashboard_url == "https://flex.example"
+    assert "ü" not in repr(given) + repr(given.letterhead())
+
+
+def test_the_mail_servers_limits_and_authorities_are_settings() -> None:
+    server = settings(smtp_send_s=5, smtp_answer_s=2, smtp_ca_file="/etc/ca.pem").mail_server()
+    assert (server.send_within_s, server.answer_within_s, str(server.ca_file)) == (5, 2, "/etc/ca.pem")
 
 
 def test_takes_a_mail_server_without_tls_outside_production() -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import pytest
-from alerter.store import SQL, claim_wakeups
+from alerter.store import SQL, claim_wakeups, read_accounts
 from alerter.stream import drain_wakeups
 from alerting import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
 from querying import Books
@@ -94,6 +94,34 @@ async def test_included_add_ons_are_available_and_others_are_not(books: Books, p
     await books.use(number, "agents", "tool", "search", "2026-11-01", 1 * MICRO)
     await evaluator(pool).look([number], by="test")
     assert await owner.fetchval("SELECT available FROM alert_firings") == 120 * MICRO
+
+
+async def test_a_period_is_the_sum_of_its_days_whatever_months_it_cuts(books: Books, pool: Pool) -> None:
+    """Whole months are read as such, the days at the edges by day."""
+    number = await books.organization()
+    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
+    first = date(2026, 9, 25)
+    for at in range(70):
+        await books.use(number, "assistant", "tool", "search", f"{first + timedelta(days=at)}", MICRO << (at % 30))
+    edges = [
+        "2026-09-30",
+        "2026-10-01",
+        "2026-10-02",
+        "2026-10-31",
+        "2026-11-01",
+        "2026-11-15",
+        "2026-11-30",
+        "2026-12-01",
+    ]
+    spans = [(since, until) for since in edges for until in edges if since < until]
+    for since, until in spans:
+        await books.period(number, "c1", f"{since}/{until}", since, until, total=1)
+    async with pool.acquire() as connection:
+        [account] = await read_accounts(connection, [number], date(2026, 12, 31), date.min)
+    assert len(account.levels) == len(spans) == 28
+    for level in account.levels:
+        days = [at for at in range(70) if level.starts_on <= first + timedelta(days=at) < level.ends_on]
+        assert level.used == sum(MICRO << (at % 30) for at in days), level.period
 
 
 async def test_without_a_contract_or_its_amounts_nothing_alerts(books: Books, pool: Pool, owner: Connection) -> None:
@@ -334,6 +362,7 @@ async def test_the_role_may_change_nothing_but_its_own_tables(pool: Pool) -> Non
         )
         assert {row["relname"] for row in rows} == {
             "alert_state", "alert_firings", "banners", "email_outbox", "email_attempts", "alert_wakeups",
+            "mail_requests",
         }  # fmt: skip
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("DELETE FROM alert_firings")

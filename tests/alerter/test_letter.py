@@ -8,18 +8,27 @@ from email.policy import SMTP, default
 from typing import Any
 
 import pytest
-from alerter.letter import amount, header_text, write_letter
+from alerter.letter import Letterhead, Mail, header_text, write_letter
+from alerter.words import amount, describe
+from flexcredits_schemas.unsubscribe import Unsubscription, unseal
 from hypothesis import given
 from hypothesis import strategies as st
 
 AT = datetime(2026, 11, 22, 10, 15, 4, tzinfo=UTC)
 C = 1_000_000
+SECRET = "a secret of at least thirty-two bytes"
+LETTERHEAD = Letterhead("flex@flex.example", "https://flex.example", SECRET)
+NAMES = {
+    "from", "to", "subject", "date", "message-id", "auto-submitted", "x-auto-response-suppress", "list-id", "references",
+    "mime-version", "content-type",
+}  # fmt: skip
 
 
 def facts(**changes: Any) -> dict[str, Any]:
     return {
-        "organization": "org_acme", "name": "Acme", "threshold": 90, "used": 36_012_345_678, "available": 40_000 * C,
-        "period": {"id": "2026 H2", "from": "2026-07-15", "to": "2027-01-15"}, "ended": False, "time_zone": "Europe/Berlin",
+        "rule": "usage", "organization": "org_acme", "name": "Acme", "threshold": 90, "used": 36_012_345_678, "available": 40_000 * C,
+        "period": {"contract": "c1", "id": "2026 H2", "from": "2026-07-15", "to": "2027-01-15"}, "elapsed_permille": 707,
+        "ended": False, "time_zone": "Europe/Berlin",
         "at": "2026-11-22T11:15:04+01:00",
         "products": [
             {"product": "assistant", "contracted": 30_000 * C, "used": 20_000 * C},
@@ -30,11 +39,28 @@ def facts(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
+def budget_facts(**changes: Any) -> dict[str, Any]:
+    return facts(
+        rule="budget", threshold=75, used=3_760 * C, available=5_000 * C, elapsed_permille=380,
+        period={"contract": "", "id": "2026-11", "from": "2026-11-01", "to": "2026-12-01"},
+        products=[{"product": "assistant", "contracted": None, "used": 3_760 * C}],
+        drivers=[{"product": "assistant", "name": "Claude Opus 5", "credits": 1_880 * C}],
+    ) | changes  # fmt: skip
+
+
+def facts_of_a_test(**changes: Any) -> dict[str, Any]:
+    """Those of a test mail."""
+    return {name: fact for name, fact in facts(test={"thresholds": [75, 90]}, **changes).items() if name != "threshold"}
+
+
+def letter_about(
+    what: dict[str, Any], to: str = "ada@acme.example", *, additional: bool = False, letterhead: Letterhead = LETTERHEAD
+) -> EmailMessage:
+    return write_letter(Mail(1, "<alert.0a@flex.example>", to, additional, AT, 1, 0.0, what), letterhead)
+
+
 def letter(to: str = "ada@acme.example", **changes: Any) -> EmailMessage:
-    return write_letter(
-        facts(**changes), recipient=to, message_id="<alert.0a@flex.example>", created_at=AT,
-        sender="flex@flex.example", dashboard_url="https://flex.example/",
-    )  # fmt: skip
+    return letter_about(facts(**changes), to)
 
 
 def read(message: EmailMessage) -> EmailMessage:
@@ -49,20 +75,141 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
     return plain.get_content(), html.get_content()
 
 
+def text_of(html: str) -> str:
+    """What a reader sees, on one line."""
+    return " ".join(re.sub(r"<[^>]+>", "", html.replace("&nbsp;", " ")).split())
+
+
 def test_says_the_fact_the_number_and_what_drives_it_in_text_and_html() -> None:
     message = read(letter())
     assert message["Subject"] == "90 % of FlexCredits used: 36,012 of 40,000 (Acme)"
     assert message["Message-ID"] == "<alert.0a@flex.example>"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["To"] == "ada@acme.example"
+    assert message["X-Auto-Response-Suppress"] == "All"
+    assert message["List-Id"] == "<usage.org-acme.flexcredits.flex.example>"
     assert message["List-Unsubscribe"] is None  # roles are managed in the dashboard
     assert message.get_content_type() == "multipart/alternative"
     for body in bodies(letter()):
         for words in ("90.0", "36,012.34", "40,000.00", "3,987.65", "Claude Opus 5", "18,000.00", "12.34 over",
-                      "15 July 2026 to 14 January 2027", "22 November 2026, 11:15 (Europe/Berlin)"):  # fmt: skip
+                      "15 July 2026 to 14 January 2027", "70 % of the credit period has passed", "ahead of an even pace",
+                      "a Super Admin, an Admin or a Billing Moderator of Acme", "https://flex.example/?manage=alerts", "22 November 2026, 11:15 (Europe/Berlin)"):  # fmt: skip
             assert words in body, words
         assert "https://flex.example/?credit_period=2026%20H2" in body
-    assert bodies(letter())[1].count("<a ") == 1, "one button"
+        assert "nsubscribe" not in body
+    assert bodies(letter())[1].count('class="button"') == 1
+
+
+def test_a_budgets_mail_names_the_month_and_leads_to_it() -> None:
+    message = letter_about(budget_facts())
+    assert read(message)["Subject"] == "75 % of the November 2026 budget used: 3,760 of 5,000 (Acme)"
+    assert read(message)["List-Id"] == "<budget.org-acme.flexcredits.flex.example>"
+    for body in bodies(message):
+        for words in ("75.2", "3,760.00", "5,000.00", "1,240.00", "November 2026", "38 % of the month has passed",
+                      "75.2 % of the budget is used: ahead of an even pace", "Claude Opus 5", "a budget only tells"):  # fmt: skip
+            assert words in text_of(body), words
+    plain, html = bodies(message)
+    assert "https://flex.example/?from=2026-11&to=2026-11" in plain
+    assert 'href="https://flex.example/?from=2026-11&amp;to=2026-11"' in html
+    assert "redit period" not in plain + html
+
+
+def test_a_budget_that_is_exceeded_says_by_how_much() -> None:
+    for body in bodies(letter_about(budget_facts(threshold=100, used=5_100 * C))):
+        assert "Over budget" in body
+        assert "100.00" in body
+        assert "Left" not in body
+
+
+def test_late_usage_of_a_month_says_that_it_has_ended() -> None:
+    message = letter_about(budget_facts(ended=True, elapsed_permille=1000))
+    assert read(message)["Subject"].startswith("75 % of the November 2026 budget used, counted after its end:")
+    assert all("The month has ended; usage that arrived late counts in it." in body for body in bodies(message))
+
+
+@pytest.mark.parametrize("rule_facts", [facts, budget_facts])
+def test_an_additional_recipient_can_leave_by_one_click(rule_facts: Any) -> None:
+    message = read(letter_about(rule_facts(), "bob@finance.example", additional=True))
+    [(url, token)] = re.findall(r"^<(https://flex\.example/unsubscribe\?token=(\S+))>$", message["List-Unsubscribe"])
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    what = Unsubscription("org_acme", rule_facts()["rule"], "bob@finance.example")
+    assert unseal(token, SECRET) == what
+    for body in bodies(message):
+        assert url in body
+        assert "an admin of Acme added your address" in body
+        assert "manage=alerts" not in body, "they may not look at the dashboard"
+        assert "Super Admin" not in body
+
+
+def test_without_a_secret_there_is_no_link_that_cannot_work() -> None:
+    letterhead = Letterhead("flex@flex.example", "https://flex.example")
+    message = letter_about(facts(), additional=True, letterhead=letterhead)
+    assert message["List-Unsubscribe"] is None
+    assert message["List-Unsubscribe-Post"] is None
+    assert all("/unsubscribe" not in body and "An admin can take it off again" in body for body in bodies(message))
+
+
+def test_a_long_link_stays_whole_in_its_header() -> None:
+    """Python would break it into encoded words, which are no link; RFC 5322 allows 998 characters."""
+    recipient = f"{'a' * 64}@{'.'.join(['b' * 60] * 3)}.example"
+    message = letter_about(facts(organization="o" * 64), recipient, additional=True)
+    head = message.as_bytes().partition(b"\r\n\r\n")[0].decode()
+    [line] = [line for line in head.split("\r\n") if line.startswith("List-Unsubscribe: ")]
+    assert len(line) < 998
+    token = line.removeprefix("List-Unsubscribe: <https://flex.example/unsubscribe?token=").removesuffix(">")
+    assert unseal(token, SECRET).recipient == recipient
+
+
+def test_mails_of_one_period_are_one_thread_and_others_are_not() -> None:
+    threads = [read(letter(threshold=threshold))["References"] for threshold in (75, 90, 100)]
+    assert len(set(threads)) == 1
+    others = [
+        letter(period=facts()["period"] | {"id": "2027 H1"}), letter(period=facts()["period"] | {"contract": "c2"}),
+        letter(organization="org_other"), letter_about(budget_facts()),
+    ]  # fmt: skip
+    assert len({read(other)["References"] for other in others} | set(threads)) == 5
+    assert letter_about(facts_of_a_test())["References"] is None
+
+
+def test_a_test_says_so_and_shows_the_real_numbers() -> None:
+    message = letter_about(facts_of_a_test())
+    assert read(message)["Subject"] == "Test: 90.0 % of FlexCredits used: 36,012 of 40,000 (Acme)"
+    for body in bodies(message):
+        for words in ("This is a test that you asked for.", "Nobody else got it", "36,012.34", "75 %, 90 %", "you asked for a test"):  # fmt: skip
+            assert words in body, words
+
+
+@pytest.mark.parametrize(("rule", "words"), [("usage", "No contracted credits are in force"), ("budget", "There is no budget for this month")])  # fmt: skip
+def test_a_test_without_anything_to_compare_with_says_that(rule: str, words: str) -> None:
+    nothing = {"rule": rule, "organization": "org_acme", "name": "Acme", "test": {"thresholds": []}, "used": None}
+    message = letter_about(nothing)
+    assert read(message)["Subject"] == "Test: alerts reach you (Acme)"
+    for body in bodies(message):
+        assert words in body
+        assert "This is a test that you asked for." in body
+
+
+@pytest.mark.parametrize(
+    ("used_permille", "elapsed_permille", "words"),
+    [
+        (900, 700, "70 % of the credit period has passed and 90.0 % of the credits are used: ahead of an even pace."),
+        (
+            710,
+            700,
+            "70 % of the credit period has passed and 71.0 % of the credits are used: in step with an even pace.",
+        ),
+        (500, 700, "70 % of the credit period has passed and 50.0 % of the credits are used: below an even pace."),
+        (
+            750,
+            4,
+            "Less than 1 % of the credit period has passed and 75.0 % of the credits are used: ahead of an even pace.",
+        ),
+    ],
+)
+def test_the_pace_is_said_in_words(used_permille: int, elapsed_permille: int, words: str) -> None:
+    plain, html = bodies(letter(used=used_permille * 40 * C, elapsed_permille=elapsed_permille))
+    assert words in plain
+    assert words in text_of(html)
 
 
 def test_overage_replaces_what_remains() -> None:
@@ -83,8 +230,12 @@ def test_without_drivers_says_nothing_of_them() -> None:
     assert all("What used most" not in body for body in bodies(letter(drivers=[])))
 
 
-def test_is_the_same_bytes_each_time() -> None:
-    assert letter().as_bytes() == letter().as_bytes()
+@pytest.mark.parametrize("additional", [False, True])
+def test_is_the_same_bytes_each_time(additional: bool) -> None:
+    for what in (facts(), budget_facts(), facts_of_a_test()):
+        assert (
+            letter_about(what, additional=additional).as_bytes() == letter_about(what, additional=additional).as_bytes()
+        )
 
 
 def test_amounts_are_rounded_down() -> None:
@@ -108,13 +259,27 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_cannot_add_a_header(name: str) -> None:
-    message = letter(name=name)
-    head, _, _ = message.as_bytes().partition(b"\r\n\r\n")
-    assert b"\nbcc:" not in head.lower()
-    headers = {header.lower() for header in read(message)}
-    assert headers == {
-        "from", "to", "subject", "date", "message-id", "auto-submitted", "mime-version", "content-type",
-    }  # fmt: skip
+    for what in (facts, budget_facts, facts_of_a_test):
+        message = letter_about(what(name=name))
+        head, _, _ = message.as_bytes().partition(b"\r\n\r\n")
+        assert b"\nbcc:" not in head.lower()
+        expected = NAMES if "threshold" in what() else NAMES - {"references"}
+        assert {header.lower() for header in read(message)} == expected
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_an_additional_recipient_cannot_add_a_header(hostile: str) -> None:
+    """The API refuses such addresses; this is for one that came in another way."""
+    for address in (f"{hostile}@acme.example", f"bob@{hostile}", f'"{hostile}"@acme.example'):
+        try:
+            message = letter_about(facts(), address, additional=True)
+        except ValueError:
+            continue  # recorded as refused
+        head, _, _ = message.as_bytes().partition(b"\r\n\r\n")
+        assert b"\nbcc:" not in head.lower()
+        parsed = read(message)
+        assert {header.lower() for header in parsed} == NAMES | {"list-unsubscribe", "list-unsubscribe-post"}
+        assert len(parsed["To"].addresses) == 1
 
 
 @given(st.text())
@@ -124,7 +289,14 @@ def test_header_text_is_one_line_without_encoded_words(text: str) -> None:
 
 @given(st.text(st.characters(blacklist_categories=["Cs"]), max_size=80))
 def test_any_name_gives_a_mail_with_the_headers_it_should_have(name: str) -> None:
-    assert len(read(letter(name=name)).keys()) == 8
+    assert {header.lower() for header in read(letter(name=name))} == NAMES
+
+
+@given(st.integers(0, 10**15), st.integers(1, 10**15), st.integers(0, 1000))
+def test_any_numbers_make_a_sentence(used: int, available: int, elapsed_permille: int) -> None:
+    words = describe(facts(used=used, available=available, elapsed_permille=elapsed_permille), "https://flex.example")
+    assert 0 <= words["filled"] <= 100
+    assert (words["overage"] is None) == (used <= available)
 
 
 def test_markup_in_names_is_text() -> None:

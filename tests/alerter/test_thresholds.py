@@ -160,7 +160,7 @@ def test_a_rising_level_mails_each_threshold_at_most_once_however_it_steps(level
 
 def level(time_zone: str, starts_on: str, ends_on: str, used: int = 0, *, period: str = "p1") -> Level:
     dates = date.fromisoformat(starts_on), date.fromisoformat(ends_on)
-    return Level(1, time_zone, DEFAULTS, Period("c1", period), *dates, 100, used)
+    return Level(1, time_zone, DEFAULTS, Period("usage", "c1", period), *dates, 100, used)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_the_docs_name_every_secret_that_nobody_makes(prod: list[Manifest]) -> N
     ]
     wanted = set(references) - STRIMZI - CLOUDNATIVE_PG
     operating = (REPOSITORY / "docs/operating.md").read_text()
-    assert len(wanted) == 6
+    assert len(wanted) == 7
     assert not [name for name in wanted if f"`{name}`" not in operating]
 
 

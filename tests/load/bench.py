@@ -1,4 +1,4 @@
-"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [--events N] [--runs N]. `./flexcredits bench` runs it.
+"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [dashboard] [--events N] [--runs N]. `./flexcredits bench` runs it.
 
 Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as everything
 else. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
@@ -20,6 +20,8 @@ import asyncpg
 from aggregator_load import AggregatorResult, fill_topics, run_aggregator, time_bare_insert
 from alert_load import measure_alerts, percentile
 from csv_load import ORGANIZATION, CsvResult, describe, fill, measure_csv, sum_of_days
+from dashboard_load import LIMITS_MS as DASHBOARD_LIMITS_MS
+from dashboard_load import measure_dashboard
 from flexcredits_local.folders import state_folder
 from flexcredits_local.java import find_java
 from flexcredits_local.kafka import EmbeddedKafka
@@ -31,7 +33,7 @@ from flexcredits_local.postgres_binaries import find_binaries
 from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
-from querying import AUDIENCE, ISSUER, identity_provider, make_rsa_key
+from querying import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, identity_provider, make_rsa_key
 from service_process import aggregator_environment, eventually, free_port, running
 from stack import (
     Database,
@@ -44,9 +46,11 @@ from stack import (
 from stack import (
     running as running_program,
 )
+from sweep_load import ORGANIZATIONS, fill_books, measure_sweep
 from whole_stack import WholeStack, running_stack, state_of_its_own
 
 Result = TypeVar("Result")
+PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "csv", "dashboard"]
 
 
 @contextmanager
@@ -172,6 +176,22 @@ async def bench_alerts(runs: int, per_second: int, crossings: int) -> None:
         report("mail", results, lambda each: percentile(each.mail_ms, 99), "p99 {:.0f} ms")
 
 
+async def bench_sweep(runs: int) -> None:
+    """The alerter's look at all organizations, over rows that are put there."""
+    with embedded_postgres() as server:
+        database = await copy_template(server, await make_template(server))
+        await fill_books(database.dsn)
+        results = []
+        for run in range(runs):
+            results.append(await measure_sweep(database))
+            print(
+                f"sweep run {run + 1}: {ORGANIZATIONS:,} organizations in {results[-1].quiet_s:.2f} s, and"
+                f" {results[-1].first_s:.2f} s with {results[-1].settled} that fired",
+                flush=True,
+            )
+        report("sweep (limit 5 s)", results, lambda result: result.quiet_s, "{:.2f} s")
+
+
 async def bench_queries(runs: int, seconds: float) -> None:
     with state_of_its_own() as home, running_stack(home) as (_, addresses):
         stack = WholeStack(home, addresses)
@@ -198,6 +218,7 @@ async def bench_csv(runs: int) -> None:
             environment = {
                 "POSTGRES_DSN": database.roles["flexcredits_api"], "HTTP_PORT": str(port), "FLEXCREDITS_ENV": "development",
                 "JWKS_URL": provider.url, "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE,
+                "FLEXCREDITS_UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
             }  # fmt: skip
             with running("query_api", environment) as process:
                 await eventually(process.ready, what="query API ready")
@@ -207,28 +228,61 @@ async def bench_csv(runs: int) -> None:
         report("csv", results, lambda result: result.lines_per_second, "{:,.0f} lines/s")
 
 
+async def bench_dashboard(runs: int) -> None:
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        stack = WholeStack(home, addresses)
+        await fill_history(stack)
+        results = []
+        for run in range(runs):
+            result = await measure_dashboard(stack)
+            results.append(result)
+            deeds = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in result.interaction_ms.items())
+            print(
+                f"dashboard run {run + 1}: first paint {statistics.median(result.first_paint_ms):.0f} ms, largest"
+                f" {statistics.median(result.largest_paint_ms):.0f} ms, {result.kilobytes:.0f} kB; until the next paint: {deeds} ms",
+                flush=True,
+            )
+        first, largest, interaction = DASHBOARD_LIMITS_MS.values()
+        report(
+            f"first paint (limit {first} ms)", results, lambda each: statistics.median(each.first_paint_ms), "{:.0f} ms"
+        )
+        report(
+            f"largest paint (limit {largest} ms)",
+            results,
+            lambda each: statistics.median(each.largest_paint_ms),
+            "{:.0f} ms",
+        )
+        report(
+            f"slowest interaction (limit {interaction} ms)",
+            results,
+            lambda each: each.slowest_interaction_ms,
+            "{:.0f} ms",
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./flexcredits bench", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", choices=["aggregator", "ingest", "latency", "alerts", "queries", "csv", []], default=[]
-    )
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--per-second", type=int, default=2_000)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--crossings", type=int, default=200)
     options = parser.parse_args()
-    parts = options.parts or ["aggregator", "ingest", "latency", "alerts", "queries", "csv"]
+    parts = options.parts or PARTS
     if {"aggregator", "ingest"} & set(parts):
         asyncio.run(bench_floors(parts, options.events, options.runs))
     if "latency" in parts:
         asyncio.run(bench_latency(options.runs, options.per_second, options.seconds))
     if "alerts" in parts:
+        asyncio.run(bench_sweep(options.runs))
         asyncio.run(bench_alerts(options.runs, options.per_second, options.crossings))
     if "queries" in parts:
         asyncio.run(bench_queries(options.runs, options.seconds))
     if "csv" in parts:
         asyncio.run(bench_csv(options.runs))
+    if "dashboard" in parts:
+        asyncio.run(bench_dashboard(options.runs))
 
 
 if __name__ == "__main__":

@@ -26,3 +26,12 @@ def test_every_message_becomes_one_file(tmp_path: Path, recipients: list[str]) -
     assert received.get_all("X-Envelope-To") == recipients
     assert received["X-Envelope-From"] == "flexcredits@example.com"
     assert b"begins with a dot" in file.read_bytes()
+
+
+def test_a_mail_to_the_refused_is_refused_for_good(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with running(mailbox_program(port, tmp_path)), smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+        with pytest.raises(smtplib.SMTPRecipientsRefused, match="550"):
+            client.sendmail("flexcredits@example.com", ["Nobody@Refused.example"], b"Subject: x\r\n\r\nx")
+        assert client.sendmail("flexcredits@example.com", ["a@acme.example"], b"Subject: x\r\n\r\nx") == {}
+    assert len(list(tmp_path.iterdir())) == 1

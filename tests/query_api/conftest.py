@@ -1,6 +1,6 @@
 """The query API on a database of its own, with an identity provider that tests command."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -9,11 +9,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
+from query_api.dashboard_files import BuiltFile
 from query_api.policies import Parts
 from querying import (
     AUDIENCE,
     ISSUER,
     TOPIC,
+    UNSUBSCRIBE_SECRET,
     Api,
     Books,
     IdentityProvider,
@@ -63,10 +65,22 @@ async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) ->
     """Opens an API; the pool and the deployment's switch can be chosen."""
 
     @asynccontextmanager
-    async def opening(pool: Pool = pool, *, billing_moderators: bool = True) -> AsyncIterator[Api]:
+    async def opening(
+        pool: Pool = pool, *, billing_moderators: bool = True, dashboard: Mapping[str, BuiltFile] | None = None
+    ) -> AsyncIterator[Api]:
         keys = SigningKeys(fetch_from(provider.url))
         verifier = Verifier(keys, ISSUER, AUDIENCE)
-        parts = Parts(pool, pool, verifier, billing_moderators, TOPIC, lambda: api.now, export_pool)
+        parts = Parts(
+            pool,
+            pool,
+            verifier,
+            billing_moderators,
+            TOPIC,
+            lambda: api.now,
+            export_pool,
+            dashboard=dashboard,
+            unsubscribe_secret=UNSUBSCRIBE_SECRET,
+        )
         transport = httpx.ASGITransport(Observed(build_app(parts)), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api.example") as client:
             api = Api(client, provider)

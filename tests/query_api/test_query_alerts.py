@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.firings import InvalidCursor, read_cursor, write_cursor
+from query_api.paging import InvalidCursor, read_cursor, write_cursor
 from query_api.store import SQL
 from querying import MICRO, NOW, Api, Books, OpenApi, local
 from runtime.postgres import Pool
 
 FIRED_AT = NOW - timedelta(hours=5)
 NO_BANNER = {
-    "active": False, "threshold": None, "percent_used": None, "fired_at": None, "products_over": [], "credit_period": None,
+    "id": None, "active": False, "dismissed": False, "threshold": None, "percent_used": None, "fired_at": None, "products_over": [], "credit_period": None,
 }  # fmt: skip
 
 
@@ -35,9 +35,13 @@ async def test_the_banner_of_the_current_credit_period(api: Api, books: Books) -
     number = await acme(books)
     await use(books, number, "assistant", 310 * MICRO)
     await use(books, number, "api", 2_599_999)
+    firing = await books.firing(number, 75, period="second")
+    await books.firing(number, 75, period="second", rule="budget")
     await books.banner(number, 75, period="second", fired_at=FIRED_AT)
     assert await api.get("/api/v1/banner") == {
+        "id": str(firing),
         "active": True,
+        "dismissed": False,
         "threshold": 75,
         "percent_used": "78.14",
         "fired_at": "2026-11-22T07:00:00Z",
@@ -115,6 +119,42 @@ async def test_a_period_without_contracted_credits_has_no_percentage(api: Api, b
     await use(books, number, "assistant", 5 * MICRO)
     period = {"id": "p1", "from": "2026-01-01", "to": "2027-01-01"}
     assert await api.get("/api/v1/banner") == NO_BANNER | {"credit_period": period}
+
+
+async def dismiss(api: Api, banner: str | None, **claims: Any) -> int:
+    return (await api.send("POST", "/api/v1/banner/dismiss", {"id": banner}, **claims)).status_code
+
+
+async def test_a_banner_is_dismissed_by_one_person_until_another_fires(api: Api, books: Books) -> None:
+    number = await acme(books)
+    first = str(await books.firing(number, 75, period="second"))
+    await books.banner(number, 75, period="second")
+    assert [await dismiss(api, first) for _ in range(2)] == [204, 204]
+    banner = await api.get("/api/v1/banner")
+    assert (banner["id"], banner["active"], banner["dismissed"]) == (first, True, True)
+    assert (await api.get("/api/v1/banner", sub="user-2"))["dismissed"] is False
+    for threshold, episode in ((90, 1), (75, 2)):  # the next threshold, and this one met again
+        await books.execute("UPDATE alert_firings SET resolved_at = now(), resolution = 'level'")
+        firing = str(await books.firing(number, threshold, period="second", episode=episode))
+        await books.banner(number, threshold, period="second", episode=episode)
+        banner = await api.get("/api/v1/banner")
+        assert (banner["id"], banner["dismissed"]) == (firing, False)
+        assert await dismiss(api, first) == 409
+        assert await dismiss(api, firing, sub="user-2") == 204
+    assert await books.count("SELECT count(*) FROM banner_dismissals WHERE organization_id = $1", number) == 3
+
+
+async def test_only_the_current_banner_of_ones_organization_is_dismissed(api: Api, books: Books) -> None:
+    number, other = await acme(books), await acme(books, name="org_other")
+    ended = await books.firing(number, 75, period="first")
+    await books.banner(number, 75, period="first")
+    foreign = await books.firing(other, 75, period="second")
+    await books.banner(other, 75, period="second")
+    for banner in (ended, foreign, 0, "x", "", "\0", 2**63):
+        assert await dismiss(api, str(banner)) == 409, banner
+    assert await dismiss(api, None) == 422
+    assert await dismiss(api, str(foreign), organization="org_nobody") == 404
+    assert await books.count("SELECT count(*) FROM banner_dismissals") == 0
 
 
 async def test_an_alert_and_its_deliveries(api: Api, books: Books) -> None:
@@ -327,7 +367,7 @@ async def test_alerts_are_for_those_who_may_look(open_api: OpenApi, books: Books
     await books.organization("org_without")
     for deployment in (True, False):
         async with open_api(billing_moderators=deployment) as api:
-            for path in ("/api/v1/banner", "/api/v1/alerts"):
+            for path in ("/api/v1/banner", "/api/v1/alerts", "/api/v1/alerts/settings"):
                 for role, organization, status in (
                     ("super_admin", "org_without", 200),
                     ("admin", "org_without", 200),

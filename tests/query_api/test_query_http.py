@@ -12,10 +12,11 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from query_api.app import build_app
+from query_api.examples import BODIES
 from query_api.openapi import TARGET, render
 from query_api.settings import Settings
 from query_api.store import find_problem
-from querying import AUDIENCE, ISSUER, NOW, Api, Books, IdentityProvider, OpenApi
+from querying import AUDIENCE, ISSUER, NOW, UNSUBSCRIBE_SECRET, Api, Books, IdentityProvider, OpenApi
 from runtime.postgres import open_pool
 from service_process import eventually, free_port, running
 from stack import Database
@@ -31,6 +32,8 @@ PATHS = {
     "/api/v1/proof?hours=24": "Proof",
     "/api/v1/banner": "Banner",
     "/api/v1/alerts?limit=1": "Alerts",
+    "/api/v1/alerts/settings": "AlertSettingsAnswer",
+    "/api/v1/alerts/test-mail": "TestMails",
     "/api/v1/audit?limit=1": "AuditLog",
     "/api/v1/session": "SignedIn",
     "/api/v1/credit-periods": "CreditPeriods",
@@ -56,6 +59,8 @@ def test_every_answer_and_parameter_has_an_example_that_is_valid() -> None:
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
                 jsonschema_rs.validator_for({**description, **parameter["schema"]}).validate(parameter["example"])
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                jsonschema_rs.validator_for({**description, **content["schema"]}).validate(content["example"])
             for status, response in operation["responses"].items():
                 for media_type, content in response.get("content", {}).items():
                     if content.get("schema"):
@@ -76,7 +81,10 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
     series = await books.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
     await books.event("org_acme", acme, series, "/products/api", "event-1", 5)
     await books.firing(acme, 50)
-    await books.email(acme, await books.firing(acme, 75), "ada@acme.example")
+    firing = await books.firing(acme, 75)
+    email = await books.email(acme, firing, "ada@acme.example", attempts=1)
+    await books.attempt(acme, email, 1, "deferred", "451 greylisted")
+    await books.email(acme, None, "ada@acme.example")
     await books.banner(acme, 75)
     await books.deed(acme, "user-1")
     await books.deed(acme, "user-2")
@@ -86,13 +94,25 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
                 await books.execute("DELETE FROM partition_progress")
                 await books.progress(0, NOW, counted=1)
             validator(schema).validate(await api.get(path))
+    validator("AlertInDetail").validate(await api.get(f"/api/v1/alerts/{firing}"))
+    for method, path, schema, status in (
+        ("PUT", "/api/v1/alerts/settings", "AlertSettingsAnswer", 200),
+        ("POST", "/api/v1/alerts/preview", "Preview", 200),
+        ("POST", "/api/v1/alerts/test-mail", "TestMailAsked", 202),
+    ):
+        answer = await api.send(method, path, BODIES[path], headers={"If-Match": '"0"'})
+        assert answer.status_code == status, answer.text
+        validator(schema).validate(answer.json())
     problem = validator("Problem")
+    problem.validate((await api.send("PUT", "/api/v1/alerts/settings", BODIES["/api/v1/alerts/settings"], headers={"If-Match": '"0"'})).json())  # fmt: skip
     for path, status in (
         ("/api/v1/nothing", 404),
         ("/", 404),
         ("/docs/assets/nothing.js", 404),
         ("/api/v1/breakdown", 422),
         ("/api/v1/alerts?before=x", 422),
+        ("/api/v1/alerts/x", 422),
+        ("/api/v1/alerts/999", 404),
         ("/api/v1/breakdown?product=api&view=namespaces&after=x", 422),
         ("/api/v1/breakdown?product=api&view=namespaces&credit_period=p9", 404),
     ):
@@ -112,7 +132,8 @@ async def test_no_answer_is_used_again_unasked_or_guessed_and_no_other_origin_ma
     for path in (*PATHS, *FILES, "/api/v1/nothing", "/docs", "/openapi.json"):
         answer = await api.client.get(path, headers={"Authorization": f"Bearer {api.provider.token()}", "Origin": "https://evil.example"})  # fmt: skip
         assert answer.headers["x-content-type-options"] == "nosniff"
-        kept = "private, no-cache" if path in PATHS and answer.status_code == 200 else "no-store"
+        is_kept = path in PATHS and path != "/api/v1/alerts/settings" and answer.status_code == 200
+        kept = "private, no-cache" if is_kept else "no-store"
         assert answer.headers["cache-control"] == kept
         assert answer.headers["x-frame-options"] == "DENY"
         assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -153,7 +174,7 @@ async def test_postgres_away_is_503(open_api: OpenApi) -> None:
     async with open_pool(dsn, application="test", size=1, at_least=0, statement_timeout_s=1) as pool:
         assert "ConnectionRefusedError" in (await find_problem(pool) or "")
         async with open_api(pool) as api:
-            for path in (*(PATHS.keys() - {"/api/v1/session"}), *FILES):  # a token says who it is by itself
+            for path in (*PATHS, *FILES):
                 answer = await api.ask(path)
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
                 assert answer.json()["type"] == "/problems/unavailable"
@@ -194,6 +215,7 @@ async def test_an_exhausted_pool_is_503(open_api: OpenApi, books: Books, databas
 
 REQUIRED = {
     "postgres_dsn": "postgresql://x", "http_port": 1, "probe_port": 2, "token_issuer": ISSUER, "token_audience": AUDIENCE,
+    "flexcredits_unsubscribe_secret": UNSUBSCRIBE_SECRET,
 }  # fmt: skip
 
 
@@ -227,6 +249,12 @@ def test_production_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(**REQUIRED, jwks_url="https://login.example/jwks")
     assert settings.flexcredits_env == "production"
     assert "postgresql" not in repr(settings)
+    assert UNSUBSCRIBE_SECRET not in repr(settings)
+
+
+def test_a_short_secret_for_links_is_refused() -> None:
+    with pytest.raises(ValidationError, match="flexcredits_unsubscribe_secret"):
+        Settings(**REQUIRED | {"flexcredits_unsubscribe_secret": "x" * 31}, jwks_url="https://login.example/jwks")
 
 
 async def test_the_service_answers_until_it_is_told_to_stop(
@@ -241,6 +269,7 @@ async def test_the_service_answers_until_it_is_told_to_stop(
         "JWKS_URL": provider.url,
         "TOKEN_ISSUER": ISSUER,
         "TOKEN_AUDIENCE": AUDIENCE,
+        "FLEXCREDITS_UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
     }
     with running("query_api", environment) as process:
         await eventually(process.ready, what="readiness")

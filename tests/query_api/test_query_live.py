@@ -173,6 +173,23 @@ async def test_nobody_hears_of_another_organization(served: Served, books: Books
             await ours.next(1)
 
 
+async def test_a_banner_is_hidden_from_who_dismissed_it_and_shown_to_the_others(served: Served, books: Books) -> None:
+    number = await acme(books)
+    firing = await books.firing(number, 75, "silent")
+    await books.banner(number, 75)
+    async with served.listen() as ours, served.listen(sub="user-2") as others:
+        for stream in (ours, others):
+            assert (await stream.both())[1]["dismissed"] is False
+        await books.execute("INSERT INTO banner_dismissals VALUES ($1, 'user-1', $2)", number, firing)
+        assert (await ours.both(WITHIN_S))[1]["dismissed"] is True
+        assert (await others.both(WITHIN_S))[1]["dismissed"] is False
+        await books.firing(number, 90, "silent")
+        await books.banner(number, 90)
+        for stream in (ours, others):
+            banner = (await stream.both(WITHIN_S))[1]
+            assert (banner["threshold"], banner["dismissed"]) == (90, False)
+
+
 async def test_who_was_removed_is_no_longer_told(served: Served, books: Books) -> None:
     number = await acme(books)
     insert = "INSERT INTO members VALUES ($1, 'ada@acme.example', NULL, 'super_admin', true, now(), 0)"

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.answers import Refused
 from query_api.app import Observed, build_app
+from query_api.examples import BODIES
 from query_api.handshake import Handshake, is_local, read_handshake
 from query_api.issuer import Issuer
 from query_api.policies import Parts, SignIn
@@ -118,6 +119,7 @@ async def test_who_signs_in_is_led_back_and_may_look(browser: Browser, demo: int
     assert await browser.status() == 200
     assert (await browser.client.get("/api/v1/session")).json() == {
         "email": "ada@demo.example", "name": "Ada", "organization": "org_demo", "role": "super_admin",
+        "organization_name": "org_demo", "locale": "en-US", "time_zone": "UTC",
         "expires_at": "2026-11-23T00:00:00Z", "by": "session",
     }  # fmt: skip
 
@@ -186,10 +188,12 @@ async def test_a_bearer_token_goes_before_the_cookie(
 
 
 async def test_everyone_may_sign_in_and_only_the_roles_may_look(browser: Browser, demo: int) -> None:
-    await browser.enter(role="member", email="dev@demo.example")
-    assert await browser.status("/api/v1/session") == 200
+    answer = await browser.enter(role="member", email="dev@demo.example")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/usage?view=agents")
+    assert (await browser.client.get("/api/v1/session")).json()["email"] == "dev@demo.example"
     refused = await browser.client.get("/api/v1/overview")
-    assert (refused.status_code, "Super Admin" in refused.json()["detail"]) == (403, True)
+    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/forbidden")
+    assert "Contact a Super Admin of your organization" in refused.json()["detail"]
 
 
 async def test_a_session_ends_by_disuse(browser: Browser, demo: int) -> None:
@@ -384,6 +388,45 @@ def test_what_the_issuer_sees_of_a_handshake_is_always_another() -> None:
     ]
     assert len({*derived, one.secret}) == 8
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", value) for value in derived)
+
+
+async def test_people_who_are_refused_are_led_to_the_dashboard(
+    browser: Browser, pool: Pool, issuer: str, demo: int
+) -> None:
+    html = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for callback in ("/login/callback?state=x&code=x", "/login/callback", "/login/callback?error=access_denied"):
+        answer = await browser.client.get(callback, headers=html)
+        assert (answer.status_code, answer.headers["location"]) == (302, "/?sign_in=refused")
+        assert "flexcredits" not in browser.client.cookies
+        assert (await browser.client.get(callback)).status_code == 403  # a program gets the problem
+    async with open_browser(pool, issuer, token_url=f"http://127.0.0.1:{free_port()}/token") as away:
+        answer = await away.client.get(await away.choose(await away.begin()), headers=html)
+    assert (answer.status_code, answer.headers["location"]) == (302, "/?sign_in=unavailable")
+
+
+async def test_settings_are_only_changed_from_the_dashboard_itself(browser: Browser, books: Books, demo: int) -> None:
+    await browser.enter()
+    elsewhere = [
+        {},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+    ]
+    for method, path in (
+        ("PUT", "/api/v1/alerts/settings"), ("POST", "/api/v1/alerts/preview"), ("POST", "/api/v1/alerts/test-mail"),
+        ("POST", "/api/v1/alerts/{id}/resend"), ("POST", "/api/v1/banner/dismiss"),
+    ):  # fmt: skip
+        for headers in (*elsewhere, SAME_ORIGIN, {"Origin": DASHBOARD}):
+            given = {"If-Match": '"0"', **headers}
+            answer = await browser.client.request(method, path.replace("{id}", "7"), headers=given, json=BODIES[path])
+            is_ours = headers not in elsewhere
+            assert answer.json()["type"] == "/problems/cross-site" if answer.status_code == 403 else is_ours, (
+                path,
+                headers,
+            )
+            assert (answer.status_code != 403) is is_ours, (path, headers)
+    assert await books.count("SELECT version FROM alert_settings WHERE organization_id = $1", demo) == 1
+    assert await books.count("SELECT count(*) FROM mail_requests") == 1
 
 
 async def test_an_issuer_that_is_away_is_503(pool: Pool, issuer: str) -> None:

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.breakdown import Row, in_order
-from query_api.firings import InvalidCursor
-from query_api.paging import Place, cut_page, read_place, write_place
+from query_api.paging import InvalidCursor, Place, cut_page, read_place, write_place
 from querying import Api, Books, local
 
 

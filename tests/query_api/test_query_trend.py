@@ -151,6 +151,35 @@ async def compare_with_breakdown(api: Api, query: str, totals: dict[str | None, 
         assert total == (used[product_of], events[product_of]), (query, product_of)
 
 
+@pytest.mark.parametrize("group_by", GROUPINGS)
+async def test_a_trend_of_a_view_is_of_what_the_table_shows(api: Api, books: Books, group_by: str) -> None:
+    acme = await furnish(books, "UTC")
+    for number, series in enumerate(SERIES):
+        await use_at(books, acme, "UTC", NOW, series, 10**number)
+    for product, view in (*VIEWS, ("agents", "features")):
+        shown = f"product={product}&view={view}&from=2026-11&to=2026-11"
+        trend = await api.get(f"/api/v1/trend?{shown}&group_by={group_by}")
+        check(trend)
+        breakdown = await api.get(f"/api/v1/breakdown?{shown}")
+        assert (trend["total"], trend["events"]) == (breakdown["total"], breakdown["events"])
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("view=models", "is a view of a product's table: give `product` too"),
+        ("view=models&product=api", "the views of product `api` are: namespaces"),
+    ],
+)
+async def test_a_view_that_is_no_view_of_the_product_is_refused(
+    api: Api, books: Books, query: str, detail: str
+) -> None:
+    await furnish(books, "UTC")
+    answer = await api.ask(f"/api/v1/trend?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"parameter": "view", "detail": detail}]
+
+
 async def test_a_day_of_hours_in_full(api: Api, books: Books) -> None:
     acme = await furnish(books, "Asia/Kathmandu")
     await books.progress(0, local("Asia/Kathmandu", "2026-11-22", "17:30"))
@@ -246,7 +275,7 @@ async def test_days_say_whether_their_data_has_come(api: Api, books: Books) -> N
         ("group_by=model", "group_by", "Input should be"),
         ("top=0", "top", "greater than"),
         ("product=chat", "product", "Input should be"),
-        ("view=agents", "view", "not permitted"),
+        ("view=agents", "view", "give `product` too"),
     ],
 )
 async def test_a_trend_that_cannot_be_drawn_says_why(api: Api, books: Books, query: str, parameter: str, says: str) -> None:  # fmt: skip

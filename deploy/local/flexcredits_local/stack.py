@@ -15,6 +15,7 @@ from runtime.migrations import MigrationError
 
 from flexcredits_local.choices import External, Ports
 from flexcredits_local.console import Console
+from flexcredits_local.dashboard import ensure_dashboard
 from flexcredits_local.database import NAME, ingest_key, make_database, prepare_database
 from flexcredits_local.description import Description
 from flexcredits_local.folders import REPOSITORY, StateFolder, remove_tree
@@ -60,8 +61,10 @@ class Stack:
             self._wipe()
         postgres = None if self.external.postgres_dsn else self._postgres()
         kafka = None if self.external.kafka_bootstrap else self._kafka()
-        with ThreadPoolExecutor() as pool:  # both at once: most of the time goes by in other processes
-            for preparation in [pool.submit(embedded.prepare) for embedded in (postgres, kafka) if embedded]:
+        with ThreadPoolExecutor() as pool:  # all at once: most of the time goes by in other processes
+            preparations = [pool.submit(embedded.prepare) for embedded in (postgres, kafka) if embedded]
+            preparations.append(pool.submit(ensure_dashboard, self.folder, self.console.tell))
+            for preparation in preparations:
                 preparation.result()
         return postgres, kafka
 

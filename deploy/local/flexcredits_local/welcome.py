@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from flexcredits_local.description import Description
 from flexcredits_local.folders import StateFolder
+from flexcredits_local.sign_in_page import PEOPLE
 from flexcredits_local.tokens import Role, key_path, load_key, mint_token
 
 ORGANIZATION = "org_demo"
@@ -27,6 +28,8 @@ def welcome(description: Description, folder: StateFolder, *, sample_usage: bool
             "",
             "FlexCredits is ready. Ctrl-C stops everything.",
             "",
+            f"Dashboard   {description.query_url}/",
+            f"            sign in, without a password, as {people()}",
             f"API docs    {description.query_url}/docs",
             f"Mailbox     {description.mailbox or 'the mail server that SMTP_URL names'}",
             f"Kafka       {description.kafka_bootstrap}",
@@ -43,6 +46,11 @@ def welcome(description: Description, folder: StateFolder, *, sample_usage: bool
             "",
         ]
     )
+
+
+def people() -> str:
+    """Those whom the development issuer's page offers."""
+    return ", ".join(f"{person.name} ({person.role.replace('_', ' ')})" for person in PEOPLE)
 
 
 def first_event(description: Description) -> str:

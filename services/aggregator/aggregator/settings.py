@@ -2,17 +2,12 @@
 
 from typing import Literal
 
-from pydantic import SecretStr
 from runtime.kafka import KafkaSettings
+from runtime.process import ProcessSettings
 
 
-class Settings(KafkaSettings):
+class Settings(KafkaSettings, ProcessSettings):
     """Read from the environment under these names in upper case."""
-
-    postgres_dsn: SecretStr
-    probe_host: str = "127.0.0.1"
-    probe_port: int
-    log_format: Literal["json", "console"] = "json"
 
     usage_events_topic: str = "usage.events.v1"
     catalog_topic: str = "usage.catalog.v1"

@@ -43,15 +43,20 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         evaluator = Evaluator(
             pool,
             billing_moderator_enabled=settings.billing_moderator_enabled,
-            mail_domain=settings.mail_from.rpartition("@")[2],
-            now=lambda: datetime.now(UTC),
+            mail_domain=settings.mail_domain,
+            now=utc_now,
         )
-        mailer = Mailer(pool, settings.mail_server(), sender=settings.mail_from, dashboard_url=settings.dashboard_url)
+        letterhead = settings.letterhead()
+        if not letterhead.unsubscribe_secret:
+            log.warning(
+                "without FLEXCREDITS_UNSUBSCRIBE_SECRET mails to additional recipients have no unsubscribe link"
+            )
+        mailer = Mailer(pool, settings.mail_server(), letterhead)
         app = build_app(settings)
         streams = Streams(
             app, settings.totals_topic, pool, lambda numbers: evaluator.look(numbers, by="totals"), give_up
         )
-        schedule(streams, settings, pool, evaluator, mailer)
+        schedule(streams, settings, pool, evaluator, mailer, utc_now)
         watchdog = Watchdog(streams, watcher, settings.stall_s)
         await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, lambda: why_not_ready(watchdog))
@@ -59,6 +64,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(stop_app, streams)
         await app.start()
         await watch(watchdog, stop)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def watch(watchdog: Watchdog, stop: asyncio.Event) -> None:

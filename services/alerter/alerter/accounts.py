@@ -48,11 +48,12 @@ def decide(account: Account, now: datetime) -> Decision:
         latest = account.latest.get(level.period, {})
         standing = standing_of(level, now)
         verdicts[level.period] = verdict = judge(level.used, level.available, level.thresholds, latest, standing)
-        if standing == "current":
+        if standing == "current" and level.period.rule == "usage":  # budgets only mail
             banner = banner_of(level.period, latest, verdict, now)
-    for period in account.latest.keys() - verdicts.keys():  # no contract has this period any more
-        open_ones = sorted(threshold for threshold, at in account.latest[period].items() if at.is_open)
-        verdicts[period] = Verdict(resolve=[(threshold, "removed") for threshold in open_ones])
+    for period in account.latest.keys() - verdicts.keys():
+        if period.rule == "usage":  # no contract has it any more; months from before the settings stay as they were
+            open_ones = sorted(threshold for threshold, at in account.latest[period].items() if at.is_open)
+            verdicts[period] = Verdict(resolve=[(threshold, "removed") for threshold in open_ones])
     return Decision(account, verdicts, banner)
 
 

@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from hashlib import blake2b
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from runtime.postgres import Connection, Pool, passing_failure
 
 from alerter.accounts import Account, Decision, decide
+from alerter.facts import gather_facts
+from alerter.letter import identify
 from alerter.metrics import FIRINGS, LOOK_SECONDS, RESOLVED, WAKEUPS
 from alerter.store import (
     insert_emails,
@@ -18,12 +17,11 @@ from alerter.store import (
     lock_account,
     mark_settled,
     read_accounts,
-    read_facts,
     resolve_firing,
     select_recipients,
     set_banner,
 )
-from alerter.thresholds import Level, NewFiring, Period, standing_of
+from alerter.thresholds import Level, NewFiring
 
 log = structlog.get_logger()
 
@@ -80,7 +78,7 @@ class Evaluator:
             level = decision.levels.get(period)
             for threshold, resolution in verdict.resolve:
                 await resolve_firing(connection, account.organization_id, period, threshold, resolution, now)
-                RESOLVED.labels(resolution).inc()
+                RESOLVED.labels(period.rule, resolution).inc()
                 log.info("resolved", organization_id=account.organization_id, period=period, threshold=threshold)
             for firing in verdict.fire:
                 assert level is not None
@@ -91,39 +89,22 @@ class Evaluator:
             await mark_settled(connection, account.organization_id, now)
 
     async def _fire(self, connection: Connection, level: Level, firing: NewFiring, now: datetime) -> None:
-        facts = await self._gather_facts(connection, level, firing, now) if firing.told == "mail" else None
+        facts, recipients = None, []
+        if firing.told == "mail":
+            facts = await gather_facts(connection, level, now) | {"threshold": firing.threshold}
+            recipients = await select_recipients(
+                connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
+            )
         firing_id = await insert_firing(connection, level, firing, now, facts)
-        recipients: list[str] = []
         if facts is not None:
-            recipients = await select_recipients(connection, level.organization_id, self._billing_moderator_enabled)
-            letters = [(self._message_id(facts["organization"], level.period, firing, to), to) for to in recipients]
+            about = facts["organization"], *level.period, str(firing.threshold), str(firing.episode)
+            letters = [(identify("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
             await insert_emails(connection, level.organization_id, firing_id, letters, now)
-        FIRINGS.labels(firing.told).inc()
+        FIRINGS.labels(level.period.rule, firing.told).inc()
         log.info(
             "fired", organization_id=level.organization_id, period=level.period, threshold=firing.threshold,
             episode=firing.episode, told=firing.told, recipients=len(recipients),
         )  # fmt: skip
-
-    async def _gather_facts(
-        self, connection: Connection, level: Level, firing: NewFiring, now: datetime
-    ) -> dict[str, Any]:
-        """Everything that the mail says, as of now: it says the same whenever it is sent."""
-        zone = ZoneInfo(level.time_zone)
-        return await read_facts(connection, level, now.astimezone(zone).date()) | {
-            "threshold": firing.threshold,
-            "used": level.used,
-            "available": level.available,
-            "period": {"id": level.period.period_id, "from": f"{level.starts_on}", "to": f"{level.ends_on}"},
-            "ended": standing_of(level, now) != "current",
-            "time_zone": level.time_zone,
-            "at": now.astimezone(zone).isoformat(timespec="seconds"),
-        }
-
-    def _message_id(self, organization: str, period: Period, firing: NewFiring, recipient: str) -> str:
-        """The same for the same firing and person, also if Postgres were restored to an earlier point (RFC 5322)."""
-        parts = [organization, "usage", *period, str(firing.threshold), str(firing.episode), recipient]
-        digest = blake2b(b"".join(len(part.encode()).to_bytes(4) + part.encode() for part in parts), digest_size=16)
-        return f"<alert.{digest.hexdigest()}@{self._mail_domain}>"
 
 
 def horizon(now: datetime, history: bool) -> tuple[date, date]:

@@ -1,20 +1,20 @@
-"""A firing's facts -> the mail about it. Pure."""
+"""A mail of the outbox -> the message that goes to the mail server. Pure."""
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
-from email.headerregistry import Address
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
-from typing import Any
-from urllib.parse import quote
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
+from flexcredits_schemas.unsubscribe import Unsubscription, seal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-MICRO = 1_000_000
-PRODUCT_NAMES = {"assistant": "Assistant", "agents": "Agents", "api": "API"}
-BAR_CELLS = 20
+from alerter.words import describe
 
 _environment = Environment(
     loader=PackageLoader("alerter"),
@@ -27,91 +27,102 @@ _environment = Environment(
 _UNFIT_FOR_HEADERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|=\?")
 
 
-def write_letter(
-    facts: Mapping[str, Any], *, recipient: str, message_id: str, created_at: datetime, sender: str, dashboard_url: str
-) -> EmailMessage:
-    """The mail to one person; the same bytes for the same arguments. Raises ValueError for what is no address."""
-    words = describe(facts, dashboard_url)
-    letter = EmailMessage(policy=SMTP)
-    letter["From"] = address(sender, "FlexCredits")
-    letter["To"] = address(recipient)
+class Mail(NamedTuple):
+    """A mail to one person, claimed to be sent. `facts` are those of its firing, or a test's own."""
+
+    email_id: int
+    message_id: str
+    recipient: str
+    is_additional: bool
+    created_at: datetime
+    attempt: int
+    waited_s: float
+    """Since it was written, or asked for again."""
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Letterhead:
+    """What all mails of a deployment share."""
+
+    sender: str
+    dashboard_url: str
+    """Without a slash at its end."""
+    unsubscribe_secret: str = field(default="", repr=False)
+    """Without one there are no unsubscribe links."""
+
+
+class Unbroken(UnstructuredHeader, BaseHeader):
+    """An address in ASCII, on one line however long: Python would break it into encoded words."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_headers = HeaderRegistry()
+_headers.map_to_type("list-unsubscribe", Unbroken)
+_POLICY = SMTP.clone(header_factory=_headers)
+
+
+def write_letter(mail: Mail, letterhead: Letterhead) -> EmailMessage:
+    """The message; the same bytes for the same arguments. Raises ValueError for what is no address."""
+    words = describe(mail.facts, letterhead.dashboard_url) | {
+        "is_additional": mail.is_additional,
+        "unsubscribe_url": write_unsubscribe_url(mail, letterhead),
+    }
+    letter = EmailMessage(policy=_POLICY)
+    letter["From"] = address(letterhead.sender, "FlexCredits")
+    letter["To"] = address(mail.recipient)
     letter["Subject"] = header_text(words["subject"])
-    letter["Date"] = format_datetime(created_at)
-    letter["Message-ID"] = message_id
-    letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
-    letter.set_content(_environment.get_template("usage.txt").render(words))
-    letter.add_alternative(_environment.get_template("usage.html").render(words), subtype="html")
+    letter["Date"] = format_datetime(mail.created_at)
+    letter["Message-ID"] = mail.message_id
+    add_list_headers(letter, mail, letterhead, words["unsubscribe_url"])
+    kind = mail.facts["rule"] if mail.facts["used"] is not None else "silent"
+    letter.set_content(_environment.get_template(f"{kind}.txt").render(words))
+    letter.add_alternative(_environment.get_template(f"{kind}.html").render(words), subtype="html")
     # Derived from the identity, so that a copy is a copy byte for byte.
-    letter.set_boundary(f"=_{message_id.strip('<>').partition('@')[0]}")
+    letter.set_boundary(f"=_{mail.message_id.strip('<>').partition('@')[0]}")
     return letter
+
+
+def add_list_headers(letter: EmailMessage, mail: Mail, letterhead: Letterhead, unsubscribe_url: str | None) -> None:
+    """What mail programs go by: which alerts belong together, that nobody wrote this, and how to get no more of it."""
+    facts, domain = mail.facts, letterhead.sender.rpartition("@")[2]
+    letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+    letter["X-Auto-Response-Suppress"] = "All"  # Exchange's word for the same
+    organization = re.sub(r"[^a-z0-9]+", "-", facts["organization"].lower()).strip("-")
+    letter["List-Id"] = f"<{facts['rule']}.{organization}.flexcredits.{domain}>"  # RFC 2919
+    if "threshold" in facts:
+        period = facts["period"]
+        # The mails of one period form a thread, under a first one that nobody ever got.
+        root = identify("period", facts["organization"], facts["rule"], period["contract"], period["id"], domain=domain)
+        letter["References"] = root
+    if unsubscribe_url:
+        letter["List-Unsubscribe"] = f"<{unsubscribe_url}>"
+        letter["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
+
+
+def write_unsubscribe_url(mail: Mail, letterhead: Letterhead) -> str | None:
+    """Only for additional recipients: who is told for a role is told as long as the role lasts."""
+    if not mail.is_additional or not letterhead.unsubscribe_secret:
+        return None
+    what = Unsubscription(mail.facts["organization"], mail.facts["rule"], mail.recipient)
+    token = seal(what, letterhead.unsubscribe_secret, written_at=mail.created_at)
+    return f"{letterhead.dashboard_url}/unsubscribe?token={token}"
+
+
+def identify(kind: str, *parts: str, domain: str) -> str:
+    """A Message-ID (RFC 5322): always the same for the same parts, also if Postgres were restored to an earlier point."""
+    digest = blake2b(b"".join(len(part.encode()).to_bytes(4) + part.encode() for part in parts), digest_size=16)
+    return f"<{kind}.{digest.hexdigest()}@{domain}>"
 
 
 def address(text: str, display_name: str = "") -> Address:
     """Always one address, quoted where it must be; beyond ASCII it is a matter for the server (RFC 6531)."""
     username, _, domain = text.rpartition("@")
-    if not username or not domain:
+    if not username or not domain or _UNFIT_FOR_HEADERS.search(text):  # an encoded word is decoded in addresses too
         raise ValueError(f"{text!r} is not an address")
     return Address(display_name, username, domain)
-
-
-def describe(facts: Mapping[str, Any], dashboard_url: str) -> dict[str, Any]:
-    """Everything that the templates print."""
-    used, available, threshold = facts["used"], facts["available"], facts["threshold"]
-    starts_on, last_on = date.fromisoformat(facts["period"]["from"]), date.fromisoformat(facts["period"]["to"])
-    last_on -= timedelta(days=1)
-    tenths = used * 1000 // available
-    when = " in a period that has ended" if facts["ended"] else ""
-    return {
-        "subject": f"{threshold} % of FlexCredits used{when}: {whole(used)} of {whole(available)} ({facts['name']})",
-        "name": facts["name"],
-        "threshold": threshold,
-        "ended": facts["ended"],
-        "percent": f"{tenths // 10}.{tenths % 10}",
-        "used": amount(used),
-        "available": amount(available),
-        "remaining": amount(max(0, available - used)),
-        "overage": amount(used - available) if used > available else None,
-        "filled": min(100, used * 100 // available),
-        "bar": "#" * min(BAR_CELLS, used * BAR_CELLS // available),
-        "bar_cells": BAR_CELLS,
-        "period": f"{long_date(starts_on)} to {long_date(last_on)}",
-        "at": f"{datetime.fromisoformat(facts['at']):%d %B %Y, %H:%M} ({facts['time_zone']})",
-        "products": [describe_product(product) for product in facts["products"]],
-        "drivers": [
-            {
-                "name": driver["name"],
-                "product": PRODUCT_NAMES[driver["product"]],
-                "credits": amount(driver["credits"]),
-                "share": driver["credits"] * 100 // used if used > 0 else 0,
-            }
-            for driver in facts["drivers"]
-        ],
-        "url": f"{dashboard_url.rstrip('/')}/?credit_period={quote(facts['period']['id'], safe='')}",
-    }
-
-
-def describe_product(product: Mapping[str, Any]) -> dict[str, Any]:
-    used, contracted = product["used"], product["contracted"]
-    return {
-        "name": PRODUCT_NAMES[product["product"]],
-        "used": amount(used),
-        "contracted": None if contracted is None else amount(contracted),
-        "overage": amount(used - contracted) if contracted is not None and used > contracted else None,
-    }
-
-
-def amount(micro_credits: int) -> str:
-    """Credits with two decimals, rounded down: nobody is told of more than was used."""
-    hundredths = micro_credits * 100 // MICRO
-    return f"{hundredths // 100:,}.{hundredths % 100:02}"
-
-
-def whole(micro_credits: int) -> str:
-    return f"{micro_credits // MICRO:,}"
-
-
-def long_date(day: date) -> str:
-    return f"{day.day} {day:%B %Y}"
 
 
 def header_text(text: str) -> str:

@@ -5,9 +5,11 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from ipaddress import ip_address
+from itertools import accumulate
+from pathlib import Path
 from typing import Literal
 
 import aiosmtplib
@@ -15,24 +17,22 @@ import structlog
 from pydantic import SecretStr
 from runtime.postgres import Pool, passing_failure
 
-from alerter.letter import write_letter
+from alerter.letter import Letterhead, Mail, write_letter
 from alerter.metrics import MAIL_OLDEST_SECONDS, MAIL_SECONDS, MAILS, MAILS_PENDING
-from alerter.store import Attempt, Mail, claim_mails, count_pending_mails, settle_mail
+from alerter.store import Attempt, claim_mails, count_pending_mails, settle_mail
 
 log = structlog.get_logger()
 
 AT_ONCE = 8
 """Mails that one process sends side by side, each on a connection of its own."""
-SEND_WITHIN_S = 20.0
 ROUNDS_FOR_S = 10.0
 """A backlog is sent in rounds for so long at a time: a mail server that hangs must not look like a timer that stopped."""
-STEP_WITHIN_S = 10.0
-"""For connecting, and for each answer of the server."""
 LEASE_S = 60.0
 """Longer than sending and writing down may take together; a mail that a dead process had claimed is due again then."""
 RETRY_S = (1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600)
-"""Waits between attempts; the last one repeats. A server that was restarted, and greylisting, cost seconds to minutes."""
-GIVE_UP_AFTER = timedelta(hours=72)
+"""Waits between attempts, by how long a mail has waited; the last one repeats. A server that was restarted, and
+greylisting, cost seconds to minutes."""
+GIVE_UP_AFTER_S = 72 * 3600.0
 DETAIL_CHARACTERS_MAX = 500
 
 
@@ -46,7 +46,11 @@ class MailServer:
     """STARTTLS where the server offers it, STARTTLS or nothing, or TLS from the first byte (RFC 8314)."""
     username: str | None
     password: SecretStr
-    send_within_s: float = SEND_WITHIN_S
+    send_within_s: float = 20.0
+    answer_within_s: float = 10.0
+    """For connecting, and for each answer of the server."""
+    ca_file: Path | None = None
+    """PEM file of the authorities that sign its certificate; the system's without it."""
 
     @property
     def is_local(self) -> bool:
@@ -68,9 +72,10 @@ class MailServer:
             start_tls={"offered": None, "required": True, "implicit": False}[self.tls],
             # STARTTLS on this machine would compare a certificate with an address that no authority signs.
             validate_certs=not (self.is_local and self.tls == "offered"),
+            cert_bundle=str(self.ca_file) if self.ca_file else None,
             username=self.username,
             password=self.password.get_secret_value() if self.username else None,
-            timeout=STEP_WITHIN_S,
+            timeout=self.answer_within_s,
         )
         try:
             async with asyncio.timeout(self.send_within_s):
@@ -86,11 +91,10 @@ class MailServer:
 class Mailer:
     """Sends what the outbox holds."""
 
-    def __init__(self, pool: Pool, server: MailServer, *, sender: str, dashboard_url: str) -> None:
+    def __init__(self, pool: Pool, server: MailServer, letterhead: Letterhead) -> None:
         self._pool = pool
         self._server = server
-        self._sender = sender
-        self._dashboard_url = dashboard_url
+        self._letterhead = letterhead
 
     async def send_due(self) -> int:
         """Send the mails that are due, in rounds, for a while; returns how many attempts were made."""
@@ -118,19 +122,12 @@ class Mailer:
 
     async def _send(self, mail: Mail) -> Attempt:
         try:
-            letter = write_letter(
-                mail.facts,
-                recipient=mail.recipient,
-                message_id=mail.message_id,
-                created_at=mail.created_at,
-                sender=self._sender,
-                dashboard_url=self._dashboard_url,
-            )
-            return Attempt("sent", brief(await self._server.send(letter, self._sender, mail.recipient)))
+            letter = write_letter(mail, self._letterhead)
+            return Attempt("sent", brief(await self._server.send(letter, self._letterhead.sender, mail.recipient)))
         except ValueError as error:
             return Attempt("refused", brief(f"no mail can be addressed to this: {error}"))
         except (aiosmtplib.SMTPException, OSError) as error:
-            return judge_failure(error, mail.attempt, datetime.now(UTC) - mail.created_at)
+            return judge_failure(error, mail.waited_s)
 
     async def _write_down(self, mail: Mail, attempt: Attempt, deadline: float) -> None:
         """While Postgres is away, try again until the claim runs out: a sent mail that is not written down goes out twice."""
@@ -146,8 +143,8 @@ class Mailer:
             await asyncio.sleep(0.5)
 
 
-def judge_failure(error: Exception, attempt: int, age: timedelta) -> Attempt:
-    """Deferred, unless the server refuses this recipient or this mail for good, or it has been tried for too long.
+def judge_failure(error: Exception, waited_s: float) -> Attempt:
+    """Deferred, unless the server refuses this recipient or this mail for good, or it has waited for too long.
 
     RFC 5321: 5xx is permanent. A 5xx to our login or sender is about us, not about the mail: somebody can mend it.
     """
@@ -159,9 +156,16 @@ def judge_failure(error: Exception, attempt: int, age: timedelta) -> Attempt:
             return Attempt("refused", detail)
         case aiosmtplib.SMTPNotSupported():  # such as an address beyond ASCII at a server that knows none
             return Attempt("refused", detail)
-    if age > GIVE_UP_AFTER:
-        return Attempt("refused", f"given up after {GIVE_UP_AFTER.days} days: {detail}")
-    return Attempt("deferred", detail, RETRY_S[min(attempt, len(RETRY_S)) - 1])
+    if waited_s > GIVE_UP_AFTER_S:
+        return Attempt("refused", f"given up after {GIVE_UP_AFTER_S / 86400:.0f} days: {detail}")
+    return Attempt("deferred", detail, next_wait_s(waited_s))
+
+
+def next_wait_s(waited_s: float) -> float:
+    """The wait after an attempt of a mail that has waited for so long."""
+    return next(
+        (wait for wait, until in zip(RETRY_S, accumulate(RETRY_S), strict=True) if waited_s < until), RETRY_S[-1]
+    )
 
 
 def describe(error: Exception) -> str:

@@ -2,9 +2,12 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-FIRINGS = Counter("flexcredits_alerter_firings_total", "Thresholds met, by who was told.", ["told"])
-RESOLVED = Counter("flexcredits_alerter_resolved_total", "Firings that ended, by what ended them.", ["resolution"])
+FIRINGS = Counter("flexcredits_alerter_firings_total", "Thresholds met, by rule and who was told.", ["rule", "told"])
+RESOLVED = Counter(
+    "flexcredits_alerter_resolved_total", "Firings that ended, by rule and what ended them.", ["rule", "resolution"]
+)
 WAKEUPS = Counter("flexcredits_alerter_wakeups_total", "Organizations looked at, by what woke us.", ["by"])
+REQUESTS = Counter("flexcredits_alerter_mail_requests_total", "Tests and mails again that people asked for.", ["kind"])
 UNREADABLE = Counter("flexcredits_alerter_unreadable_total", "Messages of usage.totals.v1 that name no organization.")
 LOOK_SECONDS = Histogram("flexcredits_alerter_look_seconds", "Seconds that one look at organizations takes.", ["by"])
 MAILS = Counter("flexcredits_alerter_mail_attempts_total", "Attempts to send a mail, by how they ended.", ["outcome"])

@@ -1,24 +1,22 @@
 """What the environment says."""
 
+from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from runtime.kafka import KafkaSettings
+from runtime.process import ProcessSettings
 
+from alerter.letter import Letterhead
 from alerter.mail import MailServer
 
 
-class Settings(KafkaSettings):
+class Settings(KafkaSettings, ProcessSettings):
     """Read from the environment under these names in upper case."""
 
-    postgres_dsn: SecretStr
-    probe_host: str = "127.0.0.1"
-    probe_port: int
     flexcredits_env: str = "production"
     """Anything else allows a mail server without TLS on another machine."""
-    log_format: Literal["json", "console"] = "json"
-
     totals_topic: str = "usage.totals.v1"
     consumer_group: str = "alerter"
     consumer_instance: str | None = None
@@ -27,9 +25,17 @@ class Settings(KafkaSettings):
     smtp_url: SecretStr
     """smtp://user:password@host:port. smtp takes STARTTLS where the server offers it, smtp+starttls insists on it,
     smtps begins with TLS. Without STARTTLS and TLS only on this machine, or outside production."""
+    smtp_ca_file: Path | None = None
+    """PEM file of the authorities that sign the mail server's certificate; the system's without it."""
+    smtp_answer_s: float = Field(default=10.0, gt=0)
+    """For connecting, and for each answer of the mail server."""
+    smtp_send_s: float = Field(default=20.0, gt=0, le=45)
+    """For a whole mail. It must end, and be written down, within the minute for which a mail is claimed."""
     mail_from: str = Field(pattern=r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$")
     dashboard_url: str = Field(pattern=r"^https?://[^\s\"<>]+$")
-    """Where the mails' button leads."""
+    """Where the mails' links lead."""
+    flexcredits_unsubscribe_secret: SecretStr = SecretStr("")
+    """Seals the unsubscribe links of additional recipients: the same as the query API's. Without one there are none."""
     billing_moderator_enabled: bool = True
     """Whether Billing Moderators of this deployment are mailed, where their organization enables them too."""
 
@@ -39,6 +45,13 @@ class Settings(KafkaSettings):
     mail_interval_s: float = Field(default=0.25, gt=0)
     stall_s: float = Field(default=60.0, gt=0)
     """A stream or a timer that stands still for longer ends the process."""
+
+    @field_validator("flexcredits_unsubscribe_secret")
+    @classmethod
+    def check_secret(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value().encode()) < 32:  # RFC 7518 3.2, for HMAC with SHA-256
+            raise ValueError("FLEXCREDITS_UNSUBSCRIBE_SECRET must have at least 32 bytes")
+        return secret
 
     @model_validator(mode="after")
     def check_mail_server(self) -> Self:
@@ -58,4 +71,15 @@ class Settings(KafkaSettings):
             raise ValueError("SMTP_URL must be smtp://, smtp+starttls:// or smtps:// and name a host")
         tls, port = kinds[parts.scheme]
         username, password = (unquote(part) if part else None for part in (parts.username, parts.password))
-        return MailServer(parts.hostname, parts.port or port, tls, username, SecretStr(password or ""))
+        return MailServer(
+            parts.hostname, parts.port or port, tls, username, SecretStr(password or ""),
+            send_within_s=self.smtp_send_s, answer_within_s=self.smtp_answer_s, ca_file=self.smtp_ca_file,
+        )  # fmt: skip
+
+    @property
+    def mail_domain(self) -> str:
+        return self.mail_from.rpartition("@")[2]
+
+    def letterhead(self) -> Letterhead:
+        secret = self.flexcredits_unsubscribe_secret.get_secret_value()
+        return Letterhead(self.mail_from, self.dashboard_url.rstrip("/"), secret)

@@ -3,26 +3,35 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from runtime.postgres import Connection, Pool, load_sql
 
 from alerter.accounts import Account, Banner
-from alerter.thresholds import Latest, Level, NewFiring, Period, Resolution
+from alerter.letter import Mail
+from alerter.thresholds import Latest, Level, NewFiring, Period, Resolution, Rule
 
 SQL = load_sql("alerter")
 PRODUCTS = ("assistant", "agents", "api")
 
 
-class Mail(NamedTuple):
-    """A mail that this process has claimed. `facts` are those of its firing."""
+class Recipient(NamedTuple):
+    """`is_additional`: told because an admin put the address on the list, not for a role."""
 
-    email_id: int
-    message_id: str
-    recipient: str
-    created_at: datetime
-    attempt: int
-    facts: dict[str, Any]
+    address: str
+    is_additional: bool
+
+
+class Request(NamedTuple):
+    """A test mail to `recipient`; or, with a firing, its failed mails again (recipient None: all of them)."""
+
+    request_id: int
+    organization_id: int
+    kind: Literal["test", "resend"]
+    rule: Rule
+    firing_id: int | None
+    recipient: str | None
+    requested_at: datetime
 
 
 class Attempt(NamedTuple):
@@ -36,22 +45,24 @@ class Attempt(NamedTuple):
 async def read_accounts(
     connection: Connection, organization_ids: Sequence[int] | None, begun_by: date, ended_after: date
 ) -> list[Account]:
-    """Levels, firings and banners of these organizations (None: of all), for periods that end after a day."""
+    """Levels by both rules, firings and banners of these organizations (None: of all), for periods that end after a day."""
     accounts: dict[int, Account] = {}
 
     def account(number: int) -> Account:
         return accounts.setdefault(number, Account(number))
 
-    for row in await connection.fetch(SQL["select_levels"], organization_ids, begun_by, ended_after):
-        organization_id, time_zone, thresholds, contract_id, period_id, *rest = row
-        level = Level(organization_id, time_zone, thresholds, Period(contract_id, period_id), *rest)
-        account(organization_id).levels.append(level)
+    statements: dict[Rule, str] = {"usage": SQL["select_levels"], "budget": SQL["select_budgets"]}
+    for rule, statement in statements.items():
+        for row in await connection.fetch(statement, organization_ids, begun_by, ended_after):
+            organization_id, time_zone, thresholds, contract_id, period_id, *rest = row
+            level = Level(organization_id, time_zone, thresholds, Period(rule, contract_id, period_id), *rest)
+            account(organization_id).levels.append(level)
     for row in await connection.fetch(SQL["select_firings"], organization_ids, ended_after):
-        organization_id, contract_id, period_id, threshold, *latest = row
-        account(organization_id).latest[Period(contract_id, period_id)][threshold] = Latest(*latest)
+        organization_id, *period, threshold, episode, is_open, fired_at = row
+        account(organization_id).latest[Period(*period)][threshold] = Latest(episode, is_open, fired_at)
     for row in await connection.fetch(SQL["select_banners"], organization_ids):
         organization_id, contract_id, period_id, *banner = row
-        account(organization_id).banner = Banner(Period(contract_id, period_id), *banner)
+        account(organization_id).banner = Banner(Period("usage", contract_id, period_id), *banner)
     return list(accounts.values())
 
 
@@ -93,12 +104,14 @@ async def set_banner(connection: Connection, organization_id: int, banner: Banne
     if banner is None:
         await connection.execute(SQL["lower_banner"], organization_id)
     else:
-        await connection.execute(SQL["raise_banner"], organization_id, *banner.period, *banner[1:])
+        await connection.execute(SQL["raise_banner"], organization_id, *banner.period[1:], *banner[1:])
 
 
-async def read_facts(connection: Connection, level: Level, today: date) -> dict[str, Any]:
+async def read_usage(connection: Connection, level: Level, today: date) -> dict[str, Any]:
     """Who the organization is, how its products stand in the level's period, and what used most. Micro-credits."""
-    row = await connection.fetchrow(SQL["select_facts"], level.organization_id, *level.period)
+    row = await connection.fetchrow(
+        SQL["select_facts"], level.organization_id, *level.period[1:], level.starts_on, level.ends_on
+    )
     assert row is not None
     drivers = await connection.fetch(
         SQL["select_drivers"], level.organization_id, level.starts_on, level.ends_on, today
@@ -113,17 +126,47 @@ async def read_facts(connection: Connection, level: Level, today: date) -> dict[
     }
 
 
-async def select_recipients(connection: Connection, organization_id: int, billing_moderators: bool) -> list[str]:
-    rows = await connection.fetch(SQL["select_recipients"], organization_id, billing_moderators)
-    return [row["recipient"] for row in rows]
+async def name_organization(connection: Connection, organization_id: int) -> dict[str, str]:
+    row = await connection.fetchrow(SQL["select_name"], organization_id)
+    assert row is not None
+    return dict(row)
+
+
+async def select_recipients(
+    connection: Connection, organization_id: int, rule: Rule, *, billing_moderators: bool
+) -> list[Recipient]:
+    """Role holders, and whom the rule's settings add; nobody twice, however the address is written."""
+    rows = await connection.fetch(SQL["select_recipients"], organization_id, billing_moderators, rule)
+    return [Recipient(*row) for row in rows]
 
 
 async def insert_emails(
-    connection: Connection, organization_id: int, firing_id: int, letters: Iterable[tuple[str, str]], now: datetime
+    connection: Connection,
+    organization_id: int,
+    firing_id: int,
+    letters: Iterable[tuple[str, Recipient]],
+    now: datetime,
 ) -> None:
-    """`letters` are pairs of Message-ID and recipient."""
-    rows = [(organization_id, firing_id, message_id, recipient, now) for message_id, recipient in letters]
+    """Mails about a firing, which has the facts. `letters` are pairs of Message-ID and recipient."""
+    rows = [(organization_id, firing_id, message_id, *recipient, now, None) for message_id, recipient in letters]
     await connection.executemany(SQL["insert_email"], rows)
+
+
+async def insert_test_email(connection: Connection, request: Request, message_id: str, facts: dict[str, Any]) -> None:
+    await connection.execute(
+        SQL["insert_email"],
+        request.organization_id, None, message_id, request.recipient, False, request.requested_at, json.dumps(facts),
+    )  # fmt: skip
+
+
+async def claim_requests(connection: Connection, limit: int) -> list[Request]:
+    """What people asked for. It comes back if the transaction fails."""
+    return [Request(*row) for row in await connection.fetch(SQL["claim_requests"], limit)]
+
+
+async def resend_emails(connection: Connection, request: Request) -> None:
+    """Make a firing's failed mails due again."""
+    await connection.execute(SQL["resend_emails"], request.organization_id, request.firing_id, request.recipient)
 
 
 async def claim_wakeups(connection: Connection, limit: int) -> set[int]:
@@ -134,7 +177,7 @@ async def claim_wakeups(connection: Connection, limit: int) -> set[int]:
 async def claim_mails(pool: Pool, limit: int, lease_s: float) -> list[Mail]:
     """Mails that are due and that nobody else sends for `lease_s` seconds."""
     rows = await pool.fetch(SQL["claim_emails"], limit, lease_s)
-    return [Mail._make((*row[:5], json.loads(row["facts"]))) for row in rows]
+    return [Mail(**{**row, "facts": json.loads(row["facts"])}) for row in rows]
 
 
 async def settle_mail(pool: Pool, mail: Mail, attempt: Attempt) -> None:

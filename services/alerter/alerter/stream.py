@@ -7,6 +7,7 @@ trust a supervisor. A message that it loses costs one sweep.
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 import faust
@@ -19,6 +20,7 @@ from alerter.application import MESSAGES_MAX
 from alerter.evaluation import Evaluator
 from alerter.mail import Mailer
 from alerter.metrics import UNREADABLE
+from alerter.requests import answer_requests
 from alerter.settings import Settings
 from alerter.store import claim_wakeups, number_organizations
 
@@ -108,9 +110,12 @@ class Streams:
             log.warning("skipped once", timer=name, reason=f"{type(error).__name__}: {error}")
 
 
-def schedule(streams: Streams, settings: Settings, pool: Pool, evaluator: Evaluator, mailer: Mailer) -> None:
+def schedule(
+    streams: Streams, settings: Settings, pool: Pool, evaluator: Evaluator, mailer: Mailer, now: Callable[[], datetime]
+) -> None:
     """All that happens without a message."""
     streams.every(settings.wakeup_interval_s, "wakeups", lambda: drain_wakeups(pool, evaluator))
+    streams.every(settings.wakeup_interval_s, "requests", lambda: answer_requests(pool, settings.mail_domain, now))
     streams.every(settings.mail_interval_s, "mail", mailer.send_due)
     streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.look(None, by="sweep"))
     streams.every(settings.sweep_interval_s, "measure", mailer.measure)

@@ -1,4 +1,4 @@
-"""What a level means for the thresholds of a credit period: which fire, which resolve, who is told. Pure."""
+"""What a level means for the thresholds of a period: which fire, which resolve, who is told. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+Rule = Literal["usage", "budget"]
+"""Of a credit period's contracted credits, or of a calendar month's budget."""
 Told = Literal["mail", "with_higher", "silent", "history"]
 Resolution = Literal["level", "removed"]
 Standing = Literal["current", "ended", "long_ended"]
@@ -15,14 +17,19 @@ TOLD_AFTER_END = timedelta(hours=72)
 
 
 class Period(NamedTuple):
-    """Identity of a credit period, which an amendment of its dates or amounts does not change."""
+    """Identity of what a rule looks at, which an amendment of dates or amounts does not change.
 
+    Usage: a credit period. Budget: a calendar month such as 2026-11, of no contract.
+    """
+
+    rule: Rule
     contract_id: str
     period_id: str
 
 
 class Level(NamedTuple):
-    """Micro-credits used and available in a credit period; half-open dates in the organization's zone."""
+    """Micro-credits used and available (contracted, or the budget) in a period; half-open dates in the organization's
+    zone."""
 
     organization_id: int
     time_zone: str
@@ -101,12 +108,23 @@ def judge(
 
 
 def standing_of(level: Level, now: datetime) -> Standing:
-    """Whether the level's credit period runs, has just ended, or is history."""
-    ends_at = datetime.combine(level.ends_on, time(), ZoneInfo(level.time_zone)).astimezone(UTC)
+    """Whether the level's period runs, has just ended, or is history."""
+    ends_at = midnight(level.ends_on, level.time_zone)
     if now < ends_at:
         return "current"
     return "ended" if now < ends_at + TOLD_AFTER_END else "long_ended"
 
 
 def has_begun(level: Level, now: datetime) -> bool:
-    return now >= datetime.combine(level.starts_on, time(), ZoneInfo(level.time_zone)).astimezone(UTC)
+    return now >= midnight(level.starts_on, level.time_zone)
+
+
+def elapsed_permille(level: Level, now: datetime) -> int:
+    """How much of the level's period has passed, in thousandths."""
+    starts_at, ends_at = midnight(level.starts_on, level.time_zone), midnight(level.ends_on, level.time_zone)
+    return max(0, min(1000, (now - starts_at) * 1000 // (ends_at - starts_at)))
+
+
+def midnight(day: date, time_zone: str) -> datetime:
+    """The instant at which a day begins in a zone."""
+    return datetime.combine(day, time(), ZoneInfo(time_zone)).astimezone(UTC)

@@ -1,21 +1,18 @@
 """What the environment says."""
 
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 from runtime.kafka import KafkaSettings
+from runtime.process import ProcessSettings
 
 
-class Settings(KafkaSettings):
+class Settings(KafkaSettings, ProcessSettings):
     """Read from the environment under these names in upper case."""
 
-    postgres_dsn: SecretStr
     http_host: str = "127.0.0.1"
     http_port: int
-    probe_host: str = "127.0.0.1"
-    probe_port: int
     flexcredits_env: str = "development"
-    log_format: Literal["json", "console"] = "json"
 
     usage_events_topic: str = "usage.events.v1"
     catalog_topic: str = "usage.catalog.v1"

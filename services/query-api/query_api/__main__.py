@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 from runtime.http import Server, listen, serve
@@ -14,6 +16,7 @@ from runtime.process import run_process
 
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
+from query_api.dashboard_files import BuiltFile, read_dashboard
 from query_api.issuer import Issuer
 from query_api.policies import Parts, SignIn, utc_now
 from query_api.sessions import Cookies
@@ -65,6 +68,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             sign_in=make_sign_in(settings, verifier),
             export_pool=export_pool,
             provider_name=settings.provider_name,
+            dashboard=find_dashboard(settings.dashboard_folder),
+            unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
         )
         health = Health(pool, keys)
         await stack.enter_async_context(serve_probes(settings.probe_host, settings.probe_port, health.why_not_ready))
@@ -90,6 +95,16 @@ def make_sign_in(settings: Settings, verifier: Verifier) -> SignIn | None:
         Issuer(verifier, authorization_url, token_url, settings.client_id, secret, redirect_url),
         Cookies(origin, timedelta(seconds=settings.session_idle_s), timedelta(seconds=settings.session_max_s)),
     )
+
+
+def find_dashboard(folder: Path | None) -> Mapping[str, BuiltFile] | None:
+    """The built dashboard; without it the API serves, and says at `/` what is missing."""
+    files = read_dashboard(folder) if folder else None
+    if files:
+        log.info("the dashboard is served", folder=str(folder), files=len(files))
+    else:
+        log.warning("no dashboard: DASHBOARD_FOLDER names no folder that it was built into", folder=str(folder))
+    return files
 
 
 class Health:

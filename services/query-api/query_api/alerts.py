@@ -1,81 +1,126 @@
 """GET /api/v1/banner and /api/v1/alerts: what the alerter announces now, and what it has announced to whom."""
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Query, Request
 
-from query_api.answers import Alert, Alerts, Banner, Delivery, ProductCredits
-from query_api.api import answer_period, invalid_parameter, stand
-from query_api.firings import Firing, InvalidCursor, SentTo, read_cursor, write_cursor
+from query_api.alert_answers import Alert, AlertInDetail, Alerts, Banner, Delivery, TriedDelivery, Try
+from query_api.answers import ProductCredits, Refused, problems
+from query_api.api import HistoryQuery, answer_period, stand
+from query_api.firings import Firing, RaisedBanner, SentTo
 from query_api.overview import percent
-from query_api.periods import Span, today_in
-from query_api.policies import Look, Parts, parts_of
+from query_api.paging import cut_history
+from query_api.periods import CreditPeriod, Span, period_on, today_in
+from query_api.policies import Change, Known, Look, Parts, parts_of
+from query_api.setting_answers import AskedDismissal
 from query_api.store import Reading
 
 router = APIRouter(prefix="/api/v1")
 
+AlertId = Annotated[str, Path(alias="id", pattern=r"^[1-9][0-9]{0,18}$", description="Of an alert.", examples=["7"])]
+BIGGEST_ID = 2**63 - 1
+
 
 @router.get("/banner")
-async def get_banner(request: Request, reading: Look) -> Banner:
+async def get_banner(request: Request, person: Known, reading: Look) -> Banner:
     """What to tell whoever opens the dashboard now: the highest threshold met, and products beyond their own amount."""
-    return await answer_banner(parts_of(request), reading)
+    banner, dismissed_by = await answer_banner(parts_of(request), reading)
+    return show_to(person.subject, banner, dismissed_by)
 
 
-async def answer_banner(parts: Parts, reading: Reading) -> Banner:
+async def answer_banner(parts: Parts, reading: Reading) -> tuple[Banner, set[str]]:
+    """The banner as everybody sees it who has not dismissed it, and the subjects of those who have."""
     period, standing, _ = await stand(reading, today_in(reading.organization.time_zone, parts.now()))
-    banner = await reading.select_banner()
-    # The alerter takes down a banner soon after its period; ours is the clock that the page goes by.
-    if banner and (period is None or (banner.contract_id, banner.period_id) != period[:2]):
-        banner = None
+    banner = await select_current_banner(reading, period)
+    dismissed_by = await reading.select_dismissals(banner.firing_id) if banner and banner.firing_id else set()
     return Banner(
+        id=str(banner.firing_id) if banner and banner.firing_id else None,
         active=banner is not None,
+        dismissed=False,
         threshold=banner.threshold if banner else None,
         percent_used=standing.percent_used,
         fired_at=banner.fired_at if banner else None,
         products_over=[ProductCredits.model_validate(product) for product in standing.products if product.overage],
         credit_period=answer_period(period.credit_period_id, period.span) if period else None,
-    )
+    ), dismissed_by
 
 
-class AlertsQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+def show_to(subject: str, banner: Banner, dismissed_by: Collection[str]) -> Banner:
+    return banner.model_copy(update={"dismissed": subject in dismissed_by})
 
-    limit: int = Field(50, ge=1, le=200)
-    before: str | None = Field(None, description="`next` of a previous answer: go on where that one ended.")
+
+async def select_current_banner(reading: Reading, period: CreditPeriod | None) -> RaisedBanner | None:
+    """The alerter takes down a banner soon after its period; ours is the clock that the page goes by."""
+    banner = await reading.select_banner()
+    return banner if banner and period and (banner.contract_id, banner.period_id) == period.key else None
+
+
+@router.post("/banner/dismiss", status_code=204, responses=problems(409))
+async def dismiss_banner(request: Request, person: Known, writing: Change, asked: AskedDismissal) -> None:
+    """Hide the banner from yourself, until another threshold is met, or this one again. Harmless when it is hidden."""
+    reading = writing.reading
+    today = today_in(writing.organization.time_zone, parts_of(request).now())
+    banner = await select_current_banner(reading, period_on(await reading.select_credit_periods(), today))
+    if banner is None or banner.firing_id is None or asked.id != str(banner.firing_id):
+        raise Refused("another-banner", "This banner is not shown any more.")
+    await writing.insert_dismissal(person.subject, banner.firing_id)
 
 
 @router.get("/alerts")
-async def get_alerts(reading: Look, query: Annotated[AlertsQuery, Query()]) -> Alerts:
+async def get_alerts(reading: Look, query: Annotated[HistoryQuery, Query()]) -> Alerts:
     """The history of alerts, newest first, with what became of their mails."""
-    try:
-        before = None if query.before is None else read_cursor(query.before)
-    except InvalidCursor:
-        raise invalid_parameter("before", "must be `next` of a previous answer") from None
-    firings = await reading.select_firings(before, query.limit + 1)  # one more says whether there is a next page
-    page = firings[: query.limit]
+    firings = await reading.select_firings(query.read_before(), query.limit + 1)
+    page, following = cut_history(firings, query.limit, lambda firing: firing.firing_id)
     deliveries = await reading.select_deliveries([firing.firing_id for firing in page])
     return Alerts(
-        alerts=[answer_alert(firing, deliveries.get(firing.firing_id, [])) for firing in page],
-        next=write_cursor(page[-1].firing_id) if len(firings) > len(page) else None,
+        alerts=[answer_alert(firing, deliveries.get(firing.firing_id, [])) for firing in page], next=following
     )
 
 
-def answer_alert(firing: Firing, deliveries: list[SentTo]) -> Alert:
-    return Alert(
-        id=str(firing.firing_id),
-        rule=firing.rule,
-        threshold=firing.threshold,
-        episode=firing.episode,
-        period=answer_period(firing.period_id, Span(firing.starts_on, firing.ends_on)),
-        state="resolved" if firing.resolved_at else "met",
-        fired_at=firing.fired_at,
-        resolved_at=firing.resolved_at,
-        resolution=firing.resolution,
-        told=firing.told,
-        used=firing.used,
-        available=firing.available,
-        percent_used=percent(firing.used, firing.available),
-        deliveries=[Delivery.model_validate(delivery) for delivery in deliveries],
-        nobody_to_tell=firing.told == "mail" and not deliveries,
-    )
+@router.get("/alerts/{id}")
+async def get_alert(reading: Look, alert_id: AlertId) -> AlertInDetail:
+    """One alert, with every attempt at its mails."""
+    firing = await find_firing(reading, alert_id)
+    mails = (await reading.select_deliveries([firing.firing_id])).get(firing.firing_id, [])
+    tries = await reading.select_tries(firing.firing_id)
+    deliveries = [
+        TriedDelivery(
+            **Delivery.model_validate(mail).model_dump(),
+            tries=[Try.model_validate(tried) for tried in tries.get(mail.email_id, [])],
+        )
+        for mail in mails
+    ]
+    return AlertInDetail(**describe_firing(firing, mails), deliveries=deliveries)
+
+
+async def find_firing(reading: Reading, alert_id: str) -> Firing:
+    """Raises Refused when the organization has no such alert."""
+    firing = await reading.select_firing(int(alert_id)) if int(alert_id) <= BIGGEST_ID else None
+    if firing is None:
+        raise Refused("no-such-alert", "No alert of this organization has this id.")
+    return firing
+
+
+def answer_alert(firing: Firing, mails: list[SentTo]) -> Alert:
+    return Alert(**describe_firing(firing, mails), deliveries=[Delivery.model_validate(mail) for mail in mails])
+
+
+def describe_firing(firing: Firing, mails: list[SentTo]) -> dict[str, Any]:
+    """What Alert and AlertInDetail have in common."""
+    return {
+        "id": str(firing.firing_id),
+        "rule": firing.rule,
+        "threshold": firing.threshold,
+        "episode": firing.episode,
+        "period": answer_period(firing.period_id, Span(firing.starts_on, firing.ends_on)),
+        "state": "resolved" if firing.resolved_at else "met",
+        "fired_at": firing.fired_at,
+        "resolved_at": firing.resolved_at,
+        "resolution": firing.resolution,
+        "told": firing.told,
+        "used": firing.used,
+        "available": firing.available,
+        "percent_used": percent(firing.used, firing.available),
+        "nobody_to_tell": firing.told == "mail" and not mails,
+    }

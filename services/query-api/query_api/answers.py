@@ -5,13 +5,11 @@ Credits are decimal strings with exactly six places, "12.500000", so that no cli
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from flexcredits_schemas.codec import MICRO
 from flexcredits_schemas.events import Product
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
-
-from query_api.firings import DeliveryState, Resolution, Rule, Told
 
 BASE = "/problems/"
 
@@ -135,75 +133,6 @@ class Overview(Answer):
     updated_at: datetime | None
 
 
-class Banner(Answer):
-    """The highest threshold that usage meets in the current credit period."""
-
-    active: bool = Field(description="Whether a threshold is met.")
-    threshold: int | None = Field(description="Percent of the available credits. null when not active.")
-    percent_used: Percent | None = Field(
-        description="As of now, as in the overview, and active or not. null without contracted credits."
-    )
-    fired_at: datetime | None = Field(description="When the threshold was met. null when not active.")
-    products_over: list[ProductCredits] = Field(
-        description="Products that used more in the current credit period than their own contracted amount; active or not."
-    )
-    credit_period: Period | None
-
-
-class Delivery(Answer):
-    """The mail of an alert to one recipient."""
-
-    recipient: str
-    state: DeliveryState = Field(description="failed: the mail server refused it for good.")
-    attempts: int = Field(description="Begun so far.")
-    created_at: datetime
-    sent_at: datetime | None = Field(description="When the mail server took it. null unless sent.")
-    next_attempt_at: datetime | None = Field(
-        description="Not before. While an attempt is under way, when the next would follow if it stays without an end. "
-        "null unless pending."
-    )
-    last_error: str | None = Field(
-        description="What became of the last attempt that was deferred or refused. null when sent, or when there was none."
-    )
-
-
-class Alert(Answer):
-    """A threshold was met, once per episode: it resolves, and met again it is the next episode."""
-
-    id: str
-    rule: Rule
-    threshold: int = Field(description="Percent of the available credits.")
-    episode: int = Field(description="Counts from 1 within the threshold and credit period.")
-    period: Period = Field(description="The credit period, with the dates that it had when the threshold was met.")
-    state: Literal["met", "resolved"] = Field(description="A period that ends leaves what was met in it as met.")
-    fired_at: datetime
-    resolved_at: datetime | None = Field(description="null unless resolved.")
-    resolution: Resolution | None = Field(
-        description="level: usage fell under the threshold, or the contract grew. removed: the threshold or the period "
-        "was removed. null unless resolved."
-    )
-    told: Told = Field(
-        description="mail: by mails of its own. with_higher: by the mail for a higher threshold that was met at the same "
-        "instant. silent: not told, because a higher threshold was announced before. history: not told, because the "
-        "period had ended too long ago."
-    )
-    used: Credits = Field(description="In the period, when the threshold was met.")
-    available: Credits = Field(description="In the period, when the threshold was met.")
-    percent_used: Percent | None = Field(description="When the threshold was met. null if nothing was available.")
-    deliveries: list[Delivery] = Field(
-        description="The alert's mails, by recipient. Without any, an alert with told = mail reached nobody: there was "
-        "no one to tell."
-    )
-    nobody_to_tell: bool = Field(description="told is mail, and there was no one to mail it to.")
-
-
-class Alerts(Answer):
-    """A page of the history, newest first."""
-
-    alerts: list[Alert]
-    next: str | None = Field(description="Give it as `before` to get the page of older ones. null: there are none.")
-
-
 class DateRange(Answer):
     """Inclusive: `to` is the last day of it."""
 
@@ -224,7 +153,10 @@ class Freshness(Answer):
 
 
 class ParameterError(Answer):
-    parameter: str
+    parameter: str | None = None
+    pointer: str | None = Field(
+        default=None, description="In the body (RFC 6901), empty for all of it.", examples=["/usage/thresholds/1"]
+    )
     detail: str
 
 
@@ -236,8 +168,11 @@ class Problem(Answer):
     status: int
     detail: str = Field(description="For people.")
     errors: list[ParameterError] | None = Field(
-        default=None, description="With 422: what is wrong with which parameter."
+        default=None, description="With 422: what is wrong with which parameter, or where in the body."
     )
+    current_version: int | None = Field(default=None, description="With 412: what is saved now.")
+    updated_by: str | None = Field(default=None, description="With 412: who saved it.")
+    updated_at: datetime | None = Field(default=None, description="With 412: when.")
 
 
 TITLES = {
@@ -248,15 +183,24 @@ TITLES = {
     "not-found": (404, "Nothing is here"),
     "no-credit-period": (404, "There is no such credit period"),
     "no-such-event": (404, "There is no such event"),
+    "no-such-alert": (404, "There is no such alert"),
     "method-not-allowed": (405, "Not with this method"),
+    "too-slow": (408, "The request did not arrive in time"),
+    "another-banner": (409, "This is not the current banner"),
+    "no-address": (409, "There is no address to mail to"),
+    "nothing-to-resend": (409, "There is nothing to send again"),
+    "changed-meanwhile": (412, "Somebody else has saved since"),
+    "too-large": (413, "The request is too large"),
     "invalid-parameter": (422, "A parameter is not valid"),
+    "precondition-required": (428, "Say which version this changes"),
+    "too-soon": (429, "Too soon after the last time"),
     "internal": (500, "Something is broken here"),
     "unavailable": (503, "Not possible at the moment"),
 }
 
 
 class Refused(Exception):
-    """A request that is answered with a problem; `problem` is a key of TITLES."""
+    """A request that is answered with a problem; `problem` is a key of TITLES, `more` are fields of Problem."""
 
     def __init__(
         self,
@@ -265,9 +209,15 @@ class Refused(Exception):
         *,
         headers: dict[str, str] | None = None,
         errors: list[ParameterError] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(detail)
         self.problem = problem
         self.status, title = TITLES[problem]
         self.headers = headers or {}
-        self.body = Problem(type=BASE + problem, title=title, status=self.status, detail=detail, errors=errors)
+        self.body = Problem(type=BASE + problem, title=title, status=self.status, detail=detail, errors=errors, **more)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route may answer beside the problems of all routes; the description fills in what they look like."""
+    return {status: {} for status in statuses}

@@ -18,6 +18,7 @@ from query_api.answers import (
     Refused,
 )
 from query_api.overview import Standing, recommend_budget, standing
+from query_api.paging import InvalidCursor, read_cursor
 from query_api.periods import (
     Contract,
     CreditPeriod,
@@ -132,6 +133,22 @@ async def choose_days(reading: Reading, query: RangeQuery, today: date) -> Days:
         return month_of(today)
     which = "is current" if query.credit_period == "current" else "has this id"
     raise Refused("no-credit-period", f"No credit period of this organization {which}.")
+
+
+class HistoryQuery(BaseModel):
+    """Which page of a history that goes back from now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=200)
+    before: str | None = Field(None, description="`next` of a previous answer: go on where that one ended.")
+
+    def read_before(self) -> int | None:
+        """The number of the row before which the page begins. Raises Refused."""
+        try:
+            return None if self.before is None else read_cursor(self.before)
+        except InvalidCursor:
+            raise invalid_parameter("before", "must be `next` of a previous answer") from None
 
 
 def choose_period(periods: list[CreditPeriod], period_id: str, today: date) -> CreditPeriod | None:

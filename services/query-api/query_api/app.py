@@ -1,6 +1,9 @@
 """The HTTP application around the endpoints: problems for errors, the API's description, headers and measurements."""
 
 import time
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
@@ -11,14 +14,32 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
+from flexcredits_schemas.unsubscribe import InvalidToken
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query_api import alerts, api, audit_log, contracts, exports, live, proof, receipts, sign_in, tables, trends
+from query_api import (
+    alert_settings,
+    alerts,
+    api,
+    audit_log,
+    contracts,
+    exports,
+    live,
+    mails,
+    pages,
+    proof,
+    receipts,
+    sign_in,
+    tables,
+    trends,
+    unsubscribe,
+)
 from query_api.answers import BASE, TITLES, ParameterError, Problem, Refused
 from query_api.audit import ORIGIN, origin_of
+from query_api.bodies import SmallBodies
 from query_api.conditional import Conditional, NotModified
-from query_api.examples import ANSWERS, PARAMETERS
+from query_api.examples import ANSWERS, BODIES, PARAMETERS
 from query_api.metrics import REFUSED, REQUEST_SECONDS
 from query_api.policies import POLICIES, Parts
 from query_api.store import Unavailable
@@ -26,14 +47,24 @@ from query_api.store import Unavailable
 log = structlog.get_logger()
 
 RETRY_AFTER_S = "2"
-PUBLIC = frozenset({"/openapi.json", "/docs", "/docs/assets", "/login", "/login/callback", "/logout"})
-"""The only routes without a policy: they describe the API and hold nobody's data, or lead into and out of a session."""
+PUBLIC = frozenset({"/openapi.json", "/docs", "/docs/assets", "/login", "/login/callback", "/logout"}) | pages.PATHS
+"""The only routes without a policy: they describe the API or are the dashboard's own files, which hold nobody's data, or
+lead into and out of a session."""
+
+EVERYWHERE = {401, 403, 500, 503}
+"""Statuses of the problems that every route may answer. 404 and 422 are for those that ask for something."""
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
     b"x-frame-options": b"DENY",
 }
+NOTHING = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""What an answer that is no page may load."""
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self' '{script}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 
 
 def build_app(parts: Parts | None) -> FastAPI:
@@ -47,7 +78,10 @@ def build_app(parts: Parts | None) -> FastAPI:
     )
     app.state.parts = parts
     app.include_router(api.router)
+    app.include_router(alert_settings.router)  # its paths and the next one's come before /alerts/{id}
+    app.include_router(mails.router)
     app.include_router(alerts.router)
+    app.include_router(unsubscribe.router)
     app.include_router(tables.router)
     app.include_router(trends.router)
     app.include_router(contracts.router)
@@ -57,19 +91,25 @@ def build_app(parts: Parts | None) -> FastAPI:
     app.include_router(sign_in.router)
     app.include_router(live.router)
     app.include_router(exports.router)
+    app.include_router(pages.router)
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Conditional)
+    app.add_middleware(SmallBodies, answer=answer_problem)
 
     @app.get("/docs", include_in_schema=False)
     async def get_docs() -> Response:
-        return get_swagger_ui_html(
+        answer = get_swagger_ui_html(
             openapi_url="/openapi.json",
             title=app.title,
             swagger_js_url="/docs/assets/swagger-ui-bundle.js",
             swagger_css_url="/docs/assets/swagger-ui.css",
             swagger_favicon_url="/docs/assets/favicon.png",
         )
+        script = bytes(answer.body).partition(b"<script>")[2].partition(b"</script>")[0]
+        source = f"sha256-{b64encode(sha256(script).digest()).decode()}"
+        answer.headers["Content-Security-Policy"] = DOCS_POLICY.format(script=source)
+        return answer
 
     @app.exception_handler(NotModified)
     async def answer_not_modified(request: Request, same: NotModified) -> Response:
@@ -79,6 +119,8 @@ def build_app(parts: Parts | None) -> FastAPI:
     async def answer_refused(request: Request, refused: Refused) -> Response:
         return answer_problem(refused)
 
+    app.add_exception_handler(InvalidToken, unsubscribe.answer_invalid_link)
+
     @app.exception_handler(Unavailable)
     async def answer_unavailable(request: Request, error: Unavailable) -> Response:
         log.warning("Postgres does not answer", reason=str(error), path=request.url.path)
@@ -87,15 +129,17 @@ def build_app(parts: Parts | None) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def answer_invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [
-            ParameterError(parameter=".".join(str(step) for step in entry["loc"][1:]), detail=entry["msg"])
-            for entry in error.errors()
-        ]
-        detail = "; ".join(f"{entry.parameter}: {entry.detail}" for entry in errors)
+        errors = [read_mistake(entry) for entry in error.errors()]
+        detail = "; ".join(f"{entry.parameter or entry.pointer or 'the body'}: {entry.detail}" for entry in errors)
         return answer_problem(Refused("invalid-parameter", detail, errors=errors))
 
     @app.exception_handler(HTTPException)
     async def answer_http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404 and pages.is_navigation(request):
+            return pages.answer_page(request, 404)
+        if error.status_code == 400:  # what FastAPI says of a body that is not even text, or nested too deeply
+            unread = ParameterError(pointer="", detail="cannot be read as JSON")
+            return answer_problem(Refused("invalid-parameter", f"the body: {unread.detail}", errors=[unread]))
         problem = "method-not-allowed" if error.status_code == 405 else "not-found"
         detail = f"{request.method} {request.url.path}: the API is described at /docs"
         return answer_problem(Refused(problem, detail, headers=dict(error.headers or {})))
@@ -127,6 +171,17 @@ def answer_problem(refused: Refused) -> Response:
     return Response(body, refused.status, refused.headers, media_type="application/problem+json")
 
 
+def read_mistake(entry: Mapping[str, Any]) -> ParameterError:
+    """What a validation found, by the parameter's name or the place in the body (RFC 6901)."""
+    where, *steps = (str(step).encode(errors="replace").decode() for step in entry["loc"])
+    if where != "body":
+        return ParameterError(parameter=".".join(steps), detail=entry["msg"])
+    if entry["type"] == "json_invalid":
+        return ParameterError(pointer="", detail=f"not valid JSON: {entry['ctx']['error']}")
+    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+    return ParameterError(pointer=pointer, detail=entry["msg"])
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """OpenAPI 3.1, with the problems that every endpoint may answer."""
     description = get_openapi(
@@ -140,30 +195,38 @@ def describe(app: FastAPI) -> dict[str, Any]:
     description["components"]["schemas"] |= problem.pop("$defs") | {"Problem": problem}
     for name, path in description["paths"].items():
         for method, operation in path.items():
-            for status in sorted({status for status, _ in TITLES.values()} - {405}):
-                if status not in (404, 422) or operation.get("parameters") or name in PUBLIC:
-                    operation["responses"][str(status)] = describe_problem(status)
+            asks = operation.get("parameters") or operation.get("requestBody")
+            own = {int(status) for status in operation["responses"] if int(status) >= 400}
+            for status in sorted(EVERYWHERE | own | ({404, 422} if asks or name in PUBLIC else set())):
+                operation["responses"][str(status)] = describe_problem(status)
+            if "requestBody" in operation:
+                operation["responses"] |= {str(status): describe_problem(status) for status in (408, 413)}
+                operation["requestBody"]["content"]["application/json"]["example"] = BODIES[name]
             for parameter in operation.get("parameters", ()):
-                own = parameter["schema"].get("examples")
-                parameter["example"] = own[0] if own else PARAMETERS.get(parameter["name"])
-            if method == "get" and "application/json" in operation["responses"].get("200", {}).get("content", {}):
-                describe_tag(operation, ANSWERS.get(name))
+                examples = parameter["schema"].get("examples")
+                parameter["example"] = examples[0] if examples else PARAMETERS.get(parameter["name"])
+            describe_answer(method, operation, ANSWERS.get(f"{method.upper()} {name}", ANSWERS.get(name)))
     return description
 
 
-def describe_tag(operation: dict[str, Any], example: dict[str, Any] | None) -> None:
+def describe_answer(method: str, operation: dict[str, Any], example: dict[str, Any] | None) -> None:
     """An example of the answer, and that a client that has it need not get it again."""
-    answer = operation["responses"]["200"]
-    answer["content"]["application/json"]["example"] = example
-    answer["headers"] = {
-        "ETag": {"schema": {"type": "string"}, "description": "Give it as If-None-Match to ask again."}
-    }
-    operation["responses"]["304"] = {"description": "Not Modified. The answer is the one that If-None-Match names."}
+    for status in ("200", "202"):
+        answer = operation["responses"].get(status, {})
+        if "application/json" not in answer.get("content", {}):
+            continue
+        answer["content"]["application/json"]["example"] = example
+        if method == "get" and "headers" not in answer:
+            tag = "Give it as If-None-Match to ask again."
+            answer["headers"] = {"ETag": {"schema": {"type": "string"}, "description": tag}}
+            operation["responses"]["304"] = {
+                "description": "Not Modified. The answer is the one that If-None-Match names."
+            }
 
 
 def describe_problem(status: int) -> dict[str, Any]:
     types = [f"`{BASE}{name}`: {title}." for name, (its_status, title) in TITLES.items() if its_status == status]
-    names = {401: ["WWW-Authenticate"], 503: ["Retry-After"]}.get(status, [])
+    names = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
     example = next(
         Refused(name, "What is wrong, for people.") for name, (its_status, _) in TITLES.items() if its_status == status
     )
@@ -196,8 +259,9 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 given = dict(message.get("headers", ()))
-                kept = () if b"cache-control" in given else ((b"cache-control", b"no-store"),)
-                message["headers"] = [*message.get("headers", ()), *HEADERS.items(), *kept]
+                defaults = {b"cache-control": b"no-store", b"content-security-policy": NOTHING}
+                missing = [(name, value) for name, value in defaults.items() if name not in given]
+                message["headers"] = [*message.get("headers", ()), *HEADERS.items(), *missing]
                 message["headers"].append((b"x-request-id", origin.request_id.encode()))
             await send(message)
 

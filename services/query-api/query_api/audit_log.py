@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from query_api.answers import Answer
-from query_api.api import invalid_parameter
-from query_api.firings import InvalidCursor, read_cursor, write_cursor
+from query_api.api import HistoryQuery
+from query_api.paging import cut_history
 from query_api.policies import LookAdmin
 
 router = APIRouter(prefix="/api/v1")
@@ -36,22 +36,11 @@ class AuditLog(Answer):
     next: str | None = Field(description="Give it as `before` to get the page of older ones. null: there are none.")
 
 
-class AuditQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(50, ge=1, le=200)
-    before: str | None = Field(None, description="`next` of a previous answer: go on where that one ended.")
-
-
 @router.get("/audit")
-async def get_audit(reading: LookAdmin, query: Annotated[AuditQuery, Query()]) -> AuditLog:
+async def get_audit(reading: LookAdmin, query: Annotated[HistoryQuery, Query()]) -> AuditLog:
     """Who did what, newest first. For Super Admins and Admins."""
-    try:
-        before = None if query.before is None else read_cursor(query.before)
-    except InvalidCursor:
-        raise invalid_parameter("before", "must be `next` of a previous answer") from None
-    rows = await reading.select_audit(before, query.limit + 1)  # one more says whether there is a next page
-    page = rows[: query.limit]
+    rows = await reading.select_audit(query.read_before(), query.limit + 1)
+    page, following = cut_history(rows, query.limit, lambda row: row.audit_id)
     return AuditLog(
         deeds=[
             Deed(
@@ -67,5 +56,5 @@ async def get_audit(reading: LookAdmin, query: Annotated[AuditQuery, Query()]) -
             )
             for row in page
         ],
-        next=write_cursor(page[-1].audit_id) if len(rows) > len(page) else None,
+        next=following,
     )

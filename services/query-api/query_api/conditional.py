@@ -86,7 +86,8 @@ def has(headers: Headers, tag: str) -> bool:
 
 
 class Conditional:
-    """Tags JSON answers of the API, and sends 304 for one that the client has. A tag that a route gave stays."""
+    """Tags JSON answers of the API, and sends 304 for one that the client has. A tag that a route gave stays, and an
+    answer that no client is to keep is left alone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -105,7 +106,8 @@ class Conditional:
                 headers.add_vary_header(VARY)
                 if message["status"] == 304:
                     headers["Cache-Control"] = CACHE_CONTROL
-                if message["status"] == 200 and headers.get("content-type") == "application/json":
+                is_kept = headers.get("cache-control") != "no-store"
+                if message["status"] == 200 and headers.get("content-type") == "application/json" and is_kept:
                     start = message  # held back until its body is known
                     return
             if start is None:

@@ -5,7 +5,10 @@ from importlib.resources import files
 from typing import Any
 
 ANSWERS: dict[str, dict[str, Any]] = json.loads((files("query_api") / "examples.json").read_text())
-"""By path: what GET answers with 200, cut to a row of each kind."""
+"""By path: what is answered with 200 or 202, cut to a row of each kind; by method and path where they differ."""
+
+BODIES: dict[str, dict[str, Any]] = ANSWERS.pop("bodies")
+"""By path: what is sent with POST or PUT."""
 
 PARAMETERS: dict[str, Any] = {
     "product": "agents",

@@ -8,9 +8,9 @@ import asyncpg
 from runtime.postgres import Connection, load_sql
 
 from query_api.breakdown import Feature
-from query_api.focus import Account, FocusDay, FocusLabel, Prices
+from query_api.focus import Account, FocusDay, FocusLabel
 from query_api.lines import Label, UsedSeries
-from query_api.periods import Days, Span
+from query_api.periods import Days
 
 SQL = load_sql("query_api")
 
@@ -67,10 +67,6 @@ class ExportReads:
             self.unfinished = True
             self._connection.terminate()
             raise
-
-    async def select_prices(self) -> list[Prices]:
-        rows = await self._connection.fetch(SQL["select_prices"], self._id)
-        return [Prices(Span(starts_on, ends_on), *prices) for starts_on, ends_on, *prices in rows]
 
     async def select_name(self) -> str | None:
         name: str | None = await self._connection.fetchval(SQL["select_name"], self._id)

@@ -112,7 +112,7 @@ async def get_focus_file(
     series = await reading.select_exported_series(PRODUCTS, ALL_KINDS, None)
     catalog = await read_catalog(reading, PRODUCTS, today)
     account = await read_account(request, reading, person)
-    prices, periods = await reading.select_prices(), await reading.select_credit_periods()
+    contracts, periods = await reading.select_contracts(), await reading.select_credit_periods()
     begins_on = min((period.span.starts_on for period in periods), default=days.first)
     overage = overage_by_day(await reading.sum_days(Days(begins_on, max(begins_on, days.last))), periods)
 
@@ -122,9 +122,9 @@ async def get_focus_file(
 
         await put(write_lines([FOCUS_COLUMNS]))
         async for month, labels in label_months(reading, series, catalog, days):
-            calendar = focus_days(month, time_zone, prices, periods)
+            calendar = focus_days(month, time_zone, contracts, periods)
             await reading.copy_focus(focus_labels(labels), calendar, month, account, put_lines)
-            if purchases := purchase_lines(calendar, overage, prices, account):
+            if purchases := purchase_lines(calendar, overage, contracts, account):
                 await put(write_lines(purchases))
 
     return FileResponse(write, await sign_out(request, person, days, "focus"))

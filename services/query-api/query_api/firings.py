@@ -1,13 +1,13 @@
-"""What the alerter wrote down: banners, firings and their mails; and the place in their history to go on from. Pure."""
+"""What the alerter wrote down: banners, firings and their mails. Pure."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
-Rule = Literal["usage"]
+Rule = Literal["usage", "budget"]
 Told = Literal["mail", "with_higher", "silent", "history"]
 Resolution = Literal["level", "removed"]
 DeliveryState = Literal["pending", "sent", "failed"]
+Outcome = Literal["sent", "deferred", "refused"]
 
 
 class RaisedBanner(NamedTuple):
@@ -15,6 +15,7 @@ class RaisedBanner(NamedTuple):
     period_id: str
     threshold: int
     fired_at: datetime
+    firing_id: int | None
 
 
 class Firing(NamedTuple):
@@ -36,7 +37,7 @@ class Firing(NamedTuple):
 
 
 class SentTo(NamedTuple):
-    """A firing's mail to one recipient, and how far it has come."""
+    """A mail to one recipient, and how far it has come."""
 
     recipient: str
     state: DeliveryState
@@ -45,24 +46,13 @@ class SentTo(NamedTuple):
     sent_at: datetime | None
     next_attempt_at: datetime | None
     last_error: str | None
+    email_id: int
 
 
-class InvalidCursor(Exception):
-    """A text that write_cursor never wrote."""
+class Tried(NamedTuple):
+    """An attempt at a mail that has ended."""
 
-
-def write_cursor(firing_id: int) -> str:
-    """Opaque to clients, so that pages may one day be cut by something else."""
-    return urlsafe_b64encode(firing_id.to_bytes(8, signed=True)).rstrip(b"=").decode()
-
-
-def read_cursor(text: str) -> int:
-    """The firing before which a page begins. Raises InvalidCursor."""
-    try:
-        firing_id = int.from_bytes(urlsafe_b64decode(text + "="))
-        # Decoding overlooks foreign characters and left-over bits; only what we wrote is written so again.
-        if firing_id > 0 and write_cursor(firing_id) == text:
-            return firing_id
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidCursor(InvalidCursor.__doc__)
+    attempt: int
+    at: datetime
+    outcome: Outcome
+    detail: str

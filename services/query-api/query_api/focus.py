@@ -10,7 +10,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from query_api.lines import ONE_DAY, Label
-from query_api.periods import CreditPeriod, Days, Span, month_of, period_on
+from query_api.periods import Contract, CreditPeriod, Days, contract_on, month_of, period_on
+from query_api.terms import NO_TERMS
 
 FOCUS_COLUMNS = (
     "BilledCost", "BillingAccountId", "BillingAccountName", "BillingAccountType", "BillingCurrency",
@@ -32,16 +33,6 @@ NO_CURRENCY = "XXX"
 """ISO 4217's own code for none: BillingCurrency must not be null, and a contract may name no currency."""
 
 _CREDITS, _COST = 6, 12  # decimal places of micro-credits, and of micro-credits times a price in millionths
-
-
-class Prices(NamedTuple):
-    """A contract's prices of a credit, in millionths; None where it names none."""
-
-    span: Span
-    contract_id: str
-    credit_price: int | None
-    overage_price: int | None
-    currency: str | None
 
 
 class Account(NamedTuple):
@@ -116,21 +107,21 @@ def focus_label(label: Label) -> FocusLabel:
 
 
 def focus_days(
-    days: Days, time_zone: str | None, prices: Iterable[Prices], periods: Sequence[CreditPeriod]
+    days: Days, time_zone: str | None, contracts: Sequence[Contract], periods: Sequence[CreditPeriod]
 ) -> list[FocusDay]:
-    return [focus_day(day, time_zone, prices_on(prices, day), period_on(periods, day)) for day in each_day(days)]
+    return [focus_day(day, time_zone, contract_on(contracts, day), period_on(periods, day)) for day in each_day(days)]
 
 
-def focus_day(day: date, time_zone: str | None, prices: Prices | None, period: CreditPeriod | None) -> FocusDay:
-    month = month_of(day)
+def focus_day(day: date, time_zone: str | None, contract: Contract | None, period: CreditPeriod | None) -> FocusDay:
+    month, terms = month_of(day), contract.terms if contract else NO_TERMS
     return FocusDay(
         day,
         instant(day, time_zone),
         instant(day + ONE_DAY, time_zone),
         instant(month.first, time_zone),
         instant(month.last + ONE_DAY, time_zone),
-        prices.credit_price if prices else None,
-        (prices.currency if prices else None) or NO_CURRENCY,
+        terms.credit_price,
+        terms.currency or NO_CURRENCY,
         period.credit_period_id if period else None,
     )
 
@@ -143,12 +134,6 @@ def instant(day: date, time_zone: str | None) -> str:
     """When a day of the zone begins, as FOCUS writes instants."""
     begins_at = datetime.combine(day, time(), ZoneInfo(time_zone) if time_zone else UTC).astimezone(UTC)
     return f"{begins_at.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
-
-
-def prices_on(prices: Iterable[Prices], day: date) -> Prices | None:
-    """Those of the contract in force; if facts made them overlap, of the one that began last."""
-    covering = [each for each in prices if each.span.covers(day)]
-    return max(covering, key=lambda each: (each.span.starts_on, each.contract_id), default=None)
 
 
 def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) -> dict[date, int]:
@@ -172,14 +157,14 @@ def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) ->
 
 
 def purchase_lines(
-    calendar: Iterable[FocusDay], overage: Mapping[date, int], prices: Sequence[Prices], account: Account
+    calendar: Iterable[FocusDay], overage: Mapping[date, int], contracts: Sequence[Contract], account: Account
 ) -> list[list[str | None]]:
     """A line for each day of the calendar on which the overage moved."""
     lines = []
     for day in calendar:
         if credits := overage.get(day.day, 0):
-            in_force = prices_on(prices, day.day)
-            lines.append(purchase_line(day, credits, in_force.overage_price if in_force else None, account))
+            contract = contract_on(contracts, day.day)
+            lines.append(purchase_line(day, credits, contract.terms.overage_price if contract else None, account))
     return lines
 
 

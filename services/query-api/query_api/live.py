@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 
 from query_api.access import Person
-from query_api.alerts import answer_banner
+from query_api.alerts import answer_banner, show_to
 from query_api.answers import Refused
 from query_api.api import answer_overview
 from query_api.conditional import digest
@@ -70,7 +70,7 @@ async def watch(parts: Parts, person: Person, last_event_id: str) -> AsyncIterat
             changed = watched.changed
             if watched.snapshot is not None and watched.snapshot.tag != sent:
                 sent, sent_at = watched.snapshot.tag, clock()
-                yield watched.snapshot.events
+                yield watched.snapshot.events_for(person.subject)
                 continue  # it may have changed while the client took its time
             if clock() >= recheck_at:
                 if not await may_still_look(parts, person):
@@ -118,15 +118,20 @@ def look_at(parts: Parts, organization: str) -> LookAgain:
             level = (await reading.select_level(), today_in(reading.organization.time_zone, parts.now()))
             if level == before:
                 return None
-            overview, banner = await answer_overview(parts, reading), await answer_banner(parts, reading)
+            overview = await answer_overview(parts, reading)
+            banner, dismissed_by = await answer_banner(parts, reading)
         before = level
-        tag = digest(f"{overview.model_dump_json(exclude=PASSES)}{banner.model_dump_json()}".encode())
-        return Snapshot(
-            tag,
-            write_event("overview", overview.model_dump_json(by_alias=True))
+        shown = f"{overview.model_dump_json(exclude=PASSES)}{banner.model_dump_json()}{sorted(dismissed_by)}"
+        tag = digest(shown.encode())
+
+        def events_for(subject: str) -> bytes:
+            its_banner = show_to(subject, banner, dismissed_by)
             # The id comes with the last one: a stream that breaks between them begins with both again.
-            + write_event("banner", banner.model_dump_json(by_alias=True), tag),
-        )
+            return write_event("overview", overview.model_dump_json(by_alias=True)) + write_event(
+                "banner", its_banner.model_dump_json(by_alias=True), tag
+            )
+
+        return Snapshot(tag, events_for)
 
     return look
 

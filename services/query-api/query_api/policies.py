@@ -1,26 +1,28 @@
 """Who may ask what: every route takes its reads from a policy, which opens them for one organization."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import structlog
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from flexcredits_schemas.unsubscribe import InvalidToken, Unsubscription, unseal
 from runtime.postgres import Pool
 
 from query_api.access import Person, Verifier, check_admin, check_role, unauthorized
 from query_api.answers import Refused
 from query_api.audit import audit
 from query_api.conditional import answer_if_new
+from query_api.dashboard_files import BuiltFile
 from query_api.issuer import Issuer
 from query_api.sessions import Cookies
-from query_api.store import ACQUIRE_S, Reading, Unavailable, read_as
+from query_api.store import ACQUIRE_S, Organization, Reading, Unavailable, read_as
 from query_api.watch import Live
-from query_api.writes import write_as
+from query_api.writes import Writing, write_as
 
 log = structlog.get_logger()
 
@@ -72,6 +74,10 @@ class Parts:
     """Whose invoice it is, in files for finance."""
     sign_in: SignIn | None = None
     """None: there are only bearer tokens."""
+    dashboard: Mapping[str, BuiltFile] | None = None
+    """None: it was not built, or is served by somebody else."""
+    unsubscribe_secret: str | None = None
+    """None: no link is valid."""
     live: Live = field(default_factory=Live)
     refusals: Refusals = field(default_factory=Refusals)
 
@@ -86,6 +92,16 @@ def utc_now() -> datetime:
 
 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False, bearerFormat="JWT"))]
+
+
+LinkToken = Annotated[str, Query(description="As the alerter sealed it.")]
+
+
+class Linked(NamedTuple):
+    """A link's wish, and the transaction in which it may be fulfilled."""
+
+    wish: Unsubscription
+    writing: Writing
 
 
 SessionCookie = Annotated[
@@ -121,18 +137,39 @@ async def identify(request: Request, credentials: Credentials, _described: Sessi
 @asynccontextmanager
 async def look_as(parts: Parts, pool: Pool, person: Person, wait_s: float) -> AsyncIterator[Reading]:
     """Read as a person's organization, if the person may look. Raises Refused, which is audited."""
-    allowed = parts.billing_moderator_enabled
-    try:
-        check_role(person, removed=False, deployment_allows=allowed, organization_allows=True)  # spares Postgres others
+    async with auditing_refusals(parts, person):
+        check(parts, person, None)
         async with read_as(pool, person.organization, person.email, wait_s=wait_s) as reading:
-            organization = reading.organization
-            check_role(
-                person,
-                removed=organization.removed,
-                deployment_allows=allowed,
-                organization_allows=organization.billing_moderator_enabled,
-            )
+            check(parts, person, reading.organization)
             yield reading
+
+
+@asynccontextmanager
+async def change_as(parts: Parts, person: Person) -> AsyncIterator[Writing]:
+    """Change what is the organization's, if the person may look. Raises Refused, which is audited."""
+    async with auditing_refusals(parts, person):
+        check(parts, person, None)
+        async with write_as(parts.pool, person.organization, person.email) as writing:
+            check(parts, person, writing.organization)
+            if writing.organization.organization_id is None:
+                raise Refused("not-found", f"Nothing is known of the organization {person.organization} yet.")
+            yield writing
+
+
+def check(parts: Parts, person: Person, organization: Organization | None) -> None:
+    """Whether a person may look; with None by what the token says, which spares Postgres all others. Raises Refused."""
+    check_role(
+        person,
+        removed=organization is not None and organization.removed,
+        deployment_allows=parts.billing_moderator_enabled,
+        organization_allows=organization is None or organization.billing_moderator_enabled,
+    )
+
+
+@asynccontextmanager
+async def auditing_refusals(parts: Parts, person: Person) -> AsyncIterator[None]:
+    try:
+        yield
     except Refused as refused:
         if refused.problem == "forbidden":
             await audit_refusal(parts, person, refused)
@@ -182,13 +219,31 @@ async def look_to_export(request: Request, person: Annotated[Person, Depends(ide
         yield reading
 
 
-POLICIES = frozenset({identify, look, look_long, look_admin, look_to_export})
+async def change(request: Request, person: Annotated[Person, Depends(identify)]) -> AsyncIterator[Writing]:
+    """Policy: those who may look at the dashboard may change alerts, in one transaction that ends before the answer."""
+    async with change_as(parts_of(request), person) as writing:
+        yield writing
+
+
+async def hold_link(request: Request, token: LinkToken = "") -> AsyncIterator[Linked]:
+    """Policy: whoever has the link of a mail may have its address told no more, and nothing else. Raises InvalidToken."""
+    parts = parts_of(request)
+    if parts.unsubscribe_secret is None:
+        raise InvalidToken("links are not set up in this deployment")
+    wish = unseal(token, parts.unsubscribe_secret)
+    async with write_as(parts.pool, wish.organization) as writing:
+        yield Linked(wish, writing)
+
+
+POLICIES = frozenset({identify, look, look_long, look_admin, look_to_export, change, hold_link})
 """Every route has one of these, or the application does not start."""
 
 # Scope "function": the transaction ends before the answer is sent, however slowly the client reads it.
 Look = Annotated[Reading, Depends(look, scope="function")]
 LookLong = Annotated[Reading, Depends(look_long, scope="function")]
 LookAdmin = Annotated[Reading, Depends(look_admin, scope="function")]
+HoldLink = Annotated[Linked, Depends(hold_link, scope="function")]
+Change = Annotated[Writing, Depends(change, scope="function")]
 Known = Annotated[Person, Depends(identify)]
 # Scope "request": the transaction lasts until the file is sent, or given up; stream.py sees to it that one of them happens.
 LookToExport = Annotated[Reading, Depends(look_to_export, scope="request")]

@@ -1,6 +1,7 @@
 """What the environment says."""
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -42,8 +43,13 @@ class Settings(BaseSettings):
     """A browser that was left alone for a meeting stays signed in, one left for the night does not."""
     session_max_s: float = Field(default=12 * 3600, gt=0)
     """A working day: no role outlives its withdrawal at the identity provider by more, however busy the browser."""
+    dashboard_folder: Path | None = None
+    """What `npm run build` made of the dashboard; without it there is only the API."""
     provider_name: str = "FlexCredits"
     """The company that sells the credits, as files for finance name it."""
+
+    flexcredits_unsubscribe_secret: SecretStr = Field(min_length=32)
+    """Seals the links by which additional recipients unsubscribe; the alerter's too."""
 
     usage_events_topic: str = "usage.events.v1"
     connections_max: int = Field(default=1000, gt=0)

@@ -9,13 +9,16 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field
 
-from query_api.answers import Answer, Refused
+from query_api.access import Person
+from query_api.answers import Answer, Refused, TimeZone
 from query_api.api import invalid_parameter
 from query_api.audit import audit
 from query_api.handshake import Handshake, is_local, read_handshake
 from query_api.issuer import failed
+from query_api.metrics import REFUSED
 from query_api.policies import Known, SignIn, parts_of
 from query_api.sessions import SIGN_IN_WITHIN_S, hash_id
+from query_api.store import read_as
 from query_api.writes import write_as
 
 router = APIRouter()
@@ -43,17 +46,37 @@ async def finish_session(
     iss: Annotated[str | None, Query(description="The issuer (RFC 9207).")] = None,
     error: Annotated[str | None, Query(description="Why there is no code.", examples=["access_denied"])] = None,
 ) -> Response:
-    """Where the identity provider sends the browser back to: exchange the code, begin a session, go on."""
-    parts, sign_in = parts_of(request), sign_in_of(request)
-    cookies = sign_in.cookies
-    handshake = read_handshake(request.cookies.get(cookies.handshake, ""))
+    """Where the identity provider sends the browser back to: exchange the code, begin a session, go on.
+
+    People whose browser is refused here are led to the dashboard, which says so (`?sign_in=refused`, or `unavailable`);
+    programs get the problem.
+    """
+    sign_in = sign_in_of(request)
+    try:
+        handshake = check_answer(request, sign_in, state, error is None and code != "", iss)
+        return await begin(request, sign_in, handshake, await sign_in.issuer.finish(handshake, code))
+    except Refused as refused:
+        if "text/html" not in request.headers.get("accept", ""):
+            raise
+        REFUSED.labels(refused.problem).inc()
+        return RedirectResponse("/?sign_in=unavailable" if refused.status == 503 else "/?sign_in=refused", 302)
+
+
+def check_answer(request: Request, sign_in: SignIn, state: str, is_let_in: bool, iss: str | None) -> Handshake:
+    """The half of the handshake that this browser has kept. Raises Refused."""
+    handshake = read_handshake(request.cookies.get(sign_in.cookies.handshake, ""))
     if handshake is None or not hmac.compare_digest(handshake.state.encode(), state.encode()):
         raise failed("This browser did not ask to sign in, or asked again or too long ago.")
-    if error is not None or not code:
+    if not is_let_in:
         raise failed("The identity provider did not let you in.")
     if iss is not None and iss != sign_in.issuer.verifier.issuer:
         raise failed("This answer is from another identity provider.")
-    person = await sign_in.issuer.finish(handshake, code)
+    return handshake
+
+
+async def begin(request: Request, sign_in: SignIn, handshake: Handshake, person: Person) -> Response:
+    """A new session in place of the one before. Raises Refused."""
+    parts, cookies = parts_of(request), sign_in.cookies
     session_id, session = cookies.begin(person, parts.now())
     async with write_as(parts.pool, person.organization) as writing:
         if writing.organization.organization_id is None:
@@ -93,23 +116,33 @@ def sign_in_of(request: Request) -> SignIn:
 
 
 class SignedIn(Answer):
-    """Who asks. Whether the role opens the dashboard is for the other paths to say."""
+    """Who asks."""
 
     email: str = Field(description="Empty when the identity provider did not say.")
     name: str = Field(description="Empty when the identity provider did not say.")
     organization: str
+    organization_name: str | None = Field(description="null: nothing is known of the organization yet.")
+    locale: str = Field(
+        description="BCP 47, of the organization: how numbers and dates are written.", examples=["en-CA"]
+    )
+    time_zone: TimeZone
     role: str
     expires_at: datetime | None = Field(description="When the session or token ends; a session also ends by disuse.")
     by: Literal["session", "token"]
 
 
 @router.get("/api/v1/session")
-async def get_session(person: Known) -> SignedIn:
+async def get_session(request: Request, person: Known) -> SignedIn:
     """Who is signed in."""
+    async with read_as(parts_of(request).pool, person.organization, person.email) as reading:
+        organization = reading.organization
     return SignedIn(
         email=person.email,
         name=person.name,
         organization=person.organization,
+        organization_name=organization.name,
+        locale=organization.locale,
+        time_zone=organization.time_zone,
         role=person.role,
         expires_at=person.expires_at,
         by="session" if person.session_sha256 else "token",

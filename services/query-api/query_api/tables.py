@@ -24,8 +24,7 @@ from query_api.breakdown import (
     change,
     share,
 )
-from query_api.firings import InvalidCursor
-from query_api.paging import Place, cut_page, read_place, write_place
+from query_api.paging import InvalidCursor, Place, cut_page, read_place, write_place
 from query_api.periods import (
     PRODUCTS,
     Days,
@@ -37,8 +36,9 @@ from query_api.periods import (
     with_whole_months,
 )
 from query_api.policies import Look, parts_of
-from query_api.store import PickedSeries, Reading
+from query_api.store import Reading
 from query_api.usage_answers import Breakdown, BreakdownRow, DeletedAgent, DeletedAgents, ProductShare
+from query_api.usage_store import PickedSeries
 
 router = APIRouter(prefix="/api/v1")
 

@@ -14,7 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from query_api.answers import DateRange
 from query_api.api import RangeQuery, choose_days, first_whole_day, invalid_parameter
-from query_api.breakdown import Categories, Features
+from query_api.breakdown import Categories, Features, View
 from query_api.buckets import (
     LIMIT_DAYS,
     WITHIN_DAYS,
@@ -28,6 +28,7 @@ from query_api.buckets import (
 from query_api.periods import PRODUCTS, Days, split_at, today_in, with_whole_months
 from query_api.policies import Look, parts_of
 from query_api.store import Reading
+from query_api.tables import kinds_of
 from query_api.trend import PRODUCT_GROUPS, Cell, GroupBy, draw_lines, group_of, tell_apart
 from query_api.usage_answers import Trend, TrendBucket, TrendSeries
 
@@ -38,6 +39,7 @@ FEATURE_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
 class TrendQuery(RangeQuery):
     product: Product | None = Field(None, description="By default all.")
+    view: View | None = Field(None, description="Only what this view of the product's table shows.")
     interval: Interval | None = Field(
         None,
         description=", ".join(f"{interval}: up to {limit:,} days" for interval, limit in LIMIT_DAYS.items())
@@ -61,7 +63,8 @@ async def get_trend(request: Request, reading: Look, query: Annotated[TrendQuery
     interval = await choose_interval(reading, query.interval, days)
     buckets = cut_buckets(days, interval, organization.time_zone)
     products = (query.product,) if query.product else PRODUCTS
-    cells = await read_cells(reading, query, products, buckets, days, today)
+    kinds = choose_kinds(query)
+    cells = await read_cells(reading, query, products, kinds, buckets, days, today)
     always = [PRODUCT_GROUPS[product] for product in products] if query.group_by == "product" else []
     lines = draw_lines(cells, len(buckets), query.top, always)
     watermark = await reading.select_watermark(parts.topic)
@@ -120,12 +123,27 @@ async def choose_interval(reading: Reading, wanted: Interval | None, days: Days)
     return interval
 
 
+def choose_kinds(query: TrendQuery) -> tuple[FeatureKind, ...]:
+    """The kinds of feature that count. Raises Refused."""
+    if query.view is None:
+        return FEATURE_KINDS
+    if query.product is None:
+        raise invalid_parameter("view", "is a view of a product's table: give `product` too")
+    return kinds_of(query.product, query.view)
+
+
 async def read_cells(
-    reading: Reading, query: TrendQuery, products: Sequence[Product], buckets: Sequence[Bucket], days: Days, today: date
+    reading: Reading,
+    query: TrendQuery,
+    products: Sequence[Product],
+    kinds: Sequence[FeatureKind],
+    buckets: Sequence[Bucket],
+    days: Days,
+    today: date,
 ) -> list[Cell]:
     """What was used, by bucket and group."""
     group_by, firsts = query.group_by, [bucket.days.first for bucket in buckets if bucket.days]
-    if group_by == "product" and query.surface is None and firsts:
+    if group_by == "product" and query.surface is None and query.view is None and firsts:
         return [
             Cell(bisect_right(firsts, day) - 1, PRODUCT_GROUPS[product], credits, events)
             for day, product, credits, events in await reading.sum_product_days(products, days)
@@ -133,10 +151,10 @@ async def read_cells(
     features: dict[Product, Features] = {}
     if group_by in ("category", "feature"):
         for product in products:
-            facts = await reading.select_features(product, FEATURE_KINDS)
+            facts = await reading.select_features(product, kinds)
             features[product] = Features(facts, today, query.categories)
     agents = await reading.select_agents() if group_by == "agent" else {}
-    series = (await reading.select_series(products, FEATURE_KINDS)).of_surfaces(query.surface)
+    series = (await reading.select_series(products, kinds)).of_surfaces(query.surface)
     # Series that need not be told apart are added up in Postgres; any one of them stands for all.
     numbers: dict[tuple[object, ...], int] = {}
     groups = {key: numbers.setdefault(tell_apart(group_by, one), len(numbers)) for key, one in series.by_id.items()}

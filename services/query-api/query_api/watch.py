@@ -18,7 +18,8 @@ class Snapshot(NamedTuple):
     """What is shown; the tag changes with it, and not with the seconds that pass."""
 
     tag: str
-    events: bytes
+    events_for: Callable[[str], bytes]
+    """By the subject of who watches: a banner is dismissed by one person, and shown to the others."""
 
 
 Look = Callable[[], Awaitable[Snapshot | None]]

@@ -1,4 +1,4 @@
-"""What we write to Postgres: sessions, and what people did. Each in a transaction tied to one organization or one session."""
+"""What we write to Postgres: sessions, what people set and did. Each in a transaction tied to one organization or one session."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from runtime.postgres import Connection, Pool
 
 from query_api.access import Person
-from query_api.store import ACQUIRE_S, SQL, NotIsolated, Organization, reaching_postgres
+from query_api.alert_rules import AlertSettings, RuleName
+from query_api.store import ACQUIRE_S, SQL, NotIsolated, Organization, Reading, reaching_postgres
 
 
 class Session(NamedTuple):
@@ -20,16 +21,18 @@ class Session(NamedTuple):
 
 
 @asynccontextmanager
-async def write_as(pool: Pool, organization: str, *, wait_s: float = ACQUIRE_S) -> AsyncIterator["Writing"]:
+async def write_as(
+    pool: Pool, organization: str, email: str = "", *, wait_s: float = ACQUIRE_S
+) -> AsyncIterator["Writing"]:
     """One transaction for everything that a request changes. Raises Unavailable."""
     with reaching_postgres():
         async with pool.acquire(timeout=wait_s) as connection, connection.transaction():
             await connection.execute(SQL["act_for"], organization)
-            row = await connection.fetchrow(SQL["select_organization"], organization, "")
+            row = await connection.fetchrow(SQL["select_organization"], organization, email)
             assert row is not None
             if not row["is_isolated"]:
                 raise NotIsolated(NotIsolated.__doc__)
-            yield Writing(connection, Organization(*row[:4]))
+            yield Writing(connection, Organization(*row[:6]))
 
 
 class Writing:
@@ -38,6 +41,8 @@ class Writing:
     def __init__(self, connection: Connection, organization: Organization) -> None:
         self._connection = connection
         self.organization = organization
+        self.reading = Reading(connection, organization)
+        """Reads in the same transaction, each of which sees what others have committed by then."""
 
     async def insert_session(self, session_sha256: str, session: Session) -> None:
         person = session.person
@@ -61,6 +66,48 @@ class Writing:
             SQL["insert_audit"], self.organization.organization_id, person.subject, person.email, person.role, action,
             json.dumps(details), request_id, ip,
         )  # fmt: skip
+
+    async def lock_alert_settings(self) -> None:
+        """Nobody else saves until this transaction ends, if anybody ever has."""
+        await self._connection.execute(SQL["lock_alert_settings"], self.organization.organization_id)
+
+    async def save_alert_settings(self, settings: AlertSettings, updated_by: str) -> bool:
+        """Save as one version more, and have the alerter look; False when somebody has saved since they were read."""
+        usage, budget = settings.usage, settings.budget
+        version = await self._connection.fetchval(
+            SQL["save_alert_settings"], self.organization.organization_id, settings.version, updated_by,
+            usage.thresholds, usage.recipients.is_on, usage.recipients.addresses,
+            budget.thresholds, budget.recipients.is_on, budget.recipients.addresses,
+            settings.recurring_credits, settings.once_credits, settings.once_month,
+        )  # fmt: skip
+        if version is not None:
+            await self.insert_wakeup()
+        return version is not None
+
+    async def insert_wakeup(self) -> None:
+        await self._connection.execute(SQL["insert_wakeup"], self.organization.organization_id)
+
+    async def insert_mail_request(self, rule: RuleName, firing_id: int | None, recipient: str | None) -> None:
+        """A test mail to a recipient or, with a firing, its mails again: to the recipient, or to all whose mail failed."""
+        kind = "test" if firing_id is None else "resend"
+        await self._connection.execute(
+            SQL["insert_mail_request"], self.organization.organization_id, kind, rule, firing_id, recipient
+        )
+        await self.insert_wakeup()
+
+    async def insert_dismissal(self, subject: str, firing_id: int) -> None:
+        await self._connection.execute(SQL["insert_dismissal"], self.organization.organization_id, subject, firing_id)
+
+    async def lock_person(self, subject: str) -> None:
+        """One request of a person at a time, until the transaction ends."""
+        await self._connection.execute(SQL["lock_person"], self.organization.organization_id, subject)
+
+    async def select_wait(self, subject: str, action: str, every_s: float) -> float:
+        """Seconds until a person may do again what may be done once in `every_s`; 0 for now."""
+        wait_s: float | None = await self._connection.fetchval(
+            SQL["select_wait"], self.organization.organization_id, subject, action, every_s
+        )
+        return max(0.0, wait_s or 0.0)
 
 
 @asynccontextmanager

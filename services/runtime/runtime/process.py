@@ -1,14 +1,29 @@
-"""The life of a process: it runs until a signal asks it to stop, or ends with code 1 and one line that says why."""
+"""The life of a process: it is told by its environment, and runs until a signal asks it to stop, or ends with code 1 and
+one line that says why."""
 
 import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import structlog
 import uvloop
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 log = structlog.get_logger()
+
+
+class ProcessSettings(BaseSettings):
+    """What every service is told: the variables have one name and one meaning each."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    postgres_dsn: SecretStr
+    probe_host: str = "127.0.0.1"
+    probe_port: int
+    log_format: Literal["json", "console"] = "json"
 
 
 def run_process(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:

@@ -1,0 +1,47 @@
+"""What people ask for by hand: a test mail to themselves, or a firing's failed mails again."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+from runtime.postgres import Connection, Pool
+
+from alerter.evaluation import horizon
+from alerter.facts import gather_test_facts
+from alerter.letter import identify
+from alerter.metrics import REQUESTS
+from alerter.store import Request, claim_requests, insert_test_email, read_accounts, resend_emails
+from alerter.thresholds import Level, Rule, has_begun, standing_of
+
+log = structlog.get_logger()
+
+AT_ONCE = 100
+
+
+async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], datetime]) -> None:
+    """Put what was asked for into the outbox, each request once: it leaves its table in the same transaction."""
+    async with pool.acquire() as connection, connection.transaction():
+        for request in await claim_requests(connection, AT_ONCE):
+            if request.kind == "resend":
+                await resend_emails(connection, request)
+            else:
+                await write_test(connection, request, mail_domain, now())
+            REQUESTS.labels(request.kind).inc()
+            log.info("asked", kind=request.kind, organization_id=request.organization_id, rule=request.rule)
+
+
+async def write_test(connection: Connection, request: Request, mail_domain: str, now: datetime) -> None:
+    """A mail with the organization's numbers of now, which says that it is a test."""
+    level = await read_current_level(connection, request.organization_id, request.rule, now)
+    facts = await gather_test_facts(connection, request.organization_id, request.rule, level, now)
+    about = facts["organization"], str(request.request_id), f"{request.requested_at}", str(request.recipient)
+    await insert_test_email(connection, request, identify("test", *about, domain=mail_domain), facts)
+
+
+async def read_current_level(connection: Connection, organization_id: int, rule: Rule, now: datetime) -> Level | None:
+    """How a rule stands now; None without a current credit period, or a budget."""
+    for account in await read_accounts(connection, [organization_id], *horizon(now, history=False)):
+        for level in account.levels:
+            if level.period.rule == rule and has_begun(level, now) and standing_of(level, now) == "current":
+                return level
+    return None

@@ -1,0 +1,39 @@
+import { Button } from "@mantine/core"
+import { IconBell } from "@tabler/icons-react"
+import { ManageDrawer } from "./alerts/ManageDrawer"
+import { Banner } from "./banner/Banner"
+import { Breakdown } from "./breakdown/Breakdown"
+import classes from "./Dashboard.module.css"
+import { Overview } from "./overview/Overview"
+import { Reconcile } from "./reconcile/Reconcile"
+import { Freshness } from "./shell/Freshness"
+import { useView } from "./view/useView"
+
+/** The page: what is wrong, how the organization stands, and what drives it. */
+export function Dashboard() {
+  const [, change] = useView()
+  return (
+    <div className={classes.page}>
+      <Banner />
+      <header className={classes.header}>
+        <div>
+          <h1>FlexCredits</h1>
+          <Freshness />
+        </div>
+        <Button
+          variant="default"
+          size="sm"
+          className="no-print"
+          leftSection={<IconBell size={16} stroke={1.6} aria-hidden="true" />}
+          onClick={() => change({ panel: "alerts" }, "push")}
+        >
+          Manage budget and alerts
+        </Button>
+      </header>
+      <Overview />
+      <Breakdown />
+      <Reconcile />
+      <ManageDrawer />
+    </div>
+  )
+}

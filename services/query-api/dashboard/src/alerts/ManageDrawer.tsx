@@ -1,0 +1,69 @@
+import { Drawer, Skeleton, Tabs } from "@mantine/core"
+import { lazy, Suspense, useState } from "react"
+import { useView } from "../view/useView"
+import classes from "./Manage.module.css"
+
+const SettingsForm = lazy(() => import("./SettingsForm").then((module) => ({ default: module.SettingsForm })))
+const History = lazy(() => import("./History").then((module) => ({ default: module.History })))
+
+/** Manage budget and alerts: open while the address says `panel=alerts`, or `panel=history`. */
+export function ManageDrawer() {
+  const [view, change] = useView()
+  const panel = view.panel === "alerts" || view.panel === "history" ? view.panel : undefined
+  const [shown, setShown] = useState<"alerts" | "history">("alerts")
+  if (panel && panel !== shown) setShown(panel) // stays while the drawer slides away
+  return (
+    <Drawer
+      opened={panel !== undefined}
+      onClose={() => change({ panel: undefined })}
+      position="right"
+      size="38rem"
+      padding={0}
+      title="Manage budget and alerts"
+      closeButtonProps={{ "aria-label": "Close" }}
+      keepMounted
+      classNames={{ content: classes.content, header: classes.header, title: classes.title, body: classes.body }}
+    >
+      <Tabs
+        value={shown}
+        onChange={(tab) => change({ panel: tab === "history" ? "history" : "alerts" })}
+        keepMounted={false}
+        className={classes.tabs}
+      >
+        <Tabs.List px="lg">
+          <Tabs.Tab value="alerts">Settings</Tabs.Tab>
+          <Tabs.Tab value="history">History</Tabs.Tab>
+        </Tabs.List>
+        <Tabs.Panel value="alerts" keepMounted className={classes.panel}>
+          <Suspense fallback={<Waiting />}>
+            {/* Mounted from the first time on, so that what was typed is still there when it is opened again. */}
+            <FromFirstTimeOn when={panel === "alerts"}>
+              <SettingsForm />
+            </FromFirstTimeOn>
+          </Suspense>
+        </Tabs.Panel>
+        <Tabs.Panel value="history" className={classes.panel}>
+          <Suspense fallback={<Waiting />}>{panel === "history" && <History />}</Suspense>
+        </Tabs.Panel>
+      </Tabs>
+    </Drawer>
+  )
+}
+
+function FromFirstTimeOn({ when, children }: { when: boolean; children: React.ReactNode }) {
+  const [was, setWas] = useState(when)
+  if (when && !was) setWas(true)
+  return was ? children : null
+}
+
+export function Waiting() {
+  return (
+    <div className={classes.waiting} aria-hidden="true">
+      <Skeleton height={18} width="40%" />
+      <Skeleton height={44} />
+      <Skeleton height={36} width="70%" />
+      <Skeleton height={120} mt="lg" />
+      <Skeleton height={120} />
+    </div>
+  )
+}

@@ -1,0 +1,10 @@
+import classes from "./Pill.module.css"
+
+/** A state in a word. */
+export function Pill({ tone, children }: { tone: "good" | "warning" | "bad" | "quiet"; children: string }) {
+  return (
+    <span className={classes.pill} data-tone={tone}>
+      {children}
+    </span>
+  )
+}

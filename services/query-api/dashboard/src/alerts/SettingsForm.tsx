@@ -1,0 +1,154 @@
+import { Button } from "@mantine/core"
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
+import { useState } from "react"
+import { Refusal } from "../api/client"
+import { bannerQuery } from "../api/queries"
+import { Failure } from "../shell/Failure"
+import { useFormat } from "../shell/useFormat"
+import { Conflict } from "./Conflict"
+import {
+  askedOf,
+  type Draft,
+  differences,
+  draftOf,
+  keepMine,
+  type Mistakes,
+  mistakesIn,
+  mistakesOf,
+  type Settings,
+} from "./draft"
+import classes from "./Manage.module.css"
+import { Waiting } from "./ManageDrawer"
+import { MonthlyBudget } from "./MonthlyBudget"
+import { historyQuery, saveSettings, settingsQuery } from "./queries"
+import { UsageAlerts } from "./UsageAlerts"
+
+export function SettingsForm() {
+  const { data, error, refetch } = useQuery(settingsQuery)
+  if (data) return <Form latest={data} />
+  if (!error) return <Waiting />
+  return (
+    <div className={classes.sections}>
+      <Failure error={error} retry={() => void refetch()} />
+    </div>
+  )
+}
+
+/** `latest` is what the server has now; the form began from `base`, which somebody else may have replaced since. */
+function Form({ latest }: { latest: Settings }) {
+  const client = useQueryClient()
+  const [base, setBase] = useState(latest)
+  const [draft, setDraft] = useState(() => draftOf(latest))
+  const [refused, setRefused] = useState<Mistakes>({})
+  const changes = differences(draftOf(base), draft)
+  if (latest.version !== base.version && changes.length === 0) begin(latest)
+  const inConflict = latest.version !== base.version && changes.length > 0
+  const [isTried, setTried] = useState(false)
+  const missing = mistakesOf(draft)
+  const mistakes = isTried ? { ...refused, ...missing } : refused
+
+  const save = useMutation({
+    mutationFn: () => saveSettings(base.version, askedOf(draft)),
+    onSuccess: (saved) => {
+      begin(saved)
+      client.setQueryData(settingsQuery.queryKey, saved)
+      void client.invalidateQueries({ queryKey: bannerQuery.queryKey })
+      void client.invalidateQueries({ queryKey: historyQuery.queryKey })
+    },
+    onError: (error) => {
+      if (!(error instanceof Refusal)) return
+      setRefused(mistakesIn(error.problem))
+      if (error.problem.status === 412) void client.invalidateQueries({ queryKey: settingsQuery.queryKey })
+    },
+  })
+
+  function begin(settings: Settings, from = draftOf(settings)) {
+    setBase(settings)
+    setDraft(from)
+    setRefused({})
+    setTried(false)
+  }
+
+  function change(parts: Partial<Draft>) {
+    setDraft((before) => ({ ...before, ...parts }))
+    setRefused((before) => Object.fromEntries(Object.entries(before).filter(([field]) => !(field in parts))))
+    if (!save.isPending) save.reset()
+  }
+
+  function submit() {
+    if (changes.length === 0 || inConflict || save.isPending) return
+    setTried(true)
+    if (Object.keys({ ...refused, ...missing }).length === 0) save.mutate()
+  }
+
+  const section = (part: "usage" | "budget") => ({
+    draft,
+    settings: latest,
+    mistakes,
+    isComplete: !Object.keys({ ...refused, ...missing }).some((field) => field.startsWith(part)),
+    change,
+  })
+  const wrong = Object.keys(mistakes).length > 0
+  return (
+    <form
+      className={classes.form}
+      aria-label="Budget and alerts"
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault()
+        submit()
+      }}
+    >
+      <div className={classes.sections}>
+        {inConflict && (
+          <Conflict
+            mine={draft}
+            theirs={latest}
+            keepMine={() => begin(latest, keepMine(draftOf(base), draft, draftOf(latest)))}
+            takeTheirs={() => begin(latest)}
+          />
+        )}
+        <UsageAlerts {...section("usage")} />
+        <MonthlyBudget {...section("budget")} />
+      </div>
+      <div className={classes.footer}>
+        <p role="status">
+          <Status
+            changes={changes.length}
+            wrong={wrong}
+            inConflict={inConflict}
+            saved={save.isSuccess}
+            error={save.error}
+            base={base}
+          />
+        </p>
+        <Button variant="default" disabled={changes.length === 0 || save.isPending} onClick={() => begin(latest)}>
+          Discard
+        </Button>
+        <Button type="submit" disabled={changes.length === 0 || inConflict} loading={save.isPending}>
+          Save
+        </Button>
+      </div>
+    </form>
+  )
+}
+
+interface StatusProps {
+  changes: number
+  wrong: boolean
+  inConflict: boolean
+  saved: boolean
+  error: Error | null
+  base: Settings
+}
+
+function Status({ changes, wrong, inConflict, saved, error, base }: StatusProps) {
+  const format = useFormat()
+  if (inConflict) return "Somebody else has saved meanwhile: choose above what to keep."
+  if (wrong) return "Not saved: look for the red lines above."
+  if (error && !(error instanceof Refusal && error.problem.status === 412)) return `Not saved. ${error.message}`
+  if (changes > 0) return changes === 1 ? "1 change is not saved." : `${changes} changes are not saved.`
+  if (saved) return "Saved. Thresholds that are met already have been told at once."
+  if (base.updated_at === null) return "These are the defaults; nobody has changed them."
+  return `Last saved by ${base.updated_by ?? "somebody"}, ${format.moment(new Date(base.updated_at))}.`
+}

@@ -1,0 +1,66 @@
+import { Tabs } from "@mantine/core"
+import { useQuery } from "@tanstack/react-query"
+import { breakdownQuery } from "../api/queries"
+import { Failure } from "../shell/Failure"
+import { useView } from "../view/useView"
+import { type Product, VIEWS } from "../view/view"
+import { PRODUCT_NAMES } from "../words"
+import classes from "./Breakdown.module.css"
+import { Download } from "./Download"
+import { Filters } from "./Filters"
+import { PeriodPicker } from "./PeriodPicker"
+import { ShareLink } from "./ShareLink"
+import { Summary } from "./Summary"
+import { UsageTable } from "./UsageTable"
+import { UsageTrend } from "./UsageTrend"
+
+const PRODUCTS = Object.keys(VIEWS) as Product[]
+
+/** What drives the usage of the chosen days: a tab per product, in each the same chart and table of the chosen view. */
+export function Breakdown() {
+  const [view, change] = useView()
+  const { data, error, isPlaceholderData, refetch } = useQuery(breakdownQuery(view))
+  const product = view.product ?? "assistant"
+  // Another product's rows are no preview of this one's.
+  const shown = data?.product === product ? data : undefined
+  const open = (tab: string | null) =>
+    change(
+      { product: tab === "assistant" ? undefined : (tab as Product), view: undefined, q: undefined, open: undefined },
+      "push",
+    )
+  return (
+    <section className={classes.panel} aria-labelledby="breakdown-title" data-testid="breakdown">
+      <header className={classes.header}>
+        <h2 id="breakdown-title">Usage breakdown</h2>
+        <PeriodPicker range={data?.range} />
+        <div className={classes.actions}>
+          <ShareLink />
+          <Download />
+        </div>
+      </header>
+      <Tabs value={product} onChange={open} keepMounted={false} classNames={{ list: classes.tabs }}>
+        <Tabs.List aria-label="Product type">
+          {PRODUCTS.map((tab) => (
+            <Tabs.Tab key={tab} value={tab}>
+              {PRODUCT_NAMES[tab]}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        {PRODUCTS.map((tab) => (
+          <Tabs.Panel key={tab} value={tab} className={classes.content} data-stale={isPlaceholderData}>
+            <Filters surfaces={shown?.surfaces} />
+            {error && !shown ? (
+              <Failure error={error} retry={refetch} />
+            ) : (
+              <>
+                <Summary breakdown={shown} />
+                {(shown?.rows.length !== 0 || view.scope === "all") && <UsageTrend />}
+                <UsageTable key={view.view} breakdown={shown} />
+              </>
+            )}
+          </Tabs.Panel>
+        ))}
+      </Tabs>
+    </section>
+  )
+}

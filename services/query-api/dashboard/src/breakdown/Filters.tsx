@@ -1,0 +1,92 @@
+import { Button, Checkbox, Popover, SegmentedControl, Switch } from "@mantine/core"
+import { IconChevronDown } from "@tabler/icons-react"
+import { useView } from "../view/useView"
+import { VIEWS, type ViewBy } from "../view/view"
+import { surfaceName, VIEW_NAMES } from "../words"
+import classes from "./Breakdown.module.css"
+
+/** How the table is cut: view by, surfaces, categories. */
+export function Filters({ surfaces }: { surfaces: string[] | undefined }) {
+  const [view, change] = useView()
+  const product = view.product ?? "assistant"
+  const views = VIEWS[product]
+  const shown = view.view ?? views[0]
+  const byCategory = shown === "tools" || shown === "other_features" || shown === "features"
+  return (
+    <div className={classes.filters}>
+      {views.length > 1 && (
+        <SegmentedControl
+          aria-label="View by"
+          size="xs"
+          value={shown}
+          onChange={(value) =>
+            change({ view: value === views[0] ? undefined : (value as ViewBy), q: undefined, open: undefined }, "push")
+          }
+          data={views.map((value) => ({ value, label: VIEW_NAMES[value] }))}
+        />
+      )}
+      <Surfaces known={surfaces ?? []} />
+      <Switch
+        size="xs"
+        label="By surface"
+        checked={view.group_by === "surface"}
+        onChange={(event) => change({ group_by: event.currentTarget.checked ? "surface" : undefined, open: undefined })}
+      />
+      {byCategory && (
+        <Switch
+          size="xs"
+          label="Today’s categories"
+          title="Older usage under the categories of today, not those of its own time"
+          checked={view.categories === "now"}
+          onChange={(event) => change({ categories: event.currentTarget.checked ? "now" : undefined })}
+        />
+      )}
+    </div>
+  )
+}
+
+function Surfaces({ known }: { known: string[] }) {
+  const [view, change] = useView()
+  const chosen = view.surface ?? []
+  const all = [...new Set([...known, ...chosen])].sort()
+  const [first] = chosen
+  const label =
+    first === undefined
+      ? "All surfaces"
+      : chosen.length === 1
+        ? surfaceName(first)
+        : `${surfaceName(first)} + ${chosen.length - 1}`
+  return (
+    <Popover position="bottom-start" shadow="md" withinPortal trapFocus returnFocus>
+      <Popover.Target>
+        <Button
+          variant={chosen.length > 0 ? "light" : "default"}
+          size="xs"
+          fw={500}
+          rightSection={<IconChevronDown size={14} stroke={1.6} aria-hidden="true" />}
+        >
+          {label}
+        </Button>
+      </Popover.Target>
+      <Popover.Dropdown>
+        <Checkbox.Group
+          aria-label="Surfaces"
+          value={chosen}
+          onChange={(surface) => change({ surface: surface.length > 0 ? surface : undefined })}
+        >
+          <div className={classes.choices}>
+            {all.map((surface) => (
+              <Checkbox key={surface} size="xs" value={surface} label={surfaceName(surface)} />
+            ))}
+            {all.length === 0 && <span className={classes.quiet}>No usage, so no surface.</span>}
+          </div>
+        </Checkbox.Group>
+        {chosen.length > 0 && (
+          <Button variant="subtle" size="compact-xs" mt="xs" onClick={() => change({ surface: undefined })}>
+            All surfaces
+          </Button>
+        )}
+      </Popover.Dropdown>
+    </Popover>
+  )
+}

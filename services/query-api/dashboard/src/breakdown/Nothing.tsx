@@ -1,0 +1,30 @@
+import { Button } from "@mantine/core"
+import { useQuery } from "@tanstack/react-query"
+import type { Schemas } from "../api/client"
+import { freshnessQuery } from "../api/queries"
+import { useFormat } from "../shell/useFormat"
+import { useView } from "../view/useView"
+import { VIEW_NAMES } from "../words"
+import classes from "./UsageTable.module.css"
+
+/** Says that nothing was used, and stays: an empty view is an answer. Unless the data is late: then it is none. */
+export function Nothing({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
+  const [view, change] = useView()
+  const format = useFormat()
+  const isLate = useQuery(freshnessQuery).data?.state === "delayed"
+  return (
+    <div className={classes.nothing} data-testid="empty">
+      <strong>{isLate ? "No usage has been counted in this view yet" : "No usage in this view"}</strong>
+      <p>
+        {VIEW_NAMES[breakdown.view]}, {format.days(breakdown.range.from, breakdown.range.to)}
+        {view.surface ? ", on the chosen surfaces" : ""}.{" "}
+        {isLate ? "The data is delayed, so there may be some." : "Usage appears here a moment after it happens."}
+      </p>
+      {view.surface && (
+        <Button variant="default" size="xs" onClick={() => change({ surface: undefined })}>
+          All surfaces
+        </Button>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,56 @@
+import { ActionIcon, SegmentedControl, Switch, Tooltip } from "@mantine/core"
+import { IconChartBar, IconTable } from "@tabler/icons-react"
+import type { Schemas } from "../api/client"
+import { useView } from "../view/useView"
+import type { View } from "../view/view"
+import { intervalsOf } from "./trend"
+import classes from "./UsageTrend.module.css"
+
+const INTERVALS = { "15m": "15 min", hour: "Hour", day: "Day", week: "Week", month: "Month" }
+
+export function TrendControls({ trend }: { trend: Schemas["Trend"] | undefined }) {
+  const [view, change] = useView()
+  const intervals = trend ? intervalsOf(trend.range) : []
+  if (trend && !intervals.includes(trend.interval)) intervals.unshift(trend.interval)
+  const isTable = view.chart === "table"
+  const other = isTable ? "View as chart" : "View as table"
+  return (
+    <div className={classes.controls}>
+      <SegmentedControl
+        aria-label="Usage of"
+        size="xs"
+        value={view.scope ?? "view"}
+        onChange={(value) => change({ scope: value === "all" ? "all" : undefined })}
+        data={[
+          { value: "view", label: "This view" },
+          { value: "all", label: "All products" },
+        ]}
+      />
+      {trend && intervals.length > 1 && (
+        <SegmentedControl
+          aria-label="Interval"
+          size="xs"
+          value={trend.interval}
+          onChange={(value) => change({ interval: value as NonNullable<View["interval"]> })}
+          data={intervals.map((interval) => ({ value: interval, label: INTERVALS[interval] }))}
+        />
+      )}
+      <Switch
+        size="xs"
+        label="Cumulative"
+        checked={view.sum === "cumulative"}
+        onChange={(event) => change({ sum: event.currentTarget.checked ? "cumulative" : undefined })}
+      />
+      <Tooltip label={other}>
+        <ActionIcon
+          variant="default"
+          size={30}
+          aria-label={other}
+          onClick={() => change({ chart: isTable ? undefined : "table" })}
+        >
+          {isTable ? <IconChartBar size={16} stroke={1.6} /> : <IconTable size={16} stroke={1.6} />}
+        </ActionIcon>
+      </Tooltip>
+    </div>
+  )
+}

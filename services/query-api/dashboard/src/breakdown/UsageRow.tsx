@@ -1,0 +1,51 @@
+import { UnstyledButton } from "@mantine/core"
+import { IconChevronRight } from "@tabler/icons-react"
+import { isZero } from "../credits"
+import { useFormat } from "../shell/useFormat"
+import { surfaceName } from "../words"
+import { Change } from "./Change"
+import { EXPLAINED, type Line } from "./rows"
+import classes from "./UsageTable.module.css"
+
+interface Props {
+  line: Line
+  toggle: (key: string) => void
+}
+
+export function UsageRow({ line: { row, key, depth, isOpen }, toggle }: Props) {
+  const format = useFormat()
+  const name = row.kind === "surface" ? surfaceName(row.id) : row.name
+  const explained = EXPLAINED[row.kind]
+  const share = Math.max(0, Math.min(1, Number(row.share)))
+  return (
+    <tr data-kind={row.kind} data-depth={depth} data-gone={row.events === 0 && isZero(row.credits)}>
+      <th scope="row" style={{ paddingInlineStart: `${depth * 1.25 + 1.125}rem` }}>
+        <div className={classes.line}>
+          {row.rows.length > 0 ? (
+            <UnstyledButton className={classes.expand} aria-expanded={isOpen} onClick={() => toggle(key)}>
+              <IconChevronRight size={14} stroke={1.8} aria-hidden="true" />
+              {name}
+            </UnstyledButton>
+          ) : (
+            <span>{name}</span>
+          )}
+          {row.kind === "system" && <span className={classes.tag}>System</span>}
+        </div>
+        {explained && depth === 0 && <span className={classes.explained}>{explained}</span>}
+      </th>
+      <td title={format.exact(row.credits)}>{format.column(row.credits)}</td>
+      <td>
+        <span className={classes.share}>
+          <span className={classes.shareBar} aria-hidden="true">
+            <span style={{ width: `${share * 100}%` }} />
+          </span>
+          {format.share(row.share)}
+        </span>
+      </td>
+      <td>{format.count(row.events)}</td>
+      <td>
+        <Change {...row} />
+      </td>
+    </tr>
+  )
+}

@@ -1,0 +1,140 @@
+import { Button, CloseButton, Skeleton, TextInput } from "@mantine/core"
+import { IconSearch } from "@tabler/icons-react"
+import { useDeferredValue, useMemo, useState } from "react"
+import type { Schemas } from "../api/client"
+import { useFormat } from "../shell/useFormat"
+import { useView } from "../view/useView"
+import { VIEW_NAMES } from "../words"
+import { Change } from "./Change"
+import { ColumnHead } from "./ColumnHead"
+import { Nothing } from "./Nothing"
+import { type Column, isPinned, layOut, nextOrder, readOrder, searchRows, sortRows, writeOrder } from "./rows"
+import { UsageRow } from "./UsageRow"
+import classes from "./UsageTable.module.css"
+import { useSearchText } from "./useSearchText"
+
+const SHOWN_AT_FIRST = 50
+
+export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | undefined }) {
+  const [view, change] = useView()
+  const format = useFormat()
+  const [shown, setShown] = useState(SHOWN_AT_FIRST)
+  const [typed, setTyped] = useSearchText()
+  const text = useDeferredValue(typed.trim())
+  const [closed, setClosed] = useState({ text, keys: new Set<string>() })
+  const order = readOrder(view.sort)
+  const { by, descending } = order
+  const rows = useMemo(() => {
+    const found = searchRows(breakdown?.rows ?? [], text, format.locale)
+    return sortRows(found, { by, descending }, format.locale)
+  }, [breakdown, text, by, descending, format.locale])
+  if (!breakdown) return <Skeleton height={320} radius="md" />
+  if (breakdown.rows.length === 0) return <Nothing breakdown={breakdown} />
+
+  const usual = rows.filter((row) => !isPinned(row))
+  const special = rows.filter(isPinned)
+  // A search opens what it finds; what is closed then is closed for that search only.
+  const toggled = new Set(text ? (closed.text === text ? closed.keys : []) : view.open)
+  const toggle = (key: string) => {
+    if (!toggled.delete(key)) toggled.add(key)
+    if (text) setClosed({ text, keys: toggled })
+    else change({ open: toggled.size > 0 ? [...toggled] : undefined })
+  }
+  const lines = (some: typeof rows) =>
+    layOut(some, (key) => toggled.has(key) !== (text !== "")).map((line) => (
+      <UsageRow key={line.key} line={line} toggle={toggle} />
+    ))
+  const head = {
+    order,
+    choose: (column: Column) => change({ sort: writeOrder(nextOrder(order, column)) }),
+  }
+  return (
+    <div className={classes.block}>
+      <div className={classes.tools}>
+        <TextInput
+          aria-label="Search the table"
+          placeholder="Search"
+          size="xs"
+          w={220}
+          value={typed}
+          onChange={(event) => setTyped(event.currentTarget.value)}
+          leftSection={<IconSearch size={14} stroke={1.6} aria-hidden="true" />}
+          rightSection={typed && <CloseButton size="xs" aria-label="Clear the search" onClick={() => setTyped("")} />}
+        />
+        <span className={classes.count} role="status">
+          {text
+            ? `${format.count(rows.length)} of ${format.count(breakdown.rows.length)} rows`
+            : `${format.count(rows.length)} ${rows.length === 1 ? "row" : "rows"}`}
+        </span>
+      </div>
+      <div className={classes.scroll}>
+        <table className={classes.table} data-testid="usage-table">
+          <caption className="visually-hidden">
+            Credits by {(view.group_by ? "surface" : VIEW_NAMES[breakdown.view]).toLowerCase()},{" "}
+            {format.days(breakdown.range.from, breakdown.range.to)}
+          </caption>
+          <thead>
+            <tr>
+              <ColumnHead {...head} column="name">
+                {view.group_by ? "Surface" : NAMED[breakdown.view]}
+              </ColumnHead>
+              <ColumnHead {...head} column="credits">
+                Credits
+              </ColumnHead>
+              <ColumnHead {...head} column="share">
+                Share
+              </ColumnHead>
+              <ColumnHead {...head} column="uses">
+                Uses
+              </ColumnHead>
+              <ColumnHead {...head} column="change">
+                Change
+              </ColumnHead>
+            </tr>
+          </thead>
+          <tbody>
+            {lines(usual.slice(0, shown))}
+            {usual.length > shown && (
+              <tr>
+                <td colSpan={5} className={classes.more}>
+                  <Button variant="subtle" size="compact-sm" onClick={() => setShown(shown * 4)}>
+                    Show {format.count(Math.min(shown * 3, usual.length - shown))} more of{" "}
+                    {format.count(usual.length - shown)}
+                  </Button>
+                </td>
+              </tr>
+            )}
+            {rows.length === 0 && (
+              <tr>
+                <td colSpan={5} className={classes.more}>
+                  Nothing here is called “{text}”.
+                </td>
+              </tr>
+            )}
+          </tbody>
+          {special.length > 0 && <tbody className={classes.special}>{lines(special)}</tbody>}
+          <tfoot>
+            <tr>
+              <th scope="row">Total{text && " of all rows"}</th>
+              <td title={format.exact(breakdown.total)}>{format.column(breakdown.total)}</td>
+              <td />
+              <td>{format.count(breakdown.events)}</td>
+              <td>
+                <Change {...breakdown} credits={breakdown.total} />
+              </td>
+            </tr>
+          </tfoot>
+        </table>
+      </div>
+    </div>
+  )
+}
+
+const NAMED: Record<Schemas["Breakdown"]["view"], string> = {
+  models: "Model",
+  tools: "Tool",
+  other_features: "Feature",
+  agents: "Agent",
+  features: "Feature",
+  namespaces: "API or namespace",
+}

@@ -1,0 +1,93 @@
+import { Skeleton } from "@mantine/core"
+import { useQuery } from "@tanstack/react-query"
+import { lazy, Suspense, useMemo } from "react"
+import { settingsQuery } from "../alerts/queries"
+import type { Schemas } from "../api/client"
+import { overviewQuery, trendQuery } from "../api/queries"
+import { budgetIn } from "../charts/budget"
+import { columnsOf, type Guide } from "../charts/shape"
+import { TrendTable } from "../charts/TrendTable"
+import { isZero } from "../credits"
+import { addDays } from "../dates"
+import { Failure } from "../shell/Failure"
+import { useFormat } from "../shell/useFormat"
+import { NO_RANGE, useView } from "../view/useView"
+import { Legend } from "./Legend"
+import { TrendControls } from "./TrendControls"
+import { bucketNames, budgetGuide, linesOf, paceGuide, rangeIn } from "./trend"
+import classes from "./UsageTrend.module.css"
+
+const TrendChart = lazy(() => import("../charts/TrendChart"))
+
+/** Usage over time: of the shown view, or of all products against the monthly budget. */
+export function UsageTrend() {
+  const [view] = useView()
+  const { data, error, refetch, isPlaceholderData } = useQuery(trendQuery(view))
+  return (
+    <section className={classes.trend} aria-labelledby="trend-title" data-stale={isPlaceholderData}>
+      <header className={classes.header}>
+        <h3 id="trend-title">Credits over time</h3>
+        <TrendControls trend={data} />
+      </header>
+      {data ? <Drawn trend={data} /> : error ? <Failure error={error} retry={refetch} /> : <Skeleton height={296} />}
+    </section>
+  )
+}
+
+function Drawn({ trend }: { trend: Schemas["Trend"] }) {
+  const [view, change] = useView()
+  const format = useFormat()
+  const budget = useQuery({ ...settingsQuery, select: budgetIn }).data
+  const overview = useQuery(overviewQuery).data
+  const cumulative = view.sum === "cumulative"
+  const isWhole = view.scope === "all"
+  const columns = useMemo(() => {
+    const all = columnsOf(trend, cumulative)
+    return cumulative ? all : all.filter(({ bucket }) => bucket.state !== "future")
+  }, [trend, cumulative])
+
+  const lines = linesOf(trend)
+  const { short, full } = bucketNames(trend.interval, format)
+  const guides: Guide[] = []
+  if (isWhole && budget) guides.push(budgetGuide(columns, trend.interval, budget, cumulative))
+  const available = isWhole && cumulative && overview ? availableIn(overview, trend.range) : null
+  if (available !== null) guides.push(paceGuide(columns, trend.range, available))
+
+  const label = `Credits by ${trend.interval}, ${format.days(trend.range.from, trend.range.to)}`
+  if (isZero(trend.total) && trend.series.length === 0) {
+    return <p className={classes.nothing}>No usage in {format.days(trend.range.from, trend.range.to)}.</p>
+  }
+  if (view.chart === "table") {
+    return <TrendTable columns={columns} lines={lines} guides={guides} caption={label} full={full} format={format} />
+  }
+  return (
+    <>
+      <Suspense fallback={<Skeleton height={264} />}>
+        <TrendChart
+          columns={columns}
+          lines={lines}
+          guides={guides}
+          label={label}
+          format={format}
+          short={short}
+          full={full}
+          choose={
+            trend.interval === "hour" || trend.interval === "15m"
+              ? undefined
+              : ({ days }) => days && change({ ...NO_RANGE, ...rangeIn(days), interval: undefined }, "push")
+          }
+        />
+      </Suspense>
+      <Legend lines={lines} guides={guides} columns={columns} />
+    </>
+  )
+}
+
+/** What there is to use in the range, where the range is the current credit period. */
+function availableIn(
+  { credit_period, credits_available }: Schemas["Overview"],
+  range: Schemas["DateRange"],
+): string | null {
+  if (credit_period === null) return null
+  return credit_period.from === range.from && addDays(credit_period.to, -1) === range.to ? credits_available : null
+}

@@ -1,0 +1,65 @@
+import type { Format } from "../format"
+import { type Bucket, type ChartLine, type Column, type Guide, STATE_WORDS } from "./shape"
+import classes from "./TrendTable.module.css"
+
+interface Props {
+  columns: Column[]
+  lines: ChartLine[]
+  guides: Guide[]
+  caption: string
+  full: (bucket: Bucket) => string
+  format: Format
+}
+
+/** The chart's numbers, newest first. */
+export function TrendTable({ columns, lines, guides, caption, full, format }: Props) {
+  const begun = columns
+    .map((column, place) => ({ ...column, guided: guides.map(({ values }) => values[place] ?? null) }))
+    .filter(({ bucket }) => bucket.state !== "future")
+    .reverse()
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+    <section className={classes.scroll} tabIndex={0} aria-label={caption}>
+      <table className={classes.table} data-testid="trend-table">
+        <caption className="visually-hidden">{caption}</caption>
+        <thead>
+          <tr>
+            <th scope="col">When</th>
+            {lines.map(({ key, name }) => (
+              <th key={key} scope="col">
+                {name}
+              </th>
+            ))}
+            <th scope="col">Total</th>
+            {guides.map(({ name }) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {begun.map(({ bucket, parts, total, guided }) => (
+            <tr key={bucket.start_at}>
+              <th scope="row">
+                {full(bucket)}
+                {bucket.state !== "complete" && <span className={classes.state}>{STATE_WORDS[bucket.state]}</span>}
+              </th>
+              {parts.map((part, line) => (
+                <td key={lines[line]?.key} title={format.exact(part)}>
+                  {bucket.state === "missing" ? "–" : format.column(part)}
+                </td>
+              ))}
+              <td className={classes.total} title={format.exact(total)}>
+                {bucket.state === "missing" ? "–" : format.column(total)}
+              </td>
+              {guided.map((value, guide) => (
+                <td key={guides[guide]?.name}>{value === null ? "–" : format.column(value)}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  )
+}

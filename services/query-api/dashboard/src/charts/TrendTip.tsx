@@ -1,0 +1,58 @@
+import { isZero } from "../credits"
+import type { Format } from "../format"
+import type { ChartLine, Column } from "./shape"
+import classes from "./TrendTip.module.css"
+
+interface Props {
+  column: Column
+  lines: ChartLine[]
+  guides: { name: string; value: string | null }[]
+  title: string
+  format: Format
+  left: number
+  width: number
+}
+
+const WIDTH = 236
+
+export function TrendTip({ column, lines, guides, title, format, left, width }: Props) {
+  const { bucket, parts, total } = column
+  const inset = Math.min(Math.max(0, left < width / 2 ? left + 14 : left - WIDTH - 14), Math.max(0, width - WIDTH))
+  return (
+    <div className={classes.tip} style={{ insetInlineStart: inset, width: WIDTH }} aria-hidden="true">
+      <p className={classes.title}>
+        {title}
+        {bucket.state === "partial" && <span>so far</span>}
+      </p>
+      {bucket.state === "missing" && <p className={classes.note}>No data has come yet. This is not zero usage.</p>}
+      {bucket.state === "future" && <p className={classes.note}>Has not begun.</p>}
+      <ul>
+        {parts.map(
+          (part, line) =>
+            !isZero(part) && (
+              <li key={lines[line]?.key}>
+                <span className={classes.swatch} style={{ background: lines[line]?.color }} />
+                <span className={classes.name}>{lines[line]?.name}</span>
+                <span>{format.column(part)}</span>
+              </li>
+            ),
+        )}
+        {(bucket.state === "complete" || bucket.state === "partial") && (
+          <li className={classes.total}>
+            <span className={classes.name}>Total</span>
+            <span>{format.column(total)}</span>
+          </li>
+        )}
+        {guides.map(
+          ({ name, value }) =>
+            value !== null && (
+              <li key={name} className={classes.quiet}>
+                <span className={classes.name}>{name}</span>
+                <span>{format.column(value)}</span>
+              </li>
+            ),
+        )}
+      </ul>
+    </div>
+  )
+}

@@ -1,0 +1,32 @@
+import type { Schemas } from "../api/client"
+import { fromMicro, toMicro } from "../credits"
+import { addMonths, countDays, endOf, monthOf } from "../dates"
+
+/** As the settings say it: a one-time budget holds in its `month`, and in all others what `resumes`. */
+export type Budget = Pick<Schemas["AlertSettingsAnswer"]["monthly_budget"], "type" | "month" | "resumes"> & {
+  credits: string
+}
+
+/** Null without a budget. */
+export function budgetIn({ monthly_budget }: Schemas["AlertSettingsAnswer"]): Budget | null {
+  const { enabled, type, credits, month, resumes } = monthly_budget
+  return enabled && credits !== null ? { type, credits, month, resumes } : null
+}
+
+function ofMonth(budget: Budget, month: string): bigint | null {
+  if (budget.type === "recurring" || budget.month === month) return toMicro(budget.credits)
+  return budget.resumes === null ? null : toMicro(budget.resumes)
+}
+
+/** The budget for days: of each month as much as the days are of it. Null where a month has none. */
+export function budgetOf(budget: Budget, from: string, to: string): string | null {
+  let total = 0n
+  for (let month = monthOf(from); month <= monthOf(to); month = addMonths(month, 1)) {
+    const credits = ofMonth(budget, month)
+    if (credits === null) return null
+    const [first, last] = [`${month}-01`, endOf(month)]
+    const days = countDays(from > first ? from : first, to < last ? to : last)
+    total += (credits * BigInt(days)) / BigInt(countDays(first, last))
+  }
+  return fromMicro(total)
+}

@@ -1,0 +1,26 @@
+import { Drawer, Skeleton } from "@mantine/core"
+import { lazy, Suspense } from "react"
+import { useView } from "../view/useView"
+import classes from "./Reconcile.module.css"
+
+const Steps = lazy(() => import("./Steps"))
+
+/** From what was used to what the contract says, line by line: why the two are not the same number. */
+export function Reconcile() {
+  const [view, change] = useView()
+  return (
+    <Drawer
+      opened={view.panel === "reconcile"}
+      onClose={() => change({ panel: undefined })}
+      position="right"
+      size="lg"
+      title="Why this does not match my contract"
+      closeButtonProps={{ "aria-label": "Close" }}
+      classNames={{ title: classes.title }}
+    >
+      <Suspense fallback={<Skeleton height={420} />}>
+        <Steps creditPeriod={view.credit_period} />
+      </Suspense>
+    </Drawer>
+  )
+}

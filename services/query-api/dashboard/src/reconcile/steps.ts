@@ -1,0 +1,46 @@
+import type { Schemas } from "../api/client"
+
+export type Line = Schemas["ReconcileLine"]
+type Kind = Line["kind"]
+
+/** One sum of the reconciliation. */
+export interface Step {
+  title: string
+  /** What adds up to the total, and lines that only tell more about one of them. */
+  parts: { line: Line; is: "part" | "inside" }[]
+  total: Line
+  /** What belongs here and is in no sum. */
+  besides: Line[]
+}
+
+/** What a sum is about, by its total and its last part. */
+const TITLES: Partial<Record<Kind, Partial<Record<Kind, string>>>> = {
+  feature_total: { corrections: "What was used", overage: "How it is covered" },
+  available: { add_on: "What there is to use", unused: "What becomes of it" },
+  contract_total: { minimum_commitment: "What the contract counts" },
+}
+
+export function stepsOf({ lines, sums }: Schemas["Reconciliation"]): Step[] {
+  const told = new Set<Line>()
+  return sums.flatMap(({ total, parts }) => {
+    const sum = lines.find(({ kind }) => kind === total)
+    if (!sum) return []
+    const once = (line: Line) => !told.has(line) && told.add(line)
+    const insides = (of: Kind) => lines.filter(({ included_in }) => included_in === of).filter(once)
+    const last = parts.at(-1)
+    return {
+      title: (last && TITLES[total]?.[last]) ?? sum.label,
+      parts: parts
+        .flatMap((part) => lines.filter(({ kind }) => kind === part))
+        .flatMap((line) => [
+          { line, is: "part" as const },
+          ...insides(line.kind).map((inside) => ({ line: inside, is: "inside" as const })),
+        ]),
+      total: sum,
+      besides: [
+        ...insides(total),
+        ...(parts.includes("add_on") ? lines.filter(({ kind }) => kind === "add_on_not_included") : []),
+      ],
+    }
+  })
+}

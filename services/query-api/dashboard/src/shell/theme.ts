@@ -1,0 +1,34 @@
+import { createTheme, type MantineColorsTuple } from "@mantine/core"
+
+const ink: MantineColorsTuple = [
+  "#eef2ff",
+  "#dfe6fd",
+  "#bccaf8",
+  "#96abf3",
+  "#748fee",
+  "#5a78e6",
+  "#4464dc",
+  "#3452c7",
+  "#2b46ad",
+  "#223a92",
+]
+
+/** Also read by vite.config.ts, which writes its variables into a file. */
+export const theme = createTheme({
+  primaryColor: "ink",
+  primaryShade: { light: 7, dark: 6 },
+  colors: { ink },
+  fontFamily:
+    '"Inter Variable", "Segoe UI Variable", "Segoe UI", system-ui, -apple-system, Roboto, "Helvetica Neue", sans-serif',
+  fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",
+  defaultRadius: "md",
+  cursorType: "pointer",
+  respectReducedMotion: true,
+  autoContrast: true,
+  components: {
+    // Mantine locks scrolling by a <style> element, which the content security policy forbids; page.css does it.
+    // Its <header> would be a second banner of the page.
+    Drawer: { defaultProps: { lockScroll: false, attributes: { header: { role: "none" } } } },
+    Modal: { defaultProps: { lockScroll: false } },
+  },
+})

@@ -1,0 +1,62 @@
+"""The pages behind the unsubscribe link of a mail: no script, nothing from elsewhere, one button. Pure."""
+
+from base64 import b64encode
+from hashlib import sha256
+from html import escape
+
+STYLE = """
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 12vh auto; padding: 0 1rem; overflow-wrap: anywhere }
+h1 { font-size: 1.4rem; line-height: 1.3 }
+button { font: inherit; padding: .6rem 1.2rem; cursor: pointer }
+"""
+
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
+<title>{title}</title><style>{style}</style></head>
+<body><main>
+<h1>{title}</h1>
+{body}
+</main></body>
+</html>
+"""
+
+WHAT = {"usage": "usage alerts", "budget": "monthly budget alerts"}
+
+
+def ask_page(organization: str, rule: str, address: str) -> str:
+    """The form goes back to the address that it came from, token and all."""
+    return render(
+        f"Unsubscribe from {WHAT[rule]}?",
+        f"<p><strong>{escape(address)}</strong> will no longer get the FlexCredits {WHAT[rule]} of "
+        f"<strong>{escape(organization)}</strong>.</p>\n"
+        '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
+        "<button>Unsubscribe</button></form>",
+    )
+
+
+def done_page(organization: str, rule: str, address: str) -> str:
+    return render(
+        "You are unsubscribed",
+        f"<p><strong>{escape(address)}</strong> is not on the list for the FlexCredits {WHAT[rule]} of "
+        f"<strong>{escape(organization)}</strong>. Who gets them for a role goes on getting them. An admin can put "
+        "the address back.</p>",
+    )
+
+
+def refused_page() -> str:
+    return render(
+        "This link is not valid",
+        "<p>It was cut off or changed, or it is more than a year old. Use the link of a newer mail, or ask an admin of "
+        "your organization to take your address off the list.</p>",
+    )
+
+
+def render(title: str, body: str) -> str:
+    return PAGE.format(title=escape(title), style=STYLE, body=body)

@@ -1,0 +1,173 @@
+"""STARTTLS, TLS, certificates, passwords and time limits, against a real server with a certificate of its own."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import aiosmtplib
+import pytest
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+from alerter.letter import Mail, write_letter
+from alerter.mail import judge_failure
+from alerter.settings import Settings
+from alerting import smtp_server
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from querying import make_ec_key
+
+TO, PASSWORD = "ada@acme.example", "correct horse"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A certificate for 127.0.0.1 that signs itself, with its key in the same PEM file."""
+    key, name = make_ec_key(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("tls") / "mail.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(signed.public_bytes(Encoding.PEM) + private)
+    return path
+
+
+def serving(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def settings(port: int, scheme: str, login: str = "", **more: Any) -> Settings:
+    given = {
+        "kafka_bootstrap": "k:9092", "postgres_dsn": "postgres://x", "probe_port": 1, "mail_from": "flex@flex.example",
+        "dashboard_url": "https://flex.example", "smtp_url": f"{scheme}://{login}127.0.0.1:{port}",
+    }  # fmt: skip
+    return Settings.model_validate(given | more)
+
+
+async def send(port: int, scheme: str, login: str = "", **more: Any) -> str:
+    """What the mailer does with a mail that is due."""
+    given = settings(port, scheme, login, **more)
+    nothing = {"rule": "usage", "organization": "org_acme", "name": "Acme", "test": {"thresholds": []}, "used": None}
+    mail = Mail(1, "<test.0a@flex.example>", TO, False, datetime(2026, 11, 22, tzinfo=UTC), 1, 0.0, nothing)
+    return await given.mail_server().send(write_letter(mail, given.letterhead()), given.mail_from, TO)
+
+
+async def fail(port: int, scheme: str, login: str = "", **more: Any) -> str:
+    """The words under which the mail is deferred."""
+    with pytest.raises((aiosmtplib.SMTPException, OSError)) as caught:
+        await send(port, scheme, login, **more)
+    attempt = judge_failure(caught.value, 0)
+    assert attempt.outcome == "deferred", "somebody can mend it"
+    return attempt.detail
+
+
+def authenticator(server: Any, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword) -> AuthResult:
+    return AuthResult(success=(data.login, data.password) == (b"flex", PASSWORD.encode()), handled=False)
+
+
+async def test_starttls_is_used_when_it_is_required(certificate: Path) -> None:
+    async with smtp_server(smtp={"tls_context": serving(certificate), "require_starttls": True}) as server:
+        assert await send(server.port, "smtp+starttls", smtp_ca_file=certificate) == "taken"
+    assert server.encrypted == [True]
+
+
+async def test_starttls_that_is_required_and_not_offered_defers_and_nothing_is_sent_in_clear() -> None:
+    async with smtp_server() as server:
+        words = await fail(server.port, "smtp+starttls", "flex:secret@")
+    assert words == "SMTPException: SMTP STARTTLS extension not supported by server."
+    assert server.got == []
+    assert {line.split()[0] for line in server.heard} <= {b"EHLO", b"QUIT"}, "not even who writes to whom"
+
+
+async def test_starttls_is_used_where_it_is_offered(certificate: Path) -> None:
+    async with smtp_server(smtp={"tls_context": serving(certificate)}) as server:
+        assert await send(server.port, "smtp", smtp_ca_file=certificate) == "taken"
+    assert server.encrypted == [True]
+
+
+async def test_tls_from_the_first_byte(certificate: Path) -> None:
+    async with smtp_server(tls=serving(certificate)) as server:
+        assert await send(server.port, "smtps", smtp_ca_file=certificate) == "taken"
+    assert server.encrypted == [True]
+
+
+@pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
+async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(certificate: Path, scheme: str) -> None:
+    script = {"tls": serving(certificate)} if scheme == "smtps" else {"smtp": {"tls_context": serving(certificate)}}
+    async with smtp_server(**script) as server:
+        words = await fail(server.port, scheme, "flex:secret@")
+    assert "certificate verify failed: self-signed certificate" in words
+    assert server.got == []
+    assert not any(line.startswith((b"AUTH", b"MAIL")) for line in server.heard)
+
+
+async def test_a_certificate_of_another_host_is_not_trusted(certificate: Path) -> None:
+    async with smtp_server(tls=serving(certificate)) as server:
+        words = await fail(0, "", smtp_ca_file=certificate, smtp_url=f"smtps://localhost:{server.port}")
+    assert "Hostname mismatch" in words
+    assert server.got == []
+
+
+async def test_a_password_opens_the_server_and_a_wrong_one_defers(certificate: Path) -> None:
+    script = {
+        "tls_context": serving(certificate),
+        "require_starttls": True,
+        "auth_required": True,
+        "authenticator": authenticator,
+    }
+    async with smtp_server(smtp=script) as server:
+        right = f"flex:{PASSWORD.replace(' ', '%20')}@"
+        assert await send(server.port, "smtp+starttls", right, smtp_ca_file=certificate) == "taken"
+        words = await fail(server.port, "smtp+starttls", "flex:wrong@", smtp_ca_file=certificate)
+        assert words.startswith("535 5.7.8")
+        assert "530" in await fail(server.port, "smtp+starttls", smtp_ca_file=certificate), "no password at all"
+    assert server.got == [(TO, "<test.0a@flex.example>")]
+
+
+async def test_a_server_that_knows_no_passwords_defers(certificate: Path) -> None:
+    async with smtp_server(tls=serving(certificate)) as server:
+        words = await fail(server.port, "smtps", "flex:secret@", smtp_ca_file=certificate)
+    assert words == "SMTPException: The SMTP AUTH extension is not supported by this server."
+
+
+async def test_a_server_that_does_not_greet_is_left_after_the_answers_time_limit() -> None:
+    left = asyncio.Event()
+
+    class Silent(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            left.set()
+
+    server = await asyncio.get_running_loop().create_server(Silent, "127.0.0.1", 0)
+    async with server:
+        began = asyncio.get_running_loop().time()
+        words = await fail(server.sockets[0].getsockname()[1], "smtp", smtp_answer_s=0.3)
+        assert 0.2 < asyncio.get_running_loop().time() - began < 5
+        await asyncio.wait_for(left.wait(), 5)
+    assert "imed out" in words
+
+
+async def test_a_server_that_takes_its_time_with_each_answer_is_left_after_the_mails_time_limit() -> None:
+    async with smtp_server(hold=asyncio.Event()) as server:
+        began = asyncio.get_running_loop().time()
+        words = await fail(server.port, "smtp", smtp_answer_s=30, smtp_send_s=0.5)
+        assert 0.4 < asyncio.get_running_loop().time() - began < 5
+    assert words == "the mail server took too long"
+
+
+async def test_a_script_hears_what_is_said() -> None:
+    """The tests above rest on it."""
+    async with smtp_server() as server:
+        await send(server.port, "smtp")
+    assert [line.split()[0] for line in server.heard[:3]] == [b"EHLO", b"MAIL", b"RCPT"]
+    assert server.encrypted == [False]

@@ -1,0 +1,199 @@
+"""Stories of the breakdown's chart, table and files in a real browser, and of the page at night and on paper."""
+
+import asyncio
+import csv
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from browsing import Visit, Who, needs_chromium, visiting
+from dashboard_data import NORMAL, fill
+from factories import usage
+from playwright.async_api import Browser, expect
+from whole_stack import WholeStack, running_stack, state_of_its_own
+
+pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
+ADA = Who(NORMAL)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[WholeStack]:
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        filled = WholeStack(home, addresses)
+        asyncio.run(fill(filled))
+        yield filled
+
+
+def origin(stack: WholeStack) -> str:
+    return str(stack.addresses["query_url"])
+
+
+def decimal(text: str) -> Decimal:
+    return Decimal(text.replace(",", ""))
+
+
+async def lines_on(visit: Visit) -> dict[str, list[Decimal]]:
+    """What "view as table" shows, exactly, by line of the chart and oldest first; the last one is the total."""
+    table = visit.of_test_id("trend-table")
+    await table.wait_for()
+    names = await table.locator("thead th").all_inner_texts()
+    rows = await table.locator("tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.querySelectorAll('td')].map(cell => cell.title || cell.textContent))"
+    )
+    return {name: [decimal(row[place]) for row in reversed(rows)] for place, name in enumerate(names[1:])}
+
+
+@pytest.mark.parametrize(
+    ("shown", "group_by"),
+    [
+        ({"product": "assistant", "view": "tools"}, "category"), ({"product": "assistant", "view": "models"}, "feature"),
+        ({"product": "agents", "view": "agents"}, "agent"), ({"product": "api", "view": "namespaces"}, "feature"),
+    ],
+)  # fmt: skip
+async def test_the_chart_is_the_trend_of_the_view(
+    stack: WholeStack, browser: Browser, shown: dict[str, str], group_by: str
+) -> None:
+    link = "&".join(f"{name}={value}" for name, value in (shown | {"range": "all", "interval": "month"}).items())
+    async with visiting(browser, origin(stack)) as visit:
+        await visit.sign_in(ADA, f"/?{link}")
+        await expect(visit.page.get_by_role("slider", name="Credits by month")).to_be_visible()
+        await visit.page.get_by_role("button", name="View as table").click()
+        lines = await lines_on(visit)
+        trend = stack.get("trend", organization=NORMAL, range="all", interval="month", group_by=group_by, **shown)
+        wanted = {series["name"]: [Decimal(credits) for credits in series["credits"]] for series in trend["series"]}
+        assert lines == wanted | {"Total": [Decimal(bucket["total"]) for bucket in trend["buckets"]]}
+        await visit.page.get_by_text("Cumulative").click()
+        await visit.page.wait_for_url("**sum=cumulative*")
+        assert (await lines_on(visit))["Total"][-1] == Decimal(trend["total"]) > 0
+
+
+def save_budget(stack: WholeStack, credits: str) -> None:
+    headers = {"Authorization": f"Bearer {stack.token_of(NORMAL)}"}
+    with httpx.Client(base_url=f"{origin(stack)}/api/v1/alerts", headers=headers) as client:
+        settings = client.get("/settings").json()
+        nobody: dict[str, Any] = {"enabled": False, "addresses": []}
+        body = {
+            "usage": {"thresholds": settings["usage"]["thresholds"], "additional_recipients": nobody},
+            "monthly_budget": {
+                "enabled": True, "type": "recurring", "credits": credits, "thresholds": [90],
+                "additional_recipients": nobody,
+            },
+        }  # fmt: skip
+        client.put("/settings", json=body, headers={"If-Match": f'"{settings["version"]}"'}).raise_for_status()
+
+
+async def test_all_products_together_are_held_against_the_monthly_budget(stack: WholeStack, browser: Browser) -> None:
+    save_budget(stack, "700")
+    month = f"{datetime.now(UTC):%Y-%m}"
+    async with visiting(browser, origin(stack)) as visit:
+        await visit.sign_in(ADA, f"/?from={month}&to={month}&interval=month&chart=table")
+        assert "Monthly budget" not in await lines_on(visit)  # of one product's view there is none
+        await visit.page.get_by_text("All products").click()
+        await visit.page.wait_for_url("**scope=all*")
+        await expect(visit.of_test_id("trend-table").get_by_text("Monthly budget")).to_be_visible()
+        lines = await lines_on(visit)
+        assert lines["Monthly budget"] == [700]
+        assert lines["Total"] == [sum(lines[product][0] for product in ("Assistant", "Agents", "API"))]
+
+
+async def test_a_column_leads_into_its_days_and_back(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, origin(stack)) as visit:
+        await visit.sign_in(ADA, "/?range=all&interval=month")
+        months = visit.page.get_by_role("slider", name="Credits by month")
+        await months.focus()
+        await visit.page.keyboard.press("End")
+        total = visit.of_test_id("breakdown-total")
+        said, before = await months.get_attribute("aria-valuetext"), await total.inner_text()
+        assert said
+        assert re.search(r"\d+\.\d\d credits so far, claude-opus-5 \d", said), said
+        await visit.page.keyboard.press("Enter")
+        month = f"{datetime.now(UTC):%Y-%m}"
+        await visit.page.wait_for_url(re.compile(f"from={month}(-01)?&to={month}"))
+        await expect(visit.page.get_by_role("slider", name=re.compile("Credits by (day|hour)"))).to_be_visible()
+        await expect(total).not_to_have_text(before)
+        assert said.split(": ")[1].startswith(f"{await total.inner_text()} credits")
+        await visit.page.go_back()
+        await expect(total).to_have_text(before)
+
+
+async def test_groups_open_are_searched_and_stay_open_in_the_address(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, origin(stack)) as visit:
+        await visit.sign_in(ADA, "/?product=agents&view=features&range=all")
+        table = visit.of_test_id("usage-table")
+        await table.get_by_role("button", name="jira_search").click()
+        await expect(table.get_by_role("rowheader", name="Deep Research")).to_be_visible()
+        await expect(table.get_by_role("rowheader", name="Deleted agents")).to_be_visible()
+        await visit.page.reload()
+        await expect(table.get_by_role("rowheader", name="Deep Research")).to_be_visible()
+        await visit.page.get_by_label("Search the table").press_sequentially("quarterly", delay=5)
+        await expect(table.get_by_role("rowheader", name="Quarterly report")).to_have_count(2)  # in both features
+        await expect(table.get_by_role("rowheader", name="Deep Research")).to_have_count(0)
+        await visit.page.wait_for_url("**q=quarterly*")
+        await visit.page.get_by_role("button", name="Clear the search").click()
+        await expect(table.get_by_role("rowheader", name="Deep Research")).to_be_visible()
+        await visit.page.get_by_text("By surface").click()
+        await expect(table.get_by_role("columnheader", name="Surface")).to_be_visible()
+        for surface in ("Web", "Slack", "Mobile"):
+            await expect(table.get_by_role("button", name=surface)).to_be_visible()
+
+
+async def test_the_other_files_are_beside_the_download(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, origin(stack), accept_downloads=True) as visit:
+        await visit.sign_in(ADA, "/?product=api&range=all&surface=slack")
+        shown = decimal(await visit.of_test_id("breakdown-total").get_attribute("title") or "")
+        for name, wanted in (("This table", "name"), ("FOCUS 1.2", "PricingCurrencyEffectiveCost")):
+            await visit.page.get_by_role("button", name="Other files").click()
+            async with visit.page.expect_download() as downloading:
+                await visit.page.get_by_role("menuitem", name=name).click()
+            lines = list(csv.DictReader(io.StringIO(Path(await (await downloading.value).path()).read_text())))
+            assert wanted in lines[0]
+            if name == "This table":
+                assert sum(Decimal(line["credits"]) for line in lines if line["is_leaf"] == "true") == shown > 0
+
+
+async def test_the_open_table_follows_what_is_used(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, origin(stack)) as visit:
+        await visit.sign_in(ADA, "/?product=api&range=all")
+        total = visit.of_test_id("breakdown-total")
+        before = decimal(await total.get_attribute("title") or "")
+        used = usage(
+            product="api", feature_kind="namespace", feature="search", credits="3.5", envelope={"subject": NORMAL}
+        )
+        assert (await asyncio.to_thread(stack.post, used)).status_code == 202
+        wanted = f"{(before + Decimal('3.5')).normalize():,f}"
+        await expect(total).to_have_attribute("title", wanted, timeout=8_000)
+        await expect(visit.of_test_id("freshness")).to_contain_text(re.compile(r"Updated \d+ s ago"))
+
+
+async def test_the_page_is_dark_when_it_is_asked_to_be_and_stays_so(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, origin(stack), color_scheme="light") as visit:
+        await visit.sign_in(ADA)
+
+        async def background() -> str:
+            return str(await visit.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+        light = await background()
+        await visit.page.get_by_role("button", name="Color scheme").click()
+        await visit.page.get_by_role("menuitem", name="Dark").click()
+        dark = await background()
+        assert dark != light
+        await visit.page.reload()
+        assert await background() == dark
+
+
+async def test_paper_has_the_numbers_and_no_buttons(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, origin(stack), color_scheme="dark") as visit:
+        await visit.sign_in(ADA)
+        await expect(visit.of_test_id("usage-table")).to_be_visible()
+        await visit.page.emulate_media(media="print")
+        await expect(visit.of_test_id("credits-used")).to_be_visible()
+        await expect(visit.of_test_id("usage-table")).to_be_visible()
+        for name in ("Manage budget and alerts", "Other files", "Color scheme", "View as table"):
+            await expect(visit.page.get_by_role("button", name=name)).to_have_count(0)
+        assert await visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -1,0 +1,24 @@
+"""What the local stack tells its services."""
+
+from pathlib import Path
+
+from flexcredits_local.choices import Ports
+from flexcredits_local.folders import StateFolder
+from flexcredits_local.services import service_programs
+
+
+def secrets_of_links(home: Path) -> dict[str, str]:
+    """By the services that are told one."""
+    folder = StateFolder(home).make()
+    programs = service_programs(Ports(), {}, "postgresql://owner:x@127.0.0.1:1/flex", "smtp://127.0.0.1:1", folder)
+    name = "FLEXCREDITS_UNSUBSCRIBE_SECRET"
+    return {program.name: program.environment[name] for program in programs if name in program.environment}
+
+
+def test_the_two_services_that_seal_and_open_links_share_a_secret_of_their_home(tmp_path: Path) -> None:
+    secrets = secrets_of_links(tmp_path / "one")
+    assert set(secrets) == {"alerter", "query-api"}
+    assert len(set(secrets.values())) == 1
+    assert len(secrets["alerter"]) >= 32
+    assert secrets_of_links(tmp_path / "one") == secrets
+    assert secrets_of_links(tmp_path / "two") != secrets
