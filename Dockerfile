@@ -5,6 +5,15 @@
 #   docker build --target tools -t flexcredits-tools:0.1.0 .
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG NODE_IMAGE=node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS dashboard
+WORKDIR /build/services/query-api/dashboard
+COPY services/query-api/dashboard/package.json services/query-api/dashboard/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY schemas/http/query-api.json /build/schemas/http/
+COPY services/query-api/dashboard ./
+RUN npm run build
 
 FROM ${PYTHON_IMAGE} AS build
 COPY deploy/installer.lock /build/
@@ -40,5 +49,7 @@ ENTRYPOINT ["python", "-m", "flexcredits_local"]
 
 # Last, so that it is what a build without --target makes.
 FROM base AS service
+ENV DASHBOARD_FOLDER=/usr/share/flexcredits/dashboard
+COPY --from=dashboard /build/services/query-api/dashboard/dist /usr/share/flexcredits/dashboard
 COPY --from=build /app /app
 ENTRYPOINT ["python", "-m"]

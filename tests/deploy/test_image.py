@@ -5,6 +5,7 @@ from importlib.metadata import requires
 
 from flexcredits_local.folders import REPOSITORY
 from packaging.requirements import Requirement
+from query_api.settings import Settings
 
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 LOCKED = set(re.findall(r"^([a-z0-9-]+)==", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE))
@@ -26,19 +27,21 @@ def test_everything_is_installed_by_hash() -> None:
 
 
 def test_no_registry_is_named() -> None:
-    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == [
-        "${PYTHON_IMAGE}",
-        "build",
-        "${PYTHON_IMAGE}",
-        "base",
-        "base",
-    ]
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert set(bases) == {"${PYTHON_IMAGE}", "${NODE_IMAGE}", "build", "base"}
     assert "://" not in DOCKERFILE
 
 
 def test_the_installer_is_that_of_the_launcher() -> None:
     [version] = re.findall(r'^UV_VERSION = "(.+)"$', (REPOSITORY / "flexcredits").read_text(), re.MULTILINE)
     assert (REPOSITORY / "deploy/installer.lock").read_text().startswith(f"uv=={version} ")
+
+
+def test_the_dashboard_is_served_from_where_it_is_copied() -> None:
+    [folder] = re.findall(r"^ENV DASHBOARD_FOLDER=(\S+)$", DOCKERFILE, re.MULTILINE)
+    assert re.search(rf"^COPY --from=dashboard \S+/dashboard/dist {folder}$", DOCKERFILE, re.MULTILINE)
+    assert "dashboard_folder" in Settings.model_fields
+    assert "npm ci" in DOCKERFILE
 
 
 def test_the_lock_holds_all_that_services_need() -> None:
