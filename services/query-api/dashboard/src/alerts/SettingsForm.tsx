@@ -41,15 +41,18 @@ function Form({ latest }: { latest: Settings }) {
   const [draft, setDraft] = useState(() => draftOf(latest))
   const [refused, setRefused] = useState<Mistakes>({})
   const changes = differences(draftOf(base), draft)
-  if (latest.version !== base.version && changes.length === 0) begin(latest)
-  const inConflict = latest.version !== base.version && changes.length > 0
+  // An answer that was asked for before our save may arrive after it: what is older than what we know says nothing.
+  const isNewer = latest.version > base.version
+  if (isNewer && changes.length === 0) begin(latest)
+  const inConflict = isNewer && changes.length > 0
   const [isTried, setTried] = useState(false)
   const missing = mistakesOf(draft)
   const mistakes = isTried ? { ...refused, ...missing } : refused
 
   const save = useMutation({
     mutationFn: () => saveSettings(base.version, askedOf(draft)),
-    onSuccess: (saved) => {
+    onSuccess: async (saved) => {
+      await client.cancelQueries({ queryKey: settingsQuery.queryKey })
       begin(saved)
       client.setQueryData(settingsQuery.queryKey, saved)
       void client.invalidateQueries({ queryKey: bannerQuery.queryKey })
