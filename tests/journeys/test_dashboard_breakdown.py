@@ -49,6 +49,30 @@ async def lines_on(visit: Visit) -> dict[str, list[Decimal]]:
     return {name: [decimal(row[place]) for row in reversed(rows)] for place, name in enumerate(names[1:])}
 
 
+@pytest.mark.parametrize(
+    ("shown", "group_by"),
+    [
+        ({"product": "assistant", "view": "tools"}, "category"), ({"product": "assistant", "view": "models"}, "feature"),
+        ({"product": "agents", "view": "agents"}, "agent"), ({"product": "api", "view": "namespaces"}, "feature"),
+    ],
+)  # fmt: skip
+async def test_the_chart_is_the_trend_of_the_view(
+    stack: WholeStack, browser: Browser, shown: dict[str, str], group_by: str
+) -> None:
+    link = "&".join(f"{name}={value}" for name, value in (shown | {"range": "all", "interval": "month"}).items())
+    async with visiting(browser, origin(stack)) as visit:
+        await visit.sign_in(ADA, f"/?{link}")
+        await expect(visit.page.get_by_role("slider", name="Credits by month")).to_be_visible()
+        await visit.page.get_by_role("button", name="View as table").click()
+        lines = await lines_on(visit)
+        trend = stack.get("trend", organization=NORMAL, range="all", interval="month", group_by=group_by, **shown)
+        wanted = {series["name"]: [Decimal(credits) for credits in series["credits"]] for series in trend["series"]}
+        assert lines == wanted | {"Total": [Decimal(bucket["total"]) for bucket in trend["buckets"]]}
+        await visit.page.get_by_role("switch", name="Cumulative").check()
+        await visit.page.wait_for_url("**sum=cumulative*")
+        assert (await lines_on(visit))["Total"][-1] == Decimal(trend["total"]) > 0
+
+
 def save_budget(stack: WholeStack, credits: str) -> None:
     headers = {"Authorization": f"Bearer {stack.token_of(NORMAL)}"}
     with httpx.Client(base_url=f"{origin(stack)}/api/v1/alerts", headers=headers) as client:
@@ -98,6 +122,28 @@ async def test_a_column_leads_into_its_days_and_back(stack: WholeStack, browser:
         await expect(total).to_have_text(before)
 
 
+async def test_groups_open_are_searched_and_stay_open_in_the_address(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, origin(stack)) as visit:
+        await visit.sign_in(ADA, "/?product=agents&view=features&range=all")
+        table = visit.of_test_id("usage-table")
+        await table.get_by_role("button", name="jira_search").click()
+        await expect(table.get_by_role("rowheader", name="Deep Research")).to_be_visible()
+        await table.get_by_role("button", name="claude-opus-5").click()
+        await expect(table.get_by_role("rowheader", name="Deleted agents")).to_be_visible()
+        await visit.page.reload()
+        await expect(table.get_by_role("rowheader", name="Deep Research")).to_be_visible()
+        await visit.page.get_by_label("Search the table").press_sequentially("quarterly", delay=5)
+        await expect(table.get_by_role("rowheader", name="Quarterly report")).to_have_count(2)  # in both features
+        await expect(table.get_by_role("rowheader", name="Deep Research")).to_have_count(0)
+        await visit.page.wait_for_url("**q=quarterly*")
+        await visit.page.get_by_role("button", name="Clear the search").click()
+        await expect(table.get_by_role("rowheader", name="Deep Research")).to_be_visible()
+        await visit.page.get_by_role("switch", name="By surface").check()
+        await expect(table.get_by_role("columnheader", name="Surface")).to_be_visible()
+        for surface in ("Web", "Slack", "Mobile"):
+            await expect(table.get_by_role("button", name=surface)).to_be_visible()
+
+
 async def test_the_other_files_are_beside_the_download(stack: WholeStack, browser: Browser) -> None:
     async with visiting(browser, origin(stack), accept_downloads=True) as visit:
         await visit.sign_in(ADA, "/?product=api&range=all&surface=slack")
@@ -124,6 +170,22 @@ async def test_the_open_table_follows_what_is_used(stack: WholeStack, browser: B
         wanted = f"{(before + Decimal('3.5')).normalize():,f}"
         await expect(total).to_have_attribute("title", wanted, timeout=8_000)
         await expect(visit.of_test_id("freshness")).to_contain_text(re.compile(r"Updated \d+ s ago"))
+
+
+async def test_the_page_is_dark_when_it_is_asked_to_be_and_stays_so(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, origin(stack), color_scheme="light") as visit:
+        await visit.sign_in(ADA)
+
+        async def background() -> str:
+            return str(await visit.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+        light = await background()
+        await visit.page.get_by_role("button", name="Color scheme").click()
+        await visit.page.get_by_role("menuitem", name="Dark").click()
+        dark = await background()
+        assert dark != light
+        await visit.page.reload()
+        assert await background() == dark
 
 
 async def test_paper_has_the_numbers_and_no_buttons(stack: WholeStack, browser: Browser) -> None:

@@ -12,6 +12,8 @@ import { barOf, lengthOf } from "./standing"
 
 type Overview = Schemas["Overview"]
 
+const LIST = new Intl.ListFormat("en", { type: "conjunction" }) // the words around it are English
+
 /** A bar per product, of its contracted amount, and all of them together as one. */
 export function Products({ overview }: { overview: Overview }) {
   const [, change] = useView()
@@ -53,7 +55,7 @@ export function Products({ overview }: { overview: Overview }) {
       {beside.length > 0 && <p className={classes.note}>{beside.join(" ")}</p>}
       {over.length > 0 && (
         <p className={classes.over}>
-          {over.map(({ product }) => PRODUCT_NAMES[product]).join(" and ")} used more than contracted.{" "}
+          {LIST.format(over.map(({ product }) => PRODUCT_NAMES[product]))} used more than contracted.{" "}
           {account_team ? <Team team={account_team} /> : "Ask your account team what that means for your contract."}
         </p>
       )}

@@ -8,7 +8,8 @@ const SCHEMES = [
 ] as const
 
 export function ColorScheme() {
-  const { colorScheme, setColorScheme } = useMantineColorScheme()
+  // Else Mantine holds transitions back by a <style> element, which the content security policy forbids.
+  const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true })
   const Shown = SCHEMES.find(({ value }) => value === colorScheme)?.Icon ?? IconDeviceDesktop
   return (
     <Menu position="bottom-end" withinPortal>
