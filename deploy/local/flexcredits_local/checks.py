@@ -32,13 +32,16 @@ DASHBOARD: Sequence[tuple[str, Sequence[str]]] = (
 def run_tests(
     context: typer.Context,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out the tests marked slow; they are named.")] = False,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="The whole fault matrix alone; CI has a part of it.")
+    ] = False,
 ) -> None:
     """Run ruff, mypy, import-linter, the dashboard's checks and pytest; what follows the options goes to pytest."""
     failed = [name for name, command in STATIC if not passes(name, command)]
     failed += failed_in_dashboard()
     if failed:
         print(f"\nfailed before the tests: {', '.join(failed)}", flush=True)
-    selection = ["-m", "not slow"] if fast else []
+    selection = ["-m", "faults" if faults else "not slow" if fast else "not faults"]
     tests_passed = passes("pytest", ("pytest", *selection, *context.args))
     raise typer.Exit(0 if tests_passed and not failed else 1)
 

@@ -1,0 +1,171 @@
+"""Faults under a stream of usage, and what the offline checker says of the tables afterwards."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+from faulting import Stage, open_stage
+from oracles import find_violations
+from stack import Topics, throwaway_folder
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+Fault = Callable[[Stage], Awaitable[None]]
+EVENTS, OVER_S = 9_000, 9.0
+
+
+@pytest.fixture
+async def stage(topics: Topics) -> AsyncIterator[Stage]:
+    with throwaway_folder() as folder:
+        async with open_stage(topics, folder) as opened:
+            yield opened
+
+
+async def endure(stage: Stage, *faults: Fault, seed: int = 1) -> None:
+    """Stream while the faults happen, let everything settle, and hold the tables to the log."""
+    streaming = asyncio.create_task(stage.stream(EVENTS, OVER_S, seed))
+    await asyncio.sleep(1.5)
+    for fault in faults:
+        await fault(stage)
+        await asyncio.sleep(1)
+    await streaming
+    await stage.quiesce()
+    assert await find_violations(stage.topics, stage.database.dsn, stage.acknowledged) == []
+
+
+async def test_f6_commits_whose_answer_is_lost(stage: Stage) -> None:
+    async def doubt(stage: Stage) -> None:
+        for _ in range(5):
+            stage.proxy.doubtful_commits = 1
+            async with asyncio.timeout(20):
+                while stage.proxy.doubtful_commits:
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
+
+    await endure(stage, doubt)
+    assert stage.logs == [], "it decides again by itself, and needs nobody to start it"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT])
+async def test_f5_postgres_killed_and_back(stage: Stage, number: signal.Signals) -> None:
+    await endure(stage, lambda stage: stage.restart_postgres(number, down_s=2))
+    assert stage.logs == []
+
+
+@pytest.mark.faults
+async def test_f7_postgres_slow_and_its_rows_locked(stage: Stage) -> None:
+    async def slow(stage: Stage) -> None:
+        stage.proxy.delay_s = 0.25
+        await asyncio.sleep(5)
+        stage.proxy.delay_s = 0
+
+    async def lock(stage: Stage) -> None:
+        connection = await asyncpg.connect(stage.database.dsn)
+        async with connection.transaction():
+            await connection.execute("SELECT FROM partition_progress FOR UPDATE")
+            await asyncio.sleep(12)  # longer than the aggregator waits for a lock
+        await connection.close()
+
+    await endure(stage, slow, lock)
+    assert stage.logs == []
+
+
+@pytest.mark.faults
+async def test_f8_postgres_hears_us_and_we_do_not_hear_it(stage: Stage) -> None:
+    async def one_way(stage: Stage) -> None:
+        stage.proxy.flowing.clear()
+        await asyncio.sleep(8)
+        stage.proxy.flowing.set()
+
+    async def cut(stage: Stage) -> None:
+        await stage.proxy.cut()
+        await asyncio.sleep(3)
+        await stage.proxy.mend()
+
+    await endure(stage, one_way, cut)
+
+
+@pytest.mark.faults
+async def test_f9_three_aggregators_come_and_go(stage: Stage) -> None:
+    chance = random.Random(9)
+    for _ in range(2):
+        stage.start()
+
+    async def storm(stage: Stage) -> None:
+        frozen = chance.choice(stage.aggregators)
+        frozen.send(signal.SIGSTOP)
+        for _ in range(6):
+            await asyncio.sleep(3)
+            victim = chance.choice([each for each in stage.aggregators if each is not frozen])
+            victim.send(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+        frozen.send(signal.SIGCONT)
+
+    await endure(stage, storm)
+
+
+@contextmanager
+def small_disk(megabytes: int) -> Iterator[Path]:
+    with throwaway_folder() as folder:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=True)
+        folder.chmod(0o711)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill_up(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 2**20)
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+async def test_f15_postgres_disk_full_and_freed(topics: Topics) -> None:
+    with small_disk(700) as folder:
+        async with open_stage(topics, folder, max_wal_size="96MB") as stage:
+            ballast = folder / "ballast"
+
+            async def fill(stage: Stage) -> None:
+                with pytest.raises(OSError, match="No space left"):
+                    fill_up(ballast)
+                await asyncio.sleep(4)
+                ballast.unlink()
+                if stage.process.exit_code is not None:  # Postgres panics when the log cannot grow
+                    await stage.restart_postgres(signal.SIGKILL, down_s=0)
+
+            await endure(stage, fill)
+
+
+@pytest.mark.faults
+async def test_f20_postgres_restored_to_an_earlier_point(stage: Stage) -> None:
+    await stage.stream(3_000, 3.0, seed=5)
+    await stage.quiesce()
+    server = await asyncpg.connect(stage.server.dsn())
+    name = stage.database.dsn.rpartition("/")[2]
+
+    async def alone(*statements: str) -> None:
+        """While nobody is connected to it."""
+        await stage.proxy.cut()
+        await server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        for statement in statements:
+            await server.execute(statement)
+        await stage.proxy.mend()
+
+    await alone(f'CREATE DATABASE earlier TEMPLATE "{name}"')
+
+    async def restore(_: Stage) -> None:
+        await asyncio.sleep(4)
+        await alone(f'ALTER DATABASE "{name}" RENAME TO lost', f'ALTER DATABASE earlier RENAME TO "{name}"')
+
+    await endure(stage, restore, seed=6)
+    await server.close()
