@@ -10,7 +10,7 @@ from runtime.postgres import Connection, Pool, passing_failure
 from alerter.accounts import Account, Decision, decide
 from alerter.facts import gather_facts
 from alerter.letter import identify
-from alerter.metrics import FIRINGS, LOOK_SECONDS, RESOLVED, WAKEUPS
+from alerter.metrics import FIRINGS, LOOK_SECONDS, LOOKED_AT, RESOLVED, WAKEUPS
 from alerter.store import (
     insert_emails,
     insert_firing,
@@ -62,6 +62,7 @@ class Evaluator:
             raise failure
         WAKEUPS.labels(by).inc(len(accounts))
         LOOK_SECONDS.labels(by).observe(time.monotonic() - began)
+        LOOKED_AT.labels(by).set_to_current_time()
         return len(due)
 
     async def settle(self, organization_id: int, *, history: bool = False) -> None:

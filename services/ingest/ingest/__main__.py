@@ -5,6 +5,7 @@ import time
 from contextlib import AsyncExitStack
 
 import structlog
+from runtime.build import build_of
 from runtime.http import Server, listen, serve
 from runtime.logs import configure_logs
 from runtime.postgres import open_pool
@@ -45,9 +46,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             shutdown_s=settings.shutdown_s,
         )
         listener = listen(settings.http_host, settings.http_port)
-        await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, lambda: publisher.problem or keys.why_not_ready())
+        probes = await stack.enter_async_context(
+            serve_probes(
+                settings.probe_host,
+                settings.probe_port,
+                lambda: {"kafka": publisher.problem, "postgres": keys.why_not_ready()},
+                build_of("flexcredits-ingest", settings.revision),
+            )
         )
+        probes.started = True
         await serve(server, listener, stop, publisher.run(), keys.watch())
 
 

@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     flexcredits_env: str = "production"
     """Anything else allows a JWKS_URL without TLS on this machine."""
     log_format: Literal["json", "console"] = "json"
+    revision: str = ""
+    """The source revision that the image was built from, for the build's metric."""
 
     jwks_url: str
     """Where the identity provider publishes the keys that sign tokens."""

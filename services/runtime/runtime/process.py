@@ -24,6 +24,8 @@ class ProcessSettings(BaseSettings):
     probe_host: str = "127.0.0.1"
     probe_port: int
     log_format: Literal["json", "console"] = "json"
+    revision: str = ""
+    """The source revision that the image was built from, for the build's metric."""
 
 
 def run_process(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
