@@ -14,6 +14,7 @@ from runtime.logs import configure_logs
 from runtime.postgres import Pool, open_pool, passing_failure
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.tracing import open_tracing
 
 from aggregator.catalog import SQL, Catalog
 from aggregator.health import Health
@@ -50,15 +51,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 **security,
             )
         )
+        build = build_of("flexcredits-aggregator", settings.revision)
+        tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         facts = CatalogReader(pool, facts_consumer, settings.catalog_topic, Catalog())
         guard = PoisonGuard() if settings.poison_guard == "on" else None
         stream = UsageStream(
-            pool, consumer, settings.usage_events_topic, facts, guard,
+            pool, consumer, settings.usage_events_topic, facts, guard, tracing,
             batch_events_max=settings.batch_events_max, batch_interval_s=settings.batch_interval_s,
             fetch_wait_ms=settings.fetch_wait_ms, give_up_s=settings.give_up_s,
         )  # fmt: skip
         health = Health(pool, stream, facts, settings.stall_s)
-        build = build_of("flexcredits-aggregator", settings.revision)
         probes = await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, health.checks, build)
         )

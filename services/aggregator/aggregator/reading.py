@@ -148,6 +148,18 @@ def read(records: Sequence[Record], into: Reading) -> None:
         into.last_received[first.partition] = last.timestamp / 1000
 
 
+def traceparents(reading: Reading, most: int) -> list[str]:
+    """The traces that brought the records, each once, as far as they say so (W3C Trace Context in a header)."""
+    found: dict[str, None] = {}
+    for use in (*reading.uses, *reading.corrections):
+        for name, value in use.record.headers:
+            if name == "traceparent":
+                found[value.decode("ascii", "replace")] = None
+        if len(found) >= most:
+            break
+    return list(found)
+
+
 def who_sent(record: Record) -> tuple[str, bytes] | None:
     """Organization and identity of a record that cannot be counted, so that its receipt can say so."""
     try:

@@ -10,12 +10,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from runtime.postgres import Pool, passing_failure
+from runtime.tracing import LINKS_MAX, Tracing
 
 from aggregator import metrics
 from aggregator.catalog import SQL, Catalog
 from aggregator.facts import apply_facts
 from aggregator.measures import measure_watermark, observe_batch
-from aggregator.reading import PoisonGuard, Reading, empty_reading, read
+from aggregator.reading import PoisonGuard, Reading, empty_reading, read, traceparents
 from aggregator.release import release_held
 from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_progress, mark_caught_up
 
@@ -103,7 +104,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(
         self, pool: Pool, consumer: AIOKafkaConsumer, topic: str, facts: CatalogReader, guard: PoisonGuard | None,
-        *, batch_events_max: int, batch_interval_s: float, fetch_wait_ms: int, give_up_s: float,
+        tracing: Tracing, *, batch_events_max: int, batch_interval_s: float, fetch_wait_ms: int, give_up_s: float,
     ) -> None:  # fmt: skip
         self.topic = topic
         self.turn_began: float | None = None  # monotonic seconds, read by the readiness probe
@@ -113,6 +114,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._facts = facts
         self._guard = guard
+        self._tracing = tracing
         self._batch_events_max = batch_events_max
         self._batch_interval_s = batch_interval_s
         self._fetch_due = 0.0
@@ -196,7 +198,10 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._guard is not None:
             self._guard.check(batch)
         self.turn_began, began_s = time.monotonic(), time.time()
-        outcome = await rerun(lambda: self._count(batch))
+        causes = traceparents(batch, LINKS_MAX) if self._tracing.is_on else ()
+        with self._tracing.span(f"process {self.topic}", "consumer", causes) as span:
+            outcome = await rerun(lambda: self._count(batch))
+            span.note(counted=len(outcome.counted), partitions=len(batch.spans))
         observe_batch(batch, outcome, began_s, time.time())
         # Offsets last, and only as a hint for lag displays: if we die before this line the batch comes again, and
         # partition_progress drops it.
@@ -209,7 +214,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         topics = (self.topic, self._facts.topic)
         while True:
             try:
-                outcome = await apply_batch(self._pool, topics, batch, self._facts.catalog)
+                with self._tracing.span("transaction", "client", db__system__name="postgresql"):
+                    outcome = await apply_batch(self._pool, topics, batch, self._facts.catalog)
                 break
             except Overtaken:
                 await self._facts.take_over()

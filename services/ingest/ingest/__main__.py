@@ -11,6 +11,7 @@ from runtime.logs import configure_logs
 from runtime.postgres import open_pool
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.tracing import open_tracing
 
 from ingest.api import Intake, build_app, utc_now
 from ingest.limits import Budget, Quota
@@ -38,7 +39,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             settings.kafka_security(),
         )
         quota = Quota(settings.events_per_second_max, time.monotonic)
-        app = build_app(Intake(settings, keys, quota, budget, publisher, utc_now))
+        build = build_of("flexcredits-ingest", settings.revision)
+        tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
+        app = build_app(Intake(settings, keys, quota, budget, publisher, tracing, utc_now))
         server = Server(
             app,
             connections_max=settings.connections_max,
@@ -51,7 +54,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 settings.probe_host,
                 settings.probe_port,
                 lambda: {"kafka": publisher.problem, "postgres": keys.why_not_ready()},
-                build_of("flexcredits-ingest", settings.revision),
+                build,
             )
         )
         probes.started = True

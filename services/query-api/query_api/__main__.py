@@ -14,6 +14,7 @@ from runtime.logs import configure_logs
 from runtime.postgres import Pool, open_pool
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.tracing import open_tracing
 
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
@@ -74,11 +75,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         health = Health(pool, keys)
         build = build_of("flexcredits-query-api", settings.revision)
+        tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         probes = await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, health.checks, build)
         )
         server = Server(
-            Observed(build_app(parts)),
+            Observed(build_app(parts), tracing),
             connections_max=settings.connections_max,
             head_wait_s=settings.head_wait_s,
             shutdown_s=settings.shutdown_s,
