@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from flexcredits_schemas.unsubscribe import InvalidToken
-from runtime.tracing import TRACEPARENT, Tracing
+from runtime.tracing import TRACEPARENT, PassOn, Tracing
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -246,9 +246,9 @@ def describe_problem(status: int) -> dict[str, Any]:
 class Observed:
     """Measures and traces every request, and tells browsers to guess nothing, and to keep only what they ask for again."""
 
-    def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
+    def __init__(self, app: ASGIApp, tracing: Tracing | None = None) -> None:
         self._app = app
-        self._tracing = tracing
+        self._tracing = tracing or PassOn()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
