@@ -49,6 +49,8 @@ ENTRYPOINT ["python", "-m", "flexcredits_local"]
 
 # Last, so that it is what a build without --target makes.
 FROM base AS service
+ARG REVISION=""
+ENV REVISION=$REVISION
 ENV DASHBOARD_FOLDER=/usr/share/flexcredits/dashboard
 COPY --from=dashboard /build/services/query-api/dashboard/dist /usr/share/flexcredits/dashboard
 COPY --from=build /app /app

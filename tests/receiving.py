@@ -1,54 +1,70 @@
-"""A real HTTPS server on this machine that takes webhooks, as a test scripts it."""
+"""A small receiver of OpenTelemetry's spans (OTLP over HTTP, protobuf), as a collector is one."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
-from aiohttp import web
-from certificates import make_certificate, serving
-from cryptography.x509 import DNSName
-
-
-@dataclass(frozen=True)
-class Post:
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
-@dataclass
+class Received(NamedTuple):
+    service: str
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    links: list[str]
+    """Trace ids."""
+    attributes: dict[str, str]
+
+
 class Receiver:
-    """`answers` are statuses, or (status, headers), used up in order; then 200. A status of 0 never answers."""
+    """Spans come in whenever the services send them."""
 
-    url: str
-    ca_file: Path
-    answers: list[int | tuple[int, dict[str, str]]] = field(default_factory=list)
-    posts: list[Post] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.endpoint = ""
+        self.spans: list[Received] = []
 
-    async def take(self, request: web.Request) -> web.Response:
-        self.posts.append(Post(request.path, request.headers.copy(), await request.read()))
-        answer = self.answers.pop(0) if self.answers else 200
-        status, headers = answer if isinstance(answer, tuple) else (answer, {})
-        if status == 0:
-            await asyncio.sleep(3600)
-        return web.Response(status=status, headers=headers, text="said\0 so")
+    def take(self, body: bytes) -> None:
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            said = {each.key: each.value.string_value for each in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    attributes = {each.key: str(each.value) for each in span.attributes}
+                    links = [link.trace_id.hex() for link in span.links]
+                    ids = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()
+                    self.spans.append(Received(said["service.name"], span.name, *ids, links, attributes))
+
+    def named(self, name: str) -> list[Received]:
+        return [span for span in list(self.spans) if span.name == name]
 
 
-@asynccontextmanager
-async def https_receiver(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[Receiver]:
-    """Answers on localhost, under a certificate that `ca_file` vouches for."""
-    ca_file = make_certificate(folder / "receiver.pem", DNSName("localhost"))
-    receiver = Receiver("", ca_file)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", receiver.take)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, host, 0, ssl_context=serving(ca_file))
-    await site.start()
-    receiver.url = f"https://localhost:{runner.addresses[0][1]}"
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    """Listens until the block ends."""
+    received = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.take(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Tests show what they need."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    received.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        yield receiver
+        yield received
     finally:
-        await runner.cleanup()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

@@ -1,6 +1,7 @@
 """A service as the orchestrator runs it: its own process, its settings in the environment, ended by signals."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -10,7 +11,8 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
+from typing import Any
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from stack import Database, Topics
@@ -57,6 +59,24 @@ class ServiceProcess:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False
+
+    def readiness(self) -> dict[str, Any]:
+        """What the readiness probe says, whatever that is; nothing while nobody answers."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.probe_port}/health/ready", timeout=5) as answer:
+                said = answer.read()
+        except HTTPError as refusal:
+            said = refusal.read()
+        except OSError:
+            return {"missing": [], "checks": {}}
+        answered: dict[str, Any] = json.loads(said)
+        return answered
+
+    def metric(self, sample: str) -> float:
+        """A sample by its name and labels as they are exposed; 0 when there is none."""
+        with urlopen(f"http://127.0.0.1:{self.probe_port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample), 0.0)
 
     def send(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)

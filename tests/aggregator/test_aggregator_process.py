@@ -4,7 +4,9 @@ import asyncio
 import json
 import random
 import signal
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -12,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from counting import TOTALS
-from factories import organization, rate, usage
+from factories import organization, rate, rfc3339, usage
 from runtime.kafka import open_producer
 from service_process import aggregator_environment, eventually, running
 from stack import Database, Topics
@@ -315,3 +317,56 @@ async def test_stops_on_a_bad_deploy_and_goes_on_when_told(
     with running("aggregator", {**environment, "POISON_GUARD": "off"}):
         await until_applied(owner, topics, 800)
     assert await owner.fetchval("SELECT count(*) FROM dead_letter_outbox") == 800
+
+
+async def test_records_that_nobody_counts_fail_readiness_and_then_end_the_process(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    await send_facts(producer, topics)
+    environment = aggregator_environment(database, topics, STALL_S="2", GIVE_UP_S="6")
+    with running("aggregator", environment) as process:
+        await eventually(process.ready, what="readiness")
+        async with owner.transaction():
+            lock = "SELECT FROM partition_progress WHERE topic = $1 AND partition = 0 FOR UPDATE"
+            await owner.fetch(lock, topics.usage_events)
+            await send(producer, topics.usage_events, [usage(), usage()], partition=0)
+            await eventually(lambda: process.readiness()["missing"] == ["progress"], what="progress as what is missing")
+            assert process.readiness()["checks"]["kafka"] == process.readiness()["checks"]["postgres"] == "ok"
+            await eventually(lambda: process.exit_code is not None, what="the end of the process")
+        assert process.exit_code == 1
+        assert "Stalled" in process.log
+        assert f"{topics.usage_events}/0 stands at 0 of 2 for" in process.log
+    with running("aggregator", environment) as process:
+        await until_applied(owner, topics, 2)
+        await check_totals(owner, 2_000_000)
+
+
+async def test_metrics_tell_what_became_of_events(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    await send_facts(producer, topics)
+    with running("aggregator", aggregator_environment(database, topics)) as process:
+        await eventually(process.ready, what="readiness")
+        began = time.time()
+        event, late = (
+            usage(credits="1.5"),
+            usage(credits="2", envelope={"time": rfc3339(datetime.now(UTC) - timedelta(days=3))}),
+        )
+        stranger = usage(envelope={"subject": "org_nobody"})
+        await send(producer, topics.usage_events, [event, event, late, b"{", stranger], partition=0)
+        await until_applied(owner, topics, 5)
+        name = "flexcredits_aggregator_"
+        fates = {"counted": 2, "duplicate": 1, "rejected": 1, "held": 1, "replayed": 0}
+        await eventually(lambda: process.metric(f'{name}events_total{{fate="counted"}}') == 2, what="counted")
+        assert {fate: process.metric(f'{name}events_total{{fate="{fate}"}}') for fate in fates} == fates
+        assert process.metric(f'{name}dead_letters_total{{reason="unreadable"}}') == 1
+        assert process.metric(f"{name}late_events_total") == 1
+        assert process.metric(f'{name}visible_events_total{{within_2s="yes"}}') == 2
+        assert 0 < process.metric(f"{name}visible_seconds_sum") < 2 * process.metric(f"{name}visible_seconds_count")
+        assert process.metric(f'{name}credits_total{{direction="added",product="assistant"}}') == 3.5
+        await eventually(lambda: process.metric(f"{name}complete_to_timestamp_seconds") > began, what="complete_to")
+        await eventually(lambda: process.metric(f"{name}held_events") == 1, what="held")
+        assert process.metric(f"{name}unaccounted_records") == 0
+        assert process.metric(f"{name}partitions_ahead_days") >= 6
+        assert process.metric(f"{name}database_bytes") > 1_000_000
+        assert process.metric(f"{name}lag_records") == 0

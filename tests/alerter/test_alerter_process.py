@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.request import urlopen
 
 import asyncpg
 import pytest
@@ -24,7 +23,7 @@ from flexcredits_local.readiness import wait_until_usable
 from querying import Books
 from runtime.kafka import open_producer
 from runtime.postgres import Connection, Pool
-from service_process import ServiceProcess, alerter_environment, eventually, running
+from service_process import alerter_environment, eventually, running
 from stack import Database, Topics, make_topics, throwaway_folder
 
 pytestmark = pytest.mark.slow
@@ -66,12 +65,6 @@ async def until_told(owner: Connection, mailbox: Script, number: int, mails: int
     await eventually(all_sent, within_s=within_s, what=f"{mails} mails")
 
 
-def counter(process: ServiceProcess, line: str) -> float:
-    with urlopen(f"http://127.0.0.1:{process.probe_port}/metrics", timeout=2) as answer:
-        lines = answer.read().decode().splitlines()
-    return next((float(each.rpartition(" ")[2]) for each in lines if each.startswith(f"{line} ")), 0.0)
-
-
 async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it_in_order(
     database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, acme: Customer, owner: Connection
 ) -> None:
@@ -86,8 +79,8 @@ async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it
         await until_told(owner, mailbox, acme.number)
         assert await banner(owner, acme.number) == (75, 1)
         assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
-        await eventually(lambda: counter(process, "flexcredits_alerter_unreadable_total") == 2)
-        assert counter(process, 'flexcredits_alerter_firings_total{rule="usage",told="mail"}') == 1
+        await eventually(lambda: process.metric("flexcredits_alerter_unreadable_total") == 2)
+        assert process.metric('flexcredits_alerter_firings_total{rule="usage",told="mail"}') == 1
         process.send(signal.SIGTERM)
         assert process.wait() == 0
 
@@ -380,7 +373,7 @@ async def test_without_kafka_for_a_minute_it_sweeps_on_and_then_listens_again(
                     async def hears() -> bool:
                         await tell(producer, topics.totals)
                         await asyncio.sleep(0.5)
-                        return counter(alerter, listened) > 0
+                        return alerter.metric(listened) > 0
 
                     await eventually(hears, within_s=60, what="a message heard again")
                 assert alerter.exit_code is None

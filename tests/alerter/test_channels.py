@@ -18,9 +18,9 @@ from alerter.requests import answer_requests
 from alerting import NOW, Customer, age, evaluator, make_customer
 from flexcredits_schemas import SCHEMAS
 from querying import Books
-from receiving import Receiver, https_receiver
 from runtime.postgres import Connection, Pool
 from standardwebhooks import Webhook
+from webhook_receiver import Receiver, https_receiver
 
 ALERT = jsonschema_rs.Draft202012Validator(
     json.loads((SCHEMAS / "alerts" / "alert.v1.json").read_text()), validate_formats=True

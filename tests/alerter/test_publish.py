@@ -14,11 +14,11 @@ from alerter.publish import publish_notices
 from alerting import evaluator, make_customer, smtp_server
 from flexcredits_schemas import SCHEMAS
 from querying import Books
-from receiving import https_receiver
 from runtime.kafka import open_consumer, open_producer
 from runtime.postgres import Connection, Pool
 from service_process import alerter_environment, eventually, running
 from stack import Database, Topics
+from webhook_receiver import https_receiver
 
 ALERT = jsonschema_rs.Draft202012Validator(
     json.loads((SCHEMAS / "alerts" / "alert.v1.json").read_text()), validate_formats=True

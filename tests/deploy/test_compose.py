@@ -138,8 +138,8 @@ def test_mounted_files_exist(services: dict[str, Service]) -> None:
     mounts = [
         volume for service in services.values() for volume in service.get("volumes", []) if volume.startswith(".")
     ]
-    assert len(mounts) == 4
-    assert not [mount for mount in mounts if not (REPOSITORY / mount.partition(":")[0]).is_file()]
+    assert len(mounts) == 7
+    assert not [mount for mount in mounts if not (REPOSITORY / mount.partition(":")[0]).exists()]
 
 
 def test_passwords_are_made_once_and_for_their_readers_alone(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_every_service_has_its_probes_on_the_probe_port(service: str, manifests:
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports["probes"] == int(environment["PROBE_PORT"])
     assert ports.get("http") == (int(environment["HTTP_PORT"]) if "HTTP_PORT" in environment else None)
-    paths = {"startupProbe": "/health/live", "livenessProbe": "/health/live", "readinessProbe": "/health/ready"}
+    paths = {"startupProbe": "/health/started", "livenessProbe": "/health/live", "readinessProbe": "/health/ready"}
     for probe, path in paths.items():
         assert container[probe]["httpGet"] == {"path": path, "port": "probes"}
 

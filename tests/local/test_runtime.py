@@ -2,6 +2,7 @@
 
 import logging
 import re
+import tomllib
 from pathlib import Path
 
 import asyncpg
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from flexcredits_local.folders import REPOSITORY
 from prometheus_client import CollectorRegistry, Counter
+from runtime.build import build_of
 from runtime.logs import Sparing, configure_logs
 from runtime.migrations import MigrationError, migrate
 from runtime.postgres import load_sql, passing_failure
@@ -118,17 +120,31 @@ def test_only_passing_failures_are_run_again(error: Exception, passes: bool) -> 
 async def test_probes_answer_while_the_loop_is_busy() -> None:
     registry = CollectorRegistry()
     Counter("things_total", "Things.", registry=registry).inc()
-    reasons: list[str | None] = [None, "waiting for something"]
+    checks: dict[str, str | None] = {"kafka": None, "postgres": None}
+    build = build_of("flexcredits-runtime", "abc123")
     async with (
-        serve_probes("127.0.0.1", 0, lambda: reasons[0], registry) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        serve_probes("127.0.0.1", 0, lambda: checks, build, registry) as probes,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{probes.port}") as client,
     ):
         assert (await client.get("/health/live")).status_code == 200
-        assert (await client.get("/health/ready")).status_code == 200
-        reasons.reverse()
+        assert (await client.get("/health/started")).status_code == 503
+        assert (await client.get("/health/ready")).json() == {
+            "ready": True, "missing": [], "checks": {"kafka": "ok", "postgres": "ok"},
+        }  # fmt: skip
+        probes.started, checks["postgres"] = True, "does not answer"
         answer = await client.get("/health/ready")
-        assert (answer.status_code, answer.text) == (503, "waiting for something\n")
-        assert "things_total 1.0" in (await client.get("/metrics")).text
+        assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/json")
+        assert answer.json() == {
+            "ready": False, "missing": ["postgres"], "checks": {"kafka": "ok", "postgres": "does not answer"},
+        }  # fmt: skip
+        assert (await client.get("/health/started")).status_code == 200, "an outage does not restart who has started"
+        metrics = (await client.get("/metrics")).text
+        assert "things_total 1.0" in metrics
+        assert 'flexcredits_check_up{check="kafka"} 1.0' in metrics
+        assert 'flexcredits_check_up{check="postgres"} 0.0' in metrics
+        version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+        labels = f'revision="abc123",service="runtime",version="{version}"'
+        assert f"flexcredits_build_info{{{labels}}} 1.0" in metrics
         assert (await client.get("/else")).status_code == 404
 
 

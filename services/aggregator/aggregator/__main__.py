@@ -2,20 +2,23 @@
 
 import asyncio
 import gc
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import structlog
 from aiokafka.errors import KafkaError
+from runtime.build import build_of
 from runtime.kafka import open_consumer, open_producer
 from runtime.logs import configure_logs
 from runtime.postgres import Pool, open_pool, passing_failure
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.tracing import open_tracing
 
 from aggregator.catalog import SQL, Catalog
+from aggregator.health import Health
+from aggregator.measures import measure_tables
 from aggregator.publish import DEAD_LETTER_BYTES_MAX, Topics, relay
 from aggregator.reading import PoisonGuard
 from aggregator.settings import Settings
@@ -23,7 +26,7 @@ from aggregator.stream import CatalogReader, UsageStream
 
 log = structlog.get_logger()
 PARTITIONS_EVERY_S = 6 * 3600
-LISTEN_WITHIN_S = 60
+MEASURE_EVERY_S = 15
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -32,7 +35,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         bootstrap, security = settings.kafka_bootstrap, settings.kafka_security()
         pool = await stack.enter_async_context(
             open_pool(
-                settings.postgres_dsn.get_secret_value(), application="aggregator", size=6, statement_timeout_s=60
+                settings.postgres_dsn.get_secret_value(), application="aggregator", size=8, statement_timeout_s=60
             )
         )
         producer = await stack.enter_async_context(
@@ -48,25 +51,29 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 **security,
             )
         )
+        build = build_of("flexcredits-aggregator", settings.revision)
+        tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         facts = CatalogReader(pool, facts_consumer, settings.catalog_topic, Catalog())
         guard = PoisonGuard() if settings.poison_guard == "on" else None
         stream = UsageStream(
-            pool, consumer, settings.usage_events_topic, facts, guard,
+            pool, consumer, settings.usage_events_topic, facts, guard, tracing,
             batch_events_max=settings.batch_events_max, batch_interval_s=settings.batch_interval_s,
-            fetch_wait_ms=settings.fetch_wait_ms,
+            fetch_wait_ms=settings.fetch_wait_ms, give_up_s=settings.give_up_s,
         )  # fmt: skip
-        await stack.enter_async_context(
-            serve_probes(
-                settings.probe_host, settings.probe_port, lambda: why_not_ready(stream, facts, settings.stall_s)
-            )
+        health = Health(pool, stream, facts, settings.stall_s)
+        probes = await stack.enter_async_context(
+            serve_probes(settings.probe_host, settings.probe_port, health.checks, build)
         )
         await keep_partitions(pool)
         await facts.start()
         stream.subscribe()
+        probes.started = True
         loops = [
             stream.run(),
             every(settings.sweep_interval_s, stream.sweep),
             every(1, stream.watch),
+            every(MEASURE_EVERY_S, lambda: measure_tables(pool, settings.usage_events_topic)),
+            health.watch(),
             relay(pool, producer, Topics(settings.totals_topic, settings.dead_letter_topic), settings.relay_interval_s),
             every(PARTITIONS_EVERY_S, lambda: keep_partitions(pool)),
             stop.wait(),
@@ -101,18 +108,6 @@ async def keep_partitions(pool: Pool) -> None:
     [row] = await pool.fetch(SQL["ensure_partitions"], datetime.now(UTC).date())
     if row["dropped"]:
         log.info("partitions dropped", partitions=row["dropped"])
-
-
-def why_not_ready(stream: UsageStream, facts: CatalogReader, stall_s: float) -> str | None:
-    """A reason for the readiness probe, or None."""
-    now, began = time.monotonic(), stream.turn_began
-    if not stream.positioned:
-        return "no partitions assigned yet"
-    if began is not None and now - began > stall_s:
-        return f"a batch has taken more than {stall_s:g} s"
-    if now - facts.caught_up > stall_s:
-        return f"the catalog was last caught up with {now - facts.caught_up:.0f} s ago"
-    return None
 
 
 def main() -> None:

@@ -21,7 +21,8 @@ from msgspec import Raw
 from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SQL
-from aggregator.reading import Record, Rejection
+from aggregator.metrics import DEAD_LETTERS
+from aggregator.reading import Kind, Record, Rejection
 from aggregator.store import CATALOG_LOCK, OffsetGap, insert_dead_letters
 
 log = structlog.get_logger()
@@ -45,7 +46,7 @@ async def apply_facts(pool: Pool, topic: str, records: Sequence[Record]) -> int:
                 async with connection.transaction():
                     await apply_fact(connection, record)
             except InvalidEvent as error:
-                rejections.append(Rejection(record, error.detail, error.pointer, False))
+                rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
         await insert_dead_letters(connection, topic, rejections)
         last = records[-1]
         applied = len(records) - len(rejections)
@@ -53,7 +54,8 @@ async def apply_facts(pool: Pool, topic: str, records: Sequence[Record]) -> int:
             SQL["advance_progress"],
             topic, [last.partition], [last.offset + 1], [applied], [0], [len(rejections)], [0], [last.timestamp / 1000],
         )  # fmt: skip
-        return last.offset + 1
+    DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
+    return last.offset + 1
 
 
 async def apply_fact(connection: Connection, record: Record) -> None:

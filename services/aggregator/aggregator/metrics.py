@@ -1,14 +1,66 @@
-"""Every metric of the aggregator, with its unit."""
+"""Every metric of the aggregator, with its unit. None names an organization: their number has no bound."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from aggregator.reading import Kind
+
+FATES = ("counted", "held", "duplicate", "rejected", "replayed")
 EVENTS = Counter("flexcredits_aggregator_events_total", "Records of usage.events.v1 by what became of them.", ["fate"])
+DEAD_LETTERS = Counter(
+    "flexcredits_aggregator_dead_letters_total", "Records that could not be counted, by the kind of reason.", ["reason"]
+)
+LATE = Counter(
+    "flexcredits_aggregator_late_events_total", "Counted events that Kafka received after their local day was over."
+)
+VISIBLE = Counter(
+    "flexcredits_aggregator_visible_events_total",
+    "Counted events by whether their transaction was committed within 2 s of Kafka's receipt: yes or no.",
+    ["within_2s"],
+)
+VISIBLE_SECONDS = Histogram(
+    "flexcredits_aggregator_visible_seconds",
+    "Seconds from Kafka's receipt of a transaction's oldest counted event to its commit, by Kafka's clock and ours.",
+    buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 3600),
+)
+CREDITS = Counter(
+    "flexcredits_aggregator_credits_total",
+    "Credits that batches added to totals, and that their corrections took back, by product.",
+    ["product", "direction"],
+)
 BATCH_EVENTS = Histogram(
     "flexcredits_aggregator_batch_events", "Records per transaction.", buckets=(1, 10, 100, 1000, 5000, 10_000, 20_000)
 )
-BATCH_SECONDS = Histogram("flexcredits_aggregator_batch_seconds", "Seconds from a fetched batch to its commit.")
+BATCH_SECONDS = Histogram(
+    "flexcredits_aggregator_batch_seconds",
+    "Seconds from a fetched batch to its commit.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30),
+)
 RERUNS = Counter("flexcredits_aggregator_reruns_total", "Transactions run again after a passing failure.", ["code"])
 LAG = Gauge("flexcredits_aggregator_lag_records", "Records of this process's partitions that are not applied yet.")
+COMPLETE_TO = Gauge(
+    "flexcredits_aggregator_complete_to_timestamp_seconds",
+    "Up to when totals are complete in every partition, whoever owns it, as Unix time; 0 while that is unknown.",
+)
+HELD = Gauge("flexcredits_aggregator_held_events", "Events that wait for their organization, rate or original.")
+HELD_OLDEST_SECONDS = Gauge(
+    "flexcredits_aggregator_oldest_held_seconds", "Seconds that the oldest held event has waited."
+)
+UNACCOUNTED = Gauge(
+    "flexcredits_aggregator_unaccounted_records",
+    "Records by which offsets applied, fates, hours and held rows differ; anything but 0 breaks the proof.",
+)
+PARTITIONS_AHEAD_DAYS = Gauge(
+    "flexcredits_aggregator_partitions_ahead_days", "Days from today for which Postgres has all time partitions."
+)
+DATABASE_BYTES = Gauge("flexcredits_aggregator_database_bytes", "Bytes of the database on disk.")
 CATALOG_OFFSET = Gauge("flexcredits_aggregator_catalog_offset", "Catalog offset that this process rates with.")
 RELEASED = Counter("flexcredits_aggregator_released_total", "Held events that were counted at last.")
 RELAYED = Counter("flexcredits_aggregator_relayed_total", "Messages that the relay has published.", ["topic"])
+
+# What is there before it first happens is seen to happen: a counter that begins with 1 has not risen.
+for _fate in FATES:
+    EVENTS.labels(_fate)
+for _kind in Kind:
+    DEAD_LETTERS.labels(_kind)
+for _within in ("yes", "no"):
+    VISIBLE.labels(_within)

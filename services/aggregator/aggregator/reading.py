@@ -3,6 +3,7 @@
 import json
 from collections import deque
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from flexcredits_schemas.codec import InvalidEvent, decode
@@ -54,27 +55,38 @@ class Use(NamedTuple):
     record: Record
 
 
+class Kind(StrEnum):
+    """Kinds of rejection, for metrics."""
+
+    UNREADABLE = "unreadable"
+    OUTSIDE_WINDOW = "outside_window"
+    CONFLICT = "conflict"
+    RATE = "rate"
+    CORRECTION = "correction"
+
+
 class Rejection(NamedTuple):
     record: Record
     reason: str
     pointer: str
-    readable: bool
+    kind: Kind
     who: tuple[str, bytes] | None = None
     """Organization and identity, where the record says them."""
 
 
 class Reading(NamedTuple):
-    """What a fetch holds: per partition the first and last offset, and every record's reading."""
+    """What a fetch holds: every record's reading, and per partition the first and last offset and receipt."""
 
     uses: list[Use]
     corrections: list[Use]
     rejections: list[Rejection]
     spans: dict[int, tuple[int, int]]
+    first_received: dict[int, float]
     last_received: dict[int, float]
 
 
-def reject(use: Use, reason: str, pointer: str) -> Rejection:
-    return Rejection(use.record, reason, pointer, True, (use.series[0], use.identity))
+def reject(use: Use, kind: Kind, reason: str, pointer: str) -> Rejection:
+    return Rejection(use.record, reason, pointer, kind, (use.series[0], use.identity))
 
 
 def read_record(record: Record) -> Use:
@@ -116,7 +128,7 @@ def read_record(record: Record) -> Use:
 
 
 def empty_reading() -> Reading:
-    return Reading([], [], [], {}, {})
+    return Reading([], [], [], {}, {}, {})
 
 
 def read(records: Sequence[Record], into: Reading) -> None:
@@ -125,14 +137,27 @@ def read(records: Sequence[Record], into: Reading) -> None:
         try:
             use = read_record(record)
         except InvalidEvent as error:
-            readable = isinstance(error, OutsideWindow)
-            into.rejections.append(Rejection(record, error.detail, error.pointer, readable, who_sent(record)))
+            kind = Kind.OUTSIDE_WINDOW if isinstance(error, OutsideWindow) else Kind.UNREADABLE
+            into.rejections.append(Rejection(record, error.detail, error.pointer, kind, who_sent(record)))
         else:
             (into.corrections if use.corrects else into.uses).append(use)
     if records:
         first, last = records[0], records[-1]
         into.spans[first.partition] = (into.spans.get(first.partition, (first.offset, 0))[0], last.offset)
+        into.first_received.setdefault(first.partition, first.timestamp / 1000)
         into.last_received[first.partition] = last.timestamp / 1000
+
+
+def traceparents(reading: Reading, most: int) -> list[str]:
+    """The traces that brought the records, each once, as far as they say so (W3C Trace Context in a header)."""
+    found: dict[str, None] = {}
+    for use in (*reading.uses, *reading.corrections):
+        for name, value in use.record.headers:
+            if name == "traceparent":
+                found[value.decode("ascii", "replace")] = None
+        if len(found) >= most:
+            break
+    return list(found)
 
 
 def who_sent(record: Record) -> tuple[str, bytes] | None:
@@ -172,7 +197,7 @@ class PoisonGuard:
             (use.partition, use.offset, None) for use in (*reading.uses, *reading.corrections)
         ]
         outcomes += [
-            (at.record.partition, at.record.offset, None if at.readable else _sender(at.record))
+            (at.record.partition, at.record.offset, _sender(at.record) if at.kind is Kind.UNREADABLE else None)
             for at in reading.rejections
         ]
         self._failed.extend(sender for _, _, sender in sorted(outcomes, key=lambda outcome: outcome[:2]))

@@ -10,8 +10,10 @@ from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SQL, Catalog
 from aggregator.corrections import judge
-from aggregator.reading import Rejection, SeriesKey, Use, reject
-from aggregator.rollup import Decision, decide, empty_rollups, fold
+from aggregator.measures import observe_rollups
+from aggregator.metrics import DEAD_LETTERS
+from aggregator.reading import Kind, Rejection, SeriesKey, Use, reject
+from aggregator.rollup import Decision, Rollups, decide, empty_rollups, fold
 from aggregator.store import (
     HOUR_S,
     add_corrected,
@@ -82,7 +84,10 @@ async def _release_chunk(
         rows = await connection.fetch(SQL["lock_held"], organization_id, series_id, *after, CHUNK)
         decisions, rejections = await _decide(connection, topic, catalog, series, rows)
         counted = [decision for decision in decisions if decision.waits_for is None]
-        await _settle(connection, topic, counted, rejections)
+        rollups = await _settle(connection, topic, counted, rejections)
+    observe_rollups(rollups)
+    for _, rejection in rejections:
+        DEAD_LETTERS.labels(rejection.kind).inc()
     end = (rows[-1]["kafka_partition"], rows[-1]["kafka_offset"]) if len(rows) == CHUNK else None
     return len(counted), end
 
@@ -98,14 +103,14 @@ async def _decide(
         try:
             decision = decide(use, catalog.organizations, {series: rows[0]["series_id"]}, catalog.card)
         except InvalidEvent as error:
-            rejections.append((use, reject(use, error.detail, error.pointer)))
+            rejections.append((use, reject(use, Kind.RATE, error.detail, error.pointer)))
             continue
         if use.corrects:
             original = originals.get(use.corrects)
             try:
                 decision = decision._replace(waits_for=judge(decision, original))
             except ValueError as error:
-                rejections.append((use, reject(use, str(error), "/data/corrects")))
+                rejections.append((use, reject(use, Kind.CORRECTION, str(error), "/data/corrects")))
                 continue
             if original is not None and decision.waits_for is None:
                 originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
@@ -115,10 +120,11 @@ async def _decide(
 
 async def _settle(
     connection: Connection, topic: str, counted: Sequence[Decision], rejections: Sequence[tuple[Use, Rejection]]
-) -> None:
-    """Move held events to their fate in ledger, rollups, dead letters and proof."""
+) -> Rollups:
+    """Move held events to their fate in ledger, rollups, dead letters and proof; returns the sums that were added."""
+    rollups = empty_rollups()
     if not counted and not rejections:
-        return
+        return rollups
     by_bucket: dict[int, list[Decision]] = defaultdict(list)
     for decision in sorted(counted):
         by_bucket[decision.use.ledger_bucket].append(decision)
@@ -128,7 +134,6 @@ async def _settle(
     for use, _ in rejections:
         await connection.execute(SQL["delete_held_ledger"], use.ledger_bucket, [UUID(use.identity)])
     await add_corrected(connection, [decision for decision in counted if decision.use.corrects])
-    rollups = empty_rollups()
     fold(counted, rollups)
     await add_rollups(connection, rollups)
     await insert_dead_letters(connection, topic, [rejection for _, rejection in rejections])
@@ -144,6 +149,7 @@ async def _settle(
     await connection.execute(SQL["settle_hours"], topic, *zip(*rows, strict=True))
     by_partition = [(partition, *_sums(rows, partition)) for partition in sorted({row[0] for row in rows})]
     await connection.execute(SQL["settle_progress"], topic, *zip(*by_partition, strict=True))
+    return rollups
 
 
 def _sums(rows: Sequence[tuple[int, float, int, int]], partition: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SIGHTING_S, SQL, Catalog, Sighting
 from aggregator.corrections import Original, judge
-from aggregator.reading import Reading, Rejection, Use, reason_of, reject
+from aggregator.reading import Kind, Reading, Rejection, Use, reason_of, reject
 from aggregator.rollup import Decision, Rollups, decide, empty_rollups, fold
 
 FOLD_AT_ONCE = 300
@@ -120,7 +120,7 @@ def _decide(uses: Iterable[Use], catalog: Catalog, outcome: Outcome) -> list[Dec
         try:
             decisions.append(decide(use, catalog.organizations, catalog.series_ids, catalog.card))
         except InvalidEvent as error:
-            outcome.rejections.append(reject(use, error.detail, error.pointer))
+            outcome.rejections.append(reject(use, Kind.RATE, error.detail, error.pointer))
     return decisions
 
 
@@ -161,7 +161,8 @@ def _sort_out_copy(use: Use, first_payload: bytes, outcome: Outcome) -> None:
     if first_payload == use.payload:
         outcome.duplicates.append(use)
     else:
-        outcome.rejections.append(reject(use, "the same source and id was used before with another payload", "/id"))
+        detail = "the same source and id was used before with another payload"
+        outcome.rejections.append(reject(use, Kind.CONFLICT, detail, "/id"))
 
 
 async def _select_payloads(connection: Connection, uses: Sequence[Use]) -> dict[tuple[int, bytes], bytes]:
@@ -201,7 +202,7 @@ async def _correct(connection: Connection, corrections: Sequence[Use], catalog: 
         try:
             waits_for = judge(decision, original)
         except ValueError as error:
-            outcome.rejections.append(reject(use, str(error), "/data/corrects"))
+            outcome.rejections.append(reject(use, Kind.CORRECTION, str(error), "/data/corrects"))
             continue
         payloads[key] = use.payload
         decision = decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits)

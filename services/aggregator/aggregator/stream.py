@@ -10,17 +10,19 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from runtime.postgres import Pool, passing_failure
+from runtime.tracing import LINKS_MAX, Tracing
 
 from aggregator import metrics
 from aggregator.catalog import SQL, Catalog
 from aggregator.facts import apply_facts
-from aggregator.reading import PoisonGuard, Reading, empty_reading, read
+from aggregator.measures import measure_watermark, observe_batch
+from aggregator.reading import PoisonGuard, Reading, empty_reading, read, traceparents
 from aggregator.release import release_held
 from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_progress, mark_caught_up
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
-STALLED_S = 60.0
+MARK_WITHIN_S = 2.0
 RELEASE_EVERY_S = 3.0  # a correction may wait for its original, of which no fact tells
 RERUN_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -55,7 +57,7 @@ class CatalogReader:
     async def catch_up(self) -> bool:
         """Apply facts up to the end that the topic has now; True when the catalog in memory changed."""
         before = self.catalog.version
-        end = (await self.end_offsets([self._partition]))[self._partition]
+        end = await self.find_end()
         async with self._one_at_a_time:
             if self.catalog.version < end:
                 self._consumer.resume(self._partition)
@@ -72,6 +74,10 @@ class CatalogReader:
             for records in fetched.values():
                 await apply_facts(self._pool, self.topic, records)
             await self._refresh()
+
+    async def find_end(self) -> int:
+        """Where the catalog's log ends now."""
+        return (await self.end_offsets([self._partition]))[self._partition]
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Where the logs of any topic end now; quick, since nothing else waits on this connection."""
@@ -98,19 +104,22 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(
         self, pool: Pool, consumer: AIOKafkaConsumer, topic: str, facts: CatalogReader, guard: PoisonGuard | None,
-        *, batch_events_max: int, batch_interval_s: float, fetch_wait_ms: int,
+        tracing: Tracing, *, batch_events_max: int, batch_interval_s: float, fetch_wait_ms: int, give_up_s: float,
     ) -> None:  # fmt: skip
         self.topic = topic
         self.turn_began: float | None = None  # monotonic seconds, read by the readiness probe
         self.positioned = False
+        self.standing_since: float | None = None  # monotonic seconds; None while all that waits is being counted
         self._pool = pool
         self._consumer = consumer
         self._facts = facts
         self._guard = guard
+        self._tracing = tracing
         self._batch_events_max = batch_events_max
         self._batch_interval_s = batch_interval_s
         self._fetch_due = 0.0
         self._fetch_wait_ms = fetch_wait_ms
+        self._give_up_s = give_up_s
         self._failure: Exception | None = None
         self._assignments = 0
         self._swept = 0.0
@@ -124,6 +133,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self.positioned = False
         self._assignments += 1
         self._moving.clear()
+        self.standing_since = None
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Go to where Postgres stands. aiokafka only logs what a listener raises, so the loop raises it for us."""
@@ -187,13 +197,16 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             return None
         if self._guard is not None:
             self._guard.check(batch)
-        began = self.turn_began = time.monotonic()
-        outcome = await rerun(lambda: self._count(batch))
+        self.turn_began, began_s = time.monotonic(), time.time()
+        causes = traceparents(batch, LINKS_MAX) if self._tracing.is_on else ()
+        with self._tracing.span(f"process {self.topic}", "consumer", causes) as span:
+            outcome = await rerun(lambda: self._count(batch))
+            span.note(counted=len(outcome.counted), partitions=len(batch.spans))
+        observe_batch(batch, outcome, began_s, time.time())
         # Offsets last, and only as a hint for lag displays: if we die before this line the batch comes again, and
         # partition_progress drops it.
         await self._commit(outcome)
         self.turn_began = None
-        self._observe(outcome, time.monotonic() - began)
         return outcome
 
     async def _count(self, batch: Reading) -> Outcome:
@@ -201,7 +214,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         topics = (self.topic, self._facts.topic)
         while True:
             try:
-                outcome = await apply_batch(self._pool, topics, batch, self._facts.catalog)
+                with self._tracing.span("transaction", "client", db__system__name="postgresql"):
+                    outcome = await apply_batch(self._pool, topics, batch, self._facts.catalog)
                 break
             except Overtaken:
                 await self._facts.take_over()
@@ -228,16 +242,6 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         except (CommitFailedError, IllegalStateError) as error:
             log.info("offsets not committed to kafka, postgres has them", reason=str(error))
 
-    def _observe(self, outcome: Outcome, seconds: float) -> None:
-        fates = {
-            "counted": len(outcome.counted), "held": len(outcome.held), "duplicate": len(outcome.duplicates),
-            "rejected": len(outcome.rejections), "replayed": outcome.replayed,
-        }  # fmt: skip
-        for fate, number in fates.items():
-            metrics.EVENTS.labels(fate).inc(number)
-        metrics.BATCH_EVENTS.observe(sum(fates.values()))
-        metrics.BATCH_SECONDS.observe(seconds)
-
     async def sweep(self) -> None:
         """Behind the batches: facts that came without usage, and held usage, which a missed moment must not strand."""
         changed = await rerun(self._facts.catch_up)
@@ -246,25 +250,36 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             self._swept = time.monotonic()
 
     async def watch(self) -> None:
-        """Say up to when totals are complete, also while nothing comes."""
+        """Say up to when totals are complete, also while nothing comes. Raises Stalled."""
         seen = datetime.now(UTC)
         owned = [at for at in self._consumer.assignment() if at.topic == self.topic]
-        if not owned:
-            return
-        ends = await self._facts.end_offsets(owned)
-        await mark_caught_up(self._pool, self.topic, {at.partition: ends[at] for at in owned}, seen)
-        positions = await load_progress(self._pool, self.topic, [at.partition for at in owned])
-        for at in owned:
-            self._check_moving(at, positions[at.partition], ends[at])
-        metrics.LAG.set(sum(ends[at] - positions[at.partition] for at in owned))
+        try:
+            ends = await self._facts.end_offsets(owned) if owned else {}
+            positions = await load_progress(self._pool, self.topic, [at.partition for at in owned])
+        except Exception:
+            self._moving.clear()  # while Kafka or Postgres is away nobody moves
+            raise
+        self._check_moving(ends, positions)
+        metrics.LAG.set(sum(end - positions[at.partition] for at, end in ends.items()))
+        # Whoever holds a lock on these rows must not keep us from looking again.
+        async with asyncio.timeout(MARK_WITHIN_S):
+            await mark_caught_up(self._pool, self.topic, {at.partition: end for at, end in ends.items()}, seen)
+            await measure_watermark(self._pool, self.topic)
 
-    def _check_moving(self, partition: TopicPartition, position: int, end: int) -> None:
+    def _check_moving(self, ends: dict[TopicPartition, int], positions: dict[int, int]) -> None:
         """Raise Stalled when there is something to count and nothing has been for too long."""
-        before, since = self._moving.get(partition, (-1, 0.0))
-        if position != before or position >= end:
-            self._moving[partition] = (position, time.monotonic())
-        elif time.monotonic() - since > STALLED_S:
-            raise Stalled(f"{self.topic}/{partition.partition} stands at {position} of {end} for {STALLED_S} s")
+        now, before = time.monotonic(), self._moving
+        self._moving = {}
+        for at, end in ends.items():
+            position = positions[at.partition]
+            last, since = before.get(at, (position, now))
+            self._moving[at] = (position, now if position != last or position >= end else since)
+        standing = [(since, at) for at, (position, since) in self._moving.items() if since < now]
+        self.standing_since = min(standing)[0] if standing else None
+        for since, at in standing:
+            if now - since > self._give_up_s:
+                position = positions[at.partition]
+                raise Stalled(f"{self.topic}/{at.partition} stands at {position} of {ends[at]} for {now - since:.0f} s")
 
 
 Result = TypeVar("Result")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 import structlog
+from runtime.build import build_of
 from runtime.kafka import open_consumer, open_producer
 from runtime.logs import configure_logs
 from runtime.postgres import open_pool
@@ -28,6 +29,8 @@ from alerter.watchdog import Watchdog
 log = structlog.get_logger()
 
 WATCH_EVERY_S = 1.0
+LATE_S = 15.0
+"""A look at Kafka that is away takes ten seconds."""
 STOP_WITHIN_S = 15.0
 """Faust's own stop waits for ever for a coordinator that is gone. Ending at once is safe: Postgres has everything."""
 EX_SOFTWARE = 70
@@ -68,11 +71,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         schedule(streams, settings, pool, evaluator, senders, utc_now)
         watchdog = Watchdog(streams, watcher, settings.stall_s)
-        await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, lambda: why_not_ready(watchdog))
+        build = build_of("flexcredits-alerter", settings.revision)
+        probes = await stack.enter_async_context(
+            serve_probes(settings.probe_host, settings.probe_port, lambda: checks_of(watchdog, streams), build)
         )
         stack.push_async_callback(stop_app, streams)
         await app.start()
+        probes.started = True
         await watch(watchdog, stop)
 
 
@@ -107,12 +112,15 @@ def give_up(reason: str) -> NoReturn:
     os._exit(EX_SOFTWARE)
 
 
-def why_not_ready(watchdog: Watchdog) -> str | None:
-    """A reason for the readiness probe, or None. Called from another thread, where Faust must not be asked."""
+def checks_of(watchdog: Watchdog, streams: Streams) -> dict[str, str | None]:
+    """For the readiness probe. Called from another thread, where Faust must not be asked."""
     late_s = time.monotonic() - watchdog.looked_at
-    if late_s > 10 * WATCH_EVERY_S:
-        return f"the event loop has not answered for {late_s:.0f} s"
-    return None if watchdog.assigned else "no partitions assigned yet"
+    return {
+        "kafka": watchdog.unreachable,
+        "postgres": streams.skipped.get("wakeups"),
+        "partitions": None if watchdog.assigned else "none are assigned yet",
+        "progress": f"the event loop has not answered for {late_s:.0f} s" if late_s > LATE_S else watchdog.late,
+    }
 
 
 def main() -> None:

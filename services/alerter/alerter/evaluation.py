@@ -11,7 +11,7 @@ from alerter.accounts import Account, Decision, decide
 from alerter.channel_store import insert_notice
 from alerter.facts import gather_facts
 from alerter.letter import identify_mail
-from alerter.metrics import FIRINGS, LOOK_SECONDS, RESOLVED, WAKEUPS
+from alerter.metrics import FIRINGS, LOOK_SECONDS, LOOKED_AT, RESOLVED, WAKEUPS
 from alerter.notices import Firing, write_fired, write_resolved
 from alerter.store import (
     insert_emails,
@@ -65,6 +65,7 @@ class Evaluator:
             raise failure
         WAKEUPS.labels(by).inc(len(accounts))
         LOOK_SECONDS.labels(by).observe(time.monotonic() - began)
+        LOOKED_AT.labels(by).set_to_current_time()
         return len(due)
 
     async def settle(self, organization_id: int, *, history: bool = False) -> None:

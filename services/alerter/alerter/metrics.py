@@ -1,4 +1,4 @@
-"""Every metric of the alerter, with its unit."""
+"""Every metric of the alerter, with its unit. None names an organization: their number has no bound."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -10,6 +10,11 @@ WAKEUPS = Counter("flexcredits_alerter_wakeups_total", "Organizations looked at,
 REQUESTS = Counter("flexcredits_alerter_mail_requests_total", "Tests and mails again that people asked for.", ["kind"])
 UNREADABLE = Counter("flexcredits_alerter_unreadable_total", "Messages of usage.totals.v1 that name no organization.")
 LOOK_SECONDS = Histogram("flexcredits_alerter_look_seconds", "Seconds that one look at organizations takes.", ["by"])
+LOOKED_AT = Gauge(
+    "flexcredits_alerter_looked_timestamp_seconds",
+    "When the last look at organizations ended, or this process began, by what woke us, as Unix time.",
+    ["by"],
+)
 MAILS = Counter("flexcredits_alerter_mail_attempts_total", "Attempts to send a mail, by how they ended.", ["outcome"])
 MAIL_SECONDS = Histogram(
     "flexcredits_alerter_mail_seconds",
@@ -24,3 +29,8 @@ DELIVERIES = Counter(
     ["kind", "outcome"],
 )
 PUBLISHED = Counter("flexcredits_alerter_published_total", "Notices that usage.alerts.v1 has.")
+
+# What is there before it first happens is seen to happen: a counter that begins with 1 has not risen.
+LOOKED_AT.labels("sweep").set_to_current_time()
+for _outcome in ("sent", "deferred", "refused"):
+    MAILS.labels(_outcome)

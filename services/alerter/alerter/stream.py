@@ -50,6 +50,8 @@ class Streams:
         """Per partition: the offset after the last message that was looked at."""
         self.ticked: dict[str, tuple[float, float]] = {}
         """Per timer: when it was last done (monotonic seconds), and its interval."""
+        self.skipped: dict[str, str] = {}
+        """Per timer whose last try failed for a while: why."""
         self._pool = pool
         self._look = look
         self._give_up = give_up
@@ -110,7 +112,10 @@ class Streams:
             if passing_failure(error) is None:
                 log.critical("a timer failed", timer=name, exc_info=True)
                 self._give_up(f"the timer {name} failed")
-            log.warning("skipped once", timer=name, reason=f"{type(error).__name__}: {error}")
+            self.skipped[name] = f"{type(error).__name__}: {error}"
+            log.warning("skipped once", timer=name, reason=self.skipped[name])
+        else:
+            self.skipped.pop(name, None)
 
 
 class Senders(NamedTuple):

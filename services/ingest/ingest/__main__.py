@@ -5,11 +5,13 @@ import time
 from contextlib import AsyncExitStack
 
 import structlog
+from runtime.build import build_of
 from runtime.http import Server, listen, serve
 from runtime.logs import configure_logs
 from runtime.postgres import open_pool
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.tracing import open_tracing
 
 from ingest.api import Intake, build_app, utc_now
 from ingest.limits import Budget, Quota
@@ -37,7 +39,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             settings.kafka_security(),
         )
         quota = Quota(settings.events_per_second_max, time.monotonic)
-        app = build_app(Intake(settings, keys, quota, budget, publisher, utc_now))
+        build = build_of("flexcredits-ingest", settings.revision)
+        tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
+        app = build_app(Intake(settings, keys, quota, budget, publisher, tracing, utc_now))
         server = Server(
             app,
             connections_max=settings.connections_max,
@@ -45,9 +49,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             shutdown_s=settings.shutdown_s,
         )
         listener = listen(settings.http_host, settings.http_port)
-        await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, lambda: publisher.problem or keys.why_not_ready())
+        probes = await stack.enter_async_context(
+            serve_probes(
+                settings.probe_host,
+                settings.probe_port,
+                lambda: {"kafka": publisher.problem, "postgres": keys.why_not_ready()},
+                build,
+            )
         )
+        probes.started = True
         await serve(server, listener, stop, publisher.run(), keys.watch())
 
 

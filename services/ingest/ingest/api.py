@@ -11,7 +11,10 @@ from uuid import UUID
 import msgspec
 from fastapi import FastAPI, Request, Response
 from msgspec import UNSET
+from runtime.http import request_id_of
+from runtime.tracing import TRACEPARENT, Tracing
 from starlette.exceptions import HTTPException
+from structlog.contextvars import bound_contextvars
 
 from ingest.acceptance import Acceptance, Reason, Rejected, Verdict
 from ingest.answers import Receipt, Refused, RejectedEvent
@@ -25,6 +28,7 @@ from ingest.settings import Settings
 from ingest.store import KeyStore, KeysUnavailable
 
 EVENT_HEADERS = [("content-type", b"application/cloudevents+json")]
+NAME = "POST /api/v1/events"
 EVENTS_PER_TURN = 500  # some 5 ms of work, after which other requests get theirs
 RETRY_SOON_S, RETRY_LATER_S = 1, 5
 
@@ -39,6 +43,7 @@ class Intake:
         quota: Quota,
         budget: Budget,
         publisher: Publisher,
+        tracing: Tracing,
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
@@ -46,6 +51,7 @@ class Intake:
         self._quota = quota
         self._budget = budget
         self._publisher = publisher
+        self.tracing = tracing
         self._now = now
 
     async def take(self, request: Request) -> Response:
@@ -107,16 +113,25 @@ class Intake:
         return acceptance.verdict
 
     async def _publish(self, verdict: Verdict, key: StoredKey, received_at: datetime) -> None:
-        settings = self._settings
-        messages: list[Message] = [(settings.usage_events_topic, *usage, EVENT_HEADERS) for usage in verdict.usage]
-        messages += [(settings.catalog_topic, *fact, EVENT_HEADERS) for fact in verdict.facts]
+        with self.tracing.span(f"send {self._settings.usage_events_topic}", "producer") as span:
+            messages = self._write_messages(verdict, key, received_at, span.traceparent)
+            if messages:
+                await self._publisher.publish(messages)
+
+    def _write_messages(
+        self, verdict: Verdict, key: StoredKey, received_at: datetime, traceparent: str
+    ) -> list[Message]:
+        settings, headers = self._settings, EVENT_HEADERS
+        if traceparent:
+            headers = [*EVENT_HEADERS, (TRACEPARENT, traceparent.encode())]
+        messages: list[Message] = [(settings.usage_events_topic, *usage, headers) for usage in verdict.usage]
+        messages += [(settings.catalog_topic, *fact, headers) for fact in verdict.facts]
         if not is_outside_scope(verdict):
             messages += [
                 dead_letter(settings.dead_letter_topic, rejected, key.key_id, received_at, settings.event_bytes_max)
                 for rejected in verdict.rejected
             ]
-        if messages:
-            await self._publisher.publish(messages)
+        return messages
 
 
 def receipt(verdict: Verdict) -> Receipt:
@@ -185,6 +200,14 @@ def answer_problem(refused: Refused) -> Response:
     return Response(refused.body, refused.status, refused.headers, media_type="application/problem+json")
 
 
+async def answer(intake: Intake, request: Request) -> Response:
+    try:
+        return await intake.take(request)
+    except Refused as refused:
+        REFUSED.labels(refused.problem).inc()
+        return answer_problem(refused)
+
+
 def build_app(intake: Intake) -> FastAPI:
     """The application. Its description is committed as schemas/http/ingest-api.json and not served."""
     app = FastAPI(
@@ -204,14 +227,15 @@ def build_app(intake: Intake) -> FastAPI:
         source and id is never counted twice, so after a 503, or without an answer, send the whole request again.
         """
         began, status = time.perf_counter(), 500
+        request_id = request_id_of(request.headers.get("x-request-id", ""))
+        causes = [request.headers.get(TRACEPARENT, "")]
         try:
-            response = await intake.take(request)
-            status = response.status_code
+            with bound_contextvars(request_id=request_id), intake.tracing.span(NAME, "server", causes) as span:
+                response = await answer(intake, request)
+                status = response.status_code
+                span.note(http__response__status_code=status)
+            response.headers["x-request-id"] = request_id
             return response
-        except Refused as refused:
-            status = refused.status
-            REFUSED.labels(refused.problem).inc()
-            return answer_problem(refused)
         finally:
             REQUESTS.labels(status).inc()
             REQUEST_SECONDS.observe(time.perf_counter() - began)

@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from ingest.acceptance import Reason
+
 REQUESTS = Counter("flexcredits_ingest_requests_total", "Requests to the events endpoint by HTTP status.", ["status"])
 REQUEST_SECONDS = Histogram(
     "flexcredits_ingest_request_seconds",
@@ -27,3 +29,9 @@ RECORDS_PER_BATCH = Histogram(
     "Records in a batch sent to Kafka.",
     buckets=(1, 10, 50, 100, 500, 1000, 5000),
 )
+
+# What is there before it first happens is seen to happen: a counter that begins with 1 has not risen.
+for _status in (202, 500, 503):
+    REQUESTS.labels(_status)
+for _reason in Reason:
+    REJECTED.labels(_reason)

@@ -8,11 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import structlog
+from runtime.build import build_of
 from runtime.http import Server, listen, serve
 from runtime.logs import configure_logs
 from runtime.postgres import Pool, open_pool
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.tracing import open_tracing
 
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
@@ -72,16 +74,22 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
         )
         health = Health(pool, keys)
-        await stack.enter_async_context(serve_probes(settings.probe_host, settings.probe_port, health.why_not_ready))
+        build = build_of("flexcredits-query-api", settings.revision)
+        tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
+        probes = await stack.enter_async_context(
+            serve_probes(settings.probe_host, settings.probe_port, health.checks, build)
+        )
         server = Server(
-            Observed(build_app(parts)),
+            Observed(build_app(parts), tracing),
             connections_max=settings.connections_max,
             head_wait_s=settings.head_wait_s,
             shutdown_s=settings.shutdown_s,
         )
         gc.freeze()  # else a large answer's objects set off searches through everything that was imported, 80 ms each
         background = (keys.keep_fresh(), health.watch(), parts.live.close_after(stop))
-        await serve(server, listen(settings.http_host, settings.http_port), stop, *background)
+        listener = listen(settings.http_host, settings.http_port)
+        probes.started = True
+        await serve(server, listener, stop, *background)
 
 
 def make_sign_in(settings: Settings, verifier: Verifier) -> SignIn | None:
@@ -124,8 +132,10 @@ class Health:
             self._problem = problem
             await asyncio.sleep(CHECK_EVERY_S)
 
-    def why_not_ready(self) -> str | None:
-        return self._problem or (None if self._keys.known else "the signing keys could not be read yet")
+    def checks(self) -> dict[str, str | None]:
+        """For the readiness probe."""
+        unread = None if self._keys.known else "the signing keys could not be read yet"
+        return {"postgres": self._problem, "signing_keys": unread}
 
 
 def main() -> None:

@@ -15,8 +15,11 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from flexcredits_schemas.unsubscribe import InvalidToken
+from runtime.tracing import TRACEPARENT, PassOn, Tracing
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from query_api import (
     alert_channels,
@@ -243,10 +246,11 @@ def describe_problem(status: int) -> dict[str, Any]:
 
 
 class Observed:
-    """Measures every request, and tells browsers to guess nothing, and to keep nothing but what they must ask for again."""
+    """Measures and traces every request, and tells browsers to guess nothing, and to keep only what they ask for again."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tracing: Tracing | None = None) -> None:
         self._app = app
+        self._tracing = tracing or PassOn()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -267,8 +271,18 @@ class Observed:
                 message["headers"].append((b"x-request-id", origin.request_id.encode()))
             await send(message)
 
+        traceparent = Headers(scope=scope).get(TRACEPARENT, "")
         try:
-            await self._app(scope, receive, send_with_headers)
+            with (
+                bound_contextvars(request_id=origin.request_id),
+                self._tracing.span(scope["method"], "server", [traceparent]) as span,
+            ):
+                await self._app(scope, receive, send_with_headers)
+                span.note(http__route=route_of(scope), http__response__status_code=status)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
-            REQUEST_SECONDS.labels(route, status).observe(time.perf_counter() - began)
+            REQUEST_SECONDS.labels(route_of(scope), status).observe(time.perf_counter() - began)
+
+
+def route_of(scope: Scope) -> str:
+    """The route's template: what people ask for has no bound."""
+    return getattr(scope.get("route"), "path", "unmatched")

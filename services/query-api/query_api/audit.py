@@ -1,19 +1,16 @@
 """Who did what: `audit` is called in the transaction that does it."""
 
-import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import Any, NamedTuple
-from uuid import uuid4
 
+from runtime.http import request_id_of
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from query_api.access import Person
 from query_api.writes import Writing
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class Origin(NamedTuple):
@@ -28,13 +25,12 @@ ORIGIN: ContextVar[Origin] = ContextVar("origin")
 
 
 def origin_of(scope: Scope) -> Origin:
-    """A request's own id where it is harmless to write down, else a new one."""
-    given = Headers(scope=scope).get("x-request-id", "")
+    """Its own id where it has one."""
     try:
         ip = str(ip_address(scope["client"][0]))
     except (TypeError, ValueError):
         ip = None  # a Unix socket, or no peer at all
-    return Origin(given if _REQUEST_ID.fullmatch(given) else uuid4().hex, ip)
+    return Origin(request_id_of(Headers(scope=scope).get("x-request-id", "")), ip)
 
 
 async def audit(writing: Writing, person: Person, action: str, details: Mapping[str, Any]) -> None:

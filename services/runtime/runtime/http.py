@@ -1,17 +1,25 @@
 """The HTTP server: uvicorn with the limits on connections that it lacks, and without its own signal handlers."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 KEEP_ALIVE_S = 75  # longer than load balancers keep a connection, so that it is never we who close a reused one
 HEAD_BYTES_MAX = 32 * 1024
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+def request_id_of(given: str) -> str:
+    """A request's own id (X-Request-Id) where it is harmless to write down, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
 
 
 class Connection(HttpToolsProtocol):

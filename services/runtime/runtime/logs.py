@@ -8,12 +8,14 @@ import structlog
 
 
 class Sparing(logging.Filter):
-    """Lets each message of the Kafka and Postgres clients through once in ten seconds.
+    """Lets each message of the Kafka, Postgres and tracing clients through once in ten seconds.
 
     While their server is away they repeat themselves ten times a second, and drown who else has something to say.
     """
 
-    def __init__(self, clients: tuple[str, ...] = ("aiokafka", "asyncpg"), every_s: float = 10.0) -> None:
+    def __init__(
+        self, clients: tuple[str, ...] = ("aiokafka", "asyncpg", "opentelemetry"), every_s: float = 10.0
+    ) -> None:
         super().__init__()
         self._clients = clients
         self._every_s = every_s

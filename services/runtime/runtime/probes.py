@@ -1,27 +1,75 @@
-"""The operators' port: /metrics, /health/live and /health/ready, apart from the port that customers reach."""
+"""The operators' port: /metrics and the three probes, apart from the port that customers reach."""
 
 import asyncio
+import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
-Readiness = Callable[[], str | None]
-"""Why the process is not ready, or None. Called from another thread: reads plain attributes only."""
+from runtime.build import Build
+
+Checks = Callable[[], Mapping[str, str | None]]
+"""What the service needs to do its work, by name: why it is missing, or None. Called from another thread: reads plain
+attributes only."""
+
+
+class Probes:
+    """Answers on `port`; whoever starts the service sets `started` once everything that it does has begun."""
+
+    def __init__(self, checks: Checks) -> None:
+        self.port = 0
+        self.started = False
+        self._checks = checks
+
+    def answer_started(self) -> tuple[int, bytes]:
+        """It never goes back, and asks for nothing outside: an outage must not restart who has started well."""
+        return (200, b"started\n") if self.started else (503, b"starting\n")
+
+    def answer_ready(self) -> tuple[int, bytes]:
+        checks = self._checks()
+        missing = [name for name, reason in checks.items() if reason]
+        answer = {
+            "ready": not missing,
+            "missing": missing,
+            "checks": {n: reason or "ok" for n, reason in checks.items()},
+        }
+        return 503 if missing else 200, json.dumps(answer).encode() + b"\n"
+
+
+class About(Collector):
+    """The metrics that every service has: which build it is, and what readiness says, for rules that wake people."""
+
+    def __init__(self, build: Build, checks: Checks) -> None:
+        self._build = build
+        self._checks = checks
+
+    def collect(self) -> Iterator[Metric]:
+        labels = {"service": self._build.service, "version": self._build.version, "revision": self._build.revision}
+        yield InfoMetricFamily(f"{self._build.product}_build", "Which build this process is.", labels)
+        up = GaugeMetricFamily(
+            f"{self._build.product}_check_up", "Whether the service has what it needs, 1 or 0.", labels=["check"]
+        )
+        for name, reason in self._checks().items():
+            up.add_metric([name], 0 if reason else 1)
+        yield up
 
 
 @asynccontextmanager
 async def serve_probes(
-    host: str, port: int, readiness: Readiness, registry: CollectorRegistry = REGISTRY
-) -> AsyncIterator[int]:
-    """Serve until the block ends; yields the port, which is free choice for 0.
+    host: str, port: int, checks: Checks, build: Build, registry: CollectorRegistry = REGISTRY
+) -> AsyncIterator[Probes]:
+    """Serve until the block ends; the port is free choice for 0.
 
     A thread of its own answers, so a busy event loop does not look dead to the orchestrator; liveness says only that
     the process runs, readiness asks the service.
     """
+    probes, about = Probes(checks), About(build, checks)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -31,11 +79,12 @@ async def serve_probes(
                 self.answer(200, encode(registry), content_type)
             elif path == "/health/live":
                 self.answer(200, b"live\n")
+            elif path == "/health/started":
+                self.answer(*probes.answer_started())
             elif path == "/health/ready":
-                reason = readiness()
-                self.answer(503 if reason else 200, f"{reason or 'ready'}\n".encode())
+                self.answer(*probes.answer_ready(), "application/json")
             else:
-                self.answer(404, b"/metrics, /health/live, /health/ready\n")
+                self.answer(404, b"/metrics, /health/live, /health/started, /health/ready\n")
 
         def answer(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
             self.send_response(status)
@@ -49,10 +98,13 @@ async def serve_probes(
 
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
+    probes.port = server.server_address[1]
+    registry.register(about)
     thread = threading.Thread(target=server.serve_forever, name="probes", daemon=True)
     thread.start()
     try:
-        yield server.server_address[1]
+        yield probes
     finally:
+        registry.unregister(about)
         await asyncio.to_thread(server.shutdown)
         server.server_close()

@@ -24,6 +24,10 @@ class ProcessSettings(BaseSettings):
     probe_host: str = "127.0.0.1"
     probe_port: int
     log_format: Literal["json", "console"] = "json"
+    revision: str = ""
+    """The source revision that the image was built from, for the build's metric."""
+    otel_exporter_otlp_endpoint: str = ""
+    """Where spans are sent, by OTLP over HTTP; without it none are made. The SDK's other OTEL_ variables hold too."""
 
 
 def run_process(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:

@@ -1,0 +1,70 @@
+"""What this process needs to count, as the readiness probe says it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiokafka.errors import KafkaError
+from runtime.postgres import Pool, passing_failure
+
+from aggregator.catalog import SQL
+from aggregator.stream import CatalogReader, UsageStream
+
+log = structlog.get_logger()
+ASK_EVERY_S = 2.0
+ANSWER_WITHIN_S = 5.0
+
+
+class Health:
+    """Asks Kafka and Postgres now and again, apart from the work, which only waits for them."""
+
+    def __init__(self, pool: Pool, stream: UsageStream, facts: CatalogReader, stall_s: float) -> None:
+        self._pool = pool
+        self._stream = stream
+        self._facts = facts
+        self._stall_s = stall_s
+        self._problems: dict[str, str | None] = {"kafka": None, "postgres": None}  # both have answered to let us start
+
+    async def watch(self) -> None:
+        """For ever."""
+        await asyncio.gather(
+            self._keep_asking("kafka", self._facts.find_end),
+            self._keep_asking("postgres", lambda: self._pool.fetch(SQL["select_progress"], self._facts.topic)),
+        )
+
+    async def _keep_asking(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            problem = None
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    await ask()
+            except Exception as error:
+                if passing_failure(error) is None and not isinstance(error, KafkaError):
+                    raise
+                problem = f"does not answer: {type(error).__name__}: {error}".rstrip(": ")
+            if (problem is None) != (self._problems[name] is None):
+                log.warning("dependency", name=name, problem=problem)
+            self._problems[name] = problem
+            await asyncio.sleep(ASK_EVERY_S)
+
+    def checks(self) -> dict[str, str | None]:
+        """For the readiness probe."""
+        return {
+            **self._problems,
+            "partitions": None if self._stream.positioned else "none are assigned yet",
+            "progress": self._why_no_progress(),
+            "catalog": self._why_old_catalog(),
+        }
+
+    def _why_no_progress(self) -> str | None:
+        now, began, standing_since = time.monotonic(), self._stream.turn_began, self._stream.standing_since
+        if began is not None and now - began > self._stall_s:
+            return f"a batch has taken more than {self._stall_s:g} s"
+        if standing_since is not None and now - standing_since > self._stall_s:
+            return f"records wait, and none has been counted for {now - standing_since:.0f} s"
+        return None
+
+    def _why_old_catalog(self) -> str | None:
+        age_s = time.monotonic() - self._facts.caught_up
+        return f"last caught up with {age_s:.0f} s ago" if age_s > self._stall_s else None

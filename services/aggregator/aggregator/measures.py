@@ -1,0 +1,71 @@
+"""What the metrics are told: of a batch when it is committed, and of the tables now and again."""
+
+from datetime import UTC, datetime
+
+from runtime.postgres import Pool
+
+from aggregator import metrics
+from aggregator.catalog import SQL
+from aggregator.reading import Reading
+from aggregator.rollup import Rollups
+from aggregator.store import Outcome
+
+VISIBLE_WITHIN_S = 2.0
+MICRO = 1_000_000
+
+
+def observe_batch(batch: Reading, outcome: Outcome, began_s: float, committed_s: float) -> None:
+    """A committed batch. Instants are Unix time: the receipts are Kafka's."""
+    fates = {
+        "counted": len(outcome.counted), "held": len(outcome.held), "duplicate": len(outcome.duplicates),
+        "rejected": len(outcome.rejections), "replayed": outcome.replayed,
+    }  # fmt: skip
+    for fate, number in fates.items():
+        metrics.EVENTS.labels(fate).inc(number)
+    for rejection in outcome.rejections:
+        metrics.DEAD_LETTERS.labels(rejection.kind).inc()
+    metrics.BATCH_EVENTS.observe(sum(fates.values()))
+    metrics.BATCH_SECONDS.observe(committed_s - began_s)
+    if outcome.counted:
+        in_time = count_in_time(batch, outcome, committed_s)
+        metrics.VISIBLE.labels("yes").inc(in_time)
+        metrics.VISIBLE.labels("no").inc(len(outcome.counted) - in_time)
+        metrics.VISIBLE_SECONDS.observe(max(0.0, committed_s - min(batch.first_received.values())))
+    observe_rollups(outcome.rollups)
+
+
+def count_in_time(batch: Reading, outcome: Outcome, committed_s: float) -> int:
+    """Counted events that came no earlier than 2 s before. One by one only where a batch has of both kinds."""
+    since = committed_s - VISIBLE_WITHIN_S
+    if min(batch.first_received.values()) >= since:
+        return len(outcome.counted)
+    if max(batch.last_received.values()) < since:
+        return 0
+    return sum(decision.use.received >= since for decision in outcome.counted)
+
+
+def observe_rollups(rollups: Rollups) -> None:
+    """What was added to totals: credits by product, and late events."""
+    sums: dict[tuple[str, str], int] = {}
+    for (_, _, product, _), (credits, _) in rollups.organization_days.items():
+        key = (product, "added" if credits > 0 else "taken_back")
+        sums[key] = sums.get(key, 0) + abs(credits)
+    for labels, credits in sums.items():
+        metrics.CREDITS.labels(*labels).inc(credits / MICRO)
+    metrics.LATE.inc(sum(max(0, events) for _, events in rollups.late.values()))
+
+
+async def measure_watermark(pool: Pool, topic: str) -> None:
+    """Cheap enough for every second."""
+    [row] = await pool.fetch(SQL["measure_watermark"], topic)
+    metrics.COMPLETE_TO.set(row["complete_to"] or 0)
+    metrics.HELD.set(row["held"])
+
+
+async def measure_tables(pool: Pool, topic: str) -> None:
+    """What takes a look at whole tables. Every aggregator does it and sees the same."""
+    [row] = await pool.fetch(SQL["measure_tables"], topic, datetime.now(UTC).date())
+    metrics.HELD_OLDEST_SECONDS.set(row["oldest_held_s"])
+    metrics.UNACCOUNTED.set(row["unaccounted"])
+    metrics.PARTITIONS_AHEAD_DAYS.set(row["partitions_ahead_days"])
+    metrics.DATABASE_BYTES.set(row["database_bytes"])

@@ -1,0 +1,4 @@
+-- Up to when totals are complete in every partition, and how many events are held.
+SELECT CASE WHEN bool_and(caught_up_at IS NOT NULL) THEN extract(epoch FROM min(caught_up_at))::float8 END AS complete_to,
+    coalesce(sum(held), 0)::bigint AS held
+FROM partition_progress WHERE topic = $1

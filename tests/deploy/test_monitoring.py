@@ -1,0 +1,80 @@
+"""Rules and dashboards: valid, each alert made to fire by its fault, and each with a runbook. Skips what needs promtool."""
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from flexcredits_local.folders import REPOSITORY
+from monitoring import DASHBOARDS, RULES, alerts, find_program, metric_names
+from rendering import find, read_yaml, render
+
+UNIT_TESTS = REPOSITORY / "tests" / "prometheus" / "alerts.yml"
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run([find_program("promtool"), *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_are_valid() -> None:
+    promtool("check", "rules", str(RULES))
+
+
+def test_every_alert_is_silent_without_its_fault_and_fires_with_it() -> None:
+    promtool("test", "rules", str(UNIT_TESTS))
+    tests = {test["name"]: test["promql_expr_test"] for test in read_yaml(UNIT_TESTS)["tests"]}
+    assert set(tests) == set(alerts())
+    for name, (silent, firing) in tests.items():
+        assert silent["expr"] == firing["expr"]
+        assert f'ALERTS{{alertname="{name}"' in firing["expr"]
+        assert 'alertstate="firing"' in firing["expr"]
+        assert (silent["exp_samples"], firing["exp_samples"]) == ([], [{"value": 1}])
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    document = (REPOSITORY / "docs" / "operating.md").read_text()
+    runbooks = document.partition("\n## Runbooks\n")[2].partition("\n## ")[0]
+    sections = re.findall(r"^### (\w+)\n", runbooks, re.MULTILINE)
+    assert sections == list(alerts())
+    for name, alert in alerts().items():
+        assert alert["labels"]["severity"] in ("page", "ticket"), name
+        assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}, name
+        assert alert["annotations"]["runbook_url"] == f"docs/operating.md#{name.lower()}"
+    assert document.index("## The first ten minutes") < document.index("\n## Processes")
+
+
+def test_every_dashboard_is_whole() -> None:
+    assert [path.stem for path in DASHBOARDS] == ["api", "business", "pipeline"]
+    boards = [json.loads(path.read_text()) for path in DASHBOARDS]
+    assert len({board["uid"] for board in boards}) == 3
+    for board in boards:
+        panels: list[dict[str, Any]] = board["panels"]
+        assert len({panel["id"] for panel in panels}) == len(panels) > 10
+        for panel in panels:
+            assert panel["title"]
+            assert panel["description"], panel["title"]
+            assert all(metric_names(target["expr"]) for target in panel["targets"]), panel["title"]
+            assert panel["datasource"]["uid"] == "${datasource}"
+
+
+def test_the_cluster_gets_the_same_rules_and_dashboards() -> None:
+    subprocess.run([sys.executable, REPOSITORY / "deploy/prometheus/write_rule.py", "--check"], check=True)
+    manifests = render("overlays/prod")
+    assert find(manifests, "PrometheusRule", "flexcredits")["spec"] == read_yaml(RULES)
+    boards = find(manifests, "ConfigMap", "flexcredits-dashboards")
+    assert boards["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert boards["data"] == {path.name: path.read_text() for path in DASHBOARDS}
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ('sum(rate(flexcredits_a_total{x="up"}[5m])) > 1', {"flexcredits_a_total"}),
+        ('absent(up{service="flexcredits_b"}) or flexcredits:c:ratio_rate5m', {"up", "flexcredits:c:ratio_rate5m"}),
+    ],
+)
+def test_names_are_found_in_expressions(expression: str, names: set[str]) -> None:
+    assert metric_names(expression) == names
