@@ -13,6 +13,7 @@ from flexcredits_local.retention import retention
 from flexcredits_local.sign_in import print_token
 from flexcredits_local.simulation import commands as simulate
 from flexcredits_local.up import stack_command
+from flexcredits_local.version import version
 
 app = typer.Typer(
     name="flexcredits",
@@ -30,6 +31,7 @@ app.command("config")(config)
 app.command("migrate")(migrate)
 app.command("retention")(retention)
 app.command("rebuild")(rebuild.rebuild)
+app.command("version")(version)
 app.command("bench", context_settings=bench.SETTINGS)(bench.run_benchmarks)
 app.command("test", context_settings=checks.SETTINGS)(checks.run_tests)
 app.add_typer(replay.app, name="replay")
