@@ -257,6 +257,8 @@ async def test_command_proves_compares_and_refuses(
     refused = await call("--from", f"{SINCE}")
     assert isinstance(refused.exception, SetupProblem)
     assert f"{topics.usage_events}/1/3: its credits is 2000000, the ledger says 2000001" in refused.stdout
+    await owner.execute("UPDATE usage_series SET feature = 'other'")
+    assert "its series is -1, the ledger says" in (await call("--from", f"{SINCE}")).stdout
     await owner.execute("DELETE FROM usage_ledger WHERE kafka_offset = 3")
     assert "neither the ledger nor a dead letter knows of it" in (await call("--from", f"{SINCE}")).stdout
 

@@ -22,6 +22,7 @@ from flexcredits_local.folders import StateFolder
 from flexcredits_local.problem import SetupProblem
 from runtime.migrations import migrate
 from runtime.postgres import open_pool
+from service_process import eventually
 from stack import SCHEMAS, Database, execute, with_database
 from typer.testing import CliRunner
 
@@ -114,7 +115,13 @@ async def test_a_migration_gives_up_on_a_table_in_use_and_tries_again(database: 
     await transaction.start()
     await reader.fetch("SELECT * FROM busy")
     migrating = asyncio.create_task(migrate(database.dsn, tmp_path))
-    await asyncio.sleep(0.5)
+
+    async def waits() -> bool:
+        return bool(
+            await writer.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'busy'::regclass")
+        )
+
+    await eventually(waits, what="the migration waits for the table")
     # Whoever comes meanwhile waits behind it for two seconds, not for as long as the reader reads.
     await asyncio.wait_for(writer.execute("INSERT INTO busy VALUES (1)"), 5)
     assert not migrating.done()

@@ -20,6 +20,8 @@ from aggregator.reading import Reading, Use
 from aggregator.rollup import Decision, Organization, Rollups, empty_rollups, fold
 
 CONTRADICTIONS_SHOWN = 20
+UNKNOWN = -1
+"""No series and no usage has it, so it contradicts whatever the ledger says."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,9 @@ class Recounter:
             credits = use.credits
         else:
             assert use.quantity is not None
-            credits = self._rates[row["rate_id"]].credits_of(use.quantity)
-        series_id = self._series[use.series]
+            rate = self._rates.get(row["rate_id"])
+            credits = UNKNOWN if rate is None else rate.credits_of(use.quantity)
+        series_id = self._series.get(use.series, UNKNOWN)
         for name, said, kept in (
             ("credits", credits, row["credits"]),
             ("series", series_id, row["series_id"]),
