@@ -112,12 +112,13 @@ async def outbox(connection: Connection | Pool, number: int) -> list[tuple[Any, 
 
 
 async def age(connection: Connection | Pool, by: timedelta) -> None:
-    """Let time pass for the outbox: what is due after `by` is due now."""
-    await connection.execute(
-        "UPDATE email_outbox SET due_at = due_at - $1::interval, pending_since = pending_since - $1::interval"
-        " WHERE state = 'pending'",
-        by,
-    )
+    """Let time pass for the outboxes: what is due after `by` is due now."""
+    for outbox in ("email_outbox", "alert_deliveries"):
+        await connection.execute(
+            f"UPDATE {outbox} SET due_at = due_at - $1::interval, pending_since = pending_since - $1::interval"
+            " WHERE state = 'pending'",
+            by,
+        )
 
 
 class Hearing(SMTP):
@@ -155,7 +156,7 @@ class Script:
 
     async def start(self) -> None:
         def build() -> SMTP:
-            return Hearing(self, hostname="localhost", enable_SMTPUTF8=True, **self.smtp)
+            return Hearing(self, hostname="localhost", **{"enable_SMTPUTF8": True, **self.smtp})
 
         self._server = await asyncio.get_running_loop().create_server(build, "127.0.0.1", self.port, ssl=self.tls)
 

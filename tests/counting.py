@@ -11,6 +11,15 @@ from factories import FakeRecord, records
 from runtime.postgres import Pool
 
 TOPIC, CATALOG = TOPICS = ("usage.events.v1", "usage.catalog.v1")
+TOTALS = (
+    "usage_ledger",
+    "usage_15m",
+    "usage_daily",
+    "usage_monthly",
+    "usage_organization_daily",
+    "usage_organization_monthly",
+)
+"""The tables whose credits are each the sum of all counted usage."""
 
 
 class Aggregator:
@@ -41,15 +50,7 @@ class Aggregator:
     async def totals(self) -> dict[str, int]:
         """Micro-credits and events by each way of asking; they must agree."""
         return {
-            name: await self.pool.fetchval(f"SELECT coalesce(sum(credits), 0)::bigint FROM {name}")
-            for name in (
-                "usage_ledger",
-                "usage_15m",
-                "usage_daily",
-                "usage_monthly",
-                "usage_organization_daily",
-                "usage_organization_monthly",
-            )
+            name: await self.pool.fetchval(f"SELECT coalesce(sum(credits), 0)::bigint FROM {name}") for name in TOTALS
         }
 
     async def total(self) -> int:

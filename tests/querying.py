@@ -3,7 +3,7 @@
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -292,6 +292,23 @@ class Books:
             "INSERT INTO email_attempts VALUES ($1, $2, $3, $4, $5, $6)",
             email, organization, attempt, NOW, outcome, detail,
         )  # fmt: skip
+
+    async def notice(
+        self, organization: int, channel: int, event_id: str, kind: str, firing: int | None, state: str, tries: Sequence[tuple[str, str]],
+    ) -> None:  # fmt: skip
+        """An event to a channel, with the outcomes of its attempts; settled at NOW unless pending."""
+        delivery: int = await self._connection.fetchval(
+            "WITH notice AS (INSERT INTO alert_notices (organization_id, firing_id, event_id, kind, body, created_at, published_at)"
+            " VALUES ($1, $4, $3, $5, '{}', $8, $8) RETURNING notice_id)"
+            " INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at, state, attempts, settled_at)"
+            " SELECT $1, $2, notice_id, $8, $6, $7, CASE WHEN $6 <> 'pending' THEN $8::timestamptz END FROM notice RETURNING delivery_id",
+            organization, channel, event_id, firing, kind, state, len(tries), NOW,
+        )  # fmt: skip
+        for attempt, (outcome, detail) in enumerate(tries, 1):
+            await self.execute(
+                "INSERT INTO alert_delivery_attempts VALUES ($1, $2, $3, $4, $5, $6)",
+                delivery, organization, attempt, NOW, outcome, detail,
+            )  # fmt: skip
 
     async def deed(self, organization: int, subject: str, action: str = "session.begin") -> None:
         await self.execute(

@@ -103,6 +103,7 @@ def alerter_environment(database: Database, topics: Topics, smtp_port: int, **mo
         "KAFKA_BOOTSTRAP": topics.bootstrap,
         "POSTGRES_DSN": database.roles["flexcredits_alerter"],
         "TOTALS_TOPIC": topics.totals,
+        "ALERTS_TOPIC": topics.alerts,
         "CONSUMER_GROUP": topics.totals,
         "SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
         "MAIL_FROM": "flex@flex.example",

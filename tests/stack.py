@@ -55,10 +55,11 @@ class Topics:
     catalog: str
     totals: str
     dlq: str
+    alerts: str
 
     @property
     def all(self) -> list[str]:
-        return [self.usage_events, self.catalog, self.totals, self.dlq]
+        return [self.usage_events, self.catalog, self.totals, self.dlq, self.alerts]
 
 
 @contextmanager
@@ -160,7 +161,7 @@ async def copy_template(server_dsn: str, template: str) -> Database:
 async def make_topics(bootstrap: str) -> Topics:
     """The topics of schemas/topics under names that no other test uses."""
     suffix = secrets.token_hex(4)
-    real_names = ["usage.events.v1", "usage.catalog.v1", "usage.totals.v1", "usage.events.v1.dlq"]
+    real_names = ["usage.events.v1", "usage.catalog.v1", "usage.totals.v1", "usage.events.v1.dlq", "usage.alerts.v1"]
     names = {name: f"{name}.{suffix}" for name in real_names}
     await asyncio.wait_for(create_topics(bootstrap, SCHEMAS / "topics", names=names), timeout=30)
     await wait_until_usable(bootstrap, names.values())

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from counting import TOTALS
 from factories import organization, rate, usage
 from runtime.kafka import open_producer
 from service_process import aggregator_environment, eventually, running
@@ -71,14 +72,7 @@ async def applied(owner: asyncpg.Connection, topics: Topics) -> int:
 
 
 async def check_totals(owner: asyncpg.Connection, expected: int) -> None:
-    for table in (
-        "usage_ledger",
-        "usage_15m",
-        "usage_daily",
-        "usage_monthly",
-        "usage_organization_daily",
-        "usage_organization_monthly",
-    ):
+    for table in TOTALS:
         assert await owner.fetchval(f"SELECT sum(credits)::bigint FROM {table}") == expected, table
 
 

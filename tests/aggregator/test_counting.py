@@ -165,6 +165,22 @@ async def test_held_correction_that_can_never_count_is_dead_lettered_with_its_by
     assert await aggregator.total() == 5_000_000
 
 
+async def test_correction_that_was_held_and_rejected_may_be_sent_again(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    original = usage(credits="5")
+    too_much = correction(original, "-6")
+    await aggregator.count(records([too_much], partition=1))
+    await aggregator.count(records([original]))
+    await aggregator.release()
+    again = {**too_much, "data": {**too_much["data"], "reason": "a second look"}}
+    await aggregator.count(records([correction(original, "2"), again], first=1))
+    assert await aggregator.total() == 1_000_000
+    reasons = await aggregator.pool.fetch(
+        "SELECT reason FROM correction_reasons JOIN usage_ledger USING (ledger_bucket, identity) WHERE credits < 0"
+    )
+    assert [row["reason"] for row in reasons] == ["a second look"]
+
+
 async def test_correction_with_other_dimensions_is_refused(aggregator: Aggregator) -> None:
     await aggregator.learn(organization())
     original = usage(credits="5")

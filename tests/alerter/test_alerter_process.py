@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
-from alerter.mail import LEASE_S
+from alerter.outbox import LEASE_S
 from alerting import MICRO, Customer, Script, age, banner, firings, make_customer, outbox, smtp_server
 from flexcredits_local.folders import state_folder
 from flexcredits_local.java import find_java

@@ -354,6 +354,31 @@ async def test_the_mail_names_the_three_features_that_used_most(books: Books, po
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("starts_on", "ends_on", "used"),
+    [
+        ("2026-07-15", "2026-12-15", ["07-15", "07-31", "08-01", "10-31", "12-01", "12-14"]),
+        ("2026-08-01", "2026-12-01", ["08-01", "10-31", "11-30"]),
+        ("2026-11-02", "2026-11-30", ["11-02", "11-29"]),
+        ("2026-10-20", "2026-11-25", ["10-20", "10-31", "11-01", "11-24"]),
+    ],
+)
+async def test_a_mail_adds_up_the_days_of_the_period_and_no_other(
+    books: Books, pool: Pool, owner: Connection, starts_on: str, ends_on: str, used: list[str]
+) -> None:
+    acme = await make_customer(books, starts_on=starts_on, ends_on=ends_on)
+    for day in (
+        "07-14", "07-15", "07-31", "08-01", "10-19", "10-20", "10-31", "11-01", "11-02", "11-24", "11-25", "11-29",
+        "11-30", "12-01", "12-14", "12-15",
+    ):  # fmt: skip
+        inside = starts_on <= f"2026-{day}" < ends_on
+        await acme.use(80 / len(used) if day in used else 0.01 if inside else 1000, f"2026-{day}")
+    await evaluator(pool).look(None, by="test")
+    facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings WHERE facts IS NOT NULL"))
+    assert [driver["credits"] for driver in facts["drivers"]] == [facts["used"]]
+    assert facts["products"][0]["used"] == facts["used"] < 81 * MICRO
+
+
 async def test_the_role_may_change_nothing_but_its_own_tables(pool: Pool) -> None:
     async with pool.acquire() as connection:
         rows = await connection.fetch(
@@ -362,7 +387,7 @@ async def test_the_role_may_change_nothing_but_its_own_tables(pool: Pool) -> Non
         )
         assert {row["relname"] for row in rows} == {
             "alert_state", "alert_firings", "banners", "email_outbox", "email_attempts", "alert_wakeups",
-            "mail_requests",
+            "mail_requests", "alert_notices", "alert_deliveries", "alert_delivery_attempts",
         }  # fmt: skip
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("DELETE FROM alert_firings")

@@ -1,9 +1,7 @@
 """STARTTLS, TLS, certificates, passwords and time limits, against a real server with a certificate of its own."""
 
 import asyncio
-import ssl
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -15,36 +13,15 @@ from alerter.letter import Mail, write_letter
 from alerter.mail import judge_failure
 from alerter.settings import Settings
 from alerting import smtp_server
-from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
-from querying import make_ec_key
+from certificates import make_certificate, serving
+from cryptography.x509 import IPAddress
 
 TO, PASSWORD = "ada@acme.example", "correct horse"
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A certificate for 127.0.0.1 that signs itself, with its key in the same PEM file."""
-    key, name = make_ec_key(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, SHA256())
-    )  # fmt: skip
-    path = tmp_path_factory.mktemp("tls") / "mail.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(signed.public_bytes(Encoding.PEM) + private)
-    return path
-
-
-def serving(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificate(tmp_path_factory.mktemp("tls") / "mail.pem", IPAddress(ip_address("127.0.0.1")))
 
 
 def settings(port: int, scheme: str, login: str = "", **more: Any) -> Settings:

@@ -7,7 +7,8 @@ from typing import Any
 import aiosmtplib
 import pytest
 from alerter.letter import Letterhead
-from alerter.mail import LEASE_S, Mailer, MailServer, judge_failure
+from alerter.mail import Mailer, MailServer, judge_failure
+from alerter.outbox import LEASE_S
 from alerter.store import Attempt, claim_mails, settle_mail
 from alerting import Script, age, evaluator, make_customer, smtp_server
 from pydantic import SecretStr
@@ -198,6 +199,14 @@ async def test_an_address_that_is_none_is_recorded_and_holds_back_nobody(
         await mailer(pool, server.port).send_due()
     assert sorted(await states(owner)) == [("failed", 1), ("sent", 1), ("sent", 1)]
     assert "jörg@org-acme.example" in {recipient for recipient, _ in server.got}
+
+
+async def test_a_domain_beyond_ascii_needs_nothing_of_the_server(fired: None, pool: Pool, owner: Connection) -> None:
+    await owner.execute("UPDATE email_outbox SET recipient = 'ada@bücher.example' WHERE recipient = $1", TO[0])
+    async with smtp_server(smtp={"enable_SMTPUTF8": False}) as server:
+        await mailer(pool, server.port).send_due()
+    assert set(await states(owner)) == {("sent", 1)}
+    assert "ada@xn--bcher-kva.example" in {recipient for recipient, _ in server.got}
 
 
 REFUSED = aiosmtplib.SMTPRecipientRefused(550, "no such user", "a@b.example")

@@ -28,6 +28,7 @@ PATHS = [
     "/api/v1/alerts",
     "/api/v1/alerts/settings",
     "/api/v1/alerts/test-mail",
+    "/api/v1/alert-channels",
     "/api/v1/credit-periods",
     "/api/v1/reconcile",
     "/api/v1/receipt?source=/products/api&id=event-1",
@@ -37,6 +38,7 @@ PATHS = [
 ]
 OTHERS = {
     "/api/v1/audit", "/api/v1/session", "/api/v1/live", "/api/v1/alerts/preview", "/api/v1/alerts/{id}", "/api/v1/alerts/{id}/resend", "/api/v1/banner/dismiss",
+    "/api/v1/alert-channels/{id}", "/api/v1/alert-channels/{id}/test", "/api/v1/alert-channels/{id}/deliveries",
 }  # fmt: skip
 """Not for the same people, without an end, without GET, or of something that is not there; the matrix has them."""
 SOON = timedelta(minutes=5)

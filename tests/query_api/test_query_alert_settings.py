@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from copy import deepcopy
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+from query_api import bodies
 from query_api.alert_rules import ADDRESSES_MAX, CREDITS_BELOW, THRESHOLDS_MAX
 from querying import MICRO, NOW, Api, Books
 
@@ -288,6 +290,21 @@ async def test_a_large_body_is_refused_before_it_is_read(api: Api, books: Books)
     largest = {"enabled": True, "addresses": [f"{n:064}@{'a' * 60}.{'b' * 60}.{'c' * 60}.ex" for n in range(ADDRESSES_MAX)]}  # fmt: skip
     body = asked("/usage/additional_recipients", largest) | {"monthly_budget": NO_BUDGET | {"additional_recipients": largest}}  # fmt: skip
     assert (await save(api, 0, body)).status_code == 200
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    api: Api, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await books.organization()
+    monkeypatch.setattr(bodies, "WITHIN_S", 0.2)
+
+    async def begin_and_stall() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(3600)
+
+    answer = await api.client.put(SETTINGS, content=begin_and_stall(), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["type"]) == (408, "/problems/too-slow")
+    assert answer.headers["connection"] == "close"
 
 
 AMOUNTS: list[tuple[Any, int]] = [

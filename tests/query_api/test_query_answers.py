@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
+from counting import TOTALS
 from query_api.store import read_as
 from querying import NOW, TOPIC, Api, Books, local
 from runtime.postgres import Pool
@@ -394,14 +395,7 @@ async def test_proof_by_the_hour_shows_as_many_hours_as_asked_for_the_present_on
 async def test_proof_shows_which_sum_is_off_by_a_micro_credit(api: Api, books: Books) -> None:
     acme = await books.organization()
     await books.ledger(acme, await books.use(acme, "api", "namespace", "search", "2026-11-22", 10), NOW, 10)
-    for table in (
-        "usage_ledger",
-        "usage_15m",
-        "usage_daily",
-        "usage_monthly",
-        "usage_organization_daily",
-        "usage_organization_monthly",
-    ):
+    for table in TOTALS:
         await books.execute(f"UPDATE {table} SET credits = credits + 1")
         credits = (await api.get("/api/v1/proof"))["credits"]
         assert credits.pop("equal") is False, table

@@ -34,6 +34,7 @@ PATHS = {
     "/api/v1/alerts?limit=1": "Alerts",
     "/api/v1/alerts/settings": "AlertSettingsAnswer",
     "/api/v1/alerts/test-mail": "TestMails",
+    "/api/v1/alert-channels": "Channels",
     "/api/v1/audit?limit=1": "AuditLog",
     "/api/v1/session": "SignedIn",
     "/api/v1/credit-periods": "CreditPeriods",
@@ -99,6 +100,7 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
         ("PUT", "/api/v1/alerts/settings", "AlertSettingsAnswer", 200),
         ("POST", "/api/v1/alerts/preview", "Preview", 200),
         ("POST", "/api/v1/alerts/test-mail", "TestMailAsked", 202),
+        ("POST", "/api/v1/alert-channels", "AddedChannel", 201),
     ):
         answer = await api.send(method, path, BODIES[path], headers={"If-Match": '"0"'})
         assert answer.status_code == status, answer.text

@@ -37,6 +37,7 @@ PATHS = [
     "/api/v1/alerts",
     "/api/v1/alerts/settings",
     "/api/v1/alerts/test-mail",
+    "/api/v1/alert-channels",
     "/api/v1/audit",
     "/api/v1/credit-periods",
     "/api/v1/reconcile",
@@ -105,6 +106,13 @@ async def fill(books: Books, name: str) -> int:
         number, await books.email(number, None, "ada@acme.example"), 1, "deferred", f"450 no test {name}"
     )
     await books.execute("INSERT INTO banner_dismissals VALUES ($1, $2, $3)", number, f"person-{name}", firing)
+    channel = await books.count(
+        "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, created_by) VALUES ($1, 'slack', $2, $2, $2, $2)"
+        " RETURNING channel_id", number, f"channel-{name}",
+    )  # fmt: skip
+    await books.notice(
+        number, channel, f"fired.{name}", "fired", firing, "failed", [("refused", f"404 no hook {name}")]
+    )
     return number
 
 
@@ -116,6 +124,9 @@ async def read_everything(api: Api, organization: str) -> str:
         texts.append(answer.text)
     for alert in (await api.get("/api/v1/alerts", organization=organization))["alerts"]:
         texts.append((await api.ask(f"/api/v1/alerts/{alert['id']}", organization=organization)).text)
+    for channel in (await api.get("/api/v1/alert-channels", organization=organization))["channels"]:
+        path = f"/api/v1/alert-channels/{channel['id']}/deliveries"
+        texts.append((await api.ask(path, organization=organization)).text)
     preview = await api.send(
         "POST", "/api/v1/alerts/preview", BODIES["/api/v1/alerts/preview"], organization=organization
     )
@@ -155,7 +166,8 @@ async def test_two_organizations_hammering_one_connection_never_see_each_other(
         for canary in (f'"id":"period-{name}"', f'"recipient":"ada@{name}"', f'"last_error":"450 no mailbox {name}"',
                        f'"name":"add-on-{name}"', f'"email":"team@{name}"', f'"feature":"namespace-{name}"',
                        f'"subject":"person-{name}"', f",display-{name},", f'"added@{name}"', f'"role@{name.lower()}"',
-                       f'"updated_by":"admin@{name}"', f'"last_error":"450 no test {name}"', f'"detail":"450 no mailbox {name}"'):  # fmt: skip
+                       f'"updated_by":"admin@{name}"', f'"last_error":"450 no test {name}"', f'"detail":"450 no mailbox {name}"',
+                       f'"name":"channel-{name}"', f'"detail":"404 no hook {name}"'):  # fmt: skip
             assert canary in alone[name]
 
 
@@ -194,6 +206,8 @@ async def readable_tables(connection: "asyncpg.Connection[asyncpg.Record]") -> l
         "banner_dismissals",
         "email_outbox",
         "email_attempts",
+        "alert_deliveries",
+        "alert_delivery_attempts",
     } <= names
     # Nothing to show: the one is only locked, the others are only written.
     assert not {"alert_state", "alert_wakeups", "mail_requests"} & names

@@ -14,6 +14,8 @@ LOOK = NOBODY | {
     "admin": 200, "super admin": 200, "other organization": 200,
 }  # fmt: skip
 ADMIN = LOOK | {"moderator": 403}
+ADMIN_ADDS = ADMIN | {"admin": 201, "super admin": 201, "other organization": 201}
+ADMIN_FINDS_NOTHING = ADMIN | {"admin": 404, "super admin": 404, "other organization": 404}
 KNOWN = NOBODY | dict.fromkeys(LOOK.keys() - NOBODY.keys(), 200)
 
 
@@ -59,6 +61,11 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("POST", "/api/v1/alerts/test-mail"): look(202),
     ("GET", "/api/v1/alerts/{id}"): look(404),
     ("POST", "/api/v1/alerts/{id}/resend"): look(404),
+    ("GET", "/api/v1/alert-channels"): LOOK,
+    ("POST", "/api/v1/alert-channels"): ADMIN_ADDS,
+    ("DELETE", "/api/v1/alert-channels/{id}"): ADMIN_FINDS_NOTHING,
+    ("POST", "/api/v1/alert-channels/{id}/test"): ADMIN_FINDS_NOTHING,
+    ("GET", "/api/v1/alert-channels/{id}/deliveries"): look(404),
     ("GET", "/unsubscribe"): all_the_same(400),  # who asks is the link's to say
     ("POST", "/unsubscribe"): all_the_same(400),
     ("GET", "/api/v1/audit"): ADMIN,
@@ -114,7 +121,7 @@ async def test_everybody_gets_what_the_matrix_says(open_api: OpenApi, books: Boo
                     headers = {} if claims is None else {"Authorization": f"Bearer {api.provider.token(**claims)}"}
                     if (path, status) == ("/api/v1/live", 200):
                         continue  # it does not end; test_query_live has it
-                    address = path.replace("{id}", "7") + PARAMETERS.get(path, "")
+                    address = path.replace("{id}", "77") + PARAMETERS.get(path, "")
                     await books.execute("UPDATE audit_log SET at = at - interval '1 hour'")  # a test mail a minute
                     answer = await api.client.request(method, address, headers=headers, json=BODIES.get(path))
                     assert answer.status_code == status, (method, path, who, answer.text)

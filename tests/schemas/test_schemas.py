@@ -69,7 +69,7 @@ def test_topics_name_their_producers_and_schemas_and_asyncapi_lists_them() -> No
         assert topic["config"]["message.timestamp.type"] == "LogAppendTime", (
             "a backdated event must not fall to retention"
         )
-        assert all(schema in FILES for schema in topic["schema"])
+        assert all(schema in FILES or schema == "alert.v1.json" for schema in topic["schema"])
     asyncapi = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text())
     assert {channel["address"] for channel in asyncapi["channels"].values()} == set(described)
     payloads = [
@@ -77,7 +77,19 @@ def test_topics_name_their_producers_and_schemas_and_asyncapi_lists_them() -> No
         for message in asyncapi["components"]["messages"].values()
         if "payload" in message
     ]
-    assert {f"events/{name}" for name in FILES if name != "common.json"} == {at for at in payloads if at}
+    events = {f"events/{name}" for name in FILES if name != "common.json"}
+    assert events | {"alerts/alert.v1.json"} == {at for at in payloads if at}
+
+
+def test_examples_of_alerts_are_valid_and_of_each_type() -> None:
+    schema = json.loads((SCHEMAS / "alerts" / "alert.v1.json").read_text())
+    validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    examples = [json.loads(path.read_text()) for path in (SCHEMAS / "alerts" / "examples").glob("*.json")]
+    for example in examples:
+        validator.validate(example)
+        assert not validator.is_valid({**example, "data": {}}), example["type"]
+    kinds = {schema["$defs"][name]["properties"]["type"]["const"] for name in ("Fired", "Resolved", "Test")}
+    assert {example["type"] for example in examples} == kinds
 
 
 junk = st.one_of(

@@ -10,17 +10,19 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 import structlog
-from runtime.kafka import open_consumer
+from runtime.kafka import open_consumer, open_producer
 from runtime.logs import configure_logs
 from runtime.postgres import open_pool
 from runtime.probes import serve_probes
 from runtime.process import run_process
 
 from alerter.application import build_app
+from alerter.channels import Deliverer
 from alerter.evaluation import Evaluator
 from alerter.mail import Mailer
+from alerter.public_http import open_public_http
 from alerter.settings import Settings
-from alerter.stream import Streams, schedule
+from alerter.stream import Senders, Streams, schedule
 from alerter.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -51,12 +53,20 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             log.warning(
                 "without FLEXCREDITS_UNSUBSCRIBE_SECRET mails to additional recipients have no unsubscribe link"
             )
-        mailer = Mailer(pool, settings.mail_server(), letterhead)
+        http = await stack.enter_async_context(open_public_http(settings.webhook_ca_file, settings.webhook_networks))
+        producer = await stack.enter_async_context(
+            open_producer(settings.kafka_bootstrap, "alerter", **settings.kafka_security())
+        )
+        senders = Senders(
+            Mailer(pool, settings.mail_server(), letterhead),
+            Deliverer(pool, http, letterhead.dashboard_url),
+            producer,
+        )
         app = build_app(settings)
         streams = Streams(
             app, settings.totals_topic, pool, lambda numbers: evaluator.look(numbers, by="totals"), give_up
         )
-        schedule(streams, settings, pool, evaluator, mailer, utc_now)
+        schedule(streams, settings, pool, evaluator, senders, utc_now)
         watchdog = Watchdog(streams, watcher, settings.stall_s)
         await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, lambda: why_not_ready(watchdog))

@@ -8,20 +8,23 @@ import structlog
 from runtime.postgres import Connection, Pool, passing_failure
 
 from alerter.accounts import Account, Decision, decide
+from alerter.channel_store import insert_notice
 from alerter.facts import gather_facts
-from alerter.letter import identify
+from alerter.letter import identify_mail
 from alerter.metrics import FIRINGS, LOOK_SECONDS, RESOLVED, WAKEUPS
+from alerter.notices import Firing, write_fired, write_resolved
 from alerter.store import (
     insert_emails,
     insert_firing,
     lock_account,
     mark_settled,
+    name_organization,
     read_accounts,
     resolve_firing,
     select_recipients,
     set_banner,
 )
-from alerter.thresholds import Level, NewFiring
+from alerter.thresholds import Level, NewFiring, Period, Resolution
 
 log = structlog.get_logger()
 
@@ -77,7 +80,7 @@ class Evaluator:
         for period, verdict in decision.verdicts.items():
             level = decision.levels.get(period)
             for threshold, resolution in verdict.resolve:
-                await resolve_firing(connection, account.organization_id, period, threshold, resolution, now)
+                await self._resolve(connection, account.organization_id, period, threshold, resolution, level, now)
                 RESOLVED.labels(period.rule, resolution).inc()
                 log.info("resolved", organization_id=account.organization_id, period=period, threshold=threshold)
             for firing in verdict.fire:
@@ -88,6 +91,15 @@ class Evaluator:
         if decision:
             await mark_settled(connection, account.organization_id, now)
 
+    async def _resolve(
+        self, connection: Connection, organization_id: int, period: Period, threshold: int, resolution: Resolution,
+        level: Level | None, now: datetime,
+    ) -> None:  # fmt: skip
+        firing_id, firing = await resolve_firing(connection, organization_id, period, threshold, resolution, now)
+        who = await name_organization(connection, organization_id)
+        notice = write_resolved(who["organization"], who["name"], firing, level, now, resolution)
+        await insert_notice(connection, organization_id, firing_id, "resolved", notice, now, firing.told)
+
     async def _fire(self, connection: Connection, level: Level, firing: NewFiring, now: datetime) -> None:
         facts, recipients = None, []
         if firing.told == "mail":
@@ -96,9 +108,13 @@ class Evaluator:
                 connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
             )
         firing_id = await insert_firing(connection, level, firing, now, facts)
+        who = await name_organization(connection, level.organization_id)
+        told = Firing(level.period, level.starts_on, level.ends_on, firing.threshold, firing.episode, firing.told, now)
+        notice = write_fired(who["organization"], who["name"], told, level)
+        await insert_notice(connection, level.organization_id, firing_id, "fired", notice, now, firing.told)
         if facts is not None:
             about = facts["organization"], *level.period, str(firing.threshold), str(firing.episode)
-            letters = [(identify("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
+            letters = [(identify_mail("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
             await insert_emails(connection, level.organization_id, firing_id, letters, now)
         FIRINGS.labels(level.period.rule, firing.told).inc()
         log.info(

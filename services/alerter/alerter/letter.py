@@ -8,12 +8,13 @@ from email.headerregistry import Address, BaseHeader, HeaderRegistry, Unstructur
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
+import idna
 from flexcredits_schemas.unsubscribe import Unsubscription, seal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from alerter.identity import identify
 from alerter.words import describe
 
 _environment = Environment(
@@ -95,7 +96,9 @@ def add_list_headers(letter: EmailMessage, mail: Mail, letterhead: Letterhead, u
     if "threshold" in facts:
         period = facts["period"]
         # The mails of one period form a thread, under a first one that nobody ever got.
-        root = identify("period", facts["organization"], facts["rule"], period["contract"], period["id"], domain=domain)
+        root = identify_mail(
+            "period", facts["organization"], facts["rule"], period["contract"], period["id"], domain=domain
+        )
         letter["References"] = root
     if unsubscribe_url:
         letter["List-Unsubscribe"] = f"<{unsubscribe_url}>"
@@ -111,18 +114,18 @@ def write_unsubscribe_url(mail: Mail, letterhead: Letterhead) -> str | None:
     return f"{letterhead.dashboard_url}/unsubscribe?token={token}"
 
 
-def identify(kind: str, *parts: str, domain: str) -> str:
-    """A Message-ID (RFC 5322): always the same for the same parts, also if Postgres were restored to an earlier point."""
-    digest = blake2b(b"".join(len(part.encode()).to_bytes(4) + part.encode() for part in parts), digest_size=16)
-    return f"<{kind}.{digest.hexdigest()}@{domain}>"
+def identify_mail(kind: str, *parts: str, domain: str) -> str:
+    """A Message-ID (RFC 5322)."""
+    return f"<{identify(kind, *parts)}@{domain}>"
 
 
 def address(text: str, display_name: str = "") -> Address:
-    """Always one address, quoted where it must be; beyond ASCII it is a matter for the server (RFC 6531)."""
+    """Always one address, quoted where it must be. Its domain is in ASCII (RFC 5890), which every server takes; a name
+    beyond ASCII is a matter for the server (RFC 6531). Raises ValueError."""
     username, _, domain = text.rpartition("@")
     if not username or not domain or _UNFIT_FOR_HEADERS.search(text):  # an encoded word is decoded in addresses too
         raise ValueError(f"{text!r} is not an address")
-    return Address(display_name, username, domain)
+    return Address(display_name, username, domain if domain.isascii() else idna.encode(domain, uts46=True).decode())
 
 
 def header_text(text: str) -> str:

@@ -1,39 +1,30 @@
-"""The outbox -> a mail server. A mail is claimed for longer than sending may take, so two processes never send it at once."""
+"""The outbox of mails -> a mail server."""
 
 import asyncio
 import socket
-import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from ipaddress import ip_address
-from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
 import aiosmtplib
 import structlog
 from pydantic import SecretStr
-from runtime.postgres import Pool, passing_failure
+from runtime.postgres import Pool
 
 from alerter.letter import Letterhead, Mail, write_letter
 from alerter.metrics import MAIL_OLDEST_SECONDS, MAIL_SECONDS, MAILS, MAILS_PENDING
+from alerter.outbox import LEASE_S, Outbox, brief, put_off
 from alerter.store import Attempt, claim_mails, count_pending_mails, settle_mail
 
 log = structlog.get_logger()
 
 AT_ONCE = 8
 """Mails that one process sends side by side, each on a connection of its own."""
-ROUNDS_FOR_S = 10.0
-"""A backlog is sent in rounds for so long at a time: a mail server that hangs must not look like a timer that stopped."""
-LEASE_S = 60.0
-"""Longer than sending and writing down may take together; a mail that a dead process had claimed is due again then."""
-RETRY_S = (1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600)
-"""Waits between attempts, by how long a mail has waited; the last one repeats. A server that was restarted, and
-greylisting, cost seconds to minutes."""
-GIVE_UP_AFTER_S = 72 * 3600.0
-DETAIL_CHARACTERS_MAX = 500
 
 
 @dataclass(frozen=True)
@@ -88,59 +79,42 @@ class MailServer:
         return answer
 
 
-class Mailer:
-    """Sends what the outbox holds."""
+class Mailer(Outbox[Mail]):
+    """Sends the mails of the outbox."""
 
     def __init__(self, pool: Pool, server: MailServer, letterhead: Letterhead) -> None:
         self._pool = pool
         self._server = server
         self._letterhead = letterhead
 
-    async def send_due(self) -> int:
-        """Send the mails that are due, in rounds, for a while; returns how many attempts were made."""
-        attempts, began = 0, time.monotonic()
-        while time.monotonic() - began < ROUNDS_FOR_S and (mails := await claim_mails(self._pool, AT_ONCE, LEASE_S)):
-            await asyncio.gather(*(self._attempt(mail) for mail in mails))
-            attempts += len(mails)
-        return attempts
+    async def claim(self) -> Sequence[Mail]:
+        return await claim_mails(self._pool, AT_ONCE, LEASE_S)
+
+    async def send(self, item: Mail) -> Attempt:
+        try:
+            letter = write_letter(item, self._letterhead)
+            [to] = letter["To"].addresses
+            return Attempt("sent", brief(await self._server.send(letter, self._letterhead.sender, to.addr_spec)))
+        except ValueError as error:
+            return Attempt("refused", brief(f"no mail can be addressed to this: {error}"))
+        except (aiosmtplib.SMTPException, OSError) as error:
+            return judge_failure(error, item.waited_s)
+
+    def tell(self, item: Mail, attempt: Attempt) -> None:
+        MAILS.labels(attempt.outcome).inc()
+        if attempt.outcome == "sent":
+            MAIL_SECONDS.observe((datetime.now(UTC) - item.created_at).total_seconds())
+        told = log.info if attempt.outcome == "sent" else log.warning
+        told("mail", outcome=attempt.outcome, message_id=item.message_id, attempt=item.attempt, detail=attempt.detail)
+
+    async def settle(self, item: Mail, attempt: Attempt) -> None:
+        await settle_mail(self._pool, item, attempt)
 
     async def measure(self) -> None:
         """Tell the metrics what waits."""
         pending, oldest_s = await count_pending_mails(self._pool)
         MAILS_PENDING.set(pending)
         MAIL_OLDEST_SECONDS.set(oldest_s)
-
-    async def _attempt(self, mail: Mail) -> None:
-        claimed_at = time.monotonic()
-        attempt = await self._send(mail)
-        MAILS.labels(attempt.outcome).inc()
-        if attempt.outcome == "sent":
-            MAIL_SECONDS.observe((datetime.now(UTC) - mail.created_at).total_seconds())
-        told = log.info if attempt.outcome == "sent" else log.warning
-        told("mail", outcome=attempt.outcome, message_id=mail.message_id, attempt=mail.attempt, detail=attempt.detail)
-        await self._write_down(mail, attempt, claimed_at + LEASE_S)
-
-    async def _send(self, mail: Mail) -> Attempt:
-        try:
-            letter = write_letter(mail, self._letterhead)
-            return Attempt("sent", brief(await self._server.send(letter, self._letterhead.sender, mail.recipient)))
-        except ValueError as error:
-            return Attempt("refused", brief(f"no mail can be addressed to this: {error}"))
-        except (aiosmtplib.SMTPException, OSError) as error:
-            return judge_failure(error, mail.waited_s)
-
-    async def _write_down(self, mail: Mail, attempt: Attempt, deadline: float) -> None:
-        """While Postgres is away, try again until the claim runs out: a sent mail that is not written down goes out twice."""
-        while True:
-            try:
-                return await settle_mail(self._pool, mail, attempt)
-            except Exception as error:
-                if passing_failure(error) is None or time.monotonic() > deadline:
-                    raise
-                log.warning(
-                    "mail not written down yet", message_id=mail.message_id, reason=f"{type(error).__name__}: {error}"
-                )
-            await asyncio.sleep(0.5)
 
 
 def judge_failure(error: Exception, waited_s: float) -> Attempt:
@@ -156,16 +130,7 @@ def judge_failure(error: Exception, waited_s: float) -> Attempt:
             return Attempt("refused", detail)
         case aiosmtplib.SMTPNotSupported():  # such as an address beyond ASCII at a server that knows none
             return Attempt("refused", detail)
-    if waited_s > GIVE_UP_AFTER_S:
-        return Attempt("refused", f"given up after {GIVE_UP_AFTER_S / 86400:.0f} days: {detail}")
-    return Attempt("deferred", detail, next_wait_s(waited_s))
-
-
-def next_wait_s(waited_s: float) -> float:
-    """The wait after an attempt of a mail that has waited for so long."""
-    return next(
-        (wait for wait, until in zip(RETRY_S, accumulate(RETRY_S), strict=True) if waited_s < until), RETRY_S[-1]
-    )
+    return put_off(detail, waited_s)
 
 
 def describe(error: Exception) -> str:
@@ -174,8 +139,3 @@ def describe(error: Exception) -> str:
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return f"{error.code} {error.message}"
     return f"{type(error).__name__}: {error}" if str(error) else "the mail server took too long"
-
-
-def brief(text: str) -> str:
-    """A server's words on one line: they are shown to people, and Postgres takes no NUL."""
-    return " ".join(text.replace("\0", " ").split())[:DETAIL_CHARACTERS_MAX]

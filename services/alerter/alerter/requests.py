@@ -1,4 +1,4 @@
-"""What people ask for by hand: a test mail to themselves, or a firing's failed mails again."""
+"""What people ask for by hand: a test, by mail to themselves or to a channel, or a firing's failed mails again."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,11 +6,20 @@ from datetime import datetime
 import structlog
 from runtime.postgres import Connection, Pool
 
+from alerter.channel_store import insert_test_notice
 from alerter.evaluation import horizon
 from alerter.facts import gather_test_facts
-from alerter.letter import identify
+from alerter.letter import identify_mail
 from alerter.metrics import REQUESTS
-from alerter.store import Request, claim_requests, insert_test_email, read_accounts, resend_emails
+from alerter.notices import write_test as write_test_notice
+from alerter.store import (
+    Request,
+    claim_requests,
+    insert_test_email,
+    name_organization,
+    read_accounts,
+    resend_emails,
+)
 from alerter.thresholds import Level, Rule, has_begun, standing_of
 
 log = structlog.get_logger()
@@ -24,6 +33,8 @@ async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], dateti
         for request in await claim_requests(connection, AT_ONCE):
             if request.kind == "resend":
                 await resend_emails(connection, request)
+            elif request.kind == "channel_test":
+                await write_channel_test(connection, request)
             else:
                 await write_test(connection, request, mail_domain, now())
             REQUESTS.labels(request.kind).inc()
@@ -35,7 +46,14 @@ async def write_test(connection: Connection, request: Request, mail_domain: str,
     level = await read_current_level(connection, request.organization_id, request.rule, now)
     facts = await gather_test_facts(connection, request.organization_id, request.rule, level, now)
     about = facts["organization"], str(request.request_id), f"{request.requested_at}", str(request.recipient)
-    await insert_test_email(connection, request, identify("test", *about, domain=mail_domain), facts)
+    await insert_test_email(connection, request, identify_mail("test", *about, domain=mail_domain), facts)
+
+
+async def write_channel_test(connection: Connection, request: Request) -> None:
+    assert request.channel_id is not None
+    who = await name_organization(connection, request.organization_id)
+    notice = write_test_notice(who["organization"], who["name"], request.request_id, request.requested_at)
+    await insert_test_notice(connection, request.organization_id, request.channel_id, notice, request.requested_at)
 
 
 async def read_current_level(connection: Connection, organization_id: int, rule: Rule, now: datetime) -> Level | None:

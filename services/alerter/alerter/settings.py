@@ -1,5 +1,6 @@
 """What the environment says."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,7 @@ class Settings(KafkaSettings, ProcessSettings):
     flexcredits_env: str = "production"
     """Anything else allows a mail server without TLS on another machine."""
     totals_topic: str = "usage.totals.v1"
+    alerts_topic: str = "usage.alerts.v1"
     consumer_group: str = "alerter"
     consumer_instance: str | None = None
     """A name that survives restarts, such as the pod's: a restarted process then gets its partitions back at once."""
@@ -38,6 +40,11 @@ class Settings(KafkaSettings, ProcessSettings):
     """Seals the unsubscribe links of additional recipients: the same as the query API's. Without one there are none."""
     billing_moderator_enabled: bool = True
     """Whether Billing Moderators of this deployment are mailed, where their organization enables them too."""
+
+    webhook_ca_file: Path | None = None
+    """PEM file of the authorities that sign the certificates of webhooks' receivers; the system's without it."""
+    webhook_networks: list[IPv4Network | IPv6Network] = Field(default=[])
+    """As a JSON list, networks to which webhooks may go although they are not public, such as ["10.20.0.0/16"]."""
 
     sweep_interval_s: float = Field(default=15.0, gt=0)
     """The longest that a lost message or a stalled consumer delays an alert."""

@@ -9,6 +9,7 @@ from runtime.postgres import Connection, Pool, load_sql
 
 from alerter.accounts import Account, Banner
 from alerter.letter import Mail
+from alerter.notices import Firing
 from alerter.thresholds import Latest, Level, NewFiring, Period, Resolution, Rule
 
 SQL = load_sql("alerter")
@@ -23,14 +24,16 @@ class Recipient(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A test mail to `recipient`; or, with a firing, its failed mails again (recipient None: all of them)."""
+    """A test, by mail to `recipient` or to a channel; or, with a firing, its failed mails again (recipient None: all of
+    them)."""
 
     request_id: int
     organization_id: int
-    kind: Literal["test", "resend"]
+    kind: Literal["test", "resend", "channel_test"]
     rule: Rule
     firing_id: int | None
     recipient: str | None
+    channel_id: int | None
     requested_at: datetime
 
 
@@ -96,8 +99,12 @@ async def insert_firing(
 
 async def resolve_firing(
     connection: Connection, organization_id: int, period: Period, threshold: int, resolution: Resolution, now: datetime
-) -> None:
-    await connection.execute(SQL["resolve_firing"], organization_id, *period, threshold, now, resolution)
+) -> tuple[int, Firing]:
+    """Returns the firing that this ends, and its number."""
+    row = await connection.fetchrow(SQL["resolve_firing"], organization_id, *period, threshold, now, resolution)
+    assert row is not None
+    firing_id, episode, told, starts_on, ends_on, fired_at = row
+    return firing_id, Firing(period, starts_on, ends_on, threshold, episode, told, fired_at)
 
 
 async def set_banner(connection: Connection, organization_id: int, banner: Banner | None) -> None:

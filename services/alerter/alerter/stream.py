@@ -8,18 +8,21 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import faust
 import structlog
+from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 from faust.agents import Agent
 from runtime.postgres import Pool, passing_failure
 
 from alerter.application import MESSAGES_MAX
+from alerter.channels import Deliverer
 from alerter.evaluation import Evaluator
 from alerter.mail import Mailer
 from alerter.metrics import UNREADABLE
+from alerter.publish import publish_notices
 from alerter.requests import answer_requests
 from alerter.settings import Settings
 from alerter.store import claim_wakeups, number_organizations
@@ -110,13 +113,29 @@ class Streams:
             log.warning("skipped once", timer=name, reason=f"{type(error).__name__}: {error}")
 
 
+class Senders(NamedTuple):
+    """Ways out of the outboxes."""
+
+    mailer: Mailer
+    deliverer: Deliverer
+    producer: AIOKafkaProducer
+
+
 def schedule(
-    streams: Streams, settings: Settings, pool: Pool, evaluator: Evaluator, mailer: Mailer, now: Callable[[], datetime]
+    streams: Streams,
+    settings: Settings,
+    pool: Pool,
+    evaluator: Evaluator,
+    senders: Senders,
+    now: Callable[[], datetime],
 ) -> None:
     """All that happens without a message."""
+    mailer, deliverer, producer = senders
     streams.every(settings.wakeup_interval_s, "wakeups", lambda: drain_wakeups(pool, evaluator))
     streams.every(settings.wakeup_interval_s, "requests", lambda: answer_requests(pool, settings.mail_domain, now))
     streams.every(settings.mail_interval_s, "mail", mailer.send_due)
+    streams.every(settings.mail_interval_s, "channels", deliverer.send_due)
+    streams.every(settings.mail_interval_s, "topic", lambda: publish_notices(pool, producer, settings.alerts_topic))
     streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.look(None, by="sweep"))
     streams.every(settings.sweep_interval_s, "measure", mailer.measure)
     streams.at(ROLLOVER, "rollover", lambda: evaluator.look(None, by="rollover", history=True))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from runtime.postgres import Connection, load_sql
 
 from query_api.alert_rules import AlertSettings, Recipients, Rule
+from query_api.channel_rules import Channel, SentToChannel
 from query_api.firings import Firing, RaisedBanner, SentTo, Tried
 
 SQL = load_sql("query_api")
@@ -67,3 +68,19 @@ class AlertReads:
         """Who is mailed for a role; `billing_moderators`: whether those of this deployment may be."""
         rows = await self._connection.fetch(SQL["select_role_recipients"], self._id, billing_moderators)
         return [row["recipient"] for row in rows]
+
+    async def select_channels(self) -> list[Channel]:
+        """The oldest first; none that was removed."""
+        return [Channel(*row) for row in await self._connection.fetch(SQL["select_channels"], self._id)]
+
+    async def select_channel_deliveries(self, channel_id: int, before: int | None, limit: int) -> list[SentToChannel]:
+        """The newest first, those before the delivery `before` or from the newest on."""
+        rows = await self._connection.fetch(SQL["select_channel_deliveries"], self._id, channel_id, before, limit)
+        return [SentToChannel(*row) for row in rows]
+
+    async def select_channel_tries(self, delivery_ids: Sequence[int]) -> dict[int, list[Tried]]:
+        """Attempts by delivery, in order; nothing for one without any."""
+        by_delivery: dict[int, list[Tried]] = {}
+        for delivery_id, *tried in await self._connection.fetch(SQL["select_channel_tries"], self._id, delivery_ids):
+            by_delivery.setdefault(delivery_id, []).append(Tried(*tried))
+        return by_delivery

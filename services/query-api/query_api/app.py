@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from query_api import (
+    alert_channels,
     alert_settings,
     alerts,
     api,
@@ -80,6 +81,7 @@ def build_app(parts: Parts | None) -> FastAPI:
     app.include_router(api.router)
     app.include_router(alert_settings.router)  # its paths and the next one's come before /alerts/{id}
     app.include_router(mails.router)
+    app.include_router(alert_channels.router)
     app.include_router(alerts.router)
     app.include_router(unsubscribe.router)
     app.include_router(tables.router)
@@ -211,7 +213,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def describe_answer(method: str, operation: dict[str, Any], example: dict[str, Any] | None) -> None:
     """An example of the answer, and that a client that has it need not get it again."""
-    for status in ("200", "202"):
+    for status in ("200", "201", "202"):
         answer = operation["responses"].get(status, {})
         if "application/json" not in answer.get("content", {}):
             continue

@@ -2,26 +2,20 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from runtime.process import ProcessSettings
 
 
-class Settings(BaseSettings):
+class Settings(ProcessSettings):
     """Read from the environment under these names in upper case."""
 
-    model_config = SettingsConfigDict(frozen=True)
-
-    postgres_dsn: SecretStr
     http_host: str = "127.0.0.1"
     http_port: int
-    probe_host: str = "127.0.0.1"
-    probe_port: int
     flexcredits_env: str = "production"
     """Anything else allows a JWKS_URL without TLS on this machine."""
-    log_format: Literal["json", "console"] = "json"
 
     jwks_url: str
     """Where the identity provider publishes the keys that sign tokens."""

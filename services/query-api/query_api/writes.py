@@ -10,6 +10,7 @@ from runtime.postgres import Connection, Pool
 
 from query_api.access import Person
 from query_api.alert_rules import AlertSettings, RuleName
+from query_api.channel_rules import Kind
 from query_api.store import ACQUIRE_S, SQL, NotIsolated, Organization, Reading, reaching_postgres
 
 
@@ -93,6 +94,29 @@ class Writing:
         await self._connection.execute(
             SQL["insert_mail_request"], self.organization.organization_id, kind, rule, firing_id, recipient
         )
+        await self.insert_wakeup()
+
+    async def insert_channel(
+        self, kind: Kind, name: str, shown_url: str, url: str, signing_secret: str | None, created_by: str
+    ) -> int:
+        """Returns its number."""
+        number: int = await self._connection.fetchval(
+            SQL["insert_channel"],
+            self.organization.organization_id,
+            kind,
+            name,
+            shown_url,
+            url,
+            signing_secret,
+            created_by,
+        )
+        return number
+
+    async def remove_channel(self, channel_id: int) -> None:
+        await self._connection.execute(SQL["remove_channel"], self.organization.organization_id, channel_id)
+
+    async def insert_channel_test(self, channel_id: int) -> None:
+        await self._connection.execute(SQL["insert_channel_test"], self.organization.organization_id, channel_id)
         await self.insert_wakeup()
 
     async def insert_dismissal(self, subject: str, firing_id: int) -> None:

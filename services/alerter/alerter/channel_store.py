@@ -1,0 +1,70 @@
+"""Notices, and what became of them, in Postgres."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from runtime.postgres import Connection, Pool
+
+from alerter.notices import Notice
+from alerter.store import SQL, Attempt
+from alerter.thresholds import Told
+
+
+class Delivery(NamedTuple):
+    """A notice to one channel, claimed to be sent."""
+
+    delivery_id: int
+    organization_id: int
+    channel_id: int
+    kind: Literal["webhook", "slack"]
+    url: str
+    signing_secret: str | None
+    """Of a webhook."""
+    event_id: str
+    body: str
+    created_at: datetime
+    attempt: int
+    waited_s: float
+
+
+async def insert_notice(
+    connection: Connection, organization_id: int, firing_id: int, kind: str, notice: Notice, at: datetime, told: Told
+) -> None:
+    """Into the outboxes of the topic and of the organization's channels; people are told of what is mailed, and of its
+    end, and nobody of a period that ended long ago."""
+    await connection.execute(
+        SQL["insert_notice"],
+        organization_id, firing_id, notice.event_id, kind, notice.body, at, told != "history", told == "mail",
+    )  # fmt: skip
+
+
+async def insert_test_notice(
+    connection: Connection, organization_id: int, channel_id: int, notice: Notice, at: datetime
+) -> None:
+    await connection.execute(SQL["insert_test_notice"], organization_id, channel_id, *notice, at)
+
+
+async def claim_notices(connection: Connection, limit: int) -> list[tuple[int, str, str]]:
+    """Number, organization and body of notices that the topic lacks; they stay locked until the transaction ends."""
+    rows = await connection.fetch(SQL["claim_notices"], limit)
+    return [(row["notice_id"], row["organization"], row["body"]) for row in rows]
+
+
+async def mark_notices_published(connection: Connection, notice_ids: Sequence[int]) -> None:
+    await connection.execute(SQL["mark_notices_published"], notice_ids)
+
+
+async def claim_deliveries(pool: Pool, limit: int, lease_s: float) -> list[Delivery]:
+    """Deliveries that are due and that nobody else sends for `lease_s` seconds."""
+    return [Delivery(*row) for row in await pool.fetch(SQL["claim_deliveries"], limit, lease_s)]
+
+
+async def settle_delivery(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:
+    """Write down how the claimed attempt ended. Safe to repeat."""
+    await pool.execute(SQL["settle_delivery"], delivery.delivery_id, delivery.attempt, *attempt)
+
+
+async def stop_channel(pool: Pool, channel_id: int, because: str) -> None:
+    """Nothing more goes to a receiver that is gone. Safe to repeat."""
+    await pool.execute(SQL["stop_channel"], channel_id, because)

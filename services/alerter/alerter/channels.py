@@ -1,0 +1,100 @@
+"""The outbox of notices -> the channels of organizations: webhooks signed as Standard Webhooks has it, and Slack."""
+
+import base64
+import hmac
+import time
+from collections.abc import Sequence
+
+import aiohttp
+import structlog
+from runtime.postgres import Pool
+
+from alerter.channel_store import Delivery, claim_deliveries, settle_delivery, stop_channel
+from alerter.metrics import DELIVERIES
+from alerter.outbox import LEASE_S, RETRY_S, Outbox, brief, put_off
+from alerter.public_http import NotPublic
+from alerter.slack import write_message
+from alerter.store import Attempt
+
+log = structlog.get_logger()
+
+AT_ONCE = 32
+"""Of as many channels, since each is claimed at most once: one that hangs keeps few others waiting."""
+ANSWER_BYTES_MAX = 2000
+
+
+class Gone(Attempt):
+    """The receiver says that it will never take anything again."""
+
+
+class Deliverer(Outbox[Delivery]):
+    """Sends notices to channels."""
+
+    def __init__(self, pool: Pool, http: aiohttp.ClientSession, dashboard_url: str) -> None:
+        self._pool = pool
+        self._http = http
+        self._dashboard_url = dashboard_url
+
+    async def claim(self) -> Sequence[Delivery]:
+        return await claim_deliveries(self._pool, AT_ONCE, LEASE_S)
+
+    async def send(self, item: Delivery) -> Attempt:
+        body, headers = self._write(item)
+        try:
+            async with self._http.post(item.url, data=body, headers=headers, allow_redirects=False) as response:
+                answer = (await response.content.read(ANSWER_BYTES_MAX)).decode(errors="replace")
+        except aiohttp.InvalidURL as error:
+            return Attempt("refused", brief(f"not sent: {error}"))
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, NotPublic):
+                return Attempt("refused", brief(f"not sent: {error.os_error}"))
+            return put_off(brief(f"{error}"), item.waited_s)
+        except (aiohttp.ClientError, OSError) as error:
+            return put_off(
+                brief(f"{type(error).__name__}: {error}" if f"{error}" else "no answer in time"), item.waited_s
+            )
+        return judge(item, response, answer)
+
+    def _write(self, item: Delivery) -> tuple[bytes, dict[str, str]]:
+        if item.kind == "slack":
+            return write_message(item.body, self._dashboard_url).encode(), {"Content-Type": "application/json"}
+        assert item.signing_secret is not None
+        body, at = item.body.encode(), int(time.time())
+        return body, {
+            "Content-Type": "application/cloudevents+json",
+            "webhook-id": item.event_id,
+            "webhook-timestamp": f"{at}",
+            "webhook-signature": sign(item.signing_secret, item.event_id, at, body),
+        }
+
+    def tell(self, item: Delivery, attempt: Attempt) -> None:
+        DELIVERIES.labels(item.kind, attempt.outcome).inc()
+        told = log.info if attempt.outcome == "sent" else log.warning
+        told(
+            "notice", outcome=attempt.outcome, organization_id=item.organization_id, channel=item.channel_id,
+            event_id=item.event_id, attempt=item.attempt, detail=attempt.detail,
+        )  # fmt: skip
+
+    async def settle(self, item: Delivery, attempt: Attempt) -> None:
+        await settle_delivery(self._pool, item, attempt)
+        if isinstance(attempt, Gone):
+            await stop_channel(self._pool, item.channel_id, attempt.detail)
+
+
+def judge(item: Delivery, response: aiohttp.ClientResponse, answer: str) -> Attempt:
+    """2xx: it has it. 410, and Slack's 404: it never will. Anything else, a redirect too, somebody can mend."""
+    detail = brief(f"{response.status} {response.reason or ''} {answer}")
+    if 200 <= response.status < 300:
+        return Attempt("sent", detail)
+    if response.status == 410 or (item.kind == "slack" and response.status == 404):
+        return Gone("refused", detail)
+    asked = response.headers.get("Retry-After", "")
+    return put_off(
+        detail, item.waited_s, min(float(asked), RETRY_S[-1]) if asked.isascii() and asked.isdigit() else 0.0
+    )
+
+
+def sign(secret: str, event_id: str, at: int, body: bytes) -> str:
+    """The webhook-signature of Standard Webhooks 1.0: HMAC-SHA256 over id, time in seconds and body."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    return f"v1,{base64.b64encode(hmac.digest(key, f'{event_id}.{at}.'.encode() + body, 'sha256')).decode()}"

@@ -1,0 +1,261 @@
+"""Firings and their ends reach other systems: the topic, signed webhooks and Slack, once each, and never a private address."""
+
+import asyncio
+import base64
+import json
+import secrets
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from alerter.channels import Deliverer
+from alerter.public_http import NotPublic, is_public, open_public_http, open_socket
+from alerter.requests import answer_requests
+from alerting import NOW, Customer, age, evaluator, make_customer
+from flexcredits_schemas import SCHEMAS
+from querying import Books
+from receiving import Receiver, https_receiver
+from runtime.postgres import Connection, Pool
+from standardwebhooks import Webhook
+
+ALERT = jsonschema_rs.Draft202012Validator(
+    json.loads((SCHEMAS / "alerts" / "alert.v1.json").read_text()), validate_formats=True
+)
+LOOPBACK = [ip_network("127.0.0.0/8")]
+
+
+@pytest.fixture
+async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
+    async with https_receiver(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def deliverer(pool: Pool, receiver: Receiver) -> AsyncIterator[Deliverer]:
+    async with open_public_http(receiver.ca_file, LOOPBACK) as http:
+        yield Deliverer(pool, http, "https://flex.example")
+
+
+async def add_channel(acme: Customer, url: str, kind: str = "webhook") -> tuple[int, str]:
+    """A channel as the query API would have written it: its number and signing secret."""
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    number: int = await acme.books.count(
+        "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by)"
+        " VALUES ($1, $2, 'Ops', $3, $3, $4, 'ada') RETURNING channel_id",
+        acme.number, kind, url, secret if kind == "webhook" else None,
+    )  # fmt: skip
+    return number, secret
+
+
+async def deliveries(owner: Connection) -> list[tuple[Any, ...]]:
+    rows = await owner.fetch(
+        "SELECT n.kind, d.state, d.attempts FROM alert_deliveries d JOIN alert_notices n USING (notice_id) ORDER BY d.delivery_id"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_a_webhook_is_told_of_every_firing_and_its_end_and_can_verify_it(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    acme = await make_customer(books)
+    other = await make_customer(books, "org_other")
+    _, secret = await add_channel(acme, receiver.url + "/hook")
+    look = evaluator(pool).look
+    for customer in (acme, other):
+        await customer.use(95)
+    await look(None, by="test")
+    await acme.use(-10)  # a correction
+    await look(None, by="test")
+    while await deliverer.send_due():
+        pass
+    assert await deliverer.send_due() == 0
+    events = [Webhook(secret).verify(post.body.decode(), dict(post.headers)) for post in receiver.posts]
+    for event, post in zip(events, receiver.posts, strict=True):
+        ALERT.validate(event)
+        assert (post.headers["webhook-id"], post.headers["content-type"]) == (
+            event["id"],
+            "application/cloudevents+json",
+        )
+        assert (post.path, event["subject"], event["data"]["name"]) == ("/hook", "org_acme", "org_acme")
+    told = [(event["type"].split(".")[2], event["data"]["threshold"], event["data"]["told"]) for event in events]
+    assert told == [("fired", 75, "with_higher"), ("fired", 90, "mail"), ("resolved", 90, "mail")]
+    assert [event["data"]["used"] for event in events] == ["95.000000", "95.000000", "85.000000"]
+    assert len({event["id"] for event in events}) == 3
+    assert await deliveries(owner) == [("fired", "sent", 1), ("fired", "sent", 1), ("resolved", "sent", 1)]
+    said = await owner.fetch("SELECT outcome, detail FROM alert_delivery_attempts")
+    assert {tuple(row) for row in said} == {("sent", "200 OK said so")}
+
+
+async def test_slack_is_told_what_is_mailed_and_its_end(
+    books: Books, pool: Pool, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    acme = await make_customer(books)
+    await owner_renames(acme, "A <b>&</b> C")
+    await add_channel(acme, receiver.url + "/services/T1/B1/x", "slack")
+    await acme.set_budget(100)
+    await acme.use(95)
+    await evaluator(pool).look(None, by="test")
+    await acme.set_total(1000)
+    await evaluator(pool).look(None, by="test")
+    while await deliverer.send_due():
+        pass
+    texts = [json.loads(post.body)["text"] for post in receiver.posts]
+    name = "A &lt;b&gt;&amp;&lt;/b&gt; C"
+    assert sorted(texts) == sorted(
+        [
+            f":warning: *90 % of FlexCredits used*: 95 of 100 ({name})\n"
+            "15 July 2026 to 14 January 2027. <https://flex.example/?credit_period=p1|Open the dashboard>",
+            f":warning: *90 % of the November 2026 budget used*: 95 of 100 ({name})\n"
+            "1 November 2026 to 30 November 2026. <https://flex.example/?from=2026-11&to=2026-11|Open the dashboard>",
+            f":white_check_mark: *Under 90 % of FlexCredits again*: 95 of 1,000 ({name})\n"
+            "15 July 2026 to 14 January 2027. <https://flex.example/?credit_period=p1|Open the dashboard>",
+        ]
+    )
+
+
+async def owner_renames(acme: Customer, name: str) -> None:
+    await acme.books.execute("UPDATE organizations SET name = $1 WHERE organization_id = $2", name, acme.number)
+
+
+async def test_what_is_not_taken_is_sent_again_with_the_same_id_and_bytes(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    acme = await make_customer(books)
+    await add_channel(acme, receiver.url)
+    receiver.answers = [500, 302, (429, {"Retry-After": "120"}), 200]
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    for attempt in range(1, 5):
+        assert await deliverer.send_due() == 1
+        waiting = await owner.fetchval("SELECT extract(epoch FROM due_at - now())::float8 FROM alert_deliveries")
+        assert attempt != 3 or 100 < waiting <= 120
+        await owner.execute("UPDATE alert_deliveries SET due_at = now()")
+    assert {post.headers["webhook-id"] for post in receiver.posts} == {receiver.posts[0].headers["webhook-id"]}
+    assert len({post.body for post in receiver.posts}) == 1
+    rows = await owner.fetch("SELECT outcome, detail FROM alert_delivery_attempts ORDER BY attempt")
+    assert [row["outcome"] for row in rows] == ["deferred"] * 3 + ["sent"]
+    assert rows[1]["detail"].startswith("302 Found")
+
+
+async def test_a_receiver_that_is_gone_gets_no_more_and_says_why(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    acme = await make_customer(books)
+    await add_channel(acme, receiver.url)
+    receiver.answers = [410]
+    await acme.use(95)
+    await evaluator(pool).look(None, by="test")
+    while await deliverer.send_due():
+        pass
+    assert len(receiver.posts) == 1
+    assert {state for _, state, _ in await deliveries(owner)} == {"failed"}
+    assert await owner.fetchval("SELECT stopped_because FROM alert_channels") == "410 Gone said so"
+    await acme.use(10)
+    await evaluator(pool).look(None, by="test")
+    assert len(await deliveries(owner)) == 2
+
+
+async def test_one_that_hangs_or_is_down_keeps_nobody_waiting_and_is_given_up_after_three_days(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    acme = await make_customer(books)
+    await add_channel(acme, "https://localhost:1/nobody")
+    await add_channel(acme, receiver.url)
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    assert await deliverer.send_due() == 2
+    assert sorted(state for _, state, _ in await deliveries(owner)) == ["pending", "sent"]
+    await owner.execute("UPDATE alert_deliveries SET due_at = now(), pending_since = now() - interval '73 hours'")
+    assert await deliverer.send_due() == 1
+    assert sorted(state for _, state, _ in await deliveries(owner)) == ["failed", "sent"]
+    detail = await owner.fetchval("SELECT detail FROM alert_delivery_attempts WHERE outcome = 'refused'")
+    assert detail.startswith("given up after 3 days: ")
+
+
+async def test_an_answer_that_never_comes_is_an_outcome(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver
+) -> None:
+    acme = await make_customer(books)
+    await add_channel(acme, receiver.url)
+    receiver.answers = [0]
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    async with open_public_http(receiver.ca_file, LOOPBACK, within_s=0.5) as http:
+        assert await Deliverer(pool, http, "").send_due() == 1
+    assert await owner.fetchval("SELECT detail FROM alert_delivery_attempts") == "no answer in time"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "[::1]"])
+async def test_no_spelling_of_a_private_address_is_connected_to(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, host: str
+) -> None:
+    acme = await make_customer(books)
+    await add_channel(acme, receiver.url.replace("localhost", host))
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    async with open_public_http(receiver.ca_file) as http:
+        assert await Deliverer(pool, http, "").send_due() == 1
+    assert not receiver.posts
+    row = await owner.fetchrow("SELECT outcome, detail FROM alert_delivery_attempts")
+    assert row is not None
+    assert row["outcome"] == "refused"
+    assert "is not a" in row["detail"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.1.2.3", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.168.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+        "255.255.255.255", "::", "::1", "fe80::1", "fc00::1", "fec0::1", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::a00:1",
+        "2002:a00:1::", "2001:0:a00:1::", "::127.0.0.1",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_public(address: str) -> None:
+    assert not is_public(ip_address(address))
+    with pytest.raises(NotPublic):
+        open_socket([], (2, 1, 6, "", (address, 443)))
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::1111", "::ffff:93.184.215.14"])
+def test_addresses_that_are_public(address: str) -> None:
+    assert is_public(ip_address(address))
+
+
+async def test_a_test_reaches_its_channel_alone_and_not_the_topic(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    acme = await make_customer(books)
+    await add_channel(acme, receiver.url + "/other")
+    number, secret = await add_channel(acme, receiver.url + "/tested")
+    await owner.execute(
+        "INSERT INTO mail_requests (organization_id, kind, rule, channel_id) VALUES ($1, 'channel_test', 'usage', $2)",
+        acme.number, number,
+    )  # fmt: skip
+    await answer_requests(pool, "flex.example", lambda: NOW)
+    assert await deliverer.send_due() == 1
+    [post] = receiver.posts
+    event = Webhook(secret).verify(post.body.decode(), dict(post.headers))
+    ALERT.validate(event)
+    assert (post.path, event["type"]) == ("/tested", "flexcredits.alert.test.v1")
+    assert await owner.fetchval("SELECT count(*) FROM alert_notices WHERE published_at IS NULL") == 0
+
+
+async def test_two_processes_never_send_the_same_at_once_and_a_dead_one_is_taken_over(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    acme = await make_customer(books)
+    for path in range(8):
+        await add_channel(acme, f"{receiver.url}/{path}")
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    await asyncio.gather(deliverer.send_due(), deliverer.send_due())
+    assert sorted(post.path for post in receiver.posts) == [f"/{path}" for path in range(8)]
+    await owner.execute("UPDATE alert_deliveries SET state = 'pending', settled_at = NULL, due_at = now()")
+    assert len(await deliverer.claim()) == 8  # and then that process dies
+    assert await deliverer.send_due() == 0
+    await age(owner, timedelta(minutes=2))
+    assert await deliverer.send_due() == 8

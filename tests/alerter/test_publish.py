@@ -1,0 +1,122 @@
+"""Notices reach usage.alerts.v1 in order, are kept while Kafka is away, and a copy has the id of the first."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import jsonschema_rs
+import pytest
+from aiokafka import AIOKafkaProducer
+from alerter.publish import publish_notices
+from alerting import evaluator, make_customer, smtp_server
+from flexcredits_schemas import SCHEMAS
+from querying import Books
+from receiving import https_receiver
+from runtime.kafka import open_consumer, open_producer
+from runtime.postgres import Connection, Pool
+from service_process import alerter_environment, eventually, running
+from stack import Database, Topics
+
+ALERT = jsonschema_rs.Draft202012Validator(
+    json.loads((SCHEMAS / "alerts" / "alert.v1.json").read_text()), validate_formats=True
+)
+
+
+@pytest.fixture
+async def producer(topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
+    async with open_producer(topics.bootstrap, "test") as open_:
+        yield open_
+
+
+async def read(topics: Topics, number: int) -> list[dict[str, Any]]:
+    """The first `number` events of the topic, by organization in its order, each valid."""
+    events: list[dict[str, Any]] = []
+    async with asyncio.timeout(30), open_consumer(topics.bootstrap, "test") as consumer:
+        consumer.subscribe([topics.alerts])
+        while len(events) < number:
+            for records in (await consumer.getmany(timeout_ms=10_000)).values():
+                for record in records:
+                    event = json.loads(record.value)
+                    ALERT.validate(event)
+                    assert record.key == event["subject"].encode()
+                    events.append(event)
+    return sorted(events, key=lambda event: str(event["subject"]))
+
+
+def told(events: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
+    return [(event["subject"], event["type"].split(".")[2], event["data"]["threshold"]) for event in events]
+
+
+async def test_every_firing_and_its_end_reach_the_topic_in_order(
+    books: Books, pool: Pool, topics: Topics, producer: AIOKafkaProducer
+) -> None:
+    acme, other = await make_customer(books), await make_customer(books, "org_other")
+    await acme.use(95)
+    await other.use(80)
+    await evaluator(pool).look(None, by="test")
+    await acme.use(-10)
+    await evaluator(pool).look(None, by="test")
+    assert await publish_notices(pool, producer, topics.alerts) == 4
+    assert await publish_notices(pool, producer, topics.alerts) == 0
+    events = await read(topics, 4)
+    assert told(events) == [
+        ("org_acme", "fired", 75), ("org_acme", "fired", 90), ("org_acme", "resolved", 90), ("org_other", "fired", 75),
+    ]  # fmt: skip
+    assert events[2]["data"]["resolution"] == "level"
+
+
+async def test_what_kafka_does_not_confirm_waits(
+    books: Books, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer
+) -> None:
+    acme = await make_customer(books)
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    async with open_producer(topics.bootstrap, "test") as closed:
+        pass
+    assert await publish_notices(pool, closed, topics.alerts) == 0
+    assert await owner.fetchval("SELECT published_at FROM alert_notices") is None
+    assert await publish_notices(pool, producer, topics.alerts) == 1
+    assert told(await read(topics, 1)) == [("org_acme", "fired", 75)]
+
+
+async def test_a_crash_after_kafka_has_it_makes_a_copy_with_the_same_id(
+    books: Books, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer
+) -> None:
+    acme = await make_customer(books)
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    await owner.execute(
+        "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'crash'; END $$;"
+        "CREATE TRIGGER crash BEFORE UPDATE ON alert_notices FOR EACH ROW EXECUTE FUNCTION crash()"
+    )
+    with pytest.raises(asyncpg.RaiseError):
+        await publish_notices(pool, producer, topics.alerts)
+    await owner.execute("DROP TRIGGER crash ON alert_notices")
+    assert await publish_notices(pool, producer, topics.alerts) == 1
+    first, copy = await read(topics, 2)
+    assert first == copy
+
+
+@pytest.mark.slow
+async def test_a_running_alerter_tells_the_topic_and_a_webhook(
+    database: Database, books: Books, topics: Topics, owner: Connection, tmp_path: Path
+) -> None:
+    acme = await make_customer(books, starts_on="2026-01-01", ends_on="2036-01-01")
+    async with smtp_server() as mailbox, https_receiver(tmp_path) as receiver:
+        await books.execute(
+            "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by)"
+            " VALUES ($1, 'webhook', 'Ops', '', $2, 'whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0', 'ada')",
+            acme.number, receiver.url,
+        )  # fmt: skip
+        networks = {"WEBHOOK_CA_FILE": str(receiver.ca_file), "WEBHOOK_NETWORKS": '["127.0.0.0/8"]'}
+        with running("alerter", alerter_environment(database, topics, mailbox.port, **networks)) as process:
+            await eventually(process.ready, what="readiness")
+            await acme.use(80)
+            await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1)", acme.number)
+            await eventually(lambda: bool(receiver.posts), what="the webhook")
+            [event] = await read(topics, 1)
+    assert json.loads(receiver.posts[0].body) == event
+    assert event["data"]["used"] == "80.000000"
