@@ -1,7 +1,7 @@
 # Two images from one file. `service` is everything that runs in production: `python -m ingest`, `aggregator`,
 # `alerter`, `query_api`, and `runtime.prepare` for tables and topics. `tools` adds the commands of ./flexcredits.
 #
-#   docker build --target service -t flexcredits:0.1.0 .
+#   docker build --target service -t flexcredits:0.1.0 --build-arg REVISION=$(git rev-parse HEAD) .
 #   docker build --target tools -t flexcredits-tools:0.1.0 .
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
@@ -34,6 +34,13 @@ COPY deploy/local deploy/local
 RUN /build/installer/bin/uv pip install --no-sources --constraint requirements.lock ./schemas ./services/* ./deploy/local
 
 FROM ${PYTHON_IMAGE} AS base
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="FlexCredits" \
+    org.opencontainers.image.description="Metering for AI credits: every usage event counted exactly once, and proved." \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.licenses="Apache-2.0"
 # HOME: clients look there for certificates, and the user that runs has no other.
 ENV PATH=/app/bin:$PATH HOME=/tmp PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 RUN install -d -o 10001 -g 10001 /var/lib/flexcredits

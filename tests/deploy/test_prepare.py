@@ -54,6 +54,9 @@ async def test_topics_are_made_once(kafka_bootstrap: str, tmp_path: Path) -> Non
     for _ in range(2):
         done = prepare("topics", str(tmp_path), KAFKA_BOOTSTRAP=kafka_bootstrap)
         assert done.returncode == 0, done.stderr
+        assert "not as described" not in done.stderr
+    (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({**topic, "partitions": 5}))
+    assert "3 partitions, not 5" in prepare("topics", str(tmp_path), KAFKA_BOOTSTRAP=kafka_bootstrap).stderr
 
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     await admin.start()

@@ -1,6 +1,7 @@
 """`dlq ls|show|replay` on what ingest and aggregator put there."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,8 +62,10 @@ def test_letters_are_listed_once_and_shown_as_they_came(call: Call, shared: Inge
     assert f"org_acme  {len(event)}  /time  more than 400 days before its receipt" in lines[0]
     assert "\x1b" not in lines[1]
 
-    (line,) = call("ls", "--json", "--reason", "400 DAYS").output.splitlines()
-    assert json.loads(line)["key"] == key
+    (listed,) = json.loads(call("ls", "--json", "--reason", "400 DAYS").stdout)["dead_letters"]
+    assert listed["key"] == key
+    document = json.loads(call("show", "ingest/1", "--json").stdout)
+    assert base64.b64decode(document["value_base64"]) == broken
 
     shown = call("show", "ingest/1").stdout_bytes
     head, _, value = shown.partition(b"\n\n")
@@ -92,7 +95,8 @@ def test_replay_keeps_the_id_and_says_what_came_of_it(call: Call, shared: Ingest
     assert second.startswith("usage.events.v1/2/1  refused again: must not be 0")
     assert "skipped" in third
     assert "refused again: not valid JSON" in fourth
-    assert call("replay", letters[0][0], *how).exit_code == 0
+    again = call("replay", letters[0][0], "--json", *how)
+    assert json.loads(again.stdout) == {"dead_letters": [{"key": letters[0][0], "outcome": "accepted"}]}
     written = ids(asyncio.run(read_topic(shared.topics.bootstrap, shared.topics.usage_events)))
     assert written.count(good["id"]) == 2  # the ledger counts one
 

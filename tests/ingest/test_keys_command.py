@@ -1,5 +1,6 @@
 """`keys create|ls|revoke` against a real database."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -43,6 +44,11 @@ def test_product_is_all_without_a_word_and_organization_must_be_said(call: Call)
     assert call("create").exit_code == 2
     assert call("create", "--organization", "*", "--expires-in-days", "3").exit_code == 0
     assert "expires" in call("ls").output
+    (listed,) = json.loads(call("ls", "--json").stdout)["keys"]
+    revoked = json.loads(call("revoke", listed["key_id"], "--json").stdout)
+    assert revoked["key_id"] == listed["key_id"]
+    made = json.loads(call("create", "--organization", "*", "--json").stdout)
+    assert parse_key(made["key"])
     assert call("ls").output.rstrip().endswith("*  *")
 
 

@@ -1,13 +1,14 @@
 """Whole-system stories on the real stack: what a product service sends is what an admin sees, to the micro-credit."""
 
 import asyncio
+import json
 import os
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -169,3 +170,20 @@ async def test_bad_events_stand_in_the_dead_letters_and_their_neighbours_count(s
     await eventually(lambda: dead_letters().count("org_mixed") == 2, what="both dead letters")
     assert "the same source and id was used before with another payload" in dead_letters()
     check_proof(stack, "org_mixed")
+
+
+def test_operators_find_everything_as_it_should_be_and_log_ledger_and_rollups_agree(stack: WholeStack) -> None:
+    """After all that has happened to this stack: kills, copies, held usage, corrections and dead letters."""
+    assert {topic["drift"] == [] for topic in json.loads(stack.command("topics", "ls", "--json"))["topics"]} == {True}
+    assert json.loads(stack.command("migrate", "--dry-run", "--json"))["pending"] == []
+    assert json.loads(stack.command("retention", "--dry-run", "--json"))["expired"] == []
+    services = json.loads(stack.command("config", "--json"))["services"]
+    assert {row["source"] for row in services["alerter"]["settings"] if row["name"] == "SMTP_URL"} == {"stack"}
+    first = datetime.now(UTC).date() - timedelta(days=2)
+    proof = json.loads(stack.command("rebuild", "--from", f"{first}", "--dry-run", "--json"))
+    assert (proof["differs"], proof["contradictions"]["number"]) == (False, 0)
+    assert proof["in_range"]["counted"] > 1000
+    assert proof["in_range"]["duplicate"] > 1000
+    assert "-> America/St_Johns touched" in stack.command("rebuild", "--time-zone", "org_azure", "America/St_Johns")
+    assert stack.get("overview", organization="org_azure")["time_zone"] == "America/St_Johns"
+    stack.command("rebuild", "--from", f"{first}", "--dry-run")

@@ -61,7 +61,7 @@ def build_series(number: int) -> tuple[str, bytes, bytes]:
     return product, key.encode(), data.encode()
 
 
-def build_events(events: int, seed: int) -> Iterator[tuple[int, bytes, bytes]]:
+def build_events(events: int, seed: int, partitions: int = PARTITIONS) -> Iterator[tuple[int, bytes, bytes]]:
     """Partition, key and value: canonical bytes as ingest writes them, some 60,000 series, a few copies and late ones."""
     chance = random.Random(seed)
     series = [build_series(number) for number in range(ORGANIZATIONS * SERIES_PER_ORGANIZATION)]
@@ -92,7 +92,7 @@ def build_events(events: int, seed: int) -> Iterator[tuple[int, bytes, bytes]]:
         organization = key.partition(b"|")[0]
         envelope = PREFIX % (identity.encode(), product.encode(), organization, occurred.encode())
         value = envelope + data + b'%d.%06d"}}' % (chance.randrange(50), chance.randrange(1, 1_000_000))
-        item = (zlib.crc32(key) % PARTITIONS, key, value)
+        item = (zlib.crc32(key) % partitions, key, value)
         if len(recent) < 10_000:
             recent.append(item)
         else:
@@ -100,7 +100,9 @@ def build_events(events: int, seed: int) -> Iterator[tuple[int, bytes, bytes]]:
         yield item
 
 
-async def fill_topics(bootstrap: str, usage_topic: str, catalog_topic: str, events: int, seed: int) -> float:
+async def fill_topics(
+    bootstrap: str, usage_topic: str, catalog_topic: str, events: int, seed: int, partitions: int = PARTITIONS
+) -> float:
     """Write the facts and the events; returns the mean size of an event in bytes."""
     sizes, checked = 0, False
     headers = [("content-type", b"application/cloudevents+json")]
@@ -114,8 +116,8 @@ async def fill_topics(bootstrap: str, usage_topic: str, catalog_topic: str, even
                 catalog_topic,
                 fact + b'"time":"2026-01-01T00:00:00Z","data":{"name":"Load","time_zone":"Europe/Berlin"}}',
             )
-        open_batches = {at: producer.create_batch() for at in range(PARTITIONS)}
-        for partition, key, value in build_events(events, seed):
+        open_batches = {at: producer.create_batch() for at in range(partitions)}
+        for partition, key, value in build_events(events, seed, partitions):
             if not checked:
                 checked = encode(decode(value)) is not None
             sizes += len(value)

@@ -1,4 +1,4 @@
-"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [dashboard] [--events N] [--runs N]. `./flexcredits bench` runs it.
+"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [dashboard] [scale] [--events N] [--runs N]. `./flexcredits bench` runs it.
 
 Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as everything
 else. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
@@ -34,6 +34,7 @@ from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
 from querying import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, identity_provider, make_rsa_key
+from scale_load import HELD_TO_2000, describe_scale, fill_partitions, measure_scale
 from service_process import aggregator_environment, eventually, free_port, running
 from stack import (
     Database,
@@ -50,7 +51,7 @@ from sweep_load import ORGANIZATIONS, fill_books, measure_sweep
 from whole_stack import WholeStack, running_stack, state_of_its_own
 
 Result = TypeVar("Result")
-PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "csv", "dashboard"]
+PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "csv", "dashboard", "scale"]
 
 
 @contextmanager
@@ -135,6 +136,22 @@ async def bench_floors(parts: list[str], events: int, runs: int) -> None:
         report("aggregator", aggregated, lambda result: result.events_per_second, "{:,.0f} events/s")
         report("aggregator", aggregated, lambda result: result.share_of_bare_insert, "{:.3f} of the bare insert")
         report("ingest", ingested, lambda result: result.events_per_second, "{:,.0f} events/s")
+
+
+async def bench_scale(events: int) -> None:
+    """One, two and three aggregators on the same log: as fast as they go, and each held to 2,000 events/s."""
+    with embedded_stack() as (bootstrap, server):
+        template, topics = await make_template(server), await make_topics(bootstrap)
+        await fill_partitions(topics, events)
+        for limit, share in ((HELD_TO_2000, 30_000), ({}, events)):
+            for aggregators in (1, 2, 3):
+                database = await copy_template(server, template)
+                result = await measure_scale(database, topics, share, aggregators, limit)
+                await check_sums(database.dsn)
+                print(
+                    f"scale, {'held to 2,000/s each' if limit else 'as fast as they go'}: {describe_scale(result)}",
+                    flush=True,
+                )
 
 
 def report(name: str, results: list[Result], figure: Callable[[Result], float], text: str) -> None:
@@ -283,6 +300,8 @@ def main() -> None:
         asyncio.run(bench_csv(options.runs))
     if "dashboard" in parts:
         asyncio.run(bench_dashboard(options.runs))
+    if "scale" in parts:
+        asyncio.run(bench_scale(min(options.events, 300_000)))
 
 
 if __name__ == "__main__":

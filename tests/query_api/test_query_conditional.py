@@ -84,6 +84,11 @@ async def change_a_feature_of_everybody(api: Api, books: Books, number: int) -> 
     await books.execute("UPDATE features SET fact_offset = 7")
 
 
+async def set_rows_right(api: Api, books: Books, number: int) -> None:
+    """By a rebuild: credits move from one row to another, and every sum stays."""
+    await books.execute("INSERT INTO rebuilds (organization_id, first_on, last_on) VALUES ($1, now(), now())", number)
+
+
 async def let_a_day_begin(api: Api, books: Books, number: int) -> None:
     api.now = local("UTC", "2026-11-23")
 
@@ -92,7 +97,7 @@ async def let_a_day_begin(api: Api, books: Books, number: int) -> None:
     "change",
     [
         use_more, correct_and_correct_back, amend_the_contract, rename_the_agent, see_an_agent_under_another_name,
-        see_an_agent_saved, change_a_feature_of_everybody, let_a_day_begin,
+        see_an_agent_saved, change_a_feature_of_everybody, set_rows_right, let_a_day_begin,
     ],
 )  # fmt: skip
 async def test_what_changes_the_breakdown_changes_its_tag(api: Api, books: Books, change: Change) -> None:

@@ -84,6 +84,7 @@ async def fill(books: Books, name: str) -> int:
         "INSERT INTO members VALUES ($1, 'ada@acme.example', $2, 'admin', false, now(), 0)", number, name
     )
     await books.execute("INSERT INTO ledger_seals VALUES (1, $1, 1, 1)", number)
+    await books.execute("INSERT INTO rebuilds (organization_id, time_zone) VALUES ($1, $2)", number, f"Zone/{name}")
     await books.execute(
         "INSERT INTO alert_settings (organization_id, usage_thresholds, usage_recipients, budget_recipients, updated_by)"
         " VALUES ($1, $2, $3, $3, $4)", number, [60 + number], [f"added@{name}"], f"admin@{name}",

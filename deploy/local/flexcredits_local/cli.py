@@ -4,12 +4,16 @@ import sys
 
 import typer
 
-from flexcredits_local import bench, checks, dlq, keys, replay
+from flexcredits_local import bench, checks, dlq, keys, rebuild, replay, topics
+from flexcredits_local.configuration import config
 from flexcredits_local.doctor import examine
+from flexcredits_local.migrate import migrate
 from flexcredits_local.problem import SetupProblem
+from flexcredits_local.retention import retention
 from flexcredits_local.sign_in import print_token
 from flexcredits_local.simulation import commands as simulate
 from flexcredits_local.up import stack_command
+from flexcredits_local.version import version
 
 app = typer.Typer(
     name="flexcredits",
@@ -23,12 +27,18 @@ app.command("up", help="Start the whole stack and keep it running until Ctrl-C."
 app.command("demo", help="As `up`, with sample usage flowing through it.")(stack_command(sample_usage=True))
 app.command("token")(print_token)
 app.command("doctor")(examine)
+app.command("config")(config)
+app.command("migrate")(migrate)
+app.command("retention")(retention)
+app.command("rebuild")(rebuild.rebuild)
+app.command("version")(version)
 app.command("bench", context_settings=bench.SETTINGS)(bench.run_benchmarks)
 app.command("test", context_settings=checks.SETTINGS)(checks.run_tests)
 app.add_typer(replay.app, name="replay")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(topics.app, name="topics")
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """`dlq ls|show|replay`: what could not be counted, why, and how it gets a second chance."""
 
 import asyncio
+import base64
 import json
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,6 +16,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from runtime.kafka import KafkaSettings
 
+from flexcredits_local.addresses import kafka_settings
+from flexcredits_local.answers import AsJson, DryRun, print_json
 from flexcredits_local.description import running_stack
 from flexcredits_local.folders import state_folder
 from flexcredits_local.problem import SetupProblem
@@ -81,14 +83,12 @@ class DeadLetter:
 @app.command("ls")
 def list_letters(
     reason: ReasonOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: AsJson = False,
     topic: TopicOption = TOPIC,
 ) -> None:
     """Print every dead letter: key, when, organization, size, reason."""
-    for letter in read_letters(topic):
-        if not letter.has_reason(reason):
-            continue
-        facts = {
+    letters = [
+        {
             "key": letter.key,
             "written_at": letter.written_at.isoformat(timespec="milliseconds"),
             "organization": letter.organization,
@@ -96,13 +96,25 @@ def list_letters(
             "pointer": letter.headers.get("pointer", ""),
             "reason": letter.reason,
         }
-        typer.echo(json.dumps(facts) if as_json else "  ".join(printable(str(fact)) or "-" for fact in facts.values()))
+        for letter in read_letters(topic)
+        if letter.has_reason(reason)
+    ]
+    if as_json:
+        print_json({"dead_letters": letters})
+        return
+    for facts in letters:
+        typer.echo("  ".join(printable(str(fact)) or "-" for fact in facts.values()))
 
 
 @app.command("show")
-def show(key: str, topic: TopicOption = TOPIC) -> None:
-    """Print one dead letter: its headers, an empty line, and the bytes as they came."""
+def show(key: str, as_json: AsJson = False, topic: TopicOption = TOPIC) -> None:
+    """Print one dead letter: its headers, an empty line, and the bytes as they came; in JSON as `value_base64`."""
     (letter,) = choose(read_letters(topic), [key])
+    if as_json:
+        value = None if letter.value is None else base64.b64encode(letter.value).decode()
+        facts = {"key": letter.key, "written_at": letter.written_at, "headers": letter.headers, "value_base64": value}
+        print_json(facts)
+        return
     for name, value in letter.headers.items():
         typer.echo(f"{printable(name)}: {printable(value)}")
     typer.echo()
@@ -116,21 +128,24 @@ def replay(
     keys: Annotated[list[str] | None, typer.Argument(help="As `dlq ls` prints them.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them, or all that --reason leaves.")] = False,
     reason: ReasonOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    dry_run: DryRun = False,
     api_key: Annotated[str | None, typer.Option("--key", help="API key; the running stack's without it.")] = None,
     url: Annotated[str | None, typer.Option(help="Of the ingest API; the running stack's without it.")] = None,
+    as_json: AsJson = False,
     topic: TopicOption = TOPIC,
 ) -> None:
     """Send dead letters to the ingest API once more.
 
     They keep their ids, so what was counted in the meantime is not counted again. A dead letter stays where it is.
+
+    Exit code 0: none was refused again. 1: one was, or the ingest API takes nothing now.
     """
     if bool(keys) == everything:
         raise SetupProblem("name the dead letters by their keys, or take --all.")
     letters = choose(read_letters(topic), keys) if keys else read_letters(topic)
     letters = [letter for letter in letters if letter.has_reason(reason)]
     chosen = bool(keys) or reason == OUTSIDE_SCOPE
-    failures = 0
+    failures, outcomes = 0, []
     with nullcontext() if dry_run else ingest_client(url, api_key) as client:
         for letter in letters:
             obstacle = letter.why_not_replayed(chosen)
@@ -141,7 +156,11 @@ def replay(
             else:
                 taken, outcome = post(client, letter.value or b"")
                 failures += not taken
-            typer.echo(f"{letter.key}  {printable(outcome)}")
+            outcomes.append({"key": letter.key, "outcome": outcome})
+            if not as_json:
+                typer.echo(f"{letter.key}  {printable(outcome)}")
+    if as_json:
+        print_json({"dead_letters": outcomes})
     if failures:
         raise typer.Exit(1)
 
@@ -182,11 +201,11 @@ def choose(letters: Sequence[DeadLetter], keys: Sequence[str]) -> list[DeadLette
 
 def read_letters(topic: str) -> list[DeadLetter]:
     """All dead letters of Kafka at KAFKA_BOOTSTRAP, or the running stack's, in the order of their first writing."""
-    bootstrap = os.environ.get("KAFKA_BOOTSTRAP") or running_stack(state_folder()).kafka_bootstrap
+    kafka = kafka_settings()
     try:
-        return asyncio.run(fetch_letters(KafkaSettings(kafka_bootstrap=bootstrap), topic))
+        return asyncio.run(fetch_letters(kafka, topic))
     except (KafkaError, TimeoutError) as error:
-        raise SetupProblem(f"Kafka at {bootstrap} does not tell: {error!r}") from None
+        raise SetupProblem(f"Kafka at {kafka.kafka_bootstrap} does not tell: {error!r}") from None
 
 
 async def fetch_letters(kafka: KafkaSettings, topic: str) -> list[DeadLetter]:

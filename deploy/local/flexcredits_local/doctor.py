@@ -14,6 +14,7 @@ import requests
 import typer
 from jgo.constants import MAVEN_CENTRAL_URL
 
+from flexcredits_local.answers import AsJson, print_json, print_table
 from flexcredits_local.choices import configured_ports, external_parts, needed_ports, taken_line
 from flexcredits_local.dashboard import BIN, has_packages, is_built, node_version, workplace
 from flexcredits_local.description import find_stack
@@ -39,12 +40,16 @@ class Finding:
     text: str
 
 
-def examine() -> None:
-    """Check this machine and say how to mend what is missing."""
+def examine(as_json: AsJson = False) -> None:
+    """Check this machine and say how to mend what is missing.
+
+    Exit code 0: everything needed is there. 1: something is not.
+    """
     findings = [finding for check in CHECKS for finding in guarded(check)]
-    width = max(len(finding.subject) for finding in findings)
-    for finding in findings:
-        print(f"{finding.level:<4}  {finding.subject:<{width}}  {finding.text}")
+    if as_json:
+        print_json({"findings": [dataclasses.asdict(finding) for finding in findings]})
+    else:
+        print_table([dataclasses.astuple(finding) for finding in findings])
     failed = any(finding.level == "fail" for finding in findings)
     raise typer.Exit(1 if failed else 0)
 

@@ -43,6 +43,11 @@ class StateFolder:
         """The JSON description of the running stack; it exists only while one runs."""
         return self.root / "stack.json"
 
+    @property
+    def environments(self) -> Path:
+        """What the running stack gave each of its services, as JSON: private, for it holds their passwords."""
+        return self.root / "environments.json"
+
     def make(self) -> "StateFolder":
         """Create the folder; idempotent.
 

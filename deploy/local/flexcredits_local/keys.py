@@ -1,7 +1,6 @@
 """`keys create|ls|revoke`: API keys of the ingest API. What a key looks like is ingest's to say."""
 
 import asyncio
-import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,8 +10,8 @@ import asyncpg
 import typer
 from ingest.keys import ENVIRONMENT, EVERYTHING, mint_key
 
-from flexcredits_local.description import running_stack
-from flexcredits_local.folders import state_folder
+from flexcredits_local.addresses import postgres_dsn
+from flexcredits_local.answers import AsJson, print_json
 from flexcredits_local.problem import SetupProblem
 
 app = typer.Typer(help="API keys for sending events.", no_args_is_help=True)
@@ -61,6 +60,7 @@ def create(
     ] = None,
     expires_in_days: Annotated[int | None, typer.Option(min=1, help="Never without it.")] = None,
     env: Annotated[str, typer.Option(help="Written into the key, for people and secret scanners.")] = "local",
+    as_json: AsJson = False,
 ) -> None:
     """Print a new key, for the only time.
 
@@ -68,11 +68,15 @@ def create(
     and rates can only be sent with a key for all products; facts for the whole deployment need all organizations too.
     """
     expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
-    typer.echo(run(lambda connection: insert_key(connection, organization, product or [EVERYTHING], env, expires_at)))
+    key = run(lambda connection: insert_key(connection, organization, product or [EVERYTHING], env, expires_at))
+    if as_json:
+        print_json({"key": key, "expires_at": expires_at})
+    else:
+        typer.echo(key)
 
 
 @app.command("ls")
-def list_keys() -> None:
+def list_keys(as_json: AsJson = False) -> None:
     """Print all keys, without their secrets."""
 
     async def fetch(connection: "asyncpg.Connection[asyncpg.Record]") -> list[asyncpg.Record]:
@@ -80,7 +84,11 @@ def list_keys() -> None:
             "SELECT key_id, organizations, products, created_at, expires_at, revoked_at FROM api_keys ORDER BY created_at"
         )
 
-    for row in run(fetch):
+    rows = run(fetch)
+    if as_json:
+        print_json({"keys": [dict(row) for row in rows]})
+        return
+    for row in rows:
         state = "live"
         if row["revoked_at"]:
             state = f"revoked {row['revoked_at']:%Y-%m-%d %H:%M}"
@@ -92,32 +100,45 @@ def list_keys() -> None:
 
 
 @app.command("revoke")
-def revoke(key_id: Annotated[str, typer.Argument(help="As `keys ls` prints it, or the whole key.")]) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="As `keys ls` prints it, or the whole key.")], as_json: AsJson = False
+) -> None:
     """End a key, within seconds and for good."""
     named = key_id.split("_")[2] if key_id.startswith("fc_") and key_id.count("_") == 4 else key_id
 
-    async def end(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
-        return await connection.execute(
-            "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = $1", named
+    async def end(connection: "asyncpg.Connection[asyncpg.Record]") -> datetime | None:
+        revoked_at: datetime | None = await connection.fetchval(
+            "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = $1 RETURNING revoked_at", named
         )
+        return revoked_at
 
-    if run(end) == "UPDATE 0":
+    revoked_at = run(end)
+    if revoked_at is None:
         raise SetupProblem(f"there is no key {named}. `keys ls` prints all.")
-    typer.echo(f"{named} is revoked; the ingest API notices within five seconds.")
+    if as_json:
+        print_json({"key_id": named, "revoked_at": revoked_at})
+    else:
+        typer.echo(f"{named} is revoked; the ingest API notices within five seconds.")
 
 
-def run(work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[Answer]]") -> Answer:
-    """Do it in the database that POSTGRES_DSN names, or the running stack's."""
-    dsn = os.environ.get("POSTGRES_DSN") or running_stack(state_folder()).postgres_dsn
-    return asyncio.run(with_database(dsn, work))
+def run(
+    work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[Answer]]", within_s: float = TIMEOUT_S
+) -> Answer:
+    """Do it in the database that POSTGRES_DSN names, or the running stack's; SetupProblem when Postgres refuses."""
+    try:
+        return asyncio.run(with_database(postgres_dsn(), work, within_s))
+    except (asyncpg.PostgresError, TimeoutError) as error:
+        raise SetupProblem(f"Postgres does not do it: {error!r}") from None
 
 
-async def with_database(dsn: str, work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[Answer]]") -> Answer:
+async def with_database(
+    dsn: str, work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[Answer]]", within_s: float = TIMEOUT_S
+) -> Answer:
     try:
         connection = await asyncpg.connect(dsn, timeout=TIMEOUT_S)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise SetupProblem(f"Postgres does not let us in: {error!r}") from None
     try:
-        return await asyncio.wait_for(work(connection), TIMEOUT_S)
+        return await asyncio.wait_for(work(connection), within_s)
     finally:
         await connection.close()

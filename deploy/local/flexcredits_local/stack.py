@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from flexcredits_local.console import Console
 from flexcredits_local.dashboard import ensure_dashboard
 from flexcredits_local.database import NAME, ingest_key, make_database, prepare_database
 from flexcredits_local.description import Description
-from flexcredits_local.folders import REPOSITORY, StateFolder, remove_tree
+from flexcredits_local.folders import REPOSITORY, StateFolder, remove_tree, write_private
 from flexcredits_local.java import find_java
 from flexcredits_local.kafka import EmbeddedKafka
 from flexcredits_local.kafka_jars import ensure_jars
@@ -92,7 +93,10 @@ class Stack:
         # Side by side: all that they need from each other goes through Kafka and PostgreSQL, which are there.
         broker = {"KAFKA_BOOTSTRAP": bootstrap, **({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"} if kafka else {})}
         smtp_url = self.external.smtp_url or f"smtp://{LOOPBACK}:{self.ports.smtp}"
-        supervisor.start(*service_programs(self.ports, broker, dsn, smtp_url, self.folder))
+        services = service_programs(self.ports, broker, dsn, smtp_url, self.folder)
+        environments = {program.name: dict(program.environment) for program in services}
+        write_private(self.folder.environments, json.dumps(environments))
+        supervisor.start(*services)
         return self._describe(bootstrap, dsn, key)
 
     def _wipe(self) -> None:

@@ -27,6 +27,8 @@ class Catalog:
     """A copy of Postgres' organizations, rates and series. `version` is the catalog offset up to which it is complete."""
 
     version: int = 0
+    zone_change: int = 0
+    """The latest change of a time zone by hand that `organizations` knows."""
     organizations: dict[str, Organization] = field(default_factory=dict)
     series_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
     card: RateCard = field(default_factory=RateCard)
@@ -35,10 +37,11 @@ class Catalog:
 
     async def refresh(self, connection: Connection, version: int) -> None:
         """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""
-        for row in await connection.fetch(SQL["select_changed_organizations"], self.version):
+        zone_change = (await connection.fetch(SQL["select_zone_change"]))[0][0]
+        for row in await connection.fetch(SQL["select_changed_organizations"], self.version, self.zone_change):
             self.organizations[row["organization"]] = Organization(row["organization_id"], row["time_zone"])
         self.card.add(Rate(*row) for row in await connection.fetch(SQL["select_changed_rates"], self.version))
-        self.version = version
+        self.version, self.zone_change = version, zone_change
 
     async def learn(self, pool: Pool, keys: set[tuple[str, str, str, str, str, str]]) -> None:
         """Number the organizations and series of `keys` that have no number yet, in transactions of their own.

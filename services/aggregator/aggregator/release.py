@@ -74,7 +74,7 @@ async def _release_chunk(
 ) -> tuple[int, tuple[int, int] | None]:  # fmt: skip
     topic, catalog_topic = topics
     async with pool.acquire() as connection, connection.transaction():
-        await hold_catalog(connection, catalog_topic, catalog.version)
+        await hold_catalog(connection, catalog_topic, catalog)
         # Progress rows are locked before held rows, as batches do; which partitions, the held rows say.
         partitions = [
             row["kafka_partition"]

@@ -61,7 +61,7 @@ async def apply_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
     uses = [*reading.uses, *reading.corrections]
     await catalog.learn(pool, {use.series for use in uses})
     async with pool.acquire() as connection, connection.transaction():
-        await hold_catalog(connection, catalog_topic, catalog.version)
+        await hold_catalog(connection, catalog_topic, catalog)
         outcome = Outcome(rejections=[*reading.rejections])
         positions = await _lock_progress(connection, topic, reading.spans)
         fresh = _drop_replayed(reading, positions, outcome)
@@ -78,11 +78,11 @@ async def apply_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
     return outcome
 
 
-async def hold_catalog(connection: Connection, catalog_topic: str, version: int) -> None:
+async def hold_catalog(connection: Connection, catalog_topic: str, catalog: Catalog) -> None:
     """Keep the catalog still until the transaction ends. Raises Overtaken when it is not the one we decided with."""
     await connection.execute(SQL["lock_catalog_shared"], CATALOG_LOCK)
-    rows = await connection.fetch(SQL["select_progress"], catalog_topic)
-    if any(row["next_offset"] != version for row in rows):
+    [row] = await connection.fetch(SQL["select_catalog_version"], catalog_topic)
+    if row["next_offset"] not in (None, catalog.version) or row["zone_change"] != catalog.zone_change:
         raise Overtaken
 
 

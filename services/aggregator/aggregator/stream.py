@@ -95,8 +95,7 @@ class CatalogReader:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             [progress] = await connection.fetch(SQL["select_progress"], self.topic)
-            if progress["next_offset"] > self.catalog.version:
-                await self.catalog.refresh(connection, progress["next_offset"])
+            await self.catalog.refresh(connection, max(progress["next_offset"], self.catalog.version))
 
 
 class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -53,6 +53,7 @@ class Version(NamedTuple):
     corrections: int
     sightings: Decimal
     newest_fact: int
+    rebuilt: int
 
 
 class Level(NamedTuple):

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
+from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.kafka import KafkaSettings, create_topics
 from runtime.logs import configure_logs
 from runtime.migrations import migrate
+from runtime.topics import inspect_topics
 
 log = structlog.get_logger()
 
@@ -55,7 +57,14 @@ async def prepare_tables(folder: Path) -> None:
 
 async def prepare_topics(folder: Path, replication: int) -> None:
     settings = KafkaSettings()
-    await create_topics(settings.kafka_bootstrap, folder, replication=replication, **settings.kafka_security())
+    where, security = settings.kafka_bootstrap, settings.kafka_security()
+    await create_topics(where, folder, replication=replication, **security)
+    try:
+        for topic in await inspect_topics(where, folder, replication=replication, **security):
+            if topic.drift:
+                log.warning("a topic is not as described, and was left as it is", topic=topic.name, drift=topic.drift)
+    except KafkaError as error:  # who may create topics may not be allowed to read their settings
+        log.warning("the topics' settings were not compared", reason=repr(error))
     log.info("the topics are there", topics=sorted(path.stem for path in folder.glob("*.yaml")))
 
 

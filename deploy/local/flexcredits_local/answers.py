@@ -1,0 +1,26 @@
+"""How commands answer: text for people, with --json one document on stdout, and an exit code that a script can read."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+DIFFERS = 3
+"""Nothing went wrong, and something is not as it should be: drift, pending migrations, rows that differ."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+def print_json(document: Any) -> None:
+    """Instants, days and Decimals as their texts."""
+    typer.echo(json.dumps(document, default=str, indent=2, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Sequence[object]]) -> None:
+    """Columns as wide as their widest cell."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*texts, strict=True)]
+    for row in texts:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

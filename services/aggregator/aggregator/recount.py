@@ -1,0 +1,230 @@
+"""Counting a stretch of the log once more, beside the live rollups: the log says what, the ledger says which copy counts."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from asyncpg.pgproto.pgproto import UUID
+from runtime.postgres import Connection
+
+from aggregator.catalog import SQL
+from aggregator.differences import EPOCH, Months
+from aggregator.periods import BUCKET_S, local_day
+from aggregator.rating import Rate
+from aggregator.reading import Reading, Use
+from aggregator.rollup import Decision, Organization, Rollups, empty_rollups, fold
+
+CONTRADICTIONS_SHOWN = 20
+UNKNOWN = -1
+"""No series and no usage has it, so it contradicts whatever the ledger says."""
+
+
+@dataclass(frozen=True)
+class Days:
+    """Local days `first` to `last`, both included, of organizations with the same or different zones."""
+
+    first: date
+    last: date
+    organizations: Mapping[str, Organization]
+    """Those with a zone, by name: all of them, or the one asked for."""
+
+    @property
+    def ids(self) -> list[int]:
+        return sorted(organization.organization_id for organization in self.organizations.values())
+
+    def begins(self) -> datetime:
+        """The first instant of `first` in any of the zones."""
+        return min(start_of(self.first, zone) for zone in self._zones())
+
+    def ends(self) -> datetime:
+        """The last instant of `last` in any of the zones, and what a record may be later than its event."""
+        return max(start_of(self.last + timedelta(days=1), zone) for zone in self._zones())
+
+    def hold(self, bucket: int, time_zone: str) -> bool:
+        """Whether a quarter of an hour lies in the days, in a zone."""
+        return (self.first - EPOCH).days <= local_day(bucket, time_zone) <= (self.last - EPOCH).days
+
+    def _zones(self) -> set[str]:
+        return {str(organization.time_zone) for organization in self.organizations.values()} or {"UTC"}
+
+
+def start_of(day: date, time_zone: str) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+
+
+@dataclass
+class Recount:
+    """What a stretch of the log comes to. A contradiction is a record whose fate the ledger does not know, or tells otherwise."""
+
+    rollups: Rollups = field(default_factory=empty_rollups)
+    records: int = 0
+    counted: int = 0
+    held: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    contradictions: int = 0
+    shown: list[str] = field(default_factory=list)
+
+    def contradict(self, text: str) -> None:
+        self.contradictions += 1
+        if len(self.shown) < CONTRADICTIONS_SHOWN:
+            self.shown.append(text)
+
+
+class Snapshot:
+    """Postgres as it was at one instant, read in short transactions.
+
+    One long transaction would keep its locks on every partition that it has read, and whoever makes or drops one would
+    wait for it, with all who count behind him.
+    """
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self._name = name
+        self._connection = connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Connection]:
+        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+            await self._connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'")
+            yield self._connection
+
+
+class Recounter:
+    """Adds readings of the log to a recount, as Postgres stood at the snapshot."""
+
+    def __init__(self, snapshot: Snapshot, topic: str, days: Days) -> None:
+        self.recount = Recount()
+        self._snapshot = snapshot
+        self._topic = topic
+        self._days = days
+        self._rates: dict[int, Rate] = {}
+        self._series: dict[tuple[str, ...], int] = {}
+
+    async def learn(self) -> None:
+        """Rates and series of the organizations."""
+        async with self._snapshot.read() as connection:
+            rates = await connection.fetch(SQL["select_changed_rates"], -1)
+            self._rates = {row["rate_id"]: Rate(*row) for row in rates}
+            for row in await connection.fetch(SQL["select_all_series"], self._days.ids):
+                self._series[tuple(row)[1:]] = row["series_id"]
+
+    async def add(self, reading: Reading) -> None:
+        """Count what of a reading lies in the days; every record of it must have a fate."""
+        self.recount.records += len(reading.uses) + len(reading.corrections) + len(reading.rejections)
+        uses = [use for use in (*reading.uses, *reading.corrections) if self._concerns(use)]
+        async with self._snapshot.read() as connection:
+            rows = await _select_fates(connection, uses)
+            counted: list[Decision] = []
+            unknown: list[Use] = []
+            for use in uses:
+                row = rows.get((use.ledger_bucket, use.identity))
+                if row is not None and (row["kafka_partition"], row["kafka_offset"]) == (use.partition, use.offset):
+                    if row["held"]:
+                        self.recount.held += 1
+                    else:
+                        counted.append(self._decide(use, row))
+                elif row is not None and row["payload"].bytes == use.payload:
+                    self.recount.duplicate += 1
+                else:
+                    unknown.append(use)
+            await self._expect_dead_letters(connection, unknown)
+        self.recount.counted += len(counted)
+        fold(counted, self.recount.rollups)
+
+    def _concerns(self, use: Use) -> bool:
+        organization = self._days.organizations.get(use.series[0])
+        return (
+            organization is not None
+            and organization.time_zone is not None
+            and self._days.hold(int(use.occurred // BUCKET_S), organization.time_zone)
+        )
+
+    def _decide(self, use: Use, row: asyncpg.Record) -> Decision:
+        """Count a use by what the log says; the ledger names the rate, whose choice depended on the facts of its time."""
+        organization = self._days.organizations[use.series[0]]
+        if use.credits is not None:
+            credits = use.credits
+        else:
+            assert use.quantity is not None
+            rate = self._rates.get(row["rate_id"])
+            credits = UNKNOWN if rate is None else rate.credits_of(use.quantity)
+        series_id = self._series.get(use.series, UNKNOWN)
+        for name, said, kept in (
+            ("credits", credits, row["credits"]),
+            ("series", series_id, row["series_id"]),
+            ("time", round(use.occurred * 1e6), round(row["occurred"] * 1e6)),
+        ):
+            if said != kept:
+                self.recount.contradict(
+                    f"{self._topic}/{use.partition}/{use.offset}: its {name} is {said}, the ledger says {kept}"
+                )
+        return Decision(
+            use, organization.organization_id, series_id, str(organization.time_zone), credits, row["rate_id"], None
+        )
+
+    async def _expect_dead_letters(self, connection: Connection, uses: Sequence[Use]) -> None:
+        if not uses:
+            return
+        places = [use.partition for use in uses], [use.offset for use in uses]
+        dead = {tuple(row) for row in await connection.fetch(SQL["select_dead_letters"], self._topic, *places)}
+        for use in uses:
+            if (use.partition, use.offset) in dead:
+                self.recount.rejected += 1
+            else:
+                self.recount.contradict(
+                    f"{self._topic}/{use.partition}/{use.offset}: neither the ledger nor a dead letter knows of it"
+                )
+
+    async def check_ledger(self) -> None:
+        """The ledger counts in these days what the log does, and nothing beside."""
+        async with self._snapshot.read() as connection:
+            rows = await connection.fetch(SQL["sum_counted"], self._days.ids, self._days.begins(), self._days.ends())
+        zones = {at.organization_id: str(at.time_zone) for at in self._days.organizations.values()}
+        inside = [row for row in rows if self._days.hold(row["quarter"], zones[row["organization_id"]])]
+        events, credits = sum(row["events"] for row in inside), sum(row["credits"] for row in inside)
+        log_credits = sum(cell[0] for cell in self.recount.rollups.days.values())
+        if (events, credits) != (self.recount.counted, log_credits):
+            self.recount.contradict(
+                f"the ledger counts {events} records and {credits} micro-credits in these days,"
+                f" the log {self.recount.counted} and {log_credits}"
+            )
+
+
+async def _select_fates(connection: Connection, uses: Sequence[Use]) -> dict[tuple[int, bytes], asyncpg.Record]:
+    keys = sorted({(use.ledger_bucket, use.identity) for use in uses})
+    return {
+        (bucket, row["identity"].bytes): row
+        for bucket, group in groupby(keys, key=lambda key: key[0])
+        for row in await connection.fetch(SQL["select_fates"], bucket, [UUID(identity) for _, identity in group])
+    }
+
+
+async def read_live(snapshot: Snapshot, days: Days) -> tuple[Rollups, Months]:
+    """The live rollups of the days at the snapshot, and what their months lack against the sum of their own days."""
+    ids, span = days.ids, (days.first, days.last)
+    zones = {at.organization_id: str(at.time_zone) for at in days.organizations.values()}
+    async with snapshot.read() as connection:
+        # Quarters are chosen by the zone data that counted them, which may be another than Postgres'.
+        quarters = await connection.fetch(SQL["select_live_quarters"], ids, days.begins(), days.ends())
+        live = Rollups(
+            _cells(row for row in quarters if days.hold(row[1], zones[row[0]])),
+            _cells(await connection.fetch(SQL["select_live_days"], ids, *span)),
+            _cells(await connection.fetch(SQL["select_live_organization_days"], ids, *span)),
+            _cells(await connection.fetch(SQL["select_live_corrections"], ids, *span)),
+            _cells(await connection.fetch(SQL["select_live_late"], ids, *span)),
+        )
+        months = Months(
+            _cells(await connection.fetch(SQL["select_month_rests"], ids, *span)),
+            _cells(await connection.fetch(SQL["select_organization_month_rests"], ids, *span)),
+        )
+    return live, months
+
+
+def _cells(rows: Iterable[asyncpg.Record]) -> dict[Any, list[int]]:
+    """Rows of key columns and two sums."""
+    return {tuple(row)[:-2]: list(tuple(row)[-2:]) for row in rows}

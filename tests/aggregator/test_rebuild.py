@@ -1,0 +1,306 @@
+"""Rollups damaged by hand, and made right from the log while the aggregator counts on."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from aggregator.differences import difference
+from aggregator.rebuild import CannotRebuild, Comparison, compare, only_rebuild, swap
+from aggregator.zones import change_time_zone
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from click.testing import Result
+from factories import organization, rate, usage
+from flexcredits_local.cli import app
+from flexcredits_local.problem import SetupProblem
+from hypothesis import given
+from hypothesis import strategies as st
+from random_log import random_log
+from rollups import TABLES, check_rollups, kept
+from runtime.kafka import KafkaSettings, open_producer
+from service_process import aggregator_environment, eventually, running
+from stack import Database, Topics
+from typer.testing import CliRunner
+
+TODAY = datetime.now(UTC).date()
+SINCE = TODAY - timedelta(days=60)
+
+
+@pytest.fixture
+async def owner(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database.dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def producer(topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
+    async with open_producer(topics.bootstrap, "test") as open_:
+        yield open_
+
+
+@pytest.fixture
+async def aggregator(database: Database, topics: Topics) -> AsyncIterator[None]:
+    with running("aggregator", aggregator_environment(database, topics)) as process:
+        await eventually(process.ready, what="aggregator ready")
+        yield
+
+
+async def send_log(producer: AIOKafkaProducer, topics: Topics, seed: int, *, pause_s: float = 0) -> int:
+    """Some 400 random records; returns how many."""
+    log = random_log(random.Random(seed))
+    for partition, records in log.items():
+        for record in records:
+            await producer.send(topics.usage_events, record.value, key=record.key, partition=partition)
+            await asyncio.sleep(pause_s)
+    await producer.flush()
+    return sum(map(len, log.values()))
+
+
+async def learn(producer: AIOKafkaProducer, topics: Topics, *facts: dict[str, Any]) -> None:
+    for fact in facts:
+        await producer.send_and_wait(topics.catalog, json.dumps(fact).encode(), partition=0)
+
+
+async def applied(owner: asyncpg.Connection, topics: Topics) -> int:
+    return int(
+        await owner.fetchval(
+            "SELECT coalesce(sum(next_offset), 0) FROM partition_progress WHERE topic = $1", topics.usage_events
+        )
+    )
+
+
+async def until_applied(owner: asyncpg.Connection, topics: Topics, number: int) -> None:
+    async def done() -> bool:
+        return await applied(owner, topics) == number
+
+    await eventually(done, what=f"{number} records applied")
+
+
+async def damage(owner: asyncpg.Connection, chance: random.Random) -> None:
+    """Rows changed, lost and made up in every table, as only somebody above all roles could."""
+    for table, (key, _, _) in TABLES.items():
+        number = "corrections" if table == "usage_corrections" else "events"
+        rows = await owner.fetch(f"SELECT ctid, tableoid FROM {table}")
+        for row in chance.sample(rows, min(len(rows), 6)):
+            change = chance.choice(
+                [
+                    f"UPDATE {table} SET credits = credits + {chance.randrange(-(10**7), 10**7)}",
+                    f"UPDATE {table} SET {number} = {number} + {chance.randrange(1, 9)}",
+                    f"DELETE FROM {table}",
+                ]
+            )
+            await owner.execute(f"{change} WHERE ctid = $1 AND tableoid = $2", row["ctid"], row["tableoid"])
+        made_up = {
+            "series_id": "(SELECT min(series_id) FROM usage_series s WHERE s.organization_id = o.organization_id)"
+        }
+        made_up |= {
+            "product": "'api'",
+            "month": "date_trunc('month', now())::date",
+            "bucket_at": "date_trunc('hour', now())",
+        }
+        made_up |= {"day": "current_date - 3", "received_on": "current_date", "organization_id": "o.organization_id"}
+        names = key.split(", ") + (["kafka_partition"] if "product" in key and table != "usage_late" else [])
+        values = ", ".join(made_up.get(name, "3") for name in names)
+        await owner.execute(
+            f"INSERT INTO {table} ({', '.join(names)}, credits, {number}) SELECT {values}, 77, 7 FROM organizations o"
+            " WHERE organization IN ('org_a') ON CONFLICT DO NOTHING"
+        )
+
+
+async def recount(database: Database, topics: Topics, holder: Any, **scope: Any) -> Comparison:
+    """As the role that may only rebuild."""
+    chosen = {"first": SINCE, "last": TODAY + timedelta(days=1), "organization": None} | scope
+    return await compare(
+        KafkaSettings(kafka_bootstrap=topics.bootstrap), database.roles["flexcredits_rebuild"], holder,
+        topics.usage_events, chosen["first"], chosen["last"], chosen["organization"], lambda _: None,
+    )  # fmt: skip
+
+
+async def test_damaged_rollups_are_made_right_while_counting_goes_on(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
+) -> None:
+    """Three random histories, each damaged; between comparison and swap usage is counted, held usage released, another batch sent."""
+    chance = random.Random(5)
+    await learn(producer, topics, organization("org_a"))
+    sent = 0
+    facts = [[organization("org_b", "Asia/Kathmandu")], [rate()], []]
+    for number in range(3):
+        sent += await send_log(producer, topics, seed=100 + number)
+        await until_applied(owner, topics, sent)
+        await damage(owner, chance)
+        async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+            found = await recount(database, topics, holder)
+            assert found.recount.contradictions == 0, found.recount.shown
+            assert found.differs
+            assert all(line.differing for line in found.tables)
+            assert found.recount.held > 0 or number == 2
+            counting = asyncio.create_task(send_log(producer, topics, seed=200 + number, pause_s=0.001))
+            await learn(producer, topics, *facts[number])
+
+            async def counted_on(before: int = sent) -> bool:
+                return await applied(owner, topics) > before + 50
+
+            await eventually(counted_on, what="counting goes on")
+            await swap(holder, found)
+            sent += await counting
+        await until_applied(owner, topics, sent)
+        async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+            again = await recount(database, topics, holder)
+            assert not again.differs, again.tables
+        await check_rollups(owner)
+    assert await owner.fetchval("SELECT count(*) FROM usage_held WHERE waits_for <> 'original'") == 0
+    changed = {
+        row[0]
+        for row in await owner.fetch("SELECT organization FROM rebuilds JOIN organizations USING (organization_id)")
+    }
+    assert changed == {"org_a", "org_b"}
+
+
+async def test_only_the_range_and_the_organization_asked_for_are_touched(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
+) -> None:
+    await learn(producer, topics, organization("org_a"), organization("org_b", "Asia/Kathmandu"), rate())
+    await until_applied(owner, topics, await send_log(producer, topics, seed=9))
+    await check_rollups(owner)
+    right = await kept(owner, "usage_daily")
+    await owner.execute("UPDATE usage_daily SET credits = credits + 1")
+    [number] = await owner.fetchrow("SELECT organization_id FROM organizations WHERE organization = 'org_b'")
+    async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+        first = TODAY - timedelta(days=20)
+        await swap(holder, await recount(database, topics, holder, organization="org_b", first=first, last=TODAY))
+    now = await kept(owner, "usage_daily")
+    for key, cell in right.items():
+        inside = key[0] == number and first <= key[1] <= TODAY
+        assert now[key] == (cell if inside else (cell[0] + 1, cell[1])), key
+
+
+async def test_an_organization_moves_to_another_zone_while_it_uses(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
+) -> None:
+    await learn(producer, topics, organization("org_a"), organization("org_b", "Asia/Kathmandu"), rate())
+    sent = await send_log(producer, topics, seed=11)
+    await until_applied(owner, topics, sent)
+    total = await owner.fetchval("SELECT sum(credits) FROM usage_organization_monthly")
+    counting = asyncio.create_task(send_log(producer, topics, seed=12, pause_s=0.002))
+    async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+        dry = await change_time_zone(holder, "org_b", "America/St_Johns", dry_run=True)
+        assert dry.rows_moved > 0
+        assert (
+            await owner.fetchval("SELECT time_zone FROM organizations WHERE organization = 'org_b'") == "Asia/Kathmandu"
+        )
+        for zone in ("America/St_Johns", "Pacific/Kiritimati", "America/Los_Angeles"):
+            await change_time_zone(holder, "org_b", zone)
+        with pytest.raises(CannotRebuild, match="is not a time zone"):
+            await change_time_zone(holder, "org_b", "Mars/Olympus")
+        with pytest.raises(CannotRebuild, match="no organization 'org_x'"):
+            await change_time_zone(holder, "org_x", "UTC")
+    sent += await counting
+    sent += await send_log(producer, topics, seed=13)
+    await until_applied(owner, topics, sent)
+    await check_rollups(owner)
+    assert await owner.fetchval("SELECT sum(credits) FROM usage_organization_monthly") > total
+    async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+        found = await recount(database, topics, holder)
+        assert not found.differs, found.tables
+        assert found.recount.contradictions == 0, found.recount.shown
+
+
+async def test_command_proves_compares_and_refuses(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("POSTGRES_DSN", database.roles["flexcredits_rebuild"])
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", topics.bootstrap)
+    monkeypatch.setenv("USAGE_EVENTS_TOPIC", topics.usage_events)
+
+    async def call(*options: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, ["rebuild", *options])
+
+    await learn(producer, topics, organization())
+    for _ in range(8):
+        await producer.send_and_wait(topics.usage_events, json.dumps(usage(credits="2")).encode(), partition=1)
+    await until_applied(owner, topics, 8)
+    proof = await call("--from", f"{SINCE}", "--dry-run", "--json")
+    assert proof.exit_code == 0, proof.output
+    document = json.loads(proof.stdout)
+    assert (document["differs"], document["in_range"]["counted"], document["positions"]["1"]) == (False, 8, 8)
+
+    await owner.execute("UPDATE usage_daily SET credits = credits + 5")
+    found = await call("--from", f"{SINCE}", "--dry-run", "--json")
+    assert found.exit_code == 3
+    assert json.loads(found.stdout)["examples"][0]["micro_credits"] == -5
+    done = await call("--from", f"{SINCE}", "--organization", "org_acme")
+    assert done.exit_code == 0, done.output
+    assert "The rebuilt rows are in place." in done.output
+    await check_rollups(owner)
+
+    for options, reason in (
+        ((), "say from which day"),
+        (("--from", "yesterday"), "is not a day"),
+        (("--from", f"{TODAY}", "--to", f"{SINCE}"), "is before --from"),
+        (("--from", f"{SINCE}", "--organization", "org_x"), "no organization 'org_x'"),
+        (("--from", f"{TODAY - timedelta(days=500)}"), "outside the window"),
+        (("--from", f"{SINCE}", "--time-zone", "org_acme", "UTC"), "takes no range"),
+    ):
+        refused = await call(*options)
+        assert isinstance(refused.exception, SetupProblem)
+        assert reason in str(refused.exception)
+
+    # Somebody changed the ledger itself: the rollups cannot agree with both, and are left alone.
+    await owner.execute("UPDATE usage_ledger SET credits = credits + 1 WHERE kafka_offset = 3")
+    refused = await call("--from", f"{SINCE}")
+    assert isinstance(refused.exception, SetupProblem)
+    assert f"{topics.usage_events}/1/3: its credits is 2000000, the ledger says 2000001" in refused.stdout
+    await owner.execute("UPDATE usage_series SET feature = 'other'")
+    assert "its series is -1, the ledger says" in (await call("--from", f"{SINCE}")).stdout
+    await owner.execute("DELETE FROM usage_ledger WHERE kafka_offset = 3")
+    assert "neither the ledger nor a dead letter knows of it" in (await call("--from", f"{SINCE}")).stdout
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
+    await admin.start()
+    await admin.delete_records({TopicPartition(topics.usage_events, 1): RecordsToDelete(before_offset=5)})
+    await admin.close()
+    refused = await call("--from", f"{SINCE}")
+    assert f"days from {TODAY + timedelta(days=1)} on can be rebuilt" in str(refused.exception)
+
+
+async def test_the_rebuilders_role_cannot_change_the_proof_and_works_alone(
+    database: Database, owner: asyncpg.Connection
+) -> None:
+    async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+        for statement in (
+            "UPDATE usage_ledger SET credits = 0", "DELETE FROM usage_ledger", "UPDATE partition_progress SET counted = 0",
+            "DELETE FROM dead_letter_outbox", "UPDATE organizations SET name = ''", "DELETE FROM rebuilds",
+        ):  # fmt: skip
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await holder.execute(statement)
+        with pytest.raises(CannotRebuild, match="another rebuild is running"):
+            async with only_rebuild(database.roles["flexcredits_rebuild"]):
+                pass
+        # It reads the ledger: nothing of it is dropped meanwhile.
+        await owner.execute("SELECT ensure_ledger_partition((current_date - 500) - date '1970-01-01')")
+        assert await owner.fetch("SELECT drop_expired_partitions(current_date)") == []
+    assert len(await owner.fetch("SELECT drop_expired_partitions(current_date)")) == 1
+
+
+cells = st.dictionaries(
+    st.integers(0, 5).map(lambda number: (number,)), st.lists(st.integers(-9, 9), min_size=2, max_size=2)
+)
+
+
+@given(cells, cells, cells)
+def test_difference_added_after_more_was_counted_is_what_a_rebuild_would_have_counted(
+    rebuilt: dict[tuple[int], list[int]], live: dict[tuple[int], list[int]], later: dict[tuple[int], list[int]]
+) -> None:
+    def add(*parts: dict[tuple[int], list[int]]) -> dict[tuple[int], tuple[int, int]]:
+        keys = {key for part in parts for key in part}
+        sums = {key: tuple(sum(part.get(key, [0, 0])[place] for part in parts) for place in (0, 1)) for key in keys}
+        return {key: (cell[0], cell[1]) for key, cell in sums.items() if cell != (0, 0)}
+
+    assert add(live, later, difference(rebuilt, live)) == add(rebuilt, later)
