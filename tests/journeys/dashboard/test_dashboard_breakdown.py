@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,30 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import Visit, Who, needs_chromium, visiting
-from dashboard_data import NORMAL, fill
+from browsing import Visit, Who, decimal, needs_chromium, visiting
+from dashboard_data import NORMAL
 from factories import usage
 from playwright.async_api import Browser, expect
-from whole_stack import WholeStack, running_stack, state_of_its_own
+from whole_stack import WholeStack
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 ADA = Who(NORMAL)
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[WholeStack]:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
-        filled = WholeStack(home, addresses)
-        asyncio.run(fill(filled))
-        yield filled
-
-
-def origin(stack: WholeStack) -> str:
-    return str(stack.addresses["query_url"])
-
-
-def decimal(text: str) -> Decimal:
-    return Decimal(text.replace(",", ""))
 
 
 async def lines_on(visit: Visit) -> dict[str, list[Decimal]]:
@@ -60,7 +43,7 @@ async def test_the_chart_is_the_trend_of_the_view(
     stack: WholeStack, browser: Browser, shown: dict[str, str], group_by: str
 ) -> None:
     link = "&".join(f"{name}={value}" for name, value in (shown | {"range": "all", "interval": "month"}).items())
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, f"/?{link}")
         await expect(visit.page.get_by_role("slider", name="Credits by month")).to_be_visible()
         await visit.page.get_by_role("button", name="View as table").click()
@@ -75,7 +58,7 @@ async def test_the_chart_is_the_trend_of_the_view(
 
 def save_budget(stack: WholeStack, credits: str) -> None:
     headers = {"Authorization": f"Bearer {stack.token_of(NORMAL)}"}
-    with httpx.Client(base_url=f"{origin(stack)}/api/v1/alerts", headers=headers) as client:
+    with httpx.Client(base_url=f"{stack.origin}/api/v1/alerts", headers=headers) as client:
         settings = client.get("/settings").json()
         nobody: dict[str, Any] = {"enabled": False, "addresses": []}
         body = {
@@ -91,7 +74,7 @@ def save_budget(stack: WholeStack, credits: str) -> None:
 async def test_all_products_together_are_held_against_the_monthly_budget(stack: WholeStack, browser: Browser) -> None:
     save_budget(stack, "700")
     month = f"{datetime.now(UTC):%Y-%m}"
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, f"/?from={month}&to={month}&interval=month&chart=table")
         assert "Monthly budget" not in await lines_on(visit)  # of one product's view there is none
         await visit.page.get_by_text("All products").click()
@@ -103,7 +86,7 @@ async def test_all_products_together_are_held_against_the_monthly_budget(stack: 
 
 
 async def test_a_column_leads_into_its_days_and_back(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, "/?range=all&interval=month")
         months = visit.page.get_by_role("slider", name="Credits by month")
         await months.focus()
@@ -123,7 +106,7 @@ async def test_a_column_leads_into_its_days_and_back(stack: WholeStack, browser:
 
 
 async def test_groups_open_are_searched_and_stay_open_in_the_address(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, "/?product=agents&view=features&range=all")
         table = visit.of_test_id("usage-table")
         await table.get_by_role("button", name="jira_search").click()
@@ -145,7 +128,7 @@ async def test_groups_open_are_searched_and_stay_open_in_the_address(stack: Whol
 
 
 async def test_the_other_files_are_beside_the_download(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack), accept_downloads=True) as visit:
+    async with visiting(browser, stack.origin, accept_downloads=True) as visit:
         await visit.sign_in(ADA, "/?product=api&range=all&surface=slack")
         shown = decimal(await visit.of_test_id("breakdown-total").get_attribute("title") or "")
         for name, wanted in (("This table", "name"), ("FOCUS 1.2", "PricingCurrencyEffectiveCost")):
@@ -159,7 +142,7 @@ async def test_the_other_files_are_beside_the_download(stack: WholeStack, browse
 
 
 async def test_the_open_table_follows_what_is_used(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, "/?product=api&range=all")
         total = visit.of_test_id("breakdown-total")
         before = decimal(await total.get_attribute("title") or "")
@@ -173,7 +156,7 @@ async def test_the_open_table_follows_what_is_used(stack: WholeStack, browser: B
 
 
 async def test_the_page_is_dark_when_it_is_asked_to_be_and_stays_so(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack), color_scheme="light") as visit:
+    async with visiting(browser, stack.origin, color_scheme="light") as visit:
         await visit.sign_in(ADA)
 
         async def background() -> str:
@@ -189,7 +172,7 @@ async def test_the_page_is_dark_when_it_is_asked_to_be_and_stays_so(stack: Whole
 
 
 async def test_paper_has_the_numbers_and_no_buttons(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack), color_scheme="dark") as visit:
+    async with visiting(browser, stack.origin, color_scheme="dark") as visit:
         await visit.sign_in(ADA)
         await expect(visit.of_test_id("usage-table")).to_be_visible()
         await visit.page.emulate_media(media="print")
