@@ -3,7 +3,10 @@
 import asyncio
 import csv
 import io
+import os
 import re
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +16,7 @@ import httpx
 import pytest
 from browsing import Visit, Who, decimal, needs_chromium, visiting
 from dashboard_data import NORMAL
-from factories import usage
+from factories import contract, organization, usage
 from playwright.async_api import Browser, expect
 from whole_stack import WholeStack
 
@@ -181,3 +184,19 @@ async def test_paper_has_the_numbers_and_no_buttons(stack: WholeStack, browser: 
         for name in ("Manage budget and alerts", "Other files", "Color scheme", "View as table"):
             await expect(visit.page.get_by_role("button", name=name)).to_have_count(0)
         assert await visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here: apt-get install curl")
+async def test_who_has_no_usage_is_given_a_command_that_sends_some(stack: WholeStack, browser: Browser) -> None:
+    name = "org_first"
+    assert stack.post([organization(name), contract(name, total="1000")]).status_code == 202
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(Who(name))
+        command = await visit.of_test_id("first-event").inner_text()
+        given = {"INGEST_URL": stack.addresses["ingest_url"], "INGEST_KEY": stack.addresses["ingest_key"]}
+        sent = await asyncio.to_thread(
+            subprocess.run, ["bash", "-c", command], env=os.environ | given, capture_output=True, text=True, timeout=30
+        )
+        assert '"accepted":1' in sent.stdout, sent.stdout + sent.stderr
+        await expect(visit.of_test_id("credits-used")).to_have_attribute("title", "1.25")
+        await expect(visit.of_test_id("usage-table").get_by_role("rowheader", name="my-model")).to_be_visible()
