@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -98,6 +99,12 @@ class Visit:
         await self.page.evaluate("document.getAnimations().forEach(each => { try { each.finish() } catch {} })")
         results: Any = await Axe().run(self.page, options=AXE)
         assert results.violations_count == 0, f"{what}:\n{results.generate_report()}"
+
+
+def decimal(text: str | None) -> Decimal:
+    """Of a number as the page writes it in full."""
+    assert text is not None
+    return Decimal(text.replace(",", ""))
 
 
 @asynccontextmanager

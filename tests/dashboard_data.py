@@ -59,6 +59,7 @@ def history(name: str) -> list[dict[str, Any]]:
 async def fill(stack: WholeStack) -> None:
     """All three organizations, counted."""
     facts = [organization(name) for name in (NORMAL, OVER, EMPTY)]
+    facts[1]["data"]["billing_moderator_enabled"] = True
     amounts = {"assistant": "2000", "agents": "1000", "api": "500"}
     facts.append(contract(NORMAL, total="4000", products=amounts))
     small = contract(OVER, total="100", products={"assistant": "60", "agents": "20", "api": "20"})

@@ -21,6 +21,7 @@ from stack import throwaway_folder
 def state_of_its_own() -> Iterator[StateFolder]:
     """A state folder that shares only the downloads."""
     downloads = state_folder().jars
+    downloads.mkdir(parents=True, exist_ok=True)
     with throwaway_folder() as root:
         folder = StateFolder(root).make()
         folder.jars.symlink_to(downloads)
@@ -60,6 +61,11 @@ class WholeStack:
         self.home = home
         self.addresses = addresses
         self._tokens: dict[str, str] = {}
+
+    @property
+    def origin(self) -> str:
+        """Where the dashboard and the query API are."""
+        return str(self.addresses["query_url"])
 
     def command(self, *arguments: str | Path) -> str:
         """Output of `./flexcredits <arguments>`; it must succeed."""

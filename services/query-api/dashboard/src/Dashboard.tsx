@@ -7,11 +7,11 @@ import classes from "./Dashboard.module.css"
 import { Overview } from "./overview/Overview"
 import { Reconcile } from "./reconcile/Reconcile"
 import { Freshness } from "./shell/Freshness"
-import { useView } from "./view/useView"
+import { useChangeView } from "./view/useView"
 
 /** The page: what is wrong, how the organization stands, and what drives it. */
 export function Dashboard() {
-  const [, change] = useView()
+  const change = useChangeView()
   return (
     <div className={classes.page}>
       <Banner />

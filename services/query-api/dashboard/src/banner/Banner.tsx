@@ -5,7 +5,8 @@ import { api, done, type Schemas } from "../api/client"
 import { bannerQuery, overviewQuery } from "../api/queries"
 import { addDays } from "../dates"
 import { useFormat } from "../shell/useFormat"
-import { useView } from "../view/useView"
+import { Announcement } from "../ui/Announcement"
+import { useChangeView } from "../view/useView"
 import { PRODUCT_NAMES } from "../words"
 import classes from "./Banner.module.css"
 
@@ -13,25 +14,23 @@ import classes from "./Banner.module.css"
 export function Banner() {
   const { data: banner } = useQuery(bannerQuery)
   const { data: overview } = useQuery(overviewQuery)
-  if (!banner) return null
-  const isAnnounced = banner.active && !banner.dismissed
-  if (!isAnnounced && banner.products_over.length === 0) return null
-  const Icon = isAnnounced ? IconBell : IconAlertTriangle
+  const title = banner && titleOf(banner)
   return (
-    <section aria-label="Usage notice" className={classes.banner} data-level={levelOf(banner, isAnnounced)}>
-      <Icon size={20} stroke={1.6} aria-hidden="true" />
-      <div>
-        {isAnnounced ? <Threshold banner={banner} overview={overview} /> : <h2>Usage is over the contracted amount</h2>}
-        <Overages banner={banner} overview={overview} />
-      </div>
-      {isAnnounced && <Actions banner={banner} />}
-    </section>
+    <>
+      <Announcement words={title ? `${title}.` : ""} />
+      {banner && title && <Notice title={title} banner={banner} overview={overview} />}
+    </>
   )
 }
 
-function levelOf({ threshold }: Schemas["Banner"], isAnnounced: boolean): "notice" | "warning" | "over" {
-  if (!isAnnounced || threshold === null || threshold >= 100) return "over"
-  return threshold >= 90 ? "warning" : "notice"
+/** Nothing when there is nothing to tell. */
+function titleOf(banner: Schemas["Banner"]): string | undefined {
+  if (isAnnounced(banner)) return `Your usage has met ${banner.threshold} % of the available credits`
+  return banner.products_over.length > 0 ? "Usage is over the contracted amount" : undefined
+}
+
+function isAnnounced({ active, dismissed }: Schemas["Banner"]): boolean {
+  return active && !dismissed
 }
 
 interface NoticeProps {
@@ -39,25 +38,42 @@ interface NoticeProps {
   overview: Schemas["Overview"] | undefined
 }
 
-function Threshold({ banner, overview }: NoticeProps) {
-  const format = useFormat()
-  const { threshold, percent_used, credit_period } = banner
+function Notice({ title, banner, overview }: NoticeProps & { title: string }) {
+  const Icon = isAnnounced(banner) ? IconBell : IconAlertTriangle
   return (
-    <>
-      <h2>Your usage has met {threshold} % of the available credits</h2>
-      {overview && overview.credits_available !== null && percent_used !== null && (
-        <p>
-          {format.credits(overview.credits_used)} of {format.credits(overview.credits_available)} credits are used,{" "}
-          <b>{format.percent(percent_used)}</b>
-          {credit_period && `, in the credit period ${format.days(credit_period.from, addDays(credit_period.to, -1))}`}.
-        </p>
-      )}
-    </>
+    <section aria-label="Usage notice" className={classes.banner} data-level={levelOf(banner)}>
+      <Icon size={20} stroke={1.6} aria-hidden="true" />
+      <div>
+        <h2>{title}</h2>
+        {isAnnounced(banner) && <Level banner={banner} overview={overview} />}
+        <Overages banner={banner} overview={overview} />
+      </div>
+      {isAnnounced(banner) && <Actions banner={banner} />}
+    </section>
+  )
+}
+
+function levelOf(banner: Schemas["Banner"]): "notice" | "warning" | "over" {
+  const { threshold } = banner
+  if (!isAnnounced(banner) || threshold === null || threshold >= 100) return "over"
+  return threshold >= 90 ? "warning" : "notice"
+}
+
+function Level({ banner, overview }: NoticeProps) {
+  const format = useFormat()
+  const { percent_used, credit_period } = banner
+  if (!overview || overview.credits_available === null || percent_used === null) return null
+  return (
+    <p>
+      {format.credits(overview.credits_used)} of {format.credits(overview.credits_available)} credits are used,{" "}
+      <b>{format.percent(percent_used)}</b>
+      {credit_period && `, in the credit period ${format.days(credit_period.from, addDays(credit_period.to, -1))}`}.
+    </p>
   )
 }
 
 function Actions({ banner: { id } }: { banner: Schemas["Banner"] }) {
-  const [, change] = useView()
+  const change = useChangeView()
   const dismiss = useDismiss()
   return (
     <div className={classes.actions}>

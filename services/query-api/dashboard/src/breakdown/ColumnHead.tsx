@@ -20,6 +20,8 @@ export function ColumnHead({ column, order, choose, children }: Props) {
         data-sorted={isSorted}
         data-number={column !== "name"}
         onClick={() => choose(column)}
+        // Browsers leave what is in half. On a phone the other half is behind the edge.
+        onFocus={({ currentTarget }) => currentTarget.scrollIntoView({ block: "nearest", inline: "nearest" })}
       >
         {children}
         <Icon size={13} stroke={1.8} aria-hidden="true" />

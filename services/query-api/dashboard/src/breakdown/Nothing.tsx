@@ -2,9 +2,11 @@ import { Button } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import type { Schemas } from "../api/client"
 import { freshnessQuery } from "../api/queries"
+import { isZero } from "../credits"
 import { useFormat } from "../shell/useFormat"
 import { useView } from "../view/useView"
 import { VIEW_NAMES } from "../words"
+import { FirstEvent } from "./FirstEvent"
 import classes from "./UsageTable.module.css"
 
 /** Says that nothing was used, and stays: an empty view is an answer. Unless the data is late: then it is none. */
@@ -25,6 +27,7 @@ export function Nothing({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
           All surfaces
         </Button>
       )}
+      {!isLate && breakdown.product_shares.every(({ credits }) => isZero(credits)) && <FirstEvent />}
     </div>
   )
 }

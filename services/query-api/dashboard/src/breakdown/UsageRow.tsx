@@ -1,5 +1,6 @@
 import { UnstyledButton } from "@mantine/core"
 import { IconChevronRight } from "@tabler/icons-react"
+import { memo } from "react"
 import { isZero } from "../credits"
 import { useFormat } from "../shell/useFormat"
 import { surfaceName } from "../words"
@@ -7,12 +8,12 @@ import { Change } from "./Change"
 import { EXPLAINED, type Line } from "./rows"
 import classes from "./UsageTable.module.css"
 
-interface Props {
-  line: Line
-  toggle: (key: string) => void
+interface Props extends Line {
+  toggle: (path: string) => void
 }
 
-export function UsageRow({ line: { row, key, depth, isOpen }, toggle }: Props) {
+/** Drawn again only when it changed: there may be hundreds. */
+export const UsageRow = memo(function UsageRow({ row, path, depth, isOpen, toggle }: Props) {
   const format = useFormat()
   const name = row.kind === "surface" ? surfaceName(row.id) : row.name
   const explained = EXPLAINED[row.kind]
@@ -22,7 +23,7 @@ export function UsageRow({ line: { row, key, depth, isOpen }, toggle }: Props) {
       <th scope="row" style={{ paddingInlineStart: `${depth * 1.25 + 1.125}rem` }}>
         <div className={classes.line}>
           {row.rows.length > 0 ? (
-            <UnstyledButton className={classes.expand} aria-expanded={isOpen} onClick={() => toggle(key)}>
+            <UnstyledButton className={classes.expand} aria-expanded={isOpen} onClick={() => toggle(path)}>
               <IconChevronRight size={14} stroke={1.8} aria-hidden="true" />
               {name}
             </UnstyledButton>
@@ -48,4 +49,4 @@ export function UsageRow({ line: { row, key, depth, isOpen }, toggle }: Props) {
       </td>
     </tr>
   )
-}
+})

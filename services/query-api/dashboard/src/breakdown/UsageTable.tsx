@@ -1,18 +1,30 @@
 import { Button, CloseButton, Skeleton, TextInput } from "@mantine/core"
 import { IconSearch } from "@tabler/icons-react"
-import { useDeferredValue, useMemo, useState } from "react"
+import { useCallback, useDeferredValue, useMemo, useState } from "react"
 import type { Schemas } from "../api/client"
 import { useFormat } from "../shell/useFormat"
+import { ScrollRegion } from "../ui/ScrollRegion"
 import { useView } from "../view/useView"
 import { VIEW_NAMES } from "../words"
 import { Change } from "./Change"
 import { ColumnHead } from "./ColumnHead"
 import { Nothing } from "./Nothing"
-import { type Column, isPinned, layOut, nextOrder, readOrder, searchRows, sortRows, writeOrder } from "./rows"
+import {
+  type Column,
+  isPinned,
+  type Line,
+  layOut,
+  nextOrder,
+  readOrder,
+  searchRows,
+  sortRows,
+  writeOrder,
+} from "./rows"
 import { UsageRow } from "./UsageRow"
 import classes from "./UsageTable.module.css"
 import { useSearchText } from "./useSearchText"
 
+/** Lines, with those inside of open rows: a search may open more than a browser draws in no time. */
 const SHOWN_AT_FIRST = 50
 
 export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | undefined }) {
@@ -21,29 +33,34 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
   const [shown, setShown] = useState(SHOWN_AT_FIRST)
   const [typed, setTyped] = useSearchText()
   const text = useDeferredValue(typed.trim())
-  const [closed, setClosed] = useState({ text, keys: new Set<string>() })
+  const [closed, setClosed] = useState<Toggled>({ text, paths: [] })
   const order = readOrder(view.sort)
   const { by, descending } = order
   const rows = useMemo(() => {
     const found = searchRows(breakdown?.rows ?? [], text, format.locale)
     return sortRows(found, { by, descending }, format.locale)
   }, [breakdown, text, by, descending, format.locale])
+  // A search opens what it finds; what is closed then is closed for that search only.
+  const toggle = useCallback(
+    (path: string) => {
+      if (text) setClosed((before) => ({ text, paths: flip(before.text === text ? before.paths : [], path) }))
+      else change(({ open = [] }) => ({ open: orNothing(flip(open, path)) }))
+    },
+    [text, change],
+  )
   if (!breakdown) return <Skeleton height={320} radius="md" />
   if (breakdown.rows.length === 0) return <Nothing breakdown={breakdown} />
 
-  const usual = rows.filter((row) => !isPinned(row))
-  const special = rows.filter(isPinned)
-  // A search opens what it finds; what is closed then is closed for that search only.
-  const toggled = new Set(text ? (closed.text === text ? closed.keys : []) : view.open)
-  const toggle = (key: string) => {
-    if (!toggled.delete(key)) toggled.add(key)
-    if (text) setClosed({ text, keys: toggled })
-    else change({ open: toggled.size > 0 ? [...toggled] : undefined })
-  }
-  const lines = (some: typeof rows) =>
-    layOut(some, (key) => toggled.has(key) !== (text !== "")).map((line) => (
-      <UsageRow key={line.key} line={line} toggle={toggle} />
-    ))
+  const toggled = new Set(text ? (closed.text === text ? closed.paths : []) : view.open)
+  const opens = (path: string) => toggled.has(path) !== (text !== "")
+  const usual = layOut(
+    rows.filter((row) => !isPinned(row)),
+    opens,
+  )
+  const special = layOut(rows.filter(isPinned), opens)
+  const draw = (line: Line) => <UsageRow key={line.path} {...line} toggle={toggle} />
+  const shownBy = view.group_by ? "surface" : VIEW_NAMES[breakdown.view].toLowerCase()
+  const caption = `Credits by ${shownBy}, ${format.days(breakdown.range.from, breakdown.range.to)}`
   const head = {
     order,
     choose: (column: Column) => change({ sort: writeOrder(nextOrder(order, column)) }),
@@ -67,12 +84,9 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
             : `${format.count(rows.length)} ${rows.length === 1 ? "row" : "rows"}`}
         </span>
       </div>
-      <div className={classes.scroll}>
+      <ScrollRegion className={classes.scroll} label={caption}>
         <table className={classes.table} data-testid="usage-table">
-          <caption className="visually-hidden">
-            Credits by {(view.group_by ? "surface" : VIEW_NAMES[breakdown.view]).toLowerCase()},{" "}
-            {format.days(breakdown.range.from, breakdown.range.to)}
-          </caption>
+          <caption className="visually-hidden">{caption}</caption>
           <thead>
             <tr>
               <ColumnHead {...head} column="name">
@@ -93,7 +107,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
             </tr>
           </thead>
           <tbody>
-            {lines(usual.slice(0, shown))}
+            {usual.slice(0, shown).map(draw)}
             {usual.length > shown && (
               <tr>
                 <td colSpan={5} className={classes.more}>
@@ -112,7 +126,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
               </tr>
             )}
           </tbody>
-          {special.length > 0 && <tbody className={classes.special}>{lines(special)}</tbody>}
+          {special.length > 0 && <tbody className={classes.special}>{special.map(draw)}</tbody>}
           <tfoot>
             <tr>
               <th scope="row">Total{text && " of all rows"}</th>
@@ -125,7 +139,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
             </tr>
           </tfoot>
         </table>
-      </div>
+      </ScrollRegion>
     </div>
   )
 }
@@ -137,4 +151,18 @@ const NAMED: Record<Schemas["Breakdown"]["view"], string> = {
   agents: "Agent",
   features: "Feature",
   namespaces: "API or namespace",
+}
+
+/** Rows that are not as they are by themselves, while a text is searched for. */
+interface Toggled {
+  text: string
+  paths: string[]
+}
+
+function flip(paths: readonly string[], path: string): string[] {
+  return paths.includes(path) ? paths.filter((other) => other !== path) : [...paths, path]
+}
+
+function orNothing(paths: string[]): string[] | undefined {
+  return paths.length > 0 ? paths : undefined
 }

@@ -46,12 +46,15 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
     return cumulative ? all : all.filter(({ bucket }) => bucket.state !== "future")
   }, [trend, cumulative])
 
-  const lines = linesOf(trend)
-  const { short, full } = bucketNames(trend.interval, format)
-  const guides: Guide[] = []
-  if (isWhole && budget) guides.push(budgetGuide(columns, trend.interval, budget, cumulative))
+  const lines = useMemo(() => linesOf(trend), [trend])
+  const { short, full } = useMemo(() => bucketNames(trend.interval, format), [trend.interval, format])
   const available = isWhole && cumulative && overview ? availableIn(overview, trend.range) : null
-  if (available !== null) guides.push(paceGuide(columns, trend.range, available))
+  const guides = useMemo(() => {
+    const made: Guide[] = []
+    if (isWhole && budget) made.push(budgetGuide(columns, trend.interval, budget, cumulative))
+    if (available !== null) made.push(paceGuide(columns, trend.range, available))
+    return made
+  }, [columns, trend, isWhole, budget, cumulative, available])
 
   const label = `Credits by ${trend.interval}, ${format.days(trend.range.from, trend.range.to)}`
   if (isZero(trend.total) && trend.series.length === 0) {

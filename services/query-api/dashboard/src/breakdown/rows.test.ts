@@ -68,9 +68,9 @@ test("open rows show their parts, each under a key of its own", () => {
     ["Two", 0, true],
     ["Report", 1, false],
   ])
-  expect(lines[2]?.key).toBe("agent:Two/agent:a%2F1")
-  const keys = layOut(rows, () => true).map(({ key }) => key)
-  expect(new Set(keys).size).toBe(4)
+  expect(lines[2]?.path).toBe("agent:Two/agent:a%2F1")
+  const paths = layOut(rows, () => true).map(({ path }) => path)
+  expect(new Set(paths).size).toBe(4)
 })
 
 test("the order is in the address unless it is the usual one", () => {

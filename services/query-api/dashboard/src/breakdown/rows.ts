@@ -6,8 +6,8 @@ export type Row = Schemas["BreakdownRow"]
 /** A row as it stands in the table. */
 export interface Line {
   row: Row
-  /** Unique in the table, and the same after a reload. */
-  key: string
+  /** Of kinds and ids: unique in the table, and the same after a reload. */
+  path: string
   depth: number
   isOpen: boolean
 }
@@ -84,11 +84,11 @@ function compareChanges(one: Row, other: Row): number {
 }
 
 /** The lines to show: rows, and below those that are open their parts. */
-export function layOut(rows: readonly Row[], opens: (key: string) => boolean, above = "", depth = 0): Line[] {
+export function layOut(rows: readonly Row[], opens: (path: string) => boolean, above = "", depth = 0): Line[] {
   return rows.flatMap((row) => {
-    const key = `${above}${row.kind}:${encodeURIComponent(row.id)}`
-    const isOpen = row.rows.length > 0 && opens(key)
-    const line = { row, key, depth, isOpen }
-    return isOpen ? [line, ...layOut(row.rows, opens, `${key}/`, depth + 1)] : [line]
+    const path = `${above}${row.kind}:${encodeURIComponent(row.id)}`
+    const isOpen = row.rows.length > 0 && opens(path)
+    const line = { row, path, depth, isOpen }
+    return isOpen ? [line, ...layOut(row.rows, opens, `${path}/`, depth + 1)] : [line]
   })
 }

@@ -1,25 +1,11 @@
 import { useElementSize } from "@mantine/hooks"
-import { scaleBand, scaleLinear } from "d3-scale"
-import { type KeyboardEvent, type MouseEvent, type PointerEvent, useId, useState } from "react"
-import { toLength } from "../credits"
+import { type KeyboardEvent, type MouseEvent, type PointerEvent, useMemo, useState } from "react"
 import type { Format } from "../format"
-import {
-  type Bucket,
-  type ChartLine,
-  type Column,
-  extent,
-  type Guide,
-  labelEvery,
-  pathOf,
-  STATE_WORDS,
-  stack,
-} from "./shape"
+import { Drawing } from "./Drawing"
+import { MARGIN, scalesOf } from "./scales"
+import { type Bucket, type ChartLine, type Column, type Guide, STATE_WORDS } from "./shape"
 import classes from "./TrendChart.module.css"
 import { TrendTip } from "./TrendTip"
-
-const HEIGHT = 264
-const MARGIN = { top: 12, right: 4, bottom: 24, left: 48 }
-const LABEL_WIDTH = 62
 
 export interface TrendChartProps {
   columns: Column[]
@@ -40,19 +26,8 @@ export default function TrendChart(props: TrendChartProps) {
   const { ref, width } = useElementSize()
   const [at, setAt] = useState<number | null>(null)
   const [touched, setTouched] = useState<number | null>(null)
-  const id = useId()
-  const inner = Math.max(0, width - MARGIN.left - MARGIN.right)
-  const floor = HEIGHT - MARGIN.bottom
-  const values = guides.flatMap((guide) => guide.values).flatMap((value) => (value === null ? [] : [toLength(value)]))
-  const y = scaleLinear().domain(extent(columns, values)).nice(5).range([floor, MARGIN.top])
-  const x = scaleBand<number>()
-    .domain(columns.map((_, place) => place))
-    .range([MARGIN.left, MARGIN.left + inner])
-    .paddingInner(columns.length > 60 ? 0.1 : 0.25)
-    .paddingOuter(0.1)
-  const barWidth = Math.min(x.bandwidth(), 56)
-  const left = (place: number) => (x(place) ?? 0) + (x.bandwidth() - barWidth) / 2
-  const every = labelEvery(columns.length, inner, LABEL_WIDTH)
+  const scales = useMemo(() => scalesOf(columns, guides, width), [columns, guides, width])
+  const { x, edge, middle } = scales
   const shown = at === null ? undefined : columns[at]
 
   const move = (event: PointerEvent<HTMLElement>) => {
@@ -112,84 +87,14 @@ export default function TrendChart(props: TrendChartProps) {
       onKeyDown={press}
       onClick={click}
     >
+      {shown && at !== null && (
+        <div
+          className={classes.highlight}
+          style={{ left: edge(at), width: x.step(), top: MARGIN.top, bottom: MARGIN.bottom }}
+        />
+      )}
       {width > 0 && (
-        <svg width={width} height={HEIGHT} aria-hidden="true">
-          <defs>
-            <pattern id={`${id}-gap`} width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
-              <line className={classes.gapLine} x1="0" y1="0" x2="0" y2="6" />
-            </pattern>
-          </defs>
-          {y.ticks(5).map((tick) => (
-            <g key={tick} transform={`translate(0 ${y(tick)})`}>
-              <line className={classes.grid} x1={MARGIN.left} x2={width - MARGIN.right} data-zero={tick === 0} />
-              <text className={classes.tick} x={MARGIN.left - 8} dy="0.32em" textAnchor="end">
-                {format.compact(String(tick))}
-              </text>
-            </g>
-          ))}
-          {at !== null && (
-            <rect
-              className={classes.highlight}
-              x={(x(at) ?? 0) - (x.step() - x.bandwidth()) / 2}
-              width={x.step()}
-              y={MARGIN.top}
-              height={floor - MARGIN.top}
-            />
-          )}
-          {columns.map(({ bucket, parts }, place) => (
-            <g key={bucket.start_at} data-state={bucket.state}>
-              {bucket.state === "missing" && (
-                <rect
-                  className={classes.gap}
-                  fill={`url(#${id}-gap)`}
-                  x={left(place)}
-                  width={barWidth}
-                  y={MARGIN.top}
-                  height={floor - MARGIN.top}
-                />
-              )}
-              {bucket.state !== "future" &&
-                stack(parts).map(
-                  ({ line, from, to }) =>
-                    to > from && (
-                      <rect
-                        key={line}
-                        className={classes.bar}
-                        data-state={bucket.state}
-                        fill={lines[line]?.color}
-                        x={left(place)}
-                        width={barWidth}
-                        y={y(to)}
-                        height={Math.max(0.5, y(from) - y(to) - (y(from) - y(to) > 3 ? 1 : 0))}
-                      />
-                    ),
-                )}
-              {place % every === 0 && (
-                <text
-                  className={classes.tick}
-                  x={Math.min(left(place) + barWidth / 2, width - LABEL_WIDTH / 2 + 8)}
-                  y={HEIGHT - 6}
-                  textAnchor="middle"
-                >
-                  {short(bucket)}
-                </text>
-              )}
-            </g>
-          ))}
-          {guides.map((guide) => (
-            <path
-              key={guide.name}
-              className={classes.guide}
-              data-kind={guide.kind}
-              d={pathOf(
-                guide,
-                (place) => (x(place) ?? 0) - (x.step() - x.bandwidth()) / 2,
-                x.step(),
-                (value) => y(value),
-              )}
-            />
-          ))}
-        </svg>
+        <Drawing columns={columns} lines={lines} guides={guides} scales={scales} format={format} short={short} />
       )}
       {shown && at !== null && (
         <TrendTip
@@ -198,7 +103,7 @@ export default function TrendChart(props: TrendChartProps) {
           guides={guides.map(({ name, values }) => ({ name, value: values[at] ?? null }))}
           title={full(shown.bucket)}
           format={format}
-          left={left(at) + barWidth / 2}
+          left={middle(at)}
           width={width}
         />
       )}

@@ -1,4 +1,5 @@
 import type { Format } from "../format"
+import { ScrollRegion } from "../ui/ScrollRegion"
 import { type Bucket, type ChartLine, type Column, type Guide, STATE_WORDS } from "./shape"
 import classes from "./TrendTable.module.css"
 
@@ -18,8 +19,7 @@ export function TrendTable({ columns, lines, guides, caption, full, format }: Pr
     .filter(({ bucket }) => bucket.state !== "future")
     .reverse()
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section className={classes.scroll} tabIndex={0} aria-label={caption}>
+    <ScrollRegion className={classes.scroll} label={caption}>
       <table className={classes.table} data-testid="trend-table">
         <caption className="visually-hidden">{caption}</caption>
         <thead>
@@ -60,6 +60,6 @@ export function TrendTable({ columns, lines, guides, caption, full, format }: Pr
           ))}
         </tbody>
       </table>
-    </section>
+    </ScrollRegion>
   )
 }

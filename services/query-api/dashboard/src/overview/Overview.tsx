@@ -2,12 +2,19 @@ import { Skeleton } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import { overviewQuery } from "../api/queries"
 import { Failure } from "../shell/Failure"
+import { useFormat } from "../shell/useFormat"
+import { Announcement } from "../ui/Announcement"
 import { Cards } from "./Cards"
 import classes from "./Overview.module.css"
 import { Products } from "./Products"
+import { sayUsed } from "./standing"
+
+/** Usage may move many times a second: whoever listens is told where it has come to, not each step. */
+const TOLD_AT_MOST_EVERY_MS = 30_000
 
 export function Overview() {
   const { data, error, refetch } = useQuery(overviewQuery)
+  const format = useFormat()
   return (
     <section aria-labelledby="overview-title" className={classes.overview} aria-busy={!data && !error}>
       <h2 id="overview-title" className="visually-hidden">
@@ -17,6 +24,7 @@ export function Overview() {
         <>
           <Cards overview={data} />
           <Products overview={data} />
+          <Announcement key={format.locale} words={sayUsed(data, format)} atMostEveryMs={TOLD_AT_MOST_EVERY_MS} />
         </>
       ) : error ? (
         <Failure error={error} retry={refetch} />

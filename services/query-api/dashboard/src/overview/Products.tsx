@@ -4,7 +4,7 @@ import type { Schemas } from "../api/client"
 import { compare, fraction, isZero, subtract } from "../credits"
 import type { Format } from "../format"
 import { useFormat } from "../shell/useFormat"
-import { useView } from "../view/useView"
+import { useChangeView } from "../view/useView"
 import { PRODUCT_NAMES } from "../words"
 import { Team } from "./Cards"
 import classes from "./Products.module.css"
@@ -16,7 +16,7 @@ const LIST = new Intl.ListFormat("en", { type: "conjunction" }) // the words aro
 
 /** A bar per product, of its contracted amount, and all of them together as one. */
 export function Products({ overview }: { overview: Overview }) {
-  const [, change] = useView()
+  const change = useChangeView()
   const format = useFormat()
   const { products, credits_available, credits_used, period_elapsed, account_team } = overview
   const over = products.filter(({ overage }) => overage !== null && !isZero(overage))

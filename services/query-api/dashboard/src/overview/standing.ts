@@ -1,5 +1,6 @@
 import type { Schemas } from "../api/client"
 import { compare, fraction, fractionOf, isZero, subtract } from "../credits"
+import type { Format } from "../format"
 
 /** How usage compares with using the credits evenly over the period. */
 export interface Pace {
@@ -18,6 +19,17 @@ export function paceOf({ credits_used, credits_available, period_elapsed }: Sche
   return order > 0
     ? { even, apart: subtract(credits_used, even), is: "ahead" }
     : { even, apart: subtract(even, credits_used), is: "behind" }
+}
+
+/** Where usage has come to, in a sentence for those who do not see the cards. */
+export function sayUsed(
+  { credits_used, credits_available, percent_used, overage }: Schemas["Overview"],
+  format: Format,
+): string {
+  const used = `Credits used: ${format.credits(credits_used)}`
+  if (credits_available === null || percent_used === null) return `${used}.`
+  const over = isZero(overage) ? "" : `, ${format.credits(overage)} over`
+  return `${used} of ${format.credits(credits_available)} available, ${format.percent(percent_used)}${over}.`
 }
 
 /** The lengths of a bar as fractions of its whole width, which is the contracted amount, or usage where that is more. */

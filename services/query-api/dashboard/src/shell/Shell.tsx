@@ -1,13 +1,15 @@
 import { useQuery } from "@tanstack/react-query"
 import { Outlet } from "@tanstack/react-router"
-import { useEffect } from "react"
+import { useEffect, useMemo } from "react"
 import { AccessPage } from "../access/AccessPage"
 import { Refusal } from "../api/client"
 import { useLive } from "../api/live"
 import { overviewQuery, sessionQuery } from "../api/queries"
+import { makeFormat } from "../format"
 import { ColorScheme } from "./ColorScheme"
 import { Person } from "./Person"
 import classes from "./Shell.module.css"
+import { FormatContext } from "./useFormat"
 
 /** The frame of every page, and the gate: the page is for whoever the API lets look. */
 export function Shell() {
@@ -17,9 +19,11 @@ export function Shell() {
   useEffect(() => {
     document.title = organization ? `FlexCredits · ${organization}` : "FlexCredits"
   }, [organization])
+  const { locale = "en-US", time_zone } = session.data ?? {}
+  const format = useMemo(() => makeFormat(locale, time_zone ?? "UTC"), [locale, time_zone])
   const refused = [overview.error, session.error].find(isRefusal)
   return (
-    <>
+    <FormatContext value={format}>
       <a href="#main" className={classes.skip}>
         Skip to the content
       </a>
@@ -47,7 +51,7 @@ export function Shell() {
           </>
         )}
       </main>
-    </>
+    </FormatContext>
   )
 }
 

@@ -1,11 +1,10 @@
-import { useQuery } from "@tanstack/react-query"
-import { useMemo } from "react"
-import { sessionQuery } from "../api/queries"
+import { createContext, useContext } from "react"
 import { type Format, makeFormat } from "../format"
+
+/** Made once for the whole page: each of its twenty formatters costs the browser more than a row of the table does. */
+export const FormatContext = createContext(makeFormat("en-US", "UTC"))
 
 /** How this organization writes numbers and dates. */
 export function useFormat(): Format {
-  const { data } = useQuery(sessionQuery)
-  const { locale = "en-US", time_zone } = data ?? {}
-  return useMemo(() => makeFormat(locale, time_zone ?? "UTC"), [locale, time_zone])
+  return useContext(FormatContext)
 }

@@ -8,18 +8,24 @@ export type ViewChange = { [Part in keyof View]?: View[Part] | undefined }
 /** Takes the choice of days back to the default, before another is made. */
 export const NO_RANGE = { credit_period: undefined, from: undefined, to: undefined, range: undefined }
 
-/** What the address says, and how to change it: `push` for what a person would go back from. */
-export function useView(): [View, (change: ViewChange, how?: "push" | "replace") => void] {
-  const view = useSearch({ from: "/" })
+/** Changes the view: `push` for what a person would go back from. It stays the same function for the page's life. */
+export type ChangeView = (change: ViewChange | ((view: View) => ViewChange), how?: "push" | "replace") => void
+
+/** How to change what the address says, without following it. */
+export function useChangeView(): ChangeView {
   const navigate = useNavigate({ from: "/" })
-  const change = useCallback(
-    (parts: ViewChange, how: "push" | "replace" = "replace") =>
+  return useCallback<ChangeView>(
+    (parts, how = "replace") =>
       void navigate({
-        search: (before) => ({ ...before, ...parts }) as View,
+        search: (before) => ({ ...before, ...(typeof parts === "function" ? parts(before) : parts) }) as View,
         replace: how === "replace",
         resetScroll: false,
       }),
     [navigate],
   )
-  return [view, change]
+}
+
+/** What the address says, and how to change it. */
+export function useView(): [View, ChangeView] {
+  return [useSearch({ from: "/" }), useChangeView()]
 }

@@ -3,8 +3,10 @@
 import asyncio
 import csv
 import io
+import os
 import re
-from collections.abc import Iterator
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,30 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import Visit, Who, needs_chromium, visiting
-from dashboard_data import NORMAL, fill
-from factories import usage
+from browsing import Visit, Who, decimal, needs_chromium, visiting
+from dashboard_data import NORMAL
+from factories import contract, organization, usage
 from playwright.async_api import Browser, expect
-from whole_stack import WholeStack, running_stack, state_of_its_own
+from whole_stack import WholeStack
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 ADA = Who(NORMAL)
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[WholeStack]:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
-        filled = WholeStack(home, addresses)
-        asyncio.run(fill(filled))
-        yield filled
-
-
-def origin(stack: WholeStack) -> str:
-    return str(stack.addresses["query_url"])
-
-
-def decimal(text: str) -> Decimal:
-    return Decimal(text.replace(",", ""))
 
 
 async def lines_on(visit: Visit) -> dict[str, list[Decimal]]:
@@ -60,7 +46,7 @@ async def test_the_chart_is_the_trend_of_the_view(
     stack: WholeStack, browser: Browser, shown: dict[str, str], group_by: str
 ) -> None:
     link = "&".join(f"{name}={value}" for name, value in (shown | {"range": "all", "interval": "month"}).items())
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, f"/?{link}")
         await expect(visit.page.get_by_role("slider", name="Credits by month")).to_be_visible()
         await visit.page.get_by_role("button", name="View as table").click()
@@ -75,7 +61,7 @@ async def test_the_chart_is_the_trend_of_the_view(
 
 def save_budget(stack: WholeStack, credits: str) -> None:
     headers = {"Authorization": f"Bearer {stack.token_of(NORMAL)}"}
-    with httpx.Client(base_url=f"{origin(stack)}/api/v1/alerts", headers=headers) as client:
+    with httpx.Client(base_url=f"{stack.origin}/api/v1/alerts", headers=headers) as client:
         settings = client.get("/settings").json()
         nobody: dict[str, Any] = {"enabled": False, "addresses": []}
         body = {
@@ -91,7 +77,7 @@ def save_budget(stack: WholeStack, credits: str) -> None:
 async def test_all_products_together_are_held_against_the_monthly_budget(stack: WholeStack, browser: Browser) -> None:
     save_budget(stack, "700")
     month = f"{datetime.now(UTC):%Y-%m}"
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, f"/?from={month}&to={month}&interval=month&chart=table")
         assert "Monthly budget" not in await lines_on(visit)  # of one product's view there is none
         await visit.page.get_by_text("All products").click()
@@ -103,7 +89,7 @@ async def test_all_products_together_are_held_against_the_monthly_budget(stack: 
 
 
 async def test_a_column_leads_into_its_days_and_back(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, "/?range=all&interval=month")
         months = visit.page.get_by_role("slider", name="Credits by month")
         await months.focus()
@@ -123,7 +109,7 @@ async def test_a_column_leads_into_its_days_and_back(stack: WholeStack, browser:
 
 
 async def test_groups_open_are_searched_and_stay_open_in_the_address(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, "/?product=agents&view=features&range=all")
         table = visit.of_test_id("usage-table")
         await table.get_by_role("button", name="jira_search").click()
@@ -145,7 +131,7 @@ async def test_groups_open_are_searched_and_stay_open_in_the_address(stack: Whol
 
 
 async def test_the_other_files_are_beside_the_download(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack), accept_downloads=True) as visit:
+    async with visiting(browser, stack.origin, accept_downloads=True) as visit:
         await visit.sign_in(ADA, "/?product=api&range=all&surface=slack")
         shown = decimal(await visit.of_test_id("breakdown-total").get_attribute("title") or "")
         for name, wanted in (("This table", "name"), ("FOCUS 1.2", "PricingCurrencyEffectiveCost")):
@@ -159,7 +145,7 @@ async def test_the_other_files_are_beside_the_download(stack: WholeStack, browse
 
 
 async def test_the_open_table_follows_what_is_used(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, "/?product=api&range=all")
         total = visit.of_test_id("breakdown-total")
         before = decimal(await total.get_attribute("title") or "")
@@ -173,7 +159,7 @@ async def test_the_open_table_follows_what_is_used(stack: WholeStack, browser: B
 
 
 async def test_the_page_is_dark_when_it_is_asked_to_be_and_stays_so(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack), color_scheme="light") as visit:
+    async with visiting(browser, stack.origin, color_scheme="light") as visit:
         await visit.sign_in(ADA)
 
         async def background() -> str:
@@ -189,7 +175,7 @@ async def test_the_page_is_dark_when_it_is_asked_to_be_and_stays_so(stack: Whole
 
 
 async def test_paper_has_the_numbers_and_no_buttons(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack), color_scheme="dark") as visit:
+    async with visiting(browser, stack.origin, color_scheme="dark") as visit:
         await visit.sign_in(ADA)
         await expect(visit.of_test_id("usage-table")).to_be_visible()
         await visit.page.emulate_media(media="print")
@@ -198,3 +184,19 @@ async def test_paper_has_the_numbers_and_no_buttons(stack: WholeStack, browser: 
         for name in ("Manage budget and alerts", "Other files", "Color scheme", "View as table"):
             await expect(visit.page.get_by_role("button", name=name)).to_have_count(0)
         assert await visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here: apt-get install curl")
+async def test_who_has_no_usage_is_given_a_command_that_sends_some(stack: WholeStack, browser: Browser) -> None:
+    name = "org_first"
+    assert stack.post([organization(name), contract(name, total="1000")]).status_code == 202
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(Who(name))
+        command = await visit.of_test_id("first-event").inner_text()
+        given = {"INGEST_URL": stack.addresses["ingest_url"], "INGEST_KEY": stack.addresses["ingest_key"]}
+        sent = await asyncio.to_thread(
+            subprocess.run, ["bash", "-c", command], env=os.environ | given, capture_output=True, text=True, timeout=30
+        )
+        assert '"accepted":1' in sent.stdout, sent.stdout + sent.stderr
+        await expect(visit.of_test_id("credits-used")).to_have_attribute("title", "1.25")
+        await expect(visit.of_test_id("usage-table").get_by_role("rowheader", name="my-model")).to_be_visible()

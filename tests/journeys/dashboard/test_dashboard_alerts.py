@@ -3,8 +3,8 @@
 import asyncio
 import email
 import re
-from collections.abc import Iterator
 from decimal import Decimal
+from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
@@ -14,19 +14,9 @@ from dashboard_data import PEOPLE, member
 from factories import contract, organization, usage
 from playwright.async_api import Browser, Locator, expect
 from service_process import eventually
-from whole_stack import WholeStack, running_stack, state_of_its_own
+from whole_stack import WholeStack
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[WholeStack]:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
-        yield WholeStack(home, addresses)
-
-
-def origin(stack: WholeStack) -> str:
-    return str(stack.addresses["query_url"])
 
 
 async def make(stack: WholeStack, name: str, used: str) -> tuple[Who, Who]:
@@ -43,13 +33,17 @@ async def make(stack: WholeStack, name: str, used: str) -> tuple[Who, Who]:
     return Who(name), Who(name, "admin", "Ben")
 
 
-def subjects_to(stack: WholeStack, address: str) -> list[str]:
-    """Of the mails in the mailbox, in the order of their arrival."""
+def letters_to(stack: WholeStack, address: str) -> list[EmailMessage]:
+    """What lies in the mailbox, in the order of its arrival."""
     mails = [
         email.message_from_bytes(path.read_bytes(), policy=default)
         for path in sorted(Path(stack.addresses["mailbox"]).glob("*.eml"))
     ]
-    return [str(mail["Subject"]) for mail in mails if mail["To"] == address]
+    return [mail for mail in mails if isinstance(mail, EmailMessage) and mail["To"] == address]
+
+
+def subjects_to(stack: WholeStack, address: str) -> list[str]:
+    return [str(mail["Subject"]) for mail in letters_to(stack, address)]
 
 
 async def open_settings(visit: Visit, who: Who) -> Locator:
@@ -83,7 +77,7 @@ async def test_a_threshold_under_the_level_raises_banner_and_mail_and_each_dismi
     stack: WholeStack, browser: Browser
 ) -> None:
     ada, ben = await make(stack, "org_under", "353.5")
-    async with visiting(browser, origin(stack)) as visit, visiting(browser, origin(stack)) as other:
+    async with visiting(browser, stack.origin) as visit, visiting(browser, stack.origin) as other:
         drawer = await open_settings(visit, ada)
         await other.sign_in(ben)
         await add_threshold(usage_part(drawer), "35")
@@ -94,6 +88,7 @@ async def test_a_threshold_under_the_level_raises_banner_and_mail_and_each_dismi
         for page in (visit.page, other.page):
             banner = page.get_by_role("region", name="Usage notice")
             await expect(banner.get_by_role("heading", name="Your usage has met 35 % of the available credits")).to_be_visible()  # fmt: skip
+            await expect(page.get_by_role("status").filter(has_text="Your usage has met 35 %")).to_have_count(1)
             await expect(banner.get_by_text("354 of 1,000 credits are used, 35.3%")).to_be_visible()
         for who in (ada, ben):
             await eventually(
@@ -112,7 +107,7 @@ async def test_two_admins_who_save_at_once_are_told_of_each_other_and_nothing_is
     stack: WholeStack, browser: Browser
 ) -> None:
     ada, ben = await make(stack, "org_conflict", "1")
-    async with visiting(browser, origin(stack)) as mine, visiting(browser, origin(stack)) as theirs:
+    async with visiting(browser, stack.origin) as mine, visiting(browser, stack.origin) as theirs:
         mine.expected.append(r"status of 412")
         drawer, bens = await open_settings(mine, ada), await open_settings(theirs, ben)
         await add_threshold(usage_part(bens), "60")
@@ -151,7 +146,7 @@ async def test_a_monthly_budget_is_set_as_recommended_once_or_for_good_and_mails
     stack: WholeStack, browser: Browser
 ) -> None:
     ada, _ = await make(stack, "org_budget", "400")
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         drawer = await open_settings(visit, ada)
         part = budget_part(drawer)
         await part.get_by_role("switch", name="Monthly budget and alerts").check(force=True)
@@ -184,7 +179,7 @@ async def test_what_cannot_be_is_refused_where_it_stands_and_nothing_is_saved(
     stack: WholeStack, browser: Browser
 ) -> None:
     ada, _ = await make(stack, "org_mistakes", "1")
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         drawer = await open_settings(visit, ada)
         part = usage_part(drawer)
         for percent, words in (("0", "A whole number"), ("201", "A whole number"), ("75", "chosen already")):
@@ -212,7 +207,7 @@ async def test_what_was_typed_stays_when_the_drawer_is_closed_and_goes_when_it_i
     stack: WholeStack, browser: Browser
 ) -> None:
     ada, _ = await make(stack, "org_typed", "1")
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         drawer = await open_settings(visit, ada)
         await add_threshold(usage_part(drawer), "42")
         await visit.page.keyboard.press("Escape")
@@ -226,7 +221,7 @@ async def test_what_was_typed_stays_when_the_drawer_is_closed_and_goes_when_it_i
 
 async def test_a_test_mail_comes_to_whoever_asks_and_says_what_became_of_it(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     ada, ben = await make(stack, "org_test_mail", "1")
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         visit.expected.append(r"status of 429")
         drawer = await open_settings(visit, ada)
         part = usage_part(drawer)
@@ -241,7 +236,7 @@ async def test_a_test_mail_comes_to_whoever_asks_and_says_what_became_of_it(stac
 async def test_the_history_tells_every_attempt_and_sends_again_what_failed(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     ada, ben = await make(stack, "org_history", "600")
     nobody = "nobody@refused.example"
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         drawer = await open_settings(visit, ada)
         await usage_part(drawer).get_by_role("switch", name="Add additional recipients").check(force=True)
         await usage_part(drawer).get_by_label("Email addresses").fill(nobody)
@@ -263,10 +258,44 @@ async def test_the_history_tells_every_attempt_and_sends_again_what_failed(stack
         assert [subject.partition(" of")[0] for subject in subjects_to(stack, who.email)] == ["90 %"]
 
 
+async def test_who_was_added_leaves_by_the_link_of_a_mail_and_gets_no_other(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+    ada, _ = await make(stack, "org_leave", "1")
+    finance = "finance@leave.example"
+    async with visiting(browser, stack.origin) as visit, visiting(browser, stack.origin) as reader:
+        drawer = await open_settings(visit, ada)
+        await usage_part(drawer).get_by_role("switch", name="Add additional recipients").check(force=True)
+        await usage_part(drawer).get_by_label("Email addresses").fill(finance)
+        await save(drawer)
+        assert stack.post(usage(credits="780", envelope={"subject": ada.organization})).status_code == 202
+        await eventually(lambda: subjects_to(stack, finance) != [], what="a mail to who was added")
+        text = letters_to(stack, finance)[0].get_body(("plain",))
+        link = re.search(r"http\S+/unsubscribe\S+", text.get_content() if text else "")
+        assert link
+
+        await reader.page.goto(link[0])
+        await expect(reader.page.get_by_role("heading", name="Unsubscribe from usage alerts?")).to_be_visible()
+        await reader.assert_accessible("the page of the link")
+        recipients = stack.get("alerts/settings", organization=ada.organization)["usage"]["additional_recipients"]
+        assert recipients == {"enabled": True, "addresses": [finance]}, "opening the link changes nothing"
+        await reader.page.get_by_role("button", name="Unsubscribe").click()
+        await expect(reader.page.get_by_role("heading", name="You are unsubscribed")).to_be_visible()
+
+        await visit.page.reload()
+        await expect(drawer.get_by_role("heading", name="Set usage alerts")).to_be_visible()
+        await expect(usage_part(drawer).get_by_role("switch", name="Add additional recipients")).not_to_be_checked()
+        await expect(usage_part(drawer).get_by_text(finance)).to_have_count(0)
+        assert stack.post(usage(credits="150", envelope={"subject": ada.organization})).status_code == 202
+        await eventually(lambda: len(subjects_to(stack, ada.email)) == 2, what="the next mail")
+    latest = stack.get("alerts", organization=ada.organization)["alerts"][0]
+    assert latest["threshold"] == 90
+    assert finance not in {delivery["recipient"] for delivery in latest["deliveries"]}
+    assert len(subjects_to(stack, finance)) == 1
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_the_settings_have_no_barrier_that_axe_can_find(stack: WholeStack, browser: Browser, scheme: str) -> None:  # fmt: skip
     ada, _ = await make(stack, f"org_axe_{scheme}", "760")
-    async with visiting(browser, origin(stack), color_scheme=scheme, reduced_motion="reduce") as visit:
+    async with visiting(browser, stack.origin, color_scheme=scheme, reduced_motion="reduce") as visit:
         drawer = await open_settings(visit, ada)
         await expect(drawer.get_by_text("When it would have fired").first).to_be_visible()
         await visit.assert_accessible(f"settings in {scheme}")
@@ -279,7 +308,7 @@ async def test_the_settings_have_no_barrier_that_axe_can_find(stack: WholeStack,
 
 async def test_the_keyboard_alone_sets_a_threshold(stack: WholeStack, browser: Browser) -> None:
     ada, _ = await make(stack, "org_keys", "1")
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         drawer = await open_settings(visit, ada)
         keys = visit.page.keyboard
         for _ in range(12):

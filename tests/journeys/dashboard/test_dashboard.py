@@ -5,18 +5,17 @@ import csv
 import io
 import re
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import Visit, Who, needs_chromium, visiting
-from dashboard_data import EMPTY, NORMAL, OVER, fill
+from browsing import Visit, Who, decimal, needs_chromium, visiting
+from dashboard_data import EMPTY, NORMAL, OVER
 from factories import usage
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, expect
 from service_process import eventually
-from whole_stack import WholeStack, running_stack, state_of_its_own
+from whole_stack import WholeStack
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 VIEWS = [
@@ -24,24 +23,6 @@ VIEWS = [
     ("agents", "features"), ("api", "namespaces"),
 ]  # fmt: skip
 ADA, OLGA = Who(NORMAL), Who(OVER, name="Ada")
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[WholeStack]:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
-        filled = WholeStack(home, addresses)
-        asyncio.run(fill(filled))
-        yield filled
-
-
-def origin(stack: WholeStack) -> str:
-    return str(stack.addresses["query_url"])
-
-
-def decimal(text: str | None) -> Decimal:
-    """Of a number as the page writes it in full."""
-    assert text is not None
-    return Decimal(text.replace(",", ""))
 
 
 async def used_on(visit: Visit) -> Decimal:
@@ -60,7 +41,7 @@ async def rows_on(visit: Visit) -> dict[str, Decimal]:
 
 
 async def test_an_event_moves_the_number_on_the_open_page_within_two_seconds(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA)
         before = await used_on(visit)
         card = visit.of_test_id("credits-used")
@@ -75,11 +56,36 @@ async def test_an_event_moves_the_number_on_the_open_page_within_two_seconds(sta
         assert await used_on(visit) == Decimal(shown)
 
 
+async def test_who_listens_is_told_where_usage_has_come_to_and_not_of_each_event(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+    async with visiting(browser, stack.origin) as visit:
+        await visit.page.clock.install()
+        await visit.sign_in(ADA)
+        before = await used_on(visit)
+        status = visit.page.get_by_role("region", name="Usage overview").get_by_role("status")
+        await expect(status).to_have_text("")
+
+        async def use(credits: int) -> None:
+            used = usage(credits="20", envelope={"subject": NORMAL})
+            assert (await asyncio.to_thread(stack.post, used)).status_code == 202
+            wanted = f"{(before + credits).normalize():,f}"
+            await expect(visit.of_test_id("credits-used")).to_have_attribute("title", wanted)
+
+        await use(20)
+        await expect(status).to_have_text(
+            re.compile(rf"^Credits used: {before + 20:,.0f} of 4,000 available, \d+\.\d%\.$")
+        )
+        await use(40)
+        await use(60)
+        await expect(status).to_contain_text(f"{before + 20:,.0f} of")
+        await visit.page.clock.fast_forward(30_000)
+        await expect(status).to_contain_text(f"{before + 60:,.0f} of")
+
+
 @pytest.mark.parametrize(("product", "view"), VIEWS)
 async def test_each_tab_and_view_equals_the_api_and_the_downloaded_file(
     stack: WholeStack, browser: Browser, product: str, view: str
 ) -> None:
-    async with visiting(browser, origin(stack), accept_downloads=True) as visit:
+    async with visiting(browser, stack.origin, accept_downloads=True) as visit:
         await visit.sign_in(ADA, f"/?product={product}&view={view}&range=all")
         shown = await rows_on(visit)
         answer = stack.get("breakdown", organization=NORMAL, product=product, view=view, range="all")
@@ -94,7 +100,7 @@ async def test_each_tab_and_view_equals_the_api_and_the_downloaded_file(
 
 
 async def test_picking_a_period_changes_chart_table_and_address(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, "/?product=api")
         table = await rows_on(visit)
         caption = visit.of_test_id("usage-table").locator("caption")
@@ -114,7 +120,7 @@ async def test_picking_a_period_changes_chart_table_and_address(stack: WholeStac
 
 async def test_a_link_restores_the_view(stack: WholeStack, browser: Browser) -> None:
     link = "/?product=agents&view=features&range=all&surface=web&interval=month&chart=table&sort=name&q=e"
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, link)
         first = await rows_on(visit)
         assert visit.page.url.endswith(link)
@@ -130,13 +136,13 @@ async def test_a_link_restores_the_view(stack: WholeStack, browser: Browser) -> 
 
 
 async def test_agents_that_are_gone_never_saved_or_the_systems_own_are_all_there(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, "/?product=agents&range=all")
         assert {"Quarterly report", "Deep Research", "Deleted agents", "Unsaved workflows"} == set(await rows_on(visit))
 
 
 async def test_overage_is_shown_for_as_long_as_it_lasts_with_whom_to_contact(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(OLGA)
         overview = stack.get("overview", organization=OVER)
         for product in overview["products"]:
@@ -150,7 +156,7 @@ async def test_overage_is_shown_for_as_long_as_it_lasts_with_whom_to_contact(sta
 
 async def test_who_may_not_look_is_told_whom_to_ask(stack: WholeStack, browser: Browser) -> None:
     for who in (Who(NORMAL, "member", "Dev"), Who(NORMAL, "billing_moderator", "Chi")):
-        async with visiting(browser, origin(stack)) as visit:
+        async with visiting(browser, stack.origin) as visit:
             visit.expected.append(r"status of 40[13]")
             await visit.sign_in(who)
             await expect(visit.page.get_by_role("heading", name="You cannot open FlexCredits")).to_be_visible()
@@ -159,8 +165,20 @@ async def test_who_may_not_look_is_told_whom_to_ask(stack: WholeStack, browser: 
             await visit.assert_accessible("no access")
 
 
+async def test_a_billing_moderator_sees_everything_where_that_is_enabled(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(Who(OVER, "billing_moderator", "Chi"))
+        assert await used_on(visit) == Decimal(stack.get("overview", organization=OVER)["credits_used"])
+        assert await rows_on(visit)
+        await visit.page.get_by_role("button", name="account").click()
+        await expect(visit.page.get_by_text("Billing Moderator")).to_be_visible()
+        await visit.page.keyboard.press("Escape")
+        await visit.page.get_by_role("button", name="Manage budget and alerts").click()
+        await expect(visit.page.get_by_role("heading", name="Set usage alerts")).to_be_visible()
+
+
 async def test_signing_in_leads_back_to_the_view_and_signing_out_ends_it(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         visit.expected.append(r"status of 401")
         await visit.open("/?product=api&range=all")
         await expect(visit.page.get_by_role("heading", name="Sign in to FlexCredits")).to_be_visible()
@@ -178,7 +196,7 @@ async def test_signing_in_leads_back_to_the_view_and_signing_out_ends_it(stack: 
 
 
 async def test_the_keyboard_alone_reaches_everything(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA)
         await rows_on(visit)
         page, keys = visit.page, visit.page.keyboard
@@ -232,7 +250,7 @@ PANELS = {
 async def test_no_page_has_a_barrier_that_axe_can_find(
     stack: WholeStack, browser: Browser, name: str, scheme: str
 ) -> None:
-    async with visiting(browser, origin(stack), color_scheme=scheme, reduced_motion="reduce") as visit:
+    async with visiting(browser, stack.origin, color_scheme=scheme, reduced_motion="reduce") as visit:
         await visit.sign_in(Who(name))
         for what, path in PANELS.items():
             await visit.open(path)
@@ -247,7 +265,7 @@ async def still(visit: Visit) -> bool:
 
 @pytest.mark.parametrize("width", [390, 768, 1440])
 async def test_nothing_has_to_be_scrolled_sideways(stack: WholeStack, browser: Browser, width: int) -> None:
-    async with visiting(browser, origin(stack), viewport={"width": width, "height": 900}) as visit:
+    async with visiting(browser, stack.origin, viewport={"width": width, "height": 900}) as visit:
         await visit.sign_in(Who(OVER))
         for path in PANELS.values():
             await visit.open(path)
@@ -255,8 +273,36 @@ async def test_nothing_has_to_be_scrolled_sideways(stack: WholeStack, browser: B
             assert await visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, path)
 
 
+async def test_on_a_phone_each_column_can_be_brought_beside_the_names(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin, viewport={"width": 390, "height": 844}) as visit:
+        await visit.sign_in(ADA, "/?product=agents&range=all")
+        await rows_on(visit)
+        table = visit.of_test_id("usage-table")
+
+        def head(column: str) -> Locator:
+            return table.get_by_role("columnheader", name=column).get_by_role("button")
+
+        async def left_and_right(of: Locator) -> tuple[float, float]:
+            box = await of.bounding_box()
+            assert box
+            return box["x"], box["x"] + box["width"]
+
+        assert (await left_and_right(head("Change")))[1] > 390, "the columns fit, so this shows nothing"
+        _, end_of_names = await left_and_right(table.get_by_role("columnheader", name="Agent"))
+        for column in ("Credits", "Share", "Uses", "Change"):
+            await head(column).focus()
+            left, right = await left_and_right(head(column))
+            assert end_of_names <= left < right <= 390, column
+        await expect(head("Agent")).to_be_in_viewport(ratio=1)
+        await visit.page.get_by_role("region", name="Credits by agent").focus()
+        for _ in range(20):
+            await visit.page.keyboard.press("ArrowLeft")
+        await expect(head("Credits")).to_be_in_viewport(ratio=1)
+        await visit.assert_accessible("on a phone")
+
+
 async def test_an_address_that_is_none_says_so(stack: WholeStack, browser: Browser) -> None:
-    async with visiting(browser, origin(stack)) as visit:
+    async with visiting(browser, stack.origin) as visit:
         visit.expected.append(r"status of 404")
         await visit.sign_in(ADA)
         await visit.open("/usage/of/old")

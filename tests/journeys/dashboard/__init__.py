@@ -1,0 +1,1 @@
+"""A package, so that its stack lives as long as its stories, and no longer."""

@@ -1,0 +1,25 @@
+"""A browser for stories of the dashboard, and the stack that they share."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from browsing import chromium
+from dashboard_data import fill
+from playwright.async_api import Browser
+from whole_stack import WholeStack, running_stack, state_of_its_own
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def stack() -> Iterator[WholeStack]:
+    """With the organizations of dashboard_data. Stories that change an organization make one of their own."""
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        filled = WholeStack(home, addresses)
+        asyncio.run(fill(filled))
+        yield filled
