@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +21,12 @@ from flexcredits_local.postgres import EmbeddedPostgres
 from flexcredits_local.postgres_binaries import find_binaries
 from flexcredits_local.processes import Process
 from ingesting import TcpProxy
+from oracles import find_violations
 from runtime.kafka import open_producer
 from service_process import ServiceProcess, aggregator_environment, eventually
 from stack import Database, Topics, copy_template, make_template
 
+EVENTS, OVER_S = 9_000, 9.0
 ORGANIZATIONS = ("org_acme", "org_other", "org_third")
 POISON = (b"{", b"", b"\xff", b"null", b'{"type":"flexcredits.usage.v1"}', b"[" * 3000)
 
@@ -88,7 +90,8 @@ class Stage:
     process: Process
     database: Database
     proxy: FaultyProxy
-    extra: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str]
+    """Of the aggregators, beside what they need."""
     aggregators: list[ServiceProcess] = field(default_factory=list)
     starts: int = 0
     sent: int = 0
@@ -98,8 +101,7 @@ class Stage:
 
     def start(self) -> ServiceProcess:
         dsn = through(self.proxy, self.database.roles["flexcredits_aggregator"])
-        more = {**self.extra}
-        environment = aggregator_environment(self.database, self.topics, **more) | {"POSTGRES_DSN": dsn}
+        environment = aggregator_environment(self.database, self.topics) | {"POSTGRES_DSN": dsn, **self.environment}
         self.starts += 1
         self.aggregators.append(ServiceProcess("aggregator", environment))
         return self.aggregators[-1]
@@ -191,14 +193,19 @@ class Stage:
         return [await producer.send(self.topics.usage_events, value, partition=at) for at, value in sends]
 
 
+Fault = Callable[[Stage], Awaitable[None]]
+
+
 def through(proxy: TcpProxy, dsn: str) -> str:
     parts = urlsplit(dsn)
     return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"))
 
 
 @asynccontextmanager
-async def open_stage(topics: Topics, folder: Path, **overrides: str) -> AsyncIterator[Stage]:
-    """A Postgres whose data lies in `folder`, and one aggregator that knows three organizations."""
+async def open_stage(
+    topics: Topics, folder: Path, environment: Mapping[str, str] | None = None, **overrides: str
+) -> AsyncIterator[Stage]:
+    """A Postgres whose data lies in `folder`, and one aggregator that knows three organizations and is ready."""
     (port,) = free_ports(1)
     settings = {"shared_buffers": "64MB", "max_wal_size": "256MB", **overrides}
     server = EmbeddedPostgres(folder, find_binaries(), port, secrets.token_hex(16), settings)
@@ -214,7 +221,7 @@ async def open_stage(topics: Topics, folder: Path, **overrides: str) -> AsyncIte
         async with open_producer(topics.bootstrap, "faults") as producer:
             for name in ORGANIZATIONS:
                 await producer.send_and_wait(topics.catalog, json.dumps(organization(name)).encode(), partition=0)
-        stage = Stage(topics, server, process, database, proxy)
+        stage = Stage(topics, server, process, database, proxy, environment or {})
         await eventually(stage.start().ready, what="readiness")
         orchestrator = asyncio.create_task(stage.keep_running())
         try:
@@ -228,3 +235,26 @@ async def open_stage(topics: Topics, folder: Path, **overrides: str) -> AsyncIte
         process = stage.process if stage else process
         process.kill()
         process.close()
+
+
+async def endure(stage: Stage, *faults: Fault, seed: int = 1) -> None:
+    """Stream while the faults happen, let everything settle, and hold the tables to the log."""
+    streaming = asyncio.create_task(stage.stream(EVENTS, OVER_S, seed))
+    await asyncio.sleep(1.5)
+    for fault in faults:
+        await fault(stage)
+        await asyncio.sleep(1)
+    await streaming
+    await stage.quiesce()
+    violations = await find_violations(stage.topics, stage.database.dsn, stage.acknowledged)
+    assert not violations, "\n".join(violations)
+
+
+async def lose_commits(stage: Stage) -> None:
+    """Five COMMITs are carried out, and nobody hears of it."""
+    for _ in range(5):
+        stage.proxy.doubtful_commits = 1
+        async with asyncio.timeout(20):
+            while stage.proxy.doubtful_commits:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)

@@ -5,20 +5,16 @@ import os
 import random
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
-from faulting import Stage, open_stage
-from oracles import find_violations
+from faulting import Stage, endure, lose_commits, open_stage
 from stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-Fault = Callable[[Stage], Awaitable[None]]
-EVENTS, OVER_S = 9_000, 9.0
 
 
 @pytest.fixture
@@ -28,28 +24,8 @@ async def stage(topics: Topics) -> AsyncIterator[Stage]:
             yield opened
 
 
-async def endure(stage: Stage, *faults: Fault, seed: int = 1) -> None:
-    """Stream while the faults happen, let everything settle, and hold the tables to the log."""
-    streaming = asyncio.create_task(stage.stream(EVENTS, OVER_S, seed))
-    await asyncio.sleep(1.5)
-    for fault in faults:
-        await fault(stage)
-        await asyncio.sleep(1)
-    await streaming
-    await stage.quiesce()
-    assert await find_violations(stage.topics, stage.database.dsn, stage.acknowledged) == []
-
-
 async def test_f6_commits_whose_answer_is_lost(stage: Stage) -> None:
-    async def doubt(stage: Stage) -> None:
-        for _ in range(5):
-            stage.proxy.doubtful_commits = 1
-            async with asyncio.timeout(20):
-                while stage.proxy.doubtful_commits:
-                    await asyncio.sleep(0.05)
-            await asyncio.sleep(0.3)
-
-    await endure(stage, doubt)
+    await endure(stage, lose_commits)
     assert stage.logs == [], "it decides again by itself, and needs nobody to start it"
 
 

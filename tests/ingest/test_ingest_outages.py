@@ -106,7 +106,7 @@ async def test_kafka_away_at_start(
 
 async def test_missing_topic_is_named(broker: Broker, database: Database, key: str, expected_errors: list[str]) -> None:
     expected_errors.append(AIOKAFKA_ERRORS)
-    topics = Topics(broker.bootstrap, "none.events", "none.catalog", "none.totals", "none.dlq")
+    topics = Topics(broker.bootstrap, "none.events", "none.catalog", "none.totals", "none.dlq", "none.alerts")
     async with running_here(database, topics, key, wait=False) as ingest:
 
         async def says_which() -> bool:

@@ -81,7 +81,8 @@ def fates(stack: WholeStack) -> dict[str, int]:
 
 
 def dead_letters(stack: WholeStack) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in stack.command("dlq", "ls", "--json").splitlines()]
+    letters: list[dict[str, Any]] = json.loads(stack.command("dlq", "ls", "--json"))["dead_letters"]
+    return letters
 
 
 async def test_backfill_comes_out_to_the_micro_credit_and_sent_again_changes_nothing(

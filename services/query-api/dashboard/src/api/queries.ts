@@ -10,6 +10,8 @@ export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 30_000,
+      // A browser that takes itself to be offline would wait in silence, under numbers that look current.
+      networkMode: "always",
       retry: (failures, error) => failures < 2 && !(error instanceof Refusal && error.problem.status < 500),
     },
   },

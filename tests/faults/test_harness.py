@@ -1,0 +1,69 @@
+"""The checker is worth something: an aggregator without one of its safeguards does not pass."""
+
+import asyncio
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from faulting import Fault, Stage, endure, lose_commits, open_stage
+from flexcredits_local.folders import REPOSITORY
+from stack import Topics, throwaway_folder
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
+
+
+async def nothing(_: Stage) -> None: ...
+
+
+async def kill(stage: Stage) -> None:
+    for _ in range(4):
+        stage.aggregators[0].send(signal.SIGKILL)
+        await asyncio.sleep(3)
+
+
+async def endure_at_once(stage: Stage, fault: Fault) -> None:
+    await endure(stage, fault)
+    assert stage.logs == [] or fault is kill, "restarted"
+
+
+MUTANTS: dict[str, tuple[Fault, dict[str, list[tuple[str, str]]]]] = {
+    "the fence removed": (
+        lose_commits,
+        {"store.py": [("    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):\n", "    if True:\n")]},
+    ),
+    "the ledger off": (nothing, {"store.py": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]}),
+    "the outbox removed": (
+        nothing,
+        {"sql/insert_totals.sql": [("INSERT INTO totals_outbox (organization_id) SELECT", "SELECT")]},
+    ),
+    "offsets committed before the transaction": (
+        kill,
+        {
+            "stream.py": [
+                ("            self._consumer.seek(at, position)\n", ""),
+                (
+                    "            outcome = await rerun(lambda: self._count(batch))\n",
+                    "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
+                    "            await self._consumer.commit(taken)\n"
+                    "            outcome = await rerun(lambda: self._count(batch))\n",
+                ),
+            ]
+        },
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+async def test_an_aggregator_without_a_safeguard_is_caught(topics: Topics, tmp_path: Path, mutant: str) -> None:
+    fault, changes = MUTANTS[mutant]
+    shutil.copytree(REPOSITORY / "services" / "aggregator" / "aggregator", tmp_path / "aggregator")
+    for name, replacements in changes.items():
+        path = tmp_path / "aggregator" / name
+        for old, new in replacements:
+            assert path.read_text().count(old) == 1, f"{name} has changed: {old}"
+            path.write_text(path.read_text().replace(old, new))
+    with throwaway_folder() as folder:
+        async with open_stage(topics, folder, {"PYTHONPATH": str(tmp_path)}) as stage:
+            with pytest.raises(AssertionError, match=r"O\d: |restarted"):
+                await endure_at_once(stage, fault)

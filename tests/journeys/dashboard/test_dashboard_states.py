@@ -1,0 +1,160 @@
+"""The page when something is missing, late, broken or otherwise than usual."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from browsing import Who, needs_chromium, visiting
+from dashboard_data import NORMAL, member
+from factories import contract, event, organization, rfc3339, usage
+from playwright.async_api import Browser, expect
+from whole_stack import WholeStack
+
+from .test_dashboard import rows_on
+
+pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
+ADA = Who(NORMAL)
+
+
+async def test_what_cannot_be_loaded_is_said_and_asked_for_again(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        visit.expected = ["net::ERR_FAILED"]
+        await visit.page.route("**/api/v1/breakdown?*", lambda route: route.abort())
+        await visit.sign_in(ADA)
+        alert = visit.page.get_by_role("alert").filter(has_text="The server does not answer")
+        await expect(alert).to_be_visible()
+        await expect(visit.of_test_id("credits-used")).to_be_visible()  # the rest of the page is there
+        await visit.assert_accessible("with a failure")
+        await visit.page.unroute("**/api/v1/breakdown?*")
+        await alert.get_by_role("button", name="Try again").click()
+        assert await rows_on(visit)
+        await expect(alert).to_have_count(0)
+
+
+async def test_without_a_connection_the_last_numbers_stay_and_are_called_that(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+    async with visiting(browser, stack.origin) as visit:
+        visit.expected = ["net::ERR_INTERNET_DISCONNECTED", "net::ERR_NETWORK_CHANGED"]
+        await visit.sign_in(ADA)
+        rows = await rows_on(visit)
+        await visit.page.context.set_offline(True)
+        line = visit.of_test_id("freshness")
+        await expect(line.get_by_role("status")).to_have_text("Not connected", timeout=40_000)
+        assert await rows_on(visit) == rows
+        await visit.page.context.set_offline(False)
+        await expect(line).to_have_attribute("data-state", "current", timeout=30_000)
+
+
+@asynccontextmanager
+async def counting_behind(stack: WholeStack) -> AsyncIterator[None]:
+    """As if no partition had been seen to its end for five minutes."""
+    connection = await asyncpg.connect(stack.addresses["postgres_dsn"])
+    try:
+        await connection.execute(
+            "CREATE FUNCTION fall_behind() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN NEW.caught_up_at := now() - interval '5 minutes'; RETURN NEW; END $$;"
+            "CREATE TRIGGER fall_behind BEFORE UPDATE ON partition_progress FOR EACH ROW EXECUTE FUNCTION fall_behind();"
+            "UPDATE partition_progress SET updated_at = updated_at"
+        )
+        yield
+        await connection.execute("DROP TRIGGER fall_behind ON partition_progress; DROP FUNCTION fall_behind")
+    finally:
+        await connection.close()
+
+
+async def test_data_that_is_delayed_is_called_that(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(ADA)
+        line = visit.of_test_id("freshness")
+        await expect(line.get_by_role("status")).to_have_text(
+            ""
+        )  # there before it says anything, or it is not announced
+        async with counting_behind(stack):
+            await expect(line.get_by_role("status")).to_have_text("Data delayed", timeout=20_000)
+            await visit.assert_accessible("delayed")
+        await expect(line).to_have_attribute("data-state", "current", timeout=20_000)
+
+
+async def test_while_it_loads_there_is_the_shape_of_the_page(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        held = asyncio.Event()
+
+        async def hold(route: object) -> None:
+            await held.wait()
+            await route.continue_()  # type: ignore[attr-defined]
+
+        await visit.page.route("**/api/v1/overview", hold)
+        await visit.sign_in(ADA)
+        await expect(visit.page.locator(".mantine-Skeleton-root").first).to_be_visible()
+        await expect(visit.of_test_id("credits-used")).to_have_count(0)
+        held.set()
+        await expect(visit.of_test_id("credits-used")).to_be_visible()
+        await expect(visit.page.locator(".mantine-Skeleton-root")).to_have_count(0)
+
+
+async def test_the_last_days_are_preliminary_and_a_month_long_past_is_not(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(ADA)
+        await expect(visit.page.get_by_text("preliminary", exact=True)).to_be_visible()
+        month = f"{datetime.now(UTC) - timedelta(days=61):%Y-%m}"
+        await visit.open(f"/?from={month}&to={month}")
+        assert await rows_on(visit)
+        await expect(visit.page.get_by_text("preliminary", exact=True)).to_have_count(0)
+
+
+async def test_surfaces_are_picked_by_clicking(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(ADA, "/?product=api&range=all")
+        everything = await rows_on(visit)
+        await visit.page.get_by_role("button", name="All surfaces").click()
+        await visit.page.get_by_role("checkbox", name="Slack").check()
+        await expect(visit.page).to_have_url(re.compile("surface=slack"))
+        await visit.page.keyboard.press("Escape")
+        answer = await asyncio.to_thread(
+            stack.get, "breakdown", organization=NORMAL, product="api", view="namespaces", range="all", surface="slack"
+        )
+        await expect(visit.of_test_id("breakdown-total")).to_have_text(re.compile(r"\d"))
+        wanted = {row["name"]: row["credits"] for row in answer["rows"]}
+        await expect(visit.of_test_id("usage-table").locator("tbody tr")).to_have_count(len(wanted))
+        shown = await rows_on(visit)
+        assert {name: f"{credits:.6f}" for name, credits in shown.items()} == wanted
+        assert sum(shown.values()) < sum(everything.values())
+
+
+async def test_older_usage_stays_under_its_category_until_one_asks_for_todays(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+    name, now = "org_categories", datetime.now(UTC)
+    facts = [organization(name), contract(name), member(name, "Ada", "super_admin")]
+    for category, days in (("Tickets", 300), ("Work", 5)):
+        data = {"product": "assistant", "feature_kind": "tool", "feature": "jira_search", "category": category, "effective_from": f"{now - timedelta(days=days):%Y-%m-%d}"}  # fmt: skip
+        facts.append(event("flexcredits.feature.v1", data, subject=name))
+    used = [
+        usage(credits=credits, envelope={"subject": name, "time": rfc3339(now - timedelta(days=days))})
+        for credits, days in (("7", 20), ("2", 1))
+    ]
+    for batch in (facts, used):
+        assert (await asyncio.to_thread(stack.post, batch)).json()["accepted"] == len(batch)
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(Who(name), "/?product=assistant&view=tools&range=all")
+        rows = visit.of_test_id("usage-table").locator("tbody tr")
+        await expect(rows).to_have_count(2)
+        assert {name: int(credits) for name, credits in (await rows_on(visit)).items()} == {"Tickets": 7, "Work": 2}
+        await visit.page.get_by_label("Today’s categories").check()
+        await expect(rows).to_have_count(1)
+        assert {name: int(credits) for name, credits in (await rows_on(visit)).items()} == {"Work": 9}
+
+
+async def test_numbers_and_days_are_written_as_the_organization_writes_them(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+    name = "org_german"
+    german = organization(name, "Europe/Berlin")
+    german["data"]["locale"] = "de-DE"
+    facts = [german, contract(name), member(name, "Ada", "super_admin")]
+    used = [usage(credits="1234.5", envelope={"subject": name})]
+    for batch in (facts, used):
+        assert (await asyncio.to_thread(stack.post, batch)).json()["accepted"] == len(batch)
+    async with visiting(browser, stack.origin, locale="en-US") as visit:
+        await visit.sign_in(Who(name), "/?product=assistant&view=tools")
+        await expect(visit.of_test_id("breakdown-total")).to_have_attribute("title", "1.234,5")
+        await expect(visit.page.get_by_role("button", name="Credit period")).to_contain_text(re.compile(r"\d\. \w+"))
