@@ -43,18 +43,6 @@ class FaultyProxy(TcpProxy):
         self.doubtful_commits = 0
         """So many COMMITs will be carried out, and their connections end before the answer."""
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            target_reader, target_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, target_writer}
-        await asyncio.gather(
-            self._ask(reader, target_writer, writer), self._answer(target_reader, writer), return_exceptions=True
-        )
-        self._writers -= {writer, target_writer}
-
     async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter
     ) -> None:
@@ -93,7 +81,6 @@ class Stage:
     environment: Mapping[str, str]
     """Of the aggregators, beside what they need."""
     aggregators: list[ServiceProcess] = field(default_factory=list)
-    starts: int = 0
     sent: int = 0
     """Records that Kafka has acknowledged."""
     acknowledged: set[tuple[str, str, str]] = field(default_factory=set)
@@ -102,7 +89,6 @@ class Stage:
     def start(self) -> ServiceProcess:
         dsn = through(self.proxy, self.database.roles["flexcredits_aggregator"])
         environment = aggregator_environment(self.database, self.topics) | {"POSTGRES_DSN": dsn, **self.environment}
-        self.starts += 1
         self.aggregators.append(ServiceProcess("aggregator", environment))
         return self.aggregators[-1]
 

@@ -155,8 +155,18 @@ class TcpProxy:
             writer.transport.abort()
             return
         self._writers |= {writer, target_writer}
-        await asyncio.gather(self._pipe(reader, target_writer), self._pipe(target_reader, writer))
+        await asyncio.gather(self._ask(reader, target_writer, writer), self._answer(target_reader, writer))
         self._writers -= {writer, target_writer}
+
+    async def _ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
+        """From the client to the target."""
+        await self._pipe(reader, writer)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """From the target to the client."""
+        await self._pipe(reader, writer)
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

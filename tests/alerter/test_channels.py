@@ -159,6 +159,19 @@ async def test_a_receiver_that_is_gone_gets_no_more_and_says_why(
     assert len(await deliveries(owner)) == 2
 
 
+async def test_what_still_waits_for_a_removed_channel_is_not_sent_and_does_not_wait_for_ever(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    acme = await make_customer(books)
+    await add_channel(acme, receiver.url)
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    await owner.execute("UPDATE alert_channels SET removed_at = now(), url = '', signing_secret = ''")
+    assert await deliverer.send_due() == 1
+    assert not receiver.posts
+    assert await deliveries(owner) == [("fired", "failed", 1)]
+
+
 async def test_one_that_hangs_or_is_down_keeps_nobody_waiting_and_is_given_up_after_three_days(
     books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:

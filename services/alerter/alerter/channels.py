@@ -39,6 +39,8 @@ class Deliverer(Outbox[Delivery]):
         return await claim_deliveries(self._pool, AT_ONCE, LEASE_S)
 
     async def send(self, item: Delivery) -> Attempt:
+        if not item.url:
+            return Attempt("refused", "not sent: the channel was removed")
         body, headers = self._write(item)
         try:
             async with self._http.post(item.url, data=body, headers=headers, allow_redirects=False) as response:

@@ -3,7 +3,7 @@ UPDATE alert_deliveries d SET attempts = d.attempts + 1, due_at = now() + make_i
 FROM (
     SELECT d.delivery_id, c.kind, c.url, c.signing_secret, n.event_id, n.body
     FROM alert_deliveries d JOIN alert_channels c USING (channel_id) JOIN alert_notices n USING (notice_id)
-    WHERE d.state = 'pending' AND d.due_at <= now() AND c.removed_at IS NULL AND c.stopped_at IS NULL
+    WHERE d.state = 'pending' AND d.due_at <= now()
         AND NOT EXISTS (SELECT FROM alert_deliveries earlier WHERE earlier.channel_id = d.channel_id AND earlier.state = 'pending'
             AND earlier.delivery_id < d.delivery_id AND earlier.due_at <= now())
     ORDER BY d.due_at LIMIT $1 FOR UPDATE OF d SKIP LOCKED
