@@ -86,9 +86,10 @@ async def test_while_it_loads_there_is_the_shape_of_the_page(stack: WholeStack, 
             await held.wait()
             await route.continue_()  # type: ignore[attr-defined]
 
-        await visit.page.route("**/api/v1/overview", hold)
+        # The live stream brings the overview too, as soon as it is open.
+        await visit.page.route(re.compile(r"/api/v1/(overview|live)$"), hold)
         await visit.sign_in(ADA)
-        await expect(visit.page.locator(".mantine-Skeleton-root").first).to_be_visible()
+        await expect(visit.page.locator("[aria-labelledby=overview-title] .mantine-Skeleton-root")).to_have_count(5)
         await expect(visit.of_test_id("credits-used")).to_have_count(0)
         held.set()
         await expect(visit.of_test_id("credits-used")).to_be_visible()
