@@ -241,7 +241,7 @@ async def test_the_keyboard_alone_reaches_everything(stack: WholeStack, browser:
 
 PANELS = {
     "page": "/", "agents by feature": "/?product=agents&view=features&group_by=surface", "chart as table": "/?product=api&chart=table",
-    "reconcile": "/?panel=reconcile",
+    "reconcile": "/?panel=reconcile", "shortcuts": "/?panel=shortcuts",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from browsing import Who, needs_chromium, visiting
 from dashboard_data import NORMAL, member
 from factories import contract, event, organization, rfc3339, usage
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, expect
 from whole_stack import WholeStack
 
 from .test_dashboard import rows_on
@@ -159,3 +159,20 @@ async def test_numbers_and_days_are_written_as_the_organization_writes_them(stac
         await visit.sign_in(Who(name), "/?product=assistant&view=tools")
         await expect(visit.of_test_id("breakdown-total")).to_have_attribute("title", "1.234,5")
         await expect(visit.page.get_by_role("button", name="Credit period")).to_contain_text(re.compile(r"\d\. \w+"))
+
+
+async def test_where_the_system_chooses_the_colours_what_is_chosen_is_told_by_a_line(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+    async with visiting(browser, stack.origin, forced_colors="active") as visit:
+        await visit.sign_in(ADA)
+        await rows_on(visit)
+
+        async def outline(locator: Locator) -> str:
+            return str(await locator.evaluate("element => getComputedStyle(element).outlineStyle"))
+
+        for chosen, other in (("Assistant", "Agents"), ("Models", "Tools")):
+            found = [
+                visit.page.get_by_role("tab", name=name).or_(visit.page.locator("label").filter(has_text=name)).first
+                for name in (chosen, other)
+            ]
+            assert [await outline(each) for each in found] == ["solid", "none"]
+        await visit.assert_accessible("forced colours")

@@ -7,6 +7,7 @@ import classes from "./Dashboard.module.css"
 import { Overview } from "./overview/Overview"
 import { Reconcile } from "./reconcile/Reconcile"
 import { Freshness } from "./shell/Freshness"
+import { Shortcuts } from "./shortcuts/Shortcuts"
 import { useChangeView } from "./view/useView"
 
 /** The page: what is wrong, how the organization stands, and what drives it. */
@@ -24,6 +25,7 @@ export function Dashboard() {
           variant="default"
           size="sm"
           className="no-print"
+          aria-keyshortcuts="m"
           leftSection={<IconBell size={16} stroke={1.6} aria-hidden="true" />}
           onClick={() => change({ panel: "alerts" }, "push")}
         >
@@ -34,6 +36,7 @@ export function Dashboard() {
       <Breakdown />
       <Reconcile />
       <ManageDrawer />
+      <Shortcuts />
     </div>
   )
 }

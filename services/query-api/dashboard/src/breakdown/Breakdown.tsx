@@ -40,8 +40,8 @@ export function Breakdown() {
       </header>
       <Tabs value={product} onChange={open} keepMounted={false} classNames={{ list: classes.tabs }}>
         <Tabs.List aria-label="Product type">
-          {PRODUCTS.map((tab) => (
-            <Tabs.Tab key={tab} value={tab}>
+          {PRODUCTS.map((tab, at) => (
+            <Tabs.Tab key={tab} value={tab} aria-keyshortcuts={`${at + 1}`}>
               {PRODUCT_NAMES[tab]}
             </Tabs.Tab>
           ))}

@@ -37,6 +37,7 @@ export function PeriodPicker({ range }: { range: Schemas["DateRange"] | undefine
           variant="default"
           size="xs"
           className={classes.target}
+          aria-keyshortcuts="p"
           leftSection={<IconCalendar size={15} stroke={1.6} aria-hidden="true" />}
           rightSection={<IconChevronDown size={14} stroke={1.6} aria-hidden="true" />}
           onClick={() => setOpen(!isOpen)}

@@ -46,6 +46,7 @@ export function TrendControls({ trend }: { trend: Schemas["Trend"] | undefined }
           variant="default"
           size={30}
           aria-label={other}
+          aria-keyshortcuts="t"
           onClick={() => change({ chart: isTable ? undefined : "table" })}
         >
           {isTable ? <IconChartBar size={16} stroke={1.6} /> : <IconTable size={16} stroke={1.6} />}

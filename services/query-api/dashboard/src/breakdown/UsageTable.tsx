@@ -70,6 +70,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
       <div className={classes.tools}>
         <TextInput
           aria-label="Search the table"
+          aria-keyshortcuts="/"
           placeholder="Search"
           size="xs"
           w={220}

@@ -27,7 +27,11 @@ export function Products({ overview }: { overview: Overview }) {
     <section className={classes.panel} aria-labelledby="products-title">
       <header>
         <h3 id="products-title">Usage by product type</h3>
-        <UnstyledButton className={classes.link} onClick={() => change({ panel: "reconcile" }, "push")}>
+        <UnstyledButton
+          className={classes.link}
+          aria-keyshortcuts="c"
+          onClick={() => change({ panel: "reconcile" }, "push")}
+        >
           Why does this not match my contract?
         </UnstyledButton>
       </header>

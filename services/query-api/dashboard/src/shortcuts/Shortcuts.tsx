@@ -1,0 +1,73 @@
+import { Drawer, Switch } from "@mantine/core"
+import { useLocalStorage } from "@mantine/hooks"
+import { useEffect } from "react"
+import { useView } from "../view/useView"
+import { isShortcut, KEYS, KEYS_WITHIN, press } from "./keys"
+import classes from "./Shortcuts.module.css"
+
+/** Keys for what is used often, the list of them, and the switch for whoever hits keys by accident or by voice (WCAG 2.1.4). */
+export function Shortcuts() {
+  const [view, change] = useView()
+  const [on, setOn] = useLocalStorage({
+    key: "flexcredits-shortcuts",
+    defaultValue: true,
+    getInitialValueInEffect: false,
+  })
+  const isListening = on && view.panel === undefined
+  useEffect(() => {
+    if (!isListening) return
+    const listen = (event: KeyboardEvent) => {
+      if (isShortcut(event) && press(event.key)) event.preventDefault() // else a key is also typed into what it opens
+    }
+    document.addEventListener("keydown", listen)
+    return () => document.removeEventListener("keydown", listen)
+  }, [isListening])
+  return (
+    <footer className={classes.footer}>
+      <button type="button" aria-keyshortcuts="?" onClick={() => change({ panel: "shortcuts" }, "push")}>
+        Keyboard shortcuts {on && <kbd>?</kbd>}
+      </button>
+      <Drawer
+        opened={view.panel === "shortcuts"}
+        onClose={() => change({ panel: undefined })}
+        position="right"
+        size="sm"
+        title="Keyboard shortcuts"
+        closeButtonProps={{ "aria-label": "Close" }}
+        classNames={{ title: classes.title }}
+      >
+        <Switch
+          label="Shortcuts of a single key"
+          checked={on}
+          onChange={({ currentTarget }) => setOn(currentTarget.checked)}
+        />
+        {on && (
+          <dl className={classes.keys}>
+            {KEYS.map(([key, does]) => (
+              <Line key={key} keys={[key]} does={does} />
+            ))}
+          </dl>
+        )}
+        <h3 className={classes.within}>Where the focus is</h3>
+        <dl className={classes.keys}>
+          {KEYS_WITHIN.map(([keys, does]) => (
+            <Line key={does} keys={keys} does={does} />
+          ))}
+        </dl>
+      </Drawer>
+    </footer>
+  )
+}
+
+function Line({ keys, does }: { keys: string[]; does: string }) {
+  return (
+    <div>
+      <dt>
+        {keys.map((key) => (
+          <kbd key={key}>{key}</kbd>
+        ))}
+      </dt>
+      <dd>{does}</dd>
+    </div>
+  )
+}
