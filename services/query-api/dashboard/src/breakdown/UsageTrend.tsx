@@ -40,7 +40,7 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
   const budget = useQuery({ ...settingsQuery, select: budgetIn }).data
   const overview = useQuery(overviewQuery).data
   const cumulative = view.sum === "cumulative"
-  const isWhole = view.scope === "all"
+  const isWhole = trend.product === null // of what is drawn, which another choice may not have replaced yet
   const columns = useMemo(() => {
     const all = columnsOf(trend, cumulative)
     return cumulative ? all : all.filter(({ bucket }) => bucket.state !== "future")
