@@ -10,7 +10,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from alerter.evaluation import Evaluator
-from querying import Books
+from books import Books
 from runtime.postgres import Connection, Pool
 from service_process import free_port
 

@@ -5,7 +5,8 @@ import io
 from decimal import Decimal
 from typing import Any
 
-from querying import Api, Books
+from books import Books
+from querying import Api
 
 
 def read_csv(text: str) -> list[dict[str, str]]:

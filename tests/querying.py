@@ -1,31 +1,25 @@
-"""What the query API's tests share: an identity provider, rows as the aggregator would leave them, and a client."""
+"""What the query API's tests share: an identity provider and a client."""
 
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import httpx
 import jwt
+from books import NOW
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa_key
-from flexcredits_schemas.identity import bucket_of, identity_of
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from runtime.postgres import Connection
 
 ISSUER, AUDIENCE = "https://login.example", "flexcredits"
-TOPIC = "usage.events.v1"
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-MICRO = 1_000_000
 UNSUBSCRIBE_SECRET = "a secret of the tests, which seals links"
 
 
@@ -113,255 +107,6 @@ def encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-class Books:
-    """Writes rows as the table's owner, as the aggregator would have left them."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def execute(self, statement: str, *values: Any) -> None:
-        await self._connection.execute(statement, *values)
-
-    async def fetch(self, statement: str, *values: Any) -> list[Any]:
-        return await self._connection.fetch(statement, *values)
-
-    async def count(self, question: str, *values: Any) -> int:
-        number: int = await self._connection.fetchval(question, *values)
-        return number
-
-    async def organization(
-        self, name: str = "org_acme", time_zone: str | None = "UTC", *, billing_moderators: bool = False
-    ) -> int:
-        number: int = await self._connection.fetchval(
-            "INSERT INTO organizations (organization, name, time_zone, billing_moderator_enabled)"
-            " VALUES ($1, $1, $2, $3) RETURNING organization_id",
-            name, time_zone, billing_moderators,
-        )  # fmt: skip
-        return number
-
-    async def contract(
-        self, organization: int, contract: str, starts_on: str, ends_on: str, *, minimum_commitment: int | None = None,
-        overage_price: int | None = None, credit_price: int | None = None, currency: str | None = None,
-        account_team: tuple[str | None, str | None, str | None] = (None, None, None),
-    ) -> None:  # fmt: skip
-        """Micro-credits, and prices in millionths; the account team's name, email and url."""
-        await self.execute(
-            "INSERT INTO contracts (organization_id, contract_id, starts_on, ends_on, minimum_commitment, overage_price, credit_price,"
-            " currency, account_team_name, account_team_email, account_team_url, fact_at, fact_offset)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now(), 0)",
-            organization, contract, date.fromisoformat(starts_on), date.fromisoformat(ends_on), minimum_commitment, overage_price,
-            credit_price, currency, *account_team,
-        )  # fmt: skip
-
-    async def period(
-        self, organization: int, contract: str, period: str, starts_on: str, ends_on: str, *, total: int | None = None,
-        assistant: int | None = None, agents: int | None = None, api: int | None = None, add_ons: list[tuple[int, bool]] | None = None,
-    ) -> None:  # fmt: skip
-        """Amounts in whole credits."""
-        amounts = [None if amount is None else amount * MICRO for amount in (total, assistant, agents, api)]
-        await self.execute(
-            "INSERT INTO credit_periods VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            organization, contract, period, date.fromisoformat(starts_on), date.fromisoformat(ends_on), *amounts,
-        )  # fmt: skip
-        for position, (credits, included) in enumerate(add_ons or []):
-            await self.execute(
-                "INSERT INTO add_ons VALUES ($1, $2, $3, $4, 'Add-on', $5, $6)",
-                organization, contract, period, position, credits * MICRO, included,
-            )  # fmt: skip
-
-    async def feature(
-        self, organization: int, product: str, kind: str, feature: str, since: str, category: str | None = None, name: str | None = None
-    ) -> None:  # fmt: skip
-        await self.execute(
-            "INSERT INTO features VALUES ($1, $2, $3, $4, $5, $6, $7, now(), 0)",
-            organization, product, kind, feature, date.fromisoformat(since), name, category,
-        )  # fmt: skip
-
-    async def agent(
-        self, organization: int, agent: str, state: str, name: str | None, *, ever_saved: bool = True
-    ) -> None:
-        await self.execute(
-            "INSERT INTO agents VALUES ($1, $2, $3, $4, NULL, $5, now(), 0)",
-            organization,
-            agent,
-            state,
-            name,
-            ever_saved,
-        )
-
-    async def sighting(self, organization: int, agent: str, kind: str, name: str, *, ever_saved: bool = False) -> None:
-        await self.execute(
-            "INSERT INTO agent_sightings VALUES ($1, $2, $3, $4, $5, now())",
-            organization,
-            agent,
-            kind,
-            name,
-            ever_saved,
-        )
-
-    async def series(
-        self, organization: int, product: str, kind: str, feature: str, agent: str = "", surface: str = "web"
-    ) -> int:
-        number: int = await self._connection.fetchval(
-            "INSERT INTO usage_series (organization_id, product, feature_kind, feature, agent_id, surface)"
-            " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (organization_id, product, feature_kind, feature, agent_id, surface)"
-            " DO UPDATE SET surface = excluded.surface RETURNING series_id",
-            organization, product, kind, feature, agent, surface,
-        )  # fmt: skip
-        return number
-
-    async def use(
-        self, organization: int, product: str, kind: str, feature: str, day: str, micro_credits: int,
-        *, agent: str = "", surface: str = "web", events: int = 1, partition: int = 0,
-    ) -> int:  # fmt: skip
-        """Usage of a day in both daily and both monthly tables; returns its series."""
-        series = await self.series(organization, product, kind, feature, agent, surface)
-        on = date.fromisoformat(day)
-        for table, column, begins_on in (("usage_daily", "day", on), ("usage_monthly", "month", on.replace(day=1))):
-            await self.execute(
-                f"INSERT INTO {table} AS t VALUES ($1, $2, $3, $4, $5) ON CONFLICT (organization_id, {column}, series_id)"
-                " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
-                organization, begins_on, series, micro_credits, events,
-            )  # fmt: skip
-            table = table.replace("usage", "usage_organization")
-            await self.execute(
-                f"INSERT INTO {table} AS t VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (organization_id, {column}, product, kafka_partition)"
-                " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
-                organization, begins_on, product, partition, micro_credits, events,
-            )  # fmt: skip
-        return series
-
-    async def correct(
-        self, organization: int, product: str, kind: str, feature: str, day: str, micro_credits: int,
-        *, agent: str = "", surface: str = "web", corrections: int = 1,
-    ) -> int:  # fmt: skip
-        """Corrections of a day: part of both daily tables' credits, of no table's events."""
-        series = await self.use(
-            organization, product, kind, feature, day, micro_credits, agent=agent, surface=surface, events=0
-        )
-        await self.execute(
-            "INSERT INTO usage_corrections AS t VALUES ($1, $2, $3, $4, $5) ON CONFLICT (organization_id, day, series_id)"
-            " DO UPDATE SET credits = t.credits + excluded.credits, corrections = t.corrections + excluded.corrections",
-            organization, date.fromisoformat(day), series, micro_credits, corrections,
-        )  # fmt: skip
-        return series
-
-    async def firing(
-        self, organization: int, threshold: int, told: str = "mail", *, period: str = "p1", contract: str = "c1", episode: int = 1,
-        starts_on: str = "2026-01-01", ends_on: str = "2027-01-01", fired_at: datetime = NOW, used: int = 75 * MICRO,
-        available: int = 100 * MICRO, resolution: str | None = None, resolved_at: datetime | None = None, rule: str = "usage",
-    ) -> int:  # fmt: skip
-        """A threshold that was met, as the alerter would have left it; amounts in micro-credits."""
-        number: int = await self._connection.fetchval(
-            "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on,"
-            " fired_at, used, available, told, facts, resolved_at, resolution)"
-            " VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING firing_id",
-            organization, contract, period, threshold, episode, date.fromisoformat(starts_on), date.fromisoformat(ends_on), fired_at,
-            used, available, told, "{}" if told == "mail" else None, resolved_at, resolution, rule,
-        )  # fmt: skip
-        return number
-
-    async def banner(
-        self, organization: int, threshold: int, *, period: str = "p1", contract: str = "c1", fired_at: datetime = NOW, episode: int = 1,
-    ) -> None:  # fmt: skip
-        await self.execute(
-            "INSERT INTO banners VALUES ($1, $2, $3, $4, $6, $5) ON CONFLICT (organization_id) DO UPDATE"
-            " SET contract_id = $2, period_id = $3, threshold = $4, episode = $6, fired_at = $5",
-            organization, contract, period, threshold, fired_at, episode,
-        )  # fmt: skip
-
-    async def member(self, organization: int, email: str, role: str = "admin", *, removed: bool = False) -> None:
-        await self.execute(
-            "INSERT INTO members VALUES ($1, $2, NULL, $3, $4, now(), 0)", organization, email, role, removed
-        )
-
-    async def email(
-        self, organization: int, firing: int | None, recipient: str, state: str = "pending", *, attempts: int = 0, settled_at: datetime | None = None,
-    ) -> int:  # fmt: skip
-        """A mail that was written at NOW and, while it is pending, is due a minute later; without a firing, a test."""
-        number: int = await self._connection.fetchval(
-            "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, state, attempts, due_at, settled_at, facts)"
-            " VALUES ($1, $2, gen_random_uuid()::text, $3, $4, $5, $6, $7, $8, CASE WHEN $2::bigint IS NULL THEN '{}'::json END)"
-            " RETURNING email_id",
-            organization, firing, recipient, NOW, state, attempts, NOW + timedelta(minutes=1), settled_at,
-        )  # fmt: skip
-        return number
-
-    async def attempt(self, organization: int, email: int, attempt: int, outcome: str, detail: str) -> None:
-        await self.execute(
-            "INSERT INTO email_attempts VALUES ($1, $2, $3, $4, $5, $6)",
-            email, organization, attempt, NOW, outcome, detail,
-        )  # fmt: skip
-
-    async def notice(
-        self, organization: int, channel: int, event_id: str, kind: str, firing: int | None, state: str, tries: Sequence[tuple[str, str]],
-    ) -> None:  # fmt: skip
-        """An event to a channel, with the outcomes of its attempts; settled at NOW unless pending."""
-        delivery: int = await self._connection.fetchval(
-            "WITH notice AS (INSERT INTO alert_notices (organization_id, firing_id, event_id, kind, body, created_at, published_at)"
-            " VALUES ($1, $4, $3, $5, '{}', $8, $8) RETURNING notice_id)"
-            " INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at, state, attempts, settled_at)"
-            " SELECT $1, $2, notice_id, $8, $6, $7, CASE WHEN $6 <> 'pending' THEN $8::timestamptz END FROM notice RETURNING delivery_id",
-            organization, channel, event_id, firing, kind, state, len(tries), NOW,
-        )  # fmt: skip
-        for attempt, (outcome, detail) in enumerate(tries, 1):
-            await self.execute(
-                "INSERT INTO alert_delivery_attempts VALUES ($1, $2, $3, $4, $5, $6)",
-                delivery, organization, attempt, NOW, outcome, detail,
-            )  # fmt: skip
-
-    async def deed(self, organization: int, subject: str, action: str = "session.begin") -> None:
-        await self.execute(
-            "INSERT INTO audit_log (organization_id, subject, email, role, action, details, request_id)"
-            " VALUES ($1, $2, '', 'admin', $3, '{}', 'request')",
-            organization, subject, action,
-        )  # fmt: skip
-
-    async def progress(self, partition: int, caught_up_at: datetime | None, **fates: int) -> None:
-        fates = {"counted": 0, "duplicate": 0, "rejected": 0, "held": 0} | fates
-        await self.execute(
-            "INSERT INTO partition_progress (topic, partition, next_offset, counted, duplicate, rejected, held, updated_at, caught_up_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            TOPIC, partition, sum(fates.values()), *fates.values(), NOW, caught_up_at,
-        )  # fmt: skip
-
-    async def ledger(
-        self, organization: int, series: int, occurred_at: datetime, micro_credits: int, *, held: bool = False
-    ) -> None:
-        """A ledger row, and its quarter of an hour if it counts."""
-        await self.execute(
-            "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits,"
-            " received_at, kafka_offset, kafka_partition, held)"
-            " VALUES (-1, gen_random_uuid(), gen_random_uuid(), $1, $2, $3, $4, $3, 0, 0, $5)",
-            organization, series, occurred_at, micro_credits, held,
-        )  # fmt: skip
-        if not held:
-            await self.execute(
-                "INSERT INTO usage_15m AS t VALUES ($1, date_bin('15 minutes', $3, '2000-01-01Z'), $2, $4, 1)"
-                " ON CONFLICT (organization_id, bucket_at, series_id)"
-                " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
-                organization, series, occurred_at, micro_credits,
-            )  # fmt: skip
-
-    async def event(
-        self, name: str, organization: int, series: int, source: str, event_id: str, micro_credits: int
-    ) -> None:
-        """A ledger row that its receipt can find; `name` is the organization's."""
-        identity = identity_of(name, source, event_id)
-        await self.execute(
-            "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits,"
-            " received_at, kafka_offset, kafka_partition, held) VALUES ($1, $2, $2, $3, $4, $5, $6, $5, 0, 0, false)",
-            bucket_of(event_id, identity), UUID(bytes=identity), organization, series, NOW, micro_credits,
-        )  # fmt: skip
-
-    async def hold(self, organization: int, series: int) -> None:
-        await self.execute(
-            "INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, kafka_partition,"
-            " kafka_offset, waits_for, received_at) VALUES (-1, gen_random_uuid(), $1, $2, now(), 0, 0, 'rate', now())",
-            organization, series,
-        )  # fmt: skip
-
-
 @dataclass
 class Api:
     """The application behind its real token verification; `now` is what its clock says."""
@@ -390,8 +135,3 @@ class Api:
 
 
 OpenApi = Callable[..., AbstractAsyncContextManager[Api]]
-
-
-def local(zone: str, day: str, at: str = "00:00") -> datetime:
-    """The instant of a wall clock's time."""
-    return datetime.combine(date.fromisoformat(day), time.fromisoformat(at), ZoneInfo(zone)).astimezone(UTC)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from querying import Books
+from books import Books
 from runtime.postgres import Pool, open_pool
 from stack import Database
 

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from alerter.stream import drain_wakeups
 from alerting import MICRO, Customer, banner, evaluator, make_customer
+from books import Books
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from querying import Books
 from runtime.postgres import Connection, Pool
 
 BEGAN = datetime(2026, 10, 28, 12, 0, tzinfo=UTC)

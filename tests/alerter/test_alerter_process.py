@@ -13,6 +13,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from alerter.outbox import LEASE_S
 from alerting import MICRO, Customer, Script, age, banner, firings, make_customer, outbox, smtp_server
+from books import Books
 from flexcredits_local.folders import state_folder
 from flexcredits_local.java import find_java
 from flexcredits_local.kafka import EmbeddedKafka
@@ -20,7 +21,6 @@ from flexcredits_local.kafka_jars import ensure_jars
 from flexcredits_local.ports import free_ports
 from flexcredits_local.processes import Process
 from flexcredits_local.readiness import wait_until_usable
-from querying import Books
 from runtime.kafka import open_producer
 from runtime.postgres import Connection, Pool
 from service_process import alerter_environment, eventually, running

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from alerter.stream import drain_wakeups
 from alerting import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
-from querying import Books
+from books import Books
 from runtime.postgres import Connection, Pool
 
 TOLD = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]

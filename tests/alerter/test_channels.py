@@ -16,8 +16,8 @@ from alerter.channels import Deliverer
 from alerter.public_http import NotPublic, is_public, open_public_http, open_socket
 from alerter.requests import answer_requests
 from alerting import NOW, Customer, age, evaluator, make_customer
+from books import Books
 from flexcredits_schemas import SCHEMAS
-from querying import Books
 from runtime.postgres import Connection, Pool
 from standardwebhooks import Webhook
 from webhook_receiver import Receiver, https_receiver

@@ -9,7 +9,7 @@ import pytest
 from alerter.store import SQL, claim_wakeups, read_accounts
 from alerter.stream import drain_wakeups
 from alerting import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
-from querying import Books
+from books import Books
 from runtime.postgres import Connection, Pool, open_pool
 from service_process import eventually
 from stack import Database

@@ -11,8 +11,8 @@ from alerter.mail import Mailer, MailServer, judge_failure
 from alerter.outbox import LEASE_S
 from alerter.store import Attempt, claim_mails, settle_mail
 from alerting import Script, age, evaluator, make_customer, smtp_server
+from books import Books
 from pydantic import SecretStr
-from querying import Books
 from runtime.postgres import Connection, Pool
 from service_process import eventually
 

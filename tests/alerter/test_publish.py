@@ -12,8 +12,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from alerter.publish import publish_notices
 from alerting import evaluator, make_customer, smtp_server
+from books import Books
 from flexcredits_schemas import SCHEMAS
-from querying import Books
 from runtime.kafka import open_consumer, open_producer
 from runtime.postgres import Connection, Pool
 from service_process import alerter_environment, eventually, running

@@ -10,8 +10,8 @@ from alerter.letter import Letterhead
 from alerter.mail import Mailer, MailServer
 from alerter.requests import answer_requests
 from alerting import MICRO, NOW, Customer, age, banner, evaluator, firings, make_customer, smtp_server
+from books import Books
 from pydantic import SecretStr
-from querying import Books
 from runtime.postgres import Connection, Pool
 
 ADA = "ada@acme.example"

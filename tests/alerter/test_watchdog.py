@@ -11,8 +11,8 @@ from alerter.settings import Settings
 from alerter.stream import Streams, read_organizations
 from alerter.watchdog import Watchdog
 from alerting import make_customer
+from books import Books
 from prometheus_client import CollectorRegistry
-from querying import Books
 from runtime.kafka import open_consumer, open_producer
 from runtime.postgres import Pool
 from service_process import alerter_environment, eventually, free_port

@@ -6,7 +6,11 @@ from contextlib import asynccontextmanager
 import asyncpg
 import httpx
 import pytest
+from books import TOPIC, Books
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from flexcredits_local.folders import StateFolder
+from flexcredits_local.services import issuer_program
+from flexcredits_local.tokens import issuer_url
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
 from query_api.dashboard_files import BuiltFile
@@ -14,17 +18,17 @@ from query_api.policies import Parts
 from querying import (
     AUDIENCE,
     ISSUER,
-    TOPIC,
     UNSUBSCRIBE_SECRET,
     Api,
-    Books,
     IdentityProvider,
     OpenApi,
     identity_provider,
     make_rsa_key,
 )
 from runtime.postgres import Pool, open_pool
-from stack import Database
+from service_process import free_port
+from signing_in import Browser, open_browser
+from stack import Database, running
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +97,26 @@ async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) ->
 async def api(open_api: OpenApi) -> AsyncIterator[Api]:
     async with open_api() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def issuer_state(tmp_path_factory: pytest.TempPathFactory) -> StateFolder:
+    return StateFolder(tmp_path_factory.mktemp("issuer")).make()
+
+
+@pytest.fixture(scope="session")
+def issuer(issuer_state: StateFolder) -> Iterator[str]:
+    port = free_port()
+    with running(issuer_program(port, issuer_state)):
+        yield issuer_url(port)
+
+
+@pytest.fixture
+async def browser(pool: Pool, issuer: str) -> AsyncIterator[Browser]:
+    async with open_browser(pool, issuer) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def demo(books: Books) -> int:
+    return await books.organization("org_demo")

@@ -5,17 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.paging import InvalidCursor, read_cursor, write_cursor
 from query_api.store import SQL
-from querying import MICRO, NOW, Api, Books, OpenApi, local
+from querying import Api, OpenApi
 from runtime.postgres import Pool
 
 FIRED_AT = NOW - timedelta(hours=5)
-NO_BANNER = {
-    "id": None, "active": False, "dismissed": False, "threshold": None, "percent_used": None, "fired_at": None, "products_over": [], "credit_period": None,
-}  # fmt: skip
 
 
 async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:
@@ -29,132 +27,6 @@ async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> 
 
 async def use(books: Books, organization: int, product: str, micro_credits: int) -> None:
     await books.use(organization, product, "model", "opus", "2026-11-01", micro_credits)
-
-
-async def test_the_banner_of_the_current_credit_period(api: Api, books: Books) -> None:
-    number = await acme(books)
-    await use(books, number, "assistant", 310 * MICRO)
-    await use(books, number, "api", 2_599_999)
-    firing = await books.firing(number, 75, period="second")
-    await books.firing(number, 75, period="second", rule="budget")
-    await books.banner(number, 75, period="second", fired_at=FIRED_AT)
-    assert await api.get("/api/v1/banner") == {
-        "id": str(firing),
-        "active": True,
-        "dismissed": False,
-        "threshold": 75,
-        "percent_used": "78.14",
-        "fired_at": "2026-11-22T07:00:00Z",
-        "products_over": [
-            {"product": "assistant", "used": "310.000000", "contracted": "300.000000", "overage": "10.000000"}
-        ],
-        "credit_period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
-    }
-
-
-@pytest.mark.parametrize(("contract", "period"), [("c1", "first"), ("c0", "second"), ("c1", "third")])
-async def test_the_banner_of_another_credit_period_is_not_active(
-    api: Api, books: Books, contract: str, period: str
-) -> None:
-    number = await acme(books)
-    await use(books, number, "assistant", 300 * MICRO)
-    await books.banner(number, 75, contract=contract, period=period)
-    assert await api.get("/api/v1/banner") == NO_BANNER | {
-        "percent_used": "75.00",
-        "credit_period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
-    }
-
-
-async def test_the_banner_ends_with_its_period_at_the_organizations_midnight(api: Api, books: Books) -> None:
-    for zone in ("Asia/Kathmandu", "America/St_Johns", "UTC"):
-        name = zone.replace("/", ":")
-        await books.banner(await acme(books, zone, name), 90, period="first")
-        ends = local(zone, "2026-09-15")
-        api.now = ends - timedelta(microseconds=1)
-        before = await api.get("/api/v1/banner", organization=name)
-        api.now = ends
-        after = await api.get("/api/v1/banner", organization=name)
-        assert (before["active"], before["threshold"], before["credit_period"]["id"]) == (True, 90, "first"), zone
-        assert (after["active"], after["threshold"], after["credit_period"]["id"]) == (False, None, "second"), zone
-
-
-async def test_percent_used_is_todays_and_the_overviews(api: Api, books: Books) -> None:
-    number = await acme(books)
-    await books.banner(number, 75, period="second")
-    for credits, percent in ((300, "75.00"), (59, "89.75"), (-200, "39.75"), (1000, "289.75")):
-        await use(books, number, "agents", credits * MICRO)
-        banner, overview = await api.get("/api/v1/banner"), await api.get("/api/v1/overview")
-        assert (banner["threshold"], banner["percent_used"]) == (75, percent)
-        for same in ("percent_used", "credit_period"):
-            assert banner[same] == overview[same]
-        over = [product for product in overview["products"] if product["overage"] not in (None, "0.000000")]
-        assert banner["products_over"] == over
-
-
-async def test_products_over_their_own_amount_show_without_a_banner(api: Api, books: Books) -> None:
-    number = await acme(books)
-    await use(books, number, "assistant", 300 * MICRO)  # all of it is not over
-    await use(books, number, "agents", 100 * MICRO + 1)
-    await use(books, number, "api", 50 * MICRO)  # has no amount to be over
-    banner = await api.get("/api/v1/banner")
-    assert (banner["active"], banner["threshold"], banner["fired_at"]) == (False, None, None)
-    assert banner["products_over"] == [
-        {"product": "agents", "used": "100.000001", "contracted": "100.000000", "overage": "0.000001"}
-    ]
-
-
-async def test_without_a_contract_there_is_no_banner(api: Api, books: Books) -> None:
-    number = await books.organization()
-    await use(books, number, "assistant", 5 * MICRO)
-    for organization in ("org_acme", "org_nobody"):
-        assert await api.get("/api/v1/banner", organization=organization) == NO_BANNER
-    await books.banner(number, 75)  # of a contract that was withdrawn a moment ago
-    assert await api.get("/api/v1/banner") == NO_BANNER
-
-
-async def test_a_period_without_contracted_credits_has_no_percentage(api: Api, books: Books) -> None:
-    number = await books.organization()
-    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
-    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01")
-    await use(books, number, "assistant", 5 * MICRO)
-    period = {"id": "p1", "from": "2026-01-01", "to": "2027-01-01"}
-    assert await api.get("/api/v1/banner") == NO_BANNER | {"credit_period": period}
-
-
-async def dismiss(api: Api, banner: str | None, **claims: Any) -> int:
-    return (await api.send("POST", "/api/v1/banner/dismiss", {"id": banner}, **claims)).status_code
-
-
-async def test_a_banner_is_dismissed_by_one_person_until_another_fires(api: Api, books: Books) -> None:
-    number = await acme(books)
-    first = str(await books.firing(number, 75, period="second"))
-    await books.banner(number, 75, period="second")
-    assert [await dismiss(api, first) for _ in range(2)] == [204, 204]
-    banner = await api.get("/api/v1/banner")
-    assert (banner["id"], banner["active"], banner["dismissed"]) == (first, True, True)
-    assert (await api.get("/api/v1/banner", sub="user-2"))["dismissed"] is False
-    for threshold, episode in ((90, 1), (75, 2)):  # the next threshold, and this one met again
-        await books.execute("UPDATE alert_firings SET resolved_at = now(), resolution = 'level'")
-        firing = str(await books.firing(number, threshold, period="second", episode=episode))
-        await books.banner(number, threshold, period="second", episode=episode)
-        banner = await api.get("/api/v1/banner")
-        assert (banner["id"], banner["dismissed"]) == (firing, False)
-        assert await dismiss(api, first) == 409
-        assert await dismiss(api, firing, sub="user-2") == 204
-    assert await books.count("SELECT count(*) FROM banner_dismissals WHERE organization_id = $1", number) == 3
-
-
-async def test_only_the_current_banner_of_ones_organization_is_dismissed(api: Api, books: Books) -> None:
-    number, other = await acme(books), await acme(books, name="org_other")
-    ended = await books.firing(number, 75, period="first")
-    await books.banner(number, 75, period="first")
-    foreign = await books.firing(other, 75, period="second")
-    await books.banner(other, 75, period="second")
-    for banner in (ended, foreign, 0, "x", "", "\0", 2**63):
-        assert await dismiss(api, str(banner)) == 409, banner
-    assert await dismiss(api, None) == 422
-    assert await dismiss(api, str(foreign), organization="org_nobody") == 404
-    assert await books.count("SELECT count(*) FROM banner_dismissals") == 0
 
 
 async def test_an_alert_and_its_deliveries(api: Api, books: Books) -> None:

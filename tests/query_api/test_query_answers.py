@@ -2,15 +2,9 @@
 
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import asyncpg
-import pytest
-from counting import TOTALS
-from query_api.store import read_as
-from querying import NOW, TOPIC, Api, Books, local
-from runtime.postgres import Pool
-from stack import Database
+from books import NOW, Books, local
+from querying import Api
 
 
 async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:
@@ -332,112 +326,3 @@ async def test_freshness(api: Api, books: Books) -> None:
         assert (freshness["updated_at"] is None) == (state == "no_data")
         for path in ("/api/v1/overview", "/api/v1/breakdown?product=api&view=namespaces"):
             assert (await api.get(path))["complete_to"] == freshness["complete_to"]
-
-
-async def test_proof(api: Api, books: Books) -> None:
-    acme, other = await books.organization(time_zone="Asia/Kathmandu"), await books.organization("org_other")
-    await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
-    await books.progress(1, NOW, counted=7)
-    series = await books.use(acme, "api", "namespace", "search", "2026-11-22", 5_000_000)
-    await books.ledger(acme, series, NOW, 2_000_000)
-    await books.ledger(acme, series, NOW, 3_000_000)
-    await books.ledger(acme, series, NOW, 9_000_000, held=True)
-    await books.ledger(other, await books.use(other, "api", "namespace", "search", "2026-11-22", 77), NOW, 77)
-    proof = await api.get("/api/v1/proof")
-    unseen = dict.fromkeys(("in_flight", "accepted", "end_offset", "end_seen_at"))
-    assert proof == {
-        "partitions": [
-            {"topic": TOPIC, "partition": 0, "applied": 9, "counted": 5, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True, **unseen},
-            {"topic": TOPIC, "partition": 1, "applied": 7, "counted": 7, "duplicate": 0, "rejected": 0, "held": 0, "balanced": True, **unseen},
-        ],
-        "totals": {"applied": 16, "counted": 12, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True},
-        "credits": {"ledger": "5.000000", "quarter_hours": "5.000000", "days": "5.000000", "months": "5.000000", "organization_days": "5.000000", "organization_months": "5.000000", "equal": True},
-        "hours": [],
-    }  # fmt: skip
-
-
-async def test_proof_counts_what_is_in_flight_between_the_applied_offset_and_the_logs_end(
-    api: Api, books: Books
-) -> None:
-    await books.organization()
-    await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
-    for end_offset, in_flight, accepted in ((9, 0, 9), (12, 3, 12), (8, 0, 9)):  # an end seen before the last batch
-        await books.execute("UPDATE partition_progress SET end_offset = $1, end_seen_at = $2", end_offset, NOW)
-        [partition] = (await api.get("/api/v1/proof"))["partitions"]
-        assert (partition["in_flight"], partition["accepted"], partition["balanced"]) == (in_flight, accepted, True)
-        assert (partition["end_offset"], partition["end_seen_at"]) == (end_offset, "2026-11-22T12:00:00Z")
-
-
-async def test_proof_by_the_hour_shows_as_many_hours_as_asked_for_the_present_one_among_them(
-    api: Api, books: Books
-) -> None:
-    await books.organization()
-    api.now = NOW + timedelta(minutes=59)
-    for hours_ago in (0, 1, 2, 167, 168):
-        for partition in (1, 0):
-            await books.execute(
-                "INSERT INTO partition_hours VALUES ($1, $2, $3, $4, 20, 3, 4)",
-                TOPIC, partition, NOW - timedelta(hours=hours_ago), 100 + hours_ago,
-            )  # fmt: skip
-    await books.execute("INSERT INTO partition_hours VALUES ('usage.catalog.v1', 0, $1, 1, 1, 1, 1)", NOW)
-    for hours, shown in ((0, []), (1, [100]), (2, [101, 100]), (168, [267, 102, 101, 100])):
-        answer = (await api.get(f"/api/v1/proof?hours={hours}"))["hours"]
-        assert [(hour["partition"], hour["counted"]) for hour in answer] == [(p, at) for p in (0, 1) for at in shown]
-    assert answer[-1] == {
-        "topic": TOPIC, "partition": 1, "hour_at": "2026-11-22T12:00:00Z", "applied": 127,
-        "counted": 100, "duplicate": 20, "rejected": 3, "held": 4,
-    }  # fmt: skip
-    for hours in ("-1", "169", "all"):
-        refused = await api.ask(f"/api/v1/proof?hours={hours}")
-        assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "hours")
-
-
-async def test_proof_shows_which_sum_is_off_by_a_micro_credit(api: Api, books: Books) -> None:
-    acme = await books.organization()
-    await books.ledger(acme, await books.use(acme, "api", "namespace", "search", "2026-11-22", 10), NOW, 10)
-    for table in TOTALS:
-        await books.execute(f"UPDATE {table} SET credits = credits + 1")
-        credits = (await api.get("/api/v1/proof"))["credits"]
-        assert credits.pop("equal") is False, table
-        assert sorted(credits.values()) == ["0.000010"] * 5 + ["0.000011"]
-        await books.execute(f"UPDATE {table} SET credits = credits - 1")
-
-
-@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns", "UTC"])
-async def test_proof_holds_after_old_ledger_days_and_quarter_hours_are_dropped(
-    api: Api, books: Books, zone: str
-) -> None:
-    acme = await books.organization(time_zone=zone)
-    first_kept = local("UTC", "2025-10-01")
-    await books.execute(
-        "SELECT ensure_rollup_partition(d::date) FROM generate_series(date '2025-08-01', date '2026-11-01', interval '1 month') d"
-    )
-    for minutes in (-60 * 24 * 3, -60 * 7, -15, 0, 15, 60 * 7, 60 * 24 * 40):
-        at = first_kept + timedelta(minutes=minutes)
-        day = str(at.astimezone(ZoneInfo(zone)).date())
-        await books.ledger(acme, await books.use(acme, "api", "namespace", "search", day, 1_000_000), at, 1_000_000)
-    assert (await api.get("/api/v1/proof"))["credits"]["equal"] is True
-    await books.execute("DO $$ DECLARE p text; BEGIN FOR p IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-                        " WHERE i.inhparent = 'usage_15m'::regclass AND to_date(right(c.relname, 6), 'YYYYMM') < date '2025-10-01'"
-                        " LOOP EXECUTE format('DROP TABLE %I', p); END LOOP; END $$")  # fmt: skip
-    await books.execute(
-        "WITH gone AS (DELETE FROM usage_ledger WHERE occurred_at < $1 RETURNING *)"
-        " INSERT INTO ledger_seals SELECT 1, organization_id, count(*), sum(credits) FROM gone GROUP BY 2", first_kept,
-    )  # fmt: skip
-    credits = (await api.get("/api/v1/proof"))["credits"]
-    assert credits == dict.fromkeys(
-        ("ledger", "quarter_hours", "days", "months", "organization_days", "organization_months"), "7.000000"
-    ) | {"equal": True}
-
-
-async def test_a_ledger_that_takes_too_long_leaves_the_rest_of_the_proof(
-    books: Books, pool: Pool, database: Database
-) -> None:
-    await books.organization()
-    locker = await asyncpg.connect(database.dsn, timeout=10)
-    async with locker.transaction():
-        await locker.execute("LOCK TABLE usage_ledger IN ACCESS EXCLUSIVE MODE")
-        async with read_as(pool, "org_acme", "") as reading:
-            assert await reading.sum_ledger(100) is None
-            assert await reading.count_held() == 0
-    await locker.close()

@@ -4,12 +4,13 @@ from contextlib import suppress
 
 import asyncpg
 import pytest
+from books import Books
 from query_api.access import Person
 from query_api.audit import ORIGIN, Origin, audit
 from query_api.policies import REFUSAL_AUDITED_EVERY_S, REFUSALS_REMEMBERED_MAX, Refusals
 from query_api.store import SQL
 from query_api.writes import write_as
-from querying import Api, Books
+from querying import Api
 from runtime.postgres import Pool
 
 ADA = Person("user-1", "org_acme", "admin", "ada@acme.example")

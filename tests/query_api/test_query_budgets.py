@@ -4,10 +4,11 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from books import MICRO, Books, local
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.alert_rules import AlertSettings, AskedBudget, Budget, Rule
-from querying import MICRO, Api, Books, local
+from querying import Api
 
 SETTINGS = "/api/v1/alerts/settings"
 OFF = {"enabled": False, "addresses": []}

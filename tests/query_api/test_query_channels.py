@@ -7,7 +7,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from querying import Api, Books
+from books import Books
+from querying import Api
 from runtime.postgres import Pool
 
 PATH = "/api/v1/alert-channels"

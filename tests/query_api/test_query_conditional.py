@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
+from books import NOW, Books, local
 from query_api.conditional import COMPLETE_TO, digest, has
-from querying import NOW, Api, Books, local
+from querying import Api
 from starlette.datastructures import Headers
 
 BREAKDOWN = "/api/v1/breakdown?product=agents&view=agents"

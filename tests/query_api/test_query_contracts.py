@@ -4,9 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from books import MICRO, NOW, Books, local
 from query_api.periods import PRODUCTS, days_of
 from query_api.store import read_as
-from querying import MICRO, NOW, Api, Books, local
+from querying import Api
 from runtime.postgres import Pool
 
 TEAM = ("Grace Hopper", None, "https://flexcredits.example/acme")

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from books import NOW, TOPIC, Books
 from hypothesis import HealthCheck, Phase, given, settings
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
 from query_api.policies import Parts
-from querying import AUDIENCE, ISSUER, NOW, TOPIC, Books, IdentityProvider
+from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool
 from schemathesis import Case, GenerationMode, openapi

@@ -4,12 +4,13 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from books import Books
 from exporting import read_file, special, total
 from query_api.breakdown import FEATURE_KINDS
 from query_api.export_store import SQL, columns_of
 from query_api.exports import USAGE_COLUMNS
 from query_api.lines import Label
-from querying import Api, Books
+from querying import Api
 from runtime.postgres import Pool
 
 USAGE = "/api/v1/export/usage.csv"

@@ -4,13 +4,14 @@ import re
 from datetime import date, timedelta
 from decimal import Decimal
 
+from books import Books, local
 from exporting import read_file, special, total
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.export_store import SQL
 from query_api.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, decimal_text, instant, overage_by_day
 from query_api.periods import CreditPeriod, Span
-from querying import Api, Books, local
+from querying import Api
 from runtime.postgres import Pool
 
 FOCUS = "/api/v1/export/focus.csv"

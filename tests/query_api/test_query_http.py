@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import jsonschema_rs
 import pytest
+from books import NOW, Books
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from query_api.app import build_app
@@ -16,7 +17,7 @@ from query_api.examples import BODIES
 from query_api.openapi import TARGET, render
 from query_api.settings import Settings
 from query_api.store import find_problem
-from querying import AUDIENCE, ISSUER, NOW, UNSUBSCRIBE_SECRET, Api, Books, IdentityProvider, OpenApi
+from querying import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, Api, IdentityProvider, OpenApi
 from runtime.postgres import open_pool
 from service_process import eventually, free_port, running
 from stack import Database

@@ -5,10 +5,11 @@ import re
 
 import asyncpg
 import pytest
+from books import NOW, Books
 from query_api.examples import BODIES
 from query_api.store import SQL, NotIsolated, Reading, find_problem, read_as
 from query_api.writes import Presented, Writing
-from querying import NOW, Api, Books, OpenApi
+from querying import Api, OpenApi
 from runtime.postgres import Pool, open_pool
 from stack import Database
 

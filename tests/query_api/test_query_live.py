@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from books import NOW, TOPIC, Books
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
 from query_api.issuer import Issuer
@@ -18,7 +19,7 @@ from query_api.policies import Parts, SignIn
 from query_api.sessions import Cookies, hash_id
 from query_api.watch import Live, LiveLimits
 from query_api.writes import write_as
-from querying import AUDIENCE, ISSUER, NOW, TOPIC, Books, IdentityProvider
+from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool
 from service_process import eventually, free_port

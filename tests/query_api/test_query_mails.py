@@ -4,7 +4,8 @@ import asyncio
 import json
 from typing import Any
 
-from querying import NOW, Api, Books
+from books import NOW, Books
+from querying import Api
 
 TEST_MAIL = "/api/v1/alerts/test-mail"
 

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from books import Books
 from fastapi.routing import iter_route_contexts
 from query_api.app import build_app
 from query_api.examples import BODIES
-from querying import Books, OpenApi
+from querying import OpenApi
 
 NOBODY: dict[str, Any] = {"nobody": 401, "expired": 401}
 LOOK = NOBODY | {

@@ -4,12 +4,13 @@ import random
 from datetime import date, timedelta
 from typing import Any
 
+from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.alert_rules import Recipients, everybody_told
 from query_api.periods import Span
 from query_api.preview import WouldFire, would_fire
-from querying import MICRO, NOW, Api, Books
+from querying import Api
 
 PREVIEW = "/api/v1/alerts/preview"
 OFF = {"enabled": False, "addresses": []}

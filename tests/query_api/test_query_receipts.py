@@ -13,11 +13,12 @@ from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
 from aggregator.reading import empty_reading, read
 from aggregator.store import apply_batch, load_progress
+from books import TOPIC, Books, local
 from factories import correction, organization, rate, records, rfc3339, usage, uuid7
 from flexcredits_schemas.identity import bucket_of, identity_of
 from query_api.ledger import place_of
 from query_api.store import SQL
-from querying import TOPIC, Api, Books, local
+from querying import Api
 from runtime.postgres import Pool
 from stack import Database
 

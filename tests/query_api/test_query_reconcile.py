@@ -6,12 +6,13 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import pytest
+from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.periods import CreditPeriod, PeriodKey, Span
 from query_api.reconcile import SUMS, Line, Used, commit, reconcile
 from query_api.terms import AddOn, Terms, money
-from querying import MICRO, NOW, Api, Books
+from querying import Api
 
 amounts = st.integers(0, 10**13)
 some_amount = st.none() | amounts

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 import asyncpg
 import httpx
 import pytest
+from books import NOW, TOPIC, Books
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
 from query_api.policies import Parts
 from query_api.streaming import FileResponse, Put
-from querying import AUDIENCE, ISSUER, NOW, TOPIC, Api, Books, IdentityProvider, OpenApi
+from querying import AUDIENCE, ISSUER, Api, IdentityProvider, OpenApi
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool
 from service_process import eventually, free_port

@@ -5,9 +5,9 @@ from datetime import date, timedelta
 from random import Random
 
 import pytest
+from books import Books
 from query_api.periods import Days, split_at
 from query_api.store import read_as
-from querying import Books
 from runtime.postgres import Pool
 
 BEGIN, DAYS = date(2025, 12, 20), 140

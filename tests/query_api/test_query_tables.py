@@ -4,11 +4,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from books import Books, local
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.breakdown import Row, in_order
 from query_api.paging import InvalidCursor, Place, cut_page, read_place, write_place
-from querying import Api, Books, local
+from querying import Api
 
 
 def micro(text: str) -> int:

@@ -7,10 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from books import NOW, Books, local
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.trend import OTHER, Cell, Group, draw_lines
-from querying import NOW, Api, Books, local
+from querying import Api
 
 VIEWS = (
     ("assistant", "models"), ("assistant", "tools"), ("assistant", "other_features"), ("agents", "agents"), ("api", "namespaces"),
