@@ -185,12 +185,16 @@ async def test_killed_while_it_evaluates_a_save_the_wakeup_comes_back_and_each_r
                 )  # fmt: skip
                 await eventually(lambda: waits_for_a_lock(onlooker), what=f"the alerter at the step {step!r}")
                 process.kill()
+
+    async def is_done() -> bool:
+        return await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
+
     with running("alerter", environment):
         await until_told(owner, mailbox, acme.number, mails=7)
+        await eventually(is_done, what="the wake-up's end")
     for rule in ("usage", "budget"):
         assert await firings(owner, acme.number, rule) == [(75, 1, "mail", None)]
     assert len(mailbox.got) == len(set(mailbox.got)) == 7
-    assert await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
 
 
 async def waits_for_a_lock(onlooker: Pool) -> bool:

@@ -6,11 +6,15 @@ import classes from "./Manage.module.css"
 const SettingsForm = lazy(() => import("./SettingsForm").then((module) => ({ default: module.SettingsForm })))
 const History = lazy(() => import("./History").then((module) => ({ default: module.History })))
 
-/** Manage budget and alerts: open while the address says `panel=alerts`, or `panel=history`. */
+const Channels = lazy(() => import("./Channels").then((module) => ({ default: module.Channels })))
+
+const TABS = ["alerts", "channels", "history"] as const
+
+/** Manage budget and alerts: open while the address says `panel=alerts`, or another of its tabs. */
 export function ManageDrawer() {
   const [view, change] = useView()
-  const panel = view.panel === "alerts" || view.panel === "history" ? view.panel : undefined
-  const [shown, setShown] = useState<"alerts" | "history">("alerts")
+  const panel = TABS.find((tab) => tab === view.panel)
+  const [shown, setShown] = useState<(typeof TABS)[number]>("alerts")
   if (panel && panel !== shown) setShown(panel) // stays while the drawer slides away
   return (
     <Drawer
@@ -26,12 +30,13 @@ export function ManageDrawer() {
     >
       <Tabs
         value={shown}
-        onChange={(tab) => change({ panel: tab === "history" ? "history" : "alerts" })}
+        onChange={(tab) => change({ panel: TABS.find((one) => one === tab) })}
         keepMounted={false}
         className={classes.tabs}
       >
         <Tabs.List px="lg">
           <Tabs.Tab value="alerts">Settings</Tabs.Tab>
+          <Tabs.Tab value="channels">Channels</Tabs.Tab>
           <Tabs.Tab value="history">History</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="alerts" keepMounted className={classes.panel}>
@@ -41,6 +46,9 @@ export function ManageDrawer() {
               <SettingsForm />
             </FromFirstTimeOn>
           </Suspense>
+        </Tabs.Panel>
+        <Tabs.Panel value="channels" className={classes.panel}>
+          <Suspense fallback={<Waiting />}>{panel === "channels" && <Channels />}</Suspense>
         </Tabs.Panel>
         <Tabs.Panel value="history" className={classes.panel}>
           <Suspense fallback={<Waiting />}>{panel === "history" && <History />}</Suspense>

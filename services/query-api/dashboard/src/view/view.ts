@@ -25,7 +25,7 @@ export interface View extends Range {
   sort?: string
   /** Rows of the table that are expanded. */
   open?: string[]
-  panel?: "alerts" | "history" | "reconcile" | "shortcuts"
+  panel?: "alerts" | "history" | "channels" | "reconcile" | "shortcuts"
 }
 
 export const VIEWS = {
@@ -59,7 +59,7 @@ export function readView(search: Search): View {
     q: text(search.q) || undefined,
     sort: matching(search.sort, SORT),
     open: texts(search.open),
-    panel: oneOf(search.panel, ["alerts", "history", "reconcile", "shortcuts"]),
+    panel: oneOf(search.panel, ["alerts", "history", "channels", "reconcile", "shortcuts"]),
   })
 }
 

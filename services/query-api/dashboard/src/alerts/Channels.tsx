@@ -1,0 +1,34 @@
+import { useQuery } from "@tanstack/react-query"
+import { sessionQuery } from "../api/queries"
+import { Failure } from "../shell/Failure"
+import { AddChannel } from "./AddChannel"
+import { ChannelItem } from "./ChannelItem"
+import { channelsQuery } from "./channels"
+import classes from "./Manage.module.css"
+import { Waiting } from "./ManageDrawer"
+
+/** Where alerts go beside mail. */
+export function Channels() {
+  const { data, error, refetch } = useQuery(channelsQuery)
+  const { data: session } = useQuery(sessionQuery)
+  if (!data && !error) return <Waiting />
+  const mayChange = session?.role === "super_admin" || session?.role === "admin"
+  return (
+    <div className={classes.sections}>
+      <p className={classes.quiet}>
+        Alerts also go to these, beside mail: to a webhook that a threshold is met and that it no longer is, to Slack
+        what is mailed.
+      </p>
+      {error && !data && <Failure error={error} retry={() => void refetch()} />}
+      {data && data.channels.length > 0 && (
+        <ul className={classes.channels}>
+          {data.channels.map((channel) => (
+            <ChannelItem key={channel.id} channel={channel} mayChange={mayChange} />
+          ))}
+        </ul>
+      )}
+      {data &&
+        (mayChange ? <AddChannel /> : <p className={classes.quiet}>Super Admins and Admins add and remove them.</p>)}
+    </div>
+  )
+}
