@@ -1,13 +1,12 @@
 """The checker is worth something: an aggregator without one of its safeguards does not pass."""
 
 import asyncio
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 from faulting import Fault, Stage, endure, lose_commits, open_stage
-from flexcredits_local.folders import REPOSITORY
+from mutants import Changes, make_mutant
 from stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
@@ -27,7 +26,7 @@ async def endure_at_once(stage: Stage, fault: Fault) -> None:
     assert stage.logs == [] or fault is kill, "restarted"
 
 
-MUTANTS: dict[str, tuple[Fault, dict[str, list[tuple[str, str]]]]] = {
+MUTANTS: dict[str, tuple[Fault, Changes]] = {
     "the fence removed": (
         lose_commits,
         {"store.py": [("    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):\n", "    if True:\n")]},
@@ -57,12 +56,7 @@ MUTANTS: dict[str, tuple[Fault, dict[str, list[tuple[str, str]]]]] = {
 @pytest.mark.parametrize("mutant", MUTANTS)
 async def test_an_aggregator_without_a_safeguard_is_caught(topics: Topics, tmp_path: Path, mutant: str) -> None:
     fault, changes = MUTANTS[mutant]
-    shutil.copytree(REPOSITORY / "services" / "aggregator" / "aggregator", tmp_path / "aggregator")
-    for name, replacements in changes.items():
-        path = tmp_path / "aggregator" / name
-        for old, new in replacements:
-            assert path.read_text().count(old) == 1, f"{name} has changed: {old}"
-            path.write_text(path.read_text().replace(old, new))
+    make_mutant("aggregator", changes, tmp_path)
     with throwaway_folder() as folder:
         async with open_stage(topics, folder, {"PYTHONPATH": str(tmp_path)}) as stage:
             with pytest.raises(AssertionError, match=r"O\d+: |restarted"):

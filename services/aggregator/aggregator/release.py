@@ -75,13 +75,14 @@ async def _release_chunk(
     topic, catalog_topic = topics
     async with pool.acquire() as connection, connection.transaction():
         await hold_catalog(connection, catalog_topic, catalog)
-        # Progress rows are locked before held rows, as batches do; which partitions, the held rows say.
+        # Progress rows are locked before held rows, as batches do; which partitions, the held rows say. What another
+        # partition holds since then waits for the next time: its progress row may be behind one that we hold.
         partitions = [
             row["kafka_partition"]
             for row in await connection.fetch(SQL["select_held_partitions"], organization_id, series_id)
         ]
         await connection.fetch(SQL["lock_progress"], topic, partitions)
-        rows = await connection.fetch(SQL["lock_held"], organization_id, series_id, *after, CHUNK)
+        rows = await connection.fetch(SQL["lock_held"], organization_id, series_id, partitions, *after, CHUNK)
         decisions, rejections = await _decide(connection, topic, catalog, series, rows)
         counted = [decision for decision in decisions if decision.waits_for is None]
         rollups = await _settle(connection, topic, counted, rejections)

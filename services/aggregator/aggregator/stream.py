@@ -171,8 +171,9 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def fetch(self) -> Reading:
         """The next records, decoded; empty when none came within the wait."""
-        await asyncio.sleep(max(0.0, self._fetch_due - time.monotonic()))
-        self._fetch_due = time.monotonic() + self._batch_interval_s
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0.0, self._fetch_due - clock()))
+        self._fetch_due = clock() + self._batch_interval_s
         assignments = self._assignments
         fetched = await self._consumer.getmany(timeout_ms=self._fetch_wait_ms, max_records=self._batch_events_max)
         if self._failure is not None:
@@ -244,9 +245,10 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
     async def sweep(self) -> None:
         """Behind the batches: facts that came without usage, and held usage, which a missed moment must not strand."""
         changed = await rerun(self._facts.catch_up)
-        if changed or time.monotonic() - self._swept > RELEASE_EVERY_S:
+        clock = asyncio.get_running_loop().time
+        if changed or clock() - self._swept > RELEASE_EVERY_S:
             metrics.RELEASED.inc(await rerun(self.release))
-            self._swept = time.monotonic()
+            self._swept = clock()
 
     async def watch(self) -> None:
         """Say up to when totals are complete, also while nothing comes. Raises Stalled."""

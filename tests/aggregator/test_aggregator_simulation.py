@@ -1,0 +1,125 @@
+"""Thousands of histories of aggregators, each from one seed: crashes, zombies, replays, errors and commits in doubt."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aggregator.catalog import SQL
+from mutants import Changes, make_mutant
+from simulating.aggregator import Story, tell
+from simulating.replay import connect, open_mirror
+from simulating.world import Loop
+from simulations import begin, result
+from stack import Database
+
+HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "3000"))
+SEED = int(os.environ.get("SIMULATED_SEED", "0"))
+
+
+@pytest.mark.timeout(60 + HISTORIES // 10)
+def test_whatever_happens_every_record_has_its_fate_once() -> None:
+    half = HISTORIES // 2
+    runs = [begin("aggregator", SEED, half), begin("aggregator", SEED + half, HISTORIES - half)]
+    said = [result(run) for run in runs]
+    assert [code for code, _ in said] == [0, 0], "\n".join(text for _, text in said)
+
+
+def test_a_seed_is_a_history() -> None:
+    again = [result(run) for run in [begin("aggregator", 7, 40), begin("aggregator", 7, 40)]]
+    assert again[0] == again[1]
+    assert "40 histories" in again[0][1]
+
+
+MUTANTS: dict[str, Changes] = {
+    "the fence removed": {
+        "store.py": [("    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):\n", "    if True:\n")]
+    },
+    "the fence without its lock": {
+        "store.py": [('SQL["lock_progress"], topic, sorted(spans))', 'SQL["select_progress"], topic)')]
+    },
+    "the ledger off": {"store.py": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
+    "the outbox removed": {
+        "store.py": [('        await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))\n', "")]
+    },
+    "offsets committed before the transaction": {
+        "stream.py": [
+            ("            self._consumer.seek(at, position)\n", ""),
+            (
+                "            outcome = await rerun(lambda: self._count(batch))\n",
+                "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
+                "            await self._consumer.commit(taken)\n"
+                "            outcome = await rerun(lambda: self._count(batch))\n",
+            ),
+        ]
+    },
+    "held usage forgotten": {"stream.py": [("        if changed or clock() - self._swept > RELEASE_EVERY_S:\n", "        if False:\n")]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_an_aggregator_without_a_safeguard_is_caught(tmp_path: Path, mutant: str) -> None:
+    code, said = result(begin("aggregator", 0, 150, mutant=make_mutant("aggregator", MUTANTS[mutant], tmp_path)))
+    assert code == 1, said
+    assert "seed " in said, said
+
+
+REPLAYED = 24
+TABLES = {
+    "progress": "SELECT topic, partition, next_offset, counted, duplicate, rejected, held FROM partition_progress",
+    "hours": "SELECT topic, partition, extract(epoch FROM hour_at) / 3600, counted, duplicate, rejected, held FROM partition_hours",
+    "quarters": "SELECT organization_id, extract(epoch FROM bucket_at) / 900, series_id, credits, events FROM usage_15m",
+    "days": "SELECT organization_id, day - date '1970-01-01', series_id, credits, events FROM usage_daily",
+    "months": "SELECT * FROM usage_monthly",
+    "organization_days": "SELECT organization_id, day - date '1970-01-01', product, kafka_partition, credits, events FROM usage_organization_daily",
+    "organization_months": "SELECT * FROM usage_organization_monthly",
+    "corrections": "SELECT organization_id, day - date '1970-01-01', series_id, credits, corrections FROM usage_corrections",
+    "late": "SELECT organization_id, day - date '1970-01-01', received_on - date '1970-01-01', product, credits, events FROM usage_late",
+    "sightings": "SELECT organization_id, agent_id, kind, name, ever_saved, extract(epoch FROM seen_at)::float8 FROM agent_sightings",
+    "totals": "SELECT totals_id, organization_id FROM totals_outbox",
+    "wakeups": "SELECT wakeup_id, organization_id FROM alert_wakeups",
+    "reasons": "SELECT * FROM correction_reasons",
+}  # fmt: skip
+"""Each simulated table, key and row, as the real one has it."""
+
+
+def as_rows(table: Mapping[Any, Any]) -> set[tuple[Any, ...]]:
+    """Key and row in one."""
+    return {
+        tuple(part for piece in item for part in (piece if isinstance(piece, tuple) else (piece,)))
+        for item in table.items()
+    }
+
+
+def tell_alone(seed: int, began: datetime) -> Story:
+    """With what was done to its database."""
+    with closing(Loop()) as loop:
+        loop.set_exception_handler(lambda _loop, _context: None)
+        return tell(seed, loop, began, traced=True)
+
+
+async def test_the_simulated_postgres_answers_as_the_real_one(database: Database) -> None:
+    """The same histories, statement by statement, and then table by table."""
+    began = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    emptied = ["organizations", "usage_series", "usage_ledger", "usage_held", "rates", "dead_letter_outbox"]
+    emptied += [query.split(" FROM ")[-1] for query in TABLES.values()]
+    role = database.roles["flexcredits_aggregator"]
+    async with connect(database.dsn) as owner, open_mirror(SQL, role, owner) as mirror:
+        for seed in range(SEED, SEED + REPLAYED):
+            await owner.execute(f"TRUNCATE {', '.join(emptied)} RESTART IDENTITY CASCADE")
+            await owner.execute(
+                "INSERT INTO organizations (organization_id, organization) OVERRIDING SYSTEM VALUE VALUES (0, '')"
+            )
+            story = await asyncio.to_thread(tell_alone, seed, began)
+            assert not story.violations, seed
+            assert story.postgres.trace
+            await mirror.replay(story.postgres.trace)
+            for name, query in TABLES.items():
+                real = {tuple(row) for row in await owner.fetch(query)}
+                assert as_rows(story.postgres.table(name)) == real, f"seed {seed}: {name}"
+        assert mirror.compared > REPLAYED * 100
+        assert mirror.waited > REPLAYED / 2

@@ -1,0 +1,187 @@
+"""Two sessions of the services' own code on a real Postgres, in every order that their named steps can take."""
+
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, date, datetime
+from itertools import count
+from typing import Any
+
+import asyncpg
+import pytest
+from aggregator import catalog, store
+from aggregator.catalog import Catalog
+from aggregator.facts import apply_facts
+from aggregator.reading import empty_reading, read
+from alerter import store as alerter_store
+from alerting import evaluator as make_evaluator
+from alerting import firings, make_customer
+from counting import CATALOG
+from factories import FakeRecord, organization, records, usage
+from interleaving import Session, Turns, interleave, schedules
+from query_api import store as query_store
+from querying import Books
+from simulating.replay import connect
+from stack import Database
+
+numbers = count(1)
+COUNTS = ("lock_progress", "insert_ledger", "add_quarters", "commit")
+ALERTS = ("lock_state", "select_levels", "insert_firing", "commit")
+WRITES = ("insert_ledger", "add_quarters", "add_organization_days", "commit")
+READS = ("act_for", "sum_rollups", "sum_ledger", "select_level")
+ALL = [*schedules(4, 4)]
+
+
+class Sides:
+    """A database, and two sessions on it at a time."""
+
+    def __init__(self, database: Database, owner: Any, stack: AsyncExitStack) -> None:
+        self.database = database
+        self.owner = owner
+        self._stack = stack
+        self._connections: dict[tuple[int, str], Any] = {}
+
+    async def side(self, at: int, role: str, sql: Mapping[str, str], named: Sequence[str], **otherwise: Any) -> Any:
+        """The connection is the same for every schedule."""
+        if (at, role) not in self._connections:
+            dsn = self.database.roles[f"flexcredits_{role}"]
+            self._connections[at, role] = await self._stack.enter_async_context(connect(dsn))
+        return Turns(Session(self._connections[at, role], self.owner), sql, named, **otherwise)
+
+
+@pytest.fixture
+async def sides(database: Database) -> AsyncIterator[Sides]:
+    async with AsyncExitStack() as stack:
+        owner = await stack.enter_async_context(connect(database.dsn))
+        yield Sides(database, owner, stack)
+
+
+async def aggregate(pool: Any, topic: str, batch: Sequence[FakeRecord]) -> store.Outcome:
+    """Count a batch as an aggregator does that has just come to know the catalog."""
+    reading, known = empty_reading(), Catalog()
+    read(batch, reading)
+    async with pool.acquire() as connection:
+        [progress] = await connection.fetch(catalog.SQL["select_progress"], CATALOG)
+        await known.refresh(connection, progress["next_offset"])
+    return await store.apply_batch(pool, (topic, CATALOG), reading, known)
+
+
+async def prepare(sides: Sides) -> tuple[str, str]:
+    """A topic and an organization of their own."""
+    number = next(numbers)
+    topic, name = f"usage.{number}", f"org_{number}"
+    pool = await sides.side(0, "aggregator", {}, ())
+    await store.load_progress(pool, CATALOG, [0])
+    await store.load_progress(pool, topic, [0])
+    position = await sides.owner.fetchval("SELECT next_offset FROM partition_progress WHERE topic = $1", CATALOG)
+    await apply_facts(pool, CATALOG, records([organization(name)], first=position))
+    return topic, name
+
+
+async def run(schedule: Sequence[int], both: Sequence[tuple[Turns, Awaitable[Any]]]) -> tuple[int, list[Any]]:
+    sides = [side for side, _ in both]
+    for side, work in both:
+        await side.begin(work)
+    try:
+        waited = await interleave(schedule, sides)
+        return waited, [await side.result() for side in sides]
+    finally:
+        for side in sides:
+            await side.end()
+
+
+async def count_twice(sides: Sides, schedule: Sequence[int], **otherwise: Any) -> tuple[int, dict[str, int]]:
+    """An owner and a zombie that holds the first half of the same records; what became of them."""
+    topic, name = await prepare(sides)
+    batch = records([usage(envelope={"subject": name}) for _ in range(4)])
+    owner, zombie = [await sides.side(at, "aggregator", catalog.SQL, COUNTS, **otherwise) for at in (0, 1)]
+    waited, _ = await run(
+        schedule, [(owner, aggregate(owner, topic, batch)), (zombie, aggregate(zombie, topic, batch[:2]))]
+    )
+    row = await sides.owner.fetchrow(
+        "SELECT next_offset, counted, duplicate, (SELECT coalesce(sum(credits), 0)::bigint FROM usage_15m WHERE organization_id = o.organization_id)"
+        " AS quarters, (SELECT coalesce(sum(credits), 0)::bigint FROM usage_organization_daily WHERE organization_id = o.organization_id) AS days"
+        " FROM partition_progress, organizations o WHERE topic = $1 AND organization = $2",
+        topic, name,
+    )  # fmt: skip
+    return waited, dict(row)
+
+
+EXACT = {"next_offset": 4, "counted": 4, "duplicate": 0, "quarters": 4_000_000, "days": 4_000_000}
+
+
+async def test_owner_and_zombie_in_any_order_count_once(sides: Sides) -> None:
+    waited = 0
+    for schedule in ALL:
+        times, found = await count_twice(sides, schedule)
+        assert found == EXACT, schedule
+        waited += times
+    assert waited > len(ALL) / 2
+
+
+async def test_without_the_fences_lock_some_order_goes_wrong(sides: Sides) -> None:
+    without = {"lock_progress": catalog.SQL["lock_progress"].replace("FOR UPDATE", "")}
+    with pytest.raises(asyncpg.CheckViolationError, match="every_offset_has_one_fate"):
+        [await count_twice(sides, schedule, instead=without) for schedule in ALL]
+
+
+@pytest.fixture
+async def books(sides: Sides) -> Books:
+    return Books(sides.owner)
+
+
+async def alert_twice(sides: Sides, books: Books, schedule: Sequence[int], *, known: bool, **otherwise: Any) -> int:
+    """Two alerters settle one organization, `known` to them or not, that has used exactly 75 of its 100 credits."""
+    customer = await make_customer(books, f"org_{next(numbers)}", total=100)
+    if known:
+        await books.execute("INSERT INTO alert_state (organization_id, settled_at) VALUES ($1, now())", customer.number)
+    await customer.use(75)
+    both = [await sides.side(at, "alerter", alerter_store.SQL, ALERTS, **otherwise) for at in (0, 1)]
+    waited, _ = await run(schedule, [(side, make_evaluator(side).settle(customer.number)) for side in both])
+    assert await firings(sides.owner, customer.number) == [(75, 1, "mail", None)], schedule
+    mails = await sides.owner.fetch(
+        "SELECT recipient, count(*) FROM email_outbox WHERE organization_id = $1 GROUP BY 1", customer.number
+    )
+    assert [row["count"] for row in mails] == [1, 1, 1], schedule
+    return waited
+
+
+async def test_two_alerters_in_any_order_fire_once_at_exactly_the_percent(sides: Sides, books: Books) -> None:
+    waited = [await alert_twice(sides, books, schedule, known=known) for schedule in ALL for known in (False, True)]
+    assert sum(waited) > len(ALL)
+
+
+async def test_without_the_accounts_lock_some_order_goes_wrong(sides: Sides, books: Books) -> None:
+    without = {"lock_state": alerter_store.SQL["lock_state"].replace("FOR UPDATE", "")}
+    with pytest.raises(asyncpg.UniqueViolationError, match="alert_firings"):
+        [await alert_twice(sides, books, schedule, known=True, instead=without) for schedule in ALL]
+
+
+async def read_while_counting(sides: Sides, schedule: Sequence[int], *, isolated: bool) -> set[int]:
+    """What a dashboard's request is told, by each way of asking, while four credits are counted after one."""
+    topic, name = await prepare(sides)
+    events = records([usage(envelope={"subject": name}) for _ in range(5)])
+    await aggregate(await sides.side(0, "aggregator", {}, ()), topic, events[:1])
+    writer = await sides.side(0, "aggregator", catalog.SQL, WRITES)
+    reader = await sides.side(1, "api", query_store.SQL, READS, isolated=isolated)
+
+    async def look() -> set[int]:
+        async with query_store.read_as(reader, name, "") as reading:
+            rollups = await reading.sum_rollups(date(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC))
+            ledger = await reading.sum_ledger()
+            level = await reading.select_level()
+            return {int(credits) for credits in (*rollups, ledger or 0, level.credits)}
+
+    _, (_, seen) = await run(schedule, [(writer, aggregate(writer, topic, events[1:])), (reader, look())])
+    told: set[int] = seen
+    return told
+
+
+async def test_a_reader_sees_all_of_a_batch_or_nothing_of_it(sides: Sides) -> None:
+    seen = [await read_while_counting(sides, schedule, isolated=True) for schedule in ALL]
+    assert all(each in ({1_000_000}, {5_000_000}) for each in seen), seen
+    assert {1_000_000} in seen
+    assert {5_000_000} in seen
+
+
+async def test_a_reader_without_a_snapshot_would_see_totals_that_disagree(sides: Sides) -> None:
+    assert any([len(await read_while_counting(sides, schedule, isolated=False)) > 1 for schedule in ALL[::5]])

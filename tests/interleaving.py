@@ -1,0 +1,176 @@
+"""Sessions of a real Postgres that take turns: a step that waits for another session is noticed, and the schedule goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import combinations
+from typing import Any
+
+import asyncpg
+
+NOTICED_WITHIN_S = 20.0
+
+
+class Session:
+    """One connection, and what it waits for."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", watcher: "asyncpg.Connection[asyncpg.Record]") -> None:  # fmt: skip
+        self.connection = connection
+        self._watcher = watcher
+        self._pid = connection.get_server_pid()
+        self._waiting: asyncio.Future[Any] | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._waiting is not None
+
+    async def step(self, work: Awaitable[Any]) -> bool:
+        """Begin a step; True when it is done, False when it waits for another session."""
+        assert self._waiting is None
+        self._waiting = asyncio.ensure_future(work)
+        return await self.settle()
+
+    async def settle(self) -> bool:
+        """Whether the step is done by now, once that is certain. Raises what the step raised."""
+        assert self._waiting is not None
+        async with asyncio.timeout(NOTICED_WITHIN_S):
+            while not self._waiting.done():
+                await asyncio.wait([self._waiting], timeout=0.002)
+                if not self._waiting.done() and await self.blockers():
+                    return False
+        return True
+
+    async def blockers(self) -> list[int]:
+        """Server processes that stand in its way."""
+        found: list[int] = await self._watcher.fetchval("SELECT pg_blocking_pids($1)", self._pid)
+        return found
+
+    def answer(self) -> Any:
+        """Of the step that is done."""
+        assert self._waiting is not None
+        done, self._waiting = self._waiting, None
+        return done.result()
+
+    async def kill(self) -> None:
+        """End the connection, whatever it does, and wait until Postgres has undone its transaction."""
+        await self._watcher.fetchval("SELECT pg_terminate_backend($1, 10000)", self._pid)
+        if self._waiting is not None:
+            await asyncio.wait([self._waiting])
+            self._waiting.exception()
+            self._waiting = None
+        self.connection.terminate()
+
+
+def schedules(mine: int, others: int) -> Iterator[Sequence[int]]:
+    """Every order in which two sessions, 0 and 1, may take so many steps each."""
+    for places in combinations(range(mine + others), mine):
+        yield [0 if at in places else 1 for at in range(mine + others)]
+
+
+class Turns:
+    """A pool of one connection for a service's own code, whose named statements wait for their turn, each once."""
+
+    def __init__(
+        self, session: Session, sql: Mapping[str, str], named: Sequence[str],
+        *, instead: Mapping[str, str] | None = None, isolated: bool = True,
+    ) -> None:  # fmt: skip
+        """A name may be `commit` too. `instead` are other texts for statements. Without `isolated` every transaction is
+        READ COMMITTED, whatever it asks for."""
+        self.session = session
+        self._names = {sql[name]: name for name in named if name != "commit"}
+        self._ahead = {*named}
+        self._instead = {sql[name]: text for name, text in (instead or {}).items()}
+        self._isolated = isolated
+        self._at_gate = asyncio.Event()
+        self._may_go = asyncio.Event()
+        self._work: asyncio.Future[Any] | None = None
+        self.is_waiting = False
+
+    async def begin(self, work: Awaitable[Any]) -> None:
+        """Go up to the first named step."""
+        self._work = asyncio.ensure_future(work)
+        await self.settle()
+
+    @property
+    def is_done(self) -> bool:
+        return self._work is not None and self._work.done()
+
+    async def step(self) -> None:
+        """Take the next named step, and go on up to the one after it, or until another session is in the way."""
+        self._at_gate.clear()
+        self._may_go.set()
+        await self.settle()
+
+    async def settle(self) -> None:
+        assert self._work is not None
+        arrived = asyncio.ensure_future(self._at_gate.wait())
+        self.is_waiting = False
+        async with asyncio.timeout(NOTICED_WITHIN_S):
+            while not self._work.done() and not arrived.done() and not self.is_waiting:
+                await asyncio.wait([self._work, arrived], timeout=0.002, return_when=asyncio.FIRST_COMPLETED)
+                if not self._work.done() and not arrived.done():
+                    self.is_waiting = bool(await self.session.blockers())
+        arrived.cancel()
+
+    async def result(self) -> Any:
+        assert self._work is not None
+        return await self._work
+
+    async def end(self) -> None:
+        """Leave what is not done undone."""
+        assert self._work is not None
+        self._work.cancel()
+        await asyncio.wait([self._work])
+        if not self._work.cancelled():
+            self._work.exception()
+
+    async def _take_turn(self, name: str | None) -> None:
+        if name in self._ahead:
+            self._ahead.discard(name)
+            self._may_go.clear()
+            self._at_gate.set()
+            await self._may_go.wait()
+
+    @asynccontextmanager
+    async def acquire(self, **_: float) -> AsyncIterator["Turns"]:
+        yield self
+
+    @asynccontextmanager
+    async def transaction(self, isolation: Any = None, readonly: bool = False) -> AsyncIterator[None]:
+        mode = isolation if self._isolated else None
+        async with self.session.connection.transaction(isolation=mode, readonly=readonly):
+            yield
+            await self._take_turn("commit")
+
+    async def fetch(self, text: str, *args: Any) -> list[Any]:
+        await self._take_turn(self._names.get(text))
+        return await self.session.connection.fetch(self._instead.get(text, text), *args)
+
+    async def fetchrow(self, text: str, *args: Any) -> Any:
+        return next(iter(await self.fetch(text, *args)), None)
+
+    async def fetchval(self, text: str, *args: Any) -> Any:
+        row = await self.fetchrow(text, *args)
+        return None if row is None else row[0]
+
+    async def execute(self, text: str, *args: Any) -> None:
+        await self.fetch(text, *args)
+
+    async def executemany(self, text: str, every: Iterable[Sequence[Any]]) -> None:
+        for args in every:
+            await self.fetch(text, *args)
+
+
+async def interleave(schedule: Sequence[int], sides: Sequence[Turns]) -> int:
+    """Let two begun sessions take their steps in an order; who is in the way goes on first. Returns how often one waited."""
+    waited, ahead = 0, [*schedule, 0, 1] * 2
+    while not all(side.is_done for side in sides):
+        free = [at for at in ahead if not sides[at].is_waiting and not sides[at].is_done]
+        assert free, "both wait: a deadlock"
+        ahead.remove(free[0])
+        await sides[free[0]].step()
+        waited += sides[free[0]].is_waiting
+        for side in sides:
+            if side.is_waiting:
+                await side.settle()
+    return waited
