@@ -64,13 +64,15 @@ def kill_at_mail(hit: int, alerter: ServiceProcess) -> Callable[[int], str]:
 async def pour_until_it_dies(source: Source, process: ServiceProcess) -> None:
     """AssertionError unless the process is ended by its own SIGKILL."""
     await eventually(lambda: process.exit_code is not None or process.ready(), what="readiness")
-    async with asyncio.timeout(40):
-        seed = 0
-        while process.exit_code is None:
-            await source.pour(200, 0.5, seed)
-            seed += 1
-    assert process.exit_code == -signal.SIGKILL, process.log
-    process.forget()
+    try:
+        async with asyncio.timeout(40):
+            seed = 0
+            while process.exit_code is None:
+                await source.pour(200, 0.5, seed)
+                seed += 1
+        assert process.exit_code == -signal.SIGKILL, process.log
+    finally:
+        process.forget()
 
 
 @pytest.mark.parametrize(("point", "hit"), sweep(*points_of("aggregator")))
@@ -88,7 +90,7 @@ async def test_aggregator_killed_at(topics: Topics, database: Database, point: s
 @pytest.mark.parametrize(("point", "hit"), sweep(*points_of("alerter"), AT_THE_MAIL_SERVER))
 async def test_alerter_killed_at(topics: Topics, database: Database, mailbox: Script, point: str, hit: int) -> None:
     source = Source(topics)
-    await source.introduce(dict.fromkeys(ALLOWANCES, "500"))
+    await source.introduce({"org_acme": "300", "org_other": "600", "org_third": "900"})
     more = {"SWEEP_INTERVAL_S": "1", "CONSUMER_INSTANCE": "one"}
     environment = alerter_environment(database, topics, mailbox.port, **more)
     with running("aggregator", aggregator_environment(database, topics)):
