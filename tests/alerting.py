@@ -134,6 +134,7 @@ class Script:
     """A real SMTP server that does as it is told, and remembers what it got."""
 
     port: int = field(default_factory=free_port)
+    host: str = "127.0.0.1"
     refuse: dict[str, str] = field(default_factory=dict)
     """Answer to RCPT by address."""
     answer_data: Callable[[int], str] | None = None
@@ -158,7 +159,7 @@ class Script:
         def build() -> SMTP:
             return Hearing(self, hostname="localhost", **{"enable_SMTPUTF8": True, **self.smtp})
 
-        self._server = await asyncio.get_running_loop().create_server(build, "127.0.0.1", self.port, ssl=self.tls)
+        self._server = await asyncio.get_running_loop().create_server(build, self.host, self.port, ssl=self.tls)
 
     async def stop(self) -> None:
         if self._server:

@@ -1,34 +1,30 @@
-"""A stage for faults: a Postgres of its own behind a proxy, aggregators that are started again when they end, and a stream of usage."""
+"""A stage for faults: a Postgres of its own behind a proxy, services that are started again when they end, and usage."""
 
 import asyncio
-import json
 import os
-import random
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
-from factories import organization, usage
+from aiokafka.errors import KafkaError
+from alert_oracles import find_alert_violations
+from alerter.outbox import LEASE_S
+from alerting import Script, age
 from flexcredits_local.ports import free_ports
 from flexcredits_local.postgres import EmbeddedPostgres
 from flexcredits_local.postgres_binaries import find_binaries
 from flexcredits_local.processes import Process
 from ingesting import TcpProxy
-from oracles import find_violations
-from runtime.kafka import open_producer
-from service_process import ServiceProcess, aggregator_environment, eventually
+from oracles import count_log, find_violations
+from service_process import ServiceProcess, aggregator_environment, alerter_environment, eventually
 from stack import Database, Topics, copy_template, make_template
-
-EVENTS, OVER_S = 9_000, 9.0
-ORGANIZATIONS = ("org_acme", "org_other", "org_third")
-POISON = (b"{", b"", b"\xff", b"null", b'{"type":"flexcredits.usage.v1"}', b"[" * 3000)
+from usage_source import ALLOWANCES, Source
 
 
 class FaultyProxy(TcpProxy):
@@ -78,34 +74,39 @@ class Stage:
     process: Process
     database: Database
     proxy: FaultyProxy
+    source: Source
     environment: Mapping[str, str]
-    """Of the aggregators, beside what they need."""
+    """Of the services, beside what they need."""
+    mailbox: Script
+    mail_proxy: TcpProxy
     aggregators: list[ServiceProcess] = field(default_factory=list)
-    sent: int = 0
-    """Records that Kafka has acknowledged."""
-    acknowledged: set[tuple[str, str, str]] = field(default_factory=set)
+    alerters: list[ServiceProcess] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
+    """Of processes that have ended by themselves, or were killed."""
 
     def start(self) -> ServiceProcess:
-        dsn = through(self.proxy, self.database.roles["flexcredits_aggregator"])
-        environment = aggregator_environment(self.database, self.topics) | {"POSTGRES_DSN": dsn, **self.environment}
-        self.aggregators.append(ServiceProcess("aggregator", environment))
+        environment = aggregator_environment(self.database, self.topics)
+        self.aggregators.append(ServiceProcess("aggregator", self._reach("flexcredits_aggregator", environment)))
         return self.aggregators[-1]
+
+    def start_alerter(self) -> ServiceProcess:
+        environment = alerter_environment(self.database, self.topics, self.mail_proxy.port, SWEEP_INTERVAL_S="1")
+        self.alerters.append(ServiceProcess("alerter", self._reach("flexcredits_alerter", environment)))
+        return self.alerters[-1]
+
+    def _reach(self, role: str, environment: Mapping[str, str]) -> dict[str, str]:
+        return {**environment, "POSTGRES_DSN": through(self.proxy, self.database.roles[role]), **self.environment}
 
     async def keep_running(self) -> None:
         """What an orchestrator does: start again, a moment later, what has ended."""
         while True:
             await asyncio.sleep(0.5)
-            for process in [each for each in self.aggregators if each.exit_code is not None]:
-                self.aggregators.remove(process)
-                self.logs.append(process.log)
-                process.forget()
-                self.start()
-
-    def forget(self, process: ServiceProcess) -> None:
-        """It does not come again."""
-        self.aggregators.remove(process)
-        process.forget()
+            for processes, start in ((self.aggregators, self.start), (self.alerters, self.start_alerter)):
+                for process in [each for each in processes if each.exit_code is not None]:
+                    processes.remove(process)
+                    self.logs.append(process.log)
+                    process.forget()
+                    start()
 
     async def restart_postgres(self, number: signal.Signals, down_s: float) -> None:
         """End the server by a signal to its main process, and start it again."""
@@ -119,64 +120,61 @@ class Stage:
         await asyncio.to_thread(self.process.wait_ready)
 
     async def quiesce(self, within_s: float = 60) -> None:
-        """Until all that was sent is applied and told. AssertionError (O10) when that takes too long."""
-        deadline = asyncio.get_running_loop().time() + within_s
+        """Until all that is in the log is applied and told. AssertionError (O10) when that takes too long."""
+        try:
+            await until_applied(self.topics, self.database.dsn, within_s)
+        except TimeoutError:
+            running = [process.log for process in [*self.aggregators, *self.alerters]]
+            last = "\n".join(log[-1500:] for log in [*self.logs, *running][-3:])
+            raise AssertionError(f"O10: not caught up after {within_s:g} s\n{last}") from None
+
+    async def find_violations(self, copies_max: int) -> list[str]:
+        """All that is not as the log says; alerts have a minute to settle."""
+        found = await find_violations(self.topics, self.database.dsn, self.source.acknowledged)
+        if not self.alerters:
+            return found
+        return found + await find_settled_violations(self.topics, self.database.dsn, self.mailbox, copies_max)
+
+
+async def until_applied(topics: Topics, dsn: str, within_s: float = 60) -> None:
+    """Until Postgres is where the log ends and nothing waits to be told. TimeoutError."""
+    async with asyncio.timeout(within_s):
         while True:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-                if await self._applied() == self.sent:
+            with suppress(OSError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                if await count_applied(topics, dsn) == await count_log(topics.bootstrap, topics.usage_events):
                     return
-            if asyncio.get_running_loop().time() > deadline:
-                last = "\n".join(
-                    log[-1500:] for log in [*self.logs, *(process.log for process in self.aggregators)][-3:]
-                )
-                raise AssertionError(f"O10: not caught up after {within_s:g} s\n{last}")
             await asyncio.sleep(0.3)
 
-    async def _applied(self) -> int:
-        connection = await asyncpg.connect(self.database.dsn, timeout=5)
-        try:
-            waiting = await connection.fetchval("SELECT count(*) FROM totals_outbox")
-            applied = await connection.fetchval(
-                "SELECT coalesce(sum(next_offset), 0)::bigint FROM partition_progress WHERE topic = $1",
-                self.topics.usage_events,
-            )
-            return -1 if waiting else int(applied)
-        finally:
-            await connection.close()
 
-    async def stream(self, events: int, over_s: float, seed: int) -> None:
-        """Usage of three organizations: a third is sent again up to four times, to any partition; one in a hundred is poison,
-        and one in a hundred contradicts an earlier one of its partition."""
-        chance = random.Random(seed)
-        async with open_producer(self.topics.bootstrap, "faults") as producer:
-            history: list[list[dict[str, Any]]] = [[] for _ in range(4)]
-            for start in range(0, events, 100):
-                await asyncio.gather(*[
-                    future for _ in range(100) for future in await self._send_one(producer, chance, history)
-                ])  # fmt: skip
-                await asyncio.sleep(over_s * 100 / events * (start < events - 100))
+async def count_applied(topics: Topics, dsn: str) -> int:
+    """Records that have their fate; -1 while the totals are not told."""
+    connection = await asyncpg.connect(dsn, timeout=5)
+    try:
+        waiting = await connection.fetchval("SELECT count(*) FROM totals_outbox")
+        applied = await connection.fetchval(
+            "SELECT coalesce(sum(next_offset), 0)::bigint FROM partition_progress WHERE topic = $1", topics.usage_events
+        )
+        return -1 if waiting else int(applied)
+    finally:
+        await connection.close()
 
-    async def _send_one(
-        self, producer: AIOKafkaProducer, chance: random.Random, history: list[list[dict[str, Any]]]
-    ) -> list[asyncio.Future[Any]]:
-        partition = chance.randrange(4)
-        event = usage(
-            credits=f"{chance.randint(1, 9_999_999) / 1_000_000:.6f}", feature=f"feature_{chance.randrange(20)}",
-            product=chance.choice(["assistant", "agents"]), envelope={"subject": chance.choice(ORGANIZATIONS)},
-        )  # fmt: skip
-        sends: list[tuple[int, bytes]] = [(partition, json.dumps(event).encode())]
-        if chance.random() < 0.3:
-            sends += [(chance.randrange(4), sends[0][1]) for _ in range(chance.randint(1, 4))]
-        elif history[partition] and chance.random() < 0.014:
-            before = chance.choice(history[partition])
-            sends.append((partition, json.dumps({**before, "data": {**before["data"], "credits": "77"}}).encode()))
-        else:
-            history[partition].append(event)
-        if chance.random() < 0.01:
-            sends.append((partition, chance.choice(POISON)))
-        self.sent += len(sends)
-        self.acknowledged.add((event["subject"], event["source"], event["id"]))
-        return [await producer.send(self.topics.usage_events, value, partition=at) for at, value in sends]
+
+async def find_settled_violations(topics: Topics, dsn: str, mailbox: Script, copies_max: int) -> list[str]:
+    """What is still not true of alerts when they have had time: what a dead process had claimed comes after a minute,
+    which passes here at once."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        for second in range(40):
+            found = await find_alert_violations(topics, dsn, mailbox.got, copies_max)
+            if not found:
+                break
+            if second == 4:
+                await age(connection, timedelta(seconds=LEASE_S))
+            await asyncio.sleep(1)
+        await asyncio.sleep(1)  # a copy too many would come now
+        return await find_alert_violations(topics, dsn, mailbox.got, copies_max)
+    finally:
+        await connection.close()
 
 
 Fault = Callable[[Stage], Awaitable[None]]
@@ -189,9 +187,9 @@ def through(proxy: TcpProxy, dsn: str) -> str:
 
 @asynccontextmanager
 async def open_stage(
-    topics: Topics, folder: Path, environment: Mapping[str, str] | None = None, **overrides: str
+    topics: Topics, folder: Path, environment: Mapping[str, str] | None = None, *, alerters: int = 0, **overrides: str
 ) -> AsyncIterator[Stage]:
-    """A Postgres whose data lies in `folder`, and one aggregator that knows three organizations and is ready."""
+    """A Postgres whose data lies in `folder`, one aggregator that knows three organizations, and alerters, all ready."""
     (port,) = free_ports(1)
     settings = {"shared_buffers": "64MB", "max_wal_size": "256MB", **overrides}
     server = EmbeddedPostgres(folder, find_binaries(), port, secrets.token_hex(16), settings)
@@ -202,37 +200,39 @@ async def open_stage(
     try:
         template = await make_template(server.dsn())
         database = await copy_template(server.dsn(), template)
-        proxy = FaultyProxy(database.dsn)
-        await proxy.mend()
-        async with open_producer(topics.bootstrap, "faults") as producer:
-            for name in ORGANIZATIONS:
-                await producer.send_and_wait(topics.catalog, json.dumps(organization(name)).encode(), partition=0)
-        stage = Stage(topics, server, process, database, proxy, environment or {})
-        await eventually(stage.start().ready, what="readiness")
+        mailbox, source = Script(), Source(topics)
+        proxy, mail_proxy = FaultyProxy(database.dsn), TcpProxy(f"smtp://127.0.0.1:{mailbox.port}")
+        for listener in (proxy.mend, mail_proxy.mend, mailbox.start):
+            await listener()
+        await source.introduce(ALLOWANCES)
+        stage = Stage(topics, server, process, database, proxy, source, environment or {}, mailbox, mail_proxy)
+        for ready in [stage.start().ready, *(stage.start_alerter().ready for _ in range(alerters))]:
+            await eventually(ready, what="readiness")
         orchestrator = asyncio.create_task(stage.keep_running())
         try:
             yield stage
         finally:
             orchestrator.cancel()
-            for aggregator in list(stage.aggregators):
-                stage.forget(aggregator)
-            await proxy.cut()
+            for service in [*stage.aggregators, *stage.alerters]:
+                service.forget()
+            for stop in (proxy.cut, mail_proxy.cut, mailbox.stop):
+                await stop()
     finally:
         process = stage.process if stage else process
         process.kill()
         process.close()
 
 
-async def endure(stage: Stage, *faults: Fault, seed: int = 1) -> None:
-    """Stream while the faults happen, let everything settle, and hold the tables to the log."""
-    streaming = asyncio.create_task(stage.stream(EVENTS, OVER_S, seed))
+async def endure(stage: Stage, *faults: Fault, seed: int = 1, copies_max: int = 0) -> None:
+    """Usage comes while the faults happen; let everything settle, and hold the tables to the log."""
+    streaming = asyncio.create_task(stage.source.pour(seed=seed))
     await asyncio.sleep(1.5)
     for fault in faults:
         await fault(stage)
         await asyncio.sleep(1)
     await streaming
     await stage.quiesce()
-    violations = await find_violations(stage.topics, stage.database.dsn, stage.acknowledged)
+    violations = await stage.find_violations(copies_max)
     assert not violations, "\n".join(violations)
 
 

@@ -147,6 +147,9 @@ class TcpProxy:
                 writer.transport.abort()
             await self._server.wait_closed()
             self._server = None
+            for _ in range(100):  # who carried bytes needs a moment to see that it is over
+                if self._writers:
+                    await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

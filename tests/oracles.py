@@ -73,6 +73,16 @@ async def read_log(bootstrap: str, topic: str) -> dict[int, list[bytes | None]]:
         await consumer.stop()
 
 
+async def count_log(bootstrap: str, topic: str) -> int:
+    """Records that a topic has now."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        return sum((await consumer.end_offsets(consumer.assignment())).values())
+    finally:
+        await consumer.stop()
+
+
 async def find_violations(topics: Topics, dsn: str, acknowledged: Iterable[tuple[str, str, str]] = ()) -> list[str]:
     """Every sentence that is not true of Postgres and the totals topic; none, when all is well."""
     log = await read_log(topics.bootstrap, topics.usage_events)

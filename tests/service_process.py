@@ -28,13 +28,20 @@ def free_port() -> int:
 class ServiceProcess:
     """One run of `python -m <module>`."""
 
-    def __init__(self, module: str, environment: dict[str, str]) -> None:
+    def __init__(self, module: str, environment: dict[str, str], host: str = "127.0.0.1") -> None:
         self.probe_port = free_port()
+        self._probes = f"http://{host}:{self.probe_port}"
         self._log = Path(tempfile.mkstemp(prefix=f"{module}-", suffix=".log")[1])
         with self._log.open("wb") as log:
             self._popen = subprocess.Popen(
                 [sys.executable, "-m", module],
-                env={**os.environ, "LOG_FORMAT": "console", "PROBE_PORT": str(self.probe_port), **environment},
+                env={
+                    **os.environ,
+                    "LOG_FORMAT": "console",
+                    "PROBE_HOST": host,
+                    "PROBE_PORT": str(self.probe_port),
+                    **environment,
+                },
                 stdout=log,
                 stderr=log,
             )
@@ -55,7 +62,7 @@ class ServiceProcess:
         if self.exit_code is not None:
             raise AssertionError(f"ended with {self.exit_code}:\n{self.log}")
         try:
-            with urlopen(f"http://127.0.0.1:{self.probe_port}/health/ready", timeout=1) as answer:
+            with urlopen(f"{self._probes}/health/ready", timeout=1) as answer:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False
@@ -63,7 +70,7 @@ class ServiceProcess:
     def readiness(self) -> dict[str, Any]:
         """What the readiness probe says, whatever that is; nothing while nobody answers."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.probe_port}/health/ready", timeout=5) as answer:
+            with urlopen(f"{self._probes}/health/ready", timeout=5) as answer:
                 said = answer.read()
         except HTTPError as refusal:
             said = refusal.read()
@@ -74,7 +81,7 @@ class ServiceProcess:
 
     def metric(self, sample: str) -> float:
         """A sample by its name and labels as they are exposed; 0 when there is none."""
-        with urlopen(f"http://127.0.0.1:{self.probe_port}/metrics", timeout=5) as answer:
+        with urlopen(f"{self._probes}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample), 0.0)
 

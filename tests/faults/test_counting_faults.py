@@ -1,13 +1,9 @@
 """Faults under a stream of usage, and what the offline checker says of the tables afterwards."""
 
 import asyncio
-import os
 import random
 import signal
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -24,6 +20,7 @@ async def stage(topics: Topics) -> AsyncIterator[Stage]:
             yield opened
 
 
+@pytest.mark.smoke
 async def test_f6_commits_whose_answer_is_lost(stage: Stage) -> None:
     await endure(stage, lose_commits)
     assert stage.logs == [], "it decides again by itself, and needs nobody to start it"
@@ -87,44 +84,9 @@ async def test_f9_three_aggregators_come_and_go(stage: Stage) -> None:
     await endure(stage, storm)
 
 
-@contextmanager
-def small_disk(megabytes: int) -> Iterator[Path]:
-    with throwaway_folder() as folder:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=True)
-        folder.chmod(0o711)
-        try:
-            yield folder
-        finally:
-            subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill_up(ballast: Path) -> None:
-    with ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * 2**20)
-
-
-@pytest.mark.faults
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-async def test_f15_postgres_disk_full_and_freed(topics: Topics) -> None:
-    with small_disk(700) as folder:
-        async with open_stage(topics, folder, max_wal_size="96MB") as stage:
-            ballast = folder / "ballast"
-
-            async def fill(stage: Stage) -> None:
-                with pytest.raises(OSError, match="No space left"):
-                    fill_up(ballast)
-                await asyncio.sleep(4)
-                ballast.unlink()
-                if stage.process.exit_code is not None:  # Postgres panics when the log cannot grow
-                    await stage.restart_postgres(signal.SIGKILL, down_s=0)
-
-            await endure(stage, fill)
-
-
 @pytest.mark.faults
 async def test_f20_postgres_restored_to_an_earlier_point(stage: Stage) -> None:
-    await stage.stream(3_000, 3.0, seed=5)
+    await stage.source.pour(3_000, 3.0, seed=5)
     await stage.quiesce()
     server = await asyncpg.connect(stage.server.dsn())
     name = stage.database.dsn.rpartition("/")[2]

@@ -5,60 +5,18 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import stack as real
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from brokers import AIOKAFKA_ERRORS, Broker
 from factories import usage
-from flexcredits_local.folders import state_folder
-from flexcredits_local.java import find_java
-from flexcredits_local.kafka import EmbeddedKafka
-from flexcredits_local.kafka_jars import ensure_jars
-from flexcredits_local.ports import accepts, free_ports
-from flexcredits_local.processes import Process
+from flexcredits_local.ports import accepts
 from ingesting import Ingest, environment, ids, running_here
 from service_process import eventually, running
 from stack import Database, Topics
 
 pytestmark = pytest.mark.slow
-AIOKAFKA_ERRORS = r"^aiokafka"
-
-
-class Broker:
-    """A broker of our own that can be frozen and killed."""
-
-    def __init__(self, folder: Path) -> None:
-        port, controller_port = free_ports(2)
-        class_path = ensure_jars(state_folder().jars, real.log.info)
-        self._kafka = EmbeddedKafka(folder, class_path, find_java(), port, controller_port, 384, quick_start=True)
-        self._kafka.prepare()
-        self._process: Process | None = None
-
-    @property
-    def bootstrap(self) -> str:
-        return self._kafka.bootstrap
-
-    async def start(self) -> None:
-        # Not in a worker thread: the broker's leash is held by the thread that starts it.
-        if self._process is None:
-            program = self._kafka.program()
-            self._process = Process(program, lambda name, line: real.log.info("%s | %s", name, line))
-            await eventually(program.is_ready, what="the broker")
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.close()
-            self._process = None
-
-    def freeze(self) -> None:
-        assert self._process
-        os.kill(self._process.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process
-        os.kill(self._process.pid, signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")

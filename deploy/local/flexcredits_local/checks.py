@@ -41,7 +41,7 @@ def run_tests(
     failed += failed_in_dashboard()
     if failed:
         print(f"\nfailed before the tests: {', '.join(failed)}", flush=True)
-    selection = ["-m", "faults" if faults else "not slow" if fast else "not faults"]
+    selection = ["-m", "faults or smoke" if faults else "not slow" if fast else "not faults"]
     tests_passed = passes("pytest", ("pytest", *selection, *context.args))
     raise typer.Exit(0 if tests_passed and not failed else 1)
 

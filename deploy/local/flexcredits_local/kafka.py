@@ -1,4 +1,4 @@
-"""One Apache Kafka broker in KRaft mode on the loopback interface: its settings, its data, its program."""
+"""One Apache Kafka broker in KRaft mode, on the loopback interface if not told otherwise: its settings, its data, its program."""
 
 import base64
 import os
@@ -82,10 +82,11 @@ class EmbeddedKafka:
     heap_mb: int = 512
     quick_start: bool = False
     """Compile less thoroughly: half a second faster to start, slower under load. For tests."""
+    host: str = LOOPBACK
 
     @property
     def bootstrap(self) -> str:
-        return f"{LOOPBACK}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def log_file(self) -> Path:
@@ -103,7 +104,7 @@ class EmbeddedKafka:
         return Program(
             name="kafka",
             argv=[*self._java(), "kafka.Kafka", str(self.folder / "server.properties")],
-            is_ready=lambda: accepts(self.port),  # the listener opens when the broker may serve, not before
+            is_ready=lambda: accepts(self.port, self.host),  # the listener opens when the broker may serve, not before
             stop_within_s=30,
             log_file=self.log_file,
         )
@@ -118,7 +119,7 @@ class EmbeddedKafka:
         return [str(self.java.path), *flags, "-cp", os.pathsep.join(str(jar) for jar in self.class_path)]
 
     def _write_settings(self, name: str, data: Path) -> None:
-        settings = SETTINGS.format(host=LOOPBACK, port=self.port, controller_port=self.controller_port, data=data)
+        settings = SETTINGS.format(host=self.host, port=self.port, controller_port=self.controller_port, data=data)
         (self.folder / name).write_text(settings)
 
     def _format(self) -> None:

@@ -1,4 +1,4 @@
-"""One PostgreSQL server on the loopback interface: its settings, its data, its program."""
+"""One PostgreSQL server, on the loopback interface if not told otherwise: its settings, its data, its program."""
 
 import hashlib
 import os
@@ -24,7 +24,6 @@ ELSEWHERE = Path("/var/lib/flexcredits")
 # Metering writes much and reads little. The ledger has some 450 partitions, and a statement that touches
 # all of them takes a lock on each.
 SETTINGS: Mapping[str, str] = {
-    "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # everything connects by TCP, and a socket's path has a length that folders exceed
     "max_connections": "100",
     "max_locks_per_transaction": "1024",
@@ -55,9 +54,10 @@ class EmbeddedPostgres:
     password: str
     overrides: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] = lambda _line: None
+    host: str = LOOPBACK
 
     def dsn(self, database: str = "postgres") -> str:
-        return f"postgresql://{SUPERUSER}:{self.password}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{SUPERUSER}:{self.password}@{self.host}:{self.port}/{database}"
 
     def prepare(self) -> None:
         """Make the data folder if there is none; safe to interrupt and repeat."""
@@ -71,7 +71,13 @@ class EmbeddedPostgres:
         self._forget_dead_server()
 
     def program(self) -> Program:
-        settings = {**SETTINGS, **self._compression(), **self.overrides, "port": str(self.port)}
+        settings = {
+            **SETTINGS,
+            **self._compression(),
+            **self.overrides,
+            "listen_addresses": self.host,
+            "port": str(self.port),
+        }
         flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
         return Program(
             name="postgres",
@@ -181,4 +187,4 @@ class EmbeddedPostgres:
         except FileNotFoundError:
             return False
         # A server that was killed leaves its word behind, so somebody must listen as well.
-        return len(lines) >= 8 and lines[7].strip() == "ready" and accepts(self.port)
+        return len(lines) >= 8 and lines[7].strip() == "ready" and accepts(self.port, self.host)

@@ -145,7 +145,9 @@ def read(records: Sequence[Record], into: Reading) -> None:
         first, last = records[0], records[-1]
         into.spans[first.partition] = (into.spans.get(first.partition, (first.offset, 0))[0], last.offset)
         into.first_received.setdefault(first.partition, first.timestamp / 1000)
-        into.last_received[first.partition] = last.timestamp / 1000
+        # Not the last record's: a broker's clock may step back.
+        latest = max(record.timestamp for record in records) / 1000
+        into.last_received[first.partition] = max(latest, into.last_received.get(first.partition, 0.0))
 
 
 def traceparents(reading: Reading, most: int) -> list[str]:

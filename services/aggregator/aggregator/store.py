@@ -52,6 +52,12 @@ async def load_progress(pool: Pool, topic: str, partitions: Iterable[int]) -> di
     return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
 
 
+async def load_received(pool: Pool, topic: str) -> dict[int, int]:
+    """For each partition of which something was counted: the latest append time of that, or a later one at which it was
+    complete, in milliseconds."""
+    return {row["partition"]: row["received_ms"] for row in await pool.fetch(SQL["select_received"], topic)}
+
+
 async def apply_batch(pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog) -> Outcome:
     """Count a batch of `topics` = (usage topic, catalog topic). Safe to call again with the same batch, ever.
 

@@ -14,11 +14,12 @@ from runtime.tracing import LINKS_MAX, Tracing
 
 from aggregator import metrics
 from aggregator.catalog import SQL, Catalog
+from aggregator.continuity import ANEW, Continuity
 from aggregator.facts import apply_facts
 from aggregator.measures import measure_watermark, observe_batch
 from aggregator.reading import PoisonGuard, Reading, empty_reading, read, traceparents
 from aggregator.release import release_held
-from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_progress, mark_caught_up
+from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_progress, load_received, mark_caught_up
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
@@ -38,7 +39,7 @@ class CatalogReader:
         self.catalog = catalog
         self.topic = topic
         self._pool = pool
-        self._consumer = consumer
+        self.consumer = consumer
         self._partition = TopicPartition(topic, 0)
         self.caught_up = time.monotonic()  # when memory last held all facts, read by the readiness probe
         self._one_at_a_time = asyncio.Lock()  # a batch and the sweep behind it share consumer and memory
@@ -49,8 +50,8 @@ class CatalogReader:
         It stays paused but for reading facts. A broker answers a connection's requests in turn, so a fetch that waits
         for facts to come would hold up every question about offsets by half a second.
         """
-        self._consumer.assign([self._partition])
-        self._consumer.pause(self._partition)
+        self.consumer.assign([self._partition])
+        self.consumer.pause(self._partition)
         await load_progress(self._pool, self.topic, [0])
         await self.take_over()
 
@@ -60,17 +61,17 @@ class CatalogReader:
         end = await self.find_end()
         async with self._one_at_a_time:
             if self.catalog.version < end:
-                self._consumer.resume(self._partition)
+                self.consumer.resume(self._partition)
                 await self._read_up_to(end)
-                self._consumer.pause(self._partition)
+                self.consumer.pause(self._partition)
         self.caught_up = time.monotonic()
         metrics.CATALOG_OFFSET.set(self.catalog.version)
         return self.catalog.version != before
 
     async def _read_up_to(self, end: int) -> None:
         while self.catalog.version < end:
-            self._consumer.seek(self._partition, self.catalog.version)
-            fetched = await self._consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
+            self.consumer.seek(self._partition, self.catalog.version)
+            fetched = await self.consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
             for records in fetched.values():
                 await apply_facts(self._pool, self.topic, records)
             await self._refresh()
@@ -81,7 +82,7 @@ class CatalogReader:
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Where the logs of any topic end now; quick, since nothing else waits on this connection."""
-        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
+        ends: dict[TopicPartition, int] = await self.consumer.end_offsets(partitions)
         return ends
 
     async def take_over(self) -> None:
@@ -112,6 +113,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pool = pool
         self._consumer = consumer
         self._facts = facts
+        self._continuity = Continuity(pool, facts.consumer, topic)
         self._guard = guard
         self._tracing = tracing
         self._batch_events_max = batch_events_max
@@ -145,6 +147,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _seek(self, assigned: list[TopicPartition]) -> None:
         # Rows for all partitions, assigned to us or not: one that nobody owns must hold back what counts as complete.
         everywhere = self._consumer.partitions_for_topic(self.topic) or set()
+        if not everywhere and await load_received(self._pool, self.topic):
+            raise OffsetGap(f"{self.topic} is gone, and Postgres has counted from it")
         positions = await load_progress(self._pool, self.topic, everywhere | {at.partition for at in assigned})
         begins, ends = await self._consumer.beginning_offsets(assigned), await self._consumer.end_offsets(assigned)
         for at in assigned:
@@ -154,7 +158,10 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                     f"{self.topic}/{at.partition}: Postgres expects offset {position}, the log holds {begins[at]} to"
                     f" {ends[at]}. Retention took unread records, or the topic was made anew"
                 )
-            self._consumer.seek(at, position)
+        await self._continuity.recognize({at: positions[at.partition] for at in assigned})
+        # From here on without a pause: what is fetched after the seek counts.
+        for at in assigned:
+            self._consumer.seek(at, positions[at.partition])
         self.positioned = True
         self._assignments += 1
 
@@ -210,6 +217,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         return outcome
 
     async def _count(self, batch: Reading) -> Outcome:
+        await self._continuity.check(batch.spans)
         changed = await self._facts.catch_up()
         topics = (self.topic, self._facts.topic)
         while True:
@@ -255,11 +263,18 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         seen = datetime.now(UTC)
         owned = [at for at in self._consumer.assignment() if at.topic == self.topic]
         try:
-            ends = await self._facts.end_offsets(owned) if owned else {}
+            # In this order: what is counted meanwhile must not look as if the log were too short.
             positions = await load_progress(self._pool, self.topic, [at.partition for at in owned])
+            ends = await self._facts.end_offsets(owned) if owned else {}
+            await self._continuity.check(positions)
         except Exception:
             self._moving.clear()  # while Kafka or Postgres is away nobody moves
             raise
+        for at, end in ends.items():
+            if end < positions[at.partition]:
+                raise OffsetGap(
+                    f"{at.topic}/{at.partition} ends at {end}, Postgres expects {positions[at.partition]}. {ANEW}"
+                )
         self._check_moving(ends, positions)
         metrics.LAG.set(sum(end - positions[at.partition] for at, end in ends.items()))
         # Whoever holds a lock on these rows must not keep us from looking again.

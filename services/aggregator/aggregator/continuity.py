@@ -1,0 +1,51 @@
+"""Whether a log is the one that Postgres has counted, or another under its name: offsets alone do not tell."""
+
+from collections.abc import Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from runtime.postgres import Pool
+
+from aggregator.store import OffsetGap, load_received
+
+ANEW = "The topic was made anew: what it holds before that offset would never be counted"
+
+
+class Continuity:
+    """Remembers where the logs of our partitions begin: the first record's offset and append time. Retention may
+    take records from there, and nothing else changes it."""
+
+    def __init__(self, pool: Pool, consumer: AIOKafkaConsumer, topic: str) -> None:
+        self._pool = pool
+        self._consumer = consumer
+        self._topic = topic
+        self._begins: dict[TopicPartition, tuple[int, int]] = {}
+
+    async def recognize(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Take over partitions at these offsets. Raises OffsetGap when a record before its offset is younger than all
+        that was counted."""
+        received = await load_received(self._pool, self._topic)
+        known = {at: received[at.partition] for at in positions if at.partition in received}
+        younger = await self._look_up({at: received_ms + 1 for at, received_ms in known.items()})
+        for at, (offset, _) in younger.items():
+            if offset < positions[at]:
+                raise OffsetGap(
+                    f"{self._topic}/{at.partition}: Postgres expects offset {positions[at]}, but offset {offset} was"
+                    f" appended after all that it has counted. {ANEW}"
+                )
+        self._begins |= await self._look_up(dict.fromkeys(positions, 0))
+
+    async def check(self, partitions: Iterable[int]) -> None:
+        """Raises OffsetGap when one of these partitions that we have taken over begins with another record than before."""
+        ours = [at for partition in partitions if (at := TopicPartition(self._topic, partition)) in self._begins]
+        for at, (offset, appended_ms) in (await self._look_up(dict.fromkeys(ours, 0))).items():
+            before = self._begins[at]
+            if offset < before[0] or (offset == before[0] and appended_ms != before[1]):
+                raise OffsetGap(
+                    f"{self._topic}/{at.partition} began with {before}, now with {offset, appended_ms}. {ANEW}"
+                )
+            self._begins[at] = offset, appended_ms
+
+    async def _look_up(self, from_ms: dict[TopicPartition, int]) -> dict[TopicPartition, tuple[int, int]]:
+        """Offset and append time of each log's first record of this time or later, where there is one."""
+        found = await self._consumer.offsets_for_times(from_ms) if from_ms else {}
+        return {at: (record.offset, record.timestamp) for at, record in found.items() if record is not None}

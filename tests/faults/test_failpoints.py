@@ -1,0 +1,111 @@
+"""L2: killed by SIGKILL at every named point, the first, second and third time it is passed; a plain process takes over."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from alerter.mail import AT_ONCE
+from alerter.outbox import LEASE_S
+from alerting import Script, age, smtp_server
+from failing import POINTS
+from faulting import find_settled_violations, until_applied
+from oracles import find_violations
+from service_process import ServiceProcess, aggregator_environment, alerter_environment, eventually, running
+from stack import Database, Topics
+from usage_source import ALLOWANCES, Source
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+HITS = (1, 2, 3)
+AT_THE_MAIL_SERVER = "smtp_after_data_before_250"
+"""It knows best when it has a mail that it has not answered yet."""
+SMOKE = {"after_commit": (1,), "outbox_after_send": (2,), AT_THE_MAIL_SERVER: (2,)}
+"""What CI has of it too."""
+IN_DOUBT = {AT_THE_MAIL_SERVER, "smtp_after_250_before_mark", "mail_after_mark"}
+"""Where mails that the server has are not written down, up to as many as one alerter sends side by side."""
+TESTS = str(Path(__file__).parents[1])
+
+
+def sweep(*names: str) -> list[Any]:
+    return [
+        pytest.param(name, hit, marks=pytest.mark.smoke if hit in SMOKE.get(name, ()) else pytest.mark.faults)
+        for name in names
+        for hit in HITS
+    ]
+
+
+def points_of(service: str) -> list[str]:
+    return [name for name, point in POINTS.items() if point.service == service]
+
+
+@pytest.fixture
+async def mailbox() -> AsyncIterator[Script]:
+    async with smtp_server() as server:
+        yield server
+
+
+def start_failing(point: str, hit: int, environment: dict[str, str]) -> ServiceProcess:
+    return ServiceProcess("failing", environment | {"FAILPOINT": f"{point}:{hit}", "PYTHONPATH": TESTS})
+
+
+def kill_at_mail(hit: int, alerter: ServiceProcess) -> Callable[[int], str]:
+    def answer(taken: int) -> str:
+        if taken == hit:
+            alerter.send(signal.SIGKILL)
+        return "250 taken"
+
+    return answer
+
+
+async def pour_until_it_dies(source: Source, process: ServiceProcess) -> None:
+    """AssertionError unless the process is ended by its own SIGKILL."""
+    await eventually(lambda: process.exit_code is not None or process.ready(), what="readiness")
+    try:
+        async with asyncio.timeout(40):
+            seed = 0
+            while process.exit_code is None:
+                await source.pour(200, 0.5, seed)
+                seed += 1
+        assert process.exit_code == -signal.SIGKILL, process.log
+    finally:
+        process.forget()
+
+
+@pytest.mark.parametrize(("point", "hit"), sweep(*points_of("aggregator")))
+async def test_aggregator_killed_at(topics: Topics, database: Database, point: str, hit: int) -> None:
+    source = Source(topics)
+    await source.introduce(ALLOWANCES)
+    environment = aggregator_environment(database, topics, CONSUMER_INSTANCE="one")
+    await pour_until_it_dies(source, start_failing(point, hit, environment))
+    with running("aggregator", environment):
+        await until_applied(topics, database.dsn)
+        violations = await find_violations(topics, database.dsn, source.acknowledged)
+    assert not violations, "\n".join(violations)
+
+
+@pytest.mark.parametrize(("point", "hit"), sweep(*points_of("alerter"), AT_THE_MAIL_SERVER))
+async def test_alerter_killed_at(topics: Topics, database: Database, mailbox: Script, point: str, hit: int) -> None:
+    source = Source(topics)
+    await source.introduce({"org_acme": "300", "org_other": "600", "org_third": "900"})
+    more = {"SWEEP_INTERVAL_S": "1", "CONSUMER_INSTANCE": "one"}
+    environment = alerter_environment(database, topics, mailbox.port, **more)
+    with running("aggregator", aggregator_environment(database, topics)):
+        if point == AT_THE_MAIL_SERVER:
+            dying = ServiceProcess("alerter", environment)
+            mailbox.answer_data = kill_at_mail(hit, dying)
+        else:
+            dying = start_failing(point, hit, environment)
+        await pour_until_it_dies(source, dying)
+        connection = await asyncpg.connect(database.dsn)
+        await age(connection, timedelta(seconds=LEASE_S))
+        await connection.close()
+        with running("alerter", environment):
+            await until_applied(topics, database.dsn)
+            copies_max = AT_ONCE if point in IN_DOUBT else 0
+            violations = await find_violations(topics, database.dsn, source.acknowledged)
+            violations += await find_settled_violations(topics, database.dsn, mailbox, copies_max)
+    assert not violations, "\n".join(violations)

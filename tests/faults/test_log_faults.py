@@ -1,0 +1,78 @@
+"""F19: the topic is deleted and made anew under the aggregator, which must stop and say so, whatever the new one holds."""
+
+import signal
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from brokers import AIOKAFKA_ERRORS
+from faulting import count_applied, until_applied
+from oracles import count_log
+from service_process import ServiceProcess, aggregator_environment, eventually, running
+from stack import Database, Topics
+from usage_source import ALLOWANCES, Source
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(120)]
+COUNTED = 600
+
+
+async def make_anew(topics: Topics) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topics.usage_events])
+
+        async def is_gone() -> bool:
+            return topics.usage_events not in await admin.list_topics()
+
+        await eventually(is_gone, what="the topic's end")
+        await admin.create_topics(
+            [NewTopic(topics.usage_events, 4, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})]
+        )
+    finally:
+        await admin.close()
+
+
+async def check_halted(process: ServiceProcess, database: Database, topics: Topics, counted: int) -> None:
+    """It ends by itself, says why, and has counted nothing of the new topic."""
+    await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
+    assert process.exit_code == 1
+    assert "topic was made anew" in process.log or f"{topics.usage_events} is gone" in process.log
+    assert await count_applied(topics, database.dsn) == counted
+
+
+@pytest.mark.parametrize("events", [100, 2_000], ids=["shorter", "longer"])
+async def test_f19_topic_made_anew_while_the_aggregator_was_away(
+    topics: Topics, database: Database, events: int
+) -> None:
+    source, environment = Source(topics), aggregator_environment(database, topics, CONSUMER_INSTANCE="one")
+    await source.introduce(ALLOWANCES)
+    with running("aggregator", environment) as process:
+        await source.pour(COUNTED, 0.5)
+        await until_applied(topics, database.dsn)
+        counted = await count_applied(topics, database.dsn)
+        process.send(signal.SIGTERM)
+        assert process.wait() == 0
+    await make_anew(topics)
+    await source.pour(events, 0.1, seed=2)
+    assert (await count_log(topics.bootstrap, topics.usage_events) > counted) == (events > COUNTED)
+    with running("aggregator", environment) as process:
+        await check_halted(process, database, topics, counted)
+
+
+@pytest.mark.parametrize("events", [100, 2_000], ids=["shorter", "longer"])
+async def test_f19_topic_made_anew_under_a_running_aggregator(
+    topics: Topics, database: Database, expected_errors: list[str], events: int
+) -> None:
+    expected_errors.append(AIOKAFKA_ERRORS)
+    source = Source(topics)
+    await source.introduce(ALLOWANCES)
+    environment = aggregator_environment(database, topics)
+    with running("aggregator", environment) as process:
+        await source.pour(COUNTED, 0.5)
+        await until_applied(topics, database.dsn)
+        counted = await count_applied(topics, database.dsn)
+        await make_anew(topics)
+        await source.pour(events, 0.1, seed=2)
+        await check_halted(process, database, topics, counted)
+    with running("aggregator", environment) as process:  # whoever starts it again learns the same
+        await check_halted(process, database, topics, counted)
