@@ -18,6 +18,8 @@ import httpx
 import pytest
 from factories import organization, usage
 from flexcredits_local.choices import variable_name
+from flexcredits_local.folders import REPOSITORY
+from flexcredits_local.sbom import MEMBERS, python_parts
 from flexcredits_local.services import answers, health_url
 from ingesting import BATCH
 from service_process import eventually, free_port
@@ -67,6 +69,17 @@ class Container:
                 process.wait(30)
 
 
+def installed(within: Container) -> set[str]:
+    """What of others is there, as an SBOM would name it."""
+    found = within.run(
+        "python", "-c",
+        "from importlib.metadata import distributions as all_\n"
+        "for each in all_(): print(each.name.lower().replace('_', '-').replace('.', '-'), each.version)",
+    )  # fmt: skip
+    lines = [line.split() for line in found.splitlines() if not line.startswith("flexcredits-")]
+    return {f"pkg:pypi/{name}@{version}" for name, version in lines}
+
+
 @contextmanager
 def container(image: str) -> Iterator[Container]:
     made = Container(image)
@@ -83,6 +96,8 @@ async def test_services_from_the_images_count_an_event(postgres_dsn: str, kafka_
         services = here.enter_context(container(IMAGE))
         tools = here.enter_context(container(IMAGE.replace("flexcredits:", "flexcredits-tools:")))
         assert services.run("python", "-c", "import os; print(os.getuid())") == "10001"
+        for image, within in (("service", services), ("tools", tools)):
+            assert {part["purl"] for part in python_parts(REPOSITORY, MEMBERS[image])} == installed(within)
         services.run("python", "-m", "runtime.prepare", "migrations", "postgres", POSTGRES_DSN=owner)
         services.run("python", "-m", "runtime.prepare", "topics", "topics", KAFKA_BOOTSTRAP=kafka_bootstrap)
         for role in await service_roles(postgres_dsn):
