@@ -20,6 +20,9 @@ COPY deploy/installer.lock /build/
 RUN python3 -m venv /build/installer \
     && /build/installer/bin/pip install --quiet --no-cache-dir --require-hashes --requirement /build/installer.lock
 ENV UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/app
+# So that two builds are the same to the byte: bytecode that bears its source's hash instead of its time, sets in one order,
+# and (below) no note of the moment at which uv built a package of ours.
+ENV PYC_INVALIDATION_MODE=UNCHECKED_HASH PYTHONHASHSEED=0
 RUN /build/installer/bin/uv venv --quiet --python python3 /app
 WORKDIR /build
 COPY requirements.lock ./
@@ -28,10 +31,14 @@ COPY services services
 # As constraints the lock gives versions and hashes to what the services need, and leaves out what only tests do. Without
 # sources our own packages are copied into the environment, not linked to folders that the images do not have.
 RUN /build/installer/bin/uv pip install --no-sources --constraint requirements.lock ./schemas ./services/*
+RUN find /app -path '*/flexcredits_*.dist-info/RECORD' -exec sed -i '/uv_cache\.json/d' {} + \
+    && find /app -name uv_cache.json -delete
 
 FROM build AS build-tools
 COPY deploy/local deploy/local
 RUN /build/installer/bin/uv pip install --no-sources --constraint requirements.lock ./schemas ./services/* ./deploy/local
+RUN find /app -path '*/flexcredits_*.dist-info/RECORD' -exec sed -i '/uv_cache\.json/d' {} + \
+    && find /app -name uv_cache.json -delete
 
 FROM ${PYTHON_IMAGE} AS base
 ARG VERSION=0.1.0

@@ -1,6 +1,7 @@
 """A release: one version, wheels that anybody can build to the byte, and migrations that the version before can live with."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -72,6 +73,22 @@ def test_wheels_are_the_same_to_the_byte_wherever_they_are_built(checkout: Path,
     here, there = build_wheels(REPOSITORY, tmp_path / "here"), build_wheels(checkout, tmp_path / "there")
     assert len(here) == 7
     assert here == there
+
+
+def test_the_list_of_parts_names_what_the_locks_have_and_no_more() -> None:
+    done = CliRunner().invoke(app, ["sbom", "service"])
+    document = json.loads(done.stdout)
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    assert document["metadata"]["component"]["version"] == current_version(REPOSITORY)
+    parts = [part["purl"] for part in document["components"]]
+    assert len(parts) == len(set(parts))
+    locked = re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
+    python = {part for part in parts if part.startswith("pkg:pypi/")}
+    assert python < {f"pkg:pypi/{name}@{version}" for name, version in locked}
+    names = {part["name"] for part in document["components"]}
+    assert {"aiokafka", "asyncpg", "cryptography", "faust-streaming", "uvloop", "react", "@mantine/core"} <= names
+    assert not {"pytest", "aiosmtpd", "vite", "typescript"} & names, "what only tests, commands or builds need"
+    assert CliRunner().invoke(app, ["sbom", "service"]).stdout == done.stdout
 
 
 def test_images_say_what_they_are() -> None:

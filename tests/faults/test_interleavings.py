@@ -15,11 +15,11 @@ from aggregator.reading import empty_reading, read
 from alerter import store as alerter_store
 from alerting import evaluator as make_evaluator
 from alerting import firings, make_customer
+from books import Books
 from counting import CATALOG
 from factories import FakeRecord, organization, records, usage
 from interleaving import Session, Turns, interleave, schedules
 from query_api import store as query_store
-from querying import Books
 from simulating.replay import connect
 from stack import Database
 

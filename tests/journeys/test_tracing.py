@@ -1,21 +1,26 @@
-"""One trace from a client's request through Kafka to the transaction, and request and trace ids in the logs."""
+"""One trace from a client's request through Kafka to the transaction, on to the mail, and request and trace ids in the logs."""
 
 import asyncio
 import json
 import secrets
 import subprocess
 import sys
+from contextlib import AsyncExitStack
+from itertools import pairwise
 
+import httpx
 import pytest
 import structlog
-from factories import organization, usage
+from alerting import smtp_server
+from factories import contract, event, organization, usage
 from flexcredits_local.keys import create_key
 from flexcredits_local.services import without_proxy
 from ingesting import Ingest, environment
-from receiving import receiver
+from querying import AUDIENCE, ISSUER, identity_provider, make_rsa_key
+from receiving import Received, receiver
 from runtime.logs import configure_logs
 from runtime.tracing import LINKS_MAX, PassOn, trace_id_of
-from service_process import aggregator_environment, eventually, running
+from service_process import aggregator_environment, alerter_environment, eventually, free_port, running
 from stack import Database, Topics
 
 
@@ -62,6 +67,80 @@ async def test_one_trace_leads_from_the_request_to_the_transaction(database: Dat
     parents = [caller.split("-")[2], *(mine[step].span_id for step in steps[:-1])]
     assert [mine[step].parent_id for step in steps] == parents
     assert "202" in mine[steps[0]].attributes["http.response.status_code"]
+
+
+async def test_the_trace_goes_on_to_the_firing_and_the_mail(database: Database, topics: Topics) -> None:
+    key = await create_key(database.dsn, "*", "*")
+    member = event("flexcredits.member.v1", {"email": "ada@acme.example", "name": "Ada", "role": "super_admin"})
+    async with AsyncExitStack() as here:
+        received = here.enter_context(receiver())
+        mailbox = await here.enter_async_context(smtp_server())
+        tracing = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            **without_proxy(),
+        }
+        only_messages = {"SWEEP_INTERVAL_S": "100000", "WAKEUP_INTERVAL_S": "100000"}
+        given = environment(database.roles["flexcredits_ingest"], topics, **tracing)
+        for service, told in {
+            "ingest": given,
+            "aggregator": aggregator_environment(database, topics, **tracing),
+            "alerter": alerter_environment(database, topics, mailbox.port, **only_messages, **tracing),
+        }.items():
+            await eventually(here.enter_context(running(service, told)).ready, what=service)
+        ingest = Ingest(f"http://127.0.0.1:{given['HTTP_PORT']}", "", topics, key)
+        assert (await ingest.post([organization(), contract(total="10"), member])).status_code == 202
+        caller = new_traceparent()
+        assert (await ingest.post(usage(credits="8"), traceparent=caller)).status_code == 202
+        steps = [
+            f"process {topics.usage_events}", f"send {topics.totals}", f"process {topics.totals}", "settle", "insert_firing", "insert_email",
+            "send mail",
+        ]  # fmt: skip
+
+        def mine() -> dict[str, Received]:
+            return {span.name: span for span in received.spans if span.trace_id == trace_id_of(caller)}
+
+        await eventually(lambda: set(steps) <= set(mine()), what="the whole trace")
+        assert len(mailbox.got) == 1
+        parents = {name: span.parent_id for name, span in mine().items()}
+        ids = {name: span.span_id for name, span in mine().items()}
+        for parent, child in pairwise(
+            [f"process {topics.usage_events}", f"send {topics.totals}", f"process {topics.totals}", "settle"]
+        ):
+            assert parents[child] == ids[parent], child
+        for child in ("insert_firing", "insert_email", "send mail"):
+            assert parents[child] == ids["settle"], child
+        assert "sent" in mine()["send mail"].attributes["outcome"]
+        # Timers that find nothing to do leave nothing.
+        assert {
+            span.name for span in received.spans if span.service == "flexcredits-alerter" and not span.parent_id
+        } == set()
+
+
+async def test_a_look_is_named_by_its_route_and_has_its_statements(database: Database) -> None:
+    with receiver() as received, identity_provider(make_rsa_key()) as provider:
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        told = {
+            "POSTGRES_DSN": database.roles["flexcredits_api"], "HTTP_PORT": str(port), "FLEXCREDITS_ENV": "test",
+            "JWKS_URL": provider.url, "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE,
+            "FLEXCREDITS_UNSUBSCRIBE_SECRET": "for tests alone, and for nothing else",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100", **without_proxy(),
+        }  # fmt: skip
+        with running("query_api", told) as process:
+            await eventually(process.ready, what="query-api")
+            caller = new_traceparent()
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+                headers = {"Authorization": f"Bearer {provider.token()}", "traceparent": caller}
+                assert (await client.get("/api/v1/alerts/4711", headers=headers)).status_code == 404
+            name = "GET /api/v1/alerts/{id}"
+            await eventually(lambda: bool(received.named(name)), what="the request's span")
+            await eventually(lambda: bool(received.named("select_firing")), what="its statement's")
+    [request] = received.named(name)
+    assert (request.trace_id, request.parent_id) == (trace_id_of(caller), caller.split("-")[2])
+    statements = [span for span in received.spans if span.parent_id == request.span_id]
+    assert {"BEGIN", "act_for", "select_organization", "select_firing"} <= {span.name for span in statements}
+    assert all("postgresql" in span.attributes["db.system.name"] for span in statements)
+    assert {span.trace_id for span in received.spans} == {request.trace_id}, "the probes' own statements are nobody's"
 
 
 @pytest.mark.parametrize("service", ["ingest", "aggregator", "alerter", "query_api"])

@@ -10,6 +10,7 @@ from flexcredits_local.doctor import examine
 from flexcredits_local.migrate import migrate
 from flexcredits_local.problem import SetupProblem
 from flexcredits_local.retention import retention
+from flexcredits_local.sbom import sbom
 from flexcredits_local.sign_in import print_token
 from flexcredits_local.simulation import commands as simulate
 from flexcredits_local.up import stack_command
@@ -31,6 +32,7 @@ app.command("config")(config)
 app.command("migrate")(migrate)
 app.command("retention")(retention)
 app.command("rebuild")(rebuild.rebuild)
+app.command("sbom")(sbom)
 app.command("version")(version)
 app.command("bench", context_settings=bench.SETTINGS)(bench.run_benchmarks)
 app.command("test", context_settings=checks.SETTINGS)(checks.run_tests)

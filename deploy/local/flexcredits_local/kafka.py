@@ -83,6 +83,10 @@ class EmbeddedKafka:
     quick_start: bool = False
     """Compile less thoroughly: half a second faster to start, slower under load. For tests."""
     host: str = LOOPBACK
+    more_settings: str = ""
+    """Lines that follow SETTINGS, and win over them. For tests."""
+    format_options: Sequence[str] = ()
+    """Of the storage tool, such as users for SCRAM. For tests."""
 
     @property
     def bootstrap(self) -> str:
@@ -120,7 +124,7 @@ class EmbeddedKafka:
 
     def _write_settings(self, name: str, data: Path) -> None:
         settings = SETTINGS.format(host=self.host, port=self.port, controller_port=self.controller_port, data=data)
-        (self.folder / name).write_text(settings)
+        (self.folder / name).write_text(settings + self.more_settings)
 
     def _format(self) -> None:
         # Elsewhere first, then renamed: a format that was interrupted is simply done again.
@@ -130,6 +134,7 @@ class EmbeddedKafka:
         # A leading hyphen would be taken for an option: one format in 64 failed.
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
         arguments = ["format", "--standalone", "-t", cluster_id, "-c", str(self.folder / "format.properties")]
+        arguments += self.format_options
         done = subprocess.run(
             [*self._java(), "kafka.tools.StorageTool", *arguments], capture_output=True, text=True, timeout=120
         )

@@ -74,7 +74,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             every(1, stream.watch),
             every(MEASURE_EVERY_S, lambda: measure_tables(pool, settings.usage_events_topic)),
             health.watch(),
-            relay(pool, producer, Topics(settings.totals_topic, settings.dead_letter_topic), settings.relay_interval_s),
+            relay(
+                pool,
+                producer,
+                Topics(settings.totals_topic, settings.dead_letter_topic),
+                settings.relay_interval_s,
+                tracing,
+                stream.take_untold,
+            ),
             every(PARTITIONS_EVERY_S, lambda: keep_partitions(pool)),
             stop.wait(),
         ]

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from runtime.postgres import Pool, passing_failure
+from runtime.tracing import TRACEPARENT, Tracing
 
 from aggregator.catalog import SQL
 from aggregator.metrics import RELAYED
@@ -29,8 +31,10 @@ class Topics(NamedTuple):
     dead_letters: str
 
 
-async def relay_totals(pool: Pool, producer: AIOKafkaProducer, topic: str) -> int:
-    """Publish the level of every organization in the outbox; returns how many messages."""
+async def relay_totals(
+    pool: Pool, producer: AIOKafkaProducer, topic: str, tracing: Tracing, take_causes: Callable[[], Sequence[str]]
+) -> int:
+    """Publish the level of every organization in the outbox; returns how many messages. The causes are traceparents."""
     async with pool.acquire() as connection, connection.transaction():
         if not await connection.fetchval(SQL["try_relay_lock"], RELAY_LOCK):
             return 0
@@ -42,11 +46,14 @@ async def relay_totals(pool: Pool, producer: AIOKafkaProducer, topic: str) -> in
         levels: dict[tuple[int, str], dict[str, str]] = defaultdict(dict)
         for row in await connection.fetch(SQL["select_totals"], list(versions)):
             levels[row["organization_id"], row["organization"]][row["product"]] = str(row["credits"])
-        sent = []
-        for (organization_id, organization), credits in levels.items():
-            total = {"organization": organization, "version": versions[organization_id], "micro_credits": credits}
-            sent.append(await producer.send(topic, json.dumps(total).encode(), key=organization.encode()))
-        await asyncio.wait_for(asyncio.gather(*sent), CONFIRM_WITHIN_S)
+        with tracing.span(f"send {topic}", "producer", take_causes(), messaging__system="kafka") as span:
+            headers = [(TRACEPARENT, span.traceparent.encode())] if span.traceparent else []
+            sent = []
+            for (organization_id, organization), credits in levels.items():
+                total = {"organization": organization, "version": versions[organization_id], "micro_credits": credits}
+                value, key = json.dumps(total).encode(), organization.encode()
+                sent.append(await producer.send(topic, value, key=key, headers=headers))
+            await asyncio.wait_for(asyncio.gather(*sent), CONFIRM_WITHIN_S)
     RELAYED.labels(topic).inc(len(sent))
     return len(sent)
 
@@ -75,14 +82,21 @@ async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str)
     return len(rows)
 
 
-async def relay(pool: Pool, producer: AIOKafkaProducer, topics: Topics, interval_s: float) -> None:
+async def relay(
+    pool: Pool,
+    producer: AIOKafkaProducer,
+    topics: Topics,
+    interval_s: float,
+    tracing: Tracing,
+    take_causes: Callable[[], Sequence[str]],
+) -> None:
     """Publish what appears, every `interval_s` seconds, for ever; what Kafka does not confirm waits in its outbox.
 
     The pause is also the window in which an organization's changes become one message.
     """
     while True:
         try:
-            await relay_totals(pool, producer, topics.totals)
+            await relay_totals(pool, producer, topics.totals, tracing, take_causes)
             backlog = await relay_dead_letters(pool, producer, topics.dead_letters) == DEAD_LETTERS_MAX
         except Exception as error:
             if passing_failure(error) is None and not isinstance(error, KafkaError):

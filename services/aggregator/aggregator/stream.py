@@ -109,6 +109,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self.topic = topic
         self.turn_began: float | None = None  # monotonic seconds, read by the readiness probe
         self.positioned = False
+        self.untold: list[str] = []  # traceparents of what was counted since the relay last told of totals
         self.standing_since: float | None = None  # monotonic seconds; None while all that waits is being counted
         self._pool = pool
         self._consumer = consumer
@@ -209,12 +210,19 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         with self._tracing.span(f"process {self.topic}", "consumer", causes) as span:
             outcome = await rerun(lambda: self._count(batch))
             span.note(counted=len(outcome.counted), partitions=len(batch.spans))
+            if self._tracing.is_on:
+                self.untold = [*self.untold, span.traceparent][-LINKS_MAX:]
         observe_batch(batch, outcome, began_s, time.time())
         # Offsets last, and only as a hint for lag displays: if we die before this line the batch comes again, and
         # partition_progress drops it.
         await self._commit(outcome)
         self.turn_began = None
         return outcome
+
+    def take_untold(self) -> list[str]:
+        """The causes of the totals that are told next. Another aggregator may tell ours; its trace then does not say so."""
+        taken, self.untold = self.untold, []
+        return taken
 
     async def _count(self, batch: Reading) -> Outcome:
         await self._continuity.check(batch.spans)

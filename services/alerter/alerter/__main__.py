@@ -13,9 +13,10 @@ import structlog
 from runtime.build import build_of
 from runtime.kafka import open_consumer, open_producer
 from runtime.logs import configure_logs
-from runtime.postgres import open_pool
+from runtime.postgres import open_pool, trace_statements
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.tracing import open_tracing
 
 from alerter.application import build_app
 from alerter.channels import Deliverer
@@ -23,6 +24,7 @@ from alerter.evaluation import Evaluator
 from alerter.mail import Mailer
 from alerter.public_http import open_public_http
 from alerter.settings import Settings
+from alerter.store import SQL
 from alerter.stream import Senders, Streams, schedule
 from alerter.watchdog import Watchdog
 
@@ -39,8 +41,11 @@ EX_SOFTWARE = 70
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Alert until `stop`, or until something happens that only a restart can mend."""
     async with AsyncExitStack() as stack:
+        build = build_of("flexcredits-alerter", settings.revision)
+        tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
+        dsn, tell = settings.postgres_dsn.get_secret_value(), trace_statements(tracing, SQL)
         pool = await stack.enter_async_context(
-            open_pool(settings.postgres_dsn.get_secret_value(), application="alerter", size=6, statement_timeout_s=20)
+            open_pool(dsn, application="alerter", size=6, statement_timeout_s=20, tell=tell)
         )
         watcher = await stack.enter_async_context(
             open_consumer(settings.kafka_bootstrap, "alerter-watchdog", **settings.kafka_security())
@@ -50,6 +55,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             billing_moderator_enabled=settings.billing_moderator_enabled,
             mail_domain=settings.mail_domain,
             now=utc_now,
+            tracing=tracing,
         )
         letterhead = settings.letterhead()
         if not letterhead.unsubscribe_secret:
@@ -61,17 +67,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             open_producer(settings.kafka_bootstrap, "alerter", **settings.kafka_security())
         )
         senders = Senders(
-            Mailer(pool, settings.mail_server(), letterhead),
+            Mailer(pool, settings.mail_server(), letterhead, tracing),
             Deliverer(pool, http, letterhead.dashboard_url),
             producer,
         )
         app = build_app(settings)
         streams = Streams(
-            app, settings.totals_topic, pool, lambda numbers: evaluator.look(numbers, by="totals"), give_up
+            app, settings.totals_topic, pool, lambda numbers: evaluator.look(numbers, by="totals"), give_up, tracing
         )
         schedule(streams, settings, pool, evaluator, senders, utc_now)
         watchdog = Watchdog(streams, watcher, settings.stall_s)
-        build = build_of("flexcredits-alerter", settings.revision)
         probes = await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, lambda: checks_of(watchdog, streams), build)
         )

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import structlog
 from runtime.postgres import Connection, Pool, passing_failure
+from runtime.tracing import TRACEPARENT, PassOn, Span, Tracing
 
 from alerter.accounts import Account, Decision, decide
 from alerter.channel_store import insert_notice
@@ -36,12 +37,14 @@ class Evaluator:
     """Makes firings, banners and mails agree with the levels in Postgres; any number of them may run at once."""
 
     def __init__(
-        self, pool: Pool, *, billing_moderator_enabled: bool, mail_domain: str, now: Callable[[], datetime]
-    ) -> None:
+        self, pool: Pool, *, billing_moderator_enabled: bool, mail_domain: str, now: Callable[[], datetime],
+        tracing: Tracing | None = None,
+    ) -> None:  # fmt: skip
         self._pool = pool
         self._billing_moderator_enabled = billing_moderator_enabled
         self._mail_domain = mail_domain
         self._now = now
+        self._tracing = tracing or PassOn()
 
     async def look(self, organization_ids: Sequence[int] | None, *, by: str, history: bool = False) -> int:
         """Settle those of the organizations (None: of all) for whom something has to change; returns how many.
@@ -71,13 +74,16 @@ class Evaluator:
     async def settle(self, organization_id: int, *, history: bool = False) -> None:
         """Decide and write in one transaction. The levels are read after the lock is held, so they are never older
         than what another evaluation has acted on."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            now = self._now()
-            await lock_account(connection, organization_id, now)
-            for account in await read_accounts(connection, [organization_id], *horizon(now, history)):
-                await self._apply(connection, account, decide(account, now), now)
+        with self._tracing.span("settle", "internal", organization_id=organization_id) as span:
+            async with self._pool.acquire() as connection, connection.transaction():
+                now = self._now()
+                await lock_account(connection, organization_id, now)
+                for account in await read_accounts(connection, [organization_id], *horizon(now, history)):
+                    await self._apply(connection, account, decide(account, now), now, span)
 
-    async def _apply(self, connection: Connection, account: Account, decision: Decision, now: datetime) -> None:
+    async def _apply(
+        self, connection: Connection, account: Account, decision: Decision, now: datetime, span: Span
+    ) -> None:
         for period, verdict in decision.verdicts.items():
             level = decision.levels.get(period)
             for threshold, resolution in verdict.resolve:
@@ -86,7 +92,7 @@ class Evaluator:
                 log.info("resolved", organization_id=account.organization_id, period=period, threshold=threshold)
             for firing in verdict.fire:
                 assert level is not None
-                await self._fire(connection, level, firing, now)
+                await self._fire(connection, level, firing, now, span)
         if decision.banner != account.banner:
             await set_banner(connection, account.organization_id, decision.banner)
         if decision:
@@ -101,10 +107,12 @@ class Evaluator:
         notice = write_resolved(who["organization"], who["name"], firing, level, now, resolution)
         await insert_notice(connection, organization_id, firing_id, "resolved", notice, now, firing.told)
 
-    async def _fire(self, connection: Connection, level: Level, firing: NewFiring, now: datetime) -> None:
+    async def _fire(self, connection: Connection, level: Level, firing: NewFiring, now: datetime, span: Span) -> None:
         facts, recipients = None, []
         if firing.told == "mail":
             facts = await gather_facts(connection, level, now) | {"threshold": firing.threshold}
+            if span.traceparent:
+                facts[TRACEPARENT] = span.traceparent  # the mails are sent later, by whichever alerter claims them
             recipients = await select_recipients(
                 connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
             )

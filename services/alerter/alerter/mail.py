@@ -15,6 +15,7 @@ import aiosmtplib
 import structlog
 from pydantic import SecretStr
 from runtime.postgres import Pool
+from runtime.tracing import TRACEPARENT, PassOn, Tracing
 
 from alerter.letter import Letterhead, Mail, write_letter
 from alerter.metrics import MAIL_OLDEST_SECONDS, MAIL_SECONDS, MAILS, MAILS_PENDING
@@ -82,7 +83,8 @@ class MailServer:
 class Mailer(Outbox[Mail]):
     """Sends the mails of the outbox."""
 
-    def __init__(self, pool: Pool, server: MailServer, letterhead: Letterhead) -> None:
+    def __init__(self, pool: Pool, server: MailServer, letterhead: Letterhead, tracing: Tracing | None = None) -> None:
+        self._tracing = tracing or PassOn()
         self._pool = pool
         self._server = server
         self._letterhead = letterhead
@@ -91,6 +93,12 @@ class Mailer(Outbox[Mail]):
         return await claim_mails(self._pool, AT_ONCE, LEASE_S)
 
     async def send(self, item: Mail) -> Attempt:
+        with self._tracing.span("send mail", "client", [item.facts.get(TRACEPARENT, "")], attempt=item.attempt) as span:
+            attempt = await self._try(item)
+            span.note(outcome=attempt.outcome, message_id=item.message_id)
+        return attempt
+
+    async def _try(self, item: Mail) -> Attempt:
         try:
             letter = write_letter(item, self._letterhead)
             [to] = letter["To"].addresses

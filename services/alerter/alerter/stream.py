@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 from faust.agents import Agent
 from runtime.postgres import Pool, passing_failure
+from runtime.tracing import TRACEPARENT, PassOn, Tracing
 
 from alerter.application import MESSAGES_MAX
 from alerter.channels import Deliverer
@@ -42,7 +43,10 @@ Look = Callable[[Sequence[int]], Awaitable[object]]
 class Streams:
     """What the application does, and signs of life for the watchdog."""
 
-    def __init__(self, app: faust.App, topic: str, pool: Pool, look: Look, give_up: Callable[[str], None]) -> None:
+    def __init__(
+        self, app: faust.App, topic: str, pool: Pool, look: Look, give_up: Callable[[str], None],
+        tracing: Tracing | None = None,
+    ) -> None:  # fmt: skip
         """`look` gets organizations' numbers. `give_up` ends the process and does not return."""
         self.app = app
         self.topic = topic
@@ -55,6 +59,7 @@ class Streams:
         self._pool = pool
         self._look = look
         self._give_up = give_up
+        self._tracing = tracing or PassOn()
         raw = app.topic(
             topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
         )
@@ -65,7 +70,9 @@ class Streams:
         try:
             # noack: what a crash interrupts is read again.
             async for batch in stream.noack_take(MESSAGES_MAX, within=TOGETHER_WITHIN_S):
-                await self._attend(batch)
+                causes = list(dict.fromkeys(traceparent_of(event) for event in batch))
+                with self._tracing.span(f"process {self.topic}", "consumer", causes, messaging__system="kafka"):
+                    await self._attend(batch)
                 for event in batch:
                     await stream.ack(event)
         except Exception:
@@ -153,6 +160,12 @@ async def drain_wakeups(pool: Pool, evaluator: Evaluator) -> None:
         if woken:
             everybody = ALL_ORGANIZATIONS in woken
             await evaluator.look(None if everybody else sorted(woken), by="wakeup", history=not everybody)
+
+
+def traceparent_of(event: Any) -> str:
+    """Empty where the message bears none."""
+    header: bytes = event.headers.get(TRACEPARENT, b"")
+    return header.decode("ascii", "replace")
 
 
 def read_organizations(values: Iterable[bytes | None]) -> set[str]:

@@ -11,7 +11,7 @@ import structlog
 from runtime.build import build_of
 from runtime.http import Server, listen, serve
 from runtime.logs import configure_logs
-from runtime.postgres import Pool, open_pool
+from runtime.postgres import Pool, open_pool, trace_statements
 from runtime.probes import serve_probes
 from runtime.process import run_process
 from runtime.tracing import open_tracing
@@ -23,7 +23,7 @@ from query_api.issuer import Issuer
 from query_api.policies import Parts, SignIn, utc_now
 from query_api.sessions import Cookies
 from query_api.settings import Settings
-from query_api.store import find_problem
+from query_api.store import SQL, find_problem
 
 log = structlog.get_logger()
 
@@ -38,8 +38,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     dsn = settings.postgres_dsn.get_secret_value()
     keys = SigningKeys(fetch_from(settings.jwks_url))
     async with AsyncExitStack() as stack:
+        build = build_of("flexcredits-query-api", settings.revision)
+        tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
+        tell = trace_statements(tracing, SQL)
         pool = await stack.enter_async_context(
-            open_pool(dsn, application="query-api", size=POOL_SIZE, at_least=0, statement_timeout_s=STATEMENT_TIMEOUT_S)
+            open_pool(
+                dsn,
+                application="query-api",
+                size=POOL_SIZE,
+                at_least=0,
+                statement_timeout_s=STATEMENT_TIMEOUT_S,
+                tell=tell,
+            )
         )
         long_pool = await stack.enter_async_context(
             open_pool(
@@ -48,6 +58,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 size=LONG_POOL_SIZE,
                 at_least=0,
                 statement_timeout_s=LONG_STATEMENT_TIMEOUT_S,
+                tell=tell,
             )
         )
         verifier = Verifier(keys, settings.token_issuer, settings.token_audience)
@@ -58,6 +69,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 size=EXPORT_POOL_SIZE,
                 at_least=0,
                 statement_timeout_s=EXPORT_STATEMENT_TIMEOUT_S,
+                tell=tell,
             )
         )
         parts = Parts(
@@ -74,8 +86,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
         )
         health = Health(pool, keys)
-        build = build_of("flexcredits-query-api", settings.revision)
-        tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         probes = await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, health.checks, build)
         )

@@ -277,8 +277,12 @@ class Observed:
                 bound_contextvars(request_id=origin.request_id),
                 self._tracing.span(scope["method"], "server", [traceparent]) as span,
             ):
-                await self._app(scope, receive, send_with_headers)
-                span.note(http__route=route_of(scope), http__response__status_code=status)
+                try:
+                    await self._app(scope, receive, send_with_headers)
+                finally:
+                    if "route" in scope:
+                        span.rename(f"{scope['method']} {route_of(scope)}")
+                    span.note(http__route=route_of(scope), http__response__status_code=status)
         finally:
             REQUEST_SECONDS.labels(route_of(scope), status).observe(time.perf_counter() - began)
 

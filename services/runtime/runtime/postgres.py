@@ -1,27 +1,32 @@
 """Postgres: a pool, statements that live in .sql files, and which failures pass."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import asyncpg
 
+from runtime.tracing import Tracing
+
 if TYPE_CHECKING:  # asyncpg's classes are generic only for type checkers
     Pool = asyncpg.Pool[asyncpg.Record]
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Tell = Callable[[asyncpg.connection.LoggedQuery], None]
 else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
+    Tell = Callable
 
 
 @asynccontextmanager
 async def open_pool(
-    dsn: str, *, application: str, size: int, statement_timeout_s: float, at_least: int = 1
+    dsn: str, *, application: str, size: int, statement_timeout_s: float, at_least: int = 1, tell: Tell | None = None
 ) -> AsyncIterator[Pool]:
     """A pool of up to `size` connections whose statements end after `statement_timeout_s` seconds.
 
-    With `at_least` 0 it opens even while Postgres is down, and connects when it is first used.
+    With `at_least` 0 it opens even while Postgres is down, and connects when it is first used. `tell` hears of every
+    statement when it has ended.
     """
     settings = {
         "application_name": application,
@@ -33,14 +38,32 @@ async def open_pool(
         "lock_timeout": str(int(statement_timeout_s * 250)),
         "jit": "off",  # compiling costs more than our short statements ever run
     }
+
+    async def listen(connection: Connection) -> None:
+        if tell is not None:
+            connection.add_query_logger(tell)
+
     async with asyncpg.create_pool(
-        dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10, reset=leave_as_it_is
+        dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10, init=listen, reset=leave_as_it_is
     ) as pool:
         yield pool
 
 
 async def leave_as_it_is(_connection: Connection) -> None:
     """What a transaction sets ends with it, and nothing else is ever set: a round trip would clean what is clean."""
+
+
+def trace_statements(tracing: Tracing, statements: Mapping[str, str]) -> Tell | None:
+    """For a pool: spans of statements by their names, of others by their first word, within whatever span goes on."""
+    if not tracing.is_on:
+        return None
+    names = {text: name for name, text in statements.items()}
+
+    def tell(ended: "asyncpg.connection.LoggedQuery") -> None:
+        name = names.get(ended.query) or ended.query.split(maxsplit=1)[0].rstrip(";")
+        tracing.past(name, "client", ended.elapsed, db__system__name="postgresql", db__query__summary=name)
+
+    return tell
 
 
 def load_sql(package: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ Without an endpoint a caller's `traceparent` is passed on as it came, so that wh
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -23,7 +24,7 @@ LINKS_MAX = 32
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _PASSED: ContextVar[str] = ContextVar("passed", default="")
 
-SpanKind = Literal["server", "producer", "consumer", "client"]
+SpanKind = Literal["server", "producer", "consumer", "client", "internal"]
 
 
 class Span(Protocol):
@@ -34,6 +35,9 @@ class Span(Protocol):
 
     def note(self, **attributes: str | int) -> None:
         """Attributes that are known at the end; two underscores stand for a dot."""
+
+    def rename(self, name: str) -> None:
+        """A name that is known at the end."""
 
 
 class Tracing(Protocol):
@@ -49,6 +53,9 @@ class Tracing(Protocol):
         self, name: str, kind: SpanKind, causes: Sequence[str] = (), **attributes: str | int
     ) -> AbstractContextManager[Span]: ...
 
+    def past(self, name: str, kind: SpanKind, elapsed_s: float, **attributes: str | int) -> None:
+        """A part of the span that goes on, which has just ended after `elapsed_s` seconds. Nothing where none goes on."""
+
 
 def trace_id_of(traceparent: str) -> str:
     """Empty where it is none."""
@@ -63,6 +70,9 @@ class Passed(NamedTuple):
 
     def note(self, **attributes: str | int) -> None:
         """Nobody reads them."""
+
+    def rename(self, name: str) -> None:
+        """Nobody reads it."""
 
 
 class PassOn:
@@ -82,6 +92,9 @@ class PassOn:
                 yield Passed(causes[0])
         finally:
             _PASSED.reset(token)
+
+    def past(self, name: str, kind: SpanKind, elapsed_s: float, **attributes: str | int) -> None:
+        """No spans."""
 
 
 @asynccontextmanager
@@ -120,6 +133,9 @@ class Made(NamedTuple):
     def note(self, **attributes: str | int) -> None:
         self.span.set_attributes(dotted(attributes))
 
+    def rename(self, name: str) -> None:
+        self.span.update_name(name)
+
 
 class Traced:
     """Spans by OpenTelemetry."""
@@ -137,13 +153,26 @@ class Traced:
         of_one = len({context.trace_id for context in remote}) == 1
         parent = trace.set_span_in_context(trace.NonRecordingSpan(remote[0])) if of_one else None
         links = [trace.Link(context) for context in (remote[1:] if of_one else remote)]
-        kinds = {each.name.lower(): each for each in trace.SpanKind}
         with self._tracer.start_as_current_span(
-            name, parent, kind=kinds[kind], attributes=dotted(attributes), links=links
+            name, parent, kind=trace.SpanKind[kind.upper()], attributes=dotted(attributes), links=links
         ) as span:
             made = Made(span)
             with bound_contextvars(trace_id=trace_id_of(made.traceparent)):
                 yield made
+
+    def past(self, name: str, kind: SpanKind, elapsed_s: float, **attributes: str | int) -> None:
+        from opentelemetry import trace
+
+        if not trace.get_current_span().is_recording():
+            return
+        ended = time.time_ns()
+        span = self._tracer.start_span(
+            name,
+            kind=trace.SpanKind[kind.upper()],
+            attributes=dotted(attributes),
+            start_time=ended - int(elapsed_s * 1e9),
+        )
+        span.end(ended)
 
 
 def remote_context(traceparent: str) -> "trace.SpanContext | None":
