@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 import pytest
 from aggregator.catalog import SQL
 from mutants import Changes, make_mutant
-from simulating.aggregator import Story, tell
+from simulating.aggregator import tell
 from simulating.replay import connect, open_mirror
-from simulating.world import Loop
 from simulations import begin, result
 from stack import Database
 
@@ -95,13 +93,6 @@ def as_rows(table: Mapping[Any, Any]) -> set[tuple[Any, ...]]:
     }
 
 
-def tell_alone(seed: int, began: datetime) -> Story:
-    """With what was done to its database."""
-    with closing(Loop()) as loop:
-        loop.set_exception_handler(lambda _loop, _context: None)
-        return tell(seed, loop, began, traced=True)
-
-
 async def test_the_simulated_postgres_answers_as_the_real_one(database: Database) -> None:
     """The same histories, statement by statement, and then table by table."""
     began = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -114,7 +105,7 @@ async def test_the_simulated_postgres_answers_as_the_real_one(database: Database
             await owner.execute(
                 "INSERT INTO organizations (organization_id, organization) OVERRIDING SYSTEM VALUE VALUES (0, '')"
             )
-            story = await asyncio.to_thread(tell_alone, seed, began)
+            story = await asyncio.to_thread(tell, seed, began, traced=True)
             assert not story.violations, seed
             assert story.postgres.trace
             await mirror.replay(story.postgres.trace)

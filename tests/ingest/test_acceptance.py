@@ -2,13 +2,15 @@
 
 import json
 import random
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from factories import correction, event, organization, rate, rfc3339, usage, uuid7
-from flexcredits_schemas.codec import decode, encode
-from hypothesis import given
+from aggregator.reading import read_record
+from factories import FakeRecord, correction, event, organization, rate, rfc3339, usage, uuid7
+from flexcredits_schemas.codec import InvalidEvent, decode, encode
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest.acceptance import Acceptance, Reason, Verdict, key_of
 from ingest.keys import Scope
@@ -237,6 +239,56 @@ def test_what_is_accepted_reads_the_same_everywhere(changes: list[tuple[str, int
     for _, canonical in verdict.usage + verdict.facts:
         assert encode(decode(canonical)) == canonical
         assert fate(judge(canonical)) == "accepted"
+
+
+changed_events = st.tuples(
+    st.sampled_from(["usage", "correction", "organization"]),
+    st.lists(st.tuples(st.sampled_from(["", "data"]), st.integers(0, 8), JSON_VALUES), max_size=2),
+    st.sampled_from([0, 299, 301, 359, 361, -86_400 * 400 - 1, -86_400 * 400 - 3599, -86_400 * 400 - 3601]),
+    st.integers(0, 2**64),
+)
+
+
+def write_straight(kind: str, changes: list[tuple[str, int, Any]], late_s: int, seed: int) -> bytes:
+    """What somebody may write to the topic past ingest: an event with other values, of another time, with other bytes."""
+    sent = {
+        "usage": usage_at(NOW, agent={"id": "a", "kind": "saved"}),
+        "correction": correction(usage(), "-1", time=rfc3339(NOW), id="1"),
+        "organization": organization(time=rfc3339(NOW), id="1"),
+    }[kind]
+    sent["time"] = rfc3339(NOW + timedelta(seconds=late_s))
+    for place, number, value in changes:
+        target = sent["data"] if place == "data" and isinstance(sent["data"], dict) and sent["data"] else sent
+        target[list(target)[number % len(target)]] = value
+    raw = bytearray(json.dumps(sent).encode())
+    chance = random.Random(seed)
+    for _ in range(chance.choice([0, 0, 1, 2])):
+        at = chance.randrange(len(raw))
+        raw[at : at + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+    return bytes(raw)
+
+
+@given(changed_events)
+@settings(max_examples=300)
+def test_what_the_aggregator_counts_ingest_would_have_taken(about: tuple[Any, ...]) -> None:
+    """Whatever was written straight to the topic. The one difference: the aggregator grants the window 1 h and 1 min."""
+    raw = write_straight(*about)
+    record = FakeRecord(raw, 0, timestamp=int(NOW.timestamp() * 1000))
+    verdict = judge(raw)
+    use = None
+    with suppress(InvalidEvent):
+        use = read_record(record)
+    if use is None:
+        assert not verdict.usage, "ingest takes what the aggregator refuses"
+    elif verdict.usage:
+        [(_, canonical)] = verdict.usage
+        again = read_record(FakeRecord(canonical, 0, timestamp=record.timestamp))
+        assert again._replace(record=record) == use, "the canonical bytes say something else"
+    else:
+        outside = [rejected.reason for rejected in verdict.rejected] == [Reason.OUTSIDE_WINDOW]
+        beyond = use.occurred - NOW.timestamp()
+        assert outside, verdict.rejected
+        assert 300 < beyond <= 360 or -400 * 86_400 - 3600 <= beyond < -400 * 86_400
 
 
 @given(st.integers(0, 2**64))

@@ -7,8 +7,6 @@ import sys
 
 import structlog
 
-from simulating.world import Loop
-
 FAILURES_MAX = 3
 """After so many seeds nobody needs to see more."""
 
@@ -16,11 +14,9 @@ FAILURES_MAX = 3
 def main(service: str, first: str, many: str = "1") -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     tell = importlib.import_module(f"simulating.{service}").tell
-    loop = Loop()
-    loop.set_exception_handler(lambda _loop, _context: None)  # what the dead leave behind
     steps, failed, digest = 0, 0, hashlib.blake2b(digest_size=8)
     for seed in range(int(first), int(first) + int(many)):
-        story = tell(seed, loop)
+        story = tell(seed)
         steps += story.world.made
         digest.update(repr(sorted(story.postgres.tables.items())).encode() + b"%d" % story.world.made)
         if story.violations:

@@ -1,6 +1,5 @@
 """Histories of aggregators: the production loop on a simulated log and database, and a model that says what must come out."""
 
-import asyncio
 import json
 import random
 from collections import Counter, defaultdict
@@ -27,7 +26,7 @@ from runtime.tracing import PassOn
 from simulating import aggregator_sql
 from simulating.kafka import Consumer, Kafka, Producer
 from simulating.postgres import Luck, Pool, Postgres
-from simulating.world import Loop, Process, World
+from simulating.world import Process, World
 
 PARTITIONS = 2
 BEGAN = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -377,23 +376,11 @@ def compare_told(story: Story) -> list[str]:
     return [f"told {told}, the log says {said}"] * (told != said) + [f"dead letters {lacking}"] * bool(lacking)
 
 
-def tell(seed: int, loop: Loop, began: datetime = BEGAN, *, traced: bool = False) -> Story:
+def tell(seed: int, began: datetime = BEGAN, *, traced: bool = False) -> Story:
     """Run the history of a seed; `violations` is empty when everything held."""
     story = Story(seed, began)
     story.postgres.trace = [] if traced else None
-    loop.world = story.world
-    try:
-        loop.run_until_complete(_tell(story))
-    except Exception as error:
+    error = story.world.tell(story.tell)
+    if error is not None:
         story.violations.append(f"step {story.world.made}: {type(error).__name__}: {error}")
     return story
-
-
-async def _tell(story: Story) -> None:
-    try:
-        await story.tell()
-    finally:
-        for process in [*story.consumers]:
-            story.world.kill(process)
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*others, return_exceptions=True)

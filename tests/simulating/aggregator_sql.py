@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from simulating.postgres import Transaction
+from simulating.postgres import Transaction, functions_of
 
 Rows = Iterable[tuple[Any, ...]]
 EPOCH = date(1970, 1, 1)
@@ -424,9 +424,4 @@ NAMES = {
 }  # fmt: skip
 """Columns of what comes back."""
 
-STATEMENTS = {
-    name: function
-    for name, function in globals().items()
-    if callable(function) and getattr(function, "__module__", "") == __name__ and not isinstance(function, type)
-}
-DEPLOYMENT = Organization(0)
+STATEMENTS = functions_of(globals())

@@ -32,6 +32,15 @@ class Row(tuple[Any, ...]):
         return iter(self.names)
 
 
+def functions_of(module: Mapping[str, Any]) -> dict[str, Statement]:
+    """The functions that a module defines, by name."""
+    return {
+        name: value
+        for name, value in module.items()
+        if callable(value) and getattr(value, "__module__", "") == module["__name__"] and not isinstance(value, type)
+    }
+
+
 def rows_named(names: str) -> type[Row]:
     return type("Row", (Row,), {"names": tuple(names.split())})
 

@@ -4,10 +4,13 @@ import asyncio
 import random
 import selectors
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+STEPS_MAX = 30_000
+"""Of a history; a usual one takes less than a thousand."""
 
 
 class Blocked(Exception):
@@ -69,16 +72,13 @@ class Turns(selectors.SelectSelector):
 class Loop(asyncio.SelectorEventLoop):
     """An event loop whose time is the world's."""
 
-    def __init__(self) -> None:
-        self.world: World | None = None
-        super().__init__(Turns(self._turn))
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        super().__init__(Turns(world.turn))
+        self.set_exception_handler(lambda _loop, _context: None)  # what the dead leave behind
 
     def time(self) -> float:
-        return self.world.now if self.world else 0.0
-
-    def _turn(self, timeout: float | None) -> None:
-        assert self.world is not None
-        self.world.turn(timeout)
+        return self._world.now
 
 
 class World:
@@ -95,6 +95,7 @@ class World:
         self.disturb: Callable[[], None] = lambda: None
         """Called before each step."""
         self.deaths: list[tuple[Process, BaseException | None]] = []
+        self.alive: list[Process] = []
         self._until: tuple[Callable[[], bool], int, asyncio.Future[None]] | None = None
 
     async def reach(self, process: Process, act: Callable[[], Result]) -> Result:
@@ -109,6 +110,8 @@ class World:
     def turn(self, timeout: float | None) -> None:
         """All tasks wait: let one step happen, or time pass to the next timer."""
         self.made += 1
+        if self.made > STEPS_MAX:
+            raise TimeoutError("it goes on and on")
         if self._until is not None and self._has_come_about():
             return
         self.disturb()
@@ -153,6 +156,8 @@ class World:
 
     def run(self, process: Process, work: Coroutine[Any, Any, object]) -> "asyncio.Task[Any]":
         """Begin a task of a process; when it fails, the process ends."""
+        if process not in self.alive:
+            self.alive.append(process)
         task = asyncio.get_running_loop().create_task(work)
         process.tasks.add(task)
         task.add_done_callback(lambda done: self._ended(process, done))
@@ -167,6 +172,8 @@ class World:
     def kill(self, process: Process, error: BaseException | None = None) -> None:
         """As SIGKILL does: nothing of the process runs any more."""
         process.alive = False
+        if process in self.alive:
+            self.alive.remove(process)
         self.steps = [step for step in self.steps if step.process is not process]
         for end in process.at_death:
             end()
@@ -190,3 +197,24 @@ class World:
             self._until = None
             done.set_exception(TimeoutError("not done within the steps that it may take"))
         return self._until is None
+
+    def tell(self, story: Callable[[], Coroutine[Any, Any, None]]) -> Exception | None:
+        """Carry a story out, to the death of everybody in it. Returns what it raised."""
+        with closing(Loop(self)) as loop:
+            try:
+                loop.run_until_complete(self._tell(story))
+            except Exception as error:
+                return error
+        return None
+
+    async def _tell(self, story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await story()
+        finally:
+            self.disturb = lambda: None
+            for process in [*self.alive]:
+                self.kill(process)
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)

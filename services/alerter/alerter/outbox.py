@@ -2,7 +2,6 @@
 send it at once."""
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
@@ -49,14 +48,16 @@ class Outbox(ABC, Generic[Item]):
 
     async def send_due(self) -> int:
         """Send what is due, in rounds, for a while; returns how many attempts were made."""
-        attempts, began = 0, time.monotonic()
-        while time.monotonic() - began < ROUNDS_FOR_S and (items := await self.claim()):
+        clock, attempts = asyncio.get_running_loop().time, 0
+        until = clock() + ROUNDS_FOR_S
+        while clock() < until and (items := await self.claim()):
             await asyncio.gather(*(self._attempt(item) for item in items))
             attempts += len(items)
         return attempts
 
     async def _attempt(self, item: Item) -> None:
-        deadline = time.monotonic() + LEASE_S
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + LEASE_S
         attempt = await self.send(item)
         self.tell(item, attempt)
         while (
@@ -65,7 +66,7 @@ class Outbox(ABC, Generic[Item]):
             try:
                 return await self.settle(item, attempt)
             except Exception as error:
-                if passing_failure(error) is None or time.monotonic() > deadline:
+                if passing_failure(error) is None or clock() > deadline:
                     raise
                 log.warning("not written down yet", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(0.5)
