@@ -41,7 +41,7 @@ MUTANTS: dict[str, tuple[Fault, dict[str, list[tuple[str, str]]]]] = {
         kill,
         {
             "stream.py": [
-                ("            self._consumer.seek(at, position)\n", ""),
+                ("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n"),
                 (
                     "            outcome = await rerun(lambda: self._count(batch))\n",
                     "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
@@ -54,16 +54,48 @@ MUTANTS: dict[str, tuple[Fault, dict[str, list[tuple[str, str]]]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
-async def test_an_aggregator_without_a_safeguard_is_caught(topics: Topics, tmp_path: Path, mutant: str) -> None:
-    fault, changes = MUTANTS[mutant]
-    shutil.copytree(REPOSITORY / "services" / "aggregator" / "aggregator", tmp_path / "aggregator")
+async def lose_mail(stage: Stage) -> None:
+    await stage.mail_proxy.cut()
+    await asyncio.sleep(8)
+    await stage.mail_proxy.mend()
+
+
+ALERTER_MUTANTS: dict[str, tuple[Fault, dict[str, list[tuple[str, str]]]]] = {
+    "thresholds met too early": (
+        nothing,
+        {"thresholds.py": [("if used * 100 >= available * percent})", "if used * 105 >= available * percent})")]},
+    ),
+    "mails called sent when they are taken up": (
+        lose_mail,
+        {"sql/claim_emails.sql": [("SET attempts", "SET state = 'sent', settled_at = now(), attempts")]},
+    ),
+}
+
+
+def make_mutant(service: str, folder: Path, changes: dict[str, list[tuple[str, str]]]) -> None:
+    shutil.copytree(REPOSITORY / "services" / service / service, folder / service)
     for name, replacements in changes.items():
-        path = tmp_path / "aggregator" / name
+        path = folder / service / name
         for old, new in replacements:
             assert path.read_text().count(old) == 1, f"{name} has changed: {old}"
             path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+async def test_an_aggregator_without_a_safeguard_is_caught(topics: Topics, tmp_path: Path, mutant: str) -> None:
+    fault, changes = MUTANTS[mutant]
+    make_mutant("aggregator", tmp_path, changes)
     with throwaway_folder() as folder:
         async with open_stage(topics, folder, {"PYTHONPATH": str(tmp_path)}) as stage:
             with pytest.raises(AssertionError, match=r"O\d+: |restarted"):
                 await endure_at_once(stage, fault)
+
+
+@pytest.mark.parametrize("mutant", ALERTER_MUTANTS)
+async def test_an_alerter_without_a_safeguard_is_caught(topics: Topics, tmp_path: Path, mutant: str) -> None:
+    fault, changes = ALERTER_MUTANTS[mutant]
+    make_mutant("alerter", tmp_path, changes)
+    with throwaway_folder() as folder:
+        async with open_stage(topics, folder, {"PYTHONPATH": str(tmp_path)}, alerters=1) as stage:
+            with pytest.raises(AssertionError, match=r"O[78]: "):
+                await endure(stage, fault)

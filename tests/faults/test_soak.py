@@ -4,22 +4,15 @@ import asyncio
 import random
 import signal
 import statistics
-from pathlib import Path
 
 import pytest
 from faulting import open_stage
-from service_process import ServiceProcess
 from stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
 MINUTES, EVENTS_PER_S = 8, 100
 GROWTH_MB_MAX = 15
 """From the third minute to the last; caches fill in the first two."""
-
-
-def memory_mb(process: ServiceProcess) -> float:
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
 def growth_mb(samples: list[float]) -> float:
@@ -40,7 +33,7 @@ async def test_f25_eight_minutes_of_kills_and_copies(topics: Topics) -> None:
             while not pouring.done():
                 await asyncio.sleep(5)
                 for name, process in steady.items():
-                    memory[name].append(memory_mb(process))
+                    memory[name].append(process.memory_mb())
                 victim = chance.choice(
                     [process for process in stage.aggregators if process is not steady["aggregator"]]
                 )
