@@ -4,9 +4,9 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -79,6 +79,8 @@ class Stage:
     """Of the services, beside what they need."""
     mailbox: Script
     mail_proxy: TcpProxy
+    before: Sequence[str]
+    """Words before Postgres' command line."""
     aggregators: list[ServiceProcess] = field(default_factory=list)
     alerters: list[ServiceProcess] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
@@ -116,7 +118,7 @@ class Stage:
             await asyncio.sleep(0.05)
         await asyncio.sleep(down_s)
         self.process.close()
-        self.process = Process(self.server.program(), lambda _name, _line: None)
+        self.process = start_server(self.server, self.before)
         await asyncio.to_thread(self.process.wait_ready)
 
     async def quiesce(self, within_s: float = 60) -> None:
@@ -164,17 +166,22 @@ async def find_settled_violations(topics: Topics, dsn: str, mailbox: Script, cop
     which passes here at once."""
     connection = await asyncpg.connect(dsn)
     try:
-        for second in range(40):
+        for second in range(0, 40, 2):
             found = await find_alert_violations(topics, dsn, mailbox.got, copies_max)
             if not found:
                 break
             if second == 4:
                 await age(connection, timedelta(seconds=LEASE_S))
-            await asyncio.sleep(1)
+            await asyncio.sleep(2)
         await asyncio.sleep(1)  # a copy too many would come now
         return await find_alert_violations(topics, dsn, mailbox.got, copies_max)
     finally:
         await connection.close()
+
+
+def start_server(server: EmbeddedPostgres, before: Sequence[str]) -> Process:
+    program = server.program()
+    return Process(replace(program, argv=[*before, *program.argv]), lambda _name, _line: None)
 
 
 Fault = Callable[[Stage], Awaitable[None]]
@@ -187,14 +194,20 @@ def through(proxy: TcpProxy, dsn: str) -> str:
 
 @asynccontextmanager
 async def open_stage(
-    topics: Topics, folder: Path, environment: Mapping[str, str] | None = None, *, alerters: int = 0, **overrides: str
+    topics: Topics,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    alerters: int = 0,
+    before: Sequence[str] = (),
+    **overrides: str,
 ) -> AsyncIterator[Stage]:
     """A Postgres whose data lies in `folder`, one aggregator that knows three organizations, and alerters, all ready."""
     (port,) = free_ports(1)
     settings = {"shared_buffers": "64MB", "max_wal_size": "256MB", **overrides}
     server = EmbeddedPostgres(folder, find_binaries(), port, secrets.token_hex(16), settings)
     server.prepare()
-    process = Process(server.program(), lambda _name, _line: None)
+    process = start_server(server, before)
     await asyncio.to_thread(process.wait_ready)
     stage = None
     try:
@@ -205,7 +218,7 @@ async def open_stage(
         for listener in (proxy.mend, mail_proxy.mend, mailbox.start):
             await listener()
         await source.introduce(ALLOWANCES)
-        stage = Stage(topics, server, process, database, proxy, source, environment or {}, mailbox, mail_proxy)
+        stage = Stage(topics, server, process, database, proxy, source, environment or {}, mailbox, mail_proxy, before)
         for ready in [stage.start().ready, *(stage.start_alerter().ready for _ in range(alerters))]:
             await eventually(ready, what="readiness")
         orchestrator = asyncio.create_task(stage.keep_running())

@@ -85,6 +85,11 @@ class ServiceProcess:
             lines = answer.read().decode().splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample), 0.0)
 
+    def memory_mb(self, what: str = "VmRSS") -> float:
+        """What it takes now, or with VmHWM the most that it ever took."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+
     def send(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
 

@@ -40,7 +40,7 @@ MUTANTS: dict[str, tuple[Fault, Changes]] = {
         kill,
         {
             "stream.py": [
-                ("            self._consumer.seek(at, position)\n", ""),
+                ("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n"),
                 (
                     "            outcome = await rerun(lambda: self._count(batch))\n",
                     "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
@@ -53,6 +53,24 @@ MUTANTS: dict[str, tuple[Fault, Changes]] = {
 }  # fmt: skip
 
 
+async def lose_mail(stage: Stage) -> None:
+    await stage.mail_proxy.cut()
+    await asyncio.sleep(8)
+    await stage.mail_proxy.mend()
+
+
+ALERTER_MUTANTS: dict[str, tuple[Fault, Changes]] = {
+    "thresholds met too early": (
+        nothing,
+        {"thresholds.py": [("if used * 100 >= available * percent})", "if used * 105 >= available * percent})")]},
+    ),
+    "mails called sent when they are taken up": (
+        lose_mail,
+        {"sql/claim_emails.sql": [("SET attempts", "SET state = 'sent', settled_at = now(), attempts")]},
+    ),
+}
+
+
 @pytest.mark.parametrize("mutant", MUTANTS)
 async def test_an_aggregator_without_a_safeguard_is_caught(topics: Topics, tmp_path: Path, mutant: str) -> None:
     fault, changes = MUTANTS[mutant]
@@ -61,3 +79,13 @@ async def test_an_aggregator_without_a_safeguard_is_caught(topics: Topics, tmp_p
         async with open_stage(topics, folder, {"PYTHONPATH": str(tmp_path)}) as stage:
             with pytest.raises(AssertionError, match=r"O\d+: |restarted"):
                 await endure_at_once(stage, fault)
+
+
+@pytest.mark.parametrize("mutant", ALERTER_MUTANTS)
+async def test_an_alerter_without_a_safeguard_is_caught(topics: Topics, tmp_path: Path, mutant: str) -> None:
+    fault, changes = ALERTER_MUTANTS[mutant]
+    make_mutant("alerter", changes, tmp_path)
+    with throwaway_folder() as folder:
+        async with open_stage(topics, folder, {"PYTHONPATH": str(tmp_path)}, alerters=1) as stage:
+            with pytest.raises(AssertionError, match=r"O[78]: "):
+                await endure(stage, fault)

@@ -11,7 +11,7 @@ from service_process import ServiceProcess, aggregator_environment, eventually, 
 from stack import Database, Topics
 from usage_source import ALLOWANCES, Source
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 COUNTED = 600
 
 
@@ -40,7 +40,13 @@ async def check_halted(process: ServiceProcess, database: Database, topics: Topi
     assert await count_applied(topics, database.dsn) == counted
 
 
-@pytest.mark.parametrize("events", [100, 2_000], ids=["shorter", "longer"])
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param(100, id="shorter", marks=pytest.mark.faults),
+        pytest.param(2_000, id="longer", marks=pytest.mark.smoke),
+    ],
+)
 async def test_f19_topic_made_anew_while_the_aggregator_was_away(
     topics: Topics, database: Database, events: int
 ) -> None:
@@ -59,6 +65,7 @@ async def test_f19_topic_made_anew_while_the_aggregator_was_away(
         await check_halted(process, database, topics, counted)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("events", [100, 2_000], ids=["shorter", "longer"])
 async def test_f19_topic_made_anew_under_a_running_aggregator(
     topics: Topics, database: Database, expected_errors: list[str], events: int

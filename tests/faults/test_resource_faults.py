@@ -79,17 +79,12 @@ async def watch_another(stage: Stage, until: asyncio.Task[None]) -> list[float]:
     return sorted(latencies)
 
 
-def memory_peak_mb(process: ServiceProcess) -> float:
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-
-
 async def test_f22_hot_organization_with_100_000_agents_keeps_nobody_waiting(stage: Stage) -> None:
     sending = asyncio.create_task(send_hot(stage))
     latencies = await watch_another(stage, sending)
     await sending
     await stage.quiesce()
-    peak = memory_peak_mb(stage.aggregators[0])
+    peak = stage.aggregators[0].memory_mb("VmHWM")
     median, worst = latencies[len(latencies) // 2], latencies[-1]
     figures = f"others' events visible after {median:.2f} s, at worst {worst:.2f} s; the aggregator took {peak:.0f} MB"
     print(figures)  # noqa: T201 - for the table

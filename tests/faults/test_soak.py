@@ -1,0 +1,55 @@
+"""F25: eight minutes of aggregators that come and go under copies and poison; memory must not grow, and nobody else may fall."""
+
+import asyncio
+import random
+import signal
+import statistics
+
+import pytest
+from faulting import open_stage
+from stack import Topics, throwaway_folder
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
+MINUTES, EVENTS_PER_S = 8, 100
+GROWTH_MB_MAX = 15
+"""From the third minute to the last; caches fill in the first two."""
+
+
+def growth_mb(samples: list[float]) -> float:
+    """Of the last minute against the third."""
+    a_minute = len(samples) // MINUTES
+    return statistics.median(samples[-a_minute:]) - statistics.median(samples[2 * a_minute : 3 * a_minute])
+
+
+async def test_f25_eight_minutes_of_kills_and_copies(topics: Topics) -> None:
+    chance, restarts = random.Random(25), 0
+    with throwaway_folder() as folder:
+        async with open_stage(topics, folder, alerters=1) as stage:
+            steady = {"aggregator": stage.aggregators[0], "alerter": stage.alerters[0]}
+            memory: dict[str, list[float]] = {name: [] for name in steady}
+            for _ in range(2):
+                stage.start()
+            pouring = asyncio.create_task(stage.source.pour(EVENTS_PER_S * 60 * MINUTES, 60.0 * MINUTES))
+            while not pouring.done():
+                await asyncio.sleep(5)
+                for name, process in steady.items():
+                    memory[name].append(process.memory_mb())
+                victim = chance.choice(
+                    [process for process in stage.aggregators if process is not steady["aggregator"]]
+                )
+                what = chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
+                victim.send(what)
+                if what == signal.SIGSTOP:
+                    await asyncio.sleep(4)
+                    victim.send(signal.SIGCONT)
+                else:
+                    restarts += 1
+            await pouring
+            await stage.quiesce()
+            violations = await stage.find_violations(copies_max=0)
+            growth = {name: growth_mb(samples) for name, samples in memory.items()}
+            figures = f"{restarts} kills and {len(stage.logs)} restarts; memory grew by {growth} MB"
+            print(figures)  # noqa: T201 - for the table
+            assert not violations, "\n".join(violations)
+            assert len(stage.logs) == restarts, "somebody fell who was not pushed"
+            assert max(growth.values()) < GROWTH_MB_MAX, memory
