@@ -262,7 +262,7 @@ class Story:
         for loop in (
             stream.run(),
             every(0.3, stream.sweep),
-            relay(pool_, producer, Topics(TOTALS.topic, DEAD_LETTERS.topic), 0.3),
+            relay(pool_, producer, Topics(TOTALS.topic, DEAD_LETTERS.topic), 0.3, PassOn(), stream.take_untold),
         ):
             self.world.run(process, loop)
 

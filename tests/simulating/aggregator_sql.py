@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from itertools import repeat
+from math import ceil
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -22,6 +23,7 @@ class Progress(NamedTuple):
     duplicate: int = 0
     rejected: int = 0
     held: int = 0
+    received: float = 0
 
 
 class Organization(NamedTuple):
@@ -85,6 +87,14 @@ def select_progress(t: Transaction, topic: str) -> Rows:
     return [(at, row.next_offset) for (name, at), row in t.rows("progress").items() if name == topic]
 
 
+def select_received(t: Transaction, topic: str) -> Rows:
+    return [
+        (at, ceil(round(row.received * 1000, 3)))
+        for (name, at), row in t.rows("progress").items()
+        if name == topic and row.next_offset
+    ]
+
+
 def lock_progress(t: Transaction, topic: str, partitions: Sequence[int]) -> Rows:
     keys = sorted((topic, at) for at in set(partitions) if t.get("progress", (topic, at)) is not None)
     t.lock("progress", *keys)
@@ -104,12 +114,11 @@ def change_progress(t: Transaction, topic: str, changes: dict[int, dict[str, int
 def advance_progress(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
     changes = {}
     t.lock("progress", *((topic, at) for at in columns[0]))
-    for at, next_offset, *fates, _ in each(*columns):
+    for at, next_offset, *fates, received in each(*columns):
         before = t.get("progress", (topic, at))
-        changes[at] = dict(
-            zip(Progress._fields, [next_offset, *map(sum, zip(before[1:], fates, strict=True))], strict=True)
-        )
-    change_progress(t, topic, changes)  # fmt: skip
+        summed = map(sum, zip(before[1:-1], fates, strict=True))
+        changes[at] = Progress(next_offset, *summed, max(before.received, received))._asdict()
+    change_progress(t, topic, changes)
 
 
 def settle_progress(t: Transaction, topic: str, *columns: Sequence[int]) -> None:
@@ -408,7 +417,7 @@ def select_zone_change(_: Transaction) -> Rows:
 
 
 NAMES = {
-    "select_progress": "partition next_offset", "lock_progress": "partition next_offset",
+    "select_progress": "partition next_offset", "select_received": "partition received_ms", "lock_progress": "partition next_offset",
     "select_organizations": "organization organization_id time_zone",
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received catalog_offset",

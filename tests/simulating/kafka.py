@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
+from aiokafka.structs import OffsetAndTimestamp
 from factories import FakeRecord
 
 from simulating.world import Process, World
@@ -69,6 +70,18 @@ class Consumer:
 
     async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return await self._kafka.world.reach(self._process, lambda: {at: len(self._kafka.log[at]) for at in partitions})
+
+    async def offsets_for_times(
+        self, times: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        def find(at: TopicPartition, from_ms: int) -> OffsetAndTimestamp | None:
+            records = (record for record in self._kafka.log[at] if record.timestamp >= from_ms)
+            found = next(records, None)
+            return found and OffsetAndTimestamp(found.offset, found.timestamp)
+
+        return await self._kafka.world.reach(
+            self._process, lambda: {at: find(at, from_ms) for at, from_ms in times.items()}
+        )
 
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int, max_records: int
