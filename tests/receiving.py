@@ -27,8 +27,11 @@ class Receiver:
     def __init__(self) -> None:
         self.endpoint = ""
         self.spans: list[Received] = []
+        self.bodies: list[bytes] = []
+        """All that came, as it was sent."""
 
     def take(self, body: bytes) -> None:
+        self.bodies.append(body)
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             said = {each.key: each.value.string_value for each in resource.resource.attributes}
             for scope in resource.scope_spans:

@@ -46,7 +46,7 @@ MUTANTS: dict[str, Changes] = {
     },
     "offsets committed before the transaction": {
         "stream.py": [
-            ("            self._consumer.seek(at, position)\n", ""),
+            ("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n"),
             (
                 "            outcome = await rerun(lambda: self._count(batch))\n",
                 "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
@@ -68,7 +68,8 @@ def test_an_aggregator_without_a_safeguard_is_caught(tmp_path: Path, mutant: str
 
 REPLAYED = 24
 TABLES = {
-    "progress": "SELECT topic, partition, next_offset, counted, duplicate, rejected, held FROM partition_progress",
+    "progress": "SELECT topic, partition, next_offset, counted, duplicate, rejected, held, coalesce(extract(epoch FROM caught_up_at)::float8, 0)"
+    " FROM partition_progress",
     "hours": "SELECT topic, partition, extract(epoch FROM hour_at) / 3600, counted, duplicate, rejected, held FROM partition_hours",
     "quarters": "SELECT organization_id, extract(epoch FROM bucket_at) / 900, series_id, credits, events FROM usage_15m",
     "days": "SELECT organization_id, day - date '1970-01-01', series_id, credits, events FROM usage_daily",

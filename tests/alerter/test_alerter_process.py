@@ -191,7 +191,7 @@ async def test_killed_while_it_evaluates_a_save_the_wakeup_comes_back_and_each_r
 
     with running("alerter", environment):
         await until_told(owner, mailbox, acme.number, mails=7)
-        await eventually(is_done, what="the wake-up's end")
+        await eventually(is_done, what="the wake-up's own transaction, which ends after those of the organizations")
     for rule in ("usage", "budget"):
         assert await firings(owner, acme.number, rule) == [(75, 1, "mail", None)]
     assert len(mailbox.got) == len(set(mailbox.got)) == 7

@@ -25,8 +25,8 @@ MUTANTS: dict[str, Changes] = {
     },
     "levels read before the lock": {
         "evaluation.py": [
-            ("            await lock_account(connection, organization_id, now)\n", "            accounts = await read_accounts(connection, [organization_id], *horizon(now, history))\n            await lock_account(connection, organization_id, now)\n"),
-            ("            for account in await read_accounts(connection, [organization_id], *horizon(now, history)):\n", "            for account in accounts:\n"),
+            ("                await lock_account(connection, organization_id, now)\n", "                accounts = await read_accounts(connection, [organization_id], *horizon(now, history))\n                await lock_account(connection, organization_id, now)\n"),
+            ("                for account in await read_accounts(connection, [organization_id], *horizon(now, history)):\n", "                for account in accounts:\n"),
         ]
     },
     "the outbox removed": {

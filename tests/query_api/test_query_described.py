@@ -5,44 +5,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 from books import NOW, TOPIC, Books
-from hypothesis import HealthCheck, Phase, given, settings
+from described import check_everything
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
 from query_api.policies import Parts
 from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool
-from schemathesis import Case, GenerationMode, openapi
-from schemathesis.checks import positive_data_acceptance
+from schemathesis import openapi
 from service_process import free_port
 
 WITHOUT_END = "/api/v1/live"
 
 
-def check_everything(url: str, token: str, examples: int) -> None:
-    """Raises what schemathesis found first."""
+async def check(url: str, token: str, examples: int) -> None:
     schema = openapi.from_dict(build_app(None).openapi()).exclude(path=WITHOUT_END)
-    for result in schema.get_all_operations():
-        operation = result.ok()
-        for mode in GenerationMode.POSITIVE, GenerationMode.NEGATIVE:
-            if mode is GenerationMode.NEGATIVE and not (operation.query or operation.body):
-                continue  # nothing to get wrong
-
-            @settings(
-                max_examples=examples, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )  # fmt: skip
-            @given(case=operation.as_strategy(generation_mode=mode))
-            def check(case: Case) -> None:
-                case.call_and_validate(
-                    base_url=url,
-                    headers={"Authorization": f"Bearer {token}"},
-                    allow_redirects=False,
-                    # That a product has its own views, and `to` needs a `from`, OpenAPI cannot say.
-                    excluded_checks=[positive_data_acceptance],
-                )
-
-            check()
+    await asyncio.to_thread(check_everything, schema, url, token, examples)
 
 
 @pytest.fixture
@@ -77,10 +55,10 @@ async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIter
 
 
 async def test_a_few_generated_requests_get_what_is_described(url: str, provider: IdentityProvider) -> None:
-    await asyncio.to_thread(check_everything, url, provider.token(), 5)
+    await check(url, provider.token(), 5)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_many_generated_requests_get_what_is_described(url: str, provider: IdentityProvider) -> None:
-    await asyncio.to_thread(check_everything, url, provider.token(), 80)
+    await check(url, provider.token(), 80)

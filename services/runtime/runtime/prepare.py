@@ -26,7 +26,7 @@ log = structlog.get_logger()
 class DatabaseSettings(BaseSettings):
     """Read from the environment under these names in upper case."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
     postgres_dsn: SecretStr
 

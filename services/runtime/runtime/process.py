@@ -18,7 +18,8 @@ log = structlog.get_logger()
 class ProcessSettings(BaseSettings):
     """What every service is told: the variables have one name and one meaning each."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    # What is wrong is told without its value, which may be a secret or stand beside one.
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
     postgres_dsn: SecretStr
     probe_host: str = "127.0.0.1"

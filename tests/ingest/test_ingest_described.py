@@ -1,0 +1,32 @@
+"""The description and the service agree: generated events, right and wrong, get only what is described (schemathesis)."""
+
+import asyncio
+
+import pytest
+from described import check_everything
+from ingest.api import build_app
+from ingest.openapi import describe
+from ingesting import Ingest
+from schemathesis import Case, openapi
+
+
+def names_a_coding(case: Case) -> bool:
+    """An empty list of codings is none (RFC 9110 5.6.1), which the description's enumeration cannot say."""
+    return (case.headers or {}).get("Content-Encoding") != ""
+
+
+async def check(ingest: Ingest, examples: int) -> set[int]:
+    schema = openapi.from_dict(describe(build_app(None)))  # type: ignore[arg-type]
+    return await asyncio.to_thread(
+        check_everything, schema, ingest.url, ingest.key, examples, makes_sense=names_a_coding
+    )
+
+
+async def test_a_few_generated_requests_get_what_is_described(shared: Ingest) -> None:
+    assert {202, 422} <= await check(shared, 5), "some are taken, and some are refused one by one"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_many_generated_requests_get_what_is_described(shared: Ingest) -> None:
+    await check(shared, 60)
