@@ -4,9 +4,11 @@ from typing import Any
 
 from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
+from aggregator.outcome import Outcome
+from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
 from aggregator.release import release_held
-from aggregator.store import Outcome, apply_batch, load_progress
+from aggregator.store import apply_batch
 from factories import FakeRecord, records
 from runtime.postgres import Pool
 

@@ -35,12 +35,12 @@ def test_a_seed_is_a_history() -> None:
 
 MUTANTS: dict[str, Changes] = {
     "the fence removed": {
-        "store.py": [("    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):\n", "    if True:\n")]
+        "progress.py": [("    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):\n", "    if True:\n")]
     },
     "the fence without its lock": {
-        "store.py": [('SQL["lock_progress"], topic, sorted(spans))', 'SQL["select_progress"], topic)')]
+        "progress.py": [('SQL["lock_progress"], topic, sorted(spans))', 'SQL["select_progress"], topic)')]
     },
-    "the ledger off": {"store.py": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
+    "the ledger off": {"claims.py": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
     "the outbox removed": {
         "store.py": [('        await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))\n', "")]
     },

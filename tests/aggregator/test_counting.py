@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 from aggregator.catalog import Catalog
+from aggregator.outcome import OffsetGap, Overtaken
 from aggregator.reading import empty_reading, read
 from aggregator.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
-from aggregator.store import OffsetGap, Overtaken
 from counting import Aggregator
 from factories import FakeRecord, correction, organization, rate, records, rfc3339, usage
 from hypothesis import given

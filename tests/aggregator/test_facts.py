@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 from aggregator.facts import apply_facts
-from aggregator.store import load_progress
+from aggregator.progress import load_progress
 from factories import contract, records
 from runtime.postgres import Pool
 from stack import Database

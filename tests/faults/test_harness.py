@@ -29,9 +29,9 @@ async def endure_at_once(stage: Stage, fault: Fault) -> None:
 MUTANTS: dict[str, tuple[Fault, Changes]] = {
     "the fence removed": (
         lose_commits,
-        {"store.py": [("    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):\n", "    if True:\n")]},
+        {"progress.py": [("    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):\n", "    if True:\n")]},
     ),
-    "the ledger off": (nothing, {"store.py": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]}),
+    "the ledger off": (nothing, {"claims.py": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]}),
     "the outbox removed": (
         nothing,
         {"sql/insert_totals.sql": [("INSERT INTO totals_outbox (organization_id) SELECT", "SELECT")]},

@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
+from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
-from aggregator.store import apply_batch, load_progress
+from aggregator.store import apply_batch
 from books import TOPIC, Books, local
 from factories import correction, organization, rate, records, rfc3339, usage, uuid7
 from flexcredits_schemas.identity import bucket_of, identity_of

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 
 from aggregator.__main__ import every
 from aggregator.catalog import SQL, Catalog
+from aggregator.catalog_reader import CatalogReader
+from aggregator.outcome import OffsetGap
 from aggregator.publish import Topics, relay
-from aggregator.store import OffsetGap
-from aggregator.stream import CatalogReader, UsageStream
+from aggregator.stream import UsageStream
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from counting import CATALOG, TOPIC

@@ -17,12 +17,13 @@ from runtime.process import run_process
 from runtime.tracing import open_tracing
 
 from aggregator.catalog import SQL, Catalog
+from aggregator.catalog_reader import CatalogReader
 from aggregator.health import Health
 from aggregator.measures import measure_tables
 from aggregator.publish import DEAD_LETTER_BYTES_MAX, Topics, relay
 from aggregator.reading import PoisonGuard
 from aggregator.settings import Settings
-from aggregator.stream import CatalogReader, UsageStream
+from aggregator.stream import UsageStream
 
 log = structlog.get_logger()
 PARTITIONS_EVERY_S = 6 * 3600

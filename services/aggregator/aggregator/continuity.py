@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from runtime.postgres import Pool
 
-from aggregator.store import OffsetGap, load_received
+from aggregator.outcome import OffsetGap
+from aggregator.progress import load_received
 
 ANEW = "The topic was made anew: what it holds before that offset would never be counted"
 

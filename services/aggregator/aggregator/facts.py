@@ -22,8 +22,9 @@ from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SQL
 from aggregator.metrics import DEAD_LETTERS
+from aggregator.outcome import OffsetGap
 from aggregator.reading import Kind, Record, Rejection
-from aggregator.store import CATALOG_LOCK, OffsetGap, insert_dead_letters
+from aggregator.store import CATALOG_LOCK, insert_dead_letters
 
 log = structlog.get_logger()
 ALL_ORGANIZATIONS = 0

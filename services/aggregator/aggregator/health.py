@@ -9,7 +9,8 @@ from aiokafka.errors import KafkaError
 from runtime.postgres import Pool, passing_failure
 
 from aggregator.catalog import SQL
-from aggregator.stream import CatalogReader, UsageStream
+from aggregator.catalog_reader import CatalogReader
+from aggregator.stream import UsageStream
 
 log = structlog.get_logger()
 ASK_EVERY_S = 2.0

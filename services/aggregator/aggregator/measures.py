@@ -6,9 +6,9 @@ from runtime.postgres import Pool
 
 from aggregator import metrics
 from aggregator.catalog import SQL
+from aggregator.outcome import Outcome
 from aggregator.reading import Reading
 from aggregator.rollup import Rollups
-from aggregator.store import Outcome
 
 VISIBLE_WITHIN_S = 2.0
 MICRO = 1_000_000

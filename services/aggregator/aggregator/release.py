@@ -9,19 +9,14 @@ from flexcredits_schemas.codec import InvalidEvent
 from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SQL, Catalog
+from aggregator.claims import add_corrected, select_originals
 from aggregator.corrections import judge
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS
+from aggregator.progress import HOUR_S
 from aggregator.reading import Kind, Rejection, SeriesKey, Use, reject
 from aggregator.rollup import Decision, Rollups, decide, empty_rollups, fold
-from aggregator.store import (
-    HOUR_S,
-    add_corrected,
-    add_rollups,
-    hold_catalog,
-    insert_dead_letters,
-    select_originals,
-)
+from aggregator.store import add_rollups, hold_catalog, insert_dead_letters
 
 CHUNK = 5_000  # held events per transaction: the locks of a long wait are given back every fraction of a second
 

@@ -13,13 +13,14 @@ from runtime.postgres import Pool, passing_failure
 from runtime.tracing import LINKS_MAX, Tracing
 
 from aggregator import metrics
-from aggregator.catalog import SQL, Catalog
+from aggregator.catalog_reader import CatalogReader
 from aggregator.continuity import ANEW, Continuity
-from aggregator.facts import apply_facts
 from aggregator.measures import measure_watermark, observe_batch
+from aggregator.outcome import OffsetGap, Outcome, Overtaken
+from aggregator.progress import load_progress, load_received, mark_caught_up
 from aggregator.reading import PoisonGuard, Reading, empty_reading, read, traceparents
 from aggregator.release import release_held
-from aggregator.store import OffsetGap, Outcome, Overtaken, apply_batch, load_progress, load_received, mark_caught_up
+from aggregator.store import apply_batch
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
@@ -30,73 +31,6 @@ RERUN_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 class Stalled(Exception):
     """A consumer that has stopped without a word, as aiokafka's has been seen to: only a new process helps."""
-
-
-class CatalogReader:
-    """The catalog topic up to its end, applied and taken over into memory."""
-
-    def __init__(self, pool: Pool, consumer: AIOKafkaConsumer, topic: str, catalog: Catalog) -> None:
-        self.catalog = catalog
-        self.topic = topic
-        self._pool = pool
-        self.consumer = consumer
-        self._partition = TopicPartition(topic, 0)
-        self.caught_up = time.monotonic()  # when memory last held all facts, read by the readiness probe
-        self._one_at_a_time = asyncio.Lock()  # a batch and the sweep behind it share consumer and memory
-
-    async def start(self) -> None:
-        """Take the topic's one partition by hand: every aggregator reads all facts.
-
-        It stays paused but for reading facts. A broker answers a connection's requests in turn, so a fetch that waits
-        for facts to come would hold up every question about offsets by half a second.
-        """
-        self.consumer.assign([self._partition])
-        self.consumer.pause(self._partition)
-        await load_progress(self._pool, self.topic, [0])
-        await self.take_over()
-
-    async def catch_up(self) -> bool:
-        """Apply facts up to the end that the topic has now; True when the catalog in memory changed."""
-        before = self.catalog.version
-        end = await self.find_end()
-        async with self._one_at_a_time:
-            if self.catalog.version < end:
-                self.consumer.resume(self._partition)
-                await self._read_up_to(end)
-                self.consumer.pause(self._partition)
-        self.caught_up = time.monotonic()
-        metrics.CATALOG_OFFSET.set(self.catalog.version)
-        return self.catalog.version != before
-
-    async def _read_up_to(self, end: int) -> None:
-        while self.catalog.version < end:
-            self.consumer.seek(self._partition, self.catalog.version)
-            fetched = await self.consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
-            for records in fetched.values():
-                await apply_facts(self._pool, self.topic, records)
-            await self._refresh()
-
-    async def find_end(self) -> int:
-        """Where the catalog's log ends now."""
-        return (await self.end_offsets([self._partition]))[self._partition]
-
-    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where the logs of any topic end now; quick, since nothing else waits on this connection."""
-        ends: dict[TopicPartition, int] = await self.consumer.end_offsets(partitions)
-        return ends
-
-    async def take_over(self) -> None:
-        """Read what was applied, by us or by another aggregator, since the version in memory."""
-        async with self._one_at_a_time:
-            await self._refresh()
-
-    async def _refresh(self) -> None:
-        async with (
-            self._pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            [progress] = await connection.fetch(SQL["select_progress"], self.topic)
-            await self.catalog.refresh(connection, max(progress["next_offset"], self.catalog.version))
 
 
 class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]

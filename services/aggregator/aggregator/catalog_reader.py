@@ -1,0 +1,79 @@
+"""The catalog topic, which every aggregator reads as a whole: applied in order, and held in memory."""
+
+import asyncio
+import time
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from runtime.postgres import Pool
+
+from aggregator import metrics
+from aggregator.catalog import SQL, Catalog
+from aggregator.facts import apply_facts
+from aggregator.progress import load_progress
+
+
+class CatalogReader:
+    """The catalog topic up to its end, applied and taken over into memory."""
+
+    def __init__(self, pool: Pool, consumer: AIOKafkaConsumer, topic: str, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.topic = topic
+        self._pool = pool
+        self.consumer = consumer
+        self._partition = TopicPartition(topic, 0)
+        self.caught_up = time.monotonic()  # when memory last held all facts, read by the readiness probe
+        self._one_at_a_time = asyncio.Lock()  # a batch and the sweep behind it share consumer and memory
+
+    async def start(self) -> None:
+        """Take the topic's one partition by hand: every aggregator reads all facts.
+
+        It stays paused but for reading facts. A broker answers a connection's requests in turn, so a fetch that waits
+        for facts to come would hold up every question about offsets by half a second.
+        """
+        self.consumer.assign([self._partition])
+        self.consumer.pause(self._partition)
+        await load_progress(self._pool, self.topic, [0])
+        await self.take_over()
+
+    async def catch_up(self) -> bool:
+        """Apply facts up to the end that the topic has now; True when the catalog in memory changed."""
+        before = self.catalog.version
+        end = await self.find_end()
+        async with self._one_at_a_time:
+            if self.catalog.version < end:
+                self.consumer.resume(self._partition)
+                await self._read_up_to(end)
+                self.consumer.pause(self._partition)
+        self.caught_up = time.monotonic()
+        metrics.CATALOG_OFFSET.set(self.catalog.version)
+        return self.catalog.version != before
+
+    async def _read_up_to(self, end: int) -> None:
+        while self.catalog.version < end:
+            self.consumer.seek(self._partition, self.catalog.version)
+            fetched = await self.consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
+            for records in fetched.values():
+                await apply_facts(self._pool, self.topic, records)
+            await self._refresh()
+
+    async def find_end(self) -> int:
+        """Where the catalog's log ends now."""
+        return (await self.end_offsets([self._partition]))[self._partition]
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where the logs of any topic end now; quick, since nothing else waits on this connection."""
+        ends: dict[TopicPartition, int] = await self.consumer.end_offsets(partitions)
+        return ends
+
+    async def take_over(self) -> None:
+        """Read what was applied, by us or by another aggregator, since the version in memory."""
+        async with self._one_at_a_time:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            [progress] = await connection.fetch(SQL["select_progress"], self.topic)
+            await self.catalog.refresh(connection, max(progress["next_offset"], self.catalog.version))

@@ -1,0 +1,91 @@
+"""Where Postgres stands in a log: the fence that drops what was applied before, and the proof of every record's fate."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from runtime.postgres import Connection, Pool
+
+from aggregator.catalog import SQL
+from aggregator.columns import columns_of
+from aggregator.outcome import OffsetGap, Outcome
+from aggregator.reading import Reading
+
+HOUR_S = 3600
+
+
+async def load_progress(pool: Pool, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """next_offset of each partition, with rows made for new ones."""
+    partitions = sorted(partitions)
+    await pool.execute(SQL["create_progress"], topic, partitions)
+    rows = await pool.fetch(SQL["select_progress"], topic)
+    return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
+
+
+async def load_received(pool: Pool, topic: str) -> dict[int, int]:
+    """For each partition of which something was counted: the latest append time of that, or a later one at which it was
+    complete, in milliseconds."""
+    return {row["partition"]: row["received_ms"] for row in await pool.fetch(SQL["select_received"], topic)}
+
+
+async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+    """The fence: next_offset of each partition of the batch, which nobody else moves until the transaction ends. Raises
+    OffsetGap."""
+    rows = await connection.fetch(SQL["lock_progress"], topic, sorted(spans))
+    positions = {row["partition"]: row["next_offset"] for row in rows}
+    for partition, (first, _) in spans.items():
+        if first > positions[partition]:
+            raise OffsetGap(
+                f"{topic}/{partition}: Postgres expects offset {positions[partition]}, Kafka delivers {first}."
+                " Retention took unread records, or the topic was made anew"
+            )
+    return positions
+
+
+def drop_replayed(reading: Reading, positions: Mapping[int, int], outcome: Outcome) -> Reading:
+    """What is left of the batch after another process, or we before a crash, applied part of it."""
+    for partition, (_, last) in reading.spans.items():
+        outcome.next_offsets[partition] = max(last + 1, positions[partition])
+    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):
+        return reading
+    kept = reading._replace(
+        uses=[use for use in reading.uses if use.offset >= positions[use.partition]],
+        corrections=[use for use in reading.corrections if use.offset >= positions[use.partition]],
+        rejections=[at for at in reading.rejections if at.record.offset >= positions[at.record.partition]],
+    )
+    before, after = ([*part.uses, *part.corrections, *part.rejections] for part in (reading, kept))
+    outcome.rejections, outcome.replayed = kept.rejections, len(before) - len(after)
+    return kept
+
+
+async def advance(connection: Connection, topic: str, reading: Reading, outcome: Outcome) -> None:
+    """Move the positions, and write down every record's fate, in all and by the hour of its receipt."""
+    fates = [
+        Counter((use.partition, use.received // HOUR_S) for use in group)
+        for group in (
+            [decision.use for decision in outcome.counted],
+            outcome.duplicates,
+            [decision.use for decision in outcome.held],
+        )
+    ]
+    fates.insert(2, Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in outcome.rejections))
+    hours = sorted(set().union(*fates))
+    if hours:
+        rows = [(*hour, *(fate[hour] for fate in fates)) for hour in hours]
+        await connection.execute(SQL["add_hours"], topic, *zip(*rows, strict=True))
+    totals: dict[int, list[int]] = {partition: [0, 0, 0, 0] for partition in outcome.next_offsets}
+    for hour in hours:
+        for place, fate in enumerate(fates):
+            totals[hour[0]][place] += fate[hour]
+    progress = [
+        (at, next_offset, *totals[at], reading.last_received[at])
+        for at, next_offset in sorted(outcome.next_offsets.items())
+    ]
+    await connection.execute(SQL["advance_progress"], topic, *columns_of(progress))
+
+
+async def mark_caught_up(pool: Pool, topic: str, end_offsets: Mapping[int, int], seen: datetime) -> None:
+    """Totals are complete to `seen` in each partition whose log ended then where Postgres stands."""
+    await pool.execute(
+        SQL["mark_caught_up"], topic, list(end_offsets), list(end_offsets.values()), seen.astimezone(UTC).timestamp()
+    )
