@@ -8,10 +8,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator import catalog, store
-from aggregator.catalog import Catalog
+from aggregator.catalog import SQL, Catalog
 from aggregator.facts import apply_facts
+from aggregator.outcome import Outcome
+from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
+from aggregator.store import apply_batch
 from alerter import store as alerter_store
 from alerting import evaluator as make_evaluator
 from alerting import firings, make_customer
@@ -55,14 +57,14 @@ async def sides(database: Database) -> AsyncIterator[Sides]:
         yield Sides(database, owner, stack)
 
 
-async def aggregate(pool: Any, topic: str, batch: Sequence[FakeRecord]) -> store.Outcome:
+async def aggregate(pool: Any, topic: str, batch: Sequence[FakeRecord]) -> Outcome:
     """Count a batch as an aggregator does that has just come to know the catalog."""
     reading, known = empty_reading(), Catalog()
     read(batch, reading)
     async with pool.acquire() as connection:
-        [progress] = await connection.fetch(catalog.SQL["select_progress"], CATALOG)
+        [progress] = await connection.fetch(SQL["select_progress"], CATALOG)
         await known.refresh(connection, progress["next_offset"])
-    return await store.apply_batch(pool, (topic, CATALOG), reading, known)
+    return await apply_batch(pool, (topic, CATALOG), reading, known)
 
 
 async def prepare(sides: Sides) -> tuple[str, str]:
@@ -70,8 +72,8 @@ async def prepare(sides: Sides) -> tuple[str, str]:
     number = next(numbers)
     topic, name = f"usage.{number}", f"org_{number}"
     pool = await sides.side(0, "aggregator", {}, ())
-    await store.load_progress(pool, CATALOG, [0])
-    await store.load_progress(pool, topic, [0])
+    await load_progress(pool, CATALOG, [0])
+    await load_progress(pool, topic, [0])
     position = await sides.owner.fetchval("SELECT next_offset FROM partition_progress WHERE topic = $1", CATALOG)
     await apply_facts(pool, CATALOG, records([organization(name)], first=position))
     return topic, name
@@ -93,7 +95,7 @@ async def count_twice(sides: Sides, schedule: Sequence[int], **otherwise: Any) -
     """An owner and a zombie that holds the first half of the same records; what became of them."""
     topic, name = await prepare(sides)
     batch = records([usage(envelope={"subject": name}) for _ in range(4)])
-    owner, zombie = [await sides.side(at, "aggregator", catalog.SQL, COUNTS, **otherwise) for at in (0, 1)]
+    owner, zombie = [await sides.side(at, "aggregator", SQL, COUNTS, **otherwise) for at in (0, 1)]
     waited, _ = await run(
         schedule, [(owner, aggregate(owner, topic, batch)), (zombie, aggregate(zombie, topic, batch[:2]))]
     )
@@ -119,7 +121,7 @@ async def test_owner_and_zombie_in_any_order_count_once(sides: Sides) -> None:
 
 
 async def test_without_the_fences_lock_some_order_goes_wrong(sides: Sides) -> None:
-    without = {"lock_progress": catalog.SQL["lock_progress"].replace("FOR UPDATE", "")}
+    without = {"lock_progress": SQL["lock_progress"].replace("FOR UPDATE", "")}
     with pytest.raises(asyncpg.CheckViolationError, match="every_offset_has_one_fate"):
         [await count_twice(sides, schedule, instead=without) for schedule in ALL]
 
@@ -161,7 +163,7 @@ async def read_while_counting(sides: Sides, schedule: Sequence[int], *, isolated
     topic, name = await prepare(sides)
     events = records([usage(envelope={"subject": name}) for _ in range(5)])
     await aggregate(await sides.side(0, "aggregator", {}, ()), topic, events[:1])
-    writer = await sides.side(0, "aggregator", catalog.SQL, WRITES)
+    writer = await sides.side(0, "aggregator", SQL, WRITES)
     reader = await sides.side(1, "api", query_store.SQL, READS, isolated=isolated)
 
     async def look() -> set[int]:
