@@ -29,7 +29,7 @@ class ServiceProcess:
     """One run of `python -m <module>`."""
 
     def __init__(self, module: str, environment: dict[str, str], host: str = "127.0.0.1") -> None:
-        self.probe_port = free_port()
+        self.probe_port = int(environment.get("PROBE_PORT", 0)) or free_port()
         self._probes = f"http://{host}:{self.probe_port}"
         self._log = Path(tempfile.mkstemp(prefix=f"{module}-", suffix=".log")[1])
         with self._log.open("wb") as log:

@@ -46,7 +46,6 @@ class Watched:
     def start(self, service: str) -> ServiceProcess:
         """Anew, where the one before was to be found."""
         self.processes[service] = self.here.enter_context(running(service, self.told[service]))
-        self.processes[service].probe_port = int(self.told[service]["PROBE_PORT"])
         return self.processes[service]
 
     async def fires(
