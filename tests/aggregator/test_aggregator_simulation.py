@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aggregator.catalog import SQL
-from mutants import Changes, make_mutant
+from mutants import COMMITTED_FIRST, Changes, make_mutant
 from simulating.aggregator import tell
 from simulating.replay import connect, open_mirror
 from simulations import begin, result
@@ -44,17 +44,7 @@ MUTANTS: dict[str, Changes] = {
     "the outbox removed": {
         "store.py": [('        await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))\n', "")]
     },
-    "offsets committed before the transaction": {
-        "stream.py": [
-            ("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n"),
-            (
-                "            outcome = await rerun(lambda: self._count(batch))\n",
-                "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
-                "            await self._consumer.commit(taken)\n"
-                "            outcome = await rerun(lambda: self._count(batch))\n",
-            ),
-        ]
-    },
+    "offsets committed before the transaction": COMMITTED_FIRST,
     "held usage forgotten": {"stream.py": [("        if changed or clock() - self._swept > RELEASE_EVERY_S:\n", "        if False:\n")]},
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from faulting import Fault, Stage, endure, lose_commits, open_stage
-from mutants import Changes, make_mutant
+from mutants import COMMITTED_FIRST, Changes, make_mutant
 from stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
@@ -38,17 +38,7 @@ MUTANTS: dict[str, tuple[Fault, Changes]] = {
     ),
     "offsets committed before the transaction": (
         kill,
-        {
-            "stream.py": [
-                ("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n"),
-                (
-                    "            outcome = await rerun(lambda: self._count(batch))\n",
-                    "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
-                    "            await self._consumer.commit(taken)\n"
-                    "            outcome = await rerun(lambda: self._count(batch))\n",
-                ),
-            ]
-        },
+        COMMITTED_FIRST,
     ),
 }  # fmt: skip
 

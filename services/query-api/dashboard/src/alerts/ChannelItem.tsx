@@ -7,6 +7,7 @@ import { type Channel, channelDeliveriesQuery, channelsQuery, KINDS, removeChann
 import { DeliveryState } from "./DeliveryState"
 import classes from "./Manage.module.css"
 import { Pill } from "./Pill"
+import { Tries } from "./Tries"
 
 const EVENTS = { fired: "Threshold met", resolved: "No longer met", test: "Test" } as const
 
@@ -116,17 +117,7 @@ function Delivery({ delivery }: { delivery: Schemas["ChannelDelivery"] }) {
         </span>
         <DeliveryState state={delivery.state} />
       </div>
-      <ol className={classes.tries}>
-        {delivery.tries.map((one) => (
-          <li key={one.attempt}>
-            Attempt {one.attempt}, {format.moment(new Date(one.at))}: {one.outcome}
-            {one.detail && ` (${one.detail})`}
-          </li>
-        ))}
-        {delivery.state === "pending" && delivery.next_attempt_at && (
-          <li>Next attempt {format.time(new Date(delivery.next_attempt_at))}</li>
-        )}
-      </ol>
+      <Tries of={delivery} />
     </div>
   )
 }

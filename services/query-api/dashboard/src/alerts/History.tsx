@@ -12,6 +12,7 @@ import classes from "./Manage.module.css"
 import { Waiting } from "./ManageDrawer"
 import { Pill } from "./Pill"
 import { alertQuery, historyQuery, resend, WATCH_MAIL_EVERY_MS } from "./queries"
+import { Tries } from "./Tries"
 
 /** Everything that was announced, newest first, with what became of every mail. */
 export function History() {
@@ -125,17 +126,7 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
               </Button>
             )}
           </div>
-          <ol className={classes.tries}>
-            {delivery.tries.map((one) => (
-              <li key={one.attempt}>
-                Attempt {one.attempt}, {format.moment(new Date(one.at))}: {one.outcome}
-                {one.detail && ` (${one.detail})`}
-              </li>
-            ))}
-            {delivery.state === "pending" && delivery.next_attempt_at && (
-              <li>Next attempt {format.time(new Date(delivery.next_attempt_at))}</li>
-            )}
-          </ol>
+          <Tries of={delivery} />
         </div>
       ))}
       {failed.size > 1 && (
