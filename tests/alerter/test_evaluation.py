@@ -13,6 +13,7 @@ from books import Books
 from runtime.postgres import Connection, Pool, open_pool
 from service_process import eventually
 from stack import Database
+from structlog.testing import capture_logs
 
 TOLD = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 
@@ -40,6 +41,18 @@ async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Poo
     )
     assert len(stamps) == 1, "written by more than one transaction"
     assert await evaluator(pool).look(None, by="test") == 0
+
+
+async def test_the_log_names_organization_and_period(books: Books, pool: Pool) -> None:
+    acme = await make_customer(books)
+    await acme.use(80)
+    with capture_logs() as lines:
+        await evaluator(pool).look(None, by="test")
+        await acme.use(-80)
+        await evaluator(pool).look(None, by="test")
+    about = {"organization": "org_acme", "rule": "usage", "contract": "c1", "period": "p1", "threshold": 75}
+    assert [line["event"] for line in lines] == ["alert fired", "alert resolved"]
+    assert all(about.items() <= line.items() for line in lines), lines
 
 
 async def test_two_thresholds_in_one_step_are_one_mail_and_two_records(

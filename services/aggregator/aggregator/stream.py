@@ -75,7 +75,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         """Go to where Postgres stands. aiokafka only logs what a listener raises, so the loop raises it for us."""
         try:
             await self._seek(list(assigned))
-            log.info("partitions assigned", partitions=sorted(at.partition for at in assigned))
+            log.info("partitions assigned", topic=self.topic, partitions=sorted(at.partition for at in assigned))
         except Exception as error:
             self._failure = error
 
@@ -190,7 +190,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             if offsets:
                 await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
-            log.info("offsets not committed to kafka, postgres has them", reason=str(error))
+            log.info("offsets not committed to Kafka, Postgres has them", topic=self.topic, reason=str(error))
 
     async def sweep(self) -> None:
         """Behind the batches: facts that came without usage, and held usage, which a missed moment must not strand."""
@@ -258,5 +258,5 @@ async def rerun(work: Callable[[], Awaitable[Result]]) -> Result:
             wait_s = RERUN_WAIT_S[min(attempt, len(RERUN_WAIT_S) - 1)]
             attempt += 1
             metrics.RERUNS.labels(code).inc()
-            log.warning("run again", reason=f"{type(error).__name__}: {error}", attempt=attempt, wait_s=wait_s)
+            log.warning("retrying", reason=f"{type(error).__name__}: {error}", attempt=attempt, wait_s=wait_s)
             await asyncio.sleep(wait_s)

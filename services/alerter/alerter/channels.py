@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import json
 import time
 from collections.abc import Sequence
 
@@ -73,7 +74,7 @@ class Deliverer(Outbox[Delivery]):
         DELIVERIES.labels(item.kind, attempt.outcome).inc()
         told = log.info if attempt.outcome == "sent" else log.warning
         told(
-            "notice", outcome=attempt.outcome, organization_id=item.organization_id, channel=item.channel_id,
+            "notice", outcome=attempt.outcome, organization=organization_of(item.body), channel=item.channel_id,
             event_id=item.event_id, attempt=item.attempt, detail=attempt.detail,
         )  # fmt: skip
 
@@ -81,6 +82,11 @@ class Deliverer(Outbox[Delivery]):
         await settle_delivery(self._pool, item, attempt)
         if isinstance(attempt, Gone):
             await stop_channel(self._pool, item.channel_id, attempt.detail)
+
+
+def organization_of(body: str) -> str:
+    """The organization's id, as the API names it: the subject of the notice's CloudEvent."""
+    return str(json.loads(body)["subject"])
 
 
 def judge(item: Delivery, response: aiohttp.ClientResponse, answer: str) -> Attempt:

@@ -89,7 +89,6 @@ class Evaluator:
             for threshold, resolution in verdict.resolve:
                 await self._resolve(connection, account.organization_id, period, threshold, resolution, level, now)
                 RESOLVED.labels(period.rule, resolution).inc()
-                log.info("resolved", organization_id=account.organization_id, period=period, threshold=threshold)
             for firing in verdict.fire:
                 assert level is not None
                 await self._fire(connection, level, firing, now, span)
@@ -106,6 +105,10 @@ class Evaluator:
         who = await name_organization(connection, organization_id)
         notice = write_resolved(who["organization"], who["name"], firing, level, now, resolution)
         await insert_notice(connection, organization_id, firing_id, "resolved", notice, now, firing.told)
+        log.info(
+            "alert resolved", organization=who["organization"], rule=period.rule, contract=period.contract_id or None,
+            period=period.period_id, threshold=threshold, resolution=resolution,
+        )  # fmt: skip
 
     async def _fire(self, connection: Connection, level: Level, firing: NewFiring, now: datetime, span: Span) -> None:
         facts, recipients = None, []
@@ -127,7 +130,8 @@ class Evaluator:
             await insert_emails(connection, level.organization_id, firing_id, letters, now)
         FIRINGS.labels(level.period.rule, firing.told).inc()
         log.info(
-            "fired", organization_id=level.organization_id, period=level.period, threshold=firing.threshold,
+            "alert fired", organization=who["organization"], rule=level.period.rule,
+            contract=level.period.contract_id or None, period=level.period.period_id, threshold=firing.threshold,
             episode=firing.episode, told=firing.told, recipients=len(recipients),
         )  # fmt: skip
 

@@ -113,7 +113,10 @@ class Mailer(Outbox[Mail]):
         if attempt.outcome == "sent":
             MAIL_SECONDS.observe((datetime.now(UTC) - item.created_at).total_seconds())
         told = log.info if attempt.outcome == "sent" else log.warning
-        told("mail", outcome=attempt.outcome, message_id=item.message_id, attempt=item.attempt, detail=attempt.detail)
+        told(
+            "mail", outcome=attempt.outcome, organization=item.facts.get("organization"), message_id=item.message_id,
+            attempt=item.attempt, detail=attempt.detail,
+        )  # fmt: skip
 
     async def settle(self, item: Mail, attempt: Attempt) -> None:
         await settle_mail(self._pool, item, attempt)

@@ -38,7 +38,8 @@ async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], dateti
             else:
                 await write_test(connection, request, mail_domain, now())
             REQUESTS.labels(request.kind).inc()
-            log.info("asked", kind=request.kind, organization_id=request.organization_id, rule=request.rule)
+            who = await name_organization(connection, request.organization_id)
+            log.info("request accepted", kind=request.kind, organization=who["organization"], rule=request.rule)
 
 
 async def write_test(connection: Connection, request: Request, mail_domain: str, now: datetime) -> None:

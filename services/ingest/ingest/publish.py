@@ -93,7 +93,9 @@ class Lane:
                 await (await self._producer.send_batch(batch.builder, topic, partition=partition))
             except Exception as error:
                 self._settle(batch, delivered=False)
-                raise ProducerBroken(f"{self.partition.topic}[{self.partition.partition}]: {error!r}") from error
+                raise ProducerBroken(
+                    f"{self.partition.topic}/{self.partition.partition}: {type(error).__name__}: {error}"
+                ) from error
             self._settle(batch, delivered=True)
             self.drop_unwanted()
         self.sending = None
@@ -205,7 +207,7 @@ class Publisher:
                     stack.push_async_exit(attempt.pop_all())
                     return producer
                 except (KafkaError, TimeoutError, OSError) as error:
-                    self.problem = f"Kafka: no {lacking}, {error!r}"
+                    self.problem = f"Kafka: no {lacking}, {type(error).__name__}: {error}"
                     log.warning("kafka cannot be used yet", reason=self.problem)
             await asyncio.sleep(RECONNECT_AFTER_S)
 

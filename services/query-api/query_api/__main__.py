@@ -138,7 +138,7 @@ class Health:
         while True:
             problem = await find_problem(self._pool)
             if problem != self._problem:
-                log.info("postgres", problem=problem)
+                log.warning("Postgres can be used" if problem is None else "Postgres cannot be used", reason=problem)
             self._problem = problem
             await asyncio.sleep(CHECK_EVERY_S)
 

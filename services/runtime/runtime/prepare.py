@@ -64,7 +64,7 @@ async def prepare_topics(folder: Path, replication: int) -> None:
             if topic.drift:
                 log.warning("a topic is not as described, and was left as it is", topic=topic.name, drift=topic.drift)
     except KafkaError as error:  # who may create topics may not be allowed to read their settings
-        log.warning("the topics' settings were not compared", reason=repr(error))
+        log.warning("the topics' settings were not compared", reason=f"{type(error).__name__}: {error}")
     log.info("the topics are there", topics=sorted(path.stem for path in folder.glob("*.yaml")))
 
 
