@@ -1,5 +1,6 @@
 """What the alerter takes from its environment."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -30,6 +31,12 @@ def test_reads_the_mail_servers_address(url: str, expected: tuple[Any, ...]) -> 
     assert (server.host, server.port, server.tls, server.username) == expected
 
 
+def test_greets_with_a_fully_qualified_name() -> None:
+    assert settings(smtp_helo_name="alerts.flex.example").mail_server().helo_name == "alerts.flex.example"
+    default = settings(mail_from="flex@bücher.example").mail_server().helo_name
+    assert default == (socket.gethostname() if "." in socket.gethostname() else "xn--bcher-kva.example")
+
+
 def test_the_password_is_decoded_and_not_shown() -> None:
     given = settings(smtp_url="smtps://me:hunt%2Fer2@mail.example")
     assert given.mail_server().password.get_secret_value() == "hunt/er2"
@@ -44,6 +51,9 @@ def test_the_password_is_decoded_and_not_shown() -> None:
         {"smtp_url": "smtps://"},
         {"mail_from": "a@b, c@d"},
         {"mail_from": "a@b\r\nBcc: c@d"},
+        {"mail_from": "a@-ü-.example"},
+        {"mail_from": "jörg@flex.example"},
+        {"smtp_helo_name": "two names"},
         {"dashboard_url": "javascript:alert(1)"},
         {"sweep_interval_s": 0},
         {"flexcredits_unsubscribe_secret": "x" * 31},

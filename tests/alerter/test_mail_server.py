@@ -1,22 +1,20 @@
 """STARTTLS, TLS, certificates, passwords and time limits, against a real server with a certificate of its own."""
 
 import asyncio
-from datetime import UTC, datetime
+import subprocess
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import aiosmtplib
 import pytest
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
-from alerter.letter import Mail, write_letter
-from alerter.mail import judge_failure
-from alerter.settings import Settings
 from alerting import smtp_server
 from certificates import make_certificate, serving
 from cryptography.x509 import IPAddress
+from mailing import TO, attempt
 
-TO, PASSWORD = "ada@acme.example", "correct horse"
+PASSWORD = "correct horse"
 
 
 @pytest.fixture(scope="module")
@@ -24,29 +22,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_certificate(tmp_path_factory.mktemp("tls") / "mail.pem", IPAddress(ip_address("127.0.0.1")))
 
 
-def settings(port: int, scheme: str, login: str = "", **more: Any) -> Settings:
-    given = {
-        "kafka_bootstrap": "k:9092", "postgres_dsn": "postgres://x", "probe_port": 1, "mail_from": "flex@flex.example",
-        "dashboard_url": "https://flex.example", "smtp_url": f"{scheme}://{login}127.0.0.1:{port}",
-    }  # fmt: skip
-    return Settings.model_validate(given | more)
-
-
 async def send(port: int, scheme: str, login: str = "", **more: Any) -> str:
-    """What the mailer does with a mail that is due."""
-    given = settings(port, scheme, login, **more)
-    nothing = {"rule": "usage", "organization": "org_acme", "name": "Acme", "test": {"thresholds": []}, "used": None}
-    mail = Mail(1, "<test.0a@flex.example>", TO, False, datetime(2026, 11, 22, tzinfo=UTC), 1, 0.0, nothing)
-    return await given.mail_server().send(write_letter(mail, given.letterhead()), given.mail_from, TO)
+    made = await attempt(port, scheme, login, **more)
+    assert made.outcome == "sent", made
+    return made.detail
 
 
 async def fail(port: int, scheme: str, login: str = "", **more: Any) -> str:
     """The words under which the mail is deferred."""
-    with pytest.raises((aiosmtplib.SMTPException, OSError)) as caught:
-        await send(port, scheme, login, **more)
-    attempt = judge_failure(caught.value, 0)
-    assert attempt.outcome == "deferred", "somebody can mend it"
-    return attempt.detail
+    made = await attempt(port, scheme, login, **more)
+    assert made.outcome == "deferred", f"somebody can fix it: {made}"
+    return made.detail
 
 
 def authenticator(server: Any, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword) -> AuthResult:
@@ -87,6 +73,58 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(certificate:
     assert "certificate verify failed: self-signed certificate" in words
     assert server.got == []
     assert not any(line.startswith((b"AUTH", b"MAIL")) for line in server.heard)
+
+
+@pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
+async def test_a_private_authority_without_key_usage_fails_strict_checks_and_the_words_say_what_to_do(
+    tmp_path: Path, scheme: str, expected_errors: list[str]
+) -> None:
+    """Python sets VERIFY_X509_STRICT from 3.13 on; here it is set by hand. The authority is what `openssl req -x509` makes."""
+    expected_errors.append("SMTP session exception")  # aiosmtpd's, when the client leaves in the middle of STARTTLS
+    authority, certificate = make_authority(tmp_path)
+    script = {"tls": serving(certificate)} if scheme == "smtps" else {"smtp": {"tls_context": serving(certificate)}}
+    async with smtp_server(**script) as server:
+        words = await fail(server.port, scheme, smtp_ca_file=authority, strict=True)
+    assert "CA cert does not include key usage extension" in words
+    assert 'see "A private certificate authority" in docs/operating.md' in words
+    authority, certificate = make_authority(tmp_path, "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    script = {"tls": serving(certificate)} if scheme == "smtps" else {"smtp": {"tls_context": serving(certificate)}}
+    async with smtp_server(**script) as server:
+        await send(server.port, scheme, smtp_ca_file=authority, strict=True)
+
+
+def make_authority(folder: Path, *options: str) -> tuple[Path, Path]:
+    """A private authority and a server's certificate that it signed, with its key, as docs/operating.md makes them."""
+    ca, key, request, certificate = (folder / name for name in ("ca.pem", "ca.key", "server.csr", "server.pem"))
+    run = partial(subprocess.run, check=True, capture_output=True, timeout=30, cwd=folder)
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"]
+    run(["openssl", "req", "-x509", *curve, "/CN=Private CA", "-keyout", key, "-out", ca, "-days", "2", *options])
+    run(
+        [
+            "openssl",
+            "req",
+            *curve,
+            "/CN=mail",
+            "-keyout",
+            "server.key",
+            "-out",
+            request,
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ]
+    )
+    sign = ["-CA", ca, "-CAkey", key, "-CAcreateserial", "-days", "2", "-copy_extensions", "copy"]
+    run(["openssl", "x509", "-req", "-in", request, "-out", certificate, *sign])
+    certificate.write_bytes(certificate.read_bytes() + (folder / "server.key").read_bytes())
+    return ca, certificate
+
+
+@pytest.mark.parametrize("ca_file", ["nothing.pem", "no.pem"])
+async def test_an_authorities_file_that_cannot_be_read_defers(tmp_path: Path, ca_file: str) -> None:
+    (tmp_path / "no.pem").write_text("no certificate")
+    async with smtp_server() as server:
+        await fail(server.port, "smtp+starttls", smtp_ca_file=tmp_path / ca_file)
+    assert server.heard == []
 
 
 async def test_a_certificate_of_another_host_is_not_trusted(certificate: Path) -> None:

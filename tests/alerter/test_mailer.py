@@ -1,14 +1,16 @@
 """The outbox against a real SMTP server that is away, refuses, hangs, or takes a mail and drops the connection."""
 
 import asyncio
+import ssl
 from datetime import timedelta
 from typing import Any
 
 import aiosmtplib
 import pytest
 from alerter.letter import Letterhead
-from alerter.mail import Mailer, MailServer, judge_failure
+from alerter.mail import Mailer, MailServer
 from alerter.outbox import LEASE_S
+from alerter.refusals import judge_failure
 from alerter.store import Attempt, claim_mails, settle_mail
 from alerting import Script, age, evaluator, make_customer, smtp_server
 from books import Books
@@ -104,7 +106,12 @@ async def test_greylisting_is_waited_out(fired: None, pool: Pool, owner: Connect
 
 
 @pytest.mark.parametrize(
-    ("answer", "state"), [("554 5.7.1 looks like spam", "failed"), ("452 4.3.1 disk full", "pending")]
+    ("answer", "state"),
+    [
+        ("554 5.6.0 not a message", "failed"),
+        ("554 5.7.1 looks like spam", "pending"),
+        ("452 4.3.1 disk full", "pending"),
+    ],
 )
 async def test_a_mail_refused_after_its_data(
     fired: None, pool: Pool, owner: Connection, answer: str, state: str
@@ -209,28 +216,56 @@ async def test_a_domain_beyond_ascii_needs_nothing_of_the_server(fired: None, po
     assert "ada@xn--bcher-kva.example" in {recipient for recipient, _ in server.got}
 
 
-REFUSED = aiosmtplib.SMTPRecipientRefused(550, "no such user", "a@b.example")
-GREYLISTED = aiosmtplib.SMTPRecipientRefused(451, "later", "a@b.example")
+def at_rcpt(code: int, message: str) -> aiosmtplib.SMTPRecipientsRefused:
+    return aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(code, message, "a@b.example")])
 
 
 @pytest.mark.parametrize(
-    ("error", "outcome"),
+    "error",
     [
-        (aiosmtplib.SMTPRecipientsRefused([REFUSED]), "refused"),
-        (aiosmtplib.SMTPRecipientsRefused([GREYLISTED]), "deferred"),
-        (aiosmtplib.SMTPDataError(554, "spam"), "refused"),
-        (aiosmtplib.SMTPDataError(451, "later"), "deferred"),
-        (aiosmtplib.SMTPSenderRefused(550, "who are you", "flex@flex.example"), "deferred"),
-        (aiosmtplib.SMTPAuthenticationError(535, "wrong password"), "deferred"),
-        (aiosmtplib.SMTPServerDisconnected("gone"), "deferred"),
-        (aiosmtplib.SMTPReadTimeoutError("slow"), "deferred"),
-        (aiosmtplib.SMTPNotSupported("SMTPUTF8"), "refused"),
-        (TimeoutError(), "deferred"),
-        (OSError("unreachable"), "deferred"),
+        *(at_rcpt(550, f"5.{status} <a@b.example>: no") for status in ("1.1", "1.2", "1.3", "1.6", "1.10", "2.0", "2.1", "2.2")),
+        at_rcpt(550, "The mailbox is gone\n5.1.1 no such user"),
+        aiosmtplib.SMTPDataError(550, "5.1.1 no such user"),
+        aiosmtplib.SMTPDataError(552, "5.3.4 Message too big"),
+        aiosmtplib.SMTPDataError(552, "too big"),
+        aiosmtplib.SMTPDataError(554, "5.6.0 not a message"),
+        aiosmtplib.SMTPNotSupported("SMTPUTF8"),
+    ],
+)  # fmt: skip
+def test_what_the_server_says_of_the_recipient_or_the_mail_is_permanent(error: Exception) -> None:
+    assert judge_failure(error, 0).outcome == "refused"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        at_rcpt(504, "5.5.2 <vm>: Helo command rejected: need fully-qualified hostname"),
+        at_rcpt(554, "5.7.1 <a@b.example>: Relay access denied"),
+        at_rcpt(554, "5.7.1 <unknown[10.1.2.3]>: Client host rejected: Access denied"),
+        at_rcpt(550, "5.1.8 <flex@flex.example>: Sender address rejected: Domain not found"),
+        at_rcpt(550, "5.1.7 <flex@flex.example>: Sender address rejected: undeliverable address"),
+        at_rcpt(530, "5.7.0 Must issue a STARTTLS command first"),
+        at_rcpt(550, "relay not permitted"),  # Exim, which gives no enhanced codes
+        at_rcpt(550, "no such user"),
+        at_rcpt(550, "see 5.1.1 of our rules"),
+        at_rcpt(451, "4.7.1 Greylisted"),
+        at_rcpt(450, "4.1.1 mailbox 5.1.1"),
+        aiosmtplib.SMTPDataError(554, "5.7.1 spam"),
+        aiosmtplib.SMTPDataError(554, "spam"),
+        aiosmtplib.SMTPDataError(451, "later"),
+        aiosmtplib.SMTPSenderRefused(550, "5.1.1 who are you", "flex@flex.example"),
+        aiosmtplib.SMTPHeloError(550, "who are you"),
+        aiosmtplib.SMTPAuthenticationError(535, "5.7.8 wrong password"),
+        aiosmtplib.SMTPServerDisconnected("gone"),
+        aiosmtplib.SMTPReadTimeoutError("slow"),
+        ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate"),
+        ValueError("a surprise of a library"),
+        TimeoutError(),
+        OSError("unreachable"),
     ],
 )
-def test_only_what_is_about_the_mail_itself_is_permanent(error: Exception, outcome: str) -> None:
-    assert judge_failure(error, 0).outcome == outcome
+def test_what_somebody_can_fix_is_tried_again(error: Exception) -> None:
+    assert judge_failure(error, 0).outcome == "deferred"
 
 
 def test_waits_grow_and_end_after_three_days() -> None:

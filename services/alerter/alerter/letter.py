@@ -25,7 +25,13 @@ _environment = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+_UNFIT_FOR_DOMAINS = re.compile(r'[\s<>"]')
+"""Ends a command of SMTP: aiosmtplib raises ValueError for it."""
 _UNFIT_FOR_HEADERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|=\?")
+
+
+class NotAnAddress(ValueError):
+    """Text to which no mail can be sent, whatever the server."""
 
 
 class Mail(NamedTuple):
@@ -66,7 +72,7 @@ _POLICY = SMTP.clone(header_factory=_headers)
 
 
 def write_letter(mail: Mail, letterhead: Letterhead) -> EmailMessage:
-    """The message; the same bytes for the same arguments. Raises ValueError for what is no address."""
+    """The message; the same bytes for the same arguments. Raises NotAnAddress."""
     words = describe(mail.facts, letterhead.dashboard_url) | {
         "is_additional": mail.is_additional,
         "unsubscribe_url": write_unsubscribe_url(mail, letterhead),
@@ -121,11 +127,18 @@ def identify_mail(kind: str, *parts: str, domain: str) -> str:
 
 def address(text: str, display_name: str = "") -> Address:
     """Always one address, quoted where it must be. Its domain is in ASCII (RFC 5890), which every server takes; a name
-    beyond ASCII is a matter for the server (RFC 6531). Raises ValueError."""
+    beyond ASCII is a matter for the server (RFC 6531). Raises NotAnAddress."""
     username, _, domain = text.rpartition("@")
     if not username or not domain or _UNFIT_FOR_HEADERS.search(text):  # an encoded word is decoded in addresses too
-        raise ValueError(f"{text!r} is not an address")
-    return Address(display_name, username, domain if domain.isascii() else idna.encode(domain, uts46=True).decode())
+        raise NotAnAddress(f"{text!r}")
+    try:
+        if not domain.isascii():
+            domain = idna.encode(domain, uts46=True).decode()
+        if _UNFIT_FOR_DOMAINS.search(domain):
+            raise NotAnAddress(f"{text!r}")
+        return Address(display_name, username, domain)
+    except ValueError as error:  # of idna, and of Address
+        raise NotAnAddress(f"{text!r}: {error}") from error
 
 
 def header_text(text: str) -> str:

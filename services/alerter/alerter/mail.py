@@ -1,7 +1,8 @@
 """The outbox of mails -> a mail server."""
 
 import asyncio
-import socket
+import ssl
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from pydantic import SecretStr
 from runtime.postgres import Pool
 from runtime.tracing import TRACEPARENT, PassOn, Tracing
 
-from alerter.letter import Letterhead, Mail, write_letter
+from alerter.letter import Letterhead, Mail, NotAnAddress, address, write_letter
 from alerter.metrics import MAIL_OLDEST_SECONDS, MAIL_SECONDS, MAILS, MAILS_PENDING
-from alerter.outbox import LEASE_S, Outbox, brief, put_off
+from alerter.outbox import LEASE_S, Outbox, brief
+from alerter.refusals import judge_failure
 from alerter.store import Attempt, claim_mails, count_pending_mails, settle_mail
 
 log = structlog.get_logger()
@@ -43,6 +45,10 @@ class MailServer:
     """For connecting, and for each answer of the server."""
     ca_file: Path | None = None
     """PEM file of the authorities that sign its certificate; the system's without it."""
+    helo_name: str = "localhost"
+    """What we call ourselves in EHLO. Many servers want a fully qualified name."""
+    strict_certificates: bool = sys.version_info >= (3, 13)
+    """Check certificates by RFC 5280 to the letter, as Python does by itself from 3.13 on."""
 
     @property
     def is_local(self) -> bool:
@@ -54,17 +60,16 @@ class MailServer:
     async def send(self, letter: EmailMessage, sender: str, recipient: str) -> str:
         """Hand a letter over; returns the server's last word.
 
-        Raises aiosmtplib.SMTPException, OSError, TimeoutError; ValueError for an address that no server takes.
+        Raises aiosmtplib.SMTPException, OSError, TimeoutError. After STARTTLS, aiosmtplib lets ssl.SSLCertVerificationError
+        through, which is an OSError and a ValueError.
         """
         client = aiosmtplib.SMTP(
             hostname=self.host,
             port=self.port,
-            local_hostname=socket.gethostname(),  # the default asks the DNS, and blocks
+            local_hostname=self.helo_name,  # the default asks the DNS, and blocks
             use_tls=self.tls == "implicit",
             start_tls={"offered": None, "required": True, "implicit": False}[self.tls],
-            # STARTTLS on this machine would compare a certificate with an address that no authority signs.
-            validate_certs=not (self.is_local and self.tls == "offered"),
-            cert_bundle=str(self.ca_file) if self.ca_file else None,
+            tls_context=await asyncio.to_thread(self._open_tls),
             username=self.username,
             password=self.password.get_secret_value() if self.username else None,
             timeout=self.answer_within_s,
@@ -78,6 +83,17 @@ class MailServer:
         finally:
             client.close()
         return answer
+
+    def _open_tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self.ca_file:
+            context.load_verify_locations(self.ca_file)
+        if self.strict_certificates:
+            context.verify_flags |= ssl.VERIFY_X509_STRICT
+        if self.is_local and self.tls == "offered":
+            # It would compare a certificate with an address of this machine, which no authority signs.
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
 
 
 class Mailer(Outbox[Mail]):
@@ -100,12 +116,14 @@ class Mailer(Outbox[Mail]):
 
     async def _try(self, item: Mail) -> Attempt:
         try:
-            letter = write_letter(item, self._letterhead)
-            [to] = letter["To"].addresses
-            return Attempt("sent", brief(await self._server.send(letter, self._letterhead.sender, to.addr_spec)))
-        except ValueError as error:
-            return Attempt("refused", brief(f"no mail can be addressed to this: {error}"))
-        except (aiosmtplib.SMTPException, OSError) as error:
+            to = address(item.recipient)
+        except NotAnAddress as error:  # only this says that no server can be asked
+            return Attempt("refused", brief(f"this is not an email address: {error}"))
+        letter = write_letter(item, self._letterhead)
+        [sender] = letter["From"].addresses
+        try:
+            return Attempt("sent", brief(await self._server.send(letter, sender.addr_spec, to.addr_spec)))
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             return judge_failure(error, item.waited_s)
 
     def tell(self, item: Mail, attempt: Attempt) -> None:
@@ -126,27 +144,3 @@ class Mailer(Outbox[Mail]):
         pending, oldest_s = await count_pending_mails(self._pool)
         MAILS_PENDING.set(pending)
         MAIL_OLDEST_SECONDS.set(oldest_s)
-
-
-def judge_failure(error: Exception, waited_s: float) -> Attempt:
-    """Deferred, unless the server refuses this recipient or this mail for good, or it has waited for too long.
-
-    RFC 5321: 5xx is permanent. A 5xx to our login or sender is about us, not about the mail: somebody can mend it.
-    """
-    detail = brief(describe(error))
-    match error:
-        case aiosmtplib.SMTPRecipientsRefused(recipients=[refusal]) if refusal.code >= 500:
-            return Attempt("refused", detail)
-        case aiosmtplib.SMTPDataError(code=code) if code >= 500:
-            return Attempt("refused", detail)
-        case aiosmtplib.SMTPNotSupported():  # such as an address beyond ASCII at a server that knows none
-            return Attempt("refused", detail)
-    return put_off(detail, waited_s)
-
-
-def describe(error: Exception) -> str:
-    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        return "; ".join(describe(each) for each in error.recipients)
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        return f"{error.code} {error.message}"
-    return f"{type(error).__name__}: {error}" if str(error) else "the mail server took too long"

@@ -1,5 +1,6 @@
 """What the environment says."""
 
+import socket
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
@@ -9,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from runtime.kafka import KafkaSettings
 from runtime.process import ProcessSettings
 
-from alerter.letter import Letterhead
+from alerter.letter import Letterhead, address
 from alerter.mail import MailServer
 
 
@@ -33,6 +34,9 @@ class Settings(KafkaSettings, ProcessSettings):
     """For connecting, and for each answer of the mail server."""
     smtp_send_s: float = Field(default=20.0, gt=0, le=45)
     """For a whole mail. It must end, and be written down, within the minute for which a mail is claimed."""
+    smtp_helo_name: str = Field(default="", pattern=r"^(|[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f.:IPv]{2,}\])$")
+    """What we call ourselves in EHLO, fully qualified, such as alerts.example.com. Without it this machine's name when that is
+    fully qualified, and otherwise the domain of MAIL_FROM."""
     mail_from: str = Field(pattern=r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$")
     dashboard_url: str = Field(pattern=r"^https?://[^\s\"<>]+$")
     """Where the mails' links lead."""
@@ -60,6 +64,13 @@ class Settings(KafkaSettings, ProcessSettings):
             raise ValueError("FLEXCREDITS_UNSUBSCRIBE_SECRET must have at least 32 bytes")
         return secret
 
+    @field_validator("mail_from")
+    @classmethod
+    def check_sender(cls, sender: str) -> str:
+        if not address(sender).username.isascii():
+            raise ValueError("MAIL_FROM must be ASCII before the @: a server without SMTPUTF8 would refuse every mail")
+        return sender
+
     @model_validator(mode="after")
     def check_mail_server(self) -> Self:
         server = self.mail_server()
@@ -81,11 +92,17 @@ class Settings(KafkaSettings, ProcessSettings):
         return MailServer(
             parts.hostname, parts.port or port, tls, username, SecretStr(password or ""),
             send_within_s=self.smtp_send_s, answer_within_s=self.smtp_answer_s, ca_file=self.smtp_ca_file,
+            helo_name=self.helo_name,
         )  # fmt: skip
 
     @property
     def mail_domain(self) -> str:
         return self.mail_from.rpartition("@")[2]
+
+    @property
+    def helo_name(self) -> str:
+        name = self.smtp_helo_name or socket.gethostname()
+        return name if "." in name.strip(".") or self.smtp_helo_name else address(self.mail_from).domain
 
     def letterhead(self) -> Letterhead:
         secret = self.flexcredits_unsubscribe_secret.get_secret_value()

@@ -1,0 +1,33 @@
+"""One mail through the mailer, without an outbox: what tests of mail servers share."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from alerter.letter import Mail
+from alerter.mail import Mailer
+from alerter.settings import Settings
+from alerter.store import Attempt
+
+TO = "ada@acme.example"
+
+
+def settings(port: int, scheme: str, login: str = "", **more: Any) -> Settings:
+    given = {
+        "kafka_bootstrap": "k:9092", "postgres_dsn": "postgres://x", "probe_port": 1, "mail_from": "flex@flex.example",
+        "dashboard_url": "https://flex.example", "smtp_url": f"{scheme}://{login}127.0.0.1:{port}",
+    }  # fmt: skip
+    return Settings.model_validate(given | more)
+
+
+def mail_to(recipient: str) -> Mail:
+    nothing = {"rule": "usage", "organization": "org_acme", "name": "Acme", "test": {"thresholds": []}, "used": None}
+    return Mail(1, "<test.0a@flex.example>", recipient, False, datetime(2026, 11, 22, tzinfo=UTC), 1, 0.0, nothing)
+
+
+async def attempt(port: int, scheme: str, login: str = "", *, strict: bool = False, to: str = TO, **more: Any) -> Attempt:  # fmt: skip
+    """What the mailer does with a mail that is due."""
+    given = settings(port, scheme, login, **more)
+    server = replace(given.mail_server(), strict_certificates=strict)
+    no_pool: Any = None
+    return await Mailer(no_pool, server, given.letterhead()).send(mail_to(to))
