@@ -57,13 +57,15 @@ def test_letters_are_listed_once_and_shown_as_they_came(call: Call, shared: Inge
     put(shared, topic, [(key, event, headers), (key, event, headers), ("ingest/1", broken, {"reason": "bad \x1b[2J"})])
 
     lines = call("ls").output.splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith(f"{key}  20")
-    assert f"org_acme  {len(event)}  /time  more than 400 days before its receipt" in lines[0]
-    assert "\x1b" not in lines[1]
+    assert len(lines) == 3
+    assert lines[0].split() == ["KEY", "WRITTEN", "AT", "ORGANIZATION", "EVENT", "ID", "BYTES", "POINTER", "REASON"]
+    assert lines[1].startswith(f"{key}  20")
+    assert lines[1].split()[2:6] == ["org_acme", json.loads(event)["id"], f"{len(event)}", "/time"]
+    assert lines[1].endswith("more than 400 days before its receipt")
+    assert "\x1b" not in lines[2]
 
     (listed,) = json.loads(call("ls", "--json", "--reason", "400 DAYS").stdout)["dead_letters"]
-    assert listed["key"] == key
+    assert (listed["key"], listed["event_id"]) == (key, json.loads(event)["id"])
     document = json.loads(call("show", "ingest/1", "--json").stdout)
     assert base64.b64decode(document["value_base64"]) == broken
 

@@ -212,6 +212,12 @@ def test_config_shows_every_setting_masks_secrets_and_checks(call: Call, monkeyp
         assert settings_of(empty, service)["POSTGRES_DSN"] == (None, "missing")
         assert "POSTGRES_DSN: Field required" in empty["services"][service]["problems"]
 
+    said = call("config")
+    assert said.exit_code == 1
+    assert said.stderr.count("No stack is running here") == 1
+    assert "Field required" not in said.stderr
+    assert said.stdout.splitlines()[0].split() == ["SERVICE", "SETTING", "VALUE", "SOURCE"]
+
     monkeypatch.setenv("POSTGRES_DSN", "postgresql://someone:hunter2@db/flex")
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "broker:9092")
     monkeypatch.setenv("PROBE_PORT", "9102")

@@ -1,5 +1,17 @@
 """`python -m flexcredits_local`, which the launcher hands over to."""
 
-from flexcredits_local.cli import main
+import signal
+import sys
 
-main()
+
+def run() -> None:
+    """Run the command line; SIGTERM ends any command."""
+    # In a container we are process 1, which the kernel protects from signals without a handler: before the imports,
+    # which take a second.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    from flexcredits_local.cli import main
+
+    main()
+
+
+run()

@@ -18,9 +18,11 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, default=str, indent=2, ensure_ascii=False))
 
 
-def print_table(rows: Sequence[Sequence[object]]) -> None:
-    """Columns as wide as their widest cell."""
+def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:
+    """Columns as wide as their widest cell, under their names in capitals."""
     texts = [[str(cell) for cell in row] for row in rows]
+    if header:
+        texts.insert(0, [name.upper() for name in header])
     widths = [max(len(cell) for cell in column) for column in zip(*texts, strict=True)]
     for row in texts:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -27,6 +27,11 @@ SERVICES: dict[str, type[BaseSettings]] = {
     "query-api": QuerySettings,
 }
 MASK = "***"
+MISSING = "Field required"
+NO_STACK = (
+    "\nNo stack is running here ({folder}), and this shell names no Kafka and no Postgres: settings marked 'missing' have "
+    "no value.\nStart a stack with ./flexcredits up, or set KAFKA_BOOTSTRAP and POSTGRES_DSN to check settings of your own."
+)
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,13 @@ class Setting:
 
 
 def config(
-    service: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(SERVICES)}; all without a word.")] = None,
+    service: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(SERVICES)}. Default: all.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print every setting with its value and where that comes from, secrets masked, and check them as the service would.
+    """Print every setting of the services, its value and where the value comes from. Secrets are masked.
 
-    They are those of this environment; where it names no Kafka and no Postgres and a stack runs here, those that the stack
-    gave its services.
+    The values are those of the stack that runs here. If none runs, or if KAFKA_BOOTSTRAP or POSTGRES_DSN is set, they are
+    those of this shell and the defaults.
 
     Exit code 0: the services would start with them. 1: one would not.
     """
@@ -53,6 +58,7 @@ def config(
     if unknown:
         raise SetupProblem(f"there is no service {unknown[0]}: {', '.join(SERVICES)}.")
     given = of_the_stack(state_folder())
+    nowhere = not given and not (os.environ.get("KAFKA_BOOTSTRAP") or os.environ.get("POSTGRES_DSN"))
     problems: dict[str, list[str]] = {}
     settings: dict[str, list[Setting]] = {}
     for name in service or SERVICES:
@@ -71,12 +77,18 @@ def config(
                 (name, setting.name, "-" if setting.value is None else setting.value, setting.source)
                 for name, found in settings.items()
                 for setting in found
-            ]
+            ],
+            ("service", "setting", "value", "source"),
         )
+        if nowhere:
+            typer.echo(NO_STACK.format(folder=state_folder().root), err=True)
+            problems = {
+                name: [text for text in texts if not text.endswith(MISSING)] for name, texts in problems.items()
+            }
         for name, texts in problems.items():
             for text in texts:
                 typer.echo(f"{name} would not start: {text}", err=True)
-    if any(problems.values()):
+    if nowhere or any(problems.values()):
         raise typer.Exit(1)
 
 

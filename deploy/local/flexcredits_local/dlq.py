@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from runtime.kafka import KafkaSettings
 
 from flexcredits_local.addresses import kafka_settings
-from flexcredits_local.answers import AsJson, DryRun, print_json
+from flexcredits_local.answers import AsJson, DryRun, print_json, print_table
 from flexcredits_local.description import running_stack
 from flexcredits_local.folders import state_folder
 from flexcredits_local.problem import SetupProblem
@@ -53,13 +53,19 @@ class DeadLetter:
 
     @property
     def organization(self) -> str:
-        if "organization" in self.headers:
-            return self.headers["organization"]
+        return self.headers.get("organization") or self._attribute("subject")
+
+    @property
+    def event_id(self) -> str:
+        """As the sender wrote it; empty where the bytes are no event."""
+        return self._attribute("id")
+
+    def _attribute(self, name: str) -> str:
         try:
             event = json.loads(self.value or b"")
         except (ValueError, RecursionError):
             return ""
-        return str(event.get("subject", "")) if isinstance(event, dict) else ""
+        return str(event.get(name, "")) if isinstance(event, dict) else ""
 
     @property
     def size(self) -> int:
@@ -86,12 +92,13 @@ def list_letters(
     as_json: AsJson = False,
     topic: TopicOption = TOPIC,
 ) -> None:
-    """Print every dead letter: key, when, organization, size, reason."""
+    """Print every dead letter: its key, when it was written, the event's organization and id, its size, and the reason."""
     letters = [
         {
             "key": letter.key,
             "written_at": letter.written_at.isoformat(timespec="milliseconds"),
             "organization": letter.organization,
+            "event_id": letter.event_id,
             "size": letter.size,
             "pointer": letter.headers.get("pointer", ""),
             "reason": letter.reason,
@@ -102,8 +109,10 @@ def list_letters(
     if as_json:
         print_json({"dead_letters": letters})
         return
-    for facts in letters:
-        typer.echo("  ".join(printable(str(fact)) or "-" for fact in facts.values()))
+    print_table(
+        [[printable(str(fact)) or "-" for fact in facts.values()] for facts in letters],
+        ("key", "written at", "organization", "event id", "bytes", "pointer", "reason"),
+    )
 
 
 @app.command("show")

@@ -11,7 +11,7 @@ import typer
 from ingest.keys import ENVIRONMENT, EVERYTHING, mint_key
 
 from flexcredits_local.addresses import postgres_dsn
-from flexcredits_local.answers import AsJson, print_json
+from flexcredits_local.answers import AsJson, print_json, print_table
 from flexcredits_local.problem import SetupProblem
 
 app = typer.Typer(help="API keys for sending events.", no_args_is_help=True)
@@ -88,6 +88,7 @@ def list_keys(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"keys": [dict(row) for row in rows]})
         return
+    lines = []
     for row in rows:
         state = "live"
         if row["revoked_at"]:
@@ -96,7 +97,8 @@ def list_keys(as_json: AsJson = False) -> None:
             word = "expires" if row["expires_at"] > datetime.now(UTC) else "expired"
             state = f"{word} {row['expires_at']:%Y-%m-%d %H:%M}"
         organizations, products = ",".join(row["organizations"]), ",".join(row["products"])
-        typer.echo(f"{row['key_id']}  created {row['created_at']:%Y-%m-%d %H:%M}  {state}  {organizations}  {products}")
+        lines.append((row["key_id"], f"{row['created_at']:%Y-%m-%d %H:%M}", state, organizations, products))
+    print_table(lines, ("key id", "created (UTC)", "state", "organizations", "products"))
 
 
 @app.command("revoke")

@@ -32,7 +32,7 @@ def migrate(dry_run: DryRun = False, as_json: AsJson = False) -> None:
         new = [name for name in after.applied if name not in before.applied]
         print_json({"applied": applied, "new": new, "pending": after.pending})
     else:
-        print_table(rows(before, after))
+        print_table(rows(before, after), ("migration", "state"))
     if after.pending:
         raise typer.Exit(DIFFERS)
 

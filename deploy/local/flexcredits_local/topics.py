@@ -78,7 +78,10 @@ def report(topics: list[Topic], as_json: bool, created: list[str] | None = None)
         ]
         print_json({"topics": state})
         return
-    print_table([(topic.name, *words(topic, topic.name in (created or []))) for topic in topics])
+    print_table(
+        [(topic.name, *words(topic, topic.name in (created or []))) for topic in topics],
+        ("topic", "partitions x copies", "state"),
+    )
 
 
 def words(topic: Topic, created: bool) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,8 +55,22 @@ def carry_out(plan: Plan, output: Path | None) -> None:
         write(plan, output)
         print(plan.truth.report(), file=sys.stderr)
         return
-    if not asyncio.run(send(plan)):
+    try:
+        taken = asyncio.run(send_until_stopped(plan))
+    except asyncio.CancelledError:
+        print(f"stopped; {plan.truth.report()}", flush=True)
+        return
+    if not taken:
         raise typer.Exit(1)
+
+
+async def send_until_stopped(plan: Plan) -> bool:
+    """`send`, cancelled by SIGTERM or Ctrl-C: as process 1 of a container nothing else would end us."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    return await send(plan)
 
 
 def write(plan: Plan, output: Path) -> None:
