@@ -2,8 +2,9 @@
 
 import re
 from datetime import UTC, date
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from itertools import pairwise
+from unicodedata import normalize
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -12,19 +13,30 @@ from msgspec import Raw
 from flexcredits_schemas.events import (
     Contract,
     Correction,
+    CorrectionData,
     CreditPeriod,
     Event,
     Organization,
     ProductAmounts,
     Rate,
     Usage,
+    UsageData,
 )
 
 MICRO = 1_000_000
 """Micro-credits in a credit: the smallest amount that is ever counted."""
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 _CANONICAL = re.compile(rb'"(?=[^"]*[1-9])(?:0|[1-9]\d{0,8})(?:\.\d{1,6})?"')
 _PLAIN = re.compile(rb'"?(-?)(\d{1,12})(?:\.(\d{1,6}))?"?')
+_NUMBER = re.compile(rb"-?\d{1,1000}(?:\.\d{1,1000})?(?:[eE][+-]?\d{1,9})?")
+_EXACT = Context(prec=3000)  # more digits than _NUMBER takes, so that nothing is rounded on the way
+_MANY_DIGITS = re.compile(rb"\.\d{7}")
+_INSTANT = re.compile(rb'("(?:time|effective_from)"\s*:\s*"[^"\\]*\.\d{6})\d+')
+_JSON_TYPE = re.compile(r"(?:application|text)/(?:[a-z0-9!#$&^_.+-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE)
+_NAMES = {"feature": 200, "surface": 64, "unit": 64, "name": 200, "display_name": 200, "category": 200}
+"""Fields of `data` and of its `agent` that are names, with their greatest lengths. Ids are not: they stay as they are."""
 _FIELD = re.compile(r"(?:missing required|unknown) field `(.*)`")
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder()
@@ -50,18 +62,31 @@ def _presentable(text: str) -> str:
 
 
 def decode(message: bytes) -> Event:
-    """The event in `message`, fully checked; its decimals are canonical strings. Raises InvalidEvent."""
+    """The event in `message`, fully checked. Raises InvalidEvent.
+
+    Decimals are canonical strings, names are in NFC, and instants are cut to microseconds.
+    """
+    if _MANY_DIGITS.search(message):
+        # msgspec rounds to microseconds, possibly over the edge of a month. Clocks of Java, Go and .NET have 7 to 9 digits.
+        message = _INSTANT.sub(rb"\1", message)
     try:
         event = _decoder.decode(message)
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if message.startswith(BYTE_ORDER_MARK):  # RFC 8259 8.1 lets a reader ignore it
+            return decode(message.removeprefix(BYTE_ORDER_MARK))
         raise InvalidEvent(f"not valid JSON: {error}") from None
     except RecursionError:
         raise InvalidEvent("nested too deeply") from None
     # JSON strings hold control characters and lone surrogates only as escapes, so most messages need no second look.
-    if b"\\" in message or b"\x7f" in message:
+    has_escapes = b"\\" in message
+    if has_escapes or b"\x7f" in message:
         _check_characters(msgspec.to_builtins(event, builtin_types=(Raw, date)), "")
+    if has_escapes or not message.isascii():
+        _normalize_names(event)
+    if event.datacontenttype is not None and event.datacontenttype != "application/json":
+        _check_content_type(event)
     if event.time.tzinfo is not UTC:
         try:
             event.time = event.time.astimezone(UTC)
@@ -76,6 +101,31 @@ def micro(amount: Raw) -> int:
     whole, _, fraction = bytes(amount).strip(b'"').partition(b".")
     value = int(whole) * MICRO
     return value - int(fraction.ljust(6, b"0")) if whole[:1] == b"-" else value + int(fraction.ljust(6, b"0"))
+
+
+def _normalize_names(event: Event) -> None:
+    """Bring names into Unicode NFC, so that the same name typed on two keyboards is one row."""
+    data = event.data
+    _normalize_fields(data, "/data")
+    if isinstance(data, UsageData | CorrectionData) and data.agent is not None:
+        _normalize_fields(data.agent, "/data/agent")
+
+
+def _normalize_fields(data: msgspec.Struct, pointer: str) -> None:
+    for field, length_max in _NAMES.items():
+        name = getattr(data, field, None)
+        if isinstance(name, str) and not name.isascii():
+            normal = normalize("NFC", name)
+            if len(normal) > length_max:  # a few characters are longer in NFC
+                raise InvalidEvent(f"Expected `str` of length <= {length_max} in Unicode NFC", f"{pointer}/{field}")
+            setattr(data, field, normal)
+
+
+def _check_content_type(event: Event) -> None:
+    """CloudEvents take any media type of JSON, with parameters, in any case (RFC 2045 5.1)."""
+    if not _JSON_TYPE.fullmatch(event.datacontenttype or ""):
+        raise InvalidEvent("`data` is JSON: `application/json`, or leave the attribute out", "/datacontenttype")
+    event.datacontenttype = "application/json"
 
 
 def _check_rules(event: Event) -> None:
@@ -173,8 +223,8 @@ def _canonical(amount: Raw, pointer: str, *, signed: bool = False, zero: bool = 
     quoted = text[:1] == b'"'
     found = _PLAIN.fullmatch(text)
     if found is None or quoted != (text[-1:] == b'"'):
-        # A JSON number may carry an exponent (json.dumps(0.000001) is 1e-06) or superfluous zeros behind.
-        found = None if quoted else _PLAIN.fullmatch(_without_exponent(text))
+        # It may have an exponent (json.dumps(0.000001) is 1e-06, str(Decimal("1e3")) is 1E+3), or zeros at the end.
+        found = _PLAIN.fullmatch(_without_exponent(text[1:-1] if quoted else text, pointer))
     if found is None:
         raise InvalidEvent("not a decimal number with at most 6 places, in range", pointer)
     sign, whole, fraction = found.groups(b"")
@@ -186,14 +236,24 @@ def _canonical(amount: Raw, pointer: str, *, signed: bool = False, zero: bool = 
     return Raw(b'"%s%s.%s"' % (sign, whole, fraction)) if fraction else Raw(b'"%s%s"' % (sign, whole))
 
 
-def _without_exponent(number: bytes) -> bytes:
+def _without_exponent(number: bytes, pointer: str) -> bytes:
+    """The number in plain digits; empty when it is none. Raises InvalidEvent when it has more than 6 places."""
+    if not _NUMBER.fullmatch(number):
+        return b""
     try:
-        value = Decimal(number.decode())
-        if value.is_finite() and -12 <= value.adjusted() < 13:
-            return f"{value.normalize():f}".encode()
-    except (InvalidOperation, UnicodeDecodeError):
-        pass
-    return b""
+        value = Decimal(number.decode()).normalize(_EXACT)
+    except InvalidOperation:
+        return b""
+    if not -12 <= value.adjusted() < 13:
+        return b""
+    plain = f"{value:f}"
+    if len(plain.partition(".")[2]) > 6:
+        # Sums and products of floats: 0.1 + 0.2 is 0.30000000000000004. Rounding is the sender's decision.
+        raise InvalidEvent(
+            f'more than 6 decimal places. Round it to 6 places and send a decimal string, such as "{value:.6f}"',
+            pointer,
+        )
+    return plain.encode()
 
 
 def _invalid(error: msgspec.ValidationError) -> InvalidEvent:

@@ -18,6 +18,7 @@ Word = Annotated[str, Meta(min_length=1, max_length=64)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern="^[^@\\s,;<>\"]+@[^@\\s,;<>\"]+$")]
 HttpsUrl = Annotated[str, Meta(min_length=10, max_length=500, pattern="^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?#][A-Za-z0-9._~:/?#@!$&'()*+,;=%-]*)?$")]
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z][A-Za-z0-9_+/-]*$")]
+JsonMediaType = Annotated[str, Meta(min_length=1, max_length=200)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 Date = date
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -43,7 +44,7 @@ class Agent(Struct, tag_field="type", tag="flexcredits.agent.v1", omit_defaults=
     source: Source
     subject: OrganizationId
     time: Instant
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: JsonMediaType | None = None
     data: AgentData
 
 
@@ -104,7 +105,7 @@ class Contract(Struct, tag_field="type", tag="flexcredits.contract.v1", omit_def
     source: Source
     subject: OrganizationId
     time: Instant
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: JsonMediaType | None = None
     data: ContractData
 
 
@@ -127,7 +128,7 @@ class Feature(Struct, tag_field="type", tag="flexcredits.feature.v1", omit_defau
     source: Source
     subject: OrganizationId | None = None
     time: Instant
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: JsonMediaType | None = None
     data: FeatureData
 
 
@@ -148,7 +149,7 @@ class Member(Struct, tag_field="type", tag="flexcredits.member.v1", omit_default
     source: Source
     subject: OrganizationId
     time: Instant
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: JsonMediaType | None = None
     data: MemberData
 
 
@@ -169,7 +170,7 @@ class Organization(Struct, tag_field="type", tag="flexcredits.organization.v1", 
     source: Source
     subject: OrganizationId
     time: Instant
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: JsonMediaType | None = None
     data: OrganizationData
 
 
@@ -193,7 +194,7 @@ class Rate(Struct, tag_field="type", tag="flexcredits.rate.v1", omit_defaults=Tr
     source: Source
     subject: OrganizationId | None = None
     time: Instant
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: JsonMediaType | None = None
     data: RateData
 
 
@@ -233,7 +234,7 @@ class Correction(Struct, tag_field="type", tag="flexcredits.usage.correction.v1"
     source: Source
     subject: OrganizationId
     time: Instant
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: JsonMediaType | None = None
     data: CorrectionData
 
 
@@ -258,7 +259,7 @@ class Usage(Struct, tag_field="type", tag="flexcredits.usage.v1", omit_defaults=
     source: Source
     subject: OrganizationId
     time: Instant
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: JsonMediaType | None = None
     data: UsageData
 
 

@@ -22,6 +22,7 @@ from msgspec import Meta, Raw, Struct, field
 '''
 # Control characters are refused by the codec for the whole message at once, which is cheaper than a pattern per field.
 NO_CONTROL_CHARACTERS = "^[^\\u0000-\\u001f\\u007f]+$"
+CHECKED_BY_CODEC = ("JsonMediaType",)  # `application/json` needs no pattern, and is what nearly everybody sends
 
 
 def scalar(schema: dict[str, Any]) -> str:
@@ -42,7 +43,8 @@ def scalar(schema: dict[str, Any]) -> str:
         case {"type": "string"}:
             limits = [f"min_length={schema['minLength']}"] if "minLength" in schema else []
             limits += [f"max_length={schema['maxLength']}"] if "maxLength" in schema else []
-            if schema.get("pattern", NO_CONTROL_CHARACTERS) != NO_CONTROL_CHARACTERS:
+            is_checked_here = schema.get("title") not in CHECKED_BY_CODEC
+            if is_checked_here and schema.get("pattern", NO_CONTROL_CHARACTERS) != NO_CONTROL_CHARACTERS:
                 limits.append(f"pattern={json.dumps(schema['pattern'])}")
             return f"Annotated[str, Meta({', '.join(limits)})]" if limits else "str"
     raise ValueError(f"no Python type for {schema}")

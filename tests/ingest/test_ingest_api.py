@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from zlib import crc32
 
 import pytest
@@ -68,6 +69,40 @@ async def test_canonical_bytes_are_written_and_never_the_clients(ingest: Ingest)
     assert "traceparent" not in written
     assert headers_of(record) == {"content-type": "application/cloudevents+json"}
     assert record.timestamp_type == 1  # append time, never event time
+
+
+def in_headers(sent: dict[str, Any]) -> dict[str, str]:
+    """Attributes as binary mode sends them."""
+    return {
+        f"ce-{name}": quote(sent[name], safe="/:")
+        for name in ("specversion", "id", "source", "type", "subject", "time")
+    }
+
+
+async def test_binary_mode_writes_what_structured_mode_does(ingest: Ingest) -> None:
+    sent = usage(envelope={"id": "Größe 100 %", "datacontenttype": "application/json"}, feature="Prüfung")
+    for content_type in ("application/json", "application/json; charset=utf-8"):
+        answer = await ingest.post(sent["data"], content_type, **in_headers(sent))
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "rejected": []})
+    assert (await ingest.post(sent)).status_code == 202
+    written = {record.value for record in await ingest.usage()}
+    assert written == {encode(decode(json.dumps(sent).encode()))}
+
+
+async def test_binary_mode_names_what_is_wrong(shared: Ingest) -> None:
+    sent = usage()
+    headers = in_headers(sent)
+    del headers["ce-time"]
+    missing = (await shared.post(sent["data"], **headers)).json()["rejected"]
+    assert [(event["id"], event["pointer"]) for event in missing] == [(sent["id"], "/time")]
+    in_part = (await shared.post(sent["data"] | {"credits": "-1"}, **in_headers(sent))).json()["rejected"]
+    assert [event["pointer"] for event in in_part] == ["/data/credits"]
+    assert (await shared.post(sent["data"], "text/plain", **in_headers(sent))).status_code == 415
+    assert (await shared.post(b"", **in_headers(sent))).status_code == 422
+
+
+async def test_a_byte_order_mark_is_ignored(shared: Ingest) -> None:
+    assert (await shared.post(b"\xef\xbb\xbf" + json.dumps(usage()).encode())).status_code == 202
 
 
 async def test_rows_of_one_rollup_share_a_partition(ingest: Ingest) -> None:

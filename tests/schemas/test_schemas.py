@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import jsonschema_rs
 import msgspec
 import pytest
 import yaml
-from factories import contract, correction, usage
+from factories import contract, correction, event, organization, rate, usage
 from flexcredits_schemas import SCHEMAS
 from flexcredits_schemas.codec import InvalidEvent, decode, encode, micro
+from flexcredits_schemas.identity import amount_of, payload_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,8 +127,8 @@ def test_schema_and_codec_give_the_same_verdict(changed: dict[str, Any], removed
         **document,
         "data": {name: value for name, value in data.items() if value is not None or name not in optional},
     }
-    if any(isinstance(data.get(name), float | int) for name in DECIMALS):
-        return  # JSON Schema cannot count a number's decimal places; the tests of the codec do
+    if any(isinstance(data.get(name), float | int) or "e" in str(data.get(name)).lower() for name in DECIMALS):
+        return  # JSON Schema cannot count the decimal places of a number or an exponent; the tests of the codec do
     assert accepts(document) == VALIDATORS[document["type"]].is_valid(stripped), document
 
 
@@ -165,6 +167,11 @@ def test_an_account_team_can_be_reached(team: Any, is_valid: bool) -> None:
         (1e-06, 1),
         (1e5, 10**11),
         ("999999999.999999", 10**15 - 1),
+        ("1E+3", 10**9),
+        ("1.5e-3", 1500),
+        ("1e-06", 1),
+        ("1.2500000", 1250000),
+        ("007", 7 * 10**6),
     ],
 )
 def test_decimals_are_read_exactly(written: object, micros: int) -> None:
@@ -174,7 +181,8 @@ def test_decimals_are_read_exactly(written: object, micros: int) -> None:
 
 @pytest.mark.parametrize(
     "literal",
-    ["NaN", "Infinity", "-1", "0", "1e999999", "1e-7", "1.0000001", "1000000000", '"1_0"', '" 1"', '"1e3"', '"NaN"', '""', "true", "null", "[]"],
+    ["NaN", "Infinity", "-1", "0", "1e999999", "1e-7", "1.0000001", "1000000000", '"1_0"', '" 1"', '"1e9"', '"1e-7"', '"NaN"', '"Infinity"', '"+1"', '".5"', '"1."', '"1e"',
+     '"\\u0661"', "0.1" + "0" * 40 + "1", '""', "true", "null", "[]"],
 )  # fmt: skip
 def test_bad_credits_are_refused_naming_the_field(literal: str) -> None:
     text = json.dumps(usage(credits="@")).replace('"@"', literal)
@@ -231,3 +239,122 @@ def test_equal_instants_have_equal_bytes() -> None:
     first = usage(envelope={"id": "one", "time": "2026-11-22T10:00:00Z"})
     second = {**first, "time": "2026-11-22T15:45:00+05:45"}
     assert encode(decode(json.dumps(first).encode())) == encode(decode(msgspec.json.encode(second)))
+
+
+@pytest.mark.parametrize("written", [0.1 + 0.2, 0.00033000000000000005, "0.30000000000000004", 1e-7, "1.5e-9"])
+def test_more_than_six_places_are_refused_with_the_cure(written: object) -> None:
+    with pytest.raises(InvalidEvent, match="Round it to 6 places and send a decimal string, such as") as refused:
+        decode(json.dumps(usage(credits=written)).encode())
+    assert refused.value.pointer == "/data/credits"
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("2026-10-31T23:59:59.9999999Z", "2026-10-31T23:59:59.999999Z"),
+        ("2026-10-31T23:59:59.999999999Z", "2026-10-31T23:59:59.999999Z"),
+        ("2026-10-31T23:59:59.12345678901234567890Z", "2026-10-31T23:59:59.123456Z"),
+        ("2026-11-01T01:59:59.9999999+02:00", "2026-10-31T23:59:59.999999Z"),
+        ("2026-10-31T23:59:59.9999995Z", "2026-10-31T23:59:59.999999Z"),
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999Z"),
+        ("2026-10-31T23:59:59.1234560Z", "2026-10-31T23:59:59.123456Z"),
+        ("2026-10-31T23:59:59.9Z", "2026-10-31T23:59:59.900000Z"),
+    ],
+)
+def test_times_are_cut_to_microseconds(written: str, canonical: str) -> None:
+    for text in (
+        json.dumps(usage(envelope={"time": written})),
+        json.dumps(usage(envelope={"time": written}), indent=2),
+    ):
+        assert json.loads(encode(decode(text.encode())))["time"] == canonical
+    fact = rate(effective_from=written)
+    in_force = json.loads(encode(decode(json.dumps(fact).encode())))["data"]["effective_from"]
+    assert datetime.fromisoformat(in_force) == datetime.fromisoformat(canonical)
+
+
+def test_cutting_a_time_changes_nothing_else() -> None:
+    like_a_time = "2026-10-31T23:59:59.9999999Z"
+    sent = usage(feature=like_a_time, envelope={"id": like_a_time, "time": like_a_time})
+    sent["data"]["feature"] = f'"time":"{like_a_time}"'
+    event = json.loads(encode(decode(json.dumps(sent).encode())))
+    assert event["id"] == like_a_time
+    assert event["data"]["feature"] == sent["data"]["feature"]
+
+
+def payload(document: dict[str, Any]) -> bytes:
+    use = decode(json.dumps(document).encode())
+    return payload_of(use, amount_of(use), use.time.timestamp())  # type: ignore[arg-type]
+
+
+@given(st.datetimes(datetime(2025, 1, 1), datetime(2037, 1, 1)), st.integers(0, 999))  # noqa: DTZ001 - written with Z
+def test_times_of_one_millisecond_are_copies_and_others_are_not(instant: datetime, microseconds: int) -> None:
+    first = instant.replace(microsecond=instant.microsecond // 1000 * 1000 + microseconds)
+    cut, other = (
+        usage(envelope={"id": "1", "time": f"{at.isoformat(timespec='milliseconds')}Z"})
+        for at in (first, first + timedelta(milliseconds=1))
+    )
+    sent = usage(envelope={"id": "1", "time": f"{first.isoformat(timespec='microseconds')}Z"})
+    assert payload(sent) == payload(cut) != payload(other)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/json;charset=UTF-8", "text/json",
+     "application/vnd.acme.usage+json"],
+)  # fmt: skip
+def test_every_media_type_of_json_is_taken_and_written_plainly(media_type: str) -> None:
+    document = usage(envelope={"datacontenttype": media_type})
+    assert VALIDATORS[document["type"]].is_valid(document)
+    assert json.loads(encode(decode(json.dumps(document).encode())))["datacontenttype"] == "application/json"
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/jsonx", "json", "application/xml", "", "x" * 300])
+def test_other_media_types_of_data_are_refused(media_type: str) -> None:
+    document = usage(envelope={"datacontenttype": media_type})
+    assert not VALIDATORS[document["type"]].is_valid(document)
+    with pytest.raises(InvalidEvent) as refused:
+        decode(json.dumps(document).encode())
+    assert refused.value.pointer == "/datacontenttype"
+
+
+def test_a_byte_order_mark_is_ignored() -> None:
+    message = json.dumps(usage()).encode()
+    assert decode(b"\xef\xbb\xbf" + message) == decode(message)
+
+
+COMPOSED, DECOMPOSED = "Büro-Prüfung", "Bu\u0308ro-Pru\u0308fung"
+
+
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_names_are_the_same_in_nfc_and_nfd_and_ids_are_not(ensure_ascii: bool) -> None:
+    def sent(text: str) -> Any:
+        agent = {"id": text, "name": text, "kind": "saved"}
+        document = usage(product="agents", feature=text, surface=text, agent=agent, quantity="1", unit=text)
+        document |= {"id": text, "source": text, "time": "2026-11-22T10:00:00Z"}
+        return decode(json.dumps(document, ensure_ascii=ensure_ascii).encode())
+
+    nfc, nfd = sent(COMPOSED), sent(DECOMPOSED)
+    for field in ("feature", "surface", "unit"):
+        assert getattr(nfd.data, field) == getattr(nfc.data, field) == COMPOSED
+    assert nfd.data.agent.name == COMPOSED
+    assert (nfd.id, nfd.source, nfd.data.agent.id) == (DECOMPOSED,) * 3
+    assert decode(encode(nfd)) == nfd
+
+
+def test_facts_name_the_same_rows_as_usage() -> None:
+    key = {"product": "assistant", "feature_kind": "tool", "effective_from": "2026-01-01"}
+    feature = event(
+        "flexcredits.feature.v1", {**key, "feature": DECOMPOSED, "display_name": DECOMPOSED, "category": DECOMPOSED}
+    )
+    named = organization()
+    named["data"]["name"] = DECOMPOSED
+    facts = [decode(json.dumps(fact).encode()) for fact in (feature, rate(feature=DECOMPOSED, unit=DECOMPOSED), named)]
+    assert (facts[0].data.feature, facts[0].data.display_name, facts[0].data.category) == (COMPOSED,) * 3  # type: ignore[union-attr]
+    assert (facts[1].data.feature, facts[1].data.unit) == (COMPOSED,) * 2  # type: ignore[union-attr]
+    assert facts[2].data.name == COMPOSED  # type: ignore[union-attr]
+
+
+def test_a_name_that_is_too_long_in_nfc_is_refused() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        decode(json.dumps(usage(surface="\u0344" * 40)).encode())
+    assert refused.value.pointer == "/data/surface"

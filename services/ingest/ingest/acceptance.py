@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+import msgspec
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from flexcredits_schemas.events import Agent, Correction, Event, Feature, Usage
 from flexcredits_schemas.identity import amount_of, bucket_of, payload_of
@@ -169,7 +170,13 @@ def _same_payload(first: Event, second: Event) -> bool:
     """Whether two events of one identity say the same, by the fingerprint that the ledger compares."""
     if isinstance(first, COUNTED) and isinstance(second, COUNTED):
         return _fingerprint(first) == _fingerprint(second)
-    return encode(first) == encode(second)
+    return _encode_to_milliseconds(first) == _encode_to_milliseconds(second)
+
+
+def _encode_to_milliseconds(fact: Event) -> bytes:
+    """As the ledger compares usage: CloudEvents' JavaScript SDK cuts the time of what passes through it."""
+    time = fact.time.replace(microsecond=fact.time.microsecond // 1000 * 1000)
+    return encode(msgspec.structs.replace(fact, time=time))
 
 
 def _name(raw: bytes) -> tuple[str | None, str | None]:

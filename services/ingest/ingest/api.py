@@ -18,9 +18,11 @@ from structlog.contextvars import bound_contextvars
 
 from ingest.acceptance import Acceptance, Reason, Rejected, Verdict
 from ingest.answers import Receipt, Refused, RejectedEvent
-from ingest.body import allowed_forms, is_compressed, read_body, split
+from ingest.binary import check_content_type, is_binary, to_structured
+from ingest.body import is_compressed, read_body, split
 from ingest.keys import StoredKey, is_valid, parse_key
 from ingest.limits import Budget, OverBudget, OverQuota, Quota
+from ingest.media_types import allowed_forms
 from ingest.metrics import EVENTS, REFUSED, REJECTED, REQUEST_SECONDS, REQUESTS, UNAVAILABLE
 from ingest.openapi import EVENTS_OPERATION
 from ingest.publish import Message, NotAccepted, OutcomeUnknown, Publisher
@@ -58,18 +60,26 @@ class Intake:
         """The answer to one request. Raises Refused."""
         try:
             key = await self._authenticate(request.headers.get("authorization", ""))
-            forms = allowed_forms(request.headers)
+            split_body = self._choose_splitter(request)
             is_compressed(request.headers)
             self._check_quota(key)
             with self._budget.hold() as hold:
                 body = await read_body(request, hold, self._settings.body_bytes_max, self._settings.body_wait_s)
-                return await self._take_body(body, forms, key)
+                return await self._take_events(split_body(body), key)
         except (KeysUnavailable, OverBudget, NotAccepted, OutcomeUnknown) as error:
             raise unavailable(error) from None
 
-    async def _take_body(self, body: bytes, forms: str, key: StoredKey) -> Response:
+    def _choose_splitter(self, request: Request) -> Callable[[bytes], list[msgspec.Raw]]:
+        """How the body becomes events, by the content type and mode of the request. Raises Refused."""
+        headers = request.headers
+        if is_binary(headers):
+            check_content_type(headers)
+            return lambda body: [to_structured(headers, body)]
+        forms = allowed_forms(headers)
+        return lambda body: split(body, forms, self._settings.batch_events_max)
+
+    async def _take_events(self, elements: list[msgspec.Raw], key: StoredKey) -> Response:
         received_at = self._now()
-        elements = split(body, forms, self._settings.batch_events_max)
         verdict = await self._judge(elements, key, received_at)
         self._quota.charge(key.key_id, len(elements))
         try:
@@ -221,8 +231,9 @@ def build_app(intake: Intake) -> FastAPI:
 
     @app.post("/api/v1/events", **EVENTS_OPERATION)
     async def post_events(request: Request) -> Response:
-        """Report usage, corrections and catalog facts as CloudEvents 1.0 in structured JSON, one or a batch.
+        """Report usage, corrections and catalog facts as CloudEvents 1.0 in JSON: one event, or a batch.
 
+        Binary mode is taken too: the attributes in `ce-` headers, the data as the body.
         The answer comes once every accepted event is on all in-sync replicas. A copy of an event with the same subject,
         source and id is never counted twice, so after a 503, or without an answer, send the whole request again.
         """

@@ -3,21 +3,16 @@
 import asyncio
 import zlib
 from collections.abc import Mapping
-from email.message import Message
 from typing import Protocol
 
 import msgspec
 from fastapi import Request
+from flexcredits_schemas.codec import BYTE_ORDER_MARK
 from starlette.requests import ClientDisconnect
 
 from ingest.answers import Refused
+from ingest.media_types import BATCH, ONE
 
-ONE, BATCH = "{", "["
-FORMS = {
-    "application/cloudevents+json": ONE,
-    "application/cloudevents-batch+json": BATCH,
-    "application/json": ONE + BATCH,
-}
 GZIP = 16 + zlib.MAX_WBITS
 # Files that were compressed apart and joined are one valid gzip stream; thousands of empty members are an attack.
 GZIP_MEMBERS_MAX = 16
@@ -31,22 +26,6 @@ class Hold(Protocol):
     """Counts the bytes that a request keeps in memory; refuses when all requests together keep too many."""
 
     def take(self, size: int) -> None: ...
-
-
-def allowed_forms(headers: Mapping[str, str]) -> str:
-    """First characters that a body of this content type may have: an object, an array, or either. Raises Refused."""
-    message = Message()
-    message["content-type"] = headers.get("content-type", "")
-    forms = FORMS.get(message.get_content_type())
-    charset = str(message.get_param("charset", "utf-8")).lower()
-    if forms is None or charset not in ("utf-8", "utf8", "us-ascii"):
-        given = headers.get("content-type")
-        raise Refused(
-            "unsupported-media-type",
-            f"Content-Type is {given!r}" if given else "Content-Type is missing",
-            headers={"Accept": ", ".join(FORMS)},
-        )
-    return forms
 
 
 def is_compressed(headers: Mapping[str, str]) -> bool:
@@ -108,6 +87,7 @@ def inflate(body: bytes, bytes_max: int) -> bytes:
 
 def split(body: bytes, forms: str, events_max: int) -> list[msgspec.Raw]:
     """The events of a body as they came; none of them is looked into. Raises Refused."""
+    body = body.removeprefix(BYTE_ORDER_MARK)  # editors and .NET write it; RFC 8259 8.1 lets a reader ignore it
     form = body.lstrip(b" \t\r\n")[:1].decode("latin-1")
     if not form:
         raise Refused("malformed-body", "the body is empty")

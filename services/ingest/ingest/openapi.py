@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from flexcredits_schemas import SCHEMAS
 
 from ingest.answers import BASE, TITLES, Problem, Receipt
-from ingest.body import FORMS, ONE
+from ingest.media_types import FORMS, ONE
 
 TARGET = SCHEMAS / "http" / "ingest-api.json"
 REF = "#/components/schemas/"

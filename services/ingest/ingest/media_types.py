@@ -1,0 +1,42 @@
+"""Content types that a request may have: names in any case, with parameters (RFC 9110 8.3.1)."""
+
+from collections.abc import Mapping
+from email.message import Message
+
+from ingest.answers import Refused
+
+ONE, BATCH = "{", "["
+FORMS = {
+    "application/cloudevents+json": ONE,
+    "application/cloudevents-batch+json": BATCH,
+    "application/json": ONE + BATCH,
+}
+CHARSETS = ("utf-8", "utf8", "us-ascii")
+
+
+def allowed_forms(headers: Mapping[str, str]) -> str:
+    """First characters that a body of this content type may have: an object, an array, or either. Raises Refused."""
+    content_type = headers.get("content-type", "")
+    name, charset = _parse(content_type)
+    forms = FORMS.get(name)
+    if forms is None or charset not in CHARSETS:
+        raise unsupported(content_type)
+    return forms
+
+
+def is_utf8_json(content_type: str) -> bool:
+    """Whether it is any media type of JSON, which is UTF-8 (RFC 8259 8.1)."""
+    name, charset = _parse(content_type)
+    return (name in ("application/json", "text/json") or name.endswith("+json")) and charset in CHARSETS
+
+
+def unsupported(content_type: str) -> Refused:
+    detail = f"Content-Type is {content_type!r}" if content_type else "Content-Type is missing"
+    return Refused("unsupported-media-type", detail, headers={"Accept": ", ".join(FORMS)})
+
+
+def _parse(content_type: str) -> tuple[str, str]:
+    """Name and charset, in lower case."""
+    message = Message()
+    message["content-type"] = content_type
+    return message.get_content_type(), str(message.get_param("charset", "utf-8")).lower()
