@@ -276,6 +276,11 @@ def test_usage_that_is_gone_stays_as_a_row_of_zero() -> None:
     assert [(row.id, row.credits, row.events, row.previous) for row in rows] == [("code", 4, 1, 1), ("image", 0, 0, 5)]
 
 
+def test_shares_are_rounded_half_even() -> None:
+    parts = ((1, 2_000_000), (3, 2_000_000), (5, 2_000_000), (-1, 2_000_000), (-3, 2_000_000), (2, 3), (-2, 3), (1, -3))
+    assert [share(*part) for part in parts] == [0, 2, 2, 0, -2, 666_667, -666_667, -333_333]
+
+
 def test_change_is_a_fraction_of_what_was_before() -> None:
     assert [change(now, before) for now, before in ((3, 2), (2, 3), (0, 5), (5, 0), (0, 0), (4, -2), (-1, 1))] == [
         500_000, -333_333, -1_000_000, None, None, 3_000_000, -2_000_000,

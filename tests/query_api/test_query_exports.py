@@ -128,6 +128,7 @@ async def test_filters_pick_lines_and_change_none(api: Api, books: Books) -> Non
         query = "&".join(f"surface={surface}" for surface in surfaces)
         expected = [line for line in whole if line["surface"] in surfaces]
         assert await read_file(api, f"{USAGE}?range=all&{query}") == expected
+    assert await read_file(api, f"{USAGE}?range=all&surface=%00") == []  # no text in Postgres holds it
 
 
 async def test_agents_appear_as_they_are_now_and_categories_as_they_were(api: Api, books: Books) -> None:

@@ -122,7 +122,15 @@ def test_recommended_budget_is_the_most_that_lasts_in_whole_micro_credits(remain
 
 @pytest.mark.parametrize(
     ("used", "available", "text"),
-    [(99_999, 100_000, "99.99"), (100_000, 100_000, "100.00"), (0, 1, "0.00"), (1, 3, "33.33"), (-1, 3, "-33.34")],
+    [
+        (99_999, 100_000, "99.99"),
+        (100_000, 100_000, "100.00"),
+        (0, 1, "0.00"),
+        (1, 3, "33.33"),
+        (-1, 3, "-33.33"),
+        (-46, 10_000, "-0.46"),
+        (-1, 100_000, "0.00"),
+    ],
 )
 def test_percent_never_rounds_up(used: int, available: int, text: str) -> None:
     assert str(percent(used, available)) == text

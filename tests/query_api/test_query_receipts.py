@@ -171,9 +171,18 @@ async def test_receipt_of_a_rejected_event_says_why(api: Api, writer: Writer, po
             await connection.fetch("SELECT value FROM dead_letter_outbox")
 
 
-@pytest.mark.parametrize("waits_for", ["organization", "rate", "original"])
-async def test_receipt_of_held_usage_says_what_it_waits_for(api: Api, books: Books, waits_for: str) -> None:
-    zone = None if waits_for == "organization" else "UTC"
+@pytest.mark.parametrize(
+    ("stored", "zone", "waits_for"),
+    [
+        ("organization", None, "organization"),
+        ("organization", "UTC", "rate"),  # the organization's fact has come since
+        ("rate", "UTC", "rate"),
+        ("original", "UTC", "original"),
+    ],
+)
+async def test_receipt_of_held_usage_says_what_it_waits_for(
+    api: Api, books: Books, stored: str, zone: str | None, waits_for: str
+) -> None:
     acme = await books.organization(time_zone=zone)
     series = await books.series(acme, "assistant", "model", "gpt", surface="")
     identity = UUID(bytes=identity_of("org_acme", "/products/test", "e1"))
@@ -188,7 +197,7 @@ async def test_receipt_of_held_usage_says_what_it_waits_for(api: Api, books: Boo
     await books.execute(
         "INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, received_at, quantity, unit,"
         " kafka_partition, kafka_offset, waits_for) VALUES ($1, $2, $3, $4, now(), now(), 5000000, 'tokens', 3, 7, $5)",
-        bucket, identity, acme, series, waits_for,
+        bucket, identity, acme, series, stored,
     )  # fmt: skip
     receipt = await api.get("/api/v1/receipt?source=/products/test&id=e1")
     assert (receipt["state"], receipt["waits_for"], receipt["time_zone"]) == ("held", waits_for, zone)

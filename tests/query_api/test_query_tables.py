@@ -46,6 +46,7 @@ async def furnish(books: Books) -> int:
 
 TOOLS = "/api/v1/breakdown?product=assistant&view=tools"
 NOVEMBER = [("jira", 6, 4, "0.500000"), ("new", 2, 0, None), ("gone", 0, 3, "-1.000000")]
+LAST_OF_NOVEMBER = local("UTC", "2026-11-30")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,7 @@ async def test_change_against_the_range_before(
     api: Api, books: Books, query: str, previous: tuple[str, str] | None, rows: list[Any]
 ) -> None:
     await furnish(books)
+    api.now = LAST_OF_NOVEMBER
     breakdown = await api.get(f"{TOOLS}&{query}")
     assert breakdown["previous_range"] == (previous and {"from": previous[0], "to": previous[1]})
     assert lines(breakdown["rows"]) == rows
@@ -76,20 +78,23 @@ async def test_change_against_the_range_before(
 
 async def test_the_totals_change(api: Api, books: Books) -> None:
     await furnish(books)
+    api.now = LAST_OF_NOVEMBER
     breakdown = await api.get(f"{TOOLS}&from=2026-11&to=2026-11")
     assert (breakdown["total"], breakdown["previous"], breakdown["change"]) == ("0.000008", "0.000007", "0.142857")
 
 
 async def test_without_a_current_credit_period_this_month_is_compared_with_the_last(api: Api, books: Books) -> None:
     acme = await books.organization()
-    await books.use(acme, "assistant", "tool", "jira", "2026-10-31", 4)
+    await books.use(acme, "assistant", "tool", "jira", "2026-10-22", 4)
+    await books.use(acme, "assistant", "tool", "jira", "2026-10-23", 1)
     breakdown = await api.get(TOOLS)
-    assert breakdown["previous_range"] == {"from": "2026-10-01", "to": "2026-10-31"}
+    assert breakdown["previous_range"] == {"from": "2026-10-01", "to": "2026-10-22"}
     assert lines(breakdown["rows"]) == [("jira", 0, 4, "-1.000000")]
 
 
 async def test_surface_is_a_filter(api: Api, books: Books) -> None:
     await furnish(books)
+    api.now = LAST_OF_NOVEMBER
     for surfaces, rows in (
         ("surface=web", [("jira", 5, 4, "0.250000")]),
         ("surface=slack", [("jira", 1, 0, None), ("gone", 0, 3, "-1.000000")]),
@@ -104,6 +109,7 @@ async def test_surface_is_a_filter(api: Api, books: Books) -> None:
 
 async def test_surfaces_are_rows_that_expand_into_the_view(api: Api, books: Books) -> None:
     await furnish(books)
+    api.now = LAST_OF_NOVEMBER
     breakdown = await api.get(f"{TOOLS}&from=2026-11&to=2026-11&group_by=surface")
     assert {row["kind"] for row in breakdown["rows"]} == {"surface"}
     assert [row["name"] for row in breakdown["rows"]] == ["web", "No surface", "slack"]
@@ -116,6 +122,7 @@ async def test_surfaces_are_rows_that_expand_into_the_view(api: Api, books: Book
 
 async def test_categories_are_those_of_then_or_of_now(api: Api, books: Books) -> None:
     acme = await furnish(books)
+    api.now = LAST_OF_NOVEMBER
     await books.feature(acme, "assistant", "tool", "jira", "2026-01-01", "Old")
     await books.feature(acme, "assistant", "tool", "jira", "2026-11-02", "New")
     await books.feature(acme, "assistant", "tool", "jira", "2026-12-01", "Not yet")
@@ -165,7 +172,8 @@ def test_pages_hold_every_row_once(rows: list[Row], limit: int) -> None:
     found: list[Row] = []
     after = None
     for _ in range(len(rows) // limit + 1):
-        page, place = cut_page(rows, after, limit)
+        page, place, moved = cut_page(rows, after, limit)
+        assert not moved
         found += page
         if place is None:
             break
@@ -173,10 +181,10 @@ def test_pages_hold_every_row_once(rows: list[Row], limit: int) -> None:
         after = read_place(write_place(place))
     assert found == rows
     assert place is None
-    assert cut_page(rows, None, None) == (rows, None)
+    assert cut_page(rows, None, None) == (rows, None, False)
 
 
-@given(st.builds(Place, st.integers(), names, names, names))
+@given(st.builds(Place, st.integers(), names, names, names, names))
 def test_a_place_is_read_as_it_was_written(place: Place) -> None:
     assert read_place(write_place(place)) == place
 
@@ -201,6 +209,7 @@ async def test_pages_add_up_to_the_total_and_each_shows_the_whole_ranges_figures
         while True:
             page = await api.get(path)
             assert {**page, "rows": [], "next": None} == {**whole, "rows": []}
+            assert not page["moved"]
             rows += page["rows"]
             if page["next"] is None:
                 break
@@ -208,6 +217,83 @@ async def test_pages_add_up_to_the_total_and_each_shows_the_whole_ranges_figures
             path = f"{query}&limit={limit}&after={page['next']}"
         assert rows == whole["rows"]
         assert sum(micro(row["credits"]) for row in rows) == micro(whole["total"])
+
+
+async def test_no_row_vanishes_between_two_pages_while_usage_flows(api: Api, books: Books) -> None:
+    acme = await books.organization()
+    for n in range(9):
+        await books.use(acme, "assistant", "tool", f"t{n}", "2026-11-03", 10 * (9 - n))
+    path = f"{TOOLS}&from=2026-11&to=2026-11&limit=3"
+    first = await api.get(path)
+    assert ids(first) == ["t0", "t1", "t2"]
+    await books.use(acme, "assistant", "tool", "t1", "2026-11-03", 15)  # rows that were sent change places: no matter
+    second = await api.get(f"{path}&after={first['next']}")
+    assert (ids(second), second["moved"]) == (["t3", "t4", "t5"], False)
+    await books.use(acme, "assistant", "tool", "t7", "2026-11-03", 100)  # from the third page to the first
+    again = await api.get(f"{path}&after={second['next']}")
+    assert (ids(again), again["moved"]) == (["t7", "t1", "t0"], True)
+    seen, moved = ids(again), again["moved"]
+    while again["next"]:
+        again = await api.get(f"{path}&after={again['next']}")
+        assert not again["moved"]
+        seen += ids(again)
+    assert moved
+    assert sorted(seen) == [f"t{n}" for n in range(9)]
+    # A row that falls behind the place would come twice; a cursor of another question knows nothing of this one's rows.
+    await books.correct(acme, "assistant", "tool", "t0", "2026-11-03", -89)
+    assert (await api.get(f"{path}&after={first['next']}"))["moved"]
+    assert (await api.get(f"{path}&surface=web&after={second['next']}"))["moved"]
+
+
+def ids(page: dict[str, Any]) -> list[str]:
+    return [row["id"] for row in page["rows"]]
+
+
+@given(rows, rows, st.integers(1, 6))
+def test_a_page_after_any_other_rows_goes_on_or_begins_again(before: list[Row], now: list[Row], limit: int) -> None:
+    before.sort(key=in_order)
+    now.sort(key=in_order)
+    page, place, _ = cut_page(before, None, limit)
+    if place is None:
+        return
+    following, _, moved = cut_page(now, place, None)
+    sent = {(row.kind, row.id) for row in page}
+    if moved:
+        assert following == now
+    else:
+        assert {(row.kind, row.id) for row in now} <= sent | {(row.kind, row.id) for row in following}
+
+
+async def test_surfaces_of_refused_and_held_events_are_not_offered(api: Api, books: Books) -> None:
+    acme = await furnish(books)
+    await books.series(acme, "assistant", "tool", "jira", surface="refused")
+    await books.series(acme, "assistant", "tool", "only-held", surface="held")
+    assert (await api.get(f"{TOOLS}&from=2020-01&to=2020-01"))["surfaces"] == ["", "slack", "web"]
+
+
+@pytest.mark.parametrize(
+    ("query", "previous"),
+    [
+        ("from=2026-11&to=2026-11", ("2026-10-01", "2026-10-22")),
+        ("from=2026-09&to=2026-12", ("2026-05-01", "2026-07-22")),
+        ("from=2026-11-21&to=2026-11-30", ("2026-11-11", "2026-11-12")),
+        ("from=2026-11-21&to=2026-11-22", ("2026-11-19", "2026-11-20")),
+        ("credit_period=current", ("2026-10-01", "2026-10-22")),
+        ("", ("2026-10-01", "2026-10-22")),
+        ("from=2026-10&to=2026-10", ("2026-09-01", "2026-09-30")),
+        ("from=2026-12&to=2026-12", ("2026-11-01", "2026-11-30")),
+    ],
+)
+async def test_a_running_range_is_compared_with_as_many_days(
+    api: Api, books: Books, query: str, previous: tuple[str, str]
+) -> None:
+    acme = await furnish(books)
+    await books.use(acme, "assistant", "tool", "jira", "2026-10-22", 5)
+    await books.use(acme, "assistant", "tool", "jira", "2026-10-23", 7)
+    breakdown = await api.get(f"{TOOLS}&{query}")
+    assert breakdown["previous_range"] == {"from": previous[0], "to": previous[1]}
+    if previous == ("2026-10-01", "2026-10-22"):
+        assert (micro(breakdown["previous"]), breakdown["change"]) == (5, "0.600000")
 
 
 @pytest.mark.parametrize(

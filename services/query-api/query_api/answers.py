@@ -43,7 +43,9 @@ Share = Annotated[
 Percent = Annotated[
     Decimal,
     PlainSerializer(str, return_type=str),
-    _decimal_string(r"^-?\d+\.\d{2}$", "103.25", "Percent, rounded down to two places; may exceed 100."),
+    _decimal_string(
+        r"^-?\d+\.\d{2}$", "103.25", "Percent, cut to two places, so that 100.00 means all of it; may exceed 100."
+    ),
 ]
 TimeZone = Annotated[
     str | None,
@@ -108,7 +110,7 @@ class Overview(Answer):
     credits_available: Credits | None = Field(
         description="The period's contracted credits and included add-ons. null: nothing is contracted."
     )
-    remaining: Credits | None = Field(description="Never below zero.")
+    remaining: Credits | None = Field(description="Never below zero, and never more than is available.")
     overage: Credits = Field(description="Used beyond what is available.")
     percent_used: Percent | None = Field(description="null without contracted credits.")
     contract_period_used: Credits | None = Field(description="In the whole contract. null without a current contract.")

@@ -215,10 +215,13 @@ def change(now: int, before: int) -> int | None:
 
 
 def share(part: int, whole: int) -> int:
-    """Millionths that a part is of the whole, rounded; 0 of nothing."""
+    """Millionths that a part is of the whole, rounded half-even; 0 of nothing."""
+    if whole == 0:
+        return 0
     if whole < 0:
         part, whole = -part, -whole
-    return (2 * part * _MILLION + whole) // (2 * whole) if whole else 0
+    millionths, rest = divmod(part * _MILLION, whole)
+    return millionths + (2 * rest > whole or (2 * rest == whole and millionths % 2 == 1))
 
 
 def agent_steps(agent_id: str, agents: Mapping[str, Agent]) -> list[Step]:

@@ -50,7 +50,9 @@ class CreditPeriodCredits(Answer):
     add_ons: list[AddOnCredits]
     available: Credits | None = Field(description="Contracted credits and included add-ons. null: there are none.")
     used: Credits
-    remaining: Credits | None = Field(description="Never below zero. null: of a past period, or nothing is available.")
+    remaining: Credits | None = Field(
+        description="Never below zero, and never more than is available. null: of a past period, or nothing is available."
+    )
     expired: Credits | None = Field(
         description="What a past period left unused; late usage still makes it less. null until the period ends."
     )

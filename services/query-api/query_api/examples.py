@@ -25,7 +25,7 @@ PARAMETERS: dict[str, Any] = {
     "hours": 24,
     "limit": 50,
     "before": "AAAAAAAAAAc",
-    "after": "WyItODI1MDAwMDAiLCJRdWFydGVybHkgcmVwb3J0IiwiYWd0XzQyIiwiYWdlbnQiXQ",
+    "after": "Wy05ODI1MDAwMDAwLCAiUSIsICJhZ3RfNDIiLCAiYWdlbnQiLCAiOGYxNGU0NWZjZWVhMTY3YTVhMzZkZWRkNGJlYTI1NDMiXQ",
     "source": "/products/agents",
     "id": "0198f6c2-7c1e-7a3b-9d55-3f1f0c2b7a10",
     "last-event-id": "0f5e1c3a9b7d2468ace013579bdf2468",

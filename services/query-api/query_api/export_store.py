@@ -28,6 +28,8 @@ class ExportReads:
     async def select_exported_series(
         self, products: Sequence[str], feature_kinds: Sequence[str], surfaces: Sequence[str] | None
     ) -> list[UsedSeries]:
+        if surfaces is not None:
+            surfaces = [surface for surface in surfaces if "\0" not in surface]  # no text in Postgres has one
         rows = await self._connection.fetch(SQL["select_exported_series"], self._id, products, feature_kinds, surfaces)
         return [
             UsedSeries(series_id, product, Feature(feature_kind, feature), agent_id, surface)

@@ -75,6 +75,18 @@ class Entry(NamedTuple):
     corrects: LedgerKey | None
 
 
+def waits_for_now(entry: Entry, *, knows_organization: bool) -> WaitsFor | None:
+    """What a held event still waits for: the ledger names the first thing that was missing, which may have come since.
+
+    The organization's fact is asked for first. With it, a quantity waits for its rate and a correction for its original.
+    """
+    if entry.waits_for != "organization" or not knows_organization:
+        return entry.waits_for
+    if entry.corrects is not None:
+        return "original"
+    return "rate" if entry.unit is not None else "organization"
+
+
 class Hour(NamedTuple):
     """What became of the records that a partition took in the hour that begins then."""
 

@@ -50,7 +50,7 @@ def standing(period: CreditPeriod | None, used: Mapping[str, int]) -> Standing:
     return Standing(
         used=total,
         available=available,
-        remaining=None if available is None else max(0, available - total),
+        remaining=None if available is None else min(available, max(0, available - total)),
         overage=max(0, total - (available or 0)),
         percent_used=percent(total, available),
         products=[
@@ -74,5 +74,9 @@ def recommend_budget(period: CreditPeriod | None, remaining: int | None, today: 
 
 
 def percent(used: int, available: int | None) -> Decimal | None:
-    """Percent with two places, rounded down: 99.999 is not 100 yet. May exceed 100; None without contracted credits."""
-    return Decimal(used * 10_000 // available).scaleb(-2) if available else None
+    """Percent with two places, cut, not rounded: 99.999 is not 100 yet, and -0.001 is 0. May exceed 100; None without
+    contracted credits."""
+    if not available:
+        return None
+    hundredths = abs(used) * 10_000 // available
+    return Decimal(hundredths if used >= 0 else -hundredths).scaleb(-2)

@@ -208,6 +208,13 @@ def previous_days(days: Days, *, are_months: bool) -> Days | None:
         return None
 
 
+def comparable(before: Days, days: Days, today: date) -> Days:
+    """The first days of `before`, as many as `days` has had until `today`; all of it unless `days` is running."""
+    if not days.first <= today < days.last:
+        return before
+    return Days(before.first, min(before.last, before.first + (today - days.first)))
+
+
 def split_at(days: Days, cuts: Sequence[date]) -> list[Days]:
     """`days` in pieces that begin at its first day and at each of the sorted `cuts` inside it."""
     starts = [days.first, *(cut for cut in cuts if days.first < cut <= days.last)]

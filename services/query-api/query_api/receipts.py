@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from query_api.access import Person
 from query_api.answers import Refused
 from query_api.api import answer_period
-from query_api.ledger import LedgerKey, Posting, RateUsed, place_of
+from query_api.ledger import LedgerKey, Posting, RateUsed, place_of, waits_for_now
 from query_api.periods import CreditPeriod, period_on
 from query_api.policies import Look, identify, parts_of
 from query_api.receipt_answers import CountedIn, PostedEvent, Receipt, ReceiptRate, RejectedRecord
@@ -58,7 +58,7 @@ async def get_receipt(
         id=query.id,
         type="usage" if entry.corrects is None else "correction",
         state="held" if posting.held else "counted" if corrected is None else "corrected",
-        waits_for=entry.waits_for,
+        waits_for=waits_for_now(entry, knows_organization=zone is not None),
         product=dimensions.product,
         feature_kind=dimensions.feature_kind,
         feature=dimensions.feature,

@@ -28,6 +28,7 @@ from query_api.paging import InvalidCursor, Place, cut_page, read_place, write_p
 from query_api.periods import (
     PRODUCTS,
     Days,
+    comparable,
     days_of,
     period_before,
     previous_days,
@@ -67,7 +68,7 @@ async def get_breakdown(request: Request, reading: Look, query: Annotated[Breakd
     days = await choose_days(reading, query, today)
     before = await choose_previous(reading, query, days, today)
     features = Features(await reading.select_features(query.product, kinds), today, query.categories)
-    series = await reading.select_series([query.product], kinds)
+    series = await reading.select_series([query.product], kinds, with_surfaces=True)
     # Nothing was used outside of all time, so that its first and last month can be read whole.
     to_read = with_whole_months(days) if query.range == "all" else days
     by_surface = query.group_by == "surface"
@@ -81,7 +82,7 @@ async def get_breakdown(request: Request, reading: Look, query: Annotated[Breakd
     )
     agents = await reading.select_agents() if query.view in WITH_AGENTS else {}
     rows = build_rows(query.view, uses, features, agents, uses_before, by_surface=by_surface)
-    page, place = cut_page(rows, after, query.limit)
+    page = cut_page(rows, after, query.limit)
     total, previous = sum(row.credits for row in rows), sum(row.previous for row in rows) if before else None
     watermark = await reading.select_watermark(parts.topic)
     return Breakdown(
@@ -96,9 +97,10 @@ async def get_breakdown(request: Request, reading: Look, query: Annotated[Breakd
         events=sum(row.events for row in rows),
         previous=previous,
         change=change(total, previous or 0),
-        rows=answer_rows(page, total, has_previous=before is not None),
-        next=write_place(place) if place else None,
-        surfaces=sorted({one.surface for one in series.by_id.values()}),
+        rows=answer_rows(page.rows, total, has_previous=before is not None),
+        next=write_place(page.place) if page.place else None,
+        moved=page.moved,
+        surfaces=sorted(series.used_surfaces),
         product_shares=await read_product_shares(reading, to_read, query.surface),
         complete_to=watermark.complete_to,
     )
@@ -138,7 +140,12 @@ def read_after(cursor: str | None) -> Place | None:
 
 
 async def choose_previous(reading: Reading, query: RangeQuery, days: Days, today: date) -> Days | None:
-    """The range directly before, of the same kind; None if there is none."""
+    """The range directly before, of the same kind; of a running range as many of its days. None if there is none."""
+    before = await choose_whole_previous(reading, query, days, today)
+    return comparable(before, days, today) if before else None
+
+
+async def choose_whole_previous(reading: Reading, query: RangeQuery, days: Days, today: date) -> Days | None:
     if query.range == "all":
         return None
     if query.from_ is not None:

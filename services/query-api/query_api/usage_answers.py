@@ -65,8 +65,9 @@ class Breakdown(Answer):
     view: View
     range: DateRange
     previous_range: DateRange | None = Field(
-        description="Directly before: as many months or dates, or the credit period before. null for all time, and where there "
-        "is no credit period before."
+        description="Directly before: as many months or dates, or the credit period before. While the range is running (today "
+        "is in it, and not its last day), only as many days as it has had, so that `change` compares equal spans. null for "
+        "all time, and where there is no credit period before."
     )
     time_zone: TimeZone
     categories: Categories
@@ -80,11 +81,16 @@ class Breakdown(Answer):
         "each surface, in which are the view's rows; id is empty for usage that named none."
     )
     next: str | None = Field(
-        description="Give it as `after` to get the next page. null: this is the last. Rows may move between pages when usage is "
-        "counted meanwhile; as long as complete_to and the total stay, pages have every row once."
+        description="Give it as `after`, with the same other parameters, to get the next page. null: this is the last. Each page "
+        "has the figures of its own instant; without `limit` all rows are of one."
+    )
+    moved: bool = Field(
+        description="Usage that was counted between two pages has changed which rows come before this one, so this is the first "
+        "page again: forget those before. false: the pages so far have every row once."
     )
     surfaces: list[str] = Field(
-        description="Those that this view ever had, whatever range and filter are set, sorted. Empty text: usage that named none."
+        description="Those of which this view ever counted usage, whatever range and filter are set, sorted. Empty text: usage "
+        "that named none."
     )
     product_shares: list[ProductShare] = Field(
         description="All three, in a fixed order, of the same range and surfaces."
