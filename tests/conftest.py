@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from urllib.parse import urlsplit
 
+import flexcredits_schemas.zones  # noqa: F401 - from here on zoneinfo has the locked rules, for oracles too
 import pytest
 import stack as real
 from hypothesis import HealthCheck, settings

@@ -1,11 +1,10 @@
 """Bytes <-> events: the one decoder that ingest and aggregator share, so both always reach the same verdict."""
 
 import re
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from decimal import Context, Decimal, InvalidOperation
 from itertools import pairwise
 from unicodedata import normalize
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Raw
@@ -22,11 +21,15 @@ from flexcredits_schemas.events import (
     Usage,
     UsageData,
 )
+from flexcredits_schemas.zones import canonical_zone
 
 MICRO = 1_000_000
 """Micro-credits in a credit: the smallest amount that is ever counted."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+FIRST_CONTRACT_DAY = date(2000, 1, 1)
+"""No contract begins earlier: instants of its days can be computed in every zone."""
 
 _CANONICAL = re.compile(rb'"(?=[^"]*[1-9])(?:0|[1-9]\d{0,8})(?:\.\d{1,6})?"')
 _PLAIN = re.compile(rb'"?(-?)(\d{1,12})(?:\.(\d{1,6}))?"?')
@@ -88,10 +91,7 @@ def decode(message: bytes) -> Event:
     if event.datacontenttype is not None and event.datacontenttype != "application/json":
         _check_content_type(event)
     if event.time.tzinfo is not UTC:
-        try:
-            event.time = event.time.astimezone(UTC)
-        except OverflowError:
-            raise InvalidEvent("out of range", "/time") from None
+        event.time = _in_utc(event.time, "/time")
     _check_rules(event)
     return event
 
@@ -137,20 +137,32 @@ def _check_rules(event: Event) -> None:
             _check_dimensions(event)
             event.data.credits = _canonical(event.data.credits, "/data/credits", signed=True, digits=9)
         case Organization():
-            _check_time_zone(event.data.time_zone)
+            event.data.time_zone = _accepted_zone(event.data.time_zone)
         case Contract():
             _check_contract(event)
         case Rate():
             event.data.credits = _canonical(event.data.credits, "/data/credits", zero=True)
             if event.data.per:
                 event.data.per = _canonical(event.data.per, "/data/per", digits=9)
+            if event.data.effective_from is not None:
+                event.data.effective_from = _in_utc(event.data.effective_from, "/data/effective_from")
 
 
-def _check_time_zone(name: str) -> None:
+def _in_utc(instant: datetime, pointer: str) -> datetime:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidEvent(f"unknown time zone {name!r}", "/data/time_zone") from None
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise InvalidEvent("out of range", pointer) from None
+
+
+def _accepted_zone(name: str) -> str:
+    zone = canonical_zone(name)
+    if zone is None:
+        raise InvalidEvent(
+            f"time zone {name!r} is not accepted: use an IANA name of the form Area/Location, such as Europe/Berlin, or UTC",
+            "/data/time_zone",
+        )
+    return zone
 
 
 def _check_usage(event: Usage) -> None:
@@ -185,6 +197,8 @@ def _check_contract(event: Contract) -> None:
     team = data.account_team
     if team is not None and team.name is team.email is team.url is None:
         raise InvalidEvent("an account team has a `name`, an `email` or a `url`", "/data/account_team")
+    if data.from_ < FIRST_CONTRACT_DAY:
+        raise InvalidEvent("a contract begins on 2000-01-01 or later", "/data/from")
     if data.from_ >= data.to:
         raise InvalidEvent("a contract ends after it begins", "/data/to")
     for index, period in enumerate(data.credit_periods):

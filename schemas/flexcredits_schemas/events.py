@@ -21,6 +21,7 @@ TimeZone = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z][A
 JsonMediaType = Annotated[str, Meta(min_length=1, max_length=200)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 Date = date
+ContractDate = date
 Instant = Annotated[datetime, Meta(tz=True)]
 PositiveDecimal = Raw
 SignedDecimal = Raw
@@ -68,8 +69,8 @@ class CreditPeriod(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_on
     """Half-open dates [from, to) in the organization's time zone. Unused credits expire at `to`. `total` defaults to the products' sum; above it the rest is unallocated, below it the contract is refused."""
 
     id: Word
-    from_: Date = field(name="from")
-    to: Date
+    from_: ContractDate = field(name="from")
+    to: ContractDate
     total: Amount = Raw()
     products: ProductAmounts | None = None
     add_ons: Annotated[list[AddOn], Meta(max_length=50)] | None = None
@@ -87,8 +88,8 @@ class ContractData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_on
     """Contract period as half-open dates [from, to), and its credit periods. `minimum_commitment` is in credits, over the whole contract period; prices are in `currency` for one credit."""
 
     contract_id: Word
-    from_: Date = field(name="from")
-    to: Date
+    from_: ContractDate = field(name="from")
+    to: ContractDate
     credit_periods: Annotated[list[CreditPeriod], Meta(min_length=1, max_length=200)]
     minimum_commitment: Amount = Raw()
     overage_price: Amount = Raw()

@@ -1,13 +1,15 @@
 """Contract facts into their tables."""
 
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import asyncpg
 import pytest
+from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
 from aggregator.progress import load_progress
-from factories import contract, records
+from factories import contract, organization, rate, records
 from runtime.postgres import Pool
 from stack import Database
 
@@ -41,3 +43,52 @@ async def test_an_account_team_that_nobody_could_reach_is_dead_lettered(pool: Po
     pointers = await pool.fetch("SELECT pointer FROM dead_letter_outbox ORDER BY kafka_offset")
     assert [row["pointer"] for row in pointers] == ["/data/account_team", "/data/account_team/url"]
     assert await pool.fetchval("SELECT count(*) FROM contracts") == 0
+
+
+async def test_a_zone_is_stored_under_its_successors_name_and_one_that_is_not_accepted_is_dead_lettered(
+    pool: Pool,
+) -> None:
+    await load_progress(pool, CATALOG, [0])
+    facts = [
+        organization("org_a", "US/Pacific"), organization("org_b", "posix/Europe/Berlin"),
+        organization("org_c", "Asia/Kolkata"), organization("org_d", "EST5EDT"),
+    ]  # fmt: skip
+    await apply_facts(pool, CATALOG, records(facts))
+    rows = await pool.fetch("SELECT organization, time_zone FROM organizations WHERE organization_id > 0 ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("org_a", "America/Los_Angeles"), ("org_c", "Asia/Kolkata")]
+    dead = await pool.fetch("SELECT kafka_offset, pointer FROM dead_letter_outbox ORDER BY 1")
+    assert [tuple(row) for row in dead] == [(1, "/data/time_zone"), (3, "/data/time_zone")]
+
+
+async def test_a_contract_from_the_year_1_is_dead_lettered_and_one_without_an_end_is_applied(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    facts = []
+    for begins, ends in (("0001-01-01", "2027-01-01"), ("2000-01-01", "9999-12-31")):
+        fact = contract(**{"from": begins, "to": ends})
+        facts.append({**fact, "data": fact["data"] | {"from": begins, "to": ends}})
+    await apply_facts(pool, CATALOG, records([*facts, rate(effective_from="0001-01-01T00:00:00+14:00")]))
+    dead = await pool.fetch("SELECT kafka_offset, pointer FROM dead_letter_outbox ORDER BY 1")
+    assert [tuple(row) for row in dead] == [(0, "/data/from"), (2, "/data/effective_from")]
+    assert await pool.fetchval("SELECT ends_on FROM credit_periods") == date(9999, 12, 31)
+
+
+@pytest.mark.parametrize("zone", ["posix/Europe/Berlin", "localtime", "Nowhere"])
+async def test_a_stored_zone_without_rules_holds_usage_of_its_organization_alone_until_a_fact_heals_it(
+    pool: Pool, database: Database, zone: str
+) -> None:
+    await load_progress(pool, CATALOG, [0])
+    await apply_facts(pool, CATALOG, records([organization("org_odd"), organization("org_acme")]))
+    owner = await asyncpg.connect(database.dsn)
+    await owner.execute("UPDATE organizations SET time_zone = $1 WHERE organization = 'org_odd'", zone)
+    await owner.close()
+    catalog = Catalog()
+
+    async def known() -> dict[str, str | None]:
+        async with pool.acquire() as connection:
+            await catalog.refresh(connection, catalog.version + 1)
+        return {name: organization.time_zone for name, organization in catalog.organizations.items()}
+
+    assert await known() == {"org_odd": None, "org_acme": "UTC"}
+    catalog.version = 2
+    await apply_facts(pool, CATALOG, records([organization("org_odd", "Europe/Berlin")], first=2))
+    assert await known() == {"org_odd": "Europe/Berlin", "org_acme": "UTC"}

@@ -3,11 +3,15 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import asyncpg
+import structlog
+from flexcredits_schemas.zones import find_zone
 from runtime.postgres import Connection, Pool, load_sql
 
 from aggregator.rating import Rate, RateCard
 from aggregator.rollup import Organization
 
+log = structlog.get_logger()
 SQL = load_sql("aggregator")
 SERIES_MAX = 1_000_000  # some 500 bytes each; beyond that it is cheaper to look up again than to keep
 
@@ -39,7 +43,7 @@ class Catalog:
         """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""
         zone_change = (await connection.fetch(SQL["select_zone_change"]))[0][0]
         for row in await connection.fetch(SQL["select_changed_organizations"], self.version, self.zone_change):
-            self.organizations[row["organization"]] = Organization(row["organization_id"], row["time_zone"])
+            self.organizations[row["organization"]] = Organization(row["organization_id"], _usable_zone(row))
         self.card.add(Rate(*row) for row in await connection.fetch(SQL["select_changed_rates"], self.version))
         self.version, self.zone_change = version, zone_change
 
@@ -68,3 +72,12 @@ class Catalog:
             for row in await pool.fetch(SQL["select_organizations"], names):
                 # The zone stays unknown here even if the fact is in Postgres by now: refresh brings it with its version.
                 self.organizations.setdefault(row["organization"], Organization(row["organization_id"], None))
+
+
+def _usable_zone(row: asyncpg.Record) -> str | None:
+    """A zone that the locked rules do not have counts nothing: its organization's usage is held until another is known."""
+    zone: str | None = row["time_zone"]
+    if zone is not None and find_zone(zone) is None:
+        log.warning("unknown time zone: usage is held", organization=row["organization"], time_zone=zone)
+        return None
+    return zone

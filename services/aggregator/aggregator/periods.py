@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from flexcredits_schemas.codec import InvalidEvent
+from flexcredits_schemas.zones import zone_of
 
 BUCKET_S = 900
 """A quarter of an hour: every time zone on Earth is a multiple of it."""
@@ -43,7 +43,7 @@ def check_window(occurred_s: float, id_day: int, received_s: float) -> None:
 @lru_cache(maxsize=200_000)
 def local_day(bucket: int, time_zone: str) -> int:
     """Day since 1970 of the quarter of an hour that begins `bucket` * 900 s after the epoch, in an IANA zone."""
-    instant = datetime.fromtimestamp(bucket * BUCKET_S, UTC).astimezone(ZoneInfo(time_zone))
+    instant = datetime.fromtimestamp(bucket * BUCKET_S, UTC).astimezone(zone_of(time_zone))
     return instant.toordinal() - _EPOCH_ORDINAL
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from flexcredits_schemas.zones import midnight
 from runtime.kafka import KafkaSettings, open_consumer
 from runtime.postgres import Connection
 
@@ -24,7 +25,7 @@ from aggregator.differences import (
     summarize,
 )
 from aggregator.reading import empty_reading, read
-from aggregator.recount import Days, Recount, Recounter, Snapshot, read_live, start_of
+from aggregator.recount import Days, Recount, Recounter, Snapshot, read_live
 from aggregator.rollup import Organization, Rollups
 from aggregator.store import add_rollups
 
@@ -191,7 +192,7 @@ async def _kept_since(
 def _first_rebuildable(kept_since: datetime, days: Days) -> date:
     day = kept_since.date()
     zones = {str(organization.time_zone) for organization in days.organizations.values()} or {"UTC"}
-    while any(start_of(day, zone) - SLACK < kept_since for zone in zones):
+    while any(midnight(day, zone) - SLACK < kept_since for zone in zones):
         day += timedelta(days=1)
     return day
 

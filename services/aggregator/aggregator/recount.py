@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
+from flexcredits_schemas.zones import midnight
 from runtime.postgres import Connection
 
 from aggregator.catalog import SQL
@@ -39,11 +39,11 @@ class Days:
 
     def begins(self) -> datetime:
         """The first instant of `first` in any of the zones."""
-        return min(start_of(self.first, zone) for zone in self._zones())
+        return min(midnight(self.first, zone) for zone in self._zones())
 
     def ends(self) -> datetime:
         """The last instant of `last` in any of the zones, and what a record may be later than its event."""
-        return max(start_of(self.last + timedelta(days=1), zone) for zone in self._zones())
+        return max(midnight(self.last + timedelta(days=1), zone) for zone in self._zones())
 
     def hold(self, bucket: int, time_zone: str) -> bool:
         """Whether a quarter of an hour lies in the days, in a zone."""
@@ -51,10 +51,6 @@ class Days:
 
     def _zones(self) -> set[str]:
         return {str(organization.time_zone) for organization in self.organizations.values()} or {"UTC"}
-
-
-def start_of(day: date, time_zone: str) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
 
 
 @dataclass

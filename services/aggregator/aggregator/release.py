@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.codec import InvalidEvent
+from flexcredits_schemas.zones import find_zone
 from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SQL, Catalog
@@ -44,7 +45,7 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog) ->
     complete = {
         (row["organization_id"], row["organization"], row["series_id"], tuple(row["dimensions"]))
         for row in groups
-        if row["time_zone"] is not None and (row["unit"] is None or _may_have_rate(catalog, row))
+        if find_zone(row["time_zone"] or "") and (row["unit"] is None or _may_have_rate(catalog, row))
     }
     for organization_id, organization, series_id, dimensions in sorted(complete):
         series = SeriesKey(organization, *dimensions)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import asyncpg
+from flexcredits_schemas.zones import canonical_zone
 from runtime.postgres import Connection
 
 from aggregator.catalog import SQL
@@ -40,15 +40,14 @@ async def change_time_zone(
 
     Counting waits for it: batches place usage by the zone that they know, and read it again when this is committed.
     """
-    try:
-        ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise CannotRebuild(f"{time_zone!r} is not a time zone of the IANA database.") from None
+    accepted = canonical_zone(time_zone)
+    if accepted is None:
+        raise CannotRebuild(f"{time_zone!r} is not accepted: use an IANA name, such as Europe/Berlin, or UTC.")
     change: ZoneChange | None = None
     try:
         async with connection.transaction():
             await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
-            change = await _change(connection, organization, time_zone)
+            change = await _change(connection, organization, accepted)
             if dry_run:
                 raise Undone
     except Undone:

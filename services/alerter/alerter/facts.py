@@ -2,8 +2,8 @@
 
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from flexcredits_schemas.zones import zone_of
 from runtime.postgres import Connection
 
 from alerter.store import name_organization, read_usage
@@ -12,7 +12,7 @@ from alerter.thresholds import Level, Rule, elapsed_permille, standing_of
 
 async def gather_facts(connection: Connection, level: Level, now: datetime) -> dict[str, Any]:
     """About a level, as of `now`. The caller adds the threshold that it meets, or that it is a test. Micro-credits."""
-    zone = ZoneInfo(level.time_zone)
+    zone = zone_of(level.time_zone)
     return await read_usage(connection, level, now.astimezone(zone).date()) | {
         "rule": level.period.rule,
         "used": level.used,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
+from flexcredits_schemas.zones import local_date
 from runtime.postgres import Connection, Pool, load_sql
 
 from alerter.accounts import Account, Banner
@@ -58,6 +59,8 @@ async def read_accounts(
     for rule, statement in statements.items():
         for row in await connection.fetch(statement, organization_ids, begun_by, ended_after):
             organization_id, time_zone, thresholds, contract_id, period_id, *rest = row
+            if rule == "budget" and rest[0] < local_date(rest.pop(), time_zone).replace(day=1):
+                continue
             level = Level(organization_id, time_zone, thresholds, Period(rule, contract_id, period_id), *rest)
             account(organization_id).levels.append(level)
     for row in await connection.fetch(SQL["select_firings"], organization_ids, ended_after):

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
+
+from flexcredits_schemas.zones import midnight
 
 Rule = Literal["usage", "budget"]
 """Of a credit period's contracted credits, or of a calendar month's budget."""
@@ -112,7 +113,7 @@ def standing_of(level: Level, now: datetime) -> Standing:
     ends_at = midnight(level.ends_on, level.time_zone)
     if now < ends_at:
         return "current"
-    return "ended" if now < ends_at + TOLD_AFTER_END else "long_ended"
+    return "ended" if now - ends_at < TOLD_AFTER_END else "long_ended"
 
 
 def has_begun(level: Level, now: datetime) -> bool:
@@ -123,8 +124,3 @@ def elapsed_permille(level: Level, now: datetime) -> int:
     """How much of the level's period has passed, in thousandths."""
     starts_at, ends_at = midnight(level.starts_on, level.time_zone), midnight(level.ends_on, level.time_zone)
     return max(0, min(1000, (now - starts_at) * 1000 // (ends_at - starts_at)))
-
-
-def midnight(day: date, time_zone: str) -> datetime:
-    """The instant at which a day begins in a zone."""
-    return datetime.combine(day, time(), ZoneInfo(time_zone)).astimezone(UTC)

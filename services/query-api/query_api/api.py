@@ -2,9 +2,9 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
+from flexcredits_schemas.zones import local_date, midnight
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_api.answers import (
@@ -187,9 +187,9 @@ async def get_freshness(request: Request, reading: Look) -> Freshness:
 
 async def first_whole_day(reading: Reading) -> tuple[date, datetime]:
     """The first day of the organization's zone whose quarters of an hour are all kept, and when it begins."""
-    zone = ZoneInfo(reading.organization.time_zone or "UTC")
+    zone = reading.organization.time_zone
     kept_from = datetime.combine(await reading.select_first_quarter() or date(9999, 1, 1), time(), UTC)
-    day = kept_from.astimezone(zone).date()
-    if datetime.combine(day, time(), zone).astimezone(UTC) < kept_from:
+    day = local_date(kept_from, zone)
+    if midnight(day, zone) < kept_from:
         day += timedelta(days=1)
-    return day, datetime.combine(day, time(), zone).astimezone(UTC)
+    return day, midnight(day, zone)

@@ -1,11 +1,12 @@
 """The buckets of a trend: a range in pieces of the organization's time, and whether their numbers have all come. Pure."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
-from query_api.periods import Days, split_at
+from flexcredits_schemas.zones import midnight, zone_of
+
+from query_api.periods import Days, month_of, split_at
 
 Interval = Literal["15m", "hour", "day", "week", "month"]
 BucketState = Literal["complete", "partial", "missing", "future"]
@@ -37,13 +38,24 @@ def default_interval(days: Days) -> Interval:
     return "week" if length <= 400 else "month"
 
 
+def drawable_days(days: Days, today: date) -> Days:
+    """A range that nobody wrote out, such as a credit period without an end, as far as a trend can show it."""
+    length = (days.last - days.first).days + 1
+    if days.first.year in YEARS and days.last.year in YEARS and length <= LIMIT_DAYS["month"]:
+        return days
+    first = max(days.first, date(YEARS[0], 1, 1))
+    return Days(first, min(days.last, month_of(max(first, today)).last))
+
+
 def cut_buckets(days: Days, interval: Interval, time_zone: str | None) -> list[Bucket]:
     """Buckets of a range within YEARS, in order and without a gap. Weeks begin on Mondays; those at the edges of the range are
     cut, as are months. An hour begins where the wall clock shows a full one, and where it is changed."""
-    zone = ZoneInfo(time_zone or "UTC")
     if interval not in WITHIN_DAYS:
-        return [Bucket(*_instants(piece, zone), piece) for piece in split_at(days, list(_first_days(days, interval)))]
-    begin, end = _instants(days, zone)
+        return [
+            Bucket(*_instants(piece, time_zone), piece) for piece in split_at(days, list(_first_days(days, interval)))
+        ]
+    zone = zone_of(time_zone)
+    begin, end = _instants(days, time_zone)
     quarters = [begin + n * _QUARTER for n in range((end - begin) // _QUARTER)]
     starts = quarters
     if interval == "hour":
@@ -72,7 +84,5 @@ def _hour(local: datetime) -> tuple[int, int, timedelta | None]:
     return local.day, local.hour, local.utcoffset()
 
 
-def _instants(days: Days, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    # Where clocks skip midnight, fold 0 still gives the instant at which the day begins.
-    begin, end = (datetime.combine(day, time(), zone) for day in (days.first, days.last + timedelta(days=1)))
-    return begin.astimezone(UTC), end.astimezone(UTC)
+def _instants(days: Days, time_zone: str | None) -> tuple[datetime, datetime]:
+    return midnight(days.first, time_zone), midnight(days.last + timedelta(days=1), time_zone)

@@ -5,9 +5,10 @@ What goes beyond the available credits is a Purchase on the day on which it does
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
+
+from flexcredits_schemas.zones import midnight
 
 from query_api.lines import ONE_DAY, Label
 from query_api.periods import Contract, CreditPeriod, Days, contract_on, month_of, period_on
@@ -132,8 +133,7 @@ def each_day(days: Days) -> Iterator[date]:
 
 def instant(day: date, time_zone: str | None) -> str:
     """When a day of the zone begins, as FOCUS writes instants."""
-    begins_at = datetime.combine(day, time(), ZoneInfo(time_zone) if time_zone else UTC).astimezone(UTC)
-    return f"{begins_at.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+    return f"{midnight(day, time_zone).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) -> dict[date, int]:

@@ -2,9 +2,9 @@
 
 from datetime import UTC, date, datetime
 from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 from flexcredits_schemas.events import FeatureKind, Product
+from flexcredits_schemas.zones import local_date
 
 WaitsFor = Literal["organization", "rate", "original"]
 
@@ -111,4 +111,4 @@ def place_of(occurred_at: datetime, time_zone: str) -> Place:
     """As the aggregator decides it: the quarter of an hour, UTC, and the day on which that begins in the zone."""
     seconds = int(occurred_at.timestamp() // QUARTER_HOUR_S) * QUARTER_HOUR_S
     begins_at = datetime.fromtimestamp(seconds, UTC)
-    return Place(begins_at, begins_at.astimezone(ZoneInfo(time_zone)).date())
+    return Place(begins_at, local_date(begins_at, time_zone))

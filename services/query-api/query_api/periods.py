@@ -3,11 +3,11 @@
 import re
 from calendar import monthrange
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, get_args
-from zoneinfo import ZoneInfo
 
 from flexcredits_schemas.events import Product
+from flexcredits_schemas.zones import local_date, midnight
 
 from query_api.terms import NO_TERMS, Terms
 
@@ -99,7 +99,7 @@ class InvalidRange(Exception):
 
 def today_in(time_zone: str | None, now: datetime) -> date:
     """The date on the organization's wall at the instant `now`; without a zone, UTC's."""
-    return now.astimezone(ZoneInfo(time_zone) if time_zone else UTC).date()
+    return local_date(now, time_zone)
 
 
 def period_on(periods: Iterable[CreditPeriod], day: date) -> CreditPeriod | None:
@@ -143,11 +143,8 @@ def months_left(span: Span, today: date) -> int:
 
 def elapsed_share(span: Span, time_zone: str | None, now: datetime) -> int:
     """Millionths of the span's time that have passed at `now`; its days may have 23 or 25 hours."""
-    # Where clocks skip midnight, fold 0 still gives the instant at which the day begins. Differences between two
-    # zones are differences of instants; within one zone Python would take those of its wall clocks.
-    zone = ZoneInfo(time_zone) if time_zone else UTC
-    passed = now.astimezone(UTC) - datetime.combine(span.starts_on, time(), zone)
-    left = datetime.combine(span.ends_on, time(), zone) - now.astimezone(UTC)
+    passed = now - midnight(span.starts_on, time_zone)
+    left = midnight(span.ends_on, time_zone) - now
     if passed <= timedelta():
         return 0
     if left <= timedelta():

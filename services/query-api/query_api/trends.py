@@ -2,13 +2,13 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from functools import cache
 from typing import Annotated, get_args
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from flexcredits_schemas.events import FeatureKind, Product
+from flexcredits_schemas.zones import zone_of
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -24,6 +24,7 @@ from query_api.buckets import (
     bucket_state,
     cut_buckets,
     default_interval,
+    drawable_days,
 )
 from query_api.periods import PRODUCTS, Days, split_at, today_in, with_whole_months
 from query_api.policies import Look, parts_of
@@ -55,11 +56,16 @@ class TrendQuery(RangeQuery):
 
 @router.get("/trend")
 async def get_trend(request: Request, reading: Look, query: Annotated[TrendQuery, Query()]) -> Trend:
-    """Usage over time. Zero is told apart from data that has not come yet."""
+    """Usage over time. Zero is told apart from data that has not come yet.
+
+    Of a credit period without an end, `range` is its days to the end of this month.
+    """
     parts, organization = parts_of(request), reading.organization
     now = parts.now()
     today = today_in(organization.time_zone, now)
     days = await choose_days(reading, query, today)
+    if query.from_ is None:
+        days = drawable_days(days, today)
     interval = await choose_interval(reading, query.interval, days)
     buckets = cut_buckets(days, interval, organization.time_zone)
     products = (query.product,) if query.product else PRODUCTS
@@ -68,7 +74,7 @@ async def get_trend(request: Request, reading: Look, query: Annotated[TrendQuery
     always = [PRODUCT_GROUPS[product] for product in products] if query.group_by == "product" else []
     lines = draw_lines(cells, len(buckets), query.top, always)
     watermark = await reading.select_watermark(parts.topic)
-    zone = ZoneInfo(organization.time_zone or "UTC")
+    zone = zone_of(organization.time_zone)
     return Trend(
         product=query.product,
         range=DateRange(from_=days.first, to=days.last),
@@ -92,7 +98,7 @@ async def get_trend(request: Request, reading: Look, query: Annotated[TrendQuery
 
 
 def answer_bucket(
-    bucket: Bucket, zone: ZoneInfo, now: datetime, complete_to: datetime | None, values: Sequence[tuple[int, int]]
+    bucket: Bucket, zone: tzinfo, now: datetime, complete_to: datetime | None, values: Sequence[tuple[int, int]]
 ) -> TrendBucket:
     """`values` are the bucket's credits and events of each line."""
     return TrendBucket(

@@ -2,11 +2,12 @@
 
 import math
 from bisect import bisect
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate
 from random import Random
 from statistics import NormalDist
-from zoneinfo import ZoneInfo
+
+from flexcredits_schemas.zones import midnight, zone_of
 
 from flexcredits_local.simulation.events import DAY_MS, entropy_of, milliseconds_of
 
@@ -49,8 +50,7 @@ def is_spike(seed: int, company: str, day: date) -> bool:
 
 def bounds(day: date, time_zone: str) -> tuple[int, int]:
     """Milliseconds since 1970 at which a local day begins and at which the next one does: 23, 24 or 25 hours."""
-    zone = ZoneInfo(time_zone)
-    begin, end = (datetime.combine(at, time(), zone).astimezone(UTC) for at in (day, day + timedelta(days=1)))
+    begin, end = (midnight(at, time_zone) for at in (day, day + timedelta(days=1)))
     return milliseconds_of(begin), milliseconds_of(end)
 
 
@@ -62,4 +62,4 @@ def draw_time(chance: Random, begin: int, end: int) -> int:
 
 
 def local_day(milliseconds: int, time_zone: str) -> date:
-    return datetime.fromtimestamp(milliseconds // 1000, ZoneInfo(time_zone)).date()
+    return datetime.fromtimestamp(milliseconds // 1000, zone_of(time_zone)).date()

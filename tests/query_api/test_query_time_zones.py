@@ -1,0 +1,65 @@
+"""Zones and dates at the edges of what is stored: every page has an answer."""
+
+from typing import Any
+
+import pytest
+from books import Books
+from querying import Api
+
+PATHS = (
+    "overview", "trend", "trend?range=all", "trend?credit_period=current", "trend?interval=month", "breakdown?product=api&view=namespaces",
+    "credit-periods", "freshness", "proof", "reconcile", "alerts", "alerts/settings", "banner", "export/usage.csv", "export/focus.csv",
+    "export/table.csv?product=api&view=namespaces", "session",
+)  # fmt: skip
+
+
+async def fill(books: Books, zone: str, starts_on: str, ends_on: str) -> int:
+    acme = await books.organization(time_zone=zone)
+    await books.contract(acme, "c1", starts_on, ends_on, overage_price=2_000_000)
+    await books.period(acme, "c1", "p1", starts_on, ends_on, total=1000)
+    await books.use(acme, "api", "namespace", "search", "2026-11-20", 5_000_000)
+    return acme
+
+
+async def answers(api: Api) -> dict[str, Any]:
+    """Every path's answer."""
+    found = {}
+    for path in PATHS:
+        answer = await api.ask(f"/api/v1/{path}")
+        assert answer.status_code == 200, (path, answer.text)
+        found[path] = answer.json() if "json" in answer.headers["content-type"] else answer.text
+    return found
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize(("starts_on", "ends_on"), [("2026-01-01", "9999-12-31"), ("0001-01-01", "9999-12-31"), ("0001-01-01", "2027-01-01")])  # fmt: skip
+async def test_a_contract_without_an_end_has_every_answer(
+    api: Api, books: Books, zone: str, starts_on: str, ends_on: str
+) -> None:
+    await fill(books, zone, starts_on, ends_on)
+    found = await answers(api)
+    assert found["overview"]["credits_used"] == "5.000000"
+    assert found["overview"]["credit_period"]["to"] == ends_on
+    trend = found["trend"]
+    assert trend["total"] == "5.000000"
+    assert trend == found["trend?credit_period=current"]
+    if ends_on == "9999-12-31":
+        assert trend["range"] == {"from": max(starts_on, "2000-01-01"), "to": "2026-11-30"}
+        assert found["overview"]["recommended_monthly_budget"] is None
+    assert "2026-11-20" in found["export/usage.csv"]
+
+
+@pytest.mark.parametrize("zone", ["posix/Europe/Berlin", "localtime", "EST5EDT", "Nowhere"])
+async def test_a_zone_without_rules_has_every_answer(api: Api, books: Books, zone: str) -> None:
+    await fill(books, zone, "2026-01-01", "2027-01-01")
+    found = await answers(api)
+    assert found["overview"]["credits_used"] == "5.000000"
+    assert found["trend"]["total"] == "5.000000"
+
+
+async def test_a_credit_period_of_the_far_future_has_a_trend(api: Api, books: Books) -> None:
+    acme = await fill(books, "UTC", "2026-01-01", "2027-01-01")
+    await books.contract(acme, "c2", "2030-05-15", "9999-12-31")
+    await books.period(acme, "c2", "p2", "2030-05-15", "9999-12-31", total=1)
+    trend = await api.get("/api/v1/trend?credit_period=p2")
+    assert trend["range"] == {"from": "2030-05-15", "to": "2030-05-31"}
