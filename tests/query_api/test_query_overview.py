@@ -4,9 +4,9 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from flexcredits_schemas.credits import decimal_text
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.answers import credits_text
 from query_api.overview import percent, recommend_budget, standing
 from query_api.periods import CreditPeriod, Span
 
@@ -33,6 +33,12 @@ def test_a_product_can_be_over_while_the_organization_is_not() -> None:
 def test_overage_leaves_nothing_and_is_not_clamped_to_100_percent() -> None:
     now = standing(CreditPeriod("c", "p", MONTH, 400, (None, None, None), None), {"assistant": 413})
     assert (now.remaining, now.overage, now.percent_used) == (0, 13, Decimal("103.25"))
+
+
+def test_what_remains_is_never_more_than_there_is() -> None:
+    """Corrections may take back more than was used: not 11 left of 10."""
+    now = standing(CreditPeriod("c", "p", MONTH, 10, (None, None, None), None), {"assistant": -1})
+    assert (now.used, now.remaining, now.overage, now.percent_used) == (-1, 10, 0, Decimal("-10.00"))
 
 
 @pytest.mark.parametrize("period", [None, CreditPeriod("c", "p", MONTH, None, (None, None, None), None)])
@@ -132,7 +138,7 @@ def test_recommended_budget_is_the_most_that_lasts_in_whole_micro_credits(remain
         (-1, 100_000, "0.00"),
     ],
 )
-def test_percent_never_rounds_up(used: int, available: int, text: str) -> None:
+def test_percent_is_cut(used: int, available: int, text: str) -> None:
     assert str(percent(used, available)) == text
 
 
@@ -146,6 +152,6 @@ def test_percent_is_a_plain_decimal_below_the_exact_value(used: int, available: 
 
 @given(st.integers(-(10**20), 10**20))
 def test_credits_are_plain_decimals_with_six_places(micro_credits: int) -> None:
-    text = credits_text(micro_credits)
+    text = decimal_text(micro_credits)
     assert len(text.partition(".")[2]) == 6
     assert int(text.replace(".", "")) == micro_credits

@@ -6,9 +6,10 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
+from flexcredits_schemas.credits import decimal_text
 
 from query_api.alert_rules import AlertSettings, AskedBudget, Recipients, Rule, everybody_told, find_mistakes
-from query_api.answers import ParameterError, Refused, credits_text, problems
+from query_api.answers import ParameterError, Refused, problems
 from query_api.api import answer_period, stand
 from query_api.audit import audit
 from query_api.overview import MonthlyBudget, recommend_budget
@@ -147,7 +148,7 @@ def explain(budget: MonthlyBudget) -> ExplainedBudget:
     months = f"{budget.remaining_months} month{'s' if budget.remaining_months > 1 else ''}"
     return ExplainedBudget(
         **budget._asdict(),
-        explanation=f"{credits_text(budget.remaining_credits)} remaining credits / {months} that remain of the credit "
+        explanation=f"{decimal_text(budget.remaining_credits)} remaining credits / {months} that remain of the credit "
         "period; the current month counts as one.",
     )
 

@@ -7,16 +7,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from flexcredits_schemas.codec import MICRO
+from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import Product
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 BASE = "/problems/"
-
-
-def credits_text(millionths: int) -> str:
-    whole, fraction = divmod(abs(millionths), MICRO)
-    return f"{'-' if millionths < 0 else ''}{whole}.{fraction:06}"
 
 
 def _decimal_string(pattern: str, example: str, description: str) -> WithJsonSchema:
@@ -27,17 +22,17 @@ def _decimal_string(pattern: str, example: str, description: str) -> WithJsonSch
 
 Credits = Annotated[
     int,
-    PlainSerializer(credits_text, return_type=str),
+    PlainSerializer(decimal_text, return_type=str),
     _decimal_string(r"^-?\d+\.\d{6}$", "12.500000", "Credits, exact, with six decimal places."),
 ]
 Money = Annotated[
     int,
-    PlainSerializer(credits_text, return_type=str),
+    PlainSerializer(decimal_text, return_type=str),
     _decimal_string(r"^-?\d+\.\d{6}$", "0.012500", "Money in the contract's currency, exact, with six decimal places."),
 ]
 Share = Annotated[
     int,
-    PlainSerializer(credits_text, return_type=str),
+    PlainSerializer(decimal_text, return_type=str),
     _decimal_string(r"^-?\d+\.\d{6}$", "0.250000", "A fraction of the whole, with six decimal places."),
 ]
 Percent = Annotated[

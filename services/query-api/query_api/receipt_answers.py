@@ -3,15 +3,16 @@
 from datetime import date, datetime
 from typing import Annotated, Literal
 
+from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import FeatureKind, Product
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
-from query_api.answers import Answer, Credits, Period, TimeZone, credits_text
+from query_api.answers import Answer, Credits, Period, TimeZone
 from query_api.ledger import WaitsFor
 
 Quantity = Annotated[
     int,
-    PlainSerializer(credits_text, return_type=str),
+    PlainSerializer(decimal_text, return_type=str),
     WithJsonSchema(
         {"type": "string", "pattern": r"^\d+\.\d{6}$", "description": "Units, exact, with six decimal places."},
         mode="serialization",

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
+from flexcredits_schemas.credits import decimal_text
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -18,7 +19,7 @@ from query_api.alert_rules import (
     Rule,
     read_credits,
 )
-from query_api.answers import Answer, Credits, Period, RecommendedBudget, credits_text
+from query_api.answers import Answer, Credits, Period, RecommendedBudget
 from query_api.preview import Told
 
 
@@ -207,7 +208,7 @@ class Preview(Answer):
 def write_down(settings: AlertSettings) -> dict[str, Any]:
     """For the audit log."""
     once_month, amounts = settings.once_month, (settings.recurring_credits, settings.once_credits)
-    recurring, once = (None if amount is None else credits_text(amount) for amount in amounts)
+    recurring, once = (None if amount is None else decimal_text(amount) for amount in amounts)
     return {
         "version": settings.version,
         "usage": _write_down_rule(settings.usage),

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from query_api.answers import credits_text
+from flexcredits_schemas.credits import decimal_text
+
 from query_api.cells import guard
 from query_api.usage_answers import BreakdownRow
 
@@ -19,8 +20,8 @@ def table_lines(rows: Sequence[BreakdownRow], above: tuple[str, ...] = ()) -> It
             guard(row.id),
             guard(row.name),
             "false" if row.rows else "true",
-            credits_text(row.credits),
+            decimal_text(row.credits),
             row.events,
-            credits_text(row.share),
+            decimal_text(row.share),
         )
         yield from table_lines(row.rows, (*above, row.name))

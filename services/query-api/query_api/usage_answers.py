@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
+from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import Product
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
-from query_api.answers import Answer, CompleteTo, Credits, DateRange, Share, TimeZone, credits_text
+from query_api.answers import Answer, CompleteTo, Credits, DateRange, Share, TimeZone
 from query_api.breakdown import Categories, Kind, View
 from query_api.buckets import BucketState, Interval
 from query_api.trend import GroupBy, GroupKind
 
 Change = Annotated[
     int | None,
-    PlainSerializer(lambda change: None if change is None else credits_text(change), return_type=str | None),
+    PlainSerializer(lambda change: None if change is None else decimal_text(change), return_type=str | None),
     WithJsonSchema(
         {
             "anyOf": [{"type": "string", "pattern": r"^-?\d+\.\d{6}$"}, {"type": "null"}],

@@ -1,5 +1,6 @@
-import { expect, test } from "vitest"
-import { makeFormat } from "./format"
+import { readFileSync } from "node:fs"
+import { describe, expect, test } from "vitest"
+import { type LevelText, makeFormat } from "./format"
 
 const german = makeFormat("de-DE", "Europe/Berlin")
 const english = makeFormat("en-US", "America/New_York")
@@ -16,12 +17,50 @@ test("every place of large amounts is right", () => {
   expect(english.column("9007199254740993.250000")).toBe("9,007,199,254,740,993.25")
 })
 
-test("a percentage is cut: 99.99 is not all", () => {
-  expect(english.percent("99.99")).toBe("99.9%")
-  expect(english.percent("103.25")).toBe("103.2%")
-  expect(english.share("0.999999")).toBe("99.9%")
-  expect(english.change("-0.250000")).toBe("-25.0%")
-  expect(english.change("0.003498")).toBe("+0.3%")
+interface Vectors {
+  amount: { credits: string; text: string }[]
+  level: ({ given: { used: string; available: string } } & LevelText)[]
+  percent: { percent: string; text: string }[]
+  share: { fraction: string; text: string }[]
+  change: { fraction: string; text: string }[]
+}
+
+/** What the formatter of mails and Slack writes, too. */
+describe("the texts that Python and this page share", () => {
+  const file = new URL("../../../../schemas/texts/credits.json", import.meta.url)
+  const vectors: Vectors = JSON.parse(readFileSync(file, "utf8"))
+
+  test.each(vectors.amount)("$credits credits are $text", ({ credits, text }) => {
+    expect(english.credits(credits)).toBe(text)
+  })
+  test.each(vectors.level)("$given.used of $given.available are $used of $available", ({ given, ...texts }) => {
+    expect(english.level(given.used, given.available)).toEqual(texts)
+  })
+  test.each(vectors.percent)("$percent percent are $text", ({ percent, text }) => {
+    expect(english.percent(percent)).toBe(text)
+  })
+  test.each(vectors.share)("a share of $fraction is $text", ({ fraction, text }) => {
+    expect(english.share(fraction)).toBe(text)
+  })
+  test.each(vectors.change)("a change of $fraction is $text", ({ fraction, text }) => {
+    expect(english.change(fraction)).toBe(text)
+  })
+})
+
+test("percentages and levels follow the locale", () => {
+  expect(german.percent("87.16").replace(/\s/g, " ")).toBe("87,2 %")
+  expect(german.share("0.0001").replace(/\s/g, " ")).toBe("<0,1 %")
+  expect(german.level("29549.058115", "32800").used).toBe("29.549")
+})
+
+test("in a column, little is not nothing", () => {
+  expect(["0", "0.004", "0.005", "0.005001", "-0.004"].map(english.column)).toEqual([
+    "0.00",
+    "<0.01",
+    "<0.01",
+    "0.01",
+    ">-0.01",
+  ])
 })
 
 test("dates are days, whatever the zone, and instants are shown in the organization's", () => {

@@ -1,0 +1,133 @@
+"""Credits and shares as text: what API, files, mails, Slack and webhooks write, in one place. Pure.
+
+Amounts are integer micro-credits. The dashboard's `src/format.ts` applies the same rules; `schemas/texts/credits.json`
+has inputs and texts that the tests of both read.
+
+Amounts are rounded half to even. Percentages are rounded half away from zero to one place, so that they come out the same from a
+percentage that was cut to two places before.
+"""
+
+from typing import NamedTuple
+
+MICRO = 1_000_000
+PLACES_MAX = 6
+_TENTHS_MAX = 9990
+"""In tenths of a percent. A larger share is written as ">999%"."""
+
+
+class LevelText(NamedTuple):
+    """Numbers of one sentence: they add up, and agree with the percentage.
+
+    `used` is never more than was used. Exactly one of `left` and `over` is a text.
+    """
+
+    used: str
+    available: str
+    left: str | None
+    over: str | None
+    percent: str | None
+    """None when nothing is available."""
+
+
+def decimal_text(micro: int) -> str:
+    """All six places, for programs: 12.500000."""
+    whole, fraction = divmod(abs(micro), MICRO)
+    return f"{'-' if micro < 0 else ''}{whole}.{fraction:06}"
+
+
+def amount_text(micro: int) -> str:
+    """One amount, for people: 12,093; under ten with two places, 9.25; under a hundredth with all that it has, 0.004."""
+    size = abs(micro)
+    if size >= 10 * MICRO or not size:
+        return _text(_round(micro, 0), 0, fixed=True)
+    if size >= MICRO // 100:
+        return _text(_round(micro, 2), 2, fixed=True)
+    return _text(micro, PLACES_MAX)
+
+
+def part_text(micro: int, places: int) -> str:
+    """A part of what was used, beside a level with so many places: never more than it is."""
+    size = abs(micro)
+    if size < 10 * MICRO:
+        places = max(places, 2 if size >= MICRO // 100 else PLACES_MAX)
+    return _text(_cut(micro, places), places)
+
+
+def level_text(used: int, available: int) -> LevelText:
+    """`used` of `available`, with as many places as the percentage needs: 99.7 of 100, 35,999 of 40,000, 0.7 of 0.8."""
+    places = level_places(used, available)
+    shown, limit = _cut(used, places), _round(available, places)
+    over = shown - limit
+    return LevelText(
+        _text(shown, places),
+        _text(limit, places),
+        None if over > 0 else _text(min(limit, -over), places),
+        _text(over, places) if over > 0 else None,
+        percent_text(used, available),
+    )
+
+
+def level_places(used: int, available: int) -> int:
+    """As few places as possible such that one unit of the last is a thousandth of what is available or less, and that the
+    numbers as written are in the same order and give the same percentage as the true ones."""
+    for places in range(PLACES_MAX):
+        shown, limit = _cut(used, places), _round(available, places)
+        if (
+            10 ** (PLACES_MAX - places) * 1000 <= available
+            and percent_text(shown, limit) == percent_text(used, available)
+            and (shown > limit, shown < limit) == (used > available, used < available)
+        ):
+            return places
+    return PLACES_MAX
+
+
+def percent_text(part: int, whole: int) -> str | None:
+    """Of a level: never a whole percent that is not reached, so 89.96% is 89.9%. None of nothing."""
+    return _percent(part, whole, 10) if whole > 0 else None
+
+
+def share_text(part: int, whole: int) -> str:
+    """Of a part: never 100% while something is missing. Of nothing 0.0%."""
+    return _percent(part, whole, 1000) if whole > 0 else "0.0%"
+
+
+def change_text(part: int, whole: int) -> str:
+    """A share with its sign: +0.3%."""
+    text = share_text(part, whole)
+    return f"+{text}" if part > 0 and text[0].isdigit() else text
+
+
+def _percent(part: int, whole: int, step: int) -> str:
+    """Rounding never reaches a multiple of `step` tenths of a percent."""
+    size = abs(part) * 1000
+    tenths = (2 * size + whole) // (2 * whole)
+    if tenths % step == 0 and tenths * whole > size:
+        tenths -= 1
+    if size > _TENTHS_MAX * whole:
+        return "<-999%" if part < 0 else ">999%"
+    if tenths == 0 and size:
+        return ">-0.1%" if part < 0 else "<0.1%"
+    return f"{'-' if part < 0 else ''}{tenths // 10}.{tenths % 10}%"
+
+
+def _round(micro: int, places: int) -> int:
+    """To a multiple of the last place's unit, half to even."""
+    unit = int(10 ** (PLACES_MAX - places))
+    quotient, rest = divmod(micro, unit)
+    up = 2 * rest > unit or (2 * rest == unit and quotient % 2)
+    return (quotient + bool(up)) * unit
+
+
+def _cut(micro: int, places: int) -> int:
+    """Towards zero."""
+    unit = int(10 ** (PLACES_MAX - places))
+    return abs(micro) // unit * unit * (-1 if micro < 0 else 1)
+
+
+def _text(micro: int, places: int, *, fixed: bool = False) -> str:
+    """Grouped in thousands; `fixed` keeps zeros at the end."""
+    whole, fraction = divmod(abs(micro), MICRO)
+    decimals = f"{fraction:06}"[:places]
+    if not fixed:
+        decimals = decimals.rstrip("0")
+    return f"{'-' if micro < 0 else ''}{whole:,}{'.' if decimals else ''}{decimals}"
