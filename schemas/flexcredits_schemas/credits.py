@@ -36,20 +36,14 @@ def decimal_text(micro: int) -> str:
 
 
 def amount_text(micro: int) -> str:
-    """One amount, for people: 12,093; under ten with two places, 9.25; under a hundredth with all that it has, 0.004."""
-    size = abs(micro)
-    if size >= 10 * MICRO or not size:
-        return _text(_round(micro, 0), 0, fixed=True)
-    if size >= MICRO // 100:
-        return _text(_round(micro, 2), 2, fixed=True)
-    return _text(micro, PLACES_MAX)
+    """One amount, for people: 12,093; under a hundred 89.5; under ten 9.25; under a hundredth with all that it has, 0.004."""
+    places = _places(micro)
+    return _text(_round(micro, places), places, fixed=places == 2)
 
 
 def part_text(micro: int, places: int) -> str:
     """A part of what was used, beside a level with so many places: never more than it is."""
-    size = abs(micro)
-    if size < 10 * MICRO:
-        places = max(places, 2 if size >= MICRO // 100 else PLACES_MAX)
+    places = max(places, _places(micro) if abs(micro) < 10 * MICRO else 0)
     return _text(_cut(micro, places), places)
 
 
@@ -108,6 +102,16 @@ def _percent(part: int, whole: int, step: int) -> str:
     if tenths == 0 and size:
         return ">-0.1%" if part < 0 else "<0.1%"
     return f"{'-' if part < 0 else ''}{tenths // 10}.{tenths % 10}%"
+
+
+def _places(micro: int) -> int:
+    """Of one amount by itself."""
+    size = abs(micro)
+    if size >= 100 * MICRO or not size:
+        return 0
+    if size >= 10 * MICRO:
+        return 1
+    return 2 if size >= MICRO // 100 else PLACES_MAX
 
 
 def _round(micro: int, places: int) -> int:

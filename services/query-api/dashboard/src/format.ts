@@ -20,7 +20,7 @@ export interface LevelText {
 export interface Format {
   locale: string
   timeZone: string
-  /** 12,093; under ten 9.25; under a hundredth 0.004. */
+  /** 12,093; under a hundred 89.5; under ten 9.25; under a hundredth 0.004. */
   credits: (credits: string) => string
   /** 99.7 of 100: as many places as the percentage needs. */
   level: (used: string, available: string) => LevelText
@@ -66,6 +66,7 @@ export function makeFormat(givenLocale: string, givenTimeZone: string): Format {
   const date = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(locale, options)
   const whole = number({ maximumFractionDigits: 0, roundingMode: "halfEven" })
   const two = number({ minimumFractionDigits: 2, maximumFractionDigits: 2, roundingMode: "halfEven" })
+  const tenth = number({ maximumFractionDigits: 1, roundingMode: "halfEven" })
   const exact = number({ maximumFractionDigits: 6 })
   const tenths = number({ style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 })
   const signed = number({
@@ -110,7 +111,7 @@ export function makeFormat(givenLocale: string, givenTimeZone: string): Format {
   return {
     locale,
     timeZone,
-    credits: (credits) => [exact, two, whole][scaleOf(credits)]?.(credits) ?? "",
+    credits: (credits) => [exact, two, tenth, whole][scaleOf(credits)]?.(credits) ?? "",
     level,
     column: (credits) => {
       const micro = toMicro(credits)
@@ -154,10 +155,11 @@ const MICRO = 1_000_000n
 /** A larger share is written as ">999%". */
 const TENTHS_MAX = 9_990n
 
-/** Which of three ways to write an amount: all its places, two, or none. */
-function scaleOf(credits: string): 0 | 1 | 2 {
+/** Which of four ways to write an amount: all its places, two, one or none. */
+function scaleOf(credits: string): 0 | 1 | 2 | 3 {
   const size = abs(toMicro(credits))
-  return size >= 10n * MICRO || size === 0n ? 2 : size >= MICRO / 100n ? 1 : 0
+  if (size >= 100n * MICRO || size === 0n) return 3
+  return size >= 10n * MICRO ? 2 : size >= MICRO / 100n ? 1 : 0
 }
 
 /**
