@@ -7,6 +7,7 @@
 # lets nothing out and reads levels, not deltas (docs/decisions.md 15, tests/alerter/test_alerter_process.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+cd "$work"
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check faust-streaming==0.15.3 aiokafka==0.14.0 confluent-kafka==2.16.1
 cat > "$work/run.py" <<'PY'

@@ -6,6 +6,7 @@
 # each timer and ends the process with 70 (services/alerter, tests/alerter/test_watchdog.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+cd "$work"
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check faust-streaming==0.15.3 aiokafka==0.14.0 confluent-kafka==2.16.1
 cat > "$work/run.py" <<'PY'
