@@ -7,6 +7,7 @@ from typing import Any
 from books import Books
 from exporting import read_file, special, total
 from query_api.breakdown import FEATURE_KINDS
+from query_api.cells import guard_id, unguard_id
 from query_api.export_store import SQL, columns_of
 from query_api.exports import USAGE_COLUMNS
 from query_api.lines import Label
@@ -164,9 +165,12 @@ async def test_no_text_is_a_formula_and_every_text_is_read_back(api: Api, books:
     for line in lines:
         number = int(line["agent_id"].removeprefix("agent-"))
         text = HOSTILE[number]
-        for column in ("category", "category_now", "feature", "feature_name", "agent_name", "surface"):
+        for column in ("category", "category_now", "feature_name", "agent_name"):
             assert line[column] in (text, "'" + text)
             assert line[column].lstrip(" \u3000\u200b\u202e")[:1] not in tuple("=+-@＝＋－＠")
+        for column in ("feature", "surface"):  # others join on them
+            assert line[column] == guard_id(text)
+            assert unguard_id(line[column]) == text
         assert Decimal(line["credits"]) == Decimal(-number) / 1_000_000
         assert line["credits"].startswith("-" if number else "0")
 
@@ -225,7 +229,7 @@ async def test_a_line_of_the_table_says_what_it_is_part_of(api: Api, books: Book
         "3,'=Connectors > +Search,deleted,deleted,Deleted agents,false,2.000000,1,1.000001",
         "4,'=Connectors > +Search > Deleted agents,agent,gone,'-Gone,true,2.000000,1,1.000001",
         "1,,tool,other,other,false,-0.000001,1,-0.000001",
-        "2,other,agent,'@at,'@at,true,-0.000001,1,-0.000001",
+        "2,other,agent,@at,'@at,true,-0.000001,1,-0.000001",
     ]
     answer = await api.ask(path)
     name = "flexcredits_org_acme_2026-11-01_2026-11-30_agents_features.csv"
@@ -239,6 +243,16 @@ async def test_the_table_is_a_file_of_all_rows(api: Api, books: Books) -> None:
         answer = await api.ask(f"/api/v1/export/table.csv?product=api&view=namespaces&{parameter}")
         assert answer.status_code == 422
         assert "a file has all rows" in answer.json()["detail"]
+
+
+async def test_a_file_for_excel_begins_with_a_byte_order_mark(api: Api, books: Books) -> None:
+    acme = await books.organization()
+    await books.use(acme, "api", "namespace", "search", "2026-11-01", 5_213_000)
+    for path in ("usage.csv?", "focus.csv?", "table.csv?product=api&view=namespaces&"):
+        plain = await api.ask(f"/api/v1/export/{path}from=2026-11&to=2026-11")
+        marked = await api.ask(f"/api/v1/export/{path}from=2026-11&to=2026-11&bom=true")
+        assert marked.content == b"\xef\xbb\xbf" + plain.content
+        assert b"5.213000" in plain.content
 
 
 async def test_who_takes_a_file_along_is_written_down(api: Api, books: Books) -> None:

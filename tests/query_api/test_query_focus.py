@@ -49,7 +49,8 @@ def check_rules(line: dict[str, str]) -> None:
     for column, value in line.items():
         assert value.lower() not in ("null", "none", "n/a", "nan"), column
         if column in NUMBERS and value:
-            assert re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?", value), (column, value)
+            places = "" if column == "x_Events" else r"\.\d{6}(\d{0,5}[1-9])?"
+            assert re.fullmatch(r"-?(0|[1-9]\d*)" + places, value), (column, value)
         if column in INSTANTS:
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value), (column, value)
     assert (line["ConsumedQuantity"] == "") == (category != "Usage")
@@ -63,10 +64,10 @@ def check_rules(line: dict[str, str]) -> None:
         assert (line["x_PriceUnknown"] == "true") == (line[price] == "")
         assert line[price] or Decimal(line[cost]) == 0
     if category == "Purchase":
-        assert (line["EffectiveCost"], line["PricingCurrencyEffectiveCost"]) == ("0", "0")
+        assert (line["EffectiveCost"], line["PricingCurrencyEffectiveCost"]) == ("0.000000", "0.000000")
         assert line["x_OverageCredits"] == line["PricingQuantity"]
     else:
-        assert line["BilledCost"] == "0"
+        assert line["BilledCost"] == "0.000000"
         assert line["PricingCurrencyEffectiveCost"] == line["PricingQuantity"] == line["ConsumedQuantity"]
         assert line["EffectiveCost"] == line["ContractedCost"]
     assert re.fullmatch(r"[A-Z]{3}", line["BillingCurrency"])
@@ -125,27 +126,41 @@ async def test_a_line_of_usage_and_one_of_a_purchase(api: Api, books: Books) -> 
     await books.use(acme, "agents", "tool", "jira", "2026-11-01", 1_500_000, agent="agt_42", surface="slack", events=3)
     usage, purchase = await read_file(api, f"{FOCUS}?from=2026-11&to=2026-11")
     expected = {
-        "BilledCost": "0", "BillingAccountId": "org_acme", "BillingAccountName": "org_acme", "BillingAccountType": "Organization",
+        "BilledCost": "0.000000", "BillingAccountId": "org_acme", "BillingAccountName": "org_acme", "BillingAccountType": "Organization",
         "BillingCurrency": "USD", "BillingPeriodStart": "2026-10-31T18:15:00Z", "BillingPeriodEnd": "2026-11-30T18:15:00Z",
-        "ChargeCategory": "Usage", "ChargeDescription": "Agents – Jira search", "ChargeFrequency": "Usage-Based",
-        "ChargePeriodStart": "2026-10-31T18:15:00Z", "ChargePeriodEnd": "2026-11-01T18:15:00Z", "ConsumedQuantity": "1.5",
-        "ConsumedUnit": "Credits", "ContractedCost": "0.06", "ContractedUnitPrice": "0.04", "EffectiveCost": "0.06",
-        "InvoiceIssuerName": "FlexCredits", "ListCost": "0.06", "ListUnitPrice": "0.04", "PricingCategory": "Standard",
-        "PricingCurrency": "FlexCredits", "PricingCurrencyContractedUnitPrice": "1", "PricingCurrencyEffectiveCost": "1.5",
-        "PricingCurrencyListUnitPrice": "1", "PricingQuantity": "1.5", "PricingUnit": "Credits", "ProviderName": "FlexCredits",
+        "ChargeCategory": "Usage", "ChargeDescription": "Agents: Jira search", "ChargeFrequency": "Usage-Based",
+        "ChargePeriodStart": "2026-10-31T18:15:00Z", "ChargePeriodEnd": "2026-11-01T18:15:00Z", "ConsumedQuantity": "1.500000",
+        "ConsumedUnit": "Credits", "ContractedCost": "0.060000", "ContractedUnitPrice": "0.040000", "EffectiveCost": "0.060000",
+        "InvoiceIssuerName": "FlexCredits", "ListCost": "0.060000", "ListUnitPrice": "0.040000", "PricingCategory": "Standard",
+        "PricingCurrency": "FlexCredits", "PricingCurrencyContractedUnitPrice": "1.000000", "PricingCurrencyEffectiveCost": "1.500000",
+        "PricingCurrencyListUnitPrice": "1.000000", "PricingQuantity": "1.500000", "PricingUnit": "Credits", "ProviderName": "FlexCredits",
         "PublisherName": "FlexCredits", "ResourceId": "agt_42", "ResourceName": "'=Report", "ResourceType": "Agent",
         "ServiceCategory": "AI and Machine Learning", "ServiceName": "Agents", "ServiceSubcategory": "Generative AI",
         "SkuId": "agents/tool/jira", "SkuMeter": "Jira search", "SkuPriceId": "agents/tool/jira", "x_AgentId": "agt_42",
-        "x_Category": "Connectors", "x_CreditPeriodId": "p1", "x_Events": "3", "x_Feature": "jira", "x_FeatureKind": "tool",
+        "x_Category": "Connectors", "x_ContractId": "c1", "x_CreditPeriodId": "p1", "x_Events": "3", "x_Feature": "jira", "x_FeatureKind": "tool",
         "x_PriceUnknown": "false", "x_ProductType": "agents", "x_RowKind": "agent", "x_Surface": "slack", "x_TimeZone": "Asia/Kathmandu",
     }  # fmt: skip
     assert {column: value for column, value in usage.items() if value} == expected
     assert (purchase["ChargeCategory"], purchase["PricingQuantity"], purchase["BilledCost"]) == (
         "Purchase",
-        "0.5",
-        "0.03",
+        "0.500000",
+        "0.030000",
     )
     assert purchase["ChargePeriodStart"] == usage["ChargePeriodStart"]
+
+
+async def test_ids_stand_as_they_are_where_a_word_of_ours_goes_before(api: Api, books: Books) -> None:
+    acme = await books.organization()
+    await books.contract(acme, "=c", "2026-01-01", "2027-01-01")
+    await books.period(acme, "=c", "@year", "2026-01-01", "2027-01-01", total=9)
+    await books.use(acme, "agents", "tool", "=SUM(1)", "2026-11-01", 5_213_000, agent="@bot", surface="-x")
+    [line] = await read_file(api, f"{FOCUS}?from=2026-11&to=2026-11")
+    assert (line["SkuId"], line["SkuPriceId"]) == ("agents/tool/=SUM(1)", "agents/tool/=SUM(1)")
+    assert line["ChargeDescription"] == "Agents: =SUM(1)"
+    assert (line["x_Feature"], line["SkuMeter"]) == ("'=SUM(1)", "'=SUM(1)")
+    assert (line["ResourceId"], line["x_AgentId"], line["x_Surface"]) == ("@bot", "@bot", "-x")
+    assert (line["x_ContractId"], line["x_CreditPeriodId"]) == ("'=c", "@year")
+    assert line["ConsumedQuantity"] == "5.213000"
 
 
 async def test_days_on_which_clocks_change_have_their_own_length(api: Api, books: Books) -> None:
@@ -199,7 +214,7 @@ def test_the_overage_of_days_adds_up_to_the_periods_at_any_day(credits: dict[dat
 
 
 @given(st.integers(-(10**18), 10**18), st.sampled_from([6, 12]))
-def test_a_decimal_is_exact_and_has_no_zeros_at_its_end(scaled: int, places: int) -> None:
+def test_a_decimal_is_exact_and_has_six_places_or_as_many_as_it_needs(scaled: int, places: int) -> None:
     text = decimal_text(scaled, places)
     assert Decimal(text).scaleb(places) == scaled
-    assert re.fullmatch(r"-?(0|[1-9]\d*)(\.\d*[1-9])?", text)
+    assert re.fullmatch(r"-?(0|[1-9]\d*)\.\d{6}(\d{0,5}[1-9])?", text)

@@ -4,10 +4,11 @@ import csv
 import io
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.breakdown import Agent, Feature, FeatureFact, Features
-from query_api.cells import end_lines, file_name, guard, text_cell, write_lines
+from query_api.cells import end_lines, file_name, guard, guard_id, text_cell, unguard_id, write_lines
 from query_api.lines import Catalog, UsedSeries, build_labels, months_of
 from query_api.periods import Days
 
@@ -42,7 +43,7 @@ def test_every_day_of_a_series_has_one_label_with_the_category_of_that_day(
             day = DAY + timedelta(days=after)
             (label,) = [each for each in labels if each.series_id == number and each.first <= day <= each.last]
             category, now = known.category(feature, day), known.category(feature, today)
-            assert (label.category, label.category_now) == (text_cell(category), text_cell(now))
+            assert (label.category, label.category_now) == (category, now)
             assert (label.feature, label.feature_name) == (feature.feature, known.name(feature))
     assert sorted({label.series_id for label in labels}) == list(range(len(used)))
 
@@ -94,6 +95,24 @@ def test_what_a_spreadsheet_would_calculate_gets_an_apostrophe(before: str, star
 def test_a_guard_adds_one_apostrophe_or_nothing(text: str) -> None:
     assert guard(text) in (text, "'" + text)
     assert guard(guard(text)) == guard(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("@modelcontextprotocol/server", "@modelcontextprotocol/server"), ("-1", "-1"), ("+49 30 1", "+49 30 1"), ("a=(b)", "a=(b)"),
+        ("=1", "'=1"), ("＝1", "'＝1"), (" =1", "' =1"), ("@SUM(1)", "'@SUM(1)"), ("+cmd|'/c calc'!A1", "'+cmd|'/c calc'!A1"),
+        ("-[x]", "'-[x]"), ("'=1", "''=1"), ("''=1", "'''=1"), ("'a", "'a"), ("'-1", "'-1"),
+    ],
+)  # fmt: skip
+def test_an_id_stays_as_it_is_unless_a_spreadsheet_would_run_it(text: str, cell: str) -> None:
+    assert guard_id(text) == cell
+
+
+@given(st.text(st.sampled_from("'=+-@(|! ax\t＝"), max_size=6))
+def test_an_id_can_be_had_back_and_no_two_make_one_cell(text: str) -> None:
+    assert unguard_id(guard_id(text)) == text
+    assert not guard_id(text).lstrip(" ").startswith(("=", "\t", "＝"))
 
 
 def test_harmless_texts_stay_as_they_are() -> None:

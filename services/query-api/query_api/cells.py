@@ -10,7 +10,13 @@ from query_api.periods import Days
 # OWASP's list of what makes a spreadsheet calculate, with the full-width forms, also behind spaces and invisible marks.
 _FORMULA = re.compile("(?:[^\\S\t\r\n]|[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff])*[=+\\-@\t\r\n\0＝＋－＠]")
 
+# An id that begins with one of +-@ only shows a wrong value, unless it calls a function, a program (DDE) or another sheet.
+_CALLS = re.compile(r"[(|!\[（｜！［]")
+_ANY_SIGN = re.compile("[+\\-@＋－＠]")
+
 LINE_END = b"\r\n"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Without it, Excel takes a UTF-8 file for one of the machine's old code page."""
 
 
 def guard(text: str) -> str:
@@ -21,9 +27,32 @@ def guard(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
+def guard_id(text: str) -> str:
+    """`text` as it is, so that it can be joined with, unless a spreadsheet would run it as a formula that does something.
+
+    `unguard_id` gives back the id: an id that looks like a guarded one gets an apostrophe too.
+    """
+    return f"'{text}" if _runs(text.lstrip("'")) else text
+
+
+def unguard_id(cell: str) -> str:
+    """The id that `guard_id` made a cell of."""
+    return cell[1:] if cell[:1] == "'" and _runs(cell.lstrip("'")) else cell
+
+
+def _runs(text: str) -> bool:
+    sign = _FORMULA.match(text)
+    return sign is not None and (_ANY_SIGN.fullmatch(sign[0][-1]) is None or _CALLS.search(text) is not None)
+
+
 def text_cell(text: str | None) -> str | None:
     """A guarded text, or None for an empty cell. Postgres writes such cells, and ends lines with a bare line feed."""
     return guard(text.replace("\r\n", "\n")) if text else None
+
+
+def id_cell(text: str | None) -> str | None:
+    """An id as a cell, or None for an empty one."""
+    return guard_id(text) if text else None
 
 
 def end_lines(data: bytes) -> bytes:

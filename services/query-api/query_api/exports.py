@@ -14,9 +14,9 @@ from query_api.access import Person
 from query_api.api import RangeQuery, choose_days, invalid_parameter
 from query_api.audit import audit
 from query_api.breakdown import Features, View
-from query_api.cells import end_lines, file_name, text_cell, write_lines
+from query_api.cells import BYTE_ORDER_MARK, end_lines, file_name, text_cell, write_lines
 from query_api.focus import FOCUS_COLUMNS, Account, focus_days, focus_labels, overage_by_day, purchase_lines
-from query_api.lines import Catalog, Label, UsedSeries, build_labels, months_of
+from query_api.lines import Catalog, Label, UsedSeries, build_labels, label_cells, months_of
 from query_api.periods import PRODUCTS, Days, today_in
 from query_api.policies import Known, LookToExport, parts_of
 from query_api.store import Reading
@@ -44,6 +44,9 @@ A_FILE: dict[int | str, dict[str, Any]] = {
 }
 
 
+BOM = Field(False, description="Begin the file with a byte order mark, by which Excel knows that it is UTF-8.")
+
+
 class UsageQuery(RangeQuery):
     """Which usage, of which days. Without a product, that of all."""
 
@@ -52,6 +55,15 @@ class UsageQuery(RangeQuery):
     surface: list[str] | SkipJsonSchema[None] = Field(
         None, description="Only these surfaces; may be given several times."
     )
+    bom: bool = BOM
+
+
+class TableQuery(BreakdownQuery):
+    bom: bool = BOM
+
+
+class FocusQuery(RangeQuery):
+    bom: bool = BOM
 
 
 @router.get("/usage.csv", response_class=Response, responses=A_FILE)
@@ -70,9 +82,9 @@ async def get_usage_file(
         async def put_lines(data: bytes) -> None:
             await put(end_lines(data))
 
-        await put(write_lines([USAGE_COLUMNS]))
+        await put(begin_file(USAGE_COLUMNS, bom=query.bom))
         async for month, labels in label_months(reading, series, catalog, days):
-            await reading.copy_usage(labels, month, account, put_lines)
+            await reading.copy_usage([label_cells(label) for label in labels], month, account, put_lines)
 
     return FileResponse(write, await sign_out(request, person, days, "usage"))
 
@@ -88,7 +100,7 @@ def choose_products(query: UsageQuery) -> tuple[list[Product], tuple[FeatureKind
 
 @router.get("/table.csv", response_class=Response, responses=A_FILE)
 async def get_table_file(
-    request: Request, reading: LookToExport, person: Known, query: Annotated[BreakdownQuery, Query()]
+    request: Request, reading: LookToExport, person: Known, query: Annotated[TableQuery, Query()]
 ) -> Response:
     """The table as on the screen: every row of `breakdown`, and in is_leaf which of them add up to its total."""
     if query.limit is not None or query.after is not None:
@@ -96,14 +108,14 @@ async def get_table_file(
     breakdown = await get_breakdown(request, reading, query)
     days = Days(breakdown.range.from_, breakdown.range.to)
     return Response(
-        write_lines([TABLE_COLUMNS, *table_lines(breakdown.rows)]),
+        begin_file(TABLE_COLUMNS, bom=query.bom) + write_lines(table_lines(breakdown.rows)),
         headers=file_headers(await sign_out(request, person, days, f"{query.product}_{query.view}")),
     )
 
 
 @router.get("/focus.csv", response_class=Response, responses=A_FILE)
 async def get_focus_file(
-    request: Request, reading: LookToExport, person: Known, query: Annotated[RangeQuery, Query()]
+    request: Request, reading: LookToExport, person: Known, query: Annotated[FocusQuery, Query()]
 ) -> FileResponse:
     """The daily data as FOCUS 1.2. Credits are prepaid: what usage beyond the available ones costs is a Purchase."""
     time_zone = reading.organization.time_zone
@@ -120,7 +132,7 @@ async def get_focus_file(
         async def put_lines(data: bytes) -> None:
             await put(end_lines(data))
 
-        await put(write_lines([FOCUS_COLUMNS]))
+        await put(begin_file(FOCUS_COLUMNS, bom=query.bom))
         async for month, labels in label_months(reading, series, catalog, days):
             calendar = focus_days(month, time_zone, contracts, periods)
             await reading.copy_focus(focus_labels(labels), calendar, month, account, put_lines)
@@ -128,6 +140,10 @@ async def get_focus_file(
                 await put(write_lines(purchases))
 
     return FileResponse(write, await sign_out(request, person, days, "focus"))
+
+
+def begin_file(columns: Sequence[str], *, bom: bool) -> bytes:
+    return (BYTE_ORDER_MARK if bom else b"") + write_lines([columns])
 
 
 async def sign_out(request: Request, person: Person, days: Days, what: str) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from flexcredits_schemas.zones import midnight
 
+from query_api.cells import guard, guard_id, id_cell, text_cell
 from query_api.lines import ONE_DAY, Label
 from query_api.periods import Contract, CreditPeriod, Days, contract_on, month_of, period_on
 from query_api.terms import NO_TERMS
@@ -23,7 +24,7 @@ FOCUS_COLUMNS = (
     "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ResourceId",
     "ResourceName", "ResourceType", "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter",
     "SkuPriceDetails", "SkuPriceId", "SubAccountId", "SubAccountName", "SubAccountType", "Tags", "x_AgentId",
-    "x_Category", "x_CreditPeriodId", "x_Events", "x_Feature", "x_FeatureKind", "x_OverageCredits",
+    "x_Category", "x_ContractId", "x_CreditPeriodId", "x_Events", "x_Feature", "x_FeatureKind", "x_OverageCredits",
     "x_PriceUnknown", "x_ProductType", "x_RowKind", "x_Surface", "x_TimeZone",
 )  # fmt: skip
 """Those of FOCUS by name, then ours, which begin with x_ as it demands."""
@@ -34,6 +35,7 @@ NO_CURRENCY = "XXX"
 """ISO 4217's own code for none: BillingCurrency must not be null, and a contract may name no currency."""
 
 _CREDITS, _COST = 6, 12  # decimal places of micro-credits, and of micro-credits times a price in millionths
+ZERO, ONE = "0.000000", "1.000000"
 
 
 class Account(NamedTuple):
@@ -44,7 +46,8 @@ class Account(NamedTuple):
 
 
 class FocusLabel(NamedTuple):
-    """A series' texts in a stretch of days; None is null."""
+    """A series' cells in a stretch of days; None is null. SkuId, SkuPriceId and ChargeDescription begin with a word of ours, so
+    no spreadsheet takes them for formulas and what follows stands in them as it is."""
 
     series_id: int
     first: date
@@ -53,12 +56,12 @@ class FocusLabel(NamedTuple):
     service: str
     sku: str
     meter: str | None
-    resource: str | None
+    resource: str
     resource_name: str | None
     resource_type: str | None
     agent: str | None
     category: str | None
-    feature: str | None
+    feature: str
     kind: str
     product: str
     row_kind: str | None
@@ -75,6 +78,7 @@ class FocusDay(NamedTuple):
     billing_ends_at: str
     credit_price: int | None
     currency: str
+    contract: str | None
     credit_period: str | None
 
 
@@ -83,6 +87,8 @@ def focus_labels(labels: Iterable[Label]) -> list[FocusLabel]:
 
 
 def focus_label(label: Label) -> FocusLabel:
+    resource: str = label.feature
+    name: str | None
     resource, name, resource_type = label.feature, label.feature_name, RESOURCE_TYPES[label.kind]
     if label.agent_id is not None:
         resource, name, resource_type = label.agent_id, label.agent_name, "Agent"
@@ -90,20 +96,20 @@ def focus_label(label: Label) -> FocusLabel:
         label.series_id,
         label.first,
         label.last,
-        f"{SERVICES[label.product]} – {label.feature_name}",
+        f"{SERVICES[label.product]}: {label.feature_name}",
         SERVICES[label.product],
         f"{label.product}/{label.kind}/{label.feature}",
-        label.feature_name,
-        resource,
-        None if name == resource else name,  # a name that only repeats the id is none
+        guard(label.feature_name),
+        guard_id(resource),
+        None if name == resource else text_cell(name),  # a name that only repeats the id is none
         resource_type,
-        label.agent_id,
-        label.category,
-        label.feature,
+        id_cell(label.agent_id),
+        text_cell(label.category),
+        guard_id(label.feature),
         label.kind,
         label.product,
         label.agent_status,
-        label.surface,
+        id_cell(label.surface),
     )
 
 
@@ -123,7 +129,8 @@ def focus_day(day: date, time_zone: str | None, contract: Contract | None, perio
         instant(month.last + ONE_DAY, time_zone),
         terms.credit_price,
         terms.currency or NO_CURRENCY,
-        period.credit_period_id if period else None,
+        id_cell(period.contract_id) if period else None,
+        id_cell(period.credit_period_id) if period else None,
     )
 
 
@@ -189,15 +196,15 @@ def purchase_line(day: FocusDay, credits: int, price: int | None, account: Accou
         "ChargePeriodStart": day.starts_at,
         "ContractedCost": cost,
         "ContractedUnitPrice": unit_price,
-        "EffectiveCost": "0",
+        "EffectiveCost": ZERO,
         "InvoiceIssuerName": account.provider,
         "ListCost": cost,
         "ListUnitPrice": unit_price,
         "PricingCategory": "Standard",
         "PricingCurrency": "FlexCredits",
-        "PricingCurrencyContractedUnitPrice": "1",
-        "PricingCurrencyEffectiveCost": "0",
-        "PricingCurrencyListUnitPrice": "1",
+        "PricingCurrencyContractedUnitPrice": ONE,
+        "PricingCurrencyEffectiveCost": ZERO,
+        "PricingCurrencyListUnitPrice": ONE,
         "PricingQuantity": quantity,
         "PricingUnit": "Credits",
         "ProviderName": account.provider,
@@ -208,6 +215,7 @@ def purchase_line(day: FocusDay, credits: int, price: int | None, account: Accou
         "SkuId": "overage",
         "SkuMeter": "Overage",
         "SkuPriceId": "overage",
+        "x_ContractId": day.contract,
         "x_CreditPeriodId": day.credit_period,
         "x_OverageCredits": quantity,
         "x_PriceUnknown": "true" if price is None else "false",
@@ -217,7 +225,11 @@ def purchase_line(day: FocusDay, credits: int, price: int | None, account: Accou
 
 
 def decimal_text(scaled: int, places: int) -> str:
-    """An integer times 10^-places, without zeros at its end."""
+    """An integer times 10^-places, exact, with six decimal places or, where it has more, as many as it needs.
+
+    With three, as in 5.213, a spreadsheet of a country that groups thousands by points reads 5213. Without any, tools that
+    guess a column's type from its first rows take it for one of integers.
+    """
     whole, fraction = divmod(abs(scaled), 10**places)
-    digits = f"{fraction:0{places}}".rstrip("0")
-    return f"{'-' if scaled < 0 else ''}{whole}{'.' if digits else ''}{digits}"
+    digits = f"{fraction:0{places}}".rstrip("0").ljust(_CREDITS, "0")
+    return f"{'-' if scaled < 0 else ''}{whole}.{digits}"

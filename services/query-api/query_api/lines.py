@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from query_api.breakdown import Agent, Feature, Features, agent_as_now
-from query_api.cells import text_cell
+from query_api.cells import guard, guard_id, id_cell, text_cell
 from query_api.periods import Days, month_of
 
 ONE_DAY = timedelta(days=1)
@@ -20,7 +20,7 @@ class UsedSeries(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A series' texts in a stretch of days in which its category is constant; cells are guarded, None is an empty one."""
+    """A series' texts in a stretch of days in which its category is constant. None is an empty cell."""
 
     series_id: int
     first: date
@@ -29,8 +29,8 @@ class Label(NamedTuple):
     kind: str
     category: str | None
     category_now: str | None
-    feature: str | None
-    feature_name: str | None
+    feature: str
+    feature_name: str
     agent_id: str | None
     agent_name: str | None
     agent_status: str | None
@@ -59,17 +59,30 @@ def build_labels(series: Iterable[UsedSeries], days: Days, catalog: Catalog) -> 
                     last,
                     product,
                     feature.feature_kind,
-                    text_cell(features.category(feature, first)),
-                    text_cell(features.category(feature, catalog.today)),
-                    text_cell(feature.feature),
-                    text_cell(features.name(feature)),
-                    text_cell(agent_id),
-                    text_cell(name),
+                    features.category(feature, first),
+                    features.category(feature, catalog.today),
+                    feature.feature,
+                    features.name(feature),
+                    agent_id or None,
+                    name,
                     status,
-                    text_cell(surface),
+                    surface or None,
                 )
             )
     return labels
+
+
+def label_cells(label: Label) -> Label:
+    """The label with texts that no spreadsheet takes for formulas."""
+    return label._replace(
+        category=text_cell(label.category),
+        category_now=text_cell(label.category_now),
+        feature=guard_id(label.feature),
+        feature_name=guard(label.feature_name),
+        agent_id=id_cell(label.agent_id),
+        agent_name=text_cell(label.agent_name),
+        surface=id_cell(label.surface),
+    )
 
 
 def agent_cells(product: str, agent_id: str, agents: Mapping[str, Agent]) -> tuple[str | None, str | None]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from flexcredits_schemas.credits import decimal_text
 
-from query_api.cells import guard
+from query_api.cells import guard, guard_id
 from query_api.usage_answers import BreakdownRow
 
 TABLE_COLUMNS = ("level", "path", "kind", "id", "name", "is_leaf", "credits", "events", "share")
@@ -17,7 +17,7 @@ def table_lines(rows: Sequence[BreakdownRow], above: tuple[str, ...] = ()) -> It
             len(above) + 1,
             guard(" > ".join(above)),
             row.kind,
-            guard(row.id),
+            guard_id(row.id),
             guard(row.name),
             "false" if row.rows else "true",
             decimal_text(row.credits),

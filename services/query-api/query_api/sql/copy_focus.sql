@@ -1,18 +1,19 @@
 -- Daily usage within a stretch of days as rows of FOCUS 1.2, corrections as rows of their own. The client writes the values into the text of this statement, so no sentence here may name one of them by its number.
-SELECT 0 AS "BilledCost", $4::text AS "BillingAccountId", $5::text AS "BillingAccountName", 'Organization' AS "BillingAccountType",
+SELECT 0.000000 AS "BilledCost", $4::text AS "BillingAccountId", $5::text AS "BillingAccountName", 'Organization' AS "BillingAccountType",
     calendar.currency AS "BillingCurrency", calendar.billing_ends_at AS "BillingPeriodEnd",
     calendar.billing_starts_at AS "BillingPeriodStart", 'Usage' AS "ChargeCategory", line.class AS "ChargeClass",
     label.description AS "ChargeDescription", 'Usage-Based' AS "ChargeFrequency", calendar.ends_at AS "ChargePeriodEnd",
     calendar.starts_at AS "ChargePeriodStart", worth.quantity AS "ConsumedQuantity", 'Credits' AS "ConsumedUnit",
     worth.cost AS "ContractedCost", worth.unit_price AS "ContractedUnitPrice", worth.cost AS "EffectiveCost",
     NULL AS "InvoiceId", $6::text AS "InvoiceIssuerName", worth.cost AS "ListCost", worth.unit_price AS "ListUnitPrice",
-    'Standard' AS "PricingCategory", 'FlexCredits' AS "PricingCurrency", 1 AS "PricingCurrencyContractedUnitPrice",
-    worth.quantity AS "PricingCurrencyEffectiveCost", 1 AS "PricingCurrencyListUnitPrice", worth.quantity AS "PricingQuantity",
+    'Standard' AS "PricingCategory", 'FlexCredits' AS "PricingCurrency", 1.000000 AS "PricingCurrencyContractedUnitPrice",
+    worth.quantity AS "PricingCurrencyEffectiveCost", 1.000000 AS "PricingCurrencyListUnitPrice", worth.quantity AS "PricingQuantity",
     'Credits' AS "PricingUnit", $6::text AS "ProviderName", $6::text AS "PublisherName", label.resource AS "ResourceId",
     label.resource_name AS "ResourceName", label.resource_type AS "ResourceType", 'AI and Machine Learning' AS "ServiceCategory",
     label.service AS "ServiceName", 'Generative AI' AS "ServiceSubcategory", label.sku AS "SkuId", label.meter AS "SkuMeter",
     NULL AS "SkuPriceDetails", label.sku AS "SkuPriceId", NULL AS "SubAccountId", NULL AS "SubAccountName", NULL AS "SubAccountType",
-    NULL AS "Tags", label.agent AS "x_AgentId", label.category AS "x_Category", calendar.credit_period AS "x_CreditPeriodId",
+    NULL AS "Tags", label.agent AS "x_AgentId", label.category AS "x_Category", calendar.contract AS "x_ContractId",
+    calendar.credit_period AS "x_CreditPeriodId",
     line.events AS "x_Events", label.feature AS "x_Feature", label.kind AS "x_FeatureKind", NULL AS "x_OverageCredits",
     CASE WHEN calendar.credit_price IS NULL THEN 'true' ELSE 'false' END AS "x_PriceUnknown", label.product AS "x_ProductType",
     label.row_kind AS "x_RowKind", label.surface AS "x_Surface", $7::text AS "x_TimeZone"
@@ -21,8 +22,8 @@ FROM unnest($8::integer[], $9::date[], $10::date[], $11::text[], $12::text[], $1
     AS label(series_id, first, last, description, service, sku, meter, resource, resource_name, resource_type, agent, category, feature,
         kind, product, row_kind, surface, position)
 JOIN usage_daily AS used ON used.series_id = label.series_id AND used.day BETWEEN label.first AND label.last
-JOIN unnest($25::date[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::text[], $32::text[])
-    AS calendar(day, starts_at, ends_at, billing_starts_at, billing_ends_at, credit_price, currency, credit_period)
+JOIN unnest($25::date[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::text[], $32::text[], $33::text[])
+    AS calendar(day, starts_at, ends_at, billing_starts_at, billing_ends_at, credit_price, currency, contract, credit_period)
     ON calendar.day = used.day
 LEFT JOIN usage_corrections AS corrected
     ON (corrected.organization_id, corrected.day, corrected.series_id) = (used.organization_id, used.day, used.series_id)
@@ -30,7 +31,8 @@ LEFT JOIN usage_corrections AS corrected
 CROSS JOIN LATERAL (VALUES
     (1, NULL, used.credits - coalesce(corrected.credits, 0), used.events),
     (2, 'Correction', corrected.credits, 0)) AS line(number, class, credits, events)
-CROSS JOIN LATERAL (SELECT trim_scale(line.credits * 0.000001) AS quantity, trim_scale(calendar.credit_price * 0.000001) AS unit_price,
-    trim_scale(line.credits::numeric * coalesce(calendar.credit_price, 0) * 0.000000000001) AS cost) AS worth
+CROSS JOIN LATERAL (SELECT line.credits * 0.000001 AS quantity, calendar.credit_price * 0.000001 AS unit_price,
+    line.credits::numeric * coalesce(calendar.credit_price, 0) * 0.000000000001 AS exact_cost) AS exact
+CROSS JOIN LATERAL (SELECT exact.quantity, exact.unit_price, round(exact_cost, greatest(6, min_scale(exact_cost))) AS cost) AS worth
 WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND (line.credits <> 0 OR line.events <> 0)
 ORDER BY used.day, label.position, line.number
