@@ -7,12 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import httpx
-from flexcredits_local.choices import Ports, variable_name
 from flexcredits_local.folders import StateFolder, state_folder
 from stack import throwaway_folder
 
@@ -29,19 +27,20 @@ def state_of_its_own() -> Iterator[StateFolder]:
 
 
 def environment_of(home: StateFolder) -> dict[str, str]:
-    elsewhere = {"KAFKA_BOOTSTRAP", "POSTGRES_DSN", "SMTP_URL"}
+    elsewhere = {"KAFKA_BOOTSTRAP", "POSTGRES_DSN", "SMTP_URL", "INGEST_URL", "INGEST_KEY", "QUERY_URL", "TOKEN_ISSUER"}
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
-    environment |= {variable_name(field.name): "0" for field in fields(Ports)}
     return environment | {"FLEXCREDITS_HOME": str(home.root)}
 
 
 @contextmanager
-def running_stack(home: StateFolder, *options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def running_stack(
+    home: StateFolder, *options: str, command: str = "up"
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A stack on free ports, and the JSON line that it printed; stopped as by Ctrl-C."""
-    command = [sys.executable, "-P", "-m", "flexcredits_local", "up", "--json", *options]
+    argv = [sys.executable, "-P", "-m", "flexcredits_local", command, "--json", "--free-ports", *options]
     log = home.root / "up.log"
     with log.open("w") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment_of(home))
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment_of(home))
     assert process.stdout is not None
     try:
         line = process.stdout.readline()

@@ -17,7 +17,7 @@ from service_process import eventually
 from steady_load import sending, write_load
 from whole_stack import WholeStack, environment_of
 
-ORGANIZATION = "org_demo"
+ORGANIZATION = "org_sim_0000"
 """The first company of the simulation, which has as many series as it is told to."""
 ORGANIZATIONS, SERIES, EVENTS = 200, 1_500, 1_000_000
 COUNTED_PER_SECOND = 5_000

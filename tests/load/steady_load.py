@@ -21,15 +21,15 @@ from flexcredits_local.simulation.live import steady
 from ingest_load import build_request, read_answer
 
 BATCH_EVENTS = 250
-THOUSANDTH = 1
-"""Of the usual amounts: a minute of this load is a year of usage, and would take everybody over every threshold."""
+THOUSANDTH = 1000
+"""Millionths of the usual amounts: a minute of this load is a year of usage, and would take everybody over every threshold."""
 
 
 def write_load(path: Path, organizations: int, per_second: int, seconds: float, seed: int = 1) -> None:
     """The usage of the simulation's companies, from now on."""
     now = int(datetime.now(UTC).timestamp() * 1000)
     cast = list(companies(organizations))
-    sendings = steady(seed, cast, now, per_second, seconds, plenty=lambda _company, _second: THOUSANDTH)
+    sendings = steady(seed, cast, now, per_second, seconds, plenty=lambda _company: THOUSANDTH)
     with path.open("w") as lines:
         while batch := [sending.event for sending in islice(sendings, BATCH_EVENTS)]:
             lines.write(json.dumps(batch, separators=(",", ":")) + "\n")

@@ -17,7 +17,12 @@ def test_taken_port_is_named_with_the_option_that_changes_it() -> None:
         port = listener.getsockname()[1]
         with pytest.raises(SetupProblem) as caught:
             settle(dataclasses.replace(ANY, query_probe=port), needed_ports(NOTHING_EXTERNAL), patience_s=0)
-    for part in (f"port {port} (query probe) is taken", "--query-probe-port", "FLEXCREDITS_QUERY_PROBE_PORT"):
+    for part in (
+        f"port {port} (query probe) is used",
+        "--free-ports",
+        "--query-probe-port",
+        "FLEXCREDITS_QUERY_PROBE_PORT",
+    ):
         assert part in str(caught.value)
 
 

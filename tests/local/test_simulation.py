@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 from aggregator.rating import DEPLOYMENT, Rate, RateCard
 from flexcredits_local.cli import app
-from flexcredits_local.simulation.cast import DEMO, companies
+from flexcredits_local.simulation.cast import DEMO, HAND_WRITTEN, companies
 from flexcredits_local.simulation.commands import MONTHS_MAX, past_of, read_at
 from flexcredits_local.simulation.delivery import requests_of
 from flexcredits_local.simulation.disturbances import COUNTED, MALFORMATIONS, PER_TEN_THOUSAND, Fate, Sending
@@ -39,7 +39,7 @@ def demo() -> tuple[Past, list[Sending]]:
 @pytest.fixture(scope="module")
 def everybody() -> list[Sending]:
     """Three months of all hand-written companies and some generated ones, with the deployment's facts."""
-    pasts = [past_of(1, company, read_at(AT), 3) for company in companies(12)]
+    pasts = [past_of(1, company, read_at(AT), 3) for company in (*HAND_WRITTEN, *companies(5))]
     return [*deployment_facts(pasts), *(sending for past in pasts for sending in past.sendings())]
 
 

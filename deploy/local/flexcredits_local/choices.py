@@ -12,7 +12,7 @@ from flexcredits_local.problem import SetupProblem
 
 @dataclass(frozen=True)
 class Ports:
-    """Ports on the loopback interface; 0 stands for any free one until `settle`."""
+    """Ports on the loopback interface; 0 stands for any free one until `settle`, as --free-ports gives to all."""
 
     ingest: int = 8080
     query: int = 8081
@@ -99,6 +99,6 @@ def settle(ports: Ports, needed: set[str], patience_s: float = 0) -> Ports:
 
 def taken_line(name: str, port: int) -> str:
     return (
-        f"port {port} ({name.replace('_', ' ')}) is taken by another program: choose one with {option_name(name)} or "
-        f"{variable_name(name)}; 0 picks a free one."
+        f"port {port} ({name.replace('_', ' ')}) is used by another program. --free-ports picks free ports for all; "
+        f"{option_name(name)} or {variable_name(name)} sets this one."
     )

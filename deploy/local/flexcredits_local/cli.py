@@ -7,6 +7,7 @@ import typer
 from flexcredits_local import bench, checks, dlq, keys, rebuild, replay, topics
 from flexcredits_local.configuration import config
 from flexcredits_local.doctor import examine
+from flexcredits_local.exports import print_environment
 from flexcredits_local.migrate import migrate
 from flexcredits_local.problem import SetupProblem
 from flexcredits_local.retention import retention
@@ -18,14 +19,17 @@ from flexcredits_local.version import version
 
 app = typer.Typer(
     name="flexcredits",
-    help="FlexCredits on one machine: exactly-once metering of AI credits.",
+    help="FlexCredits, metering for AI credits, on one machine.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-app.command("up", help="Start the whole stack and keep it running until Ctrl-C.")(stack_command(sample_usage=False))
-app.command("demo", help="As `up`, with sample usage flowing through it.")(stack_command(sample_usage=True))
+app.command("up", help="Start everything and keep it running until Ctrl-C.")(stack_command(sample_usage=False))
+app.command("demo", help="Start everything with sample usage: 13 months of five companies, then live.")(
+    stack_command(sample_usage=True)
+)
+app.command("env")(print_environment)
 app.command("token")(print_token)
 app.command("doctor")(examine)
 app.command("config")(config)

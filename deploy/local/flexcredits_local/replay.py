@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -13,8 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flexcredits_local.description import running_stack
-from flexcredits_local.folders import state_folder
+from flexcredits_local.counted import ingest_address, show_where
 from flexcredits_local.problem import SetupProblem
 from flexcredits_local.sender import Answers, send_events
 
@@ -59,13 +57,12 @@ def replay_azure_llm(
     events = (build_event(organization, run, shift, request) for request in requests)
     answers = asyncio.run(send(facts, events, len(requests)))
     report(answers)
+    show_where(organization, f"super_admin@{domain_of(organization)}", ingest_address()[0])
 
 
 async def send(facts: Sequence[dict[str, Any]], events: Iterator[dict[str, Any]], number: int) -> Answers:
     """The facts first; then the usage, with a progress bar on stderr."""
-    stack = None if os.environ.get("INGEST_URL") else running_stack(state_folder())
-    url = os.environ.get("INGEST_URL") or (stack.ingest_url if stack else "")
-    key = os.environ.get("INGEST_KEY") or (stack.ingest_key if stack else "")
+    url, key = ingest_address()
     taken = await send_events(url, key, facts)
     if taken.rejected:
         raise SetupProblem(f"ingest refused the facts: {taken.rejected}")
@@ -171,8 +168,7 @@ def build_facts(organization: str, run: str, at: datetime, first_on: date, contr
         ("agent", "agent", agent),
     ]
     facts += [
-        (f"member-{role}", "member", {"email": f"{role}@{organization.replace('_', '-')}.example", "role": role})
-        for role in ROLES
+        (f"member-{role}", "member", {"email": f"{role}@{domain_of(organization)}", "role": role}) for role in ROLES
     ]
     for product, model in (("assistant", "azure-llm-conv"), ("agents", "azure-llm-code")):
         rate = {
@@ -189,6 +185,10 @@ def build_facts(organization: str, run: str, at: datetime, first_on: date, contr
         envelope(organization, f"{'replay' if type_ == 'rate' else run}/{name}", f"flexcredits.{type_}.v1", at, data)
         for name, type_, data in facts
     ]
+
+
+def domain_of(organization: str) -> str:
+    return f"{organization.replace('_', '-')}.example"
 
 
 def envelope(organization: str, event_id: str, type_: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:

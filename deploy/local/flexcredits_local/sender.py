@@ -84,7 +84,7 @@ async def _post(client: httpx.AsyncClient, batch: list[dict[str, Any]]) -> Answe
                 break
             wait_s = float(response.headers.get("Retry-After", wait_s))
         await asyncio.sleep(wait_s)
-    raise SetupProblem(f"ingest did not take the events: {reason}")
+    raise SetupProblem(f"the ingest API at {client.base_url} did not accept the events: {reason}")
 
 
 def _batches(events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -25,9 +25,9 @@ button, input, select {{ font: inherit; padding: .4rem .6rem; width: 100%; box-s
 button {{ text-align: left; cursor: pointer }}
 </style>
 <h1>Sign in</h1>
-<p>The development issuer asks for no password. It exists on this machine only.</p>
+<p>This is the development sign-in: no password, and only on this machine.</p>
 {people}
-<h2>Somebody else</h2>
+<h2>Someone else</h2>
 <form method="post">{hidden}
 <label>Organization <input name="organization" required value="{demo}" pattern="[A-Za-z0-9][A-Za-z0-9._:\\-]{{0,63}}"></label>
 <label>Role <select name="role">{roles}</select></label>

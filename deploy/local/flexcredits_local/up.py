@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flexcredits_local.choices import Ports, configured_ports, external_parts, needed_ports, option_name, settle
 from flexcredits_local.console import Console
+from flexcredits_local.counted import COUNTED_WITHIN_S
 from flexcredits_local.description import Description, publish, withdraw
 from flexcredits_local.folders import state_folder
 from flexcredits_local.processes import Program
@@ -20,21 +22,28 @@ from flexcredits_local.welcome import welcome
 def port_option(name: str) -> typer.models.OptionInfo:
     default = getattr(Ports, name)
     option = typer.Option(
-        option_name(name), min=0, max=65535, show_default=str(default), rich_help_panel="Ports (0 picks a free one)"
+        option_name(name), min=0, max=65535, show_default=str(default), rich_help_panel="Single ports"
     )
     assert isinstance(option, typer.models.OptionInfo)
     return option
 
 
 Port = int | None
+STORY_WITHIN_S = COUNTED_WITHIN_S + 300
+"""The simulator gives up waiting by itself, and generates and sends before it waits."""
 
 
 def stack_command(*, sample_usage: bool) -> Callable[..., None]:
     """The command `up`, or `demo` when it also sends sample usage; both take the same options."""
 
     def command(
-        json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready.")] = False,
-        fresh: Annotated[bool, typer.Option("--fresh", help="Start with no data; downloads are kept.")] = False,
+        json: Annotated[
+            bool, typer.Option("--json", help="Print one line of JSON with every address when ready.")
+        ] = False,
+        fresh: Annotated[bool, typer.Option("--fresh", help="Delete all data first. Downloads are kept.")] = False,
+        free_ports: Annotated[
+            bool, typer.Option("--free-ports", help="Listen on free ports instead of the defaults.")
+        ] = False,
         ingest_port: Annotated[Port, port_option("ingest")] = None,
         query_port: Annotated[Port, port_option("query")] = None,
         issuer_port: Annotated[Port, port_option("issuer")] = None,
@@ -60,9 +69,8 @@ def stack_command(*, sample_usage: bool) -> Callable[..., None]:
             "query_probe": query_probe_port,
             "alerter_probe": alerter_probe_port,
         }
-        ports = dataclasses.replace(
-            configured_ports(), **{name: port for name, port in given.items() if port is not None}
-        )
+        ports = Ports(**dict.fromkeys(given, 0)) if free_ports else configured_ports()
+        ports = dataclasses.replace(ports, **{name: port for name, port in given.items() if port is not None})
         run_stack(ports, fresh=fresh, as_json=json, sample_usage=sample_usage)
 
     return command
@@ -81,7 +89,8 @@ def run_stack(ports: Ports, *, fresh: bool, as_json: bool, sample_usage: bool) -
                 description = stack.start(supervisor, postgres, kafka)
                 publish(description, folder)
                 if sample_usage:
-                    supervisor.start(sample_usage_program())
+                    console.tell("sending 13 months of sample usage; FlexCredits is ready when all of it is counted")
+                    supervisor.start(sample_usage_program(description, folder.root / "sample-usage-counted"))
                 announce(description, console, as_json=as_json, sample_usage=sample_usage)
                 supervisor.keep_running()
             except Stopped:
@@ -90,13 +99,22 @@ def run_stack(ports: Ports, *, fresh: bool, as_json: bool, sample_usage: bool) -
                 withdraw(folder)
 
 
-def sample_usage_program() -> Program:
-    """The simulator finds the stack by its description, as other commands do."""
-    return Program("simulate", [*PYTHON, "flexcredits_local", "simulate", "scenario"], is_ready=lambda: True)
+def sample_usage_program(stack: Description, counted_file: Path) -> Program:
+    """The simulator, which is ready when its history is counted.
+
+    It is given this stack's addresses: the terminal may still have those of an earlier one, from `env`.
+    """
+    counted_file.unlink(missing_ok=True)
+    argv = [*PYTHON, "flexcredits_local", "simulate", "scenario", "--counted-file", str(counted_file)]
+    addresses = {
+        "INGEST_URL": stack.ingest_url, "INGEST_KEY": stack.ingest_key,
+        "QUERY_URL": stack.query_url, "TOKEN_ISSUER": stack.issuer_url,
+    }  # fmt: skip
+    return Program("simulate", argv, environment=addresses, is_ready=counted_file.exists, ready_within_s=STORY_WITHIN_S)
 
 
 def announce(description: Description, console: Console, *, as_json: bool, sample_usage: bool) -> None:
     if as_json:
         print(description.to_json(), flush=True)
     else:
-        console.write_text(welcome(description, state_folder(), sample_usage=sample_usage))
+        console.write_text(welcome(description, sample_usage=sample_usage))

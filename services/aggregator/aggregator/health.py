@@ -45,7 +45,10 @@ class Health:
                     raise
                 problem = f"does not answer: {type(error).__name__}: {error}".rstrip(": ")
             if (problem is None) != (self._problems[name] is None):
-                log.warning(f"{name} answers again" if problem is None else f"{name} cannot be used", reason=problem)
+                if problem is None:
+                    log.info(f"{name} can be used again")
+                else:
+                    log.warning(f"{name} cannot be used", reason=problem)
             self._problems[name] = problem
             await asyncio.sleep(ASK_EVERY_S)
 

@@ -138,7 +138,10 @@ class Health:
         while True:
             problem = await find_problem(self._pool)
             if problem != self._problem:
-                log.warning("Postgres can be used" if problem is None else "Postgres cannot be used", reason=problem)
+                if problem is None:
+                    log.info("Postgres can be used")
+                else:
+                    log.warning("Postgres cannot be used", reason=problem)
             self._problem = problem
             await asyncio.sleep(CHECK_EVERY_S)
 

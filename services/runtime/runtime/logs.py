@@ -31,18 +31,30 @@ class Sparing(logging.Filter):
         return True
 
 
+def omit_what_the_terminal_shows(
+    _logger: object, _method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """The service's name and environment are the same in every line of its terminal or container."""
+    line.pop("service", None)
+    line.pop("environment", None)
+    return line
+
+
 def configure_logs(service: str, log_format: str = "json") -> None:
     """Route structlog and stdlib logging to stderr; `log_format` is json or console."""
     steps: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S" if log_format == "console" else "iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
     # Plain tracebacks: the richer ones print local variables, and secrets with them.
     final: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+        [
+            omit_what_the_terminal_shows,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
         if log_format == "console"
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

@@ -1,7 +1,7 @@
 """The companies: a few that are written by hand, and as many generated ones as asked for. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from flexcredits_local.simulation.events import Event, build_fact, entropy_of, midnight_of
@@ -19,8 +19,9 @@ class Terms:
     """A contract's terms; its amounts follow from what is used (contracts.py).
 
     `level`: percent of the current credit period's credits that are used when the simulation begins. `overdrawn` is
-    the product that is over its own amount. `topped_up`: percent that the contract gained in the middle of the period.
-    `amounts` names the products that have one; `total` adds an explicit total with some percent on top of them.
+    the product that is over its own amount. `approaching`: the level is a few credits further on. `topped_up`: percent
+    that the contract gained in the middle of the period. `amounts` names the products that have one; `total` adds an
+    explicit total with some percent on top of them.
     """
 
     begins_on: int = 1
@@ -28,6 +29,7 @@ class Terms:
     level: int = 60
     amounts: tuple[str, ...] = ("assistant", "agents", "api")
     overdrawn: str | None = None
+    approaching: bool = False
     total: int | None = None
     topped_up: int = 0
     add_ons: tuple[AddOn, ...] = ()
@@ -59,11 +61,11 @@ class Company:
 
 DEMO = Company(
     "org_demo", "Demo Company", "Europe/Berlin",
-    Terms(15, 6, 85, overdrawn="api", add_ons=(AddOn("Priority support bundle", 2500, False),),
+    Terms(15, 6, 90, overdrawn="api", approaching=True, add_ons=(AddOn("Priority support bundle", 2500, False),),
           minimum_commitment="20000", overage_price="0.045", credit_price="0.04", currency="EUR",
           account_team=(("name", "Grace Hopper"), ("email", "grace@flexcredits.example"),
                         ("url", "https://flexcredits.example/account-team"))),
-    per_day=130, series=220, billing_moderator_enabled=True, locale="de-DE", agents=10,
+    per_day=130, series=220, billing_moderator_enabled=True, agents=10,
 )  # fmt: skip
 ORBIT = Company(
     "org_orbit", "Orbit Robotics", "America/New_York",
@@ -92,11 +94,14 @@ _SECOND_WORDS = ("Harbor", "Foundry", "Analytics", "Kitchen", "Bank", "Garden", 
 
 
 def companies(number: int) -> Iterator[Company]:
-    """The first `number` of the cast, always the same."""
-    yield from HAND_WRITTEN[:number]
-    for position in range(len(HAND_WRITTEN), number):
+    """`number` generated companies, always the same. The first ones are like the hand-written ones, and none is one of
+    these: a load never touches the demo's organizations."""
+    for position in range(number):
         words = f"{_FIRST_WORDS[position % 10]} {_SECOND_WORDS[position // 10 % 10]}"
         name = words if position < 100 else f"{words} {position // 100 + 1}"
+        if position < len(HAND_WRITTEN):
+            yield replace(HAND_WRITTEN[position], id=f"org_sim_{position:04}", name=name)
+            continue
         terms = _TERMS[position % len(_TERMS)]
         entropy = entropy_of("company", position)
         yield Company(

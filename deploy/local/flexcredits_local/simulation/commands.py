@@ -1,4 +1,4 @@
-"""`simulate scenario|backfill|rate`: what a person asks for, as a plan."""
+"""`simulate scenario|backfill|rate`: the commands and their plans."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,55 +10,62 @@ import typer
 
 from flexcredits_local.replay import parse_instant
 from flexcredits_local.simulation.cast import HAND_WRITTEN, Company, companies
-from flexcredits_local.simulation.delivery import Plan, carry_out
+from flexcredits_local.simulation.delivery import Plan, Story, carry_out
 from flexcredits_local.simulation.disturbances import Sending
 from flexcredits_local.simulation.events import milliseconds_of
 from flexcredits_local.simulation.history import Past
 from flexcredits_local.simulation.live import Opening, steady
 from flexcredits_local.simulation.shape import busyness, local_day
 
-app = typer.Typer(help="Send made-up usage: the same seed and --at make the same bytes.", no_args_is_help=True)
+app = typer.Typer(help="Send generated usage. The same --seed and --at give the same bytes.", no_args_is_help=True)
 
 DEMO_COMPANIES = 5
+LIVE_RATE = 2.0
 MONTHS_MAX = 13
 """13 months are at most 396 days; ingest takes 400."""
 
-Seed = Annotated[int, typer.Option(help="Another seed, another story.")]
-At = Annotated[str | None, typer.Option(help="The present (RFC 3339); now by default.")]
-Output = Annotated[Path | None, typer.Option(help="Write JSON lines to a file (- is stdout) instead of sending.")]
-Number = Annotated[int, typer.Option(min=1, max=10_000, help="How many companies.")]
+Seed = Annotated[int, typer.Option(help="Seed of the generator.")]
+At = Annotated[str | None, typer.Option(help="End of the history (RFC 3339). Default: now.")]
+Output = Annotated[
+    Path | None, typer.Option(help="Write JSON lines to this file (- is stdout) instead of sending them.")
+]
+Number = Annotated[int, typer.Option(min=1, max=10_000, help="Number of companies.")]
 
 
 @app.command()
 def scenario(
-    rate: Annotated[float, typer.Option(min=0.1, max=500, help="Live events per second.")] = 10,
-    seconds: Annotated[float | None, typer.Option(min=0, help="End the live usage; by default it goes on.")] = None,
+    rate: Annotated[
+        float, typer.Option(min=0.1, max=500, help="Live events per second in the first two minutes, then a tenth.")
+    ] = LIVE_RATE,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Seconds of live usage. Default: no end.")] = None,
     seed: Seed = 1,
     at: At = None,
     output: Output = None,
+    counted_file: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """The demo: a company in the middle of its credit period and a few smaller ones, then live usage."""
     now = read_at(at)
     pasts = [past_of(seed, company, now, MONTHS_MAX) for company in HAND_WRITTEN[:DEMO_COMPANIES]]
     live_s = 0 if output and seconds is None else seconds
 
-    def live() -> Iterator[Sending]:
-        return Opening(seed, pasts, rate).sendings(live_s)
+    def live(begins_at: int) -> Iterator[Sending]:
+        return Opening(seed, pasts, rate, begins_at).sendings(live_s)
 
-    carry_out(Plan(now, pasts, live), output)
+    story = Story(counted_file, follows_clock=at is None)
+    carry_out(Plan(now, pasts, live, story=story), output)
 
 
 @app.command()
 def backfill(
     organizations: Number = 20,
-    months: Annotated[int, typer.Option(min=1, max=MONTHS_MAX, help="How far back.")] = MONTHS_MAX,
-    events: Annotated[int, typer.Option(min=1, help="How many events, roughly and in all.")] = 100_000,
-    series: Annotated[int, typer.Option(min=1, help="How many series the first company has, roughly.")] = 220,
+    months: Annotated[int, typer.Option(min=1, max=MONTHS_MAX, help="Months of history.")] = MONTHS_MAX,
+    events: Annotated[int, typer.Option(min=1, help="Events in total, approximately.")] = 100_000,
+    series: Annotated[int, typer.Option(min=1, help="Series of the first company, approximately.")] = 220,
     seed: Seed = 1,
     at: At = None,
     output: Output = None,
 ) -> None:
-    """The history of many companies up to now, as fast as it is taken."""
+    """The history of many companies up to now, as fast as it is taken. The demo's companies are not among them."""
     now = read_at(at)
     cast = sized(list(companies(organizations)), events, now, months, series)
     carry_out(Plan(now, [past_of(seed, company, now, months) for company in cast]), output)
@@ -67,17 +74,17 @@ def backfill(
 @app.command()
 def rate(
     per_second: Annotated[float, typer.Option(min=0.1, max=100_000, help="Events per second.")] = 200,
-    seconds: Annotated[float, typer.Option(min=0.1, help="For how long.")] = 60,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Duration in seconds.")] = 60,
     organizations: Number = 20,
     seed: Seed = 1,
     at: At = None,
     output: Output = None,
 ) -> None:
-    """A steady load over many companies, without a history."""
+    """A steady load over many companies, without a history. The demo's companies are not among them."""
     now = read_at(at)
     cast = list(companies(organizations))
     pasts = [past_of(seed, replace(company, per_day=0), now, 0) for company in cast]
-    carry_out(Plan(now, pasts, lambda: steady(seed, cast, now, per_second, seconds)), output)
+    carry_out(Plan(now, pasts, lambda begins_at: steady(seed, cast, begins_at, per_second, seconds)), output)
 
 
 def read_at(text: str | None) -> int:

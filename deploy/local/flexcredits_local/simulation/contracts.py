@@ -9,6 +9,8 @@ from flexcredits_local.simulation.events import MICRO, Event, build_fact, midnig
 
 PRODUCTS = ("assistant", "agents", "api")
 CONTRACT_MONTHS = 24
+APPROACH_CREDITS = 40
+"""So many contracted credits more than the level says, rounded down to tens: a few minutes' usage away from it."""
 LEVEL_OF_THE_PAST = 90
 """Percent of their credits that were used in the periods before the current one."""
 UsedByDay = Mapping[tuple[date, str], int]
@@ -113,7 +115,11 @@ def describe(span: Period, terms: Terms, used: Mapping[str, int], level: int, ad
     """A credit period's entry, in whole hundreds of credits. Included add-ons are available on top."""
     period: dict[str, Any] = {"id": span.id, "from": f"{span.begins}", "to": f"{span.ends}"}
     bundled = sum(add_on.credits for add_on in terms.add_ons if add_on.included)
-    total = max(100 * len(PRODUCTS), hundreds(sum(used.values()) * 100 // level) - bundled)
+    contracted = sum(used.values()) * 100 // level
+    if terms.approaching:
+        total = contracted // (10 * MICRO) * 10 + APPROACH_CREDITS
+    else:
+        total = max(100 * len(PRODUCTS), hundreds(contracted) - bundled)
     total += hundreds(total * MICRO * added // 100)
     if terms.amounts:
         sums = total if terms.total is None else hundreds(total * MICRO * 100 // (100 + terms.total))

@@ -2,24 +2,23 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
 import httpx
 import typer
 
-from flexcredits_local.description import running_stack
-from flexcredits_local.folders import state_folder
+from flexcredits_local.counted import find_api, ingest_address, show_where, wait_until_counted
 from flexcredits_local.sender import BATCH_EVENTS, Answers, open_client, send_batches
 from flexcredits_local.simulation.disturbances import OWN_REQUEST, Sending
-from flexcredits_local.simulation.events import Event
+from flexcredits_local.simulation.events import Event, milliseconds_of
 from flexcredits_local.simulation.history import Past, deployment_facts
 from flexcredits_local.simulation.live import level
 from flexcredits_local.simulation.truth import Truth
@@ -29,13 +28,26 @@ LANES = 4
 TICK_S = 0.25
 
 
+@dataclass(frozen=True)
+class Story:
+    """The demo's: its live usage waits until its past is counted, which `counted_file` then says to the supervisor.
+
+    `follows_clock`: live usage is of the time at which it is sent, not of the plan's.
+    """
+
+    counted_file: Path | None = None
+    follows_clock: bool = True
+
+
 @dataclass
 class Plan:
     """Companies with their pasts, and what comes after `at`: made only then, because it follows from what was used."""
 
     at: int
     pasts: Sequence[Past]
-    live: Callable[[], Iterator[Sending]] = lambda: iter(())
+    live: Callable[[int], Iterator[Sending]] = lambda _begins_at: iter(())
+    """Takes the milliseconds at which it begins."""
+    story: Story | None = None
     truth: Truth = field(default_factory=Truth)
 
     def facts(self) -> Iterator[Sending]:
@@ -46,7 +58,7 @@ class Plan:
         return self.truth.watch(chain.from_iterable(past.sendings() for past in pasts))
 
     def present(self) -> Iterator[Sending]:
-        return self.truth.watch(self.live())
+        return self.truth.watch(self.live(self.at))
 
 
 def carry_out(plan: Plan, output: Path | None) -> None:
@@ -81,10 +93,7 @@ def write(plan: Plan, output: Path) -> None:
 
 async def send(plan: Plan) -> bool:
     """Facts, then the past over several lanes, then the present as its instants come. Whether all was taken."""
-    url, key = os.environ.get("INGEST_URL"), os.environ.get("INGEST_KEY")
-    if not url or not key:
-        stack = running_stack(state_folder())
-        url, key = stack.ingest_url, stack.ingest_key
+    url, key = ingest_address()
     async with open_client(url, key) as client:
         answers = await send_batches(client, requests_of(plan.facts()), connections=1)
         began = time.monotonic()
@@ -93,7 +102,15 @@ async def send(plan: Plan) -> bool:
             answers.add(answer)
         report_past(plan, time.monotonic() - began)
         taken = report_refused(plan, answers)
-        return report_refused(plan, await send_paced(client, plan)) and taken
+        if plan.story:
+            await wait_until_counted(plan.pasts[0].company.id, find_api(url))
+            if plan.story.counted_file:
+                plan.story.counted_file.touch()
+            if plan.story.follows_clock:
+                plan.at = milliseconds_of(datetime.now(UTC))
+        taken = report_refused(plan, await send_paced(client, plan)) and taken
+    show_where(plan.pasts[0].company.id, f"ada@{plan.pasts[0].company.domain}", url)
+    return taken
 
 
 def report_refused(plan: Plan, answers: Answers) -> bool:

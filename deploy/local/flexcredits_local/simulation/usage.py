@@ -11,9 +11,9 @@ from flexcredits_local.simulation.events import Event, build_event, decimal_text
 from flexcredits_local.simulation.menu import Menu, Series, menu_of, spiking_series
 from flexcredits_local.simulation.shape import AMOUNTS, bounds, busyness, draw_time, is_spike
 
-USUAL = 1000
-"""Thousandths of the usual amount."""
-SPIKE_PLENTY = 2500
+USUAL = 1_000_000
+"""Millionths of the usual amount."""
+SPIKE_PLENTY = 2_500_000
 
 
 def uses_of_day(seed: int, company: Company, day: date, chance: Random) -> Iterator[tuple[int, Event]]:
@@ -38,12 +38,12 @@ def draw_series(chance: Random, menu: Menu) -> Series:
 def build_use(
     chance: Random, company: Company, series: Series, milliseconds: int, day: date, plenty: int = USUAL
 ) -> Event:
-    """A usage event with an amount of about `plenty` thousandths of the series' median."""
+    """A usage event with an amount of about `plenty` millionths of the series' median."""
     data: dict[str, Any] = {"product": series.product, "feature_kind": series.feature_kind, "feature": series.feature}
     data["surface"] = series.surface
     if series.agent is not None:
         data["agent"] = series.agent.as_used_on(day)
-    amount = series.median * AMOUNTS[chance.getrandbits(10)] * plenty // 1_000_000
+    amount = series.median * AMOUNTS[chance.getrandbits(10)] * plenty // (1000 * USUAL)
     if series.unit:
         data["quantity"], data["unit"] = str(max(1, amount)), series.unit
     else:
