@@ -13,6 +13,7 @@ from pathlib import Path
 
 from flexcredits_local.folders import REPOSITORY, StateFolder, remove_tree
 from flexcredits_local.problem import SetupProblem
+from flexcredits_local.trust import trust_in_node
 
 SOURCES = REPOSITORY / "services" / "query-api" / "dashboard"
 DESCRIPTION = Path("..", "..", "..", "schemas", "http", "query-api.json")
@@ -115,6 +116,7 @@ def npm(place: Path, *arguments: str) -> None:
     """Run npm of the wheel in `place`. Raises SetupProblem with its last lines."""
     command = [str(BIN / "npm"), *arguments]
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "CI": "1"}
+    environment |= trust_in_node()
     try:
         done = subprocess.run(
             command, cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -126,8 +128,8 @@ def npm(place: Path, *arguments: str) -> None:
         said = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
         raise SetupProblem(
             f"the dashboard could not be built: `npm {' '.join(arguments)}` in {place} ended with {done.returncode}:\n{said}\n"
-            "If a package could not be had, check the network (npm reads HTTPS_PROXY, and `registry` from .npmrc) and run "
-            "the same command again."
+            "If a package could not be downloaded, check the network (HTTPS_PROXY and SSL_CERT_FILE are honoured; "
+            "`registry` of .npmrc names a mirror) and run the same command again."
         )
 
 

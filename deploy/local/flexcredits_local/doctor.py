@@ -24,6 +24,7 @@ from flexcredits_local.kafka_jars import missing_jars, pinned_jars
 from flexcredits_local.ports import is_free
 from flexcredits_local.postgres_binaries import WANTED, account, find_binaries
 from flexcredits_local.problem import SetupProblem
+from flexcredits_local.trust import trust_in_requests
 
 # Kafka's heap, PostgreSQL's buffers and five Python processes; less works until it is loaded.
 ENOUGH_MEMORY = 2 * 10**9
@@ -91,6 +92,7 @@ def check_kafka() -> Iterator[Finding]:
     if not missing:
         yield Finding("ok", "kafka", f"all {len(pinned_jars())} jars are here and are what they should be")
         return
+    trust_in_requests()
     registry = os.environ.get("FLEXCREDITS_MAVEN_REPOSITORY") or MAVEN_CENTRAL_URL
     try:
         requests.head(registry, timeout=10, allow_redirects=True)  # the client that the download uses

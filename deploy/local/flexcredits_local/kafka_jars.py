@@ -1,6 +1,6 @@
 """Apache Kafka's jars: downloaded once from the Maven repository, each checked against a committed SHA-256.
 
-`python -m flexcredits_local.kafka_jars` prints the list anew after a change of version.
+`python -m flexcredits_local.kafka_jars` prints the list again after a change of version.
 """
 
 import fcntl
@@ -19,6 +19,7 @@ from jgo.maven import MavenContext
 
 from flexcredits_local.folders import remove_tree
 from flexcredits_local.problem import SetupProblem
+from flexcredits_local.trust import trust_in_requests
 
 BROKER = "org.apache.kafka:kafka_2.13:4.3.1"
 # The broker logs through slf4j and its own pom names nothing that listens. Resolved by itself: its parent
@@ -112,8 +113,9 @@ def download(maven: MavenContext, jar: Jar) -> Path:
             if attempt == ATTEMPTS:
                 raise SetupProblem(
                     f"could not download {jar.coordinate} from the Maven repository: {error}\n"
-                    "Check the network (HTTPS_PROXY is honoured; FLEXCREDITS_MAVEN_REPOSITORY names a mirror) and run "
-                    "the command again: what is here already is kept. Or set KAFKA_BOOTSTRAP to a Kafka that you run."
+                    "Check the network (HTTPS_PROXY and SSL_CERT_FILE are honoured; FLEXCREDITS_MAVEN_REPOSITORY names a "
+                    "mirror) and run the command again: what is here already is kept. "
+                    "Or set KAFKA_BOOTSTRAP to a Kafka that you run."
                 ) from error
             time.sleep(attempt)
         else:
@@ -128,6 +130,7 @@ def download(maven: MavenContext, jar: Jar) -> Path:
 
 
 def maven_context(cache: Path) -> MavenContext:
+    trust_in_requests()
     mirror = os.environ.get("FLEXCREDITS_MAVEN_REPOSITORY")
     return MavenContext(repo_cache=cache, remote_repos={"mirror": mirror} if mirror else None, timeout=60)
 

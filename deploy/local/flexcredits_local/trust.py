@@ -1,0 +1,44 @@
+"""Which certificate authorities downloads trust: those of SSL_CERT_FILE or SSL_CERT_DIR, else the system's.
+
+A company's proxy signs with an authority that the system knows and that the lists inside of requests and Node lack.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+SYSTEM = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",  # macOS, BSD
+)
+FOR_REQUESTS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""requests reads these by itself, and they win."""
+
+
+def trusted_file(environment: Mapping[str, str] = os.environ) -> str | None:
+    """A bundle in PEM, or None where only the lists that clients bring along are left."""
+    for name in (*FOR_REQUESTS, "SSL_CERT_FILE"):
+        if environment.get(name) and Path(environment[name]).is_file():
+            return environment[name]
+    default = ssl.get_default_verify_paths().openssl_cafile
+    return next((path for path in (default, *SYSTEM) if Path(path).is_file()), None)
+
+
+def trust_in_requests() -> None:
+    """Have requests trust what SSL_CERT_FILE, SSL_CERT_DIR or the system say, for the rest of this process."""
+    if any(os.environ.get(name) for name in FOR_REQUESTS):
+        return
+    folder = os.environ.get("SSL_CERT_DIR")
+    if folder and not os.environ.get("SSL_CERT_FILE") and Path(folder).is_dir():
+        os.environ["REQUESTS_CA_BUNDLE"] = folder  # hashed, as c_rehash leaves it
+    elif bundle := trusted_file():
+        os.environ["REQUESTS_CA_BUNDLE"] = bundle
+
+
+def trust_in_node() -> dict[str, str]:
+    """Variables for npm, which adds the bundle to its own list."""
+    bundle = trusted_file()
+    return {"NODE_EXTRA_CA_CERTS": bundle} if bundle and not os.environ.get("NODE_EXTRA_CA_CERTS") else {}
