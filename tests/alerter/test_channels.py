@@ -15,6 +15,7 @@ import pytest
 from alerter.channels import Deliverer
 from alerter.public_http import NotPublic, is_public, open_public_http, open_socket
 from alerter.requests import answer_requests
+from alerter.slack import write_message
 from alerting import NOW, Customer, age, evaluator, make_customer
 from books import Books
 from flexcredits_schemas import SCHEMAS
@@ -107,13 +108,44 @@ async def test_slack_is_told_what_is_mailed_and_its_end(
     name = "A &lt;b&gt;&amp;&lt;/b&gt; C"
     assert sorted(texts) == sorted(
         [
-            f":warning: *90 % of FlexCredits used*: 95 of 100 ({name})\n"
-            "15 July 2026 to 14 January 2027. <https://flex.example/?credit_period=p1|Open the dashboard>",
-            f":warning: *90 % of the November 2026 budget used*: 95 of 100 ({name})\n"
-            "1 November 2026 to 30 November 2026. <https://flex.example/?from=2026-11&to=2026-11|Open the dashboard>",
-            f":white_check_mark: *Under 90 % of FlexCredits again*: 95 of 1,000 ({name})\n"
-            "15 July 2026 to 14 January 2027. <https://flex.example/?credit_period=p1|Open the dashboard>",
+            f":warning: *95% of credits used*: 95 of 100 ({name}, 90% alert)\n"
+            "Jul 15, 2026 – Jan 14, 2027 · <https://flex.example/?credit_period=p1|Open dashboard>",
+            f":warning: *95% of the November 2026 budget used*: 95 of 100 ({name}, 90% alert)\n"
+            "Nov 1, 2026 – Nov 30, 2026 · <https://flex.example/?from=2026-11&to=2026-11|Open dashboard>",
+            f":white_check_mark: *Back under 90% of credits*: 95 of 1,000 ({name})\n"
+            "Jul 15, 2026 – Jan 14, 2027 · <https://flex.example/?credit_period=p1|Open dashboard>",
         ]
+    )
+
+
+def slack(kind: str, **changes: Any) -> str:
+    data = {
+        "name": "A*c*me <b>", "rule": "usage", "threshold": 90, "used": "-1.250000", "available": "10.000000",
+        "period": {"contract": "c1", "id": "p 1", "from": "2026-07-15", "to": "2027-01-15"}, "resolution": "level",
+    } | changes  # fmt: skip
+    body = json.dumps({"type": f"flexcredits.alert.{kind}.v1", "data": data})
+    text: str = json.loads(write_message(body, "https://flex.example"))["text"]
+    return text.partition("\n")[0]
+
+
+def test_slack_writes_amounts_as_mails_do_and_no_name_ends_the_bold_text() -> None:
+    assert slack("resolved") == ":white_check_mark: *Back under 90% of credits*: -1.25 of 10 (A*c*me &lt;b&gt;)"
+    assert slack("resolved", used="99.700000", available="100.000000").endswith(": 99.7 of 100 (A*c*me &lt;b&gt;)")
+    assert slack("fired", used="0.700000", available="0.800000", threshold=75).startswith(
+        ":warning: *87.5% of credits used*: 0.7 of 0.8 ("
+    )
+    assert slack("fired", used="1000000.000000").startswith(
+        ":warning: *More than 999% of credits used*: 1,000,000 of 10 ("
+    )
+    assert (
+        slack("resolved", available=None)
+        == ":white_check_mark: *Back under 90% of credits*: -1.25 used, none available (A*c*me &lt;b&gt;)"
+    )
+    removed = slack("resolved", used=None, available=None, resolution="removed", rule="budget")
+    assert removed == ":white_check_mark: *The 90% alert on the July 2026 budget was removed* (A*c*me &lt;b&gt;)"
+    assert (
+        slack("test")
+        == ":white_check_mark: *Test*: FlexCredits alerts for A*c*me &lt;b&gt; reach this channel. <https://flex.example/?panel=channels|Manage channels>"
     )
 
 

@@ -367,6 +367,19 @@ async def test_the_mail_names_the_three_features_that_used_most(books: Books, po
     ]  # fmt: skip
 
 
+async def test_a_feature_with_more_refunds_than_usage_is_not_among_those_that_used_most(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    acme = await make_customer(books)
+    await acme.use(80)
+    await acme.use(-3, product="agents")
+    await acme.use(2, product="api")
+    await acme.use(-2, product="api")
+    await evaluator(pool).look(None, by="test")
+    facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings WHERE facts IS NOT NULL"))
+    assert [(driver["product"], driver["credits"]) for driver in facts["drivers"]] == [("assistant", 80 * MICRO)]
+
+
 @pytest.mark.parametrize(
     ("starts_on", "ends_on", "used"),
     [

@@ -132,7 +132,8 @@ def select_facts(t: Transaction, organization_id: int, *_: Any) -> Rows:
 
 
 def select_drivers(t: Transaction, organization_id: int, *_: Any) -> Rows:
-    return [("assistant", t.get("levels", organization_id).used, "search")]
+    used = t.get("levels", organization_id).used
+    return [("assistant", used, "search")] if used > 0 else []
 
 
 def select_name(_: Transaction, organization_id: int) -> Rows:

@@ -4,9 +4,10 @@ import json
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
+from flexcredits_schemas.credits import decimal_text
+
 from alerter.identity import identify
 from alerter.thresholds import Level, Period, Resolution, Told
-from alerter.words import MICRO
 
 SOURCE = "/flexcredits/alerter"
 
@@ -61,8 +62,8 @@ def write(
             "to": f"{firing.ends_on}",
         },
         "told": firing.told,
-        "used": credits(level.used) if level else None,
-        "available": credits(level.available) if level and level.available is not None else None,
+        "used": decimal_text(level.used) if level else None,
+        "available": decimal_text(level.available) if level and level.available is not None else None,
         "fired_at": firing.fired_at.isoformat(),
     }
     key = organization, *period, str(firing.threshold), str(firing.episode)
@@ -81,9 +82,3 @@ def as_event(event_id: str, kind: str, organization: str, at: datetime, data: di
         "time": at.isoformat(), "datacontenttype": "application/json", "data": data,
     }  # fmt: skip
     return Notice(event_id, json.dumps(event, ensure_ascii=False))
-
-
-def credits(micro_credits: int) -> str:
-    """Credits as a decimal string with six places."""
-    sign, amount = "-" if micro_credits < 0 else "", abs(micro_credits)
-    return f"{sign}{amount // MICRO}.{amount % MICRO:06}"

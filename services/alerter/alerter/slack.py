@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from alerter.words import MICRO, URLS, long_date, whole
+from flexcredits_schemas.credits import MICRO
+
+from alerter.links import panel_url, period_url
+from alerter.words import days, level_in_words, percent_in_words
 
 
 def write_message(body: str, dashboard_url: str) -> str:
@@ -17,24 +20,30 @@ def write_message(body: str, dashboard_url: str) -> str:
 
 
 def describe(kind: str, data: Mapping[str, Any], dashboard_url: str) -> str:
+    """No name stands between asterisks: one with an asterisk would end the bold text."""
     name = escape(data["name"])
     if kind == "test":
-        return f"*Test*: alerts of {name} reach this channel. <{dashboard_url}/?manage=alerts|Manage alerts>"
-    what = "FlexCredits" if data["rule"] == "usage" else f"the {month_of(data)} budget"
+        link = f"<{panel_url(dashboard_url, 'channels')}|Manage channels>"
+        return f":white_check_mark: *Test*: FlexCredits alerts for {name} reach this channel. {link}"
+    of = "credits" if data["rule"] == "usage" else f"the {month_of(data)} budget"
+    used, available = (read(data[key]) for key in ("used", "available"))
+    level = f": {level_in_words(used, available)}" if used is not None else ""
     if kind == "fired":
-        fact = f":warning: *{data['threshold']} % of {what} used*: {level(data)} ({name})"
+        percent = sentence(percent_in_words(used or 0, available or 0))
+        fact = f":warning: *{percent} of {of} used*{level} ({name}, {data['threshold']}% alert)"
     elif data["resolution"] == "level":
-        fact = f":white_check_mark: *Under {data['threshold']} % of {what} again*: {level(data)} ({name})"
+        fact = f":white_check_mark: *Back under {data['threshold']}% of {of}*{level} ({name})"
     else:
-        fact = f":white_check_mark: *The alert at {data['threshold']} % of {what} was removed* ({name})"
-    return f"{fact}\n{period(data)}. <{dashboard_url}/?{URLS[data['rule']](data)}|Open the dashboard>"
+        fact = f":white_check_mark: *The {data['threshold']}% alert on {of} was removed* ({name})"
+    return f"{fact}\n{period(data)} · <{period_url(dashboard_url, data)}|Open dashboard>"
 
 
-def level(data: Mapping[str, Any]) -> str:
-    used, available = (
-        None if data[key] is None else whole(int(Decimal(data[key]) * MICRO)) for key in ("used", "available")
-    )
-    return f"{used} of {available}"
+def read(credits: str | None) -> int | None:
+    return None if credits is None else int(Decimal(credits) * MICRO)
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def month_of(data: Mapping[str, Any]) -> str:
@@ -43,7 +52,7 @@ def month_of(data: Mapping[str, Any]) -> str:
 
 def period(data: Mapping[str, Any]) -> str:
     starts_on, ends_on = (date.fromisoformat(data["period"][key]) for key in ("from", "to"))
-    return f"{long_date(starts_on)} to {long_date(ends_on - timedelta(days=1))}"
+    return days(starts_on, ends_on)
 
 
 def escape(text: str) -> str:

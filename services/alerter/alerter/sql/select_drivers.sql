@@ -1,4 +1,4 @@
--- The three features that used most from $2 to before $3, under the names that they have on $4; the organization's own name goes first.
+-- The three features that used most, and not less than nothing, from $2 to before $3, under the names that they have on $4; the organization's own name goes first.
 SELECT used.product, used.credits, coalesce((
         SELECT f.display_name FROM features f
         WHERE f.organization_id IN (0, $1) AND (f.product, f.feature_kind, f.feature) = (used.product, used.feature_kind, used.feature)
@@ -18,6 +18,6 @@ FROM (
         WHERE d.organization_id = $1 AND d.day >= greatest(whole.starts_on, whole.ends_on) AND d.day < $3
     ) AS u
     JOIN usage_series s USING (series_id)
-    GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT 3
+    GROUP BY 1, 2, 3 HAVING sum(u.credits) > 0 ORDER BY 4 DESC, 1, 2, 3 LIMIT 3
 ) AS used
 ORDER BY used.credits DESC, used.product, name

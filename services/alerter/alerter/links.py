@@ -1,0 +1,24 @@
+"""Where mails and messages lead: the only place that knows the dashboard's address bar. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+Panel = Literal["alerts", "channels"]
+
+
+def period_url(dashboard_url: str, about: Mapping[str, Any]) -> str:
+    """The credit period or month that a firing is about; `about` is a mail's facts, or the data of an event."""
+    period = about["period"]
+    if about["rule"] == "budget":
+        return _write(dashboard_url, **{"from": period["id"], "to": period["id"]})
+    return _write(dashboard_url, credit_period=period["id"])
+
+
+def panel_url(dashboard_url: str, panel: Panel) -> str:
+    """Where an admin changes alerts or channels."""
+    return _write(dashboard_url, panel=panel)
+
+
+def _write(dashboard_url: str, **search: str) -> str:
+    return f"{dashboard_url}/?{urlencode(search, quote_via=quote, safe='')}"
