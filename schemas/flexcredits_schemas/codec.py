@@ -1,23 +1,30 @@
 """Bytes <-> events: the one decoder that ingest and aggregator share, so both always reach the same verdict."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, InvalidOperation
 from itertools import pairwise
+from typing import get_args
 from unicodedata import normalize
 
 import msgspec
 from msgspec import Raw
 
 from flexcredits_schemas.events import (
+    AgentKind,
+    AgentState,
     Contract,
     Correction,
     CorrectionData,
     CreditPeriod,
     Event,
+    FeatureKind,
     Organization,
+    Product,
     ProductAmounts,
     Rate,
+    Role,
     Usage,
     UsageData,
 )
@@ -270,12 +277,21 @@ def _without_exponent(number: bytes, pointer: str) -> bytes:
     return plain.encode()
 
 
+_ALLOWED: Mapping[str, Sequence[str]] = {
+    "product": get_args(Product), "feature_kind": get_args(FeatureKind), "kind": get_args(AgentKind),
+    "state": get_args(AgentState), "role": get_args(Role),
+}  # fmt: skip
+"""By the last step of a pointer: msgspec names only the value that it did not expect."""
+
+
 def _invalid(error: msgspec.ValidationError) -> InvalidEvent:
     """msgspec says "Expected `str` - at `$.data.feature`"; RFC 6901 says "/data/feature"."""
     detail, _, path = str(error).partition(" - at `$")
     pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
     if field := _FIELD.search(detail):
         pointer += f"/{field[1]}"
+    if detail.startswith("Invalid enum value") and (words := _ALLOWED.get(pointer.rpartition("/")[2])):
+        detail += f": must be one of {', '.join(words)}"
     return InvalidEvent(detail, pointer)
 
 

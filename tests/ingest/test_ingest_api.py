@@ -142,7 +142,7 @@ async def test_one_bad_event_leaves_its_neighbours_counted_and_stands_in_the_dea
                 "index": 42,
                 "id": bad["id"],
                 "pointer": "/data/product",
-                "detail": "Invalid enum value 'assistants'",
+                "detail": "Invalid enum value 'assistants': must be one of assistant, agents, api",
             }
         ],
     }
@@ -151,7 +151,7 @@ async def test_one_bad_event_leaves_its_neighbours_counted_and_stands_in_the_dea
     assert letter.value == json.dumps(bad).encode()
     assert (letter.key or b"").startswith(b"ingest/")
     headers = headers_of(letter)
-    assert headers["reason"] == "Invalid enum value 'assistants'"
+    assert headers["reason"] == "Invalid enum value 'assistants': must be one of assistant, agents, api"
     assert headers["pointer"] == "/data/product"
     assert headers["organization"] == "org_acme"
     assert headers["dlq.service"] == "ingest"
