@@ -28,6 +28,8 @@ WORKDIR /build
 COPY requirements.lock ./
 COPY schemas schemas
 COPY services services
+# Shown at /docs, beside the query API's own.
+RUN cp schemas/http/ingest-api.json schemas/flexcredits_schemas/
 # As constraints the lock gives versions and hashes to what the services need, and leaves out what only tests do. Without
 # sources our own packages are copied into the environment, not linked to folders that the images do not have.
 RUN /build/installer/bin/uv pip install --no-sources --constraint requirements.lock ./schemas ./services/*

@@ -1,6 +1,7 @@
 """What holds for every answer: problems, headers, measurements, the API's description, and a database that is away."""
 
 import asyncio
+import json
 import re
 import signal
 from typing import Any
@@ -153,6 +154,21 @@ async def test_the_documentation_needs_no_other_host(api: Api) -> None:
         assert (await api.client.get(link)).status_code == 200
     assert "//" not in re.sub(r"//\s", "", page.text).replace("<!--", "")
     assert (await api.client.get("/openapi.json")).json() == build_app(None).openapi()
+
+
+async def test_the_documentation_has_both_apis_by_topic_and_a_sentence_for_each_operation(api: Api) -> None:
+    both = (await api.client.get("/docs/openapi.json")).json()
+    assert "post" in both["paths"]["/api/v1/events"]
+    topics = {tag["name"] for tag in both["tags"] if tag["description"]}
+    for path, operations in both["paths"].items():
+        for method, operation in operations.items():
+            if method == "servers":
+                continue
+            assert set(operation["tags"]) <= topics, path
+            assert " " in operation["summary"] or path.startswith("/log"), path
+            assert not operation["summary"].istitle() or path.startswith("/log"), path
+    named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(both)))
+    assert named <= set(both["components"]["schemas"])
 
 
 def seconds_count(route: str, status: int) -> float:

@@ -272,10 +272,10 @@ async def test_days_say_whether_their_data_has_come(api: Api, books: Books) -> N
         ("from=0001-01&to=2026-12", "from", "2000 to 2999"),
         ("from=2026-01&to=9999-12", "from", "2000 to 2999"),
         ("from=2021-11-01&to=2021-11-01&interval=hour", "interval", "kept since"),
-        ("interval=minute", "interval", "Input should be"),
-        ("group_by=model", "group_by", "Input should be"),
+        ("interval=minute", "interval", "must be"),
+        ("group_by=model", "group_by", "must be"),
         ("top=0", "top", "greater than"),
-        ("product=chat", "product", "Input should be"),
+        ("product=chat", "product", "must be"),
         ("view=agents", "view", "give `product` too"),
     ],
 )

@@ -98,7 +98,8 @@ class RecommendedBudget(Answer):
 class Overview(Answer):
     """How the organization stands in its current credit period.
 
-    Without a current one, credits_used is what was used since the last one ended, or ever, and all of it is overage.
+    Without a current one, credits_used is what was used since the last one ended, and all of it is overage; where there
+    never was a contract, it is what was ever used, and none of it is.
     """
 
     credits_used: Credits
@@ -106,7 +107,7 @@ class Overview(Answer):
         description="The period's contracted credits and included add-ons. null: nothing is contracted."
     )
     remaining: Credits | None = Field(description="Never below zero, and never more than is available.")
-    overage: Credits = Field(description="Used beyond what is available.")
+    overage: Credits = Field(description="Used beyond what is available. 0 where there never was a contract.")
     percent_used: Percent | None = Field(description="null without contracted credits.")
     contract_period_used: Credits | None = Field(description="In the whole contract. null without a current contract.")
     products: list[ProductCredits] = Field(description="All three, in a fixed order.")

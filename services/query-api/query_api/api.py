@@ -63,7 +63,7 @@ async def answer_overview(parts: Parts, reading: Reading) -> Overview:
         credits_used=current.used,
         credits_available=current.available,
         remaining=current.remaining,
-        overage=current.overage,
+        overage=current.overage if contracts or period else 0,
         percent_used=current.percent_used,
         contract_period_used=in_contract if contract else None,
         products=[ProductCredits.model_validate(product) for product in current.products],

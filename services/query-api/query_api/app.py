@@ -2,7 +2,6 @@
 
 import time
 from base64 import b64encode
-from collections.abc import Mapping
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
@@ -43,7 +42,9 @@ from query_api.answers import BASE, TITLES, ParameterError, Problem, Refused
 from query_api.audit import ORIGIN, origin_of
 from query_api.bodies import SmallBodies
 from query_api.conditional import Conditional, NotModified
+from query_api.docs import tag, with_ingest
 from query_api.examples import ANSWERS, BODIES, PARAMETERS
+from query_api.invalid import read_mistake
 from query_api.metrics import REFUSED, REQUEST_SECONDS
 from query_api.policies import POLICIES, Parts
 from query_api.store import Unavailable
@@ -51,7 +52,8 @@ from query_api.store import Unavailable
 log = structlog.get_logger()
 
 RETRY_AFTER_S = "2"
-PUBLIC = frozenset({"/openapi.json", "/docs", "/docs/assets", "/login", "/login/callback", "/logout"}) | pages.PATHS
+DOCS = frozenset({"/openapi.json", "/docs", "/docs/openapi.json", "/docs/assets"})
+PUBLIC = DOCS | {"/login", "/login/callback", "/logout"} | pages.PATHS
 """The only routes without a policy: they describe the API or are the dashboard's own files, which hold nobody's data, or
 lead into and out of a session."""
 
@@ -105,8 +107,8 @@ def build_app(parts: Parts | None) -> FastAPI:
     @app.get("/docs", include_in_schema=False)
     async def get_docs() -> Response:
         answer = get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title=app.title,
+            openapi_url="/docs/openapi.json",
+            title="FlexCredits API",
             swagger_js_url="/docs/assets/swagger-ui-bundle.js",
             swagger_css_url="/docs/assets/swagger-ui.css",
             swagger_favicon_url="/docs/assets/favicon.png",
@@ -115,6 +117,10 @@ def build_app(parts: Parts | None) -> FastAPI:
         source = f"sha256-{b64encode(sha256(script).digest()).decode()}"
         answer.headers["Content-Security-Policy"] = DOCS_POLICY.format(script=source)
         return answer
+
+    @app.get("/docs/openapi.json", include_in_schema=False)
+    async def get_both_descriptions() -> dict[str, Any]:
+        return with_ingest(app.openapi())
 
     @app.exception_handler(NotModified)
     async def answer_not_modified(request: Request, same: NotModified) -> Response:
@@ -176,17 +182,6 @@ def answer_problem(refused: Refused) -> Response:
     return Response(body, refused.status, refused.headers, media_type="application/problem+json")
 
 
-def read_mistake(entry: Mapping[str, Any]) -> ParameterError:
-    """What a validation found, by the parameter's name or the place in the body (RFC 6901)."""
-    where, *steps = (str(step).encode(errors="replace").decode() for step in entry["loc"])
-    if where != "body":
-        return ParameterError(parameter=".".join(steps), detail=entry["msg"])
-    if entry["type"] == "json_invalid":
-        return ParameterError(pointer="", detail=f"not valid JSON: {entry['ctx']['error']}")
-    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-    return ParameterError(pointer=pointer, detail=entry["msg"])
-
-
 def describe(app: FastAPI) -> dict[str, Any]:
     """OpenAPI 3.1, with the problems that every endpoint may answer."""
     description = get_openapi(
@@ -211,6 +206,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 examples = parameter["schema"].get("examples")
                 parameter["example"] = examples[0] if examples else PARAMETERS.get(parameter["name"])
             describe_answer(method, operation, ANSWERS.get(f"{method.upper()} {name}", ANSWERS.get(name)))
+    tag(description)
     return description
 
 

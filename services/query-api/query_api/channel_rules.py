@@ -54,20 +54,20 @@ class SentToChannel(NamedTuple):
 def check_channel(kind: Kind, name: str, url: str) -> None:
     """Raises InvalidChannel. Whether the address is one that may be reached is seen when it is."""
     if not name.strip() or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
-        raise InvalidChannel("/name", f"has 1 to {NAME_CHARACTERS_MAX} printable characters")
+        raise InvalidChannel("/name", f"must have 1 to {NAME_CHARACTERS_MAX} printable characters")
     if len(url) > URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable() or " " in url:
-        raise InvalidChannel("/url", f"has at most {URL_CHARACTERS_MAX} characters of ASCII and no spaces")
+        raise InvalidChannel("/url", f"must have at most {URL_CHARACTERS_MAX} characters of ASCII and no spaces")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidChannel("/url", f"is no address: {error}") from None
+        raise InvalidChannel("/url", f"is not valid: {error}") from None
     if parts.scheme != "https" or not host:
-        raise InvalidChannel("/url", "begins with https:// and names a host")
+        raise InvalidChannel("/url", "must start with https:// and name a host")
     if parts.username is not None or parts.password is not None or "#" in url or "\\" in url:
-        raise InvalidChannel("/url", "has no user, password or fragment: a webhook is signed instead")
+        raise InvalidChannel("/url", "must not contain a user, password or fragment: webhooks are signed instead")
     if kind == "slack" and (host not in SLACK_HOSTS or not parts.path.startswith("/services/")):
-        raise InvalidChannel("/url", "is an incoming webhook as Slack gives it: https://hooks.slack.com/services/...")
+        raise InvalidChannel("/url", "must be an incoming webhook URL from Slack: https://hooks.slack.com/services/...")
 
 
 def mask(url: str) -> str:

@@ -166,6 +166,15 @@ def check(parts: Parts, person: Person, organization: Organization | None) -> No
     )
 
 
+def find_refusal(parts: Parts, person: Person, organization: Organization) -> Refused | None:
+    """What `check` raises, for a page that asks before it loads anything."""
+    try:
+        check(parts, person, organization)
+    except Refused as refused:
+        return refused
+    return None
+
+
 @asynccontextmanager
 async def auditing_refusals(parts: Parts, person: Person) -> AsyncIterator[None]:
     try:

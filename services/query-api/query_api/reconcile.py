@@ -83,7 +83,7 @@ def reconcile(
     overage = used.total - within
     shortfall = commitment.shortfall if commitment and period and _settles(period, commitment) else 0
     return [
-        Line("usage", "Usage as it was counted", used.total - used.corrections),
+        Line("usage", "Usage as counted", used.total - used.corrections),
         Line("corrections", "Corrections", used.corrections),
         Line("late", "Received after the period's end", used.late, included_in="feature_total"),
         Line("feature_total", "Feature total", used.total),
@@ -97,7 +97,7 @@ def reconcile(
         Line("available", "Available credits", available),
         Line("unused", "Not used", unused),
         *([Line("expired", "Expired at the period's end", unused, included_in="unused")] if state == "past" else []),
-        _charge("minimum_commitment", "Shortfall of the minimum commitment", shortfall, terms.credit_price),
+        _charge("minimum_commitment", "Minimum-commitment shortfall", shortfall, terms.credit_price),
         total_up(contracted, overage, shortfall, terms),
     ]
 

@@ -4,6 +4,7 @@ import hmac
 import secrets
 from datetime import datetime
 from typing import Annotated, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -16,7 +17,7 @@ from query_api.audit import audit
 from query_api.handshake import Handshake, is_local, read_handshake
 from query_api.issuer import failed
 from query_api.metrics import REFUSED
-from query_api.policies import Known, SignIn, parts_of
+from query_api.policies import Known, SignIn, audit_refusal, find_refusal, parts_of
 from query_api.sessions import SIGN_IN_WITHIN_S, hash_id
 from query_api.store import read_as
 from query_api.writes import write_as
@@ -48,7 +49,7 @@ async def finish_session(
 ) -> Response:
     """Where the identity provider sends the browser back to: exchange the code, begin a session, go on.
 
-    People whose browser is refused here are led to the dashboard, which says so (`?sign_in=refused`, or `unavailable`);
+    People whose browser is refused here are led to the dashboard, which says so (`?sign_in=refused`, `unavailable` or `unknown`);
     programs get the problem.
     """
     sign_in = sign_in_of(request)
@@ -59,7 +60,22 @@ async def finish_session(
         if "text/html" not in request.headers.get("accept", ""):
             raise
         REFUSED.labels(refused.problem).inc()
-        return RedirectResponse("/?sign_in=unavailable" if refused.status == 503 else "/?sign_in=refused", 302)
+        return RedirectResponse(f"/?{urlencode(explain(refused))}", 302)
+
+
+def explain(refused: Refused) -> dict[str, str]:
+    """What the dashboard's address says of a sign-in that did not succeed."""
+    if isinstance(refused, UnknownOrganization):
+        return {"sign_in": "unknown", "organization": refused.organization}
+    return {"sign_in": "unavailable" if refused.status == 503 else "refused"}
+
+
+class UnknownOrganization(Refused):
+    """The identity provider knows it, and no event has named it."""
+
+    def __init__(self, organization: str) -> None:
+        super().__init__("sign-in-failed", f"Nothing is known of the organization {organization} yet.")
+        self.organization = organization
 
 
 def check_answer(request: Request, sign_in: SignIn, state: str, is_let_in: bool, iss: str | None) -> Handshake:
@@ -80,7 +96,7 @@ async def begin(request: Request, sign_in: SignIn, handshake: Handshake, person:
     session_id, session = cookies.begin(person, parts.now())
     async with write_as(parts.pool, person.organization) as writing:
         if writing.organization.organization_id is None:
-            raise failed(f"Nothing is known of the organization {person.organization} yet.")
+            raise UnknownOrganization(person.organization)
         await writing.forget_expired_sessions(session.created_at)
         if before := cookies.hash_of(request):
             await writing.delete_session(before)
@@ -129,13 +145,18 @@ class SignedIn(Answer):
     role: str
     expires_at: datetime | None = Field(description="When the session or token ends; a session also ends by disuse.")
     by: Literal["session", "token"]
+    refused: str | None = Field(description="Why this person may not see the dashboard, for people. null: they may.")
 
 
 @router.get("/api/v1/session")
 async def get_session(request: Request, person: Known) -> SignedIn:
-    """Who is signed in."""
-    async with read_as(parts_of(request).pool, person.organization, person.email) as reading:
+    """Who is signed in, and whether they may see the dashboard."""
+    parts = parts_of(request)
+    async with read_as(parts.pool, person.organization, person.email) as reading:
         organization = reading.organization
+    refused = find_refusal(parts, person, organization)
+    if refused:
+        await audit_refusal(parts, person, refused)
     return SignedIn(
         email=person.email,
         name=person.name,
@@ -146,4 +167,5 @@ async def get_session(request: Request, person: Known) -> SignedIn:
         role=person.role,
         expires_at=person.expires_at,
         by="session" if person.session_sha256 else "token",
+        refused=str(refused) if refused else None,
     )

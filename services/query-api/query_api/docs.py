@@ -1,0 +1,127 @@
+"""What people read at /docs: both APIs in one description, by topic. Pure but for reading the ingest API's description."""
+
+import json
+from functools import cache
+from typing import Any
+
+from flexcredits_schemas import SCHEMAS
+
+SEND = "Send usage"
+TAGS = (
+    (SEND, "For product services, with an API key: usage, corrections and facts as CloudEvents. This is the ingest API, "
+     "at its own address."),
+    ("Usage", "What was used, when, and what it consists of."),
+    ("Contracts", "What the contracts give, and how usage adds up to it."),
+    ("Alerts", "Thresholds, the monthly budget, recipients, and what was sent."),
+    ("Channels", "Webhooks and Slack."),
+    ("Files", "CSV downloads of usage and, as FOCUS, of costs."),
+    ("Proof", "Where an event is counted, and that every event is counted once."),
+    ("Session", "Signing in and out with a browser, and who did what."),
+)  # fmt: skip
+"""Topics, in the order of the page, each with a sentence."""
+
+TAG_OF = {
+    "overview": "Usage", "freshness": "Usage", "breakdown": "Usage", "deleted-agents": "Usage", "trend": "Usage", "live": "Usage",
+    "credit-periods": "Contracts", "reconcile": "Contracts", "alerts": "Alerts", "banner": "Alerts", "alert-channels": "Channels",
+    "export": "Files", "proof": "Proof", "receipt": "Proof", "audit": "Session", "session": "Session", "login": "Session",
+    "logout": "Session",
+}  # fmt: skip
+"""By the first step of a path after /api/v1."""
+
+SUMMARIES = {
+    "get_overview": "Get credits used, available and left",
+    "get_freshness": "Get how current the numbers are",
+    "get_breakdown": "Get usage by feature, agent or namespace",
+    "get_deleted_agents": "List the agents behind “Deleted agents”",
+    "get_trend": "Get usage over time",
+    "get_live": "Stream the overview and the banner",
+    "get_credit_periods": "List contracts and credit periods",
+    "get_reconcile": "Reconcile usage with the contract",
+    "get_alert_settings": "Get budget and alert settings",
+    "put_alert_settings": "Save budget and alert settings",
+    "preview_alerts": "Preview alerts over past usage",
+    "get_test_mails": "List your latest test emails",
+    "ask_for_test_mail": "Send yourself a test email",
+    "resend_alert": "Resend an alert",
+    "get_banner": "Get the current banner",
+    "dismiss_banner": "Dismiss the banner",
+    "get_alerts": "List alerts",
+    "get_alert": "Get an alert with its delivery attempts",
+    "get_alert_channels": "List channels",
+    "add_alert_channel": "Add a channel",
+    "remove_alert_channel": "Remove a channel",
+    "test_alert_channel": "Send a test to a channel",
+    "get_channel_deliveries": "List a channel's deliveries",
+    "get_usage_file": "Download daily usage (CSV)",
+    "get_table_file": "Download a table (CSV)",
+    "get_focus_file": "Download costs as FOCUS 1.2 (CSV)",
+    "get_proof": "Check that every event is counted once",
+    "get_receipt": "Find where an event is counted",
+    "get_audit": "List who did what",
+    "get_session": "Get who is signed in",
+    "begin_session": "Sign in",
+    "finish_session": "Return from the identity provider",
+    "end_session": "Sign out",
+}
+"""What an operation does, by its id."""
+
+REFERENCE = "#/components/schemas/"
+
+
+def tag(description: dict[str, Any]) -> None:
+    """Give each operation of the query API its topic, and a sentence in place of its function's name."""
+    for path, operations in description["paths"].items():
+        topic = TAG_OF[path.removeprefix("/api/v1").split("/")[1]]
+        for operation in operations.values():
+            operation["tags"] = [topic]
+            operation["summary"] = SUMMARIES[operation["operationId"]]
+    description["tags"] = [{"name": name, "description": words} for name, words in TAGS if name != SEND]
+
+
+def with_ingest(query: dict[str, Any]) -> dict[str, Any]:
+    """Both APIs; only the query API's where the other's description was not installed."""
+    ingest = read_ingest()
+    if ingest is None:
+        return query
+    server = {
+        "url": "{ingest_url}",
+        "description": "The ingest API has an address of its own.",
+        "variables": {"ingest_url": {"default": "https://ingest.example"}},
+    }
+    paths = {}
+    for path, operations in ingest["paths"].items():
+        for operation in operations.values():
+            operation["tags"] = [SEND]
+            operation["security"] = operation.get("security", [{"api_key": []}])
+        paths[path] = {"servers": [server], **operations}
+    components = query["components"]
+    return query | {
+        "info": query["info"] | {"title": "FlexCredits API"},
+        "tags": [{"name": name, "description": words} for name, words in TAGS],
+        "paths": paths | query["paths"],
+        "components": components
+        | {
+            "schemas": components["schemas"] | ingest["components"]["schemas"],
+            "securitySchemes": components["securitySchemes"] | ingest["components"]["securitySchemes"],
+        },
+    }
+
+
+def read_ingest() -> dict[str, Any] | None:
+    """The ingest API's description, with names for its schemas that the query API's do not have."""
+    text = _ingest_text()
+    if text is None:
+        return None
+    description: dict[str, Any] = json.loads(text.replace(REFERENCE, REFERENCE + "Ingest"))
+    schemas = description["components"]["schemas"]
+    description["components"]["schemas"] = {f"Ingest{name}": schema for name, schema in schemas.items()}
+    return description
+
+
+@cache
+def _ingest_text() -> str | None:
+    """From a checkout, or from where an image has it."""
+    for folder in (SCHEMAS / "http", SCHEMAS / "flexcredits_schemas"):
+        if (path := folder / "ingest-api.json").is_file():
+            return path.read_text()
+    return None
