@@ -56,7 +56,7 @@ async def open_settings(visit: Visit, who: Who) -> Locator:
 
 
 async def add_threshold(part: Locator, percent: str) -> None:
-    await part.get_by_label("another percentage").fill(percent)
+    await part.get_by_label("custom percentage").fill(percent)
     await part.get_by_role("button", name="Add", exact=True).click()
 
 
@@ -81,15 +81,17 @@ async def test_a_threshold_under_the_level_raises_banner_and_mail_and_each_dismi
         drawer = await open_settings(visit, ada)
         await other.sign_in(ben)
         await add_threshold(usage_part(drawer), "35")
-        await expect(usage_part(drawer).get_by_text(re.compile("35 % on"))).to_be_visible()  # the preview
+        await expect(usage_part(drawer).get_by_text(re.compile("35% on"))).to_be_visible()  # the preview
         await expect(usage_part(drawer).get_by_text(ben.email).first).to_be_visible()
         await save(drawer)
         await visit.page.keyboard.press("Escape")
         for page in (visit.page, other.page):
             banner = page.get_by_role("region", name="Usage notice")
-            await expect(banner.get_by_role("heading", name="Your usage has met 35 % of the available credits")).to_be_visible()  # fmt: skip
-            await expect(page.get_by_role("status").filter(has_text="Your usage has met 35 %")).to_have_count(1)
-            await expect(banner.get_by_text("354 of 1,000 credits are used, 35.3%")).to_be_visible()
+            await expect(banner.get_by_role("heading", name="You’ve used 35% of your credits")).to_be_visible()  # fmt: skip
+            await expect(
+                page.get_by_role("status").filter(has_text="Usage has reached 35% of your credits.")
+            ).to_have_count(1)
+            await expect(banner.get_by_text("353.5 of 1,000 credits used (35.4%)")).to_be_visible()
         for who in (ada, ben):
             await eventually(
                 lambda who=who: subjects_to(stack, who.email)[:1] != [], within_s=30, what=f"a mail to {who}"
@@ -116,11 +118,11 @@ async def test_two_admins_who_save_at_once_are_told_of_each_other_and_nothing_is
         await budget_part(drawer).get_by_role("switch", name="Monthly budget and alerts").check(force=True)
         await budget_part(drawer).get_by_label("Monthly credit budget").fill("5000")
         await drawer.get_by_role("button", name="Save").click()
-        conflict = drawer.get_by_role("alert").filter(has_text="has saved meanwhile")
+        conflict = drawer.get_by_role("alert").filter(has_text="saved changes while you were editing")
         await expect(conflict).to_contain_text(ben.email)
         differing = conflict.get_by_role("row").filter(has_text="Usage thresholds")
-        await expect(differing.get_by_role("cell").nth(0)).to_have_text("75 %, 80 %, 90 %, 100 %")
-        await expect(differing.get_by_role("cell").nth(1)).to_have_text("60 %, 75 %, 90 %, 100 %")
+        await expect(differing.get_by_role("cell").nth(0)).to_have_text("75%, 80%, 90%, 100%")
+        await expect(differing.get_by_role("cell").nth(1)).to_have_text("60%, 75%, 90%, 100%")
         await expect(drawer.get_by_role("button", name="Save")).to_be_disabled()
         await mine.assert_accessible("a conflict")
         saved = stack.get("alerts/settings", organization=ada.organization)
@@ -137,8 +139,8 @@ async def test_two_admins_who_save_at_once_are_told_of_each_other_and_nothing_is
         await add_threshold(usage_part(bens), "61")
         await bens.get_by_role("button", name="Save").click()
         await bens.get_by_role("button", name="Take theirs").click()
-        await expect(usage_part(bens).get_by_role("checkbox", name="80 %")).to_be_checked()
-        await expect(usage_part(bens).get_by_role("checkbox", name="61 %")).to_have_count(0)
+        await expect(usage_part(bens).get_by_role("checkbox", name="80%")).to_be_checked()
+        await expect(usage_part(bens).get_by_role("checkbox", name="61%")).to_have_count(0)
         assert stack.get("alerts/settings", organization=ada.organization)["version"] == 2
 
 
@@ -155,14 +157,14 @@ async def test_a_monthly_budget_is_set_as_recommended_once_or_for_good_and_mails
         whole = advice["credits"].partition(".")[0]
         await part.get_by_role("button", name=f"Use recommended {whole}").click()
         await expect(part.get_by_text(f"600 ÷ {advice['remaining_months']}")).to_be_visible()
-        await expect(part.get_by_text("When it would have fired")).to_be_visible()
+        await expect(part.get_by_text("Alerts you would have received")).to_be_visible()
         await save(drawer)
         saved = stack.get("alerts/settings", organization=ada.organization)["monthly_budget"]
         assert (saved["type"], saved["credits"]) == ("recurring", f"{whole}.000000")
 
         await part.get_by_role("radio", name="One-time").check()
         await part.get_by_label("Monthly credit budget").fill("410.25")
-        await expect(part.get_by_text(f"the recurring budget of {whole} credits holds again")).to_be_visible()
+        await expect(part.get_by_text(f"the recurring budget of {whole} credits applies again")).to_be_visible()
         await save(drawer)
         saved = stack.get("alerts/settings", organization=ada.organization)["monthly_budget"]
         assert (saved["type"], saved["credits"], saved["resumes"]) == ("one_time", "410.250000", f"{whole}.000000")
@@ -182,25 +184,35 @@ async def test_what_cannot_be_is_refused_where_it_stands_and_nothing_is_saved(
     async with visiting(browser, stack.origin) as visit:
         drawer = await open_settings(visit, ada)
         part = usage_part(drawer)
-        for percent, words in (("0", "A whole number"), ("201", "A whole number"), ("75", "chosen already")):
+        for percent, words in (
+            ("0", "Enter a whole number"),
+            ("201", "Enter a whole number"),
+            ("75", "already selected"),
+        ):
             await add_threshold(part, percent)
             await expect(part.get_by_text(words)).to_be_visible()
         await part.get_by_role("switch", name="Add additional recipients").check(force=True)
         await drawer.get_by_role("button", name="Save").click()
-        await expect(part.get_by_text("Enter at least one address")).to_be_visible()
+        await expect(part.get_by_text("Enter at least one email address")).to_be_visible()
         addresses = part.get_by_role("combobox", name="Email addresses").or_(part.get_by_role("textbox", name="Email addresses"))  # fmt: skip
         await addresses.fill("nobody")
         await addresses.press("Enter")
-        await expect(part.get_by_text("nobody is not an email address.")).to_be_visible()
+        await expect(part.get_by_text("nobody isn’t a valid email address.")).to_be_visible()
         await addresses.fill("finance@acme.example")
         await addresses.press("Enter")
         await addresses.fill("FINANCE@acme.example")
         await addresses.press("Enter")
-        await expect(part.get_by_text("is in the list already")).to_be_visible()
+        await expect(part.get_by_text("is already in the list")).to_be_visible()
+        await addresses.fill("")
+        await addresses.press("Enter")  # adds, and never saves
+        assert stack.get("alerts/settings", organization=ada.organization)["version"] == 0
+        await addresses.press_sequentially('"Hopper, Grace" <grace@acme.example>', delay=1)
+        await addresses.press("Enter")
+        await expect(part.get_by_text("grace@acme.example", exact=True)).to_be_visible()
         assert stack.get("alerts/settings", organization=ada.organization)["version"] == 0
         await save(drawer)
         saved = stack.get("alerts/settings", organization=ada.organization)["usage"]["additional_recipients"]
-        assert saved == {"enabled": True, "addresses": ["finance@acme.example"]}
+        assert saved == {"enabled": True, "addresses": ["finance@acme.example", "grace@acme.example"]}
 
 
 async def test_what_was_typed_stays_when_the_drawer_is_closed_and_goes_when_it_is_discarded(
@@ -213,10 +225,10 @@ async def test_what_was_typed_stays_when_the_drawer_is_closed_and_goes_when_it_i
         await visit.page.keyboard.press("Escape")
         await expect(drawer).to_be_hidden()
         await visit.page.get_by_role("button", name="Manage budget and alerts").first.click()
-        await expect(usage_part(drawer).get_by_role("checkbox", name="42 %")).to_be_checked()
-        await expect(drawer.get_by_text("1 change is not saved.")).to_be_visible()
+        await expect(usage_part(drawer).get_by_role("checkbox", name="42%")).to_be_checked()
+        await expect(drawer.get_by_text("1 unsaved change")).to_be_visible()
         await drawer.get_by_role("button", name="Discard").click()
-        await expect(usage_part(drawer).get_by_role("checkbox", name="42 %")).to_have_count(0)
+        await expect(usage_part(drawer).get_by_role("checkbox", name="42%")).to_have_count(0)
 
 
 async def test_a_test_mail_comes_to_whoever_asks_and_says_what_became_of_it(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
@@ -225,11 +237,11 @@ async def test_a_test_mail_comes_to_whoever_asks_and_says_what_became_of_it(stac
         visit.expected.append(r"status of 429")
         drawer = await open_settings(visit, ada)
         part = usage_part(drawer)
-        await part.get_by_role("button", name="Send a test mail").click()
+        await part.get_by_role("button", name="Send test email").click()
         await expect(part.get_by_text(re.compile(rf"^Sent to {ada.email}"))).to_be_visible()
         assert len(subjects_to(stack, ada.email)) == 1
         assert subjects_to(stack, ben.email) == []
-        await part.get_by_role("button", name="Send a test mail").click()
+        await part.get_by_role("button", name="Send test email").click()
         await expect(part.get_by_text(re.compile("minute"))).to_be_visible()
 
 
@@ -244,16 +256,16 @@ async def test_the_history_tells_every_attempt_and_sends_again_what_failed(stack
         assert stack.post(usage(credits="320", envelope={"subject": ada.organization})).status_code == 202
         await drawer.get_by_role("tab", name="History").click()
         await expect(drawer.locator("summary")).to_have_count(2, timeout=15_000)
-        await expect(drawer.locator("summary").filter(has_text="75 %")).to_contain_text("told with the higher threshold")  # fmt: skip
-        alert = drawer.locator("details").filter(has_text="90 %")
+        await expect(drawer.locator("summary").filter(has_text="75%")).to_contain_text("Sent with the 90% alert")  # fmt: skip
+        alert = drawer.locator("details").filter(has_text="90% of")
         await expect(alert).to_contain_text("2 sent, 1 failed", timeout=15_000)
         await alert.locator("summary").click()
-        await expect(alert.get_by_text(re.compile("Attempt 1, .*: sent"))).to_have_count(2)
-        await expect(alert.get_by_text(re.compile("Attempt 1, .*: refused .*550"))).to_be_visible()
+        await expect(alert.get_by_text(re.compile("Attempt 1 delivered"))).to_have_count(2)
+        await expect(alert.get_by_text(re.compile("Attempt 1 rejected: .*550"))).to_be_visible()
         await visit.assert_accessible("the history")
-        await alert.get_by_role("button", name=f"Send again to {nobody}").click()
-        await expect(alert.get_by_text("It is on its way again.")).to_be_visible()
-        await expect(alert.get_by_text(re.compile("Attempt 2, .*: refused .*550"))).to_be_visible(timeout=15_000)
+        await alert.get_by_role("button", name=f"Resend to {nobody}").click()
+        await expect(alert.get_by_text("Resending…")).to_be_visible()
+        await expect(alert.get_by_text(re.compile("Attempt 2 rejected: .*550"))).to_be_visible(timeout=15_000)
     for who in (ada, ben):
         assert [subject.partition(" of")[0] for subject in subjects_to(stack, who.email)] == ["90 %"]
 
@@ -297,12 +309,12 @@ async def test_the_settings_have_no_barrier_that_axe_can_find(stack: WholeStack,
     ada, _ = await make(stack, f"org_axe_{scheme}", "760")
     async with visiting(browser, stack.origin, color_scheme=scheme, reduced_motion="reduce") as visit:
         drawer = await open_settings(visit, ada)
-        await expect(drawer.get_by_text("When it would have fired").first).to_be_visible()
+        await expect(drawer.get_by_text("Alerts you would have received").first).to_be_visible()
         await visit.assert_accessible(f"settings in {scheme}")
         await budget_part(drawer).get_by_role("switch", name="Monthly budget and alerts").check(force=True)
         await usage_part(drawer).get_by_role("switch", name="Add additional recipients").check(force=True)
         await drawer.get_by_role("button", name="Save").click()
-        await expect(drawer.get_by_text("Enter how many credits")).to_be_visible()
+        await expect(drawer.get_by_text("Enter a monthly amount")).to_be_visible()
         await visit.assert_accessible(f"settings with mistakes in {scheme}")
 
 
@@ -320,7 +332,7 @@ async def test_the_keyboard_alone_sets_a_threshold(stack: WholeStack, browser: B
             await keys.press("Tab")
         await keys.type("66")
         await keys.press("Enter")
-        await expect(usage_part(drawer).get_by_role("checkbox", name="66 %")).to_be_checked()
+        await expect(usage_part(drawer).get_by_role("checkbox", name="66%")).to_be_checked()
         await drawer.get_by_role("button", name="Save").focus()
         await keys.press("Enter")
         await expect(drawer.get_by_text("Saved.")).to_be_visible()

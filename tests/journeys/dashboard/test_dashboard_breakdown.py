@@ -30,7 +30,7 @@ async def lines_on(visit: Visit) -> dict[str, list[Decimal]]:
     await table.wait_for()
     names = await table.locator("thead th").all_inner_texts()
     rows = await table.locator("tbody tr").evaluate_all(
-        "rows => rows.map(row => [...row.querySelectorAll('td')].map(cell => cell.title || cell.textContent))"
+        "rows => rows.map(row => [...row.querySelectorAll('td')].map(cell => cell.dataset.hint || cell.textContent))"
     )
     return {name: [decimal(row[place]) for row in reversed(rows)] for place, name in enumerate(names[1:])}
 
@@ -97,7 +97,7 @@ async def test_a_column_leads_into_its_days_and_back(stack: WholeStack, browser:
         total = visit.of_test_id("breakdown-total")
         said, before = await months.get_attribute("aria-valuetext"), await total.inner_text()
         assert said
-        assert re.search(r"\d+\.\d\d credits so far, claude-opus-5 \d", said), said
+        assert re.search(r"\d+\.\d\d credits in progress, claude-opus-5 \d", said), said
         await visit.page.keyboard.press("Enter")
         month = f"{datetime.now(UTC):%Y-%m}"
         await visit.page.wait_for_url(re.compile(f"from={month}(-01)?&to={month}"))
@@ -122,7 +122,7 @@ async def test_groups_open_are_searched_and_stay_open_in_the_address(stack: Whol
         await expect(table.get_by_role("rowheader", name="Quarterly report")).to_have_count(2)  # in both features
         await expect(table.get_by_role("rowheader", name="Deep Research")).to_have_count(0)
         await visit.page.wait_for_url("**q=quarterly*")
-        await visit.page.get_by_role("button", name="Clear the search").click()
+        await visit.page.get_by_role("button", name="Clear search").click()
         await expect(table.get_by_role("rowheader", name="Deep Research")).to_be_visible()
         await visit.page.get_by_role("switch", name="By surface").check()
         await expect(table.get_by_role("columnheader", name="Surface")).to_be_visible()
@@ -133,9 +133,9 @@ async def test_groups_open_are_searched_and_stay_open_in_the_address(stack: Whol
 async def test_the_other_files_are_beside_the_download(stack: WholeStack, browser: Browser) -> None:
     async with visiting(browser, stack.origin, accept_downloads=True) as visit:
         await visit.sign_in(ADA, "/?product=api&range=all&surface=slack")
-        shown = decimal(await visit.of_test_id("breakdown-total").get_attribute("title") or "")
+        shown = decimal(await visit.of_test_id("breakdown-total").get_attribute("data-hint") or "")
         for name, wanted in (("This table", "name"), ("FOCUS 1.2", "PricingCurrencyEffectiveCost")):
-            await visit.page.get_by_role("button", name="Other files").click()
+            await visit.page.get_by_role("button", name="More formats").click()
             async with visit.page.expect_download() as downloading:
                 await visit.page.get_by_role("menuitem", name=name).click()
             lines = list(csv.DictReader(io.StringIO(Path(await (await downloading.value).path()).read_text())))
@@ -148,14 +148,16 @@ async def test_the_open_table_follows_what_is_used(stack: WholeStack, browser: B
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, "/?product=api&range=all")
         total = visit.of_test_id("breakdown-total")
-        before = decimal(await total.get_attribute("title") or "")
+        before = decimal(await total.get_attribute("data-hint") or "")
         used = usage(
             product="api", feature_kind="namespace", feature="search", credits="3.5", envelope={"subject": NORMAL}
         )
         assert (await asyncio.to_thread(stack.post, used)).status_code == 202
         wanted = f"{(before + Decimal('3.5')).normalize():,f}"
-        await expect(total).to_have_attribute("title", wanted, timeout=8_000)
-        await expect(visit.of_test_id("freshness")).to_contain_text(re.compile(r"Updated \d+ s ago"))
+        await expect(total).to_have_attribute("data-hint", wanted, timeout=8_000)
+        await expect(visit.of_test_id("freshness")).to_contain_text(
+            re.compile(r"Live · includes everything received by \d\d:\d\d UTC")
+        )
 
 
 async def test_the_page_is_dark_when_it_is_asked_to_be_and_stays_so(stack: WholeStack, browser: Browser) -> None:
@@ -181,7 +183,7 @@ async def test_paper_has_the_numbers_and_no_buttons(stack: WholeStack, browser: 
         await visit.page.emulate_media(media="print")
         await expect(visit.of_test_id("credits-used")).to_be_visible()
         await expect(visit.of_test_id("usage-table")).to_be_visible()
-        for name in ("Manage budget and alerts", "Other files", "Color scheme", "View as table"):
+        for name in ("Manage budget and alerts", "More formats", "Color scheme", "View as table"):
             await expect(visit.page.get_by_role("button", name=name)).to_have_count(0)
         assert await visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
@@ -198,5 +200,5 @@ async def test_who_has_no_usage_is_given_a_command_that_sends_some(stack: WholeS
             subprocess.run, ["bash", "-c", command], env=os.environ | given, capture_output=True, text=True, timeout=30
         )
         assert '"accepted":1' in sent.stdout, sent.stdout + sent.stderr
-        await expect(visit.of_test_id("credits-used")).to_have_attribute("title", "1.25")
+        await expect(visit.of_test_id("credits-used")).to_have_attribute("data-hint", "1.25")
         await expect(visit.of_test_id("usage-table").get_by_role("rowheader", name="my-model")).to_be_visible()

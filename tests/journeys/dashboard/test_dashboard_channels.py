@@ -16,10 +16,10 @@ NOWHERE = "https://127.0.0.1:9/hooks/credits"
 
 
 async def add(drawer: Locator, name: str, url: str) -> None:
-    form = drawer.get_by_role("form", name="Add a channel")
+    form = drawer.get_by_role("form", name="Add channel")
     await form.get_by_label("Name").fill(name)
-    await form.get_by_label("Address").fill(url)
-    await form.get_by_role("button", name="Add the channel").click()
+    await form.get_by_label("URL").fill(url)
+    await form.get_by_role("button", name="Add channel").click()
 
 
 async def test_a_webhook_is_added_tried_and_removed(stack: WholeStack, browser: Browser) -> None:
@@ -31,19 +31,19 @@ async def test_a_webhook_is_added_tried_and_removed(stack: WholeStack, browser: 
         await expect(visit.page).to_have_url(re.compile("panel=channels"))
 
         await add(drawer, "On call", "http://example.com")
-        await expect(drawer.get_by_text("An address begins with https://")).to_be_visible()
+        await expect(drawer.get_by_text("The URL must start with https://")).to_be_visible()
         await visit.assert_accessible("a refused channel")
         await add(drawer, "On call", NOWHERE)
         secret = drawer.get_by_test_id("signing-secret")
         await expect(secret).to_have_text(re.compile(r"^whsec_[A-Za-z0-9+/=]{44}$"))
         await visit.assert_accessible("a channel's secret")
-        await drawer.get_by_role("button", name="I have put it away").click()
+        await drawer.get_by_role("button", name="I’ve saved it").click()
         await expect(secret).to_have_count(0)
 
         channel = drawer.get_by_test_id("channel")
         await expect(channel).to_contain_text("On call")
         await expect(channel).to_contain_text("https://127.0.0.1:9/…dits")  # what is between may be a secret
-        await channel.get_by_role("button", name="Send a test").click()
+        await channel.get_by_role("button", name="Send test").click()
         await expect(channel).to_contain_text("Attempt 1", timeout=20_000)
         await expect(channel).to_contain_text("is not a public address")
         await visit.assert_accessible("a channel and what was sent")
@@ -52,9 +52,9 @@ async def test_a_webhook_is_added_tried_and_removed(stack: WholeStack, browser: 
         await expect(channel).to_have_count(1)
         await channel.get_by_role("button", name="Remove").click()
         await visit.assert_accessible("a question before it is removed")
-        await channel.get_by_role("button", name="Keep it").click()
+        await channel.get_by_role("button", name="Keep").click()
         await channel.get_by_role("button", name="Remove").click()
-        await channel.get_by_role("button", name="Remove for good").click()
+        await channel.get_by_role("button", name="Remove channel").click()
         await expect(channel).to_have_count(0)
     deeds = [entry["action"] for entry in stack.get("audit", organization=ada.organization)["deeds"]]
     assert [deed for deed in deeds if deed.startswith("alert_channel")] == [
@@ -70,10 +70,10 @@ async def test_who_may_only_look_sees_channels_and_changes_none(stack: WholeStac
         await drawer.get_by_text("Slack", exact=True).click()
         await add(drawer, "#finance", "https://hooks.slack.com/services/T0/B0/xyz123")
         await expect(drawer.get_by_test_id("channel")).to_contain_text("#finance")
-        await expect(drawer.get_by_text("#finance is told from now on.")).to_be_visible()
+        await expect(drawer.get_by_text("#finance added.")).to_be_visible()
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(Who(OVER, "billing_moderator", "Cleo"), "/?panel=channels")
         channel = visit.of_test_id("channel")
         await expect(channel).to_contain_text("https://hooks.slack.com/…z123")
         await expect(visit.page.get_by_role("button", name="Remove")).to_have_count(0)
-        await expect(visit.page.get_by_role("form", name="Add a channel")).to_have_count(0)
+        await expect(visit.page.get_by_role("form", name="Add channel")).to_have_count(0)

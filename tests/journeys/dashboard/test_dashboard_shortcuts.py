@@ -59,13 +59,13 @@ async def test_each_key_in_the_list_does_what_the_list_says(stack: WholeStack, b
             await expect(page).to_have_url(re.compile("chart=table"))
 
         checks = {
-            "This list": lambda: opens_panel("Keyboard shortcuts"),
+            "Show this list": lambda: opens_panel("Keyboard shortcuts"),
             "Search the table": searches,
             "Agents": lambda: opens_tab("Agents"), "API": lambda: opens_tab("API"), "Assistant": lambda: opens_tab("Assistant"),
-            "Choose the credit period or months": opens_periods,
-            "The chart as a table, and back": turns_chart,
+            "Choose a period": opens_periods,
+            "Toggle chart and table": turns_chart,
             "Manage budget and alerts": lambda: opens_panel("Manage budget and alerts"),
-            "Why this does not match my contract": lambda: opens_panel("Why this does not match my contract"),
+            "Why doesn't this match my contract?": lambda: opens_panel("Why doesn't this match my contract?"),
         }  # fmt: skip
         assert set(checks) == set(told.values())
         for does, check in checks.items():
@@ -78,7 +78,7 @@ async def test_who_hits_keys_by_accident_switches_them_off_for_good(stack: Whole
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(Who(NORMAL))
         await visit.page.get_by_role("button", name="Keyboard shortcuts").click()
-        await visit.page.get_by_role("switch", name="Shortcuts of a single key").click()
+        await visit.page.get_by_role("switch", name="Single-key shortcuts").click()
         await expect(visit.page.get_by_role("dialog")).not_to_contain_text("Search the table")
         await visit.assert_accessible("with shortcuts off")
         await visit.open("/")
@@ -87,5 +87,5 @@ async def test_who_hits_keys_by_accident_switches_them_off_for_good(stack: Whole
             await visit.page.keyboard.press(key)
         await expect(visit.page.get_by_role("dialog")).to_have_count(0)
         await visit.page.get_by_role("button", name="Keyboard shortcuts").click()
-        await visit.page.get_by_role("switch", name="Shortcuts of a single key").click()
+        await visit.page.get_by_role("switch", name="Single-key shortcuts").click()
         assert "/" in await listed(visit)

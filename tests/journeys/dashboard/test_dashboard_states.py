@@ -3,15 +3,19 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from browsing import Who, needs_chromium, visiting
-from dashboard_data import NORMAL, member
+from browsing import Visit, Who, needs_chromium, visiting
+from dashboard_data import NORMAL, TEAM, member
 from factories import contract, event, organization, rfc3339, usage
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, Error, Locator, Route, expect
+from service_process import eventually
 from whole_stack import WholeStack
 
 from .test_dashboard import rows_on
@@ -25,7 +29,7 @@ async def test_what_cannot_be_loaded_is_said_and_asked_for_again(stack: WholeSta
         visit.expected = ["net::ERR_FAILED"]
         await visit.page.route("**/api/v1/breakdown?*", lambda route: route.abort())
         await visit.sign_in(ADA)
-        alert = visit.page.get_by_role("alert").filter(has_text="The server does not answer")
+        alert = visit.page.get_by_role("alert").filter(has_text="The server isn't responding")
         await expect(alert).to_be_visible()
         await expect(visit.of_test_id("credits-used")).to_be_visible()  # the rest of the page is there
         await visit.assert_accessible("with a failure")
@@ -99,11 +103,11 @@ async def test_while_it_loads_there_is_the_shape_of_the_page(stack: WholeStack, 
 async def test_the_last_days_are_preliminary_and_a_month_long_past_is_not(stack: WholeStack, browser: Browser) -> None:
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA)
-        await expect(visit.page.get_by_text("preliminary", exact=True)).to_be_visible()
+        await expect(visit.page.get_by_text("Not final", exact=True)).to_be_visible()
         month = f"{datetime.now(UTC) - timedelta(days=61):%Y-%m}"
         await visit.open(f"/?from={month}&to={month}")
         assert await rows_on(visit)
-        await expect(visit.page.get_by_text("preliminary", exact=True)).to_have_count(0)
+        await expect(visit.page.get_by_text("Not final", exact=True)).to_have_count(0)
 
 
 async def test_surfaces_are_picked_by_clicking(stack: WholeStack, browser: Browser) -> None:
@@ -142,12 +146,12 @@ async def test_older_usage_stays_under_its_category_until_one_asks_for_todays(st
         rows = visit.of_test_id("usage-table").locator("tbody tr")
         await expect(rows).to_have_count(2)
         assert {name: int(credits) for name, credits in (await rows_on(visit)).items()} == {"Tickets": 7, "Work": 2}
-        await visit.page.get_by_label("Today’s categories").check()
+        await visit.page.get_by_label("Use current categories").check()
         await expect(rows).to_have_count(1)
         assert {name: int(credits) for name, credits in (await rows_on(visit)).items()} == {"Work": 9}
 
 
-async def test_numbers_and_days_are_written_as_the_organization_writes_them(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+async def test_numbers_and_days_are_written_as_the_words_around_them(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     name = "org_german"
     german = organization(name, "Europe/Berlin")
     german["data"]["locale"] = "de-DE"
@@ -157,8 +161,10 @@ async def test_numbers_and_days_are_written_as_the_organization_writes_them(stac
         assert (await asyncio.to_thread(stack.post, batch)).json()["accepted"] == len(batch)
     async with visiting(browser, stack.origin, locale="en-US") as visit:
         await visit.sign_in(Who(name), "/?product=assistant&view=tools")
-        await expect(visit.of_test_id("breakdown-total")).to_have_attribute("title", "1.234,5")
-        await expect(visit.page.get_by_role("button", name="Credit period")).to_contain_text(re.compile(r"\d\. \w+"))
+        await expect(visit.of_test_id("breakdown-total")).to_have_attribute("data-hint", "1,234.5")
+        await expect(visit.page.get_by_role("button", name="Credit period")).to_contain_text(
+            re.compile(r"[A-Z][a-z]{2} \d+, \d{4}")
+        )
 
 
 async def test_where_the_system_chooses_the_colours_what_is_chosen_is_told_by_a_line(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
@@ -176,3 +182,141 @@ async def test_where_the_system_chooses_the_colours_what_is_chosen_is_told_by_a_
             ]
             assert [await outline(each) for each in found] == ["solid", "none"]
         await visit.assert_accessible("forced colours")
+
+
+MADE_UP = [
+    "product=zzz", "product=%00&view=zzz", "sort=zzz", "sort=constructor", "view=namespaces", "from=2026-99&to=2026-99", "from=zzz&to=-1",
+    "range=none", "interval=century", "group_by=%E0%A4%A", "surface=%F0%9F%98%80", "open=%22&open=..%2F", "chart=x&sum=x&scope=x&panel=x",
+    "q=%3Cscript%3E", "__proto__=1&__proto__=2", "constructor=1&constructor=2",
+]  # fmt: skip
+
+
+async def test_an_address_that_somebody_made_up_shows_the_page(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(ADA)
+        for search in MADE_UP:
+            await visit.open(f"/?{search}")
+            await expect(visit.of_test_id("credits-used")).to_be_visible()
+            await expect(visit.of_test_id("breakdown-total").or_(visit.of_test_id("empty")).first).to_be_visible()
+        visit.expected.append("status of 404")
+        await visit.open("/?credit_period=zzz")
+        await expect(visit.page.get_by_text("No credit period of this organization has this id.").first).to_be_visible()
+        await visit.page.get_by_role("link", name="Reset view").first.click()
+        assert await rows_on(visit)
+
+
+async def test_what_cannot_be_drawn_is_a_page_of_ours_with_a_way_back(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        visit.expected = ["uncaught", "error:"]
+        await visit.page.route("**/api/v1/overview", lambda route: route.fulfill(json={"products": "none"}))
+        await visit.page.route("**/api/v1/live", lambda route: route.abort())
+        await visit.sign_in(ADA)
+        await expect(visit.page.get_by_role("heading", name="This page couldn’t be displayed")).to_be_visible()
+        await visit.assert_accessible("a crash")
+        await visit.page.unroute("**/api/v1/overview")
+        await visit.page.get_by_role("link", name="Go to the dashboard").click()
+        await expect(visit.of_test_id("credits-used")).to_be_visible()
+
+
+async def test_a_server_that_hangs_is_called_that_after_ten_seconds(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        visit.expected = ["net::ERR_", "signal timed out"]
+        await visit.sign_in(ADA)
+        line = visit.of_test_id("freshness")
+        await expect(line).to_have_attribute("data-state", "current")
+        answering = asyncio.Event()
+
+        async def hang(route: Route) -> None:
+            await answering.wait()
+            with suppress(Error):  # the page may have given up before
+                await route.abort()
+
+        await visit.page.route("**/api/v1/freshness", hang)
+        await expect(line.get_by_role("status")).to_have_text("Not responding", timeout=20_000)
+        await expect(line).to_have_attribute("data-state", "silent")
+        await visit.assert_accessible("a server that hangs")
+        answering.set()
+        await visit.page.unroute("**/api/v1/freshness")
+        await expect(line).to_have_attribute("data-state", "current", timeout=20_000)
+
+
+async def test_nothing_is_asked_before_it_is_known_who_asks(stack: WholeStack, browser: Browser) -> None:
+    def asked(visit: Visit) -> list[str]:
+        return [urlsplit(url).path for url in visit.requests if "/api/" in url]
+
+    async with visiting(browser, stack.origin) as visit:
+        visit.expected = ["status of 401"]
+        await visit.open("/")
+        await expect(visit.page.get_by_role("heading", name="Sign in to FlexCredits")).to_be_visible()
+        assert asked(visit) == ["/api/v1/session"]
+    async with visiting(browser, stack.origin) as visit:  # and not one complaint in the console
+        await visit.sign_in(Who(NORMAL, "member", "Dev"))
+        await expect(visit.page.get_by_role("heading", name="You don’t have access to FlexCredits")).to_be_visible()
+        await expect(visit.page.get_by_text("· Member")).to_be_visible()
+        assert asked(visit) == ["/api/v1/session"]
+
+
+async def test_an_organization_that_nobody_has_heard_of_is_called_that(stack: WholeStack, browser: Browser) -> None:
+    async with visiting(browser, stack.origin) as visit:
+        visit.expected = ["status of 401"]
+        await visit.sign_in(Who("org_misspelt"))
+        await expect(visit.page.get_by_text("The organization “org_misspelt” isn’t set up in FlexCredits yet.")).to_be_visible()  # fmt: skip
+        await visit.assert_accessible("an unknown organization")
+
+
+async def filled(stack: WholeStack, name: str, facts: list[dict[str, Any]], used: dict[str, str]) -> None:
+    """An organization with usage of products, counted."""
+    events = []
+    for product, credits in used.items():
+        kind = {"assistant": "tool", "agents": "tool", "api": "namespace"}[product]
+        events.append(usage(product=product, feature_kind=kind, credits=credits, envelope={"subject": name}))
+    for batch in ([organization(name), member(name, "Ada", "super_admin"), *facts], events):
+        assert (await asyncio.to_thread(stack.post, batch)).json()["accepted"] == len(batch)
+    wanted = sum(Decimal(credits) for credits in used.values())
+
+    async def is_counted() -> bool:
+        answer = await asyncio.to_thread(stack.get, "overview", organization=name)
+        return Decimal(answer["credits_used"]) == wanted
+
+    await eventually(is_counted, what=f"the usage of {name}")
+
+
+async def test_a_product_above_its_share_is_said_in_its_row_while_the_pool_covers_it(
+    stack: WholeStack, browser: Browser
+) -> None:
+    await filled(stack, "org_covered", [contract("org_covered", total="1000", products={"api": "100"})], {"api": "131.5"})  # fmt: skip
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(Who("org_covered"))
+        row = visit.of_test_id("product-api")
+        await expect(row).to_contain_text("+31.5 over")
+        await expect(row).to_contain_text("covered by the pool: nothing to pay")
+        await expect(visit.page.get_by_text("Remaining", exact=True)).to_be_visible()
+        await expect(visit.page.get_by_text("Overage", exact=True)).to_have_count(0)
+        await expect(visit.page.get_by_role("region", name="Usage notice")).to_have_count(0)
+
+
+async def test_overage_is_said_once_with_one_link_also_after_its_notice_is_dismissed(
+    stack: WholeStack, browser: Browser
+) -> None:
+    terms = contract("org_beyond", total="1000", products={"api": "100"})
+    terms["data"]["account_team"] = TEAM
+    await filled(stack, "org_beyond", [terms], {"api": "1200"})
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(Who("org_beyond"))
+        notice = visit.page.get_by_role("region", name="Usage notice")
+        await expect(notice.get_by_role("heading", name="You’ve used 120% of your credits")).to_be_visible(timeout=20_000)  # fmt: skip
+        for _ in range(2):
+            await expect(visit.page.get_by_text("Overage", exact=True)).to_have_count(1)
+            await expect(visit.page.get_by_role("link", name="Grace Hopper")).to_have_count(1)
+            if await notice.count():
+                await notice.get_by_role("button", name="Dismiss").click()
+                await expect(notice).to_have_count(0)
+
+
+async def test_without_a_contract_there_is_no_overage(stack: WholeStack, browser: Browser) -> None:
+    await filled(stack, "org_free", [], {"assistant": "70"})
+    async with visiting(browser, stack.origin) as visit:
+        await visit.sign_in(Who("org_free"))
+        await expect(visit.of_test_id("credits-used")).to_have_text("70")
+        await expect(visit.page.get_by_text(re.compile("overage", re.IGNORECASE))).to_have_count(0)
+        await expect(visit.page.get_by_text("No active contract").first).to_be_visible()

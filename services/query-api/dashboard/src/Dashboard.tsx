@@ -1,6 +1,7 @@
 import { Button } from "@mantine/core"
 import { IconBell } from "@tabler/icons-react"
 import { ManageDrawer } from "./alerts/ManageDrawer"
+import { AuditDrawer } from "./audit/AuditDrawer"
 import { Banner } from "./banner/Banner"
 import { Breakdown } from "./breakdown/Breakdown"
 import classes from "./Dashboard.module.css"
@@ -35,6 +36,7 @@ export function Dashboard() {
       <Overview />
       <Breakdown />
       <Reconcile />
+      <AuditDrawer />
       <ManageDrawer />
       <Shortcuts />
     </div>

@@ -12,13 +12,16 @@ export interface LevelText {
   percent: string | null
 }
 
+/** The language of the page's sentences, and so of its numbers and dates. */
+export const LANGUAGE = "en-US"
+
 /**
- * All that is written for people: in the organization's locale and time zone, wherever the reader sits.
- * Credits stay decimal strings on the way into Intl, which formats them exactly. Mails and Slack follow the same rules
- * (schemas/flexcredits_schemas/credits.py); schemas/texts/credits.json has inputs and texts that the tests of both read.
+ * All that is written for people: numbers and dates in the language of the page, times in the organization's zone,
+ * wherever the reader sits. Credits stay decimal strings on the way into Intl, which formats them exactly. Mails and Slack
+ * follow the same rules (schemas/flexcredits_schemas/credits.py); schemas/texts/credits.json has inputs and texts that
+ * the tests of both read.
  */
 export interface Format {
-  locale: string
   timeZone: string
   /** 12,093; under a hundred 89.5; under ten 9.25; under a hundredth 0.004. */
   credits: (credits: string) => string
@@ -31,6 +34,8 @@ export interface Format {
   /** 12.1K */
   compact: (credits: string) => string
   count: (count: number) => string
+  /** The same in whole percent: 90% of "90.59". */
+  wholePercent: (percent: string) => string
   /** Of a level such as "87.16": rounded, but never to a whole percent that is not reached. */
   percent: (percent: string) => string
   /** Of a part such as "0.250000": rounded, but never to all. */
@@ -49,21 +54,22 @@ export interface Format {
   monthName: (month: string) => string
   days: (from: string, to: string) => string
   weekday: (date: string) => string
+  /** 14:02, for the axis of a chart, which names its zone once. */
   hour: (instant: Date) => string
+  /** 14:02 CET */
   time: (instant: Date) => string
+  /** Nov 24, 2026, 14:02 CET */
   moment: (instant: Date) => string
-  /** A phrase of the page's sentences, and so in their language. */
+  /** Nov 24, 2026, 14:02:10 CET */
+  second: (instant: Date) => string
+  /** Nov 24, 2026, 14:00 – 15:00 CET */
+  times: (from: Date, to: Date) => string
+  /** "3 seconds ago", in the largest unit that fits. */
   ago: (seconds: number) => string
 }
 
-export function makeFormat(givenLocale: string, givenTimeZone: string): Format {
-  const locale = isKnown(() => Intl.getCanonicalLocales(givenLocale)) ? givenLocale : "en-US"
-  const timeZone = isKnown(() => new Intl.DateTimeFormat("en", { timeZone: givenTimeZone })) ? givenTimeZone : "UTC"
-  const number = (options: Intl.NumberFormatOptions) => {
-    const format = new Intl.NumberFormat(locale, options)
-    return (decimal: string) => format.format(decimal as Intl.StringNumericLiteral)
-  }
-  const date = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(locale, options)
+export function makeFormat(givenTimeZone: string): Format {
+  const timeZone = isKnown(givenTimeZone) ? givenTimeZone : "UTC"
   const whole = number({ maximumFractionDigits: 0, roundingMode: "halfEven" })
   const two = number({ minimumFractionDigits: 2, maximumFractionDigits: 2, roundingMode: "halfEven" })
   const tenth = number({ maximumFractionDigits: 1, roundingMode: "halfEven" })
@@ -104,12 +110,13 @@ export function makeFormat(givenLocale: string, givenTimeZone: string): Format {
   const shortMonth = date({ timeZone: "UTC", month: "short", year: "numeric" })
   const monthName = date({ timeZone: "UTC", month: "short" })
   const weekday = date({ timeZone: "UTC", weekday: "short", day: "numeric", month: "short", year: "numeric" })
-  const hour = date({ timeZone, hour: "2-digit", minute: "2-digit" })
-  const time = date({ timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" })
-  const moment = date({ timeZone, dateStyle: "medium", timeStyle: "long" })
-  const counted = new Intl.NumberFormat(locale)
+  const hour = date({ timeZone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" })
+  const local = { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" } as const
+  const minutes = date({ timeZone, ...local, hourCycle: "h23" })
+  const seconds = date({ timeZone, ...local, second: "2-digit", hourCycle: "h23" })
+  const counted = new Intl.NumberFormat(LANGUAGE)
+  const zone = zoneOf(timeZone)
   return {
-    locale,
     timeZone,
     credits: (credits) => [exact, two, tenth, whole][scaleOf(credits)]?.(credits) ?? "",
     level,
@@ -121,6 +128,7 @@ export function makeFormat(givenLocale: string, givenTimeZone: string): Format {
     exact,
     compact: number({ notation: "compact", maximumFractionDigits: 1 }),
     count: (count) => counted.format(count),
+    wholePercent: (text) => (toMicro(text) >= 1_000_000_000n ? ">999%" : `${toMicro(text) / 1_000_000n}%`),
     percent: (text) => percent(toMicro(text), 100n * MICRO, 10n),
     share: (text) => percent(toMicro(text), MICRO, 1000n),
     change: (text) => percent(toMicro(text), MICRO, 1000n, signed),
@@ -134,20 +142,57 @@ export function makeFormat(givenLocale: string, givenTimeZone: string): Format {
     days: (from, to) => day.formatRange(new Date(from), new Date(to)),
     weekday: (text) => weekday.format(new Date(text)),
     hour: (instant) => hour.format(instant),
-    time: (instant) => time.format(instant),
-    moment: (instant) => moment.format(instant),
+    time: (instant) => `${hour.format(instant)} ${zone(instant)}`,
+    moment: (instant) => `${minutes.format(instant)} ${zone(instant)}`,
+    second: (instant) => `${seconds.format(instant)} ${zone(instant)}`,
+    times: (from, to) => `${minutes.formatRange(from, to)} ${zone(to)}`,
     ago: writeAgo,
   }
 }
 
-/** Facts about an organization may name what this browser has not heard of. */
-function isKnown(use: () => unknown): boolean {
+/** 75%: a threshold, which is a whole number. */
+export function threshold(percent: number): string {
+  return `${percent}%`
+}
+
+const LIST = new Intl.ListFormat(LANGUAGE, { type: "conjunction" })
+
+/** "a, b, and c" */
+export function listOf(words: string[]): string {
+  return LIST.format(words)
+}
+
+function number(options: Intl.NumberFormatOptions): (decimal: string) => string {
+  const format = new Intl.NumberFormat(LANGUAGE, options)
+  return (decimal) => format.format(decimal as Intl.StringNumericLiteral)
+}
+
+function date(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat(LANGUAGE, options)
+}
+
+/** Facts about an organization may name a zone that this browser has not heard of. */
+function isKnown(timeZone: string): boolean {
   try {
-    use()
+    new Intl.DateTimeFormat(LANGUAGE, { timeZone })
     return true
   } catch (error) {
     if (error instanceof RangeError) return false
     throw error
+  }
+}
+
+/** American English knows letters only for American zones: the others are asked for theirs, before "GMT+1" is written. */
+const ENGLISH = [LANGUAGE, "en-GB", "en-IN", "en-AU", "en-ZA"]
+
+/** What the zone is called at an instant: CET, CEST, GMT+5:45. */
+function zoneOf(timeZone: string): (instant: Date) => string {
+  const formats = ENGLISH.map((locale) => new Intl.DateTimeFormat(locale, { timeZone, timeZoneName: "short" }))
+  return (instant) => {
+    const names = formats.map(
+      (format) => format.formatToParts(instant).find(({ type }) => type === "timeZoneName")?.value ?? timeZone,
+    )
+    return names.find((name) => !/^GMT.|^UTC./.test(name)) ?? names[0] ?? timeZone
   }
 }
 
@@ -209,13 +254,14 @@ function abs(micro: bigint): bigint {
 }
 
 const UNITS = [
-  ["d", 86_400],
-  ["h", 3_600],
-  ["min", 60],
-  ["s", 1],
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
 ] as const
 
 function writeAgo(seconds: number): string {
-  const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? ["s", 1]
-  return `${Math.floor(seconds / size)} ${unit} ago`
+  const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? ["second", 1]
+  const count = Math.floor(seconds / size)
+  return `${count} ${unit}${count === 1 ? "" : "s"} ago`
 }

@@ -1,31 +1,41 @@
 import { Button } from "@mantine/core"
 import { IconLock, IconLogin2 } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
-import { api, Refusal } from "../api/client"
+import { api } from "../api/client"
 import { sessionQuery } from "../api/queries"
+import { roleName } from "../words"
 import classes from "./AccessPage.module.css"
 
-/** In place of the page, for whoever is not signed in or may not look. */
-export function AccessPage({ error }: { error: Error }) {
-  if (error instanceof Refusal && error.problem.status === 403) return <NoAccess why={error.problem.detail} />
-  if (CAME_BACK === "refused" || CAME_BACK === "unavailable") return <NotLetIn why={CAME_BACK} />
-  return <SignIn hasEnded={error.message.includes("ended")} />
+/** In place of the page, for whoever is not signed in, or is and may not see it: then `refused` says why. */
+export function AccessPage({ error, refused }: { error?: Error; refused?: string }) {
+  if (refused) return <NoAccess why={refused} />
+  if (CAME_BACK === "refused" || CAME_BACK === "unavailable") return <NotLetIn why={REFUSALS[CAME_BACK]} />
+  if (CAME_BACK === "unknown") return <NotLetIn why={sayUnknown()} />
+  return <SignIn hasEnded={error?.message.includes("ended") ?? false} />
 }
 
 /** What the address said when the page was loaded: the way back from the identity provider may end at a refusal. */
-const CAME_BACK = new URLSearchParams(location.search).get("sign_in")
+const SAID = new URLSearchParams(location.search)
+const CAME_BACK = SAID.get("sign_in")
 
-const REFUSALS = {
-  refused: "Your identity provider did not let you in, or the way there and back took too long. Try once more.",
-  unavailable: "Your identity provider, or our database, does not answer just now. Try again in a moment.",
+/** Of which nothing has arrived: more likely a wrong name than one without usage. */
+function sayUnknown(): string {
+  const organization = /^[\w.:-]{1,64}$/.exec(SAID.get("organization") ?? "")?.[0]
+  const named = organization ? `The organization “${organization}”` : "Your organization"
+  return `${named} isn’t set up in FlexCredits yet. Check that you signed in to the right organization, or contact your account manager.`
 }
 
-function NotLetIn({ why }: { why: keyof typeof REFUSALS }) {
+const REFUSALS = {
+  refused: "Sign-in failed or timed out. Try again.",
+  unavailable: "Sign-in is temporarily unavailable. Try again in a moment.",
+}
+
+function NotLetIn({ why }: { why: string }) {
   return (
     <section className={classes.page} aria-labelledby="not-let-in" role="alert">
       <IconLogin2 size={32} stroke={1.4} aria-hidden="true" />
-      <h1 id="not-let-in">You are not signed in</h1>
-      <p>{REFUSALS[why]}</p>
+      <h1 id="not-let-in">You’re not signed in</h1>
+      <p>{why}</p>
       <Button component="a" href="/login">
         Sign in
       </Button>
@@ -38,10 +48,7 @@ function SignIn({ hasEnded }: { hasEnded: boolean }) {
     <section className={classes.page} aria-labelledby="sign-in">
       <IconLogin2 size={32} stroke={1.4} aria-hidden="true" />
       <h1 id="sign-in">{hasEnded ? "Your session has ended" : "Sign in to FlexCredits"}</h1>
-      <p>
-        The dashboard shows how your organization consumes FlexCredits. It is open to Super Admins, Admins, and Billing
-        Moderators.
-      </p>
+      <p>See how your organization uses its FlexCredits. Available to Super Admins, Admins, and Billing Moderators.</p>
       <Button component="a" href={loginTo()}>
         {hasEnded ? "Sign in again" : "Sign in"}
       </Button>
@@ -54,17 +61,16 @@ function NoAccess({ why }: { why: string }) {
   return (
     <section className={classes.page} aria-labelledby="no-access">
       <IconLock size={32} stroke={1.4} aria-hidden="true" />
-      <h1 id="no-access">You cannot open FlexCredits</h1>
+      <h1 id="no-access">You don’t have access to FlexCredits</h1>
       <p>{why}</p>
       {session && (
         <p className={classes.who}>
-          You are signed in as {session.name || session.email || "somebody without a name"}
-          {session.name && session.email && ` (${session.email})`},{" "}
-          {session.role.replaceAll("_", " ") || "without a role"}.
+          Signed in as {session.name || session.email || session.organization}
+          {session.name && session.email && ` (${session.email})`} · {roleName(session.role)}
         </p>
       )}
       <Button variant="default" onClick={() => void signInAsAnother()}>
-        Sign in as somebody else
+        Use another account
       </Button>
     </section>
   )

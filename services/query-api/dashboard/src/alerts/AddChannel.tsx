@@ -5,8 +5,8 @@ import { addChannel, channelsQuery, KINDS, mistakeOf } from "./channels"
 import classes from "./Manage.module.css"
 
 const HINTS = {
-  webhook: { url: "https://example.com/hooks/credits", says: "Each event is signed as Standard Webhooks describes." },
-  slack: { url: "https://hooks.slack.com/services/…", says: "The address that Slack gives for an incoming webhook." },
+  webhook: { url: "https://example.com/hooks/credits", says: "Signed per Standard Webhooks." },
+  slack: { url: "https://hooks.slack.com/services/…", says: "The incoming webhook URL from Slack." },
 }
 
 /** Adds a channel. A webhook's secret is shown this once, so it stays until it is put away. */
@@ -31,7 +31,7 @@ export function AddChannel() {
   return (
     <form
       className={classes.section}
-      aria-label="Add a channel"
+      aria-label="Add channel"
       noValidate
       onSubmit={(event) => {
         event.preventDefault()
@@ -39,10 +39,10 @@ export function AddChannel() {
       }}
     >
       <div className={classes.heading}>
-        <h3>Add a channel</h3>
+        <h3>Add channel</h3>
       </div>
       <SegmentedControl
-        aria-label="Kind of channel"
+        aria-label="Channel type"
         size="xs"
         value={kind}
         onChange={(value) => {
@@ -63,7 +63,7 @@ export function AddChannel() {
         }}
       />
       <TextInput
-        label="Address"
+        label="URL"
         description={HINTS[kind].says}
         placeholder={HINTS[kind].url}
         inputMode="url"
@@ -77,13 +77,13 @@ export function AddChannel() {
       />
       <div className={classes.mails}>
         <Button type="submit" size="xs" loading={add.isPending} disabled={name.trim() === "" || url.trim() === ""}>
-          Add the channel
+          Add channel
         </Button>
         <p role="status">
           {add.error && !mistakes.name && !mistakes.url && (
             <span style={{ color: "var(--mantine-color-error)" }}>{add.error.message}</span>
           )}
-          {add.isSuccess && `${add.data.name} is told from now on.`}
+          {add.isSuccess && `${add.data.name} added.`}
         </p>
       </div>
     </form>
@@ -94,11 +94,9 @@ function Secret({ name, secret, done }: { name: string; secret: string; done: ()
   return (
     <section className={classes.section} aria-labelledby="secret-title">
       <div className={classes.heading}>
-        <h3 id="secret-title">The signing secret of {name}</h3>
+        <h3 id="secret-title">Signing secret for {name}</h3>
       </div>
-      <p className={classes.quiet}>
-        Its receiver verifies with it that an event is ours. It is shown this once: keep it where secrets are kept.
-      </p>
+      <p className={classes.quiet}>Use it to verify signatures. You won’t see it again.</p>
       <code className={classes.secret} data-testid="signing-secret">
         {secret}
       </code>
@@ -106,12 +104,12 @@ function Secret({ name, secret, done }: { name: string; secret: string; done: ()
         <CopyButton value={secret}>
           {({ copied, copy }) => (
             <Button size="xs" variant="default" onClick={copy}>
-              {copied ? "Copied" : "Copy the secret"}
+              {copied ? "Copied" : "Copy secret"}
             </Button>
           )}
         </CopyButton>
         <Button size="xs" onClick={done}>
-          I have put it away
+          I’ve saved it
         </Button>
       </div>
     </section>

@@ -9,7 +9,7 @@ import classes from "./Manage.module.css"
 import { Pill } from "./Pill"
 import { Tries } from "./Tries"
 
-const EVENTS = { fired: "Threshold met", resolved: "No longer met", test: "Test" } as const
+const EVENTS = { fired: "Threshold reached", resolved: "Resolved", test: "Test" } as const
 
 /** A channel: where it leads, whether it still does, and what went there. */
 export function ChannelItem({ channel, mayChange }: { channel: Channel; mayChange: boolean }) {
@@ -37,22 +37,22 @@ export function ChannelItem({ channel, mayChange }: { channel: Channel; mayChang
         {channel.state === "stopped" && <Pill tone="bad">Stopped</Pill>}
       </div>
       <p className={classes.quiet}>
-        {channel.url} · added by {channel.created_by}, {format.moment(new Date(channel.created_at))}
+        {channel.url} · Added by {channel.created_by}, {format.moment(new Date(channel.created_at))}
       </p>
       {channel.stopped_at && (
         <p className={classes.quiet}>
-          Nothing is sent there since {format.moment(new Date(channel.stopped_at))}: {channel.stopped_because}. Remove
-          it, and add it anew when its receiver is back.
+          Stopped {format.moment(new Date(channel.stopped_at))}: {channel.stopped_because}. To resume, remove the
+          channel and add it again.
         </p>
       )}
       <div className={classes.mails}>
         {mayChange && channel.state === "active" && (
           <Button size="xs" variant="default" loading={test.isPending} onClick={() => test.mutate()}>
-            Send a test
+            Send test
           </Button>
         )}
         <Button size="xs" variant="default" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
-          {isOpen ? "Hide what was sent" : "What was sent"}
+          {isOpen ? "Hide deliveries" : "Deliveries"}
         </Button>
         {mayChange && !isSure && (
           <Button size="xs" variant="subtle" color="red" onClick={() => setSure(true)}>
@@ -69,10 +69,10 @@ export function ChannelItem({ channel, mayChange }: { channel: Channel; mayChang
               loading={remove.isPending}
               onClick={() => remove.mutate()}
             >
-              Remove for good
+              Remove channel
             </Button>
             <Button size="xs" variant="default" data-autofocus onClick={() => setSure(false)}>
-              Keep it
+              Keep
             </Button>
           </fieldset>
         )}
@@ -94,13 +94,13 @@ function Deliveries({ id }: { id: string }) {
   const deliveries = data.pages.flatMap((page) => page.deliveries)
   return (
     <div className={classes.sent}>
-      {deliveries.length === 0 && <p className={classes.quiet}>Nothing yet.</p>}
+      {deliveries.length === 0 && <p className={classes.quiet}>No deliveries yet.</p>}
       {deliveries.map((one) => (
         <Delivery key={one.event_id} delivery={one} />
       ))}
       {hasNextPage && (
         <Button size="xs" variant="default" loading={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-          Show older ones
+          Show older
         </Button>
       )}
     </div>

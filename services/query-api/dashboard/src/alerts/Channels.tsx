@@ -7,7 +7,7 @@ import { channelsQuery } from "./channels"
 import classes from "./Manage.module.css"
 import { Waiting } from "./ManageDrawer"
 
-/** Where alerts go beside mail. */
+/** Where alerts go in addition to email. */
 export function Channels() {
   const { data, error, refetch } = useQuery(channelsQuery)
   const { data: session } = useQuery(sessionQuery)
@@ -16,8 +16,7 @@ export function Channels() {
   return (
     <div className={classes.sections}>
       <p className={classes.quiet}>
-        Alerts also go to these, beside mail: to a webhook that a threshold is met and that it no longer is, to Slack
-        what is mailed.
+        Send alerts to a webhook (when a threshold is reached and when it clears) or to Slack, in addition to email.
       </p>
       {error && !data && <Failure error={error} retry={() => void refetch()} />}
       {data && data.channels.length > 0 && (
@@ -28,7 +27,11 @@ export function Channels() {
         </ul>
       )}
       {data &&
-        (mayChange ? <AddChannel /> : <p className={classes.quiet}>Super Admins and Admins add and remove them.</p>)}
+        (mayChange ? (
+          <AddChannel />
+        ) : (
+          <p className={classes.quiet}>Super Admins and Admins can add and remove channels.</p>
+        ))}
     </div>
   )
 }

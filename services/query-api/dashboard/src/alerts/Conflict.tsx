@@ -1,5 +1,6 @@
 import { Button, Group } from "@mantine/core"
 import { IconUsers } from "@tabler/icons-react"
+import { threshold } from "../format"
 import { useFormat } from "../shell/useFormat"
 import { type Draft, differences, draftOf, type Field, type Settings } from "./draft"
 import classes from "./Manage.module.css"
@@ -34,15 +35,15 @@ export function Conflict({ mine, theirs, keepMine, takeTheirs }: ConflictProps) 
     <section className={classes.conflict} role="alert">
       <h3>
         <IconUsers size={20} stroke={1.6} aria-hidden="true" />
-        {who} has saved meanwhile{when}
+        {who} saved changes while you were editing{when}
       </h3>
       {fields.length === 0 ? (
-        <p>What you changed is what they saved.</p>
+        <p>Your changes are the same as theirs.</p>
       ) : (
         <table>
           <thead>
             <tr>
-              <th scope="col">Differs</th>
+              <th scope="col">Setting</th>
               <th scope="col">Yours</th>
               <th scope="col">Theirs</th>
             </tr>
@@ -66,17 +67,17 @@ export function Conflict({ mine, theirs, keepMine, takeTheirs }: ConflictProps) 
           Take theirs
         </Button>
       </Group>
-      <p className={classes.quiet}>Keep mine keeps what you changed, takes over the rest, and saves nothing yet.</p>
+      <p className={classes.quiet}>“Keep mine” keeps your edits; you still need to save.</p>
     </section>
   )
 }
 
 function shown(draft: Draft, field: Field, exact: (credits: string) => string): string {
   const value = draft[field]
-  if (field === "budgetCredits") return draft.budgetOn && draft.budgetCredits ? exact(draft.budgetCredits) : "none"
+  if (field === "budgetCredits") return draft.budgetOn && draft.budgetCredits ? exact(draft.budgetCredits) : "None"
   if (field === "budgetType") return value === "one_time" ? "One-time" : "Recurring"
   if (Array.isArray(value)) {
-    return value.map((one) => (typeof one === "number" ? `${one} %` : one)).join(", ") || "none"
+    return value.map((one) => (typeof one === "number" ? threshold(one) : one)).join(", ") || "None"
   }
-  return value ? "on" : "off"
+  return value ? "On" : "Off"
 }

@@ -4,7 +4,7 @@ import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tansta
 import { useState } from "react"
 import type { Schemas } from "../api/client"
 import { addDays } from "../dates"
-import type { Format } from "../format"
+import { type Format, threshold } from "../format"
 import { Failure } from "../shell/Failure"
 import { useFormat } from "../shell/useFormat"
 import { DeliveryState } from "./DeliveryState"
@@ -17,6 +17,7 @@ import { Tries } from "./Tries"
 /** Everything that was announced, newest first, with what became of every mail. */
 export function History() {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(historyQuery)
+  const [showsUnsent, setShowsUnsent] = useState(false)
   if (error && !data) {
     return (
       <div className={classes.history}>
@@ -25,45 +26,67 @@ export function History() {
     )
   }
   if (!data) return <Waiting />
-  const alerts = data.pages.flatMap((page) => page.alerts)
+  const all = data.pages.flatMap((page) => page.alerts)
+  const alerts = showsUnsent ? all : all.filter(wasToBeSent)
   return (
     <div className={classes.history}>
-      {alerts.length === 0 && (
+      {all.length === 0 && (
         <p className={classes.quiet}>
-          No threshold has been met yet. When one is, it is listed here with every mail that was sent for it.
+          No alerts yet. When a threshold is reached, it appears here with every email that was sent.
         </p>
       )}
       {alerts.map((alert) => (
-        <Item key={alert.id} alert={alert} />
+        <Item key={alert.id} alert={alert} higher={higherOf(alert, all)} />
       ))}
+      {alerts.length < all.length && (
+        <Button variant="subtle" size="xs" onClick={() => setShowsUnsent(true)}>
+          Show {all.length - alerts.length} not sent
+        </Button>
+      )}
       {hasNextPage && (
         <Button variant="default" loading={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-          Show older ones
+          Show older
         </Button>
       )}
     </div>
   )
 }
 
-function Item({ alert }: { alert: Schemas["Alert"] }) {
+/** Others were only written down: a period that was long over, or a threshold below one that was announced before. */
+function wasToBeSent({ told }: Schemas["Alert"]): boolean {
+  return told === "mail" || told === "with_higher"
+}
+
+/** The threshold whose email covers this one too: the highest that was reached at the same instant. */
+function higherOf(
+  { rule, period, fired_at, threshold }: Schemas["Alert"],
+  all: Schemas["Alert"][],
+): number | undefined {
+  const same = all.filter((one) => one.rule === rule && one.period.id === period.id && one.fired_at === fired_at)
+  const highest = Math.max(...same.map((one) => one.threshold))
+  return highest > threshold ? highest : undefined
+}
+
+function Item({ alert, higher }: { alert: Schemas["Alert"]; higher: number | undefined }) {
   const format = useFormat()
+  const level = format.level(alert.used, alert.available)
   const [isOpen, setOpen] = useState(false)
   return (
     <details className={classes.alert} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>
         <IconChevronRight size={16} stroke={1.8} aria-hidden="true" />
         <strong>
-          {alert.threshold} % of {alert.rule === "usage" ? "the available credits" : "the monthly budget"}
+          {threshold(alert.threshold)} of {alert.rule === "usage" ? "available credits" : "the monthly budget"}
         </strong>
-        <Pill tone={alert.state === "met" ? "warning" : "quiet"}>{alert.state === "met" ? "Met" : "Resolved"}</Pill>
+        <Pill tone={alert.state === "met" ? "warning" : "quiet"}>{alert.state === "met" ? "Reached" : "Resolved"}</Pill>
         <small>
           {alert.rule === "usage"
             ? `Credit period ${format.days(alert.period.from, addDays(alert.period.to, -1))}`
             : format.month(alert.period.from)}
-          : {format.credits(alert.used)} of {format.credits(alert.available)}
+          : {level.used} of {level.available}
         </small>
         <small>
-          {format.moment(new Date(alert.fired_at))}, {toldIn(alert)}
+          {format.moment(new Date(alert.fired_at))} · {notifiedIn(alert, higher)}
         </small>
       </summary>
       {isOpen && <Detail id={alert.id} alert={alert} format={format} />}
@@ -71,12 +94,12 @@ function Item({ alert }: { alert: Schemas["Alert"] }) {
   )
 }
 
-/** Who was told, in a few words. */
-function toldIn(alert: Schemas["Alert"]): string {
-  if (alert.nobody_to_tell) return "nobody to tell"
-  if (alert.told === "with_higher") return "told with the higher threshold"
-  if (alert.told === "silent") return "not told: a higher one was announced before"
-  if (alert.told === "history") return "not told: its period had ended long before"
+/** Who was notified, in a few words. */
+function notifiedIn(alert: Schemas["Alert"], higher: number | undefined): string {
+  if (alert.nobody_to_tell) return "No recipients"
+  if (alert.told === "with_higher") return `Sent with the ${higher ? threshold(higher) : "higher"} alert`
+  if (alert.told === "silent") return "Not sent: a higher alert came first"
+  if (alert.told === "history") return "Not sent: period already over"
   const counts = (["sent", "pending", "failed"] as const)
     .map((state) => [alert.deliveries.filter((one) => one.state === state).length, state] as const)
     .filter(([count]) => count > 0)
@@ -105,7 +128,7 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
     <div>
       {(alert.episode > 1 || alert.resolved_at) && (
         <p>
-          {alert.episode > 1 && `Met for the ${alert.episode}${ordinal(alert.episode)} time. `}
+          {alert.episode > 1 && `Reached for the ${alert.episode}${ordinal(alert.episode)} time. `}
           {alert.resolved_at && `Resolved ${format.moment(new Date(alert.resolved_at))}: ${resolutionOf(alert)}.`}
         </p>
       )}
@@ -118,11 +141,11 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
               <Button
                 size="compact-xs"
                 variant="default"
-                aria-label={`Send again to ${delivery.recipient}`}
+                aria-label={`Resend to ${delivery.recipient}`}
                 disabled={again.isPending}
                 onClick={() => again.mutate(delivery.recipient)}
               >
-                Send again
+                Resend
               </Button>
             )}
           </div>
@@ -131,11 +154,11 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
       ))}
       {failed.size > 1 && (
         <Button size="xs" mt="xs" loading={again.isPending} onClick={() => again.mutate(null)}>
-          Send again to everybody whose mail failed
+          Resend to all failed recipients
         </Button>
       )}
       <p role="status">
-        {again.isSuccess && "It is on its way again."}
+        {again.isSuccess && "Resending…"}
         {again.error && <span style={{ color: "var(--mantine-color-error)" }}>{again.error.message}</span>}
       </p>
     </div>
@@ -143,7 +166,9 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
 }
 
 function resolutionOf(alert: Schemas["Alert"]): string {
-  return alert.resolution === "removed" ? "the threshold or its period was removed" : "usage is under it again"
+  return alert.resolution === "removed"
+    ? "the threshold or its period was removed"
+    : "usage is below the threshold again"
 }
 
 function ordinal(count: number): string {

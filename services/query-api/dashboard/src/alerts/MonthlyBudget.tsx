@@ -5,7 +5,6 @@ import classes from "./Manage.module.css"
 import { Preview } from "./Preview"
 import { Recipients } from "./Recipients"
 import type { SectionProps } from "./section"
-import { separatorsOf } from "./separators"
 import { TestMail } from "./TestMail"
 import { Thresholds } from "./Thresholds"
 
@@ -19,8 +18,8 @@ export function MonthlyBudget(props: SectionProps) {
           <span className={classes.by}>Email</span>
         </div>
         <p className={classes.quiet}>
-          A soft monthly budget paces your organization's usage: you are notified as usage approaches it. It is a
-          reference point for the alert, not a hard limit.
+          A monthly budget helps you pace usage: you’re notified as usage approaches it. It’s a reference point for
+          alerts, not a hard limit.
         </p>
       </div>
       <Switch
@@ -66,17 +65,17 @@ function BudgetType({ draft, settings, change }: SectionProps) {
       onChange={(budgetType) => change({ budgetType: budgetType as typeof draft.budgetType })}
     >
       <div className={classes.choice}>
-        <Radio value="recurring" label="Recurring" description="For the current and future months" />
-        <Radio value="one_time" label="One-time" description="For only the current month" />
+        <Radio value="recurring" label="Recurring" description="This month and future months" />
+        <Radio value="one_time" label="One-time" description="This month only" />
       </div>
       {draft.budgetType === "one_time" && type === "one_time" && resumes !== null && (
         <p className={classes.quiet}>
-          After {thisMonth}, the recurring budget of {format.credits(resumes)} credits holds again.
+          After {thisMonth}, the recurring budget of {format.credits(resumes)} credits applies again.
         </p>
       )}
       {draft.budgetType === "one_time" && type === "recurring" && settings.monthly_budget.credits !== null && (
         <p className={classes.quiet}>
-          Next month, the recurring budget of {format.credits(settings.monthly_budget.credits)} credits holds again.
+          Next month, the recurring budget of {format.credits(settings.monthly_budget.credits)} credits applies again.
         </p>
       )}
     </Radio.Group>
@@ -87,7 +86,6 @@ function Amount({ draft, settings, mistakes, change }: SectionProps) {
   const format = useFormat()
   const recommended = settings.recommended_monthly_budget
   const { used_this_month } = settings.monthly_budget
-  const { thousand, decimal } = separatorsOf(format.locale)
   const advised = recommended && wholeOf(recommended.credits)
   return (
     <div>
@@ -97,8 +95,8 @@ function Amount({ draft, settings, mistakes, change }: SectionProps) {
           value={draft.budgetCredits}
           onValueChange={({ value }) => change({ budgetCredits: value })}
           valueIsNumericString
-          thousandSeparator={thousand}
-          decimalSeparator={decimal}
+          thousandSeparator=","
+          decimalSeparator="."
           decimalScale={6}
           allowNegative={false}
           hideControls
@@ -122,11 +120,11 @@ function Amount({ draft, settings, mistakes, change }: SectionProps) {
       </Group>
       {recommended && (
         <p className={classes.quiet}>
-          Recommended: your remaining credits ÷ the remaining months in your credit period, this one included:{" "}
-          {format.credits(recommended.remaining_credits)} ÷ {recommended.remaining_months}.
+          Recommended: remaining credits ÷ months left in the credit period, including this one (
+          {format.credits(recommended.remaining_credits)} ÷ {recommended.remaining_months}).
         </p>
       )}
-      <p className={classes.quiet}>Used so far this month: {format.credits(used_this_month)} credits.</p>
+      <p className={classes.quiet}>Used this month: {format.credits(used_this_month)} credits.</p>
     </div>
   )
 }

@@ -2,10 +2,10 @@ import { useDebouncedValue } from "@mantine/hooks"
 import { useQuery } from "@tanstack/react-query"
 import type { Schemas } from "../api/client"
 import { addDays } from "../dates"
-import type { Format } from "../format"
+import { type Format, listOf, threshold as writeThreshold } from "../format"
 import { useFormat } from "../shell/useFormat"
 import classes from "./Manage.module.css"
-import { listOf, mailsOf, type Occasion, occasionsOf } from "./occasions"
+import { mailsOf, type Occasion, occasionsOf } from "./occasions"
 import { previewQuery } from "./queries"
 
 const AFTER_MS = 300
@@ -16,21 +16,21 @@ interface PreviewProps {
   asked: Schemas["AskedPreview"]
 }
 
-/** What these settings would have done over the organization's own history, and whom they would have told. */
+/** What these settings would have done over the organization's own history, and who would have been notified. */
 export function Preview({ part, asked }: PreviewProps) {
   const format = useFormat()
   const [settled] = useDebouncedValue(JSON.stringify(asked), AFTER_MS)
   const { data, error, isPlaceholderData } = useQuery(previewQuery(JSON.parse(settled) as Schemas["AskedPreview"]))
-  if (error) return <p className={classes.quiet}>No preview: {error.message}</p>
+  if (error) return <p className={classes.quiet}>No preview available: {error.message}</p>
   const found = data?.[part]
-  if (!found) return <p className={classes.quiet}>Looking at your history…</p>
+  if (!found) return <p className={classes.quiet}>Checking your history…</p>
   const occasions = occasionsOf(found.firings)
   const isStale = isPlaceholderData || settled !== JSON.stringify(asked)
   return (
     <div className={classes.preview} data-stale={isStale} aria-live="polite" aria-busy={isStale}>
-      <h4>When it would have fired</h4>
+      <h4>Alerts you would have received</h4>
       {occasions.length === 0 ? (
-        <p>Never so far: {part === "usage" ? "no credit period" : "no month of the last twelve"} met a threshold.</p>
+        <p>None so far{part === "monthly_budget" && " in the last 12 months"}.</p>
       ) : (
         <dl className={classes.firings}>
           {occasions.slice(0, SHOWN).map((occasion) => (
@@ -38,14 +38,14 @@ export function Preview({ part, asked }: PreviewProps) {
           ))}
         </dl>
       )}
-      {occasions.length > SHOWN && <p>And in {occasions.length - SHOWN} earlier ones.</p>}
-      <p>
-        {found.recipients.length === 0
-          ? "There would have been nobody to tell."
-          : `It would have told ${listOf(found.recipients)}.`}
-      </p>
+      {occasions.length > SHOWN && <p>and {earlier(occasions.length - SHOWN, part)}</p>}
+      <p>{found.recipients.length === 0 ? "No recipients." : `Recipients: ${listOf(found.recipients)}.`}</p>
     </div>
   )
+}
+
+function earlier(count: number, part: PreviewProps["part"]): string {
+  return `${count} earlier ${part === "usage" ? "credit period" : "month"}${count === 1 ? "" : "s"}`
 }
 
 function Row({ occasion, format }: { occasion: Occasion; format: Format }) {
@@ -59,8 +59,8 @@ function Row({ occasion, format }: { occasion: Occasion; format: Format }) {
       <dd>
         {mailsOf(occasion).map(({ threshold, on, others }) => (
           <span key={threshold}>
-            <b>{threshold} %</b> on {format.shortDay(on)}
-            {others.length > 0 && <small> (with {listOf(others.map((other) => `${other} %`))})</small>}
+            <b>{writeThreshold(threshold)}</b> on {format.shortDay(on)}
+            {others.length > 0 && <small> (with {listOf(others.map(writeThreshold))})</small>}
           </span>
         ))}
       </dd>

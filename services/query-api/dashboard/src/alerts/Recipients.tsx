@@ -1,5 +1,6 @@
 import { Switch, TagsInput } from "@mantine/core"
-import { useState } from "react"
+import { type KeyboardEvent, useState } from "react"
+import { addressesIn } from "./addresses"
 import { addressMistake } from "./draft"
 import classes from "./Manage.module.css"
 
@@ -12,20 +13,45 @@ interface RecipientsProps {
   enter: (addresses: string[]) => void
 }
 
-/** Who is told beside those who are told for their role. */
+/** Who is notified in addition to those who are for their role. */
 export function Recipients({ isOn, addresses, roleRecipients, mistake, turn, enter }: RecipientsProps) {
+  const [typed, setTyped] = useState("")
   const [refused, setRefused] = useState<string>()
 
-  function change(next: string[]) {
-    const kept: string[] = []
+  /** What is wrong stays in the field, to be corrected. */
+  function add(text: string) {
+    const kept = [...addresses]
+    const wrong: string[] = []
     let problem: string | undefined
-    for (const address of next.map((one) => one.trim())) {
-      const its = addresses.includes(address) && !kept.includes(address) ? undefined : addressMistake(address, kept)
-      if (its) problem ??= its
-      else kept.push(address)
+    for (const address of addressesIn(text)) {
+      const its = addressMistake(address, kept)
+      if (!its) kept.push(address)
+      else {
+        problem ??= its
+        wrong.push(address)
+      }
     }
+    setTyped(wrong.join(", "))
     setRefused(problem)
-    enter(kept)
+    if (kept.length > addresses.length) enter(kept)
+  }
+
+  /** The control adds what was pasted or left behind as one more, whole; or it takes some away. */
+  function change(next: string[]) {
+    if (next.length > addresses.length) return add(next.slice(addresses.length).join("\n"))
+    setRefused(undefined)
+    enter(next)
+  }
+
+  function press(event: KeyboardEvent<HTMLInputElement>) {
+    if (event.nativeEvent.isComposing) return
+    if (event.key === "Enter") {
+      event.preventDefault() // else it saves the form
+      if (typed.trim()) add(typed)
+    } else if ([",", ";", " "].includes(event.key) && isComplete(typed, addresses)) {
+      event.preventDefault()
+      add(typed)
+    }
   }
 
   return (
@@ -39,11 +65,17 @@ export function Recipients({ isOn, addresses, roleRecipients, mistake, turn, ent
         <TagsInput
           mt="sm"
           label="Email addresses"
-          description="Enter, comma or space adds an address; each can unsubscribe by the link in its mails."
+          description="Press Enter after each address, or paste a list. Recipients can unsubscribe from any email."
           placeholder={addresses.length === 0 ? "finance@example.com" : ""}
           value={addresses}
           onChange={change}
-          splitChars={[",", ";", " ", "\n"]}
+          searchValue={typed}
+          onSearchChange={(text) => {
+            setTyped(text)
+            if (text) setRefused(undefined)
+          }}
+          onKeyDown={press}
+          splitChars={["\0"]} // in lists, commas may be parts of names: addressesIn cuts them
           acceptValueOnBlur
           allowDuplicates
           clearable
@@ -54,9 +86,15 @@ export function Recipients({ isOn, addresses, roleRecipients, mistake, turn, ent
       )}
       <p className={classes.quiet}>
         {roleRecipients.length === 0
-          ? "Nobody holds one of the roles yet, so nobody would be told for a role."
-          : `Told for their role: ${roleRecipients.join(", ")}.`}
+          ? "No Super Admin, Admin, or Billing Moderator is known yet, so only the addresses above are notified."
+          : `Always notified: ${roleRecipients.join(", ")}`}
       </p>
     </div>
   )
+}
+
+/** Whether all of what was typed can be added: a name before an address is not. */
+function isComplete(text: string, chosen: string[]): boolean {
+  const found = addressesIn(text)
+  return found.length > 0 && found.every((address) => addressMistake(address, chosen) === undefined)
 }

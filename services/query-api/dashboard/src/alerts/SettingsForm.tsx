@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core"
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
-import { useState } from "react"
+import { useRef, useState } from "react"
 import { Refusal } from "../api/client"
 import { bannerQuery } from "../api/queries"
 import { Failure } from "../shell/Failure"
@@ -46,6 +46,7 @@ function Form({ latest }: { latest: Settings }) {
   if (isNewer && changes.length === 0) begin(latest)
   const inConflict = isNewer && changes.length > 0
   const [isTried, setTried] = useState(false)
+  const form = useRef<HTMLFormElement>(null)
   const missing = mistakesOf(draft)
   const mistakes = isTried ? { ...refused, ...missing } : refused
 
@@ -61,6 +62,7 @@ function Form({ latest }: { latest: Settings }) {
     onError: (error) => {
       if (!(error instanceof Refusal)) return
       setRefused(mistakesIn(error.problem))
+      focusFirstMistake(form.current)
       if (error.problem.status === 412) void client.invalidateQueries({ queryKey: settingsQuery.queryKey })
     },
   })
@@ -82,6 +84,7 @@ function Form({ latest }: { latest: Settings }) {
     if (changes.length === 0 || inConflict || save.isPending) return
     setTried(true)
     if (Object.keys({ ...refused, ...missing }).length === 0) save.mutate()
+    else focusFirstMistake(form.current)
   }
 
   const section = (part: "usage" | "budget") => ({
@@ -94,6 +97,7 @@ function Form({ latest }: { latest: Settings }) {
   const wrong = Object.keys(mistakes).length > 0
   return (
     <form
+      ref={form}
       className={classes.form}
       aria-label="Budget and alerts"
       noValidate
@@ -136,6 +140,11 @@ function Form({ latest }: { latest: Settings }) {
   )
 }
 
+/** Where what is wrong is shown, once it is. */
+function focusFirstMistake(form: HTMLFormElement | null) {
+  requestAnimationFrame(() => form?.querySelector<HTMLElement>("[aria-invalid=true], [data-mistake] input")?.focus())
+}
+
 interface StatusProps {
   changes: number
   wrong: boolean
@@ -147,11 +156,11 @@ interface StatusProps {
 
 function Status({ changes, wrong, inConflict, saved, error, base }: StatusProps) {
   const format = useFormat()
-  if (inConflict) return "Somebody else has saved meanwhile: choose above what to keep."
-  if (wrong) return "Not saved: look for the red lines above."
+  if (inConflict) return "Someone else saved changes. Choose above which to keep."
+  if (wrong) return "Not saved. Fix the errors above."
   if (error && !(error instanceof Refusal && error.problem.status === 412)) return `Not saved. ${error.message}`
-  if (changes > 0) return changes === 1 ? "1 change is not saved." : `${changes} changes are not saved.`
-  if (saved) return "Saved. Thresholds that are met already have been told at once."
-  if (base.updated_at === null) return "These are the defaults; nobody has changed them."
-  return `Last saved by ${base.updated_by ?? "somebody"}, ${format.moment(new Date(base.updated_at))}.`
+  if (changes > 0) return changes === 1 ? "1 unsaved change" : `${changes} unsaved changes`
+  if (saved) return "Saved. Alerts already past their threshold were sent."
+  if (base.updated_at === null) return "Default settings"
+  return `Last saved by ${base.updated_by ?? "someone"}, ${format.moment(new Date(base.updated_at))}.`
 }

@@ -41,17 +41,17 @@ export function TestMail({ rule }: { rule: Schemas["AskedTestMail"]["rule"] }) {
         loading={send.isPending}
         onClick={() => send.mutate()}
       >
-        Send a test mail
+        Send test email
       </Button>
       <p role="status">
         {send.error && <span style={{ color: "var(--mantine-color-error)" }}>{send.error.message}</span>}
-        {asked && !mail && `On its way to ${asked.recipient}.`}
+        {asked && !mail && `Sending to ${asked.recipient}…`}
         {mail && (
           <>
             <DeliveryState state={mail.state} /> {wordsOf(mail, format)}
           </>
         )}
-        {!send.error && !asked && "To your own address, as this alert would be written."}
+        {!send.error && !asked && "Goes only to you."}
       </p>
     </div>
   )

@@ -1,5 +1,6 @@
 import { Button, Chip, TextInput } from "@mantine/core"
 import { useState } from "react"
+import { threshold } from "../format"
 import { COMMON_THRESHOLDS, thresholdMistake } from "./draft"
 import classes from "./Manage.module.css"
 
@@ -27,7 +28,7 @@ export function Thresholds({ label, of, chosen, mistake, choose }: ThresholdsPro
   }
 
   return (
-    <fieldset className={classes.fieldset}>
+    <fieldset className={classes.fieldset} data-mistake={mistake !== undefined || undefined}>
       <legend className={classes.label}>
         {label} <span className={classes.of}>({of})</span>
       </legend>
@@ -38,12 +39,12 @@ export function Thresholds({ label, of, chosen, mistake, choose }: ThresholdsPro
             checked={chosen.includes(percent)}
             onChange={(on) => choose(on ? sorted([...chosen, percent]) : chosen.filter((one) => one !== percent))}
           >
-            {percent} %
+            {threshold(percent)}
           </Chip>
         ))}
         <div className={classes.custom}>
           <TextInput
-            aria-label={`${label}: another percentage`}
+            aria-label={`${label}: custom percentage`}
             placeholder="Custom %"
             inputMode="numeric"
             size="xs"

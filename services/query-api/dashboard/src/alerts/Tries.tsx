@@ -1,8 +1,11 @@
 import type { Schemas } from "../api/client"
 import { useFormat } from "../shell/useFormat"
 import classes from "./Manage.module.css"
+import { reasonOf } from "./reasons"
 
 type Sent = Pick<Schemas["ChannelDelivery"], "tries" | "state" | "next_attempt_at">
+
+const ENDED = { sent: "delivered", deferred: "failed", refused: "rejected" } as const
 
 /** Every attempt to send something, and when the next one is. */
 export function Tries({ of: { tries, state, next_attempt_at } }: { of: Sent }) {
@@ -11,11 +14,13 @@ export function Tries({ of: { tries, state, next_attempt_at } }: { of: Sent }) {
     <ol className={classes.tries}>
       {tries.map((one) => (
         <li key={one.attempt}>
-          Attempt {one.attempt}, {format.moment(new Date(one.at))}: {one.outcome}
-          {one.detail && ` (${one.detail})`}
+          Attempt {one.attempt} {ENDED[one.outcome]}
+          {one.outcome !== "sent" && one.detail && `: ${reasonOf(one.detail)}`} · {format.second(new Date(one.at))}
         </li>
       ))}
-      {state === "pending" && next_attempt_at && <li>Next attempt {format.time(new Date(next_attempt_at))}</li>}
+      {state === "pending" && tries.length > 0 && next_attempt_at && (
+        <li>Retrying at {format.time(new Date(next_attempt_at))}</li>
+      )}
     </ol>
   )
 }

@@ -15,8 +15,8 @@ export function UsageAlerts({ draft, settings, mistakes, isComplete, change }: S
           <span className={classes.by}>Banner and email</span>
         </div>
         <p className={classes.quiet}>
-          When your usage meets the selected thresholds, the dashboard displays a usage notice banner, and an email
-          about the usage level goes to Super Admins, Admins, and Billing Moderators.
+          When usage reaches a threshold, the dashboard shows a banner and an email goes to Super Admins, Admins, and
+          Billing Moderators.
         </p>
       </div>
       <Thresholds
@@ -27,7 +27,7 @@ export function UsageAlerts({ draft, settings, mistakes, isComplete, change }: S
         choose={(usageThresholds) => change({ usageThresholds })}
       />
       {draft.usageThresholds.length === 0 && (
-        <p className={classes.quiet}>Without a threshold there are no usage alerts: no banner and no email.</p>
+        <p className={classes.quiet}>No thresholds selected, so no banner and no email.</p>
       )}
       <Recipients
         isOn={draft.usageRecipientsOn}

@@ -51,5 +51,5 @@ export function testChannel(id: string) {
 export function mistakeOf(error: Error | null, field: "name" | "url"): string | undefined {
   const errors = (error instanceof Refusal && error.problem.errors) || []
   const detail = errors.find(({ pointer }) => pointer === `/${field}`)?.detail
-  return detail && `${field === "name" ? "A name" : "An address"} ${detail}.`
+  return detail && `${field === "name" ? "The name" : "The URL"} ${detail}.`
 }

@@ -110,13 +110,13 @@ export function keepMine(base: Draft, mine: Draft, theirs: Draft): Draft {
 export function mistakesOf(draft: Draft): Mistakes {
   const mistakes: Mistakes = {}
   if (draft.usageRecipientsOn && draft.usageAddresses.length === 0) {
-    mistakes.usageAddresses = "Enter at least one address, or turn this off."
+    mistakes.usageAddresses = "Enter at least one email address, or turn this off."
   }
   if (!draft.budgetOn) return mistakes
-  if (!isAmount(draft.budgetCredits)) mistakes.budgetCredits = "Enter how many credits a month may use, more than zero."
-  if (draft.budgetThresholds.length === 0) mistakes.budgetThresholds = "Choose at least one threshold."
+  if (!isAmount(draft.budgetCredits)) mistakes.budgetCredits = "Enter a monthly amount greater than zero."
+  if (draft.budgetThresholds.length === 0) mistakes.budgetThresholds = "Select at least one threshold."
   if (draft.budgetRecipientsOn && draft.budgetAddresses.length === 0) {
-    mistakes.budgetAddresses = "Enter at least one address, or turn this off."
+    mistakes.budgetAddresses = "Enter at least one email address, or turn this off."
   }
   return mistakes
 }
@@ -133,16 +133,17 @@ function isAmount(credits: string): boolean {
 export function thresholdMistake(text: string, chosen: number[]): string | undefined {
   const percent = Number(text)
   if (!/^\d{1,3}$/.test(text) || percent < 1 || percent > THRESHOLD_MAX)
-    return `A whole number from 1 to ${THRESHOLD_MAX}.`
-  if (chosen.includes(percent)) return `${percent} % is chosen already.`
+    return `Enter a whole number from 1 to ${THRESHOLD_MAX}.`
+  if (chosen.includes(percent)) return `${percent}% is already selected.`
   if (chosen.length >= THRESHOLDS_MAX) return `At most ${THRESHOLDS_MAX} thresholds.`
   return undefined
 }
 
 /** Why an address cannot be added; nothing if it can. The API looks more closely. */
 export function addressMistake(address: string, chosen: string[]): string | undefined {
-  if (address.length > ADDRESS_CHARACTERS_MAX || !ADDRESS.test(address)) return `${address} is not an email address.`
-  if (chosen.some((one) => one.toLowerCase() === address.toLowerCase())) return `${address} is in the list already.`
+  if (address.length > ADDRESS_CHARACTERS_MAX || !ADDRESS.test(address))
+    return `${address} isn’t a valid email address.`
+  if (chosen.some((one) => one.toLowerCase() === address.toLowerCase())) return `${address} is already in the list.`
   if (chosen.length >= ADDRESSES_MAX) return `At most ${ADDRESSES_MAX} addresses.`
   return undefined
 }

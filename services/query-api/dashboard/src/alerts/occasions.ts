@@ -38,9 +38,3 @@ export function mailsOf({ firings }: Occasion): Mail[] {
       others: firings.filter((one) => one.told === "with_higher" && one.on === on).map((one) => one.threshold),
     }))
 }
-
-const LIST = new Intl.ListFormat("en", { type: "conjunction" }) // the words around it are English
-
-export function listOf(words: string[]): string {
-  return LIST.format(words)
-}

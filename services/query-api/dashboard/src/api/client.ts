@@ -5,7 +5,13 @@ export type Schemas = components["schemas"]
 export type Problem = Schemas["Problem"]
 
 /** The API, of the same origin; the session's cookie says who asks. */
-export const api = createClient<paths>({ querySerializer: { array: { style: "form", explode: true } } })
+export const api = createClient<paths>({
+  querySerializer: { array: { style: "form", explode: true } },
+  fetch: (request) => fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(DEADLINE_MS)]) }),
+})
+
+/** A server that hangs is no better than one that is away, and must not keep a connection for ever. */
+const DEADLINE_MS = 60_000
 
 /** The API refused, in its own words (RFC 9457), or what came was no answer of the API. */
 export class Refusal extends Error {

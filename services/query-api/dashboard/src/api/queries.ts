@@ -1,21 +1,35 @@
-import { keepPreviousData, QueryClient, queryOptions } from "@tanstack/react-query"
+import { keepPreviousData, QueryCache, QueryClient, queryOptions } from "@tanstack/react-query"
 import type { View } from "../view/view"
 import { apiQuery } from "../view/view"
 import { api, bodyOf, Refusal } from "./client"
 
 const FRESHNESS_EVERY_MS = 5_000
+const FRESHNESS_WITHIN_MS = 10_000
 const SERIES = 7
 
 export const queryClient = new QueryClient({
+  queryCache: new QueryCache({
+    // Who was signed out, or may no longer look, is asked for once by the session, whatever found it out.
+    onError: (error, { queryKey }) => {
+      const isRefused = error instanceof Refusal && [401, 403].includes(error.problem.status)
+      if (isRefused && queryKey[0] !== "session")
+        void queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey })
+    },
+  }),
   defaultOptions: {
     queries: {
       staleTime: 30_000,
       // A browser that takes itself to be offline would wait in silence, under numbers that look current.
       networkMode: "always",
-      retry: (failures, error) => failures < 2 && !(error instanceof Refusal && error.problem.status < 500),
+      retry: (failures, error) => failures < 2 && !isFinal(error),
     },
   },
 })
+
+/** Asking again at once would change nothing: refused, or waited for in vain. */
+function isFinal(error: Error): boolean {
+  return error.name === "TimeoutError" || (error instanceof Refusal && error.problem.status < 500)
+}
 
 export const sessionQuery = queryOptions({
   queryKey: ["session"],
@@ -35,7 +49,10 @@ export const bannerQuery = queryOptions({
 
 export const freshnessQuery = queryOptions({
   queryKey: ["freshness"],
-  queryFn: ({ signal }) => bodyOf(api.GET("/api/v1/freshness", { signal })),
+  queryFn: ({ signal }) =>
+    bodyOf(
+      api.GET("/api/v1/freshness", { signal: AbortSignal.any([signal, AbortSignal.timeout(FRESHNESS_WITHIN_MS)]) }),
+    ),
   refetchInterval: FRESHNESS_EVERY_MS,
   staleTime: 0,
 })

@@ -1,36 +1,28 @@
 import { Button } from "@mantine/core"
-import { IconAlertTriangle, IconBell, IconX } from "@tabler/icons-react"
+import { IconBell, IconX } from "@tabler/icons-react"
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
 import { api, done, type Schemas } from "../api/client"
 import { bannerQuery, overviewQuery } from "../api/queries"
 import { addDays } from "../dates"
+import { threshold } from "../format"
 import { useFormat } from "../shell/useFormat"
 import { Announcement } from "../ui/Announcement"
 import { useChangeView } from "../view/useView"
-import { PRODUCT_NAMES } from "../words"
 import classes from "./Banner.module.css"
 
-/** The usage notice: the highest threshold that usage meets until it is dismissed, and overage for as long as it lasts. */
+/** The usage notice: the highest threshold that usage has reached, until it is dismissed. Overage stands in its card. */
 export function Banner() {
   const { data: banner } = useQuery(bannerQuery)
   const { data: overview } = useQuery(overviewQuery)
-  const title = banner && titleOf(banner)
+  const shown = banner?.active && !banner.dismissed ? banner : undefined
   return (
     <>
-      <Announcement words={title ? `${title}.` : ""} />
-      {banner && title && <Notice title={title} banner={banner} overview={overview} />}
+      <Announcement
+        words={shown?.threshold ? `Usage has reached ${threshold(shown.threshold)} of your credits.` : ""}
+      />
+      {shown && <Notice banner={shown} overview={overview} />}
     </>
   )
-}
-
-/** Nothing when there is nothing to tell. */
-function titleOf(banner: Schemas["Banner"]): string | undefined {
-  if (isAnnounced(banner)) return `Your usage has met ${banner.threshold} % of the available credits`
-  return banner.products_over.length > 0 ? "Usage is over the contracted amount" : undefined
-}
-
-function isAnnounced({ active, dismissed }: Schemas["Banner"]): boolean {
-  return active && !dismissed
 }
 
 interface NoticeProps {
@@ -38,36 +30,35 @@ interface NoticeProps {
   overview: Schemas["Overview"] | undefined
 }
 
-function Notice({ title, banner, overview }: NoticeProps & { title: string }) {
-  const Icon = isAnnounced(banner) ? IconBell : IconAlertTriangle
+function Notice({ banner, overview }: NoticeProps) {
+  const format = useFormat()
+  const { percent_used, threshold: reached } = banner
+  const used = percent_used !== null ? format.wholePercent(percent_used) : reached !== null && threshold(reached)
   return (
-    <section aria-label="Usage notice" className={classes.banner} data-level={levelOf(banner)}>
-      <Icon size={20} stroke={1.6} aria-hidden="true" />
+    <section
+      aria-label="Usage notice"
+      className={classes.banner}
+      data-level={(reached ?? 0) >= 90 ? "warning" : "notice"}
+    >
+      <IconBell size={20} stroke={1.6} aria-hidden="true" />
       <div>
-        <h2>{title}</h2>
-        {isAnnounced(banner) && <Level banner={banner} overview={overview} />}
-        <Overages banner={banner} overview={overview} />
+        <h2>You’ve used {used} of your credits</h2>
+        <Level banner={banner} overview={overview} />
       </div>
-      {isAnnounced(banner) && <Actions banner={banner} />}
+      <Actions banner={banner} />
     </section>
   )
 }
 
-function levelOf(banner: Schemas["Banner"]): "notice" | "warning" | "over" {
-  const { threshold } = banner
-  if (!isAnnounced(banner) || threshold === null || threshold >= 100) return "over"
-  return threshold >= 90 ? "warning" : "notice"
-}
-
 function Level({ banner, overview }: NoticeProps) {
   const format = useFormat()
-  const { percent_used, credit_period } = banner
-  if (!overview || overview.credits_available === null || percent_used === null) return null
+  if (!overview || overview.credits_available === null) return null
+  const { credit_period } = banner
+  const { used, available, percent } = format.level(overview.credits_used, overview.credits_available)
   return (
     <p>
-      {format.credits(overview.credits_used)} of {format.credits(overview.credits_available)} credits are used,{" "}
-      <b>{format.percent(percent_used)}</b>
-      {credit_period && `, in the credit period ${format.days(credit_period.from, addDays(credit_period.to, -1))}`}.
+      {used} of {available} credits used{percent && ` (${percent})`}
+      {credit_period && ` · ${format.days(credit_period.from, addDays(credit_period.to, -1))}`}
     </p>
   )
 }
@@ -95,49 +86,6 @@ function Actions({ banner: { id } }: { banner: Schemas["Banner"] }) {
       )}
       {dismiss.error && <p role="alert">{dismiss.error.message}</p>}
     </div>
-  )
-}
-
-function Overages({ banner, overview }: NoticeProps) {
-  const format = useFormat()
-  const team = overview?.account_team
-  if (banner.products_over.length === 0) return null
-  return (
-    <>
-      <ul>
-        {banner.products_over.map(
-          ({ product, overage, contracted }) =>
-            overage !== null &&
-            contracted !== null && (
-              <li key={product}>
-                {PRODUCT_NAMES[product]} is <b>{format.credits(overage)}</b> over its contracted{" "}
-                {format.credits(contracted)} credits.
-              </li>
-            ),
-        )}
-      </ul>
-      <p>
-        Adjust consumption, or follow up with your account team{team ? ": " : "."}
-        {team && <Team team={team} />}
-      </p>
-    </>
-  )
-}
-
-function Team({ team: { name, email, url } }: { team: Schemas["AccountTeam"] }) {
-  return (
-    <>
-      {name}
-      {name && (email || url) && ", "}
-      {email && <a href={`mailto:${email}`}>{email}</a>}
-      {email && url && ", "}
-      {url && (
-        <a href={url} target="_blank" rel="noreferrer">
-          {new URL(url).hostname}
-        </a>
-      )}
-      .
-    </>
   )
 }
 

@@ -17,33 +17,33 @@ export function Download() {
   }
   return (
     <ActionIcon.Group className={classes.download}>
-      <Tooltip label="Download the daily data (.csv)">
+      <Tooltip label="Download daily usage (.csv)">
         <ActionIcon
           component="a"
           href={files.usage}
           download
           variant="default"
           size={30}
-          aria-label="Download the daily data (.csv)"
+          aria-label="Download daily usage (.csv)"
         >
           <IconDownload size={16} stroke={1.6} />
         </ActionIcon>
       </Tooltip>
       <Menu position="bottom-end" withinPortal width={310}>
         <Menu.Target>
-          <ActionIcon variant="default" size={30} w={24} miw={24} aria-label="Other files">
+          <ActionIcon variant="default" size={30} w={24} miw={24} aria-label="More formats">
             <IconChevronDown size={14} stroke={1.6} />
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <FileItem href={files.usage} icon={<IconFileSpreadsheet size={18} stroke={1.5} />} name="Daily data (.csv)">
-            A line per day, feature, agent and surface
+          <FileItem href={files.usage} icon={<IconFileSpreadsheet size={18} stroke={1.5} />} name="Daily usage (.csv)">
+            By feature, agent and surface (this view)
           </FileItem>
           <FileItem href={files.table} icon={<IconTable size={18} stroke={1.5} />} name="This table (.csv)">
-            The rows below, as they are shown
+            The rows below
           </FileItem>
           <FileItem href={files.focus} icon={<IconReportMoney size={18} stroke={1.5} />} name="FOCUS 1.2 (.csv)">
-            All products of this range, for finance tools
+            All products in this range, for finance tools
           </FileItem>
         </Menu.Dropdown>
       </Menu>

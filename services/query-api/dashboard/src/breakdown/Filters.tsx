@@ -1,5 +1,6 @@
 import { Button, Checkbox, Popover, SegmentedControl, Switch } from "@mantine/core"
 import { IconChevronDown } from "@tabler/icons-react"
+import { Hint } from "../ui/Hint"
 import { useView } from "../view/useView"
 import { VIEWS, type ViewBy } from "../view/view"
 import { surfaceName, VIEW_NAMES } from "../words"
@@ -35,8 +36,12 @@ export function Filters({ surfaces }: { surfaces: string[] | undefined }) {
       {byCategory && (
         <Switch
           size="xs"
-          label="Today’s categories"
-          title="Older usage under the categories of today, not those of its own time"
+          label={
+            <Hint label="Shows older usage under today’s categories instead of those in effect at the time">
+              Use current categories
+            </Hint>
+          }
+          aria-label="Use current categories"
           checked={view.categories === "now"}
           onChange={(event) => change({ categories: event.currentTarget.checked ? "now" : undefined })}
         />
@@ -78,7 +83,7 @@ function Surfaces({ known }: { known: string[] }) {
             {all.map((surface) => (
               <Checkbox key={surface} size="xs" value={surface} label={surfaceName(surface)} />
             ))}
-            {all.length === 0 && <span className={classes.quiet}>No usage, so no surface.</span>}
+            {all.length === 0 && <span className={classes.quiet}>No surfaces in this range</span>}
           </div>
         </Checkbox.Group>
         {chosen.length > 0 && (

@@ -11,14 +11,14 @@ export function FirstEvent() {
   const [command] = useState(() => write(session?.organization ?? "org_acme"))
   return (
     <div className={classes.first}>
-      <p>A service sends its first use like this:</p>
-      <ScrollRegion className={classes.command} label="Command that sends a use">
+      <p>Send your first usage event:</p>
+      <ScrollRegion className={classes.command} label="Command that sends a usage event">
         <pre data-testid="first-event">{command}</pre>
       </ScrollRegion>
       <CopyButton value={command}>
         {({ copied, copy }) => (
           <Button variant="default" size="xs" onClick={copy}>
-            {copied ? "Copied" : "Copy the command"}
+            {copied ? "Copied" : "Copy command"}
           </Button>
         )}
       </CopyButton>

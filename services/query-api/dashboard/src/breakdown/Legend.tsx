@@ -27,13 +27,13 @@ export function Legend({ lines, guides, columns }: Props) {
       {has("partial") && (
         <li>
           <span className={classes.swatch} data-partial="true" aria-hidden="true" />
-          still going on
+          In progress
         </li>
       )}
       {has("missing") && (
         <li>
           <span className={classes.swatch} data-missing="true" aria-hidden="true" />
-          no data yet
+          No data yet
         </li>
       )}
     </ul>

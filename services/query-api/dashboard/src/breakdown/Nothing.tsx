@@ -16,15 +16,15 @@ export function Nothing({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
   const isLate = useQuery(freshnessQuery).data?.state === "delayed"
   return (
     <div className={classes.nothing} data-testid="empty">
-      <strong>{isLate ? "No usage has been counted in this view yet" : "No usage in this view"}</strong>
+      <strong>{isLate ? "No usage counted in this view yet" : "No usage in this view"}</strong>
       <p>
         {VIEW_NAMES[breakdown.view]}, {format.days(breakdown.range.from, breakdown.range.to)}
-        {view.surface ? ", on the chosen surfaces" : ""}.{" "}
-        {isLate ? "The data is delayed, so there may be some." : "Usage appears here a moment after it happens."}
+        {view.surface ? ", selected surfaces" : ""}.{" "}
+        {isLate ? "Data is delayed, so there may be some." : "Usage appears here within seconds."}
       </p>
       {view.surface && (
         <Button variant="default" size="xs" onClick={() => change({ surface: undefined })}>
-          All surfaces
+          Show all surfaces
         </Button>
       )}
       {!isLate && breakdown.product_shares.every(({ credits }) => isZero(credits)) && <FirstEvent />}

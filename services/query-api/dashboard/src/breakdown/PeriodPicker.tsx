@@ -66,7 +66,7 @@ export function PeriodPicker({ range }: { range: Schemas["DateRange"] | undefine
           <Suspense fallback={<Skeleton height={232} width={240} />}>
             <Months range={range} last={monthOf(today)} choose={(from, to) => choose({ from, to })} />
           </Suspense>
-          <p>Choose the first and the last month. Days are those of {format.timeZone}.</p>
+          <p>Pick a start and end month. Times are in {format.timeZone}.</p>
         </div>
       </Popover.Dropdown>
     </Popover>

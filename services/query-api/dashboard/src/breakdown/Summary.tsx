@@ -3,6 +3,7 @@ import type { Schemas } from "../api/client"
 import { isZero } from "../credits"
 import { addDays, todayIn } from "../dates"
 import { useFormat } from "../shell/useFormat"
+import { Hint } from "../ui/Hint"
 import { PRODUCT_NAMES } from "../words"
 import { Change } from "./Change"
 import classes from "./Summary.module.css"
@@ -23,13 +24,17 @@ export function Summary({ breakdown }: { breakdown: Schemas["Breakdown"] | undef
           <dt>
             Credits
             {isPreliminary && (
-              <span className={classes.badge} title="Usage of the last days can still arrive and be corrected.">
-                preliminary
+              <span className={classes.badge}>
+                <Hint plain label="Usage from the last 3 days can still arrive or be corrected.">
+                  Not final
+                </Hint>
               </span>
             )}
           </dt>
-          <dd title={format.exact(total)} data-testid="breakdown-total">
-            {format.column(total)}
+          <dd>
+            <Hint plain label={format.exact(total)} testId="breakdown-total">
+              {format.column(total)}
+            </Hint>
           </dd>
         </div>
         <div>
@@ -39,11 +44,14 @@ export function Summary({ breakdown }: { breakdown: Schemas["Breakdown"] | undef
         {previous_range && previous !== null && (
           <div>
             <dt>
-              {range.to > today ? "So far, against all of " : "Against "}
-              {format.days(previous_range.from, previous_range.to)}
+              {range.to > today ? (
+                <Hint label={format.days(previous_range.from, previous_range.to)}>vs. same point last period</Hint>
+              ) : (
+                `vs. ${format.days(previous_range.from, previous_range.to)}`
+              )}
             </dt>
             <dd>
-              <Change credits={total} change={change} previous={previous} />
+              <Change credits={total} change={change} previous={previous} explained />
             </dd>
           </div>
         )}
@@ -71,7 +79,7 @@ function Shares({ shares, product }: { shares: Schemas["ProductShare"][]; produc
       <ul>
         {shares.map((share) => (
           <li key={share.product} data-product={share.product} data-shown={share.product === product}>
-            {PRODUCT_NAMES[share.product]} <span title={format.exact(share.credits)}>{format.share(share.share)}</span>
+            {PRODUCT_NAMES[share.product]} <span>{format.share(share.share)}</span>
           </li>
         ))}
       </ul>

@@ -2,16 +2,19 @@ import { Button, CloseButton, Skeleton, TextInput } from "@mantine/core"
 import { IconSearch } from "@tabler/icons-react"
 import { useCallback, useDeferredValue, useMemo, useState } from "react"
 import type { Schemas } from "../api/client"
+import { LANGUAGE } from "../format"
 import { useFormat } from "../shell/useFormat"
+import { CellHints } from "../ui/CellHints"
 import { ScrollRegion } from "../ui/ScrollRegion"
 import { useView } from "../view/useView"
-import { VIEW_NAMES } from "../words"
+import { inSentence, PLURALS, ROW_NAMES } from "../words"
 import { Change } from "./Change"
 import { ColumnHead } from "./ColumnHead"
 import { Nothing } from "./Nothing"
 import {
   type Column,
   isPinned,
+  isUnused,
   type Line,
   layOut,
   nextOrder,
@@ -31,15 +34,16 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
   const [view, change] = useView()
   const format = useFormat()
   const [shown, setShown] = useState(SHOWN_AT_FIRST)
+  const [showsUnused, setShowsUnused] = useState(false)
   const [typed, setTyped] = useSearchText()
   const text = useDeferredValue(typed.trim())
   const [closed, setClosed] = useState<Toggled>({ text, paths: [] })
   const order = readOrder(view.sort)
   const { by, descending } = order
   const rows = useMemo(() => {
-    const found = searchRows(breakdown?.rows ?? [], text, format.locale)
-    return sortRows(found, { by, descending }, format.locale)
-  }, [breakdown, text, by, descending, format.locale])
+    const found = searchRows(breakdown?.rows ?? [], text, LANGUAGE)
+    return sortRows(found, { by, descending }, LANGUAGE)
+  }, [breakdown, text, by, descending])
   // A search opens what it finds; what is closed then is closed for that search only.
   const toggle = useCallback(
     (path: string) => {
@@ -53,13 +57,13 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
 
   const toggled = new Set(text ? (closed.text === text ? closed.paths : []) : view.open)
   const opens = (path: string) => toggled.has(path) !== (text !== "")
-  const usual = layOut(
-    rows.filter((row) => !isPinned(row)),
-    opens,
-  )
+  const own = rows.filter((row) => !isPinned(row))
+  // What was used only before is news when it is sorted for or searched; else many rows of zeros hide what was used.
+  const folded = text || by === "change" || showsUnused ? [] : own.filter(isUnused)
+  const usual = layOut(folded.length > 1 ? own.filter((row) => !isUnused(row)) : own, opens)
   const special = layOut(rows.filter(isPinned), opens)
   const draw = (line: Line) => <UsageRow key={line.path} {...line} toggle={toggle} />
-  const shownBy = view.group_by ? "surface" : VIEW_NAMES[breakdown.view].toLowerCase()
+  const shownBy = view.group_by ? "surface" : inSentence(ROW_NAMES[breakdown.view])
   const caption = `Credits by ${shownBy}, ${format.days(breakdown.range.from, breakdown.range.to)}`
   const head = {
     order,
@@ -77,7 +81,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
           value={typed}
           onChange={(event) => setTyped(event.currentTarget.value)}
           leftSection={<IconSearch size={14} stroke={1.6} aria-hidden="true" />}
-          rightSection={typed && <CloseButton size="xs" aria-label="Clear the search" onClick={() => setTyped("")} />}
+          rightSection={typed && <CloseButton size="xs" aria-label="Clear search" onClick={() => setTyped("")} />}
         />
         <span className={classes.count} role="status">
           {text
@@ -86,72 +90,74 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
         </span>
       </div>
       <ScrollRegion className={classes.scroll} label={caption}>
-        <table className={classes.table} data-testid="usage-table">
-          <caption className="visually-hidden">{caption}</caption>
-          <thead>
-            <tr>
-              <ColumnHead {...head} column="name">
-                {view.group_by ? "Surface" : NAMED[breakdown.view]}
-              </ColumnHead>
-              <ColumnHead {...head} column="credits">
-                Credits
-              </ColumnHead>
-              <ColumnHead {...head} column="share">
-                Share
-              </ColumnHead>
-              <ColumnHead {...head} column="uses">
-                Uses
-              </ColumnHead>
-              <ColumnHead {...head} column="change">
-                Change
-              </ColumnHead>
-            </tr>
-          </thead>
-          <tbody>
-            {usual.slice(0, shown).map(draw)}
-            {usual.length > shown && (
+        <CellHints>
+          <table className={classes.table} data-testid="usage-table">
+            <caption className="visually-hidden">{caption}</caption>
+            <thead>
               <tr>
-                <td colSpan={5} className={classes.more}>
-                  <Button variant="subtle" size="compact-sm" onClick={() => setShown(shown * 4)}>
-                    Show {format.count(Math.min(shown * 3, usual.length - shown))} more of{" "}
-                    {format.count(usual.length - shown)}
-                  </Button>
+                <ColumnHead {...head} column="name">
+                  {view.group_by ? "Surface" : ROW_NAMES[breakdown.view]}
+                </ColumnHead>
+                <ColumnHead {...head} column="credits">
+                  Credits
+                </ColumnHead>
+                <ColumnHead {...head} column="share">
+                  Share
+                </ColumnHead>
+                <ColumnHead {...head} column="uses">
+                  Uses
+                </ColumnHead>
+                <ColumnHead {...head} column="change">
+                  Change
+                </ColumnHead>
+              </tr>
+            </thead>
+            <tbody>
+              {usual.slice(0, shown).map(draw)}
+              {usual.length > shown && (
+                <tr>
+                  <td colSpan={5} className={classes.more}>
+                    <Button variant="subtle" size="compact-sm" onClick={() => setShown(shown * 4)}>
+                      Show {format.count(Math.min(shown * 3, usual.length - shown))} more of{" "}
+                      {format.count(usual.length - shown)}
+                    </Button>
+                  </td>
+                </tr>
+              )}
+              {folded.length > 1 && usual.length <= shown && (
+                <tr>
+                  <td colSpan={5} className={classes.more}>
+                    <Button variant="subtle" size="compact-sm" onClick={() => setShowsUnused(true)}>
+                      Show {format.count(folded.length)} with no usage in this period
+                    </Button>
+                  </td>
+                </tr>
+              )}
+              {rows.length === 0 && (
+                <tr>
+                  <td colSpan={5} className={classes.more}>
+                    No {view.group_by ? "surfaces" : PLURALS[breakdown.view]} match “{text}”.
+                  </td>
+                </tr>
+              )}
+            </tbody>
+            {special.length > 0 && <tbody className={classes.special}>{special.map(draw)}</tbody>}
+            <tfoot>
+              <tr>
+                <th scope="row">Total{text && ` (all ${format.count(breakdown.rows.length)} rows)`}</th>
+                <td data-hint={format.exact(breakdown.total)}>{format.column(breakdown.total)}</td>
+                <td />
+                <td>{format.count(breakdown.events)}</td>
+                <td>
+                  <Change {...breakdown} credits={breakdown.total} />
                 </td>
               </tr>
-            )}
-            {rows.length === 0 && (
-              <tr>
-                <td colSpan={5} className={classes.more}>
-                  Nothing here is called “{text}”.
-                </td>
-              </tr>
-            )}
-          </tbody>
-          {special.length > 0 && <tbody className={classes.special}>{special.map(draw)}</tbody>}
-          <tfoot>
-            <tr>
-              <th scope="row">Total{text && " of all rows"}</th>
-              <td title={format.exact(breakdown.total)}>{format.column(breakdown.total)}</td>
-              <td />
-              <td>{format.count(breakdown.events)}</td>
-              <td>
-                <Change {...breakdown} credits={breakdown.total} />
-              </td>
-            </tr>
-          </tfoot>
-        </table>
+            </tfoot>
+          </table>
+        </CellHints>
       </ScrollRegion>
     </div>
   )
-}
-
-const NAMED: Record<Schemas["Breakdown"]["view"], string> = {
-  models: "Model",
-  tools: "Tool",
-  other_features: "Feature",
-  agents: "Agent",
-  features: "Feature",
-  namespaces: "API or namespace",
 }
 
 /** Rows that are not as they are by themselves, while a text is searched for. */

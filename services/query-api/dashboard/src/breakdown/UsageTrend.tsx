@@ -17,16 +17,24 @@ import { TrendControls } from "./TrendControls"
 import { bucketNames, budgetGuide, linesOf, paceGuide, rangeIn } from "./trend"
 import classes from "./UsageTrend.module.css"
 
+const INTERVAL_NAMES = { "15m": "quarter-hour", hour: "hour", day: "day", week: "week", month: "month" } as const
+
 const TrendChart = lazy(() => import("../charts/TrendChart"))
 
 /** Usage over time: of the shown view, or of all products against the monthly budget. */
 export function UsageTrend() {
   const [view] = useView()
   const { data, error, refetch, isPlaceholderData } = useQuery(trendQuery(view))
+  const format = useFormat()
   return (
     <section className={classes.trend} aria-labelledby="trend-title" data-stale={isPlaceholderData}>
       <header className={classes.header}>
-        <h3 id="trend-title">Credits over time</h3>
+        <h3 id="trend-title">
+          Credits over time
+          {data && (data.interval === "hour" || data.interval === "15m") && (
+            <small> · times in {format.timeZone}</small>
+          )}
+        </h3>
         <TrendControls trend={data} />
       </header>
       {data ? <Drawn trend={data} /> : error ? <Failure error={error} retry={refetch} /> : <Skeleton height={296} />}
@@ -56,7 +64,7 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
     return made
   }, [columns, trend, isWhole, budget, cumulative, available])
 
-  const label = `Credits by ${trend.interval}, ${format.days(trend.range.from, trend.range.to)}`
+  const label = `Credits by ${INTERVAL_NAMES[trend.interval]}, ${format.days(trend.range.from, trend.range.to)}`
   if (isZero(trend.total) && trend.series.length === 0) {
     return <p className={classes.nothing}>No usage in {format.days(trend.range.from, trend.range.to)}.</p>
   }

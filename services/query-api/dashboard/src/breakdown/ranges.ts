@@ -25,7 +25,7 @@ export function presetsOf(periods: readonly Schemas["CreditPeriodCredits"][], to
     { name: "All time", range: { range: "all" }, days: null },
   )
   for (const [place, period] of periods.filter(({ state }) => state === "past").entries()) {
-    const name = place === 0 ? "Last credit period" : EARLIER
+    const name = place === 0 ? "Previous credit period" : EARLIER
     presets.push({ name, range: { credit_period: period.id }, days: daysOf(period) })
   }
   return presets

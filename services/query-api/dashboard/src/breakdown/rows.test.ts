@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { layOut, nextOrder, type Order, type Row, readOrder, searchRows, sortRows, writeOrder } from "./rows"
+import { isUnused, layOut, nextOrder, type Order, type Row, readOrder, searchRows, sortRows, writeOrder } from "./rows"
 
 function row(name: string, credits: string, given: Partial<Row> = {}): Row {
   return {
@@ -71,6 +71,19 @@ test("open rows show their parts, each under a key of its own", () => {
   expect(lines[2]?.path).toBe("agent:Two/agent:a%2F1")
   const paths = layOut(rows, () => true).map(({ path }) => path)
   expect(new Set(paths).size).toBe(4)
+})
+
+test("neighbours of the same name are told apart by their ids", () => {
+  const rows = [row("Report", "3", { id: "agt_1" }), row("Report", "2", { id: "agt_2" }), row("Other", "1")]
+  expect(layOut(rows, () => false).map(({ isTwin }) => isTwin)).toEqual([true, true, false])
+})
+
+test("a row is unused when it has neither credits nor uses", () => {
+  expect([row("a", "0", { events: 0 }), row("b", "0"), row("c", "-1", { events: 0 })].map(isUnused)).toEqual([
+    true,
+    false,
+    false,
+  ])
 })
 
 test("the order is in the address unless it is the usual one", () => {

@@ -1,5 +1,5 @@
 import type { Schemas } from "../api/client"
-import { compare } from "../credits"
+import { compare, isZero } from "../credits"
 
 export type Row = Schemas["BreakdownRow"]
 
@@ -10,6 +10,8 @@ export interface Line {
   path: string
   depth: number
   isOpen: boolean
+  /** Whether a neighbour has the same name: then its id says which it is. */
+  isTwin: boolean
 }
 
 export type Column = "name" | "credits" | "uses" | "share" | "change"
@@ -22,9 +24,9 @@ export interface Order {
 const PINNED: Row["kind"][] = ["system", "unsaved", "deleted"]
 
 export const EXPLAINED: Partial<Record<Row["kind"], string>> = {
-  system: "Provided by the system, not built by your people.",
-  unsaved: "Drafts that ran but were never saved as an agent. Once saved, their usage moves under their name.",
-  deleted: "Agents that no longer exist. What they used stays counted.",
+  system: "Built-in workflow",
+  unsaved: "Usage by drafts never saved as an agent. It moves to the agent once you save it.",
+  deleted: "Usage by agents that have since been deleted",
 }
 
 export function isPinned(row: Row): boolean {
@@ -83,12 +85,19 @@ function compareChanges(one: Row, other: Row): number {
   return rank(one) - rank(other) || compare(one.change ?? "0", other.change ?? "0")
 }
 
+/** Nothing was used in the range: such a row is only there for what it used before. */
+export function isUnused(row: Row): boolean {
+  return row.events === 0 && isZero(row.credits)
+}
+
 /** The lines to show: rows, and below those that are open their parts. */
 export function layOut(rows: readonly Row[], opens: (path: string) => boolean, above = "", depth = 0): Line[] {
+  const names = new Map<string, number>()
+  for (const { name } of rows) names.set(name, (names.get(name) ?? 0) + 1)
   return rows.flatMap((row) => {
     const path = `${above}${row.kind}:${encodeURIComponent(row.id)}`
     const isOpen = row.rows.length > 0 && opens(path)
-    const line = { row, path, depth, isOpen }
+    const line = { row, path, depth, isOpen, isTwin: (names.get(row.name) ?? 0) > 1 }
     return isOpen ? [line, ...layOut(row.rows, opens, `${path}/`, depth + 1)] : [line]
   })
 }

@@ -6,6 +6,7 @@ import { countDays, endOf, monthOf } from "../dates"
 import type { Format } from "../format"
 import type { Range } from "../view/view"
 import { surfaceName } from "../words"
+import { colorsOf } from "./colors"
 
 type Trend = Schemas["Trend"]
 export type Interval = Trend["interval"]
@@ -16,14 +17,20 @@ const PRODUCT_COLORS: Record<string, string> = {
   api: "var(--api)",
 }
 
-const COLORS = 7
-
 export function linesOf({ series }: Trend): ChartLine[] {
-  return series.map(({ key, kind, name }, place) => ({
+  const colors = colorsOf(series.flatMap(({ key, kind }) => (PRODUCT_COLORS[key] || kind === "other" ? [] : [key])))
+  const names = new Map<string, number>()
+  for (const { name } of series) names.set(name, (names.get(name) ?? 0) + 1)
+  return series.map(({ key, kind, name }) => ({
     key,
-    name: kind === "surface" ? surfaceName(key.slice("surface/".length)) : name,
-    color: PRODUCT_COLORS[key] ?? (kind === "other" ? "var(--series-other)" : `var(--series-${(place % COLORS) + 1})`),
+    name: kind === "surface" ? surfaceName(key.slice("surface/".length)) : twinName(name, key, names),
+    color: PRODUCT_COLORS[key] ?? colors.get(key) ?? "var(--series-other)",
   }))
+}
+
+/** With the id, which the key ends with, where others have the same name. */
+function twinName(name: string, key: string, names: Map<string, number>): string {
+  return (names.get(name) ?? 0) > 1 ? `${name} (${key.slice(key.lastIndexOf("/") + 1)})` : name
 }
 
 /** The intervals that make a readable chart of so many days. */
@@ -45,7 +52,7 @@ export function bucketNames(interval: Interval, format: Format) {
     return interval === "month" ? format.shortMonth(monthOf(days.from)) : format.shortDay(days.from)
   }
   const full = ({ days, start_at, end_at }: Bucket) => {
-    if (!days) return `${format.moment(new Date(start_at))} – ${format.hour(new Date(end_at))}`
+    if (!days) return format.times(new Date(start_at), new Date(end_at))
     return days.from === days.to ? format.weekday(days.from) : format.days(days.from, days.to)
   }
   return { short, full }
@@ -72,7 +79,7 @@ export function budgetGuide(
     before = before === null || own === null ? null : sum([before, own])
     return before
   })
-  const name = cumulative ? "Budget so far" : interval === "month" ? "Monthly budget" : "Budget, spread evenly"
+  const name = cumulative ? "Budget so far" : interval === "month" ? "Monthly budget" : "Budget (spread evenly)"
   return { name, kind: "budget", isRunning: cumulative, values }
 }
 
@@ -82,5 +89,5 @@ export function paceGuide(columns: readonly Column[], range: Schemas["DateRange"
   const values = columns.map(({ bucket }) =>
     bucket.days ? fromMicro((toMicro(available) * BigInt(countDays(range.from, bucket.days.to))) / days) : null,
   )
-  return { name: "Even pace over the period", kind: "pace", isRunning: true, values }
+  return { name: "Even pace", kind: "pace", isRunning: true, values }
 }

@@ -22,7 +22,7 @@ export const Drawing = memo(function Drawing({ columns, lines, guides, scales, f
   const every = labelEvery(columns.length, width - MARGIN.left - MARGIN.right, LABEL_WIDTH)
   const floor = HEIGHT - MARGIN.bottom
   return (
-    <svg width={width} height={HEIGHT} aria-hidden="true">
+    <svg width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} aria-hidden="true">
       <defs>
         <pattern id={`${id}-gap`} width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
           <line className={classes.gapLine} x1="0" y1="0" x2="0" y2="6" />

@@ -1,4 +1,3 @@
-import { useElementSize } from "@mantine/hooks"
 import { type KeyboardEvent, type MouseEvent, type PointerEvent, useMemo, useState } from "react"
 import type { Format } from "../format"
 import { Drawing } from "./Drawing"
@@ -6,6 +5,7 @@ import { MARGIN, scalesOf } from "./scales"
 import { type Bucket, type ChartLine, type Column, type Guide, STATE_WORDS } from "./shape"
 import classes from "./TrendChart.module.css"
 import { TrendTip } from "./TrendTip"
+import { useChartWidth } from "./useChartWidth"
 
 export interface TrendChartProps {
   columns: Column[]
@@ -23,7 +23,7 @@ export interface TrendChartProps {
 /** Stacked columns. By keyboard it is a slider over the columns, whose words are those of the tip. */
 export default function TrendChart(props: TrendChartProps) {
   const { columns, lines, guides, format, short, full, choose } = props
-  const { ref, width } = useElementSize()
+  const { ref, width } = useChartWidth()
   const [at, setAt] = useState<number | null>(null)
   const [touched, setTouched] = useState<number | null>(null)
   const scales = useMemo(() => scalesOf(columns, guides, width), [columns, guides, width])
@@ -78,7 +78,7 @@ export default function TrendChart(props: TrendChartProps) {
       aria-valuetext={
         shown
           ? say(shown, props)
-          : `${columns.length} columns. Arrow keys go through them${choose ? ", Enter goes into one" : ""}.`
+          : `${columns.length} columns. Use the arrow keys to read them${choose ? ", Enter to zoom in" : ""}.`
       }
       onPointerMove={move}
       onPointerDown={touch}

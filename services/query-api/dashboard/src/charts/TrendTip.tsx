@@ -22,10 +22,10 @@ export function TrendTip({ column, lines, guides, title, format, left, width }: 
     <div className={classes.tip} style={{ insetInlineStart: inset, width: WIDTH }} aria-hidden="true">
       <p className={classes.title}>
         {title}
-        {bucket.state === "partial" && <span>so far</span>}
+        {bucket.state === "partial" && <span>In progress</span>}
       </p>
-      {bucket.state === "missing" && <p className={classes.note}>No data has come yet. This is not zero usage.</p>}
-      {bucket.state === "future" && <p className={classes.note}>Has not begun.</p>}
+      {bucket.state === "missing" && <p className={classes.note}>No data yet. This is not zero usage.</p>}
+      {bucket.state === "future" && <p className={classes.note}>Not started</p>}
       <ul>
         {parts.map(
           (part, line) =>

@@ -23,9 +23,9 @@ export interface Guide {
 /** What is to be said of a bucket whose total is not the whole truth. */
 export const STATE_WORDS: Record<Bucket["state"], string> = {
   complete: "",
-  partial: "so far",
-  missing: "no data has come yet",
-  future: "has not begun",
+  partial: "in progress",
+  missing: "no data yet",
+  future: "not started",
 }
 
 /** A trend as it is drawn: a stack of parts in each bucket, exact in words and floats in lengths. */

@@ -3,6 +3,7 @@ import type { Schemas } from "../api/client"
 import { isZero } from "../credits"
 import { addDays, countDays, todayIn } from "../dates"
 import { useFormat } from "../shell/useFormat"
+import { Hint } from "../ui/Hint"
 import classes from "./Overview.module.css"
 import { lengthOf, paceOf } from "./standing"
 
@@ -21,15 +22,16 @@ export function Cards({ overview }: { overview: Overview }) {
 
 function Used({ overview }: { overview: Overview }) {
   const format = useFormat()
-  const { credits_used, credits_available, percent_used, credit_period } = overview
+  const { credits_used, credits_available, credit_period } = overview
   const over = !isZero(overview.overage)
+  const level = credits_available !== null ? format.level(credits_used, credits_available) : undefined
   return (
     <Card
       label="Credits used"
-      value={format.credits(credits_used)}
+      value={level?.used ?? format.credits(credits_used)}
       exact={format.exact(credits_used)}
       testId="credits-used"
-      beside={percent_used !== null && <span data-over={over}>{format.percent(percent_used)}</span>}
+      beside={level?.percent && <span>{level.percent}</span>}
     >
       {credits_available !== null ? (
         <>
@@ -37,12 +39,12 @@ function Used({ overview }: { overview: Overview }) {
             <Fill of={credits_used} whole={credits_available} over={over} />
           </div>
           <p>
-            of {format.credits(credits_available)} available
-            {credit_period && `, ${format.days(credit_period.from, addDays(credit_period.to, -1))}`}
+            of {level?.available} available
+            {credit_period && ` · ${format.days(credit_period.from, addDays(credit_period.to, -1))}`}
           </p>
         </>
       ) : (
-        <p>No credits are contracted for today, so all usage is overage.</p>
+        <p>{over ? "No active credit period: usage counts as overage" : "No active contract"}</p>
       )}
     </Card>
   )
@@ -54,13 +56,13 @@ function Fill({ of, whole, over }: { of: string; whole: string; over: boolean })
 
 function Remaining({ overview }: { overview: Overview }) {
   const format = useFormat()
-  const { remaining, overage, credit_period, account_team } = overview
+  const { remaining, overage, credit_period, account_team, credits_used, credits_available } = overview
+  const level = format.level(credits_used, credits_available ?? "0")
   if (!isZero(overage)) {
     return (
-      <Card label="Overage" value={format.credits(overage)} exact={format.exact(overage)} tone="bad">
+      <Card label="Overage" value={level.over ?? format.credits(overage)} exact={format.exact(overage)} tone="bad">
         <p>
-          used beyond what is available.{" "}
-          {account_team ? <Team team={account_team} /> : "Your account team can tell what it costs."}
+          Over your available credits. Questions? Contact <Team team={account_team} />.
         </p>
       </Card>
     )
@@ -68,16 +70,16 @@ function Remaining({ overview }: { overview: Overview }) {
   if (remaining === null || credit_period === null) {
     return (
       <Card label="Remaining" value="–">
-        <p>There is no credit period for today.</p>
+        <p>No active credit period</p>
       </Card>
     )
   }
   const last = addDays(credit_period.to, -1)
   const days = countDays(todayIn(format.timeZone), last)
   return (
-    <Card label="Remaining" value={format.credits(remaining)} exact={format.exact(remaining)}>
+    <Card label="Remaining" value={level.left ?? format.credits(remaining)} exact={format.exact(remaining)}>
       <p>
-        until {format.day(last)}: {format.count(days)} {days === 1 ? "day" : "days"} left, then they expire
+        Expires {format.day(last)} ({format.count(days)} {days === 1 ? "day" : "days"} left)
       </p>
     </Card>
   )
@@ -88,14 +90,12 @@ function InContract({ overview }: { overview: Overview }) {
   const { contract_period_used, contract_period } = overview
   return (
     <Card
-      label="Total used in contract period"
+      label="Used in contract period"
       value={contract_period_used === null ? "–" : format.credits(contract_period_used)}
       exact={contract_period_used === null ? undefined : format.exact(contract_period_used)}
     >
       <p>
-        {contract_period
-          ? format.days(contract_period.from, addDays(contract_period.to, -1))
-          : "There is no contract for today."}
+        {contract_period ? format.days(contract_period.from, addDays(contract_period.to, -1)) : "No active contract"}
       </p>
     </Card>
   )
@@ -108,22 +108,20 @@ function PaceCard({ overview }: { overview: Overview }) {
   if (!pace || overview.period_elapsed === null) {
     return (
       <Card label="Pace" value="–">
-        <p>There is nothing to compare usage with.</p>
+        <p>Available once a credit period is active</p>
       </Card>
     )
   }
   return (
     <Card
       label="Pace"
-      value={pace.is === "even" ? "Even" : format.credits(pace.apart)}
+      value={pace.is === "even" ? "On pace" : format.credits(pace.apart)}
       exact={format.exact(pace.apart)}
-      beside={
-        pace.is !== "even" && <small>{pace.is === "behind" ? "behind an even pace" : "ahead of an even pace"}</small>
-      }
+      beside={pace.is !== "even" && <small>credits {pace.is === "behind" ? "below pace" : "ahead of pace"}</small>}
     >
       <p>
-        {format.share(overview.period_elapsed)} of the period is over.
-        {budget && !isZero(budget.credits) && ` ${format.credits(budget.credits)} credits a month make the rest last.`}
+        {format.share(overview.period_elapsed)} of the period has passed.
+        {budget && !isZero(budget.credits) && ` To make it last, stay under ${format.credits(budget.credits)} a month.`}
       </p>
     </Card>
   )
@@ -144,8 +142,14 @@ function Card({ label, value, exact, beside, tone, testId, children }: CardProps
     <section className={classes.card} data-tone={tone}>
       <h3>{label}</h3>
       <div className={classes.figure}>
-        <strong title={exact} data-testid={testId}>
-          {value}
+        <strong>
+          {exact ? (
+            <Hint plain label={exact} testId={testId}>
+              {value}
+            </Hint>
+          ) : (
+            value
+          )}
         </strong>
         {beside}
       </div>
@@ -154,8 +158,9 @@ function Card({ label, value, exact, beside, tone, testId, children }: CardProps
   )
 }
 
-export function Team({ team }: { team: Schemas["AccountTeam"] }) {
-  const words = team.name ?? "your account team"
-  const href = team.email ? `mailto:${team.email}` : team.url
-  return <>Ask {href ? <a href={href}>{words}</a> : words}, your account team.</>
+/** One link, to whom the contract names. */
+function Team({ team }: { team: Schemas["AccountTeam"] | null }) {
+  const name = team?.name ?? "your account manager"
+  const href = team?.email ? `mailto:${team.email}` : team?.url
+  return href ? <a href={href}>{name}</a> : name
 }

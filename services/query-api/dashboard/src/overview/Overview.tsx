@@ -24,7 +24,7 @@ export function Overview() {
         <>
           <Cards overview={data} />
           <Products overview={data} />
-          <Announcement key={format.locale} words={sayUsed(data, format)} atMostEveryMs={TOLD_AT_MOST_EVERY_MS} />
+          <Announcement words={sayUsed(data, format)} atMostEveryMs={TOLD_AT_MOST_EVERY_MS} />
         </>
       ) : error ? (
         <Failure error={error} retry={refetch} />

@@ -1,25 +1,22 @@
 import { UnstyledButton } from "@mantine/core"
 import type { CSSProperties } from "react"
 import type { Schemas } from "../api/client"
-import { compare, fraction, isZero, subtract } from "../credits"
+import { compare, isZero } from "../credits"
 import type { Format } from "../format"
 import { useFormat } from "../shell/useFormat"
+import { Hint } from "../ui/Hint"
 import { useChangeView } from "../view/useView"
 import { PRODUCT_NAMES } from "../words"
-import { Team } from "./Cards"
 import classes from "./Products.module.css"
-import { barOf, lengthOf } from "./standing"
+import { barOf, isCovered, lengthOf } from "./standing"
 
 type Overview = Schemas["Overview"]
-
-const LIST = new Intl.ListFormat("en", { type: "conjunction" }) // the words around it are English
 
 /** A bar per product, of its contracted amount, and all of them together as one. */
 export function Products({ overview }: { overview: Overview }) {
   const change = useChangeView()
   const format = useFormat()
-  const { products, credits_available, credits_used, period_elapsed, account_team } = overview
-  const over = products.filter(({ overage }) => overage !== null && !isZero(overage))
+  const { products, credits_available, credits_used, period_elapsed } = overview
   const hasAmounts = products.some(({ contracted }) => contracted !== null)
   const beside = besides(overview, format)
   const scale = credits_available && compare(credits_available, credits_used) > 0 ? credits_available : credits_used
@@ -32,7 +29,7 @@ export function Products({ overview }: { overview: Overview }) {
           aria-keyshortcuts="c"
           onClick={() => change({ panel: "reconcile" }, "push")}
         >
-          Why does this not match my contract?
+          Why doesn't this match my contract?
         </UnstyledButton>
       </header>
       <div className={classes.together} aria-hidden="true">
@@ -48,21 +45,16 @@ export function Products({ overview }: { overview: Overview }) {
             scale={scale}
             elapsed={period_elapsed}
             hasOthers={hasAmounts}
+            covered={isCovered(overview)}
           />
         ))}
       </ul>
       {period_elapsed !== null && hasAmounts && (
         <p className={classes.note}>
-          <span className={classes.tick} aria-hidden="true" /> marks where an even pace would be today.
+          <span className={classes.tick} aria-hidden="true" /> Even pace as of today
         </p>
       )}
       {beside.length > 0 && <p className={classes.note}>{beside.join(" ")}</p>}
-      {over.length > 0 && (
-        <p className={classes.over}>
-          {LIST.format(over.map(({ product }) => PRODUCT_NAMES[product]))} used more than contracted.{" "}
-          {account_team ? <Team team={account_team} /> : "Ask your account team what that means for your contract."}
-        </p>
-      )}
     </section>
   )
 }
@@ -71,10 +63,9 @@ export function Products({ overview }: { overview: Overview }) {
 function besides({ unallocated, add_ons }: Overview, format: Format): string[] {
   const words = []
   if (unallocated !== null && !isZero(unallocated)) {
-    words.push(`${format.credits(unallocated)} contracted credits are not allocated: any product may use them.`)
+    words.push(`${format.credits(unallocated)} credits are shared across products.`)
   }
-  if (add_ons !== null && !isZero(add_ons))
-    words.push(`Add-ons give ${format.credits(add_ons)} of the available credits.`)
+  if (add_ons !== null && !isZero(add_ons)) words.push(`Includes ${format.credits(add_ons)} add-on credits.`)
   return words
 }
 
@@ -84,16 +75,22 @@ interface RowProps {
   elapsed: string | null
   /** Whether some product has an amount of its own. */
   hasOthers: boolean
+  /** Whether the pool of all products covers what one of them used beyond its own. */
+  covered: boolean
 }
 
-function ProductRow({ credits, scale, elapsed, hasOthers }: RowProps) {
+function ProductRow({ credits, scale, elapsed, hasOthers, covered }: RowProps) {
   const format = useFormat()
   const { product, used, contracted, overage } = credits
   const bar = barOf(credits, scale)
   const isOver = overage !== null && !isZero(overage)
-  const left = contracted !== null && !isOver ? subtract(contracted, used) : null
+  const level = contracted !== null ? format.level(used, contracted) : undefined
   return (
-    <li className={classes.product} data-testid={`product-${product}`}>
+    <li
+      className={classes.product}
+      data-testid={`product-${product}`}
+      data-over={isOver ? (covered ? "covered" : "over") : undefined}
+    >
       <span className={classes.name}>
         <span className={classes.swatch} data-product={product} aria-hidden="true" />
         {PRODUCT_NAMES[product]}
@@ -106,21 +103,20 @@ function ProductRow({ credits, scale, elapsed, hasOthers }: RowProps) {
         )}
       </span>
       <span className={classes.amount}>
-        <strong title={format.exact(used)}>{format.credits(used)}</strong>
-        {contracted === null ? " used" : ` of ${format.credits(contracted)}`}
+        <strong>
+          <Hint plain label={format.exact(used)}>
+            {level?.used ?? format.credits(used)}
+          </Hint>
+        </strong>
+        {level ? ` of ${level.available}` : " used"}
       </span>
-      <span className={classes.percent}>
-        {contracted !== null && !isZero(contracted) && format.share(fraction(used, contracted))}
+      <span className={classes.percent}>{level?.percent}</span>
+      <span className={classes.rest}>
+        {level?.over ? `+${level.over} over` : level?.left ? `${level.left} left` : hasOthers && "No allotment"}
       </span>
-      <span className={classes.rest} data-over={isOver}>
-        {isOver
-          ? `+${format.credits(overage)} over`
-          : left !== null
-            ? `${format.credits(left)} left`
-            : hasOthers
-              ? "no amount"
-              : ""}
-      </span>
+      {isOver && covered && (
+        <span className={classes.beyond}>Over its allotment, covered by the pool: nothing to pay</span>
+      )}
     </li>
   )
 }

@@ -21,15 +21,16 @@ export function paceOf({ credits_used, credits_available, period_elapsed }: Sche
     : { even, apart: subtract(even, credits_used), is: "behind" }
 }
 
+/** Whether what a product used beyond its own amount is covered, since the pool of all products is not used up. */
+export function isCovered({ overage }: Schemas["Overview"]): boolean {
+  return isZero(overage)
+}
+
 /** Where usage has come to, in a sentence for those who do not see the cards. */
-export function sayUsed(
-  { credits_used, credits_available, percent_used, overage }: Schemas["Overview"],
-  format: Format,
-): string {
-  const used = `Credits used: ${format.credits(credits_used)}`
-  if (credits_available === null || percent_used === null) return `${used}.`
-  const over = isZero(overage) ? "" : `, ${format.credits(overage)} over`
-  return `${used} of ${format.credits(credits_available)} available, ${format.percent(percent_used)}${over}.`
+export function sayUsed({ credits_used, credits_available }: Schemas["Overview"], format: Format): string {
+  if (credits_available === null) return `Credits used: ${format.credits(credits_used)}.`
+  const { used, available, percent, over } = format.level(credits_used, credits_available)
+  return `Credits used: ${used} of ${available}${percent ? ` (${percent})` : ""}${over ? `, ${over} over` : ""}.`
 }
 
 /** The lengths of a bar as fractions of its whole width, which is the contracted amount, or usage where that is more. */

@@ -8,8 +8,8 @@ export function Contact({ team }: { team: Schemas["AccountTeam"] | null }) {
     <aside className={classes.contact}>
       <IconMessageCircle size={18} stroke={1.6} aria-hidden="true" />
       <p>
-        Questions about how usage maps to billing, or how overage is calculated? Ask your account team
-        {team?.name && `: ${team.name}`}
+        Questions about how usage maps to billing, or how overage is calculated? Contact your account manager
+        {team?.name && `, ${team.name}`}
         {team?.email && (
           <>
             {", "}

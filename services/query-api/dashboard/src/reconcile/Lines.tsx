@@ -1,5 +1,6 @@
 import type { Schemas } from "../api/client"
 import { useFormat } from "../shell/useFormat"
+import { CellHints } from "../ui/CellHints"
 import classes from "./Reconcile.module.css"
 import { type Line, type Step, stepsOf } from "./steps"
 
@@ -8,22 +9,24 @@ export function Lines({ reconciliation }: { reconciliation: Schemas["Reconciliat
   const steps = stepsOf(reconciliation)
   const hasMoney = reconciliation.lines.some(({ money }) => money !== null)
   return (
-    <table className={classes.lines} data-testid="reconcile-lines">
-      <caption className="visually-hidden">From the feature total to the contract total</caption>
-      <thead>
-        <tr>
-          <th scope="col">
-            <span className="visually-hidden">Line</span>
-          </th>
-          <th scope="col">Credits</th>
-          {hasMoney && <th scope="col">Price</th>}
-          {hasMoney && <th scope="col">Amount</th>}
-        </tr>
-      </thead>
-      {steps.map((step) => (
-        <Block key={step.title} step={step} hasMoney={hasMoney} />
-      ))}
-    </table>
+    <CellHints>
+      <table className={classes.lines} data-testid="reconcile-lines">
+        <caption className="visually-hidden">From the feature total to the contract total</caption>
+        <thead>
+          <tr>
+            <th scope="col">
+              <span className="visually-hidden">Line</span>
+            </th>
+            <th scope="col">Credits</th>
+            {hasMoney && <th scope="col">Price</th>}
+            {hasMoney && <th scope="col">Amount</th>}
+          </tr>
+        </thead>
+        {steps.map((step) => (
+          <Block key={step.title} step={step} hasMoney={hasMoney} />
+        ))}
+      </table>
+    </CellHints>
   )
 }
 
@@ -52,7 +55,7 @@ function Row({ line, is, hasMoney }: { line: Line; is: "part" | "inside" | "tota
   return (
     <tr data-is={is} data-kind={kind}>
       <th scope="row">{kind === "add_on_not_included" ? `Not included: ${label}` : label}</th>
-      <td title={format.exact(credits)}>{format.column(credits)}</td>
+      <td data-hint={format.exact(credits)}>{format.column(credits)}</td>
       {hasMoney && <td>{price !== null && currency && format.price(price, currency)}</td>}
       {hasMoney && <td>{money !== null && currency && format.money(money, currency)}</td>}
     </tr>

@@ -14,7 +14,7 @@ export function Reconcile() {
       onClose={() => change({ panel: undefined })}
       position="right"
       size="lg"
-      title="Why this does not match my contract"
+      title="Why doesn't this match my contract?"
       closeButtonProps={{ "aria-label": "Close" }}
       classNames={{ title: classes.title }}
     >

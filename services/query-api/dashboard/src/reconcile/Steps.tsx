@@ -19,21 +19,21 @@ export default function Steps({ creditPeriod }: { creditPeriod: string | undefin
 function Told({ reconciliation }: { reconciliation: Schemas["Reconciliation"] }) {
   const format = useFormat()
   const { credit_period, state, commitment } = reconciliation
+  const reached = commitment && format.level(commitment.reached, commitment.minimum)
   return (
     <div className={classes.content}>
       <p>
-        This dashboard counts usage. A contract also knows minimum commitments, overage prices and add-ons.{" "}
+        Your contract also covers minimum commitments, overage pricing, and add-ons. Here is how usage adds up to it
+        {state === "current" && " so far"}
         {credit_period
-          ? `For the credit period ${format.days(credit_period.from, addDays(credit_period.to, -1))}`
-          : "Between two credit periods all usage is overage. Since the last one ended"}
-        , this is how one becomes the other{state === "current" ? ", as it stands now" : ""}:
+          ? ` in the credit period ${format.days(credit_period.from, addDays(credit_period.to, -1))}.`
+          : " since the last credit period ended. Between two credit periods, all usage is overage."}
       </p>
       <Lines reconciliation={reconciliation} />
       {commitment && (
         <p>
-          The contract’s minimum commitment is {format.credits(commitment.minimum)} credits over all its periods;{" "}
-          {format.credits(commitment.reached)} are reached
-          {isZero(commitment.shortfall) ? "." : `, ${format.credits(commitment.shortfall)} are missing.`}
+          Minimum commitment, all periods of the contract: {reached?.used} of {reached?.available} credits reached
+          {isZero(commitment.shortfall) ? "." : `, ${format.credits(commitment.shortfall)} short.`}
         </p>
       )}
       <Contact team={reconciliation.account_team} />

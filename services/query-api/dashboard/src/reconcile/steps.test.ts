@@ -44,11 +44,11 @@ const RECONCILIATION = {
 test("in every block the parts add up to the total below them", () => {
   const steps = stepsOf(RECONCILIATION)
   expect(steps.map(({ title }) => title)).toEqual([
-    "What was used",
-    "How it is covered",
-    "What there is to use",
-    "What becomes of it",
-    "What the contract counts",
+    "Usage",
+    "Coverage",
+    "Credits available",
+    "Credits remaining",
+    "Contract total",
   ])
   for (const { parts, total } of steps) {
     const credits = parts.flatMap(({ line, is }) => (is === "part" ? [line.credits] : []))

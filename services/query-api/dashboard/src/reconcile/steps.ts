@@ -15,9 +15,9 @@ export interface Step {
 
 /** What a sum is about, by its total and its last part. */
 const TITLES: Partial<Record<Kind, Partial<Record<Kind, string>>>> = {
-  feature_total: { corrections: "What was used", overage: "How it is covered" },
-  available: { add_on: "What there is to use", unused: "What becomes of it" },
-  contract_total: { minimum_commitment: "What the contract counts" },
+  feature_total: { corrections: "Usage", overage: "Coverage" },
+  available: { add_on: "Credits available", unused: "Credits remaining" },
+  contract_total: { minimum_commitment: "Contract total" },
 }
 
 export function stepsOf({ lines, sums }: Schemas["Reconciliation"]): Step[] {

@@ -5,10 +5,11 @@ import classes from "./Failure.module.css"
 
 /** In place of what could not be loaded, in the API's own words. */
 export function Failure({ error, retry }: { error: Error; retry: () => void }) {
+  const isOfAddress = error instanceof Refusal && [404, 422].includes(error.problem.status)
   const { title, detail } =
     error instanceof Refusal
       ? error.problem
-      : { title: "The server does not answer", detail: "Check your connection, or try again in a moment." }
+      : { title: "The server isn't responding", detail: "Check your connection, or try again in a moment." }
   return (
     <div className={classes.failure} role="alert">
       <IconAlertTriangle size={20} stroke={1.6} aria-hidden="true" />
@@ -16,14 +17,20 @@ export function Failure({ error, retry }: { error: Error; retry: () => void }) {
         <strong>{title}</strong>
         <p>{detail}</p>
       </div>
-      <Button
-        variant="default"
-        size="xs"
-        leftSection={<IconRefresh size={14} stroke={1.6} aria-hidden="true" />}
-        onClick={retry}
-      >
-        Try again
-      </Button>
+      {isOfAddress ? (
+        <Button component="a" variant="default" size="xs" href="/">
+          Reset view
+        </Button>
+      ) : (
+        <Button
+          variant="default"
+          size="xs"
+          leftSection={<IconRefresh size={14} stroke={1.6} aria-hidden="true" />}
+          onClick={retry}
+        >
+          Try again
+        </Button>
+      )}
     </div>
   )
 }

@@ -1,16 +1,26 @@
-import { Tooltip } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import { freshnessQuery } from "../api/queries"
+import type { Format } from "../format"
+import { Hint } from "../ui/Hint"
 import classes from "./Freshness.module.css"
-import { ageOf, type State } from "./freshness"
+import { type Age, ageOf, SILENT_AFTER_S, type State } from "./freshness"
 import { useFormat } from "./useFormat"
-import { useNow } from "./useNow"
+import { useNow, useSeenSince } from "./useNow"
+
+const TITLES: Record<State, string> = {
+  current: "",
+  delayed: "Data delayed",
+  silent: "Not responding",
+  unreachable: "Not connected",
+  no_data: "No usage yet",
+}
 
 const SAYS: Record<State, string> = {
-  current: "Every event received up to this time is in the numbers.",
-  delayed: "Counting is behind: usage since this time is not in the numbers yet. Nothing is lost.",
-  unreachable: "The server does not answer. These are the last numbers that it gave.",
-  no_data: "Nothing was ever counted for this organization.",
+  current: "Every event received up to this time is counted.",
+  delayed: "Counting is behind: usage since this time is not included yet. Nothing is lost.",
+  silent: "The server isn’t responding. These are the last numbers received.",
+  unreachable: "The server can’t be reached. These are the last numbers received.",
+  no_data: "No usage has been counted for this organization.",
 }
 
 /** How far the numbers reach: no data is never shown as no usage. */
@@ -18,28 +28,32 @@ export function Freshness() {
   const { data, dataUpdatedAt, isError } = useQuery(freshnessQuery)
   const format = useFormat()
   const now = useNow()
-  if (!data) return <p className={classes.line}>{isError ? "The server does not answer" : "\u00a0"}</p>
-  const { state, updatedS, completeTo } = ageOf(data, dataUpdatedAt, now, isError)
-  const title = { delayed: "Data delayed", unreachable: "Not connected", no_data: "No usage yet", current: "" }[state]
+  const seenSince = useSeenSince()
+  const silentS = (now - Math.max(dataUpdatedAt, seenSince)) / 1_000
+  const age = data && ageOf(data, dataUpdatedAt, now, isError, silentS)
+  const state = age?.state ?? (isError ? "unreachable" : silentS > SILENT_AFTER_S ? "silent" : undefined)
   return (
     <p className={classes.line} data-state={state} data-testid="freshness">
-      <span className={classes.dot} aria-hidden="true" />
+      {state && <span className={classes.dot} aria-hidden="true" />}
       {/* Only a change of state is announced, not each second. */}
-      <strong role="status">{title}</strong>
-      {updatedS !== null && <span>Updated {format.ago(updatedS)}</span>}
-      {completeTo && (
-        <Tooltip label={SAYS[state]} multiline w={280} events={{ hover: true, focus: true, touch: true }}>
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the tooltip must be reachable by keyboard */}
-          <span tabIndex={0}>
-            <span className={classes.hint}>complete to {format.time(completeTo)}</span>
-          </span>
-        </Tooltip>
-      )}
-      {data.held > 0 && (
+      <strong role="status">{state && TITLES[state]}</strong>
+      {age?.completeTo && <Reach age={age} completeTo={age.completeTo} format={format} />}
+      {data && data.held > 0 && (
         <span>
-          {format.count(data.held)} {data.held === 1 ? "event waits" : "events wait"} for a rate or registration
+          {format.count(data.held)} {data.held === 1 ? "event is" : "events are"} waiting for a rate or registration
         </span>
       )}
     </p>
+  )
+}
+
+function Reach({ age: { state, updatedS }, completeTo, format }: { age: Age; completeTo: Date; format: Format }) {
+  const changed = updatedS === null ? "" : ` Totals last changed ${format.ago(updatedS)}.`
+  return (
+    <span>
+      <Hint label={`${SAYS[state]}${changed}`}>
+        {state === "current" ? "Live · includes" : "Includes"} everything received by {format.time(completeTo)}
+      </Hint>
+    </span>
   )
 }

@@ -1,12 +1,16 @@
-import { Link } from "@tanstack/react-router"
+import { Button } from "@mantine/core"
+import { IconMapQuestion } from "@tabler/icons-react"
+import classes from "../access/AccessPage.module.css"
 
 export function NotFound() {
   return (
-    <section>
-      <h1>There is no such page</h1>
-      <p>
-        <Link to="/">Go to the FlexCredits dashboard</Link>
-      </p>
+    <section className={classes.page} aria-labelledby="not-found">
+      <IconMapQuestion size={32} stroke={1.4} aria-hidden="true" />
+      <h1 id="not-found">Page not found</h1>
+      <p>This address doesn’t exist. It may have changed.</p>
+      <Button component="a" href="/">
+        Go to the dashboard
+      </Button>
     </section>
   )
 }

@@ -1,15 +1,14 @@
 import { ActionIcon, Menu, Text } from "@mantine/core"
-import { IconLogout, IconUserCircle } from "@tabler/icons-react"
+import { IconHistory, IconLogout, IconUserCircle } from "@tabler/icons-react"
+import { useNavigate } from "@tanstack/react-router"
+import type { MouseEvent } from "react"
 import { api, type Schemas } from "../api/client"
-
-const ROLES: Record<string, string> = {
-  super_admin: "Super Admin",
-  admin: "Admin",
-  billing_moderator: "Billing Moderator",
-}
+import { maySeeAudit } from "../audit/queries"
+import { roleName } from "../words"
 
 /** Who is signed in, and the way out. */
 export function Person({ session }: { session: Schemas["SignedIn"] }) {
+  const open = useOpenAudit()
   const who = session.name || session.email || "Signed in"
   return (
     <Menu position="bottom-end" withinPortal>
@@ -24,8 +23,18 @@ export function Person({ session }: { session: Schemas["SignedIn"] }) {
             {who}
           </Text>
           {session.name && session.email && <Text size="xs">{session.email}</Text>}
-          <Text size="xs">{ROLES[session.role] ?? session.role}</Text>
+          <Text size="xs">{roleName(session.role)}</Text>
         </Menu.Label>
+        {maySeeAudit(session.role) && !session.refused && (
+          <Menu.Item
+            component="a"
+            href="/?panel=audit"
+            leftSection={<IconHistory size={16} stroke={1.6} />}
+            onClick={open}
+          >
+            Audit log
+          </Menu.Item>
+        )}
         {session.by === "session" && (
           <Menu.Item leftSection={<IconLogout size={16} stroke={1.6} />} onClick={signOut}>
             Sign out
@@ -34,6 +43,16 @@ export function Person({ session }: { session: Schemas["SignedIn"] }) {
       </Menu.Dropdown>
     </Menu>
   )
+}
+
+/** Beside the view that is shown; in a window of its own, by its address. */
+function useOpenAudit() {
+  const navigate = useNavigate()
+  return (event: MouseEvent) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return
+    event.preventDefault()
+    void navigate({ to: "/", search: (before) => ({ ...before, panel: "audit" }), resetScroll: false })
+  }
 }
 
 async function signOut() {

@@ -1,31 +1,47 @@
+import { Skeleton } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import { Outlet } from "@tanstack/react-router"
-import { useEffect, useMemo } from "react"
+import { type ReactNode, useEffect, useMemo } from "react"
 import { AccessPage } from "../access/AccessPage"
-import { Refusal } from "../api/client"
+import { Refusal, type Schemas } from "../api/client"
 import { useLive } from "../api/live"
-import { overviewQuery, sessionQuery } from "../api/queries"
+import { sessionQuery } from "../api/queries"
 import { makeFormat } from "../format"
 import { ColorScheme } from "./ColorScheme"
+import { Failure } from "./Failure"
 import { Person } from "./Person"
 import classes from "./Shell.module.css"
 import { FormatContext } from "./useFormat"
 
-/** The frame of every page, and the gate: the page is for whoever the API lets look. */
+/** The frame of every page. */
 export function Shell() {
-  const session = useQuery(sessionQuery)
-  const overview = useQuery(overviewQuery)
-  const organization = session.data?.organization_name ?? session.data?.organization
+  const { data: session } = useQuery(sessionQuery)
+  const organization = session?.organization_name ?? session?.organization
   useEffect(() => {
     document.title = organization ? `FlexCredits · ${organization}` : "FlexCredits"
   }, [organization])
-  const { locale = "en-US", time_zone } = session.data ?? {}
-  const format = useMemo(() => makeFormat(locale, time_zone ?? "UTC"), [locale, time_zone])
-  const refused = [overview.error, session.error].find(isRefusal)
+  return (
+    <Frame session={session}>
+      <Gate>
+        <Live />
+        <Outlet />
+      </Gate>
+    </Frame>
+  )
+}
+
+interface FrameProps {
+  session?: Schemas["SignedIn"] | undefined
+  children: ReactNode
+}
+
+/** Head and main part, also around what takes a page's place when it cannot be shown. */
+export function Frame({ session, children }: FrameProps) {
+  const format = useMemo(() => makeFormat(session?.time_zone ?? "UTC"), [session?.time_zone])
   return (
     <FormatContext value={format}>
       <a href="#main" className={classes.skip}>
-        Skip to the content
+        Skip to content
       </a>
       <header className={classes.header}>
         <div className={classes.bar}>
@@ -36,28 +52,36 @@ export function Shell() {
               <li aria-current="page">FlexCredits</li>
             </ol>
           </nav>
-          <span className={classes.organization}>{organization}</span>
+          <span className={classes.organization}>{session?.organization_name ?? session?.organization}</span>
           <ColorScheme />
-          {session.data && <Person session={session.data} />}
+          {session && <Person session={session} />}
         </div>
       </header>
       <main id="main" className={classes.main} tabIndex={-1}>
-        {refused ? (
-          <AccessPage error={refused} />
-        ) : (
-          <>
-            <Live />
-            <Outlet />
-          </>
-        )}
+        {children}
       </main>
     </FormatContext>
   )
 }
 
-/** Nobody is signed in any more, or not the right one. Other failures are told where they happen. */
-function isRefusal(error: Error | null): error is Refusal {
-  return error instanceof Refusal && [401, 403].includes(error.problem.status)
+/** The page is for those whom the API lets see it: nothing else is asked before that is known. */
+function Gate({ children }: { children: ReactNode }) {
+  const { data, error, refetch } = useQuery(sessionQuery)
+  if (isSignedOut(error)) return <AccessPage error={error} />
+  if (data?.refused) return <AccessPage refused={data.refused} />
+  if (data) return children
+  if (error) return <Failure error={error} retry={() => void refetch()} />
+  return (
+    <div className={classes.waiting} aria-hidden="true">
+      <Skeleton height={36} width="14rem" />
+      <Skeleton height={124} />
+      <Skeleton height={238} />
+    </div>
+  )
+}
+
+function isSignedOut(error: Error | null): error is Refusal {
+  return error instanceof Refusal && error.problem.status === 401
 }
 
 function Live() {

@@ -12,17 +12,26 @@ const answer: Schemas["Freshness"] = {
 }
 
 test("age is reckoned by the server's clock and grows with the reader's", () => {
-  expect(ageOf(answer, RECEIVED, RECEIVED, false).updatedS).toBe(6)
-  expect(ageOf(answer, RECEIVED, RECEIVED + 4_000, false).updatedS).toBe(10)
+  expect(ageOf(answer, RECEIVED, RECEIVED, false, 0).updatedS).toBe(6)
+  expect(ageOf(answer, RECEIVED, RECEIVED + 4_000, false, 4).updatedS).toBe(10)
 })
 
 test("a server that does not answer is not current for long", () => {
-  expect(ageOf(answer, RECEIVED, RECEIVED + 5_000, true).state).toBe("current")
-  expect(ageOf(answer, RECEIVED, RECEIVED + 20_000, true).state).toBe("unreachable")
-  expect(ageOf({ ...answer, state: "delayed" }, RECEIVED, RECEIVED, false).state).toBe("delayed")
+  const after = (seconds: number, failing: boolean) =>
+    ageOf(answer, RECEIVED, RECEIVED + seconds * 1_000, failing, seconds).state
+  expect([5, 11, 20].map((seconds) => after(seconds, true))).toEqual(["current", "silent", "unreachable"])
+  expect(ageOf({ ...answer, state: "delayed" }, RECEIVED, RECEIVED, false, 0).state).toBe("delayed")
+})
+
+test("a server that hangs is called that after ten seconds, though nothing has failed yet", () => {
+  expect([9, 11, 60].map((seconds) => ageOf(answer, RECEIVED, RECEIVED, false, seconds).state)).toEqual([
+    "current",
+    "silent",
+    "silent",
+  ])
 })
 
 test("what was never counted has no age", () => {
   const never = { ...answer, state: "no_data" as const, updated_at: null, complete_to: null, lag_seconds: null }
-  expect(ageOf(never, RECEIVED, RECEIVED, false)).toEqual({ state: "no_data", updatedS: null, completeTo: null })
+  expect(ageOf(never, RECEIVED, RECEIVED, false, 0)).toEqual({ state: "no_data", updatedS: null, completeTo: null })
 })

@@ -1,6 +1,6 @@
 import type { Schemas } from "../api/client"
 
-export type State = "current" | "delayed" | "no_data" | "unreachable"
+export type State = "current" | "delayed" | "no_data" | "silent" | "unreachable"
 
 export interface Age {
   state: State
@@ -9,18 +9,30 @@ export interface Age {
   completeTo: Date | null
 }
 
-const DELAYED_AFTER_S = 60
+/** The answer is asked for every 5 s. */
+export const SILENT_AFTER_S = 10
+const UNREACHABLE_AFTER_S = 15
 
 /**
  * How old the numbers are `now`, given when the answer was received. By the server's clock: `lag_seconds` and
  * `complete_to` together say what it showed then, so that a wrong clock of the reader does no harm.
+ * `silentS` is for how long an answer has been waited for.
  */
-export function ageOf(answer: Schemas["Freshness"], receivedMs: number, nowMs: number, failing: boolean): Age {
+export function ageOf(
+  answer: Schemas["Freshness"],
+  receivedMs: number,
+  nowMs: number,
+  failing: boolean,
+  silentS: number,
+): Age {
   const completeTo = answer.complete_to ? new Date(answer.complete_to) : null
   const lagS = answer.lag_seconds ?? 0
   const serverMs = (completeTo ? completeTo.getTime() + lagS * 1000 : receivedMs) + (nowMs - receivedMs)
   const updatedS = answer.updated_at ? Math.max(0, (serverMs - Date.parse(answer.updated_at)) / 1000) : null
-  const heardS = (nowMs - receivedMs) / 1000
-  const state: State = failing && heardS > DELAYED_AFTER_S / 4 ? "unreachable" : answer.state
-  return { state, updatedS, completeTo }
+  return { state: stateOf(answer, failing, silentS), updatedS, completeTo }
+}
+
+function stateOf(answer: Schemas["Freshness"], failing: boolean, silentS: number): State {
+  if (failing && silentS > UNREACHABLE_AFTER_S) return "unreachable"
+  return silentS > SILENT_AFTER_S ? "silent" : answer.state
 }

@@ -9,3 +9,14 @@ export function useNow(): number {
   }, [])
   return now
 }
+
+/** Since when the page is in view, in ms since 1970: nothing is asked for while nobody looks. */
+export function useSeenSince(): number {
+  const [since, setSince] = useState(Date.now)
+  useEffect(() => {
+    const see = () => setSince(Date.now())
+    document.addEventListener("visibilitychange", see)
+    return () => document.removeEventListener("visibilitychange", see)
+  }, [])
+  return since
+}

@@ -37,7 +37,7 @@ export function Shortcuts() {
         classNames={{ title: classes.title }}
       >
         <Switch
-          label="Shortcuts of a single key"
+          label="Single-key shortcuts"
           checked={on}
           onChange={({ currentTarget }) => setOn(currentTarget.checked)}
         />
@@ -48,7 +48,7 @@ export function Shortcuts() {
             ))}
           </dl>
         )}
-        <h3 className={classes.within}>Where the focus is</h3>
+        <h3 className={classes.within}>In charts</h3>
         <dl className={classes.keys}>
           {KEYS_WITHIN.map(([keys, does]) => (
             <Line key={does} keys={keys} does={does} />

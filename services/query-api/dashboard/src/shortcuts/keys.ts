@@ -1,22 +1,22 @@
 /** Keys of the page. Whatever they work on says so itself, as `aria-keyshortcuts`. */
 export const KEYS: [key: string, does: string][] = [
-  ["?", "This list"],
+  ["?", "Show this list"],
   ["/", "Search the table"],
   ["1", "Assistant"],
   ["2", "Agents"],
   ["3", "API"],
-  ["p", "Choose the credit period or months"],
-  ["t", "The chart as a table, and back"],
+  ["p", "Choose a period"],
+  ["t", "Toggle chart and table"],
   ["m", "Manage budget and alerts"],
-  ["c", "Why this does not match my contract"],
+  ["c", "Why doesn't this match my contract?"],
 ]
 
 /** Keys of what has the focus. */
 export const KEYS_WITHIN: [keys: string[], does: string][] = [
-  [["←", "→"], "In a chart: the column before, or after"],
-  [["Home", "End"], "The first column, or the last"],
-  [["Enter"], "Go into a column's days"],
-  [["Esc"], "Close what is open"],
+  [["←", "→"], "Previous or next column"],
+  [["Home", "End"], "First or last column"],
+  [["Enter"], "Zoom into a column"],
+  [["Esc"], "Close panel"],
 ]
 
 const TYPED_INTO = "input:not([type=checkbox], [type=radio]), textarea, select, [role=menu], [role=listbox]"

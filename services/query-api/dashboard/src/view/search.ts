@@ -2,7 +2,7 @@
 export type Search = Record<string, string | string[] | undefined>
 
 export function parseSearch(text: string): Search {
-  const search: Search = {}
+  const search: Search = Object.create(null) // an address may say ?constructor=
   for (const [name, value] of new URLSearchParams(text)) {
     const before = search[name]
     search[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value]

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest"
+import { readOrder } from "../breakdown/rows"
 import { parseSearch, type Search, writeSearch } from "./search"
-import { apiQuery, readView } from "./view"
+import { apiQuery, readView, VIEWS } from "./view"
 
 const read = (text: string) => readView(parseSearch(text))
 
@@ -27,6 +28,8 @@ describe("the address", () => {
     "?from=2026-11&to=2026-10",
     "?from=2026-11&to=2026-11-30",
     "?from=yesterday&to=today",
+    "?from=2026-13&to=2026-14",
+    "?from=2026-02-30&to=2026-03-01",
     "?range=some",
     "?product=models",
     "?view=namespaces",
@@ -41,6 +44,33 @@ describe("the address", () => {
     expect(read("?credit_period=p1&from=2026-11&to=2026-11&range=all")).toEqual({ credit_period: "p1" })
     expect(read("?from=2026-11&to=2026-11&range=all")).toEqual({ from: "2026-11", to: "2026-11" })
   })
+})
+
+describe("an address that somebody made up", () => {
+  const NAMES =
+    "credit_period from to range product view surface group_by categories interval scope sum chart q sort open panel"
+  const GARBAGE = [
+    "", "zzz", "-", "0", "null", "undefined", "[]", "{}", '"', "%00", "%", "%E0%A4%A", "\u0000", "é̈", "😀", "a".repeat(9_000),
+    "2026-99", "9999-99-99", "0000-00", "-credits-", "constructor", "__proto__", "toString", "<script>", "../..", "2026-11&to=",
+  ] // biome-ignore format: a list
+
+  function check(address: string) {
+    const view = read(address)
+    expect(readView(parseSearch(writeSearch(view as Search)))).toEqual(view)
+    expect(Object.keys(VIEWS)).toContain(apiQuery(view).product)
+    expect(VIEWS[apiQuery(view).product]).toContain(apiQuery(view).view)
+    expect(["name", "credits", "uses", "share", "change"]).toContain(readOrder(view.sort).by)
+  }
+
+  test.each(NAMES.split(" "))("%s may be anything: it is a view, the same when it is read again", (name) => {
+    for (const value of GARBAGE) {
+      for (const address of [`?${name}=${value}`, `?${name}=${value}&${name}=${value}`, `?${name}[]=${value}`]) {
+        check(address)
+      }
+    }
+  })
+
+  test.each(["?__proto__=1&__proto__=2", "?constructor=1", "?toString=1&toString=2", "?&&=&=1", "??"])("%s", check)
 })
 
 describe("what the API is asked", () => {

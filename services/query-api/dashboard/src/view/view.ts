@@ -1,3 +1,4 @@
+import { addDays } from "../dates"
 import type { Search } from "./search"
 
 /** Days to look at, as the API takes them; nothing means the current credit period. */
@@ -25,7 +26,7 @@ export interface View extends Range {
   sort?: string
   /** Rows of the table that are expanded. */
   open?: string[]
-  panel?: "alerts" | "history" | "channels" | "reconcile" | "shortcuts"
+  panel?: "alerts" | "history" | "channels" | "reconcile" | "shortcuts" | "audit"
 }
 
 export const VIEWS = {
@@ -59,7 +60,7 @@ export function readView(search: Search): View {
     q: text(search.q) || undefined,
     sort: matching(search.sort, SORT),
     open: texts(search.open),
-    panel: oneOf(search.panel, ["alerts", "history", "channels", "reconcile", "shortcuts"]),
+    panel: oneOf(search.panel, ["alerts", "history", "channels", "reconcile", "shortcuts", "audit"]),
   })
 }
 
@@ -85,10 +86,18 @@ export function apiQuery(view: View) {
 function readRange(search: Search): Range {
   const creditPeriod = text(search.credit_period)
   if (creditPeriod) return { credit_period: creditPeriod }
-  const from = matching(search.from, DAYS)
-  const to = matching(search.to, DAYS)
+  const from = daysOf(search.from)
+  const to = daysOf(search.to)
   if (from && to && from.length === to.length && from <= to) return { from, to }
   return search.range === "all" ? { range: "all" } : {}
+}
+
+/** A month or date that there is. */
+function daysOf(value: Search[string]): string | undefined {
+  const given = matching(value, DAYS)
+  if (!given) return undefined
+  const date = given.length === 7 ? `${given}-01` : given
+  return !Number.isNaN(Date.parse(date)) && addDays(date, 0) === date ? given : undefined
 }
 
 function first(value: Search[string]): string | undefined {

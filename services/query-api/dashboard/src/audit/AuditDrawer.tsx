@@ -1,0 +1,26 @@
+import { Drawer, Skeleton } from "@mantine/core"
+import { lazy, Suspense } from "react"
+import { useView } from "../view/useView"
+import classes from "./Audit.module.css"
+
+const AuditLog = lazy(() => import("./AuditLog"))
+
+/** Who did what, for as long as the address says `panel=audit`. */
+export function AuditDrawer() {
+  const [view, change] = useView()
+  return (
+    <Drawer
+      opened={view.panel === "audit"}
+      onClose={() => change({ panel: undefined })}
+      position="right"
+      size="xl"
+      title="Audit log"
+      closeButtonProps={{ "aria-label": "Close" }}
+      classNames={{ title: classes.title }}
+    >
+      <Suspense fallback={<Skeleton height={420} />}>
+        <AuditLog />
+      </Suspense>
+    </Drawer>
+  )
+}

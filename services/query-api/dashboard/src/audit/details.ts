@@ -1,0 +1,47 @@
+type Json = Record<string, unknown>
+
+/** What is known beside the action: for a change what it was and became, else everything, as "name: value". */
+export function detailsOf(details: Json): string[] {
+  const { before, after } = details
+  if (!isObject(before) || !isObject(after)) return flatten(details).map(([name, value]) => `${name}: ${value}`)
+  const [was, is] = [new Map(flatten(before)), new Map(flatten(after))]
+  const names = [...new Set([...was.keys(), ...is.keys()])].filter((name) => was.get(name) !== is.get(name))
+  return names.map((name) => `${name}: ${was.get(name) ?? "none"} → ${is.get(name) ?? "none"}`)
+}
+
+/** Every value by the names that lead to it: "monthly budget, credits". */
+function flatten(value: Json, above: string[] = []): [name: string, text: string][] {
+  return Object.entries(value).flatMap(([key, inside]): [string, string][] => {
+    const path = [...above, key.replaceAll("_", " ")]
+    if (isObject(inside)) return flatten(inside, path)
+    return [[path.join(", "), Array.isArray(inside) ? inside.join(", ") || "none" : write(inside)]]
+  })
+}
+
+function write(value: unknown): string {
+  if (value === null || value === "") return "none"
+  return typeof value === "boolean" ? (value ? "on" : "off") : String(value)
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+const ACTIONS: Record<string, string> = {
+  "session.begin": "Signed in",
+  "session.end": "Signed out",
+  "access.refused": "Was denied access",
+  export: "Downloaded a file",
+  "alert_settings.save": "Changed budget and alerts",
+  "alert_settings.unsubscribe": "Unsubscribed from alerts",
+  "alert_channel.add": "Added a channel",
+  "alert_channel.remove": "Removed a channel",
+  "alert_channel.test": "Tested a channel",
+  "alert.test_mail": "Sent a test email",
+  "alert.resend": "Resent an alert",
+}
+
+/** In words; one that is newer than this page stays as it is called. */
+export function actionName(action: string): string {
+  return ACTIONS[action] ?? action
+}
