@@ -5,9 +5,12 @@ Only this module uses `zoneinfo`, which would prefer the machine's files.
 
 import json
 import zoneinfo
+from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 
 import tzdata  # type: ignore[import-untyped]
 
@@ -23,6 +26,10 @@ ACCEPTED_ZONES: frozenset[str] = frozenset(_document["zones"])
 ZONE_LINKS: dict[str, str] = _document["links"]
 """Legacy names of tz, each with the accepted name that replaces it."""
 
+WEEK_S = 604_800  # no zone changes its clocks twice within one
+RULES_FROM, RULES_TO = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2024, 2040))
+"""Nothing was counted earlier, and rules of later days will have changed by then."""
+
 
 def canonical_zone(name: str) -> str | None:
     """The accepted name for `name`: itself, or the target of a legacy link such as US/Pacific. None: not accepted."""
@@ -36,6 +43,57 @@ def find_zone(name: str) -> tzinfo | None:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         return None
+
+
+def offset_at(name: str, second: int) -> int:
+    """Seconds east of Greenwich in a zone, at a second since 1970."""
+    offset = datetime.fromtimestamp(second, zone_of(name)).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
+@lru_cache(maxsize=2_000)
+def changes_of(name: str) -> tuple[int, ...]:
+    """A zone's rules from 2024 to 2040: a second since 1970, the offset from then on, the second of its change, and so on."""
+    changes = [RULES_FROM, offset_at(name, RULES_FROM)]
+    for begin in range(RULES_FROM, RULES_TO, WEEK_S):
+        if offset_at(name, begin + WEEK_S) != changes[-1]:
+            before, after = begin, begin + WEEK_S
+            while after - before > 1:
+                middle = (before + after) // 2
+                before, after = (middle, after) if offset_at(name, middle) == changes[-1] else (before, middle)
+            changes += [after, offset_at(name, after)]
+    return tuple(changes)
+
+
+def differ_since(some: Sequence[int], others: Sequence[int]) -> int | None:
+    """The first second at which two zones' rules (as changes_of gives them) have different offsets; None: never."""
+    for second in sorted({*some[::2], *others[::2]}):
+        if _offset_in(some, second) != _offset_in(others, second):
+            return second
+    return None
+
+
+def _offset_in(changes: Sequence[int], second: int) -> int:
+    return changes[2 * bisect_right(changes[::2], second) - 1]
+
+
+def zones_differing_in(folder: Path, instants: Sequence[int]) -> list[str]:
+    """Accepted zones for which a folder of TZif files lacks the name, or has other offsets at these seconds since 1970."""
+    return [
+        name
+        for name in sorted(ACCEPTED_ZONES)
+        if _offsets_in(folder / name, instants) != [offset_at(name, at) for at in instants]
+    ]
+
+
+def _offsets_in(file: Path, instants: Sequence[int]) -> list[int]:
+    try:
+        with file.open("rb") as stream:
+            rules = zoneinfo.ZoneInfo.from_file(stream)
+    except (OSError, ValueError):
+        return []
+    offsets = [datetime.fromtimestamp(at, rules).utcoffset() for at in instants]
+    return [0 if offset is None else int(offset.total_seconds()) for offset in offsets]
 
 
 def zone_of(name: str | None) -> tzinfo:

@@ -1,7 +1,7 @@
 """Contract facts into their tables."""
 
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
@@ -9,7 +9,9 @@ import pytest
 from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
 from aggregator.progress import load_progress
+from aggregator.zone_rules import record_zone_rules
 from factories import contract, organization, rate, records
+from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from runtime.postgres import Pool
 from stack import Database
 
@@ -92,3 +94,39 @@ async def test_a_stored_zone_without_rules_holds_usage_of_its_organization_alone
     catalog.version = 2
     await apply_facts(pool, CATALOG, records([organization("org_odd", "Europe/Berlin")], first=2))
     assert await known() == {"org_odd": "Europe/Berlin", "org_acme": "UTC"}
+
+
+async def test_rules_are_recorded_when_a_zone_is_known_and_when_an_aggregator_starts(
+    pool: Pool, database: Database
+) -> None:
+    await load_progress(pool, CATALOG, [0])
+    await apply_facts(pool, CATALOG, records([organization(f"org_{name}", "America/Vancouver") for name in "abcd"]))
+    rows = await pool.fetch("SELECT tz, changes FROM zone_rules")
+    today = list(changes_of("America/Vancouver"))
+    assert [tuple(row) for row in rows] == [(TZ_VERSION, today)] * 4
+    owner = await asyncpg.connect(database.dsn)
+    older = list(changes_of("America/Los_Angeles"))
+    await owner.execute(
+        "INSERT INTO usage_organization_daily (organization_id, day, product, kafka_partition, credits, events)"
+        " SELECT organization_id, '2026-11-20', 'api', 0, 5, 1 FROM organizations WHERE organization_id > 0"
+    )
+    # b: rules of before; c: the rules of before agree up to now; d: counted before rules were recorded.
+    ids = {row[0]: row[1] for row in await owner.fetch("SELECT organization, organization_id FROM organizations")}
+    await owner.execute(
+        "UPDATE zone_rules SET tz = '2025b', changes = $1 WHERE organization_id = $2", older, ids["org_b"]
+    )
+    future = [*today, changes_of("UTC")[0] + 15 * 365 * 86400, 0]
+    await owner.execute(
+        "UPDATE zone_rules SET tz = '2026e', changes = $1 WHERE organization_id = $2", future, ids["org_c"]
+    )
+    await owner.execute("DELETE FROM zone_rules WHERE organization_id = $1", ids["org_d"])
+    await owner.close()
+    for _ in range(2):
+        async with pool.acquire() as connection:
+            outdated = await record_zone_rules(connection)
+        since = datetime(2026, 11, 1, 9, tzinfo=UTC)
+        assert outdated == [
+            ("org_b", "America/Vancouver", "2025b", since), ("org_d", "America/Vancouver", None, None),
+        ]  # fmt: skip
+        rows = await pool.fetch("SELECT tz FROM zone_rules ORDER BY organization_id")
+        assert [row["tz"] for row in rows] == [TZ_VERSION, "2025b", TZ_VERSION, None]

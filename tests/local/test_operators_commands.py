@@ -20,6 +20,7 @@ from flexcredits_local.configuration import SERVICES
 from flexcredits_local.description import Description, publish
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.problem import SetupProblem
+from flexcredits_schemas.zones import TZ_VERSION
 from runtime.migrations import migrate
 from runtime.postgres import open_pool
 from service_process import eventually
@@ -253,4 +254,7 @@ def test_doctor_says_the_same_to_a_script(call: Call) -> None:
     said = call("doctor", "--json")
     findings = json.loads(said.stdout)["findings"]
     assert {"python", "disk", "memory"} <= {finding["subject"] for finding in findings}
+    zones = [finding["text"] for finding in findings if finding["subject"] == "time zones"]
+    assert zones[0] == f"tz {TZ_VERSION} counts, from the tzdata package"
+    assert all("the same rules" in text or "nothing is counted by them" in text for text in zones[1:])
     assert said.exit_code == int(any(finding["level"] == "fail" for finding in findings))

@@ -9,12 +9,14 @@ import asyncpg
 import httpx
 import pytest
 from flexcredits_local.folders import REPOSITORY
+from flexcredits_schemas.zones import offset_at
 from prometheus_client import CollectorRegistry, Counter
 from runtime.build import build_of
 from runtime.logs import Sparing, configure_logs
 from runtime.migrations import MigrationError, migrate
 from runtime.postgres import load_sql, passing_failure
 from runtime.probes import serve_probes
+from runtime.time_zones import ZoneRules
 from stack import Database
 
 
@@ -117,25 +119,39 @@ def test_only_passing_failures_are_run_again(error: Exception, passes: bool) -> 
     assert (passing_failure(error) is not None) == passes
 
 
+async def test_rules_of_time_zones_are_compared_with_those_of_postgres(database: Database) -> None:
+    """Postgres knows America/Los_Angeles and no Mars/Olympus; we say that Tokyo is where Kathmandu is."""
+    offsets = {"Asia/Tokyo": "Asia/Kathmandu", "Mars/Olympus": "UTC"}
+    names = ["Asia/Tokyo", "America/Los_Angeles", "Mars/Olympus", "UTC"]
+    rules = ZoneRules("2026f", names, lambda name, second: offset_at(offsets.get(name, name), second))
+    assert rules.about() == {"tz": "2026f", "postgres_differs_in": None}
+    async with asyncpg.create_pool(database.roles["flexcredits_alerter"], min_size=1, max_size=1) as pool:
+        await rules.compare(pool)
+    assert rules.about() == {"tz": "2026f", "postgres_differs_in": ["Asia/Tokyo", "Mars/Olympus"]}
+
+
 async def test_probes_answer_while_the_loop_is_busy() -> None:
     registry = CollectorRegistry()
     Counter("things_total", "Things.", registry=registry).inc()
     checks: dict[str, str | None] = {"kafka": None, "postgres": None}
     build = build_of("flexcredits-runtime", "abc123")
     async with (
-        serve_probes("127.0.0.1", 0, lambda: checks, build, registry) as probes,
+        serve_probes(
+            "127.0.0.1", 0, lambda: checks, build, registry, about=lambda: {"time_zones": {"tz": "2026f"}}
+        ) as probes,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{probes.port}") as client,
     ):
         assert (await client.get("/health/live")).status_code == 200
         assert (await client.get("/health/started")).status_code == 503
         assert (await client.get("/health/ready")).json() == {
-            "ready": True, "missing": [], "checks": {"kafka": "ok", "postgres": "ok"},
+            "ready": True, "missing": [], "checks": {"kafka": "ok", "postgres": "ok"}, "time_zones": {"tz": "2026f"},
         }  # fmt: skip
         probes.started, checks["postgres"] = True, "does not answer"
         answer = await client.get("/health/ready")
         assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/json")
         assert answer.json() == {
             "ready": False, "missing": ["postgres"], "checks": {"kafka": "ok", "postgres": "does not answer"},
+            "time_zones": {"tz": "2026f"},
         }  # fmt: skip
         assert (await client.get("/health/started")).status_code == 200, "an outage does not restart who has started"
         metrics = (await client.get("/metrics")).text

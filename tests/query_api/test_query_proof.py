@@ -1,12 +1,13 @@
 """The proof: what was received is what is counted, by the hour and in all."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
 from books import NOW, TOPIC, Books, local
 from counting import TOTALS
+from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from query_api.store import read_as
 from querying import Api
 from runtime.postgres import Pool
@@ -31,8 +32,24 @@ async def test_proof(api: Api, books: Books) -> None:
         ],
         "totals": {"applied": 16, "counted": 12, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True},
         "credits": {"ledger": "5.000000", "quarter_hours": "5.000000", "days": "5.000000", "months": "5.000000", "organization_days": "5.000000", "organization_months": "5.000000", "equal": True},
+        "time_zone_rules": {"tz": TZ_VERSION, "counted_with": None, "differs_since": None, "postgres_differs": None},
         "hours": [],
     }  # fmt: skip
+
+
+async def test_proof_says_by_which_rules_of_its_zone_days_were_counted(api: Api, books: Books, pool: Pool) -> None:
+    """Vancouver keeps daylight time since 1 November 2026: days that older rules counted begin an hour late."""
+    acme = await books.organization(time_zone="America/Vancouver")
+    older, today = changes_of("America/Los_Angeles"), changes_of("America/Vancouver")
+    for tz, changes, since in (("2025b", older, "2026-11-01T09:00:00Z"), ("2026e", today, None)):
+        await books.execute("DELETE FROM zone_rules")
+        await books.execute("INSERT INTO zone_rules VALUES ($1, 'America/Vancouver', $2, $3)", acme, tz, list(changes))
+        rules = (await api.get("/api/v1/proof"))["time_zone_rules"]
+        assert rules == {"tz": TZ_VERSION, "counted_with": tz, "differs_since": since, "postgres_differs": None}
+    api.now = datetime(2026, 10, 31, tzinfo=UTC)
+    await books.execute("UPDATE zone_rules SET changes = $1", list(older))
+    assert (await api.get("/api/v1/proof"))["time_zone_rules"]["differs_since"] is None, "it moves no day yet"
+    assert (await api.get("/api/v1/proof", organization="org_nobody"))["time_zone_rules"] is None
 
 
 async def test_proof_counts_what_is_in_flight_between_the_applied_offset_and_the_logs_end(

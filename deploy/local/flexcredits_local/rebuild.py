@@ -11,8 +11,10 @@ import asyncpg
 import typer
 from aggregator.differences import to_date
 from aggregator.rebuild import CannotRebuild, Comparison, compare, only_rebuild, swap
-from aggregator.zones import ZoneChange, change_time_zone
+from aggregator.zone_rules import Outdated, record_zone_rules
+from aggregator.zones import ZoneChange, apply_zone_rules, change_time_zone
 from aiokafka.errors import KafkaError
+from flexcredits_schemas.zones import TZ_VERSION
 
 from flexcredits_local.addresses import kafka_settings, postgres_dsn
 from flexcredits_local.answers import DIFFERS, AsJson, DryRun, print_json, print_table
@@ -31,6 +33,12 @@ def rebuild(
         tuple[str, str] | None,
         typer.Option("--time-zone", metavar="ORGANIZATION ZONE", help="Move its days to an IANA zone instead."),
     ] = None,
+    time_zone_rules: Annotated[
+        bool,
+        typer.Option(
+            "--time-zone-rules", help="Move days that were counted by older rules of a time zone to those of today."
+        ),
+    ] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     topic: Annotated[str, typer.Option("--topic", envvar="USAGE_EVENTS_TOPIC")] = TOPIC,
@@ -48,6 +56,11 @@ def rebuild(
         if first or last or organization:
             raise SetupProblem("--time-zone moves all days of its organization: it takes no range.")
         rezone(*time_zone, dry_run, as_json)
+        return
+    if time_zone_rules:
+        if first or last:
+            raise SetupProblem("--time-zone-rules moves all days that can be moved: it takes no range.")
+        apply_rules(organization, dry_run, as_json)
         return
     if first is None:
         raise SetupProblem("say from which day: --from 2026-11-01. Or move an organization with --time-zone.")
@@ -90,6 +103,32 @@ def rezone(organization: str, time_zone: str, dry_run: bool, as_json: bool) -> N
     verb = "would touch" if dry_run else "touched"
     typer.echo(f"{organization}: {done.old} -> {done.new} {verb} {done.rows_moved} daily rows.")
     typer.echo(f"Days before {done.kept_before} stay as they are: their quarters of an hour are not kept.")
+
+
+def apply_rules(organization: str | None, dry_run: bool, as_json: bool) -> None:
+    async def apply() -> list[tuple[Outdated, ZoneChange]]:
+        async with only_rebuild(postgres_dsn()) as holder:
+            outdated = await record_zone_rules(holder, organization)
+            return [(one, await apply_zone_rules(holder, one.organization, dry_run=dry_run)) for one in outdated]
+
+    done = asked(apply())
+    if as_json:
+        print_json({
+            "tz": TZ_VERSION,
+            "organizations": [
+                {**one._asdict(), "rows_moved": change.rows_moved, "first": change.kept_before, "changed": not dry_run}
+                for one, change in done
+            ],
+        })  # fmt: skip
+        return
+    verb = "would touch" if dry_run else "touched"
+    for one, change in done:
+        since = f"whose rules changed on {one.since:%Y-%m-%d}" if one.since else "whose rules were not recorded"
+        typer.echo(
+            f"{one.organization}: {one.time_zone}, {since}: {verb} {change.rows_moved} daily rows from {change.kept_before} on."
+        )
+    if not done:
+        typer.echo(f"All days were counted by the rules of today (tz {TZ_VERSION}).")
 
 
 def tell(line: str) -> None:

@@ -8,14 +8,17 @@ from datetime import UTC, datetime
 
 import structlog
 from aiokafka.errors import KafkaError
+from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
 from runtime.build import build_of
 from runtime.kafka import open_consumer, open_producer
 from runtime.logs import configure_logs
 from runtime.postgres import Pool, open_pool, passing_failure
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.time_zones import ZoneRules
 from runtime.tracing import open_tracing
 
+from aggregator import metrics
 from aggregator.catalog import SQL, Catalog
 from aggregator.catalog_reader import CatalogReader
 from aggregator.health import Health
@@ -24,6 +27,7 @@ from aggregator.publish import DEAD_LETTER_BYTES_MAX, Topics, relay
 from aggregator.reading import PoisonGuard
 from aggregator.settings import Settings
 from aggregator.stream import UsageStream
+from aggregator.zone_rules import record_zone_rules
 
 log = structlog.get_logger()
 PARTITIONS_EVERY_S = 6 * 3600
@@ -61,11 +65,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             batch_events_max=settings.batch_events_max, batch_interval_s=settings.batch_interval_s,
             fetch_wait_ms=settings.fetch_wait_ms, give_up_s=settings.give_up_s,
         )  # fmt: skip
-        health = Health(pool, stream, facts, settings.stall_s)
+        zones = ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
+        health = Health(pool, stream, facts, settings.stall_s, zones)
         probes = await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, health.checks, build)
+            serve_probes(settings.probe_host, settings.probe_port, health.checks, build, about=health.about)
         )
         await keep_partitions(pool)
+        await check_zones(pool, zones, health)
         await facts.start()
         stream.subscribe()
         probes.started = True
@@ -109,6 +115,20 @@ async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
                 "skipped once", work=getattr(work, "__qualname__", str(work)), reason=f"{type(error).__name__}: {error}"
             )
         await asyncio.sleep(interval_s)
+
+
+async def check_zones(pool: Pool, zones: ZoneRules, health: Health) -> None:
+    """Say by which rules of time zones we count, and whose days were counted by others."""
+    await zones.compare(pool)
+    async with pool.acquire() as connection:
+        outdated = await record_zone_rules(connection)
+    health.outdated_zones = len(outdated)
+    metrics.OUTDATED_ZONES.set(len(outdated))
+    if outdated:
+        log.warning(
+            "days were counted by other rules of time zones: run flexcredits rebuild --time-zone-rules",
+            organizations=len(outdated), first=outdated[0], tz=zones.version,
+        )  # fmt: skip
 
 
 async def keep_partitions(pool: Pool) -> None:

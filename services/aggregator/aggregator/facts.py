@@ -17,6 +17,7 @@ from flexcredits_schemas.events import (
     Rate,
     Usage,
 )
+from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from msgspec import Raw
 from runtime.postgres import Connection, Pool
 
@@ -95,6 +96,8 @@ async def _apply_organization(connection: Connection, event: Organization, offse
     data = event.data
     facts = (data.name, data.time_zone, data.billing_moderator_enabled, data.locale)
     zone = await connection.fetchval(SQL["upsert_organization"], event.subject, *facts, event.time, offset)
+    if zone is not None:
+        await connection.execute(SQL["insert_zone_rules"], event.subject, zone, TZ_VERSION, list(changes_of(zone)))
     if zone not in (None, data.time_zone):
         log.warning("time zone not changed: usage was counted in it", organization=event.subject, time_zone=zone)
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiokafka.errors import KafkaError
 from runtime.postgres import Pool, passing_failure
+from runtime.time_zones import ZoneRules
 
 from aggregator.catalog import SQL
 from aggregator.catalog_reader import CatalogReader
@@ -20,7 +21,9 @@ ANSWER_WITHIN_S = 5.0
 class Health:
     """Asks Kafka and Postgres now and again, apart from the work, which only waits for them."""
 
-    def __init__(self, pool: Pool, stream: UsageStream, facts: CatalogReader, stall_s: float) -> None:
+    def __init__(self, pool: Pool, stream: UsageStream, facts: CatalogReader, stall_s: float, zones: ZoneRules) -> None:
+        self.outdated_zones: int | None = None
+        self._zones = zones
         self._pool = pool
         self._stream = stream
         self._facts = facts
@@ -51,6 +54,10 @@ class Health:
                     log.warning(f"{name} cannot be used", reason=problem)
             self._problems[name] = problem
             await asyncio.sleep(ASK_EVERY_S)
+
+    def about(self) -> dict[str, object]:
+        """By which rules of time zones days are counted, and how many organizations have days that were counted by others."""
+        return {"time_zones": {**self._zones.about(), "outdated_organizations": self.outdated_zones}}
 
     def checks(self) -> dict[str, str | None]:
         """For the readiness probe."""

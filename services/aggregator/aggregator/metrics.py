@@ -54,6 +54,10 @@ PARTITIONS_AHEAD_DAYS = Gauge(
 )
 DATABASE_BYTES = Gauge("flexcredits_aggregator_database_bytes", "Bytes of the database on disk.")
 CATALOG_OFFSET = Gauge("flexcredits_aggregator_catalog_offset", "Catalog offset that this process rates with.")
+OUTDATED_ZONES = Gauge(
+    "flexcredits_aggregator_outdated_zone_organizations",
+    "Organizations whose days were counted by other rules of their time zone than today's, when this process started.",
+)
 RELEASED = Counter("flexcredits_aggregator_released_total", "Held events that were counted at last.")
 RELAYED = Counter("flexcredits_aggregator_relayed_total", "Messages that the relay has published.", ["topic"])
 

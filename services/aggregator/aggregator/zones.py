@@ -1,21 +1,25 @@
-"""Another time zone for an organization that has usage: every day is made anew from quarters of an hour, in one transaction."""
+"""Another time zone for an organization, or other rules of its zone: its days are made again from quarters of an hour."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import TypeVar
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar
 
 import asyncpg
 from flexcredits_schemas.zones import canonical_zone
 from runtime.postgres import Connection
 
 from aggregator.catalog import SQL
+from aggregator.differences import EPOCH, difference
 from aggregator.periods import local_day
-from aggregator.rebuild import CannotRebuild
-from aggregator.rollup import empty_rollups
+from aggregator.rebuild import WINDOW_DAYS, CannotRebuild
+from aggregator.rollup import Rollups, empty_rollups
 from aggregator.store import CATALOG_LOCK, add_rollups
+from aggregator.zone_rules import set_zone_rules
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 Key = TypeVar("Key")
+DayKey = TypeVar("DayKey", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,23 @@ async def change_time_zone(
     accepted = canonical_zone(time_zone)
     if accepted is None:
         raise CannotRebuild(f"{time_zone!r} is not accepted: use an IANA name, such as Europe/Berlin, or UTC.")
+    return await _alone(connection, lambda: _change(connection, organization, accepted), dry_run)
+
+
+async def apply_zone_rules(connection: Connection, organization: str, *, dry_run: bool = False) -> ZoneChange:
+    """Make an organization's days those of today's rules of its zone. Raises CannotRebuild.
+
+    Counting waits for it. What was counted by older rules and what was by today's may be mixed.
+    """
+    return await _alone(connection, lambda: _recount(connection, organization), dry_run)
+
+
+async def _alone(connection: Connection, work: Callable[[], Awaitable[ZoneChange]], dry_run: bool) -> ZoneChange:
     change: ZoneChange | None = None
     try:
         async with connection.transaction():
             await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
-            change = await _change(connection, organization, accepted)
+            change = await work()
             if dry_run:
                 raise Undone
     except Undone:
@@ -57,23 +73,89 @@ async def change_time_zone(
 
 
 async def _change(connection: Connection, organization: str, new: str) -> ZoneChange:
-    rows = await connection.fetch(SQL["select_organizations"], [organization])
-    if not rows or rows[0]["time_zone"] is None:
-        raise CannotRebuild(f"no organization {organization!r} whose time zone is known: nothing of it is counted.")
-    number, old = rows[0]["organization_id"], rows[0]["time_zone"]
+    number, old = await _find(connection, organization)
     kept = await connection.fetchval(SQL["select_first_quarter_kept"])
     moved = await _move(connection, number, old, new) if new != old else 0
     if new != old:
         await connection.execute(SQL["set_time_zone"], number, new)
         await connection.execute(SQL["insert_zone_change"], number, new)
-        await connection.execute(SQL["forget_empty_rows"], [number], *EVER)
-        # Each partition's share of a day cannot be told from quarters of an hour; only the sum over partitions is read.
-        for table in ("days", "months"):
-            await connection.execute(SQL[f"delete_organization_{table}"], number)
-            await connection.execute(SQL[f"insert_organization_{table}"], number)
-        await connection.execute(SQL["insert_totals"], [number])
-        await connection.execute(SQL["insert_wakeup"], number)
+        await set_zone_rules(connection, number, new)
+        await _sum_up(connection, number)
     return ZoneChange(organization, old, new, moved, kept)
+
+
+async def _find(connection: Connection, organization: str) -> tuple[int, str]:
+    rows = await connection.fetch(SQL["select_organizations"], [organization])
+    if not rows or rows[0]["time_zone"] is None:
+        raise CannotRebuild(f"no organization {organization!r} whose time zone is known: nothing of it is counted.")
+    return rows[0]["organization_id"], rows[0]["time_zone"]
+
+
+async def _sum_up(connection: Connection, number: int) -> None:
+    """The organization's own rows from those of its series, and who has to hear of it."""
+    await connection.execute(SQL["forget_empty_rows"], [number], *EVER)
+    # Each partition's share of a day cannot be told from quarters of an hour; only the sum over partitions is read.
+    for table in ("days", "months"):
+        await connection.execute(SQL[f"delete_organization_{table}"], number)
+        await connection.execute(SQL[f"insert_organization_{table}"], number)
+    await connection.execute(SQL["insert_totals"], [number])
+    await connection.execute(SQL["insert_wakeup"], number)
+
+
+async def _recount(connection: Connection, organization: str) -> ZoneChange:
+    number, zone = await _find(connection, organization)
+    today = datetime.now(UTC).date()
+    kept: date = await connection.fetchval(SQL["select_first_quarter_kept"])
+    # Quarters of an hour and the ledger are whole from then on, in any zone.
+    first = max(kept + timedelta(days=2), today - timedelta(days=WINDOW_DAYS))
+    counted = await _count_days(connection, number, zone, (first - EPOCH).days)
+    live = await _read_days(connection, number, first)
+    moves = empty_rollups()._replace(
+        days=difference(counted.days, live.days),
+        corrections=difference(counted.corrections, live.corrections),
+        late=difference(counted.late, live.late),
+    )
+    if any(moves):
+        await add_rollups(connection, moves)
+        await _sum_up(connection, number)
+        await connection.execute(SQL["insert_rebuild"], [number], first, today)
+    await set_zone_rules(connection, number, zone)
+    return ZoneChange(organization, zone, zone, len(moves.days), first)
+
+
+async def _count_days(connection: Connection, number: int, zone: str, first: int) -> Rollups:
+    """Days from `first` (since 1970) on, from quarters of an hour and the ledger."""
+    counted = empty_rollups()
+    quarters = [row[0] for row in await connection.fetch(SQL["select_quarters_used"], number)]
+    days = [local_day(quarter, zone) for quarter in quarters]
+    for row in await connection.fetch(SQL["sum_quarter_days"], number, quarters, days):
+        _add(counted.days, (number, row["day"], row["series_id"]), row, 1)
+    for row in await connection.fetch(SQL["sum_corrected_quarters"], number):
+        _add(counted.corrections, (number, local_day(row["quarter"], zone), row["series_id"]), row, 1)
+    for row in await connection.fetch(SQL["sum_late_quarters"], number):
+        day, received_day = local_day(row["quarter"], zone), local_day(row["received_quarter"], zone)
+        if received_day > day:
+            _add(counted.late, (number, day, received_day, row["product"]), row, 1)
+    return counted._replace(
+        days=_since(first, counted.days),
+        corrections=_since(first, counted.corrections),
+        late=_since(first, counted.late),
+    )
+
+
+def _since(first: int, cells: dict[DayKey, list[int]]) -> dict[DayKey, list[int]]:
+    return {key: cell for key, cell in cells.items() if key[1] >= first}
+
+
+async def _read_days(connection: Connection, number: int, first: date) -> Rollups:
+    """The live rows of the days from `first` on; an organization's own are made from those of its series."""
+    live = empty_rollups()
+    tables: dict[str, dict[Any, list[int]]] = {"days": live.days, "corrections": live.corrections, "late": live.late}
+    for name, cells in tables.items():
+        for row in await connection.fetch(SQL[f"select_live_{name}"], [number], first, date.max):
+            *key, credits, events = row
+            cells[tuple(key)] = [credits, events]
+    return live
 
 
 async def _move(connection: Connection, number: int, old: str, new: str) -> int:

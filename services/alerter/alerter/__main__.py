@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 import structlog
+from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
 from runtime.build import build_of
 from runtime.kafka import open_consumer, open_producer
 from runtime.logs import configure_logs
 from runtime.postgres import open_pool, trace_statements
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.time_zones import ZoneRules
 from runtime.tracing import open_tracing
 
 from alerter.application import build_app
@@ -47,6 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         pool = await stack.enter_async_context(
             open_pool(dsn, application="alerter", size=6, statement_timeout_s=20, tell=tell)
         )
+        zones = ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
         watcher = await stack.enter_async_context(
             open_consumer(settings.kafka_bootstrap, "alerter-watchdog", **settings.kafka_security())
         )
@@ -78,8 +81,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         schedule(streams, settings, pool, evaluator, senders, utc_now)
         watchdog = Watchdog(streams, watcher, settings.stall_s)
         probes = await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, lambda: checks_of(watchdog, streams), build)
+            serve_probes(
+                settings.probe_host,
+                settings.probe_port,
+                lambda: checks_of(watchdog, streams),
+                build,
+                about=lambda: {"time_zones": zones.about()},
+            )
         )
+        await zones.compare(pool)
         stack.push_async_callback(stop_app, streams)
         await app.start()
         probes.started = True

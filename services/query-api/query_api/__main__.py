@@ -11,9 +11,10 @@ import structlog
 from runtime.build import build_of
 from runtime.http import Server, listen, serve
 from runtime.logs import configure_logs
-from runtime.postgres import Pool, open_pool, trace_statements
+from runtime.postgres import Pool, open_pool, passing_failure, trace_statements
 from runtime.probes import serve_probes
 from runtime.process import run_process
+from runtime.time_zones import ZoneRules
 from runtime.tracing import open_tracing
 
 from query_api.access import SigningKeys, Verifier, fetch_from
@@ -85,9 +86,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             dashboard=find_dashboard(settings.dashboard_folder),
             unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
         )
-        health = Health(pool, keys)
+        health = Health(pool, keys, parts.zones)
         probes = await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, health.checks, build)
+            serve_probes(settings.probe_host, settings.probe_port, health.checks, build, about=health.about)
         )
         server = Server(
             Observed(build_app(parts), tracing),
@@ -128,9 +129,10 @@ def find_dashboard(folder: Path | None) -> Mapping[str, BuiltFile] | None:
 class Health:
     """Whether we can answer. Keys count only until they were read once: an identity provider may rest without us."""
 
-    def __init__(self, pool: Pool, keys: SigningKeys) -> None:
+    def __init__(self, pool: Pool, keys: SigningKeys, zones: ZoneRules) -> None:
         self._pool = pool
         self._keys = keys
+        self._zones = zones
         self._problem: str | None = "Postgres: not asked yet"
 
     async def watch(self) -> None:
@@ -143,7 +145,21 @@ class Health:
                 else:
                     log.warning("Postgres cannot be used", reason=problem)
             self._problem = problem
+            if problem is None and self._zones.differing is None:
+                await self._compare_zones()
             await asyncio.sleep(CHECK_EVERY_S)
+
+    async def _compare_zones(self) -> None:
+        """Once; a passing failure leaves it to the next time."""
+        try:
+            await self._zones.compare(self._pool)
+        except Exception as error:
+            if passing_failure(error) is None:
+                raise
+            log.info("time zones not compared yet", reason=f"{type(error).__name__}: {error}")
+
+    def about(self) -> dict[str, object]:
+        return {"time_zones": self._zones.about()}
 
     def checks(self) -> dict[str, str | None]:
         """For the readiness probe."""

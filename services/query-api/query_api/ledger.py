@@ -1,10 +1,11 @@
 """What the ledger knows of single events, and where an event's time puts it. Pure."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Literal, NamedTuple
 
 from flexcredits_schemas.events import FeatureKind, Product
-from flexcredits_schemas.zones import local_date
+from flexcredits_schemas.zones import differ_since, local_date
 
 WaitsFor = Literal["organization", "rate", "original"]
 
@@ -98,6 +99,18 @@ class Hour(NamedTuple):
     duplicate: int
     rejected: int
     held: int
+
+
+class CountedZone(NamedTuple):
+    """Rules by which days were counted, as changes_of gives them; None where nobody wrote them down."""
+
+    tz: str | None
+    changes: list[int] | None
+
+    def differs_since(self, today: Sequence[int]) -> datetime | None:
+        """When they first differed from today's rules."""
+        since = None if self.changes is None else differ_since(self.changes, today)
+        return None if since is None else datetime.fromtimestamp(since, UTC)
 
 
 class Place(NamedTuple):

@@ -6,7 +6,7 @@ from asyncpg import Record
 from asyncpg.pgproto.pgproto import UUID
 from runtime.postgres import Connection, load_sql
 
-from query_api.ledger import Dimensions, Entry, Hour, LedgerKey, Posting, RateUsed, Rejected
+from query_api.ledger import CountedZone, Dimensions, Entry, Hour, LedgerKey, Posting, RateUsed, Rejected
 
 SQL = load_sql("query_api")
 
@@ -48,6 +48,11 @@ class LedgerReads:
     async def select_hours(self, topic: str, since_at: datetime) -> list[Hour]:
         """Of each partition, the oldest first; hours in which it took nothing are left out."""
         return [Hour(*row) for row in await self._connection.fetch(SQL["select_hours"], topic, since_at)]
+
+    async def select_zone_rules(self, time_zone: str) -> CountedZone:
+        """By which rules of its zone the organization's days were counted."""
+        row = await self._connection.fetchrow(SQL["select_zone_rules"], self._id, time_zone)
+        return CountedZone(*row) if row else CountedZone(None, None)
 
 
 def _posting(row: Record) -> Posting:

@@ -11,7 +11,9 @@ import structlog
 from fastapi import Depends, Query, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from flexcredits_schemas.unsubscribe import InvalidToken, Unsubscription, unseal
+from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
 from runtime.postgres import Pool
+from runtime.time_zones import ZoneRules
 
 from query_api.access import Person, Verifier, check_admin, check_role, unauthorized
 from query_api.answers import Refused
@@ -57,6 +59,11 @@ class SignIn:
     cookies: Cookies
 
 
+def zone_rules() -> ZoneRules:
+    """Those of this process, not compared with Postgres yet."""
+    return ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
+
+
 @dataclass(frozen=True)
 class Parts:
     """What the endpoints work with."""
@@ -78,6 +85,7 @@ class Parts:
     """None: it was not built, or is served by somebody else."""
     unsubscribe_secret: str | None = None
     """None: no link is valid."""
+    zones: ZoneRules = field(default_factory=zone_rules)
     live: Live = field(default_factory=Live)
     refusals: Refusals = field(default_factory=Refusals)
 

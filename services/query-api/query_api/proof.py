@@ -4,12 +4,13 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from flexcredits_schemas.zones import changes_of
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_api.api import first_whole_day
-from query_api.policies import LookLong, parts_of
-from query_api.proof_answers import Fates, HourFates, PartitionFates, Proof, Sums
-from query_api.store import Progress
+from query_api.policies import LookLong, Parts, parts_of
+from query_api.proof_answers import Fates, HourFates, PartitionFates, Proof, Sums, TimeZoneRules
+from query_api.store import Progress, Reading
 
 router = APIRouter(prefix="/api/v1")
 
@@ -32,6 +33,7 @@ async def get_proof(request: Request, reading: LookLong, query: Annotated[ProofQ
     rollups = await reading.sum_rollups(*await first_whole_day(reading))
     ledger = await reading.sum_ledger()
     agree = len(set(rollups)) == 1
+    zone = reading.organization.time_zone
     return Proof(
         partitions=[answer_partition(row) for row in progress],
         totals=totals,
@@ -44,7 +46,19 @@ async def get_proof(request: Request, reading: LookLong, query: Annotated[ProofQ
             organization_months=rollups.organization_months,
             equal=None if ledger is None and agree else agree and ledger == rollups.days,
         ),
+        time_zone_rules=await answer_rules(parts, reading, zone) if zone else None,
         hours=[HourFates.model_validate(hour) for hour in hours],
+    )
+
+
+async def answer_rules(parts: Parts, reading: Reading, zone: str) -> TimeZoneRules:
+    counted, differing = await reading.select_zone_rules(zone), parts.zones.differing
+    since = counted.differs_since(changes_of(zone))
+    return TimeZoneRules(
+        tz=parts.zones.version,
+        counted_with=counted.tz,
+        differs_since=since if since and since <= parts.now() else None,
+        postgres_differs=None if differing is None else zone in differing,
     )
 
 

@@ -61,10 +61,26 @@ class Sums(Answer):
     equal: bool | None = Field(description="null: the ledger's sum is not known, and the others agree.")
 
 
+class TimeZoneRules(Answer):
+    """By which rules of its time zone the organization's days were counted."""
+
+    tz: str = Field(description="Release of the tz database by which days are counted now.", examples=["2026f"])
+    counted_with: str | None = Field(
+        description="Release by which the days were counted; a later one changed nothing for them. null: none was recorded."
+    )
+    differs_since: datetime | None = Field(
+        description="Since when `tz` has other rules than the days were counted by. null: they agree, or none were recorded."
+    )
+    postgres_differs: bool | None = Field(
+        description="Whether Postgres has other rules for the zone around now; no sum depends on them. null: not compared yet."
+    )
+
+
 class Proof(Answer):
     partitions: list[PartitionFates]
     totals: Fates
     credits: Sums
+    time_zone_rules: TimeZoneRules | None = Field(description="null: the organization's time zone is not known.")
     hours: list[HourFates] = Field(
         description="The last hours with records, as many as were asked for, by partition, the oldest first."
     )

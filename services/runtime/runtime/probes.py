@@ -17,15 +17,18 @@ from runtime.build import Build
 Checks = Callable[[], Mapping[str, str | None]]
 """What the service needs to do its work, by name: why it is missing, or None. Called from another thread: reads plain
 attributes only."""
+About = Callable[[], Mapping[str, object]]
+"""What else the readiness probe says, whatever it means; called like Checks."""
 
 
 class Probes:
     """Answers on `port`; whoever starts the service sets `started` once everything that it does has begun."""
 
-    def __init__(self, checks: Checks) -> None:
+    def __init__(self, checks: Checks, about: About = dict) -> None:
         self.port = 0
         self.started = False
         self._checks = checks
+        self._about = about
 
     def answer_started(self) -> tuple[int, bytes]:
         """It never goes back, and asks for nothing outside: an outage must not restart who has started well."""
@@ -38,11 +41,12 @@ class Probes:
             "ready": not missing,
             "missing": missing,
             "checks": {n: reason or "ok" for n, reason in checks.items()},
+            **self._about(),
         }
         return 503 if missing else 200, json.dumps(answer).encode() + b"\n"
 
 
-class About(Collector):
+class Described(Collector):
     """The metrics that every service has: which build it is, and what readiness says, for rules that wake people."""
 
     def __init__(self, build: Build, checks: Checks) -> None:
@@ -62,14 +66,14 @@ class About(Collector):
 
 @asynccontextmanager
 async def serve_probes(
-    host: str, port: int, checks: Checks, build: Build, registry: CollectorRegistry = REGISTRY
+    host: str, port: int, checks: Checks, build: Build, registry: CollectorRegistry = REGISTRY, *, about: About = dict
 ) -> AsyncIterator[Probes]:
     """Serve until the block ends; the port is free choice for 0.
 
     A thread of its own answers, so a busy event loop does not look dead to the orchestrator; liveness says only that
     the process runs, readiness asks the service.
     """
-    probes, about = Probes(checks), About(build, checks)
+    probes, described = Probes(checks, about), Described(build, checks)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -99,12 +103,12 @@ async def serve_probes(
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     probes.port = server.server_address[1]
-    registry.register(about)
+    registry.register(described)
     thread = threading.Thread(target=server.serve_forever, name="probes", daemon=True)
     thread.start()
     try:
         yield probes
     finally:
-        registry.unregister(about)
+        registry.unregister(described)
         await asyncio.to_thread(server.shutdown)
         server.server_close()
