@@ -5,6 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from aggregator.periods import BUCKET_S, OutsideWindow, check_window, local_day
+from aggregator.recount import Days
+from aggregator.rollup import Organization
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,3 +35,10 @@ def test_every_instant_of_a_bucket_has_the_buckets_local_day(instant: datetime, 
     aware = instant.replace(tzinfo=UTC)
     day = local_day(int(aware.timestamp() // BUCKET_S), zone)
     assert date(1970, 1, 1) + timedelta(days=day) == aware.astimezone(ZoneInfo(zone)).date()
+
+
+def test_days_to_be_rebuilt_may_reach_to_the_calendars_edges() -> None:
+    east, west = Organization(1, "Pacific/Kiritimati"), Organization(2, "Pacific/Pago_Pago")
+    days = Days(date.min, date.max, {"east": east, "west": west})
+    assert days.begins() <= days.ends()
+    assert days.ends().date() == date.max

@@ -362,3 +362,14 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 def test_an_address_is_one_recipient_whatever_is_in_it(address: str) -> None:
     [only] = letter(address)["To"].addresses
     assert (only.username, only.domain) == tuple(address.rsplit("@", 1))
+
+
+def test_a_credit_period_without_an_end_has_no_pace() -> None:
+    period = {"contract": "c1", "id": "p1", "from": "2026-01-01", "to": "9999-12-31"}
+    letter = letter_about(facts(period=period, elapsed_permille=0))
+    for part in letter.iter_parts():
+        text = part.get_content()
+        assert "since Jan 1, 2026" in text
+        assert "The credit period has no end date." in text
+        assert " pace" not in text
+        assert "9999" not in text

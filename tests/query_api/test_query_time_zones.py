@@ -46,6 +46,7 @@ async def test_a_contract_without_an_end_has_every_answer(
     if ends_on == "9999-12-31":
         assert trend["range"] == {"from": max(starts_on, "2000-01-01"), "to": "2026-11-30"}
         assert found["overview"]["recommended_monthly_budget"] is None
+        assert found["overview"]["period_elapsed"] is None, "there is no even pace"
     assert "2026-11-20" in found["export/usage.csv"]
 
 

@@ -43,7 +43,8 @@ class Days:
 
     def ends(self) -> datetime:
         """The last instant of `last` in any of the zones, and what a record may be later than its event."""
-        return max(midnight(self.last + timedelta(days=1), zone) for zone in self._zones())
+        after = min(self.last, date.max - timedelta(days=1)) + timedelta(days=1)
+        return max(midnight(after, zone) for zone in self._zones())
 
     def hold(self, bucket: int, time_zone: str) -> bool:
         """Whether a quarter of an hour lies in the days, in a zone."""

@@ -46,6 +46,7 @@ def describe_level(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "month": f"{starts_on:%B %Y}",
         "period": days(starts_on, ends_on),
+        "has_end": ends_on < date.max,
         "ended": facts["ended"],
         "thresholds": percents(thresholds_of(facts)),
         "percent": percent_in_words(used, available),
@@ -139,6 +140,8 @@ def percents(thresholds: Sequence[int]) -> str:
 
 def days(starts_on: date, ends_on: date) -> str:
     """Of a half-open span: its first and last day."""
+    if ends_on == date.max:  # nobody knows its end
+        return f"since {long_day(starts_on)}"
     return f"{long_day(starts_on)} – {long_day(ends_on - timedelta(days=1))}"
 
 

@@ -113,7 +113,9 @@ class Overview(Answer):
     products: list[ProductCredits] = Field(description="All three, in a fixed order.")
     credit_period: Period | None
     contract_period: Period | None
-    period_elapsed: Share | None = Field(description="Share of the credit period's time that has passed.")
+    period_elapsed: Share | None = Field(
+        description="How much of the credit period has passed. null: there is none, or it has no end."
+    )
     recommended_monthly_budget: RecommendedBudget | None = Field(
         description="null without a current credit period, or without contracted credits in it."
     )

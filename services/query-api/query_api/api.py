@@ -69,7 +69,9 @@ async def answer_overview(parts: Parts, reading: Reading) -> Overview:
         products=[ProductCredits.model_validate(product) for product in current.products],
         credit_period=answer_period(period.credit_period_id, period.span) if period else None,
         contract_period=answer_period(contract.contract_id, contract.span) if contract else None,
-        period_elapsed=elapsed_share(period.span, organization.time_zone, now) if period else None,
+        period_elapsed=elapsed_share(period.span, organization.time_zone, now)
+        if period and period.span.has_end
+        else None,
         recommended_monthly_budget=RecommendedBudget.model_validate(budget) if budget else None,
         unallocated=period.unallocated if period else None,
         add_ons=period.add_ons or 0 if period else None,

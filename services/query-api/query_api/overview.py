@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from query_api.periods import EVER, PRODUCTS, CreditPeriod, months_left
+from query_api.periods import PRODUCTS, CreditPeriod, months_left
 
 
 class ProductUsage(NamedTuple):
@@ -67,7 +67,7 @@ def standing(period: CreditPeriod | None, used: Mapping[str, int]) -> Standing:
 
 def recommend_budget(period: CreditPeriod | None, remaining: int | None, today: date) -> MonthlyBudget | None:
     """Remaining credits / remaining months of the period that has `today` in it, rounded down to the micro-credit."""
-    if period is None or remaining is None or period.span.ends_on == EVER.ends_on:
+    if period is None or remaining is None or not period.span.has_end:
         return None  # without an end, there are no months to divide by
     months = months_left(period.span, today)
     return MonthlyBudget(remaining // months, remaining, months)

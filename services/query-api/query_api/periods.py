@@ -24,6 +24,11 @@ class Span(NamedTuple):
     starts_on: date
     ends_on: date
 
+    @property
+    def has_end(self) -> bool:
+        """A contract whose end nobody knows ends on the last day of the calendar."""
+        return self.ends_on < date.max
+
     def covers(self, day: date) -> bool:
         return self.starts_on <= day < self.ends_on
 

@@ -25,6 +25,13 @@ export function endOf(month: string): string {
   return addDays(`${addMonths(month, 1)}-01`, -1)
 }
 
+/** Of what is not known to end, as contracts write it; and the last day of that, as a range writes it. */
+const NO_END = ["9999-12-31", "9999-12-30"]
+
+export function hasEnd(date: string): boolean {
+  return !NO_END.includes(date)
+}
+
 /** The day that it is in a time zone. */
 export function todayIn(timeZone: string, now = new Date()): string {
   const parts = new Intl.DateTimeFormat("en-CA", { timeZone, year: "numeric", month: "2-digit", day: "2-digit" })

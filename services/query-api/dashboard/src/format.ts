@@ -1,4 +1,5 @@
 import { fromMicro, toMicro } from "./credits"
+import { hasEnd } from "./dates"
 
 /**
  * Numbers of one sentence: they add up, and agree with the percentage. `used` is never more than was used. Exactly one of
@@ -139,7 +140,8 @@ export function makeFormat(givenTimeZone: string): Format {
     month: (text) => month.format(new Date(text)),
     shortMonth: (text) => shortMonth.format(new Date(text)),
     monthName: (text) => monthName.format(new Date(text)),
-    days: (from, to) => day.formatRange(new Date(from), new Date(to)),
+    days: (from, to) =>
+      hasEnd(to) ? day.formatRange(new Date(from), new Date(to)) : `since ${day.format(new Date(from))}`,
     weekday: (text) => weekday.format(new Date(text)),
     hour: (instant) => hour.format(instant),
     time: (instant) => `${hour.format(instant)} ${zone(instant)}`,

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react"
 import type { Schemas } from "../api/client"
 import { isZero } from "../credits"
-import { addDays, countDays, todayIn } from "../dates"
+import { addDays, countDays, hasEnd, todayIn } from "../dates"
 import { useFormat } from "../shell/useFormat"
 import { Hint } from "../ui/Hint"
 import classes from "./Overview.module.css"
@@ -71,6 +71,13 @@ function Remaining({ overview }: { overview: Overview }) {
     return (
       <Card label="Remaining" value="–">
         <p>No active credit period</p>
+      </Card>
+    )
+  }
+  if (!hasEnd(credit_period.to)) {
+    return (
+      <Card label="Remaining" value={format.credits(remaining)} exact={format.exact(remaining)}>
+        <p>The credit period has no end.</p>
       </Card>
     )
   }
