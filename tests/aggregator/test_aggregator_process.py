@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from counting import TOTALS
 from factories import organization, rate, rfc3339, usage
+from flexcredits_schemas.zones import TZ_VERSION
 from runtime.kafka import open_producer
 from service_process import aggregator_environment, eventually, running
 from stack import Database, Topics
@@ -332,6 +333,9 @@ async def test_records_that_nobody_counts_fail_readiness_and_then_end_the_proces
             await send(producer, topics.usage_events, [usage(), usage()], partition=0)
             await eventually(lambda: process.readiness()["missing"] == ["progress"], what="progress as what is missing")
             assert process.readiness()["checks"]["kafka"] == process.readiness()["checks"]["postgres"] == "ok"
+            zones = process.readiness()["time_zones"]
+            assert (zones["tz"], zones["outdated_organizations"]) == (TZ_VERSION, 0)
+            assert zones["postgres_differs_in"] is not None
             await eventually(lambda: process.exit_code is not None, what="the end of the process")
         assert process.exit_code == 1
         assert "Stalled" in process.log
