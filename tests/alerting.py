@@ -1,6 +1,8 @@
 """What the alerter's tests share: an organization with a contract, its level, and what became of it."""
 
 import asyncio
+import base64
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -84,6 +86,19 @@ async def make_customer(
             role,
         )
     return Customer(books, number)
+
+
+async def add_channel(
+    acme: Customer, url: str, kind: str = "webhook", content_type: str = "application/json"
+) -> tuple[int, str]:
+    """A channel as the query API would have written it: its number and signing secret."""
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    number: int = await acme.books.count(
+        "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by, content_type)"
+        " VALUES ($1, $2, 'Ops', $3, $3, $4, 'ada', $5) RETURNING channel_id",
+        acme.number, kind, url, secret if kind == "webhook" else None, content_type,
+    )  # fmt: skip
+    return number, secret
 
 
 async def firings(connection: Connection | Pool, number: int, rule: str = "usage") -> list[tuple[Any, ...]]:

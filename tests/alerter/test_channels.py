@@ -1,9 +1,7 @@
 """Firings and their ends reach other systems: the topic, signed webhooks and Slack, once each, and never a private address."""
 
 import asyncio
-import base64
 import json
-import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
@@ -16,7 +14,7 @@ from alerter.channels import Deliverer
 from alerter.public_http import NotPublic, is_public, open_public_http, open_socket
 from alerter.requests import answer_requests
 from alerter.slack import write_message
-from alerting import NOW, Customer, age, evaluator, make_customer
+from alerting import NOW, Customer, add_channel, age, evaluator, make_customer
 from books import Books
 from flexcredits_schemas import SCHEMAS
 from runtime.postgres import Connection, Pool
@@ -39,17 +37,6 @@ async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
 async def deliverer(pool: Pool, receiver: Receiver) -> AsyncIterator[Deliverer]:
     async with open_public_http(receiver.ca_file, LOOPBACK) as http:
         yield Deliverer(pool, http, "https://flex.example")
-
-
-async def add_channel(acme: Customer, url: str, kind: str = "webhook") -> tuple[int, str]:
-    """A channel as the query API would have written it: its number and signing secret."""
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    number: int = await acme.books.count(
-        "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by)"
-        " VALUES ($1, $2, 'Ops', $3, $3, $4, 'ada') RETURNING channel_id",
-        acme.number, kind, url, secret if kind == "webhook" else None,
-    )  # fmt: skip
-    return number, secret
 
 
 async def deliveries(owner: Connection) -> list[tuple[Any, ...]]:
@@ -79,7 +66,7 @@ async def test_a_webhook_is_told_of_every_firing_and_its_end_and_can_verify_it(
         ALERT.validate(event)
         assert (post.headers["webhook-id"], post.headers["content-type"]) == (
             event["id"],
-            "application/cloudevents+json",
+            "application/json",
         )
         assert (post.path, event["subject"], event["data"]["name"]) == ("/hook", "org_acme", "org_acme")
     told = [(event["type"].split(".")[2], event["data"]["threshold"], event["data"]["told"]) for event in events]
@@ -89,6 +76,20 @@ async def test_a_webhook_is_told_of_every_firing_and_its_end_and_can_verify_it(
     assert await deliveries(owner) == [("fired", "sent", 1), ("fired", "sent", 1), ("resolved", "sent", 1)]
     said = await owner.fetch("SELECT outcome, detail FROM alert_delivery_attempts")
     assert {tuple(row) for row in said} == {("sent", "200 OK said so")}
+
+
+async def test_a_webhook_gets_the_same_bytes_under_the_type_that_it_asked_for(
+    books: Books, pool: Pool, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    acme = await make_customer(books)
+    await add_channel(acme, receiver.url + "/json")
+    await add_channel(acme, receiver.url + "/cloudevents", content_type="application/cloudevents+json")
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    assert await deliverer.send_due() == 2
+    types = {post.path: post.headers["content-type"] for post in receiver.posts}
+    assert types == {"/json": "application/json", "/cloudevents": "application/cloudevents+json"}
+    assert len({post.body for post in receiver.posts}) == 1
 
 
 async def test_slack_is_told_what_is_mailed_and_its_end(
@@ -219,6 +220,50 @@ async def test_one_that_hangs_or_is_down_keeps_nobody_waiting_and_is_given_up_af
     assert sorted(state for _, state, _ in await deliveries(owner)) == ["failed", "sent"]
     detail = await owner.fetchval("SELECT detail FROM alert_delivery_attempts WHERE outcome = 'refused'")
     assert detail.startswith("given up after 3 days: ")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://localhost:1/", "connection refused"),
+        ("https://nowhere.invalid/", "host not found"),
+        (
+            "{receiver}/untrusted",
+            "TLS failed: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate",
+        ),
+    ],
+)
+async def test_what_kept_a_delivery_from_its_receiver_is_said_in_a_few_words(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, url: str, words: str
+) -> None:
+    acme = await make_customer(books)
+    await add_channel(acme, url.format(receiver=receiver.url))
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    async with open_public_http(allowed=[*LOOPBACK, ip_network("::1/128")]) as http:
+        assert await Deliverer(pool, http, "").send_due() == 1
+    row = await owner.fetchrow("SELECT outcome, detail FROM alert_delivery_attempts")
+    assert row is not None
+    assert row["outcome"] == "deferred"
+    assert row["detail"].startswith(words)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a..example/", f"https://{'a' * 64}.example/", "https://1.2.3/", "https://x:99999/"]
+)
+async def test_a_url_that_names_no_host_is_an_outcome_and_holds_back_nobody(
+    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer, url: str
+) -> None:
+    """asyncio's UnicodeError is no OSError: it ended the alerter for everybody."""
+    acme = await make_customer(books)
+    await add_channel(acme, url)
+    await add_channel(acme, receiver.url)
+    await acme.use(80)
+    await evaluator(pool).look(None, by="test")
+    assert await deliverer.send_due() == 2
+    assert sorted(state for _, state, _ in await deliveries(owner)) == ["failed", "sent"]
+    details = await owner.fetch("SELECT detail FROM alert_delivery_attempts WHERE outcome = 'refused'")
+    assert [row["detail"].startswith("not sent: the URL is not valid") for row in details] == [True]
 
 
 async def test_an_answer_that_never_comes_is_an_outcome(

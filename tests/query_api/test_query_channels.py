@@ -41,7 +41,17 @@ async def test_a_channel_is_added_and_its_secrets_are_shown_once(api: Api, books
     assert not any("s3cret" in deed["details"] or "whsec" in deed["details"] for deed in deeds)
     assert json.loads(deeds[0]["details"]) == {
         "channel": webhook["id"], "kind": "webhook", "name": "On call", "url": "https://hooks.acme.example/…oken",
+        "content_type": "application/json",
     }  # fmt: skip
+
+
+async def test_a_webhook_is_sent_json_unless_it_asks_for_the_type_of_cloudevents(api: Api, books: Books) -> None:
+    await books.organization()
+    plain, cloud = await add(api, WEBHOOK), await add(api, WEBHOOK | {"content_type": "application/cloudevents+json"})
+    types = [channel["content_type"] for channel in (await api.get(PATH))["channels"]]
+    assert (
+        types == [plain["content_type"], cloud["content_type"]] == ["application/json", "application/cloudevents+json"]
+    )
 
 
 async def test_the_apis_role_cannot_read_what_it_wrote(api: Api, books: Books, pool: Pool) -> None:
@@ -67,6 +77,9 @@ async def test_the_apis_role_cannot_read_what_it_wrote(api: Api, books: Books, p
         ({"url": "https://hööks.acme.example/"}, "/url"),
         ({"url": "https://hooks.acme.example/" + "x" * 2000}, "/url"),
         ({"url": "file:///etc/passwd"}, "/url"),
+        ({"url": "https://a..example/"}, "/url"),
+        ({"url": "https://.example/"}, "/url"),
+        ({"url": f"https://{'a' * 64}.example/"}, "/url"),
         ({"kind": "slack"}, "/url"),
         ({"kind": "slack", "url": "https://hooks.slack.com.evil.example/services/T/B/x"}, "/url"),
         ({"kind": "slack", "url": "https://hooks.slack.com/elsewhere"}, "/url"),
@@ -75,6 +88,15 @@ async def test_the_apis_role_cannot_read_what_it_wrote(api: Api, books: Books, p
         ({"name": "a\nb"}, "/name"),
         ({"name": "x" * 101}, "/name"),
         ({"secret": "mine"}, "/secret"),
+        ({"content_type": "text/plain"}, "/content_type"),
+        (
+            {
+                "kind": "slack",
+                "url": "https://hooks.slack.com/services/T/B/x",
+                "content_type": "application/cloudevents+json",
+            },
+            "/content_type",
+        ),
     ],
 )
 async def test_what_is_no_channel_says_where(api: Api, books: Books, changed: dict[str, str], pointer: str) -> None:

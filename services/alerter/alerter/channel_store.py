@@ -21,6 +21,7 @@ class Delivery(NamedTuple):
     url: str
     signing_secret: str | None
     """Of a webhook."""
+    content_type: str
     event_id: str
     body: str
     created_at: datetime

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import os
 import time
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from alerter.channel_store import Delivery, claim_deliveries, settle_delivery, s
 from alerter.metrics import DELIVERIES
 from alerter.outbox import LEASE_S, RETRY_S, Outbox, brief, put_off
 from alerter.public_http import NotPublic
+from alerter.refusals import explain_certificate
 from alerter.slack import write_message
 from alerter.store import Attempt
 
@@ -46,25 +48,21 @@ class Deliverer(Outbox[Delivery]):
         try:
             async with self._http.post(item.url, data=body, headers=headers, allow_redirects=False) as response:
                 answer = (await response.content.read(ANSWER_BYTES_MAX)).decode(errors="replace")
-        except aiohttp.InvalidURL as error:
-            return Attempt("refused", brief(f"not sent: {error}"))
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, NotPublic):
-                return Attempt("refused", brief(f"not sent: {error.os_error}"))
-            return put_off(brief(f"{error}"), item.waited_s)
+        except (aiohttp.InvalidURL, UnicodeError) as error:  # asyncio encodes host names, and raises UnicodeError
+            return Attempt("refused", brief(f"not sent: the URL is not valid: {error}"))
         except (aiohttp.ClientError, OSError) as error:
-            return put_off(
-                brief(f"{type(error).__name__}: {error}" if f"{error}" else "no answer in time"), item.waited_s
-            )
+            if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, NotPublic):
+                return Attempt("refused", brief(f"not sent: {error.os_error}"))
+            return put_off(brief(describe(error)), item.waited_s)
         return judge(item, response, answer)
 
     def _write(self, item: Delivery) -> tuple[bytes, dict[str, str]]:
         if item.kind == "slack":
-            return write_message(item.body, self._dashboard_url).encode(), {"Content-Type": "application/json"}
+            return write_message(item.body, self._dashboard_url).encode(), {"Content-Type": item.content_type}
         assert item.signing_secret is not None
         body, at = item.body.encode(), int(time.time())
         return body, {
-            "Content-Type": "application/cloudevents+json",
+            "Content-Type": item.content_type,
             "webhook-id": item.event_id,
             "webhook-timestamp": f"{at}",
             "webhook-signature": sign(item.signing_secret, item.event_id, at, body),
@@ -87,6 +85,19 @@ class Deliverer(Outbox[Delivery]):
 def organization_of(body: str) -> str:
     """The organization's id, as the API names it: the subject of the notice's CloudEvent."""
     return str(json.loads(body)["subject"])
+
+
+def describe(error: Exception) -> str:
+    """What kept a request from being answered, as an admin reads it in the history of a channel."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return explain_certificate(f"TLS failed: {error.certificate_error}")
+        case aiohttp.ClientConnectorDNSError():
+            return "host not found"
+        case aiohttp.ClientConnectorError():
+            code = error.os_error.errno
+            return os.strerror(code).lower() if code else f"no connection: {error.os_error}"
+    return f"{type(error).__name__}: {error}" if f"{error}" else "no answer in time"
 
 
 def judge(item: Delivery, response: aiohttp.ClientResponse, answer: str) -> Attempt:

@@ -52,7 +52,7 @@ async def add_alert_channel(person: Known, writing: Change, asked: AskedChannel)
     """Have alerts sent to a webhook, signed as Standard Webhooks has it, or to Slack. For Super Admins and Admins."""
     check_admin(person)
     try:
-        check_channel(asked.kind, asked.name, asked.url)
+        check_channel(asked.kind, asked.name, asked.url, asked.content_type)
     except InvalidChannel as error:
         mistake = ParameterError(pointer=error.pointer, detail=str(error))
         raise Refused("invalid-parameter", f"{error.pointer}: {error}", errors=[mistake]) from None
@@ -62,9 +62,11 @@ async def add_alert_channel(person: Known, writing: Change, asked: AskedChannel)
     secret = make_signing_secret() if asked.kind == "webhook" else None
     shown_url = mask(asked.url)
     channel_id = await writing.insert_channel(
-        asked.kind, asked.name, shown_url, asked.url, secret, person.email or person.subject
+        asked.kind, asked.name, shown_url, asked.url, secret, person.email or person.subject, asked.content_type
     )
-    details = {"channel": str(channel_id), "kind": asked.kind, "name": asked.name, "url": shown_url}
+    details = {
+        "channel": str(channel_id), "kind": asked.kind, "name": asked.name, "url": shown_url, "content_type": asked.content_type,
+    }  # fmt: skip
     await audit(writing, person, "alert_channel.add", details)
     added = await find_channel(writing.reading, str(channel_id))
     return AddedChannel(**answer_channel(added).model_dump(), signing_secret=secret)
@@ -125,6 +127,7 @@ def answer_channel(channel: Channel) -> ChannelAnswer:
         id=str(channel.channel_id),
         kind=channel.kind,
         name=channel.name,
+        content_type=channel.content_type,
         url=channel.shown_url,
         state="stopped" if channel.stopped_at else "active",
         stopped_at=channel.stopped_at,

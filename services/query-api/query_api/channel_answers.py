@@ -7,7 +7,7 @@ from pydantic import Field, StrictStr
 
 from query_api.alert_answers import Try
 from query_api.answers import Answer
-from query_api.channel_rules import NAME_CHARACTERS_MAX, URL_CHARACTERS_MAX, Kind
+from query_api.channel_rules import NAME_CHARACTERS_MAX, URL_CHARACTERS_MAX, ContentType, Kind
 from query_api.firings import DeliveryState
 from query_api.setting_answers import Asked
 
@@ -20,12 +20,17 @@ class AskedChannel(Asked):
     )
     name: StrictStr = Field(min_length=1, max_length=NAME_CHARACTERS_MAX, examples=["On call"])
     url: StrictStr = Field(max_length=URL_CHARACTERS_MAX, description="https, on the public Internet.")
+    content_type: ContentType = Field(
+        default="application/json",
+        description="Of what is sent to a webhook; the body is the same CloudEvent. Most receivers parse application/json alone.",
+    )
 
 
 class ChannelAnswer(Answer):
     id: str
     kind: Kind
     name: str
+    content_type: ContentType
     url: str = Field(description="Host and last characters: what is between may be a secret.")
     state: Literal["active", "stopped"] = Field(description="stopped: the receiver said that it is gone. Add it anew.")
     stopped_at: datetime | None

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from query_api.firings import DeliveryState
 
 Kind = Literal["webhook", "slack"]
+ContentType = Literal["application/json", "application/cloudevents+json"]
 
 CHANNELS_MAX = 10
 NAME_CHARACTERS_MAX = 100
@@ -35,6 +36,7 @@ class Channel(NamedTuple):
     created_by: str
     stopped_at: datetime | None
     stopped_because: str | None
+    content_type: ContentType
 
 
 class SentToChannel(NamedTuple):
@@ -51,10 +53,12 @@ class SentToChannel(NamedTuple):
     next_attempt_at: datetime | None
 
 
-def check_channel(kind: Kind, name: str, url: str) -> None:
+def check_channel(kind: Kind, name: str, url: str, content_type: ContentType) -> None:
     """Raises InvalidChannel. Whether the address is one that may be reached is seen when it is."""
     if not name.strip() or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
         raise InvalidChannel("/name", f"must have 1 to {NAME_CHARACTERS_MAX} printable characters")
+    if kind == "slack" and content_type != "application/json":
+        raise InvalidChannel("/content_type", "must be application/json for Slack")
     if len(url) > URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable() or " " in url:
         raise InvalidChannel("/url", f"must have at most {URL_CHARACTERS_MAX} characters of ASCII and no spaces")
     try:
@@ -62,6 +66,10 @@ def check_channel(kind: Kind, name: str, url: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise InvalidChannel("/url", f"is not valid: {error}") from None
+    try:
+        (host or "").encode("idna")
+    except UnicodeError:  # a label that is empty or too long: no name to look up
+        raise InvalidChannel("/url", "must name a valid host") from None
     if parts.scheme != "https" or not host:
         raise InvalidChannel("/url", "must start with https:// and name a host")
     if parts.username is not None or parts.password is not None or "#" in url or "\\" in url:

@@ -34,7 +34,7 @@ def ask_page(organization: str, rule: str, address: str) -> str:
     """The form goes back to the address that it came from, token and all."""
     return render(
         f"Unsubscribe from {WHAT[rule]}?",
-        f"<p><strong>{escape(address)}</strong> will no longer get the FlexCredits {WHAT[rule]} of "
+        f"<p><strong>{escape(address)}</strong> will no longer receive FlexCredits {WHAT[rule]} for "
         f"<strong>{escape(organization)}</strong>.</p>\n"
         '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
         "<button>Unsubscribe</button></form>",
@@ -43,18 +43,18 @@ def ask_page(organization: str, rule: str, address: str) -> str:
 
 def done_page(organization: str, rule: str, address: str) -> str:
     return render(
-        "You are unsubscribed",
-        f"<p><strong>{escape(address)}</strong> is not on the list for the FlexCredits {WHAT[rule]} of "
-        f"<strong>{escape(organization)}</strong>. Who gets them for a role goes on getting them. An admin can put "
-        "the address back.</p>",
+        "You're unsubscribed",
+        f"<p><strong>{escape(address)}</strong> no longer receives FlexCredits {WHAT[rule]} for "
+        f"<strong>{escape(organization)}</strong>. Admins and billing moderators still receive them. An admin can add "
+        "the address again.</p>",
     )
 
 
 def refused_page() -> str:
     return render(
-        "This link is not valid",
-        "<p>It was cut off or changed, or it is more than a year old. Use the link of a newer mail, or ask an admin of "
-        "your organization to take your address off the list.</p>",
+        "This link isn't valid",
+        "<p>The link is incomplete or more than a year old. Use the link in a more recent email, or ask an admin of "
+        "your organization to remove your address.</p>",
     )
 
 

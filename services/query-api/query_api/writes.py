@@ -97,7 +97,14 @@ class Writing:
         await self.insert_wakeup()
 
     async def insert_channel(
-        self, kind: Kind, name: str, shown_url: str, url: str, signing_secret: str | None, created_by: str
+        self,
+        kind: Kind,
+        name: str,
+        shown_url: str,
+        url: str,
+        signing_secret: str | None,
+        created_by: str,
+        content_type: str,
     ) -> int:
         """Returns its number."""
         number: int = await self._connection.fetchval(
@@ -109,6 +116,7 @@ class Writing:
             url,
             signing_secret,
             created_by,
+            content_type,
         )
         return number
 

@@ -267,7 +267,7 @@ async def test_the_history_tells_every_attempt_and_sends_again_what_failed(stack
         await expect(alert.get_by_text("Resending…")).to_be_visible()
         await expect(alert.get_by_text(re.compile("Attempt 2 rejected: .*550"))).to_be_visible(timeout=15_000)
     for who in (ada, ben):
-        assert [subject.partition(" of")[0] for subject in subjects_to(stack, who.email)] == ["90 %"]
+        assert [subject.partition(" of")[0] for subject in subjects_to(stack, who.email)] == ["You've used 92%"]
 
 
 async def test_who_was_added_leaves_by_the_link_of_a_mail_and_gets_no_other(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
@@ -290,7 +290,7 @@ async def test_who_was_added_leaves_by_the_link_of_a_mail_and_gets_no_other(stac
         recipients = stack.get("alerts/settings", organization=ada.organization)["usage"]["additional_recipients"]
         assert recipients == {"enabled": True, "addresses": [finance]}, "opening the link changes nothing"
         await reader.page.get_by_role("button", name="Unsubscribe").click()
-        await expect(reader.page.get_by_role("heading", name="You are unsubscribed")).to_be_visible()
+        await expect(reader.page.get_by_role("heading", name="You're unsubscribed")).to_be_visible()
 
         await visit.page.reload()
         await expect(drawer.get_by_role("heading", name="Set usage alerts")).to_be_visible()

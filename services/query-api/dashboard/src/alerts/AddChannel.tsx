@@ -1,7 +1,7 @@
 import { Button, CopyButton, SegmentedControl, TextInput } from "@mantine/core"
 import { useMutation, useQueryClient } from "@tanstack/react-query"
 import { useState } from "react"
-import { addChannel, channelsQuery, KINDS, mistakeOf } from "./channels"
+import { addChannel, CONTENT_TYPES, channelsQuery, KINDS, mistakeOf } from "./channels"
 import classes from "./Manage.module.css"
 
 const HINTS = {
@@ -15,8 +15,15 @@ export function AddChannel() {
   const [kind, setKind] = useState<keyof typeof KINDS>("webhook")
   const [name, setName] = useState("")
   const [url, setUrl] = useState("")
+  const [contentType, setContentType] = useState<keyof typeof CONTENT_TYPES>("application/json")
   const add = useMutation({
-    mutationFn: () => addChannel({ kind, name: name.trim(), url: url.trim() }),
+    mutationFn: () =>
+      addChannel({
+        kind,
+        name: name.trim(),
+        url: url.trim(),
+        content_type: kind === "webhook" ? contentType : "application/json",
+      }),
     onSuccess: () => {
       setName("")
       setUrl("")
@@ -75,6 +82,15 @@ export function AddChannel() {
           forget()
         }}
       />
+      {kind === "webhook" && (
+        <SegmentedControl
+          aria-label="Content type"
+          size="xs"
+          value={contentType}
+          onChange={(value) => setContentType(value as keyof typeof CONTENT_TYPES)}
+          data={Object.entries(CONTENT_TYPES).map(([value, label]) => ({ value, label }))}
+        />
+      )}
       <div className={classes.mails}>
         <Button type="submit" size="xs" loading={add.isPending} disabled={name.trim() === "" || url.trim() === ""}>
           Add channel

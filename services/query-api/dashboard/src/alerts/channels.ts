@@ -9,6 +9,8 @@ export type Channel = Schemas["ChannelAnswer"]
 
 export const KINDS = { webhook: "Webhook", slack: "Slack" } as const
 
+export const CONTENT_TYPES = { "application/json": "JSON", "application/cloudevents+json": "CloudEvents" } as const
+
 export const channelsQuery = queryOptions({
   queryKey: ["alert-channels"],
   queryFn: ({ signal }) => bodyOf(api.GET("/api/v1/alert-channels", { signal })),
