@@ -72,6 +72,7 @@ TABLES = {
     "totals": "SELECT totals_id, organization_id FROM totals_outbox",
     "wakeups": "SELECT wakeup_id, organization_id FROM alert_wakeups",
     "reasons": "SELECT * FROM correction_reasons",
+    "strays": "SELECT id_day, ledger_bucket, identity, extract(epoch FROM received_at)::float8 FROM ledger_strays",
 }  # fmt: skip
 """Each simulated table, key and row, as the real one has it."""
 

@@ -11,23 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
-TODAY = int(NOW // 86_400)
 ZONES = ["UTC", "Asia/Kathmandu", "America/St_Johns", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Kiritimati"]
 
 
-@pytest.mark.parametrize(("days", "bucket"), [(0, -3), (-400, -1), (0, TODAY), (0, TODAY + 1), (0, TODAY - 430)])
-def test_window_takes(days: int, bucket: int) -> None:
-    check_window(NOW + days * 86_400, bucket, NOW)
+@pytest.mark.parametrize("seconds", [0, -400 * 86_400, 360])
+def test_window_takes(seconds: int) -> None:
+    check_window(NOW + seconds, NOW)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "bucket", "pointer"),
-    [(-401 * 86_400, -1, "/time"), (7200, -1, "/time"), (0, TODAY + 2, "/id"), (0, TODAY - 432, "/id")],
-)
-def test_window_refuses(seconds: int, bucket: int, pointer: str) -> None:
+@pytest.mark.parametrize("seconds", [-401 * 86_400, 7200])
+def test_window_refuses(seconds: int) -> None:
     with pytest.raises(OutsideWindow) as refused:
-        check_window(NOW + seconds, bucket, NOW)
-    assert refused.value.pointer == pointer
+        check_window(NOW + seconds, NOW)
+    assert refused.value.pointer == "/time"
 
 
 @given(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)), st.sampled_from(ZONES))  # noqa: DTZ001 - made aware below

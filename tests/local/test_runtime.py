@@ -82,7 +82,7 @@ async def test_partitions_cover_the_window_and_expired_ones_leave_their_sums(dat
     await connection.execute(
         "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,"
         " kafka_offset, kafka_partition, held) SELECT (current_date - 500) - date '1970-01-01', gen_random_uuid(), gen_random_uuid(),"
-        " 7, 1, now(), 5, now(), n, 0, false FROM generate_series(1, 3) n"
+        " 7, 1, now(), 5, now() - interval '500 days', n, 0, false FROM generate_series(1, 3) n"
     )
     dropped = await connection.fetch("SELECT * FROM drop_expired_partitions(current_date)")
     assert len(dropped) == 1

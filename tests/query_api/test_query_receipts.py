@@ -226,6 +226,18 @@ async def test_another_organizations_event_is_unknown_also_to_one_who_knows_its_
             assert await connection.fetch(SQL["select_receipt"], *key) == []
 
 
+@pytest.mark.parametrize("days", [-900, 300])
+async def test_an_id_of_a_far_day_has_a_receipt_too(api: Api, writer: Writer, days: int) -> None:
+    await writer.learn(organization())
+    event = usage(envelope={"id": uuid7(now() + timedelta(days=days))})
+    change = correction(event, "-0.25")
+    await writer.count(event, change)
+    receipt = await api.get(path_of(event))
+    assert (receipt["state"], receipt["credits_after_corrections"]) == ("corrected", "0.750000")
+    assert len(receipt["corrections"]) == 1
+    assert (await api.get(path_of(change)))["corrects"]["credits"] == "1.000000"
+
+
 @pytest.mark.parametrize(
     "query", ["", "source=a", "id=a", "source=&id=a", "source=a&id=", f"source=a&id={'x' * 129}", "source=a&id=b&c=d"]
 )

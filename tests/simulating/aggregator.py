@@ -36,6 +36,8 @@ HEALED_WITHIN = 3_000
 """Steps. A calm history takes some 300."""
 ZONES = {"org_a": "Asia/Kathmandu", "org_b": "UTC"}
 """The fact of a third one never comes."""
+AWAY_DAYS = {2: 30, 5: -800}
+"""Of some events, how far the day inside the id is from today: the ledger has no partition of it, or not yet."""
 TOTALS, DEAD_LETTERS = TopicPartition("totals", 0), TopicPartition("dead", 0)
 POISON = (b"{", None, b"\xff", b'{"type":"flexcredits.usage.v1"}', b'{"type":"flexcredits.agent.v1"}')
 Log = Mapping[int, Sequence[FakeRecord]]
@@ -49,7 +51,8 @@ def write_log(chance: random.Random, began: datetime) -> tuple[dict[int, list[Fa
     for number in range(chance.randint(6, 24)):
         roll, partition = chance.random(), chance.randrange(PARTITIONS)
         happened = began - timedelta(seconds=chance.choice([1, 9_000, 86_400 * 3]) * chance.random())
-        name = f"e{number}" if roll < 0.5 else str(UUID(int=(int(began.timestamp() * 1000) << 80) | (0x7 << 76) | (0b10 << 62) | number))  # fmt: skip
+        made_at = began + timedelta(AWAY_DAYS.get(number % 6, 0))
+        name = f"e{number}" if roll < 0.5 and number % 6 not in AWAY_DAYS else str(UUID(int=(int(made_at.timestamp() * 1000) << 80) | (0x7 << 76) | (0b10 << 62) | number))  # fmt: skip
         envelope = {
             "id": name,
             "time": rfc3339(happened),
@@ -144,6 +147,8 @@ class Story:
         chance = self.world.chance
         self.postgres = Postgres(self.world, SQL, aggregator_sql.STATEMENTS, aggregator_sql.NAMES)
         self.postgres.table("organizations")[""] = aggregator_sql.Organization(0)
+        self.today = (began.date() - date(1970, 1, 1)).days
+        self.postgres.table("ledger_days").update(dict.fromkeys(range(self.today - 465, self.today + 8), True))
         self.kafka = Kafka(self.world)
         self.usage, self.facts = write_log(chance, began)
         self.ahead: dict[TopicPartition, list[FakeRecord]] = {
@@ -183,6 +188,8 @@ class Story:
         roll, processes = chance.random(), [*self.consumers]
         if roll < 0.12:
             self.append(chance.choice([*self.ahead]), chance.randint(1, 6))
+        elif roll < 0.14:
+            self.make_partition()
         elif roll > 0.90 and processes:
             process = chance.choice(processes)
             if roll < 0.93:
@@ -203,6 +210,13 @@ class Story:
             elif self.world.chance.random() < 0.2:
                 consumer.positions[at] = position + 1
                 self.has_skipped = True
+
+    def make_partition(self) -> None:
+        """The partition that ids of the future lack. Not while its statements are to be repeated elsewhere."""
+        day = self.today + AWAY_DAYS[2]
+        busy = {table for transaction in self.postgres.open for table, _ in transaction.held}
+        if self.postgres.trace is None and not busy & {"whole_ledger", "ledger", "held", "reasons", "strays"}:
+            aggregator_sql.make_ledger_day(self.postgres, day)
 
     def partitions(self) -> list[TopicPartition]:
         return [TopicPartition(TOPIC, at) for at in self.usage]

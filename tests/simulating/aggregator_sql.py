@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from simulating.postgres import Transaction, functions_of
+from simulating.postgres import Postgres, Transaction, functions_of
 
 Rows = Iterable[tuple[Any, ...]]
 EPOCH = date(1970, 1, 1)
@@ -226,8 +226,40 @@ def select_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
     return [(t.get("series", key),) for key in each(*columns)]
 
 
+def lock_ledger(t: Transaction) -> None:
+    t.lock("whole_ledger", 0, shared=True)
+
+
+def select_ledger_days(t: Transaction, days: Sequence[int]) -> Rows:
+    return [(day,) for day in days if day in t.postgres.table("ledger_days")]
+
+
+def insert_strays(t: Transaction, *columns: Sequence[Any]) -> None:
+    missing = [row for row in each(*columns) if not t.meets("strays", row[:3])]
+    for row in missing:
+        t.put("strays", row[:3], row[3:])
+
+
+def make_ledger_day(postgres: Postgres, day: int) -> None:
+    """ensure_ledger_partition(): who makes it holds the whole ledger, so nobody else may be under way."""
+    tables = {name: postgres.table(name) for name in ("ledger", "held", "reasons")}
+    postgres.table("ledger_days")[day] = True
+    for _, bucket, identity in [key for key in postgres.table("strays") if key[0] == day]:
+        del postgres.table("strays")[day, bucket, identity]
+        for rows in tables.values():
+            if (row := rows.pop((bucket, identity), None)) is not None:
+                rows[day, identity] = row
+        for rows in (tables["ledger"], tables["held"]):
+            for key, row in rows.items():
+                if (row.corrects_bucket, row.corrects) == (bucket, identity):
+                    rows[key] = row._replace(corrects_bucket=day)
+
+
 def insert_ledger(t: Transaction, *columns: Sequence[Any] | None) -> Rows:
     rows = sorted(each(*columns), key=lambda row: (*row[:2], *row[8:10]))
+    lock_ledger(t)
+    for bucket in {row[0] for row in rows if row[0] >= 0} - t.postgres.table("ledger_days").keys():
+        raise asyncpg.CheckViolationError(f"no partition of relation usage_ledger found for {bucket}")
     for key in dict.fromkeys(row[:2] for row in rows):
         t.meets("ledger", key)
     new = []
@@ -427,7 +459,7 @@ NAMES = {
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received catalog_offset",
     "select_catalog_version": "next_offset zone_change", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
-    "select_ledger": "identity payload", "lock_originals": "identity series_id credits corrected held is_correction",
+    "select_ledger": "identity payload", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
     "select_releasable": "organization_id organization time_zone series_id unit dimensions", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
     " corrects_bucket corrects value received",

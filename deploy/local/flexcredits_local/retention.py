@@ -17,9 +17,9 @@ DROP_WITHIN_S = 600
 def retention(dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Drop ledger days and quarter-hour months that have left the window, and make partitions ahead. Safe at any time.
 
-    What leaves the ledger leaves its sums in ledger_seals, in the same transaction. Days of which something is still held
-    wait; daily, monthly and organization rows are never dropped. A partition that somebody reads for more than two seconds
-    is left to the next time.
+    What leaves the ledger leaves its sums in ledger_seals, in the same transaction. Days wait while something of them is held,
+    or was received in the last 466 days; daily, monthly and organization rows are never dropped. A partition that somebody reads
+    for more than two seconds is left to the next time.
 
     Exit code 0: nothing is left that could be dropped. 1: Postgres refused. 3: with --dry-run, something would be dropped.
     """
@@ -32,7 +32,7 @@ def retention(dry_run: DryRun = False, as_json: AsJson = False) -> None:
         for name in report["expired"] if dry_run else report["dropped"]:
             typer.echo(f"{name}  {verb}")
         for name in report["waiting"]:
-            typer.echo(f"{name}  waits: some of its usage is held")
+            typer.echo(f"{name}  waits: some of its usage is held, or came late")
         typer.echo(f"{report['forgettable' if dry_run else 'forgotten']} ledger rows without a day {verb}")
         typer.echo(f"{report['ahead']} partitions ahead of today")
     if dry_run and (report["expired"] or report["forgettable"]):

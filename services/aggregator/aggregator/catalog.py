@@ -36,6 +36,8 @@ class Catalog:
     organizations: dict[str, Organization] = field(default_factory=dict)
     series_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
     card: RateCard = field(default_factory=RateCard)
+    ledger_days: set[int] = field(default_factory=set)
+    """Days since 1970 of which the ledger was seen to have a partition."""
     sightings: dict[tuple[int, str, str], Sighting] = field(default_factory=dict)
     """Per organization, agent and kind: what agent_sightings was told by this process."""
 

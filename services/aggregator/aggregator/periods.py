@@ -1,4 +1,4 @@
-"""Which event times and ids are still taken, and which local day a quarter of an hour belongs to. Pure."""
+"""Which event times are still taken, and which local day a quarter of an hour belongs to. Pure."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,30 +14,21 @@ _DAY_S = 86_400
 # after a long produce much later, so the aggregator grants an hour and a minute more.
 _PAST_S = 400 * _DAY_S + 3600
 _AHEAD_S = 5 * 60 + 60
-_ID_PAST_DAYS = 431
-_ID_AHEAD_DAYS = 1
 
 
 class OutsideWindow(InvalidEvent):
-    """Well-formed, but of a time or id that is not taken: the sender's clock, not its code."""
+    """Well-formed, but of a time that is not taken: the sender's clock, not its code."""
 
 
-def check_window(occurred_s: float, id_day: int, received_s: float) -> None:
-    """Raise OutsideWindow when an event of this time or id is outside the window of its receipt.
+def check_window(occurred_s: float, received_s: float) -> None:
+    """Raise OutsideWindow when an event of this time is outside the window of its receipt.
 
-    `id_day` is the day inside a UUIDv7 or ULID since 1970, negative for other ids. The ledger keeps identities longer
-    than this, so a copy that is still taken always meets its first one.
+    The ledger keeps identities longer than this, so a copy that is still taken always meets its first one.
     """
     if occurred_s < received_s - _PAST_S:
         raise OutsideWindow("more than 400 days before its receipt", "/time")
     if occurred_s > received_s + _AHEAD_S:
         raise OutsideWindow("more than 5 minutes after its receipt", "/time")
-    if id_day >= 0:
-        received_day = int(received_s // _DAY_S)
-        if id_day > received_day + _ID_AHEAD_DAYS:
-            raise OutsideWindow("the day inside the id is in the future", "/id")
-        if id_day < received_day - _ID_PAST_DAYS:
-            raise OutsideWindow("the day inside the id is before the deduplication window", "/id")
 
 
 @lru_cache(maxsize=200_000)

@@ -39,7 +39,7 @@ class SeriesKey(NamedTuple):
 class Use(NamedTuple):
     """One usage event or correction. Begins with the ledger's key and Kafka's, so that sorting uses sorts by them."""
 
-    ledger_bucket: int
+    ledger_bucket: int  # before places.place: what the id asks for
     identity: bytes
     partition: int
     offset: int
@@ -103,7 +103,7 @@ def read_record(record: Record) -> Use:
     bucket = bucket_of(event.id, identity)
     occurred = event.time.timestamp()
     received = record.timestamp / 1000
-    check_window(occurred, bucket, received)
+    check_window(occurred, received)
     corrects = unit = None
     if isinstance(event, Correction):
         original = identity_of(organization, event.data.corrects.source, event.data.corrects.id)

@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 import asyncpg
-from asyncpg.pgproto.pgproto import UUID
+from flexcredits_schemas.identity import hash_bucket
 from flexcredits_schemas.zones import midnight
 from runtime.postgres import Connection
 
 from aggregator.catalog import SQL
+from aggregator.columns import by_bucket
 from aggregator.differences import EPOCH, Months
 from aggregator.periods import BUCKET_S, local_day
 from aggregator.rating import Rate
@@ -119,7 +119,7 @@ class Recounter:
             counted: list[Decision] = []
             unknown: list[Use] = []
             for use in uses:
-                row = rows.get((use.ledger_bucket, use.identity))
+                row = rows.get(use.identity)
                 if row is not None and (row["kafka_partition"], row["kafka_offset"]) == (use.partition, use.offset):
                     if row["held"]:
                         self.recount.held += 1
@@ -192,12 +192,18 @@ class Recounter:
             )
 
 
-async def _select_fates(connection: Connection, uses: Sequence[Use]) -> dict[tuple[int, bytes], asyncpg.Record]:
-    keys = sorted({(use.ledger_bucket, use.identity) for use in uses})
+async def _select_fates(connection: Connection, uses: Sequence[Use]) -> dict[bytes, asyncpg.Record]:
+    """By identity. A row lies in the partition that the id asks for, or in a hash partition if there was none (places.py)."""
+    fates = await _select_in(connection, ((use.ledger_bucket, use.identity) for use in uses))
+    missing = [use.identity for use in uses if use.ledger_bucket >= 0 and use.identity not in fates]
+    return fates | await _select_in(connection, ((hash_bucket(identity), identity) for identity in missing))
+
+
+async def _select_in(connection: Connection, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, asyncpg.Record]:
     return {
-        (bucket, row["identity"].bytes): row
-        for bucket, group in groupby(keys, key=lambda key: key[0])
-        for row in await connection.fetch(SQL["select_fates"], bucket, [UUID(identity) for _, identity in group])
+        row["identity"].bytes: row
+        for bucket, identities in by_bucket(keys)
+        for row in await connection.fetch(SQL["select_fates"], bucket, identities)
     }
 
 

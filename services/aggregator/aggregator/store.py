@@ -11,6 +11,7 @@ from aggregator.catalog import SIGHTING_S, SQL, Catalog, Sighting
 from aggregator.claims import claim, correct
 from aggregator.columns import columns_of, corrects_of
 from aggregator.outcome import Outcome, Overtaken
+from aggregator.places import place
 from aggregator.progress import advance, drop_replayed, lock_progress
 from aggregator.reading import Kind, Reading, Rejection, Use, reject
 from aggregator.rollup import Decision, Rollups, decide
@@ -30,7 +31,7 @@ async def apply_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
         await hold_catalog(connection, catalog_topic, catalog)
         outcome = Outcome(rejections=[*reading.rejections])
         positions = await lock_progress(connection, topic, reading.spans)
-        fresh = drop_replayed(reading, positions, outcome)
+        fresh = await place(connection, drop_replayed(reading, positions, outcome), catalog)
         await claim(connection, _decide(fresh.uses, catalog, outcome), outcome)
         await correct(connection, fresh.corrections, catalog, outcome)
         await _insert_held(connection, outcome.held)

@@ -4,21 +4,19 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from flexcredits_schemas.events import Agent, Correction, Event, Feature, Usage
-from flexcredits_schemas.identity import amount_of, bucket_of, payload_of
+from flexcredits_schemas.identity import amount_of, payload_of
 
 from ingest.keys import EVERYTHING, Scope
 
 # The ledger remembers identities for 430 days, so a copy of anything we still take meets its first copy there.
 PAST = timedelta(days=400)
 AHEAD = timedelta(minutes=5)
-ID_PAST_DAYS = 430
-ID_AHEAD_DAYS = 1
 COUNTED = (Usage, Correction)  # tuples, because `Usage | Correction` would be made anew at every check
 OF_ONE_PRODUCT = (Usage, Correction, Feature)
 TEXT_MAX = 300  # of what we quote back: names of unknown fields and wrong values can be long
@@ -77,8 +75,6 @@ class Acceptance:
         self._scope = scope
         self._event_bytes_max = event_bytes_max
         self._oldest, self._newest = received_at - PAST, received_at + AHEAD
-        received_day = (received_at - datetime(1970, 1, 1, tzinfo=UTC)).days
-        self._id_days = range(received_day - ID_PAST_DAYS, received_day + ID_AHEAD_DAYS + 1)
         self._covered: set[tuple[type, str | None, str | None]] = set()
         self._seen: dict[tuple[str | None, str, str], Event] = {}
 
@@ -101,10 +97,8 @@ class Acceptance:
         self._check_scope(event)
         if event.time > self._newest:
             raise Rejection(Reason.OUTSIDE_WINDOW, "more than 5 minutes in the future", "/time")
-        if isinstance(event, COUNTED):
-            if event.time < self._oldest:
-                raise Rejection(Reason.OUTSIDE_WINDOW, "more than 400 days in the past", "/time")
-            self._check_id(event.id)
+        if isinstance(event, COUNTED) and event.time < self._oldest:
+            raise Rejection(Reason.OUTSIDE_WINDOW, "more than 400 days in the past", "/time")
         first = self._seen.setdefault((event.subject, event.source, event.id), event)
         if first is not event:
             if not _same_payload(first, event):
@@ -122,12 +116,6 @@ class Acceptance:
     def _check_size(self, message: bytes) -> None:
         if len(message) > self._event_bytes_max:
             raise Rejection(Reason.TOO_LARGE, f"an event has at most {self._event_bytes_max} bytes")
-
-    def _check_id(self, event_id: str) -> None:
-        day = bucket_of(event_id, b"\0")
-        if day >= 0 and day not in self._id_days:
-            when = "in the future" if day >= self._id_days.stop else "before the deduplication window of 430 days"
-            raise Rejection(Reason.OUTSIDE_WINDOW, f"the day inside the id is {when}", "/id")
 
     def _check_scope(self, event: Event) -> None:
         product = event.data.product if isinstance(event, OF_ONE_PRODUCT) else None

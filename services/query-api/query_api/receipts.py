@@ -4,16 +4,17 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from flexcredits_schemas.identity import bucket_of, identity_of
+from flexcredits_schemas.identity import bucket_of, hash_bucket, identity_of
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_api.access import Person
 from query_api.answers import Refused
 from query_api.api import answer_period
-from query_api.ledger import LedgerKey, Posting, RateUsed, place_of, waits_for_now
+from query_api.ledger import Entry, LedgerKey, Posting, RateUsed, place_of, waits_for_now
 from query_api.periods import CreditPeriod, period_on
 from query_api.policies import Look, identify, parts_of
 from query_api.receipt_answers import CountedIn, PostedEvent, Receipt, ReceiptRate, RejectedRecord
+from query_api.store import Reading
 
 router = APIRouter(prefix="/api/v1")
 
@@ -36,8 +37,7 @@ async def get_receipt(
 ) -> Receipt:
     """Whether an event is counted, in which totals and with how many credits, or what it waits for."""
     identity = identity_of(person.organization, query.source, query.id)
-    key = LedgerKey(bucket_of(query.id, identity), identity)
-    entry = await reading.select_receipt(key)
+    key, entry = await find_entry(reading, query.id, identity)
     rejections = [RejectedRecord.model_validate(at) for at in await reading.select_rejections(identity)]
     zone, topic = reading.organization.time_zone, parts_of(request).topic
     if entry is None and not rejections:
@@ -85,6 +85,16 @@ async def get_receipt(
         rejections=rejections,
         time_zone=zone,
     )
+
+
+async def find_entry(reading: Reading, event_id: str, identity: bytes) -> tuple[LedgerKey, Entry | None]:
+    """Where the event lies: in the partition that its id asks for, or in a hash partition if the ledger had none of that day."""
+    key = LedgerKey(bucket_of(event_id, identity), identity)
+    entry = await reading.select_receipt(key)
+    if entry is None and key.ledger_bucket >= 0:
+        key = LedgerKey(hash_bucket(identity), identity)
+        entry = await reading.select_receipt(key)
+    return key, entry
 
 
 def answer_posting(posting: Posting) -> PostedEvent:
