@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 from zlib import crc32
 
+import httpx
 import pytest
 from factories import correction, organization, rate, rfc3339, usage
 from flexcredits_schemas.codec import decode, encode
@@ -99,6 +100,22 @@ async def test_binary_mode_names_what_is_wrong(shared: Ingest) -> None:
     assert [event["pointer"] for event in in_part] == ["/data/credits"]
     assert (await shared.post(sent["data"], "text/plain", **in_headers(sent))).status_code == 415
     assert (await shared.post(b"", **in_headers(sent))).status_code == 422
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "\x7f", "\x85", "\uffff", "9" * 5000])
+async def test_odd_characters_never_make_it_stumble(shared: Ingest, text: str) -> None:
+    """In every text of an event, in binary mode's headers, and in addresses."""
+    sent = usage(product="agents", agent={"id": "a", "kind": "saved", "name": "n"}, quantity="1", unit="tokens")
+    changed_events = [{**sent, name: text} for name in sent if name != "data"]
+    changed_events += [changed(sent, **{name: text}) for name in sent["data"]]
+    for event in changed_events:
+        assert (await shared.post(event)).status_code in (202, 400, 422), event
+    encoded = quote(text.encode("utf-8", "surrogatepass"), safe="")
+    for name in in_headers(sent):
+        assert (await shared.post(sent["data"], **in_headers(sent) | {name: encoded})).status_code in (202, 400, 422)
+    async with httpx.AsyncClient(base_url=shared.url) as client:
+        for path in (f"/api/v1/events?x={encoded}", f"/{encoded}", f"/api/v1/events/{encoded}"):
+            assert (await client.post(path, content=b"{}")).status_code in (401, 404, 405)
 
 
 async def test_a_byte_order_mark_is_ignored(shared: Ingest) -> None:
