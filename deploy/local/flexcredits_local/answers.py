@@ -10,7 +10,7 @@ DIFFERS = 3
 """Nothing went wrong, and something is not as it should be: drift, pending migrations, rows that differ."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 
 
 def print_json(document: Any) -> None:

@@ -11,5 +11,5 @@ SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 
 
 def run_benchmarks(context: typer.Context) -> None:
-    """Measure events per second and latency; what follows goes to tests/load/bench.py."""
+    """Measure events per second and latency; arguments go to tests/load/bench.py."""
     raise typer.Exit(subprocess.run([sys.executable, BENCH, *context.args]).returncode)

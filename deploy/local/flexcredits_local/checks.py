@@ -31,12 +31,10 @@ DASHBOARD: Sequence[tuple[str, Sequence[str]]] = (
 
 def run_tests(
     context: typer.Context,
-    fast: Annotated[bool, typer.Option("--fast", help="Leave out the tests marked slow; they are named.")] = False,
-    faults: Annotated[
-        bool, typer.Option("--faults", help="The whole fault matrix alone; CI has a part of it.")
-    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out the tests marked slow.")] = False,
+    faults: Annotated[bool, typer.Option("--faults", help="Only the fault matrix, all of it.")] = False,
 ) -> None:
-    """Run ruff, mypy, import-linter, the dashboard's checks and pytest; what follows the options goes to pytest."""
+    """Run ruff, mypy, import-linter, the dashboard's checks and pytest. Other arguments go to pytest."""
     failed = [name for name, command in STATIC if not passes(name, command)]
     failed += failed_in_dashboard()
     if failed:

@@ -48,7 +48,7 @@ app.add_typer(topics.app, name="topics")
 
 
 def main() -> None:
-    """Run the command line; a problem that a person has to mend is one message and exit code 1."""
+    """Run the command line; a problem that the user has to fix is one message and exit code 1."""
     try:
         app(prog_name="./flexcredits")
     except SetupProblem as problem:

@@ -36,7 +36,7 @@ async def prepare_database(dsn: str, folder: StateFolder) -> list[str]:
 
 
 async def ingest_key(dsn: str, folder: StateFolder) -> str:
-    """The stack's own key for every organization and product, made anew when this database does not know it."""
+    """The stack's own key for every organization and product, re-created if this database does not know it."""
     path = folder.secrets / "ingest-key"
     if path.exists() and await is_live(dsn, path.read_text()):
         return path.read_text()

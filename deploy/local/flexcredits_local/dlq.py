@@ -20,7 +20,7 @@ from flexcredits_local.addresses import kafka_settings
 from flexcredits_local.answers import AsJson, DryRun, print_json, print_table
 from flexcredits_local.description import running_stack
 from flexcredits_local.folders import state_folder
-from flexcredits_local.problem import SetupProblem
+from flexcredits_local.problem import SetupProblem, reason_of
 
 app = typer.Typer(help="Dead letters: events that could not be counted.", no_args_is_help=True)
 
@@ -29,7 +29,9 @@ OUTSIDE_SCOPE = "outside_scope"
 READ_WITHIN_S = 60
 POST_WITHIN_S = 30
 
-ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only those whose reason contains this text.")]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="Only dead letters whose reason contains this text.")
+]
 TopicOption = Annotated[str, typer.Option("--topic", envvar="DEAD_LETTER_TOPIC")]
 
 
@@ -117,7 +119,7 @@ def list_letters(
 
 @app.command("show")
 def show(key: str, as_json: AsJson = False, topic: TopicOption = TOPIC) -> None:
-    """Print one dead letter: its headers, an empty line, and the bytes as they came; in JSON as `value_base64`."""
+    """Print one dead letter: its headers, an empty line, and the original bytes (in JSON: `value_base64`)."""
     (letter,) = choose(read_letters(topic), [key])
     if as_json:
         value = None if letter.value is None else base64.b64encode(letter.value).decode()
@@ -134,23 +136,23 @@ def show(key: str, as_json: AsJson = False, topic: TopicOption = TOPIC) -> None:
 
 @app.command("replay")
 def replay(
-    keys: Annotated[list[str] | None, typer.Argument(help="As `dlq ls` prints them.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, or all that --reason leaves.")] = False,
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys as printed by `dlq ls`.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All dead letters, or all that match --reason.")] = False,
     reason: ReasonOption = None,
     dry_run: DryRun = False,
-    api_key: Annotated[str | None, typer.Option("--key", help="API key; the running stack's without it.")] = None,
-    url: Annotated[str | None, typer.Option(help="Of the ingest API; the running stack's without it.")] = None,
+    api_key: Annotated[str | None, typer.Option("--key", help="API key. Default: the running stack's.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of the ingest API. Default: the running stack's.")] = None,
     as_json: AsJson = False,
     topic: TopicOption = TOPIC,
 ) -> None:
-    """Send dead letters to the ingest API once more.
+    """Send dead letters to the ingest API again.
 
-    They keep their ids, so what was counted in the meantime is not counted again. A dead letter stays where it is.
+    They keep their ids, so nothing is counted twice. The dead letters stay in their topic.
 
-    Exit code 0: none was refused again. 1: one was, or the ingest API takes nothing now.
+    Exit code 0: all were accepted. 1: one was refused again, or the ingest API accepts nothing at the moment.
     """
     if bool(keys) == everything:
-        raise SetupProblem("name the dead letters by their keys, or take --all.")
+        raise SetupProblem("name the dead letters by their keys, or use --all.")
     letters = choose(read_letters(topic), keys) if keys else read_letters(topic)
     letters = [letter for letter in letters if letter.has_reason(reason)]
     chosen = bool(keys) or reason == OUTSIDE_SCOPE
@@ -179,11 +181,13 @@ def post(client: httpx.Client, event: bytes) -> tuple[bool, str]:
     try:
         answer = client.post("/api/v1/events", content=event, headers={"Content-Type": "application/cloudevents+json"})
     except httpx.TransportError as error:
-        raise SetupProblem(f"the ingest API does not answer: {error!r}") from None
+        raise SetupProblem(f"the ingest API does not answer: {reason_of(error)}") from None
     if answer.status_code == 202:
         return True, "accepted"
     if answer.status_code in (401, 429, 503):
-        raise SetupProblem(f"the ingest API does not take events now ({answer.status_code}): {detail_of(answer)}")
+        raise SetupProblem(
+            f"the ingest API does not accept events at the moment ({answer.status_code}): {detail_of(answer)}"
+        )
     return False, f"refused again: {detail_of(answer)}"
 
 
@@ -214,7 +218,7 @@ def read_letters(topic: str) -> list[DeadLetter]:
     try:
         return asyncio.run(fetch_letters(kafka, topic))
     except (KafkaError, TimeoutError) as error:
-        raise SetupProblem(f"Kafka at {kafka.kafka_bootstrap} does not tell: {error!r}") from None
+        raise SetupProblem(f"Kafka at {kafka.kafka_bootstrap} cannot be read: {reason_of(error)}") from None
 
 
 async def fetch_letters(kafka: KafkaSettings, topic: str) -> list[DeadLetter]:

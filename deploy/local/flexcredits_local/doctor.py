@@ -1,4 +1,4 @@
-"""`doctor`: what this machine has and lacks, and how to mend it. Exits with 1 when something needed is missing."""
+"""`doctor`: what this machine has and lacks, and how to fix it. Exits with 1 when something needed is missing."""
 
 import asyncio
 import dataclasses
@@ -49,7 +49,7 @@ class Finding:
 
 
 def examine(as_json: AsJson = False) -> None:
-    """Check this machine and say how to mend what is missing.
+    """Check this machine and say how to fix what is missing.
 
     Exit code 0: everything needed is there. 1: something is not.
     """
@@ -97,7 +97,7 @@ def check_kafka() -> Iterator[Finding]:
     yield Finding("ok", "java", f"{java.version}, from {java.origin} ({java.path})")
     missing = missing_jars(state_folder().jars)
     if not missing:
-        yield Finding("ok", "kafka", f"all {len(pinned_jars())} jars are here and are what they should be")
+        yield Finding("ok", "kafka", f"all {len(pinned_jars())} jars are downloaded and verified")
         return
     trust_in_requests()
     registry = os.environ.get("FLEXCREDITS_MAVEN_REPOSITORY") or MAVEN_CENTRAL_URL
@@ -111,7 +111,7 @@ def check_kafka() -> Iterator[Finding]:
             "fail", "kafka", f"{len(missing)} jars are missing and the registry is out of reach: {error}; {advice}"
         )
     else:
-        yield Finding("ok", "kafka", f"{len(missing)} jars come down at the first start; the registry answers")
+        yield Finding("ok", "kafka", f"{len(missing)} jars will be downloaded at the first start; the registry answers")
 
 
 def check_postgres() -> Iterator[Finding]:
@@ -169,9 +169,9 @@ def check_dashboard() -> Iterator[Finding]:
     if is_built(place):
         yield Finding("ok", "dashboard", f"built from these sources ({place / 'dist'})")
     elif has_packages(place):
-        yield Finding("ok", "dashboard", "its sources are newer than its build; the next start builds it")
+        yield Finding("ok", "dashboard", "older than its sources; the next start builds it again")
     else:
-        yield Finding("ok", "dashboard", "its packages come down at the first start, which builds it")
+        yield Finding("ok", "dashboard", "its packages will be downloaded and built at the first start")
 
 
 def check_disk() -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from ingest.keys import ENVIRONMENT, EVERYTHING, mint_key
 
 from flexcredits_local.addresses import postgres_dsn
 from flexcredits_local.answers import AsJson, print_json, print_table
-from flexcredits_local.problem import SetupProblem
+from flexcredits_local.problem import SetupProblem, reason_of
 
 app = typer.Typer(help="API keys for sending events.", no_args_is_help=True)
 
@@ -53,18 +53,18 @@ async def insert_key(
 @app.command("create")
 def create(
     organization: Annotated[
-        list[str], typer.Option(help="Whose events it may send; repeat it for several, * for all.")
+        list[str], typer.Option(help="Organization whose events it may send. Repeat it for several; * is all.")
     ],
     product: Annotated[
-        list[str] | None, typer.Option(help="assistant, agents or api; repeat it for several. All without it.")
+        list[str] | None, typer.Option(help="assistant, agents or api. Repeat it for several. Default: all.")
     ] = None,
-    expires_in_days: Annotated[int | None, typer.Option(min=1, help="Never without it.")] = None,
-    env: Annotated[str, typer.Option(help="Written into the key, for people and secret scanners.")] = "local",
+    expires_in_days: Annotated[int | None, typer.Option(min=1, help="Default: it does not expire.")] = None,
+    env: Annotated[str, typer.Option(help="Environment, written into the key.")] = "local",
     as_json: AsJson = False,
 ) -> None:
-    """Print a new key, for the only time.
+    """Create a key and print it. It cannot be shown again.
 
-    To rotate a key create a second one, move the senders over, and revoke the first. Organizations, contracts, members
+    To rotate a key, create a second one, switch the senders over, and revoke the first. Organizations, contracts, members
     and rates can only be sent with a key for all products; facts for the whole deployment need all organizations too.
     """
     expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
@@ -103,9 +103,10 @@ def list_keys(as_json: AsJson = False) -> None:
 
 @app.command("revoke")
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="As `keys ls` prints it, or the whole key.")], as_json: AsJson = False
+    key_id: Annotated[str, typer.Argument(help="Key id as printed by `keys ls`, or the whole key.")],
+    as_json: AsJson = False,
 ) -> None:
-    """End a key, within seconds and for good."""
+    """Revoke a key for good. It stops working within five seconds."""
     named = key_id.split("_")[2] if key_id.startswith("fc_") and key_id.count("_") == 4 else key_id
 
     async def end(connection: "asyncpg.Connection[asyncpg.Record]") -> datetime | None:
@@ -130,7 +131,7 @@ def run(
     try:
         return asyncio.run(with_database(postgres_dsn(), work, within_s))
     except (asyncpg.PostgresError, TimeoutError) as error:
-        raise SetupProblem(f"Postgres does not do it: {error!r}") from None
+        raise SetupProblem(f"Postgres refused: {reason_of(error)}") from None
 
 
 async def with_database(
@@ -139,7 +140,7 @@ async def with_database(
     try:
         connection = await asyncpg.connect(dsn, timeout=TIMEOUT_S)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise SetupProblem(f"Postgres does not let us in: {error!r}") from None
+        raise SetupProblem(f"cannot connect to Postgres: {reason_of(error)}") from None
     try:
         return await asyncio.wait_for(work(connection), within_s)
     finally:

@@ -11,7 +11,7 @@ from runtime.migrations import migrate as apply_migrations
 
 from flexcredits_local.addresses import described, postgres_dsn
 from flexcredits_local.answers import DIFFERS, AsJson, DryRun, print_json, print_table
-from flexcredits_local.problem import SetupProblem
+from flexcredits_local.problem import SetupProblem, reason_of
 
 Answer = TypeVar("Answer")
 
@@ -49,6 +49,6 @@ def asked(work: Coroutine[Any, Any, Answer]) -> Answer:
     try:
         return asyncio.run(work)
     except MigrationError as error:
-        raise SetupProblem(f"the database does not fit this version: {error}") from None
+        raise SetupProblem(f"the database does not match this version: {error}") from None
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise SetupProblem(f"Postgres does not do it: {error!r}") from None
+        raise SetupProblem(f"Postgres refused: {reason_of(error)}") from None

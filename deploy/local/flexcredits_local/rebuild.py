@@ -18,7 +18,7 @@ from flexcredits_schemas.zones import TZ_VERSION
 
 from flexcredits_local.addresses import kafka_settings, postgres_dsn
 from flexcredits_local.answers import DIFFERS, AsJson, DryRun, print_json, print_table
-from flexcredits_local.problem import SetupProblem
+from flexcredits_local.problem import SetupProblem, reason_of
 
 TOPIC = "usage.events.v1"
 EXAMPLES = 20
@@ -27,11 +27,15 @@ Answer = TypeVar("Answer")
 
 def rebuild(
     first: Annotated[str | None, typer.Option("--from", help="First local day, as 2026-11-01.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Last local day, included; today without it.")] = None,
-    organization: Annotated[str | None, typer.Option(help="Of this one alone; all without it.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last local day (inclusive). Default: today.")] = None,
+    organization: Annotated[str | None, typer.Option(help="Only this organization. Default: all.")] = None,
     time_zone: Annotated[
         tuple[str, str] | None,
-        typer.Option("--time-zone", metavar="ORGANIZATION ZONE", help="Move its days to an IANA zone instead."),
+        typer.Option(
+            "--time-zone",
+            metavar="ORGANIZATION ZONE",
+            help="Move an organization's days to another IANA time zone instead.",
+        ),
     ] = None,
     time_zone_rules: Annotated[
         bool,
@@ -43,13 +47,13 @@ def rebuild(
     as_json: AsJson = False,
     topic: Annotated[str, typer.Option("--topic", envvar="USAGE_EVENTS_TOPIC")] = TOPIC,
 ) -> None:
-    """Count the days from Kafka once more, say how the rollups differ, and set them right in one transaction.
+    """Recount days from Kafka, print how the rollups differ, and correct them in one transaction.
 
-    Counting goes on meanwhile; nothing waits for the reading. It reads the log from the beginning of the first day to where
-    Postgres stands, as far back as Kafka retains, and asks the ledger which copy counts. With --dry-run it is the proof that
-    log, ledger and rollups agree.
+    Counting continues meanwhile. The command reads the log from the beginning of the first day up to the position in Postgres,
+    as far back as Kafka retains, and takes from the ledger which copy of an event counts. With --dry-run it proves that log,
+    ledger and rollups agree.
 
-    Exit code 0: nothing differs, any more. 1: it cannot be done, or log and ledger contradict each other; nothing was changed.
+    Exit code 0: nothing differs (any more). 1: not possible, or log and ledger contradict each other; nothing was changed.
     3: with --dry-run, something differs.
     """
     if time_zone is not None:
@@ -63,7 +67,7 @@ def rebuild(
         apply_rules(organization, dry_run, as_json)
         return
     if first is None:
-        raise SetupProblem("say from which day: --from 2026-11-01. Or move an organization with --time-zone.")
+        raise SetupProblem("name the first day, as --from 2026-11-01, or move an organization with --time-zone.")
     begins, ends = read_day(first), read_day(last) if last else datetime.now(UTC).date()
     if ends < begins:
         raise SetupProblem(f"--to {ends} is before --from {begins}.")
@@ -142,9 +146,9 @@ def asked(work: Coroutine[Any, Any, Answer]) -> Answer:
     except CannotRebuild as error:
         raise SetupProblem(str(error)) from None
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise SetupProblem(f"Postgres does not do it: {error!r}") from None
+        raise SetupProblem(f"Postgres refused: {reason_of(error)}") from None
     except KafkaError as error:
-        raise SetupProblem(f"Kafka does not tell: {error!r}") from None
+        raise SetupProblem(f"cannot read from Kafka: {reason_of(error)}") from None
 
 
 def read_day(text: str) -> date:

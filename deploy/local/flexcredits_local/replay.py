@@ -38,10 +38,10 @@ class Request(NamedTuple):
 
 @app.command("azure-llm")
 def replay_azure_llm(
-    files: Annotated[list[Path], typer.Argument(help="conv files are Assistant usage, code files Agents usage.")],
-    organization: Annotated[str, typer.Option(help="Who used it.")] = "org_azure",
-    run: Annotated[str | None, typer.Option(help="Names the run: the same name sends the same ids.")] = None,
-    at: Annotated[str | None, typer.Option(help="When the last request came (RFC 3339); now by default.")] = None,
+    files: Annotated[list[Path], typer.Argument(help="Trace files: conv is Assistant usage, code is Agents usage.")],
+    organization: Annotated[str, typer.Option(help="Organization of the usage.")] = "org_azure",
+    run: Annotated[str | None, typer.Option(help="Name of the run. The same name sends the same ids.")] = None,
+    at: Annotated[str | None, typer.Option(help="Time of the last request (RFC 3339). Default: now.")] = None,
     contracted: Annotated[str, typer.Option(help="Credits of the contract's credit period.")] = "40000",
 ) -> None:
     """Replay Azure LLM traces (TIMESTAMP, ContextTokens, GeneratedTokens): 1 credit per 1,000 tokens."""

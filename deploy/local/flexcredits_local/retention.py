@@ -1,4 +1,4 @@
-"""`retention`: what has left the window, and its end. The aggregator does the same by itself every six hours."""
+"""`retention`: drops data whose retention period is over. The aggregator does the same by itself every six hours."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -15,13 +15,13 @@ DROP_WITHIN_S = 600
 
 
 def retention(dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Drop ledger days and quarter-hour months that have left the window, and make partitions ahead. Safe at any time.
+    """Drop ledger days and quarter-hour months whose retention period is over, and create partitions ahead. Safe at any time.
 
-    What leaves the ledger leaves its sums in ledger_seals, in the same transaction. Days wait while something of them is held,
-    or was received in the last 466 days; daily, monthly and organization rows are never dropped. A partition that somebody reads
-    for more than two seconds is left to the next time.
+    Sums of dropped ledger days are kept in ledger_seals, in the same transaction. Days with events that are held, or were
+    received in the last 466 days, are not dropped yet; daily, monthly and organization rows never are. A partition that is read
+    for more than two seconds is dropped next time.
 
-    Exit code 0: nothing is left that could be dropped. 1: Postgres refused. 3: with --dry-run, something would be dropped.
+    Exit code 0: nothing is left to drop. 1: Postgres refused. 3: with --dry-run, something would be dropped.
     """
     today = datetime.now(UTC).date()
     report = run(lambda connection: clear(connection, today, dry_run), within_s=DROP_WITHIN_S)

@@ -26,9 +26,9 @@ _LOCKED = re.compile(r"^([a-z0-9-]+)==([^\s;]+)", re.MULTILINE)
 def sbom(
     image: Annotated[Literal["service", "tools"], typer.Argument(help="Which of the two images.")] = "service",
 ) -> None:
-    """Print the list of parts (SBOM) of an image as CycloneDX, for whoever looks for known weaknesses.
+    """Print the list of parts (SBOM) of an image as CycloneDX, for vulnerability scanners.
 
-    The same for the same sources. The hashes by which Python's packages are installed are in requirements.lock.
+    The same sources give the same list. Hashes of Python's packages are in requirements.lock.
     """
     if not (REPOSITORY / "requirements.lock").exists():
         raise SetupProblem("this is an installation, not a checkout: there is no lock to read.")

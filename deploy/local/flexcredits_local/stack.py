@@ -26,7 +26,7 @@ from flexcredits_local.kafka_jars import ensure_jars
 from flexcredits_local.ports import LOOPBACK
 from flexcredits_local.postgres import EmbeddedPostgres
 from flexcredits_local.postgres_binaries import find_binaries
-from flexcredits_local.problem import SetupProblem
+from flexcredits_local.problem import SetupProblem, reason_of
 from flexcredits_local.processes import Program
 from flexcredits_local.readiness import wait_until_usable
 from flexcredits_local.services import (
@@ -84,7 +84,7 @@ class Stack:
             applied = asyncio.run(prepare_database(dsn, self.folder))
             key = asyncio.run(ingest_key(dsn, self.folder))
         if applied:
-            self.console.tell(f"migrations applied: {', '.join(applied)}")
+            self.console.tell(f"applied {len(applied)} migrations, up to {applied[-1]}")
         with usable("Kafka", external=kafka is None):
             security = {} if kafka else KafkaSettings(kafka_bootstrap=bootstrap).kafka_security()
             asyncio.run(create_topics(bootstrap, TOPICS, **security))
@@ -145,16 +145,18 @@ class Stack:
 
 @contextmanager
 def usable(name: str, *, external: bool) -> Iterator[None]:
-    """Turn what a person can mend into a message: data of another version, or a server of theirs that refuses us."""
+    """Turn what the user can fix into a message: data of another version, or a server of theirs that refuses us."""
     try:
         yield
     except MigrationError as error:
-        raise SetupProblem(f"the database does not fit this checkout: {error}\n--fresh starts with no data.") from error
+        raise SetupProblem(
+            f"the database does not match this checkout: {error}\n--fresh deletes it and starts with no data."
+        ) from error
     except (OSError, asyncpg.PostgresError, KafkaError) as error:
         if not external:
             raise
         variable = "POSTGRES_DSN" if name == "PostgreSQL" else "KAFKA_BOOTSTRAP"
-        raise SetupProblem(f"{name} as {variable} names it cannot be used: {error!r}") from error
+        raise SetupProblem(f"{name} as {variable} names it cannot be used: {reason_of(error)}") from error
 
 
 @contextmanager

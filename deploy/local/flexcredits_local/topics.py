@@ -13,23 +13,24 @@ from runtime.topics import Topic, inspect_topics
 
 from flexcredits_local.addresses import described, kafka_settings
 from flexcredits_local.answers import DIFFERS, AsJson, DryRun, print_json, print_table
-from flexcredits_local.problem import SetupProblem
+from flexcredits_local.problem import SetupProblem, reason_of
 
 app = typer.Typer(help="Kafka's topics and their settings.", no_args_is_help=True)
 
 ANSWER_WITHIN_S = 60
-Replication = Annotated[int | None, typer.Option(min=1, help="Copies of each partition that there should be.")]
+Replication = Annotated[int | None, typer.Option(min=1, help="Expected copies of each partition.")]
 Folder = Annotated[
-    Path | None, typer.Option(exists=True, file_okay=False, help="Where they are described, if elsewhere.")
+    Path | None,
+    typer.Option(exists=True, file_okay=False, help="Folder with the descriptions. Default: schemas/topics."),
 ]
 Answer = TypeVar("Answer")
 
 
 @app.command("ls")
 def list_topics(replication: Replication = None, folder: Folder = None, as_json: AsJson = False) -> None:
-    """Print every topic, and how its settings differ from schemas/topics.
+    """Print every topic and how its settings differ from schemas/topics.
 
-    Exit code 0: all are as described. 1: Kafka does not tell. 3: one is missing or differs.
+    Exit code 0: all are as described. 1: Kafka cannot be read. 3: one is missing or differs.
     """
     topics = inspect(folder, replication)
     report(topics, as_json)
@@ -44,9 +45,9 @@ def create(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create the topics that are missing. What exists is never changed: drift is told, and yours to settle.
+    """Create missing topics. Existing topics are never changed; differences are printed.
 
-    Exit code 0: all are there and as described. 1: Kafka refused. 3: one differs, or would be created (--dry-run).
+    Exit code 0: all exist and are as described. 1: Kafka refused. 3: one differs, or would be created (--dry-run).
     """
     missing = [topic.name for topic in inspect(folder, None) if not topic.exists]
     if missing and not dry_run:
@@ -68,7 +69,7 @@ def asked(work: Coroutine[Any, Any, Answer]) -> Answer:
     try:
         return asyncio.run(asyncio.wait_for(work, ANSWER_WITHIN_S))
     except (KafkaError, OSError, TimeoutError) as error:
-        raise SetupProblem(f"Kafka at {kafka_settings().kafka_bootstrap} does not do it: {error!r}") from None
+        raise SetupProblem(f"Kafka at {kafka_settings().kafka_bootstrap} refused: {reason_of(error)}") from None
 
 
 def report(topics: list[Topic], as_json: bool, created: list[str] | None = None) -> None:

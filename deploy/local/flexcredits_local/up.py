@@ -1,6 +1,7 @@
 """`up` and `demo`: start the local stack and keep it running until a signal."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -117,4 +118,4 @@ def announce(description: Description, console: Console, *, as_json: bool, sampl
     if as_json:
         print(description.to_json(), flush=True)
     else:
-        console.write_text(welcome(description, sample_usage=sample_usage))
+        console.write_text(welcome(description, sample_usage=sample_usage, home=os.environ.get("FLEXCREDITS_HOME", "")))

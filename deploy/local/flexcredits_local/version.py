@@ -28,11 +28,11 @@ IN_PROJECT = '\nversion = "{}"\n'
 
 def version(
     new: Annotated[
-        str | None, typer.Argument(help="Begin this version, as 1.2.0: written everywhere, to be committed.")
+        str | None, typer.Argument(help="New version, as 1.2.0. It is written into every file that has it.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the version, or write a new one into every file that bears it, and close the changelog's Unreleased."""
+    """Print the version, or write a new one into every file that has it and close the changelog's Unreleased section."""
     if new is not None:
         if not VERSION.fullmatch(new):
             raise SetupProblem(f"{new!r} is not a version: three numbers, as 1.2.0.")

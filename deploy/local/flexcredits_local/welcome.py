@@ -1,5 +1,6 @@
 """What the stack prints when it is ready: where everything is, how to send a first event, and last the dashboard's address."""
 
+import shlex
 from urllib.parse import urlsplit
 
 from flexcredits_local.description import Description
@@ -18,8 +19,11 @@ EOF
   curl -sS "$QUERY_URL/api/v1/overview" -H "Authorization: Bearer $QUERY_TOKEN\""""
 
 
-def welcome(description: Description, *, sample_usage: bool) -> str:
-    """Several paragraphs for the terminal. The commands in it can be pasted into a second one, as they are."""
+def welcome(description: Description, *, sample_usage: bool, home: str = "") -> str:
+    """Several paragraphs for the terminal. The commands in it can be pasted into a second one, as they are.
+
+    `home` is FLEXCREDITS_HOME, which the second terminal needs too.
+    """
     send = "To send an event and see it counted, in a second terminal:"
     if not sample_usage:  # the sample usage makes the organization known
         send = f"To send an event, in a second terminal (it is held until {ORGANIZATION} is a known organization):"
@@ -30,7 +34,9 @@ def welcome(description: Description, *, sample_usage: bool) -> str:
             "FlexCredits is ready. Press Ctrl-C to stop it.",
             "",
             send,
-            FIRST_EVENT,
+            FIRST_EVENT.replace(
+                "./flexcredits", f"FLEXCREDITS_HOME={shlex.quote(home)} ./flexcredits" if home else "./flexcredits"
+            ),
             "",
             f"API docs    {description.query_url}/docs",
             f"Emails      {description.mailbox or 'sent by the server in SMTP_URL'}",

@@ -112,14 +112,12 @@ def used_in(span: Period, used_by_day: UsedByDay) -> dict[str, int]:
 
 
 def describe(span: Period, terms: Terms, used: Mapping[str, int], level: int, added: int) -> dict[str, Any]:
-    """A credit period's entry, in whole hundreds of credits. Included add-ons are available on top."""
+    """A credit period's entry, in whole hundreds or tens of credits. Included add-ons are available on top."""
     period: dict[str, Any] = {"id": span.id, "from": f"{span.begins}", "to": f"{span.ends}"}
     bundled = sum(add_on.credits for add_on in terms.add_ons if add_on.included)
     contracted = sum(used.values()) * 100 // level
-    if terms.approaching:
-        total = contracted // (10 * MICRO) * 10 + APPROACH_CREDITS
-    else:
-        total = max(100 * len(PRODUCTS), hundreds(contracted) - bundled)
+    amount = contracted // (10 * MICRO) * 10 + APPROACH_CREDITS if terms.approaching else hundreds(contracted)
+    total = max(100 * len(PRODUCTS), amount - bundled)
     total += hundreds(total * MICRO * added // 100)
     if terms.amounts:
         sums = total if terms.total is None else hundreds(total * MICRO * 100 // (100 + terms.total))

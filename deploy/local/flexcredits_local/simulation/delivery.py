@@ -124,7 +124,7 @@ def report_refused(plan: Plan, answers: Answers) -> bool:
 def report_past(plan: Plan, took_s: float) -> None:
     if not plan.truth.uses:
         return
-    print(f"sent the past of {len(plan.pasts)} companies in {took_s:.1f} s; {plan.truth.report()}", flush=True)
+    print(f"sent the history of {len(plan.pasts)} companies in {took_s:.1f} s: {plan.truth.report()}", flush=True)
     first = plan.pasts[0]
     if first.contracts:
         used, contracted = level(first)

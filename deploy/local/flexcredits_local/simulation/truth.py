@@ -41,6 +41,6 @@ class Truth:
         parts = [
             f"{self.fates[fate]:,} {fate} ({self.fates[fate] / max(1, whole):.2%})"
             for fate in Fate
-            if fate != Fate.FACT
+            if fate != Fate.FACT and self.fates[fate]
         ]
         return f"{whole:,} events: {', '.join(parts)}"
