@@ -95,7 +95,7 @@ def test_says_the_fact_the_number_and_what_drives_it_in_text_and_html() -> None:
     assert message.get_content_type() == "multipart/alternative"
     for body in bodies(letter()):
         for words in ("You've used 90% of your credits", "36,012 of 40,000 credits used", "90%", "3,988", "Claude Opus 5", "18,000", "50.0%",
-                      "512.3 of 500", "12.3 over, covered by your shared credits", "Jul 15, 2026 – Jan 14, 2027",
+                      "512.3 of 500", "12.3 over, covered by the pool", "Jul 15, 2026 – Jan 14, 2027",
                       "You're ahead of pace: 70% of the credit period has passed.", "an admin or billing moderator of Acme",
                       "Nov 22, 2026, 11:15 CET", "Usage is never blocked."):  # fmt: skip
             assert words in text_of(body), words
