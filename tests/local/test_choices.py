@@ -5,7 +5,7 @@ import re
 import socket
 
 import pytest
-from flexcredits_local.choices import External, Ports, configured_ports, needed_ports, settle
+from flexcredits_local.choices import External, Ports, configured_ports, needed_ports, resolve_ports
 from flexcredits_local.problem import SetupProblem
 
 NOTHING_EXTERNAL = External()
@@ -16,7 +16,7 @@ def test_taken_port_is_named_with_the_option_that_changes_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(SetupProblem) as caught:
-            settle(dataclasses.replace(ANY, query_probe=port), needed_ports(NOTHING_EXTERNAL), patience_s=0)
+            resolve_ports(dataclasses.replace(ANY, query_probe=port), needed_ports(NOTHING_EXTERNAL), patience_s=0)
     for part in (
         f"port {port} (query probe) is used",
         "--free-ports",
@@ -27,14 +27,14 @@ def test_taken_port_is_named_with_the_option_that_changes_it() -> None:
 
 
 def test_zero_picks_different_free_ports() -> None:
-    settled = dataclasses.asdict(settle(ANY, needed_ports(NOTHING_EXTERNAL)))
+    settled = dataclasses.asdict(resolve_ports(ANY, needed_ports(NOTHING_EXTERNAL)))
     assert 0 not in settled.values()
     assert len(set(settled.values())) == len(settled)
 
 
 def test_port_given_twice_is_refused() -> None:
     with pytest.raises(SetupProblem, match=re.escape("--ingest-port 8099, --query-port 8099")):
-        settle(dataclasses.replace(ANY, ingest=8099, query=8099), needed_ports(NOTHING_EXTERNAL))
+        resolve_ports(dataclasses.replace(ANY, ingest=8099, query=8099), needed_ports(NOTHING_EXTERNAL))
 
 
 def test_ports_of_parts_that_run_elsewhere_may_be_taken() -> None:
@@ -42,7 +42,7 @@ def test_ports_of_parts_that_run_elsewhere_may_be_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         ports = dataclasses.replace(ANY, kafka=port, postgres=port, smtp=port)
-        assert settle(ports, needed_ports(external)).kafka == port
+        assert resolve_ports(ports, needed_ports(external)).kafka == port
 
 
 def test_environment_chooses_ports() -> None:

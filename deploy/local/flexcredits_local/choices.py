@@ -12,7 +12,7 @@ from flexcredits_local.problem import SetupProblem
 
 @dataclass(frozen=True)
 class Ports:
-    """Ports on the loopback interface; 0 stands for any free one until `settle`, as --free-ports gives to all."""
+    """Ports on the loopback interface; 0 stands for any free one until `resolve_ports`, as --free-ports gives to all."""
 
     ingest: int = 8080
     query: int = 8081
@@ -77,7 +77,7 @@ def needed_ports(external: External) -> set[str]:
     return needed
 
 
-def settle(ports: Ports, needed: set[str], patience_s: float = 0) -> Ports:
+def resolve_ports(ports: Ports, needed: set[str], patience_s: float = 0) -> Ports:
     """Give every 0 a free port, and check the others; SetupProblem names each that is taken and how to change it.
 
     `patience_s`: how long a port may take to become free.

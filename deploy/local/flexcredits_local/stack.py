@@ -45,7 +45,7 @@ TOPICS = REPOSITORY / "schemas" / "topics"
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that is about to run on a state folder; `ports` are settled."""
+    """A stack that is about to run on a state folder; `ports` are resolved."""
 
     folder: StateFolder
     ports: Ports

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flexcredits_local.choices import Ports, configured_ports, external_parts, needed_ports, option_name, settle
+from flexcredits_local.choices import Ports, configured_ports, external_parts, needed_ports, option_name, resolve_ports
 from flexcredits_local.console import Console
 from flexcredits_local.counted import COUNTED_WITHIN_S
 from flexcredits_local.description import Description, publish, withdraw
@@ -83,7 +83,7 @@ def run_stack(ports: Ports, *, fresh: bool, as_json: bool, sample_usage: bool) -
     with the_only_stack(folder):
         # A stack that was killed has left its description, and its parts let go of their ports within moments.
         patience_s = 5 if folder.description.exists() else 0
-        stack = Stack(folder, settle(ports, needed_ports(external), patience_s), external, console)
+        stack = Stack(folder, resolve_ports(ports, needed_ports(external), patience_s), external, console)
         postgres, kafka = stack.prepare(fresh=fresh)
         with Supervisor(console) as supervisor:
             try:

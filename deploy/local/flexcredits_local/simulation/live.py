@@ -44,7 +44,7 @@ def steady(
     *,
     thin: bool = False,
 ) -> Iterator[Sending]:
-    """Evenly spaced usage, each of one of `cast` by chance, from the instant `at` for `seconds` or for ever.
+    """Evenly spaced usage, each of one of `cast` by chance, from the instant `at` for `seconds` or without end.
 
     `plenty(company)` are millionths of the usual amounts. `thin` leaves out events whose amounts cannot become so small.
     """
