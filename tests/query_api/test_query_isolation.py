@@ -242,7 +242,7 @@ async def test_a_role_that_row_level_security_does_not_bind_is_refused(
             answer = await api.ask("/api/v1/overview")
     assert answer.status_code == 500
     assert answer.json() == {
-        "type": "/problems/internal", "title": "Something is broken here", "status": 500, "detail": "It has been logged."
+        "type": "/problems/internal", "title": "Internal error", "status": 500, "detail": "The error has been logged. Try again in a moment."
     }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ async def test_a_wrong_state_is_refused(browser: Browser, demo: int) -> None:
     callback = await browser.choose(await browser.begin())
     state = parse_qs(urlsplit(callback).query)["state"][0]
     for wrong in ("", "x", state[:-1], state + "x", "é"):
-        await refused(browser, callback.replace(state, wrong), "did not ask")
+        await refused(browser, callback.replace(state, wrong), "did not start")
 
 
 async def test_a_stolen_callback_is_worth_nothing_in_another_browser(
@@ -48,9 +48,9 @@ async def test_a_stolen_callback_is_worth_nothing_in_another_browser(
 ) -> None:
     callback = await browser.choose(await browser.begin())
     async with open_browser(pool, issuer) as thief:
-        await refused(thief, callback, "did not ask")
+        await refused(thief, callback, "did not start")
         await thief.begin()
-        await refused(thief, callback, "did not ask")
+        await refused(thief, callback, "did not start")
         # Even with a state of his own, the code is bound to the verifier that only the first browser has.
         state = parse_qs(urlsplit(callback).query)["state"][0]
         own = parse_qs(urlsplit(await thief.begin()).query)["state"][0]
@@ -63,15 +63,15 @@ async def test_a_code_is_good_once(browser: Browser, demo: int) -> None:
     callback = await browser.choose(address)
     assert (await browser.client.get(callback)).status_code == 302
     browser.client.cookies.clear()
-    await refused(browser, callback, "did not ask")  # the browser has forgotten its half
+    await refused(browser, callback, "did not start")  # the browser has forgotten its half
     browser.client.cookies.set("flexcredits-sign-in", handshake)
     await refused(browser, callback, "does not take this code")
 
 
 async def test_a_refusal_or_another_issuers_answer_lets_nobody_in(browser: Browser, demo: int) -> None:
     state = parse_qs(urlsplit(await browser.begin()).query)["state"][0]
-    await refused(browser, f"/login/callback?state={state}&error=access_denied", "did not let you in")
-    await refused(browser, f"/login/callback?state={state}", "did not let you in")
+    await refused(browser, f"/login/callback?state={state}&error=access_denied", "denied access")
+    await refused(browser, f"/login/callback?state={state}", "denied access")
     await refused(
         browser, f"/login/callback?state={state}&code=x&iss=https://evil.example", "another identity provider"
     )

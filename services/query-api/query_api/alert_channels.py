@@ -58,7 +58,7 @@ async def add_alert_channel(person: Known, writing: Change, asked: AskedChannel)
         raise Refused("invalid-parameter", f"{error.pointer}: {error}", errors=[mistake]) from None
     await writing.lock_person("alert channels")  # one at a time, whoever adds them
     if len(await writing.reading.select_channels()) >= CHANNELS_MAX:
-        raise Refused("too-many-channels", f"There are {CHANNELS_MAX} channels. Remove one first.")
+        raise Refused("too-many-channels", f"{CHANNELS_MAX} channels is the limit. Remove one first.")
     secret = make_signing_secret() if asked.kind == "webhook" else None
     shown_url = mask(asked.url)
     channel_id = await writing.insert_channel(
@@ -90,11 +90,13 @@ async def test_alert_channel(
     check_admin(person)
     channel = await find_channel(writing.reading, channel_id)
     if channel.stopped_at:
-        raise Refused("channel-stopped", f"Its receiver is gone ({channel.stopped_because}). Add it anew.")
+        raise Refused(
+            "channel-stopped", f"Its receiver is gone ({channel.stopped_because}). Remove the channel and add it again."
+        )
     await writing.lock_person(person.subject)
     wait_s = math.ceil(await writing.select_wait(person.subject, TEST, TEST_EVERY_S))
     if wait_s:
-        raise Refused("too-soon", f"Wait {wait_s} s.", headers={"Retry-After": str(wait_s)})
+        raise Refused("too-soon", f"Try again in {wait_s} seconds.", headers={"Retry-After": str(wait_s)})
     await writing.insert_channel_test(channel.channel_id)
     await audit(writing, person, TEST, {"channel": channel_id})
     return ChannelTestAsked(requested_at=parts_of(request).now())

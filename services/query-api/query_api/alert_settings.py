@@ -94,7 +94,7 @@ def check(usage: Rule | None, budget: AskedBudget | None) -> None:
 
 def changed_meanwhile(current: AlertSettings) -> Refused:
     if current.updated_at is None:
-        return Refused("changed-meanwhile", "Nobody has saved anything yet: begin at version 0.", current_version=0)
+        return Refused("changed-meanwhile", "Nothing has been saved yet: start from version 0.", current_version=0)
     return Refused(
         "changed-meanwhile",
         f"{current.updated_by} saved version {current.version} at {current.updated_at:%Y-%m-%d %H:%M} UTC. "

@@ -63,7 +63,7 @@ async def dismiss_banner(request: Request, person: Known, writing: Change, asked
     today = today_in(writing.organization.time_zone, parts_of(request).now())
     banner = await select_current_banner(reading, period_on(await reading.select_credit_periods(), today))
     if banner is None or banner.firing_id is None or asked.id != str(banner.firing_id):
-        raise Refused("another-banner", "This banner is not shown any more.")
+        raise Refused("another-banner", "This banner is no longer shown.")
     await writing.insert_dismissal(person.subject, banner.firing_id)
 
 
@@ -98,7 +98,7 @@ async def find_firing(reading: Reading, alert_id: str) -> Firing:
     """Raises Refused when the organization has no such alert."""
     firing = await reading.select_firing(int(alert_id)) if int(alert_id) <= BIGGEST_ID else None
     if firing is None:
-        raise Refused("no-such-alert", "No alert of this organization has this id.")
+        raise Refused("no-such-alert", "Your organization has no alert with this id.")
     return firing
 
 

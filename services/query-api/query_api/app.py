@@ -136,7 +136,9 @@ def build_app(parts: Parts | None) -> FastAPI:
     async def answer_unavailable(request: Request, error: Unavailable) -> Response:
         log.warning("Postgres does not answer", reason=str(error), path=request.url.path)
         headers = {"Retry-After": RETRY_AFTER_S}
-        return answer_problem(Refused("unavailable", "The database does not answer. Ask again soon.", headers=headers))
+        return answer_problem(
+            Refused("unavailable", "The database isn't responding. Try again in a moment.", headers=headers)
+        )
 
     @app.exception_handler(RequestValidationError)
     async def answer_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -157,7 +159,9 @@ def build_app(parts: Parts | None) -> FastAPI:
 
     @app.exception_handler(Exception)
     async def answer_defect(request: Request, error: Exception) -> Response:
-        return answer_problem(Refused("internal", "It has been logged."))  # by the server, to which it goes on
+        return answer_problem(
+            Refused("internal", "The error has been logged. Try again in a moment.")
+        )  # by the server, to which it goes on
 
     if open_routes := find_open_routes(app):
         raise RuntimeError(f"routes without a policy: {open_routes}")

@@ -23,6 +23,7 @@ PARAMETERS: dict[str, Any] = {
     "interval": "day",
     "top": 10,
     "hours": 24,
+    "bom": True,
     "limit": 50,
     "before": "AAAAAAAAAAc",
     "after": "Wy05ODI1MDAwMDAwLCAiUSIsICJhZ3RfNDIiLCAiYWdlbnQiLCAiOGYxNGU0NWZjZWVhMTY3YTVhMzZkZWRkNGJlYTI1NDMiXQ",

@@ -99,9 +99,9 @@ class Issuer:
 
 
 def failed(detail: str) -> Refused:
-    return Refused("sign-in-failed", f"{detail} Begin again at /login.")
+    return Refused("sign-in-failed", f"{detail} Start again at /login.")
 
 
 def away(error: Exception) -> Refused:
     log.warning("no tokens for a code", reason=f"{type(error).__name__}: {error}")
-    return Refused("unavailable", "The identity provider does not answer.", headers={"Retry-After": "2"})
+    return Refused("unavailable", "The identity provider isn't responding.", headers={"Retry-After": "2"})

@@ -55,7 +55,9 @@ async def get_live(
     """Totals and banner, live: within a second of their change."""
     parts = parts_of(request)
     if parts.live.is_full(person.organization):
-        raise Refused("unavailable", "Too many are watching at once.", headers={"Retry-After": RETRY_AFTER_S})
+        raise Refused(
+            "unavailable", "Too many live connections. Try again in a moment.", headers={"Retry-After": RETRY_AFTER_S}
+        )
     return EventStream(watch(parts, person, last_event_id), headers={"X-Accel-Buffering": "no"})
 
 

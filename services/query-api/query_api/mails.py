@@ -27,12 +27,14 @@ async def ask_for_test_mail(request: Request, person: Known, writing: Change, as
     try:
         key_of(person.email)
     except InvalidAddress as error:
-        raise Refused("no-address", f"Your sign-in gives no address that mail can go to: {error}") from None
+        raise Refused("no-address", f"Your account has no email address that can receive mail: {error}") from None
     await writing.lock_person(person.subject)
     wait_s = math.ceil(await writing.select_wait(person.subject, TEST_MAIL, TEST_EVERY_S))
     if wait_s:
         raise Refused(
-            "too-soon", f"A test mail a minute is enough: wait {wait_s} s.", headers={"Retry-After": str(wait_s)}
+            "too-soon",
+            f"One test email per minute. Try again in {wait_s} seconds.",
+            headers={"Retry-After": str(wait_s)},
         )
     rule: RuleName = "usage" if asked.rule == "usage" else "budget"
     await writing.insert_mail_request(rule, None, person.email)
@@ -66,12 +68,12 @@ def choose_recipients(mails: list[SentTo], recipient: str | None) -> list[str]:
     if recipient is None:
         failed = [mail.recipient for mail in latest.values() if mail.state == "failed"]
         if not failed:
-            raise Refused("nothing-to-resend", "No mail of this alert has failed.")
+            raise Refused("nothing-to-resend", "No email of this alert has failed.")
         return failed
     mail = latest.get(recipient.lower())
     if mail is None:
-        raise Refused("nothing-to-resend", "This address was not told of this alert.")
+        raise Refused("nothing-to-resend", "This alert was not sent to this address.")
     if mail.state != "failed":
-        what = "is still on its way" if mail.state == "pending" else "was taken by the mail server"
-        raise Refused("nothing-to-resend", f"The mail to {mail.recipient} {what}.")
+        what = "is still being sent" if mail.state == "pending" else "was delivered to the mail server"
+        raise Refused("nothing-to-resend", f"The email to {mail.recipient} {what}.")
     return [mail.recipient]

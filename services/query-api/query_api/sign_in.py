@@ -82,9 +82,9 @@ def check_answer(request: Request, sign_in: SignIn, state: str, is_let_in: bool,
     """The half of the handshake that this browser has kept. Raises Refused."""
     handshake = read_handshake(request.cookies.get(sign_in.cookies.handshake, ""))
     if handshake is None or not hmac.compare_digest(handshake.state.encode(), state.encode()):
-        raise failed("This browser did not ask to sign in, or asked again or too long ago.")
+        raise failed("This browser did not start this sign-in, or started another one, or too long ago.")
     if not is_let_in:
-        raise failed("The identity provider did not let you in.")
+        raise failed("The identity provider denied access.")
     if iss is not None and iss != sign_in.issuer.verifier.issuer:
         raise failed("This answer is from another identity provider.")
     return handshake
@@ -127,7 +127,7 @@ async def end_session(request: Request) -> Response:
 def sign_in_of(request: Request) -> SignIn:
     sign_in = parts_of(request).sign_in
     if sign_in is None:
-        raise Refused("not-found", "Signing in with a browser is not set up in this deployment.")
+        raise Refused("not-found", "Browser sign-in is not set up in this deployment.")
     return sign_in
 
 

@@ -96,7 +96,7 @@ async def test_a_threshold_under_the_level_raises_banner_and_mail_and_each_dismi
             await eventually(
                 lambda who=who: subjects_to(stack, who.email)[:1] != [], within_s=30, what=f"a mail to {who}"
             )
-            assert subjects_to(stack, who.email)[0].startswith("35 %")
+            assert subjects_to(stack, who.email)[0].startswith("You've used 35.4% of your credits")
         await visit.page.get_by_role("button", name="Dismiss").click()
         await expect(visit.page.get_by_role("region", name="Usage notice")).to_have_count(0)
         await visit.page.reload()

@@ -1,7 +1,7 @@
 import { Skeleton } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import { Outlet } from "@tanstack/react-router"
-import { type ReactNode, useEffect, useMemo } from "react"
+import { type ReactNode, useEffect, useMemo, useState } from "react"
 import { AccessPage } from "../access/AccessPage"
 import { Refusal, type Schemas } from "../api/client"
 import { useLive } from "../api/live"
@@ -9,9 +9,11 @@ import { sessionQuery } from "../api/queries"
 import { makeFormat } from "../format"
 import { ColorScheme } from "./ColorScheme"
 import { Failure } from "./Failure"
+import { SILENT_AFTER_S } from "./freshness"
 import { Person } from "./Person"
 import classes from "./Shell.module.css"
 import { FormatContext } from "./useFormat"
+import { useNow } from "./useNow"
 
 /** The frame of every page. */
 export function Shell() {
@@ -71,8 +73,15 @@ function Gate({ children }: { children: ReactNode }) {
   if (data?.refused) return <AccessPage refused={data.refused} />
   if (data) return children
   if (error) return <Failure error={error} retry={() => void refetch()} />
+  return <Waiting />
+}
+
+function Waiting() {
+  const [began] = useState(Date.now)
+  const isSlow = useNow() - began > SILENT_AFTER_S * 1_000
   return (
-    <div className={classes.waiting} aria-hidden="true">
+    <div className={classes.waiting}>
+      <p role="status">{isSlow && "The server isn’t responding. Still trying…"}</p>
       <Skeleton height={36} width="14rem" />
       <Skeleton height={124} />
       <Skeleton height={238} />
