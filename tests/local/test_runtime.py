@@ -1,22 +1,27 @@
 """The plumbing that all services share."""
 
+import asyncio
 import logging
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
 import pytest
 from flexcredits_local.folders import REPOSITORY
 from flexcredits_schemas.zones import offset_at
+from ingesting import TcpProxy
 from prometheus_client import CollectorRegistry, Counter
 from runtime.build import build_of
 from runtime.logs import Sparing, configure_logs
 from runtime.migrations import MigrationError, migrate
-from runtime.postgres import load_sql, passing_failure
+from runtime.postgres import load_sql, open_pool, passing_failure, server_failure
 from runtime.probes import serve_probes
 from runtime.time_zones import ZoneRules
+from service_process import eventually
 from stack import Database
 
 
@@ -113,6 +118,14 @@ async def test_partitions_cover_the_window_and_expired_ones_leave_their_sums(dat
         (asyncpg.AdminShutdownError(), True), (asyncpg.ConnectionDoesNotExistError(), True), (ConnectionRefusedError(), True),
         (asyncpg.UniqueViolationError(), False), (asyncpg.CheckViolationError(), False), (asyncpg.DataError(), False),
         (asyncpg.exceptions.DataError(), False), (asyncpg.UndefinedTableError(), False), (ValueError(), False),
+        (asyncpg.TransactionTimeoutError(), True), (asyncpg.QueryCanceledError(), False),
+        (asyncpg.InterfaceError("connection is closed"), True), (asyncpg.UnsupportedServerFeatureError("x"), False),
+        (asyncpg.UnsupportedClientFeatureError("x"), False), (asyncpg.ClientConfigurationError("x"), False),
+        (asyncpg.TargetServerAttributeNotMatched("x"), True), (asyncpg.exceptions.OutdatedSchemaCacheError("x"), True),
+        (asyncpg.ProtocolError("malformed array literal"), False), (asyncpg.InternalClientError("no decoder for OID 9"), False),
+        (asyncpg.InternalClientError('cannot switch to state 15; another operation (2) is in progress'), True),
+        (asyncpg.InternalClientError('cannot switch to "idle" state; protocol is in the "failed" state'), True),
+        (asyncpg.InternalClientError("got result for unknown protocol state 0"), True), (TimeoutError(), True),
     ],
 )  # fmt: skip
 def test_only_passing_failures_are_run_again(error: Exception, passes: bool) -> None:
@@ -128,6 +141,75 @@ async def test_rules_of_time_zones_are_compared_with_those_of_postgres(database:
     async with asyncpg.create_pool(database.roles["flexcredits_alerter"], min_size=1, max_size=1) as pool:
         await rules.compare(pool)
     assert rules.about() == {"tz": "2026f", "postgres_differs_in": ["Asia/Tokyo", "Mars/Olympus"]}
+
+
+@pytest.mark.parametrize(
+    ("error", "is_servers"),
+    [
+        (asyncpg.AdminShutdownError(), True), (asyncpg.DiskFullError(), True), (asyncpg.UndefinedColumnError(), True),
+        (asyncpg.PostgresIOError(), True), (asyncpg.InvalidPasswordError(), True), (ConnectionResetError(), True),
+        (asyncpg.LockNotAvailableError(), True), (asyncpg.QueryCanceledError(), False), (asyncpg.RaiseError(), False),
+        (asyncpg.NumericValueOutOfRangeError(), False), (asyncpg.UniqueViolationError(), False), (KeyError(), False),
+    ],
+)  # fmt: skip
+def test_failures_of_the_server_are_told_from_those_of_rows(error: Exception, is_servers: bool) -> None:
+    assert server_failure(error) == is_servers
+
+
+def test_every_failure_of_the_client_is_decided() -> None:
+    """A new version of asyncpg that adds a class fails here, so that somebody decides what it means."""
+    kinds = (kind for kind in vars(asyncpg.exceptions._base).values() if isinstance(kind, type))
+    classes = {kind.__name__ for kind in kinds if issubclass(kind, Exception) and not issubclass(kind, Warning)}
+    assert classes - {"PostgresMessage", "InterfaceMessage", "FatalPostgresError", "UnknownPostgresError"} == {
+        "DataError", "ClientConfigurationError", "InterfaceError", "InternalClientError", "OutdatedSchemaCacheError",
+        "PostgresError", "ProtocolError", "TargetServerAttributeNotMatched", "UnsupportedClientFeatureError",
+        "UnsupportedServerFeatureError",
+    }  # fmt: skip
+
+
+class LastWords(TcpProxy):
+    """Passes on what the server says, and holds back that it has closed the connection."""
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+                self.heard += data
+            await self.closing.wait()
+        writer.close()
+
+    def __init__(self, target_url: str) -> None:
+        super().__init__(target_url)
+        self.heard = b""
+        self.closing = asyncio.Event()
+
+
+async def test_a_server_that_has_said_that_it_stops_and_not_closed_the_socket_yet_passes(database: Database) -> None:
+    """As between SIGINT of a busy server and the end of its sockets: asyncpg then raises InternalClientError."""
+    parts = urlsplit(database.dsn)
+    proxy = LastWords(database.dsn)
+    await proxy.mend()
+    account = parts.netloc.rpartition("@")[0]
+    dsn = urlunsplit(parts._replace(netloc=f"{account}@127.0.0.1:{proxy.port}"))
+    async with open_pool(dsn, application="told to go", size=1, statement_timeout_s=5) as pool:
+        async with pool.acquire() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+            operator = await asyncpg.connect(database.dsn)
+            await operator.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'told to go'"
+            )
+            await operator.close()
+            await eventually(lambda: b"terminating connection" in proxy.heard, what="the server's last words")
+            for _ in range(50):  # turns of the loop in which the client reads them
+                await asyncio.sleep(0)
+            with pytest.raises(asyncpg.InternalClientError) as caught:
+                await connection.fetchval("SELECT 1")
+            assert passing_failure(caught.value) == "InternalClientError"
+            proxy.closing.set()
+            await eventually(connection.is_closed, what="the end of the connection")
+        assert await pool.fetchval("SELECT 1") == 1
+    await proxy.cut()
 
 
 async def test_probes_answer_while_the_loop_is_busy() -> None:

@@ -220,16 +220,81 @@ async def test_a_read_that_takes_too_long_is_503_and_a_lost_connection_is_made_a
         assert (await api.ask("/api/v1/overview")).status_code == 200
 
 
-async def test_an_exhausted_pool_is_503(open_api: OpenApi, books: Books, database: Database) -> None:
+async def test_a_busy_pool_is_waited_for_and_not_called_away(
+    open_api: OpenApi, books: Books, database: Database
+) -> None:
     await books.organization()
     dsn = database.roles["flexcredits_api"]
     async with (
-        open_pool(dsn, application="busy", size=1, at_least=0, statement_timeout_s=5) as pool,
+        open_pool(dsn, application="busy", size=1, at_least=0, statement_timeout_s=20) as pool,
+        open_pool(dsn, application="probe", size=1, at_least=0, statement_timeout_s=20) as probe_pool,
+        open_api(pool) as api,
+        asyncio.TaskGroup() as group,
+    ):
+        locker = await asyncpg.connect(database.dsn, timeout=10)
+        async with locker.transaction():
+            await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
+            asked = [group.create_task(api.ask("/api/v1/overview")) for _ in range(3)]
+            await locker.execute("SELECT pg_sleep(3)")  # longer than the two seconds that were once allowed
+            assert await find_problem(probe_pool) is None, "a busy database is no reason to take nobody in"
+        await locker.close()
+        assert [(await answer).status_code for answer in asked] == [200] * 3
+
+
+async def test_one_organizations_slow_reads_leave_the_others_their_connections(
+    open_api: OpenApi, books: Books, database: Database
+) -> None:
+    """org_slow asks all the time, and each of its reads takes seconds."""
+    slow, _quick = await books.organization("org_slow"), await books.organization("org_acme")
+    await books.contract(slow, "c1", "2026-01-01", "2027-01-01")
+    await books.period(slow, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await books.execute(
+        f"CREATE POLICY slow ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
+        f" (CASE WHEN organization_id = {slow} THEN pg_sleep(30) IS NOT NULL ELSE true END)"
+    )
+    dsn = database.roles["flexcredits_api"]
+    async with (
+        open_pool(dsn, application="shared", size=4, at_least=0, statement_timeout_s=5) as pool,
         open_api(pool) as api,
     ):
-        async with pool.acquire():
-            assert (await api.ask("/api/v1/overview")).status_code == 503
-        assert (await api.ask("/api/v1/overview")).status_code == 200
+        asked = [asyncio.create_task(api.ask("/api/v1/overview", organization="org_slow")) for _ in range(20)]
+        await eventually(lambda: sleep_in_postgres(books, 3), what="its reads are slow")
+        for _ in range(10):
+            async with asyncio.timeout(2):
+                assert (await api.ask("/api/v1/overview")).status_code == 200
+        assert not any(answer.done() for answer in asked)
+        first, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        answer = first.pop().result()
+        assert (answer.status_code, answer.json()["detail"]) == (503, "The database is busy. Try again in a moment.")
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def sleep_in_postgres(books: Books, many: int) -> bool:
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shared' AND wait_event = 'PgSleep'"
+    return bool(await books.count(sleeping) == many)
+
+
+async def test_no_row_of_another_organization_changes_an_answer(api: Api, books: Books) -> None:
+    """Rows that nobody can evaluate: a zone that Postgres lacks, a contract from year 1, sums beyond bigint."""
+    acme = await books.organization()
+    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await books.use(acme, "api", "namespace", "search", "2026-11-01", 5)
+    paths = [path for path in (*PATHS, *FILES) if "audit" not in path]  # where each file's export is written down
+    before = {path: await api.ask(path) for path in paths}
+    broken = await books.organization("org_broken", "posix/Europe/Berlin")
+    ancient = await books.organization("org_ancient", "Asia/Tokyo")
+    await books.contract(ancient, "c1", "0001-01-01", "9999-12-31")
+    await books.period(ancient, "c1", "p1", "0001-01-01", "9999-12-31", total=100)
+    for number in (broken, ancient):
+        for product in ("assistant", "agents"):
+            kind = "tool"
+            await books.use(number, product, kind, "search", "2026-11-01", 5_000_000_000_000_000_000)
+    for path, answer in before.items():
+        after = await api.ask(path)
+        assert (after.status_code, after.content) == (answer.status_code, answer.content), path
 
 
 REQUIRED = {

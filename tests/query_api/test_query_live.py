@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from books import NOW, TOPIC, Books
+from prometheus_client import REGISTRY
 from query_api.access import SigningKeys, Verifier, fetch_from
 from query_api.app import Observed, build_app
 from query_api.issuer import Issuer
@@ -286,3 +287,48 @@ async def test_a_stop_ends_every_stream_at_once(served: Served, books: Books) ->
         served.stop.set()
         await stream.ends(3)
         assert time.monotonic() - began < 2
+
+
+async def test_a_look_that_raises_is_repeated_and_the_others_watch_on(
+    served: Served, books: Books, expected_errors: list[str]
+) -> None:
+    """What org_broken's rows raise keeps its own stream silent, which shows all once they are corrected."""
+    expected_errors.append("nothing to show live")
+    number = await acme(books)
+    broken = await acme(books, "org_broken")
+    await books.execute(
+        "CREATE POLICY broken ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
+        f" (CASE WHEN organization_id = {broken} THEN 1 / (organization_id - {broken}) = 0 ELSE true END)"
+    )
+    failed = "flexcredits_query_api_live_failures_total"
+    before = REGISTRY.get_sample_value(failed, {"kind": "failed"}) or 0
+    async with served.listen(organization="org_broken") as theirs, served.listen() as ours:
+        await ours.both()
+        await eventually(
+            lambda: (REGISTRY.get_sample_value(failed, {"kind": "failed"}) or 0) >= before + 3, what="it is tried again"
+        )
+        await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
+        await ours.both(WITHIN_S)
+        await books.execute("DROP POLICY broken ON credit_periods")
+        overview, _, _ = await theirs.both(10)
+        assert overview["credits_used"] == "1.000000"
+
+
+async def test_looks_that_hang_on_some_organizations_data_leave_the_others_their_turns(
+    served: Served, books: Books
+) -> None:
+    number = await acme(books)
+    slow = [await acme(books, f"org_slow_{at}") for at in range(2)]
+    await books.execute(
+        "CREATE POLICY slow ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
+        f" (CASE WHEN organization_id IN ({slow[0]}, {slow[1]}) THEN pg_sleep(30) IS NOT NULL ELSE true END)"
+    )
+    async with (
+        served.listen(organization="org_slow_0"),
+        served.listen(organization="org_slow_1"),
+        served.listen() as ours,
+    ):
+        await ours.both()
+        for more in range(2, 5):
+            await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
+            assert (await ours.both(2))[0]["credits_used"] == f"{more}.000000"

@@ -103,7 +103,13 @@ class KeyStore:
         try:
             async with asyncio.timeout(READ_WITHIN_S), self._strangers if stranger else nullcontext():
                 row = await self._pool.fetchrow(SQL["find_key"], key_id)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            OSError,
+            TimeoutError,
+        ) as error:
             self._problem = f"{type(error).__name__}: {error}".rstrip(": ")
             if not stranger:
                 self._failed_at = self._clock()

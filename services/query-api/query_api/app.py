@@ -47,7 +47,7 @@ from query_api.examples import ANSWERS, BODIES, PARAMETERS
 from query_api.invalid import read_mistake
 from query_api.metrics import REFUSED, REQUEST_SECONDS
 from query_api.policies import POLICIES, Parts
-from query_api.store import Unavailable
+from query_api.store import Busy, Unavailable
 
 log = structlog.get_logger()
 
@@ -134,11 +134,11 @@ def build_app(parts: Parts | None) -> FastAPI:
 
     @app.exception_handler(Unavailable)
     async def answer_unavailable(request: Request, error: Unavailable) -> Response:
-        log.warning("Postgres does not answer", reason=str(error), path=request.url.path)
-        headers = {"Retry-After": RETRY_AFTER_S}
-        return answer_problem(
-            Refused("unavailable", "The database isn't responding. Try again in a moment.", headers=headers)
-        )
+        is_busy = isinstance(error, Busy)
+        log.warning("busy" if is_busy else "Postgres does not answer", reason=str(error), path=request.url.path)
+        what = "is busy" if is_busy else "isn't responding"
+        detail = f"The database {what}. Try again in a moment."
+        return answer_problem(Refused("unavailable", detail, headers={"Retry-After": RETRY_AFTER_S}))
 
     @app.exception_handler(RequestValidationError)
     async def answer_invalid(request: Request, error: RequestValidationError) -> Response:

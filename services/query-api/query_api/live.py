@@ -15,7 +15,7 @@ from query_api.api import answer_overview
 from query_api.conditional import digest
 from query_api.periods import today_in
 from query_api.policies import Known, Look, Parts, look_as, parts_of
-from query_api.store import ACQUIRE_S, Level, Unavailable, read_as
+from query_api.store import WAIT_S, Level, Unavailable, read_as
 from query_api.watch import Live, Snapshot, Watched
 from query_api.watch import Look as LookAgain
 
@@ -102,7 +102,7 @@ async def may_still_look(parts: Parts, person: Person) -> bool:
             cookies = parts.sign_in.cookies
             if await cookies.find_person(parts.pool, person.session_sha256, parts.now(), in_use=False) is None:
                 return False
-        async with look_as(parts, parts.pool, person, ACQUIRE_S):
+        async with look_as(parts, parts.pool, person, WAIT_S):
             return True
     except Refused:
         return False

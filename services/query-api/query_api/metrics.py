@@ -23,3 +23,10 @@ EXPORTS = Counter(
     ["end"],
 )
 WATCHERS = Gauge("flexcredits_query_api_live_watchers", "Streams of live updates that are open.")
+LOOKS_FAILED = Counter(
+    "flexcredits_query_api_live_failures_total",
+    "Looks for live updates that failed, by kind: waiting (Postgres is away or busy), failed (one organization's data).",
+    ["kind"],
+)
+for _kind in ("waiting", "failed"):
+    LOOKS_FAILED.labels(_kind)

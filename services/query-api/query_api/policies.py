@@ -22,14 +22,14 @@ from query_api.conditional import answer_if_new
 from query_api.dashboard_files import BuiltFile
 from query_api.issuer import Issuer
 from query_api.sessions import Cookies
-from query_api.store import ACQUIRE_S, Organization, Reading, Unavailable, read_as
+from query_api.store import WAIT_S, Organization, Reading, Unavailable, read_as
 from query_api.watch import Live
 from query_api.writes import Writing, write_as
 
 log = structlog.get_logger()
 
 LONG_READ_WAIT_S = 20.0
-EXPORT_WAIT_S = 5.0
+EXPORT_WAIT_S = 15.0
 REFUSAL_AUDITED_EVERY_S = 60.0
 REFUSALS_REMEMBERED_MAX = 10_000
 
@@ -208,7 +208,7 @@ async def audit_refusal(parts: Parts, person: Person, refused: Refused) -> None:
 async def look(request: Request, person: Annotated[Person, Depends(identify)]) -> AsyncIterator[Reading]:
     """Policy: those who may look at the dashboard."""
     parts = parts_of(request)
-    async with look_as(parts, parts.pool, person, ACQUIRE_S) as reading:
+    async with look_as(parts, parts.pool, person, WAIT_S) as reading:
         await answer_if_new(request, person, reading, parts.topic, parts.now())
         yield reading
 
@@ -224,7 +224,7 @@ async def look_long(request: Request, person: Annotated[Person, Depends(identify
 async def look_admin(request: Request, person: Annotated[Person, Depends(identify)]) -> AsyncIterator[Reading]:
     """Policy: Super Admins and Admins."""
     parts = parts_of(request)
-    async with look_as(parts, parts.pool, person, ACQUIRE_S) as reading:
+    async with look_as(parts, parts.pool, person, WAIT_S) as reading:
         check_admin(person)
         yield reading
 

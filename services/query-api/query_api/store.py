@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import asyncpg
-from runtime.postgres import Connection, Pool, load_sql, passing_failure
+from runtime.line import LineFull
+from runtime.postgres import Connection, Pool, line_of, load_sql, passing_failure
 
 from query_api.alert_store import AlertReads
 from query_api.contract_store import ContractReads
@@ -17,11 +18,18 @@ from query_api.usage_store import UsageReads
 
 SQL = load_sql("query_api")
 
-ACQUIRE_S = 2.0
+WAIT_S = 15.0
+"""For a connection while all are in use: a loaded machine answers late rather than not at all."""
+CONNECT_S = 10.0
+"""For a new connection. One that is refused or lost fails at once."""
 
 
 class Unavailable(Exception):
     """Postgres does not answer, or not in time."""
+
+
+class Busy(Unavailable):
+    """Postgres answers others: this read waited for too long, or took too long."""
 
 
 class NotIsolated(Exception):
@@ -97,24 +105,34 @@ def reaching_postgres(given_up: Callable[[], bool] = lambda: False) -> Iterator[
     """Turns failures that pass into Unavailable, or into nothing when nobody wants any more of what failed."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except LineFull as error:
+        raise Busy(str(error)) from None
+    except asyncpg.QueryCanceledError as error:
+        if not given_up():
+            raise Busy(f"{type(error).__name__}: {error}") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         if given_up():
             return
         # A value that asyncpg cannot encode is a ValueError too, and a defect of ours.
-        if isinstance(error, ValueError) or not (
-            passing_failure(error) or isinstance(error, asyncpg.QueryCanceledError)
-        ):
+        if isinstance(error, ValueError) or not passing_failure(error):
             raise
         raise Unavailable(f"{type(error).__name__}: {error}") from error
 
 
 @asynccontextmanager
-async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = ACQUIRE_S) -> AsyncIterator["Reading"]:
+async def connect_as(pool: Pool, organization: str, *, wait_s: float) -> AsyncIterator[Connection]:
+    """A connection of the pool. Organizations take turns, so that one's slow reads leave the others their places."""
+    async with line_of(pool).place(organization, wait_s=wait_s), pool.acquire(timeout=CONNECT_S) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = WAIT_S) -> AsyncIterator["Reading"]:
     """One snapshot for all reads of a request. Raises Unavailable, from the reads inside the block too."""
     unfinished = False
     with reaching_postgres(lambda: unfinished):
         async with (
-            pool.acquire(timeout=wait_s) as connection,
+            connect_as(pool, organization, wait_s=wait_s) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(SQL["act_for"], organization)
@@ -163,7 +181,7 @@ class Reading(AlertReads, ContractReads, ExportReads, LedgerReads, UsageReads):
 
 
 async def find_problem(pool: Pool) -> str | None:
-    """Why requests cannot be answered now, for the readiness probe."""
+    """Why requests cannot be answered now, for the readiness probe, whose pool is its own: a busy one is no problem."""
     try:
         async with read_as(pool, "", ""):
             return None

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import structlog
+from runtime.line import Line, LineFull
 
-from query_api.metrics import WATCHERS
+from query_api.metrics import LOOKS_FAILED, WATCHERS
 from query_api.store import Unavailable
 
 log = structlog.get_logger()
@@ -21,6 +22,9 @@ class Snapshot(NamedTuple):
     events_for: Callable[[str], bytes]
     """By the subject of who watches: a banner is dismissed by one person, and shown to the others."""
 
+
+WAITING = (Unavailable, LineFull, TimeoutError)
+"""A database that is away or busy: nobody's fault, and over by itself."""
 
 Look = Callable[[], Awaitable[Snapshot | None]]
 """Looks whether there is something new; None when not. Raises Unavailable."""
@@ -36,7 +40,13 @@ class LiveLimits:
     per_organization_max: int = 50  # one organization's open tabs must not use up what all have
     in_all_max: int = 500
     """Half of the connections that the process takes."""
-    looks_at_once: int = 2  # of the pool's eight connections
+    looks_at_once: int = 3  # of the pool's eight connections
+    look_within_s: float = 5.0
+    """A look that takes longer is given up. An organization whose looks are slow pauses for four times as long after each."""
+    wait_s: float = 15.0
+    """For a turn to look. Organizations take turns."""
+    retry_max_s: float = 5.0
+    """Failed looks are repeated after `poll_s`, doubled with every further one, up to this."""
 
 
 @dataclass
@@ -60,7 +70,7 @@ class Live:
         self.limits = limits or LiveLimits()
         self.is_closing = False
         self._watched: dict[str, Watched] = {}
-        self._turns = asyncio.Semaphore(self.limits.looks_at_once)
+        self._turns = Line(self.limits.looks_at_once)
 
     def is_full(self, organization: str) -> bool:
         here = self._watched.get(organization)
@@ -88,18 +98,35 @@ class Live:
                     del self._watched[organization]
 
     async def _keep_looking(self, organization: str, watched: Watched, look: Look) -> None:
+        clock, failed, reason = asyncio.get_running_loop().time, 0, ""
         try:
             while True:
+                took_s = 0.0
                 try:
-                    async with self._turns:
-                        snapshot = await look()
-                except Unavailable as error:
-                    log.warning("nothing to show live", reason=str(error))
+                    async with self._turns.place(organization, wait_s=self.limits.wait_s):
+                        began = clock()
+                        try:
+                            async with asyncio.timeout(self.limits.look_within_s):
+                                snapshot = await look()
+                        finally:
+                            took_s = clock() - began
+                except Exception as error:
+                    # Whatever this organization's data raises concerns its own streams alone, which stay open and silent.
+                    failed, before, reason = failed + 1, reason, f"{type(error).__name__}: {error}"
+                    if reason != before:
+                        is_waiting = isinstance(error, WAITING)
+                        tell = log.warning if is_waiting else log.error
+                        tell("nothing to show live", organization=organization, reason=reason, exc_info=not is_waiting)
+                    LOOKS_FAILED.labels("waiting" if isinstance(error, WAITING) else "failed").inc()
                 else:
+                    failed, reason = 0, ""
                     if snapshot is not None and (watched.snapshot is None or snapshot.tag != watched.snapshot.tag):
                         watched.snapshot = snapshot
                         watched.wake()
-                await asyncio.sleep(self.limits.poll_s)
+                pause_s = min(
+                    self.limits.poll_s * 2 ** min(failed, 10), max(self.limits.poll_s, self.limits.retry_max_s)
+                )
+                await asyncio.sleep(max(pause_s, 4 * took_s))
         finally:  # who comes later begins anew, and who is here sees the end
             if self._watched.get(organization) is watched:
                 del self._watched[organization]

@@ -11,7 +11,7 @@ from runtime.postgres import Connection, Pool
 from query_api.access import Person
 from query_api.alert_rules import AlertSettings, RuleName
 from query_api.channel_rules import Kind
-from query_api.store import ACQUIRE_S, SQL, NotIsolated, Organization, Reading, reaching_postgres
+from query_api.store import SQL, WAIT_S, NotIsolated, Organization, Reading, connect_as, reaching_postgres
 
 
 class Session(NamedTuple):
@@ -23,11 +23,11 @@ class Session(NamedTuple):
 
 @asynccontextmanager
 async def write_as(
-    pool: Pool, organization: str, email: str = "", *, wait_s: float = ACQUIRE_S
+    pool: Pool, organization: str, email: str = "", *, wait_s: float = WAIT_S
 ) -> AsyncIterator["Writing"]:
     """One transaction for everything that a request changes. Raises Unavailable."""
     with reaching_postgres():
-        async with pool.acquire(timeout=wait_s) as connection, connection.transaction():
+        async with connect_as(pool, organization, wait_s=wait_s) as connection, connection.transaction():
             await connection.execute(SQL["act_for"], organization)
             row = await connection.fetchrow(SQL["select_organization"], organization, email)
             assert row is not None
@@ -146,7 +146,7 @@ class Writing:
 async def present(pool: Pool, session_sha256: str) -> AsyncIterator["Presented"]:
     """One transaction for the session with this hash. Raises Unavailable."""
     with reaching_postgres():
-        async with pool.acquire(timeout=ACQUIRE_S) as connection, connection.transaction():
+        async with connect_as(pool, session_sha256, wait_s=WAIT_S) as connection, connection.transaction():
             await connection.execute(SQL["present_session"], session_sha256)
             yield Presented(connection, session_sha256)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from runtime.line import Line
 from runtime.tracing import Tracing
 
 if TYPE_CHECKING:  # asyncpg's classes are generic only for type checkers
@@ -17,6 +18,12 @@ else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
     Tell = Callable
+
+
+class LinedPool(asyncpg.Pool):
+    """A pool with a line before it, for those who take a place first; the others only wait for a connection."""
+
+    line: Line
 
 
 @asynccontextmanager
@@ -43,10 +50,20 @@ async def open_pool(
         if tell is not None:
             connection.add_query_logger(tell)
 
-    async with asyncpg.create_pool(
-        dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10, init=listen, reset=leave_as_it_is
-    ) as pool:
+    opening = LinedPool(
+        dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10, init=listen, reset=leave_as_it_is,
+        # What asyncpg.create_pool gives by default.
+        max_queries=50_000, max_inactive_connection_lifetime=300.0, loop=None,
+        connection_class=asyncpg.Connection, record_class=asyncpg.Record,
+    )  # fmt: skip
+    opening.line = Line(size)
+    async with opening as pool:
         yield pool
+
+
+def line_of(pool: Pool) -> Line:
+    """The line before a pool of `open_pool`: with a place in it, a free connection is there at once. Before others is none."""
+    return pool.line if isinstance(pool, LinedPool) else Line(1)
 
 
 async def leave_as_it_is(_connection: Connection) -> None:
@@ -76,14 +93,30 @@ def load_sql(package: str) -> dict[str, str]:
 
 PASSING_STATES = {
     "25P03",  # the session idled too long in its transaction
+    "25P04",  # the transaction took longer than the server allows
     "40001",  # serialization
     "40P01",  # deadlock
     "53300",  # too many connections
     "55P03",  # a lock was not given in time
 }
 
+SERVER_CLASSES = ("08", "25", "28", "3D", "42", "53", "58", "F0")
+"""SQLSTATE classes (PostgreSQL, appendix A) that speak of the connection, the login, the server's resources, or a statement
+that does not fit the schema or the role (a bad release)."""
 
-def passing_failure(error: Exception) -> str | None:
+CONNECTION_STATES = (
+    "cannot switch to",
+    "cannot process message",
+    "got result for unknown protocol state",
+    "unknown error in protocol implementation",
+    "waiter is not done",
+    "_on_result: waiter is",
+)
+"""How asyncpg 0.32 begins an InternalClientError about a connection that ended between two messages, for example when
+a server that stops has already said so and has not closed the socket yet. All others (codecs, defects) would come again."""
+
+
+def passing_failure(error: BaseException) -> str | None:
     """SQLSTATE, or class name, of a failure after which the same transaction may be run again as it is; else None.
 
     Beside PASSING_STATES lost or refused connections (08), and a server that stops or starts (57P0). A commit whose
@@ -92,7 +125,28 @@ def passing_failure(error: Exception) -> str | None:
     if isinstance(error, asyncpg.PostgresError):
         state = str(error.sqlstate)
         return state if state in PASSING_STATES or state.startswith(("08", "57P0")) else None
-    # asyncpg's own DataError, a value that cannot be encoded, is an InterfaceError too, and would fail for ever.
-    if isinstance(error, OSError | asyncpg.InterfaceError | TimeoutError) and not isinstance(error, ValueError):
-        return type(error).__name__
-    return None
+    return type(error).__name__ if is_lost_connection(error) else None
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether the client's side says that the connection is gone, unusable, or was not made."""
+    match error:
+        # asyncpg's own DataError, a value that cannot be encoded, is an InterfaceError too, and would fail every time.
+        case ValueError() | asyncpg.UnsupportedClientFeatureError() | asyncpg.UnsupportedServerFeatureError():
+            return False
+        case asyncpg.TargetServerAttributeNotMatched() | asyncpg.exceptions.OutdatedSchemaCacheError():
+            return True  # during a failover; after a migration, and asyncpg has dropped its cache
+        case asyncpg.InternalClientError():
+            return str(error).startswith(CONNECTION_STATES)
+    return isinstance(error, OSError | asyncpg.InterfaceError | TimeoutError)
+
+
+def server_failure(error: BaseException) -> bool:
+    """Whether a failure is Postgres' or the connection's, whatever rows the statement touches.
+
+    A statement that was cancelled for its time (57014) is none: the rows of one organization may be the reason.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        state = str(error.sqlstate)
+        return state in PASSING_STATES or state.startswith((*SERVER_CLASSES, "57P0"))
+    return passing_failure(error) is not None

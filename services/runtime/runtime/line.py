@@ -1,0 +1,86 @@
+"""Places that many wait for: given in turn to those who ask, so that one who asks often leaves the others theirs."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class LineFull(Exception):
+    """No place came free in time, or too many wait for one already. The reason is load, not a failure."""
+
+
+class Line:
+    """`places` in all, of which one key has at most three quarters at once. A free place goes to the next key in turn,
+    within a key to who came first."""
+
+    def __init__(self, places: int, waiting_max: int = 100) -> None:
+        """At most `waiting_max` wait under one key; who comes then is refused at once."""
+        self._places = places
+        self._each_max = max(1, places * 3 // 4)
+        self._waiting_max = waiting_max
+        self._taken: Counter[str] = Counter()
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        """In the order in which the keys have their next turn."""
+
+    @asynccontextmanager
+    async def place(self, key: str, *, wait_s: float) -> AsyncIterator[None]:
+        """Have a place until the block ends. Raises LineFull."""
+        await self._take(key, wait_s)
+        try:
+            yield
+        finally:
+            self._leave(key)
+
+    async def _take(self, key: str, wait_s: float) -> None:
+        if key not in self._waiting and self._has_room(key):
+            self._taken[key] += 1
+            return
+        queue = self._waiting.setdefault(key, deque())
+        if len(queue) >= self._waiting_max:
+            raise LineFull(f"{len(queue)} wait already")
+        given = asyncio.get_running_loop().create_future()
+        queue.append(given)
+        try:
+            async with asyncio.timeout(wait_s):
+                await given
+        except BaseException as error:
+            if given.done() and not given.cancelled():
+                self._leave(key)  # it came at the moment at which we went
+            elif key in self._waiting and given in self._waiting[key]:
+                self._waiting[key].remove(given)
+                self._forget_empty(key)
+            if isinstance(error, TimeoutError):
+                raise LineFull(f"no place came free within {wait_s:g} s") from None
+            raise
+
+    def _leave(self, key: str) -> None:
+        self._taken[key] -= 1
+        if not self._taken[key]:
+            del self._taken[key]
+        self._give()
+
+    def _give(self) -> None:
+        """Give what is free to the keys in turn."""
+        for key in list(self._waiting):
+            if self._taken.total() >= self._places:
+                return
+            if not self._has_room(key):
+                continue
+            queue = self._waiting.pop(key)
+            while queue and queue[0].done():
+                queue.popleft()  # who was cancelled, and has not run since
+            if not queue:
+                continue
+            given = queue.popleft()
+            if queue:
+                self._waiting[key] = queue  # behind the others
+            self._taken[key] += 1
+            given.set_result(None)
+
+    def _has_room(self, key: str) -> bool:
+        return self._taken.total() < self._places and self._taken[key] < self._each_max
+
+    def _forget_empty(self, key: str) -> None:
+        if not self._waiting[key]:
+            del self._waiting[key]

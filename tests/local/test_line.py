@@ -1,0 +1,85 @@
+"""Places are given in turn, and nobody who asks often keeps the others from theirs."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from runtime.line import Line, LineFull
+
+
+async def hold(line: Line, key: str, came: list[str], until: asyncio.Event, wait_s: float = 5) -> None:
+    async with line.place(key, wait_s=wait_s):
+        came.append(key)
+        await until.wait()
+
+
+async def turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_one_key_has_three_quarters_at_most_and_the_others_come_at_once() -> None:
+    line, came, until = Line(8), list[str](), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(20):
+            group.create_task(hold(line, "many", came, until))
+        await turns()
+        assert came == ["many"] * 6
+        for key in ("a", "b"):
+            group.create_task(hold(line, key, came, until))
+        await turns()
+        assert came[6:] == ["a", "b"]
+        until.set()
+    assert len(came) == 22
+
+
+async def test_waiting_keys_take_turns_and_within_one_who_came_first_is_first() -> None:
+    line, order, first = Line(1), list[str](), asyncio.Event()
+
+    async def go(key: str, name: str) -> None:
+        async with line.place(key, wait_s=5):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hold(line, "x", [], first))
+        await turns()
+        for key in ("a", "b"):
+            for number in range(3):
+                group.create_task(go(key, f"{key}{number}"))
+        await turns()
+        first.set()
+    assert order == ["a0", "b0", "a1", "b1", "a2", "b2"]
+
+
+async def test_who_waits_too_long_or_behind_too_many_is_refused_and_leaves_no_gap() -> None:
+    line, came, until = Line(1, waiting_max=2), list[str](), asyncio.Event()
+    holder = asyncio.create_task(hold(line, "a", came, until))
+    await turns()
+    with pytest.raises(LineFull, match=r"within 0\.01 s"):
+        await hold(line, "a", came, until, wait_s=0.01)
+    waiters = [asyncio.create_task(hold(line, "a", came, until)) for _ in range(2)]
+    await turns()
+    with pytest.raises(LineFull, match="2 wait already"):
+        await hold(line, "a", came, until)
+    waiters[0].cancel()
+    until.set()
+    await asyncio.gather(holder, *waiters, return_exceptions=True)
+    assert came == ["a", "a"]
+    await hold(line, "a", came, until)
+
+
+@pytest.mark.parametrize("first", ["cancel", "free"])
+async def test_a_place_given_to_who_is_cancelled_goes_to_the_next(first: str) -> None:
+    line, came, until, over = Line(1), list[str](), asyncio.Event(), asyncio.Event()
+    holder = asyncio.create_task(hold(line, "a", came, over))
+    await turns()
+    gone, next_one = (asyncio.create_task(hold(line, key, came, until)) for key in ("b", "c"))
+    await turns()
+    steps: list[Callable[[], object]] = [gone.cancel, over.set]
+    for step in steps if first == "cancel" else reversed(steps):
+        step()
+    await turns()
+    assert came == ["a", "c"]
+    until.set()
+    await asyncio.gather(holder, gone, next_one, return_exceptions=True)
