@@ -97,6 +97,37 @@ async def test_a_wakeup_is_drained_within_a_moment(
         await until_told(owner, mailbox, acme.number)
 
 
+async def test_one_whose_rows_cannot_be_evaluated_keeps_nobody_waiting_and_is_told_once_they_can(
+    database: Database, topics: Topics, mailbox: Script, books: Books, owner: Connection
+) -> None:
+    """Sums beyond bigint in one of three organizations, for the sweep and for a wake-up of all."""
+    names = ("org_one", "org_broken", "org_two")
+    one, broken, two = [
+        await make_customer(books, name, starts_on="2026-01-01", ends_on="2036-01-01") for name in names
+    ]
+    for product in ("agents", "api"):
+        await broken.use(5e12, product=product)
+    quarantined = 'flexcredits_alerter_quarantined{step="evaluate"}'
+    environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="1")
+    with running("alerter", environment) as process:
+        await eventually(process.ready, what="readiness")
+        for customer in (one, two):
+            await customer.use(80)
+        await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES (0), ($1)", broken.number)
+        for customer in (one, two):
+            await until_told(owner, mailbox, customer.number, within_s=10)
+        await eventually(lambda: process.metric(quarantined) == 1, what="the metric")
+        for product in ("agents", "api"):
+            await broken.use(-5e12, product=product)
+        await broken.use(80)
+        await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1)", broken.number)
+        await until_told(owner, mailbox, broken.number, within_s=10)
+        await eventually(lambda: process.metric(quarantined) == 0, what="the metric")
+        assert len(mailbox.got) == len({to for to, _ in mailbox.got}) == 9
+        process.send(signal.SIGTERM)
+        assert process.wait() == 0
+
+
 async def stop_at(owner: Connection, table: str, event: str, *, at_commit: bool = False) -> None:
     """Hold whoever does this at that very statement, until the test lets go of the lock."""
     await owner.execute(

@@ -33,7 +33,7 @@ MUTANTS: dict[str, Changes] = {
         "evaluation.py": [("            await insert_emails(connection, level.organization_id, firing_id, letters, now)\n", "            letters.clear()\n")]
     },
     "mails marked before they are sent": {
-        "outbox.py": [("        attempt = await self.send(item)\n", '        await self.settle(item, Attempt("sent", ""))\n        attempt = await self.send(item)\n')]
+        "outbox.py": [("                attempt = await self.send(item)\n", '                await self.settle(item, Attempt("sent", ""))\n                attempt = await self.send(item)\n')]
     },
     "mails not claimed for long enough": {"outbox.py": [("LEASE_S = 60.0\n", "LEASE_S = 0.0\n")]},
     "notices marked before they are published": {

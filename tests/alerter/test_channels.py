@@ -345,7 +345,7 @@ async def test_two_processes_never_send_the_same_at_once_and_a_dead_one_is_taken
     await asyncio.gather(deliverer.send_due(), deliverer.send_due())
     assert sorted(post.path for post in receiver.posts) == [f"/{path}" for path in range(8)]
     await owner.execute("UPDATE alert_deliveries SET state = 'pending', settled_at = NULL, due_at = now()")
-    assert len(await deliverer.claim()) == 8  # and then that process dies
+    assert len(await deliverer.claim(32, ())) == 8  # and then that process dies
     assert await deliverer.send_due() == 0
     await age(owner, timedelta(minutes=2))
     assert await deliverer.send_due() == 8

@@ -11,6 +11,7 @@ import jsonschema_rs
 import pytest
 from aiokafka import AIOKafkaProducer
 from alerter.publish import publish_notices
+from alerter.retry import retry_quarantined
 from alerting import evaluator, make_customer, smtp_server
 from books import Books
 from flexcredits_schemas import SCHEMAS
@@ -89,15 +90,46 @@ async def test_a_crash_after_kafka_has_it_makes_a_copy_with_the_same_id(
     await acme.use(80)
     await evaluator(pool).look(None, by="test")
     await owner.execute(
-        "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'crash'; END $$;"
+        "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'crash' USING ERRCODE = '58030'; END $$;"
         "CREATE TRIGGER crash BEFORE UPDATE ON alert_notices FOR EACH ROW EXECUTE FUNCTION crash()"
     )
-    with pytest.raises(asyncpg.RaiseError):
+    with pytest.raises(asyncpg.PostgresIOError):
         await publish_notices(pool, producer, topics.alerts)
     await owner.execute("DROP TRIGGER crash ON alert_notices")
     assert await publish_notices(pool, producer, topics.alerts) == 1
     first, copy = await read(topics, 2)
     assert first == copy
+
+
+@pytest.mark.parametrize("how", ["a body that Kafka does not take", "a row that cannot be marked"])
+async def test_a_notice_that_cannot_be_published_waits_and_the_others_are_published(
+    books: Books, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer, how: str
+) -> None:
+    customers = [await make_customer(books, f"org_{at}") for at in range(4)]
+    broken = customers[1].number
+    for customer in customers:
+        await customer.use(80)
+    await evaluator(pool).look(None, by="test")
+    body = await owner.fetchval("SELECT body FROM alert_notices WHERE organization_id = $1", broken)
+    if how == "a body that Kafka does not take":
+        await owner.execute("UPDATE alert_notices SET body = repeat('x', 2000000) WHERE organization_id = $1", broken)
+    else:
+        await owner.execute(
+            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" IF NEW.organization_id = {broken} THEN RAISE 'broken'; END IF; RETURN NEW; END $$;"
+            "CREATE TRIGGER broken BEFORE UPDATE OF published_at ON alert_notices FOR EACH ROW EXECUTE FUNCTION broken()"
+        )
+    assert await publish_notices(pool, producer, topics.alerts) == 3
+    assert await publish_notices(pool, producer, topics.alerts) == 0, "tried again before its time"
+    rows = await owner.fetch("SELECT organization_id, step, attempts FROM quarantine")
+    assert [tuple(row) for row in rows] == [(broken, "publish", 1)]
+    await owner.execute("DROP TRIGGER IF EXISTS broken ON alert_notices; UPDATE quarantine SET retry_at = now()")
+    await owner.execute("UPDATE alert_notices SET body = $2 WHERE organization_id = $1", broken, body)
+    assert await publish_notices(pool, producer, topics.alerts) == 1
+    await retry_quarantined(pool, evaluator(pool))
+    assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
+    told_of = {event["subject"] for event in await read(topics, 4)}
+    assert {"org_0", "org_2", "org_3"} <= told_of
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 What others write is a table of its own: `levels`, by organization. There are no budgets and no channels.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -42,6 +43,7 @@ class Firing(NamedTuple):
 class Email(NamedTuple):
     """`emails`, keyed by number; `due` is in seconds of the world."""
 
+    organization_id: int
     firing_id: int
     message_id: str
     recipient: str
@@ -152,11 +154,11 @@ def insert_notice(t: Transaction, organization_id: int, firing_id: int, event_id
     t.append("notices", (organization_id, firing_id, event_id, kind, body, False))
 
 
-def claim_notices(t: Transaction, limit: int) -> Rows:
+def claim_notices(t: Transaction, limit: int, _: None) -> Rows:
     waiting = [(number, row) for number, row in sorted(t.rows("notices").items()) if not row[5]]
     free = [(number, row) for number, row in waiting if t.postgres.is_free(t, ("notices", number))][:limit]
     t.lock("notices", *(number for number, _ in free))
-    return [(number, name_of(row[0]), row[4]) for number, row in free]
+    return [(number, row[0], name_of(row[0]), row[4]) for number, row in free]
 
 
 def mark_notices_published(t: Transaction, numbers: Sequence[int]) -> None:
@@ -165,18 +167,28 @@ def mark_notices_published(t: Transaction, numbers: Sequence[int]) -> None:
         t.put("notices", number, (*t.get("notices", number)[:5], True))
 
 
-def insert_email(t: Transaction, _: int, firing_id: int, message_id: str, recipient: str, __: bool, at: datetime, ___: None) -> None:  # fmt: skip
+def insert_email(t: Transaction, organization_id: int, firing_id: int, message_id: str, recipient: str, _: bool, at: datetime, __: None) -> None:  # fmt: skip
     t.lock("message ids", message_id)
     if t.get("message ids", message_id) is not None:
         raise asyncpg.UniqueViolationError(f"mailed twice: {message_id}")
     t.put("message ids", message_id, recipient)
-    t.append("emails", Email(firing_id, message_id, recipient, at, t.postgres.world.now))
+    t.append("emails", Email(organization_id, firing_id, message_id, recipient, at, t.postgres.world.now))
 
 
-def claim_emails(t: Transaction, limit: int, lease_s: float) -> Rows:
+def claim_emails(t: Transaction, limit: int, lease_s: float, without: Sequence[int]) -> Rows:
     now = t.postgres.world.now
-    due = sorted((at.due, number) for number, at in t.rows("emails").items() if at.state == "pending" and at.due <= now)
-    free = [number for _, number in due if t.postgres.is_free(t, ("emails", number))][:limit]
+    due = sorted(
+        (at.due, number)
+        for number, at in t.rows("emails").items()
+        if at.state == "pending" and at.due <= now and at.organization_id not in without
+    )
+    turns: Counter[int] = Counter()
+    ranked = []
+    for at_s, number in due:
+        organization_id = t.get("emails", number).organization_id
+        turns[organization_id] += 1
+        ranked.append((turns[organization_id], at_s, number))
+    free = [number for *_, number in sorted(ranked) if t.postgres.is_free(t, ("emails", number))][:limit]
     t.lock("emails", *free)
     facts = {at.firing_id: at.facts for at in t.rows("firings").values()}
     claimed = []
@@ -185,7 +197,7 @@ def claim_emails(t: Transaction, limit: int, lease_s: float) -> Rows:
         at = at._replace(attempts=at.attempts + 1, due=now + lease_s)
         t.put("emails", number, at)
         waited = now - (at.created_at - datetime(2026, 11, 20, 12, tzinfo=UTC)).total_seconds()
-        claimed.append((number, at.message_id, at.recipient, False, at.created_at, at.attempts, waited, facts[at.firing_id]))  # fmt: skip
+        claimed.append((number, at.message_id, at.recipient, False, at.created_at, at.attempts, waited, facts[at.firing_id], at.organization_id))  # fmt: skip
     return claimed
 
 
@@ -207,6 +219,11 @@ def claim_wakeups(t: Transaction, limit: int) -> Rows:
     return woken
 
 
+def select_quarantined(_: Transaction) -> Rows:
+    """Nobody: what nobody's data raises sets nobody aside, and a statement that does so is not simulated."""
+    return []
+
+
 NAMES = {
     "select_levels": "organization_id time_zone thresholds contract_id period_id starts_on ends_on available used", "select_budgets": "",
     "select_firings": "organization_id rule contract_id period_id threshold episode is_open fired_at",
@@ -214,7 +231,8 @@ NAMES = {
     "insert_firing": "firing_id", "resolve_firing": "firing_id episode told starts_on ends_on fired_at",
     "select_facts": "organization name assistant agents api assistant_used agents_used api_used",
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "recipient is_additional",
-    "claim_notices": "notice_id organization body", "claim_wakeups": "organization_id",
-    "claim_emails": "email_id message_id recipient is_additional created_at attempt waited_s facts",
+    "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",
+    "select_quarantined": "organization_id organization step reason",
+    "claim_emails": "email_id message_id recipient is_additional created_at attempt waited_s facts organization_id",
 }  # fmt: skip
 STATEMENTS = functions_of(globals())

@@ -74,6 +74,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             Deliverer(pool, http, letterhead.dashboard_url),
             producer,
         )
+        stack.push_async_callback(senders.mailer.close)
+        stack.push_async_callback(senders.deliverer.close)
         app = build_app(settings)
         streams = Streams(
             app, settings.totals_topic, pool, lambda numbers: evaluator.look(numbers, by="totals"), give_up, tracing

@@ -46,19 +46,29 @@ async def insert_test_notice(
     await connection.execute(SQL["insert_test_notice"], organization_id, channel_id, *notice, at)
 
 
-async def claim_notices(connection: Connection, limit: int) -> list[tuple[int, str, str]]:
-    """Number, organization and body of notices that the topic lacks; they stay locked until the transaction ends."""
-    rows = await connection.fetch(SQL["claim_notices"], limit)
-    return [(row["notice_id"], row["organization"], row["body"]) for row in rows]
+class Unpublished(NamedTuple):
+    """A notice that the topic lacks."""
+
+    notice_id: int
+    organization_id: int
+    organization: str
+    body: str
+
+
+async def claim_notices(
+    connection: Connection, limit: int, organization_ids: Sequence[int] | None = None
+) -> list[Unpublished]:
+    """Notices of these organizations (None: of all) that the topic lacks; they stay locked until the transaction ends."""
+    return [Unpublished(*row) for row in await connection.fetch(SQL["claim_notices"], limit, organization_ids)]
 
 
 async def mark_notices_published(connection: Connection, notice_ids: Sequence[int]) -> None:
     await connection.execute(SQL["mark_notices_published"], notice_ids)
 
 
-async def claim_deliveries(pool: Pool, limit: int, lease_s: float) -> list[Delivery]:
-    """Deliveries that are due and that nobody else sends for `lease_s` seconds."""
-    return [Delivery(*row) for row in await pool.fetch(SQL["claim_deliveries"], limit, lease_s)]
+async def claim_deliveries(pool: Pool, limit: int, lease_s: float, without: Sequence[int] = ()) -> list[Delivery]:
+    """Deliveries that are due, of nobody in `without`, and that nobody else sends for `lease_s` seconds."""
+    return [Delivery(*row) for row in await pool.fetch(SQL["claim_deliveries"], limit, lease_s, without)]
 
 
 async def settle_delivery(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:

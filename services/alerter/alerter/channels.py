@@ -34,12 +34,18 @@ class Deliverer(Outbox[Delivery]):
     """Sends notices to channels."""
 
     def __init__(self, pool: Pool, http: aiohttp.ClientSession, dashboard_url: str) -> None:
-        self._pool = pool
+        super().__init__(pool, "channel", AT_ONCE)
         self._http = http
         self._dashboard_url = dashboard_url
 
-    async def claim(self) -> Sequence[Delivery]:
-        return await claim_deliveries(self._pool, AT_ONCE, LEASE_S)
+    async def claim(self, limit: int, without: Sequence[int]) -> Sequence[Delivery]:
+        return await claim_deliveries(self._pool, limit, LEASE_S, without)
+
+    def number(self, item: Delivery) -> int:
+        return item.delivery_id
+
+    def waited_s(self, item: Delivery) -> float:
+        return item.waited_s
 
     async def send(self, item: Delivery) -> Attempt:
         if not item.url:

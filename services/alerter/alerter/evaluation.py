@@ -1,11 +1,11 @@
 """Levels -> firings, banner and mails. A look nominates organizations, and settling one decides again under its lock."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import structlog
-from runtime.postgres import Connection, Pool, passing_failure
+from runtime.postgres import Connection, Pool, passing_failure, server_failure
 from runtime.tracing import TRACEPARENT, PassOn, Span, Tracing
 
 from alerter.accounts import Account, Decision, decide
@@ -14,9 +14,11 @@ from alerter.facts import gather_facts
 from alerter.letter import identify_mail
 from alerter.metrics import FIRINGS, LOOK_SECONDS, LOOKED_AT, RESOLVED, WAKEUPS
 from alerter.notices import Firing, write_fired, write_resolved
+from alerter.quarantine import Quarantine, Step
 from alerter.store import (
     insert_emails,
     insert_firing,
+    list_organizations,
     lock_account,
     mark_settled,
     name_organization,
@@ -44,32 +46,82 @@ class Evaluator:
         self._billing_moderator_enabled = billing_moderator_enabled
         self._mail_domain = mail_domain
         self._now = now
+        self.quarantine = Quarantine(pool)
         self._tracing = tracing or PassOn()
 
     async def look(self, organization_ids: Sequence[int] | None, *, by: str, history: bool = False) -> int:
         """Settle those of the organizations (None: of all) for whom something has to change; returns how many.
 
         `history` includes periods that ended long ago. Repeating it changes nothing. A passing failure at one of them
-        keeps nobody else waiting; it is raised when the others are done.
+        keeps nobody else waiting; it is raised when the others are done. What one organization's data raises sets it
+        aside: only a wake-up of its own, or its retry, evaluates it before it has succeeded.
         """
         began, now = time.monotonic(), self._now()
-        async with self._pool.acquire() as connection:
-            accounts = await read_accounts(connection, organization_ids, *horizon(now, history))
-        due = [account.organization_id for account in accounts if decide(account, now)]
-        failure: Exception | None = None
+        step: Step = "wakeup" if history else "evaluate"
+        held = await self.quarantine.read()
+        insist = by in ("wakeup", "retry")
+        if held[step] and not insist:
+            every = await list_organizations(self._pool) if organization_ids is None else organization_ids
+            organization_ids = [number for number in every if number not in held[step]]
+        failures: dict[int, Exception] = {}
+        accounts = await self._read(organization_ids, horizon(now, history), failures)
+        due = [account.organization_id for account in accounts if is_due(account, now, failures)]
+        passing: Exception | None = None
         for organization_id in due:
             try:
                 await self.settle(organization_id, history=history)
             except Exception as error:
-                if passing_failure(error) is None:
+                if passing_failure(error) is not None:
+                    passing = error
+                elif server_failure(error):
                     raise
-                failure = error
-        if failure:
-            raise failure
+                else:
+                    failures[organization_id] = error
+        await self.quarantine.add(step, failures)
+        if passing:
+            raise passing
+        await self._release(organization_ids, held, failures, history)
         WAKEUPS.labels(by).inc(len(accounts))
         LOOK_SECONDS.labels(by).observe(time.monotonic() - began)
         LOOKED_AT.labels(by).set_to_current_time()
         return len(due)
+
+    async def _read(
+        self, organization_ids: Sequence[int] | None, days: tuple[date, date], failures: dict[int, Exception]
+    ) -> list[Account]:
+        """Accounts of all that can be read. Who cannot is found by halving, and added to `failures`."""
+        try:
+            async with self._pool.acquire() as connection:
+                return await read_accounts(connection, organization_ids, *days)
+        except Exception as error:
+            if server_failure(error):
+                raise
+            if organization_ids is None:
+                organization_ids = await list_organizations(self._pool)
+            if len(organization_ids) <= 1:
+                if not organization_ids:
+                    raise
+                failures[organization_ids[0]] = error
+                return []
+        half = len(organization_ids) // 2
+        return await self._read(organization_ids[:half], days, failures) + await self._read(
+            organization_ids[half:], days, failures
+        )
+
+    async def _release(
+        self,
+        organization_ids: Sequence[int] | None,
+        held: Mapping[Step, set[int]],
+        failures: Mapping[int, Exception],
+        history: bool,
+    ) -> None:
+        """Those who were set aside and have just succeeded; an evaluation with history includes the one without."""
+        steps: tuple[Step, ...] = ("evaluate", "wakeup") if history else ("evaluate",)
+        healed = set[int]().union(*(held.get(step, set()) for step in steps)) - failures.keys()
+        if organization_ids is not None:
+            healed &= set(organization_ids)
+        if healed:
+            await self.quarantine.release(healed, steps)
 
     async def settle(self, organization_id: int, *, history: bool = False) -> None:
         """Decide and write in one transaction. The levels are read after the lock is held, so they are never older
@@ -134,6 +186,15 @@ class Evaluator:
             contract=level.period.contract_id or None, period=level.period.period_id, threshold=firing.threshold,
             episode=firing.episode, told=firing.told, recipients=len(recipients),
         )  # fmt: skip
+
+
+def is_due(account: Account, now: datetime, failures: dict[int, Exception]) -> bool:
+    """Whether something has to change for it; what its data raises is added to `failures`."""
+    try:
+        return bool(decide(account, now))
+    except Exception as error:
+        failures[account.organization_id] = error
+        return False
 
 
 def horizon(now: datetime, history: bool) -> tuple[date, date]:

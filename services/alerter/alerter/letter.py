@@ -46,6 +46,7 @@ class Mail(NamedTuple):
     waited_s: float
     """Since it was written, or asked for again."""
     facts: Mapping[str, Any]
+    organization_id: int = 0
 
 
 @dataclass(frozen=True)

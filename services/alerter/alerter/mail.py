@@ -100,13 +100,19 @@ class Mailer(Outbox[Mail]):
     """Sends the mails of the outbox."""
 
     def __init__(self, pool: Pool, server: MailServer, letterhead: Letterhead, tracing: Tracing | None = None) -> None:
+        super().__init__(pool, "mail", AT_ONCE)
         self._tracing = tracing or PassOn()
-        self._pool = pool
         self._server = server
         self._letterhead = letterhead
 
-    async def claim(self) -> Sequence[Mail]:
-        return await claim_mails(self._pool, AT_ONCE, LEASE_S)
+    async def claim(self, limit: int, without: Sequence[int]) -> Sequence[Mail]:
+        return await claim_mails(self._pool, limit, LEASE_S, without)
+
+    def number(self, item: Mail) -> int:
+        return item.email_id
+
+    def waited_s(self, item: Mail) -> float:
+        return item.waited_s
 
     async def send(self, item: Mail) -> Attempt:
         with self._tracing.span("send mail", "client", [item.facts.get(TRACEPARENT, "")], attempt=item.attempt) as span:

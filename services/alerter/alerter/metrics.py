@@ -34,3 +34,12 @@ PUBLISHED = Counter("flexcredits_alerter_published_total", "Notices that usage.a
 LOOKED_AT.labels("sweep").set_to_current_time()
 for _outcome in ("sent", "deferred", "refused"):
     MAILS.labels(_outcome)
+QUARANTINED = Gauge("flexcredits_alerter_quarantined", "Organizations that are set aside, by step.", ["step"])
+QUARANTINE_FAILURES = Counter(
+    "flexcredits_alerter_quarantine_failures_total",
+    "Failures for which an organization was set aside, or stays so, by step.",
+    ["step"],
+)
+for _step in ("evaluate", "wakeup", "mail", "channel", "request", "publish"):
+    QUARANTINED.labels(_step)
+    QUARANTINE_FAILURES.labels(_step)

@@ -3,19 +3,23 @@ send it at once."""
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import structlog
-from runtime.postgres import passing_failure
+from runtime.postgres import Pool, passing_failure, server_failure
 
+from alerter.quarantine import Quarantine, Step
 from alerter.store import Attempt
 
 log = structlog.get_logger()
 
 ROUNDS_FOR_S = 10.0
-"""A backlog is sent in rounds for so long at a time: a receiver that hangs must not look like a timer that stopped."""
+"""A backlog is sent for so long at a time: it must not look like a timer that stopped."""
+CLAIM_EVERY_S = 0.25
+CLOSE_WITHIN_S = 3.0
 LEASE_S = 60.0
 """Longer than sending and writing down may take together; what a dead process had claimed is due again then."""
 RETRY_S = (1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600)
@@ -23,16 +27,41 @@ RETRY_S = (1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600)
 greylisting, cost seconds to minutes."""
 GIVE_UP_AFTER_S = 72 * 3600.0
 DETAIL_CHARACTERS_MAX = 500
+UNWRITTEN_MAX = 10_000
 
-Item = TypeVar("Item")
+
+class Owned(Protocol):
+    """Something of one organization's."""
+
+    @property
+    def organization_id(self) -> int: ...
+
+
+Item = TypeVar("Item", bound=Owned)
 
 
 class Outbox(ABC, Generic[Item]):
-    """Sends what is due."""
+    """Sends what is due, `at_once` side by side, of which one organization has half at most."""
+
+    def __init__(self, pool: Pool, step: Step, at_once: int) -> None:
+        self._pool = pool
+        self._step: Step = step
+        self._at_once = at_once
+        self._running: dict[asyncio.Task[None], int] = {}
+        """Attempts under way, by their organizations."""
+        self._failures: dict[int, Exception] = {}
+        """What organizations' own data raised since it was last written down."""
+        self._unwritten: dict[int, Attempt] = {}
+        """Attempts that could not be written down, by item: they are not made a second time."""
+        self._quarantine = Quarantine(pool)
 
     @abstractmethod
-    async def claim(self) -> Sequence[Item]:
-        """Take a few items that are due, for `LEASE_S` seconds."""
+    async def claim(self, limit: int, without: Sequence[int]) -> Sequence[Item]:
+        """Take a few items that are due, of nobody in `without`, for `LEASE_S` seconds."""
+
+    @abstractmethod
+    def number(self, item: Item) -> int:
+        """By which the item is known."""
 
     @abstractmethod
     async def send(self, item: Item) -> Attempt:
@@ -47,22 +76,91 @@ class Outbox(ABC, Generic[Item]):
         """Write down how the claimed attempt ended. Safe to repeat."""
 
     async def send_due(self) -> int:
-        """Send what is due, in rounds, for a while; returns how many attempts were made."""
+        """Send what is due, for a while, and wait for how it ends; returns how many attempts were made."""
         clock, attempts = asyncio.get_running_loop().time, 0
         until = clock() + ROUNDS_FOR_S
-        while clock() < until and (items := await self.claim()):
-            await asyncio.gather(*(self._attempt(item) for item in items))
-            attempts += len(items)
+        try:
+            while (begun := await self._begin() if clock() < until else 0) or self._running:
+                attempts += begun
+                await self._wait(None)
+        except asyncio.CancelledError:
+            for task in self._running:
+                task.cancel()
+            raise
+        await self._set_aside()
         return attempts
 
+    async def tick(self) -> None:
+        """Begin what is due, for as long as there is more of it, and leave what hangs to the next tick."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + ROUNDS_FOR_S
+        while await self._begin() and clock() < until:
+            await self._wait(CLAIM_EVERY_S)
+        await self._wait(0)
+        await self._set_aside()
+
+    async def close(self) -> None:
+        """Let what is under way end, for a moment."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=CLOSE_WITHIN_S)
+
+    async def _begin(self) -> int:
+        """Claim as many as there is room for, and begin to send them."""
+        limit = self._at_once - len(self._running)
+        if limit <= 0:
+            return 0
+        busy = [number for number, many in Counter(self._running.values()).items() if many * 2 >= self._at_once]
+        items = await self.claim(limit, busy)
+        for item in items:
+            self._running[asyncio.create_task(self._attempt(item))] = item.organization_id
+        return len(items)
+
+    async def _wait(self, timeout_s: float | None) -> None:
+        """Until an attempt has ended, or for `timeout_s`. Raises what ended one and is no organization's own failure."""
+        if self._running:
+            done, _ = await asyncio.wait(self._running, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                self._running.pop(task, None)
+            for error in [error for task in done if (error := task.exception())]:
+                raise error
+
+    async def _set_aside(self) -> None:
+        failures, self._failures = self._failures, {}
+        await self._quarantine.add(self._step, failures)
+
     async def _attempt(self, item: Item) -> None:
+        attempt = self._unwritten.pop(self.number(item), None)
+        if attempt is None:
+            try:
+                attempt = await self.send(item)
+            except Exception as error:
+                self._failures[item.organization_id] = error
+                attempt = put_off("could not be written, the operators were notified", self.waited_s(item))
+            self._tell(item, attempt)
+        try:
+            await self._write_down(item, attempt)
+        except Exception as error:
+            if server_failure(error):
+                raise
+            if len(self._unwritten) < UNWRITTEN_MAX:
+                self._unwritten[self.number(item)] = attempt
+            self._failures[item.organization_id] = error
+
+    @abstractmethod
+    def waited_s(self, item: Item) -> float:
+        """Since it was written, or asked for again."""
+
+    def _tell(self, item: Item, attempt: Attempt) -> None:
+        try:
+            self.tell(item, attempt)
+        except Exception as error:
+            self._failures[item.organization_id] = error
+
+    async def _write_down(self, item: Item, attempt: Attempt) -> None:
+        """What was sent and is not written down goes out twice, so Postgres is waited for as long as the claim."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + LEASE_S
-        attempt = await self.send(item)
-        self.tell(item, attempt)
-        while (
-            True
-        ):  # what was sent and is not written down goes out twice, so Postgres is waited for as long as the claim
+        while True:
             try:
                 return await self.settle(item, attempt)
             except Exception as error:

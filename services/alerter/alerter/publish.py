@@ -1,34 +1,69 @@
 """Notices -> usage.alerts.v1. At least once: a notice is marked when Kafka has confirmed it, and copies have its id."""
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from runtime.postgres import Pool
+from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from runtime.postgres import Pool, server_failure
 
 from alerter.channel_store import claim_notices, mark_notices_published
 from alerter.metrics import PUBLISHED
+from alerter.quarantine import Quarantine
 
 log = structlog.get_logger()
 
 AT_ONCE = 500
 CONFIRM_WITHIN_S = 10
+OF_THE_NOTICE = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
+"""Kafka is there and does not take this notice."""
 
 
 async def publish_notices(pool: Pool, producer: AIOKafkaProducer, topic: str) -> int:
-    """Returns how many; 0 while Kafka does not confirm: the timer comes again, and nothing else waits for it."""
+    """Returns how many; 0 while Kafka does not confirm: the timer comes again, and nothing else waits for it.
+
+    When some notice cannot be published, each organization's are published in a transaction of their own.
+    """
+    claimed: set[int] = set()
+    try:
+        return await publish_of(pool, producer, topic, None, claimed)
+    except Exception as error:
+        if server_failure(error) or not claimed:
+            raise
+    published, failures = 0, dict[int, Exception]()
+    for organization_id in sorted(claimed):
+        try:
+            published += await publish_of(pool, producer, topic, [organization_id], set())
+        except Exception as error:
+            if server_failure(error):
+                raise
+            failures[organization_id] = error
+    await Quarantine(pool).add("publish", failures)
+    return published
+
+
+async def publish_of(
+    pool: Pool, producer: AIOKafkaProducer, topic: str, organization_ids: Sequence[int] | None, claimed: set[int]
+) -> int:
+    """Publish notices of these organizations (None: of all), who are added to `claimed`."""
     async with pool.acquire() as connection, connection.transaction():
-        notices = await claim_notices(connection, AT_ONCE)
+        notices = await claim_notices(connection, AT_ONCE, organization_ids)
+        claimed.update(notice.organization_id for notice in notices)
         if not notices:
             return 0
         try:
             async with asyncio.timeout(CONFIRM_WITHIN_S):
-                sent = [await producer.send(topic, body.encode(), key=name.encode()) for _, name, body in notices]
+                sent = [
+                    await producer.send(topic, notice.body.encode(), key=notice.organization.encode())
+                    for notice in notices
+                ]
                 await asyncio.gather(*sent)
+        except OF_THE_NOTICE:
+            raise
         except (KafkaError, TimeoutError) as error:
             log.warning("notices wait for Kafka", notices=len(notices), reason=f"{type(error).__name__}: {error}")
             return 0
-        await mark_notices_published(connection, [notice_id for notice_id, _, _ in notices])
+        await mark_notices_published(connection, [notice.notice_id for notice in notices])
     PUBLISHED.inc(len(notices))
     return len(notices)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import structlog
-from runtime.postgres import Connection, Pool
+from runtime.postgres import Connection, Pool, server_failure
 
 from alerter.channel_store import insert_test_notice
 from alerter.evaluation import horizon
@@ -12,9 +12,10 @@ from alerter.facts import gather_test_facts
 from alerter.letter import identify_mail
 from alerter.metrics import REQUESTS
 from alerter.notices import write_test as write_test_notice
+from alerter.quarantine import Quarantine
 from alerter.store import (
     Request,
-    claim_requests,
+    claim_request,
     insert_test_email,
     name_organization,
     read_accounts,
@@ -28,18 +29,38 @@ AT_ONCE = 100
 
 
 async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], datetime]) -> None:
-    """Put what was asked for into the outbox, each request once: it leaves its table in the same transaction."""
-    async with pool.acquire() as connection, connection.transaction():
-        for request in await claim_requests(connection, AT_ONCE):
-            if request.kind == "resend":
-                await resend_emails(connection, request)
-            elif request.kind == "channel_test":
-                await write_channel_test(connection, request)
-            else:
-                await write_test(connection, request, mail_domain, now())
-            REQUESTS.labels(request.kind).inc()
-            who = await name_organization(connection, request.organization_id)
-            log.info("request accepted", kind=request.kind, organization=who["organization"], rule=request.rule)
+    """Put what was asked for into the outbox, each request once: it leaves its table in the same transaction.
+
+    One that cannot be answered stays there, and its organization waits; the others are answered.
+    """
+    failures: dict[int, Exception] = {}
+    failed: list[int] = []
+    for _ in range(AT_ONCE):
+        request: Request | None = None
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                request = await claim_request(connection, failed)
+                if request is None:
+                    break
+                await answer_request(connection, request, mail_domain, now())
+        except Exception as error:
+            if request is None or server_failure(error):
+                raise
+            failures[request.organization_id] = error
+            failed.append(request.request_id)
+    await Quarantine(pool).add("request", failures)
+
+
+async def answer_request(connection: Connection, request: Request, mail_domain: str, now: datetime) -> None:
+    if request.kind == "resend":
+        await resend_emails(connection, request)
+    elif request.kind == "channel_test":
+        await write_channel_test(connection, request)
+    else:
+        await write_test(connection, request, mail_domain, now)
+    REQUESTS.labels(request.kind).inc()
+    who = await name_organization(connection, request.organization_id)
+    log.info("request accepted", kind=request.kind, organization=who["organization"], rule=request.rule)
 
 
 async def write_test(connection: Connection, request: Request, mail_domain: str, now: datetime) -> None:

@@ -77,6 +77,11 @@ async def number_organizations(pool: Pool, names: Iterable[str]) -> list[int]:
     return [row["organization_id"] for row in await pool.fetch(SQL["select_numbers"], sorted(names))]
 
 
+async def list_organizations(pool: Pool) -> list[int]:
+    """The numbers of all organizations."""
+    return [row["organization_id"] for row in await pool.fetch(SQL["select_organizations"])]
+
+
 async def lock_account(connection: Connection, organization_id: int, now: datetime) -> None:
     """Until the transaction ends nobody else changes this organization's firings. Read the levels after this."""
     if not await connection.fetchval(SQL["lock_state"], organization_id):
@@ -169,9 +174,10 @@ async def insert_test_email(connection: Connection, request: Request, message_id
     )  # fmt: skip
 
 
-async def claim_requests(connection: Connection, limit: int) -> list[Request]:
-    """What people asked for. It comes back if the transaction fails."""
-    return [Request(*row) for row in await connection.fetch(SQL["claim_requests"], limit)]
+async def claim_request(connection: Connection, without: Sequence[int]) -> Request | None:
+    """What somebody asked for, none of the requests `without`. It comes back if the transaction fails."""
+    row = await connection.fetchrow(SQL["claim_request"], without)
+    return None if row is None else Request(*row)
 
 
 async def resend_emails(connection: Connection, request: Request) -> None:
@@ -184,10 +190,10 @@ async def claim_wakeups(connection: Connection, limit: int) -> set[int]:
     return {row["organization_id"] for row in await connection.fetch(SQL["claim_wakeups"], limit)}
 
 
-async def claim_mails(pool: Pool, limit: int, lease_s: float) -> list[Mail]:
-    """Mails that are due and that nobody else sends for `lease_s` seconds."""
-    rows = await pool.fetch(SQL["claim_emails"], limit, lease_s)
-    return [Mail(**{**row, "facts": json.loads(row["facts"])}) for row in rows]
+async def claim_mails(pool: Pool, limit: int, lease_s: float, without: Sequence[int] = ()) -> list[Mail]:
+    """Mails that are due, of nobody in `without`, and that nobody else sends for `lease_s` seconds."""
+    rows = await pool.fetch(SQL["claim_emails"], limit, lease_s, without)
+    return [Mail(**{**row, "facts": json.loads(row["facts"] or "{}")}) for row in rows]
 
 
 async def settle_mail(pool: Pool, mail: Mail, attempt: Attempt) -> None:

@@ -25,6 +25,7 @@ from alerter.mail import Mailer
 from alerter.metrics import UNREADABLE
 from alerter.publish import publish_notices
 from alerter.requests import answer_requests
+from alerter.retry import retry_quarantined
 from alerter.settings import Settings
 from alerter.store import claim_wakeups, number_organizations
 
@@ -36,6 +37,8 @@ WAKEUPS_MAX = 5000
 ROLLOVER = "*/15 * * * *"
 """Every time zone on Earth begins its days at a quarter of an hour of UTC."""
 ALL_ORGANIZATIONS = 0
+RETRY_EVERY_S = 1.0
+"""How soon a row of the table `quarantine` is retried once its time has come."""
 
 Look = Callable[[Sequence[int]], Awaitable[object]]
 
@@ -145,11 +148,12 @@ def schedule(
     mailer, deliverer, producer = senders
     streams.every(settings.wakeup_interval_s, "wakeups", lambda: drain_wakeups(pool, evaluator))
     streams.every(settings.wakeup_interval_s, "requests", lambda: answer_requests(pool, settings.mail_domain, now))
-    streams.every(settings.mail_interval_s, "mail", mailer.send_due)
-    streams.every(settings.mail_interval_s, "channels", deliverer.send_due)
+    streams.every(settings.mail_interval_s, "mail", mailer.tick)
+    streams.every(settings.mail_interval_s, "channels", deliverer.tick)
     streams.every(settings.mail_interval_s, "topic", lambda: publish_notices(pool, producer, settings.alerts_topic))
     streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.look(None, by="sweep"))
     streams.every(settings.sweep_interval_s, "measure", mailer.measure)
+    streams.every(RETRY_EVERY_S, "quarantine", lambda: retry_quarantined(pool, evaluator))
     streams.at(ROLLOVER, "rollover", lambda: evaluator.look(None, by="rollover", history=True))
 
 
@@ -176,8 +180,13 @@ def read_organizations(values: Iterable[bytes | None]) -> set[str]:
             name = json.loads(value or b"")["organization"]
         except (ValueError, KeyError, TypeError, RecursionError):
             name = None
-        if isinstance(name, str) and "\0" not in name:
+        if isinstance(name, str) and is_text(name):
             names.add(name)
         else:
             UNREADABLE.inc()
     return names
+
+
+def is_text(name: str) -> bool:
+    """Whether Postgres takes it: no NUL, no half of a surrogate pair."""
+    return "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)

@@ -14,7 +14,7 @@ class Line:
     """`places` in all, of which one key has at most three quarters at once. A free place goes to the next key in turn,
     within a key to who came first."""
 
-    def __init__(self, places: int, waiting_max: int = 100) -> None:
+    def __init__(self, places: int, waiting_max: int = 300) -> None:
         """At most `waiting_max` wait under one key; who comes then is refused at once."""
         self._places = places
         self._each_max = max(1, places * 3 // 4)

@@ -1,0 +1,105 @@
+"""Organizations whose own data made a step fail: set aside for that step alone, retried with backoff, and shown.
+
+What is Postgres' or the connection's failure, and what fails for most organizations, is raised instead: a restart, or an
+operator, must deal with it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import structlog
+from runtime.postgres import Pool, load_sql
+
+from alerter.metrics import QUARANTINE_FAILURES, QUARANTINED
+
+SQL = load_sql("alerter")
+log = structlog.get_logger()
+
+Step = Literal["evaluate", "wakeup", "mail", "channel", "request", "publish"]
+"""evaluate: the periods that run or have just ended. wakeup: all periods, after a change and at every rollover."""
+STEPS: tuple[Step, ...] = ("evaluate", "wakeup", "mail", "channel", "request", "publish")
+
+RETRY_S, RETRY_MAX_S = 5.0, 600.0
+"""The first wait; it doubles with every further failure."""
+LEASE_S = 60.0
+"""Longer than a retry takes; another process retries after that."""
+AT_ONCE = 100
+MOST_AT_LEAST = 3
+REASON_CHARACTERS_MAX = 200
+
+
+class Quarantined(NamedTuple):
+    organization_id: int
+    organization: str
+    step: Step
+    reason: str
+
+
+class Quarantine:
+    """The alerter's rows of the table of that name."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def read(self) -> dict[Step, set[int]]:
+        """Who is set aside, by step."""
+        held: dict[Step, set[int]] = defaultdict(set)
+        for row in await self._select():
+            held[row.step].add(row.organization_id)
+        return held
+
+    async def _select(self) -> list[Quarantined]:
+        return [Quarantined(*row) for row in await self._pool.fetch(SQL["select_quarantined"])]
+
+    async def add(self, step: Step, failures: Mapping[int, Exception]) -> None:
+        """Set organizations aside, by number. Raises the failure instead when most fail. Callers raise Postgres' own ones."""
+        if not failures:
+            return
+        row = await self._pool.fetchrow(SQL["count_quarantined"], step, list(failures))
+        assert row is not None
+        failed = len(failures) + row["others"]
+        if failed >= MOST_AT_LEAST and failed * 2 > row["organizations"]:
+            raise next(iter(failures.values()))
+        for organization_id, error in sorted(failures.items()):
+            reason = describe(step, error)
+            QUARANTINE_FAILURES.labels(step).inc()
+            row = await self._pool.fetchrow(
+                SQL["quarantine_organization"], organization_id, step, reason, RETRY_S, RETRY_MAX_S
+            )
+            assert row is not None
+            if row["is_news"]:
+                traceback = None if step == "channel" else error
+                log.warning("set aside", organization=row["organization"], step=step, reason=reason, exc_info=traceback)
+
+    async def release(self, organization_ids: Iterable[int], steps: Iterable[Step]) -> None:
+        """These organizations succeeded."""
+        log_released(await self._pool.fetch(SQL["release_organizations"], list(organization_ids), list(steps)))
+
+    async def claim_due(self) -> dict[Step, list[int]]:
+        """Who is to be retried now, by step; nobody else retries them for `LEASE_S`. Forgets outboxes that are empty."""
+        log_released(await self._pool.fetch(SQL["release_finished"]))
+        due: dict[Step, list[int]] = defaultdict(list)
+        for organization_id, step in await self._pool.fetch(SQL["claim_quarantined"], AT_ONCE, LEASE_S):
+            due[step].append(organization_id)
+        return due
+
+    async def measure(self) -> None:
+        """Show how many are set aside."""
+        counted = Counter(row.step for row in await self._select())
+        for step in STEPS:
+            QUARANTINED.labels(step).set(counted[step])
+
+
+def log_released(rows: Iterable[Iterable[str]]) -> None:
+    for organization, step in rows:
+        log.info("no longer set aside", organization=organization, step=step)
+
+
+def describe(step: Step, error: Exception) -> str:
+    """Class and first line; of channels the class alone, since their addresses are secrets. Postgres takes no NUL."""
+    name = type(error).__name__
+    if step == "channel":
+        return name
+    first, _, _ = f"{error}".partition("\n")
+    return f"{name}: {first}".replace("\0", " ").encode(errors="replace").decode()[:REASON_CHARACTERS_MAX]

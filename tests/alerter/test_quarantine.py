@@ -1,0 +1,394 @@
+"""What one organization's rows raise, at any step, is its own: the others' alerts, mails and messages are complete and in time."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, ClassVar
+
+import asyncpg
+import pytest
+from alerter.channels import Deliverer
+from alerter.letter import Letterhead
+from alerter.mail import Mailer, MailServer
+from alerter.public_http import open_public_http
+from alerter.quarantine import Quarantine
+from alerter.requests import answer_requests
+from alerter.retry import retry_quarantined
+from alerter.store import claim_mails
+from alerter.stream import drain_wakeups, read_organizations
+from alerting import MICRO, NOW, Customer, age, banner, evaluator, firings, make_customer, outbox, smtp_server
+from books import Books
+from prometheus_client import REGISTRY
+from pydantic import SecretStr
+from runtime.postgres import Connection, Pool
+from service_process import eventually
+from webhook_receiver import https_receiver
+
+FIRED = [(75, 1, "with_higher", None), (90, 1, "mail", None)]
+LOOPBACK = [ip_network("127.0.0.0/8")]
+HUGE = 5_000_000_000_000_000_000
+
+
+async def make_customers(books: Books, many: int = 4) -> list[Customer]:
+    """The last one is the broken one; all have used 95 %."""
+    customers = [await make_customer(books, f"org_{at}") for at in range(many - 1)]
+    customers.append(await make_customer(books, "org_broken"))
+    for customer in customers:
+        await customer.use(95)
+    return customers
+
+
+async def raise_for(owner: Connection, customer: Customer, table: str, when: str = "INSERT") -> Callable[[], Any]:
+    """A trigger that fails for this organization's rows; returns how to take it away."""
+    await owner.execute(
+        f"CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF NEW.organization_id = {customer.number} THEN RAISE 'broken row\nof a secret'; END IF; RETURN NEW; END $$;"
+        f" CREATE TRIGGER broken BEFORE {when} ON {table} FOR EACH ROW EXECUTE FUNCTION broken()"
+    )
+
+    async def heal() -> None:
+        await owner.execute(f"DROP TRIGGER broken ON {table}; DROP FUNCTION broken")
+
+    return heal
+
+
+async def sum_beyond_bigint(owner: Connection, customer: Customer) -> Callable[[], Any]:
+    for product in ("agents", "api"):
+        await customer.use(HUGE / MICRO, product=product)
+
+    async def heal() -> None:
+        for product in ("agents", "api"):
+            await customer.use(-HUGE / MICRO, product=product)
+
+    return heal
+
+
+async def rows(owner: Connection) -> list[tuple[Any, ...]]:
+    """Organization, step and attempts of all who are set aside."""
+    found = await owner.fetch(
+        "SELECT organization, step, attempts FROM quarantine JOIN organizations USING (organization_id)"
+        " WHERE component = 'alerter' ORDER BY 1, 2"
+    )
+    return [tuple(row) for row in found]
+
+
+async def come_due(owner: Connection) -> None:
+    """As `flexcredits quarantine release` does it, or time."""
+    await owner.execute("UPDATE quarantine SET retry_at = now()")
+
+
+async def wake(owner: Connection, customer: Customer) -> None:
+    await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1)", customer.number)
+
+
+async def add_slack(customer: Customer, url: str) -> None:
+    await customer.books.execute(
+        "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, created_by) VALUES ($1, 'slack', 'Ops', $2, $2, 'ada')",
+        customer.number, url,
+    )  # fmt: skip
+
+
+def mailer(pool: Pool, port: int) -> Mailer:
+    server = MailServer("127.0.0.1", port, "offered", None, SecretStr(""))
+    return Mailer(pool, server, Letterhead("flex@flex.example", "https://flex.example"))
+
+
+async def assert_all_told(owner: Connection, customers: list[Customer]) -> None:
+    for customer in customers:
+        assert await firings(owner, customer.number) == FIRED
+        assert await banner(owner, customer.number) == (90, 1)
+        assert len(await outbox(owner, customer.number)) == 3
+
+
+BREAKS: dict[str, Callable[[Connection, Customer], Any]] = {
+    "a sum beyond bigint": sum_beyond_bigint,
+    "a firing that cannot be written": lambda owner, customer: raise_for(owner, customer, "alert_firings"),
+    "a banner that cannot be written": lambda owner, customer: raise_for(owner, customer, "banners"),
+    "a mail that cannot be written": lambda owner, customer: raise_for(owner, customer, "email_outbox"),
+    "a notice that cannot be written": lambda owner, customer: raise_for(owner, customer, "alert_notices"),
+}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+@pytest.mark.parametrize("healed_by", ["wake-up", "release"])
+async def test_who_cannot_be_evaluated_is_set_aside_and_evaluated_once_healed(
+    books: Books, pool: Pool, owner: Connection, how: str, healed_by: str
+) -> None:
+    *others, broken = await make_customers(books)
+    heal = await BREAKS[how](owner, broken)
+    looks = evaluator(pool)
+    await looks.look(None, by="sweep")
+    await assert_all_told(owner, others)
+    assert await rows(owner) == [("org_broken", "evaluate", 1)]
+    for customer in others:
+        await customer.use(10)
+    await looks.look(None, by="sweep")
+    await looks.look([customer.number for customer in (*others, broken)], by="totals")
+    assert [await banner(owner, customer.number) for customer in others] == [(100, 1)] * 3
+    assert await rows(owner) == [("org_broken", "evaluate", 1)], "tried again before its time"
+    await come_due(owner)
+    await retry_quarantined(pool, looks)
+    assert await rows(owner) == [("org_broken", "evaluate", 2)]
+    assert await owner.fetchval("SELECT retry_at > now() + interval '9 s' FROM quarantine")
+    assert await firings(owner, broken.number) == []
+    await heal()
+    if healed_by == "wake-up":
+        await wake(owner, broken)
+        await drain_wakeups(pool, looks)
+    else:
+        await come_due(owner)
+        await retry_quarantined(pool, looks)
+    await assert_all_told(owner, [broken])
+    assert await rows(owner) == []
+    await looks.look(None, by="rollover", history=True)
+    await retry_quarantined(pool, looks)
+    assert REGISTRY.get_sample_value("flexcredits_alerter_quarantined", {"step": "evaluate"}) == 0
+    await assert_all_told(owner, [broken])
+
+
+async def test_others_wakeups_are_done_once_and_leave_the_table(books: Books, pool: Pool, owner: Connection) -> None:
+    *others, broken = await make_customers(books)
+    heal = await sum_beyond_bigint(owner, broken)
+    for customer in (broken, *others):
+        await wake(owner, customer)
+    looks = evaluator(pool)
+    await drain_wakeups(pool, looks)
+    await assert_all_told(owner, others)
+    assert await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
+    assert await rows(owner) == [("org_broken", "wakeup", 1)]
+    await wake(owner, broken)
+    await drain_wakeups(pool, looks)
+    assert await rows(owner) == [("org_broken", "wakeup", 2)], "a change of its own is reason enough to try"
+    await heal()
+    await come_due(owner)
+    await retry_quarantined(pool, looks)
+    await assert_all_told(owner, [broken])
+    assert await rows(owner) == []
+
+
+async def test_an_old_period_that_raises_stops_no_evaluation_of_the_present(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    *others, broken = await make_customers(books)
+    await books.period(broken.number, "c1", "ancient", "2020-01-01", "2021-01-01", total=1)
+    for product in ("agents", "api"):
+        await broken.use(HUGE / MICRO, "2020-05-05", product)
+    looks = evaluator(pool)
+    await looks.look(None, by="rollover", history=True)
+    assert await rows(owner) == [("org_broken", "wakeup", 1)]
+    await looks.look(None, by="sweep")
+    await assert_all_told(owner, [*others, broken])
+    assert await rows(owner) == [("org_broken", "wakeup", 1)]
+
+
+async def test_what_fails_for_most_stops_the_process_and_sets_nobody_aside(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    customers = await make_customers(books)
+    for customer in customers[:3]:
+        await sum_beyond_bigint(owner, customer)
+    with pytest.raises(asyncpg.NumericValueOutOfRangeError):
+        await evaluator(pool).look(None, by="sweep")
+    assert await rows(owner) == []
+
+
+async def test_two_of_three_are_set_aside(books: Books, pool: Pool, owner: Connection) -> None:
+    customers = await make_customers(books, 3)
+    for customer in customers[:2]:
+        await sum_beyond_bigint(owner, customer)
+    await evaluator(pool).look(None, by="sweep")
+    assert await rows(owner) == [("org_0", "evaluate", 1), ("org_1", "evaluate", 1)]
+
+
+async def test_a_statement_that_does_not_fit_the_schema_stops_the_process(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    await make_customers(books)
+    await owner.execute("ALTER TABLE alert_firings RENAME COLUMN facts TO facts_of_a_newer_release")
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await evaluator(pool).look(None, by="sweep")
+    assert await rows(owner) == []
+
+
+async def test_a_reason_is_one_line_without_what_is_secret(books: Books, pool: Pool, owner: Connection) -> None:
+    *_, broken = await make_customers(books)
+    await raise_for(owner, broken, "alert_firings")
+    await evaluator(pool).look(None, by="sweep")
+    assert await owner.fetchval("SELECT reason FROM quarantine") == "RaiseError: broken row"
+    secret = ValueError("https://hooks.slack.com/services/SECRET")
+    await Quarantine(pool).add("channel", {broken.number: secret})
+    assert await owner.fetchval("SELECT reason FROM quarantine WHERE step = 'channel'") == "ValueError"
+
+
+async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sent(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    *_, broken = await make_customers(books)
+    looks = evaluator(pool)
+    await looks.look(None, by="sweep")
+    facts = await owner.fetchval(
+        "SELECT facts FROM alert_firings WHERE organization_id = $1 AND told = 'mail'", broken.number
+    )
+    for nonsense in ('{"rule": "usage"}', "[]", "null"):
+        await owner.execute("UPDATE alert_firings SET facts = $2 WHERE organization_id = $1 AND told = 'mail'", broken.number, nonsense)  # fmt: skip
+        async with smtp_server() as server:
+            await mailer(pool, server.port).send_due()
+            sent = [to for to, _ in server.got]
+        assert not [to for to in sent if "broken" in to]
+        await age(owner, timedelta(hours=1))
+    assert await owner.fetchval("SELECT count(*) FROM email_outbox WHERE state = 'sent'") == 9
+    assert await rows(owner) == [("org_broken", "mail", 3)]
+    details = await owner.fetch("SELECT DISTINCT detail FROM email_attempts WHERE outcome = 'deferred'")
+    assert [row["detail"] for row in details] == ["could not be written, the operators were notified"]
+    await owner.execute("UPDATE alert_firings SET facts = $2 WHERE organization_id = $1 AND told = 'mail'", broken.number, facts)  # fmt: skip
+    await owner.execute("UPDATE email_outbox SET due_at = now() + interval '1 hour' WHERE state = 'pending'")
+    await come_due(owner)
+    await retry_quarantined(pool, looks)
+    async with smtp_server() as server:
+        await mailer(pool, server.port).send_due()
+        assert len(server.got) == len({to for to, _ in server.got}) == 3
+    await retry_quarantined(pool, looks)
+    assert await rows(owner) == []
+
+
+async def test_a_mail_whose_end_cannot_be_written_down_is_not_sent_again(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    *_, broken = await make_customers(books)
+    looks = evaluator(pool)
+    await looks.look(None, by="sweep")
+    heal = await raise_for(owner, broken, "email_attempts")
+    async with smtp_server() as server:
+        sender = mailer(pool, server.port)
+        for _ in range(3):
+            await sender.send_due()
+            await age(owner, timedelta(minutes=2))
+        assert len(server.got) == len({to for to, _ in server.got}) == 12
+        assert await rows(owner) == [("org_broken", "mail", 3)]
+        await heal()
+        await sender.send_due()
+        assert len(server.got) == 12
+    assert await owner.fetchval("SELECT count(*) FROM email_outbox WHERE state = 'sent'") == 12
+    await retry_quarantined(pool, looks)
+    assert await rows(owner) == []
+
+
+async def test_a_message_that_cannot_be_written_is_deferred_and_the_others_are_sent(
+    books: Books, pool: Pool, owner: Connection, tmp_path: Path
+) -> None:
+    *others, broken = await make_customers(books)
+    looks = evaluator(pool)
+    async with https_receiver(tmp_path) as receiver, open_public_http(receiver.ca_file, LOOPBACK) as http:
+        for customer in (broken, *others):
+            await add_slack(customer, f"{receiver.url}/{customer.number}")
+        await looks.look(None, by="sweep")
+        bodies = await owner.fetch(
+            "SELECT notice_id, body FROM alert_notices WHERE organization_id = $1", broken.number
+        )
+        await owner.execute("UPDATE alert_notices SET body = 'nonsense' WHERE organization_id = $1", broken.number)
+        deliverer = Deliverer(pool, http, "https://flex.example")
+        await deliverer.send_due()
+        assert sorted(post.path for post in receiver.posts) == sorted(f"/{customer.number}" for customer in others)
+        assert await rows(owner) == [("org_broken", "channel", 1)]
+        for notice_id, body in bodies:
+            await owner.execute("UPDATE alert_notices SET body = $2 WHERE notice_id = $1", notice_id, body)
+        await come_due(owner)
+        await retry_quarantined(pool, looks)
+        await deliverer.send_due()
+        assert [post.path for post in receiver.posts].count(f"/{broken.number}") == 1
+        await retry_quarantined(pool, looks)
+        assert await rows(owner) == []
+
+
+async def test_a_request_that_cannot_be_answered_waits_and_the_others_are_answered(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    *others, broken = await make_customers(books)
+    heal = await raise_for(owner, broken, "email_outbox")
+    for customer in (broken, *others, broken):
+        await owner.execute(
+            "INSERT INTO mail_requests (organization_id, kind, rule, recipient) VALUES ($1, 'test', 'usage', 'ada@acme.example')",
+            customer.number,
+        )
+    for _ in range(2):
+        await answer_requests(pool, "flex.example", lambda: NOW)
+        assert await owner.fetchval("SELECT count(*) FROM email_outbox") == 3
+        assert await owner.fetchval("SELECT count(*) FROM mail_requests") == 2
+        assert await rows(owner) == [("org_broken", "request", 1)]
+    await heal()
+    await come_due(owner)
+    for _ in range(2):
+        await answer_requests(pool, "flex.example", lambda: NOW)
+        assert await owner.fetchval("SELECT count(*) FROM email_outbox") == 5
+    await retry_quarantined(pool, evaluator(pool))
+    assert await rows(owner) == []
+
+
+async def test_thousands_of_due_mails_of_one_leave_the_others_their_turn(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    *others, many = await make_customers(books)
+    await evaluator(pool).look(None, by="sweep")
+    await owner.execute(
+        "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, due_at)"
+        " SELECT organization_id, firing_id, message_id || n, recipient, created_at, now() - interval '1 hour'"
+        " FROM email_outbox CROSS JOIN generate_series(1, 3000) n WHERE organization_id = $1",
+        many.number,
+    )
+    claimed = await claim_mails(pool, 8, 60)
+    assert {mail.organization_id for mail in claimed} == {customer.number for customer in (*others, many)}
+    claimed = await claim_mails(pool, 8, 60, [many.number])
+    assert {mail.organization_id for mail in claimed} <= {customer.number for customer in others}
+
+
+async def test_a_receiver_that_hangs_keeps_nobody_elses_messages_waiting(
+    books: Books, pool: Pool, owner: Connection, tmp_path: Path
+) -> None:
+    hanging, quick, late = [await make_customer(books, f"org_{name}") for name in ("hanging", "quick", "late")]
+    looks = evaluator(pool)
+    silent = await asyncio.get_running_loop().create_server(Silent, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with https_receiver(tmp_path) as receiver, open_public_http(receiver.ca_file, LOOPBACK) as http:
+        for _ in range(10):
+            await add_slack(hanging, f"https://127.0.0.1:{port}/")
+        for customer in (quick, late):
+            await add_slack(customer, f"{receiver.url}/{customer.number}")
+        deliverer = Deliverer(pool, http, "https://flex.example")
+        await hanging.use(95)
+        await quick.use(95)
+        await looks.look(None, by="sweep")
+        await eventually(lambda: ticked(deliverer, receiver.posts, 1), within_s=5, what="the quick one's message")
+        await late.use(95)
+        await looks.look(None, by="sweep")
+        await eventually(lambda: ticked(deliverer, receiver.posts, 2), within_s=5, what="the late one's message")
+        assert await owner.fetchval("SELECT count(*) FROM alert_delivery_attempts WHERE outcome = 'deferred'") == 0
+        for task in deliverer._running:
+            task.cancel()
+        await asyncio.gather(*deliverer._running, return_exceptions=True)
+    silent.close()
+    await eventually(lambda: not Silent.connected, what="the end of the connections")
+
+
+class Silent(asyncio.Protocol):
+    """Takes connections and never says a word."""
+
+    connected: ClassVar[set[asyncio.Protocol]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.connected.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connected.discard(self)
+
+
+async def ticked(deliverer: Deliverer, posts: list[Any], many: int) -> bool:
+    await deliverer.tick()
+    return len(posts) >= many
+
+
+def test_names_that_postgres_does_not_take_are_left_to_the_sweep() -> None:
+    values = [json.dumps({"organization": name}).encode() for name in ("org_acme", "a\0b", "\ud800")]
+    assert read_organizations(values) == {"org_acme"}
