@@ -71,7 +71,9 @@ async def test_real_requests_come_out_to_the_micro_credit_and_a_repeated_run_cha
     stack: WholeStack, traces: list[Path]
 ) -> None:
     expected = sum((credits_of(path)[0] for path in traces), Decimal(0))
-    stack.command("replay", "azure-llm", *traces, "--run", "one", "--at", AT)
+    said = stack.command("replay", "azure-llm", *traces, "--run", "one", "--at", AT).splitlines()
+    assert "organization org_azure, role super_admin, email super_admin@org-azure.example" in said[-2]
+    assert said[-1] == f"{stack.origin}/"
     await until_applied(stack, "org_azure", expected)
     check_against_files(stack, "org_azure", traces)
     before = stack.get("proof", organization="org_azure")["totals"]
