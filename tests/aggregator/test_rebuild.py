@@ -353,3 +353,10 @@ async def test_days_counted_by_older_rules_of_a_zone_are_moved(
     assert (await apply())["organizations"] == []
     async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
         assert not (await recount(database, topics, holder)).differs
+        # Days of other rules than the stored zone has now, or of a zone that nobody knows, move to a third one all the same.
+        for zone, becomes in (("Pacific/Kiritimati", "America/St_Johns"), ("Nowhere", "Asia/Tokyo")):
+            await owner.execute("UPDATE organizations SET time_zone = $2 WHERE organization_id = $1", number, zone)
+            await owner.execute("UPDATE zone_rules SET time_zone = $2 WHERE organization_id = $1", number, zone)
+            await change_time_zone(holder, "org_b", becomes)
+            await check_rollups(owner)
+    assert await owner.fetchval("SELECT sum(credits) FROM usage_organization_monthly") == total

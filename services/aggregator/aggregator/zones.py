@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
-from flexcredits_schemas.zones import canonical_zone
+from flexcredits_schemas.zones import canonical_zone, find_zone
 from runtime.postgres import Connection
 
 from aggregator.catalog import SQL
@@ -15,7 +15,7 @@ from aggregator.periods import local_day
 from aggregator.rebuild import WINDOW_DAYS, CannotRebuild
 from aggregator.rollup import Rollups, empty_rollups
 from aggregator.store import CATALOG_LOCK, add_rollups
-from aggregator.zone_rules import set_zone_rules
+from aggregator.zone_rules import record_zone_rules, set_zone_rules
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 Key = TypeVar("Key")
@@ -75,8 +75,11 @@ async def _alone(connection: Connection, work: Callable[[], Awaitable[ZoneChange
 async def _change(connection: Connection, organization: str, new: str) -> ZoneChange:
     number, old = await _find(connection, organization)
     kept = await connection.fetchval(SQL["select_first_quarter_kept"])
-    moved = await _move(connection, number, old, new) if new != old else 0
+    moved = 0
     if new != old:
+        if await record_zone_rules(connection, organization) or find_zone(old) is None:
+            await _recount(connection, organization)  # else sums are taken from other days than they were added to
+        moved = await _move(connection, number, old, new)
         await connection.execute(SQL["set_time_zone"], number, new)
         await connection.execute(SQL["insert_zone_change"], number, new)
         await set_zone_rules(connection, number, new)
