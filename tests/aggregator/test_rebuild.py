@@ -242,7 +242,7 @@ async def test_command_proves_compares_and_refuses(
     await check_rollups(owner)
 
     for options, reason in (
-        ((), "say from which day"),
+        ((), "name the first day"),
         (("--from", "yesterday"), "is not a day"),
         (("--from", f"{TODAY}", "--to", f"{SINCE}"), "is before --from"),
         (("--from", f"{SINCE}", "--organization", "org_x"), "no organization 'org_x'"),
