@@ -21,6 +21,7 @@ from flexcredits_schemas.events import (
     Event,
     FeatureKind,
     Organization,
+    Price,
     Product,
     ProductAmounts,
     Rate,
@@ -201,6 +202,7 @@ def _check_contract(event: Contract) -> None:
     for name in ("minimum_commitment", "overage_price", "credit_price"):
         if amount := getattr(data, name):
             setattr(data, name, _canonical(amount, f"/data/{name}", zero=True))
+    _check_prices(data.prices or [])
     team = data.account_team
     if team is not None and team.name is team.email is team.url is None:
         raise InvalidEvent("an account team has a `name`, an `email` or a `url`", "/data/account_team")
@@ -216,6 +218,18 @@ def _check_contract(event: Contract) -> None:
             raise InvalidEvent(f"credit periods {earlier.id!r} and {later.id!r} overlap", "/data/credit_periods")
     if len({period.id for period in by_start}) < len(by_start):
         raise InvalidEvent("credit period ids must differ", "/data/credit_periods")
+
+
+def _check_prices(prices: list[Price]) -> None:
+    for index, price in enumerate(prices):
+        for name in ("overage_price", "credit_price"):
+            if amount := getattr(price, name):
+                setattr(price, name, _canonical(amount, f"/data/prices/{index}/{name}", zero=True))
+    for index, (earlier, later) in enumerate(pairwise(prices), 1):
+        if later.effective_from <= earlier.effective_from:
+            raise InvalidEvent(
+                "each price takes effect later than the one before it", f"/data/prices/{index}/effective_from"
+            )
 
 
 def _check_credit_period(period: CreditPeriod, contract_from: date, contract_to: date, pointer: str) -> None:

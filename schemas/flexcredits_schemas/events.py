@@ -84,8 +84,16 @@ class AccountTeam(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_onl
     url: HttpsUrl | None = None
 
 
+class Price(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """Prices from a day on, in the contract's `currency` for one credit. One that is left out stays as it was before."""
+
+    effective_from: Date
+    overage_price: Amount = Raw()
+    credit_price: Amount = Raw()
+
+
 class ContractData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """Contract period as half-open dates [from, to), and its credit periods. `minimum_commitment` is in credits, over the whole contract period; prices are in `currency` for one credit."""
+    """Contract period as half-open dates [from, to), and its credit periods. `minimum_commitment` is in credits, over the whole contract period; prices are in `currency` for one credit. Without `prices`, a price that a newer version changes holds from the day on which that version arrives, and the contract's first one from its beginning. With `prices`, `overage_price` and `credit_price` hold until the first of them begins; where that changes days that are over, files for finance correct them by lines of their own."""
 
     contract_id: Word
     from_: ContractDate = field(name="from")
@@ -94,6 +102,7 @@ class ContractData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_on
     minimum_commitment: Amount = Raw()
     overage_price: Amount = Raw()
     credit_price: Amount = Raw()
+    prices: Annotated[list[Price], Meta(min_length=1, max_length=100)] | None = None
     currency: Currency | None = None
     account_team: AccountTeam | None = None
 

@@ -1,5 +1,6 @@
 """Contract facts into their tables."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from typing import Any
@@ -130,3 +131,48 @@ async def test_rules_are_recorded_when_a_zone_is_known_and_when_an_aggregator_st
         ]  # fmt: skip
         rows = await pool.fetch("SELECT tz FROM zone_rules ORDER BY organization_id")
         assert [row["tz"] for row in rows] == [TZ_VERSION, "2025b", TZ_VERSION, None]
+
+
+def priced(**data: Any) -> dict[str, Any]:
+    fact = contract()
+    return {**fact, "data": fact["data"] | {"currency": "USD"} | data}
+
+
+async def test_every_version_of_a_contract_leaves_what_it_says_of_prices(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    listed = [
+        {"effective_from": "2026-10-01", "overage_price": "0.07"},
+        {"effective_from": "2026-12-01", "credit_price": "0.05"},
+    ]
+    said: list[dict[str, Any]] = [
+        {"overage_price": "0.06", "credit_price": "0.04"}, {"overage_price": "0.06", "credit_price": "0.04"},
+        {"overage_price": "0.09"}, {"overage_price": "0.06", "prices": listed},
+    ]  # fmt: skip
+    for offset, prices in enumerate(said):
+        await apply_facts(pool, CATALOG, records([priced(**prices)], first=offset))
+    kept = json.loads(await pool.fetchval("SELECT price_versions FROM contracts"))
+    assert all(version["currency"] == "USD" and version["received_at"] for version in kept)
+    assert [(version["is_list"], [(step["credit"], step["from"], step["overage"]) for step in version["steps"]]) for version in kept] == [
+        (False, [(40_000, None, 60_000)]), (False, [(None, None, 90_000)]),
+        (True, [(None, None, 60_000), (None, "2026-10-01", 70_000), (50_000, "2026-12-01", None)]),
+    ]  # fmt: skip
+
+
+async def test_a_contract_from_before_prices_had_dates_keeps_its_price(pool: Pool, database: Database) -> None:
+    await load_progress(pool, CATALOG, [0])
+    await apply_facts(pool, CATALOG, records([priced(overage_price="0.06")]))
+    await pool.execute("UPDATE contracts SET price_versions = '[]'")
+    await apply_facts(pool, CATALOG, records([priced(overage_price="0.09")], first=1))
+    kept = json.loads(await pool.fetchval("SELECT price_versions FROM contracts"))
+    assert [version["steps"][0]["overage"] for version in kept] == [60_000, 90_000]
+
+
+async def test_prices_that_do_not_follow_each_other_are_dead_lettered(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    twice = [{"effective_from": "2026-10-01", "overage_price": "1"}] * 2
+    await apply_facts(
+        pool, CATALOG, records([priced(prices=twice), priced(prices=[]), priced(prices=[{"overage_price": "1"}])])
+    )
+    pointers = await pool.fetch("SELECT pointer FROM dead_letter_outbox ORDER BY kafka_offset")
+    assert pointers[0]["pointer"] == "/data/prices/1/effective_from"
+    assert len(pointers) == 3

@@ -110,11 +110,11 @@ async def test_slack_is_told_what_is_mailed_and_its_end(
     assert sorted(texts) == sorted(
         [
             f":warning: *95% of credits used*: 95 of 100 ({name}, 90% alert)\n"
-            "Jul 15, 2026 – Jan 14, 2027 · <https://flex.example/?credit_period=p1|Open dashboard>",
+            "Jul 15, 2026 – Jan 14, 2027 · <https://flex.example/?credit_period=c1/p1|Open dashboard>",
             f":warning: *95% of the November 2026 budget used*: 95 of 100 ({name}, 90% alert)\n"
             "Nov 1, 2026 – Nov 30, 2026 · <https://flex.example/?from=2026-11&to=2026-11|Open dashboard>",
             f":white_check_mark: *Back under 90% of credits*: 95 of 1,000 ({name})\n"
-            "Jul 15, 2026 – Jan 14, 2027 · <https://flex.example/?credit_period=p1|Open dashboard>",
+            "Jul 15, 2026 – Jan 14, 2027 · <https://flex.example/?credit_period=c1/p1|Open dashboard>",
         ]
     )
 

@@ -207,6 +207,30 @@ async def test_an_amendment_that_moves_a_periods_dates_does_not_fire_again(
     assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
 
 
+async def test_a_contract_sent_again_with_other_ids_for_the_same_periods_mails_nobody(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    customer = await make_customer(books)
+    await customer.use(95)
+    await evaluator(pool).look(None, by="sweep")
+    before = await firings(owner, customer.number), await outbox(owner, customer.number)
+    for period in ("made-anew", "p1", "again"):
+        await owner.execute("UPDATE credit_periods SET credit_period_id = $1", period)
+        for _ in range(2):
+            await evaluator(pool).look(None, by="wakeup")
+        assert (await firings(owner, customer.number), await outbox(owner, customer.number)) == before
+        assert await banner(owner, customer.number) == (90, 1)
+        assert await owner.fetchval("SELECT period_id FROM banners") == period
+        assert await owner.fetch("SELECT FROM alert_firings WHERE period_id <> $1", period) == []
+    await customer.use(5)
+    await evaluator(pool).look(None, by="wakeup")
+    assert [threshold for threshold, *_ in await firings(owner, customer.number)] == [75, 90, 100]
+    # Other dates are another period, and what was fired in this one ends with it.
+    await owner.execute("UPDATE credit_periods SET credit_period_id = 'other', starts_on = starts_on + 1")
+    await evaluator(pool).look(None, by="wakeup")
+    assert {resolution for *_, resolution in (await firings(owner, customer.number))[:3]} == {"removed"}
+
+
 async def test_a_period_that_an_amendment_removes_is_resolved(books: Books, pool: Pool, owner: Connection) -> None:
     acme = await make_customer(books)
     await acme.use(80)

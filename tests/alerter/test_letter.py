@@ -100,7 +100,7 @@ def test_says_the_fact_the_number_and_what_drives_it_in_text_and_html() -> None:
                       "Nov 22, 2026, 11:15 CET", "Usage is never blocked."):  # fmt: skip
             assert words in text_of(body), words
         assert "https://flex.example/?panel=alerts" in body
-        assert "https://flex.example/?credit_period=2026%20H2" in body
+        assert "https://flex.example/?credit_period=c1/2026%20H2" in body
         assert "nsubscribe" not in body
     assert bodies(letter())[1].count('class="button"') == 1
 

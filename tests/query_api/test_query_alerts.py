@@ -55,7 +55,13 @@ async def test_an_alert_and_its_deliveries(api: Api, books: Books) -> None:
                 "rule": "usage",
                 "threshold": 90,
                 "episode": 2,
-                "period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
+                "period": {
+                    "id": "second",
+                    "contract_id": "c1",
+                    "key": "c1/second",
+                    "from": "2026-09-15",
+                    "to": "2026-12-15",
+                },
                 "state": "met",
                 "fired_at": "2026-11-22T07:00:00Z",
                 "resolved_at": None,
@@ -132,7 +138,13 @@ async def test_an_alert_keeps_the_dates_and_amounts_that_it_fired_with(api: Api,
     number = await acme(books)
     await books.firing(number, 75, period="second", starts_on="2026-09-01", ends_on="2026-12-01", available=7 * MICRO)
     (alert,) = (await api.get("/api/v1/alerts"))["alerts"]
-    assert alert["period"] == {"id": "second", "from": "2026-09-01", "to": "2026-12-01"}
+    assert alert["period"] == {
+        "id": "second",
+        "contract_id": "c1",
+        "key": "c1/second",
+        "from": "2026-09-01",
+        "to": "2026-12-01",
+    }
     assert alert["available"] == "7.000000"
 
 

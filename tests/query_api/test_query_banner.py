@@ -31,7 +31,13 @@ async def test_the_banner_of_the_current_credit_period(api: Api, books: Books) -
         "products_over": [
             {"product": "assistant", "used": "310.000000", "contracted": "300.000000", "overage": "10.000000"}
         ],
-        "credit_period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
+        "credit_period": {
+            "id": "second",
+            "contract_id": "c1",
+            "key": "c1/second",
+            "from": "2026-09-15",
+            "to": "2026-12-15",
+        },
     }
 
 
@@ -44,7 +50,13 @@ async def test_the_banner_of_another_credit_period_is_not_active(
     await books.banner(number, 75, contract=contract, period=period)
     assert await api.get("/api/v1/banner") == NO_BANNER | {
         "percent_used": "75.00",
-        "credit_period": {"id": "second", "from": "2026-09-15", "to": "2026-12-15"},
+        "credit_period": {
+            "id": "second",
+            "contract_id": "c1",
+            "key": "c1/second",
+            "from": "2026-09-15",
+            "to": "2026-12-15",
+        },
     }
 
 
@@ -100,7 +112,7 @@ async def test_a_period_without_contracted_credits_has_no_percentage(api: Api, b
     await books.contract(number, "c1", "2026-01-01", "2027-01-01")
     await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01")
     await use(books, number, "assistant", 5 * MICRO)
-    period = {"id": "p1", "from": "2026-01-01", "to": "2027-01-01"}
+    period = {"id": "p1", "contract_id": "c1", "key": "c1/p1", "from": "2026-01-01", "to": "2027-01-01"}
     assert await api.get("/api/v1/banner") == NO_BANNER | {"credit_period": period}
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from books import MICRO, NOW, Books, local
@@ -40,7 +41,7 @@ async def test_credit_periods_newest_first_with_what_became_of_them(api: Api, bo
     answer = await api.get("/api/v1/credit-periods")
     third, second, first, only = answer.pop("credit_periods")
     assert second == {
-        "id": "second", "contract_id": "c1", "from": "2026-09-15", "to": "2026-12-15", "state": "current",
+        "id": "second", "contract_id": "c1", "key": "c1/second", "from": "2026-09-15", "to": "2026-12-15", "state": "current",
         "contracted": "400.000000",
         "unallocated": "0.000000",
         "products": [
@@ -83,11 +84,12 @@ async def test_credit_periods_newest_first_with_what_became_of_them(api: Api, bo
             {
                 "id": "c1", "from": "2026-06-15", "to": "2027-06-15", "state": "current", "minimum_commitment": "500.000000",
                 "overage_price": "0.012500", "credit_price": "0.010000", "currency": "USD",
+                "prices": [{"effective_from": "2026-06-15", "overage_price": "0.012500", "credit_price": "0.010000", "currency": "USD"}],
                 "account_team": {"name": "Grace Hopper", "email": None, "url": "https://flexcredits.example/acme"},
             },
             {
                 "id": "c0", "from": "2025-06-15", "to": "2026-06-15", "state": "past", "minimum_commitment": None,
-                "overage_price": None, "credit_price": None, "currency": None, "account_team": None,
+                "overage_price": None, "credit_price": None, "currency": None, "prices": [{"effective_from": "2025-06-15", "overage_price": None, "credit_price": None, "currency": None}], "account_team": None,
             },
         ],
         "time_zone": "UTC",
@@ -174,3 +176,83 @@ async def test_sums_of_all_periods_are_those_of_each(books: Books, pool: Pool) -
         for period in await reading.select_credit_periods():
             [alone] = await reading.sum_products(days_of(period.span))
             assert by_period.get(period.key, dict.fromkeys(PRODUCTS, 0)) == alone
+
+
+async def furnish_two_contracts(books: Books) -> int:
+    """Two years, each a contract of its own that calls its only period `year-1`, as many do."""
+    acme = await books.organization()
+    for year, credits in ((2025, 5), (2026, 7)):
+        await books.contract(acme, f"c{year}", f"{year}-01-01", f"{year + 1}-01-01")
+        await books.period(acme, f"c{year}", "year-1", f"{year}-01-01", f"{year + 1}-01-01", total=year)
+        await books.use(acme, "assistant", "tool", "jira", f"{year}-11-02", credits * 1_000_000)
+    return acme
+
+
+async def test_two_contracts_may_call_their_periods_the_same(api: Api, books: Books) -> None:
+    await furnish_two_contracts(books)
+    answer = await api.get("/api/v1/credit-periods")
+    assert [(period["id"], period["key"]) for period in answer["credit_periods"]] == [
+        ("year-1", "c2026/year-1"), ("year-1", "c2025/year-1"),
+    ]  # fmt: skip
+    overview = await api.get("/api/v1/overview")
+    assert overview["credit_period"] == {
+        "id": "year-1", "contract_id": "c2026", "key": "c2026/year-1", "from": "2026-01-01", "to": "2027-01-01",
+    }  # fmt: skip
+    for year, total in ((2025, "5.000000"), (2026, "7.000000")):
+        query = f"credit_period=c{year}/year-1"
+        breakdown = await api.get(f"/api/v1/breakdown?product=assistant&view=tools&{query}")
+        assert (breakdown["range"]["from"], breakdown["total"]) == (f"{year}-01-01", total)
+        assert (await api.get(f"/api/v1/trend?{query}"))["total"] == total
+        reconciliation = await api.get(f"/api/v1/reconcile?{query}")
+        assert (reconciliation["contract_id"], reconciliation["credit_period"]["key"]) == (
+            f"c{year}",
+            f"c{year}/year-1",
+        )
+        for file in ("usage.csv?", "focus.csv?", "table.csv?product=assistant&view=tools&"):
+            exported = await api.ask(f"/api/v1/export/{file}{query}")
+            assert f"_{year}-01-01_{year}-12-31_" in exported.headers["content-disposition"]
+            assert total in exported.text
+
+
+async def test_an_id_that_several_periods_have_is_answered_by_what_tells_them_apart(api: Api, books: Books) -> None:
+    await furnish_two_contracts(books)
+    for path in (
+        "breakdown?product=assistant&view=tools&",
+        "trend?",
+        "reconcile?",
+        "export/usage.csv?",
+        "deleted-agents?",
+    ):
+        answer = await api.ask(f"/api/v1/{path}credit_period=year-1")
+        assert answer.status_code == 422, path
+        [error] = answer.json()["errors"]
+        assert error["parameter"] == "credit_period"
+        assert error["detail"].endswith("give one of: `c2025/year-1`, `c2026/year-1`")
+
+
+@pytest.mark.parametrize("name", ["current", "all", "c/1", "100%", "c/c%2F1", "Jahr 1", "=1"])
+async def test_every_period_can_be_reached_whatever_its_id_is(api: Api, books: Books, name: str) -> None:
+    acme = await books.organization()
+    await books.contract(acme, "c", "2025-01-01", "2026-01-01")
+    await books.period(acme, "c", name, "2025-01-01", "2025-07-01", total=1)
+    await books.period(acme, "c", "1", "2025-07-01", "2026-01-01", total=1)
+    [key] = [
+        period["key"] for period in (await api.get("/api/v1/credit-periods"))["credit_periods"] if period["id"] == name
+    ]
+    assert (await api.get(f"/api/v1/trend?credit_period={quote(key)}"))["range"]["from"] == "2025-01-01"
+    if name not in ("current", "c/1"):  # those words have a meaning of their own
+        assert (await api.get(f"/api/v1/trend?credit_period={quote(name)}"))["range"]["from"] == "2025-01-01"
+    assert (await api.get("/api/v1/trend?credit_period=c/1"))["range"]["from"] == "2025-07-01"
+
+
+async def test_an_alert_names_the_period_that_it_fired_in(api: Api, books: Books) -> None:
+    acme = await furnish_two_contracts(books)
+    await books.execute(
+        "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used,"
+        " available, told) VALUES ($1, 'usage', 'c2025', 'year-1', 75, 1, '2025-01-01', '2026-01-01', now(), 1, 1, 'silent'),"
+        " ($1, 'budget', '', '2025-11', 75, 1, '2025-11-01', '2025-12-01', now(), 1, 1, 'silent')",
+        acme,
+    )
+    month, period = (alert["period"] for alert in (await api.get("/api/v1/alerts"))["alerts"])
+    assert (period["contract_id"], period["key"]) == ("c2025", "c2025/year-1")
+    assert (month["id"], month["contract_id"], month["key"]) == ("2025-11", None, None)

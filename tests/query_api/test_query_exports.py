@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from books import Books
 from exporting import read_file, special, total
 from query_api.breakdown import FEATURE_KINDS
@@ -50,6 +51,24 @@ async def test_the_name_of_the_file_says_whose_and_of_which_days(api: Api, books
     await books.organization("org:acme")
     answer = await api.ask(f"{USAGE}?from=2026-10&to=2026-11", organization="org:acme")
     name = "flexcredits_org-acme_2026-10-01_2026-11-30_usage.csv"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+
+
+@pytest.mark.parametrize(
+    ("file", "query", "what"),
+    [
+        ("usage", "", "usage"), ("usage", "&product=agents", "usage_agents"), ("focus", "", "focus"),
+        ("usage", "&product=assistant&view=other_features&surface=web&surface=", "usage_assistant_other_features_surface-none+web"),
+        ("usage", "&surface=%C3%BC/..%22%0D", "usage_surface---..--"), ("usage", "&surface=" + 70 * "x", "usage_1-surfaces"),
+        ("table", "&product=assistant&view=tools&group_by=surface&categories=now", "table_assistant_tools_by-surface_categories-of-now"),
+    ],
+)  # fmt: skip
+async def test_the_name_of_the_file_says_what_is_left_out(
+    api: Api, books: Books, file: str, query: str, what: str
+) -> None:
+    await books.organization()
+    answer = await api.ask(f"/api/v1/export/{file}.csv?from=2026-10&to=2026-11{query}")
+    name = f"flexcredits_org_acme_2026-10-01_2026-11-30_{what}.csv"
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
 
 
@@ -232,7 +251,7 @@ async def test_a_line_of_the_table_says_what_it_is_part_of(api: Api, books: Book
         "2,other,agent,@at,'@at,true,-0.000001,1,-0.000001",
     ]
     answer = await api.ask(path)
-    name = "flexcredits_org_acme_2026-11-01_2026-11-30_agents_features.csv"
+    name = "flexcredits_org_acme_2026-11-01_2026-11-30_table_agents_features.csv"
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
     assert (await api.ask("/api/v1/export/table.csv?product=api&view=tools")).status_code == 422
 

@@ -80,7 +80,10 @@ async def test_an_alert_with_every_attempt(api: Api, books: Books) -> None:
     await books.email(number, firing, "bob@acme.example")
     await books.email(number, await books.firing(number, 75), "eve@acme.example")
     alert = await api.get(f"/api/v1/alerts/{firing}")
-    assert (alert["rule"], alert["period"]) == ("budget", {"id": "2026-11", "from": "2026-11-01", "to": "2026-12-01"})
+    assert (alert["rule"], alert["period"]) == (
+        "budget",
+        {"id": "2026-11", "contract_id": None, "key": None, "from": "2026-11-01", "to": "2026-12-01"},
+    )
     assert [delivery.pop("tries") for delivery in alert["deliveries"]] == [
         [
             {"attempt": 1, "at": "2026-11-22T12:00:00Z", "outcome": "deferred", "detail": "451 greylisted"},

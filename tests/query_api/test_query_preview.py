@@ -111,7 +111,7 @@ async def test_several_thresholds_of_one_day_are_one_mail_and_a_correction_does_
         await books.use(number, "api", "namespace", "search", day, credits * MICRO)
     await books.correct(number, "api", "namespace", "search", "2026-10-10", -70 * MICRO)
     answer = await api.send("POST", PREVIEW, {"usage": asked([75, 90, 50, 100])})
-    period = {"id": "p1", "from": "2026-09-15", "to": "2026-12-15"}
+    period = {"id": "p1", "contract_id": "c1", "key": "c1/p1", "from": "2026-09-15", "to": "2026-12-15"}
     assert answer.json() == {
         "usage": {
             "firings": [

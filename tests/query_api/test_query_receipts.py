@@ -89,7 +89,7 @@ async def test_receipt_of_counted_usage_says_where_it_is_counted(api: Api, books
         "credits": "1.250000", "credits_after_corrections": "1.250000", "quantity": None, "unit": None, "rate": None,
         "counted_in": {
             "quarter_hour_at": rfc3339(at.replace(minute=at.minute // 15 * 15, second=0)),
-            "day": day, "month": day[:7], "credit_period": {"id": "p1", "from": "2020-01-01", "to": "2040-01-01"},
+            "day": day, "month": day[:7], "credit_period": {"id": "p1", "contract_id": "c1", "key": "c1/p1", "from": "2020-01-01", "to": "2040-01-01"},
         },
         "corrections": [], "corrects": None, "reason": None, "rejections": [], "time_zone": "Asia/Kathmandu",
     }  # fmt: skip

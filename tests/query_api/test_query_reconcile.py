@@ -10,8 +10,8 @@ from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.periods import CreditPeriod, PeriodKey, Span
-from query_api.reconcile import SUMS, Line, Used, commit, reconcile
-from query_api.terms import AddOn, Terms, money
+from query_api.reconcile import SUMS, Charges, Line, Used, commit, reconcile
+from query_api.terms import AddOn, money
 from querying import Api
 
 amounts = st.integers(0, 10**13)
@@ -68,7 +68,7 @@ def test_every_line_is_what_pouring_the_events_gives(
     period, add_ons = given_period
     used = Used(sum(usage) + sum(corrections), sum(corrections), 5)
     commitment = commit([period], {period.key: {"api": used.total}}, "c", minimum)
-    lines = reconcile(period, state, used, add_ons, Terms(minimum, overage_price, credit_price, "USD"), commitment)
+    lines = reconcile(period, state, used, add_ons, Charges(credit_price, credit_price, overage_price), commitment)
     within, over = pour(period.available or 0, [*usage, *corrections])
     credits = {line.kind: line.credits for line in lines if line.kind not in ("add_on", "add_on_not_included")}
     assert credits["usage"] == sum(usage)
@@ -111,8 +111,8 @@ def test_totals_of_a_contracts_periods_add_up_to_its_minimum_commitment_or_more(
     total = without = 0
     for period in periods:
         use = Used(used[period.key]["api"], 0, 0)
-        total += reconcile(period, "past", use, [], Terms(), commitment)[-1].credits
-        without += reconcile(period, "past", use, [], Terms(), None)[-1].credits
+        total += reconcile(period, "past", use, [], Charges(), commitment)[-1].credits
+        without += reconcile(period, "past", use, [], Charges(), None)[-1].credits
     assert total == max(minimum, without)
 
 
@@ -181,7 +181,7 @@ async def test_reconcile_a_past_period(api: Api, books: Books) -> None:
     assert answer["sums"][0] == {"total": "feature_total", "parts": ["usage", "corrections"], "credits": "130.000000"}
     del answer["lines"], answer["sums"]
     assert answer == {
-        "credit_period": {"id": "first", "from": "2026-06-15", "to": "2026-09-15"},
+        "credit_period": {"id": "first", "contract_id": "c1", "key": "c1/first", "from": "2026-06-15", "to": "2026-09-15"},
         "contract_id": "c1", "state": "past", "amount_due": "1.125000", "currency": "USD", "account_team": TEAM,
         "commitment": {"minimum": "400.000000", "reached": "210.000000", "shortfall": "190.000000", "settled_with": "second"},
         "time_zone": "UTC", "complete_to": "2026-11-22T12:00:00Z",

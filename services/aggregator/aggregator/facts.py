@@ -1,5 +1,6 @@
 """Catalog facts into their tables: one transaction per stretch of the catalog topic, fenced like usage."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -8,6 +9,7 @@ from flexcredits_schemas.codec import InvalidEvent, decode, micro
 from flexcredits_schemas.events import (
     Agent,
     Contract,
+    ContractData,
     Correction,
     CreditPeriod,
     Feature,
@@ -71,7 +73,8 @@ async def apply_fact(connection: Connection, record: Record) -> None:
     at = (event.time, record.offset)
     match event:
         case Contract():
-            await _apply_contract(connection, organization_id, event, record.offset)
+            received_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+            await _apply_contract(connection, organization_id, event, record.offset, received_at)
         case Member(data=member):
             person = (member.email.lower(), member.name, member.role, member.removed)
             await connection.execute(SQL["upsert_member"], organization_id, *person, *at)
@@ -111,12 +114,31 @@ async def _organization_id(connection: Connection, organization: str) -> int:
     return number
 
 
-async def _apply_contract(connection: Connection, organization_id: int, event: Contract, offset: int) -> None:
+def _price_version(data: ContractData, received_at: datetime) -> str:
+    """What the query API builds its price history from (query_api/prices.py)."""
+    steps: list[tuple[str | None, Raw, Raw]] = [(None, data.overage_price, data.credit_price)]
+    steps += [(f"{price.effective_from}", price.overage_price, price.credit_price) for price in data.prices or []]
+    return json.dumps(
+        {
+            "received_at": received_at.isoformat(),
+            "currency": data.currency,
+            "is_list": data.prices is not None,
+            "steps": [
+                {"from": begins_on, "overage": _amount(overage), "credit": _amount(credit)}
+                for begins_on, overage, credit in steps
+            ],
+        }
+    )
+
+
+async def _apply_contract(
+    connection: Connection, organization_id: int, event: Contract, offset: int, received_at: datetime
+) -> None:
     data, team = event.data, event.data.account_team
     newer = await connection.fetchval(
         SQL["upsert_contract"], organization_id, data.contract_id, data.from_, data.to, _amount(data.minimum_commitment),
         _amount(data.overage_price), _amount(data.credit_price), data.currency, team and team.name, team and team.email,
-        team and team.url, event.time, offset,
+        team and team.url, event.time, offset, _price_version(data, received_at),
     )  # fmt: skip
     if newer is None:
         return

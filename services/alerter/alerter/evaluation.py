@@ -16,6 +16,7 @@ from alerter.metrics import FIRINGS, LOOK_SECONDS, LOOKED_AT, RESOLVED, WAKEUPS
 from alerter.notices import Firing, write_fired, write_resolved
 from alerter.quarantine import Quarantine, Step
 from alerter.store import (
+    adopt_firings,
     insert_emails,
     insert_firing,
     list_organizations,
@@ -130,6 +131,7 @@ class Evaluator:
             async with self._pool.acquire() as connection, connection.transaction():
                 now = self._now()
                 await lock_account(connection, organization_id, now)
+                await adopt_firings(connection, organization_id)
                 for account in await read_accounts(connection, [organization_id], *horizon(now, history)):
                     await self._apply(connection, account, decide(account, now), now, span)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
+from flexcredits_schemas.credit_periods import credit_period_key
+
 Panel = Literal["alerts", "channels"]
 
 
@@ -12,7 +14,7 @@ def period_url(dashboard_url: str, about: Mapping[str, Any]) -> str:
     period = about["period"]
     if about["rule"] == "budget":
         return _write(dashboard_url, **{"from": period["id"], "to": period["id"]})
-    return _write(dashboard_url, credit_period=period["id"])
+    return _write(dashboard_url, credit_period=credit_period_key(period["contract"], period["id"]))
 
 
 def panel_url(dashboard_url: str, panel: Panel) -> str:
@@ -21,4 +23,4 @@ def panel_url(dashboard_url: str, panel: Panel) -> str:
 
 
 def _write(dashboard_url: str, **search: str) -> str:
-    return f"{dashboard_url}/?{urlencode(search, quote_via=quote, safe='')}"
+    return f"{dashboard_url}/?{urlencode(search, quote_via=quote, safe='/')}"

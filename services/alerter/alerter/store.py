@@ -89,6 +89,11 @@ async def lock_account(connection: Connection, organization_id: int, now: dateti
         await connection.fetchval(SQL["lock_state"], organization_id)
 
 
+async def adopt_firings(connection: Connection, organization_id: int) -> None:
+    """A contract that was sent again with other ids for the same credit periods fires nothing again. Call it under the lock."""
+    await connection.execute(SQL["adopt_firings"], organization_id)
+
+
 async def mark_settled(connection: Connection, organization_id: int, now: datetime) -> None:
     await connection.execute(SQL["mark_settled"], organization_id, now)
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from query_api.answers import Answer, Credits, Percent, Period, ProductCredits
+from query_api.answers import PERIOD_KEY, Answer, CreditPeriodRef, Credits, Percent, Period, ProductCredits
 from query_api.firings import DeliveryState, Outcome, Resolution, Rule, Told
 
 
@@ -25,7 +25,7 @@ class Banner(Answer):
     products_over: list[ProductCredits] = Field(
         description="Products that used more in the current credit period than their own contracted amount; active or not."
     )
-    credit_period: Period | None
+    credit_period: CreditPeriodRef | None
 
 
 class Delivery(Answer):
@@ -60,6 +60,13 @@ class TriedDelivery(Delivery):
     tries: list[Try] = Field(description="In order.")
 
 
+class FiredPeriod(Period):
+    """A credit period, or a month. Half-open: `to` is the first day after it."""
+
+    contract_id: str | None = Field(description="null of a month.")
+    key: str | None = Field(description=PERIOD_KEY + " null of a month.")
+
+
 class Fired(Answer):
     """A threshold was met, once per episode: it resolves, and met again it is the next episode."""
 
@@ -67,7 +74,7 @@ class Fired(Answer):
     rule: Rule
     threshold: int = Field(description="Percent of the available credits, or of the month's budget.")
     episode: int = Field(description="Counts from 1 within the threshold and period.")
-    period: Period = Field(
+    period: FiredPeriod = Field(
         description="The credit period, with the dates that it had when the threshold was met; of rule budget the month, "
         "whose id is such as 2026-11."
     )

@@ -10,7 +10,7 @@ from flexcredits_schemas.credits import decimal_text
 
 from query_api.alert_rules import AlertSettings, AskedBudget, Recipients, Rule, everybody_told, find_mistakes
 from query_api.answers import ParameterError, Refused, problems
-from query_api.api import answer_period, stand
+from query_api.api import answer_credit_period, stand
 from query_api.audit import audit
 from query_api.overview import MonthlyBudget, recommend_budget
 from query_api.periods import Days, month_of, previous_days, span_of, today_in
@@ -175,7 +175,7 @@ async def preview_usage(reading: Reading, usage: Rule, role_holders: Sequence[st
         firings=[
             UsageFiring(
                 **firing._asdict(),
-                credit_period=answer_period(period.credit_period_id, period.span),
+                credit_period=answer_credit_period(period),
                 available=period.available,
             )
             for period in await reading.select_credit_periods()

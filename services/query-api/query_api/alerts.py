@@ -4,14 +4,15 @@ from collections.abc import Collection
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from flexcredits_schemas.credit_periods import credit_period_key
 
-from query_api.alert_answers import Alert, AlertInDetail, Alerts, Banner, Delivery, TriedDelivery, Try
+from query_api.alert_answers import Alert, AlertInDetail, Alerts, Banner, Delivery, FiredPeriod, TriedDelivery, Try
 from query_api.answers import ProductCredits, Refused, problems
-from query_api.api import HistoryQuery, answer_period, stand
+from query_api.api import HistoryQuery, answer_credit_period, stand
 from query_api.firings import Firing, RaisedBanner, SentTo
 from query_api.overview import percent
 from query_api.paging import cut_history
-from query_api.periods import CreditPeriod, Span, period_on, today_in
+from query_api.periods import CreditPeriod, period_on, today_in
 from query_api.policies import Change, Known, Look, Parts, parts_of
 from query_api.setting_answers import AskedDismissal
 from query_api.store import Reading
@@ -42,7 +43,7 @@ async def answer_banner(parts: Parts, reading: Reading) -> tuple[Banner, set[str
         percent_used=standing.percent_used,
         fired_at=banner.fired_at if banner else None,
         products_over=[ProductCredits.model_validate(product) for product in standing.products if product.overage],
-        credit_period=answer_period(period.credit_period_id, period.span) if period else None,
+        credit_period=answer_credit_period(period) if period else None,
     ), dismissed_by
 
 
@@ -106,6 +107,17 @@ def answer_alert(firing: Firing, mails: list[SentTo]) -> Alert:
     return Alert(**describe_firing(firing, mails), deliveries=[Delivery.model_validate(mail) for mail in mails])
 
 
+def answer_period(firing: Firing) -> FiredPeriod:
+    contract_id = firing.contract_id or None  # a month has none
+    return FiredPeriod(
+        id=firing.period_id,
+        contract_id=contract_id,
+        key=credit_period_key(contract_id, firing.period_id) if contract_id else None,
+        from_=firing.starts_on,
+        to=firing.ends_on,
+    )
+
+
 def describe_firing(firing: Firing, mails: list[SentTo]) -> dict[str, Any]:
     """What Alert and AlertInDetail have in common."""
     return {
@@ -113,7 +125,7 @@ def describe_firing(firing: Firing, mails: list[SentTo]) -> dict[str, Any]:
         "rule": firing.rule,
         "threshold": firing.threshold,
         "episode": firing.episode,
-        "period": answer_period(firing.period_id, Span(firing.starts_on, firing.ends_on)),
+        "period": answer_period(firing),
         "state": "resolved" if firing.resolved_at else "met",
         "fired_at": firing.fired_at,
         "resolved_at": firing.resolved_at,

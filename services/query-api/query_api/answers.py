@@ -13,6 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 
 BASE = "/problems/"
 
+PERIOD_KEY = (
+    "Names the credit period, as the parameter `credit_period` and in links: contract_id/id, with % and / inside of either "
+    "percent-encoded."
+)
+
 
 def _decimal_string(pattern: str, example: str, description: str) -> WithJsonSchema:
     return WithJsonSchema(
@@ -68,6 +73,13 @@ class Period(Answer):
     to: date
 
 
+class CreditPeriodRef(Period):
+    """A credit period, half-open. Its id is unique within its contract, its key in the organization."""
+
+    contract_id: str
+    key: str = Field(description=PERIOD_KEY, examples=["contract-2026/year-1"])
+
+
 class ProductCredits(Answer):
     """One product. Without an amount of its own in the contract, contracted and overage are null."""
 
@@ -111,7 +123,7 @@ class Overview(Answer):
     percent_used: Percent | None = Field(description="null without contracted credits.")
     contract_period_used: Credits | None = Field(description="In the whole contract. null without a current contract.")
     products: list[ProductCredits] = Field(description="All three, in a fixed order.")
-    credit_period: Period | None
+    credit_period: CreditPeriodRef | None
     contract_period: Period | None
     period_elapsed: Share | None = Field(
         description="How much of the credit period has passed. null: there is none, or it has no end."

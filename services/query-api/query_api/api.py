@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from query_api.answers import (
     AccountTeam,
+    CreditPeriodRef,
     Freshness,
     Overview,
     ParameterError,
@@ -20,6 +21,7 @@ from query_api.answers import (
 from query_api.overview import Standing, recommend_budget, standing
 from query_api.paging import InvalidCursor, read_cursor
 from query_api.periods import (
+    AmbiguousPeriod,
     Contract,
     CreditPeriod,
     Days,
@@ -29,6 +31,7 @@ from query_api.periods import (
     contract_on,
     days_of,
     elapsed_share,
+    find_period,
     gap_around,
     month_of,
     period_on,
@@ -67,7 +70,7 @@ async def answer_overview(parts: Parts, reading: Reading) -> Overview:
         percent_used=current.percent_used,
         contract_period_used=in_contract if contract else None,
         products=[ProductCredits.model_validate(product) for product in current.products],
-        credit_period=answer_period(period.credit_period_id, period.span) if period else None,
+        credit_period=answer_credit_period(period) if period else None,
         contract_period=answer_period(contract.contract_id, contract.span) if contract else None,
         period_elapsed=elapsed_share(period.span, organization.time_zone, now)
         if period and period.span.has_end
@@ -97,6 +100,21 @@ def answer_period(period_id: str, span: Span) -> Period:
     return Period(id=period_id, from_=span.starts_on, to=span.ends_on)
 
 
+def answer_credit_period(period: CreditPeriod) -> CreditPeriodRef:
+    return CreditPeriodRef(
+        id=period.credit_period_id,
+        contract_id=period.contract_id,
+        key=period.address,
+        from_=period.span.starts_on,
+        to=period.span.ends_on,
+    )
+
+
+CREDIT_PERIOD = (
+    "`current`, or a credit period by its `key`, such as contract-2026/year-1; by its id alone where no other has it."
+)
+
+
 class RangeQuery(BaseModel):
     """Which days: `from` and `to`, or a credit period, or all; by default the current credit period."""
 
@@ -106,7 +124,7 @@ class RangeQuery(BaseModel):
         None, alias="from", description="First month (2026-09) or date (2026-09-15).", examples=["2026-09"]
     )
     to: str | None = Field(None, description="Last month or date, inclusive.", examples=["2026-11"])
-    credit_period: str | None = Field(None, description="Id of a credit period, or `current`.")
+    credit_period: str | None = Field(None, description=CREDIT_PERIOD)
     range: Literal["all"] | None = None
 
 
@@ -133,8 +151,16 @@ async def choose_days(reading: Reading, query: RangeQuery, today: date) -> Days:
         return days_of(period.span)
     if query.credit_period is None:
         return month_of(today)
-    which = "is current" if query.credit_period == "current" else "has this id"
-    raise Refused("no-credit-period", f"No credit period of this organization {which}.")
+    raise no_such_period(query.credit_period)
+
+
+def no_such_period(name: str) -> Refused:
+    return Refused(
+        "no-credit-period",
+        "No credit period of this organization is current."
+        if name == "current"
+        else "No credit period of this organization has this key or id.",
+    )
 
 
 class HistoryQuery(BaseModel):
@@ -153,11 +179,17 @@ class HistoryQuery(BaseModel):
             raise invalid_parameter("before", "must be `next` of a previous answer") from None
 
 
-def choose_period(periods: list[CreditPeriod], period_id: str, today: date) -> CreditPeriod | None:
-    """By id, which is only unique within a contract: the latest of that id."""
-    if period_id == "current":
+def choose_period(periods: list[CreditPeriod], name: str, today: date) -> CreditPeriod | None:
+    """The current one, or one by key or id. Raises Refused where several have the id."""
+    if name == "current":
         return period_on(periods, today)
-    return next((period for period in reversed(periods) if period.credit_period_id == period_id), None)
+    try:
+        return find_period(periods, name)
+    except AmbiguousPeriod as error:
+        candidates = ", ".join(f"`{address}`" for address in error.addresses)
+        raise invalid_parameter(
+            "credit_period", f"several credit periods have this id; give one of: {candidates}"
+        ) from None
 
 
 def invalid_parameter(parameter: str, detail: str) -> Refused:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from query_api.periods import Days
 
@@ -13,6 +13,9 @@ _FORMULA = re.compile("(?:[^\\S\t\r\n]|[\u200b-\u200f\u202a-\u202e\u2060\u2066-\
 # An id that begins with one of +-@ only shows a wrong value, unless it calls a function, a program (DDE) or another sheet.
 _CALLS = re.compile(r"[(|!\[（｜！［]")
 _ANY_SIGN = re.compile("[+\\-@＋－＠]")
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+-]")
+_NAMED_UP_TO = 60  # characters: a name of 255 is what file systems take
 
 LINE_END = b"\r\n"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -67,6 +70,16 @@ def write_lines(lines: Iterable[Iterable[str | int | None]]) -> bytes:
     return buffer.getvalue().encode()
 
 
-def file_name(organization: str, days: Days, what: str) -> str:
-    """The same name for the same question, in ASCII: an organization's id is."""
-    return f"flexcredits_{organization.replace(':', '-')}_{days.first}_{days.last}_{what}.csv"
+def file_name(organization: str, days: Days, *what: str | None) -> str:
+    """The same name for the same question, in ASCII: whose, which days, what, and each filter that leaves usage out."""
+    parts = [organization, f"{days.first}", f"{days.last}", *filter(None, what)]
+    return "_".join(["flexcredits", *(_NOT_IN_NAMES.sub("-", part) for part in parts)]) + ".csv"
+
+
+def surfaces_in_name(surfaces: Sequence[str] | None) -> str | None:
+    """The filter as a part of a file's name; many of them as their number."""
+    if surfaces is None:
+        return None
+    named = sorted({surface or "none" for surface in surfaces})
+    text = "+".join(named)
+    return f"surface-{text}" if len(text) <= _NAMED_UP_TO else f"{len(named)}-surfaces"

@@ -5,7 +5,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from query_api.answers import AccountTeam, Answer, CompleteTo, Credits, Money, Percent, Period, ProductCredits, TimeZone
+from query_api.answers import (
+    PERIOD_KEY,
+    AccountTeam,
+    Answer,
+    CompleteTo,
+    CreditPeriodRef,
+    Credits,
+    Money,
+    Percent,
+    ProductCredits,
+    TimeZone,
+)
 from query_api.reconcile import LineKind
 from query_api.terms import State
 
@@ -20,6 +31,15 @@ class AddOnCredits(Answer):
     included: bool = Field(description="Only included ones are available.")
 
 
+class ContractPrice(Answer):
+    """What a credit costs from a day on, until the next price takes effect; as it is known now."""
+
+    effective_from: date
+    overage_price: Money | None
+    credit_price: Money | None
+    currency: Currency
+
+
 class ContractTerms(Answer):
     """A contract and its terms, which are null where it is silent. Half-open: `to` is the first day after it."""
 
@@ -28,9 +48,10 @@ class ContractTerms(Answer):
     to: date
     state: State
     minimum_commitment: Credits | None = Field(description="Over the whole contract.")
-    overage_price: Money | None = Field(description="Of a credit beyond what is available.")
-    credit_price: Money | None = Field(description="Of a contracted credit.")
+    overage_price: Money | None = Field(description="Of a credit beyond what is available, today.")
+    credit_price: Money | None = Field(description="Of a contracted credit, today.")
     currency: Currency
+    prices: list[ContractPrice] = Field(description="All of them, the earliest first.")
     account_team: AccountTeam | None
 
 
@@ -39,6 +60,7 @@ class CreditPeriodCredits(Answer):
 
     id: str = Field(description="Unique within its contract.")
     contract_id: str
+    key: str = Field(description=PERIOD_KEY)
     from_: date = Field(alias="from")
     to: date
     state: State
@@ -113,7 +135,7 @@ class Reconciliation(Answer):
     this is how it stands now.
     """
 
-    credit_period: Period | None = Field(description="null: between two periods, where all usage is overage.")
+    credit_period: CreditPeriodRef | None = Field(description="null: between two periods, where all usage is overage.")
     contract_id: str | None
     state: State | None = Field(description="null without a credit period.")
     lines: list[ReconcileLine]

@@ -1,9 +1,13 @@
 """What we read about contracts: their periods, terms and add-ons, and what was used in them."""
 
+import json
+from datetime import date, datetime
+from typing import Any
+
 from runtime.postgres import Connection, load_sql
 
-from query_api.periods import PRODUCTS, Contract, CreditPeriod, PeriodKey, Span
-from query_api.terms import AccountTeam, AddOn, Terms
+from query_api.periods import PRODUCTS, Contract, CreditPeriod, PeriodKey, Span, today_in
+from query_api.terms import AccountTeam, AddOn, Price, Step, Terms, Version
 
 SQL = load_sql("query_api")
 
@@ -25,8 +29,9 @@ class ContractReads:
                     row["overage_price"],
                     row["credit_price"],
                     row["currency"],
-                    AccountTeam(*row[7:]) if any(row[7:]) else None,
+                    AccountTeam(*row[7:10]) if any(row[7:10]) else None,
                 ),
+                read_versions(row["price_versions"], row["time_zone"]),
             )
             for row in rows
         ]
@@ -64,3 +69,27 @@ class ContractReads:
         row = await self._connection.fetchrow(SQL["sum_adjustments"], self._id, *span)
         assert row is not None
         return row["corrections"], row["late"]
+
+
+def read_versions(text: str, time_zone: str | None) -> list[Version]:
+    """As the aggregator writes them (facts.py). A price that a step leaves out is the one before it."""
+    return [
+        Version(
+            today_in(time_zone, datetime.fromisoformat(version["received_at"])),
+            version["is_list"],
+            read_steps(version["steps"], version["currency"]),
+        )
+        for version in json.loads(text)
+    ]
+
+
+def read_steps(steps: list[dict[str, Any]], currency: str | None) -> list[Step]:
+    price = Price(currency=currency)
+    read = []
+    for step in steps:
+        overage, credit = step["overage"], step["credit"]
+        price = Price(
+            price.overage if overage is None else overage, price.credit if credit is None else credit, currency
+        )
+        read.append(Step(date.fromisoformat(step["from"]) if step["from"] else date.min, price))
+    return read

@@ -1,16 +1,17 @@
 """GET /api/v1/credit-periods and /reconcile: what the contracts give, what became of it, and what it comes to."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from query_api.answers import AccountTeam, ProductCredits, Refused
-from query_api.api import answer_period, choose_period
+from query_api.answers import AccountTeam, ProductCredits
+from query_api.api import CREDIT_PERIOD, answer_credit_period, choose_period, no_such_period
 from query_api.contract_answers import (
     AddOnCredits,
     CommitmentCredits,
+    ContractPrice,
     ContractTerms,
     CreditPeriodCredits,
     CreditPeriods,
@@ -18,10 +19,13 @@ from query_api.contract_answers import (
     ReconcileSum,
     Reconciliation,
 )
+from query_api.focus import overage_by_day
 from query_api.overview import standing
-from query_api.periods import Contract, CreditPeriod, contract_of, days_of, gap_around, today_in
+from query_api.periods import Contract, CreditPeriod, Span, contract_of, days_of, gap_around, today_in
 from query_api.policies import Look, parts_of
-from query_api.reconcile import SUMS, Line, Used, commit, reconcile
+from query_api.prices import prices_of
+from query_api.reconcile import SUMS, Charges, Line, Overage, Used, commit, reconcile
+from query_api.store import Reading
 from query_api.terms import NO_TERMS, AddOn, Terms, state_of
 
 router = APIRouter(prefix="/api/v1")
@@ -38,7 +42,7 @@ async def get_credit_periods(request: Request, reading: Look) -> CreditPeriods:
     used = await reading.sum_periods()
     return CreditPeriods(
         credit_periods=[
-            answer_credit_period(period, used.get(period.key, {}), add_ons.get(period.key, []), today)
+            describe_credit_period(period, used.get(period.key, {}), add_ons.get(period.key, []), today)
             for period in reversed(periods)
         ],
         contracts=[answer_contract(contract, today) for contract in reversed(contracts)],
@@ -47,13 +51,14 @@ async def get_credit_periods(request: Request, reading: Look) -> CreditPeriods:
     )
 
 
-def answer_credit_period(
+def describe_credit_period(
     period: CreditPeriod, used: dict[str, int], add_ons: list[AddOn], today: date
 ) -> CreditPeriodCredits:
     state, now = state_of(*period.span, today), standing(period, used)
     return CreditPeriodCredits(
         id=period.credit_period_id,
         contract_id=period.contract_id,
+        key=period.address,
         from_=period.span.starts_on,
         to=period.span.ends_on,
         state=state,
@@ -71,16 +76,26 @@ def answer_credit_period(
 
 
 def answer_contract(contract: Contract, today: date) -> ContractTerms:
-    terms = contract.terms
+    terms, prices = contract.terms, prices_of(contract)
+    now = prices.price_on(min(max(today, contract.span.starts_on), contract.span.ends_on - timedelta(days=1)))
     return ContractTerms(
         id=contract.contract_id,
         from_=contract.span.starts_on,
         to=contract.span.ends_on,
         state=state_of(*contract.span, today),
         minimum_commitment=terms.minimum_commitment,
-        overage_price=terms.overage_price,
-        credit_price=terms.credit_price,
-        currency=terms.currency,
+        overage_price=now.overage,
+        credit_price=now.credit,
+        currency=now.currency,
+        prices=[
+            ContractPrice(
+                effective_from=max(begins_on, contract.span.starts_on),
+                overage_price=price.overage,
+                credit_price=price.credit,
+                currency=price.currency,
+            )
+            for begins_on, price in prices.schedule
+        ],
         account_team=answer_team(terms),
     )
 
@@ -94,8 +109,7 @@ class ReconcileQuery(BaseModel):
 
     credit_period: str | None = Field(
         None,
-        description="Id of a credit period, or `current`. By default the current one or, where there is none, the days "
-        "since the last one ended.",
+        description=f"{CREDIT_PERIOD} By default the current one or, where there is none, the days since the last one ended.",
     )
 
 
@@ -107,8 +121,7 @@ async def get_reconcile(request: Request, reading: Look, query: Annotated[Reconc
     periods = await reading.select_credit_periods()
     period = choose_period(periods, query.credit_period or "current", today)
     if period is None and query.credit_period is not None:
-        which = "is current" if query.credit_period == "current" else "has this id"
-        raise Refused("no-credit-period", f"No credit period of this organization {which}.")
+        raise no_such_period(query.credit_period)
     span = period.span if period else gap_around(periods, today)
     [in_period] = await reading.sum_products(days_of(span))
     used = Used(sum(in_period.values()), *await reading.sum_adjustments(span))
@@ -121,10 +134,11 @@ async def get_reconcile(request: Request, reading: Look, query: Annotated[Reconc
     )
     add_ons = (await reading.select_add_ons()).get(period.key, []) if period else []
     state = state_of(*span, today) if period else None
-    lines = reconcile(period, state, used, add_ons, terms, commitment)
+    charges = await read_charges(reading, contract, period, span)
+    lines = reconcile(period, state, used, add_ons, charges, commitment)
     by_kind = {line.kind: line for line in lines}
     return Reconciliation(
-        credit_period=answer_period(period.credit_period_id, span) if period else None,
+        credit_period=answer_credit_period(period) if period else None,
         contract_id=contract.contract_id if contract else None,
         state=state,
         lines=[answer_line(line, terms.currency) for line in lines],
@@ -135,6 +149,32 @@ async def get_reconcile(request: Request, reading: Look, query: Annotated[Reconc
         account_team=answer_team(terms),
         time_zone=organization.time_zone,
         complete_to=(await reading.select_watermark(parts.topic)).complete_to,
+    )
+
+
+async def read_charges(reading: Reading, contract: Contract | None, period: CreditPeriod | None, span: Span) -> Charges:
+    """As they are known now: a correction of the past is part of it."""
+    prices = prices_of(contract)
+    pieces = prices.pieces(days_of(span))
+    currency = pieces[-1][1].currency
+    last = contract.span.ends_on - timedelta(days=1) if contract else span.starts_on
+    charges = Charges(
+        pieces[0][1].credit, prices.price_on(last).credit, pieces[-1][1].overage if len(pieces) == 1 else None
+    )
+    if len(pieces) == 1:
+        return charges
+    by_day = await reading.sum_days(days_of(span))
+    overage = overage_by_day(by_day, [period]) if period else by_day
+    # What was charged in another currency than the contract's present one cannot be added to it.
+    return charges._replace(
+        overage=[
+            Overage(
+                days.first,
+                sum(credits for day, credits in overage.items() if days.first <= day <= days.last),
+                price.overage if price.currency == currency else None,
+            )
+            for days, price in pieces
+        ]
     )
 
 

@@ -14,8 +14,9 @@ from query_api.access import Person
 from query_api.api import RangeQuery, choose_days, invalid_parameter
 from query_api.audit import audit
 from query_api.breakdown import Features, View
-from query_api.cells import BYTE_ORDER_MARK, end_lines, file_name, text_cell, write_lines
+from query_api.cells import BYTE_ORDER_MARK, end_lines, file_name, surfaces_in_name, text_cell, write_lines
 from query_api.focus import FOCUS_COLUMNS, Account, focus_days, focus_labels, overage_by_day, purchase_lines
+from query_api.focus_corrections import correction_lines, price_corrections
 from query_api.lines import Catalog, Label, UsedSeries, build_labels, label_cells, months_of
 from query_api.periods import PRODUCTS, Days, today_in
 from query_api.policies import Known, LookToExport, parts_of
@@ -70,7 +71,11 @@ class FocusQuery(RangeQuery):
 async def get_usage_file(
     request: Request, reading: LookToExport, person: Known, query: Annotated[UsageQuery, Query()]
 ) -> FileResponse:
-    """The daily data that the tables are made of. What corrections changed stands on lines of its own, signed."""
+    """The daily data that the tables are made of. What corrections changed stands on lines of its own, signed.
+
+    Names that a spreadsheet would take for formulas begin with an apostrophe. Ids stay as they are, unless a spreadsheet
+    would run them (`=x`, `@SUM(1)`): take one apostrophe away from the front of such a cell, and it is the id.
+    """
     today = today_in(reading.organization.time_zone, parts_of(request).now())
     products, kinds = choose_products(query)
     days = await choose_days(reading, query, today)
@@ -86,7 +91,8 @@ async def get_usage_file(
         async for month, labels in label_months(reading, series, catalog, days):
             await reading.copy_usage([label_cells(label) for label in labels], month, account, put_lines)
 
-    return FileResponse(write, await sign_out(request, person, days, "usage"))
+    filters = (query.product, query.view, surfaces_in_name(query.surface))
+    return FileResponse(write, await sign_out(request, person, days, "usage", *filters))
 
 
 def choose_products(query: UsageQuery) -> tuple[list[Product], tuple[FeatureKind, ...]]:
@@ -107,9 +113,13 @@ async def get_table_file(
         raise invalid_parameter("limit" if query.after is None else "after", "a file has all rows")
     breakdown = await get_breakdown(request, reading, query)
     days = Days(breakdown.range.from_, breakdown.range.to)
+    filters = (
+        query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
+        "categories-of-now" if query.categories == "now" else None,
+    )  # fmt: skip
     return Response(
         begin_file(TABLE_COLUMNS, bom=query.bom) + write_lines(table_lines(breakdown.rows)),
-        headers=file_headers(await sign_out(request, person, days, f"{query.product}_{query.view}")),
+        headers=file_headers(await sign_out(request, person, days, "table", *filters)),
     )
 
 
@@ -117,7 +127,11 @@ async def get_table_file(
 async def get_focus_file(
     request: Request, reading: LookToExport, person: Known, query: Annotated[FocusQuery, Query()]
 ) -> FileResponse:
-    """The daily data as FOCUS 1.2. Credits are prepaid: what usage beyond the available ones costs is a Purchase."""
+    """The daily data as FOCUS 1.2. Credits are prepaid: what usage beyond the available ones costs is a Purchase.
+
+    A day has the prices that were known on it. What a later version of the contract changed about it is a Correction in the
+    month in which that version arrived. `SkuId` always holds the exact id of the feature.
+    """
     time_zone = reading.organization.time_zone
     today = today_in(time_zone, parts_of(request).now())
     days = await choose_days(reading, query, today)
@@ -125,8 +139,10 @@ async def get_focus_file(
     catalog = await read_catalog(reading, PRODUCTS, today)
     account = await read_account(request, reading, person)
     contracts, periods = await reading.select_contracts(), await reading.select_credit_periods()
-    begins_on = min((period.span.starts_on for period in periods), default=days.first)
-    overage = overage_by_day(await reading.sum_days(Days(begins_on, max(begins_on, days.last))), periods)
+    spans = [*(contract.span for contract in contracts), *(period.span for period in periods)]
+    begins_on = min((span.starts_on for span in spans), default=days.first)
+    used = await reading.sum_days(Days(begins_on, max(begins_on, days.last)))
+    overage = overage_by_day(used, periods)
 
     async def write(put: Put) -> None:
         async def put_lines(data: bytes) -> None:
@@ -136,8 +152,10 @@ async def get_focus_file(
         async for month, labels in label_months(reading, series, catalog, days):
             calendar = focus_days(month, time_zone, contracts, periods)
             await reading.copy_focus(focus_labels(labels), calendar, month, account, put_lines)
-            if purchases := purchase_lines(calendar, overage, contracts, account):
+            if purchases := purchase_lines(calendar, overage, account):
                 await put(write_lines(purchases))
+        if corrections := correction_lines(price_corrections(contracts, used, overage), days, account):
+            await put(write_lines(corrections))
 
     return FileResponse(write, await sign_out(request, person, days, "focus"))
 
@@ -146,12 +164,12 @@ def begin_file(columns: Sequence[str], *, bom: bool) -> bytes:
     return (BYTE_ORDER_MARK if bom else b"") + write_lines([columns])
 
 
-async def sign_out(request: Request, person: Person, days: Days, what: str) -> str:
+async def sign_out(request: Request, person: Person, days: Days, *what: str | None) -> str:
     """Write down who takes which file along, before it is sent; returns its name.
 
     By a connection of the other pool: a request that waits for a second one of its own pool could wait for itself.
     """
-    name = file_name(person.organization, days, what)
+    name = file_name(person.organization, days, *what)
     async with write_as(parts_of(request).pool, person.organization) as writing:
         if writing.organization.organization_id is not None:  # of an unknown organization there is nothing to take
             await audit(writing, person, "export", {"file": name, "query": request.url.query})

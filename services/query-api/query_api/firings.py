@@ -23,6 +23,7 @@ class Firing(NamedTuple):
 
     firing_id: int
     rule: Rule
+    contract_id: str  # "" of a month
     period_id: str
     threshold: int
     episode: int

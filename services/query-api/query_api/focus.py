@@ -13,7 +13,7 @@ from flexcredits_schemas.zones import midnight
 from query_api.cells import guard, guard_id, id_cell, text_cell
 from query_api.lines import ONE_DAY, Label
 from query_api.periods import Contract, CreditPeriod, Days, contract_on, month_of, period_on
-from query_api.terms import NO_TERMS
+from query_api.prices import NO_PRICES, Prices, prices_of
 
 FOCUS_COLUMNS = (
     "BilledCost", "BillingAccountId", "BillingAccountName", "BillingAccountType", "BillingCurrency",
@@ -34,7 +34,7 @@ RESOURCE_TYPES = {"model": "Model", "tool": "Tool", "feature": "Feature", "names
 NO_CURRENCY = "XXX"
 """ISO 4217's own code for none: BillingCurrency must not be null, and a contract may name no currency."""
 
-_CREDITS, _COST = 6, 12  # decimal places of micro-credits, and of micro-credits times a price in millionths
+_CREDITS, COST_PLACES = 6, 12  # decimal places of micro-credits, and of micro-credits times a price in millionths
 ZERO, ONE = "0.000000", "1.000000"
 
 
@@ -77,6 +77,7 @@ class FocusDay(NamedTuple):
     billing_starts_at: str
     billing_ends_at: str
     credit_price: int | None
+    overage_price: int | None
     currency: str
     contract: str | None
     credit_period: str | None
@@ -116,19 +117,27 @@ def focus_label(label: Label) -> FocusLabel:
 def focus_days(
     days: Days, time_zone: str | None, contracts: Sequence[Contract], periods: Sequence[CreditPeriod]
 ) -> list[FocusDay]:
-    return [focus_day(day, time_zone, contract_on(contracts, day), period_on(periods, day)) for day in each_day(days)]
+    prices = {contract.contract_id: prices_of(contract) for contract in contracts}
+    calendar = []
+    for day in each_day(days):
+        contract = contract_on(contracts, day)
+        its_prices = prices[contract.contract_id] if contract else NO_PRICES
+        calendar.append(focus_day(day, time_zone, its_prices, period_on(periods, day)))
+    return calendar
 
 
-def focus_day(day: date, time_zone: str | None, contract: Contract | None, period: CreditPeriod | None) -> FocusDay:
-    month, terms = month_of(day), contract.terms if contract else NO_TERMS
+def focus_day(day: date, time_zone: str | None, prices: Prices, period: CreditPeriod | None) -> FocusDay:
+    """With the prices that were known on the day: a file of a month that is over stays as it is."""
+    month, price = month_of(day), prices.charged_on(day)
     return FocusDay(
         day,
         instant(day, time_zone),
         instant(day + ONE_DAY, time_zone),
         instant(month.first, time_zone),
         instant(month.last + ONE_DAY, time_zone),
-        terms.credit_price,
-        terms.currency or NO_CURRENCY,
+        price.credit,
+        price.overage,
+        price.currency or NO_CURRENCY,
         id_cell(period.contract_id) if period else None,
         id_cell(period.credit_period_id) if period else None,
     )
@@ -164,20 +173,20 @@ def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) ->
 
 
 def purchase_lines(
-    calendar: Iterable[FocusDay], overage: Mapping[date, int], contracts: Sequence[Contract], account: Account
+    calendar: Iterable[FocusDay], overage: Mapping[date, int], account: Account
 ) -> list[list[str | None]]:
     """A line for each day of the calendar on which the overage moved."""
     lines = []
     for day in calendar:
         if credits := overage.get(day.day, 0):
-            contract = contract_on(contracts, day.day)
-            lines.append(purchase_line(day, credits, contract.terms.overage_price if contract else None, account))
+            lines.append(purchase_line(day, credits, account))
     return lines
 
 
-def purchase_line(day: FocusDay, credits: int, price: int | None, account: Account) -> list[str | None]:
+def purchase_line(day: FocusDay, credits: int, account: Account) -> list[str | None]:
     """The Purchase of a day's overage, in the order of FOCUS_COLUMNS."""
-    cost = decimal_text(credits * (price or 0), _COST)
+    price = day.overage_price
+    cost = decimal_text(credits * (price or 0), COST_PLACES)
     unit_price = None if price is None else decimal_text(price, _CREDITS)
     quantity = decimal_text(credits, _CREDITS)
     cells = {

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple, get_args
 
+from flexcredits_schemas.credit_periods import credit_period_key
 from flexcredits_schemas.events import Product
 from flexcredits_schemas.zones import local_date, midnight
 
-from query_api.terms import NO_TERMS, Terms
+from query_api.terms import NO_TERMS, Terms, Version
 
 PRODUCTS: tuple[Product, ...] = get_args(Product)
 """assistant, agents, api: in the order in which every answer lists them."""
@@ -47,6 +48,8 @@ class Contract(NamedTuple):
     contract_id: str
     span: Span
     terms: Terms = NO_TERMS
+    versions: Sequence[Version] = ()
+    """What was said about its prices, in the order of arrival."""
 
 
 class PeriodKey(NamedTuple):
@@ -69,6 +72,11 @@ class CreditPeriod(NamedTuple):
     @property
     def key(self) -> PeriodKey:
         return PeriodKey(self.contract_id, self.credit_period_id)
+
+    @property
+    def address(self) -> str:
+        """What requests and links name it by."""
+        return credit_period_key(*self.key)
 
     @property
     def contracted(self) -> int | None:
@@ -123,6 +131,25 @@ def contract_of(contracts: Iterable[Contract], period: CreditPeriod | None, day:
     if period is None:
         return contract_on(contracts, day)
     return next((contract for contract in contracts if contract.contract_id == period.contract_id), None)
+
+
+class AmbiguousPeriod(Exception):
+    """Several credit periods have this id; `addresses` tell them apart."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        super().__init__(AmbiguousPeriod.__doc__)
+        self.addresses = addresses
+
+
+def find_period(periods: Sequence[CreditPeriod], name: str) -> CreditPeriod | None:
+    """By its address or, where only one period has it, by its id. Raises AmbiguousPeriod."""
+    for period in periods:
+        if period.address == name:
+            return period
+    named = [period for period in periods if period.credit_period_id == name]
+    if len(named) > 1:
+        raise AmbiguousPeriod([period.address for period in named])
+    return named[0] if named else None
 
 
 def period_before(periods: Iterable[CreditPeriod], period: CreditPeriod) -> CreditPeriod | None:

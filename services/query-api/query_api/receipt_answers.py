@@ -7,7 +7,7 @@ from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import FeatureKind, Product
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
-from query_api.answers import Answer, Credits, Period, TimeZone
+from query_api.answers import Answer, CreditPeriodRef, Credits, TimeZone
 from query_api.ledger import WaitsFor
 
 Quantity = Annotated[
@@ -26,7 +26,7 @@ class CountedIn(Answer):
     quarter_hour_at: datetime = Field(description="When its quarter of an hour begins, UTC.")
     day: date = Field(description="Of the organization's time zone.")
     month: str = Field(examples=["2026-11"])
-    credit_period: Period | None = Field(description="null: no credit period covers the day.")
+    credit_period: CreditPeriodRef | None = Field(description="null: no credit period covers the day.")
 
 
 class PostedEvent(Answer):

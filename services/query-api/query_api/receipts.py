@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from query_api.access import Person
 from query_api.answers import Refused
-from query_api.api import answer_period
+from query_api.api import answer_credit_period
 from query_api.ledger import Entry, LedgerKey, Posting, RateUsed, place_of, waits_for_now
 from query_api.periods import CreditPeriod, period_on
 from query_api.policies import Look, identify, parts_of
@@ -125,5 +125,5 @@ def answer_place(occurred_at: datetime, time_zone: str, periods: list[CreditPeri
         quarter_hour_at=place.quarter_hour_at,
         day=place.day,
         month=f"{place.day:%Y-%m}",
-        credit_period=answer_period(period.credit_period_id, period.span) if period else None,
+        credit_period=answer_credit_period(period) if period else None,
     )

@@ -1,10 +1,11 @@
 """From what the features used to what the contract counts, line by line, each sum exact to the micro-credit. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Literal, NamedTuple
 
 from query_api.periods import CreditPeriod, PeriodKey
-from query_api.terms import AddOn, State, Terms, money
+from query_api.terms import AddOn, State, money
 
 LineKind = Literal[
     "usage", "corrections", "late", "feature_total", "within_available", "overage",
@@ -42,6 +43,26 @@ class Commitment(NamedTuple):
     settled_with: str  # the contract's last credit period, in which the shortfall counts
 
 
+class Overage(NamedTuple):
+    """Micro-credits of overage since a day of the period, at one price."""
+
+    since: date | None
+    credits: int
+    price: int | None
+
+
+class Charges(NamedTuple):
+    """What credits of a credit period cost, in millionths of the currency; None is not known."""
+
+    contracted: int | None = None
+    """Of contracted credits, which are bought as the period begins."""
+    shortfall: int | None = None
+    """Of what is missing to the minimum commitment, as the contract ends."""
+    overage_price: int | None = None
+    overage: Sequence[Overage] = ()
+    """Where the price changed within the period: its overage by price."""
+
+
 class Used(NamedTuple):
     """Micro-credits in a credit period; corrections are part of the total, and late is what came after its end."""
 
@@ -72,7 +93,7 @@ def reconcile(
     state: State | None,
     used: Used,
     add_ons: Iterable[AddOn],
-    terms: Terms,
+    charges: Charges,
     commitment: Commitment | None,
 ) -> list[Line]:
     """The lines from the feature total to the contract total. Outside of any credit period all usage is overage."""
@@ -81,6 +102,10 @@ def reconcile(
     within = min(used.total, available)
     unused = available - within
     overage = used.total - within
+    overages = [
+        _charge("overage", "Overage" if since is None else f"Overage from {since}", credits, price)
+        for since, credits, price in charges.overage or [Overage(None, overage, charges.overage_price)]
+    ]
     shortfall = commitment.shortfall if commitment and period and _settles(period, commitment) else 0
     return [
         Line("usage", "Usage as counted", used.total - used.corrections),
@@ -88,8 +113,8 @@ def reconcile(
         Line("late", "Received after the period's end", used.late, included_in="feature_total"),
         Line("feature_total", "Feature total", used.total),
         Line("within_available", "Covered by available credits", within),
-        _charge("overage", "Overage", overage, terms.overage_price),
-        _charge("contracted", "Contracted credits", contracted, terms.credit_price),
+        *overages,
+        _charge("contracted", "Contracted credits", contracted, charges.contracted),
         *(
             Line("add_on" if add_on.included else "add_on_not_included", add_on.name, add_on.credits)
             for add_on in add_ons
@@ -97,20 +122,24 @@ def reconcile(
         Line("available", "Available credits", available),
         Line("unused", "Not used", unused),
         *([Line("expired", "Expired at the period's end", unused, included_in="unused")] if state == "past" else []),
-        _charge("minimum_commitment", "Minimum-commitment shortfall", shortfall, terms.credit_price),
-        total_up(contracted, overage, shortfall, terms),
+        _charge("minimum_commitment", "Minimum-commitment shortfall", shortfall, charges.shortfall),
+        total_up(contracted, overages, shortfall, charges),
     ]
 
 
-def total_up(contracted: int, overage: int, shortfall: int, terms: Terms) -> Line:
+def total_up(contracted: int, overages: Sequence[Line], shortfall: int, charges: Charges) -> Line:
     """The contract total. Its money is the sum of the rounded lines, and None while one that matters has no price."""
-    parts = ((contracted, terms.credit_price), (overage, terms.overage_price), (shortfall, terms.credit_price))
+    parts = [
+        (contracted, charges.contracted),
+        *((line.credits, line.price) for line in overages),
+        (shortfall, charges.shortfall),
+    ]
     amounts = [money(credits, price) for credits, price in parts if credits]
     if not amounts:  # nothing is due, in whichever currency there is
-        amounts = [0 if terms.credit_price is not None or terms.overage_price is not None else None]
+        amounts = [0 if any(price is not None for _, price in parts) else None]
     known = [amount for amount in amounts if amount is not None]
     due = sum(known) if len(known) == len(amounts) else None
-    return Line("contract_total", "Contract total", contracted + overage + shortfall, money=due)
+    return Line("contract_total", "Contract total", sum(credits for credits, _ in parts), money=due)
 
 
 def _charge(kind: LineKind, label: str, credits: int, price: int | None) -> Line:

@@ -19,7 +19,7 @@ from query_api.alert_rules import (
     Rule,
     read_credits,
 )
-from query_api.answers import Answer, Credits, Period, RecommendedBudget
+from query_api.answers import Answer, CreditPeriodRef, Credits, RecommendedBudget
 from query_api.preview import Told
 
 
@@ -170,7 +170,7 @@ class UsageFiring(Answer):
     """A threshold that a credit period would have met."""
 
     threshold: int
-    credit_period: Period
+    credit_period: CreditPeriodRef
     on: date = Field(description="The day whose usage met it.")
     used: Credits = Field(description="In the period, to the end of that day.")
     available: Credits

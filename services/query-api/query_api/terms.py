@@ -1,5 +1,6 @@
 """What a contract says besides its credits: prices, commitment, add-ons, and whom to ask. Pure."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
@@ -28,6 +29,29 @@ class Terms(NamedTuple):
 
 
 NO_TERMS = Terms()
+
+
+class Price(NamedTuple):
+    """Millionths of the currency for one credit; None: no price is known."""
+
+    overage: int | None = None
+    credit: int | None = None
+    currency: str | None = None
+
+
+class Step(NamedTuple):
+    """A price from a day on; date.min: since the contract began."""
+
+    begins_on: date
+    price: Price
+
+
+class Version(NamedTuple):
+    """What a version of a contract says about prices, and the day on which it arrived. Only a list says since when they hold."""
+
+    received_on: date
+    is_list: bool
+    steps: Sequence[Step]
 
 
 class AddOn(NamedTuple):

@@ -13,7 +13,9 @@ import pytest
 from browsing import Visit, Who, decimal, needs_chromium, visiting
 from dashboard_data import EMPTY, NORMAL, OVER
 from factories import usage
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, Download, Locator, expect
+from query_api.breakdown import FEATURE_KINDS
+from query_api.periods import PRODUCTS
 from service_process import eventually
 from whole_stack import WholeStack
 
@@ -92,11 +94,22 @@ async def test_each_tab_and_view_equals_the_api_and_the_downloaded_file(
         assert shown == {row["name"]: Decimal(row["credits"]) for row in answer["rows"]}
         total = decimal(await visit.of_test_id("breakdown-total").get_attribute("data-hint"))
         assert total == Decimal(answer["total"]) == sum(shown.values()) > 0
+        async with visit.page.expect_download() as downloading:  # one click: all usage, not only what is shown
+            await visit.page.get_by_role("link", name="Download all usage").click()
+        lines = await lines_of(await downloading.value)
+        assert {line["product"] for line in lines} == set(PRODUCTS)
+        kinds = FEATURE_KINDS[product, view]
+        of_view = [line for line in lines if line["product"] == product and line["kind"] in kinds]
+        assert sum(Decimal(line["credits"]) for line in of_view) == total
+        await visit.page.get_by_role("button", name="Other files").click()
         async with visit.page.expect_download() as downloading:
-            await visit.page.get_by_role("link", name="Download daily usage").click()
-        lines = list(csv.DictReader(io.StringIO(Path(await (await downloading.value).path()).read_text())))
-        assert sum(Decimal(line["credits"]) for line in lines) == total
-        assert {line["product"] for line in lines} == {product}
+            await visit.page.get_by_role("menuitem", name="Only what is shown").click()
+        assert (await downloading.value).suggested_filename.endswith(f"_usage_{product}_{view}.csv")
+        assert await lines_of(await downloading.value) == of_view
+
+
+async def lines_of(download: Download) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(Path(await download.path()).read_text())))
 
 
 async def test_picking_a_period_changes_chart_table_and_address(stack: WholeStack, browser: Browser) -> None:

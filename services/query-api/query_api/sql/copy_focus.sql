@@ -22,8 +22,8 @@ FROM unnest($8::integer[], $9::date[], $10::date[], $11::text[], $12::text[], $1
     AS label(series_id, first, last, description, service, sku, meter, resource, resource_name, resource_type, agent, category, feature,
         kind, product, row_kind, surface, position)
 JOIN usage_daily AS used ON used.series_id = label.series_id AND used.day BETWEEN label.first AND label.last
-JOIN unnest($25::date[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::text[], $32::text[], $33::text[])
-    AS calendar(day, starts_at, ends_at, billing_starts_at, billing_ends_at, credit_price, currency, contract, credit_period)
+JOIN unnest($25::date[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::text[], $33::text[], $34::text[])
+    AS calendar(day, starts_at, ends_at, billing_starts_at, billing_ends_at, credit_price, overage_price, currency, contract, credit_period)
     ON calendar.day = used.day
 LEFT JOIN usage_corrections AS corrected
     ON (corrected.organization_id, corrected.day, corrected.series_id) = (used.organization_id, used.day, used.series_id)

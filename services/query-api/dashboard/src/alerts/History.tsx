@@ -62,7 +62,10 @@ function higherOf(
   { rule, period, fired_at, threshold }: Schemas["Alert"],
   all: Schemas["Alert"][],
 ): number | undefined {
-  const same = all.filter((one) => one.rule === rule && one.period.id === period.id && one.fired_at === fired_at)
+  const same = all.filter(
+    (one) =>
+      one.rule === rule && (one.period.key ?? one.period.id) === (period.key ?? period.id) && one.fired_at === fired_at,
+  )
   const highest = Math.max(...same.map((one) => one.threshold))
   return highest > threshold ? highest : undefined
 }

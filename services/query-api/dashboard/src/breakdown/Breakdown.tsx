@@ -35,7 +35,7 @@ export function Breakdown() {
         <PeriodPicker range={data?.range} />
         <div className={classes.actions}>
           <ShareLink />
-          <Download />
+          <Download range={data?.range} />
         </div>
       </header>
       <Tabs value={product} onChange={open} keepMounted={false} classNames={{ list: classes.tabs }}>

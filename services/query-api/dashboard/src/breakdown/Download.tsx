@@ -1,31 +1,44 @@
 import { ActionIcon, Menu, Tooltip } from "@mantine/core"
-import { IconChevronDown, IconDownload, IconFileSpreadsheet, IconReportMoney, IconTable } from "@tabler/icons-react"
+import {
+  IconChevronDown,
+  IconDownload,
+  IconFileSpreadsheet,
+  IconFilter,
+  IconReportMoney,
+  IconTable,
+} from "@tabler/icons-react"
+import type { Schemas } from "../api/client"
+import { useFormat } from "../shell/useFormat"
 import { writeSearch } from "../view/search"
 import { useView } from "../view/useView"
 import { apiQuery, rangeOf } from "../view/view"
+import { PRODUCT_NAMES, surfaceName, VIEW_NAMES } from "../words"
 import classes from "./Breakdown.module.css"
 
-/** One click: the daily data of the shown range and filters. The caret offers the other files. */
-export function Download() {
+/** One click: all usage of the shown range. The caret offers the same for Excel, what the page shows of it, and FOCUS. */
+export function Download({ range }: { range: Schemas["DateRange"] | undefined }) {
   const [view] = useView()
+  const format = useFormat()
   const query = apiQuery(view)
-  const { group_by: _grouping, categories: _categories, ...daily } = query
+  const { group_by: _grouping, categories: _categories, ...shown } = query
+  const days = rangeOf(view)
   const files = {
-    usage: `/api/v1/export/usage.csv${writeSearch(daily)}`,
+    all: `/api/v1/export/usage.csv${writeSearch({ ...days })}`,
+    excel: `/api/v1/export/usage.csv${writeSearch({ ...days, bom: "true" })}`,
+    shown: `/api/v1/export/usage.csv${writeSearch(shown)}`,
     table: `/api/v1/export/table.csv${writeSearch(query)}`,
-    focus: `/api/v1/export/focus.csv${writeSearch({ ...rangeOf(view) })}`,
+    focus: `/api/v1/export/focus.csv${writeSearch({ ...days })}`,
   }
+  const when = range ? format.days(range.from, range.to) : "the shown range"
+  const filters = [
+    `${PRODUCT_NAMES[query.product]} › ${VIEW_NAMES[query.view]}`,
+    ...(query.surface ?? []).map(surfaceName),
+  ].join(", ")
+  const label = `Download all usage of ${when} (.csv)`
   return (
     <ActionIcon.Group className={classes.download}>
-      <Tooltip label="Download daily usage (.csv)">
-        <ActionIcon
-          component="a"
-          href={files.usage}
-          download
-          variant="default"
-          size={30}
-          aria-label="Download daily usage (.csv)"
-        >
+      <Tooltip label={label}>
+        <ActionIcon component="a" href={files.all} download variant="default" size={30} aria-label={label}>
           <IconDownload size={16} stroke={1.6} />
         </ActionIcon>
       </Tooltip>
@@ -36,14 +49,25 @@ export function Download() {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <FileItem href={files.usage} icon={<IconFileSpreadsheet size={18} stroke={1.5} />} name="Daily usage (.csv)">
-            By feature, agent and surface (this view)
+          <Menu.Label>{when}</Menu.Label>
+          <FileItem href={files.all} icon={<IconFileSpreadsheet size={18} stroke={1.5} />} name="All usage (.csv)">
+            All products, a line per day, feature, agent and surface
+          </FileItem>
+          <FileItem
+            href={files.excel}
+            icon={<IconFileSpreadsheet size={18} stroke={1.5} />}
+            name="All usage for Excel (.csv)"
+          >
+            The same, marked as UTF-8
+          </FileItem>
+          <FileItem href={files.shown} icon={<IconFilter size={18} stroke={1.5} />} name="Only what is shown (.csv)">
+            {`${filters}: a line per day`}
           </FileItem>
           <FileItem href={files.table} icon={<IconTable size={18} stroke={1.5} />} name="This table (.csv)">
-            The rows below
+            {`${filters}: the rows below`}
           </FileItem>
           <FileItem href={files.focus} icon={<IconReportMoney size={18} stroke={1.5} />} name="FOCUS 1.2 (.csv)">
-            All products in this range, for finance tools
+            All products, for finance tools
           </FileItem>
         </Menu.Dropdown>
       </Menu>

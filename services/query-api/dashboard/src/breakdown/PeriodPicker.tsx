@@ -21,7 +21,7 @@ export function PeriodPicker({ range }: { range: Schemas["DateRange"] | undefine
   const { data } = useQuery(creditPeriodsQuery)
   const today = todayIn(format.timeZone)
   const periods = data?.credit_periods ?? []
-  const current = periods.find(({ state }) => state === "current")?.id
+  const current = periods.find(({ state }) => state === "current")?.key
   const presets = presetsOf(periods, today)
   const chosen = presets.find((preset) => isSame(preset.range, rangeOf(view), current))
   const choose = (days: Range) => {

@@ -4,7 +4,7 @@ import { isSame, presetsOf } from "./ranges"
 import { rangeIn } from "./trend"
 
 const period = (id: string, from: string, to: string, state: "past" | "current" | "future") =>
-  ({ id, from, to, state }) as Schemas["CreditPeriodCredits"]
+  ({ id, key: `contract/${id}`, from, to, state }) as Schemas["CreditPeriodCredits"]
 
 const PERIODS = [
   period("p3", "2027-02-15", "2027-08-15", "future"),
@@ -26,8 +26,8 @@ test("the current credit period comes first, with its exact days", () => {
 
 test("past periods can be chosen, future ones cannot", () => {
   const chosen = presetsOf(PERIODS, "2026-11-24").map(({ range }) => range.credit_period)
-  expect(chosen).toContain("p1")
-  expect(chosen).not.toContain("p3")
+  expect(chosen).toContain("contract/p1")
+  expect(chosen).not.toContain("contract/p3")
   expect(presetsOf([], "2026-01-15").map(({ name }) => name)).not.toContain("This credit period")
 })
 

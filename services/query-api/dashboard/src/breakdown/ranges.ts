@@ -26,7 +26,7 @@ export function presetsOf(periods: readonly Schemas["CreditPeriodCredits"][], to
   )
   for (const [place, period] of periods.filter(({ state }) => state === "past").entries()) {
     const name = place === 0 ? "Previous credit period" : EARLIER
-    presets.push({ name, range: { credit_period: period.id }, days: daysOf(period) })
+    presets.push({ name, range: { credit_period: period.key }, days: daysOf(period) })
   }
   return presets
 }
@@ -40,7 +40,7 @@ function daysOf({ from, to }: Schemas["CreditPeriodCredits"]): { from: string; t
   return { from, to: addDays(to, -1) }
 }
 
-/** Whether both choose the same days; `current` and the current period's id are what nothing at all means. */
+/** Whether both choose the same days; `current` and the current period's key are what nothing at all means. */
 export function isSame(one: Range, other: Range, current: string | undefined): boolean {
   const plain = ({ credit_period, ...rest }: Range) =>
     JSON.stringify([

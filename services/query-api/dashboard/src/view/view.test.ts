@@ -19,6 +19,7 @@ describe("the address", () => {
 
   test("an id that looks like a number or like JSON stays a text", () => {
     expect(read("?credit_period=2026")).toEqual({ credit_period: "2026" })
+    expect(read("?credit_period=c%252F1/year-1")).toEqual({ credit_period: "c%2F1/year-1" })
     expect(read("?credit_period=%22x%22")).toEqual({ credit_period: '"x"' })
   })
 

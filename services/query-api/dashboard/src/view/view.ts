@@ -42,6 +42,8 @@ const DAYS = /^\d{4}-\d{2}(-\d{2})?$/
 const SORT = /^-?(name|credits|uses|share|change)$/
 const TEXT_MAX = 200
 const LIST_MAX = 100
+/** Two ids of 64 characters and a slash; % and / inside of them take three. */
+const PERIOD_MAX = 385
 
 /** The view that an address means. What is not understood is left out rather than shown wrongly. */
 export function readView(search: Search): View {
@@ -84,7 +86,7 @@ export function apiQuery(view: View) {
 
 /** One kind of range: a credit period wins over months, and both over all time. */
 function readRange(search: Search): Range {
-  const creditPeriod = text(search.credit_period)
+  const creditPeriod = first(search.credit_period)?.slice(0, PERIOD_MAX)
   if (creditPeriod) return { credit_period: creditPeriod }
   const from = daysOf(search.from)
   const to = daysOf(search.to)

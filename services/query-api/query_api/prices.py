@@ -1,0 +1,123 @@
+"""What a contract's credits cost on a day, as was known on that day and as is known now, and what corrects the one to the other.
+
+Files of past months keep the prices that they were made with. A version of the contract that changes days before its arrival
+changes them by a correction, in the month in which it arrived.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from query_api.periods import Contract, Days, Span, split_at
+from query_api.terms import Price, Step, Terms, Version
+
+
+class Repricing(NamedTuple):
+    """Days that were over when their price changed."""
+
+    made_on: date
+    days: Days
+    before: Price
+    after: Price
+
+
+NO_PRICE = Price()
+Schedule = Sequence[Step]
+
+
+class Prices:
+    """The prices of one contract."""
+
+    def __init__(self, versions: Iterable[Version], span: Span) -> None:
+        """`versions` in the order of their arrival."""
+        self._span = span
+        self._known: list[tuple[date, Schedule]] = []
+        for version in versions:
+            previous = self._known[-1][1] if self._known else None
+            self._known.append((version.received_on, follow(previous, version)))
+
+    def charged_on(self, day: date) -> Price:
+        """What was known on the day itself; before the contract's first version arrived, what that one said."""
+        schedule: Schedule = self._known[0][1] if self._known else ()
+        for received_on, known in self._known:
+            if received_on <= day:
+                schedule = known
+        return price_at(schedule, day)
+
+    def price_on(self, day: date) -> Price:
+        """As it is known now."""
+        return price_at(self.schedule, day)
+
+    @property
+    def schedule(self) -> Schedule:
+        return self._known[-1][1] if self._known else ()
+
+    def pieces(self, days: Days) -> list[tuple[Days, Price]]:
+        """`days` in pieces in which the price, as it is known now, is one."""
+        return list(_pieces(days, self.schedule))
+
+    def repricings(self) -> Iterator[Repricing]:
+        """What was charged on each day and all its repricings make up the price as it is known now."""
+        for (_, before), (made_on, after) in zip(self._known, self._known[1:], strict=False):
+            last = min(made_on, self._span.ends_on) - timedelta(days=1)
+            if last < self._span.starts_on:
+                continue
+            for days, _ in _pieces(Days(self._span.starts_on, last), [*before, *after]):
+                old, new = price_at(before, days.first), price_at(after, days.first)
+                if old != new:
+                    yield Repricing(made_on, days, old, new)
+
+
+def prices_of(contract: Contract | None) -> Prices:
+    """A contract whose versions are not known had its present prices always."""
+    if contract is None:
+        return Prices([], Span(date.min, date.max))
+    return Prices(contract.versions or [only_version(contract.terms)], contract.span)
+
+
+NO_PRICES = prices_of(None)
+
+
+def only_version(terms: Terms) -> Version:
+    price = Price(terms.overage_price, terms.credit_price, terms.currency)
+    return Version(date.min, False, [Step(date.min, price)])
+
+
+def follow(previous: Schedule | None, version: Version) -> Schedule:
+    """The schedule after a version. Without a list, a price changes on arrival, and one that was never known has always held."""
+    base = version.steps[0].price
+    if previous is None:
+        return version.steps
+    if version.is_list and base.overage is None and base.credit is None:  # it says nothing of the days before the list
+        first = version.steps[1].begins_on
+        return [*(step for step in previous if step.begins_on < first), *version.steps[1:]]
+    if version.is_list:
+        return version.steps
+    filled = [Step(begins_on, _fill(price, previous, base)) for begins_on, price in previous]
+    if price_at(filled, version.received_on) == base and filled[-1].begins_on <= version.received_on:
+        return filled
+    return [*(step for step in filled if step.begins_on < version.received_on), Step(version.received_on, base)]
+
+
+def _fill(price: Price, previous: Schedule, base: Price) -> Price:
+    if all(step.price.overage is None for step in previous):
+        price = price._replace(overage=base.overage)
+    if all(step.price.credit is None for step in previous):
+        price = price._replace(credit=base.credit)
+    if all(step.price.currency is None for step in previous):
+        price = price._replace(currency=base.currency)
+    return price
+
+
+def price_at(schedule: Schedule, day: date) -> Price:
+    price = NO_PRICE
+    for begins_on, next_price in schedule:
+        if begins_on <= day:
+            price = next_price
+    return price
+
+
+def _pieces(days: Days, steps: Iterable[Step]) -> Iterator[tuple[Days, Price]]:
+    steps = list(steps)
+    for piece in split_at(days, sorted({step.begins_on for step in steps})):
+        yield piece, price_at(steps, piece.first)

@@ -1,0 +1,184 @@
+"""Prices of a contract: what a day was charged at, what a credit costs as it is known now, and what corrects the one to the other."""
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from books import MICRO, Books
+from exporting import read_csv, read_file
+from hypothesis import given
+from hypothesis import strategies as st
+from query_api.periods import Span
+from query_api.prices import Prices
+from query_api.terms import Price, Step, Version
+from querying import Api
+
+FIRST = date(2026, 1, 1)
+SPAN = Span(FIRST, FIRST + timedelta(days=60))
+amounts = st.none() | st.integers(0, 9)
+some_prices = st.builds(Price, amounts, amounts, st.just("USD"))
+some_days = st.integers(-5, 70).map(lambda after: FIRST + timedelta(days=after))
+
+
+@st.composite
+def versions(draw: st.DrawFn) -> list[Version]:
+    arrivals = sorted(draw(st.lists(some_days, min_size=1, max_size=5)))
+    made = []
+    for received_on in arrivals:
+        begins = sorted(draw(st.sets(some_days, max_size=3)))
+        steps = [Step(date.min, draw(some_prices)), *(Step(day, draw(some_prices)) for day in begins)]
+        made.append(Version(received_on, bool(begins), steps))
+    return made
+
+
+@given(versions())
+def test_what_was_charged_and_its_corrections_are_the_price_as_it_is_known_now(said: list[Version]) -> None:
+    prices = Prices(said, SPAN)
+    repricings = list(prices.repricings())
+    for after in range(60):
+        day = FIRST + timedelta(days=after)
+        chain = [(each.before, each.after) for each in repricings if each.days.first <= day <= each.days.last]
+        assert ([prices.charged_on(day), *(new for _, new in chain)])[-1] == prices.price_on(day)
+        assert not chain or chain[0][0] == prices.charged_on(day)
+        assert all(earlier[1] == later[0] for earlier, later in pairwise(chain))
+    assert all(each.days.last < each.made_on for each in repricings)
+
+
+@given(versions(), some_days)
+def test_what_arrives_later_changes_no_charge_of_a_day_that_is_over(said: list[Version], until: date) -> None:
+    known = [version for version in said if version.received_on <= until] or said[:1]
+    now, then = Prices(said, SPAN), Prices(known, SPAN)
+    for after in range(60):
+        day = FIRST + timedelta(days=after)
+        if day <= until:
+            assert now.charged_on(day) == then.charged_on(day)
+
+
+def version(
+    received_at: str, overage: int | None, credit: int | None, *prices: tuple[str, int | None, int | None]
+) -> Any:
+    steps = [(None, overage, credit), *prices]
+    return {
+        "received_at": f"{received_at}T12:00:00+00:00",
+        "currency": "USD",
+        "is_list": bool(prices),
+        "steps": [{"from": begins_on, "overage": over, "credit": worth} for begins_on, over, worth in steps],
+    }
+
+
+async def say(books: Books, *said: Any) -> None:
+    await books.execute(
+        "UPDATE contracts SET price_versions = $1, currency = $2", json.dumps(said), said[-1]["currency"]
+    )
+
+
+async def furnish(books: Books) -> int:
+    """A period with a single credit, used up on its first day; the rest is overage, ten credits on the tenth of each month."""
+    acme = await books.organization()
+    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=1)
+    await books.use(acme, "api", "namespace", "search", "2026-01-01", MICRO)
+    for day in ("2026-09-10", "2026-10-10", "2026-11-10", "2026-11-20"):
+        await books.use(acme, "api", "namespace", "search", day, 10 * MICRO)
+    return acme
+
+
+async def month(api: Api, name: str) -> bytes:
+    answer = await api.ask(f"/api/v1/export/focus.csv?from={name}&to={name}")
+    assert answer.status_code == 200
+    return answer.content
+
+
+def billed(file: bytes) -> Decimal:
+    return sum((Decimal(line["BilledCost"]) for line in read_csv(file.decode())), Decimal())
+
+
+async def amount_due(api: Api) -> tuple[Decimal, list[tuple[str, str, str]]]:
+    lines = (await api.get("/api/v1/reconcile"))["lines"]
+    overage = [line for line in lines if line["kind"] == "overage"]
+    assert all(line["currency"] == "USD" for line in overage)
+    return sum(Decimal(line["money"]) for line in overage), [
+        (line["label"], line["credits"], line["price"]) for line in overage
+    ]
+
+
+FIRST_SAID = version("2026-01-02", 60_000, 40_000)
+
+
+async def test_a_changed_price_holds_from_the_day_on_which_it_arrives(api: Api, books: Books) -> None:
+    await furnish(books)
+    await say(books, FIRST_SAID)
+    months = [await month(api, name) for name in ("2026-09", "2026-10")]
+    assert [billed(file) for file in months] == [Decimal("0.6"), Decimal("0.6")]
+    assert await amount_due(api) == (Decimal("2.4"), [("Overage", "40.000000", "0.060000")])
+    await say(books, FIRST_SAID, version("2026-11-15", 90_000, 50_000))
+    assert [await month(api, name) for name in ("2026-09", "2026-10")] == months
+    november = await read_file(api, "/api/v1/export/focus.csv?from=2026-11&to=2026-11")
+    assert [
+        (line["ChargePeriodStart"][:10], line["ChargeCategory"], line["ContractedUnitPrice"], line["BilledCost"], line["EffectiveCost"])
+        for line in november
+    ] == [
+        ("2026-11-10", "Usage", "0.040000", "0.000000", "0.400000"), ("2026-11-20", "Usage", "0.050000", "0.000000", "0.500000"),
+        ("2026-11-10", "Purchase", "0.060000", "0.600000", "0.000000"), ("2026-11-20", "Purchase", "0.090000", "0.900000", "0.000000"),
+    ]  # fmt: skip
+    assert await amount_due(api) == (
+        Decimal("2.7"),
+        [("Overage from 2026-01-01", "30.000000", "0.060000"), ("Overage from 2026-11-15", "10.000000", "0.090000")],
+    )
+    [contract] = (await api.get("/api/v1/credit-periods"))["contracts"]
+    assert (contract["overage_price"], contract["credit_price"]) == ("0.090000", "0.050000")
+    assert [(price["effective_from"], price["overage_price"]) for price in contract["prices"]] == [
+        ("2026-01-01", "0.060000"), ("2026-11-15", "0.090000"),
+    ]  # fmt: skip
+
+
+async def test_the_past_is_changed_by_correction_lines_alone(api: Api, books: Books) -> None:
+    await furnish(books)
+    await say(books, FIRST_SAID)
+    months = [await month(api, name) for name in ("2026-09", "2026-10")]
+    await say(
+        books,
+        FIRST_SAID,
+        version("2026-11-15", None, None, ("2026-10-01", 50_000, 30_000), ("2027-01-01", 90_000, None)),
+    )
+    assert [await month(api, name) for name in ("2026-09", "2026-10")] == months
+    november = await read_file(api, "/api/v1/export/focus.csv?from=2026-11&to=2026-11")
+    corrections = [line for line in november if line["ChargeClass"] == "Correction"]
+    assert [
+        (line["ChargeCategory"], line["ChargePeriodStart"][:10], line["ChargePeriodEnd"][:10], line["BilledCost"], line["EffectiveCost"])
+        for line in corrections
+    ] == [
+        ("Purchase", "2026-10-01", "2026-11-01", "-0.100000", "0.000000"), ("Usage", "2026-10-01", "2026-11-01", "0.000000", "-0.100000"),
+        ("Purchase", "2026-11-01", "2026-11-15", "-0.100000", "0.000000"), ("Usage", "2026-11-01", "2026-11-15", "0.000000", "-0.100000"),
+    ]  # fmt: skip
+    assert all(
+        line["BillingPeriodStart"] == "2026-11-01T00:00:00Z" and line["PricingQuantity"] == "" for line in corrections
+    )
+    everything = await month(api, "2026-01"), *months, await month(api, "2026-11")
+    due, lines = await amount_due(api)
+    assert (sum(map(billed, everything)), lines) == (
+        due, [("Overage from 2026-01-01", "10.000000", "0.060000"), ("Overage from 2026-10-01", "30.000000", "0.050000")]
+    )  # fmt: skip
+    assert due == Decimal("2.1")
+
+
+async def test_a_contract_without_known_versions_has_its_prices_since_ever(api: Api, books: Books) -> None:
+    await furnish(books)
+    await books.execute("UPDATE contracts SET overage_price = 60000, currency = 'USD'")
+    assert billed(await month(api, "2026-09")) == Decimal("0.6")
+
+
+@pytest.mark.parametrize(("zone", "price"), [("Pacific/Auckland", "0.090000"), ("UTC", "0.060000")])
+async def test_the_day_of_arrival_is_one_of_the_organizations_zone(
+    api: Api, books: Books, zone: str, price: str
+) -> None:
+    acme = await furnish(books)
+    await books.execute("UPDATE organizations SET time_zone = $2 WHERE organization_id = $1", acme, zone)
+    # Noon of the tenth in UTC is the eleventh in Auckland: a price of the eleventh is not one of the tenth.
+    await say(books, version("2026-01-02", 90_000, None), version("2026-11-10", 60_000, None))
+    lines = await read_file(api, "/api/v1/export/focus.csv?from=2026-11-10&to=2026-11-10")
+    [purchase] = [line for line in lines if line["ChargeCategory"] == "Purchase"]
+    assert purchase["ContractedUnitPrice"] == price
