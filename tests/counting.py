@@ -4,11 +4,12 @@ from typing import Any
 
 from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
+from aggregator.isolation import count_batch
 from aggregator.outcome import Outcome
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
 from aggregator.release import release_held
-from aggregator.store import apply_batch
+from aggregator.retry import retry_due, retry_facts
 from factories import FakeRecord, records
 from runtime.postgres import Pool
 
@@ -44,10 +45,21 @@ class Aggregator:
         for batch in batches:
             read(batch, reading)
         await load_progress(self.pool, TOPIC, reading.spans)
-        return await apply_batch(self.pool, TOPICS, reading, self.catalog)
+        return await count_batch(self.pool, TOPICS, reading, self.catalog)
 
     async def release(self) -> int:
         return await release_held(self.pool, TOPICS, self.catalog)
+
+    async def refresh(self) -> None:
+        async with self.pool.acquire() as connection:
+            await self.catalog.refresh(connection, self.catalog.version)
+
+    async def retry(self) -> int:
+        """Take up at once whatever is in quarantine."""
+        await self.pool.execute("UPDATE quarantine SET retry_at = now()")
+        done = await retry_facts(self.pool, CATALOG)
+        await self.refresh()
+        return done + await retry_due(self.pool, TOPICS, self.catalog)
 
     async def totals(self) -> dict[str, int]:
         """Micro-credits and events by each way of asking; they must agree."""

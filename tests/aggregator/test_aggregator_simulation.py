@@ -42,7 +42,7 @@ MUTANTS: dict[str, Changes] = {
     },
     "the ledger off": {"claims.py": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
     "the outbox removed": {
-        "store.py": [('        await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))\n', "")]
+        "store.py": [('    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))\n', "")]
     },
     "offsets committed before the transaction": COMMITTED_FIRST,
     "held usage forgotten": {"stream.py": [("        if changed or clock() - self._swept > RELEASE_EVERY_S:\n", "        if False:\n")]},

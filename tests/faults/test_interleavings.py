@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 from aggregator.catalog import SQL, Catalog
 from aggregator.facts import apply_facts
+from aggregator.isolation import count_batch
 from aggregator.outcome import Outcome
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
-from aggregator.store import apply_batch
 from alerter import store as alerter_store
 from alerting import evaluator as make_evaluator
 from alerting import firings, make_customer
@@ -64,7 +64,7 @@ async def aggregate(pool: Any, topic: str, batch: Sequence[FakeRecord]) -> Outco
     async with pool.acquire() as connection:
         [progress] = await connection.fetch(SQL["select_progress"], CATALOG)
         await known.refresh(connection, progress["next_offset"])
-    return await apply_batch(pool, (topic, CATALOG), reading, known)
+    return await count_batch(pool, (topic, CATALOG), reading, known)
 
 
 async def prepare(sides: Sides) -> tuple[str, str]:

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
+from aggregator.isolation import count_batch
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
-from aggregator.store import apply_batch
 from books import TOPIC, Books, local
 from factories import correction, organization, rate, records, rfc3339, usage, uuid7
 from flexcredits_schemas.identity import bucket_of, identity_of
@@ -47,7 +47,7 @@ class Writer:
         read(records(events, first=self._used), reading)
         self._used += len(events)
         await load_progress(self._pool, TOPIC, reading.spans)
-        await apply_batch(self._pool, TOPICS, reading, self._catalog)
+        await count_batch(self._pool, TOPICS, reading, self._catalog)
 
 
 @pytest.fixture

@@ -124,10 +124,13 @@ def advance_progress(t: Transaction, topic: str, *columns: Sequence[Any]) -> Non
 def settle_progress(t: Transaction, topic: str, *columns: Sequence[int]) -> None:
     changes = {}
     t.lock("progress", *((topic, at) for at in columns[0]))
-    for at, counted, rejected in each(*columns):
+    for at, counted, duplicate, rejected in each(*columns):
         row = t.get("progress", (topic, at))
         changes[at] = row._replace(
-            held=row.held - counted - rejected, counted=row.counted + counted, rejected=row.rejected + rejected
+            held=row.held - counted - duplicate - rejected,
+            counted=row.counted + counted,
+            duplicate=row.duplicate + duplicate,
+            rejected=row.rejected + rejected,
         )._asdict()
     change_progress(t, topic, changes)
 
@@ -137,7 +140,10 @@ def add_hours(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
 
 
 def settle_hours(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
-    rows = ((topic, at, hour, counted, 0, rejected, -counted - rejected) for at, hour, counted, rejected in each(*columns))  # fmt: skip
+    rows = (
+        (topic, at, hour, counted, duplicate, rejected, -counted - duplicate - rejected)
+        for at, hour, counted, duplicate, rejected in each(*columns)
+    )
     t.add_all({"hours": rows}, sums=4)
 
 
@@ -173,7 +179,7 @@ def upsert_organization(t: Transaction, name: str, _: str, zone: str, __: bool, 
     return [(row.time_zone,)]
 
 
-def select_changed_organizations(t: Transaction, version: int, _: int) -> Rows:
+def select_changed_organizations(t: Transaction, version: int) -> Rows:
     return [
         (name, row.organization_id, row.time_zone)
         for name, row in t.rows("organizations").items()
@@ -449,8 +455,19 @@ def insert_wakeup(t: Transaction, organization_id: int) -> None:
     t.append("wakeups", organization_id)
 
 
-def select_zone_change(_: Transaction) -> Rows:
+def select_changes(_: Transaction) -> Rows:
     return [(0,)]
+
+
+def lock_quarantined(_: Transaction, __: Sequence[str]) -> Rows:
+    return []
+
+
+def select_due(_: Transaction, __: Sequence[str]) -> Rows:
+    return []
+
+
+def retry_now(_: Transaction, __: Sequence[int]) -> None: ...
 
 
 NAMES = {
@@ -458,15 +475,15 @@ NAMES = {
     "select_organizations": "organization organization_id time_zone",
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received catalog_offset",
-    "select_catalog_version": "next_offset zone_change", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
+    "select_catalog_version": "next_offset changes", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
     "select_ledger": "identity payload", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
     "select_releasable": "organization_id organization time_zone series_id unit dimensions", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
     " corrects_bucket corrects value received",
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset key value headers reason pointer received",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
-    "select_totals": "organization_id organization product credits", "select_zone_change": "zone_change",
-    "lock_catalog": "locked", "lock_catalog_shared": "locked",
+    "select_totals": "organization_id organization product credits", "select_changes": "changes",
+    "lock_quarantined": "organization", "select_due": "organization_id organization step attempts", "lock_catalog": "locked", "lock_catalog_shared": "locked",
 }  # fmt: skip
 """Columns of what comes back."""
 

@@ -1,5 +1,6 @@
 """What this process knows of the catalog in memory: enough to place and rate usage."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,8 +32,8 @@ class Catalog:
     """A copy of Postgres' organizations, rates and series. `version` is the catalog offset up to which it is complete."""
 
     version: int = 0
-    zone_change: int = 0
-    """The latest change of a time zone by hand that `organizations` knows."""
+    changes: int = 0
+    """How many changes beside the order of the catalog this knows: of a time zone by hand, and facts applied late."""
     organizations: dict[str, Organization] = field(default_factory=dict)
     series_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
     card: RateCard = field(default_factory=RateCard)
@@ -40,14 +41,19 @@ class Catalog:
     """Days since 1970 of which the ledger was seen to have a partition."""
     sightings: dict[tuple[int, str, str], Sighting] = field(default_factory=dict)
     """Per organization, agent and kind: what agent_sightings was told by this process."""
+    aside: set[str] = field(default_factory=set)
+    """Organizations that were in quarantine when we last met them in a batch."""
 
     async def refresh(self, connection: Connection, version: int) -> None:
         """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""
-        zone_change = (await connection.fetch(SQL["select_zone_change"]))[0][0]
-        for row in await connection.fetch(SQL["select_changed_organizations"], self.version, self.zone_change):
+        changes = (await connection.fetch(SQL["select_changes"]))[0][0]
+        since = self.version
+        if changes != self.changes:
+            since, self.card = -1, RateCard()
+        for row in await connection.fetch(SQL["select_changed_organizations"], since):
             self.organizations[row["organization"]] = Organization(row["organization_id"], _usable_zone(row))
-        self.card.add(Rate(*row) for row in await connection.fetch(SQL["select_changed_rates"], self.version))
-        self.version, self.zone_change = version, zone_change
+        self.card.add(Rate(*row) for row in await connection.fetch(SQL["select_changed_rates"], since))
+        self.version, self.changes = version, changes
 
     async def learn(self, pool: Pool, keys: set[tuple[str, str, str, str, str, str]]) -> None:
         """Number the organizations and series of `keys` that have no number yet, in transactions of their own.
@@ -57,7 +63,7 @@ class Catalog:
         keys = keys - self.series_ids.keys()
         if not keys:
             return
-        await self._learn_organizations(pool, sorted({key[0] for key in keys} - self.organizations.keys()))
+        await self.learn_organizations(pool, {key[0] for key in keys})
         if len(self.series_ids) + len(keys) > SERIES_MAX:
             self.series_ids.clear()
             self.sightings.clear()
@@ -68,8 +74,9 @@ class Catalog:
         rows = await pool.fetch(SQL["select_series"], *columns)
         self.series_ids.update(zip(ordered, (row["series_id"] for row in rows), strict=True))
 
-    async def _learn_organizations(self, pool: Pool, names: list[str]) -> None:
-        if names:
+    async def learn_organizations(self, pool: Pool, names: Collection[str]) -> None:
+        """Number organizations that have no number yet."""
+        if names := sorted(set(names) - self.organizations.keys()):
             await pool.execute(SQL["ensure_organizations"], names)
             for row in await pool.fetch(SQL["select_organizations"], names):
                 # The zone stays unknown here even if the fact is in Postgres by now: refresh brings it with its version.

@@ -23,9 +23,19 @@ async def claim(connection: Connection, decisions: Sequence[Decision], outcome: 
     if not decisions:
         return
     counting = [decision for decision in decisions if not decision.waits_for]
-    claimed, _ = await asyncio.gather(
-        connection.fetch(SQL["insert_ledger"], *_ledger_columns(decisions)), _fold_meanwhile(counting, outcome.rollups)
-    )
+    outcome.step = "ledger"
+    inserting = asyncio.create_task(connection.fetch(SQL["insert_ledger"], *_ledger_columns(decisions)))
+    try:
+        await _fold_meanwhile(counting, outcome.rollups)
+    except Exception:
+        await asyncio.wait([inserting])  # a connection does one thing at a time
+        inserting.exception()
+        outcome.step = "folding"
+        raise
+    except BaseException:
+        inserting.cancel()
+        raise
+    claimed = await inserting
     inserted = {(row[0], row[1]) for row in claimed}
     new: list[Decision] = list(decisions)
     if len(inserted) < len(decisions):
@@ -82,6 +92,7 @@ async def correct(connection: Connection, corrections: Sequence[Use], catalog: C
     """Count corrections after the usage of the same batch, in Kafka order."""
     if not corrections:
         return
+    outcome.step = "corrections"
     originals = await select_originals(connection, (use.corrects for use in corrections if use.corrects))
     payloads = await _select_payloads(connection, corrections)
     accepted: list[Decision] = []

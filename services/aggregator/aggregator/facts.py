@@ -21,10 +21,14 @@ from flexcredits_schemas.events import (
 )
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from msgspec import Raw
+from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres import Connection, Pool
 
+from aggregator.aside import CATALOG_FACTS, headers_json, quarantine
 from aggregator.catalog import SQL
-from aggregator.metrics import DEAD_LETTERS
+from aggregator.columns import columns_of
+from aggregator.isolation import is_everybodys
+from aggregator.metrics import DEAD_LETTERS, QUARANTINES
 from aggregator.outcome import OffsetGap
 from aggregator.reading import Kind, Record, Rejection
 from aggregator.store import CATALOG_LOCK, insert_dead_letters
@@ -44,26 +48,80 @@ async def apply_facts(pool: Pool, topic: str, records: Sequence[Record]) -> int:
             return position
         if records[0].offset > position:
             raise OffsetGap(f"{topic}: Postgres expects offset {position}, Kafka delivers {records[0].offset}")
-        rejections = []
+        rejections: list[Rejection] = []
+        failures: list[tuple[int, Record, Exception]] = []
+        concerned: set[int] = set()
         for record in records:
             try:
                 async with connection.transaction():
-                    await apply_fact(connection, record)
+                    concerned.add(await apply_fact(connection, record))
             except InvalidEvent as error:
                 rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
+            except Exception as error:
+                if not is_data_failure(error):
+                    raise
+                await _set_aside(connection, record, error, failures, rejections)
+        if is_everybodys(len({number for number, _, _ in failures}), len(concerned)):
+            raise failures[0][2]
+        await _keep(connection, topic, failures)
+        if concerned:
+            await connection.execute(SQL["retry_now"], sorted(concerned))
         await insert_dead_letters(connection, topic, rejections)
         last = records[-1]
-        applied = len(records) - len(rejections)
+        applied = len(records) - len(rejections) - len(failures)
         await connection.execute(
             SQL["advance_progress"],
-            topic, [last.partition], [last.offset + 1], [applied], [0], [len(rejections)], [0], [last.timestamp / 1000],
+            topic, [last.partition], [last.offset + 1], [applied], [0], [len(rejections)], [len(failures)],
+            [last.timestamp / 1000],
         )  # fmt: skip
     DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
     return last.offset + 1
 
 
-async def apply_fact(connection: Connection, record: Record) -> None:
-    """Apply one fact. An older `time` never overwrites a newer one; of equal times the higher offset wins."""
+async def _set_aside(
+    connection: Connection, record: Record, error: Exception, failures: list[tuple[int, Record, Exception]],
+    rejections: list[Rejection],
+) -> None:  # fmt: skip
+    """A fact that may be right and fails: it waits in its organization's quarantine, if that can be found."""
+    try:
+        async with connection.transaction():
+            number = await _organization_id(connection, decode(record.value or b"").subject or "")
+    except Exception as unfounded:
+        if not is_data_failure(unfounded):
+            raise
+        rejections.append(Rejection(record, f"cannot be applied: {describe_failure(error)}", "", Kind.UNREADABLE))
+    else:
+        failures.append((number, record, error))
+
+
+async def _keep(connection: Connection, topic: str, failures: Sequence[tuple[int, Record, Exception]]) -> None:
+    if not failures:
+        return
+    reasons = {number: f"fact: {describe_failure(error)}" for number, _, error in failures}
+    await quarantine(connection, CATALOG_FACTS, sorted(reasons.items()))
+    rows = [
+        (
+            number,
+            record.partition,
+            record.offset,
+            record.key,
+            record.value,
+            headers_json(record),
+            record.timestamp / 1000,
+        )
+        for number, record, _ in failures
+    ]
+    await connection.execute(SQL["insert_quarantined_records"], topic, *columns_of(rows))
+    for number, reason in reasons.items():
+        QUARANTINES.labels("aggregator").inc()
+        log.error("facts in quarantine", organization_id=number, reason=reason)
+
+
+async def apply_fact(connection: Connection, record: Record) -> int:
+    """Apply one fact; returns the number of its organization, 0 for everybody's.
+
+    An older `time` never overwrites a newer one; of equal times the higher offset wins.
+    """
     event = decode(record.value or b"")
     if isinstance(event, Usage | Correction):
         raise InvalidEvent("usage belongs on usage.events.v1", "/type")
@@ -93,6 +151,7 @@ async def apply_fact(connection: Connection, record: Record) -> None:
                 *price, received, record.offset, event.source, event.id,
             )  # fmt: skip
     await connection.execute(SQL["insert_wakeup"], organization_id)
+    return organization_id
 
 
 async def _apply_organization(connection: Connection, event: Organization, offset: int) -> None:

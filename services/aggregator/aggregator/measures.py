@@ -17,8 +17,8 @@ MICRO = 1_000_000
 def observe_batch(batch: Reading, outcome: Outcome, began_s: float, committed_s: float) -> None:
     """A committed batch. Instants are Unix time: the receipts are Kafka's."""
     fates = {
-        "counted": len(outcome.counted), "held": len(outcome.held), "duplicate": len(outcome.duplicates),
-        "rejected": len(outcome.rejections), "replayed": outcome.replayed,
+        "counted": len(outcome.counted), "held": len(outcome.held) + len(outcome.quarantined),
+        "duplicate": len(outcome.duplicates), "rejected": len(outcome.rejections), "replayed": outcome.replayed,
     }  # fmt: skip
     for fate, number in fates.items():
         metrics.EVENTS.labels(fate).inc(number)
@@ -69,3 +69,7 @@ async def measure_tables(pool: Pool, topic: str) -> None:
     metrics.UNACCOUNTED.set(row["unaccounted"])
     metrics.PARTITIONS_AHEAD_DAYS.set(row["partitions_ahead_days"])
     metrics.DATABASE_BYTES.set(row["database_bytes"])
+    metrics.QUARANTINED_RECORDS.set(row["quarantined_records"])
+    failing = {row["component"]: row["organizations"] for row in await pool.fetch(SQL["count_quarantined"])}
+    for component in metrics.COMPONENTS:
+        metrics.QUARANTINED.labels(component).set(failing.get(component, 0))

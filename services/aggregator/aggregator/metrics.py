@@ -59,6 +59,19 @@ OUTDATED_ZONES = Gauge(
     "Organizations whose days were counted by other rules of their time zone than today's, when this process started.",
 )
 RELEASED = Counter("flexcredits_aggregator_released_total", "Held events that were counted at last.")
+QUARANTINES = Counter(
+    "flexcredits_aggregator_quarantines_total",
+    "Times that something failed for one organization alone and was set aside for it.",
+    ["component"],
+)
+QUARANTINED = Gauge(
+    "flexcredits_quarantined_organizations",
+    "Organizations for which a component fails and tries again, by component; every aggregator sees all of them.",
+    ["component"],
+)
+QUARANTINED_RECORDS = Gauge(
+    "flexcredits_quarantined_records", "Records that wait because their organization is in quarantine."
+)
 RELAYED = Counter("flexcredits_aggregator_relayed_total", "Messages that the relay has published.", ["topic"])
 
 # What is there before it first happens is seen to happen: a counter that begins with 1 has not risen.
@@ -66,5 +79,9 @@ for _fate in FATES:
     EVENTS.labels(_fate)
 for _kind in Kind:
     DEAD_LETTERS.labels(_kind)
+COMPONENTS = ("aggregator", "alerter", "rebuild", "retention")
+for _component in COMPONENTS:
+    QUARANTINED.labels(_component)
+QUARANTINES.labels("aggregator")
 for _within in ("yes", "no"):
     VISIBLE.labels(_within)

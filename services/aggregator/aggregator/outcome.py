@@ -2,21 +2,25 @@
 
 from dataclasses import dataclass, field
 
-from aggregator.reading import Rejection, Use
+from runtime.isolation import Shared
+
+from aggregator.reading import Record, Rejection, Use
 from aggregator.rollup import Decision, Rollups, empty_rollups
 
 
-class Overtaken(Exception):
+class Overtaken(Shared):
     """Another aggregator applied facts, or claimed a correction, after this batch was decided; decide it again."""
 
 
-class OffsetGap(Exception):
+class OffsetGap(Shared):
     """Records between Postgres' position and the log are missing: counting on would lose them silently."""
 
 
 @dataclass
 class Outcome:
-    """What became of a batch's records."""
+    """What became of a batch's records. `step` is what is being done with them, for who sees it fail."""
+
+    step: str = "reading"
 
     next_offsets: dict[int, int] = field(default_factory=dict)
     counted: list[Decision] = field(default_factory=list)
@@ -24,4 +28,5 @@ class Outcome:
     duplicates: list[Use] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     rollups: Rollups = field(default_factory=empty_rollups)
+    quarantined: list[Record] = field(default_factory=list)
     replayed: int = 0

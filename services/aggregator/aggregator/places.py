@@ -32,6 +32,8 @@ async def place(connection: Connection, reading: Reading, catalog: Catalog) -> R
     for use in reading.corrections:
         assert use.corrects is not None
         days |= {use.ledger_bucket, use.corrects[0]}
+    if not days:
+        return reading
     oldest_kept = max(reading.last_received.values()) // _DAY_S - _SURELY_KEPT_DAYS
     unsure = {day for day in days if day >= 0 and (day not in catalog.ledger_days or day < oldest_kept)}
     if not unsure:

@@ -1,7 +1,7 @@
 """Where Postgres stands in a log: the fence that drops what was applied before, and the proof of every record's fate."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from runtime.postgres import Connection, Pool
@@ -52,9 +52,10 @@ def drop_replayed(reading: Reading, positions: Mapping[int, int], outcome: Outco
         uses=[use for use in reading.uses if use.offset >= positions[use.partition]],
         corrections=[use for use in reading.corrections if use.offset >= positions[use.partition]],
         rejections=[at for at in reading.rejections if at.record.offset >= positions[at.record.partition]],
+        failures=[at for at in reading.failures if at.record.offset >= positions[at.record.partition]],
     )
-    before, after = ([*part.uses, *part.corrections, *part.rejections] for part in (reading, kept))
-    outcome.rejections, outcome.replayed = kept.rejections, len(before) - len(after)
+    before, after = ([*part.uses, *part.corrections, *part.rejections, *part.failures] for part in (reading, kept))
+    outcome.replayed = len(before) - len(after)
     return kept
 
 
@@ -69,6 +70,7 @@ async def advance(connection: Connection, topic: str, reading: Reading, outcome:
         )
     ]
     fates.insert(2, Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in outcome.rejections))
+    fates[3].update((at.partition, at.timestamp / 1000 // HOUR_S) for at in outcome.quarantined)
     hours = sorted(set().union(*fates))
     if hours:
         rows = [(*hour, *(fate[hour] for fate in fates)) for hour in hours]
@@ -82,6 +84,18 @@ async def advance(connection: Connection, topic: str, reading: Reading, outcome:
         for at, next_offset in sorted(outcome.next_offsets.items())
     ]
     await connection.execute(SQL["advance_progress"], topic, *columns_of(progress))
+
+
+async def settle(connection: Connection, topic: str, hours: Sequence[tuple[int, float, int, int, int]]) -> None:
+    """What was held has found its fate: by partition and hour of receipt, how many are counted, duplicate and rejected."""
+    if not hours:
+        return
+    await connection.execute(SQL["settle_hours"], topic, *map(list, zip(*hours, strict=True)))
+    sums: dict[int, list[int]] = {}
+    for partition, _, *fates in sorted(hours):
+        sums[partition] = [sum(pair) for pair in zip(sums.get(partition, (0, 0, 0)), fates, strict=True)]
+    rows = [(partition, *fates) for partition, fates in sums.items()]
+    await connection.execute(SQL["settle_progress"], topic, *map(list, zip(*rows, strict=True)))
 
 
 async def mark_caught_up(pool: Pool, topic: str, end_offsets: Mapping[int, int], seen: datetime) -> None:

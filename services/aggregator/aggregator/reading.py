@@ -74,6 +74,14 @@ class Rejection(NamedTuple):
     """Organization and identity, where the record says them."""
 
 
+class Failure(NamedTuple):
+    """A record that may be right, and that our code cannot read."""
+
+    record: Record
+    organization: str
+    error: Exception
+
+
 class Reading(NamedTuple):
     """What a fetch holds: every record's reading, and per partition the first and last offset and receipt."""
 
@@ -83,6 +91,7 @@ class Reading(NamedTuple):
     spans: dict[int, tuple[int, int]]
     first_received: dict[int, float]
     last_received: dict[int, float]
+    failures: list[Failure]
 
 
 def reject(use: Use, kind: Kind, reason: str, pointer: str) -> Rejection:
@@ -128,7 +137,7 @@ def read_record(record: Record) -> Use:
 
 
 def empty_reading() -> Reading:
-    return Reading([], [], [], {}, {}, {})
+    return Reading([], [], [], {}, {}, {}, [])
 
 
 def read(records: Sequence[Record], into: Reading) -> None:
@@ -139,6 +148,12 @@ def read(records: Sequence[Record], into: Reading) -> None:
         except InvalidEvent as error:
             kind = Kind.OUTSIDE_WINDOW if isinstance(error, OutsideWindow) else Kind.UNREADABLE
             into.rejections.append(Rejection(record, error.detail, error.pointer, kind, who_sent(record)))
+        except Exception as error:
+            if sender := who_sent(record):
+                into.failures.append(Failure(record, sender[0], error))
+            else:
+                reason = f"cannot be read ({type(error).__name__}), and does not say who sent it"
+                into.rejections.append(Rejection(record, reason, "", Kind.UNREADABLE))
         else:
             (into.corrections if use.corrects else into.uses).append(use)
     if records:

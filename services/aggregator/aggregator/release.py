@@ -1,24 +1,29 @@
 """Held usage that can be counted now: released by the fact that completes it, and by a sweep behind."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import asyncpg
+import structlog
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.codec import InvalidEvent
 from flexcredits_schemas.zones import find_zone
+from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres import Connection, Pool
 
+from aggregator.aside import RELEASE, quarantine
 from aggregator.catalog import SQL, Catalog
 from aggregator.claims import add_corrected, select_originals
 from aggregator.corrections import judge
+from aggregator.isolation import is_everybodys
 from aggregator.measures import observe_rollups
-from aggregator.metrics import DEAD_LETTERS
-from aggregator.progress import HOUR_S
+from aggregator.metrics import DEAD_LETTERS, QUARANTINES
+from aggregator.progress import HOUR_S, settle
 from aggregator.reading import Kind, Rejection, SeriesKey, Use, reject
 from aggregator.rollup import Decision, Rollups, decide, empty_rollups, fold
 from aggregator.store import add_rollups, hold_catalog, insert_dead_letters
 
+log = structlog.get_logger()
 CHUNK = 5_000  # held events per transaction: the locks of a long wait are given back every fraction of a second
 
 
@@ -41,6 +46,8 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog) ->
     Any aggregator may do it for any partition: rows are claimed, sums are added under the same locks as batches.
     """
     released = 0
+    failing: dict[int, str] = {}
+    due = {row["organization_id"] for row in await pool.fetch(SQL["select_due"], [RELEASE])}
     groups = await pool.fetch(SQL["select_releasable"])
     complete = {
         (row["organization_id"], row["organization"], row["series_id"], tuple(row["dimensions"]))
@@ -50,10 +57,31 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog) ->
     for organization_id, organization, series_id, dimensions in sorted(complete):
         series = SeriesKey(organization, *dimensions)
         after: tuple[int, int] | None = (-1, -1)
-        while after is not None:
-            counted, after = await _release_chunk(pool, topics, catalog, organization_id, series_id, series, after)
-            released += counted
+        while after is not None and organization_id not in failing:
+            try:
+                counted, after = await _release_chunk(pool, topics, catalog, organization_id, series_id, series, after)
+            except Exception as error:
+                if not is_data_failure(error):
+                    raise
+                failing[organization_id] = describe_failure(error)
+                if is_everybodys(len(failing), len({kind[0] for kind in complete})):
+                    raise
+            else:
+                released += counted
+    await _note(pool, failing, due)
     return released
+
+
+async def _note(pool: Pool, failing: Mapping[int, str], due: Collection[int]) -> None:
+    """Whose held usage could not be released, and of whom it could be again."""
+    if not failing and not due:
+        return
+    async with pool.acquire() as connection, connection.transaction():
+        await quarantine(connection, RELEASE, sorted(failing.items()))
+        await connection.execute(SQL["delete_quarantine"], RELEASE, sorted(set(due) - failing.keys()))
+    for organization_id, reason in failing.items():
+        QUARANTINES.labels("aggregator").inc()
+        log.error("held usage not released", organization_id=organization_id, reason=reason)
 
 
 def _may_have_rate(catalog: Catalog, row: asyncpg.Record) -> bool:
@@ -142,16 +170,8 @@ async def _settle(
     counts = Counter((at.use.partition, at.use.received // HOUR_S) for at in counted)
     rejects = Counter((use.partition, use.received // HOUR_S) for use, _ in rejections)
     hours = sorted(counts.keys() | rejects.keys())
-    rows = [(*hour, counts[hour], rejects[hour]) for hour in hours]
-    await connection.execute(SQL["settle_hours"], topic, *zip(*rows, strict=True))
-    by_partition = [(partition, *_sums(rows, partition)) for partition in sorted({row[0] for row in rows})]
-    await connection.execute(SQL["settle_progress"], topic, *zip(*by_partition, strict=True))
+    await settle(connection, topic, [(*hour, counts[hour], 0, rejects[hour]) for hour in hours])
     return rollups
-
-
-def _sums(rows: Sequence[tuple[int, float, int, int]], partition: int) -> tuple[int, int]:
-    """Counted and rejected in all hours of a partition."""
-    return sum(row[2] for row in rows if row[0] == partition), sum(row[3] for row in rows if row[0] == partition)
 
 
 def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> Use:

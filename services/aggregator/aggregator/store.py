@@ -1,12 +1,13 @@
 """One transaction per batch: progress, ledger, rollups, proof, outboxes. All of it or nothing."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.codec import InvalidEvent
+from runtime.isolation import Shared
 from runtime.postgres import Connection, Pool
 
+from aggregator.aside import headers_json, put_aside, without
 from aggregator.catalog import SIGHTING_S, SQL, Catalog, Sighting
 from aggregator.claims import claim, correct
 from aggregator.columns import columns_of, corrects_of
@@ -17,39 +18,99 @@ from aggregator.reading import Kind, Reading, Rejection, Use, reject
 from aggregator.rollup import Decision, Rollups, decide
 
 CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive for applying facts
+NONE_FAIL: Mapping[str, str] = {}
 
 
-async def apply_batch(pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog) -> Outcome:
+class OnTrial(Shared):
+    """Takes a batch back that was only tried."""
+
+
+async def apply_batch(
+    pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog, outcome: Outcome,
+    failing: Mapping[str, str] = NONE_FAIL, *, on_trial: bool = False,
+) -> Outcome:  # fmt: skip
     """Count a batch of `topics` = (usage topic, catalog topic). Safe to call again with the same batch, ever.
 
-    Raises Overtaken, OffsetGap, or whatever Postgres says; then nothing has happened.
+    What organizations in quarantine sent is put aside, and so is what the organizations `failing` sent, who come into it
+    for these reasons. Raises Overtaken, OffsetGap, or whatever fails; then nothing has happened, and `outcome.step` says
+    where. On trial nothing happens either, and OnTrial is raised when nothing fails.
     """
     topic, catalog_topic = topics
-    uses = [*reading.uses, *reading.corrections]
-    await catalog.learn(pool, {use.series for use in uses})
+    outcome.step = "series"
+    names = await _learn(pool, reading, catalog, failing)
     async with pool.acquire() as connection, connection.transaction():
+        outcome.step = "positions"
         await hold_catalog(connection, catalog_topic, catalog)
-        outcome = Outcome(rejections=[*reading.rejections])
         positions = await lock_progress(connection, topic, reading.spans)
-        fresh = await place(connection, drop_replayed(reading, positions, outcome), catalog)
-        await claim(connection, _decide(fresh.uses, catalog, outcome), outcome)
-        await correct(connection, fresh.corrections, catalog, outcome)
-        await _insert_held(connection, outcome.held)
-        await add_rollups(connection, outcome.rollups)
-        sightings = _new_sightings([*outcome.counted, *outcome.held], catalog.sightings)
-        await _write_sightings(connection, sightings)
-        await insert_dead_letters(connection, topic, outcome.rejections)
-        await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))
+        fresh = drop_replayed(reading, positions, outcome)
+        aside = await lock_quarantined(connection, names, catalog)
+        if aside or failing:
+            fresh, records = without(fresh, aside | failing.keys())
+            await put_aside(connection, topic, records, catalog, failing, outcome)
+        sightings = await store(connection, topic, fresh, catalog, outcome)
+        if on_trial:
+            raise OnTrial
+        outcome.step = "positions"
         await advance(connection, topic, reading, outcome)
     catalog.sightings.update(sightings)
+    catalog.aside |= failing.keys()
     return outcome
+
+
+async def _learn(pool: Pool, reading: Reading, catalog: Catalog, failing: Mapping[str, str]) -> Collection[str]:
+    """Give what the batch has new its numbers; returns the names of its organizations."""
+    keys = {use.series for use in reading.uses}
+    keys.update(use.series for use in reading.corrections)
+    names = {key[0] for key in keys}
+    names.update(failure.organization for failure in reading.failures)
+    aside = (catalog.aside & names) | failing.keys()
+    await catalog.learn_organizations(pool, aside)
+    await catalog.learn(pool, {key for key in keys if key[0] not in aside} if aside else keys)
+    return names
+
+
+async def lock_quarantined(connection: Connection, names: Collection[str], catalog: Catalog) -> set[str]:
+    """Which of these organizations are in quarantine, and stay so until the transaction ends. Raises Overtaken when
+    `catalog` still believes of one that it is."""
+    rows = await connection.fetch(SQL["lock_quarantined"], sorted(names))
+    aside = {row["organization"] for row in rows}
+    released = (catalog.aside & set(names)) - aside
+    catalog.aside |= aside
+    if released:
+        catalog.aside -= released
+        raise Overtaken
+    return aside
+
+
+async def store(
+    connection: Connection, topic: str, fresh: Reading, catalog: Catalog, outcome: Outcome
+) -> dict[tuple[int, str, str], Sighting]:
+    """Everything of a batch but where it stood in the log; returns what is new about agents once it is committed."""
+    outcome.rejections += fresh.rejections
+    outcome.step = "places"
+    fresh = await place(connection, fresh, catalog)
+    outcome.step = "rating"
+    await claim(connection, _decide(fresh.uses, catalog, outcome), outcome)
+    await correct(connection, fresh.corrections, catalog, outcome)
+    outcome.step = "held"
+    await _insert_held(connection, outcome.held)
+    outcome.step = "rollups"
+    await add_rollups(connection, outcome.rollups)
+    outcome.step = "agents"
+    sightings = _new_sightings([*outcome.counted, *outcome.held], catalog.sightings)
+    await _write_sightings(connection, sightings)
+    outcome.step = "dead letters"
+    await insert_dead_letters(connection, topic, outcome.rejections)
+    outcome.step = "totals"
+    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))
+    return sightings
 
 
 async def hold_catalog(connection: Connection, catalog_topic: str, catalog: Catalog) -> None:
     """Keep the catalog still until the transaction ends. Raises Overtaken when it is not the one we decided with."""
     await connection.execute(SQL["lock_catalog_shared"], CATALOG_LOCK)
     [row] = await connection.fetch(SQL["select_catalog_version"], catalog_topic)
-    if row["next_offset"] not in (None, catalog.version) or row["zone_change"] != catalog.zone_change:
+    if row["next_offset"] not in (None, catalog.version) or row["changes"] != catalog.changes:
         raise Overtaken
 
 
@@ -81,13 +142,18 @@ async def insert_dead_letters(connection: Connection, topic: str, rejections: Se
     if rejections:
         rows = [
             (
-                at.record.partition, at.record.offset, at.record.key, at.record.value,
-                json.dumps([[name, value.hex() if value is not None else None] for name, value in at.record.headers]),
-                at.reason, at.pointer, at.record.timestamp / 1000, *((at.who[0], UUID(at.who[1])) if at.who else (None, None)),
+                at.record.partition, at.record.offset, at.record.key, at.record.value, headers_json(at.record),
+                as_text(at.reason), as_text(at.pointer),
+                at.record.timestamp / 1000, *((at.who[0], UUID(at.who[1])) if at.who else (None, None)),
             )
             for at in rejections
         ]  # fmt: skip
         await connection.execute(SQL["insert_dead_letters"], topic, *columns_of(rows))
+
+
+def as_text(said: str) -> str:
+    """What Postgres can keep of a text that may quote a stranger."""
+    return said.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None:

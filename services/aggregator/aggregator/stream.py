@@ -15,12 +15,13 @@ from runtime.tracing import LINKS_MAX, Tracing
 from aggregator import metrics
 from aggregator.catalog_reader import CatalogReader
 from aggregator.continuity import ANEW, Continuity
+from aggregator.isolation import count_batch
 from aggregator.measures import measure_watermark, observe_batch
 from aggregator.outcome import OffsetGap, Outcome, Overtaken
 from aggregator.progress import load_progress, load_received, mark_caught_up
 from aggregator.reading import PoisonGuard, Reading, empty_reading, read, traceparents
 from aggregator.release import release_held
-from aggregator.store import apply_batch
+from aggregator.retry import retry_due, retry_facts
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
@@ -165,7 +166,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             try:
                 with self._tracing.span("transaction", "client", db__system__name="postgresql"):
-                    outcome = await apply_batch(self._pool, topics, batch, self._facts.catalog)
+                    outcome = await count_batch(self._pool, topics, batch, self._facts.catalog)
                 break
             except Overtaken:
                 await self._facts.take_over()
@@ -175,10 +176,14 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         return outcome
 
     async def release(self) -> int:
-        """Count held usage that can be counted by now."""
+        """Count held usage that can be counted by now, and what organizations in quarantine wait for."""
+        topics = (self.topic, self._facts.topic)
         while True:
             try:
-                return await release_held(self._pool, (self.topic, self._facts.topic), self._facts.catalog)
+                if await retry_facts(self._pool, self._facts.topic):
+                    await self._facts.take_over()
+                await retry_due(self._pool, topics, self._facts.catalog)
+                return await release_held(self._pool, topics, self._facts.catalog)
             except Overtaken:
                 await self._facts.take_over()
 

@@ -1,0 +1,190 @@
+"""Organizations in quarantine: what failed for them is tried again, in the order of the log, until all of it is applied."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import asyncpg
+import structlog
+from flexcredits_schemas.codec import InvalidEvent
+from runtime.isolation import describe_failure, is_data_failure
+from runtime.postgres import Connection, Pool
+
+from aggregator.aside import CATALOG_FACTS, COUNTING, quarantine
+from aggregator.catalog import SQL, Catalog
+from aggregator.facts import apply_fact
+from aggregator.measures import observe_rollups
+from aggregator.metrics import DEAD_LETTERS
+from aggregator.outcome import Outcome, Overtaken
+from aggregator.progress import HOUR_S, lock_progress, settle
+from aggregator.reading import Kind, Reading, Rejection, empty_reading, read
+from aggregator.store import CATALOG_LOCK, hold_catalog, insert_dead_letters, store
+
+log = structlog.get_logger()
+CHUNK = 5_000  # records per transaction, as for held usage
+FACT_ATTEMPTS_MAX = 12  # about an hour and a half
+
+
+class StoredRecord:
+    """A record as Kafka delivered it."""
+
+    def __init__(self, row: asyncpg.Record) -> None:
+        self.topic: str = row["topic"]
+        self.partition: int = row["partition"]
+        self.offset: int = row["kafka_offset"]
+        self.timestamp = round(row["received"] * 1000)
+        self.key: bytes | None = row["key"]
+        self.value: bytes | None = row["value"]
+        self.headers: Sequence[tuple[str, bytes]] = [
+            (name, bytes.fromhex(value or "")) for name, value in json.loads(row["headers"])
+        ]
+
+
+async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog) -> int:
+    """Try again for every organization whose time has come; returns how many records have their fate now.
+
+    Raises Overtaken, or what fails for everybody. Any aggregator may do it: the first one that locks goes on.
+    """
+    applied = 0
+    for row in await pool.fetch(SQL["select_due"], [COUNTING]):
+        organization_id, organization = row["organization_id"], row["organization"]
+        outcome, more = Outcome(), True
+        while more:
+            try:
+                outcome = Outcome()
+                done, more = await _apply_chunk(pool, topics, catalog, organization_id, outcome)
+                applied += done
+                if not more:
+                    catalog.aside.discard(organization)
+            except Exception as error:
+                if not is_data_failure(error):
+                    raise
+                await put_off(pool, organization_id, COUNTING, f"{outcome.step}: {describe_failure(error)}")
+                log.warning("organization stays in quarantine", organization=organization, attempts=row["attempts"] + 1)
+                break
+    return applied
+
+
+async def retry_facts(pool: Pool, catalog_topic: str) -> int:
+    """Apply the facts in quarantine whose time has come, later than their turn; returns how many have their fate now.
+
+    Facts are ordered by their own time, so their turn does not matter; a rate takes effect now. What has failed
+    FACT_ATTEMPTS_MAX times is a dead letter.
+    """
+    done = 0
+    for row in await pool.fetch(SQL["select_due"], [CATALOG_FACTS]):
+        try:
+            done += await _apply_facts(pool, catalog_topic, row["organization_id"], row["attempts"])
+        except Exception as error:
+            if not is_data_failure(error):
+                raise
+            await put_off(pool, row["organization_id"], CATALOG_FACTS, f"fact: {describe_failure(error)}")
+    return done
+
+
+async def _apply_facts(pool: Pool, topic: str, organization_id: int, attempts: int) -> int:
+    applied, rejections = 0, []
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
+        await connection.fetch(SQL["lock_progress"], topic, [0])
+        if not await connection.fetch(SQL["lock_due"], organization_id, CATALOG_FACTS):
+            return 0
+        records = [
+            StoredRecord(row)
+            for row in await connection.fetch(SQL["select_quarantined_records"], organization_id, topic, CHUNK)
+        ]
+        failed: Exception | None = None
+        kept = set()
+        for record in records:
+            received = record.timestamp
+            record.timestamp = round(
+                time.time() * 1000
+            )  # of a rate's effect: what was counted meanwhile stays as it is
+            try:
+                async with connection.transaction():
+                    await apply_fact(connection, record)
+                applied += 1
+            except InvalidEvent as error:
+                rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
+            except Exception as error:
+                if not is_data_failure(error):
+                    raise
+                if attempts >= FACT_ATTEMPTS_MAX:
+                    reason = f"cannot be applied: {describe_failure(error)}"
+                    rejections.append(Rejection(record, reason, "", Kind.UNREADABLE))
+                else:
+                    failed = error
+                    kept.add(record.offset)
+            record.timestamp = received
+        done = [record.offset for record in records if record.offset not in kept]
+        await insert_dead_letters(connection, topic, rejections)
+        if done:
+            await connection.fetch(SQL["delete_quarantined_records"], topic, [0] * len(done), done)
+            await connection.execute(SQL["settle_progress"], topic, [0], [applied], [0], [len(rejections)])
+            await connection.execute(SQL["insert_reload"], organization_id)
+            await connection.execute(SQL["retry_now"], [organization_id])
+        if failed is None:
+            await connection.fetch(SQL["release_quarantine"], organization_id, CATALOG_FACTS, topic)
+        else:
+            await quarantine(connection, CATALOG_FACTS, [(organization_id, f"fact: {describe_failure(failed)}")])
+    DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
+    return len(done)
+
+
+async def put_off(pool: Pool, organization_id: int, step: str, reason: str) -> None:
+    """It failed again: wait longer than before."""
+    async with pool.acquire() as connection, connection.transaction():
+        await quarantine(connection, step, [(organization_id, reason)])
+
+
+async def _apply_chunk(
+    pool: Pool, topics: tuple[str, str], catalog: Catalog, organization_id: int, outcome: Outcome
+) -> tuple[int, bool]:
+    """Apply the first records of an organization; returns how many, and whether there may be more."""
+    topic, catalog_topic = topics
+    reading = _read(await pool.fetch(SQL["select_quarantined_records"], organization_id, topic, CHUNK))
+    if reading.failures:
+        raise reading.failures[0].error
+    outcome.step = "series"
+    uses = [*reading.uses, *reading.corrections]
+    await catalog.learn(pool, {use.series for use in uses})
+    places = [(use.partition, use.offset) for use in uses]
+    places += [(at.record.partition, at.record.offset) for at in reading.rejections]
+    async with pool.acquire() as connection, connection.transaction():
+        outcome.step = "positions"
+        await hold_catalog(connection, catalog_topic, catalog)
+        await lock_progress(connection, topic, {at: (0, last) for at, (_, last) in reading.spans.items()})
+        if not await connection.fetch(SQL["lock_due"], organization_id, COUNTING):
+            return 0, False
+        sightings = await store(connection, topic, reading, catalog, outcome)
+        outcome.step = "quarantine"
+        if places:
+            gone = await connection.fetch(
+                SQL["delete_quarantined_records"], topic, *map(list, zip(*places, strict=True))
+            )
+            if len(gone) != len(places):
+                raise Overtaken
+        await _settle(connection, topic, outcome)
+        is_over = await connection.fetch(SQL["release_quarantine"], organization_id, COUNTING, topic)
+    catalog.sightings.update(sightings)
+    observe_rollups(outcome.rollups)
+    if is_over:
+        log.info("organization out of quarantine", organization_id=organization_id)
+    return len(places), not is_over
+
+
+def _read(rows: Sequence[asyncpg.Record]) -> Reading:
+    reading = empty_reading()
+    for partition in sorted({row["partition"] for row in rows}):
+        read([StoredRecord(row) for row in rows if row["partition"] == partition], reading)
+    return reading
+
+
+async def _settle(connection: Connection, topic: str, outcome: Outcome) -> None:
+    """The records were held and now have a fate; those that wait for a fact go on being held."""
+    counted = Counter((at.use.partition, at.use.received // HOUR_S) for at in outcome.counted)
+    duplicate = Counter((use.partition, use.received // HOUR_S) for use in outcome.duplicates)
+    rejected = Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in outcome.rejections)
+    hours = sorted(counted.keys() | duplicate.keys() | rejected.keys())
+    await settle(connection, topic, [(*hour, counted[hour], duplicate[hour], rejected[hour]) for hour in hours])

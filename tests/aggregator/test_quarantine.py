@@ -1,0 +1,265 @@
+"""What one organization's data makes fail is set aside for it alone; everybody else's usage counts, and later so does its."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+from aggregator.retry import FACT_ATTEMPTS_MAX
+from counting import TOPIC, Aggregator
+from factories import correction, organization, rate, records, usage
+from stack import Database
+
+GOOD = ("org_b", "org_c", "org_d", "org_e")
+EVERYBODY = ("org_a", *GOOD)
+STEPS = {
+    "rating": ("usage_series", "organization_id", ""),
+    "ledger": ("usage_ledger", "organization_id", ""),
+    "quarter hours": ("usage_15m", "organization_id", ""),
+    "days": ("usage_daily", "organization_id", ""),
+    "months": ("usage_monthly", "organization_id", ""),
+    "organization days": ("usage_organization_daily", "organization_id", ""),
+    "agents": ("agent_sightings", "organization_id", ""),
+    "totals": ("totals_outbox", "organization_id", ""),
+}
+"""Where an exception is raised for one organization: by a trigger of its table, as a defect of a column or an index would."""
+
+
+@pytest.fixture
+async def aggregator(database: Database) -> AsyncIterator[Aggregator]:
+    async with asyncpg.create_pool(database.roles["flexcredits_aggregator"], min_size=1, max_size=4) as pool:
+        yield Aggregator(pool)
+
+
+@pytest.fixture
+async def owner(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(database.dsn)
+    yield connection
+    await connection.close()
+
+
+@asynccontextmanager
+async def failing(
+    owner: "asyncpg.Connection[asyncpg.Record]", table: str, name: str = "org_a", when: str = "INSERT OR UPDATE"
+) -> AsyncIterator[None]:
+    """Every write of this organization to a table raises while the block goes on."""
+    number = await owner.fetchval("SELECT organization_id FROM organizations WHERE organization = $1", name)
+    await owner.execute(
+        "CREATE FUNCTION raise_for_one() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN IF NEW.organization_id = {number} THEN RAISE EXCEPTION 'a defect of ''{name}'''; END IF; RETURN NEW; END $$"
+    )
+    await owner.execute(f"CREATE TRIGGER defect BEFORE {when} ON {table} FOR EACH ROW EXECUTE FUNCTION raise_for_one()")
+    yield
+    await owner.execute("DROP FUNCTION raise_for_one CASCADE")
+
+
+def use_of(name: str, **data: Any) -> dict[str, Any]:
+    agent = {"id": "agt_1", "name": "Report", "kind": "saved"}
+    return usage(product="agents", agent=agent, envelope={"subject": name}, **data)
+
+
+async def credits_of(aggregator: Aggregator) -> dict[str, int]:
+    rows = await aggregator.pool.fetch(
+        "SELECT o.organization, sum(d.credits)::bigint AS credits FROM usage_organization_daily d JOIN organizations o USING (organization_id)"
+        " GROUP BY 1"
+    )
+    return {row["organization"]: row["credits"] for row in rows}
+
+
+async def quarantined(aggregator: Aggregator) -> list[tuple[str, str, str, int]]:
+    rows = await aggregator.pool.fetch(
+        "SELECT o.organization, q.component, q.step, q.attempts FROM quarantine q JOIN organizations o USING (organization_id) ORDER BY 1, 3"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def check_proof(aggregator: Aggregator) -> None:
+    waiting = await aggregator.pool.fetchval(
+        "SELECT (SELECT count(*) FROM usage_held) + (SELECT count(*) FROM quarantined_records WHERE topic = $1)", TOPIC
+    )
+    progress = await aggregator.progress()
+    assert sum(row["held"] for row in progress) == waiting
+    hours = await aggregator.pool.fetchrow(
+        "SELECT sum(counted)::bigint, sum(duplicate)::bigint, sum(rejected)::bigint, sum(held)::bigint FROM partition_hours"
+    )
+    assert hours is not None
+    assert [*hours] == [sum(row[name] for row in progress) for name in ("counted", "duplicate", "rejected", "held")]
+    await aggregator.total()
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_one_organizations_failure_is_set_aside_for_it_alone(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]", step: str
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    first = [use_of(name) for name in EVERYBODY]
+    async with failing(owner, STEPS[step][0]):
+        outcome = await aggregator.count(records(first), records([use_of("org_a")], partition=1))
+        assert len(outcome.counted) == len(GOOD)
+        assert len(outcome.quarantined) == 2
+        assert await credits_of(aggregator) == dict.fromkeys(GOOD, 1_000_000)
+        assert await quarantined(aggregator) == [("org_a", "aggregator", "counting", 1)]
+        reason = await aggregator.pool.fetchval("SELECT reason FROM quarantine")
+        assert "RaiseError P0001: a defect of …" in reason
+        await check_proof(aggregator)
+        # While it waits, so does what comes: in its order, and without a look at its data.
+        again = await aggregator.count(records([first[0], use_of("org_a"), use_of("org_b")], first=len(first)))
+        assert len(again.counted) == 1
+        assert len(again.quarantined) == 2
+        assert await aggregator.retry() == 0
+        assert await quarantined(aggregator) == [("org_a", "aggregator", "counting", 2)]
+        await check_proof(aggregator)
+    assert await aggregator.retry() == 4
+    assert await quarantined(aggregator) == []
+    assert await credits_of(aggregator) == {**dict.fromkeys(GOOD, 1_000_000), "org_a": 3_000_000, "org_b": 2_000_000}
+    assert [row["duplicate"] for row in await aggregator.progress()] == [1, 0]
+    await check_proof(aggregator)
+    await aggregator.check_grains()
+    assert (await aggregator.count(records([use_of("org_a")], first=len(first) + 3))).counted
+
+
+async def test_folding_that_fails_for_one_organizations_zone(aggregator: Aggregator) -> None:
+    """As a time zone does that this Python does not know."""
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    known = aggregator.catalog.organizations["org_a"]
+    aggregator.catalog.organizations["org_a"] = known._replace(time_zone="posix/Europe/Berlin/nowhere")
+    outcome = await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    assert len(outcome.counted) == len(GOOD)
+    assert "folding: ZoneInfoNotFoundError in local_day" in await aggregator.pool.fetchval(
+        "SELECT reason FROM quarantine"
+    )
+    aggregator.catalog.organizations["org_a"] = known
+    assert await aggregator.retry() == 1
+    await check_proof(aggregator)
+    await aggregator.check_grains()
+
+
+async def test_rating_that_fails_for_one_organization(aggregator: Aggregator) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY), rate())
+    tokens = [use_of(name, feature_kind="model", feature="gpt", quantity="2000", unit="tokens") for name in EVERYBODY]
+    await aggregator.learn(*(rate(product="agents", subject=name) for name in EVERYBODY))
+    broken = aggregator.catalog.card._rates["org_a", "agents", "model", "*", "tokens"]
+    right = broken.copy()
+    broken[:] = [at._replace(per=0) for at in broken]
+    outcome = await aggregator.count(records(tokens))
+    assert len(outcome.counted) == len(GOOD)
+    assert "rating: ZeroDivisionError in credits_of" in await aggregator.pool.fetchval("SELECT reason FROM quarantine")
+    broken[:] = right
+    aggregator.catalog.card._covering.clear()
+    assert await aggregator.retry() == 1
+    await check_proof(aggregator)
+
+
+async def test_corrections_wait_in_order_with_their_originals(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    original = use_of("org_a", credits="5")
+    too_much = correction(original, "-4")
+    async with failing(owner, "usage_corrections"):
+        await aggregator.count(records([original, correction(original, "-3"), use_of("org_b")]))
+        await aggregator.count(records([too_much], first=3))
+    assert await aggregator.retry() == 3
+    assert await credits_of(aggregator) == {"org_a": 2_000_000, "org_b": 1_000_000}
+    assert await aggregator.pool.fetchval("SELECT kafka_offset FROM dead_letter_outbox") == 3
+    await check_proof(aggregator)
+    await aggregator.check_grains()
+
+
+async def test_most_organizations_failing_is_our_fault_and_stops(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await owner.execute("ALTER TABLE usage_daily ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    assert await quarantined(aggregator) == []
+    assert await aggregator.progress() == [{"next_offset": 0, "counted": 0, "duplicate": 0, "rejected": 0, "held": 0}]
+
+
+async def test_a_failure_that_is_nobodys_data_stops(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(organization("org_a"))
+    await owner.execute("ALTER TABLE usage_daily RENAME COLUMN credits TO kredits")
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await aggregator.count(records([use_of("org_a")]))
+    assert await quarantined(aggregator) == []
+
+
+async def test_held_usage_of_one_that_cannot_be_released_leaves_the_others(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    async with failing(owner, "usage_15m"):
+        assert await aggregator.release() == len(GOOD)
+        assert await quarantined(aggregator) == [("org_a", "aggregator", "release", 1)]
+        assert await aggregator.release() == 0
+        assert await quarantined(aggregator) == [("org_a", "aggregator", "release", 1)], "not before its time"
+        await check_proof(aggregator)
+    assert await aggregator.release() == 0
+    await aggregator.learn(organization("org_a"))  # a fact of its own: tried at once
+    assert await aggregator.release() == 1
+    assert await quarantined(aggregator) == []
+    assert await credits_of(aggregator) == dict.fromkeys(EVERYBODY, 1_000_000)
+    await check_proof(aggregator)
+    await aggregator.check_grains()
+
+
+async def test_a_fact_that_fails_waits_for_itself_and_usage_follows(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    async with failing(owner, "organizations", when="UPDATE"):
+        await aggregator.learn(*(organization(name) for name in EVERYBODY))
+        assert await aggregator.release() == len(GOOD)
+        assert await quarantined(aggregator) == [("org_a", "aggregator", "catalog", 1)]
+        facts = await aggregator.pool.fetchrow("SELECT * FROM partition_progress WHERE topic = 'usage.catalog.v1'")
+        assert facts is not None
+        assert (facts["next_offset"], facts["counted"], facts["held"]) == (5, 4, 1)
+        assert await aggregator.retry() == 0
+    assert await aggregator.retry() == 1
+    assert await quarantined(aggregator) == []
+    assert await aggregator.release() == 1
+    assert await credits_of(aggregator) == dict.fromkeys(EVERYBODY, 1_000_000)
+    facts = await aggregator.pool.fetchrow("SELECT * FROM partition_progress WHERE topic = 'usage.catalog.v1'")
+    assert facts is not None
+    assert (facts["counted"], facts["held"]) == (5, 0)
+    await check_proof(aggregator)
+
+
+async def test_a_fact_that_never_works_becomes_a_dead_letter(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.count(records([use_of("org_a")]))
+    async with failing(owner, "rates"):
+        await aggregator.learn(organization("org_a"), rate(subject="org_a"))
+        for _ in range(FACT_ATTEMPTS_MAX - 1):
+            assert await aggregator.retry() == 0
+        assert await aggregator.retry() == 1
+    assert await quarantined(aggregator) == []
+    reason = await aggregator.pool.fetchval("SELECT reason FROM dead_letter_outbox")
+    assert reason == "cannot be applied: RaiseError P0001: a defect of …"
+
+
+async def test_another_process_learns_of_a_fact_that_was_applied_late(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.count(
+        records([use_of("org_a"), use_of("org_a", feature_kind="model", feature="gpt", quantity="2000", unit="tokens")])
+    )
+    async with failing(owner, "rates"):
+        await aggregator.learn(organization("org_a"), rate(subject="org_a", product="agents"))
+    other = Aggregator(aggregator.pool)
+    other.facts = aggregator.facts
+    other.catalog.version = other.facts
+    await other.refresh()
+    await aggregator.retry()
+    assert await aggregator.release() == 2
+    await other.refresh()
+    outcome = await other.count(
+        records([use_of("org_a", feature_kind="model", feature="gpt", quantity="3000", unit="tokens")], first=2)
+    )
+    assert [at.credits for at in outcome.counted] == [3_000_000]
