@@ -6,9 +6,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aggregator import reading
+from aggregator.limits import SUM_LIMIT, SUM_MAX
 from aggregator.retry import FACT_ATTEMPTS_MAX
 from counting import TOPIC, Aggregator
-from factories import correction, organization, rate, records, usage
+from factories import contract, correction, organization, rate, records, usage
 from stack import Database
 
 GOOD = ("org_b", "org_c", "org_d", "org_e")
@@ -263,3 +265,98 @@ async def test_another_process_learns_of_a_fact_that_was_applied_late(
         records([use_of("org_a", feature_kind="model", feature="gpt", quantity="3000", unit="tokens")], first=2)
     )
     assert [at.credits for at in outcome.counted] == [3_000_000]
+
+
+MOST = "999999999"
+
+
+async def waits(aggregator: Aggregator) -> dict[str, int]:
+    rows = await aggregator.pool.fetch("SELECT waits_for, count(*) AS number FROM usage_held GROUP BY 1")
+    return {row["waits_for"]: row["number"] for row in rows}
+
+
+async def test_more_than_sums_can_keep_is_held_and_everybody_else_counts(aggregator: Aggregator) -> None:
+    """9,300 events of 999,999,999 credits were `bigint out of range`, for ever and for all."""
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    huge = [use_of("org_a", credits=MOST) for _ in range(9_300)]
+    outcome = await aggregator.count(records([*huge, *(use_of(name) for name in GOOD)]))
+    assert len(outcome.counted) == SUM_MAX // 999_999_999_000_000 + len(GOOD)
+    assert await waits(aggregator) == {SUM_LIMIT: 9_300 + len(GOOD) - len(outcome.counted)}
+    assert await quarantined(aggregator) == [("org_a", "aggregator", "sums", 1)]
+    totals = await credits_of(aggregator)
+    assert totals["org_a"] <= SUM_MAX
+    assert {name: totals[name] for name in GOOD} == dict.fromkeys(GOOD, 1_000_000)
+    await check_proof(aggregator)
+    # It goes on so: also in another batch, partition, product and process; what is small enough still counts.
+    other = Aggregator(aggregator.pool)
+    other.facts = aggregator.facts
+    other.catalog.version = other.facts
+    other.catalog.changes = -1
+    await other.refresh()
+    more = [usage(product="assistant", credits=MOST, envelope={"subject": "org_a"}) for _ in range(5_000)]
+    outcome = await other.count(records([*more, use_of("org_a"), use_of("org_b")], partition=1))
+    assert len(outcome.counted) == 2
+    assert len(outcome.held) == 5_000
+    assert await aggregator.release() == 0
+    await check_proof(aggregator)
+    await aggregator.check_grains()
+
+
+async def test_sums_grow_to_their_limit_in_small_batches(aggregator: Aggregator) -> None:
+    """No batch is large by itself: 9 events of nearly 10^9 credits each."""
+    await aggregator.learn(organization("org_a"))
+    await aggregator.pool.execute(
+        "INSERT INTO usage_organization_monthly VALUES ((SELECT organization_id FROM organizations WHERE organization = 'org_a'),"
+        " '2025-01-01', 'api', 7, $1, 1)",
+        SUM_MAX - 12 * 10**15,
+    )
+    fates = []
+    for batch in range(3):
+        outcome = await aggregator.count(records([use_of("org_a", credits=MOST) for _ in range(9)], first=9 * batch))
+        fates.append((len(outcome.counted), len(outcome.held)))
+    assert fates == [(9, 0), (3, 6), (0, 9)]
+
+
+async def test_held_usage_is_released_up_to_the_limit(aggregator: Aggregator) -> None:
+    await aggregator.count(records([use_of("org_a", credits=MOST) for _ in range(1_300)]))
+    original = use_of("org_a", credits="5")
+    await aggregator.count(records([original], first=1_300))
+    await aggregator.learn(organization("org_a"))
+    assert await aggregator.release() == 1_001
+    assert await waits(aggregator) == {SUM_LIMIT: 300}
+    assert await aggregator.release() == 0
+    assert await aggregator.retry() == 0  # an operator asks for it
+    assert await aggregator.release() == 0
+    assert await waits(aggregator) == {SUM_LIMIT: 300}
+    # A correction that no sum can keep waits as well.
+    await aggregator.count(records([correction(use_of("org_a"), "1")], first=1_301))
+    await check_proof(aggregator)
+    await aggregator.check_grains()
+
+
+async def test_a_credit_period_beyond_all_sums_is_a_dead_letter(aggregator: Aggregator) -> None:
+    fact = contract("org_a", total=MOST, add_ons=[{"name": "more", "credits": MOST, "included": True}] * 1_001)
+    await aggregator.learn(organization("org_a"), fact, organization("org_b"))
+    assert (
+        await aggregator.pool.fetchval("SELECT reason FROM dead_letter_outbox")
+        == "more than 10^12 credits in one credit period"
+    )
+    assert await aggregator.pool.fetchval("SELECT count(*) FROM credit_periods") == 0
+
+
+async def test_a_record_that_our_code_cannot_read_waits_for_its_organization(
+    aggregator: Aggregator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    batch = records([use_of("org_a", feature="broken"), *(use_of(name) for name in GOOD)])
+    right = reading.payload_of
+    monkeypatch.setattr(
+        reading, "payload_of", lambda event, *rest: 1 // (event.data.feature != "broken") and right(event, *rest)
+    )
+    outcome = await aggregator.count(batch)
+    assert (len(outcome.counted), len(outcome.quarantined)) == (len(GOOD), 1)
+    assert "reading: ZeroDivisionError" in await aggregator.pool.fetchval("SELECT reason FROM quarantine")
+    assert await aggregator.retry() == 0
+    monkeypatch.setattr(reading, "payload_of", right)
+    assert await aggregator.retry() == 1
+    await check_proof(aggregator)

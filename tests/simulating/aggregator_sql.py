@@ -365,10 +365,11 @@ def add_days(t: Transaction, *columns: Sequence[Any]) -> None:
     t.add_all({"days": rows, "months": [(row[0], month_of(row[1]), *row[2:]) for row in rows]})
 
 
-def add_organization_days(t: Transaction, *columns: Sequence[Any]) -> None:
+def add_organization_days(t: Transaction, *columns: Sequence[Any]) -> Rows:
     rows = [*each(*columns)]
     months = [(row[0], month_of(row[1]), *row[2:]) for row in rows]
     t.add_all({"organization_days": rows, "organization_months": months})
+    return []  # nobody of the histories comes near the limit of sums
 
 
 def month_of(day: int) -> date:
@@ -483,7 +484,7 @@ NAMES = {
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset key value headers reason pointer received",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",
-    "lock_quarantined": "organization", "select_due": "organization_id organization step attempts", "lock_catalog": "locked", "lock_catalog_shared": "locked",
+    "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts", "lock_catalog": "locked", "lock_catalog_shared": "locked",
 }  # fmt: skip
 """Columns of what comes back."""
 

@@ -10,7 +10,7 @@ from aggregator.columns import columns_of
 from aggregator.outcome import Outcome
 from aggregator.reading import Reading, Record
 
-COUNTING, RELEASE, CATALOG_FACTS = "counting", "release", "catalog"
+COUNTING, RELEASE, CATALOG_FACTS, SUMS = "counting", "release", "catalog", "sums"
 """Steps of the table `quarantine`. Only the first one puts the organization's further usage aside."""
 
 

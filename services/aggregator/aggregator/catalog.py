@@ -43,6 +43,8 @@ class Catalog:
     """Per organization, agent and kind: what agent_sightings was told by this process."""
     aside: set[str] = field(default_factory=set)
     """Organizations that were in quarantine when we last met them in a batch."""
+    limited: set[int] = field(default_factory=set)
+    """Organizations whose sums were seen near their limit."""
 
     async def refresh(self, connection: Connection, version: int) -> None:
         """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""

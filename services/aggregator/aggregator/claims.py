@@ -11,6 +11,7 @@ from runtime.postgres import Connection
 from aggregator.catalog import SQL, Catalog
 from aggregator.columns import by_bucket, columns_of, corrects_of, or_null
 from aggregator.corrections import Original, judge
+from aggregator.limits import Rooms, fit
 from aggregator.outcome import Outcome, Overtaken
 from aggregator.reading import Kind, Use, reason_of, reject
 from aggregator.rollup import Decision, Rollups, decide, fold
@@ -88,7 +89,9 @@ async def select_originals(
     }
 
 
-async def correct(connection: Connection, corrections: Sequence[Use], catalog: Catalog, outcome: Outcome) -> None:
+async def correct(
+    connection: Connection, corrections: Sequence[Use], catalog: Catalog, rooms: Rooms, outcome: Outcome
+) -> None:
     """Count corrections after the usage of the same batch, in Kafka order."""
     if not corrections:
         return
@@ -110,8 +113,8 @@ async def correct(connection: Connection, corrections: Sequence[Use], catalog: C
             outcome.rejections.append(reject(use, Kind.CORRECTION, str(error), "/data/corrects"))
             continue
         payloads[key] = use.payload
-        decision = decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits)
-        if original is not None and not waits_for:
+        decision = fit(decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits), rooms)
+        if original is not None and not decision.waits_for:
             originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
         accepted.append(decision)
     taken = len(outcome.duplicates) + len(outcome.rejections)

@@ -10,6 +10,7 @@ from runtime.postgres import Pool
 from aggregator import metrics
 from aggregator.aside import only
 from aggregator.catalog import Catalog
+from aggregator.limits import SumLimit
 from aggregator.outcome import Outcome
 from aggregator.reading import Reading
 from aggregator.store import OnTrial, apply_batch
@@ -41,6 +42,9 @@ class _Batch:
             await apply_batch(self.pool, self.topics, reading, self.catalog, outcome, on_trial=True)
         except OnTrial:
             return {}
+        except SumLimit as error:
+            self.catalog.limited |= error.organizations
+            return await self.fails(names)
         except Exception as error:
             if not is_data_failure(error):
                 raise
@@ -63,6 +67,8 @@ async def count_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
         outcome = Outcome()
         try:
             counted = await apply_batch(pool, topics, reading, catalog, outcome, failing)
+        except SumLimit as error:
+            catalog.limited |= error.organizations
         except Exception as error:
             if not is_data_failure(error):
                 raise

@@ -16,12 +16,14 @@ from aggregator.catalog import SQL, Catalog
 from aggregator.claims import add_corrected, select_originals
 from aggregator.corrections import judge
 from aggregator.isolation import is_everybodys
+from aggregator.limits import SUM_LIMIT, Rooms, SumLimit, fit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
 from aggregator.progress import HOUR_S, settle
 from aggregator.reading import Kind, Rejection, SeriesKey, Use, reject
 from aggregator.rollup import Decision, Rollups, decide, empty_rollups, fold
-from aggregator.store import add_rollups, hold_catalog, insert_dead_letters
+from aggregator.store import add_checked_rollups, hold_catalog, insert_dead_letters
+from aggregator.sums import note_limited, select_rooms
 
 log = structlog.get_logger()
 CHUNK = 5_000  # held events per transaction: the locks of a long wait are given back every fraction of a second
@@ -60,6 +62,8 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog) ->
         while after is not None and organization_id not in failing:
             try:
                 counted, after = await _release_chunk(pool, topics, catalog, organization_id, series_id, series, after)
+            except SumLimit as error:
+                catalog.limited |= error.organizations
             except Exception as error:
                 if not is_data_failure(error):
                     raise
@@ -107,9 +111,16 @@ async def _release_chunk(
         ]
         await connection.fetch(SQL["lock_progress"], topic, partitions)
         rows = await connection.fetch(SQL["lock_held"], organization_id, series_id, partitions, *after, CHUNK)
-        decisions, rejections = await _decide(connection, topic, catalog, series, rows)
+        rooms = await select_rooms(connection, catalog.limited & {organization_id})
+        decisions, rejections = await _decide(connection, topic, catalog, series, rows, rooms)
         counted = [decision for decision in decisions if decision.waits_for is None]
-        rollups = await _settle(connection, topic, counted, rejections)
+        limited = [decision for decision in decisions if decision.waits_for == SUM_LIMIT]
+        if limited:
+            uses = [decision.use for decision in limited]
+            columns = [use.ledger_bucket for use in uses], [UUID(use.identity) for use in uses]
+            await connection.execute(SQL["limit_held"], *columns)
+            await note_limited(connection, limited)
+        rollups = await _settle(connection, topic, counted, rejections, rooms)
     observe_rollups(rollups)
     for _, rejection in rejections:
         DEAD_LETTERS.labels(rejection.kind).inc()
@@ -118,7 +129,12 @@ async def _release_chunk(
 
 
 async def _decide(
-    connection: Connection, topic: str, catalog: Catalog, series: SeriesKey, rows: Sequence[asyncpg.Record]
+    connection: Connection,
+    topic: str,
+    catalog: Catalog,
+    series: SeriesKey,
+    rows: Sequence[asyncpg.Record],
+    rooms: Rooms,
 ) -> tuple[list[Decision], list[tuple[Use, Rejection]]]:
     decisions: list[Decision] = []
     rejections: list[tuple[Use, Rejection]] = []
@@ -133,18 +149,24 @@ async def _decide(
         if use.corrects:
             original = originals.get(use.corrects)
             try:
-                decision = decision._replace(waits_for=judge(decision, original))
+                decision = fit(decision._replace(waits_for=judge(decision, original)), rooms)
             except ValueError as error:
                 rejections.append((use, reject(use, Kind.CORRECTION, str(error), "/data/corrects")))
                 continue
             if original is not None and decision.waits_for is None:
                 originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
+        else:
+            decision = fit(decision, rooms)
         decisions.append(decision)
     return decisions, rejections
 
 
 async def _settle(
-    connection: Connection, topic: str, counted: Sequence[Decision], rejections: Sequence[tuple[Use, Rejection]]
+    connection: Connection,
+    topic: str,
+    counted: Sequence[Decision],
+    rejections: Sequence[tuple[Use, Rejection]],
+    rooms: Rooms,
 ) -> Rollups:
     """Move held events to their fate in ledger, rollups, dead letters and proof; returns the sums that were added."""
     rollups = empty_rollups()
@@ -160,7 +182,7 @@ async def _settle(
         await connection.execute(SQL["delete_held_ledger"], use.ledger_bucket, [UUID(use.identity)])
     await add_corrected(connection, [decision for decision in counted if decision.use.corrects])
     fold(counted, rollups)
-    await add_rollups(connection, rollups)
+    await add_checked_rollups(connection, rollups, rooms)
     await insert_dead_letters(connection, topic, [rejection for _, rejection in rejections])
     done = [*(decision.use for decision in counted), *(use for use, _ in rejections)]
     await connection.execute(

@@ -11,9 +11,10 @@ from flexcredits_schemas.codec import InvalidEvent
 from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres import Connection, Pool
 
-from aggregator.aside import CATALOG_FACTS, COUNTING, quarantine
+from aggregator.aside import CATALOG_FACTS, COUNTING, SUMS, quarantine
 from aggregator.catalog import SQL, Catalog
 from aggregator.facts import apply_fact
+from aggregator.limits import SumLimit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS
 from aggregator.outcome import Outcome, Overtaken
@@ -47,6 +48,11 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog) -> in
     Raises Overtaken, or what fails for everybody. Any aggregator may do it: the first one that locks goes on.
     """
     applied = 0
+    for row in await pool.fetch(SQL["select_due"], [SUMS]):
+        async with pool.acquire() as connection, connection.transaction():
+            if await connection.fetch(SQL["lock_due"], row["organization_id"], SUMS):
+                await connection.execute(SQL["unlimit_held"], row["organization_id"])
+                await connection.execute(SQL["delete_quarantine"], SUMS, [row["organization_id"]])
     for row in await pool.fetch(SQL["select_due"], [COUNTING]):
         organization_id, organization = row["organization_id"], row["organization"]
         outcome, more = Outcome(), True
@@ -57,6 +63,8 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog) -> in
                 applied += done
                 if not more:
                     catalog.aside.discard(organization)
+            except SumLimit as error:
+                catalog.limited |= error.organizations
             except Exception as error:
                 if not is_data_failure(error):
                     raise

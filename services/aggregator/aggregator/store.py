@@ -11,11 +11,13 @@ from aggregator.aside import headers_json, put_aside, without
 from aggregator.catalog import SIGHTING_S, SQL, Catalog, Sighting
 from aggregator.claims import claim, correct
 from aggregator.columns import columns_of, corrects_of
+from aggregator.limits import Rooms, check_batch, fit_all
 from aggregator.outcome import Outcome, Overtaken
 from aggregator.places import place
 from aggregator.progress import advance, drop_replayed, lock_progress
 from aggregator.reading import Kind, Reading, Rejection, Use, reject
 from aggregator.rollup import Decision, Rollups, decide
+from aggregator.sums import check_sums, note_limited, select_rooms
 
 CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive for applying facts
 NONE_FAIL: Mapping[str, str] = {}
@@ -89,13 +91,16 @@ async def store(
     outcome.rejections += fresh.rejections
     outcome.step = "places"
     fresh = await place(connection, fresh, catalog)
+    rooms = await _select_rooms(connection, fresh, catalog) if catalog.limited else {}
     outcome.step = "rating"
-    await claim(connection, _decide(fresh.uses, catalog, outcome), outcome)
-    await correct(connection, fresh.corrections, catalog, outcome)
+    await claim(connection, fit_all(_decide(fresh.uses, catalog, outcome), rooms), outcome)
+    await correct(connection, fresh.corrections, catalog, rooms, outcome)
     outcome.step = "held"
     await _insert_held(connection, outcome.held)
+    if rooms:
+        await note_limited(connection, outcome.held)
     outcome.step = "rollups"
-    await add_rollups(connection, outcome.rollups)
+    await add_checked_rollups(connection, outcome.rollups, rooms)
     outcome.step = "agents"
     sightings = _new_sightings([*outcome.counted, *outcome.held], catalog.sightings)
     await _write_sightings(connection, sightings)
@@ -124,8 +129,21 @@ def _decide(uses: Iterable[Use], catalog: Catalog, outcome: Outcome) -> list[Dec
     return decisions
 
 
-async def add_rollups(connection: Connection, rollups: Rollups) -> None:
-    """Add sums to the rollup tables; add_days adds to the months too."""
+async def _select_rooms(connection: Connection, fresh: Reading, catalog: Catalog) -> Rooms:
+    names = {use.series[0] for use in (*fresh.uses, *fresh.corrections)}
+    return await select_rooms(connection, catalog.limited & {catalog.organizations[at].organization_id for at in names})
+
+
+async def add_checked_rollups(connection: Connection, rollups: Rollups, rooms: Rooms) -> None:
+    """Add sums to the rollup tables. Raises SumLimit when they get beyond what they can keep for an organization that has
+    no room reserved."""
+    check_batch(rollups, rooms)
+    await check_sums(connection, await add_rollups(connection, rollups), rooms)
+
+
+async def add_rollups(connection: Connection, rollups: Rollups) -> list[int]:
+    """Add sums to the rollup tables; add_days adds to the months too. Returns organizations with large sums."""
+    large: list[int] = []
     for statement, cells in (
         ("add_quarters", rollups.quarters),
         ("add_days", rollups.days),
@@ -134,7 +152,9 @@ async def add_rollups(connection: Connection, rollups: Rollups) -> None:
         ("add_late", rollups.late),
     ):
         if cells:
-            await connection.execute(SQL[statement], *columns_of((*key, *cell) for key, cell in cells.items()))
+            rows = await connection.fetch(SQL[statement], *columns_of((*key, *cell) for key, cell in cells.items()))
+            large += [row[0] for row in rows]
+    return large
 
 
 async def insert_dead_letters(connection: Connection, topic: str, rejections: Sequence[Rejection]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from flexcredits_schemas.events import FeatureKind, Product
 from flexcredits_schemas.zones import differ_since, local_date
 
-WaitsFor = Literal["organization", "rate", "original"]
+WaitsFor = Literal["organization", "rate", "original", "sum_limit"]
 
 QUARTER_HOUR_S = 900
 

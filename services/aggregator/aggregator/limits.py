@@ -1,0 +1,59 @@
+"""How much an organization's sums can keep: what is beyond is held, so that no sum of anything overflows. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+from flexcredits_schemas.codec import InvalidEvent
+
+from aggregator.rollup import Decision, Rollups
+
+SUM_LIMIT = "sum_limit"
+"""What held usage waits for when no sum can keep it."""
+SUM_MAX = 10**18
+"""Micro-credits, 10^12 credits: whatever of an organization's usage and corrections is added up, in any table, grain or
+period, stays far below 2^63."""
+UNCHECKED_MAX = 10**16
+"""What a batch may add to an organization before its sums are asked for: several aggregators may do so at once."""
+
+Rooms = dict[int, int]
+"""By organization near the limit: how many micro-credits it can still count."""
+
+
+class SumLimit(Exception):
+    """The sums of these organizations may not keep this batch: decide it again with their rooms."""
+
+    def __init__(self, organizations: Iterable[int]) -> None:
+        self.organizations = frozenset(organizations)
+        super().__init__(f"{len(self.organizations)} organizations reach the limit of their sums")
+
+
+def check_batch(rollups: Rollups, rooms: Mapping[int, int]) -> None:
+    """Raises SumLimit where a batch alone is out of all proportion."""
+    sums: dict[int, int] = {}
+    for (organization_id, *_), (credits, _) in rollups.organization_days.items():
+        sums[organization_id] = sums.get(organization_id, 0) + abs(credits)
+    if beyond := [at for at, credits in sums.items() if credits > UNCHECKED_MAX and at not in rooms]:
+        raise SumLimit(beyond)
+
+
+def fit(decision: Decision, rooms: Rooms) -> Decision:
+    """The decision, or the same use held where its organization has no room for it; rooms shrink by what counts."""
+    room = rooms.get(decision.organization_id)
+    if room is None or decision.waits_for:
+        return decision
+    if abs(decision.credits) > room:
+        return decision._replace(credits=0, rate_id=None, waits_for=SUM_LIMIT)
+    rooms[decision.organization_id] = room - abs(decision.credits)
+    return decision
+
+
+def fit_all(decisions: list[Decision], rooms: Rooms) -> list[Decision]:
+    """In the order of the log, whatever the order of `decisions`."""
+    if not rooms:
+        return decisions
+    return [fit(at, rooms) for at in sorted(decisions, key=lambda at: (at.use.partition, at.use.offset))]
+
+
+def check_available(micro_credits: int) -> None:
+    """Raises InvalidEvent when a credit period has more than sums can keep."""
+    if micro_credits > SUM_MAX:
+        raise InvalidEvent("more than 10^12 credits in one credit period", "/data/credit_periods")
