@@ -21,10 +21,11 @@ CREATE TABLE catalog_reloads (
 );
 COMMENT ON TABLE catalog_reloads IS 'Writer: aggregator. A fact was applied after its turn: aggregators read organizations and rates again.';
 
-ALTER TABLE partition_progress ADD COLUMN skipped bigint NOT NULL DEFAULT 0,
+ALTER TABLE partition_progress ADD COLUMN skipped bigint NOT NULL DEFAULT 0, ADD COLUMN records_end bigint,
     DROP CONSTRAINT every_offset_has_one_fate,
     ADD CONSTRAINT every_offset_has_one_fate CHECK (next_offset = counted + duplicate + rejected + held + skipped AND held >= 0 AND skipped >= 0);
 COMMENT ON COLUMN partition_progress.skipped IS 'Offsets that hold no record: markers of transactions, records of aborted ones, and what compaction took.';
+COMMENT ON COLUMN partition_progress.records_end IS 'The offset after the last record; what is from there up to next_offset holds none. Null: the same as next_offset.';
 
 ALTER TABLE usage_held DROP CONSTRAINT usage_held_waits_for_check,
     ADD CONSTRAINT usage_held_waits_for_check CHECK (waits_for IN ('organization', 'rate', 'original', 'sum_limit'));

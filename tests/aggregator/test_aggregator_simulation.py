@@ -58,7 +58,7 @@ def test_an_aggregator_without_a_safeguard_is_caught(tmp_path: Path, mutant: str
 
 REPLAYED = 24
 TABLES = {
-    "progress": "SELECT topic, partition, next_offset, counted, duplicate, rejected, held, coalesce(extract(epoch FROM caught_up_at)::float8, 0)"
+    "progress": "SELECT topic, partition, next_offset, counted, duplicate, rejected, held, skipped, records_end, coalesce(extract(epoch FROM caught_up_at)::float8, 0)"
     " FROM partition_progress",
     "hours": "SELECT topic, partition, extract(epoch FROM hour_at) / 3600, counted, duplicate, rejected, held FROM partition_hours",
     "quarters": "SELECT organization_id, extract(epoch FROM bucket_at) / 900, series_id, credits, events FROM usage_15m",

@@ -23,6 +23,8 @@ class Progress(NamedTuple):
     duplicate: int = 0
     rejected: int = 0
     held: int = 0
+    skipped: int = 0
+    records_end: int | None = None
     received: float = 0
 
 
@@ -89,7 +91,7 @@ def select_progress(t: Transaction, topic: str) -> Rows:
 
 def select_received(t: Transaction, topic: str) -> Rows:
     return [
-        (at, ceil(round(row.received * 1000, 3)))
+        (at, ceil(round(row.received * 1000, 3)), row.next_offset if row.records_end is None else row.records_end)
         for (name, at), row in t.rows("progress").items()
         if name == topic and row.next_offset
     ]
@@ -106,7 +108,7 @@ def change_progress(t: Transaction, topic: str, changes: dict[int, dict[str, int
     t.lock("progress", *((topic, at) for at in changes))
     for at, change in changes.items():
         row = Progress(**change)
-        if row.held < 0 or row.next_offset != row.counted + row.duplicate + row.rejected + row.held:
+        if row.held < 0 or row.next_offset != row.counted + row.duplicate + row.rejected + row.held + row.skipped:
             raise asyncpg.CheckViolationError(f"every_offset_has_one_fate: {row}")
         t.put("progress", (topic, at), row)
 
@@ -114,10 +116,12 @@ def change_progress(t: Transaction, topic: str, changes: dict[int, dict[str, int
 def advance_progress(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
     changes = {}
     t.lock("progress", *((topic, at) for at in columns[0]))
-    for at, next_offset, *fates, received in each(*columns):
+    for at, next_offset, *fates, end, received in each(*columns):
         before = t.get("progress", (topic, at))
-        summed = map(sum, zip(before[1:-1], fates, strict=True))
-        changes[at] = Progress(next_offset, *summed, max(before.received, received))._asdict()
+        summed = map(sum, zip(before[1:-2], fates, strict=True))
+        if end is None:
+            end = before.next_offset if before.records_end is None else before.records_end
+        changes[at] = Progress(next_offset, *summed, end, max(before.received, received or 0))._asdict()
     change_progress(t, topic, changes)
 
 
@@ -472,7 +476,7 @@ def retry_now(_: Transaction, __: Sequence[int]) -> None: ...
 
 
 NAMES = {
-    "select_progress": "partition next_offset", "select_received": "partition received_ms", "lock_progress": "partition next_offset",
+    "select_progress": "partition next_offset", "select_received": "partition received_ms records_end", "lock_progress": "partition next_offset",
     "select_organizations": "organization organization_id time_zone",
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received catalog_offset",

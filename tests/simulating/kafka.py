@@ -11,6 +11,13 @@ from factories import FakeRecord
 
 from simulating.world import Process, World
 
+MARKER = b"marker"
+
+
+def is_marker(record: Any) -> bool:
+    """Whether it is a transaction's marker, or a record of an aborted one: an offset of which no consumer hears."""
+    return isinstance(record, FakeRecord) and record.key == MARKER
+
 
 class Kafka:
     """Records by partition, and what a group has committed."""
@@ -19,6 +26,8 @@ class Kafka:
         self.world = world
         self.log: dict[TopicPartition, list[Any]] = {}
         self.committed: dict[TopicPartition, int] = {}
+        self.begins: dict[TopicPartition, int] = {}
+        """Where a log says that it begins, if it says that retention took something."""
         self.trouble = 0.0
         """Of produced messages, those whose confirmation is lost; half of them are in the log."""
 
@@ -66,7 +75,10 @@ class Consumer:
         self.positions[at] = offset
 
     async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        return dict.fromkeys(partitions, 0)
+        return {at: self._kafka.begins.get(at, 0) for at in partitions}
+
+    async def position(self, at: TopicPartition) -> int:
+        return self.positions[at]
 
     async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return await self._kafka.world.reach(self._process, lambda: {at: len(self._kafka.log[at]) for at in partitions})
@@ -96,9 +108,9 @@ class Consumer:
         for at in partitions or [*self.positions]:
             begins = self.positions[at]
             records = self._kafka.log[at][begins : begins + self._kafka.world.chance.randint(1, at_most)]
-            if records:
+            self.positions[at] = begins + len(records)
+            if records := [record for record in records if not is_marker(record)]:
                 fetched[at] = records
-                self.positions[at] = begins + len(records)
         return fetched
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:

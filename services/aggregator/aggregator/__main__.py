@@ -56,12 +56,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 **security,
             )
         )
+        ends_consumer = await stack.enter_async_context(
+            open_consumer(bootstrap, "aggregator-ends", isolation_level="read_uncommitted", **security)
+        )
         build = build_of("flexcredits-aggregator", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         facts = CatalogReader(pool, facts_consumer, settings.catalog_topic, Catalog())
         guard = PoisonGuard() if settings.poison_guard == "on" else None
         stream = UsageStream(
-            pool, consumer, settings.usage_events_topic, facts, guard, tracing,
+            pool, consumer, ends_consumer, settings.usage_events_topic, facts, guard, tracing,
             batch_events_max=settings.batch_events_max, batch_interval_s=settings.batch_interval_s,
             fetch_wait_ms=settings.fetch_wait_ms, give_up_s=settings.give_up_s,
         )  # fmt: skip

@@ -8,6 +8,7 @@ from runtime.postgres import Pool
 
 from aggregator import metrics
 from aggregator.catalog import SQL, Catalog
+from aggregator.continuity import check_gap
 from aggregator.facts import apply_facts
 from aggregator.progress import load_progress
 
@@ -50,10 +51,16 @@ class CatalogReader:
 
     async def _read_up_to(self, end: int) -> None:
         while self.catalog.version < end:
-            self.consumer.seek(self._partition, self.catalog.version)
+            begin = self.catalog.version
+            self.consumer.seek(self._partition, begin)
             fetched = await self.consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
-            for records in fetched.values():
-                await apply_facts(self._pool, self.topic, records)
+            records = fetched.get(self._partition, [])
+            # The position, not the last record: what follows may be a marker of a transaction, which no fact comes after.
+            position = await self.consumer.position(self._partition)
+            if position > begin:
+                if position - begin != len(records):
+                    await check_gap(self.consumer, self._partition, begin, position)
+                await apply_facts(self._pool, self.topic, records, (begin, position))
             await self._refresh()
 
     async def find_end(self) -> int:

@@ -38,17 +38,22 @@ log = structlog.get_logger()
 ALL_ORGANIZATIONS = 0
 
 
-async def apply_facts(pool: Pool, topic: str, records: Sequence[Record]) -> int:
-    """Apply one partition's `records` and return its new next_offset. Safe to repeat; raises OffsetGap."""
+async def apply_facts(pool: Pool, topic: str, records: Sequence[Record], span: tuple[int, int] | None = None) -> int:
+    """Apply one partition's `records` and return its new next_offset. Safe to repeat; raises OffsetGap.
+
+    `span` says from and up to which offset the log was read, where it is known that it holds no other records.
+    """
+    begin, end = span or (records[0].offset, records[-1].offset + 1)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
-        [progress] = await connection.fetch(SQL["lock_progress"], topic, [records[0].partition])
+        [progress] = await connection.fetch(SQL["lock_progress"], topic, [0])
         position: int = progress["next_offset"]
         records = [record for record in records if record.offset >= position]
-        if not records:
+        if end <= position:
             return position
-        if records[0].offset > position:
-            raise OffsetGap(f"{topic}: Postgres expects offset {position}, Kafka delivers {records[0].offset}")
+        skipped = end - position - len(records)
+        if begin > position or (skipped and span is None):
+            raise OffsetGap(f"{topic}: Postgres expects offset {position}, Kafka delivers {begin}")
         rejections: list[Rejection] = []
         failures: list[tuple[int, Record, Exception]] = []
         concerned: set[int] = set()
@@ -68,15 +73,14 @@ async def apply_facts(pool: Pool, topic: str, records: Sequence[Record]) -> int:
         if concerned:
             await connection.execute(SQL["retry_now"], sorted(concerned))
         await insert_dead_letters(connection, topic, rejections)
-        last = records[-1]
+        received = [records[-1].timestamp / 1000] if records else [None]
         applied = len(records) - len(rejections) - len(failures)
         await connection.execute(
             SQL["advance_progress"],
-            topic, [last.partition], [last.offset + 1], [applied], [0], [len(rejections)], [len(failures)],
-            [last.timestamp / 1000],
+            topic, [0], [end], [applied], [0], [len(rejections)], [len(failures)], [skipped], [None], received,
         )  # fmt: skip
     DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
-    return last.offset + 1
+    return end
 
 
 async def _set_aside(

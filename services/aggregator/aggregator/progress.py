@@ -22,10 +22,11 @@ async def load_progress(pool: Pool, topic: str, partitions: Iterable[int]) -> di
     return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
 
 
-async def load_received(pool: Pool, topic: str) -> dict[int, int]:
+async def load_received(pool: Pool, topic: str) -> dict[int, tuple[int, int]]:
     """For each partition of which something was counted: the latest append time of that, or a later one at which it was
-    complete, in milliseconds."""
-    return {row["partition"]: row["received_ms"] for row in await pool.fetch(SQL["select_received"], topic)}
+    complete, in milliseconds; and the offset after its last record."""
+    rows = await pool.fetch(SQL["select_received"], topic)
+    return {row["partition"]: (row["received_ms"], row["records_end"]) for row in rows}
 
 
 async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, tuple[int, int]]) -> dict[int, int]:
@@ -45,7 +46,11 @@ async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, 
 def drop_replayed(reading: Reading, positions: Mapping[int, int], outcome: Outcome) -> Reading:
     """What is left of the batch after another process, or we before a crash, applied part of it."""
     for partition, (_, last) in reading.spans.items():
-        outcome.next_offsets[partition] = max(last + 1, positions[partition])
+        outcome.next_offsets[partition] = outcome.records_end[partition] = max(last + 1, positions[partition])
+    for partition, begin, end in reading.gaps:
+        outcome.skipped[partition] += max(0, end - max(begin, positions[partition]))
+        if end == outcome.next_offsets[partition]:
+            outcome.records_end[partition] = begin if begin > positions[partition] else None
     if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):
         return reading
     kept = reading._replace(
@@ -80,7 +85,7 @@ async def advance(connection: Connection, topic: str, reading: Reading, outcome:
         for place, fate in enumerate(fates):
             totals[hour[0]][place] += fate[hour]
     progress = [
-        (at, next_offset, *totals[at], reading.last_received[at])
+        (at, next_offset, *totals[at], outcome.skipped[at], outcome.records_end[at], reading.last_received.get(at))
         for at, next_offset in sorted(outcome.next_offsets.items())
     ]
     await connection.execute(SQL["advance_progress"], topic, *columns_of(progress))

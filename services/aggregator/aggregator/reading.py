@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -92,6 +92,8 @@ class Reading(NamedTuple):
     first_received: dict[int, float]
     last_received: dict[int, float]
     failures: list[Failure]
+    gaps: list[tuple[int, int, int]]
+    """Partition, first offset and the one after the last, of offsets in the spans that hold no record."""
 
 
 def reject(use: Use, kind: Kind, reason: str, pointer: str) -> Rejection:
@@ -137,7 +139,7 @@ def read_record(record: Record) -> Use:
 
 
 def empty_reading() -> Reading:
-    return Reading([], [], [], {}, {}, {}, [])
+    return Reading([], [], [], {}, {}, {}, [], [])
 
 
 def read(records: Sequence[Record], into: Reading) -> None:
@@ -163,6 +165,16 @@ def read(records: Sequence[Record], into: Reading) -> None:
         # Not the last record's: a broker's clock may step back.
         latest = max(record.timestamp for record in records) / 1000
         into.last_received[first.partition] = max(latest, into.last_received.get(first.partition, 0.0))
+
+
+def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> list[tuple[int, int, int]]:
+    """Where from `first` up to `end`, the latter excluded, there is none of these ascending offsets."""
+    gaps, expected = [], first
+    for offset in offsets:
+        if offset > expected:
+            gaps.append((partition, expected, offset))
+        expected = offset + 1
+    return [*gaps, (partition, expected, end)] if end > expected else gaps
 
 
 def traceparents(reading: Reading, most: int) -> list[str]:

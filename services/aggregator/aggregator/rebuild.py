@@ -184,9 +184,8 @@ async def _kept_since(
                 ended_at: datetime = row["ended_at"]
                 return ended_at
         return datetime.now(UTC)
-    consumer.seek(at, begin)
-    record = await consumer.getone(at)
-    return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    first = (await consumer.offsets_for_times({at: 0}))[at]
+    return datetime.fromtimestamp(first.timestamp / 1000, UTC) if first else datetime.now(UTC)
 
 
 def _first_rebuildable(kept_since: datetime, days: Days) -> date:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,12 +14,12 @@ from runtime.tracing import LINKS_MAX, Tracing
 
 from aggregator import metrics
 from aggregator.catalog_reader import CatalogReader
-from aggregator.continuity import ANEW, Continuity
+from aggregator.continuity import ANEW, Continuity, check_gap
 from aggregator.isolation import count_batch
 from aggregator.measures import measure_watermark, observe_batch
 from aggregator.outcome import OffsetGap, Outcome, Overtaken
 from aggregator.progress import load_progress, load_received, mark_caught_up
-from aggregator.reading import PoisonGuard, Reading, empty_reading, read, traceparents
+from aggregator.reading import PoisonGuard, Reading, Record, empty_reading, find_gaps, read, traceparents
 from aggregator.release import release_held
 from aggregator.retry import retry_due, retry_facts
 
@@ -38,8 +38,9 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
     """Counts the partitions that the group assigns to this process."""
 
     def __init__(
-        self, pool: Pool, consumer: AIOKafkaConsumer, topic: str, facts: CatalogReader, guard: PoisonGuard | None,
-        tracing: Tracing, *, batch_events_max: int, batch_interval_s: float, fetch_wait_ms: int, give_up_s: float,
+        self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, facts: CatalogReader,
+        guard: PoisonGuard | None, tracing: Tracing, *, batch_events_max: int, batch_interval_s: float,
+        fetch_wait_ms: int, give_up_s: float,
     ) -> None:  # fmt: skip
         self.topic = topic
         self.turn_began: float | None = None  # monotonic seconds, read by the readiness probe
@@ -48,6 +49,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self.standing_since: float | None = None  # monotonic seconds; None while all that waits is being counted
         self._pool = pool
         self._consumer = consumer
+        self._ends = ends  # reads uncommitted: says where logs end, whoever's transaction is still open
         self._facts = facts
         self._continuity = Continuity(pool, facts.consumer, topic)
         self._guard = guard
@@ -61,6 +63,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assignments = 0
         self._swept = 0.0
         self._moving: dict[TopicPartition, tuple[int, float]] = {}
+        self._reached: dict[TopicPartition, int] = {}
 
     def subscribe(self) -> None:
         self._consumer.subscribe([self.topic], listener=self)
@@ -69,6 +72,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing to hand over: a batch under way is fenced by Postgres, whoever commits first."""
         self.positioned = False
         self._assignments += 1
+        self._reached.clear()
         self._moving.clear()
         self.standing_since = None
 
@@ -86,7 +90,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         if not everywhere and await load_received(self._pool, self.topic):
             raise OffsetGap(f"{self.topic} is gone, and Postgres has counted from it")
         positions = await load_progress(self._pool, self.topic, everywhere | {at.partition for at in assigned})
-        begins, ends = await self._consumer.beginning_offsets(assigned), await self._consumer.end_offsets(assigned)
+        begins, ends = await self._ends.beginning_offsets(assigned), await self._ends.end_offsets(assigned)
         for at in assigned:
             position = positions[at.partition]
             if not begins[at] <= position <= ends[at]:
@@ -98,6 +102,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         # From here on without a pause: what is fetched after the seek counts.
         for at in assigned:
             self._consumer.seek(at, positions[at.partition])
+        self._reached = {**self._reached, **{at: positions[at.partition] for at in assigned}}
         self.positioned = True
         self._assignments += 1
 
@@ -124,15 +129,40 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         reading = empty_reading()
         if not self.positioned:
             return reading  # aiokafka fetches from Kafka's own offset while we still look up Postgres'
+        positions = await self._find_positions()
         if self._assignments != assignments:
             # These records may be from before or after the listener's seek: fetch them again.
             await self._seek(list(self._consumer.assignment()))
             return reading
+        reached, self._reached = self._reached, {**self._reached, **positions}
+        fetched = {at: records for at, records in fetched.items() if at in positions}
         for records in fetched.values():
             for start in range(0, len(records), DECODE_AT_ONCE):
                 read(records[start : start + DECODE_AT_ONCE], reading)
                 await asyncio.sleep(0)
+        for at, position in positions.items():
+            await self._pass(at, reached[at], position, fetched.get(at, ()), reading)
         return reading
+
+    async def _find_positions(self) -> dict[TopicPartition, int]:
+        """Up to where each partition was read: behind its last record, and behind markers of transactions after that."""
+        try:
+            return {at: await self._consumer.position(at) for at in [*self._reached]}
+        except IllegalStateError:
+            return {}  # just revoked
+
+    async def _pass(
+        self, at: TopicPartition, begin: int, position: int, records: Sequence[Record], reading: Reading
+    ) -> None:
+        """Extend the reading to `position`; offsets without a record are gaps of it. Raises OffsetGap."""
+        if records:
+            begin, position = min(begin, records[0].offset), max(position, records[-1].offset + 1)
+        if position <= begin or position - begin == len(records):
+            return
+        gaps = find_gaps(at.partition, begin, position, (record.offset for record in records))
+        await check_gap(self._ends, at, begin, position)
+        reading.gaps.extend(gaps)
+        reading.spans[at.partition] = (begin, position - 1)
 
     async def turn(self, batch: Reading) -> Outcome | None:
         """Count one batch: everything in it has its fate in Postgres when this returns."""
@@ -212,21 +242,23 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             # In this order: what is counted meanwhile must not look as if the log were too short.
             positions = await load_progress(self._pool, self.topic, [at.partition for at in owned])
+            # Of an open transaction nothing can be counted yet, and what follows it is not complete.
+            heads = await self._ends.end_offsets(owned) if owned else {}
             ends = await self._facts.end_offsets(owned) if owned else {}
             await self._continuity.check(positions)
         except Exception:
             self._moving.clear()  # while Kafka or Postgres is away nobody moves
             raise
-        for at, end in ends.items():
+        for at, end in heads.items():
             if end < positions[at.partition]:
                 raise OffsetGap(
                     f"{at.topic}/{at.partition} ends at {end}, Postgres expects {positions[at.partition]}. {ANEW}"
                 )
         self._check_moving(ends, positions)
-        metrics.LAG.set(sum(end - positions[at.partition] for at, end in ends.items()))
+        metrics.LAG.set(sum(end - positions[at.partition] for at, end in heads.items()))
         # Whoever holds a lock on these rows must not keep us from looking again.
         async with asyncio.timeout(MARK_WITHIN_S):
-            await mark_caught_up(self._pool, self.topic, {at.partition: end for at, end in ends.items()}, seen)
+            await mark_caught_up(self._pool, self.topic, {at.partition: end for at, end in heads.items()}, seen)
             await measure_watermark(self._pool, self.topic)
 
     def _check_moving(self, ends: dict[TopicPartition, int], positions: dict[int, int]) -> None:

@@ -116,7 +116,8 @@ async def open_producer(bootstrap: str, client_id: str, **settings: object) -> A
 async def open_consumer(
     bootstrap: str, client_id: str, *, group: str | None = None, **settings: object
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer that commits only what it is told to."""
+    """A consumer that commits only what it is told to, and reads of transactions what was committed, unless told otherwise."""
+    defaults = {"isolation_level": "read_committed"}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id=client_id,
@@ -125,7 +126,7 @@ async def open_consumer(
         auto_offset_reset="earliest",
         fetch_max_bytes=16 * 1024 * 1024,
         max_partition_fetch_bytes=8 * 1024 * 1024,
-        **settings,
+        **defaults | settings,
     )
     await consumer.start()
     try:
