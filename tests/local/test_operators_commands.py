@@ -45,6 +45,7 @@ def document(result: Result, exit_code: int) -> Any:
 @pytest.mark.parametrize(
     "command",
     ["topics ls", "topics create", "migrate", "keys create", "keys ls", "keys revoke", "dlq ls", "dlq show", "dlq replay",
+     "quarantine ls", "quarantine show", "quarantine release",
      "rebuild", "retention", "doctor", "config"],
 )  # fmt: skip
 def test_every_command_explains_itself_and_speaks_json(call: Call, command: str) -> None:

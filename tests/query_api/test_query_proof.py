@@ -27,13 +27,13 @@ async def test_proof(api: Api, books: Books) -> None:
     unseen = dict.fromkeys(("in_flight", "accepted", "end_offset", "end_seen_at"))
     assert proof == {
         "partitions": [
-            {"topic": TOPIC, "partition": 0, "applied": 9, "counted": 5, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True, **unseen},
-            {"topic": TOPIC, "partition": 1, "applied": 7, "counted": 7, "duplicate": 0, "rejected": 0, "held": 0, "balanced": True, **unseen},
+            {"topic": TOPIC, "partition": 0, "applied": 9, "counted": 5, "duplicate": 2, "rejected": 1, "held": 1, "skipped": 0, "balanced": True, **unseen},
+            {"topic": TOPIC, "partition": 1, "applied": 7, "counted": 7, "duplicate": 0, "rejected": 0, "held": 0, "skipped": 0, "balanced": True, **unseen},
         ],
-        "totals": {"applied": 16, "counted": 12, "duplicate": 2, "rejected": 1, "held": 1, "balanced": True},
+        "totals": {"applied": 16, "counted": 12, "duplicate": 2, "rejected": 1, "held": 1, "skipped": 0, "balanced": True},
         "credits": {"ledger": "5.000000", "quarter_hours": "5.000000", "days": "5.000000", "months": "5.000000", "organization_days": "5.000000", "organization_months": "5.000000", "equal": True},
         "time_zone_rules": {"tz": TZ_VERSION, "counted_with": None, "differs_since": None, "postgres_differs": None},
-        "hours": [],
+        "quarantine": [], "hours": [],
     }  # fmt: skip
 
 
@@ -50,6 +50,50 @@ async def test_proof_says_by_which_rules_of_its_zone_days_were_counted(api: Api,
     await books.execute("UPDATE zone_rules SET changes = $1", list(older))
     assert (await api.get("/api/v1/proof"))["time_zone_rules"]["differs_since"] is None, "it moves no day yet"
     assert (await api.get("/api/v1/proof", organization="org_nobody"))["time_zone_rules"] is None
+
+
+async def test_offsets_without_a_record_are_no_part_of_what_was_applied(api: Api, books: Books) -> None:
+    await books.organization()
+    await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
+    await books.execute(
+        "UPDATE partition_progress SET next_offset = next_offset + 3, skipped = 3, end_offset = 14, end_seen_at = $1",
+        NOW,
+    )
+    proof = await api.get("/api/v1/proof")
+    [partition] = proof["partitions"]
+    assert (partition["applied"], partition["skipped"], partition["in_flight"]) == (9, 3, 2)
+    assert (partition["balanced"], proof["totals"]["skipped"]) == (True, 3)
+
+
+async def test_an_organization_in_quarantine_sees_it_and_nobody_else_does(api: Api, books: Books) -> None:
+    acme, other = await books.organization(), await books.organization("org_other")
+    await books.progress(0, NOW, counted=5, held=2)
+    for number, step, retry_at in (
+        (acme, "counting", NOW.isoformat()),
+        (acme, "sums", "infinity"),
+        (other, "release", NOW.isoformat()),
+    ):
+        await books.execute(
+            "INSERT INTO quarantine (organization_id, component, step, reason, failed_first_at, retry_at)"
+            " VALUES ($1, 'aggregator', $2, 'a secret', $3, $4::text::timestamptz)",
+            number, step, NOW, retry_at,
+        )  # fmt: skip
+    for offset, number in enumerate((acme, acme, other)):
+        await books.execute(
+            "INSERT INTO quarantined_records VALUES ($1, $2, 0, $3, NULL, 'a secret', '[]', $4)",
+            number,
+            TOPIC,
+            offset,
+            NOW,
+        )
+    expected = [
+        {"component": "aggregator", "step": "counting", "since": "2026-11-22T12:00:00Z", "retry_at": "2026-11-22T12:00:00Z"},
+        {"component": "aggregator", "step": "sums", "since": "2026-11-22T12:00:00Z", "retry_at": None},
+    ]  # fmt: skip
+    proof, freshness = await api.get("/api/v1/proof"), await api.get("/api/v1/freshness")
+    assert proof["quarantine"] == freshness["quarantine"] == expected
+    assert freshness["held"] == 2
+    assert "secret" not in str((proof, freshness))
 
 
 async def test_proof_counts_what_is_in_flight_between_the_applied_offset_and_the_logs_end(

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from flexcredits_local import bench, checks, dlq, keys, rebuild, replay, topics
+from flexcredits_local import bench, checks, dlq, keys, quarantine, rebuild, replay, topics
 from flexcredits_local.configuration import config
 from flexcredits_local.doctor import examine
 from flexcredits_local.exports import print_environment
@@ -44,6 +44,7 @@ app.add_typer(replay.app, name="replay")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(topics.app, name="topics")
 
 

@@ -28,7 +28,6 @@ from aggregator.aside import CATALOG_FACTS, headers_json, quarantine
 from aggregator.catalog import SQL
 from aggregator.columns import columns_of
 from aggregator.isolation import is_everybodys
-from aggregator.limits import check_available
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
 from aggregator.outcome import OffsetGap
 from aggregator.reading import Kind, Record, Rejection
@@ -226,7 +225,6 @@ async def _insert_credit_period(
     given = [amount for amount in amounts if amount is not None]
     total = _amount(period.total) if period.total else (sum(given) if given else None)
     key = (organization_id, contract_id, period.id)
-    check_available((total or 0) + sum(micro(add_on.credits) for add_on in period.add_ons or []))
     await connection.execute(SQL["insert_credit_period"], *key, period.from_, period.to, total, *amounts)
     for position, add_on in enumerate(period.add_ons or []):
         await connection.execute(

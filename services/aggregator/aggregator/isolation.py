@@ -70,7 +70,7 @@ async def count_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
         except SumLimit as error:
             catalog.limited |= error.organizations
         except Exception as error:
-            if not is_data_failure(error):
+            if outcome.step == "positions" or not is_data_failure(error):
                 raise
             tried = {use.series[0] for use in (*reading.uses, *reading.corrections)} - catalog.aside
             names = sorted(tried - failing.keys())

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-from flexcredits_schemas.codec import InvalidEvent
-
 from aggregator.rollup import Decision, Rollups
 
 SUM_LIMIT = "sum_limit"
@@ -51,9 +49,3 @@ def fit_all(decisions: list[Decision], rooms: Rooms) -> list[Decision]:
     if not rooms:
         return decisions
     return [fit(at, rooms) for at in sorted(decisions, key=lambda at: (at.use.partition, at.use.offset))]
-
-
-def check_available(micro_credits: int) -> None:
-    """Raises InvalidEvent when a credit period has more than sums can keep."""
-    if micro_credits > SUM_MAX:
-        raise InvalidEvent("more than 10^12 credits in one credit period", "/data/credit_periods")

@@ -17,6 +17,10 @@ class OffsetGap(Shared):
     """Records between Postgres' position and the log are missing: counting on would lose them silently."""
 
 
+class ProofBroken(Shared):
+    """The fates of a partition's offsets do not come out: a defect of our accounting, found before it was committed."""
+
+
 @dataclass
 class Outcome:
     """What became of a batch's records. `step` is what is being done with them, for who sees it fail."""

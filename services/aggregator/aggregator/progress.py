@@ -1,14 +1,16 @@
 """Where Postgres stands in a log: the fence that drops what was applied before, and the proof of every record's fate."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import asyncpg
 from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SQL
 from aggregator.columns import columns_of
-from aggregator.outcome import OffsetGap, Outcome
+from aggregator.outcome import OffsetGap, Outcome, ProofBroken
 from aggregator.reading import Reading
 
 HOUR_S = 3600
@@ -88,19 +90,30 @@ async def advance(connection: Connection, topic: str, reading: Reading, outcome:
         (at, next_offset, *totals[at], outcome.skipped[at], outcome.records_end[at], reading.last_received.get(at))
         for at, next_offset in sorted(outcome.next_offsets.items())
     ]
-    await connection.execute(SQL["advance_progress"], topic, *columns_of(progress))
+    with _proving():
+        await connection.execute(SQL["advance_progress"], topic, *columns_of(progress))
 
 
 async def settle(connection: Connection, topic: str, hours: Sequence[tuple[int, float, int, int, int]]) -> None:
     """What was held has found its fate: by partition and hour of receipt, how many are counted, duplicate and rejected."""
     if not hours:
         return
-    await connection.execute(SQL["settle_hours"], topic, *map(list, zip(*hours, strict=True)))
+    with _proving():
+        await connection.execute(SQL["settle_hours"], topic, *map(list, zip(*hours, strict=True)))
     sums: dict[int, list[int]] = {}
     for partition, _, *fates in sorted(hours):
         sums[partition] = [sum(pair) for pair in zip(sums.get(partition, (0, 0, 0)), fates, strict=True)]
     rows = [(partition, *fates) for partition, fates in sums.items()]
-    await connection.execute(SQL["settle_progress"], topic, *map(list, zip(*rows, strict=True)))
+    with _proving():
+        await connection.execute(SQL["settle_progress"], topic, *map(list, zip(*rows, strict=True)))
+
+
+@contextmanager
+def _proving() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.CheckViolationError as error:
+        raise ProofBroken(str(error)) from error
 
 
 async def mark_caught_up(pool: Pool, topic: str, end_offsets: Mapping[int, int], seen: datetime) -> None:

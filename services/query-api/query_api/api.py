@@ -15,6 +15,7 @@ from query_api.answers import (
     ParameterError,
     Period,
     ProductCredits,
+    QuarantineEntry,
     RecommendedBudget,
     Refused,
 )
@@ -214,7 +215,8 @@ async def get_freshness(request: Request, reading: Look) -> Freshness:
         updated_at=watermark.updated_at,
         complete_to=watermark.complete_to,
         lag_seconds=lag_s,
-        held=await reading.count_held(),
+        held=await reading.count_held(parts.topic),
+        quarantine=[QuarantineEntry.model_validate(at) for at in await reading.select_quarantine()],
         state=state,
     )
 

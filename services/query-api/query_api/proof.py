@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from flexcredits_schemas.zones import changes_of
 from pydantic import BaseModel, ConfigDict, Field
 
+from query_api.answers import QuarantineEntry
 from query_api.api import first_whole_day
 from query_api.policies import LookLong, Parts, parts_of
 from query_api.proof_answers import Fates, HourFates, PartitionFates, Proof, Sums, TimeZoneRules
@@ -26,7 +27,7 @@ async def get_proof(request: Request, reading: LookLong, query: Annotated[ProofQ
     """That every record has one fate, and that the organization's sums agree at every grain. May take seconds."""
     parts = parts_of(request)
     progress = await reading.select_progress(parts.topic)
-    names = ("applied", "counted", "duplicate", "rejected", "held")
+    names = ("applied", "counted", "duplicate", "rejected", "held", "skipped")
     totals = Fates(**fates(*(sum(getattr(row, name) for row in progress) for name in names)))
     this_hour = parts.now().replace(minute=0, second=0, microsecond=0)
     hours = await reading.select_hours(parts.topic, this_hour - timedelta(hours=query.hours - 1)) if query.hours else []
@@ -47,6 +48,7 @@ async def get_proof(request: Request, reading: LookLong, query: Annotated[ProofQ
             equal=None if ledger is None and agree else agree and ledger == rollups.days,
         ),
         time_zone_rules=await answer_rules(parts, reading, zone) if zone else None,
+        quarantine=[QuarantineEntry.model_validate(at) for at in await reading.select_quarantine()],
         hours=[HourFates.model_validate(hour) for hour in hours],
     )
 
@@ -64,11 +66,11 @@ async def answer_rules(parts: Parts, reading: Reading, zone: str) -> TimeZoneRul
 
 def answer_partition(row: Progress) -> PartitionFates:
     # The end is seen about once a second, so records may have been applied that lie behind it.
-    in_flight = None if row.end_offset is None else max(0, row.end_offset - row.applied)
+    in_flight = None if row.end_offset is None else max(0, row.end_offset - row.applied - row.skipped)
     return PartitionFates(
         topic=row.topic,
         partition=row.partition,
-        **fates(row.applied, row.counted, row.duplicate, row.rejected, row.held),
+        **fates(row.applied, row.counted, row.duplicate, row.rejected, row.held, row.skipped),
         in_flight=in_flight,
         accepted=None if in_flight is None else row.applied + in_flight,
         end_offset=row.end_offset,
@@ -76,12 +78,13 @@ def answer_partition(row: Progress) -> PartitionFates:
     )
 
 
-def fates(applied: int, counted: int, duplicate: int, rejected: int, held: int) -> dict[str, int]:
+def fates(applied: int, counted: int, duplicate: int, rejected: int, held: int, skipped: int) -> dict[str, int]:
     return {
         "applied": applied,
         "counted": counted,
         "duplicate": duplicate,
         "rejected": rejected,
         "held": held,
+        "skipped": skipped,
         "balanced": applied == counted + duplicate + rejected + held,
     }

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from query_api.answers import Answer, Credits
+from query_api.answers import Answer, Credits, QuarantineEntry
 
 
 class Fates(Answer):
@@ -15,11 +15,14 @@ class Fates(Answer):
     duplicate: int
     rejected: int
     held: int
+    skipped: int = Field(
+        description="Offsets that hold no record, and are no part of `applied`: markers of transactions, records of aborted ones."
+    )
     balanced: bool
 
 
 class PartitionFates(Fates):
-    """`applied` is also the offset of the next record.
+    """`applied` + `skipped` is also the offset of the next record.
 
     accepted = counted + duplicate + rejected + held + in_flight: every record of the log has one fate or is on its way.
     """
@@ -81,6 +84,9 @@ class Proof(Answer):
     totals: Fates
     credits: Sums
     time_zone_rules: TimeZoneRules | None = Field(description="null: the organization's time zone is not known.")
+    quarantine: list[QuarantineEntry] = Field(
+        description="What fails for this organization alone; its records are `held` meanwhile. Empty when all is well."
+    )
     hours: list[HourFates] = Field(
         description="The last hours with records, as many as were asked for, by partition, the oldest first."
     )

@@ -84,8 +84,18 @@ class Progress(NamedTuple):
     duplicate: int
     rejected: int
     held: int
+    skipped: int
     end_offset: int | None
     end_seen_at: datetime | None
+
+
+class Quarantined(NamedTuple):
+    """Something that fails for this organization alone."""
+
+    component: str
+    step: str
+    since: datetime
+    retry_at: datetime | None
 
 
 class Audited(NamedTuple):
@@ -171,9 +181,12 @@ class Reading(AlertReads, ContractReads, ExportReads, LedgerReads, UsageReads):
     async def select_progress(self, topic: str) -> list[Progress]:
         return [Progress(*row) for row in await self._connection.fetch(SQL["select_progress"], topic)]
 
-    async def count_held(self) -> int:
-        held: int = await self._connection.fetchval(SQL["count_held"], self._id)
+    async def count_held(self, topic: str) -> int:
+        held: int = await self._connection.fetchval(SQL["count_held"], self._id, topic)
         return held
+
+    async def select_quarantine(self) -> list[Quarantined]:
+        return [Quarantined(*row) for row in await self._connection.fetch(SQL["select_quarantine"], self._id)]
 
     async def select_audit(self, before: int | None, limit: int) -> list[Audited]:
         """The newest first, those before the row `before` or from the newest on."""

@@ -40,7 +40,8 @@ export function Freshness() {
       {age?.completeTo && <Reach age={age} completeTo={age.completeTo} format={format} />}
       {data && data.held > 0 && (
         <span>
-          {format.count(data.held)} {data.held === 1 ? "event is" : "events are"} waiting for a rate or registration
+          {format.count(data.held)} {data.held === 1 ? "event is" : "events are"} waiting{" "}
+          {data.quarantine.length > 0 ? "until a fault with this organization’s data is fixed" : "for a rate or registration"}
         </span>
       )}
     </p>

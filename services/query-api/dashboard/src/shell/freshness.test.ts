@@ -9,6 +9,7 @@ const answer: Schemas["Freshness"] = {
   complete_to: "2026-11-24T13:02:10Z",
   lag_seconds: 1,
   held: 0,
+  quarantine: [],
 }
 
 test("age is reckoned by the server's clock and grows with the reader's", () => {
