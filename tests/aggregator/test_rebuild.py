@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 from aggregator.differences import difference
-from aggregator.rebuild import CannotRebuild, Comparison, compare, only_rebuild, swap
+from aggregator.rebuild import CannotRebuild, Comparison, compare, note_failures, only_rebuild, swap
 from aggregator.zones import change_time_zone
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -43,6 +43,59 @@ async def owner(database: Database) -> AsyncIterator[asyncpg.Connection]:
 async def producer(topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
     async with open_producer(topics.bootstrap, "test") as open_:
         yield open_
+
+
+async def test_an_organization_that_fails_is_left_out_and_everybody_else_is_set_right(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    names = ("org_a", "org_b", "org_c")
+    await learn(producer, topics, *(organization(name) for name in names), rate(subject="org_a"))
+    for name in names:
+        for partition in range(2):
+            tokens: dict[str, Any] = (
+                {"feature_kind": "model", "quantity": "1000", "unit": "tokens"} if name == "org_a" else {}
+            )
+            value = json.dumps(usage(**tokens, envelope={"subject": name})).encode()
+            await producer.send_and_wait(topics.usage_events, value, partition=partition)
+    with running("aggregator", aggregator_environment(database, topics)):
+        await until_applied(owner, topics, 6)
+    await owner.execute("UPDATE usage_daily SET credits = credits + 5")
+    number = await owner.fetchval("SELECT organization_id FROM organizations WHERE organization = 'org_a'")
+    await owner.execute(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN IF NEW.organization_id = {number} THEN RAISE EXCEPTION 'a defect'; END IF; RETURN NEW; END $$"
+    )
+    await owner.execute(
+        "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON usage_daily FOR EACH ROW EXECUTE FUNCTION fail()"
+    )
+    wrong = "SELECT array_agg(organization_id - $1 ORDER BY 1) FROM usage_daily WHERE credits = 2000005"
+    kafka = KafkaSettings(kafka_bootstrap=topics.bootstrap)
+    role = database.roles["flexcredits_rebuild"]
+
+    async def rebuild() -> Comparison:
+        async with only_rebuild(role) as holder:
+            found = await compare(kafka, role, holder, topics.usage_events, SINCE, TODAY, None, lambda _: None)
+            await swap(holder, found)
+            await note_failures(holder, found)
+            return found
+
+    assert (await rebuild()).recount.failed == {"org_a": "RaiseError P0001: a defect"}
+    assert await owner.fetchval(wrong, number) == [0]
+    assert [*await owner.fetchrow("SELECT organization_id, component FROM quarantine")] == [number, "rebuild"]
+    await owner.execute("DROP TRIGGER fail ON usage_daily")
+    # A rate that nothing can be divided by: left out of the comparison, and named.
+    per = await owner.fetchval("SELECT per FROM rates")
+    await owner.execute("UPDATE rates SET per = 0")
+    found = await rebuild()
+    assert found.recount.contradictions == 0
+    assert list(found.recount.failed) == ["org_a"]
+    assert found.recount.counted.total() == 4
+    assert not found.differs
+    await owner.execute("UPDATE rates SET per = $1", per)
+    found = await rebuild()
+    assert (found.recount.failed, found.recount.counted.total()) == ({}, 6)
+    assert await owner.fetchval(wrong, number) is None
+    assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
 
 
 @pytest.fixture

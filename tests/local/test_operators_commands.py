@@ -182,6 +182,78 @@ def test_retention_says_what_it_would_drop_and_seals_what_it_drops(
     assert "waits: some of its usage is held, or came late" in call("retention").output
 
 
+def test_retention_goes_on_without_an_organization_whose_rows_fail(
+    call: Call, database: Database, in_database: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES_DSN", database.dsn)
+    for name in ("org_a", "org_b"):
+        in_database(f"INSERT INTO organizations (organization) VALUES ('{name}')")
+    number = in_database("SELECT organization_id FROM organizations WHERE organization = 'org_a'")
+    for bucket in (OLD.format(500), OLD.format(501), "-3"):
+        in_database(f"SELECT ensure_ledger_partition({bucket})")
+        in_database(LEDGER_ROW.format(bucket, False).replace(" 7, 1,", f" {number}, 1,"))
+        in_database(LEDGER_ROW.format(bucket, False).replace(" 7, 1,", f" {number + 1}, 1,"))
+    in_database(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN IF NEW.organization_id = {number} THEN RAISE EXCEPTION 'a defect'; END IF; RETURN NEW; END $$"
+    )
+    in_database("CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON ledger_seals FOR EACH ROW EXECUTE FUNCTION fail()")
+    report = document(call("retention", "--json"), 1)
+    assert report["failed"] == [{"organization": "org_a", "reason": "P0001: a defect"}]
+    assert report["dropped"] == []
+    assert in_database("SELECT sum(events) FROM ledger_seals") == 3
+    assert in_database("SELECT count(*) FROM usage_ledger") == 3
+    listed = document(call("quarantine", "ls", "--json"), 0)["quarantine"]
+    assert [(entry["organization"], entry["component"], entry["step"]) for entry in listed] == [
+        ("org_a", "retention", "sealing")
+    ]
+    assert "org_a  failed: P0001: a defect" in call("retention").output
+    in_database("DROP TRIGGER fail ON ledger_seals")
+    report = document(call("retention", "--json"), 0)
+    assert (len(report["dropped"]), report["failed"]) == (2, [])
+    assert (
+        in_database(
+            "SELECT sum(events) FROM ledger_seals WHERE organization_id IN (SELECT organization_id FROM organizations)"
+        )
+        == 6
+    )
+    assert document(call("quarantine", "ls", "--json"), 0)["quarantine"] == []
+
+
+def test_quarantine_is_listed_shown_and_released(
+    call: Call, database: Database, in_database: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES_DSN", database.dsn)
+    number = in_database("INSERT INTO organizations (organization) VALUES ('org_a') RETURNING organization_id")
+    for step, retry_at in (("counting", "now() + interval '15 min'"), ("sums", "'infinity'")):
+        in_database(
+            "INSERT INTO quarantine (organization_id, component, step, reason, retry_at)"
+            f" VALUES ({number}, 'aggregator', '{step}', 'ledger: a defect', {retry_at})"
+        )
+    in_database(
+        f"INSERT INTO quarantined_records VALUES ({number}, 'usage.events.v1', 3, 7, 'k', '{{}}'::bytea || '\x0a'::bytea, '[]', now())"
+    )
+    [counting, sums] = document(call("quarantine", "ls", "--json"), 0)["quarantine"]
+    assert (counting["organization"], counting["step"], counting["waiting"], sums["retry_at"]) == (
+        "org_a",
+        "counting",
+        1,
+        None,
+    )
+    lines = call("quarantine", "ls").output.splitlines()
+    assert (len(lines), lines[2].split()[:4]) == (3, ["org_a", "aggregator", "sums", "0"])
+    assert "on request" in lines[2]
+    shown = document(call("quarantine", "show", "org_a", "--json"), 0)
+    assert [(at["partition"], at["offset"], at["value_base64"]) for at in shown["records"]] == [(3, 7, "e30K")]
+    assert "usage.events.v1/3/7" in call("quarantine", "show", "org_a").output
+    assert isinstance(call("quarantine", "show", "org_b").exception, SetupProblem)
+    assert isinstance(call("quarantine", "release").exception, SetupProblem)
+    assert isinstance(call("quarantine", "release", "org_b").exception, SetupProblem)
+    assert len(document(call("quarantine", "release", "org_a", "--json"), 0)["released"]) == 2
+    assert in_database("SELECT bool_and(retry_at <= now()) FROM quarantine") is True
+    assert call("quarantine", "release", "--all").exit_code == 0
+
+
 async def test_the_aggregator_drops_by_itself_and_waits_for_nobody(database: Database) -> None:
     owner, reader = await asyncpg.connect(database.dsn), await asyncpg.connect(database.dsn)
     await owner.execute(f"SELECT ensure_ledger_partition({OLD.format(500)})")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import asyncpg
 import typer
 from aggregator.differences import to_date
-from aggregator.rebuild import CannotRebuild, Comparison, compare, only_rebuild, swap
+from aggregator.rebuild import CannotRebuild, Comparison, compare, note_failures, only_rebuild, swap
 from aggregator.zone_rules import Outdated, record_zone_rules
 from aggregator.zones import ZoneChange, apply_zone_rules, change_time_zone
 from aiokafka.errors import KafkaError
@@ -18,6 +18,7 @@ from flexcredits_schemas.zones import TZ_VERSION
 
 from flexcredits_local.addresses import kafka_settings, postgres_dsn
 from flexcredits_local.answers import DIFFERS, AsJson, DryRun, print_json, print_table
+from flexcredits_local.dlq import printable
 from flexcredits_local.problem import SetupProblem, reason_of
 
 TOPIC = "usage.events.v1"
@@ -53,7 +54,10 @@ def rebuild(
     as far back as Kafka retains, and takes from the ledger which copy of an event counts. With --dry-run it proves that log,
     ledger and rollups agree.
 
-    Exit code 0: nothing differs (any more). 1: not possible, or log and ledger contradict each other; nothing was changed.
+    An organization whose own data makes it fail is left out and named; all others are compared and corrected.
+
+    Exit code 0: nothing differs (any more). 1: not possible, log and ledger contradict each other (nothing was changed then),
+    or an organization was left out.
     3: with --dry-run, something differs.
     """
     if time_zone is not None:
@@ -79,6 +83,8 @@ def rebuild(
         explain(comparison, swapped)
     if comparison.recount.contradictions:
         raise SetupProblem("the log and the ledger contradict each other, see above: nothing was changed.")
+    if failed := comparison.recount.failed:
+        raise SetupProblem(f"{', '.join(failed)}: left out, see above. Everybody else is compared.")
     if comparison.differs and dry_run:
         raise typer.Exit(DIFFERS)
 
@@ -89,6 +95,8 @@ async def recount(topic: str, first: date, last: date, organization: str | None,
         comparison = await compare(kafka_settings(), dsn, holder, topic, first, last, organization, tell)
         if comparison.differs and not comparison.recount.contradictions and not dry_run:
             await swap(holder, comparison)
+        if not dry_run:
+            await note_failures(holder, comparison)
         return comparison
 
 
@@ -167,7 +175,7 @@ def document(comparison: Comparison, swapped: bool) -> dict[str, Any]:
         "positions": comparison.positions,
         "records": recount.records,
         "in_range": {
-            "counted": recount.counted,
+            "counted": recount.counted.total(),
             "held": recount.held,
             "duplicate": recount.duplicate,
             "rejected": recount.rejected,
@@ -186,6 +194,7 @@ def document(comparison: Comparison, swapped: bool) -> dict[str, Any]:
         "examples": examples(comparison),
         "differs": comparison.differs,
         "swapped": swapped,
+        "failed": recount.failed,
     }
 
 
@@ -210,7 +219,7 @@ def explain(comparison: Comparison, swapped: bool) -> None:
     recount = comparison.recount
     typer.echo(
         f"{comparison.days.first} to {comparison.days.last}, {len(comparison.days.organizations)} organizations:"
-        f" {recount.records:,} records read; in the range {recount.counted:,} counted, {recount.held:,} held,"
+        f" {recount.records:,} records read; in the range {recount.counted.total():,} counted, {recount.held:,} held,"
         f" {recount.duplicate:,} duplicate, {recount.rejected:,} rejected"
     )
     rows: list[tuple[object, ...]] = [("table", "rebuilt rows", "differing", "live credits", "rebuilt credits")]
@@ -222,6 +231,8 @@ def explain(comparison: Comparison, swapped: bool) -> None:
         typer.echo(f"{row['organization']}  {row['day']}  series {row['series_id']}: {added}")
     for text in recount.shown:
         typer.echo(text)
+    for name, reason in recount.failed.items():
+        typer.echo(f"{name}  failed and is left out: {printable(reason)}")
     if recount.contradictions:
         return
     if not comparison.differs:

@@ -7,6 +7,7 @@ import asyncpg
 import typer
 
 from flexcredits_local.answers import DIFFERS, AsJson, DryRun, print_json
+from flexcredits_local.dlq import printable
 from flexcredits_local.keys import run
 
 LEDGER_DAYS = 466
@@ -21,7 +22,10 @@ def retention(dry_run: DryRun = False, as_json: AsJson = False) -> None:
     received in the last 466 days, are not dropped yet; daily, monthly and organization rows never are. A partition that is read
     for more than two seconds is dropped next time.
 
-    Exit code 0: nothing is left to drop. 1: Postgres refused. 3: with --dry-run, something would be dropped.
+    Rows of an organization that fail stay, with its entry in `quarantine ls`; all others are dropped.
+
+    Exit code 0: nothing is left to drop. 1: Postgres refused, or an organization's rows failed. 3: with --dry-run, something
+    would be dropped.
     """
     today = datetime.now(UTC).date()
     report = run(lambda connection: clear(connection, today, dry_run), within_s=DROP_WITHIN_S)
@@ -35,6 +39,10 @@ def retention(dry_run: DryRun = False, as_json: AsJson = False) -> None:
             typer.echo(f"{name}  waits: some of its usage is held, or came late")
         typer.echo(f"{report['forgettable' if dry_run else 'forgotten']} ledger rows without a day {verb}")
         typer.echo(f"{report['ahead']} partitions ahead of today")
+        for entry in report["failed"]:
+            typer.echo(f"{entry['organization']}  failed: {printable(entry['reason'])}")
+    if report["failed"]:
+        raise typer.Exit(1)
     if dry_run and (report["expired"] or report["forgettable"]):
         raise typer.Exit(DIFFERS)
 
@@ -51,7 +59,12 @@ async def clear(connection: "asyncpg.Connection[asyncpg.Record]", today: date, d
         " AND to_date(substring(c.relname FROM '^usage_ledger_(\\d{8})$'), 'YYYYMMDD') > $1",
         today,
     )
+    failed = await connection.fetch(
+        "SELECT o.organization, q.reason FROM quarantine q JOIN organizations o USING (organization_id)"
+        " WHERE q.component = 'retention' ORDER BY 1"
+    )
     return {
+        "failed": [] if dry_run else [dict(row) for row in failed],
         "expired": [row["name"] for row in rows if not row["waits"]],
         "waiting": [row["name"] for row in rows if row["waits"]],
         "dropped": dropped,

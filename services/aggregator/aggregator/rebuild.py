@@ -7,12 +7,14 @@ counted meanwhile. Adding the differences in one transaction therefore swaps the
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from flexcredits_schemas.zones import midnight
+from runtime.isolation import describe_failure, is_data_failure
 from runtime.kafka import KafkaSettings, open_consumer
 from runtime.postgres import Connection
 
@@ -56,6 +58,18 @@ class Comparison:
     @property
     def differs(self) -> bool:
         return any((*self.differences, *self.months))
+
+    def only(self, organization_id: int) -> "Comparison":
+        """What differs for one organization."""
+        return replace(
+            self,
+            differences=Rollups(*(_of(organization_id, cells) for cells in self.differences)),
+            months=Months(*(_of(organization_id, cells) for cells in self.months)),
+        )
+
+
+def _of(organization_id: int, cells: Mapping[Any, list[int]]) -> dict[Any, list[int]]:
+    return {key: cell for key, cell in cells.items() if key[0] == organization_id}
 
 
 @asynccontextmanager
@@ -104,6 +118,7 @@ async def compare(
             starts = await _starts(consumer, holder, topic, positions, days)
             await _read(consumer, topic, starts, positions, recounter, tell)
             await recounter.check_ledger()
+            days = recounter.days
             live, months = await read_live(snapshot, days)
     finally:
         await reader.close()
@@ -113,9 +128,35 @@ async def compare(
 
 
 async def swap(holder: Connection, comparison: Comparison) -> None:
-    """Make the live rows the rebuilt ones: all of them, or none. Not to be run again after a lost connection."""
+    """Make the live rows the rebuilt ones: all of them, or none; where an organization's rows make that fail, one organization
+    after another, and it is added to those that failed. Not to be run again after a lost connection."""
     if comparison.recount.contradictions:
         raise CannotRebuild("the log and the ledger contradict each other: rollups cannot agree with both.")
+    try:
+        await _swap(holder, comparison)
+    except Exception as error:
+        if not is_data_failure(error):
+            raise
+        names = {at.organization_id: name for name, at in comparison.days.organizations.items()}
+        for number in organizations_in(comparison.differences, comparison.months):
+            try:
+                await _swap(holder, comparison.only(number))
+            except Exception as its:
+                if not is_data_failure(its):
+                    raise
+                comparison.recount.failed[names[number]] = describe_failure(its)
+
+
+async def note_failures(holder: Connection, comparison: Comparison) -> None:
+    """Operators and the organizations see who was left out, until a rebuild has them."""
+    failed = comparison.recount.failed
+    compared = [at.organization_id for name, at in comparison.days.organizations.items() if name not in failed]
+    async with holder.transaction():
+        await holder.execute(SQL["end_rebuild_failures"], compared)
+        await holder.execute(SQL["note_rebuild_failures"], list(failed), list(failed.values()))
+
+
+async def _swap(holder: Connection, comparison: Comparison) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             async with holder.transaction():
@@ -213,4 +254,4 @@ async def _read(
         done = {at for at in left if await consumer.position(at) >= ends[at.partition]}
         consumer.pause(*done)
         left -= done
-        tell(f"{recounter.recount.records:,} records read, {recounter.recount.counted:,} counted")
+        tell(f"{recounter.recount.records:,} records read, {recounter.recount.counted.total():,} counted")

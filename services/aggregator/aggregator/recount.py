@@ -1,14 +1,16 @@
 """Counting a stretch of the log once more, beside the live rollups: the log says what, the ledger says which copy counts."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
 from flexcredits_schemas.identity import hash_bucket
 from flexcredits_schemas.zones import midnight
+from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres import Connection
 
 from aggregator.catalog import SQL
@@ -60,12 +62,42 @@ class Recount:
 
     rollups: Rollups = field(default_factory=empty_rollups)
     records: int = 0
-    counted: int = 0
+    counted: Counter[int] = field(default_factory=Counter)
+    """By organization."""
     held: int = 0
     duplicate: int = 0
     rejected: int = 0
     contradictions: int = 0
     shown: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Organizations that are left out because their data makes something fail, and why."""
+
+    def take_over(self, part: "Recount") -> None:
+        """Add a part's numbers and sums."""
+        tables: Iterable[tuple[dict[Any, list[int]], dict[Any, list[int]]]] = zip(
+            self.rollups, part.rollups, strict=True
+        )
+        for into, cells in tables:
+            for key, (credits, events) in cells.items():
+                cell = into.setdefault(key, [0, 0])
+                cell[0] += credits
+                cell[1] += events
+                if cell == [0, 0]:
+                    del into[key]
+        self.counted.update(part.counted)
+        self.held += part.held
+        self.duplicate += part.duplicate
+        self.rejected += part.rejected
+        self.contradictions += part.contradictions
+        self.shown += part.shown[: CONTRADICTIONS_SHOWN - len(self.shown)]
+
+    def forget(self, organization_id: int) -> None:
+        """Take an organization's sums out."""
+        del self.counted[organization_id]
+        tables: Iterable[dict[Any, list[int]]] = self.rollups
+        for cells in tables:
+            for key in [key for key in cells if key[0] == organization_id]:
+                del cells[key]
 
     def contradict(self, text: str) -> None:
         self.contradictions += 1
@@ -111,27 +143,66 @@ class Recounter:
                 self._series[tuple(row)[1:]] = row["series_id"]
 
     async def add(self, reading: Reading) -> None:
-        """Count what of a reading lies in the days; every record of it must have a fate."""
-        self.recount.records += len(reading.uses) + len(reading.corrections) + len(reading.rejections)
+        """Count what of a reading lies in the days; every record of it must have a fate. An organization whose data makes it
+        fail is left out, from here on and in all that was counted."""
+        self.recount.records += len(reading.uses) + len(reading.corrections)
+        self.recount.records += len(reading.rejections) + len(reading.failures)
+        for failure in reading.failures:
+            self._leave_out(failure.organization, failure.error)
         uses = [use for use in (*reading.uses, *reading.corrections) if self._concerns(use)]
-        async with self._snapshot.read() as connection:
-            rows = await _select_fates(connection, uses)
-            counted: list[Decision] = []
-            unknown: list[Use] = []
-            for use in uses:
-                row = rows.get(use.identity)
-                if row is not None and (row["kafka_partition"], row["kafka_offset"]) == (use.partition, use.offset):
-                    if row["held"]:
-                        self.recount.held += 1
+        try:
+            await self._add(uses)
+        except Exception as error:
+            if not is_data_failure(error):
+                raise
+            for name in sorted({use.series[0] for use in uses}):
+                try:
+                    await self._add([use for use in uses if use.series[0] == name])
+                except Exception as its:
+                    if not is_data_failure(its):
+                        raise
+                    self._leave_out(name, its)
+
+    async def _add(self, uses: Sequence[Use]) -> None:
+        """All of it, or nothing when it raises."""
+        part = Recount()
+        before, self.recount = self.recount, part
+        try:
+            async with self._snapshot.read() as connection:
+                rows = await _select_fates(connection, uses)
+                counted: list[Decision] = []
+                unknown: list[Use] = []
+                for use in uses:
+                    row = rows.get(use.identity)
+                    if row is not None and (row["kafka_partition"], row["kafka_offset"]) == (use.partition, use.offset):
+                        if row["held"]:
+                            part.held += 1
+                        else:
+                            counted.append(self._decide(use, row))
+                    elif row is not None and row["payload"].bytes == use.payload:
+                        part.duplicate += 1
                     else:
-                        counted.append(self._decide(use, row))
-                elif row is not None and row["payload"].bytes == use.payload:
-                    self.recount.duplicate += 1
-                else:
-                    unknown.append(use)
-            await self._expect_dead_letters(connection, unknown)
-        self.recount.counted += len(counted)
-        fold(counted, self.recount.rollups)
+                        unknown.append(use)
+                await self._expect_dead_letters(connection, unknown)
+            part.counted.update(decision.organization_id for decision in counted)
+            fold(counted, part.rollups)
+        finally:
+            self.recount = before
+        before.take_over(part)
+
+    def _leave_out(self, name: str, error: Exception) -> None:
+        organization = self._days.organizations.get(name)
+        if organization is None:
+            return
+        self.recount.failed[name] = describe_failure(error)
+        kept = {known: at for known, at in self._days.organizations.items() if known != name}
+        self._days = replace(self._days, organizations=kept)
+        self.recount.forget(organization.organization_id)
+
+    @property
+    def days(self) -> Days:
+        """The days, of the organizations that are not left out."""
+        return self._days
 
     def _concerns(self, use: Use) -> bool:
         organization = self._days.organizations.get(use.series[0])
@@ -169,9 +240,12 @@ class Recounter:
             return
         places = [use.partition for use in uses], [use.offset for use in uses]
         dead = {tuple(row) for row in await connection.fetch(SQL["select_dead_letters"], self._topic, *places)}
+        aside = {tuple(row) for row in await connection.fetch(SQL["select_aside"], self._topic, *places)}
         for use in uses:
             if (use.partition, use.offset) in dead:
                 self.recount.rejected += 1
+            elif (use.partition, use.offset) in aside:
+                self.recount.held += 1
             else:
                 self.recount.contradict(
                     f"{self._topic}/{use.partition}/{use.offset}: neither the ledger nor a dead letter knows of it"
@@ -185,10 +259,10 @@ class Recounter:
         inside = [row for row in rows if self._days.hold(row["quarter"], zones[row["organization_id"]])]
         events, credits = sum(row["events"] for row in inside), sum(row["credits"] for row in inside)
         log_credits = sum(cell[0] for cell in self.recount.rollups.days.values())
-        if (events, credits) != (self.recount.counted, log_credits):
+        if (events, credits) != (self.recount.counted.total(), log_credits):
             self.recount.contradict(
                 f"the ledger counts {events} records and {credits} micro-credits in these days,"
-                f" the log {self.recount.counted} and {log_credits}"
+                f" the log {self.recount.counted.total()} and {log_credits}"
             )
 
 
