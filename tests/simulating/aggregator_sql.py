@@ -381,7 +381,11 @@ def month_of(day: int) -> date:
 
 
 def add_quarters(t: Transaction, *columns: Sequence[Any]) -> None:
-    t.add_all({"quarters": each(*columns)})
+    rows, organizations = [*each(*columns)], t.rows("organizations")
+    broken = {organizations[name].organization_id for name in t.postgres.defects if name in organizations}
+    if broken & {row[0] for row in rows}:
+        raise asyncpg.RaiseError("a defect")
+    t.add_all({"quarters": rows})
 
 
 def add_corrections(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -464,12 +468,76 @@ def select_changes(_: Transaction) -> Rows:
     return [(0,)]
 
 
-def lock_quarantined(_: Transaction, __: Sequence[str]) -> Rows:
-    return []
+def lock_quarantined(t: Transaction, names: Sequence[str]) -> Rows:
+    organizations = t.rows("organizations")
+    keys = sorted((organizations[name].organization_id, "counting") for name in names if name in organizations)
+    t.lock("quarantine", *(key for key in keys if t.get("quarantine", key) is not None), shared=True)
+    held = {key[0] for key in keys if t.get("quarantine", key) is not None}
+    return [(name,) for name in names if name in organizations and organizations[name].organization_id in held]
 
 
-def select_due(_: Transaction, __: Sequence[str]) -> Rows:
-    return []
+def select_due(t: Transaction, steps: Sequence[str]) -> Rows:
+    """All of them: who waits how long is for tests on the real Postgres."""
+    names = {row.organization_id: name for name, row in t.rows("organizations").items()}
+    found = sorted((key, attempts) for key, attempts in t.rows("quarantine").items() if key[1] in steps)
+    return [(key[0], names[key[0]], key[1], attempts) for key, attempts in found]
+
+
+def upsert_quarantine(t: Transaction, step: str, organization_ids: Sequence[int], _: Sequence[str]) -> None:
+    keys = [(number, step) for number in sorted(organization_ids)]
+    t.lock("quarantine", *keys)
+    for key in keys:
+        t.put("quarantine", key, (t.get("quarantine", key) or 0) + 1)
+
+
+def delete_quarantine(t: Transaction, step: str, organization_ids: Sequence[int]) -> None:
+    keys = [(number, step) for number in organization_ids if t.get("quarantine", (number, step)) is not None]
+    t.lock("quarantine", *keys)
+    for key in keys:
+        t.put("quarantine", key, None)
+
+
+def lock_due(t: Transaction, organization_id: int, step: str) -> Rows:
+    key = (organization_id, step)
+    if t.get("quarantine", key) is not None:
+        t.lock("quarantine", key)
+    attempts = t.get("quarantine", key)
+    return [] if attempts is None else [(attempts,)]
+
+
+def insert_quarantined_records(t: Transaction, topic: str, *columns: Sequence[Any] | None) -> None:
+    rows = [*each(*columns)]
+    keys = [(topic, *row[1:3]) for row in rows]
+    t.lock("aside", *keys)
+    for key, row in zip(keys, rows, strict=True):
+        if t.get("aside", key) is not None:
+            raise asyncpg.UniqueViolationError(f"quarantined record {key}")
+        t.put("aside", key, (row[0], *row[3:]))
+
+
+def select_quarantined_records(t: Transaction, organization_id: int, topic: str, limit: int) -> Rows:
+    found = sorted((key, row) for key, row in t.rows("aside").items() if row[0] == organization_id and key[0] == topic)
+    return [(*key, *row[1:]) for key, row in found[:limit]]
+
+
+def delete_quarantined_records(t: Transaction, topic: str, partitions: Sequence[int], offsets: Sequence[int]) -> Rows:
+    keys = [(topic, *place) for place in each(partitions, offsets) if t.get("aside", (topic, *place)) is not None]
+    t.lock("aside", *keys)
+    found = [key for key in keys if t.get("aside", key) is not None]
+    for key in found:
+        t.put("aside", key, None)
+    return [(key[1],) for key in found]
+
+
+def release_quarantine(t: Transaction, organization_id: int, step: str, topic: str) -> Rows:
+    key = (organization_id, step)
+    if any(row[0] == organization_id and at[0] == topic for at, row in t.rows("aside").items()):
+        return []
+    t.lock("quarantine", key)
+    if t.get("quarantine", key) is None:
+        return []
+    t.put("quarantine", key, None)
+    return [(organization_id,)]
 
 
 def retry_now(_: Transaction, __: Sequence[int]) -> None: ...
@@ -488,7 +556,9 @@ NAMES = {
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset key value headers reason pointer received",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",
-    "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts", "lock_catalog": "locked", "lock_catalog_shared": "locked",
+    "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
+    "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
+    "select_quarantined_records": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "locked",
 }  # fmt: skip
 """Columns of what comes back."""
 

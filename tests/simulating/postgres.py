@@ -66,6 +66,8 @@ class Postgres:
         self.commits = 0
         self.deadlocks = 0
         """Real ones: the order of locks is broken somewhere."""
+        self.defects: set[str] = set()
+        """Names whose rows some statement refuses."""
         self.trace: list[tuple[Any, ...]] | None = None
         """What every session did and got, in order, where somebody wants it."""
         self.sessions = 0

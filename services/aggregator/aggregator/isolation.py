@@ -17,6 +17,7 @@ from aggregator.store import OnTrial, apply_batch
 
 log = structlog.get_logger()
 ORGANIZATIONS_MIN = 3
+UNEXPLAINED_MAX = 3
 
 
 def is_everybodys(failing: int, tried: int) -> bool:
@@ -63,6 +64,7 @@ async def count_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
     tried = {use.series[0] for use in (*reading.uses, *reading.corrections)} | failing.keys() if failing else set()
     if is_everybodys(len(failing), len(tried)):
         raise reading.failures[0].error
+    unexplained = 0
     while True:
         outcome = Outcome()
         try:
@@ -76,7 +78,8 @@ async def count_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
             names = sorted(tried - failing.keys())
             found = await _find(_Batch(pool, topics, reading, catalog), names, outcome.step, error)
             failing |= found
-            if not found or is_everybodys(len(failing), len(tried | failing.keys())):
+            unexplained += not found  # it has passed, or fails only for all together
+            if unexplained == UNEXPLAINED_MAX or is_everybodys(len(failing), len(tried | failing.keys())):
                 raise
         else:
             for name, reason in failing.items():
