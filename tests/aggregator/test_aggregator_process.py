@@ -374,3 +374,57 @@ async def test_metrics_tell_what_became_of_events(
         assert process.metric(f"{name}partitions_ahead_days") >= 6
         assert process.metric(f"{name}database_bytes") > 1_000_000
         assert process.metric(f"{name}lag_records") == 0
+
+
+async def test_one_organizations_defect_leaves_everybody_else_on_time(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    """A trigger stands for the defect. Killed in between, the aggregator forgets and doubles nothing."""
+    names = [f"org_{letter}" for letter in "abcd"]
+    await send(producer, topics.catalog, [organization(name) for name in names], partition=0)
+
+    def one_each() -> list[dict[str, Any] | bytes]:
+        return [usage(envelope={"subject": name}) for name in names for _ in range(4)]
+
+    async def until_counted(expected: dict[str, int], within_s: float) -> None:
+        async def is_so() -> bool:
+            rows = await owner.fetch(
+                "SELECT o.organization, sum(d.credits)::bigint AS credits FROM usage_organization_daily d"
+                " JOIN organizations o USING (organization_id) GROUP BY 1"
+            )
+            return {row["organization"]: row["credits"] for row in rows} == expected
+
+        await eventually(is_so, within_s=within_s, what=f"counted {expected}")
+
+    environment = aggregator_environment(database, topics, SWEEP_INTERVAL_S="0.1")
+    with running("aggregator", environment) as process:
+        await send(producer, topics.usage_events, one_each())
+        await until_counted(dict.fromkeys(names, 4_000_000), 30)
+        number = await owner.fetchval("SELECT organization_id FROM organizations WHERE organization = 'org_a'")
+        await owner.execute(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN IF NEW.organization_id = {number} THEN RAISE EXCEPTION 'a defect'; END IF; RETURN NEW; END $$"
+        )
+        await owner.execute(
+            "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON usage_15m FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+        await send(producer, topics.usage_events, one_each())
+        await until_counted({**dict.fromkeys(names, 8_000_000), "org_a": 4_000_000}, 10)
+        process.send(signal.SIGKILL)
+    with running("aggregator", environment) as process:
+        await send(producer, topics.usage_events, one_each())
+        await until_counted({**dict.fromkeys(names, 12_000_000), "org_a": 4_000_000}, 30)
+        gauge = 'flexcredits_quarantined_organizations{component="aggregator"}'
+        await eventually(lambda: process.metric(gauge) == 1, within_s=20, what="the gauge")
+        await owner.execute("DROP TRIGGER fail ON usage_15m")
+        await owner.execute("UPDATE quarantine SET retry_at = now()")
+        await until_counted(dict.fromkeys(names, 12_000_000), 10)
+        assert process.exit_code is None
+    await check_totals(owner, 48_000_000)
+    assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
+    fates = await owner.fetchrow(
+        "SELECT sum(counted)::int, sum(held)::int, sum(duplicate)::int FROM partition_progress WHERE topic = $1",
+        topics.usage_events,
+    )
+    assert fates is not None
+    assert tuple(fates) == (48, 0, 0)
