@@ -49,12 +49,15 @@ class Catalog:
     async def refresh(self, connection: Connection, version: int) -> None:
         """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""
         changes = (await connection.fetch(SQL["select_changes"]))[0][0]
-        since = self.version
-        if changes != self.changes:
-            since, self.card = -1, RateCard()
-        for row in await connection.fetch(SQL["select_changed_organizations"], since):
+        since = self.version if changes == self.changes else -1
+        organizations = await connection.fetch(SQL["select_changed_organizations"], since)
+        rates = await connection.fetch(SQL["select_changed_rates"], since)
+        # From here on without a pause: a batch decides with all of it, or none.
+        for row in organizations:
             self.organizations[row["organization"]] = Organization(row["organization_id"], _usable_zone(row))
-        self.card.add(Rate(*row) for row in await connection.fetch(SQL["select_changed_rates"], since))
+        if changes != self.changes:
+            self.card = RateCard()
+        self.card.add(Rate(*row) for row in rates)
         self.version, self.changes = version, changes
 
     async def learn(self, pool: Pool, keys: set[tuple[str, str, str, str, str, str]]) -> None:

@@ -66,7 +66,8 @@ async def apply_facts(pool: Pool, topic: str, records: Sequence[Record], span: t
                 if not is_data_failure(error):
                     raise
                 await _set_aside(connection, record, error, failures, rejections)
-        if is_everybodys(len({number for number, _, _ in failures}), len(concerned)):
+        failing = {number for number, _, _ in failures}
+        if is_everybodys(len(failing), len(failing | concerned)):
             raise failures[0][2]
         await _keep(connection, topic, failures)
         if concerned:
