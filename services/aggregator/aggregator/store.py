@@ -45,7 +45,7 @@ async def apply_batch(
         await hold_catalog(connection, catalog_topic, catalog)
         positions = await lock_progress(connection, topic, reading.spans)
         fresh = drop_replayed(reading, positions, outcome)
-        aside = await lock_quarantined(connection, names, catalog)
+        aside = await lock_quarantined(connection, names, catalog) if names else set()
         if aside or failing:
             fresh, records = without(fresh, aside | failing.keys())
             await put_aside(connection, topic, records, catalog, failing, outcome)
