@@ -113,7 +113,9 @@ def release(
         print_json({"released": [dict(row) for row in rows]})
         return
     for row in rows:
-        typer.echo(f"{row['organization'] or EVERYBODY}  {row['component']}  {row['step']}  is tried again now")
+        by_hand = row["component"] in ("rebuild", "retention")
+        when = f"is tried again by the next `{row['component']}`" if by_hand else "is tried again now"
+        typer.echo(f"{row['organization'] or EVERYBODY}  {row['component']}  {row['step']}  {when}")
 
 
 def facts_of(row: asyncpg.Record) -> dict[str, Any]:
