@@ -179,5 +179,5 @@ async def test_a_ledger_that_takes_too_long_leaves_the_rest_of_the_proof(
         await locker.execute("LOCK TABLE usage_ledger IN ACCESS EXCLUSIVE MODE")
         async with read_as(pool, "org_acme", "") as reading:
             assert await reading.sum_ledger(100) is None
-            assert await reading.count_held() == 0
+            assert await reading.count_held(TOPIC) == 0
     await locker.close()
