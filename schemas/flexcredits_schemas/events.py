@@ -120,7 +120,7 @@ class Contract(Struct, tag_field="type", tag="flexcredits.contract.v1", omit_def
 
 
 class FeatureData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """Older usage keeps the category that was in force at its time."""
+    """Older usage keeps the category that was in force at its time. A later fact for the same `effective_from` keeps the display name and category that it leaves out. From an `effective_from` of its own without `category` on, the feature has none; its display name stays."""
 
     product: Product
     feature_kind: FeatureKind
@@ -164,12 +164,12 @@ class Member(Struct, tag_field="type", tag="flexcredits.member.v1", omit_default
 
 
 class OrganizationData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """The full new version."""
+    """The new version; what is optional and left out stays as it was."""
 
     name: Text
     time_zone: TimeZone
-    billing_moderator_enabled: bool = False
-    locale: Word = 'en-US'
+    billing_moderator_enabled: bool | None = None
+    locale: Word | None = None
 
 
 class Organization(Struct, tag_field="type", tag="flexcredits.organization.v1", omit_defaults=True, kw_only=True, gc=False):

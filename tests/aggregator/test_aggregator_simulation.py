@@ -68,7 +68,7 @@ TABLES = {
     "organization_months": "SELECT * FROM usage_organization_monthly",
     "corrections": "SELECT organization_id, day - date '1970-01-01', series_id, credits, corrections FROM usage_corrections",
     "late": "SELECT organization_id, day - date '1970-01-01', received_on - date '1970-01-01', product, credits, events FROM usage_late",
-    "sightings": "SELECT organization_id, agent_id, kind, name, ever_saved, extract(epoch FROM seen_at)::float8 FROM agent_sightings",
+    "sightings": "SELECT organization_id, agent_id, kind, name, ever_saved, extract(epoch FROM seen_at)::float8, extract(epoch FROM named_at)::float8 FROM agent_sightings",
     "totals": "SELECT totals_id, organization_id FROM totals_outbox",
     "wakeups": "SELECT wakeup_id, organization_id FROM alert_wakeups",
     "reasons": "SELECT * FROM correction_reasons",

@@ -399,13 +399,15 @@ def add_late(t: Transaction, *columns: Sequence[Any]) -> None:
 def upsert_agent_sightings(t: Transaction, *columns: Sequence[Any]) -> None:
     rows = [*each(*columns)]
     t.lock("sightings", *(row[:2] for row in rows))
-    for organization_id, agent_id, kind, name, saved, seen in rows:
+    for organization_id, agent_id, kind, name, saved, seen, named in rows:
         before = t.get("sightings", (organization_id, agent_id))
         if before is not None:
             saved = saved or before[2]
-            kind, name = (kind, name) if seen > before[3] else before[:2]
+            kind = kind if seen > before[3] else before[0]
             seen = max(seen, before[3])
-        t.put("sightings", (organization_id, agent_id), (kind, name, saved, seen))
+            if named is None or (before[4] is not None and named <= before[4]):
+                name, named = before[1], before[4]
+        t.put("sightings", (organization_id, agent_id), (kind, name, saved, seen, named))
 
 
 def insert_dead_letters(t: Transaction, topic: str, *columns: Sequence[Any] | None) -> None:

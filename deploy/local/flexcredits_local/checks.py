@@ -33,13 +33,16 @@ def run_tests(
     context: typer.Context,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out the tests marked slow.")] = False,
     faults: Annotated[bool, typer.Option("--faults", help="Only the fault matrix, all of it.")] = False,
+    clients: Annotated[bool, typer.Option("--clients", help="Only clients and SDKs from package registries.")] = False,
 ) -> None:
     """Run ruff, mypy, import-linter, the dashboard's checks and pytest. Other arguments go to pytest."""
     failed = [name for name, command in STATIC if not passes(name, command)]
     failed += failed_in_dashboard()
     if failed:
         print(f"\nfailed before the tests: {', '.join(failed)}", flush=True)
-    selection = ["-m", "faults or smoke" if faults else "not slow" if fast else "not faults"]
+    others = "not faults and not clients"
+    chosen = "faults or smoke" if faults else "clients" if clients else f"not slow and {others}" if fast else others
+    selection = ["-m", chosen]
     tests_passed = passes("pytest", ("pytest", *selection, *context.args))
     raise typer.Exit(0 if tests_passed and not failed else 1)
 

@@ -21,10 +21,11 @@ SIGHTING_S = 900.0  # an unchanged name is written again when it was last seen t
 
 
 class Sighting(NamedTuple):
-    """What the latest usage calls an agent."""
+    """When usage last had an agent, and what the latest usage that named it called it; "" and None while none did."""
 
     seen: float
-    name: str
+    name: str = ""
+    named: float | None = None
 
 
 @dataclass

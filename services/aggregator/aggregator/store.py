@@ -200,20 +200,31 @@ def _new_sightings(
             continue
         key = (decision.organization_id, use.agent.id, use.agent.kind)
         before = latest.get(key) or known.get(key)
-        sighting = Sighting(use.occurred, use.agent.name or "")
-        if before is None or (
-            sighting > before and (sighting.name != before.name or sighting.seen >= before.seen + SIGHTING_S)
-        ):
-            latest[key] = sighting
+        name = use.agent.name or ""
+        named = use.occurred if name else None
+        if before is None:
+            latest[key] = Sighting(use.occurred, name, named)
+            continue
+        # Usage without a name says nothing about it: what is optional never erases.
+        is_renamed = bool(name) and name != before.name and (use.occurred, name) > (before.named or 0.0, before.name)
+        if is_renamed or use.occurred >= before.seen + SIGHTING_S:
+            seen = max(use.occurred, before.seen)
+            latest[key] = Sighting(seen, name, named) if is_renamed else before._replace(seen=seen)
     return latest
 
 
 async def _write_sightings(connection: Connection, sightings: Mapping[tuple[int, str, str], Sighting]) -> None:
-    agents: dict[tuple[int, str], tuple[float, str, str]] = {}
+    kinds: dict[tuple[int, str], tuple[float, str]] = {}
+    names: dict[tuple[int, str], tuple[float, str]] = {}
     saved = {(organization_id, agent_id) for organization_id, agent_id, kind in sightings if kind == "saved"}
     for (organization_id, agent_id, kind), at in sightings.items():
         agent = (organization_id, agent_id)
-        agents[agent] = max(agents.get(agent, (at.seen, kind, at.name)), (at.seen, kind, at.name))
-    if agents:
-        rows = [(*agent, kind, name, agent in saved, seen) for agent, (seen, kind, name) in sorted(agents.items())]
+        kinds[agent] = max(kinds.get(agent, (at.seen, kind)), (at.seen, kind))
+        if at.named is not None:
+            names[agent] = max(names.get(agent, (at.named, at.name)), (at.named, at.name))
+    if kinds:
+        rows = []
+        for agent, (seen, kind) in sorted(kinds.items()):
+            named, name = names.get(agent, (None, ""))
+            rows.append((*agent, kind, name, agent in saved, seen, named))
         await connection.execute(SQL["upsert_agent_sightings"], *columns_of(rows))

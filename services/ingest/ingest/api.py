@@ -231,9 +231,10 @@ def build_app(intake: Intake) -> FastAPI:
 
     @app.post("/api/v1/events", **EVENTS_OPERATION)
     async def post_events(request: Request) -> Response:
-        """Report usage, corrections and catalog facts as CloudEvents 1.0 in JSON: one event, or a batch.
+        """Report usage, corrections and catalog facts as CloudEvents 1.0 in JSON.
 
-        Binary mode is taken too: the attributes in `ce-` headers, the data as the body.
+        A batch is described here, as `application/cloudevents-batch+json`. One event as `application/cloudevents+json`, either of
+        them as `application/json`, and binary mode (attributes in `ce-` headers, the data as the body) are taken too.
         The answer comes once every accepted event is on all in-sync replicas. A copy of an event with the same subject,
         source and id is never counted twice, so after a 503, or without an answer, send the whole request again.
         """

@@ -1,7 +1,7 @@
 -- What usage and catalog of the organization have come to. Events, corrections and sightings only grow (also those of held usage, which names agents too), and every applied fact has a higher offset than those before it. A rebuild may move credits without changing any of them.
 SELECT u.events, u.credits,
     (SELECT coalesce(sum(corrections), 0) FROM usage_corrections WHERE organization_id = $1)::bigint AS corrections,
-    (SELECT coalesce(sum(extract(epoch FROM seen_at)) + count(*) + count(*) FILTER (WHERE ever_saved), 0)
+    (SELECT coalesce(sum(extract(epoch FROM seen_at) + coalesce(extract(epoch FROM named_at), 0)) + count(*) + count(*) FILTER (WHERE ever_saved), 0)
         FROM agent_sightings WHERE organization_id = $1) AS sightings,
     (SELECT coalesce(max(fact_offset), -1) FROM (
         SELECT fact_offset FROM organizations WHERE organization_id = $1

@@ -1,0 +1,67 @@
+"""Clients that others make or publish, from the package registries: fetched into a folder of the test, pinned, run as programs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flexcredits_local.kafka_jars import maven_context
+
+GENERATOR = "org.openapitools:openapi-generator-cli:7.17.0"
+PYTHON_GENERATOR = "openapi-python-client==0.29.0"
+
+
+def run(*command: str | Path, folder: Path, **environment: Any) -> str:
+    """A program's output; the test fails with it when the program does."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=folder, env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}: {done.stdout[-5000:]}"
+    return done.stdout
+
+
+def need(*programs: str) -> None:
+    """Skip the test where a program is missing."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not on this machine")
+
+
+def python_with(folder: Path, *packages: str) -> Path:
+    """The interpreter of a new environment that has these packages."""
+    home = folder / "venv"
+    run(sys.executable, "-m", "venv", home, folder=folder)
+    run(home / "bin" / "python", "-m", "pip", "install", "--quiet", *packages, folder=folder)
+    return home / "bin" / "python"
+
+
+def generate_python(description: Path, folder: Path) -> Path:
+    """Generate package `generated` in `folder`; returns an interpreter that can import it there."""
+    python = python_with(folder, PYTHON_GENERATOR, "ruff")
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    run(
+        python.parent / "openapi-python-client", "generate", "--path", description, "--meta", "none",
+        "--output-path", folder / "generated", folder=folder, PATH=path,
+    )  # fmt: skip
+    return python
+
+
+def generate_go(description: Path, folder: Path) -> Path:
+    """Generate and compile a Go module in `folder`; returns the folder for a main.go beside it."""
+    need("java", "go")
+    jar = maven_context(folder / "maven").create_dependency(GENERATOR).artifact.resolve()
+    module = folder / "module"
+    run(
+        "java", "-Xmx512m", "-jar", jar, "generate", "-g", "go", "-i", description, "-o", module / "client",
+        "--additional-properties=packageName=client,withGoMod=false", folder=folder,
+    )  # fmt: skip
+    shutil.rmtree(module / "client" / "test", ignore_errors=True)
+    (module / "go.mod").write_text("module example.test/try\n\ngo 1.23\n\nrequire gopkg.in/validator.v2 v2.0.1\n")
+    run("go", "mod", "tidy", folder=module)
+    run("go", "build", "./...", folder=module)
+    return module

@@ -1,0 +1,89 @@
+"""Clients generated from our description against a real query API. Only with --clients."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from books import NOW, TOPIC, Books
+from flexcredits_schemas import SCHEMAS
+from foreign_clients import generate_go, generate_python, run
+from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.app import Observed, build_app
+from query_api.policies import Parts
+from querying import AUDIENCE, ISSUER, IdentityProvider
+from runtime.http import Server, listen, serve
+from runtime.postgres import Pool
+from service_process import free_port
+
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
+DESCRIPTION = SCHEMAS / "http" / "query-api.json"
+
+GENERATED_PYTHON = """
+import importlib, os, pkgutil
+import generated.api as api
+from generated import AuthenticatedClient
+
+modules = [importlib.import_module(at.name) for at in pkgutil.walk_packages(api.__path__, "generated.api.")]
+get_overview = next(at for at in modules if at.__name__.endswith(".get_overview"))
+overview = get_overview.sync(client=AuthenticatedClient(os.environ["URL"], os.environ["KEY"]))
+assert overview.credits_used == "5.000000", overview
+"""
+
+GENERATED_GO = """
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"example.test/try/client"
+)
+
+func main() {
+	configuration := client.NewConfiguration()
+	configuration.Servers = client.ServerConfigurations{{URL: os.Getenv("URL")}}
+	configuration.AddDefaultHeader("Authorization", "Bearer "+os.Getenv("KEY"))
+	overview, _, err := client.NewAPIClient(configuration).UsageAPI.GetOverview(context.Background()).Execute()
+	if err != nil || overview.CreditsUsed != "5.000000" {
+		fmt.Println(err, overview)
+		os.Exit(1)
+	}
+}
+"""
+
+
+@pytest.fixture
+async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIterator[str]:
+    number = await books.organization()
+    series = await books.use(number, "assistant", "tool", "jira", "2026-11-01", 5)
+    await books.ledger(number, series, NOW, 5_000_000)
+    await books.progress(0, NOW, counted=1)
+    verifier = Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE)
+    parts = Parts(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)
+    server = Server(Observed(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
+    stop, port = asyncio.Event(), free_port()
+    serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop))
+    yield f"http://127.0.0.1:{port}"
+    stop.set()
+    await serving
+
+
+async def test_a_generated_python_client_reads_the_overview(
+    url: str, provider: IdentityProvider, tmp_path: Path
+) -> None:
+    def call() -> None:
+        python = generate_python(DESCRIPTION, tmp_path)
+        run(python, "-c", GENERATED_PYTHON, folder=tmp_path, URL=url, KEY=provider.token())
+
+    await asyncio.to_thread(call)
+
+
+async def test_a_generated_go_client_reads_the_overview(url: str, provider: IdentityProvider, tmp_path: Path) -> None:
+    def call() -> None:
+        module = generate_go(DESCRIPTION, tmp_path)
+        (module / "main.go").write_text(GENERATED_GO)
+        run("go", "run", ".", folder=module, URL=url, KEY=provider.token())
+
+    await asyncio.to_thread(call)
