@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# uuid7 0.1.0 (PyPI): its ids are of an older draft of UUIDv7: seconds in the first 36 bits, then fractions of a second. They have
+# uuid7==0.1.0 (PyPI): its ids are of an older draft of UUIDv7: seconds in the first 36 bits, then fractions of a second. They have
 # version 7 and the right variant, so they look like RFC 9562, whose first 48 bits are milliseconds.
 # Expected: the time inside an id is the present. A reader by RFC 9562 finds the year 2203.
 # Whoever refuses ids of the future, or partitions by the day inside the id, loses or misplaces all of them.
@@ -15,7 +15,7 @@ from uuid_extensions import uuid7
 made = uuid7()
 milliseconds, seconds = made.int >> 80, made.int >> 92
 year = 1970 + milliseconds / 1000 / 86400 / 365.2425
-print("uuid7 0.1.0:", made, "version", made.version, "year by RFC 9562:", round(year, 1), "seconds in the first 36 bits:", seconds)
+print("uuid7==0.1.0:", made, "version", made.version, "year by RFC 9562:", round(year, 1), "seconds in the first 36 bits:", seconds)
 assert made.version == 7 and made.variant == "specified in RFC 4122"
 assert abs(seconds - time.time()) < 60 and year > 2190
 print("as described: not RFC 9562")

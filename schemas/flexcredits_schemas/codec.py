@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal
 from itertools import pairwise
 from typing import get_args
 from unicodedata import normalize
@@ -276,10 +276,11 @@ def _without_exponent(number: bytes, pointer: str) -> bytes:
     if not _NUMBER.fullmatch(number):
         return b""
     try:
-        value = Decimal(number.decode()).normalize(_EXACT)
-    except InvalidOperation:
-        return b""
-    if not -12 <= value.adjusted() < 13:
+        value = Decimal(number.decode())
+        if not -1000 <= value.adjusted() < 13:  # before any arithmetic, which overflows at exponents of a million
+            return b""
+        value = value.normalize(_EXACT)
+    except ArithmeticError:
         return b""
     plain = f"{value:f}"
     if len(plain.partition(".")[2]) > 6:

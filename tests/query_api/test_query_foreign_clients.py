@@ -57,7 +57,7 @@ func main() {
 @pytest.fixture
 async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIterator[str]:
     number = await books.organization()
-    series = await books.use(number, "assistant", "tool", "jira", "2026-11-01", 5)
+    series = await books.use(number, "assistant", "tool", "jira", "2026-11-01", 5_000_000)
     await books.ledger(number, series, NOW, 5_000_000)
     await books.progress(0, NOW, counted=1)
     verifier = Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE)
