@@ -285,9 +285,9 @@ def _without_exponent(number: bytes, pointer: str) -> bytes:
     plain = f"{value:f}"
     if len(plain.partition(".")[2]) > 6:
         # Sums and products of floats: 0.1 + 0.2 is 0.30000000000000004. Rounding is the sender's decision.
+        example = f"{value:.6f}" if abs(value) > Decimal("0.0000005") else "0.000001"
         raise InvalidEvent(
-            f'more than 6 decimal places. Round it to 6 places and send a decimal string, such as "{value:.6f}"',
-            pointer,
+            f'more than 6 decimal places. Round it to 6 places and send a decimal string, such as "{example}"', pointer
         )
     return plain.encode()
 

@@ -358,3 +358,28 @@ def test_a_name_that_is_too_long_in_nfc_is_refused() -> None:
     with pytest.raises(InvalidEvent) as refused:
         decode(json.dumps(usage(surface="\u0344" * 40)).encode())
     assert refused.value.pointer == "/data/surface"
+
+
+@pytest.mark.parametrize("exponent", [7, 100, 999, 1001, 999_999, 1_000_000, 999_999_999, 10**12])
+@pytest.mark.parametrize("mantissa", ["1", "0", "1.5", "0.000", "9" * 900])
+def test_exponents_of_any_size_are_refused(mantissa: str, exponent: int) -> None:
+    for sign in ("", "-"):
+        for literal in (
+            f"{mantissa}e{sign}{exponent}",
+            f'"{mantissa}e{sign}{exponent}"',
+            f'"{mantissa}E{sign}{exponent}"',
+        ):
+            text = json.dumps(usage(credits="@")).replace('"@"', literal)
+            if mantissa[0] in "19" and exponent == 7 and not sign and len(mantissa) < 9:
+                decode(text.encode())
+                continue
+            with pytest.raises(InvalidEvent):
+                decode(text.encode())
+
+
+@pytest.mark.parametrize(
+    "literal", ["9" * 5000, "0." + "0" * 5000 + "1", '"' + "9" * 5000 + '"', '"0.' + "0" * 5000 + '1"']
+)
+def test_amounts_of_any_length_are_refused(literal: str) -> None:
+    with pytest.raises(InvalidEvent):
+        decode(json.dumps(usage(credits="@")).replace('"@"', literal).encode())
