@@ -82,7 +82,7 @@ def test_help_installs_nothing(checkout: Checkout, arguments: tuple[str, ...]) -
     assert time.monotonic() - began < 5
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     commands = [command.name for command in app.registered_commands] + [group.name for group in app.registered_groups]
-    assert set(listed) - {"quarantine"} == {name for name in commands if name} - {"quarantine"}
+    assert set(listed) == {name for name in commands if name}
 
 
 def test_test_tools_come_with_the_first_command_that_needs_them_and_stay(checkout: Checkout) -> None:

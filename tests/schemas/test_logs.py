@@ -10,6 +10,8 @@ from flexcredits_local.folders import REPOSITORY
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "told"}
 NAMES = {"message_id", "event_id", "key_id"}
 """Ids that people see elsewhere too."""
+NUMBERED = {"facts in quarantine", "held usage not released", "organization out of quarantine"}
+"""Lines of places where only the number is known; `quarantine ls` has the name and the reason."""
 
 
 def log_calls() -> Iterator[tuple[Path, ast.Call]]:
@@ -37,6 +39,8 @@ def test_the_calls_are_found() -> None:
 
 @pytest.mark.parametrize(("path", "call"), CALLS, ids=[f"{path.stem}:{call.lineno}" for path, call in CALLS])
 def test_log_lines_carry_names(path: Path, call: ast.Call) -> None:
+    if call.args and isinstance(call.args[0], ast.Constant) and call.args[0].value in NUMBERED:
+        return
     for keyword in call.keywords:
         assert keyword.arg is None or not keyword.arg.endswith("_id") or keyword.arg in NAMES, (
             f"{path.name}:{call.lineno} logs {keyword.arg}: a row number? log the name that the API uses"
