@@ -48,7 +48,9 @@ async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, 
 def drop_replayed(reading: Reading, positions: Mapping[int, int], outcome: Outcome) -> Reading:
     """What is left of the batch after another process, or we before a crash, applied part of it."""
     for partition, (_, last) in reading.spans.items():
-        outcome.next_offsets[partition] = outcome.records_end[partition] = max(last + 1, positions[partition])
+        outcome.next_offsets[partition] = max(last + 1, positions[partition])
+        # Of a replay alone nothing is learned: markers may lie behind it, up to the position.
+        outcome.records_end[partition] = last + 1 if last + 1 > positions[partition] else None
     for partition, begin, end in reading.gaps:
         outcome.skipped[partition] += max(0, end - max(begin, positions[partition]))
         if end == outcome.next_offsets[partition]:
