@@ -332,6 +332,19 @@ async def test_held_usage_is_released_up_to_the_limit(aggregator: Aggregator) ->
     await aggregator.check_grains()
 
 
+async def test_what_is_beyond_the_limit_is_counted_only_on_request(aggregator: Aggregator) -> None:
+    """Also when there is room for it, and the same series holds a correction that waits for its original."""
+    await aggregator.count(records([use_of("org_a")]))
+    await aggregator.pool.execute("UPDATE usage_held SET waits_for = 'sum_limit'")
+    await aggregator.learn(organization("org_a"))
+    await aggregator.count(records([correction(use_of("org_a"), "-1")], first=1))
+    assert await aggregator.release() == 0
+    assert await waits(aggregator) == {SUM_LIMIT: 1, "original": 1}
+    await aggregator.pool.execute("UPDATE usage_held SET waits_for = 'rate' WHERE waits_for = 'sum_limit'")
+    assert await aggregator.release() == 1
+    await check_proof(aggregator)
+
+
 class UnreadOnce(FakeRecord):
     """Fails in our code when it is read for the first time, as a defect of the codec would."""
 

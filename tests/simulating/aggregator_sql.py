@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 import asyncpg
+from aggregator.limits import SUM_LIMIT
 
 from simulating.postgres import Postgres, Transaction, functions_of
 
@@ -328,13 +329,14 @@ def insert_held(t: Transaction, *columns: Sequence[Any] | None) -> None:
 def select_releasable(t: Transaction) -> Rows:
     names = {row.organization_id: (name, row.time_zone) for name, row in t.rows("organizations").items()}
     series = {number: [*key[1:]] for key, number in t.rows("series").items()}
-    kinds = {(row.organization_id, row.series_id, row.unit) for row in t.rows("held").values()}
+    rows = [row for row in t.rows("held").values() if row.waits_for != SUM_LIMIT]
+    kinds = {(row.organization_id, row.series_id, row.unit) for row in rows}
     return [(number, *names[number], series_id, unit, series[series_id]) for number, series_id, unit in kinds]
 
 
 def select_held_partitions(t: Transaction, organization_id: int, series_id: int) -> Rows:
     of_series = (row for row in t.rows("held").values() if row[:2] == (organization_id, series_id))
-    return [(at,) for at in sorted({row.partition for row in of_series})]
+    return [(at,) for at in sorted({row.partition for row in of_series if row.waits_for != SUM_LIMIT})]
 
 
 def lock_held(
@@ -350,6 +352,7 @@ def lock_held(
         ((row.partition, row.offset), key, row)
         for key, row in t.rows("held").items()
         if row[:2] == (organization_id, series_id)
+        and row.waits_for != SUM_LIMIT
         and row.partition in partitions
         and (row.partition, row.offset) > (partition, offset)
     )
