@@ -96,10 +96,13 @@ BEGIN
                 failed := failed || seal_ledger_rows(expired.name, before);
             END LOOP;
     END;
+    -- An entry says when its id was first named, by a correction perhaps; its row may have come much later.
     DELETE FROM ledger_strays s
     WHERE s.received_at < before
-        AND NOT EXISTS (SELECT FROM usage_held h WHERE h.identity = s.identity OR h.corrects = s.identity)
-        AND NOT EXISTS (SELECT FROM usage_ledger l WHERE (l.ledger_bucket, l.identity) = (s.ledger_bucket, s.identity) AND l.received_at < before);
+        AND NOT EXISTS (SELECT FROM usage_held h WHERE (h.ledger_bucket, h.identity) = (s.ledger_bucket, s.identity))
+        AND NOT EXISTS (SELECT FROM usage_held h WHERE (h.corrects_bucket, h.corrects) = (s.ledger_bucket, s.identity))
+        AND NOT EXISTS (SELECT FROM usage_ledger l WHERE l.ledger_bucket BETWEEN -16 AND -1
+            AND (l.ledger_bucket, l.identity) = (s.ledger_bucket, s.identity));
     DELETE FROM quarantine WHERE component = 'retention' AND organization_id <> ALL (failed);
 END
 $$;

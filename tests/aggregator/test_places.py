@@ -150,6 +150,19 @@ async def test_strays_are_forgotten_with_their_rows(
     assert await owner.fetchval("SELECT count(*) FROM usage_ledger") == 0
 
 
+async def test_a_stray_is_known_as_long_as_its_row_lives(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Its id was named by a correction more than a year before it came itself."""
+    first = usage(envelope={"id": uuid7(NOW + 480 * DAY), "time": rfc3339(NOW)})
+    await aggregator.count(received(correction(first, "-0.5"), 0, NOW))
+    await aggregator.count(received(first, 1, NOW + 380 * DAY))
+    assert await aggregator.release() == 1
+    await owner.execute("SELECT drop_expired_partitions(current_date + 470)")
+    await owner.execute("SELECT ensure_ledger_partition($1)", EPOCH_DAY + 480)
+    assert len((await aggregator.count(received(first, 2, NOW + 390 * DAY))).duplicates) == 1
+
+
 async def test_known_days_cost_no_look(aggregator: Aggregator) -> None:
     """True UUIDv7 pay nothing: once its days are known, a batch asks nothing about partitions."""
     await aggregator.count(records([usage()]))
