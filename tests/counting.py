@@ -8,8 +8,9 @@ from aggregator.isolation import count_batch
 from aggregator.outcome import Outcome
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
-from aggregator.release import release_held
+from aggregator.release import Place, release_held
 from aggregator.retry import retry_due, retry_facts
+from aggregator.turns import Turns
 from factories import FakeRecord, records
 from runtime.postgres import Pool
 
@@ -32,6 +33,8 @@ class Aggregator:
         self.pool = pool
         self.catalog = Catalog()
         self.facts = 0
+        self.releasing = Turns[Place]()
+        self.retrying = Turns[None]()
 
     async def learn(self, *facts: dict[str, Any]) -> None:
         await load_progress(self.pool, CATALOG, [0])
@@ -48,7 +51,12 @@ class Aggregator:
         return await count_batch(self.pool, TOPICS, reading, self.catalog)
 
     async def release(self) -> int:
-        return await release_held(self.pool, TOPICS, self.catalog)
+        """All of it, in as many turns as it takes."""
+        released, more = 0, True
+        while more:
+            done, more = await release_held(self.pool, TOPICS, self.catalog, self.releasing)
+            released += done
+        return released
 
     async def refresh(self) -> None:
         async with self.pool.acquire() as connection:
@@ -59,7 +67,11 @@ class Aggregator:
         await self.pool.execute("UPDATE quarantine SET retry_at = now()")
         done = await retry_facts(self.pool, CATALOG)
         await self.refresh()
-        return done + await retry_due(self.pool, TOPICS, self.catalog)
+        more = True
+        while more:
+            applied, more = await retry_due(self.pool, TOPICS, self.catalog, self.retrying)
+            done += applied
+        return done
 
     async def totals(self) -> dict[str, int]:
         """Micro-credits and events by each way of asking; they must agree."""

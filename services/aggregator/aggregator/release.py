@@ -1,5 +1,7 @@
 """Held usage that can be counted now: released by the fact that completes it, and by a sweep behind."""
 
+import asyncio
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
@@ -24,9 +26,13 @@ from aggregator.reading import Kind, Rejection, SeriesKey, Use, reject
 from aggregator.rollup import Decision, Rollups, decide, empty_rollups, fold
 from aggregator.store import add_checked_rollups, hold_catalog, insert_dead_letters
 from aggregator.sums import note_limited, select_rooms
+from aggregator.turns import TURNS_S, Turns
 
 log = structlog.get_logger()
 CHUNK = 5_000  # held events per transaction: the locks of a long wait are given back every fraction of a second
+Place = tuple[int, tuple[int, int]]
+"""In an organization's held usage: number of the series, and behind which partition and offset."""
+BEGIN: Place = (-1, (-1, -1))
 
 
 class StoredRecord:
@@ -42,38 +48,56 @@ class StoredRecord:
         self.headers: Sequence[tuple[str, bytes]] = ()
 
 
-async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog) -> int:
-    """Count the held usage whose organization, rate and original are known by now; returns how many events.
+async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns: Turns[Place]) -> tuple[int, bool]:
+    """Count the held usage whose organization, rate and original are known by now, by turns; returns how many events, and
+    whether there may be more at once.
 
     Any aggregator may do it for any partition: rows are claimed, sums are added under the same locks as batches.
     """
-    released = 0
+    clock = asyncio.get_running_loop().time
+    began, released = clock(), 0
     failing: dict[int, str] = {}
     due = {row["organization_id"] for row in await pool.fetch(SQL["select_due"], [RELEASE])}
     groups = await pool.fetch(SQL["select_releasable"])
     complete = {
-        (row["organization_id"], row["organization"], row["series_id"], tuple(row["dimensions"]))
+        (row["organization_id"], row["series_id"], SeriesKey(row["organization"], *row["dimensions"]))
         for row in groups
         if find_zone(row["time_zone"] or "") and (row["unit"] is None or _may_have_rate(catalog, row))
     }
-    for organization_id, organization, series_id, dimensions in sorted(complete):
-        series = SeriesKey(organization, *dimensions)
-        after: tuple[int, int] | None = (-1, -1)
-        while after is not None and organization_id not in failing:
-            try:
-                counted, after = await _release_chunk(pool, topics, catalog, organization_id, series_id, series, after)
-            except SumLimit as error:
-                catalog.limited |= error.organizations
-            except Exception as error:
-                if not is_data_failure(error):
-                    raise
-                failing[organization_id] = describe_failure(error)
-                if is_everybodys(len(failing), len({kind[0] for kind in complete})):
-                    raise
-            else:
-                released += counted
-    await _note(pool, failing, due)
-    return released
+    kinds: dict[int, list[tuple[int, SeriesKey]]] = defaultdict(list)
+    for organization_id, *kind in sorted(complete):
+        kinds[organization_id].append((kind[0], kind[1]))
+
+    async def release_next(organization_id: int) -> bool:
+        nonlocal released
+        series_id, after = turns.places.get(organization_id, BEGIN)
+        at = bisect_left(kinds[organization_id], (series_id,))
+        if at == len(kinds[organization_id]):
+            turns.places.pop(organization_id, None)
+            return False
+        found, series = kinds[organization_id][at]
+        series_id, after = found, after if found == series_id else BEGIN[1]
+        try:
+            counted, end = await _release_chunk(pool, topics, catalog, organization_id, series_id, series, after)
+        except SumLimit as error:
+            catalog.limited |= error.organizations
+            return True
+        except Exception as error:
+            if not is_data_failure(error):
+                raise
+            failing[organization_id] = describe_failure(error)
+            if is_everybodys(len(failing), len(kinds)):
+                raise
+            turns.places.pop(organization_id, None)
+            return False
+        released += counted
+        turns.places[organization_id] = (series_id, end) if end else (series_id + 1, BEGIN[1])
+        return True
+
+    # To look for it may take long as well, and is done each time.
+    left = await turns.take(kinds, release_next, max(TURNS_S, clock() - began))
+    await _note(pool, failing, due - left)
+    return released, bool(left)
 
 
 async def _note(pool: Pool, failing: Mapping[int, str], due: Collection[int]) -> None:

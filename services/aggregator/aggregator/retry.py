@@ -21,6 +21,7 @@ from aggregator.outcome import Outcome, Overtaken
 from aggregator.progress import HOUR_S, lock_progress, settle
 from aggregator.reading import Kind, Reading, Rejection, empty_reading, read
 from aggregator.store import CATALOG_LOCK, hold_catalog, insert_dead_letters, store
+from aggregator.turns import Turns
 
 log = structlog.get_logger()
 CHUNK = 5_000  # records per transaction, as for held usage
@@ -42,8 +43,9 @@ class StoredRecord:
         ]
 
 
-async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog) -> int:
-    """Try again for every organization whose time has come; returns how many records have their fate now.
+async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns: Turns[None]) -> tuple[int, bool]:
+    """Try again for every organization whose time has come, by turns; returns how many records have their fate now, and
+    whether more of them could at once.
 
     Raises Overtaken, or what fails for everybody. Any aggregator may do it: the first one that locks goes on.
     """
@@ -53,25 +55,31 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog) -> in
             if await connection.fetch(SQL["lock_due"], row["organization_id"], SUMS):
                 await connection.execute(SQL["unlimit_held"], row["organization_id"])
                 await connection.execute(SQL["delete_quarantine"], SUMS, [row["organization_id"]])
-    for row in await pool.fetch(SQL["select_due"], [COUNTING]):
-        organization_id, organization = row["organization_id"], row["organization"]
-        outcome, more = Outcome(), True
-        while more:
-            try:
-                outcome = Outcome()
-                done, more = await _apply_chunk(pool, topics, catalog, organization_id, outcome)
-                applied += done
-                if not more:
-                    catalog.aside.discard(organization)
-            except SumLimit as error:
-                catalog.limited |= error.organizations
-            except Exception as error:
-                if not is_data_failure(error):
-                    raise
-                await put_off(pool, organization_id, COUNTING, f"{outcome.step}: {describe_failure(error)}")
-                log.warning("organization stays in quarantine", organization=organization, attempts=row["attempts"] + 1)
-                break
-    return applied
+    due = {row["organization_id"]: row for row in await pool.fetch(SQL["select_due"], [COUNTING])}
+
+    async def apply_next(organization_id: int) -> bool:
+        nonlocal applied
+        row, outcome = due[organization_id], Outcome()
+        try:
+            done, more = await _apply_chunk(pool, topics, catalog, organization_id, outcome)
+        except SumLimit as error:
+            catalog.limited |= error.organizations
+            return True
+        except Exception as error:
+            if not is_data_failure(error):
+                raise
+            await put_off(pool, organization_id, COUNTING, f"{outcome.step}: {describe_failure(error)}")
+            log.warning(
+                "organization stays in quarantine", organization=row["organization"], attempts=row["attempts"] + 1
+            )
+            return False
+        applied += done
+        if not more:
+            catalog.aside.discard(row["organization"])
+        return more
+
+    left = await turns.take(due, apply_next)
+    return applied, bool(left)
 
 
 async def retry_facts(pool: Pool, catalog_topic: str) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from math import inf
 from typing import TypeVar
 
 import structlog
@@ -20,8 +21,9 @@ from aggregator.measures import measure_watermark, observe_batch
 from aggregator.outcome import OffsetGap, Outcome, Overtaken
 from aggregator.progress import load_progress, load_received, mark_caught_up
 from aggregator.reading import PoisonGuard, Reading, Record, empty_reading, find_gaps, read, traceparents
-from aggregator.release import release_held
+from aggregator.release import Place, release_held
 from aggregator.retry import retry_due, retry_facts
+from aggregator.turns import Turns
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
@@ -61,7 +63,9 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._give_up_s = give_up_s
         self._failure: Exception | None = None
         self._assignments = 0
-        self._swept = 0.0
+        self._swept = -inf
+        self._releasing = Turns[Place]()
+        self._retrying = Turns[None]()
         self._moving: dict[TopicPartition, tuple[int, float]] = {}
         self._reached: dict[TopicPartition, int] = {}
 
@@ -191,7 +195,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _count(self, batch: Reading) -> Outcome:
         await self._continuity.check(batch.spans)
-        changed = await self._facts.catch_up()
+        if await self._facts.catch_up():
+            self._swept = -inf  # not in this turn: whoever's usage waits may have much of it
         topics = (self.topic, self._facts.topic)
         while True:
             try:
@@ -200,20 +205,23 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                 break
             except Overtaken:
                 await self._facts.take_over()
-                changed = True
-        if changed:
-            metrics.RELEASED.inc(await self.release())
+                self._swept = -inf
         return outcome
 
-    async def release(self) -> int:
-        """Count held usage that can be counted by now, and what organizations in quarantine wait for."""
+    async def release(self) -> None:
+        """Count held usage that can be counted by now, and what organizations in quarantine wait for: about a second's
+        worth, and the rest with the next sweep."""
         topics = (self.topic, self._facts.topic)
         while True:
             try:
                 if await retry_facts(self._pool, self._facts.topic):
                     await self._facts.take_over()
-                await retry_due(self._pool, topics, self._facts.catalog)
-                return await release_held(self._pool, topics, self._facts.catalog)
+                released, more = await release_held(self._pool, topics, self._facts.catalog, self._releasing)
+                metrics.RELEASED.inc(released)
+                applied, has_more = await retry_due(self._pool, topics, self._facts.catalog, self._retrying)
+                if more or has_more or applied:
+                    self._swept = -inf
+                return
             except Overtaken:
                 await self._facts.take_over()
 
@@ -232,8 +240,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         changed = await rerun(self._facts.catch_up)
         clock = asyncio.get_running_loop().time
         if changed or clock() - self._swept > RELEASE_EVERY_S:
-            metrics.RELEASED.inc(await rerun(self.release))
-            self._swept = clock()
+            self._swept = clock()  # before: what becomes known meanwhile is for the next time
+            await rerun(self.release)
 
     async def watch(self) -> None:
         """Say up to when totals are complete, also while nothing comes. Raises Stalled."""
