@@ -12,14 +12,21 @@ COMMENT ON TABLE ledger_strays IS 'Writer: aggregator. Identities that lie in a 
 GRANT SELECT, INSERT ON ledger_strays TO flexcredits_aggregator;
 
 -- As before, and what lies elsewhere for the lack of this partition moves into it. Creating it has locked the whole ledger, so
--- no transaction is under way that could still place a copy elsewhere.
+-- no transaction is under way that could still place a copy elsewhere. More rows than can be moved in seconds stay, and that
+-- day goes on without a partition: usage of it is placed a little slower, and counts once like any other.
 CREATE OR REPLACE FUNCTION ensure_ledger_partition(bucket integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
+    strays_max CONSTANT integer := 100000;
+    with_corrections uuid[];
     partition_name text := CASE WHEN bucket < 0 THEN 'usage_ledger_hash_' || -bucket
                                 ELSE 'usage_ledger_' || to_char(date '1970-01-01' + bucket, 'YYYYMMDD') END;
 BEGIN
     IF to_regclass(partition_name) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    IF bucket >= 0 AND (SELECT count(*) FROM (SELECT FROM ledger_strays WHERE id_day = bucket LIMIT strays_max + 1) AS s) > strays_max THEN
+        RAISE WARNING 'more than % rows lie outside of %: it is not made', strays_max, partition_name;
         RETURN;
     END IF;
     EXECUTE format('CREATE TABLE %I PARTITION OF usage_ledger FOR VALUES IN (%s)', partition_name, bucket);
@@ -30,9 +37,17 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM ledger_strays WHERE id_day = bucket) THEN
         UPDATE usage_ledger l SET ledger_bucket = bucket
-            FROM ledger_strays s WHERE s.id_day = bucket AND (l.ledger_bucket, l.identity) = (s.ledger_bucket, s.identity);
+            FROM ledger_strays s WHERE s.id_day = bucket AND (l.ledger_bucket, l.identity) = (s.ledger_bucket, s.identity)
+                AND l.ledger_bucket BETWEEN -16 AND -1;
+        -- Corrections may lie in any partition: they are looked for only where there are some.
+        with_corrections := ARRAY(
+            SELECT l.identity FROM usage_ledger l JOIN ledger_strays s USING (identity)
+            WHERE l.ledger_bucket = bucket AND l.corrected IS NOT NULL AND s.id_day = bucket
+            UNION SELECT s.identity FROM usage_held h JOIN ledger_strays s ON (h.corrects_bucket, h.corrects) = (s.ledger_bucket, s.identity)
+            WHERE s.id_day = bucket);
         UPDATE usage_ledger l SET corrects_bucket = bucket
-            FROM ledger_strays s WHERE s.id_day = bucket AND l.corrects = s.identity AND l.corrects_bucket = s.ledger_bucket;
+            FROM ledger_strays s WHERE s.id_day = bucket AND l.corrects = s.identity AND l.corrects_bucket = s.ledger_bucket
+                AND l.corrects = ANY (with_corrections);
         UPDATE usage_held h SET ledger_bucket = bucket
             FROM ledger_strays s WHERE s.id_day = bucket AND (h.ledger_bucket, h.identity) = (s.ledger_bucket, s.identity);
         UPDATE usage_held h SET corrects_bucket = bucket

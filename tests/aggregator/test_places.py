@@ -163,6 +163,29 @@ async def test_a_stray_is_known_as_long_as_its_row_lives(
     assert len((await aggregator.count(received(first, 2, NOW + 390 * DAY))).duplicates) == 1
 
 
+async def test_a_day_of_too_many_strays_goes_on_without_a_partition(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """A client whose clock is ten days ahead sends millions of ids of one day: moving them would hold everybody up."""
+    first = usage(envelope={"id": uuid7(NOW + 10 * DAY), "time": rfc3339(NOW)})
+    await aggregator.count(received(first, 0, NOW))
+    await owner.execute(
+        "INSERT INTO ledger_strays SELECT $1, -1 - n % 16, gen_random_uuid(), now() FROM generate_series(1, 100000) AS n",
+        EPOCH_DAY + 10,
+    )
+    await owner.execute("SELECT ensure_partitions(current_date + 4)")
+    days = (
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'usage_ledger'::regclass AND inhrelid::regclass::text = $1"
+    )
+    assert await owner.fetchval(days, f"usage_ledger_{NOW + 10 * DAY:%Y%m%d}") == 0
+    assert await owner.fetchval(days, f"usage_ledger_{NOW + 11 * DAY:%Y%m%d}") == 1
+    near = received(first, 1, NOW + 10 * DAY) + received(
+        usage(envelope={"id": uuid7(NOW + 10 * DAY)}), 2, NOW + 10 * DAY
+    )
+    outcome = await aggregator.count(near)
+    assert (len(outcome.duplicates), len(outcome.counted)) == (1, 1)
+
+
 async def test_known_days_cost_no_look(aggregator: Aggregator) -> None:
     """True UUIDv7 pay nothing: once its days are known, a batch asks nothing about partitions."""
     await aggregator.count(records([usage()]))
