@@ -47,8 +47,8 @@ class Outbox(ABC, Generic[Item]):
         self._pool = pool
         self._step: Step = step
         self._at_once = at_once
-        self._running: dict[asyncio.Task[None], int] = {}
-        """Attempts under way, by their organizations."""
+        self._running: dict[asyncio.Task[None], Item] = {}
+        """Attempts under way."""
         self._failures: dict[int, Exception] = {}
         """What organizations' own data raised since it was last written down."""
         self._unwritten: dict[int, Attempt] = {}
@@ -109,10 +109,13 @@ class Outbox(ABC, Generic[Item]):
         limit = self._at_once - len(self._running)
         if limit <= 0:
             return 0
-        busy = [number for number, many in Counter(self._running.values()).items() if many * 2 >= self._at_once]
-        items = await self.claim(limit, busy)
+        running = Counter(item.organization_id for item in self._running.values())
+        busy = [number for number, many in running.items() if many * 2 >= self._at_once]
+        claimed = await self.claim(limit, busy)
+        under_way = {self.number(item) for item in self._running.values()}
+        items = [item for item in claimed if self.number(item) not in under_way]  # those are still written down
         for item in items:
-            self._running[asyncio.create_task(self._attempt(item))] = item.organization_id
+            self._running[asyncio.create_task(self._attempt(item))] = item
         return len(items)
 
     async def _wait(self, timeout_s: float | None) -> None:
@@ -140,10 +143,10 @@ class Outbox(ABC, Generic[Item]):
         try:
             await self._write_down(item, attempt)
         except Exception as error:
-            if server_failure(error):
-                raise
             if len(self._unwritten) < UNWRITTEN_MAX:
                 self._unwritten[self.number(item)] = attempt
+            if server_failure(error):
+                raise
             self._failures[item.organization_id] = error
 
     @abstractmethod
@@ -185,5 +188,6 @@ def next_wait_s(waited_s: float) -> float:
 
 
 def brief(text: str) -> str:
-    """A server's words on one line: they are shown to people, and Postgres takes no NUL."""
-    return " ".join(text.replace("\0", " ").split())[:DETAIL_CHARACTERS_MAX]
+    """A server's words on one line: they are shown to people. Postgres takes no NUL and no surrogates, which stand for bytes
+    that are not UTF-8."""
+    return " ".join(text.replace("\0", " ").encode(errors="replace").decode().split())[:DETAIL_CHARACTERS_MAX]

@@ -1,0 +1,104 @@
+"""The outbox without a database: what was sent is written down, and not sent a second time."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+from alerter.outbox import Outbox, brief
+from alerter.store import Attempt
+from mailing import attempt
+
+
+class Letter(NamedTuple):
+    number: int
+    organization_id: int = 1
+
+
+class Letters(Outbox[Letter]):
+    """Claims what the test says is due, and remembers what was sent and written down."""
+
+    def __init__(self, write: Callable[[], Any]) -> None:
+        no_pool: Any = None
+        super().__init__(no_pool, "mail", 8)
+        self.due: list[list[Letter]] = []
+        self.sent: list[int] = []
+        self.written: list[tuple[int, Attempt]] = []
+        self._write = write
+
+    async def claim(self, limit: int, without: Sequence[int]) -> Sequence[Letter]:
+        return self.due.pop(0) if self.due else []
+
+    def number(self, item: Letter) -> int:
+        return item.number
+
+    def waited_s(self, item: Letter) -> float:
+        return 0.0
+
+    async def send(self, item: Letter) -> Attempt:
+        self.sent.append(item.number)
+        return Attempt("sent", "taken")
+
+    def tell(self, item: Letter, attempt: Attempt) -> None:
+        """No metrics."""
+
+    async def settle(self, item: Letter, attempt: Attempt) -> None:
+        await self._write()
+        self.written.append((item.number, attempt))
+
+
+async def test_what_postgres_failed_to_write_down_is_written_later_and_not_sent_again() -> None:
+    failures = [asyncpg.DiskFullError("no space left on device")]
+
+    async def write() -> None:
+        if failures:
+            raise failures.pop()
+
+    letters = Letters(write)
+    letters.due = [[Letter(1)]]
+    with pytest.raises(asyncpg.DiskFullError):
+        await letters.send_due()
+    letters.due = [[Letter(1)]]
+    await letters.send_due()
+    assert (letters.sent, letters.written) == ([1], [(1, Attempt("sent", "taken"))])
+
+
+async def test_a_claim_that_ran_out_while_its_attempt_is_written_down_is_not_sent_again() -> None:
+    postgres_is_back = asyncio.Event()
+    letters = Letters(postgres_is_back.wait)
+    letters.due = [[Letter(1)], [Letter(1), Letter(2)]]
+    await letters.tick()
+    await letters.tick()
+    assert letters.sent == [1, 2]
+    postgres_is_back.set()
+    await letters.send_due()
+    assert sorted(number for number, _ in letters.written) == [1, 2]
+
+
+@pytest.mark.parametrize("code", [b"250", b"550 5.1.1"])
+def test_words_that_are_not_utf8_can_be_written_down(code: bytes) -> None:
+    """aiosmtplib and aiohttp decode with surrogateescape."""
+    words = (code + b" Nachricht f\xfcr\0 \xe2\x82\xac").decode(errors="surrogateescape")
+    assert brief(words) == f"{code.decode()} Nachricht f?r €"
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [(b"250 2.0.0 Nachricht f\xfcr Sie", "sent"), (b"550 5.1.1 f\xfcr uns unbekannt", "refused")]
+)
+async def test_a_mail_server_that_answers_in_latin1_is_understood(answer: bytes, outcome: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"DATA"):
+                writer.write(b"354 go on\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(answer + b"\r\n")
+            else:
+                writer.write(b"250 OK\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        made = await attempt(server.sockets[0].getsockname()[1], "smtp")
+    assert (made.outcome, made.detail) == (outcome, answer.replace(b"\xfc", b"?").decode())
