@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.limits import SUM_LIMIT, SUM_MAX
+from aggregator.limits import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gross, is_far
 from aggregator.retry import FACT_ATTEMPTS_MAX
 from counting import TOPIC, Aggregator
 from factories import FakeRecord, correction, organization, rate, records, usage
@@ -313,6 +313,20 @@ async def test_sums_grow_to_their_limit_in_small_batches(aggregator: Aggregator)
         outcome = await aggregator.count(records([use_of("org_a", credits=MOST) for _ in range(9)], first=9 * batch))
         fates.append((len(outcome.counted), len(outcome.held)))
     assert fates == [(9, 0), (3, 6), (0, 9)]
+
+
+async def test_large_sums_far_from_their_limit_are_not_added_up_for_every_batch(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization("org_a"))
+    await aggregator.count(records([use_of("org_a", credits="10000001")]))
+    [(number, seen)] = aggregator.catalog.gross.items()
+    assert seen.credits == 10_000_001_000_000
+    await aggregator.count(records([use_of("org_a")], first=1))
+    assert aggregator.catalog.gross[number] == seen, "not asked again"
+    await aggregator.count(records([use_of("org_a", credits="10000001")], first=2))
+    assert aggregator.catalog.gross[number].credits == 20_000_003_000_000, "a batch this large asks always"
+    for gross, added, later in ((FAR_MAX, 0, 1.0), (0, SMALL_MAX + 1, 1.0), (0, 0, FAR_S)):
+        assert not is_far(Gross(gross, 5.0), added, 5.0 + later)
+    assert is_far(Gross(FAR_MAX - 1, 5.0), SMALL_MAX, 6.0)
 
 
 async def test_held_usage_is_released_up_to_the_limit(aggregator: Aggregator) -> None:

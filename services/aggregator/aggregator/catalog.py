@@ -9,6 +9,7 @@ import structlog
 from flexcredits_schemas.zones import find_zone
 from runtime.postgres import Connection, Pool, load_sql
 
+from aggregator.limits import Gross
 from aggregator.rating import Rate, RateCard
 from aggregator.rollup import Organization
 
@@ -46,6 +47,8 @@ class Catalog:
     """Organizations that were in quarantine when we last met them in a batch."""
     limited: set[int] = field(default_factory=set)
     """Organizations whose sums were seen near their limit."""
+    gross: dict[int, Gross] = field(default_factory=dict)
+    """What the sums of organizations with large ones came to lately."""
 
     async def refresh(self, connection: Connection, version: int) -> None:
         """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""

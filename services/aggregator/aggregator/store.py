@@ -11,7 +11,7 @@ from aggregator.aside import headers_json, put_aside, without
 from aggregator.catalog import SIGHTING_S, SQL, Catalog, Sighting
 from aggregator.claims import claim, correct
 from aggregator.columns import columns_of, corrects_of
-from aggregator.limits import Rooms, check_batch, fit_all
+from aggregator.limits import Gross, Rooms, check_batch, fit_all
 from aggregator.outcome import Outcome, Overtaken
 from aggregator.places import place
 from aggregator.progress import advance, drop_replayed, lock_progress
@@ -100,7 +100,7 @@ async def store(
     if rooms:
         await note_limited(connection, outcome.held)
     outcome.step = "rollups"
-    await add_checked_rollups(connection, outcome.rollups, rooms)
+    await add_checked_rollups(connection, outcome.rollups, rooms, catalog.gross)
     outcome.step = "agents"
     sightings = _new_sightings([*outcome.counted, *outcome.held], catalog.sightings)
     await _write_sightings(connection, sightings)
@@ -134,11 +134,15 @@ async def _select_rooms(connection: Connection, fresh: Reading, catalog: Catalog
     return await select_rooms(connection, catalog.limited & {catalog.organizations[at].organization_id for at in names})
 
 
-async def add_checked_rollups(connection: Connection, rollups: Rollups, rooms: Rooms) -> None:
+async def add_checked_rollups(
+    connection: Connection, rollups: Rollups, rooms: Rooms, known: dict[int, Gross] | None = None
+) -> None:
     """Add sums to the rollup tables. Raises SumLimit when they get beyond what they can keep for an organization that has
-    no room reserved."""
+    no room reserved. `known` is what large sums came to lately."""
     check_batch(rollups, rooms)
-    await check_sums(connection, await add_rollups(connection, rollups), rooms)
+    large = await add_rollups(connection, rollups)
+    if large:
+        await check_sums(connection, large, rollups, rooms, {} if known is None else known)
 
 
 async def add_rollups(connection: Connection, rollups: Rollups) -> list[int]:
