@@ -57,6 +57,49 @@ def test_what_arrives_later_changes_no_charge_of_a_day_that_is_over(said: list[V
             assert now.charged_on(day) == then.charged_on(day)
 
 
+def said_by(received_on: str, overage: int | None, credit: int | None, *listed: Any, currency: str = "USD") -> Version:
+    """A version of a contract; `listed` is begins_on, overage, credit."""
+    steps = [Step(date.fromisoformat(begins_on), Price(*prices, currency)) for begins_on, *prices in listed]
+    return Version(
+        date.fromisoformat(received_on), bool(listed), [Step(date.min, Price(overage, credit, currency)), *steps]
+    )
+
+
+def schedule_of(*said: Version) -> list[tuple[str, int | None, int | None, str | None]]:
+    schedule = Prices(said, Span(FIRST, date(2028, 1, 1))).schedule
+    return [(f"{max(begins_on, FIRST)}", *price) for begins_on, price in schedule]
+
+
+def test_a_price_that_a_list_leaves_out_stays_as_it_was_before() -> None:
+    first = said_by("2026-01-01", 10, 8)
+    assert schedule_of(first, said_by("2026-11-15", None, None, ("2026-12-01", 12, None))) == [
+        ("2026-01-01", 10, 8, "USD"), ("2026-12-01", 12, 8, "USD"),
+    ]  # fmt: skip
+    assert schedule_of(first, said_by("2026-11-15", 11, None, ("2026-12-01", 12, None), ("2027-01-01", None, 9))) == [
+        ("2026-01-01", 11, 8, "USD"), ("2026-12-01", 12, 8, "USD"), ("2027-01-01", 12, 9, "USD"),
+    ]  # fmt: skip
+    risen = said_by("2026-06-01", 10, 9)
+    assert schedule_of(first, risen, said_by("2026-11-15", None, 7, ("2026-12-01", None, None))) == [
+        ("2026-01-01", 10, 7, "USD"), ("2026-06-01", 10, 7, "USD"), ("2026-12-01", 10, 7, "USD"),
+    ]  # fmt: skip
+    assert schedule_of(first, risen, said_by("2026-11-15", None, None, ("2026-03-01", 12, None))) == [
+        ("2026-01-01", 10, 8, "USD"), ("2026-03-01", 12, 8, "USD"),
+    ]  # fmt: skip
+
+
+def test_a_list_in_another_currency_inherits_no_price_of_the_old_one() -> None:
+    first = said_by("2026-01-01", 10, 8)
+    assert schedule_of(first, said_by("2026-11-15", None, None, ("2026-12-01", 12, None), currency="EUR")) == [
+        ("2026-01-01", 10, 8, "USD"), ("2026-12-01", 12, None, "EUR"),
+    ]  # fmt: skip
+
+
+def test_a_list_in_the_first_version_fills_its_own_steps() -> None:
+    assert schedule_of(said_by("2026-01-01", 10, 8, ("2026-03-01", 12, None), ("2026-06-01", None, 9))) == [
+        ("2026-01-01", 10, 8, "USD"), ("2026-03-01", 12, 8, "USD"), ("2026-06-01", 12, 9, "USD"),
+    ]  # fmt: skip
+
+
 def version(
     received_at: str, overage: int | None, credit: int | None, *prices: tuple[str, int | None, int | None]
 ) -> Any:

@@ -72,7 +72,7 @@ class ContractReads:
 
 
 def read_versions(text: str, time_zone: str | None) -> list[Version]:
-    """As the aggregator writes them (facts.py). A price that a step leaves out is the one before it."""
+    """As the aggregator writes them (facts.py): None for a price that a step leaves out."""
     return [
         Version(
             today_in(time_zone, datetime.fromisoformat(version["received_at"])),
@@ -84,12 +84,10 @@ def read_versions(text: str, time_zone: str | None) -> list[Version]:
 
 
 def read_steps(steps: list[dict[str, Any]], currency: str | None) -> list[Step]:
-    price = Price(currency=currency)
-    read = []
-    for step in steps:
-        overage, credit = step["overage"], step["credit"]
-        price = Price(
-            price.overage if overage is None else overage, price.credit if credit is None else credit, currency
+    return [
+        Step(
+            date.fromisoformat(step["from"]) if step["from"] else date.min,
+            Price(step["overage"], step["credit"], currency),
         )
-        read.append(Step(date.fromisoformat(step["from"]) if step["from"] else date.min, price))
-    return read
+        for step in steps
+    ]

@@ -86,17 +86,34 @@ def only_version(terms: Terms) -> Version:
 def follow(previous: Schedule | None, version: Version) -> Schedule:
     """The schedule after a version. Without a list, a price changes on arrival, and one that was never known has always held."""
     base = version.steps[0].price
-    if previous is None:
-        return version.steps
-    if version.is_list and base.overage is None and base.credit is None:  # it says nothing of the days before the list
-        first = version.steps[1].begins_on
-        return [*(step for step in previous if step.begins_on < first), *version.steps[1:]]
     if version.is_list:
+        return _follow_list(previous or version.steps[:1], version.steps)
+    if previous is None:
         return version.steps
     filled = [Step(begins_on, _fill(price, previous, base)) for begins_on, price in previous]
     if price_at(filled, version.received_on) == base and filled[-1].begins_on <= version.received_on:
         return filled
     return [*(step for step in filled if step.begins_on < version.received_on), Step(version.received_on, base)]
+
+
+def _follow_list(previous: Schedule, said: Schedule) -> Schedule:
+    """A price that the list leaves out is the one before it: of the step before or, ahead of the list, of that day so far."""
+    base, *listed = said
+    earlier = [step for step in previous if step.begins_on < listed[0].begins_on] or previous[:1]
+    steps = [Step(begins_on, _inherit(base.price, price)) for begins_on, price in earlier]
+    for begins_on, price in listed:
+        steps.append(Step(begins_on, _inherit(price, steps[-1].price)))
+    return steps
+
+
+def _inherit(said: Price, before: Price) -> Price:
+    """`said`, and what was before of that which it leaves out; a price of another currency cannot stand beside it."""
+    if said.overage is None and said.credit is None:
+        return before
+    if before.currency not in (None, said.currency):
+        return said
+    overage = before.overage if said.overage is None else said.overage
+    return Price(overage, before.credit if said.credit is None else said.credit, said.currency)
 
 
 def _fill(price: Price, previous: Schedule, base: Price) -> Price:

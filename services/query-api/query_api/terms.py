@@ -47,7 +47,8 @@ class Step(NamedTuple):
 
 
 class Version(NamedTuple):
-    """What a version of a contract says about prices, and the day on which it arrived. Only a list says since when they hold."""
+    """What a version of a contract says about prices, and the day on which it arrived. Only a list says since when they hold, and
+    what one of its steps leaves out stays as it was before."""
 
     received_on: date
     is_list: bool
