@@ -178,6 +178,65 @@ async def test_most_organizations_failing_is_our_fault_and_stops(
     assert await aggregator.progress() == [{"next_offset": 0, "counted": 0, "duplicate": 0, "rejected": 0, "held": 0}]
 
 
+async def test_three_that_fail_in_a_batch_of_their_own_are_not_everybody(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Who is in a batch says nothing; of all that are known, most have to fail, one after the other as well."""
+    await aggregator.learn(*(organization(f"org_{at}") for at in range(9)))
+    await owner.execute("ALTER TABLE usage_daily ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
+    outcome = await aggregator.count(records([use_of(f"org_{at}") for at in range(3)]))
+    assert len(outcome.quarantined) == 3
+    outcome = await aggregator.count(records([use_of("org_3")], first=3))
+    assert len(outcome.quarantined) == 1
+    with pytest.raises(asyncpg.CheckViolationError):
+        await aggregator.count(records([use_of("org_4")], first=4))
+    await owner.execute("ALTER TABLE usage_daily DROP CONSTRAINT wrong")
+    assert await aggregator.retry() == 4
+    assert await quarantined(aggregator) == []
+    await check_proof(aggregator)
+
+
+async def test_held_usage_that_fails_for_all_who_have_any_leaves_the_others(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.count(records([use_of(f"org_{at}") for at in range(3)]))
+    await aggregator.learn(*(organization(f"org_{at}") for at in range(7)))
+    await owner.execute("ALTER TABLE usage_daily ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
+    assert await aggregator.release() == 0
+    assert await quarantined(aggregator) == [(f"org_{at}", "aggregator", "release", 1) for at in range(3)]
+    await aggregator.learn(*(organization(f"org_{at}") for at in range(3)))
+    assert await aggregator.release() == 0
+    assert await quarantined(aggregator) == [(f"org_{at}", "aggregator", "release", 2) for at in range(3)]
+
+
+async def test_held_usage_that_fails_for_most_stops_once_and_then_waits(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await owner.execute("ALTER TABLE usage_daily ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await aggregator.release()
+    assert [at[2:] for at in await quarantined(aggregator)] == [("release", 1)] * 3
+    await owner.execute("ALTER TABLE usage_daily DROP CONSTRAINT wrong")
+    assert await aggregator.release() == 2
+    await aggregator.pool.execute("UPDATE quarantine SET retry_at = now()")
+    assert await aggregator.release() == 3
+    await check_proof(aggregator)
+
+
+async def test_facts_that_fail_for_all_who_sent_some_wait(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await owner.execute("ALTER TABLE rates ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
+    await aggregator.learn(*(rate(subject=name) for name in EVERYBODY))
+    assert await quarantined(aggregator) == [(name, "aggregator", "catalog", 1) for name in EVERYBODY]
+    await owner.execute("ALTER TABLE rates DROP CONSTRAINT wrong")
+    assert await aggregator.retry() == len(EVERYBODY)
+    assert await quarantined(aggregator) == []
+
+
 async def test_a_failure_that_is_nobodys_data_stops(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:

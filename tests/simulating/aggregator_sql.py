@@ -488,6 +488,12 @@ def select_due(t: Transaction, steps: Sequence[str]) -> Rows:
     return [(key[0], names[key[0]], key[1], attempts) for key, attempts in found]
 
 
+def count_others(t: Transaction, step: str, failing: Sequence[str]) -> Rows:
+    names = {row.organization_id: name for name, row in t.rows("organizations").items() if name}
+    aside = {names[key[0]] for key in t.rows("quarantine") if key[1] == step and key[0] in names}
+    return [(len({*names.values(), *failing}), len(aside - set(failing)))]
+
+
 def upsert_quarantine(t: Transaction, step: str, organization_ids: Sequence[int], _: Sequence[str]) -> None:
     keys = [(number, step) for number in sorted(organization_ids)]
     t.lock("quarantine", *keys)
@@ -561,7 +567,7 @@ NAMES = {
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset key value headers reason pointer received",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",
-    "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
+    "count_others": "known others", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
     "select_quarantined_records": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "locked",
 }  # fmt: skip

@@ -27,7 +27,6 @@ from runtime.postgres import Connection, Pool
 from aggregator.aside import CATALOG_FACTS, headers_json, quarantine
 from aggregator.catalog import SQL
 from aggregator.columns import columns_of
-from aggregator.isolation import is_everybodys
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
 from aggregator.outcome import OffsetGap
 from aggregator.reading import Kind, Record, Rejection
@@ -39,6 +38,8 @@ ALL_ORGANIZATIONS = 0
 
 async def apply_facts(pool: Pool, topic: str, records: Sequence[Record], span: tuple[int, int] | None = None) -> int:
     """Apply one partition's `records` and return its new next_offset. Safe to repeat; raises OffsetGap.
+
+    Facts that fail wait, however many they are: nothing is lost, and each is applied later by its own time.
 
     `span` says from and up to which offset the log was read, where it is known that it holds no other records.
     """
@@ -66,9 +67,6 @@ async def apply_facts(pool: Pool, topic: str, records: Sequence[Record], span: t
                 if not is_data_failure(error):
                     raise
                 await _set_aside(connection, record, error, failures, rejections)
-        failing = {number for number, _, _ in failures}
-        if is_everybodys(len(failing), len(failing | concerned)):
-            raise failures[0][2]
         await _keep(connection, topic, failures)
         if concerned:
             await connection.execute(SQL["retry_now"], sorted(concerned))

@@ -1,6 +1,6 @@
 """A batch that fails: by whose data, and the rest of it counted without them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -8,8 +8,8 @@ from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres import Pool
 
 from aggregator import metrics
-from aggregator.aside import only
-from aggregator.catalog import Catalog
+from aggregator.aside import COUNTING, only
+from aggregator.catalog import SQL, Catalog
 from aggregator.limits import SumLimit
 from aggregator.outcome import Outcome
 from aggregator.reading import Reading
@@ -20,9 +20,12 @@ ORGANIZATIONS_MIN = 3
 UNEXPLAINED_MAX = 3
 
 
-def is_everybodys(failing: int, tried: int) -> bool:
-    """Whether it is our code that fails, and not an organization's data."""
-    return failing >= ORGANIZATIONS_MIN and failing * 2 > tried
+async def is_everybodys(pool: Pool, step: str, failing: Collection[str]) -> bool:
+    """Whether it is our code that fails at a step, and not the data of these organizations: most of all that are known
+    fail, those included that are in quarantine already. Who else has work right now says nothing."""
+    [row] = await pool.fetch(SQL["count_others"], step, sorted(failing))
+    number: int = len(failing) + row["others"]
+    return bool(failing) and number >= ORGANIZATIONS_MIN and number * 2 > row["known"]
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,10 @@ class _Batch:
 async def count_batch(pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog) -> Outcome:
     """apply_batch; what fails for an organization is set aside for it, and everybody else's usage is counted.
 
-    Raises what fails when it is nobody's data, or most organizations'.
+    Raises what fails when it is nobody's data, or that of most organizations.
     """
     failing = {at.organization: f"reading: {describe_failure(at.error)}" for at in reading.failures}
-    tried = {use.series[0] for use in (*reading.uses, *reading.corrections)} | failing.keys() if failing else set()
-    if is_everybodys(len(failing), len(tried)):
+    if failing and await is_everybodys(pool, COUNTING, failing.keys()):
         raise reading.failures[0].error
     unexplained = 0
     while True:
@@ -79,7 +81,7 @@ async def count_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
             found = await _find(_Batch(pool, topics, reading, catalog), names, outcome.step, error)
             failing |= found
             unexplained += not found  # it has passed, or fails only for all together
-            if unexplained == UNEXPLAINED_MAX or is_everybodys(len(failing), len(tried | failing.keys())):
+            if unexplained == UNEXPLAINED_MAX or await is_everybodys(pool, COUNTING, failing.keys()):
                 raise
         else:
             for name, reason in failing.items():

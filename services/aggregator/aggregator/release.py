@@ -86,7 +86,8 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, tu
             if not is_data_failure(error):
                 raise
             failing[organization_id] = describe_failure(error)
-            if is_everybodys(len(failing), len(kinds)):
+            if await is_everybodys(pool, RELEASE, {kinds[number][0][1].organization for number in failing}):
+                await _note(pool, failing, ())  # so that the next process counts, and tries them later
                 raise
             turns.places.pop(organization_id, None)
             return False
