@@ -9,7 +9,7 @@ from aggregator.outcome import Outcome
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
 from aggregator.release import Place, release_held
-from aggregator.retry import retry_due, retry_facts
+from aggregator.retry import FactPlace, retry_due, retry_facts
 from aggregator.turns import Turns
 from factories import FakeRecord, records
 from runtime.postgres import Pool
@@ -33,6 +33,7 @@ class Aggregator:
         self.pool = pool
         self.catalog = Catalog()
         self.facts = 0
+        self.applying = Turns[FactPlace]()
         self.releasing = Turns[Place]()
         self.retrying = Turns[None]()
 
@@ -65,7 +66,10 @@ class Aggregator:
     async def retry(self) -> int:
         """Take up at once whatever is in quarantine."""
         await self.pool.execute("UPDATE quarantine SET retry_at = now()")
-        done = await retry_facts(self.pool, CATALOG)
+        done, more = 0, True
+        while more:
+            applied, more = await retry_facts(self.pool, CATALOG, self.applying)
+            done += applied
         await self.refresh()
         more = True
         while more:

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 from aggregator.limits import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gross, is_far
-from aggregator.retry import FACT_ATTEMPTS_MAX
+from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE
 from counting import TOPIC, Aggregator
 from factories import FakeRecord, correction, organization, rate, records, usage
 from stack import Database
@@ -295,12 +295,36 @@ async def test_a_fact_that_never_works_becomes_a_dead_letter(
     await aggregator.count(records([use_of("org_a")]))
     async with failing(owner, "rates"):
         await aggregator.learn(organization("org_a"), rate(subject="org_a"))
-        for _ in range(FACT_ATTEMPTS_MAX - 1):
-            assert await aggregator.retry() == 0
+        for _ in range(FACT_ATTEMPTS_MAX + 3):
+            assert await aggregator.retry() == 0, "as many tries as other facts cause in a few seconds"
+        await owner.execute(
+            "UPDATE quarantined_records SET received_at = received_at - make_interval(secs => $1)",
+            FACT_WAITS_MIN_MS / 1000,
+        )
         assert await aggregator.retry() == 1
     assert await quarantined(aggregator) == []
     reason = await aggregator.pool.fetchval("SELECT reason FROM dead_letter_outbox")
     assert reason == "cannot be applied: RaiseError P0001: a defect of …"
+
+
+async def test_many_facts_in_quarantine_are_tried_in_short_transactions(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Nobody counts during one of them."""
+    await aggregator.learn(organization("org_a"))
+    await owner.execute("ALTER TABLE rates ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
+    bad = [rate(subject="org_a", feature=f"bad_{at}") for at in range(FACTS_AT_ONCE + 20)]
+    good = [rate(subject="org_a", feature=f"good_{at}") for at in range(FACTS_AT_ONCE + 20)]
+    await aggregator.learn(*bad, *good)
+    await owner.execute("ALTER TABLE rates DROP CONSTRAINT wrong")
+    await owner.execute("ALTER TABLE rates ADD CONSTRAINT wrong CHECK (feature NOT LIKE 'bad%') NOT VALID")
+    changes = aggregator.catalog.changes
+    assert await aggregator.retry() == len(good)
+    assert aggregator.catalog.changes - changes == 2, "one for each transaction that applied some"
+    assert await quarantined(aggregator) == [("org_a", "aggregator", "catalog", 2)]
+    await owner.execute("ALTER TABLE rates DROP CONSTRAINT wrong")
+    assert await aggregator.retry() == len(bad)
+    assert await quarantined(aggregator) == []
 
 
 async def test_another_process_learns_of_a_fact_that_was_applied_late(

@@ -531,6 +531,11 @@ def select_quarantined_records(t: Transaction, organization_id: int, topic: str,
     return [(*key, *row[1:]) for key, row in found[:limit]]
 
 
+def select_quarantined_facts(t: Transaction, organization_id: int, topic: str, after: int, limit: int) -> Rows:
+    found = sorted((key, row) for key, row in t.rows("aside").items() if row[0] == organization_id and key[0] == topic)
+    return [(*key, *row[1:]) for key, row in found if key[2] > after][:limit]
+
+
 def delete_quarantined_records(t: Transaction, topic: str, partitions: Sequence[int], offsets: Sequence[int]) -> Rows:
     keys = [(topic, *place) for place in each(partitions, offsets) if t.get("aside", (topic, *place)) is not None]
     t.lock("aside", *keys)
@@ -569,7 +574,8 @@ NAMES = {
     "select_totals": "organization_id organization product credits", "select_changes": "changes",
     "count_others": "known others", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
-    "select_quarantined_records": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "locked",
+    "select_quarantined_records": "topic partition kafka_offset key value headers received",
+    "select_quarantined_facts": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "locked",
 }  # fmt: skip
 """Columns of what comes back."""
 

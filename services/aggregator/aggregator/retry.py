@@ -14,6 +14,7 @@ from runtime.postgres import Connection, Pool
 from aggregator.aside import CATALOG_FACTS, COUNTING, SUMS, quarantine
 from aggregator.catalog import SQL, Catalog
 from aggregator.facts import apply_fact
+from aggregator.isolation import is_everybodys
 from aggregator.limits import SumLimit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS
@@ -25,7 +26,11 @@ from aggregator.turns import Turns
 
 log = structlog.get_logger()
 CHUNK = 5_000  # records per transaction, as for held usage
-FACT_ATTEMPTS_MAX = 12  # about an hour and a half
+FACTS_AT_ONCE = 100  # per transaction, some tenths of a second, in which no aggregator counts
+FACT_ATTEMPTS_MAX = 12
+FACT_WAITS_MIN_MS = 90 * 60 * 1000  # tries are not enough: every fact that comes has the others tried at once
+FactPlace = tuple[int, str | None]
+"""Behind which offset, and what failed before that, if anything did."""
 
 
 class StoredRecord:
@@ -82,41 +87,54 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
     return applied, bool(left)
 
 
-async def retry_facts(pool: Pool, catalog_topic: str) -> int:
-    """Apply the facts in quarantine whose time has come, later than their turn; returns how many have their fate now.
+async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -> tuple[int, bool]:
+    """Apply the facts in quarantine whose time has come, later than their turn, and by turns of organizations; returns how
+    many have their fate now, and whether more of them could at once.
 
-    Facts are ordered by their own time, so their turn does not matter; a rate takes effect now. What has failed
-    FACT_ATTEMPTS_MAX times is a dead letter.
+    Facts are ordered by their own time, so their turn does not matter; a rate takes effect now. What still fails after
+    FACT_ATTEMPTS_MAX tries of its organization and FACT_WAITS_MIN_MS is a dead letter.
     """
     done = 0
-    for row in await pool.fetch(SQL["select_due"], [CATALOG_FACTS]):
+    due = {row["organization_id"]: row for row in await pool.fetch(SQL["select_due"], [CATALOG_FACTS])}
+
+    async def apply_next(organization_id: int) -> bool:
+        nonlocal done
+        row, place = due[organization_id], turns.places.pop(organization_id, (-1, None))
+        gives_up = row["attempts"] >= FACT_ATTEMPTS_MAX and not await is_everybodys(
+            pool, CATALOG_FACTS, {row["organization"]}
+        )
         try:
-            done += await _apply_facts(pool, catalog_topic, row["organization_id"], row["attempts"])
+            applied, end = await _apply_facts(pool, catalog_topic, organization_id, place, gives_up)
         except Exception as error:
             if not is_data_failure(error):
                 raise
-            await put_off(pool, row["organization_id"], CATALOG_FACTS, f"fact: {describe_failure(error)}")
-    return done
+            await put_off(pool, organization_id, CATALOG_FACTS, f"fact: {describe_failure(error)}")
+            return False
+        done += applied
+        if end is not None:
+            turns.places[organization_id] = end
+        return end is not None
+
+    left = await turns.take(due, apply_next)
+    return done, bool(left)
 
 
-async def _apply_facts(pool: Pool, topic: str, organization_id: int, attempts: int) -> int:
-    applied, rejections = 0, []
+async def _apply_facts(
+    pool: Pool, topic: str, organization_id: int, place: FactPlace, gives_up: bool
+) -> tuple[int, FactPlace | None]:
+    """Apply the next facts of an organization; returns how many have their fate now, and where to go on, None at the
+    end. Nobody counts during this transaction."""
+    applied, rejections, (after, reason) = 0, [], place
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
         await connection.fetch(SQL["lock_progress"], topic, [0])
         if not await connection.fetch(SQL["lock_due"], organization_id, CATALOG_FACTS):
-            return 0
-        records = [
-            StoredRecord(row)
-            for row in await connection.fetch(SQL["select_quarantined_records"], organization_id, topic, CHUNK)
-        ]
-        failed: Exception | None = None
-        kept = set()
+            return 0, None
+        rows = await connection.fetch(SQL["select_quarantined_facts"], organization_id, topic, after, FACTS_AT_ONCE)
+        records, kept = [StoredRecord(row) for row in rows], set()
         for record in records:
-            received = record.timestamp
-            record.timestamp = round(
-                time.time() * 1000
-            )  # of a rate's effect: what was counted meanwhile stays as it is
+            received, now = record.timestamp, round(time.time() * 1000)
+            record.timestamp = now  # of a rate's effect: what was counted meanwhile stays as it is
             try:
                 async with connection.transaction():
                     await apply_fact(connection, record)
@@ -126,11 +144,11 @@ async def _apply_facts(pool: Pool, topic: str, organization_id: int, attempts: i
             except Exception as error:
                 if not is_data_failure(error):
                     raise
-                if attempts >= FACT_ATTEMPTS_MAX:
-                    reason = f"cannot be applied: {describe_failure(error)}"
-                    rejections.append(Rejection(record, reason, "", Kind.UNREADABLE))
+                if gives_up and now - received >= FACT_WAITS_MIN_MS:
+                    detail = f"cannot be applied: {describe_failure(error)}"
+                    rejections.append(Rejection(record, detail, "", Kind.UNREADABLE))
                 else:
-                    failed = error
+                    reason = f"fact: {describe_failure(error)}"
                     kept.add(record.offset)
             record.timestamp = received
         done = [record.offset for record in records if record.offset not in kept]
@@ -140,12 +158,13 @@ async def _apply_facts(pool: Pool, topic: str, organization_id: int, attempts: i
             await connection.execute(SQL["settle_progress"], topic, [0], [applied], [0], [len(rejections)])
             await connection.execute(SQL["insert_reload"], organization_id)
             await connection.execute(SQL["retry_now"], [organization_id])
-        if failed is None:
+        has_more = len(records) == FACTS_AT_ONCE
+        if not has_more and reason is None:
             await connection.fetch(SQL["release_quarantine"], organization_id, CATALOG_FACTS, topic)
-        else:
-            await quarantine(connection, CATALOG_FACTS, [(organization_id, f"fact: {describe_failure(failed)}")])
+        elif not has_more and reason is not None:
+            await quarantine(connection, CATALOG_FACTS, [(organization_id, reason)])
     DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
-    return len(done)
+    return len(done), (records[-1].offset, reason) if has_more else None
 
 
 async def put_off(pool: Pool, organization_id: int, step: str, reason: str) -> None:

@@ -14,6 +14,7 @@ from runtime.postgres import Pool, passing_failure
 from runtime.tracing import LINKS_MAX, Tracing
 
 from aggregator import metrics
+from aggregator.backlog import Backlog
 from aggregator.catalog_reader import CatalogReader
 from aggregator.continuity import ANEW, Continuity, check_gap
 from aggregator.isolation import count_batch
@@ -21,9 +22,6 @@ from aggregator.measures import measure_watermark, observe_batch
 from aggregator.outcome import OffsetGap, Outcome, Overtaken
 from aggregator.progress import load_progress, load_received, mark_caught_up
 from aggregator.reading import PoisonGuard, Reading, Record, empty_reading, find_gaps, read, traceparents
-from aggregator.release import Place, release_held
-from aggregator.retry import retry_due, retry_facts
-from aggregator.turns import Turns
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
@@ -64,8 +62,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._failure: Exception | None = None
         self._assignments = 0
         self._swept = -inf
-        self._releasing = Turns[Place]()
-        self._retrying = Turns[None]()
+        self._backlog = Backlog(pool, topic, facts)
         self._moving: dict[TopicPartition, tuple[int, float]] = {}
         self._reached: dict[TopicPartition, int] = {}
 
@@ -208,23 +205,6 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._swept = -inf
         return outcome
 
-    async def release(self) -> None:
-        """Count held usage that can be counted by now, and what organizations in quarantine wait for: about a second's
-        worth, and the rest with the next sweep."""
-        topics = (self.topic, self._facts.topic)
-        while True:
-            try:
-                if await retry_facts(self._pool, self._facts.topic):
-                    await self._facts.take_over()
-                released, more = await release_held(self._pool, topics, self._facts.catalog, self._releasing)
-                metrics.RELEASED.inc(released)
-                applied, has_more = await retry_due(self._pool, topics, self._facts.catalog, self._retrying)
-                if more or has_more or applied:
-                    self._swept = -inf
-                return
-            except Overtaken:
-                await self._facts.take_over()
-
     async def _commit(self, outcome: Outcome) -> None:
         owned = self._consumer.assignment()
         offsets = {TopicPartition(self.topic, at): offset for at, offset in outcome.next_offsets.items()}
@@ -241,7 +221,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         clock = asyncio.get_running_loop().time
         if changed or clock() - self._swept > RELEASE_EVERY_S:
             self._swept = clock()  # before: what becomes known meanwhile is for the next time
-            await rerun(self.release)
+            if await rerun(self._backlog.work_off):
+                self._swept = -inf
 
     async def watch(self) -> None:
         """Say up to when totals are complete, also while nothing comes. Raises Stalled."""

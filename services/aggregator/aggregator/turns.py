@@ -10,7 +10,8 @@ TURNS_S = 0.5
 
 
 class Turns(Generic[Place]):
-    """Whose turn it is, and at which place of its work each organization stands, between calls."""
+    """Whose turn it is, and at which place of its work each organization stands, between calls. An organization without
+    work begins again."""
 
     def __init__(self) -> None:
         self.places: dict[int, Place] = {}
@@ -22,8 +23,9 @@ class Turns(Generic[Place]):
         """`work(organization)` does a chunk and returns whether more is left. Returns who has more after `for_s` seconds,
         which whoever comes next may exceed by one chunk."""
         clock = asyncio.get_running_loop().time
-        ends = clock() + for_s
-        waiting = deque(sorted(set(organizations), key=lambda number: (number <= self._last, number)))
+        ends, everyone = clock() + for_s, set(organizations)
+        self.places = {number: place for number, place in self.places.items() if number in everyone}
+        waiting = deque(sorted(everyone, key=lambda number: (number <= self._last, number)))
         while waiting:
             self._last = waiting.popleft()
             if await work(self._last):
