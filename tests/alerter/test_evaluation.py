@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -229,6 +230,99 @@ async def test_a_contract_sent_again_with_other_ids_for_the_same_periods_mails_n
     await owner.execute("UPDATE credit_periods SET credit_period_id = 'other', starts_on = starts_on + 1")
     await evaluator(pool).look(None, by="wakeup")
     assert {resolution for *_, resolution in (await firings(owner, customer.number))[:3]} == {"removed"}
+
+
+async def rename(owner: Connection, number: int, *names: tuple[str, str]) -> None:
+    """Credit periods of a new version of the contract, from ids to ids."""
+    for before, _ in names:
+        await owner.execute("UPDATE credit_periods SET credit_period_id = $3 WHERE (organization_id, credit_period_id) = ($1, $2)", number, before, f"new {before}")  # fmt: skip
+    for before, after in names:
+        await owner.execute("UPDATE credit_periods SET credit_period_id = $3 WHERE (organization_id, credit_period_id) = ($1, $2)", number, f"new {before}", after)  # fmt: skip
+
+
+async def where(owner: Connection, year: int) -> list[tuple[Any, ...]]:
+    """Period id and resolution of what fired in a year."""
+    rows = await owner.fetch(
+        "SELECT DISTINCT period_id, resolution FROM alert_firings WHERE starts_on = $1", date(year, 1, 1)
+    )
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("both_fired", [False, True])
+async def test_ids_that_a_new_version_shifts_mail_nobody_and_suppress_nothing(
+    books: Books, pool: Pool, owner: Connection, both_fired: bool
+) -> None:
+    acme = await make_customer(books, starts_on="2025-01-01", ends_on="2026-01-01")
+    await books.period(acme.number, "c1", "p2", "2026-01-01", "2027-01-01", total=100)
+    await acme.use(100 if both_fired else 1, "2025-05-05")
+    await acme.use(80)
+    looks = evaluator(pool)
+    await looks.look(None, by="wakeup", history=True)
+    before = await outbox(owner, acme.number)
+    await owner.execute("DELETE FROM credit_periods WHERE credit_period_id = 'p1'")
+    await rename(owner, acme.number, ("p2", "p1"))
+    await books.period(acme.number, "c1", "p2", "2027-01-01", "2028-01-01", total=100)
+    for _ in range(2):
+        await looks.look(None, by="wakeup", history=True)
+    assert await outbox(owner, acme.number) == before == [(75, to) for to in TOLD]
+    assert await where(owner, 2026) == [("p1", None)]
+    assert await where(owner, 2025) == ([("p1 2025-01-01/2026-01-01", "removed")] if both_fired else [])
+    assert await owner.fetchval("SELECT period_id FROM banners") == "p1"
+    await acme.use(15)
+    await looks.look(None, by="totals")
+    assert await outbox(owner, acme.number) == before + [(90, to) for to in TOLD]
+    assert await owner.fetch("SELECT FROM quarantine") == []
+
+
+async def test_ids_that_two_periods_exchange_take_what_fired_along(books: Books, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(books, starts_on="2025-01-01", ends_on="2026-01-01")
+    await books.period(acme.number, "c1", "p2", "2026-01-01", "2027-01-01", total=100)
+    await acme.use(80, "2025-05-05")
+    await acme.use(95)
+    looks = evaluator(pool)
+    await looks.look(None, by="wakeup", history=True)
+    before = await firings(owner, acme.number), await outbox(owner, acme.number)
+    for since, now in (("p2", "p1"), ("p1", "p2"), ("p2", "p1")):
+        await rename(owner, acme.number, ("p1", "p2"), ("p2", "p1"))
+        await looks.look(None, by="wakeup", history=True)
+        assert (await firings(owner, acme.number), await outbox(owner, acme.number)) == before
+        assert (await where(owner, 2025), await where(owner, 2026)) == ([(since, None)], [(now, None)])
+    for used in (-80, 80, -80):
+        await acme.use(used)
+        await acme.use(used, "2025-05-05")
+        await looks.look(None, by="wakeup", history=True)
+    assert await owner.fetch("SELECT FROM quarantine") == []
+    assert await owner.fetchval("SELECT count(*) FROM alert_firings WHERE resolved_at IS NULL") == 0
+
+
+async def test_an_id_that_fired_before_its_firings_were_adopted_fires_again(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    """Ids of notices and mails name the period in which they fired, and are unique."""
+    acme = await make_customer(books)
+    await acme.use(80)
+    looks = evaluator(pool)
+    await looks.look(None, by="wakeup")
+    await rename(owner, acme.number, ("p1", "q1"))
+    await acme.use(15)
+    await looks.look(None, by="wakeup")
+    await owner.execute("UPDATE credit_periods SET credit_period_id = 'p1', starts_on = starts_on + 1")
+    for _ in range(2):
+        await looks.look(None, by="wakeup")
+    assert await owner.fetch("SELECT FROM quarantine") == []
+    assert await banner(owner, acme.number) == (90, 1)
+    rows = await owner.fetch(
+        "SELECT period_id, threshold, episode, resolution FROM alert_firings ORDER BY starts_on, threshold"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("q1", 75, 1, "removed"), ("q1", 90, 1, "removed"), ("p1", 75, 2, None), ("p1", 90, 1, None),
+    ]  # fmt: skip
+    await acme.use(-90)
+    await looks.look(None, by="wakeup")
+    await acme.use(75)
+    await looks.look(None, by="wakeup")
+    assert await banner(owner, acme.number) == (75, 3)
+    assert len(await outbox(owner, acme.number)) == 12
 
 
 async def test_a_period_that_an_amendment_removes_is_resolved(books: Books, pool: Pool, owner: Connection) -> None:

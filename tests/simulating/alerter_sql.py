@@ -94,6 +94,14 @@ def adopt_firings(t: Transaction, organization_id: int) -> None:
     """Credit periods keep their ids here."""
 
 
+def displace_firings(t: Transaction, organization_id: int) -> None:
+    """Credit periods keep their ids here."""
+
+
+def find_notice(t: Transaction, event_id: str) -> Rows:
+    return [(True,) for row in t.rows("notices").values() if row[2] == event_id]
+
+
 def mark_settled(t: Transaction, organization_id: int, now: datetime) -> None:
     t.lock("state", organization_id)
     t.put("state", organization_id, now)
@@ -235,7 +243,7 @@ NAMES = {
     "insert_firing": "firing_id", "resolve_firing": "firing_id episode told starts_on ends_on fired_at",
     "select_facts": "organization name assistant agents api assistant_used agents_used api_used",
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "recipient is_additional",
-    "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",
+    "find_notice": "found", "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",
     "select_quarantined": "organization_id organization step reason",
     "claim_emails": "email_id message_id recipient is_additional created_at attempt waited_s facts organization_id",
 }  # fmt: skip

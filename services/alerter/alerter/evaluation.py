@@ -17,6 +17,7 @@ from alerter.notices import Firing, write_fired, write_resolved
 from alerter.quarantine import Quarantine, Step
 from alerter.store import (
     adopt_firings,
+    free_episode,
     insert_emails,
     insert_firing,
     list_organizations,
@@ -138,6 +139,7 @@ class Evaluator:
     async def _apply(
         self, connection: Connection, account: Account, decision: Decision, now: datetime, span: Span
     ) -> None:
+        banner = decision.banner
         for period, verdict in decision.verdicts.items():
             level = decision.levels.get(period)
             for threshold, resolution in verdict.resolve:
@@ -145,9 +147,11 @@ class Evaluator:
                 RESOLVED.labels(period.rule, resolution).inc()
             for firing in verdict.fire:
                 assert level is not None
-                await self._fire(connection, level, firing, now, span)
-        if decision.banner != account.banner:
-            await set_banner(connection, account.organization_id, decision.banner)
+                episode = await self._fire(connection, level, firing, now, span)
+                if banner and (banner.period, banner.threshold) == (period, firing.threshold):
+                    banner = banner._replace(episode=episode)
+        if banner != account.banner:
+            await set_banner(connection, account.organization_id, banner)
         if decision:
             await mark_settled(connection, account.organization_id, now)
 
@@ -157,14 +161,20 @@ class Evaluator:
     ) -> None:  # fmt: skip
         firing_id, firing = await resolve_firing(connection, organization_id, period, threshold, resolution, now)
         who = await name_organization(connection, organization_id)
-        notice = write_resolved(who["organization"], who["name"], firing, level, now, resolution)
+        number = await free_episode(connection, "resolved", who["organization"], firing)
+        notice = write_resolved(who["organization"], who["name"], firing, level, now, resolution, number)
         await insert_notice(connection, organization_id, firing_id, "resolved", notice, now, firing.told)
         log.info(
             "alert resolved", organization=who["organization"], rule=period.rule, contract=period.contract_id or None,
             period=period.period_id, threshold=threshold, resolution=resolution,
         )  # fmt: skip
 
-    async def _fire(self, connection: Connection, level: Level, firing: NewFiring, now: datetime, span: Span) -> None:
+    async def _fire(self, connection: Connection, level: Level, firing: NewFiring, now: datetime, span: Span) -> int:
+        """Returns the firing's episode."""
+        who = await name_organization(connection, level.organization_id)
+        told = Firing(level.period, level.starts_on, level.ends_on, *firing, now)
+        episode = await free_episode(connection, "fired", who["organization"], told)
+        firing, told = firing._replace(episode=episode), told._replace(episode=episode)
         facts, recipients = None, []
         if firing.told == "mail":
             facts = await gather_facts(connection, level, now) | {"threshold": firing.threshold}
@@ -174,8 +184,6 @@ class Evaluator:
                 connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
             )
         firing_id = await insert_firing(connection, level, firing, now, facts)
-        who = await name_organization(connection, level.organization_id)
-        told = Firing(level.period, level.starts_on, level.ends_on, firing.threshold, firing.episode, firing.told, now)
         notice = write_fired(who["organization"], who["name"], told, level)
         await insert_notice(connection, level.organization_id, firing_id, "fired", notice, now, firing.told)
         if facts is not None:
@@ -188,6 +196,7 @@ class Evaluator:
             contract=level.period.contract_id or None, period=level.period.period_id, threshold=firing.threshold,
             episode=firing.episode, told=firing.told, recipients=len(recipients),
         )  # fmt: skip
+        return episode
 
 
 def is_due(account: Account, now: datetime, failures: dict[int, Exception]) -> bool:

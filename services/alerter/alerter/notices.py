@@ -35,20 +35,22 @@ class Notice(NamedTuple):
 
 def write_fired(organization: str, name: str, firing: Firing, level: Level) -> Notice:
     """A threshold was met."""
-    return write(organization, name, "fired", firing.fired_at, firing, level, {})
+    return write(organization, name, "fired", firing.fired_at, firing, level, {}, firing.episode)
 
 
 def write_resolved(
-    organization: str, name: str, firing: Firing, level: Level | None, at: datetime, resolution: Resolution
+    organization: str, name: str, firing: Firing, level: Level | None, at: datetime, resolution: Resolution, number: int
 ) -> Notice:
-    """The level fell under a threshold again, or (without a level, too) the threshold or its period was removed."""
+    """The level fell under a threshold again, or (without a level, too) the threshold or its period was removed. `number`
+    stands for the episode in the id."""
     end = {"resolved_at": at.isoformat(), "resolution": resolution}
-    return write(organization, name, "resolved", at, firing, level, end)
+    return write(organization, name, "resolved", at, firing, level, end, number)
 
 
 def write(
-    organization: str, name: str, kind: Kind, at: datetime, firing: Firing, level: Level | None, end: dict[str, str]
-) -> Notice:
+    organization: str, name: str, kind: Kind, at: datetime, firing: Firing, level: Level | None, end: dict[str, str],
+    number: int,
+) -> Notice:  # fmt: skip
     period = firing.period
     about = {
         "name": name,
@@ -66,8 +68,13 @@ def write(
         "available": decimal_text(level.available) if level and level.available is not None else None,
         "fired_at": firing.fired_at.isoformat(),
     }
-    key = organization, *period, str(firing.threshold), str(firing.episode)
-    return as_event(identify(kind, *key), f"flexcredits.alert.{kind}.v1", organization, at, about | end)
+    event_id = identify_firing(kind, organization, firing, number)
+    return as_event(event_id, f"flexcredits.alert.{kind}.v1", organization, at, about | end)
+
+
+def identify_firing(kind: Kind, organization: str, firing: Firing, number: int) -> str:
+    """The id of a firing's notice; `number` is its episode, unless another notice had that id already."""
+    return identify(kind, organization, *firing.period, f"{firing.threshold}", f"{number}")
 
 
 def write_test(organization: str, name: str, request_id: int, at: datetime) -> Notice:

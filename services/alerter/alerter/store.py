@@ -10,7 +10,7 @@ from runtime.postgres import Connection, Pool, load_sql
 
 from alerter.accounts import Account, Banner
 from alerter.letter import Mail
-from alerter.notices import Firing
+from alerter.notices import Firing, Kind, identify_firing
 from alerter.thresholds import Latest, Level, NewFiring, Period, Resolution, Rule
 
 SQL = load_sql("alerter")
@@ -91,7 +91,17 @@ async def lock_account(connection: Connection, organization_id: int, now: dateti
 
 async def adopt_firings(connection: Connection, organization_id: int) -> None:
     """A contract that was sent again with other ids for the same credit periods fires nothing again. Call it under the lock."""
+    await connection.execute(SQL["displace_firings"], organization_id)
     await connection.execute(SQL["adopt_firings"], organization_id)
+
+
+async def free_episode(connection: Connection, kind: Kind, organization: str, about: Firing) -> int:
+    """The firing's episode, or the next one of which no notice has the id. Ids of adopted firings name the period in which
+    they fired, and another period may have its id now."""
+    episode = about.episode
+    while await connection.fetchval(SQL["find_notice"], identify_firing(kind, organization, about, episode)):
+        episode += 1
+    return episode
 
 
 async def mark_settled(connection: Connection, organization_id: int, now: datetime) -> None:

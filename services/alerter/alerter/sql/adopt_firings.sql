@@ -4,7 +4,8 @@ FROM credit_periods p
 WHERE f.organization_id = $1 AND f.rule = 'usage'
     AND (p.organization_id, p.contract_id, p.starts_on, p.ends_on) = (f.organization_id, f.contract_id, f.starts_on, f.ends_on)
     AND NOT EXISTS (SELECT FROM credit_periods same
-        WHERE (same.organization_id, same.contract_id, same.credit_period_id) = (f.organization_id, f.contract_id, f.period_id))
+        WHERE (same.organization_id, same.contract_id, same.credit_period_id, same.starts_on, same.ends_on)
+            = (f.organization_id, f.contract_id, f.period_id, f.starts_on, f.ends_on))
     AND NOT EXISTS (SELECT FROM alert_firings own
         WHERE (own.organization_id, own.rule, own.contract_id, own.period_id) = (f.organization_id, f.rule, f.contract_id, p.credit_period_id))
     AND f.period_id = (SELECT last.period_id FROM alert_firings last
