@@ -28,7 +28,7 @@ COMMENT ON COLUMN partition_progress.skipped IS 'Offsets that hold no record: ma
 COMMENT ON COLUMN partition_progress.records_end IS 'The offset after the last record; what is from there up to next_offset holds none. Null: the same as next_offset.';
 
 ALTER TABLE usage_held DROP CONSTRAINT usage_held_waits_for_check,
-    ADD CONSTRAINT usage_held_waits_for_check CHECK (waits_for IN ('organization', 'rate', 'original', 'sum_limit'));
+    ADD CONSTRAINT usage_held_waits_for_check CHECK (waits_for IN ('organization', 'rate', 'original', 'sum_limit')) NOT VALID;
 
 GRANT SELECT, INSERT, DELETE ON quarantined_records TO flexcredits_aggregator;
 GRANT SELECT ON quarantined_records TO flexcredits_rebuild;

@@ -7,8 +7,12 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aggregator import metrics
+from aggregator.aside import SUMS, quarantine
 from aggregator.limits import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gross, is_far
+from aggregator.measures import measure_tables
 from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE
+from aggregator.sums import unlimit_due
 from counting import TOPIC, Aggregator
 from factories import FakeRecord, correction, organization, rate, records, usage
 from stack import Database
@@ -437,9 +441,49 @@ async def test_what_is_beyond_the_limit_is_counted_only_on_request(aggregator: A
     await aggregator.count(records([correction(use_of("org_a"), "-1")], first=1))
     assert await aggregator.release() == 0
     assert await waits(aggregator) == {SUM_LIMIT: 1, "original": 1}
-    await aggregator.pool.execute("UPDATE usage_held SET waits_for = 'rate' WHERE waits_for = 'sum_limit'")
+    await aggregator.retry()
+    assert await waits(aggregator) == {SUM_LIMIT: 1, "original": 1}, "nobody has asked"
+    async with aggregator.pool.acquire() as connection:
+        await quarantine(connection, SUMS, [(aggregator.catalog.organizations["org_a"].organization_id, "")])
+    await aggregator.retry()
     assert await aggregator.release() == 1
     await check_proof(aggregator)
+
+
+async def test_what_is_beyond_the_limit_is_asked_for_in_portions(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization("org_a"))
+    number = aggregator.catalog.organizations["org_a"].organization_id
+    assert not await unlimit_due(aggregator.pool, aggregator.catalog)
+    for partition in range(2):
+        sent = [use_of("org_a", feature="unrated", quantity="5", unit="pages") for _ in range(3)]
+        await aggregator.count(records(sent, partition=partition))
+    await aggregator.pool.execute("UPDATE usage_held SET waits_for = 'sum_limit'")
+    async with aggregator.pool.acquire() as connection:
+        await quarantine(connection, SUMS, [(number, "")])
+    await aggregator.pool.execute("UPDATE quarantine SET retry_at = now()")
+    assert await unlimit_due(aggregator.pool, aggregator.catalog, portion=4)
+    assert await waits(aggregator) == {SUM_LIMIT: 2, "rate": 4}
+    await aggregator.pool.execute("UPDATE usage_held SET waits_for = 'sum_limit'")  # none of them fits
+    assert await unlimit_due(aggregator.pool, aggregator.catalog, portion=4)
+    assert await waits(aggregator) == {SUM_LIMIT: 4, "rate": 2}
+    assert len(await quarantined(aggregator)) == 1
+    assert not await unlimit_due(aggregator.pool, aggregator.catalog, portion=4)
+    assert await waits(aggregator) == {SUM_LIMIT: 4, "rate": 2}, "once per request"
+    assert await quarantined(aggregator) == []
+
+
+async def test_the_proof_knows_all_that_waits(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    async with failing(owner, "usage_ledger"):
+        await aggregator.count(records([use_of(name) for name in (*EVERYBODY, "org_unknown")]))
+    await measure_tables(aggregator.pool, TOPIC)
+    assert (metrics.UNACCOUNTED._value.get(), metrics.QUARANTINED_RECORDS._value.get()) == (0, 1)
+    assert metrics.HELD_OLDEST_SECONDS._value.get() > 0
+    await owner.execute("DELETE FROM usage_held")
+    await measure_tables(aggregator.pool, TOPIC)
+    assert (metrics.UNACCOUNTED._value.get(), metrics.HELD_OLDEST_SECONDS._value.get()) == (1, 0)
 
 
 class UnreadOnce(FakeRecord):

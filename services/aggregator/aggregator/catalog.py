@@ -49,6 +49,8 @@ class Catalog:
     """Organizations whose sums were seen near their limit."""
     gross: dict[int, Gross] = field(default_factory=dict)
     """What the sums of organizations with large ones came to lately."""
+    unlimiting: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    """Organizations of which somebody asks for what is beyond the limit, and how far it was taken up."""
 
     async def refresh(self, connection: Connection, version: int) -> None:
         """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""

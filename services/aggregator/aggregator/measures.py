@@ -1,5 +1,7 @@
 """What the metrics are told: of a batch when it is committed, and of the tables now and again."""
 
+import asyncio
+import time
 from datetime import UTC, datetime
 
 from runtime.postgres import Pool
@@ -12,6 +14,7 @@ from aggregator.rollup import Rollups
 
 VISIBLE_WITHIN_S = 2.0
 MICRO = 1_000_000
+PAUSE = 20  # times as long as a look at whole tables takes
 
 
 def observe_batch(batch: Reading, outcome: Outcome, began_s: float, committed_s: float) -> None:
@@ -63,7 +66,8 @@ async def measure_watermark(pool: Pool, topic: str) -> None:
 
 
 async def measure_tables(pool: Pool, topic: str) -> None:
-    """What takes a look at whole tables. Every aggregator does it and sees the same."""
+    """What takes a look at whole tables. Every aggregator does it and sees the same. The longer it takes, the rarer it is."""
+    began = time.monotonic()
     [row] = await pool.fetch(SQL["measure_tables"], topic, datetime.now(UTC).date())
     metrics.HELD_OLDEST_SECONDS.set(row["oldest_held_s"])
     metrics.UNACCOUNTED.set(row["unaccounted"])
@@ -73,3 +77,4 @@ async def measure_tables(pool: Pool, topic: str) -> None:
     failing = {row["component"]: row["organizations"] for row in await pool.fetch(SQL["count_quarantined"])}
     for component in metrics.COMPONENTS:
         metrics.QUARANTINED.labels(component).set(failing.get(component, 0))
+    await asyncio.sleep((time.monotonic() - began) * PAUSE)

@@ -11,7 +11,7 @@ from flexcredits_schemas.codec import InvalidEvent
 from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres import Connection, Pool
 
-from aggregator.aside import CATALOG_FACTS, COUNTING, SUMS, quarantine
+from aggregator.aside import CATALOG_FACTS, COUNTING, quarantine
 from aggregator.catalog import SQL, Catalog
 from aggregator.facts import apply_fact
 from aggregator.isolation import is_everybodys
@@ -22,6 +22,7 @@ from aggregator.outcome import Outcome, Overtaken
 from aggregator.progress import HOUR_S, lock_progress, settle
 from aggregator.reading import Kind, Reading, Rejection, empty_reading, read
 from aggregator.store import CATALOG_LOCK, hold_catalog, insert_dead_letters, store
+from aggregator.sums import unlimit_due
 from aggregator.turns import Turns
 
 log = structlog.get_logger()
@@ -55,11 +56,7 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
     Raises Overtaken, or what fails for everybody. Any aggregator may do it: the first one that locks goes on.
     """
     applied = 0
-    for row in await pool.fetch(SQL["select_due"], [SUMS]):
-        async with pool.acquire() as connection, connection.transaction():
-            if await connection.fetch(SQL["lock_due"], row["organization_id"], SUMS):
-                await connection.execute(SQL["unlimit_held"], row["organization_id"])
-                await connection.execute(SQL["delete_quarantine"], SUMS, [row["organization_id"]])
+    is_unlimiting = await unlimit_due(pool, catalog)
     due = {row["organization_id"]: row for row in await pool.fetch(SQL["select_due"], [COUNTING])}
 
     async def apply_next(organization_id: int) -> bool:
@@ -84,7 +81,7 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
         return more
 
     left = await turns.take(due, apply_next)
-    return applied, bool(left)
+    return applied, bool(left) or is_unlimiting
 
 
 async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -> tuple[int, bool]:

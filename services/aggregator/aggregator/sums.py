@@ -3,13 +3,14 @@
 import time
 from collections.abc import Collection, Iterable
 
-from runtime.postgres import Connection
+from runtime.postgres import Connection, Pool
 
 from aggregator.aside import SUMS, quarantine
-from aggregator.catalog import SQL
+from aggregator.catalog import SQL, Catalog
 from aggregator.limits import SUM_LIMIT, SUM_MAX, Gross, Rooms, SumLimit, added_to, is_far
 from aggregator.rollup import Decision, Rollups
 
+PORTION = 50_000  # held events per statement, one or two seconds
 ROOM_LOCK = 0x666C6503  # with the organization's number: one batch at a time counts near the limit
 
 
@@ -46,3 +47,21 @@ async def note_limited(connection: Connection, decisions: Iterable[Decision]) ->
     limited = {at.organization_id for at in decisions if at.waits_for == SUM_LIMIT}
     reason = "usage beyond the limit of what sums can keep, 10^12 credits, is held"
     await quarantine(connection, SUMS, sorted((number, reason) for number in limited))
+
+
+async def unlimit_due(pool: Pool, catalog: Catalog, portion: int = PORTION) -> bool:
+    """Take up what is beyond the limit of organizations for which somebody asks, a portion for each; returns whether there
+    may be more. What still does not fit is not taken up again: it lies behind the place that `catalog` remembers."""
+    due = {row["organization_id"] for row in await pool.fetch(SQL["select_due"], [SUMS])}
+    for organization_id in sorted(due | catalog.unlimiting.keys()):
+        place = catalog.unlimiting.get(organization_id, (-1, -1, -1))
+        async with pool.acquire() as connection, connection.transaction():
+            is_due = await connection.fetch(SQL["lock_due"], organization_id, SUMS)
+            rows = await connection.fetch(SQL["unlimit_held"], organization_id, *place, portion)
+            if not rows and is_due:
+                await connection.execute(SQL["delete_quarantine"], SUMS, [organization_id])
+        if rows:
+            catalog.unlimiting[organization_id] = tuple(rows[0])
+        else:
+            catalog.unlimiting.pop(organization_id, None)
+    return bool(catalog.unlimiting)
