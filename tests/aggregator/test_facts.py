@@ -167,6 +167,19 @@ async def test_a_contract_from_before_prices_had_dates_keeps_its_price(pool: Poo
     assert [version["steps"][0]["overage"] for version in kept] == [60_000, 90_000]
 
 
+async def test_what_is_kept_of_prices_is_bounded_and_ends_with_the_newest(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    await apply_facts(pool, CATALOG, records([priced(overage_price="0.06")]))
+    [version] = json.loads(await pool.fetchval("SELECT price_versions FROM contracts"))
+    await pool.execute("UPDATE contracts SET price_versions = $1", json.dumps([version] * 800))
+    for offset in range(1, 100):
+        await apply_facts(pool, CATALOG, records([priced(overage_price=f"0.{offset:02}")], first=offset))
+    kept = await pool.fetchval("SELECT price_versions FROM contracts")
+    assert 128_000 < len(kept) <= 131_072
+    versions = [version["steps"][0]["overage"] for version in json.loads(kept)]
+    assert (versions[0], versions[-1]) == (60_000, 990_000)
+
+
 async def test_prices_that_do_not_follow_each_other_are_dead_lettered(pool: Pool) -> None:
     await load_progress(pool, CATALOG, [0])
     twice = [{"effective_from": "2026-10-01", "overage_price": "1"}] * 2

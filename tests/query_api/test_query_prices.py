@@ -1,6 +1,7 @@
 """Prices of a contract: what a day was charged at, what a credit costs as it is known now, and what corrects the one to the other."""
 
 import json
+import time
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -11,12 +12,14 @@ from books import MICRO, Books
 from exporting import read_csv, read_file
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.periods import Span
+from query_api.focus_corrections import price_corrections
+from query_api.periods import Contract, Days, Span
 from query_api.prices import Prices
 from query_api.terms import Price, Step, Version
 from querying import Api
 
 FIRST = date(2026, 1, 1)
+EVER = Days(date.min, date.max)
 SPAN = Span(FIRST, FIRST + timedelta(days=60))
 amounts = st.none() | st.integers(0, 9)
 some_prices = st.builds(Price, amounts, amounts, st.just("USD"))
@@ -98,6 +101,41 @@ def test_a_list_in_the_first_version_fills_its_own_steps() -> None:
     assert schedule_of(said_by("2026-01-01", 10, 8, ("2026-03-01", 12, None), ("2026-06-01", None, 9))) == [
         ("2026-01-01", 10, 8, "USD"), ("2026-03-01", 12, 8, "USD"), ("2026-06-01", 12, 9, "USD"),
     ]  # fmt: skip
+
+
+def test_as_many_versions_as_are_kept_take_no_time() -> None:
+    """900 changes of a price are about what the aggregator keeps of one contract; the file is made within one event loop."""
+    days = [FIRST + timedelta(days=after) for after in range(900)]
+    said = [said_by(f"{day}", after, after % 7) for after, day in enumerate(days, 1)]
+    rewritten = [said_by(f"{days[-1]}", None, 10 + each, ("2028-01-01", 1, None)) for each in range(20)]
+    contract = Contract("c", Span(FIRST, date(2028, 12, 31)), versions=[*said, *rewritten])
+    began = time.process_time()
+    used = dict.fromkeys(days, MICRO)
+    corrections = list(price_corrections([contract], used, used, Days(FIRST, date(2028, 12, 31))))
+    assert len(corrections) > 10_000
+    assert time.process_time() - began < 2
+
+
+@given(versions(), st.dictionaries(some_days, st.integers(-9, 9)), st.dictionaries(some_days, st.integers(-9, 9)))
+def test_corrections_are_the_days_prices_that_changed(
+    said: list[Version], used: dict[date, int], overage: dict[date, int]
+) -> None:
+    corrections = list(price_corrections([Contract("c", SPAN, versions=said)], used, overage, EVER))
+    prices, days = Prices(said, SPAN), [FIRST + timedelta(days=after) for after in range(60)]
+    worth = billed_for = 0
+    for day in days:
+        known, now = prices.charged_on(day), prices.price_on(day)
+        worth += used.get(day, 0) * ((now.credit or 0) - (known.credit or 0))
+        billed_for += overage.get(day, 0) * ((now.overage or 0) - (known.overage or 0))
+    assert (sum(each.usage for each in corrections), sum(each.overage for each in corrections)) == (worth, billed_for)
+    assert all(
+        (each.days.first.year, each.days.first.month) == (each.days.last.year, each.days.last.month)
+        for each in corrections
+    )
+    some = Days(FIRST, FIRST + timedelta(days=20))
+    assert list(price_corrections([Contract("c", SPAN, versions=said)], used, overage, some)) == [
+        each for each in corrections if some.first <= each.made_on <= some.last
+    ]
 
 
 def version(

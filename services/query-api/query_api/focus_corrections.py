@@ -1,8 +1,10 @@
 """FOCUS 1.2: the lines that correct days that are over, after a version of the contract changed their prices. Pure."""
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import accumulate
 from typing import NamedTuple
 
 from query_api.cells import id_cell
@@ -33,16 +35,22 @@ class PriceCorrection(NamedTuple):
 
 
 def price_corrections(
-    contracts: Sequence[Contract], used: Mapping[date, int], overage: Mapping[date, int]
+    contracts: Sequence[Contract], used: Mapping[date, int], overage: Mapping[date, int], made_in: Days
 ) -> Iterator[PriceCorrection]:
-    """`used` and `overage` are micro-credits by day. One for each repricing, calendar month and currency."""
+    """`used` and `overage` are micro-credits by day. One for each repricing made on these days, calendar month and currency."""
+    every_day = sorted({*used, *overage})
+    uses_before = [0, *accumulate(used.get(day, 0) for day in every_day)]
+    overages_before = [0, *accumulate(overage.get(day, 0) for day in every_day)]
     for contract in contracts:
         for made_on, days, before, after in prices_of(contract).repricings():
-            first = days.first
-            while first <= days.last:
-                piece = Days(first, min(days.last, month_of(first).last))
-                overages = sum(credits for day, credits in overage.items() if piece.first <= day <= piece.last)
-                uses = sum(credits for day, credits in used.items() if piece.first <= day <= piece.last)
+            if not made_in.first <= made_on <= made_in.last:
+                continue
+            at, end = bisect_left(every_day, days.first), bisect_right(every_day, days.last)
+            while at < end:  # a month with usage
+                month = month_of(every_day[at])
+                piece = Days(max(days.first, month.first), min(days.last, month.last))
+                begin, at = at, bisect_right(every_day, piece.last)
+                overages, uses = overages_before[at] - overages_before[begin], uses_before[at] - uses_before[begin]
                 costs: dict[str | None, list[int]] = defaultdict(lambda: [0, 0])
                 for price, sign in ((before, -1), (after, 1)):
                     costs[price.currency][0] += sign * overages * (price.overage or 0)
@@ -50,18 +58,16 @@ def price_corrections(
                 for currency, (of_overage, of_usage) in costs.items():
                     if of_overage or of_usage:
                         yield PriceCorrection(contract.contract_id, made_on, piece, currency, of_overage, of_usage)
-                first = piece.last + ONE_DAY
 
 
-def correction_lines(corrections: Iterator[PriceCorrection], days: Days, account: Account) -> list[list[str | None]]:
-    """Those that were made on `days`, in the order of FOCUS_COLUMNS: what was billed for overage, and what usage was worth."""
+def correction_lines(corrections: Iterable[PriceCorrection], account: Account) -> list[list[str | None]]:
+    """In the order of FOCUS_COLUMNS: what was billed for overage, and what usage was worth."""
     lines = []
     for correction in corrections:
-        if days.first <= correction.made_on <= days.last:
-            if correction.overage:
-                lines.append(correction_line(correction, correction.overage, account, is_overage=True))
-            if correction.usage:
-                lines.append(correction_line(correction, correction.usage, account, is_overage=False))
+        if correction.overage:
+            lines.append(correction_line(correction, correction.overage, account, is_overage=True))
+        if correction.usage:
+            lines.append(correction_line(correction, correction.usage, account, is_overage=False))
     return lines
 
 

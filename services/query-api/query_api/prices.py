@@ -4,8 +4,10 @@ Files of past months keep the prices that they were made with. A version of the 
 changes them by a correction, in the month in which it arrived.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
 from query_api.periods import Contract, Days, Span, split_at
@@ -23,6 +25,8 @@ class Repricing(NamedTuple):
 
 NO_PRICE = Price()
 Schedule = Sequence[Step]
+"""In the order of their days."""
+_begins_on = attrgetter("begins_on")
 
 
 class Prices:
@@ -60,7 +64,7 @@ class Prices:
         """What was charged on each day and all its repricings make up the price as it is known now."""
         for (_, before), (made_on, after) in zip(self._known, self._known[1:], strict=False):
             last = min(made_on, self._span.ends_on) - timedelta(days=1)
-            if last < self._span.starts_on:
+            if last < self._span.starts_on or _until(before, last) == _until(after, last):
                 continue
             for days, _ in _pieces(Days(self._span.starts_on, last), [*before, *after]):
                 old, new = price_at(before, days.first), price_at(after, days.first)
@@ -90,10 +94,11 @@ def follow(previous: Schedule | None, version: Version) -> Schedule:
         return _follow_list(previous or version.steps[:1], version.steps)
     if previous is None:
         return version.steps
-    filled = [Step(begins_on, _fill(price, previous, base)) for begins_on, price in previous]
+    filled = _fill(previous, base)
     if price_at(filled, version.received_on) == base and filled[-1].begins_on <= version.received_on:
         return filled
-    return [*(step for step in filled if step.begins_on < version.received_on), Step(version.received_on, base)]
+    kept = bisect_left(filled, version.received_on, key=_begins_on)
+    return [*filled[:kept], Step(version.received_on, base)]
 
 
 def _follow_list(previous: Schedule, said: Schedule) -> Schedule:
@@ -116,25 +121,31 @@ def _inherit(said: Price, before: Price) -> Price:
     return Price(overage, before.credit if said.credit is None else said.credit, said.currency)
 
 
-def _fill(price: Price, previous: Schedule, base: Price) -> Price:
-    if all(step.price.overage is None for step in previous):
-        price = price._replace(overage=base.overage)
-    if all(step.price.credit is None for step in previous):
-        price = price._replace(credit=base.credit)
-    if all(step.price.currency is None for step in previous):
-        price = price._replace(currency=base.currency)
-    return price
+def _fill(previous: Schedule, base: Price) -> Schedule:
+    """With what no step has said so far."""
+    unknown = {
+        name: value
+        for name, value in base._asdict().items()
+        if value is not None and all(getattr(step.price, name) is None for step in previous)
+    }
+    return [Step(begins_on, price._replace(**unknown)) for begins_on, price in previous] if unknown else previous
 
 
 def price_at(schedule: Schedule, day: date) -> Price:
-    price = NO_PRICE
-    for begins_on, next_price in schedule:
-        if begins_on <= day:
-            price = next_price
-    return price
+    steps = _steps_to(schedule, day)
+    return schedule[steps - 1].price if steps else NO_PRICE
+
+
+def _steps_to(schedule: Schedule, day: date) -> int:
+    """How many steps have begun on a day."""
+    return bisect_right(schedule, day, key=_begins_on)
+
+
+def _until(schedule: Schedule, day: date) -> Schedule:
+    return schedule[: _steps_to(schedule, day)]
 
 
 def _pieces(days: Days, steps: Iterable[Step]) -> Iterator[tuple[Days, Price]]:
-    steps = list(steps)
+    steps = sorted(steps, key=_begins_on)
     for piece in split_at(days, sorted({step.begins_on for step in steps})):
         yield piece, price_at(steps, piece.first)
