@@ -22,6 +22,10 @@ BEGIN
         EXCEPTION
             WHEN lock_not_available OR serialization_failure OR deadlock_detected THEN RAISE;
             WHEN OTHERS THEN
+                -- A full disk or a missing column is nobody's data: runtime/isolation.py has the same classes.
+                IF left(SQLSTATE, 2) NOT IN ('21', '22', '23', '2F', '38', '39', '54', 'P0') THEN
+                    RAISE;
+                END IF;
                 failed := failed || organization;
                 INSERT INTO quarantine AS q (organization_id, component, step, reason, retry_at)
                 VALUES (organization, 'retention', 'sealing',

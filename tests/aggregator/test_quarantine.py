@@ -47,13 +47,14 @@ async def owner(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg
 
 @asynccontextmanager
 async def failing(
-    owner: "asyncpg.Connection[asyncpg.Record]", table: str, name: str = "org_a", when: str = "INSERT OR UPDATE"
-) -> AsyncIterator[None]:
+    owner: "asyncpg.Connection[asyncpg.Record]", table: str, name: str = "org_a", when: str = "INSERT OR UPDATE",
+    code: str = "P0001",
+) -> AsyncIterator[None]:  # fmt: skip
     """Every write of this organization to a table raises while the block goes on."""
     number = await owner.fetchval("SELECT organization_id FROM organizations WHERE organization = $1", name)
     await owner.execute(
         "CREATE FUNCTION raise_for_one() RETURNS trigger LANGUAGE plpgsql AS"
-        f" $$ BEGIN IF NEW.organization_id = {number} THEN RAISE EXCEPTION 'a defect of ''{name}'''; END IF; RETURN NEW; END $$"
+        f" $$ BEGIN IF NEW.organization_id = {number} THEN RAISE EXCEPTION 'a defect of ''{name}''' USING ERRCODE = '{code}'; END IF; RETURN NEW; END $$"
     )
     await owner.execute(f"CREATE TRIGGER defect BEFORE {when} ON {table} FOR EACH ROW EXECUTE FUNCTION raise_for_one()")
     yield
@@ -249,6 +250,18 @@ async def test_a_failure_that_is_nobodys_data_stops(
     with pytest.raises(asyncpg.UndefinedColumnError):
         await aggregator.count(records([use_of("org_a")]))
     assert await quarantined(aggregator) == []
+
+
+async def test_a_full_disk_is_no_organizations_fault_for_retention(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(organization("org_a"))
+    await aggregator.count(records([use_of("org_a")]))
+    async with failing(owner, "ledger_seals", code="53100"):
+        with pytest.raises(asyncpg.DiskFullError):
+            await owner.execute("SELECT drop_expired_partitions(current_date + 480)")
+    assert await quarantined(aggregator) == []
+    assert await owner.fetchval("SELECT count(*) FROM usage_ledger") == 1
 
 
 async def test_held_usage_of_one_that_cannot_be_released_leaves_the_others(
