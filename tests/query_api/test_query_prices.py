@@ -139,12 +139,16 @@ def test_corrections_are_the_days_prices_that_changed(
 
 
 def version(
-    received_at: str, overage: int | None, credit: int | None, *prices: tuple[str, int | None, int | None]
+    received_at: str,
+    overage: int | None,
+    credit: int | None,
+    *prices: tuple[str, int | None, int | None],
+    currency: str = "USD",
 ) -> Any:
     steps = [(None, overage, credit), *prices]
     return {
         "received_at": f"{received_at}T12:00:00+00:00",
-        "currency": "USD",
+        "currency": currency,
         "is_list": bool(prices),
         "steps": [{"from": begins_on, "overage": over, "credit": worth} for begins_on, over, worth in steps],
     }
@@ -244,6 +248,22 @@ async def test_the_past_is_changed_by_correction_lines_alone(api: Api, books: Bo
         due, [("Overage from 2026-01-01", "10.000000", "0.060000"), ("Overage from 2026-10-01", "30.000000", "0.050000")]
     )  # fmt: skip
     assert due == Decimal("2.1")
+
+
+async def test_amounts_of_two_currencies_are_neither_added_nor_renamed(api: Api, books: Books) -> None:
+    await furnish(books)
+    await books.period(1, "c1", "p0", "2025-01-01", "2026-01-01", total=5)
+    await say(books, FIRST_SAID, version("2026-11-15", 90_000, 50_000, currency="EUR"))
+    now = await api.get("/api/v1/reconcile")
+    priced = {line["label"]: (line["price"], line["money"], line["currency"]) for line in now["lines"]}
+    assert priced["Contracted credits"] == (None, None, None)  # bought in dollars
+    assert priced["Overage from 2026-01-01"] == (None, None, None)
+    assert priced["Overage from 2026-11-15"] == ("0.090000", "0.900000", "EUR")
+    assert (now["currency"], now["amount_due"]) == ("EUR", None)
+    before = await api.get("/api/v1/reconcile?credit_period=c1/p0")
+    [contracted] = [line for line in before["lines"] if line["kind"] == "contracted"]
+    assert (contracted["price"], contracted["money"], contracted["currency"]) == ("0.040000", "0.200000", "USD")
+    assert (before["currency"], before["amount_due"]) == ("USD", "0.200000")
 
 
 async def test_a_contract_without_known_versions_has_its_prices_since_ever(api: Api, books: Books) -> None:

@@ -68,7 +68,9 @@ def test_every_line_is_what_pouring_the_events_gives(
     period, add_ons = given_period
     used = Used(sum(usage) + sum(corrections), sum(corrections), 5)
     commitment = commit([period], {period.key: {"api": used.total}}, "c", minimum)
-    lines = reconcile(period, state, used, add_ons, Charges(credit_price, credit_price, overage_price), commitment)
+    lines = reconcile(
+        period, state, used, add_ons, Charges("USD", credit_price, credit_price, overage_price), commitment
+    )
     within, over = pour(period.available or 0, [*usage, *corrections])
     credits = {line.kind: line.credits for line in lines if line.kind not in ("add_on", "add_on_not_included")}
     assert credits["usage"] == sum(usage)

@@ -141,11 +141,11 @@ async def get_reconcile(request: Request, reading: Look, query: Annotated[Reconc
         credit_period=answer_credit_period(period) if period else None,
         contract_id=contract.contract_id if contract else None,
         state=state,
-        lines=[answer_line(line, terms.currency) for line in lines],
+        lines=[answer_line(line, charges.currency) for line in lines],
         sums=[ReconcileSum(total=total, parts=list(kinds), credits=by_kind[total].credits) for total, kinds in SUMS],
         commitment=CommitmentCredits.model_validate(commitment) if commitment else None,
         amount_due=by_kind["contract_total"].money,
-        currency=terms.currency,
+        currency=charges.currency,
         account_team=answer_team(terms),
         time_zone=organization.time_zone,
         complete_to=(await reading.select_watermark(parts.topic)).complete_to,
@@ -153,25 +153,28 @@ async def get_reconcile(request: Request, reading: Look, query: Annotated[Reconc
 
 
 async def read_charges(reading: Reading, contract: Contract | None, period: CreditPeriod | None, span: Span) -> Charges:
-    """As they are known now: a correction of the past is part of it."""
+    """As they are known now: a correction of the past is part of it. All in the currency of the span's last day: what has its
+    price in another one has none that could be added."""
     prices = prices_of(contract)
     pieces = prices.pieces(days_of(span))
     currency = pieces[-1][1].currency
-    last = contract.span.ends_on - timedelta(days=1) if contract else span.starts_on
+    last = prices.price_on(contract.span.ends_on - timedelta(days=1) if contract else span.starts_on)
     charges = Charges(
-        pieces[0][1].credit, prices.price_on(last).credit, pieces[-1][1].overage if len(pieces) == 1 else None
+        currency,
+        pieces[0][1].in_currency(currency).credit,
+        last.in_currency(currency).credit,
+        pieces[0][1].overage if len(pieces) == 1 else None,
     )
     if len(pieces) == 1:
         return charges
     by_day = await reading.sum_days(days_of(span))
     overage = overage_by_day(by_day, [period]) if period else by_day
-    # What was charged in another currency than the contract's present one cannot be added to it.
     return charges._replace(
         overage=[
             Overage(
                 days.first,
                 sum(credits for day, credits in overage.items() if days.first <= day <= days.last),
-                price.overage if price.currency == currency else None,
+                price.in_currency(currency).overage,
             )
             for days, price in pieces
         ]

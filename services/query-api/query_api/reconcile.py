@@ -52,8 +52,9 @@ class Overage(NamedTuple):
 
 
 class Charges(NamedTuple):
-    """What credits of a credit period cost, in millionths of the currency; None is not known."""
+    """What credits of a credit period cost, in millionths of the one currency; None is not known."""
 
+    currency: str | None = None
     contracted: int | None = None
     """Of contracted credits, which are bought as the period begins."""
     shortfall: int | None = None

@@ -38,6 +38,10 @@ class Price(NamedTuple):
     credit: int | None = None
     currency: str | None = None
 
+    def in_currency(self, currency: str | None) -> "Price":
+        """No price is known in any other currency than its own."""
+        return self if self.currency == currency else Price(currency=currency)
+
 
 class Step(NamedTuple):
     """A price from a day on; date.min: since the contract began."""
