@@ -168,13 +168,13 @@ async def test_a_server_that_hangs_with_a_backlog_is_left_within_a_bounded_time(
 async def test_a_claim_of_a_dead_process_comes_back_and_a_zombies_word_counts_only_if_it_sent(
     fired: None, pool: Pool, owner: Connection
 ) -> None:
-    frozen = await claim_mails(pool, 8, LEASE_S)
+    frozen = await claim_mails(pool, 8, LEASE_S, [], 4)
     async with smtp_server() as server:
         assert await mailer(pool, server.port).send_due() == 0
         await age(owner, timedelta(seconds=LEASE_S - 1))
         assert await mailer(pool, server.port).send_due() == 0, "sent while the claim holds"
         await age(owner, timedelta(seconds=1))
-        again = await claim_mails(pool, 8, LEASE_S)
+        again = await claim_mails(pool, 8, LEASE_S, [], 4)
         assert [mail.attempt for mail in again] == [2, 2, 2]
         await settle_mail(pool, frozen[0], Attempt("sent", "by the zombie"))
         await settle_mail(pool, frozen[1], Attempt("deferred", "by the zombie", 3600))

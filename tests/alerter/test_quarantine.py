@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 import pytest
+from alerter.channel_store import Delivery, claim_deliveries, settle_delivery
 from alerter.channels import Deliverer
 from alerter.letter import Letterhead
 from alerter.mail import Mailer, MailServer
@@ -17,9 +18,21 @@ from alerter.public_http import open_public_http
 from alerter.quarantine import Quarantine
 from alerter.requests import answer_requests
 from alerter.retry import retry_quarantined
-from alerter.store import claim_mails
+from alerter.store import Attempt, claim_mails
 from alerter.stream import drain_wakeups, read_organizations
-from alerting import MICRO, NOW, Customer, age, banner, evaluator, firings, make_customer, outbox, smtp_server
+from alerting import (
+    MICRO,
+    NOW,
+    Customer,
+    add_channel,
+    age,
+    banner,
+    evaluator,
+    firings,
+    make_customer,
+    outbox,
+    smtp_server,
+)
 from books import Books
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
@@ -338,10 +351,49 @@ async def test_thousands_of_due_mails_of_one_leave_the_others_their_turn(
         " FROM email_outbox CROSS JOIN generate_series(1, 3000) n WHERE organization_id = $1",
         many.number,
     )
-    claimed = await claim_mails(pool, 8, 60)
+    claimed = await claim_mails(pool, 8, 60, [], 4)
     assert {mail.organization_id for mail in claimed} == {customer.number for customer in (*others, many)}
-    claimed = await claim_mails(pool, 8, 60, [many.number])
+    claimed = await claim_mails(pool, 8, 60, [many.number] * 4, 4)
     assert {mail.organization_id for mail in claimed} <= {customer.number for customer in others}
+
+
+async def test_one_has_no_more_than_its_share_in_hand(books: Books, pool: Pool, owner: Connection) -> None:
+    [acme] = await make_customers(books, 1)
+    await evaluator(pool).look(None, by="sweep")
+    await owner.execute(
+        "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at)"
+        " SELECT organization_id, firing_id, message_id || n, recipient, created_at"
+        " FROM email_outbox CROSS JOIN generate_series(1, 10) n"
+    )
+    assert len(await claim_mails(pool, 8, 60, [], 4)) == 4
+    assert len(await claim_mails(pool, 8, 60, [acme.number] * 3, 4)) == 1
+    assert len(await claim_mails(pool, 8, 60, [acme.number] * 4, 4)) == 0
+
+
+async def test_a_channel_to_which_something_is_being_sent_gets_nothing_else(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    """Each tick claimed one more for a receiver that hangs, and the end of an alert could overtake it."""
+    [acme] = await make_customers(books, 1)
+    await add_channel(acme, "https://hanging.example/")
+    await add_channel(acme, "https://other.example/")
+    await evaluator(pool).look(None, by="sweep")
+
+    async def claim() -> list[Delivery]:
+        return await claim_deliveries(pool, 32, 60, [], 16)
+
+    first, other = sorted(await claim())
+    assert first.channel_id < other.channel_id
+    assert await claim() == []
+    await settle_delivery(pool, other, Attempt("sent", "200 OK"))
+    [second] = await claim()
+    assert (second.channel_id, second.delivery_id > other.delivery_id) == (other.channel_id, True)
+    await settle_delivery(pool, first, Attempt("deferred", "500", 30))
+    [after] = await claim()
+    assert (after.channel_id, after.delivery_id > first.delivery_id) == (first.channel_id, True)
+    await settle_delivery(pool, after, Attempt("sent", "200 OK"))
+    await age(owner, timedelta(seconds=30))
+    assert [delivery.delivery_id for delivery in await claim()] == [first.delivery_id]
 
 
 async def test_a_receiver_that_hangs_keeps_nobody_elses_messages_waiting(

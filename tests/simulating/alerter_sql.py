@@ -187,19 +187,16 @@ def insert_email(t: Transaction, organization_id: int, firing_id: int, message_i
     t.append("emails", Email(organization_id, firing_id, message_id, recipient, at, t.postgres.world.now))
 
 
-def claim_emails(t: Transaction, limit: int, lease_s: float, without: Sequence[int]) -> Rows:
+def claim_emails(t: Transaction, limit: int, lease_s: float, running: Sequence[int], share: int) -> Rows:
     now = t.postgres.world.now
-    due = sorted(
-        (at.due, number)
-        for number, at in t.rows("emails").items()
-        if at.state == "pending" and at.due <= now and at.organization_id not in without
-    )
+    due = sorted((at.due, number) for number, at in t.rows("emails").items() if at.state == "pending" and at.due <= now)
     turns: Counter[int] = Counter()
     ranked = []
     for at_s, number in due:
         organization_id = t.get("emails", number).organization_id
         turns[organization_id] += 1
-        ranked.append((turns[organization_id], at_s, number))
+        if turns[organization_id] + running.count(organization_id) <= share:
+            ranked.append((turns[organization_id], at_s, number))
     free = [number for *_, number in sorted(ranked) if t.postgres.is_free(t, ("emails", number))][:limit]
     t.lock("emails", *free)
     facts = {at.firing_id: at.facts for at in t.rows("firings").values()}

@@ -66,9 +66,12 @@ async def mark_notices_published(connection: Connection, notice_ids: Sequence[in
     await connection.execute(SQL["mark_notices_published"], notice_ids)
 
 
-async def claim_deliveries(pool: Pool, limit: int, lease_s: float, without: Sequence[int] = ()) -> list[Delivery]:
-    """Deliveries that are due, of nobody in `without`, and that nobody else sends for `lease_s` seconds."""
-    return [Delivery(*row) for row in await pool.fetch(SQL["claim_deliveries"], limit, lease_s, without)]
+async def claim_deliveries(
+    pool: Pool, limit: int, lease_s: float, running: Sequence[int], share: int
+) -> list[Delivery]:
+    """Deliveries that are due, and that nobody else sends for `lease_s` seconds; of channels to which nothing is being sent.
+    `running` has an organization for each delivery in hand; with these none has more than `share`."""
+    return [Delivery(*row) for row in await pool.fetch(SQL["claim_deliveries"], limit, lease_s, running, share)]
 
 
 async def settle_delivery(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:

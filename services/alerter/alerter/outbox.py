@@ -3,7 +3,6 @@ send it at once."""
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
@@ -47,6 +46,8 @@ class Outbox(ABC, Generic[Item]):
         self._pool = pool
         self._step: Step = step
         self._at_once = at_once
+        self.share = at_once // 2
+        """Of which one organization has no more."""
         self._running: dict[asyncio.Task[None], Item] = {}
         """Attempts under way."""
         self._failures: dict[int, Exception] = {}
@@ -56,8 +57,9 @@ class Outbox(ABC, Generic[Item]):
         self._quarantine = Quarantine(pool)
 
     @abstractmethod
-    async def claim(self, limit: int, without: Sequence[int]) -> Sequence[Item]:
-        """Take a few items that are due, of nobody in `without`, for `LEASE_S` seconds."""
+    async def claim(self, limit: int, running: Sequence[int]) -> Sequence[Item]:
+        """Take a few items that are due, for `LEASE_S` seconds. `running` has the organization of each attempt under way: none
+        gets more than its share."""
 
     @abstractmethod
     def number(self, item: Item) -> int:
@@ -109,9 +111,7 @@ class Outbox(ABC, Generic[Item]):
         limit = self._at_once - len(self._running)
         if limit <= 0:
             return 0
-        running = Counter(item.organization_id for item in self._running.values())
-        busy = [number for number, many in running.items() if many * 2 >= self._at_once]
-        claimed = await self.claim(limit, busy)
+        claimed = await self.claim(limit, [item.organization_id for item in self._running.values()])
         under_way = {self.number(item) for item in self._running.values()}
         items = [item for item in claimed if self.number(item) not in under_way]  # those are still written down
         for item in items:

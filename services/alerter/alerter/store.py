@@ -205,9 +205,10 @@ async def claim_wakeups(connection: Connection, limit: int) -> set[int]:
     return {row["organization_id"] for row in await connection.fetch(SQL["claim_wakeups"], limit)}
 
 
-async def claim_mails(pool: Pool, limit: int, lease_s: float, without: Sequence[int] = ()) -> list[Mail]:
-    """Mails that are due, of nobody in `without`, and that nobody else sends for `lease_s` seconds."""
-    rows = await pool.fetch(SQL["claim_emails"], limit, lease_s, without)
+async def claim_mails(pool: Pool, limit: int, lease_s: float, running: Sequence[int], share: int) -> list[Mail]:
+    """Mails that are due, and that nobody else sends for `lease_s` seconds. `running` has an organization for each mail in
+    hand; with these none has more than `share`."""
+    rows = await pool.fetch(SQL["claim_emails"], limit, lease_s, running, share)
     return [Mail(**{**row, "facts": json.loads(row["facts"] or "{}")}) for row in rows]
 
 
