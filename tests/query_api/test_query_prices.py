@@ -12,8 +12,9 @@ from books import MICRO, Books
 from exporting import read_csv, read_file
 from hypothesis import given
 from hypothesis import strategies as st
+from query_api.focus import focus_days
 from query_api.focus_corrections import price_corrections
-from query_api.periods import Contract, Days, Span
+from query_api.periods import Contract, CreditPeriod, Days, Span
 from query_api.prices import Prices
 from query_api.terms import Price, Step, Version
 from querying import Api
@@ -111,7 +112,7 @@ def test_as_many_versions_as_are_kept_take_no_time() -> None:
     contract = Contract("c", Span(FIRST, date(2028, 12, 31)), versions=[*said, *rewritten])
     began = time.process_time()
     used = dict.fromkeys(days, MICRO)
-    corrections = list(price_corrections([contract], used, used, Days(FIRST, date(2028, 12, 31))))
+    corrections = list(price_corrections([contract], [], used, used, Days(FIRST, date(2028, 12, 31))))
     assert len(corrections) > 10_000
     assert time.process_time() - began < 2
 
@@ -120,7 +121,7 @@ def test_as_many_versions_as_are_kept_take_no_time() -> None:
 def test_corrections_are_the_days_prices_that_changed(
     said: list[Version], used: dict[date, int], overage: dict[date, int]
 ) -> None:
-    corrections = list(price_corrections([Contract("c", SPAN, versions=said)], used, overage, EVER))
+    corrections = list(price_corrections([Contract("c", SPAN, versions=said)], [], used, overage, EVER))
     prices, days = Prices(said, SPAN), [FIRST + timedelta(days=after) for after in range(60)]
     worth = billed_for = 0
     for day in days:
@@ -133,9 +134,28 @@ def test_corrections_are_the_days_prices_that_changed(
         for each in corrections
     )
     some = Days(FIRST, FIRST + timedelta(days=20))
-    assert list(price_corrections([Contract("c", SPAN, versions=said)], used, overage, some)) == [
+    assert list(price_corrections([Contract("c", SPAN, versions=said)], [], used, overage, some)) == [
         each for each in corrections if some.first <= each.made_on <= some.last
     ]
+
+
+def test_a_contract_corrects_only_the_days_that_it_prices() -> None:
+    """Spans of contracts may overlap: the credit period of a day says whose prices it has, else the contract that began last."""
+    old = Contract(
+        "old",
+        Span(FIRST, date(2027, 1, 1)),
+        versions=[said_by("2026-01-01", 10, 8), said_by("2026-11-15", 30, 20, ("2026-12-01", 1, 1))],
+    )
+    new = Contract("new", Span(date(2026, 6, 1), date(2027, 6, 1)), versions=[said_by("2026-06-01", 70, 50)])
+    july = CreditPeriod("old", "p", Span(date(2026, 7, 1), date(2026, 8, 1)), 1, (None, None, None), None)
+    days = [date(2026, 5, 1), date(2026, 6, 1), date(2026, 7, 1)]
+    calendar = focus_days(Days(days[0], days[-1]), "UTC", [old, new], [july])
+    assert [at.overage_price for at in calendar if at.day in days] == [10, 70, 10]
+    used, overage = dict.fromkeys(days, 1000), dict.fromkeys(days, 1)
+    corrections = price_corrections([old, new], [july], used, overage, EVER)
+    assert [(each.contract_id, each.days.first, each.overage, each.usage) for each in corrections] == [
+        ("old", date(2026, 5, 1), 20, 12_000), ("old", date(2026, 7, 1), 20, 12_000),
+    ]  # fmt: skip
 
 
 def version(

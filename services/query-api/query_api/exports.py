@@ -159,7 +159,7 @@ async def get_focus_file(
             await reading.copy_focus(focus_labels(labels), calendar, month, account, put_lines)
             if purchases := purchase_lines(calendar, overage, account):
                 await put(write_lines(purchases))
-        corrections, lines = price_corrections(contracts, used, overage, days), bytearray()
+        corrections, lines = price_corrections(contracts, periods, used, overage, days), bytearray()
         while some := list(islice(corrections, CORRECTIONS_AT_ONCE)):
             lines += write_lines(correction_lines(some, account))
             await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from flexcredits_schemas.zones import midnight
 
 from query_api.cells import guard, guard_id, id_cell, text_cell
 from query_api.lines import ONE_DAY, Label
-from query_api.periods import Contract, CreditPeriod, Days, contract_on, month_of, period_on
+from query_api.periods import Contract, CreditPeriod, Days, month_of, period_on, pricing_contract
 from query_api.prices import NO_PRICES, Prices, prices_of
 
 FOCUS_COLUMNS = (
@@ -120,7 +120,7 @@ def focus_days(
     prices = {contract.contract_id: prices_of(contract) for contract in contracts}
     calendar = []
     for day in each_day(days):
-        contract = contract_on(contracts, day)
+        contract = pricing_contract(contracts, periods, day)
         its_prices = prices[contract.contract_id] if contract else NO_PRICES
         calendar.append(focus_day(day, time_zone, its_prices, period_on(periods, day)))
     return calendar

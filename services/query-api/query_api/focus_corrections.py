@@ -19,7 +19,7 @@ from query_api.focus import (
     instant,
 )
 from query_api.lines import ONE_DAY
-from query_api.periods import Contract, Days, month_of
+from query_api.periods import Contract, CreditPeriod, Days, month_of, pricing_contract
 from query_api.prices import prices_of
 
 
@@ -35,13 +35,24 @@ class PriceCorrection(NamedTuple):
 
 
 def price_corrections(
-    contracts: Sequence[Contract], used: Mapping[date, int], overage: Mapping[date, int], made_in: Days
+    contracts: Sequence[Contract],
+    periods: Sequence[CreditPeriod],
+    used: Mapping[date, int],
+    overage: Mapping[date, int],
+    made_in: Days,
 ) -> Iterator[PriceCorrection]:
-    """`used` and `overage` are micro-credits by day. One for each repricing made on these days, calendar month and currency."""
-    every_day = sorted({*used, *overage})
-    uses_before = [0, *accumulate(used.get(day, 0) for day in every_day)]
-    overages_before = [0, *accumulate(overage.get(day, 0) for day in every_day)]
+    """`used` and `overage` are micro-credits by day. One for each repricing made on these days, calendar month and currency.
+
+    A contract corrects only the days that it priced: spans of contracts may overlap.
+    """
+    days_of: dict[str, list[date]] = defaultdict(list)
+    for day in sorted({*used, *overage}):
+        if priced_by := pricing_contract(contracts, periods, day):
+            days_of[priced_by.contract_id].append(day)
     for contract in contracts:
+        every_day = days_of[contract.contract_id]
+        uses_before = [0, *accumulate(used.get(day, 0) for day in every_day)]
+        overages_before = [0, *accumulate(overage.get(day, 0) for day in every_day)]
         for made_on, days, before, after in prices_of(contract).repricings():
             if not made_in.first <= made_on <= made_in.last:
                 continue

@@ -133,6 +133,11 @@ def contract_of(contracts: Iterable[Contract], period: CreditPeriod | None, day:
     return next((contract for contract in contracts if contract.contract_id == period.contract_id), None)
 
 
+def pricing_contract(contracts: Iterable[Contract], periods: Iterable[CreditPeriod], day: date) -> Contract | None:
+    """Whose prices a day has, in every file and answer: that of its credit period or, outside of any, the one of the day."""
+    return contract_of(contracts, period_on(periods, day), day)
+
+
 class AmbiguousPeriod(Exception):
     """Several credit periods have this id; `addresses` tell them apart."""
 
