@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaConnectionError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
 from aiokafka.structs import OffsetAndTimestamp
 from factories import FakeRecord
 
@@ -78,6 +78,8 @@ class Consumer:
         return {at: self._kafka.begins.get(at, 0) for at in partitions}
 
     async def position(self, at: TopicPartition) -> int:
+        if self.is_subscribed and self._kafka.world.chance.random() < 10 * self._kafka.trouble:
+            raise IllegalStateError(f"{at} is not assigned just now")
         return self.positions[at]
 
     async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:

@@ -8,7 +8,7 @@ from runtime.postgres import Pool
 
 from aggregator import metrics
 from aggregator.catalog import SQL, Catalog
-from aggregator.continuity import check_gap
+from aggregator.continuity import find_passed
 from aggregator.facts import apply_facts
 from aggregator.progress import load_progress
 
@@ -59,7 +59,7 @@ class CatalogReader:
             position = await self.consumer.position(self._partition)
             if position > begin:
                 if position - begin != len(records):
-                    await check_gap(self.consumer, self._partition, begin, position)
+                    await find_passed(self.consumer, self._partition, begin, position, records)
                 await apply_facts(self._pool, self.topic, records, (begin, position))
             await self._refresh()
 

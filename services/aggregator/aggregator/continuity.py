@@ -7,19 +7,26 @@ from runtime.postgres import Pool
 
 from aggregator.outcome import OffsetGap
 from aggregator.progress import load_received
+from aggregator.reading import Record, find_gaps
 
 ANEW = "The topic was made anew: what it holds before that offset would never be counted"
 
 
-async def check_gap(consumer: AIOKafkaConsumer, at: TopicPartition, begin: int, end: int) -> None:
-    """Offsets from `begin` on were passed without a record: markers of transactions, records of aborted ones, or what
-    compaction took. Raises OffsetGap where the log does not reach back to them, so that records may be among them."""
-    kept_from = (await consumer.beginning_offsets([at]))[at]
-    if kept_from > begin:
-        raise OffsetGap(
-            f"{at.topic}/{at.partition}: Postgres expects offset {begin}, Kafka delivers up to {end} and holds what is"
-            f" from {kept_from} on. Retention took unread records"
-        )
+async def find_passed(
+    consumer: AIOKafkaConsumer, at: TopicPartition, begin: int, end: int, records: Iterable[Record]
+) -> list[tuple[int, int, int]]:
+    """Partition, begin and end of what was passed without a record from `begin` up to `end`: markers of transactions,
+    records of aborted ones, or what compaction took. Raises OffsetGap where the log does not reach back to the first of
+    them, so that records may be among them; what was delivered before may be gone."""
+    gaps = find_gaps(at.partition, begin, end, (record.offset for record in records))
+    if gaps:
+        first, kept_from = gaps[0][1], (await consumer.beginning_offsets([at]))[at]
+        if kept_from > first:
+            raise OffsetGap(
+                f"{at.topic}/{at.partition}: Postgres expects offset {first}, Kafka delivers up to {end} and holds what is"
+                f" from {kept_from} on. Retention took unread records"
+            )
+    return gaps
 
 
 class Continuity:

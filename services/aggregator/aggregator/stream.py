@@ -16,12 +16,12 @@ from runtime.tracing import LINKS_MAX, Tracing
 from aggregator import metrics
 from aggregator.backlog import Backlog
 from aggregator.catalog_reader import CatalogReader
-from aggregator.continuity import ANEW, Continuity, check_gap
+from aggregator.continuity import ANEW, Continuity, find_passed
 from aggregator.isolation import count_batch
 from aggregator.measures import measure_watermark, observe_batch
 from aggregator.outcome import OffsetGap, Outcome, Overtaken
 from aggregator.progress import load_progress, load_received, mark_caught_up
-from aggregator.reading import PoisonGuard, Reading, Record, empty_reading, find_gaps, read, traceparents
+from aggregator.reading import PoisonGuard, Reading, Record, empty_reading, read, traceparents
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
@@ -150,7 +150,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             return {at: await self._consumer.position(at) for at in [*self._reached]}
         except IllegalStateError:
-            return {}  # just revoked
+            self._assignments += 1  # just revoked: what was fetched is dropped, and has to come again
+            return {}
 
     async def _pass(
         self, at: TopicPartition, begin: int, position: int, records: Sequence[Record], reading: Reading
@@ -160,9 +161,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             begin, position = min(begin, records[0].offset), max(position, records[-1].offset + 1)
         if position <= begin or position - begin == len(records):
             return
-        gaps = find_gaps(at.partition, begin, position, (record.offset for record in records))
-        await check_gap(self._ends, at, begin, position)
-        reading.gaps.extend(gaps)
+        reading.gaps.extend(await find_passed(self._ends, at, begin, position, records))
         reading.spans[at.partition] = (begin, position - 1)
 
     async def turn(self, batch: Reading) -> Outcome | None:
