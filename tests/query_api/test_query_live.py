@@ -1,11 +1,12 @@
 """Server-sent updates from a real server: told within a second, nobody else's, and ended with the right to look."""
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -22,7 +23,8 @@ from query_api.watch import Live, LiveLimits
 from query_api.writes import write_as
 from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
-from runtime.postgres import Pool
+from runtime.line import LineFull
+from runtime.postgres import Pool, line_of
 from service_process import eventually, free_port
 
 QUICK = LiveLimits(poll_s=0.4, heartbeat_s=0.5, recheck_s=0.3, per_organization_max=3, in_all_max=4)
@@ -332,3 +334,20 @@ async def test_looks_that_hang_on_some_organizations_data_leave_the_others_their
         for more in range(2, 5):
             await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
             assert (await ours.both(2))[0]["credits_used"] == f"{more}.000000"
+
+
+async def test_a_look_that_waits_for_a_connection_is_not_given_up(served: Served, books: Books) -> None:
+    number = await acme(books)
+    served.parts.live.limits = replace(QUICK, look_within_s=0.3)
+    failed, kind = "flexcredits_query_api_live_failures_total", {"kind": "waiting"}
+    before = REGISTRY.get_sample_value(failed, kind) or 0
+    async with served.listen() as stream, AsyncExitStack() as taken:
+        await stream.both()
+        with suppress(LineFull):
+            for other in itertools.count():
+                await taken.enter_async_context(line_of(served.parts.pool).place(f"org_{other}", wait_s=0.2))
+        await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
+        await asyncio.sleep(1)  # more than a look may take
+        await taken.aclose()
+        assert (await stream.both(WITHIN_S))[0]["credits_used"] == "2.000000"
+    assert (REGISTRY.get_sample_value(failed, kind) or 0) == before

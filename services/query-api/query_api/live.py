@@ -1,7 +1,8 @@
 """GET /api/v1/live: the overview and the banner as they change, as server-sent events (HTML Standard, 9.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from query_api.api import answer_overview
 from query_api.conditional import digest
 from query_api.periods import today_in
 from query_api.policies import Known, Look, Parts, look_as, parts_of
-from query_api.store import WAIT_S, Level, Unavailable, read_as
+from query_api.store import WAIT_S, Level, Reading, Unavailable, read_as
 from query_api.watch import Live, Snapshot, Watched
 from query_api.watch import Look as LookAgain
 
@@ -114,28 +115,37 @@ def look_at(parts: Parts, organization: str) -> LookAgain:
     """Looks at an organization's level, and makes a snapshot only when that has changed."""
     before: tuple[Level, date] | None = None
 
-    async def look() -> Snapshot | None:
+    @asynccontextmanager
+    async def look() -> AsyncIterator[Callable[[], Awaitable[Snapshot | None]]]:
         nonlocal before
+        level = before
         async with read_as(parts.pool, organization, "") as reading:
-            level = (await reading.select_level(), today_in(reading.organization.time_zone, parts.now()))
-            if level == before:
-                return None
-            overview = await answer_overview(parts, reading)
-            banner, dismissed_by = await answer_banner(parts, reading)
-        before = level
-        shown = f"{overview.model_dump_json(exclude=PASSES)}{banner.model_dump_json()}{sorted(dismissed_by)}"
-        tag = digest(shown.encode())
 
-        def events_for(subject: str) -> bytes:
-            its_banner = show_to(subject, banner, dismissed_by)
-            # The id comes with the last one: a stream that breaks between them begins with both again.
-            return write_event("overview", overview.model_dump_json(by_alias=True)) + write_event(
-                "banner", its_banner.model_dump_json(by_alias=True), tag
-            )
+            async def find_news() -> Snapshot | None:
+                nonlocal level
+                level = (await reading.select_level(), today_in(reading.organization.time_zone, parts.now()))
+                return None if level == before else await make_snapshot(parts, reading)
 
-        return Snapshot(tag, events_for)
+            yield find_news
+        before = level  # only now: what failed on the way is looked at again
 
     return look
+
+
+async def make_snapshot(parts: Parts, reading: Reading) -> Snapshot:
+    overview = await answer_overview(parts, reading)
+    banner, dismissed_by = await answer_banner(parts, reading)
+    shown = f"{overview.model_dump_json(exclude=PASSES)}{banner.model_dump_json()}{sorted(dismissed_by)}"
+    tag = digest(shown.encode())
+
+    def events_for(subject: str) -> bytes:
+        its_banner = show_to(subject, banner, dismissed_by)
+        # The id comes with the last one: a stream that breaks between them begins with both again.
+        return write_event("overview", overview.model_dump_json(by_alias=True)) + write_event(
+            "banner", its_banner.model_dump_json(by_alias=True), tag
+        )
+
+    return Snapshot(tag, events_for)
 
 
 def write_event(name: str, data: str, event_id: str | None = None) -> bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,8 +26,8 @@ class Snapshot(NamedTuple):
 WAITING = (Unavailable, LineFull, TimeoutError)
 """A database that is away or busy: nobody's fault, and over by itself."""
 
-Look = Callable[[], Awaitable[Snapshot | None]]
-"""Looks whether there is something new; None when not. Raises Unavailable."""
+Look = Callable[[], AbstractAsyncContextManager[Callable[[], Awaitable[Snapshot | None]]]]
+"""Waits for a connection, then gives what looks whether there is something new; None when not. Raises Unavailable."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class LiveLimits:
     """Half of the connections that the process takes."""
     looks_at_once: int = 3  # of the pool's eight connections
     look_within_s: float = 5.0
-    """A look that takes longer is given up. An organization whose looks are slow pauses for four times as long after each."""
+    """A look that takes longer, once it has its connection, is given up. An organization whose looks are slow pauses for
+    four times as long after each."""
     wait_s: float = 15.0
     """For a turn to look. Organizations take turns."""
     retry_max_s: float = 5.0
@@ -103,11 +104,11 @@ class Live:
             while True:
                 took_s = 0.0
                 try:
-                    async with self._turns.place(organization, wait_s=self.limits.wait_s):
+                    async with self._turns.place(organization, wait_s=self.limits.wait_s), look() as find_news:
                         began = clock()
                         try:
                             async with asyncio.timeout(self.limits.look_within_s):
-                                snapshot = await look()
+                                snapshot = await find_news()
                         finally:
                             took_s = clock() - began
                 except Exception as error:
