@@ -15,10 +15,10 @@ from alerter.channels import Deliverer
 from alerter.letter import Letterhead
 from alerter.mail import Mailer, MailServer
 from alerter.public_http import open_public_http
-from alerter.quarantine import Quarantine
+from alerter.quarantine import UNWRITABLE, Quarantine
 from alerter.requests import answer_requests
 from alerter.retry import retry_quarantined
-from alerter.store import Attempt, claim_mails
+from alerter.store import Attempt, claim_mails, settle_mail
 from alerter.stream import drain_wakeups, read_organizations
 from alerting import (
     MICRO,
@@ -265,6 +265,26 @@ async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sen
         assert len(server.got) == len({to for to, _ in server.got}) == 3
     await retry_quarantined(pool, looks)
     assert await rows(owner) == []
+
+
+async def test_what_a_server_deferred_keeps_its_wait_while_another_mail_is_set_aside(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    [acme] = await make_customers(books, 1)
+    looks = evaluator(pool)
+    await looks.look(None, by="sweep")
+    deferred, unwritten = await claim_mails(pool, 2, 60, [], 4)
+    await settle_mail(pool, deferred, Attempt("deferred", "451 4.7.1 try again later", 3600))
+    await settle_mail(pool, unwritten, Attempt("deferred", UNWRITABLE, 3600))
+    await Quarantine(pool).add("mail", {acme.number: ValueError()})
+    await come_due(owner)
+    await retry_quarantined(pool, looks)
+    due = await owner.fetch("SELECT email_id FROM email_outbox WHERE due_at <= now() AND attempts > 0")
+    assert [row["email_id"] for row in due] == [unwritten.email_id]
+    assert await rows(owner) == [("org_broken", "mail", 1)]
+    await settle_mail(pool, unwritten, Attempt("sent", "250 taken"))
+    await retry_quarantined(pool, looks)
+    assert await rows(owner) == [], "held for what only the server deferred"
 
 
 async def test_a_mail_whose_end_cannot_be_written_down_is_not_sent_again(

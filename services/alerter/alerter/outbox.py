@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 from runtime.postgres import Pool, passing_failure, server_failure
 
-from alerter.quarantine import Quarantine, Step
+from alerter.quarantine import UNWRITABLE, Quarantine, Step
 from alerter.store import Attempt
 
 log = structlog.get_logger()
@@ -138,7 +138,7 @@ class Outbox(ABC, Generic[Item]):
                 attempt = await self.send(item)
             except Exception as error:
                 self._failures[item.organization_id] = error
-                attempt = put_off("could not be written, the operators were notified", self.waited_s(item))
+                attempt = put_off(UNWRITABLE, self.waited_s(item))
             self._tell(item, attempt)
         try:
             await self._write_down(item, attempt)

@@ -26,6 +26,8 @@ LEASE_S = 60.0
 """Longer than a retry takes; another process retries after that."""
 AT_ONCE = 100
 MOST_AT_LEAST = 3
+UNWRITABLE = "could not be written, the operators were notified"
+"""The detail of an attempt at a mail or message that our own code could not make."""
 REASON_CHARACTERS_MAX = 200
 
 
@@ -78,7 +80,7 @@ class Quarantine:
 
     async def claim_due(self) -> dict[Step, list[int]]:
         """Who is to be retried now, by step; nobody else retries them for `LEASE_S`. Forgets outboxes that are empty."""
-        log_released(await self._pool.fetch(SQL["release_finished"]))
+        log_released(await self._pool.fetch(SQL["release_finished"], UNWRITABLE))
         due: dict[Step, list[int]] = defaultdict(list)
         for organization_id, step in await self._pool.fetch(SQL["claim_quarantined"], AT_ONCE, LEASE_S):
             due[step].append(organization_id)
