@@ -223,9 +223,10 @@ def at_rcpt(code: int, message: str) -> aiosmtplib.SMTPRecipientsRefused:
 @pytest.mark.parametrize(
     "error",
     [
-        *(at_rcpt(550, f"5.{status} <a@b.example>: no") for status in ("1.1", "1.2", "1.3", "1.6", "1.10", "2.0", "2.1", "2.2")),
+        *(at_rcpt(550, f"5.{status} <a@b.example>: no") for status in ("1.1", "1.2", "1.3", "1.6", "1.10", "2.1", "2.2", "2.3", "2.4")),
         at_rcpt(550, "The mailbox is gone\n5.1.1 no such user"),
         aiosmtplib.SMTPDataError(550, "5.1.1 no such user"),
+        aiosmtplib.SMTPDataError(552, "5.2.2 mailbox full"),
         aiosmtplib.SMTPDataError(552, "5.3.4 Message too big"),
         aiosmtplib.SMTPDataError(552, "too big"),
         aiosmtplib.SMTPDataError(554, "5.6.0 not a message"),
@@ -244,6 +245,11 @@ def test_what_the_server_says_of_the_recipient_or_the_mail_is_permanent(error: E
         at_rcpt(554, "5.7.1 <unknown[10.1.2.3]>: Client host rejected: Access denied"),
         at_rcpt(550, "5.1.8 <flex@flex.example>: Sender address rejected: Domain not found"),
         at_rcpt(550, "5.1.7 <flex@flex.example>: Sender address rejected: undeliverable address"),
+        at_rcpt(550, "5.2.0 no"),
+        aiosmtplib.SMTPDataError(
+            554, "5.2.252 SendAsDenied; flex@flex.example not allowed to send as ops@flex.example"
+        ),
+        aiosmtplib.SMTPDataError(554, "5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException"),
         at_rcpt(530, "5.7.0 Must issue a STARTTLS command first"),
         at_rcpt(550, "relay not permitted"),  # Exim, which gives no enhanced codes
         at_rcpt(550, "no such user"),

@@ -13,9 +13,11 @@ from alerter.outbox import brief, put_off
 from alerter.store import Attempt
 
 _ENHANCED = re.compile(r"(?:^|\n)5\.(\d{1,3})\.(\d{1,3})\b")
-_RECIPIENT = {(1, 1), (1, 2), (1, 3), (1, 6), (1, 10)}
-"""Subjects and details of status codes about the recipient's address: unknown, no such domain, bad syntax, moved, null MX. So is
-every 5.2.x, about the recipient's mailbox."""
+_RECIPIENT_AFTER_DATA = {(1, 1), (1, 2), (1, 3), (1, 6), (1, 10), (2, 1), (2, 2)}
+"""Subjects and details of status codes about the recipient: unknown, no such domain, bad syntax, moved, null MX; mailbox
+disabled, full. Other 5.2.x may be about us: Microsoft 365's 5.2.0 (submission quota) and 5.2.252 (SendAsDenied)."""
+_RECIPIENT = _RECIPIENT_AFTER_DATA | {(2, 3), (2, 4)}
+"""In the answer to RCPT TO also: a limit of the mailbox, a list that does not expand."""
 _MESSAGE_TOO_BIG = (3, 4)
 _STRICT = re.compile(
     r"key identifier|key usage|basic constraints|not marked critical|marked critical|serial number", re.IGNORECASE
@@ -32,20 +34,15 @@ def judge_failure(error: Exception, waited_s: float) -> Attempt:
     """
     detail = brief(describe(error))
     match error:
-        case aiosmtplib.SMTPRecipientsRefused(recipients=[refusal]) if is_about_recipient(refusal):
+        case aiosmtplib.SMTPRecipientsRefused(recipients=[refusal]) if read_status(refusal) in _RECIPIENT:
             return Attempt("refused", detail)
-        case aiosmtplib.SMTPDataError() if is_about_recipient(error) or is_about_message(error):
+        case aiosmtplib.SMTPDataError() if read_status(error) in _RECIPIENT_AFTER_DATA or is_about_message(error):
             return Attempt("refused", detail)
         case aiosmtplib.SMTPSenderRefused() if read_status(error) == _MESSAGE_TOO_BIG:  # MAIL announces the size
             return Attempt("refused", detail)
         case aiosmtplib.SMTPNotSupported():  # a recipient's name beyond ASCII, at a server without SMTPUTF8
             return Attempt("refused", detail)
     return put_off(detail, waited_s)
-
-
-def is_about_recipient(refusal: aiosmtplib.SMTPResponseException) -> bool:
-    status = read_status(refusal)
-    return status is not None and (status in _RECIPIENT or status[0] == 2)
 
 
 def is_about_message(refusal: aiosmtplib.SMTPResponseException) -> bool:
