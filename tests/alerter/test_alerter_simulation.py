@@ -37,7 +37,7 @@ MUTANTS: dict[str, Changes] = {
     },
     "mails not claimed for long enough": {"outbox.py": [("LEASE_S = 60.0\n", "LEASE_S = 0.0\n")]},
     "notices marked before they are published": {
-        "publish.py": [("            return 0\n        await mark", "            pass\n        await mark")]
+        "publish.py": [("            return None\n        await mark", "            pass\n        await mark")]
     },
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import asyncpg
 import jsonschema_rs
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from alerter.publish import publish_notices
 from alerter.retry import retry_quarantined
 from alerting import evaluator, make_customer, smtp_server
@@ -130,6 +131,31 @@ async def test_a_notice_that_cannot_be_published_waits_and_the_others_are_publis
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
     told_of = {event["subject"] for event in await read(topics, 4)}
     assert {"org_0", "org_2", "org_3"} <= told_of
+
+
+class LeavingKafka:
+    """A producer to which Kafka says that one record is too large, and then nothing any more."""
+
+    def __init__(self) -> None:
+        self.sends = 0
+
+    async def send(self, topic: str, value: bytes, key: bytes) -> asyncio.Future[Any]:
+        self.sends += 1
+        raise MessageSizeTooLargeError if self.sends == 1 else KafkaTimeoutError
+
+
+async def test_a_kafka_that_leaves_is_not_waited_for_once_per_organization(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    for at in range(4):
+        customer = await make_customer(books, f"org_{at}")
+        await customer.use(80)
+    await evaluator(pool).look(None, by="test")
+    producer: Any = LeavingKafka()
+    assert await publish_notices(pool, producer, "alerts") == 0
+    assert producer.sends == 2
+    assert await owner.fetchval("SELECT count(*) FROM alert_notices WHERE published_at IS NULL") == 4
+    assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
 
 
 @pytest.mark.slow

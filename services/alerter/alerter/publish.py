@@ -21,20 +21,23 @@ OF_THE_NOTICE = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessa
 
 
 async def publish_notices(pool: Pool, producer: AIOKafkaProducer, topic: str) -> int:
-    """Returns how many; 0 while Kafka does not confirm: the timer comes again, and nothing else waits for it.
+    """Returns how many; the rest waits while Kafka does not confirm: the timer comes again, and nothing else waits for it.
 
     When some notice cannot be published, each organization's are published in a transaction of their own.
     """
     claimed: set[int] = set()
     try:
-        return await publish_of(pool, producer, topic, None, claimed)
+        return await publish_of(pool, producer, topic, None, claimed) or 0
     except Exception as error:
         if server_failure(error) or not claimed:
             raise
     published, failures = 0, dict[int, Exception]()
     for organization_id in sorted(claimed):
         try:
-            published += await publish_of(pool, producer, topic, [organization_id], set())
+            confirmed = await publish_of(pool, producer, topic, [organization_id], set())
+            if confirmed is None:
+                break  # the next one would wait as long
+            published += confirmed
         except Exception as error:
             if server_failure(error):
                 raise
@@ -45,8 +48,8 @@ async def publish_notices(pool: Pool, producer: AIOKafkaProducer, topic: str) ->
 
 async def publish_of(
     pool: Pool, producer: AIOKafkaProducer, topic: str, organization_ids: Sequence[int] | None, claimed: set[int]
-) -> int:
-    """Publish notices of these organizations (None: of all), who are added to `claimed`."""
+) -> int | None:
+    """Publish notices of these organizations (None: of all), who are added to `claimed`. None while Kafka does not confirm."""
     async with pool.acquire() as connection, connection.transaction():
         notices = await claim_notices(connection, AT_ONCE, organization_ids)
         claimed.update(notice.organization_id for notice in notices)
@@ -63,7 +66,7 @@ async def publish_of(
             raise
         except (KafkaError, TimeoutError) as error:
             log.warning("notices wait for Kafka", notices=len(notices), reason=f"{type(error).__name__}: {error}")
-            return 0
+            return None
         await mark_notices_published(connection, [notice.notice_id for notice in notices])
     PUBLISHED.inc(len(notices))
     return len(notices)
