@@ -126,6 +126,7 @@ async def test_partitions_cover_the_window_and_expired_ones_leave_their_sums(dat
         (asyncpg.InternalClientError('cannot switch to state 15; another operation (2) is in progress'), True),
         (asyncpg.InternalClientError('cannot switch to "idle" state; protocol is in the "failed" state'), True),
         (asyncpg.InternalClientError("got result for unknown protocol state 0"), True), (TimeoutError(), True),
+        (asyncpg.InvalidCachedStatementError(), True), (asyncpg.FeatureNotSupportedError(), False),
     ],
 )  # fmt: skip
 def test_only_passing_failures_are_run_again(error: Exception, passes: bool) -> None:
@@ -150,6 +151,7 @@ async def test_rules_of_time_zones_are_compared_with_those_of_postgres(database:
         (asyncpg.PostgresIOError(), True), (asyncpg.InvalidPasswordError(), True), (ConnectionResetError(), True),
         (asyncpg.LockNotAvailableError(), True), (asyncpg.QueryCanceledError(), False), (asyncpg.RaiseError(), False),
         (asyncpg.NumericValueOutOfRangeError(), False), (asyncpg.UniqueViolationError(), False), (KeyError(), False),
+        (asyncpg.InvalidCachedStatementError(), True),
     ],
 )  # fmt: skip
 def test_failures_of_the_server_are_told_from_those_of_rows(error: Exception, is_servers: bool) -> None:

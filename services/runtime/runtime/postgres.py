@@ -122,6 +122,9 @@ def passing_failure(error: BaseException) -> str | None:
     Beside PASSING_STATES lost or refused connections (08), and a server that stops or starts (57P0). A commit whose
     answer was lost is among them, so what is run again must be safe to have happened already.
     """
+    # After a migration, when asyncpg has dropped its cache. Its 0A000 alone means what Postgres cannot do.
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return str(error.sqlstate)
     if isinstance(error, asyncpg.PostgresError):
         state = str(error.sqlstate)
         return state if state in PASSING_STATES or state.startswith(("08", "57P0")) else None
@@ -146,7 +149,6 @@ def server_failure(error: BaseException) -> bool:
 
     A statement that was cancelled for its time (57014) is none: the rows of one organization may be the reason.
     """
-    if isinstance(error, asyncpg.PostgresError):
-        state = str(error.sqlstate)
-        return state in PASSING_STATES or state.startswith((*SERVER_CLASSES, "57P0"))
-    return passing_failure(error) is not None
+    if passing_failure(error) is not None:
+        return True
+    return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate).startswith(SERVER_CLASSES)
