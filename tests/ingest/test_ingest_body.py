@@ -13,6 +13,7 @@ from ingest.answers import Refused
 from ingest.binary import is_binary, to_structured
 from ingest.body import inflate, split
 from ingest.media_types import BATCH, ONE, allowed_forms
+from starlette.datastructures import Headers
 
 
 @given(st.binary(max_size=5000), st.integers(1, 5))
@@ -101,7 +102,7 @@ HEADERS = {"content-type": "application/json", "ce-specversion": "1.0", "ce-id":
 def structured(body: bytes = b'{"a":1}', **changed: str | None) -> dict[str, Any]:
     given = HEADERS | {name.replace("_", "-"): value for name, value in changed.items()}  # type: ignore[operator]
     headers = {name: value for name, value in given.items() if value is not None}
-    event: dict[str, Any] = json.loads(bytes(to_structured(headers, body)))
+    event: dict[str, Any] = json.loads(bytes(to_structured(Headers(headers), body)))
     return event
 
 
@@ -146,6 +147,15 @@ def test_the_data_of_binary_mode_cannot_change_the_envelope(body: bytes) -> None
 def test_an_attribute_that_is_not_utf8_is_refused() -> None:
     with pytest.raises(Refused):
         structured(ce_id="%ff")
+
+
+@pytest.mark.parametrize("name", ["ce-id", "CE-ID", "ce-subject"])
+def test_an_attribute_that_is_there_twice_is_refused(name: str) -> None:
+    twice = [*HEADERS.items(), ("ce-subject", "org_acme"), (name, "2")]
+    raw = [(key.lower().encode(), value.encode()) for key, value in twice]  # as servers give them
+    with pytest.raises(Refused, match=f"header {name.lower()} is there 2 times") as refused:
+        to_structured(Headers(raw=raw), b"{}")
+    assert refused.value.status == 400
 
 
 def test_binary_mode_is_recognized_by_headers_and_content_type() -> None:

@@ -6,6 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 from flexcredits_schemas.codec import BYTE_ORDER_MARK
+from starlette.datastructures import Headers
 
 from ingest.answers import Refused
 from ingest.media_types import is_utf8_json, unsupported
@@ -30,9 +31,13 @@ def check_content_type(headers: Mapping[str, str]) -> None:
         raise unsupported(content_type)
 
 
-def to_structured(headers: Mapping[str, str], body: bytes) -> msgspec.Raw:
+def to_structured(headers: Headers, body: bytes) -> msgspec.Raw:
     """The event as a structured one. Raises Refused when an attribute or the body cannot be read."""
-    attributes = {name: read_attribute(name, headers[f"ce-{name}"]) for name in ATTRIBUTES if f"ce-{name}" in headers}
+    given = {name: headers.getlist(f"ce-{name}") for name in ATTRIBUTES}
+    for name, values in given.items():
+        if len(values) > 1:
+            raise Refused("malformed-body", f"the header ce-{name} is there {len(values)} times")
+    attributes = {name: read_attribute(name, values[0]) for name, values in given.items() if values}
     if "content-type" in headers:
         attributes["datacontenttype"] = "application/json"
     envelope = msgspec.json.encode(attributes)
