@@ -25,7 +25,7 @@ from stack import SCHEMAS, Topics, running, throwaway_folder
 PASSWORD = "canary-right-password"
 BY_CERTIFICATE = "CN=flexcredits.test"
 KINDS = {"topic": 2, "group": 3}
-OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8}
+OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8, "DescribeConfigs": 10}
 LITERAL, ALLOW = 3, 3
 SETTINGS = """\
 listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},SASL://127.0.0.1:{sasl},MUTUAL://127.0.0.1:{mutual}

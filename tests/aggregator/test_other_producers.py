@@ -9,8 +9,10 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aggregator.topic_settings import find_compacted
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from counting import TOTALS
 from factories import organization, rate, usage, uuid7
 from runtime.kafka import open_producer
@@ -189,3 +191,19 @@ async def make_again(topics: Topics) -> None:
         await admin.create_topics([made])
     finally:
         await admin.close()
+
+
+async def test_a_compacted_topic_is_told_at_the_start(topics: Topics) -> None:
+    assert await find_compacted(topics.bootstrap, (topics.usage_events, topics.catalog)) == []
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
+    await admin.start()
+    try:
+        policy = ConfigResource(ConfigResourceType.TOPIC, topics.catalog, {"cleanup.policy": "compact,delete"})
+        await admin.alter_configs([policy])
+    finally:
+        await admin.close()
+
+    async def is_found() -> bool:
+        return await find_compacted(topics.bootstrap, (topics.usage_events, topics.catalog)) == [topics.catalog]
+
+    await eventually(is_found, within_s=10, what="the changed policy")

@@ -27,6 +27,7 @@ from aggregator.publish import DEAD_LETTER_BYTES_MAX, Topics, relay
 from aggregator.reading import PoisonGuard
 from aggregator.settings import Settings
 from aggregator.stream import UsageStream
+from aggregator.topic_settings import find_compacted
 from aggregator.zone_rules import record_zone_rules
 
 log = structlog.get_logger()
@@ -75,6 +76,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         await keep_partitions(pool)
         await check_zones(pool, zones, health)
+        health.compacted = await find_compacted(
+            bootstrap, (settings.usage_events_topic, settings.catalog_topic), **security
+        )
         await facts.start()
         stream.subscribe()
         probes.started = True

@@ -23,6 +23,7 @@ class Health:
 
     def __init__(self, pool: Pool, stream: UsageStream, facts: CatalogReader, stall_s: float, zones: ZoneRules) -> None:
         self.outdated_zones: int | None = None
+        self.compacted: list[str] = []
         self._zones = zones
         self._pool = pool
         self._stream = stream
@@ -56,8 +57,12 @@ class Health:
             await asyncio.sleep(ASK_EVERY_S)
 
     def about(self) -> dict[str, object]:
-        """By which rules of time zones days are counted, and how many organizations have days that were counted by others."""
-        return {"time_zones": {**self._zones.about(), "outdated_organizations": self.outdated_zones}}
+        """By which rules of time zones days are counted, and how many organizations have days that were counted by others;
+        and topics that lose records to compaction."""
+        return {
+            "time_zones": {**self._zones.about(), "outdated_organizations": self.outdated_zones},
+            "compacted_topics": self.compacted,
+        }
 
     def checks(self) -> dict[str, str | None]:
         """For the readiness probe."""

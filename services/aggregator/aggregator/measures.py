@@ -63,6 +63,7 @@ async def measure_watermark(pool: Pool, topic: str) -> None:
     [row] = await pool.fetch(SQL["measure_watermark"], topic)
     metrics.COMPLETE_TO.set(row["complete_to"] or 0)
     metrics.HELD.set(row["held"])
+    metrics.SKIPPED.set(row["skipped"])
 
 
 async def measure_tables(pool: Pool, topic: str) -> None:

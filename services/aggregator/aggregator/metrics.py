@@ -45,6 +45,10 @@ HELD = Gauge("flexcredits_aggregator_held_events", "Events that wait for their o
 HELD_OLDEST_SECONDS = Gauge(
     "flexcredits_aggregator_oldest_held_seconds", "Seconds that the oldest held event has waited."
 )
+SKIPPED = Gauge(
+    "flexcredits_aggregator_skipped_offsets",
+    "Offsets that held no record: markers of transactions, records of aborted ones, and what compaction took.",
+)
 UNACCOUNTED = Gauge(
     "flexcredits_aggregator_unaccounted_records",
     "Records by which offsets applied, fates, hours and held rows differ; anything but 0 breaks the proof.",

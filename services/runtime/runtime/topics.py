@@ -1,6 +1,6 @@
 """Topics as they are, beside what their files say: what is missing, and what drifted. Changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,17 @@ async def inspect_topics(
         else Topic(name, 0, 0, {}, ())
         for name, topic in described.items()
     ]
+
+
+async def read_setting(bootstrap: str, names: Iterable[str], setting: str, **security: object) -> dict[str, str]:
+    """One setting of each of these topics, as the broker has it. Raises KafkaError."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **security)
+    await admin.start()
+    try:
+        settings = await _settings(admin, {name: {setting: None} for name in names})
+    finally:
+        await admin.close()
+    return {name: found[setting] for name, found in settings.items()}
 
 
 async def _existing(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, tuple[int, int]]:
