@@ -105,6 +105,15 @@ def test_says_the_fact_the_number_and_what_drives_it_in_text_and_html() -> None:
     assert bodies(letter())[1].count('class="button"') == 1
 
 
+@pytest.mark.parametrize("length", range(1, 129))
+def test_a_subject_begins_on_the_line_of_its_name_however_long(length: int) -> None:
+    for name in ("o" * length, "ö" * length, "o " * (length // 2) + "o"):
+        message = letter_about(facts(name=name))
+        line = message.as_bytes().partition(b"\r\nSubject: ")[2].partition(b"\r\n")[0]
+        assert line.startswith(b"You've used")
+        assert read(message)["Subject"] == f"You've used 90% of your credits: 36,012 of 40,000 ({name})"
+
+
 def test_a_budgets_mail_names_the_month_and_leads_to_it() -> None:
     message = letter_about(budget_facts())
     assert read(message)["Subject"] == "You've used 75.2% of your November 2026 budget: 3,760 of 5,000 (Acme)"

@@ -4,7 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
+from email.headerregistry import (
+    Address,
+    BaseHeader,
+    HeaderRegistry,
+    UniqueUnstructuredHeader,
+    UnstructuredHeader,
+)
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime
@@ -67,7 +73,17 @@ class Unbroken(UnstructuredHeader, BaseHeader):
         return f"{self.name}: {self}{policy.linesep}"
 
 
+class Subject(UniqueUnstructuredHeader, BaseHeader):
+    """Begins on the line of its name: Python would leave that line empty when the text alone fills the next one."""
+
+    def fold(self, *, policy: Policy) -> str:
+        folded: str = super().fold(policy=policy)
+        empty = f"{self.name}:{policy.linesep}"
+        return super().fold(policy=policy.clone(max_line_length=998)) if folded.startswith(empty) else folded
+
+
 _headers = HeaderRegistry()
+_headers.map_to_type("subject", Subject)
 _headers.map_to_type("list-unsubscribe", Unbroken)
 _POLICY = SMTP.clone(header_factory=_headers)
 
