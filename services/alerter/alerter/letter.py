@@ -73,7 +73,7 @@ class Unbroken(UnstructuredHeader, BaseHeader):
         return f"{self.name}: {self}{policy.linesep}"
 
 
-class Subject(UniqueUnstructuredHeader, BaseHeader):
+class Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc]
     """Begins on the line of its name: Python would leave that line empty when the text alone fills the next one."""
 
     def fold(self, *, policy: Policy) -> str:

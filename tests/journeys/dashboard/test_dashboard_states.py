@@ -200,7 +200,9 @@ async def test_an_address_that_somebody_made_up_shows_the_page(stack: WholeStack
             await expect(visit.of_test_id("breakdown-total").or_(visit.of_test_id("empty")).first).to_be_visible()
         visit.expected.append("status of 404")
         await visit.open("/?credit_period=zzz")
-        await expect(visit.page.get_by_text("No credit period of this organization has this id.").first).to_be_visible()
+        await expect(
+            visit.page.get_by_text("No credit period of this organization has this key or id.").first
+        ).to_be_visible()
         await visit.page.get_by_role("link", name="Reset view").first.click()
         assert await rows_on(visit)
 
