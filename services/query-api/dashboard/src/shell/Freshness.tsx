@@ -41,7 +41,9 @@ export function Freshness() {
       {data && data.held > 0 && (
         <span>
           {format.count(data.held)} {data.held === 1 ? "event is" : "events are"} waiting{" "}
-          {data.quarantine.length > 0 ? "until a fault with this organization’s data is fixed" : "for a rate or registration"}
+          {data.quarantine.length > 0
+            ? "until a fault with this organization’s data is fixed"
+            : "for a rate or registration"}
         </span>
       )}
     </p>
