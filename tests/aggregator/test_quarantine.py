@@ -1,5 +1,6 @@
 """What one organization's data makes fail is set aside for it alone; everybody else's usage counts, and later so does its."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,9 +12,9 @@ from aggregator import metrics
 from aggregator.aside import SUMS, quarantine
 from aggregator.limits import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gross, is_far
 from aggregator.measures import measure_tables
-from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE
+from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE, retry_due
 from aggregator.sums import unlimit_due
-from counting import TOPIC, Aggregator
+from counting import TOPIC, TOPICS, Aggregator
 from factories import FakeRecord, correction, organization, rate, records, usage
 from stack import Database
 
@@ -363,6 +364,50 @@ async def test_another_process_learns_of_a_fact_that_was_applied_late(
         records([use_of("org_a", feature_kind="model", feature="gpt", quantity="3000", unit="tokens")], first=2)
     )
     assert [at.credits for at in outcome.counted] == [3_000_000]
+
+
+async def test_what_takes_too_long_for_one_organization_is_put_off_for_it_alone(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    async with failing(owner, "usage_15m", code="57014"):
+        assert await aggregator.release() == len(GOOD)
+    assert await quarantined(aggregator) == [("org_a", "aggregator", "release", 1)]
+    async with failing(owner, "rates"):
+        await aggregator.learn(rate(subject="org_a"))
+    async with failing(owner, "usage_daily"):
+        await aggregator.count(records([use_of("org_a"), use_of("org_b")], first=len(EVERYBODY)))
+    waiting = [("org_a", "aggregator", step, 1) for step in ("catalog", "counting", "release")]
+    assert await quarantined(aggregator) == waiting
+    async with failing(owner, "rates", code="57014"):
+        assert await aggregator.retry() == 1
+    async with failing(owner, "usage_daily"):
+        await aggregator.count(records([use_of("org_a")], first=len(EVERYBODY) + 2))
+    async with failing(owner, "usage_daily", code="57014"):
+        assert await aggregator.retry() == 1, "the fact"
+    assert await quarantined(aggregator) == [
+        ("org_a", "aggregator", "counting", 2),
+        ("org_a", "aggregator", "release", 1),
+    ]
+    assert await aggregator.retry() == 1
+    assert await aggregator.release() == 1
+    assert await quarantined(aggregator) == []
+
+
+async def test_who_retries_does_not_wait_for_a_quarantine_that_is_in_use(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """It would wait with the locks of its partitions, for which all of their usage waits."""
+    await aggregator.learn(organization("org_a"))
+    async with failing(owner, "usage_15m"):
+        await aggregator.count(records([use_of("org_a")]))
+    await owner.execute("UPDATE quarantine SET retry_at = now()")
+    async with asyncio.timeout(10), owner.transaction():
+        await owner.execute("SELECT FROM quarantine FOR SHARE")
+        assert await retry_due(aggregator.pool, TOPICS, aggregator.catalog, aggregator.retrying) == (0, False)
+    assert await retry_due(aggregator.pool, TOPICS, aggregator.catalog, aggregator.retrying) == (1, False)
+    await check_proof(aggregator)
 
 
 MOST = "999999999"

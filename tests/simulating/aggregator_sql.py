@@ -556,6 +556,13 @@ def release_quarantine(t: Transaction, organization_id: int, step: str, topic: s
     return [(organization_id,)]
 
 
+def wait_shortly(_: Transaction) -> None:
+    """How long somebody waits is for tests on the real Postgres."""
+
+
+def wait_as_usual(_: Transaction) -> None: ...
+
+
 def retry_now(_: Transaction, __: Sequence[int]) -> None: ...
 
 

@@ -12,7 +12,7 @@ from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
 from runtime.build import build_of
 from runtime.kafka import open_consumer, open_producer
 from runtime.logs import configure_logs
-from runtime.postgres import Pool, open_pool, passing_failure
+from runtime.postgres import Pool, open_pool, passing_failure, timed_out
 from runtime.probes import serve_probes
 from runtime.process import run_process
 from runtime.time_zones import ZoneRules
@@ -111,12 +111,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work` now and again; a passing failure waits for the next time."""
+    """Do `work` now and again; what passes, or takes too long, waits for the next time."""
     while True:
         try:
             await work()
         except Exception as error:
-            if passing_failure(error) is None and not isinstance(error, KafkaError):
+            if passing_failure(error) is None and not timed_out(error) and not isinstance(error, KafkaError):
                 raise
             log.warning(
                 "skipped once", work=getattr(work, "__qualname__", str(work)), reason=f"{type(error).__name__}: {error}"

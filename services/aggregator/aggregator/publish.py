@@ -9,7 +9,7 @@ from typing import NamedTuple
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from runtime.postgres import Pool, passing_failure
+from runtime.postgres import Pool, passing_failure, timed_out
 from runtime.tracing import TRACEPARENT, Tracing
 
 from aggregator.catalog import SQL
@@ -99,7 +99,7 @@ async def relay(
             await relay_totals(pool, producer, topics.totals, tracing, take_causes)
             backlog = await relay_dead_letters(pool, producer, topics.dead_letters) == DEAD_LETTERS_MAX
         except Exception as error:
-            if passing_failure(error) is None and not isinstance(error, KafkaError):
+            if passing_failure(error) is None and not timed_out(error) and not isinstance(error, KafkaError):
                 raise
             log.warning("relay waits", reason=f"{type(error).__name__}: {error}")
             backlog = False

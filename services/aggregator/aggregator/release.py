@@ -11,7 +11,7 @@ from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.codec import InvalidEvent
 from flexcredits_schemas.zones import find_zone
 from runtime.isolation import describe_failure, is_data_failure
-from runtime.postgres import Connection, Pool
+from runtime.postgres import Connection, Pool, timed_out
 
 from aggregator.aside import RELEASE, quarantine
 from aggregator.catalog import SQL, Catalog
@@ -83,7 +83,7 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, tu
             catalog.limited |= error.organizations
             return True
         except Exception as error:
-            if not is_data_failure(error):
+            if not is_data_failure(error) and not timed_out(error):
                 raise
             failing[organization_id] = describe_failure(error)
             if await is_everybodys(pool, RELEASE, {kinds[number][0][1].organization for number in failing}):

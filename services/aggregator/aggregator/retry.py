@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 from flexcredits_schemas.codec import InvalidEvent
 from runtime.isolation import describe_failure, is_data_failure
-from runtime.postgres import Connection, Pool
+from runtime.postgres import Connection, Pool, timed_out
 
 from aggregator.aside import CATALOG_FACTS, COUNTING, quarantine
 from aggregator.catalog import SQL, Catalog
@@ -67,8 +67,10 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
         except SumLimit as error:
             catalog.limited |= error.organizations
             return True
+        except asyncpg.LockNotAvailableError:
+            return False  # somebody uses it just now: next time
         except Exception as error:
-            if not is_data_failure(error):
+            if not is_data_failure(error) and not timed_out(error):
                 raise
             await put_off(pool, organization_id, COUNTING, f"{outcome.step}: {describe_failure(error)}")
             log.warning(
@@ -102,8 +104,10 @@ async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -
         )
         try:
             applied, end = await _apply_facts(pool, catalog_topic, organization_id, place, gives_up)
+        except asyncpg.LockNotAvailableError:
+            return False  # somebody uses it just now: next time
         except Exception as error:
-            if not is_data_failure(error):
+            if not is_data_failure(error) and not timed_out(error):
                 raise
             await put_off(pool, organization_id, CATALOG_FACTS, f"fact: {describe_failure(error)}")
             return False
@@ -125,7 +129,7 @@ async def _apply_facts(
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
         await connection.fetch(SQL["lock_progress"], topic, [0])
-        if not await connection.fetch(SQL["lock_due"], organization_id, CATALOG_FACTS):
+        if not await _lock_due(connection, organization_id, CATALOG_FACTS):
             return 0, None
         rows = await connection.fetch(SQL["select_quarantined_facts"], organization_id, topic, after, FACTS_AT_ONCE)
         records, kept = [StoredRecord(row) for row in rows], set()
@@ -170,6 +174,15 @@ async def put_off(pool: Pool, organization_id: int, step: str, reason: str) -> N
         await quarantine(connection, step, [(organization_id, reason)])
 
 
+async def _lock_due(connection: Connection, organization_id: int, step: str) -> bool:
+    """Whether it is still to be tried, and nobody else can until the transaction ends. Raises LockNotAvailableError after
+    half a second: batches of many partitions may hold it by turns, and ours wait for our locks meanwhile."""
+    await connection.execute(SQL["wait_shortly"])
+    rows = await connection.fetch(SQL["lock_due"], organization_id, step)
+    await connection.execute(SQL["wait_as_usual"])
+    return bool(rows)
+
+
 async def _apply_chunk(
     pool: Pool, topics: tuple[str, str], catalog: Catalog, organization_id: int, outcome: Outcome
 ) -> tuple[int, bool]:
@@ -187,7 +200,7 @@ async def _apply_chunk(
         outcome.step = "positions"
         await hold_catalog(connection, catalog_topic, catalog)
         await lock_progress(connection, topic, {at: (0, last) for at, (_, last) in reading.spans.items()})
-        if not await connection.fetch(SQL["lock_due"], organization_id, COUNTING):
+        if not await _lock_due(connection, organization_id, COUNTING):
             return 0, False
         sightings = await store(connection, topic, reading, catalog, outcome)
         outcome.step = "quarantine"

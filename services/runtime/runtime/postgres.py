@@ -144,6 +144,11 @@ def is_lost_connection(error: BaseException) -> bool:
     return isinstance(error, OSError | asyncpg.InterfaceError | TimeoutError)
 
 
+def timed_out(error: BaseException) -> bool:
+    """Whether a statement was cancelled for its time (57014). It may be shorter next time, or for another organization."""
+    return isinstance(error, asyncpg.QueryCanceledError)
+
+
 def server_failure(error: BaseException) -> bool:
     """Whether a failure is Postgres' or the connection's, whatever rows the statement touches.
 

@@ -1,0 +1,2 @@
+-- The end of wait_shortly.
+SET LOCAL lock_timeout TO DEFAULT
