@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aggregator.__main__ import keep_partitions
 from aggregator.outcome import Outcome, Overtaken
 from aggregator.places import place
 from aggregator.reading import empty_reading, read
@@ -184,6 +185,17 @@ async def test_a_day_of_too_many_strays_goes_on_without_a_partition(
     )
     outcome = await aggregator.count(near)
     assert (len(outcome.duplicates), len(outcome.counted)) == (1, 1)
+
+
+async def test_partitions_that_take_too_long_are_made_the_next_time(
+    database: Database, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    role = database.roles["flexcredits_aggregator"]
+    async with asyncpg.create_pool(
+        role, min_size=1, max_size=1, server_settings={"statement_timeout": "100"}
+    ) as pool, owner.transaction():  # fmt: skip
+        await owner.execute("SELECT pg_advisory_xact_lock(hashtext('flexcredits.partitions'))")
+        await keep_partitions(pool)
 
 
 async def test_known_days_cost_no_look(aggregator: Aggregator) -> None:
