@@ -1,4 +1,4 @@
-"""Held usage that can be counted now: released by the fact that completes it, and by a sweep behind."""
+"""Held usage that can be counted now: released by the sweep that follows the fact which completes it."""
 
 import asyncio
 from bisect import bisect_left
