@@ -112,7 +112,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work` now and again; what passes, or takes too long, waits for the next time."""
+    """Do `work` at intervals; a passing failure, or a statement that takes too long, waits for the next one."""
     while True:
         try:
             await work()
