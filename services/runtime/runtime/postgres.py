@@ -1,9 +1,11 @@
 """Postgres: a pool, statements that live in .sql files, and which failures pass."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import asyncpg
 
@@ -18,6 +20,8 @@ else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
     Tell = Callable
+
+RowT = TypeVar("RowT", covariant=True)
 
 
 class LinedPool(asyncpg.Pool):
@@ -83,12 +87,60 @@ def trace_statements(tracing: Tracing, statements: Mapping[str, str]) -> Tell | 
     return tell
 
 
+class RowType(Protocol[RowT]):
+    """A NamedTuple's class."""
+
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+
+    def __call__(self, *args: Any, **columns: Any) -> RowT: ...
+
+
+def from_record(kind: RowType[RowT], record: Any) -> RowT:
+    """A NamedTuple from an `asyncpg.Record`, or another mapping, by name: the order of the columns does not matter.
+
+    TypeError where columns and fields are not the same, fields with a default included.
+    """
+    if len(record) != len(kind._fields):
+        raise TypeError(f"{kind} has the fields {kind._fields}, the row has the columns {(*record.keys(),)}")
+    return kind(**record)
+
+
 def load_sql(package: str) -> dict[str, str]:
-    """Statements of `package`'s sql folder by file name without .sql."""
-    folder = files(package) / "sql"
-    return {
-        entry.name.removesuffix(".sql"): entry.read_text() for entry in folder.iterdir() if entry.name.endswith(".sql")
-    }
+    """Statements by name, of every .sql file in `package` and its folders.
+
+    A file holds blocks that begin with a line `-- name: statement_name`; what stands before the first of them speaks
+    of the file. A file without such a line is one statement, under the file's name. ValueError if a name stands twice.
+    """
+    statements: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for path, text in sorted(find_sql(files(package), package)):
+        for name, statement in split_statements(path, text):
+            if name in statements:
+                raise ValueError(f"the statement {name} stands in {places[name]} and in {path}")
+            statements[name], places[name] = statement, path
+    return statements
+
+
+def find_sql(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
+    """Path and text of each .sql file, at any depth."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from find_sql(entry, f"{path}/{entry.name}")
+        elif entry.name.endswith(".sql"):
+            yield f"{path}/{entry.name}", entry.read_text(encoding="utf-8")
+
+
+def split_statements(path: str, text: str) -> Iterator[tuple[str, str]]:
+    """Name and text of each statement of a file. ValueError if a name is none or has no statement."""
+    _, *blocks = re.split(r"^-- name:", text, flags=re.MULTILINE)
+    if not blocks:
+        yield path.rpartition("/")[2].removesuffix(".sql"), text
+    for block in blocks:
+        name, _, statement = block.partition("\n")
+        if not name.strip().isidentifier() or not statement.strip():
+            raise ValueError(f"{path} names no statement in: -- name:{name}")
+        yield name.strip(), statement.strip() + "\n"
 
 
 PASSING_STATES = {
