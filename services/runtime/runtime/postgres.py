@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
@@ -21,7 +21,7 @@ else:
     Connection = asyncpg.Connection
     Tell = Callable
 
-RowT = TypeVar("RowT", covariant=True)
+RowT = TypeVar("RowT", bound=tuple[Any, ...])
 
 
 class LinedPool(asyncpg.Pool):
@@ -87,23 +87,15 @@ def trace_statements(tracing: Tracing, statements: Mapping[str, str]) -> Tell | 
     return tell
 
 
-class RowType(Protocol[RowT]):
-    """A NamedTuple's class."""
-
-    @property
-    def _fields(self) -> tuple[str, ...]: ...
-
-    def __call__(self, *args: Any, **columns: Any) -> RowT: ...
-
-
-def from_record(kind: RowType[RowT], record: Any) -> RowT:
+def from_record(kind: Callable[..., RowT], record: Any) -> RowT:
     """A NamedTuple from an `asyncpg.Record`, or another mapping, by name: the order of the columns does not matter.
 
     TypeError where columns and fields are not the same, fields with a default included.
     """
-    if len(record) != len(kind._fields):
-        raise TypeError(f"{kind} has the fields {kind._fields}, the row has the columns {(*record.keys(),)}")
-    return kind(**record)
+    row = kind(**record)
+    if len(row) != len(record):
+        raise TypeError(f"{row} has more fields than the columns {(*record.keys(),)}")
+    return row
 
 
 def load_sql(package: str) -> dict[str, str]:
