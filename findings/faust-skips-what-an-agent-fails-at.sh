@@ -4,7 +4,8 @@
 # Expected of a stream processor that commits offsets after processing: the event comes again (at least once).
 # Seen (against the broker that confluent-kafka's librdkafka simulates in process): events 1 2 3 4, a failure at 2, done 1 3 4,
 # committed 5 of 5. In FlexCredits: usage is counted by a plain consumer whose position is in Postgres; the alerter's stream body
-# lets nothing out and reads levels, not deltas (docs/decisions.md 15, tests/alerter/test_alerter_process.py).
+# lets nothing out and reads levels, not deltas (docs/decisions/0015-faust-runs-inside-the-alerters-process.md,
+# tests/alerter/test_alerter_process.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cd "$work"

@@ -1,7 +1,7 @@
 """What the Faust application does: usage.totals.v1 wakes us, alert_wakeups and timers do too. Postgres has the level.
 
-Faust is kept on a short leash (decision 15): raw bytes, bodies that let nothing out, and a process that ends rather than
-trust a supervisor. A message that it loses costs one sweep.
+Faust runs inside our own process (docs/decisions/0015-faust-runs-inside-the-alerters-process.md): raw bytes, bodies that raise
+nothing, and a process that ends instead of relying on Faust's supervisor. A message that Faust loses costs one sweep.
 """
 
 import json

@@ -21,8 +21,9 @@ class Rate(NamedTuple):
     per: str
 
 
-# The most special first: history is older than the receipt of every rate, and such a time goes to the first fact that
-# covers it (docs/decisions.md 5). Later usage goes to the most special one. This order makes both the same.
+# The most specific first: history is older than the receipt of every rate, and such a time belongs to the first rate event
+# that covers it (docs/decisions/0005-rates-never-change-what-was-counted.md). Later usage has the most specific rate. This
+# order makes both the same.
 BOOK = (
     Rate("org_orbit", "assistant", "model", ANY, "tokens", "0.8", "1000"),
     *(Rate(None, product, "model", "claude-opus-5", "tokens", "5", "3000") for product in ("assistant", "agents")),
