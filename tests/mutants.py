@@ -1,35 +1,149 @@
-"""A service without one of its safeguards, to see whether a test notices."""
+"""Services without one of their safeguards, to see whether a test notices."""
 
+import ast
+import importlib.util
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-from flexcredits_local.folders import REPOSITORY
+from typing import NamedTuple
 
 Changes = Mapping[str, Sequence[tuple[str, str]]]
-"""By file of the package: what is replaced, and by what."""
+"""By symbol of the package, wherever it stands: what is replaced in its source text, and by what. A symbol is a function,
+method or constant by the end of its qualified name (`UsageStream.run`), or a statement (`sql.insert_totals`)."""
 
-COMMITTED_FIRST: Changes = {
-    "stream.py": [
-        ("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n"),
-        (
-            "            outcome = await rerun(lambda: self._count(batch))\n",
-            "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
-            "            await self._consumer.commit(taken)\n"
-            "            outcome = await rerun(lambda: self._count(batch))\n",
-        ),
-    ]
-}
-"""An aggregator that trusts Kafka's offsets, and commits them before its transaction."""
+AGGREGATOR: dict[str, Changes] = {
+    "the fence removed": {
+        "drop_replayed": [("    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):\n", "    if True:\n")]
+    },
+    "the fence without its lock": {
+        "progress.lock_progress": [('SQL["lock_progress"], topic, sorted(spans))', 'SQL["select_progress"], topic)')]
+    },
+    "the ledger off": {"claim": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
+    "the outbox removed": {
+        "store": [('    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))\n', "")]
+    },
+    "the outbox's statement removed": {
+        "sql.insert_totals": [("INSERT INTO totals_outbox (organization_id) SELECT", "SELECT")]
+    },
+    "offsets committed before the transaction": {
+        "UsageStream._seek": [("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n")],
+        "UsageStream.turn": [
+            (
+                "            outcome = await rerun(lambda: self._count(batch))\n",
+                "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
+                "            await self._consumer.commit(taken)\n"
+                "            outcome = await rerun(lambda: self._count(batch))\n",
+            )
+        ],
+    },
+    "held usage forgotten": {
+        "UsageStream.sweep": [("        if changed or clock() - self._swept > RELEASE_EVERY_S:\n", "        if False:\n")]
+    },
+}  # fmt: skip
+ALERTER: dict[str, Changes] = {
+    "the account's lock removed": {
+        "lock_account": [('    if not await connection.fetchval(SQL["lock_state"], organization_id):\n', "    if False:\n")]
+    },
+    "levels read before the lock": {
+        "Evaluator.settle": [
+            ("                await lock_account(connection, organization_id, now)\n", "                accounts = await read_accounts(connection, [organization_id], *horizon(now, history))\n                await lock_account(connection, organization_id, now)\n"),
+            ("                for account in await read_accounts(connection, [organization_id], *horizon(now, history)):\n", "                for account in accounts:\n"),
+        ]
+    },
+    "the outbox removed": {
+        "Evaluator._fire": [("            await insert_emails(connection, level.organization_id, firing_id, letters, now)\n", "            letters.clear()\n")]
+    },
+    "mails marked before they are sent": {
+        "Outbox._attempt": [("                attempt = await self.send(item)\n", '                await self.settle(item, Attempt("sent", ""))\n                attempt = await self.send(item)\n')]
+    },
+    "mails not claimed for long enough": {"outbox.LEASE_S": [("LEASE_S = 60.0\n", "LEASE_S = 0.0\n")]},
+    "notices marked before they are published": {
+        "publish_of": [("            return None\n        await mark", "            pass\n        await mark")]
+    },
+    "thresholds met too early": {
+        "crossed": [("if used * 100 >= available * percent})", "if used * 105 >= available * percent})")]
+    },
+    "mails called sent when they are taken up": {
+        "sql.claim_emails": [("SET attempts", "SET state = 'sent', settled_at = now(), attempts")]
+    },
+}  # fmt: skip
 
 
-def make_mutant(service: str, changes: Changes, folder: Path) -> Path:
-    """A changed copy of a service's package; with its folder in PYTHONPATH it is what Python imports."""
-    copy = folder / service
-    shutil.copytree(REPOSITORY / "services" / service / service, copy)
+class Symbol(NamedTuple):
+    """Lines `first` to `last` of a file, from 1, both included."""
+
+    name: str
+    path: Path
+    first: int
+    last: int
+
+
+def make_mutant(package: str, changes: Changes, folder: Path) -> Path:
+    """A changed copy of a package; with its folder in PYTHONPATH it is what Python imports."""
+    copy = folder / package
+    shutil.copytree(folder_of(package), copy)
     for name, replacements in changes.items():
-        path = copy / name
-        for old, new in replacements:
-            assert path.read_text().count(old) == 1, f"{name} has changed: {old}"
-            path.write_text(path.read_text().replace(old, new))
+        change(find(copy, name), replacements)
     return folder
+
+
+def folder_of(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def change(symbol: Symbol, replacements: Sequence[tuple[str, str]]) -> None:
+    lines = symbol.path.read_text().splitlines(keepends=True)
+    text = "".join(lines[symbol.first - 1 : symbol.last])
+    for old, new in replacements:
+        assert text.count(old) == 1, f"{symbol.name} has changed: {old}"
+        text = text.replace(old, new)
+    lines[symbol.first - 1 : symbol.last] = [text]
+    symbol.path.write_text("".join(lines))
+
+
+def find(folder: Path, name: str) -> Symbol:
+    """The one symbol of a package whose qualified name is `name`, or ends with it."""
+    found = [symbol for symbol in list_symbols(folder) if f".{symbol.name}".endswith(f".{name}")]
+    assert len(found) == 1, f"{name} is the name of {[symbol.name for symbol in found]}"
+    return found[0]
+
+
+def list_symbols(folder: Path) -> Iterator[Symbol]:
+    """Functions, classes, methods and constants of a package's modules, and its statements."""
+    for path in sorted(folder.rglob("*.py")):
+        module = ".".join(path.relative_to(folder.parent).with_suffix("").parts)
+        yield from list_definitions(path, module, ast.parse(path.read_text()).body)
+    for path in sorted(folder.rglob("*.sql")):
+        yield from list_statements(path)
+
+
+def list_definitions(path: Path, owner: str, body: Sequence[ast.stmt]) -> Iterator[Symbol]:
+    for node in body:
+        names: list[str] = []
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names = [node.name]
+            case ast.Assign():
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names = [name]
+        for name in names:
+            yield Symbol(f"{owner}.{name}", path, node.lineno, node.end_lineno or node.lineno)
+        if isinstance(node, ast.ClassDef):
+            yield from list_definitions(path, f"{owner}.{node.name}", node.body)
+
+
+def list_statements(path: Path) -> Iterator[Symbol]:
+    """As runtime.postgres.load_sql names them."""
+    lines = path.read_text().splitlines()
+    begins = [
+        (at, line.removeprefix("-- name:").strip()) for at, line in enumerate(lines, 1) if re.match("-- name:", line)
+    ]
+    begins = begins or [(1, path.stem)]
+    ends = [at - 1 for at, _ in begins[1:]] + [len(lines)]
+    for (first, name), last in zip(begins, ends, strict=True):
+        yield Symbol(f"sql.{name}", path, first, last)
