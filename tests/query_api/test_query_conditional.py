@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from books import NOW, Books, local
-from query_api.conditional import COMPLETE_TO, digest, has
+from query_api.conditional import COMPLETE_TO, digest, digest_sources, has
 from querying import Api
 from starlette.datastructures import Headers
 
@@ -159,6 +160,22 @@ async def test_small_answers_are_tagged_by_every_byte(api: Api, books: Books) ->
     assert answer.headers["etag"] == f'"{digest(answer.content)}"'
     await books.execute("UPDATE partition_progress SET caught_up_at = $1", NOW + timedelta(seconds=1))
     assert await status(api, "/api/v1/overview", answer.headers["etag"]) == 200
+
+
+def test_another_module_or_statement_in_any_folder_is_another_build(tmp_path: Path) -> None:
+    for folder in ("", "usage", "usage/breakdown", "__pycache__"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    for path in ("app.py", "usage/queries.py", "usage/queries.sql", "usage/breakdown/routes.py"):
+        (tmp_path / path).write_text("as it was")
+        before = digest_sources(tmp_path)
+        (tmp_path / path).write_text("changed")
+        assert digest_sources(tmp_path) != before, path
+    before = digest_sources(tmp_path)
+    (tmp_path / "usage" / "queries.py").rename(tmp_path / "usage" / "breakdown" / "queries.py")
+    assert digest_sources(tmp_path) != before
+    before = digest_sources(tmp_path)
+    (tmp_path / "__pycache__" / "app.pyc").write_text("made of app.py")
+    assert digest_sources(tmp_path) == before
 
 
 @pytest.mark.parametrize(

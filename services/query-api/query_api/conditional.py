@@ -5,10 +5,12 @@ tagged by what they are made from, so that the same answer is known before it is
 """
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,13 +18,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from query_api.access import Person
 from query_api.periods import today_in
-from query_api.store import SQL, Reading
+from query_api.store import Reading
 
 BY_VERSION = frozenset({"/api/v1/breakdown"})
 """Paths whose answers follow from usage, catalog, today's date and the address alone, but for how far the totals reach,
 which moves every second and is told by COMPLETE_TO instead. Nothing that reads alerts, settings or the time of day."""
 
 COMPLETE_TO = "FlexCredits-Complete-To"
+
+PACKAGES = ("query_api", "flexcredits_schemas", "runtime")
+"""Whose code makes the answers."""
 
 # no-store would leave nothing to ask about. What a browser keeps it must not show before we have let its user in again.
 CACHE_CONTROL = "private, no-cache"
@@ -68,10 +73,22 @@ async def answer_if_new(request: Request, person: Person, reading: Reading, topi
 
 @cache
 def build() -> str:
-    """Another build may answer the same otherwise."""
-    sources = sorted(entry.name for entry in files("query_api").iterdir() if entry.name.endswith(".py"))
-    texts = [(files("query_api") / name).read_text() for name in sources] + [SQL[name] for name in sorted(SQL)]
-    return digest("".join(texts).encode())
+    """Another build may answer the same request differently."""
+    return digest("".join(digest_sources(files(package)) for package in PACKAGES).encode())
+
+
+def digest_sources(folder: Traversable) -> str:
+    """Of every module and statement in a folder and in the folders below it."""
+    return digest(repr(sorted(find_sources(folder, ""))).encode())
+
+
+def find_sources(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
+    """Path and digest of each file that answers follow from."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from find_sources(entry, f"{path}{entry.name}/")
+        elif entry.name.endswith((".py", ".sql")):
+            yield path + entry.name, digest(entry.read_bytes())
 
 
 def digest(data: bytes) -> str:
