@@ -11,11 +11,11 @@ from books import NOW, TOPIC
 from flexcredits_local.authorization import CLIENT_ID
 from flexcredits_local.issuer import AUTHORIZATION_PATH, JWKS_PATH, TOKEN_PATH
 from flexcredits_local.tokens import AUDIENCE
-from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.access.dependencies import Parts, SignIn
 from query_api.app import Observed, build_app
-from query_api.issuer import Issuer
-from query_api.policies import Parts, SignIn
-from query_api.sessions import Cookies
+from query_api.auth.cookies import Cookies
+from query_api.auth.oidc import Issuer
+from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
 from runtime.postgres import Pool
 
 DASHBOARD = "http://127.0.0.1:8081"

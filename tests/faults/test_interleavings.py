@@ -21,7 +21,7 @@ from books import Books
 from counting import CATALOG
 from factories import FakeRecord, organization, records, usage
 from interleaving import Session, Turns, interleave, schedules
-from query_api import store as query_store
+from query_api.db import session as query_session
 from simulating.replay import connect
 from stack import Database
 
@@ -164,10 +164,10 @@ async def read_while_counting(sides: Sides, schedule: Sequence[int], *, isolated
     events = records([usage(envelope={"subject": name}) for _ in range(5)])
     await aggregate(await sides.side(0, "aggregator", {}, ()), topic, events[:1])
     writer = await sides.side(0, "aggregator", SQL, WRITES)
-    reader = await sides.side(1, "api", query_store.SQL, READS, isolated=isolated)
+    reader = await sides.side(1, "api", query_session.SQL, READS, isolated=isolated)
 
     async def look() -> set[int]:
-        async with query_store.read_as(reader, name, "") as reading:
+        async with query_session.read_as(reader, name, "") as reading:
             rollups = await reading.sum_rollups(date(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC))
             ledger = await reading.sum_ledger()
             level = await reading.select_level()

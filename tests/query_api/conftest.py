@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.services import issuer_program
 from flexcredits_local.tokens import issuer_url
-from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.access.dependencies import Parts
 from query_api.app import Observed, build_app
-from query_api.dashboard_files import BuiltFile
-from query_api.policies import Parts
+from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
+from query_api.web.files import BuiltFile
 from querying import (
     AUDIENCE,
     ISSUER,

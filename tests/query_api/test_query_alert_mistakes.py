@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from books import MICRO, Books
-from query_api import bodies
-from query_api.alert_rules import ADDRESSES_MAX, CREDITS_BELOW, THRESHOLDS_MAX
+from query_api.alerts.settings.domain.rules import ADDRESSES_MAX, CREDITS_BELOW, THRESHOLDS_MAX
+from query_api.http import body_limit
 from querying import Api
 
 from .test_query_alert_settings import NO_BUDGET, SETTINGS, asked, save
@@ -130,7 +130,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     api: Api, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await books.organization()
-    monkeypatch.setattr(bodies, "WITHIN_S", 0.2)
+    monkeypatch.setattr(body_limit, "WITHIN_S", 0.2)
 
     async def begin_and_stall() -> AsyncIterator[bytes]:
         yield b"{"

@@ -8,8 +8,8 @@ import pytest
 from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.paging import InvalidCursor, read_cursor, write_cursor
-from query_api.store import SQL
+from query_api.db.session import SQL
+from query_api.usage.breakdown.domain.cursor import InvalidCursor, read_cursor, write_cursor
 from querying import Api, OpenApi
 from runtime.postgres import Pool
 

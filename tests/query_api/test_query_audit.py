@@ -5,11 +5,11 @@ from contextlib import suppress
 import asyncpg
 import pytest
 from books import Books
-from query_api.access import Person
-from query_api.audit import ORIGIN, Origin, audit
-from query_api.policies import REFUSAL_AUDITED_EVERY_S, REFUSALS_REMEMBERED_MAX, Refusals
-from query_api.store import SQL
-from query_api.writes import write_as
+from query_api.access.audit import ORIGIN, Origin, audit
+from query_api.access.dependencies import REFUSAL_AUDITED_EVERY_S, REFUSALS_REMEMBERED_MAX, Refusals
+from query_api.auth.tokens import Person
+from query_api.db.session import SQL
+from query_api.db.writes import write_as
 from querying import Api
 from runtime.postgres import Pool
 

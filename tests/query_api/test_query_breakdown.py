@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.breakdown import (
+from query_api.contracts.domain.periods import Days, split_at
+from query_api.usage.breakdown.domain.rows import (
     FEATURE_KINDS,
     NO_AGENT,
     Agent,
@@ -26,7 +27,6 @@ from query_api.breakdown import (
     in_order,
     share,
 )
-from query_api.periods import Days, split_at
 
 DAY = date(2026, 9, 1)
 CODE, IMAGE, SEARCH = Feature("feature", "code"), Feature("feature", "image"), Feature("tool", "search")

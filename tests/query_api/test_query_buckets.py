@@ -7,8 +7,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.buckets import LIMIT_DAYS, Bucket, BucketState, Interval, bucket_state, cut_buckets, default_interval
-from query_api.periods import Days
+from query_api.contracts.domain.periods import Days
+from query_api.usage.trend.domain.buckets import (
+    LIMIT_DAYS,
+    Bucket,
+    BucketState,
+    Interval,
+    bucket_state,
+    cut_buckets,
+    default_interval,
+)
 
 ZONES = ["UTC", "Asia/Kathmandu", "America/St_Johns", "Europe/Berlin", "Australia/Lord_Howe"]
 QUARTER = timedelta(minutes=15)

@@ -7,7 +7,7 @@ import pytest
 from books import MICRO, Books, local
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.alert_rules import AlertSettings, AskedBudget, Budget, Rule
+from query_api.alerts.settings.domain.rules import AlertSettings, AskedBudget, Budget, Rule
 from querying import Api
 
 SETTINGS = "/api/v1/alerts/settings"

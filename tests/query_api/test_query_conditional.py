@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from books import NOW, Books, local
-from query_api.conditional import COMPLETE_TO, digest, digest_sources, has
+from query_api.http.etags import COMPLETE_TO, digest, digest_sources, has
 from querying import Api
 from starlette.datastructures import Headers
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from books import NOW, TOPIC, Books
 from described import check_everything
-from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.access.dependencies import Parts
 from query_api.app import Observed, build_app
-from query_api.policies import Parts
+from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
 from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from books import Books
 from exporting import read_file, special, total
-from query_api.breakdown import FEATURE_KINDS
-from query_api.cells import guard_id, unguard_id
-from query_api.export_store import SQL, columns_of
-from query_api.exports import USAGE_COLUMNS
-from query_api.lines import Label
+from query_api.exports.domain.cells import guard_id, unguard_id
+from query_api.exports.domain.labels import Label
+from query_api.exports.queries import SQL, columns_of
+from query_api.exports.routes import USAGE_COLUMNS
+from query_api.usage.breakdown.domain.rows import FEATURE_KINDS
 from querying import Api
 from runtime.postgres import Pool
 

@@ -8,9 +8,9 @@ from books import Books, local
 from exporting import read_file, special, total
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.export_store import SQL
-from query_api.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, decimal_text, instant, overage_by_day
-from query_api.periods import CreditPeriod, Span
+from query_api.contracts.domain.periods import CreditPeriod, Span
+from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, decimal_text, instant, overage_by_day
+from query_api.exports.queries import SQL
 from querying import Api
 from runtime.postgres import Pool
 

@@ -8,9 +8,9 @@ import pytest
 from books import NOW, TOPIC, Books
 from flexcredits_schemas import SCHEMAS
 from foreign_clients import generate_go, generate_python, run
-from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.access.dependencies import Parts
 from query_api.app import Observed, build_app
-from query_api.policies import Parts
+from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
 from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool

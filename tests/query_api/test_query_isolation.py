@@ -6,9 +6,9 @@ import re
 import asyncpg
 import pytest
 from books import NOW, Books
-from query_api.examples import BODIES
-from query_api.store import SQL, NotIsolated, Reading, find_problem, read_as
-from query_api.writes import Presented, Writing
+from query_api.db.session import SQL, NotIsolated, Reading, find_problem, read_as
+from query_api.db.writes import Presented, Writing
+from query_api.openapi.examples import BODIES
 from querying import Api, OpenApi
 from runtime.postgres import Pool, open_pool
 from stack import Database

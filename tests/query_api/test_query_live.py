@@ -14,13 +14,13 @@ import httpx
 import pytest
 from books import NOW, TOPIC, Books
 from prometheus_client import REGISTRY
-from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.access.dependencies import Parts, SignIn
 from query_api.app import Observed, build_app
-from query_api.issuer import Issuer
-from query_api.policies import Parts, SignIn
-from query_api.sessions import Cookies, hash_id
-from query_api.watch import Live, LiveLimits
-from query_api.writes import write_as
+from query_api.auth.cookies import Cookies, hash_id
+from query_api.auth.oidc import Issuer
+from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
+from query_api.db.writes import write_as
+from query_api.live.hub import Live, LiveLimits
 from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
 from runtime.line import LineFull

@@ -6,7 +6,7 @@ from typing import Any
 from books import Books
 from fastapi.routing import iter_route_contexts
 from query_api.app import build_app
-from query_api.examples import BODIES
+from query_api.openapi.examples import BODIES
 from querying import OpenApi
 
 NOBODY: dict[str, Any] = {"nobody": 401, "expired": 401}

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from books import Books
 from query_api.app import build_app
-from query_api.examples import BODIES
+from query_api.openapi.examples import BODIES
 from querying import Api
 
 DESCRIPTION = build_app(None).openapi()

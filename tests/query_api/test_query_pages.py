@@ -11,8 +11,8 @@ import httpx
 import pytest
 from books import Books
 from query_api.app import PUBLIC, build_app, find_open_routes
-from query_api.dashboard_files import BuiltFile, read_dashboard
-from query_api.pages import FILES, VIEWS
+from query_api.web.files import BuiltFile, read_dashboard
+from query_api.web.routes import FILES, VIEWS
 from querying import OpenApi
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

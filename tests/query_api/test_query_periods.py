@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.periods import (
+from query_api.contracts.domain.periods import (
     EVER,
     CreditPeriod,
     Days,

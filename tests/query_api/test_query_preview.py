@@ -7,9 +7,9 @@ from typing import Any
 from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.alert_rules import Recipients, everybody_told
-from query_api.periods import Span
-from query_api.preview import WouldFire, would_fire
+from query_api.alerts.settings.domain.preview import WouldFire, would_fire
+from query_api.alerts.settings.domain.rules import Recipients, everybody_told
+from query_api.contracts.domain.periods import Span
 from querying import Api
 
 PREVIEW = "/api/v1/alerts/preview"

@@ -12,11 +12,11 @@ from books import MICRO, Books
 from exporting import read_csv, read_file
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.focus import focus_days
-from query_api.focus_corrections import price_corrections
-from query_api.periods import Contract, CreditPeriod, Days, Span
-from query_api.prices import Prices
-from query_api.terms import Price, Step, Version
+from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, Span
+from query_api.contracts.domain.prices import Prices
+from query_api.contracts.domain.terms import Price, Step, Version
+from query_api.exports.domain.focus import focus_days
+from query_api.exports.domain.focus_corrections import price_corrections
 from querying import Api
 
 FIRST = date(2026, 1, 1)

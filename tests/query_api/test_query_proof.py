@@ -8,7 +8,7 @@ import pytest
 from books import NOW, TOPIC, Books, local
 from counting import TOTALS
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
-from query_api.store import read_as
+from query_api.db.session import read_as
 from querying import Api
 from runtime.postgres import Pool
 from stack import Database

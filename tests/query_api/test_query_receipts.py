@@ -17,8 +17,8 @@ from aggregator.reading import empty_reading, read
 from books import TOPIC, Books, local
 from factories import correction, organization, rate, records, rfc3339, usage, uuid7
 from flexcredits_schemas.identity import bucket_of, identity_of
-from query_api.ledger import place_of
-from query_api.store import SQL
+from query_api.db.session import SQL
+from query_api.ledger.domain import place_of
 from querying import Api
 from runtime.postgres import Pool
 from stack import Database

@@ -9,9 +9,9 @@ import pytest
 from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.periods import CreditPeriod, PeriodKey, Span
-from query_api.reconcile import SUMS, Charges, Line, Used, commit, reconcile
-from query_api.terms import AddOn, money
+from query_api.contracts.domain.periods import CreditPeriod, PeriodKey, Span
+from query_api.contracts.domain.reconcile import SUMS, Charges, Line, Used, commit, reconcile
+from query_api.contracts.domain.terms import AddOn, money
 from querying import Api
 
 amounts = st.integers(0, 10**13)

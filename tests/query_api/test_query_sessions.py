@@ -7,8 +7,8 @@ import pytest
 from books import NOW, Books
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.tokens import key_path, load_key, mint_token
-from query_api.sessions import Cookies, hash_id
-from query_api.store import SQL
+from query_api.auth.cookies import Cookies, hash_id
+from query_api.db.session import SQL
 from runtime.postgres import Pool
 from signing_in import DASHBOARD, IDLE, LIFETIME, SAME_ORIGIN, Browser, open_browser
 

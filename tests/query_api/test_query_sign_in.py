@@ -14,13 +14,13 @@ from flexcredits_local.issuer import JWKS_PATH
 from flexcredits_local.tokens import AUDIENCE, key_path, load_key, mint_id_token, mint_token
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.access import SigningKeys, Verifier, fetch_from
-from query_api.answers import Refused
+from query_api.access.dependencies import Parts
 from query_api.app import Observed, build_app
-from query_api.examples import BODIES
-from query_api.handshake import Handshake, is_local, read_handshake
-from query_api.policies import Parts
-from query_api.sessions import hash_id
+from query_api.auth.cookies import hash_id
+from query_api.auth.handshake import Handshake, is_local, read_handshake
+from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
+from query_api.http.fields import Refused
+from query_api.openapi.examples import BODIES
 from runtime.postgres import Pool
 from service_process import free_port
 from signing_in import DASHBOARD, SAME_ORIGIN, Browser, open_browser

@@ -8,10 +8,10 @@ import asyncpg
 import httpx
 import pytest
 from books import NOW, TOPIC, Books
-from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.access.dependencies import Parts
 from query_api.app import Observed, build_app
-from query_api.policies import Parts
-from query_api.streaming import FileResponse, Put
+from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
+from query_api.exports.downloads import FileResponse, Put
 from querying import AUDIENCE, ISSUER, Api, IdentityProvider, OpenApi
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 from books import Books
-from query_api.periods import Days, split_at
-from query_api.store import read_as
+from query_api.contracts.domain.periods import Days, split_at
+from query_api.db.session import read_as
 from runtime.postgres import Pool
 
 BEGIN, DAYS = date(2025, 12, 20), 140

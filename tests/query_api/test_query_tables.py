@@ -7,8 +7,8 @@ import pytest
 from books import Books, local
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.breakdown import Row, in_order
-from query_api.paging import InvalidCursor, Place, cut_page, read_place, write_place
+from query_api.usage.breakdown.domain.cursor import InvalidCursor, Place, cut_page, read_place, write_place
+from query_api.usage.breakdown.domain.rows import Row, in_order
 from querying import Api
 
 

@@ -10,7 +10,7 @@ import pytest
 from books import NOW, Books, local
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.trend import OTHER, Cell, Group, draw_lines
+from query_api.usage.trend.domain.lines import OTHER, Cell, Group, draw_lines
 from querying import Api
 
 VIEWS = (

@@ -177,7 +177,7 @@ async def _organization_id(connection: Connection, organization: str) -> int:
 
 
 def _price_version(data: ContractData, received_at: datetime) -> str:
-    """What the query API builds its price history from (query_api/prices.py)."""
+    """What the query API builds its price history from (query_api/contracts/domain/prices.py)."""
     steps: list[tuple[str | None, Raw, Raw]] = [(None, data.overage_price, data.credit_price)]
     steps += [(f"{price.effective_from}", price.overage_price, price.credit_price) for price in data.prices or []]
     return json.dumps(

@@ -18,14 +18,14 @@ from runtime.process import run_process
 from runtime.time_zones import ZoneRules
 from runtime.tracing import open_tracing
 
-from query_api.access import SigningKeys, Verifier, fetch_from
+from query_api.access.dependencies import Parts, SignIn, utc_now
 from query_api.app import Observed, build_app
-from query_api.dashboard_files import BuiltFile, read_dashboard
-from query_api.issuer import Issuer
-from query_api.policies import Parts, SignIn, utc_now
-from query_api.sessions import Cookies
+from query_api.auth.cookies import Cookies
+from query_api.auth.oidc import Issuer
+from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
+from query_api.db.session import SQL, find_problem
 from query_api.settings import Settings
-from query_api.store import SQL, find_problem
+from query_api.web.files import BuiltFile, read_dashboard
 
 log = structlog.get_logger()
 

@@ -20,40 +20,38 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from query_api import (
-    alert_channels,
-    alert_settings,
-    alerts,
-    api,
-    audit_log,
-    contracts,
-    exports,
-    live,
-    mails,
-    pages,
-    proof,
-    receipts,
-    sign_in,
-    tables,
-    trends,
-    unsubscribe,
-)
-from query_api.answers import BASE, TITLES, ParameterError, Problem, Refused
-from query_api.audit import ORIGIN, origin_of
-from query_api.bodies import SmallBodies
-from query_api.conditional import Conditional, NotModified
-from query_api.docs import tag, with_ingest
-from query_api.examples import ANSWERS, BODIES, PARAMETERS
-from query_api.invalid import read_mistake
+from query_api.access.audit import ORIGIN, origin_of
+from query_api.access.audit_log import routes as audit_log
+from query_api.access.dependencies import POLICIES, Parts
+from query_api.access.sign_in import routes as sign_in
+from query_api.alerts import routes as alerts
+from query_api.alerts.channels import routes as alert_channels
+from query_api.alerts.emails import routes as alert_emails
+from query_api.alerts.settings import routes as alert_settings
+from query_api.alerts.unsubscribe import routes as unsubscribe
+from query_api.contracts import range as api
+from query_api.contracts import routes as contracts
+from query_api.db.session import Busy, Unavailable
+from query_api.exports import routes as exports
+from query_api.http.body_limit import SmallBodies
+from query_api.http.etags import Conditional, NotModified
+from query_api.http.fields import BASE, TITLES, ParameterError, Problem, Refused
+from query_api.http.validation import read_mistake
+from query_api.ledger.proof import routes as proof
+from query_api.ledger.receipt import routes as receipt
+from query_api.live import routes as live
 from query_api.metrics import REFUSED, REQUEST_SECONDS
-from query_api.policies import POLICIES, Parts
-from query_api.store import Busy, Unavailable
+from query_api.openapi.examples import ANSWERS, BODIES, PARAMETERS
+from query_api.openapi.topics import tag, with_ingest
+from query_api.usage.breakdown import routes as breakdown
+from query_api.usage.trend import routes as trend
+from query_api.web import routes as web
 
 log = structlog.get_logger()
 
 RETRY_AFTER_S = "2"
 DOCS = frozenset({"/openapi.json", "/docs", "/docs/openapi.json", "/docs/assets"})
-PUBLIC = DOCS | {"/login", "/login/callback", "/logout"} | pages.PATHS
+PUBLIC = DOCS | {"/login", "/login/callback", "/logout"} | web.PATHS
 """The only routes without a policy: they describe the API or are the dashboard's own files, which hold nobody's data, or
 lead into and out of a session."""
 
@@ -85,20 +83,20 @@ def build_app(parts: Parts | None) -> FastAPI:
     app.state.parts = parts
     app.include_router(api.router)
     app.include_router(alert_settings.router)  # its paths and the next one's come before /alerts/{id}
-    app.include_router(mails.router)
+    app.include_router(alert_emails.router)
     app.include_router(alert_channels.router)
     app.include_router(alerts.router)
     app.include_router(unsubscribe.router)
-    app.include_router(tables.router)
-    app.include_router(trends.router)
+    app.include_router(breakdown.router)
+    app.include_router(trend.router)
     app.include_router(contracts.router)
     app.include_router(proof.router)
-    app.include_router(receipts.router)
+    app.include_router(receipt.router)
     app.include_router(audit_log.router)
     app.include_router(sign_in.router)
     app.include_router(live.router)
     app.include_router(exports.router)
-    app.include_router(pages.router)
+    app.include_router(web.router)
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Conditional)
@@ -148,8 +146,8 @@ def build_app(parts: Parts | None) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def answer_http_error(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 404 and pages.is_navigation(request):
-            return pages.answer_page(request, 404)
+        if error.status_code == 404 and web.is_navigation(request):
+            return web.answer_page(request, 404)
         if error.status_code == 400:  # what FastAPI says of a body that is not even text, or nested too deeply
             unread = ParameterError(pointer="", detail="cannot be read as JSON")
             return answer_problem(Refused("invalid-parameter", f"the body: {unread.detail}", errors=[unread]))

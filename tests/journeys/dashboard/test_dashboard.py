@@ -14,8 +14,8 @@ from browsing import Visit, Who, decimal, needs_chromium, visiting
 from dashboard_data import EMPTY, NORMAL, OVER
 from factories import usage
 from playwright.async_api import Browser, Download, Locator, expect
-from query_api.breakdown import FEATURE_KINDS
-from query_api.periods import PRODUCTS
+from query_api.contracts.domain.periods import PRODUCTS
+from query_api.usage.breakdown.domain.rows import FEATURE_KINDS
 from service_process import eventually
 from whole_stack import WholeStack
 

@@ -1,0 +1,153 @@
+"""/api/v1/alert-channels: where alerts go beside mail, and what became of them there."""
+
+import math
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+
+from query_api.access.audit import audit
+from query_api.access.dependencies import Change, Known, Look, parts_of
+from query_api.alerts.channels.domain import (
+    CHANNELS_MAX,
+    Channel,
+    InvalidChannel,
+    SentToChannel,
+    check_channel,
+    make_signing_secret,
+    mask,
+)
+from query_api.alerts.channels.schemas import (
+    AddedChannel,
+    AskedChannel,
+    ChannelAnswer,
+    ChannelDeliveries,
+    ChannelDelivery,
+    Channels,
+    ChannelTestAsked,
+)
+from query_api.alerts.domain.firings import Tried
+from query_api.alerts.schemas import Try
+from query_api.auth.tokens import check_admin
+from query_api.contracts.range import HistoryQuery
+from query_api.db.session import Reading
+from query_api.http.fields import ParameterError, Refused, problems
+from query_api.usage.breakdown.domain.cursor import cut_history
+
+router = APIRouter(prefix="/api/v1/alert-channels")
+
+TEST = "alert_channel.test"
+TEST_EVERY_S = 10.0
+
+ChannelId = Annotated[str, Path(alias="id", pattern=r"^[1-9][0-9]{0,18}$", description="Of a channel.", examples=["3"])]
+
+
+@router.get("")
+async def get_alert_channels(reading: Look) -> Channels:
+    """Where alerts go beside mail."""
+    return Channels(channels=[answer_channel(channel) for channel in await reading.select_channels()])
+
+
+@router.post("", status_code=201, responses=problems(409))
+async def add_alert_channel(person: Known, writing: Change, asked: AskedChannel) -> AddedChannel:
+    """Have alerts sent to a webhook, signed as Standard Webhooks has it, or to Slack. For Super Admins and Admins."""
+    check_admin(person)
+    try:
+        check_channel(asked.kind, asked.name, asked.url, asked.content_type)
+    except InvalidChannel as error:
+        mistake = ParameterError(pointer=error.pointer, detail=str(error))
+        raise Refused("invalid-parameter", f"{error.pointer}: {error}", errors=[mistake]) from None
+    await writing.lock_person("alert channels")  # one at a time, whoever adds them
+    if len(await writing.reading.select_channels()) >= CHANNELS_MAX:
+        raise Refused("too-many-channels", f"{CHANNELS_MAX} channels is the limit. Remove one first.")
+    secret = make_signing_secret() if asked.kind == "webhook" else None
+    shown_url = mask(asked.url)
+    channel_id = await writing.insert_channel(
+        asked.kind, asked.name, shown_url, asked.url, secret, person.email or person.subject, asked.content_type
+    )
+    details = {
+        "channel": str(channel_id), "kind": asked.kind, "name": asked.name, "url": shown_url, "content_type": asked.content_type,
+    }  # fmt: skip
+    await audit(writing, person, "alert_channel.add", details)
+    added = await find_channel(writing.reading, str(channel_id))
+    return AddedChannel(**answer_channel(added).model_dump(), signing_secret=secret)
+
+
+@router.delete("/{id}", status_code=204)
+async def remove_alert_channel(person: Known, writing: Change, channel_id: ChannelId) -> None:
+    """Send nothing more there, and forget its address and secret. For Super Admins and Admins."""
+    check_admin(person)
+    channel = await find_channel(writing.reading, channel_id)
+    await writing.remove_channel(channel.channel_id)
+    details = {"channel": channel_id, "kind": channel.kind, "name": channel.name, "url": channel.shown_url}
+    await audit(writing, person, "alert_channel.remove", details)
+
+
+@router.post("/{id}/test", status_code=202, responses=problems(409, 429))
+async def test_alert_channel(
+    request: Request, person: Known, writing: Change, channel_id: ChannelId
+) -> ChannelTestAsked:
+    """Have a test sent there; its deliveries say what became of it. For Super Admins and Admins, at most every 10 s."""
+    check_admin(person)
+    channel = await find_channel(writing.reading, channel_id)
+    if channel.stopped_at:
+        raise Refused(
+            "channel-stopped", f"Its receiver is gone ({channel.stopped_because}). Remove the channel and add it again."
+        )
+    await writing.lock_person(person.subject)
+    wait_s = math.ceil(await writing.select_wait(person.subject, TEST, TEST_EVERY_S))
+    if wait_s:
+        raise Refused("too-soon", f"Try again in {wait_s} seconds.", headers={"Retry-After": str(wait_s)})
+    await writing.insert_channel_test(channel.channel_id)
+    await audit(writing, person, TEST, {"channel": channel_id})
+    return ChannelTestAsked(requested_at=parts_of(request).now())
+
+
+@router.get("/{id}/deliveries")
+async def get_channel_deliveries(
+    reading: Look, channel_id: ChannelId, query: Annotated[HistoryQuery, Query()]
+) -> ChannelDeliveries:
+    """What went to a channel, newest first, with every attempt."""
+    channel = await find_channel(reading, channel_id)
+    rows = await reading.select_channel_deliveries(channel.channel_id, query.read_before(), query.limit + 1)
+    page, following = cut_history(rows, query.limit, lambda row: row.delivery_id)
+    tries = await reading.select_channel_tries([row.delivery_id for row in page])
+    return ChannelDeliveries(
+        deliveries=[answer_delivery(row, tries.get(row.delivery_id, [])) for row in page], next=following
+    )
+
+
+async def find_channel(reading: Reading, channel_id: str) -> Channel:
+    """Raises Refused when the organization has no such channel."""
+    for channel in await reading.select_channels():
+        if str(channel.channel_id) == channel_id:
+            return channel
+    raise Refused("no-such-channel", "No channel of this organization has this id.")
+
+
+def answer_channel(channel: Channel) -> ChannelAnswer:
+    return ChannelAnswer(
+        id=str(channel.channel_id),
+        kind=channel.kind,
+        name=channel.name,
+        content_type=channel.content_type,
+        url=channel.shown_url,
+        state="stopped" if channel.stopped_at else "active",
+        stopped_at=channel.stopped_at,
+        stopped_because=channel.stopped_because,
+        created_at=channel.created_at,
+        created_by=channel.created_by,
+    )
+
+
+def answer_delivery(row: SentToChannel, tries: list[Tried]) -> ChannelDelivery:
+    return ChannelDelivery(
+        event_id=row.event_id,
+        event=row.event,
+        alert=None if row.firing_id is None else str(row.firing_id),
+        state=row.state,
+        attempts=row.attempts,
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+        next_attempt_at=row.next_attempt_at,
+        tries=[Try.model_validate(tried) for tried in tries],
+    )

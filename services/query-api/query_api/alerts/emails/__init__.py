@@ -1,0 +1,1 @@
+"""Test mails, and mails that are sent again."""

@@ -1,0 +1,140 @@
+"""The bodies of what we answer about alerts: the banner, the history, and what became of the mails."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from query_api.alerts.domain.firings import DeliveryState, Outcome, Resolution, Rule, Told
+from query_api.http.fields import PERIOD_KEY, Answer, CreditPeriodRef, Credits, Percent, Period, ProductCredits
+
+
+class Banner(Answer):
+    """The highest threshold that usage meets in the current credit period."""
+
+    id: str | None = Field(description="Of the alert that it announces. null when not active.")
+    active: bool = Field(description="Whether a threshold is met.")
+    dismissed: bool = Field(
+        description="Whether you dismissed it. The next threshold, or this one met again, is another."
+    )
+    threshold: int | None = Field(description="Percent of the available credits. null when not active.")
+    percent_used: Percent | None = Field(
+        description="As of now, as in the overview, and active or not. null without contracted credits."
+    )
+    fired_at: datetime | None = Field(description="When the threshold was met. null when not active.")
+    products_over: list[ProductCredits] = Field(
+        description="Products that used more in the current credit period than their own contracted amount; active or not."
+    )
+    credit_period: CreditPeriodRef | None
+
+
+class Delivery(Answer):
+    """A mail to one recipient."""
+
+    recipient: str
+    state: DeliveryState = Field(description="failed: the mail server refused it for good.")
+    attempts: int = Field(description="Begun so far.")
+    created_at: datetime
+    sent_at: datetime | None = Field(description="When the mail server took it. null unless sent.")
+    next_attempt_at: datetime | None = Field(
+        description="Not before. While an attempt is under way, when the next would follow if it stays without an end. "
+        "null unless pending."
+    )
+    last_error: str | None = Field(
+        description="What became of the last attempt that was deferred or refused. null when sent, or when there was none."
+    )
+
+
+class Try(Answer):
+    """An attempt that has ended."""
+
+    attempt: int = Field(description="Counts from 1. One that ended with its process is missing.")
+    at: datetime
+    outcome: Outcome
+    detail: str = Field(description="What the mail server said, or why it could not.")
+
+
+class TriedDelivery(Delivery):
+    """A mail with every attempt."""
+
+    tries: list[Try] = Field(description="In order.")
+
+
+class FiredPeriod(Period):
+    """A credit period, or a month. Half-open: `to` is the first day after it."""
+
+    contract_id: str | None = Field(description="null of a month.")
+    key: str | None = Field(description=PERIOD_KEY + " null of a month.")
+
+
+class Fired(Answer):
+    """A threshold was met, once per episode: it resolves, and met again it is the next episode."""
+
+    id: str
+    rule: Rule
+    threshold: int = Field(description="Percent of the available credits, or of the month's budget.")
+    episode: int = Field(description="Counts from 1 within the threshold and period.")
+    period: FiredPeriod = Field(
+        description="The credit period, with the dates that it had when the threshold was met; of rule budget the month, "
+        "whose id is such as 2026-11."
+    )
+    state: Literal["met", "resolved"] = Field(description="A period that ends leaves what was met in it as met.")
+    fired_at: datetime
+    resolved_at: datetime | None = Field(description="null unless resolved.")
+    resolution: Resolution | None = Field(
+        description="level: usage fell under the threshold, or the contract grew. removed: the threshold or the period "
+        "was removed. null unless resolved."
+    )
+    told: Told = Field(
+        description="mail: by mails of its own. with_higher: by the mail for a higher threshold that was met at the same "
+        "instant. silent: not told, because a higher threshold was announced before. history: not told, because the "
+        "period had ended too long ago."
+    )
+    used: Credits = Field(description="In the period, when the threshold was met.")
+    available: Credits = Field(description="In the period, when the threshold was met; of rule budget the budget.")
+    percent_used: Percent | None = Field(description="When the threshold was met. null if nothing was available.")
+    nobody_to_tell: bool = Field(description="told is mail, and there was no one to mail it to.")
+
+
+class Alert(Fired):
+    """A threshold that was met, and its mails."""
+
+    deliveries: list[Delivery] = Field(
+        description="The alert's mails, by recipient. Without any, an alert with told = mail reached nobody: there was "
+        "no one to tell."
+    )
+
+
+class AlertInDetail(Fired):
+    """A threshold that was met, and its mails with every attempt."""
+
+    deliveries: list[TriedDelivery] = Field(
+        description="The alert's mails, by recipient; the newest is the last of each."
+    )
+
+
+class Alerts(Answer):
+    """A page of the history, newest first."""
+
+    alerts: list[Alert]
+    next: str | None = Field(description="Give it as `before` to get the page of older ones. null: there are none.")
+
+
+class TestMails(Answer):
+    """The latest test mails to the person who asks."""
+
+    mails: list[Delivery] = Field(description="At most five, newest first.")
+
+
+class TestMailAsked(Answer):
+    """It is written within a second, unless the alerter is down."""
+
+    recipient: str
+    requested_at: datetime
+
+
+class ResendAsked(Answer):
+    """They are due within a second, unless the alerter is down."""
+
+    recipients: list[str] = Field(description="Whom it is sent to again.")
+    requested_at: datetime

@@ -1,0 +1,1 @@
+"""Thresholds, the monthly budget, recipients, and their preview."""

@@ -1,0 +1,38 @@
+"""When thresholds that are not saved yet would have fired over the real history of usage. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Literal, NamedTuple
+
+from query_api.contracts.domain.periods import Span
+
+Told = Literal["mail", "with_higher"]
+
+
+class WouldFire(NamedTuple):
+    """`used` are the micro-credits from the span's first day to the end of `on`."""
+
+    threshold: int
+    on: date
+    used: int
+    told: Told
+
+
+def would_fire(
+    by_day: Mapping[date, int], span: Span, available: int | None, percents: Sequence[int]
+) -> list[WouldFire]:
+    """The first day on which the running total of a span's micro-credits met each threshold, in order.
+
+    By the day of the usage, however late it or its correction came: a total that a correction lowers has met what it
+    met. Of several on one day there is one mail, for the highest.
+    """
+    if available is None or available <= 0:
+        return []
+    firings: list[WouldFire] = []
+    waiting, used = sorted(set(percents)), 0
+    for day in sorted(day for day in by_day if span.covers(day)):
+        used += by_day[day]
+        met = [percent for percent in waiting if used * 100 >= available * percent]
+        waiting = waiting[len(met) :]
+        firings += [WouldFire(percent, day, used, "mail" if percent == met[-1] else "with_higher") for percent in met]
+    return firings

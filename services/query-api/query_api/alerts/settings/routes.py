@@ -1,0 +1,210 @@
+"""GET and PUT /api/v1/alerts/settings, and a preview: what fires when, and who else is told."""
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from flexcredits_schemas.credits import decimal_text
+
+from query_api.access.audit import audit
+from query_api.access.dependencies import Change, Known, Look, Parts, parts_of
+from query_api.alerts.settings.domain.preview import would_fire
+from query_api.alerts.settings.domain.rules import (
+    AlertSettings,
+    AskedBudget,
+    Recipients,
+    Rule,
+    everybody_told,
+    find_mistakes,
+)
+from query_api.alerts.settings.schemas import (
+    AdditionalRecipients,
+    AlertSettingsAnswer,
+    AskedPreview,
+    AskedSettings,
+    BudgetFiring,
+    BudgetPreview,
+    ExplainedBudget,
+    MonthlyBudgetAlerts,
+    Preview,
+    UsageAlerts,
+    UsageFiring,
+    UsagePreview,
+    write_down,
+)
+from query_api.contracts.domain.balance import MonthlyBudget, recommend_budget
+from query_api.contracts.domain.periods import Days, month_of, previous_days, span_of, today_in
+from query_api.contracts.range import answer_credit_period, stand
+from query_api.db.session import Reading
+from query_api.http.fields import ParameterError, Refused, problems
+
+router = APIRouter(prefix="/api/v1/alerts")
+
+HISTORY_MONTHS = 12
+"""Before the current one, in a preview of a budget."""
+
+# Proxies that compress mark a tag as weak. It names a version, so the difference between weak and strong is none.
+_TAG = re.compile(r'(?:W/)?"(\d{1,9})"', re.ASCII)
+
+TAGGED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "headers": {"ETag": {"schema": {"type": "string"}, "description": "The version. Give it as If-Match to save."}}
+    }
+}
+
+
+@router.get("/settings", responses=TAGGED)
+async def get_alert_settings(request: Request, response: Response, reading: Look) -> AlertSettingsAnswer:
+    """What is set, with a recommendation, this month's usage, and who is mailed for a role."""
+    return await answer_settings(parts_of(request), reading, response)
+
+
+@router.put("/settings", responses=TAGGED | problems(412, 428))
+async def put_alert_settings(
+    request: Request,
+    response: Response,
+    person: Known,
+    writing: Change,
+    asked: AskedSettings,
+    if_match: Annotated[
+        str | None, Header(description="ETag of the settings that this changes.", examples=['"3"'])
+    ] = None,
+) -> AlertSettingsAnswer:
+    """Save everything, unless somebody else has saved since."""
+    parts, organization = parts_of(request), writing.organization
+    usage, budget = asked.usage.read(), asked.monthly_budget.read()
+    check(usage, budget)
+    if if_match is None:
+        raise Refused("precondition-required", 'Send the ETag of the settings that you change as `If-Match: "3"`.')
+    before = await writing.reading.select_alert_settings()
+    month = month_of(today_in(organization.time_zone, parts.now())).first
+    after = before.changed_to(usage, budget, month)
+    who = person.email or person.subject
+    if str(before.version) not in _TAG.findall(if_match) or not await writing.save_alert_settings(after, who):
+        raise changed_meanwhile(await writing.reading.select_alert_settings())
+    saved = await writing.reading.select_alert_settings()
+    changes = {"before": write_down(before), "after": write_down(saved)}
+    await audit(writing, person, "alert_settings.save", changes)
+    return await answer_settings(parts, writing.reading, response)
+
+
+def check(usage: Rule | None, budget: AskedBudget | None) -> None:
+    """Raises Refused, with everything that is wrong."""
+    mistakes = find_mistakes(usage, budget)
+    if mistakes:
+        detail = "; ".join(f"{mistake.pointer}: {mistake.detail}" for mistake in mistakes)
+        errors = [ParameterError(pointer=mistake.pointer, detail=mistake.detail) for mistake in mistakes]
+        raise Refused("invalid-parameter", detail, errors=errors)
+
+
+def changed_meanwhile(current: AlertSettings) -> Refused:
+    if current.updated_at is None:
+        return Refused("changed-meanwhile", "Nothing has been saved yet: start from version 0.", current_version=0)
+    return Refused(
+        "changed-meanwhile",
+        f"{current.updated_by} saved version {current.version} at {current.updated_at:%Y-%m-%d %H:%M} UTC. "
+        "Load it, and change that.",
+        current_version=current.version,
+        updated_by=current.updated_by,
+        updated_at=current.updated_at,
+    )
+
+
+async def answer_settings(parts: Parts, reading: Reading, response: Response) -> AlertSettingsAnswer:
+    settings, today = await reading.select_alert_settings(), today_in(reading.organization.time_zone, parts.now())
+    period, standing, _ = await stand(reading, today)
+    recommended = recommend_budget(period, standing.remaining, today)
+    response.headers["ETag"] = f'"{settings.version}"'
+    response.headers["Cache-Control"] = "no-store"  # the tag does not know of the numbers, which change without a save
+    return AlertSettingsAnswer(
+        version=settings.version,
+        updated_at=settings.updated_at,
+        updated_by=settings.updated_by or None,
+        usage=UsageAlerts(
+            thresholds=list(settings.usage.thresholds),
+            additional_recipients=answer_recipients(settings.usage.recipients),
+        ),
+        monthly_budget=await answer_budget(reading, settings, month_of(today)),
+        recommended_monthly_budget=explain(recommended) if recommended else None,
+        role_recipients=await reading.select_role_recipients(parts.billing_moderator_enabled),
+    )
+
+
+def answer_recipients(recipients: Recipients) -> AdditionalRecipients:
+    return AdditionalRecipients(enabled=recipients.is_on, addresses=list(recipients.addresses))
+
+
+async def answer_budget(reading: Reading, settings: AlertSettings, month: Days) -> MonthlyBudgetAlerts:
+    budget = settings.budget_in(month.first)
+    (used,) = await reading.sum_products(month)
+    return MonthlyBudgetAlerts(
+        enabled=budget is not None,
+        type=budget.kind if budget else "recurring",
+        credits=budget.credits if budget else None,
+        month=f"{budget.month:%Y-%m}" if budget and budget.month else None,
+        resumes=budget.resumes if budget else None,
+        thresholds=list(settings.budget.thresholds),
+        additional_recipients=answer_recipients(settings.budget.recipients),
+        used_this_month=sum(used.values()),
+    )
+
+
+def explain(budget: MonthlyBudget) -> ExplainedBudget:
+    months = f"{budget.remaining_months} month{'s' if budget.remaining_months > 1 else ''}"
+    return ExplainedBudget(
+        **budget._asdict(),
+        explanation=f"{decimal_text(budget.remaining_credits)} remaining credits / {months} that remain of the credit "
+        "period; the current month counts as one.",
+    )
+
+
+@router.post("/preview")
+async def preview_alerts(request: Request, reading: Look, asked: AskedPreview) -> Preview:
+    """When it would have fired over the organization's history, and who would have been told. Saves nothing."""
+    parts = parts_of(request)
+    usage = asked.usage.read() if asked.usage else None
+    budget = asked.monthly_budget.read() if asked.monthly_budget else None
+    check(usage, budget)
+    role_holders = await reading.select_role_recipients(parts.billing_moderator_enabled)
+    today = today_in(reading.organization.time_zone, parts.now())
+    return Preview(
+        usage=await preview_usage(reading, usage, role_holders) if usage else None,
+        monthly_budget=await preview_budget(reading, budget, today, role_holders) if budget else None,
+    )
+
+
+async def preview_usage(reading: Reading, usage: Rule, role_holders: Sequence[str]) -> UsagePreview:
+    used = await reading.select_days()
+    by_day = await reading.sum_days(used) if used else {}
+    return UsagePreview(
+        firings=[
+            UsageFiring(
+                **firing._asdict(),
+                credit_period=answer_credit_period(period),
+                available=period.available,
+            )
+            for period in await reading.select_credit_periods()
+            for firing in would_fire(by_day, period.span, period.available, usage.thresholds)
+        ],
+        recipients=everybody_told(role_holders, usage.recipients),
+    )
+
+
+async def preview_budget(
+    reading: Reading, budget: AskedBudget, today: date, role_holders: Sequence[str]
+) -> BudgetPreview:
+    months = [month_of(today)]
+    while len(months) <= HISTORY_MONTHS and (before := previous_days(months[-1], are_months=True)):
+        months.append(before)
+    by_day = await reading.sum_days(Days(months[-1].first, months[0].last))
+    credits = budget.credits if budget.enabled else None
+    return BudgetPreview(
+        firings=[
+            BudgetFiring(**firing._asdict(), month=f"{month.first:%Y-%m}", budget=credits)
+            for month in reversed(months)
+            for firing in would_fire(by_day, span_of(month), credits, budget.rule.thresholds)
+        ],
+        recipients=everybody_told(role_holders, budget.rule.recipients),
+    )

@@ -1,0 +1,226 @@
+"""The bodies of what admins set: as they ask for it, as it is answered, and as the audit log keeps it."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from flexcredits_schemas.credits import decimal_text
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from query_api.alerts.settings.domain.preview import Told
+from query_api.alerts.settings.domain.rules import (
+    ADDRESSES_MAX,
+    CREDITS_BELOW,
+    PERCENT_MAX,
+    THRESHOLDS_MAX,
+    AlertSettings,
+    AskedBudget,
+    Kind,
+    Recipients,
+    Rule,
+    read_credits,
+)
+from query_api.http.fields import Answer, CreditPeriodRef, Credits, RecommendedBudget
+
+
+def _read_credits(amount: object) -> object:
+    if amount is None:
+        return None
+    try:
+        return read_credits(amount)
+    except ValueError as error:
+        raise PydanticCustomError("credits", "{words}", {"words": str(error)}) from None
+
+
+Amount = Annotated[
+    int | None,
+    BeforeValidator(_read_credits),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?$"},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": CREDITS_BELOW},
+                {"type": "null"},
+            ],
+            "description": "Credits with at most six decimal places. A string is exact, however many digits it has.",
+            "examples": ["5000.000000"],
+        },
+        mode="validation",
+    ),
+]
+Thresholds = Annotated[
+    list[Annotated[int, Field(strict=True, ge=1, le=PERCENT_MAX)]],
+    Field(max_length=THRESHOLDS_MAX, examples=[[75, 90]]),
+]
+RuleToTest = Literal["usage", "monthly_budget"]
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AskedRecipients(Asked):
+    """Who is told beside the role holders."""
+
+    enabled: StrictBool
+    addresses: list[StrictStr] = Field(
+        max_length=ADDRESSES_MAX, description="Kept as they are given, also while not enabled; no address twice."
+    )
+
+    def read(self) -> Recipients:
+        return Recipients(self.enabled, self.addresses)
+
+
+class AskedUsage(Asked):
+    """At how many percent of the credit period's available credits who else is told."""
+
+    thresholds: Thresholds = Field(description="Percent, none twice. Empty: there are no usage alerts.")
+    additional_recipients: AskedRecipients
+
+    def read(self) -> Rule:
+        return Rule(self.thresholds, self.additional_recipients.read())
+
+
+class AskedMonthlyBudget(Asked):
+    """A soft budget: it mails, and blocks nothing."""
+
+    enabled: StrictBool = Field(description="false forgets a budget, and what would resume after a one-time one.")
+    type: Kind = Field(description="one_time: for the current month of the organization's time zone alone.")
+    credits: Amount = Field(description="More than zero if enabled.")
+    thresholds: Thresholds = Field(description="Percent of the budget, none twice; at least one if enabled.")
+    additional_recipients: AskedRecipients
+
+    def read(self) -> AskedBudget:
+        rule = Rule(self.thresholds, self.additional_recipients.read())
+        return AskedBudget(self.enabled, self.type, self.credits, rule)
+
+
+class AskedSettings(Asked):
+    """Everything that is set."""
+
+    usage: AskedUsage
+    monthly_budget: AskedMonthlyBudget
+
+
+class AskedPreview(Asked):
+    """What is not saved yet; either part may be left out."""
+
+    usage: AskedUsage | None = None
+    monthly_budget: AskedMonthlyBudget | None = None
+
+
+class AskedTestMail(Asked):
+    rule: RuleToTest
+
+
+class AskedResend(Asked):
+    recipient: StrictStr | None = Field(description="One whose mail failed. null: everybody whose did.")
+
+
+class AskedDismissal(Asked):
+    id: StrictStr = Field(description="The banner's.", examples=["7"])
+
+
+class AdditionalRecipients(Answer):
+    """Who is told beside the role holders."""
+
+    enabled: bool
+    addresses: list[str] = Field(description="Kept while not enabled.")
+
+
+class UsageAlerts(Answer):
+    thresholds: list[int] = Field(description="Percent of the credit period's available credits.")
+    additional_recipients: AdditionalRecipients
+
+
+class MonthlyBudgetAlerts(Answer):
+    """The budget of the current month."""
+
+    enabled: bool
+    type: Kind
+    credits: Credits | None = Field(description="null unless enabled.")
+    month: str | None = Field(description="Of a one-time budget.", examples=["2026-11"])
+    resumes: Credits | None = Field(description="The recurring budget that holds again after a one-time one.")
+    thresholds: list[int] = Field(description="Percent of the budget.")
+    additional_recipients: AdditionalRecipients
+    used_this_month: Credits
+
+
+class ExplainedBudget(RecommendedBudget):
+    """The overview's, in words too."""
+
+    explanation: str
+
+
+class AlertSettingsAnswer(Answer):
+    """What is set, and what helps to set it. Its ETag is its version alone: give it as If-Match to save."""
+
+    version: int = Field(description="0: nobody has saved anything, and the defaults hold.")
+    updated_at: datetime | None = Field(description="null at version 0.")
+    updated_by: str | None = Field(description="Address of who saved, or of who unsubscribed. null at version 0.")
+    usage: UsageAlerts
+    monthly_budget: MonthlyBudgetAlerts
+    recommended_monthly_budget: ExplainedBudget | None = Field(
+        description="null without a current credit period, or without contracted credits in it."
+    )
+    role_recipients: list[str] = Field(description="Who is mailed for a role.")
+
+
+class UsageFiring(Answer):
+    """A threshold that a credit period would have met."""
+
+    threshold: int
+    credit_period: CreditPeriodRef
+    on: date = Field(description="The day whose usage met it.")
+    used: Credits = Field(description="In the period, to the end of that day.")
+    available: Credits
+    told: Told = Field(description="with_higher: by the mail for a higher threshold that was met on the same day.")
+
+
+class BudgetFiring(Answer):
+    """A threshold that a month would have met."""
+
+    threshold: int
+    month: str = Field(examples=["2026-09"])
+    on: date = Field(description="The day whose usage met it.")
+    used: Credits = Field(description="In the month, to the end of that day.")
+    budget: Credits
+    told: Told = Field(description="with_higher: by the mail for a higher threshold that was met on the same day.")
+
+
+class UsagePreview(Answer):
+    firings: list[UsageFiring] = Field(description="Of all credit periods, in order.")
+    recipients: list[str] = Field(description="Whom the mails would go to.")
+
+
+class BudgetPreview(Answer):
+    firings: list[BudgetFiring] = Field(description="Of the last twelve months and the current one, in order.")
+    recipients: list[str] = Field(description="Whom the mails would go to.")
+
+
+class Preview(Answer):
+    """When it would have fired, and who would have been told; a part is null that was not asked for."""
+
+    usage: UsagePreview | None
+    monthly_budget: BudgetPreview | None
+
+
+def write_down(settings: AlertSettings) -> dict[str, Any]:
+    """For the audit log."""
+    once_month, amounts = settings.once_month, (settings.recurring_credits, settings.once_credits)
+    recurring, once = (None if amount is None else decimal_text(amount) for amount in amounts)
+    return {
+        "version": settings.version,
+        "usage": _write_down_rule(settings.usage),
+        "monthly_budget": {
+            "recurring_credits": recurring,
+            "one_time_credits": once,
+            "one_time_month": f"{once_month:%Y-%m}" if once_month else None,
+            **_write_down_rule(settings.budget),
+        },
+    }
+
+
+def _write_down_rule(rule: Rule) -> dict[str, Any]:
+    recipients = {"enabled": rule.recipients.is_on, "addresses": list(rule.recipients.addresses)}
+    return {"thresholds": list(rule.thresholds), "additional_recipients": recipients}

@@ -1,0 +1,96 @@
+"""The browser's sessions: the cookie that stands for one, who it is, and when it ends."""
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from fastapi import Request, Response
+from runtime.postgres import Pool
+
+from query_api.auth.tokens import Person
+from query_api.db.writes import Session, present
+from query_api.http.fields import Refused
+
+TOUCH_EVERY = timedelta(minutes=1)  # else every read would write
+SIGN_IN_WITHIN_S = 600
+
+_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True)
+class Cookies:
+    """What the browser keeps for us, and for how long it is good.
+
+    The prefix __Host- makes browsers refuse a cookie of that name from another host or without TLS. On loopback without
+    TLS, in development, there is neither.
+    """
+
+    origin: str
+    """Scheme and host of the dashboard, where all requests with a cookie come from."""
+    idle: timedelta
+    lifetime: timedelta
+
+    @property
+    def is_secure(self) -> bool:
+        return self.origin.startswith("https:")
+
+    @property
+    def session(self) -> str:
+        return "__Host-flexcredits" if self.is_secure else "flexcredits"
+
+    @property
+    def handshake(self) -> str:
+        return f"{self.session}-sign-in"
+
+    def set(self, answer: Response, name: str, value: str, max_age_s: float) -> None:
+        # Lax, not Strict: who follows a mail's link to a view is still signed in, and the issuer's redirect brings the handshake.
+        answer.set_cookie(
+            name, value, max_age=int(max_age_s), path="/", secure=self.is_secure, httponly=True, samesite="lax"
+        )
+
+    def clear(self, answer: Response, name: str) -> None:
+        answer.delete_cookie(name, path="/", secure=self.is_secure, httponly=True, samesite="lax")
+
+    def hash_of(self, request: Request) -> str | None:
+        """Of the session id that the request presents; None without one that could be ours."""
+        session_id = request.cookies.get(self.session, "")
+        return hash_id(session_id) if _ID.fullmatch(session_id) else None
+
+    def check_origin(self, request: Request) -> None:
+        """Refuse changes that another site asks the browser for; the cookie would come with them. Raises Refused.
+
+        Browsers say where a request comes from in Sec-Fetch-Site; those that do not (before 2023) send Origin with every
+        POST. Lax alone would leave sites of the same registrable domain.
+        """
+        if request.method in ("GET", "HEAD", "OPTIONS"):
+            return
+        site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+        if site != "same-origin" if site is not None else origin != self.origin:
+            raise Refused("cross-site", "A change that is asked for with a cookie must come from the dashboard itself.")
+
+    async def find_person(
+        self, pool: Pool, session_sha256: str, now: datetime, *, in_use: bool = True
+    ) -> Person | None:
+        """Whose session it is; None when it has ended, and by now for who was given another role. Raises Unavailable."""
+        async with present(pool, session_sha256) as presented:
+            session = await presented.select_session()
+            if session is None:
+                return None
+            ended = now >= min(session.expires_at, session.last_seen_at + self.idle)
+            role = None if ended else await presented.select_role_since(session)
+            if ended or role not in (None, session.person.role):
+                await presented.delete_session()
+                return None
+            if in_use and now - session.last_seen_at >= TOUCH_EVERY:
+                await presented.touch_session(now)
+        return session.person
+
+    def begin(self, person: Person, now: datetime) -> tuple[str, Session]:
+        """A new session and its id, whose only copy goes into the cookie."""
+        return secrets.token_urlsafe(32), Session(person, now, now, now + self.lifetime)
+
+
+def hash_id(session_id: str) -> str:
+    return sha256(session_id.encode()).hexdigest()

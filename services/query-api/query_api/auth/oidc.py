@@ -1,0 +1,107 @@
+"""The identity provider as a browser's sign-in needs it: where to send the browser, and what its code is worth."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import Request
+
+import structlog
+
+from query_api.auth.handshake import Handshake
+from query_api.auth.tokens import FETCH_WITHIN_S, Person, Verifier, open_at, read_person
+from query_api.http.fields import Refused
+
+log = structlog.get_logger()
+
+TOKENS_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Authorization code flow with PKCE (OpenID Connect Core 3.1, RFC 7636, RFC 9700)."""
+
+    verifier: Verifier
+    authorization_url: str
+    token_url: str
+    client_id: str
+    client_secret: str | None
+    redirect_url: str
+
+    def begin(self, handshake: Handshake) -> str:
+        """Where the browser goes to sign in."""
+        parameters = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_url,
+            "scope": "openid profile email",
+            "state": handshake.state,
+            "nonce": handshake.nonce,
+            "code_challenge": handshake.code_challenge,
+            "code_challenge_method": "S256",
+        }
+        separator = "&" if urlsplit(self.authorization_url).query else "?"
+        return f"{self.authorization_url}{separator}{urlencode(parameters)}"
+
+    async def finish(self, handshake: Handshake, code: str) -> Person:
+        """Who signed in. Raises Refused."""
+        return await self.check(handshake, await asyncio.to_thread(self._exchange, handshake, code))
+
+    async def check(self, handshake: Handshake, tokens: Mapping[str, Any]) -> Person:
+        """Whose tokens these are. Raises Refused.
+
+        The access token says who may do what, as it would for a program, and must be one for us; the ID token ties it to
+        this very attempt.
+        """
+        access_token, id_token = tokens.get("access_token"), tokens.get("id_token")
+        if not isinstance(access_token, str) or not isinstance(id_token, str):
+            raise failed("The identity provider sent no tokens.")
+        try:
+            claims = await self.verifier.verify(access_token)
+            identity = await self.verifier.verify(id_token, self.client_id)
+            person = read_person(claims)
+        except Refused as refused:
+            if refused.status == 503:
+                raise
+            raise failed(f"The identity provider's answer is not valid: {refused}.") from None
+        if identity.get("nonce") != handshake.nonce or identity["sub"] != claims["sub"]:
+            raise failed("The identity provider's answer belongs to another attempt.")
+        return person
+
+    def _exchange(self, handshake: Handshake, code: str) -> Mapping[str, Any]:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self.redirect_url,
+            "client_id": self.client_id,
+            "code_verifier": handshake.code_verifier,
+        }
+        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        if self.client_secret is not None:
+            pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        try:
+            request = Request(self.token_url, urlencode(form).encode(), headers)
+            with open_at(self.token_url).open(request, timeout=FETCH_WITHIN_S) as answer:
+                tokens = json.loads(answer.read(TOKENS_BYTES_MAX))
+        except HTTPError as error:
+            error.close()
+            if error.code < 500:
+                raise failed("The identity provider does not take this code: it was used, or is too old.") from None
+            raise away(error) from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise away(error) from error
+        return tokens if isinstance(tokens, dict) else {}
+
+
+def failed(detail: str) -> Refused:
+    return Refused("sign-in-failed", f"{detail} Start again at /login.")
+
+
+def away(error: Exception) -> Refused:
+    log.warning("no tokens for a code", reason=f"{type(error).__name__}: {error}")
+    return Refused("unavailable", "The identity provider isn't responding.", headers={"Retry-After": "2"})

@@ -1,0 +1,1 @@
+"""Contracts, credit periods, and how usage adds up to them."""

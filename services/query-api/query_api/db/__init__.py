@@ -1,0 +1,1 @@
+"""Sessions of Postgres, each of one organization."""

@@ -1,0 +1,244 @@
+"""FOCUS 1.2 (FinOps Open Cost and Usage Specification): what its columns hold beside the quantities. Pure.
+
+Credits are prepaid: usage is billed 0 and its EffectiveCost is what its credits are worth at the contract's price.
+What goes beyond the available credits is a Purchase on the day on which it does, billed at the overage price.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from flexcredits_schemas.zones import midnight
+
+from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, month_of, period_on, pricing_contract
+from query_api.contracts.domain.prices import NO_PRICES, Prices, prices_of
+from query_api.exports.domain.cells import guard, guard_id, id_cell, text_cell
+from query_api.exports.domain.labels import ONE_DAY, Label
+
+FOCUS_COLUMNS = (
+    "BilledCost", "BillingAccountId", "BillingAccountName", "BillingAccountType", "BillingCurrency",
+    "BillingPeriodEnd", "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription",
+    "ChargeFrequency", "ChargePeriodEnd", "ChargePeriodStart", "ConsumedQuantity", "ConsumedUnit", "ContractedCost",
+    "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost", "ListUnitPrice",
+    "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost",
+    "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ResourceId",
+    "ResourceName", "ResourceType", "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter",
+    "SkuPriceDetails", "SkuPriceId", "SubAccountId", "SubAccountName", "SubAccountType", "Tags", "x_AgentId",
+    "x_Category", "x_ContractId", "x_CreditPeriodId", "x_Events", "x_Feature", "x_FeatureKind", "x_OverageCredits",
+    "x_PriceUnknown", "x_ProductType", "x_RowKind", "x_Surface", "x_TimeZone",
+)  # fmt: skip
+"""Those of FOCUS by name, then ours, which begin with x_ as it demands."""
+
+SERVICES = {"assistant": "Assistant", "agents": "Agents", "api": "API"}
+RESOURCE_TYPES = {"model": "Model", "tool": "Tool", "feature": "Feature", "namespace": "API Namespace"}
+NO_CURRENCY = "XXX"
+"""ISO 4217's own code for none: BillingCurrency must not be null, and a contract may name no currency."""
+
+_CREDITS, COST_PLACES = 6, 12  # decimal places of micro-credits, and of micro-credits times a price in millionths
+ZERO, ONE = "0.000000", "1.000000"
+
+
+class Account(NamedTuple):
+    organization: str
+    name: str | None
+    provider: str
+    time_zone: str | None
+
+
+class FocusLabel(NamedTuple):
+    """A series' cells in a stretch of days; None is null. SkuId, SkuPriceId and ChargeDescription begin with a word of ours, so
+    no spreadsheet takes them for formulas and what follows stands in them as it is."""
+
+    series_id: int
+    first: date
+    last: date
+    description: str
+    service: str
+    sku: str
+    meter: str | None
+    resource: str
+    resource_name: str | None
+    resource_type: str | None
+    agent: str | None
+    category: str | None
+    feature: str
+    kind: str
+    product: str
+    row_kind: str | None
+    surface: str | None
+
+
+class FocusDay(NamedTuple):
+    """A day of the organization's zone as instants, and what a credit was worth on it."""
+
+    day: date
+    starts_at: str
+    ends_at: str
+    billing_starts_at: str
+    billing_ends_at: str
+    credit_price: int | None
+    overage_price: int | None
+    currency: str
+    contract: str | None
+    credit_period: str | None
+
+
+def focus_labels(labels: Iterable[Label]) -> list[FocusLabel]:
+    return [focus_label(label) for label in labels]
+
+
+def focus_label(label: Label) -> FocusLabel:
+    resource: str = label.feature
+    name: str | None
+    resource, name, resource_type = label.feature, label.feature_name, RESOURCE_TYPES[label.kind]
+    if label.agent_id is not None:
+        resource, name, resource_type = label.agent_id, label.agent_name, "Agent"
+    return FocusLabel(
+        label.series_id,
+        label.first,
+        label.last,
+        f"{SERVICES[label.product]}: {label.feature_name}",
+        SERVICES[label.product],
+        f"{label.product}/{label.kind}/{label.feature}",
+        guard(label.feature_name),
+        guard_id(resource),
+        None if name == resource else text_cell(name),  # a name that only repeats the id is none
+        resource_type,
+        id_cell(label.agent_id),
+        text_cell(label.category),
+        guard_id(label.feature),
+        label.kind,
+        label.product,
+        label.agent_status,
+        id_cell(label.surface),
+    )
+
+
+def focus_days(
+    days: Days, time_zone: str | None, contracts: Sequence[Contract], periods: Sequence[CreditPeriod]
+) -> list[FocusDay]:
+    prices = {contract.contract_id: prices_of(contract) for contract in contracts}
+    calendar = []
+    for day in each_day(days):
+        contract = pricing_contract(contracts, periods, day)
+        its_prices = prices[contract.contract_id] if contract else NO_PRICES
+        calendar.append(focus_day(day, time_zone, its_prices, period_on(periods, day)))
+    return calendar
+
+
+def focus_day(day: date, time_zone: str | None, prices: Prices, period: CreditPeriod | None) -> FocusDay:
+    """With the prices that were known on the day: a file of a month that is over stays as it is."""
+    month, price = month_of(day), prices.charged_on(day)
+    return FocusDay(
+        day,
+        instant(day, time_zone),
+        instant(day + ONE_DAY, time_zone),
+        instant(month.first, time_zone),
+        instant(month.last + ONE_DAY, time_zone),
+        price.credit,
+        price.overage,
+        price.currency or NO_CURRENCY,
+        id_cell(period.contract_id) if period else None,
+        id_cell(period.credit_period_id) if period else None,
+    )
+
+
+def each_day(days: Days) -> Iterator[date]:
+    return (days.first + timedelta(days=after) for after in range((days.last - days.first).days + 1))
+
+
+def instant(day: date, time_zone: str | None) -> str:
+    """When a day of the zone begins, as FOCUS writes instants."""
+    return f"{midnight(day, time_zone).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) -> dict[date, int]:
+    """Micro-credits by which each day's usage moved its credit period further beyond what was available in it.
+
+    `used` begins no later than the periods that matter. Negative where a correction took overage back. The days of a
+    period, however a range cuts it, add up to the overage that the overview shows.
+    """
+    so_far: dict[tuple[str, str], int] = {}
+    overage = {}
+    for day in sorted(used):
+        period = period_on(periods, day)
+        if period is None:
+            continue  # no contract says what it costs
+        before = so_far.get(period[:2], 0)
+        so_far[period[:2]] = after = before + used[day]
+        available = period.available or 0
+        if moved := max(0, after - available) - max(0, before - available):
+            overage[day] = moved
+    return overage
+
+
+def purchase_lines(
+    calendar: Iterable[FocusDay], overage: Mapping[date, int], account: Account
+) -> list[list[str | None]]:
+    """A line for each day of the calendar on which the overage moved."""
+    lines = []
+    for day in calendar:
+        if credits := overage.get(day.day, 0):
+            lines.append(purchase_line(day, credits, account))
+    return lines
+
+
+def purchase_line(day: FocusDay, credits: int, account: Account) -> list[str | None]:
+    """The Purchase of a day's overage, in the order of FOCUS_COLUMNS."""
+    price = day.overage_price
+    cost = decimal_text(credits * (price or 0), COST_PLACES)
+    unit_price = None if price is None else decimal_text(price, _CREDITS)
+    quantity = decimal_text(credits, _CREDITS)
+    cells = {
+        "BilledCost": cost,
+        "BillingAccountId": account.organization,
+        "BillingAccountName": account.name,
+        "BillingAccountType": "Organization",
+        "BillingCurrency": day.currency,
+        "BillingPeriodEnd": day.billing_ends_at,
+        "BillingPeriodStart": day.billing_starts_at,
+        "ChargeCategory": "Purchase",
+        "ChargeClass": "Correction" if credits < 0 else None,
+        "ChargeDescription": "Credits beyond those available in the credit period",
+        "ChargeFrequency": "One-Time",
+        "ChargePeriodEnd": day.ends_at,
+        "ChargePeriodStart": day.starts_at,
+        "ContractedCost": cost,
+        "ContractedUnitPrice": unit_price,
+        "EffectiveCost": ZERO,
+        "InvoiceIssuerName": account.provider,
+        "ListCost": cost,
+        "ListUnitPrice": unit_price,
+        "PricingCategory": "Standard",
+        "PricingCurrency": "FlexCredits",
+        "PricingCurrencyContractedUnitPrice": ONE,
+        "PricingCurrencyEffectiveCost": ZERO,
+        "PricingCurrencyListUnitPrice": ONE,
+        "PricingQuantity": quantity,
+        "PricingUnit": "Credits",
+        "ProviderName": account.provider,
+        "PublisherName": account.provider,
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceName": "FlexCredits",
+        "ServiceSubcategory": "Generative AI",
+        "SkuId": "overage",
+        "SkuMeter": "Overage",
+        "SkuPriceId": "overage",
+        "x_ContractId": day.contract,
+        "x_CreditPeriodId": day.credit_period,
+        "x_OverageCredits": quantity,
+        "x_PriceUnknown": "true" if price is None else "false",
+        "x_TimeZone": account.time_zone,
+    }
+    return [cells.get(column) for column in FOCUS_COLUMNS]
+
+
+def decimal_text(scaled: int, places: int) -> str:
+    """An integer times 10^-places, exact, with six decimal places or, where it has more, as many as it needs.
+
+    With three, as in 5.213, a spreadsheet of a country that groups thousands by points reads 5213. Without any, tools that
+    guess a column's type from its first rows take it for one of integers.
+    """
+    whole, fraction = divmod(abs(scaled), 10**places)
+    digits = f"{fraction:0{places}}".rstrip("0").ljust(_CREDITS, "0")
+    return f"{'-' if scaled < 0 else ''}{whole}.{digits}"

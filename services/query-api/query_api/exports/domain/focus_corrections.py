@@ -1,0 +1,123 @@
+"""FOCUS 1.2: the lines that correct days that are over, after a version of the contract changed their prices. Pure."""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from itertools import accumulate
+from typing import NamedTuple
+
+from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, month_of, pricing_contract
+from query_api.contracts.domain.prices import prices_of
+from query_api.exports.domain.cells import id_cell
+from query_api.exports.domain.focus import (
+    COST_PLACES,
+    FOCUS_COLUMNS,
+    NO_CURRENCY,
+    ONE,
+    ZERO,
+    Account,
+    decimal_text,
+    instant,
+)
+from query_api.exports.domain.labels import ONE_DAY
+
+
+class PriceCorrection(NamedTuple):
+    """Costs, in micro-credits times millionths of the currency, by which days of one calendar month were charged wrongly."""
+
+    contract_id: str
+    made_on: date
+    days: Days
+    currency: str | None
+    overage: int
+    usage: int
+
+
+def price_corrections(
+    contracts: Sequence[Contract],
+    periods: Sequence[CreditPeriod],
+    used: Mapping[date, int],
+    overage: Mapping[date, int],
+    made_in: Days,
+) -> Iterator[PriceCorrection]:
+    """`used` and `overage` are micro-credits by day. One for each repricing made on these days, calendar month and currency.
+
+    A contract corrects only the days that it priced: spans of contracts may overlap.
+    """
+    days_of: dict[str, list[date]] = defaultdict(list)
+    for day in sorted({*used, *overage}):
+        if priced_by := pricing_contract(contracts, periods, day):
+            days_of[priced_by.contract_id].append(day)
+    for contract in contracts:
+        every_day = days_of[contract.contract_id]
+        uses_before = [0, *accumulate(used.get(day, 0) for day in every_day)]
+        overages_before = [0, *accumulate(overage.get(day, 0) for day in every_day)]
+        for made_on, days, before, after in prices_of(contract).repricings():
+            if not made_in.first <= made_on <= made_in.last:
+                continue
+            at, end = bisect_left(every_day, days.first), bisect_right(every_day, days.last)
+            while at < end:  # a month with usage
+                month = month_of(every_day[at])
+                piece = Days(max(days.first, month.first), min(days.last, month.last))
+                begin, at = at, bisect_right(every_day, piece.last)
+                overages, uses = overages_before[at] - overages_before[begin], uses_before[at] - uses_before[begin]
+                costs: dict[str | None, list[int]] = defaultdict(lambda: [0, 0])
+                for price, sign in ((before, -1), (after, 1)):
+                    costs[price.currency][0] += sign * overages * (price.overage or 0)
+                    costs[price.currency][1] += sign * uses * (price.credit or 0)
+                for currency, (of_overage, of_usage) in costs.items():
+                    if of_overage or of_usage:
+                        yield PriceCorrection(contract.contract_id, made_on, piece, currency, of_overage, of_usage)
+
+
+def correction_lines(corrections: Iterable[PriceCorrection], account: Account) -> list[list[str | None]]:
+    """In the order of FOCUS_COLUMNS: what was billed for overage, and what usage was worth."""
+    lines = []
+    for correction in corrections:
+        if correction.overage:
+            lines.append(correction_line(correction, correction.overage, account, is_overage=True))
+        if correction.usage:
+            lines.append(correction_line(correction, correction.usage, account, is_overage=False))
+    return lines
+
+
+def correction_line(correction: PriceCorrection, cost: int, account: Account, *, is_overage: bool) -> list[str | None]:
+    amount, zone, month = decimal_text(cost, COST_PLACES), account.time_zone, month_of(correction.made_on)
+    what, sku = ("Overage", "overage") if is_overage else ("Credits", "credits")
+    cells = {
+        "BilledCost": amount if is_overage else ZERO,
+        "BillingAccountId": account.organization,
+        "BillingAccountName": account.name,
+        "BillingAccountType": "Organization",
+        "BillingCurrency": correction.currency or NO_CURRENCY,
+        "BillingPeriodEnd": instant(month.last + ONE_DAY, zone),
+        "BillingPeriodStart": instant(month.first, zone),
+        "ChargeCategory": "Purchase" if is_overage else "Usage",
+        "ChargeClass": "Correction",
+        "ChargeDescription": f"{what}: price of {correction.days.first} to {correction.days.last} corrected",
+        "ChargeFrequency": "One-Time" if is_overage else "Usage-Based",
+        "ChargePeriodEnd": instant(correction.days.last + ONE_DAY, zone),
+        "ChargePeriodStart": instant(correction.days.first, zone),
+        "ContractedCost": amount,
+        "EffectiveCost": ZERO if is_overage else amount,
+        "InvoiceIssuerName": account.provider,
+        "ListCost": amount,
+        "PricingCategory": "Standard",
+        "PricingCurrency": "FlexCredits",
+        "PricingCurrencyContractedUnitPrice": ONE,
+        "PricingCurrencyEffectiveCost": ZERO,
+        "PricingCurrencyListUnitPrice": ONE,
+        "ProviderName": account.provider,
+        "PublisherName": account.provider,
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceName": "FlexCredits",
+        "ServiceSubcategory": "Generative AI",
+        "SkuId": sku,
+        "SkuMeter": what,
+        "SkuPriceId": sku,
+        "x_ContractId": id_cell(correction.contract_id),
+        "x_PriceUnknown": "false",
+        "x_TimeZone": zone,
+    }
+    return [cells.get(column) for column in FOCUS_COLUMNS]

@@ -1,0 +1,108 @@
+"""What the lines of an export say beside their numbers. Pure: names, categories and states come from where the tables' do."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from query_api.contracts.domain.periods import Days, month_of
+from query_api.exports.domain.cells import guard, guard_id, id_cell, text_cell
+from query_api.usage.breakdown.domain.rows import Agent, Feature, Features, agent_as_now
+
+ONE_DAY = timedelta(days=1)
+
+
+class UsedSeries(NamedTuple):
+    series_id: int
+    product: str
+    feature: Feature
+    agent_id: str  # "" where no agent is named
+    surface: str  # "" where none is known
+
+
+class Label(NamedTuple):
+    """A series' texts in a stretch of days in which its category is constant. None is an empty cell."""
+
+    series_id: int
+    first: date
+    last: date
+    product: str
+    kind: str
+    category: str | None
+    category_now: str | None
+    feature: str
+    feature_name: str
+    agent_id: str | None
+    agent_name: str | None
+    agent_status: str | None
+    surface: str | None
+
+
+class Catalog(NamedTuple):
+    """What series are called."""
+
+    features: Mapping[str, Features]  # by product
+    agents: Mapping[str, Agent]
+    today: date
+
+
+def build_labels(series: Iterable[UsedSeries], days: Days, catalog: Catalog) -> list[Label]:
+    """For each day of `days` one label of each series, in an order that does not depend on the series' numbers."""
+    labels = []
+    for series_id, product, feature, agent_id, surface in sorted(series, key=lambda each: each[1:]):
+        features = catalog.features[product]
+        name, status = agent_cells(product, agent_id, catalog.agents)
+        for first, last in features.stretches(feature, days):
+            labels.append(
+                Label(
+                    series_id,
+                    first,
+                    last,
+                    product,
+                    feature.feature_kind,
+                    features.category(feature, first),
+                    features.category(feature, catalog.today),
+                    feature.feature,
+                    features.name(feature),
+                    agent_id or None,
+                    name,
+                    status,
+                    surface or None,
+                )
+            )
+    return labels
+
+
+def label_cells(label: Label) -> Label:
+    """The label with texts that no spreadsheet takes for formulas."""
+    return label._replace(
+        category=text_cell(label.category),
+        category_now=text_cell(label.category_now),
+        feature=guard_id(label.feature),
+        feature_name=guard(label.feature_name),
+        agent_id=id_cell(label.agent_id),
+        agent_name=text_cell(label.agent_name),
+        surface=id_cell(label.surface),
+    )
+
+
+def agent_cells(product: str, agent_id: str, agents: Mapping[str, Agent]) -> tuple[str | None, str | None]:
+    """An agent's name and state as the tables show them now: nobody gave an unsaved one a name."""
+    if not agent_id and product != "agents":
+        return None, None
+    agent = agent_as_now(agent_id, agents)
+    return (None if agent.state == "unsaved" else agent.name), agent.state
+
+
+def months_of(days: Days, used: Days | None) -> list[Days]:
+    """`days`, as far as they were used, in pieces of a calendar month at most."""
+    if used is None or used.last < days.first or days.last < used.first:
+        return []
+    first, last = max(days.first, used.first), min(days.last, used.last)
+    months = []
+    while first <= last:
+        end = min(last, month_of(first).last)
+        months.append(Days(first, end))
+        if end == date.max:
+            break
+        first = end + ONE_DAY
+    return months

@@ -1,0 +1,27 @@
+"""A breakdown as the lines of a file: the same rows, deeper ones after the one that they are part of. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from flexcredits_schemas.credits import decimal_text
+
+from query_api.exports.domain.cells import guard, guard_id
+from query_api.usage.breakdown.schemas import BreakdownRow
+
+TABLE_COLUMNS = ("level", "path", "kind", "id", "name", "is_leaf", "credits", "events", "share")
+
+
+def table_lines(rows: Sequence[BreakdownRow], above: tuple[str, ...] = ()) -> Iterator[Iterable[str | int]]:
+    """A line for each row; `path` names those that it is part of. The lines with is_leaf true add up to the total."""
+    for row in rows:
+        yield (
+            len(above) + 1,
+            guard(" > ".join(above)),
+            row.kind,
+            guard_id(row.id),
+            guard(row.name),
+            "false" if row.rows else "true",
+            decimal_text(row.credits),
+            row.events,
+            decimal_text(row.share),
+        )
+        yield from table_lines(row.rows, (*above, row.name))

@@ -1,0 +1,1 @@
+"""What all routes share: problems, fields, entity tags, pages."""

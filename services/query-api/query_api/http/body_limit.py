@@ -1,0 +1,64 @@
+"""Bodies of requests are small: one that is not, or takes too long, is refused before anybody reads it."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from query_api.http.fields import Refused
+
+BYTES_MAX = 64 * 1024
+"""Two lists of fifty addresses of 254 characters take less than half of it."""
+WITHIN_S = 10.0
+
+
+class SmallBodies:
+    """Reads each body whole, within bounds, and hands it on."""
+
+    def __init__(self, app: ASGIApp, answer: Callable[[Refused], ASGIApp]) -> None:
+        self._app = app
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await read(receive)
+        except Refused as refused:
+            await self._answer(refused)(scope, receive, send)
+            return
+        if body is None:
+            return
+        handed_on = False
+
+        async def receive_again() -> Message:
+            nonlocal handed_on
+            if handed_on:
+                return await receive()
+            handed_on = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, receive_again, send)
+
+
+async def read(receive: Receive) -> bytes | None:
+    """The whole body, or None when the client has gone. Raises Refused."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                body += message.get("body", b"")
+                if len(body) > BYTES_MAX:
+                    raise Refused(
+                        "too-large", f"A body has at most {BYTES_MAX} bytes.", headers={"Connection": "close"}
+                    )
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise Refused(
+            "too-slow", f"The body was not complete after {WITHIN_S:g} s.", headers={"Connection": "close"}
+        ) from None

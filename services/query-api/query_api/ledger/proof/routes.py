@@ -1,0 +1,90 @@
+"""GET /api/v1/proof: that every record has one fate, and that sums agree."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from flexcredits_schemas.zones import changes_of
+from pydantic import BaseModel, ConfigDict, Field
+
+from query_api.access.dependencies import LookLong, Parts, parts_of
+from query_api.contracts.range import first_whole_day
+from query_api.db.session import Progress, Reading
+from query_api.http.fields import QuarantineEntry
+from query_api.ledger.proof.schemas import Fates, HourFates, PartitionFates, Proof, Sums, TimeZoneRules
+
+router = APIRouter(prefix="/api/v1")
+
+
+class ProofQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    hours: int = Field(0, ge=0, le=168, description="So many hours one by one, the one that is going on among them.")
+
+
+@router.get("/proof")
+async def get_proof(request: Request, reading: LookLong, query: Annotated[ProofQuery, Query()]) -> Proof:
+    """That every record has one fate, and that the organization's sums agree at every grain. May take seconds."""
+    parts = parts_of(request)
+    progress = await reading.select_progress(parts.topic)
+    names = ("applied", "counted", "duplicate", "rejected", "held", "skipped")
+    totals = Fates(**fates(*(sum(getattr(row, name) for row in progress) for name in names)))
+    this_hour = parts.now().replace(minute=0, second=0, microsecond=0)
+    hours = await reading.select_hours(parts.topic, this_hour - timedelta(hours=query.hours - 1)) if query.hours else []
+    rollups = await reading.sum_rollups(*await first_whole_day(reading))
+    ledger = await reading.sum_ledger()
+    agree = len(set(rollups)) == 1
+    zone = reading.organization.time_zone
+    return Proof(
+        partitions=[answer_partition(row) for row in progress],
+        totals=totals,
+        credits=Sums(
+            ledger=ledger,
+            quarter_hours=rollups.quarter_hours,
+            days=rollups.days,
+            months=rollups.months,
+            organization_days=rollups.organization_days,
+            organization_months=rollups.organization_months,
+            equal=None if ledger is None and agree else agree and ledger == rollups.days,
+        ),
+        time_zone_rules=await answer_rules(parts, reading, zone) if zone else None,
+        quarantine=[QuarantineEntry.model_validate(at) for at in await reading.select_quarantine()],
+        hours=[HourFates.model_validate(hour) for hour in hours],
+    )
+
+
+async def answer_rules(parts: Parts, reading: Reading, zone: str) -> TimeZoneRules:
+    counted, differing = await reading.select_zone_rules(zone), parts.zones.differing
+    since = counted.differs_since(changes_of(zone))
+    return TimeZoneRules(
+        tz=parts.zones.version,
+        counted_with=counted.tz,
+        differs_since=since if since and since <= parts.now() else None,
+        postgres_differs=None if differing is None else zone in differing,
+    )
+
+
+def answer_partition(row: Progress) -> PartitionFates:
+    # The end is seen about once a second, so records may have been applied that lie behind it.
+    in_flight = None if row.end_offset is None else max(0, row.end_offset - row.applied - row.skipped)
+    return PartitionFates(
+        topic=row.topic,
+        partition=row.partition,
+        **fates(row.applied, row.counted, row.duplicate, row.rejected, row.held, row.skipped),
+        in_flight=in_flight,
+        accepted=None if in_flight is None else row.applied + in_flight,
+        end_offset=row.end_offset,
+        end_seen_at=row.end_seen_at,
+    )
+
+
+def fates(applied: int, counted: int, duplicate: int, rejected: int, held: int, skipped: int) -> dict[str, int]:
+    return {
+        "applied": applied,
+        "counted": counted,
+        "duplicate": duplicate,
+        "rejected": rejected,
+        "held": held,
+        "skipped": skipped,
+        "balanced": applied == counted + duplicate + rejected + held,
+    }

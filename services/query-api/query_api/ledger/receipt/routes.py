@@ -1,0 +1,129 @@
+"""GET /api/v1/receipt: what happened to one event."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from flexcredits_schemas.identity import bucket_of, hash_bucket, identity_of
+from pydantic import BaseModel, ConfigDict, Field
+
+from query_api.access.dependencies import Look, identify, parts_of
+from query_api.auth.tokens import Person
+from query_api.contracts.domain.periods import CreditPeriod, period_on
+from query_api.contracts.range import answer_credit_period
+from query_api.db.session import Reading
+from query_api.http.fields import Refused
+from query_api.ledger.domain import Entry, LedgerKey, Posting, RateUsed, place_of, waits_for_now
+from query_api.ledger.receipt.schemas import CountedIn, PostedEvent, Receipt, ReceiptRate, RejectedRecord
+
+router = APIRouter(prefix="/api/v1")
+
+
+class ReceiptQuery(BaseModel):
+    """Who the event is, together with the organization that asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str = Field(min_length=1, max_length=128, examples=["/products/assistant"])
+    id: str = Field(min_length=1, max_length=128)
+
+
+@router.get("/receipt")
+async def get_receipt(
+    request: Request,
+    reading: Look,
+    person: Annotated[Person, Depends(identify)],
+    query: Annotated[ReceiptQuery, Query()],
+) -> Receipt:
+    """Whether an event is counted, in which totals and with how many credits, or what it waits for."""
+    identity = identity_of(person.organization, query.source, query.id)
+    key, entry = await find_entry(reading, query.id, identity)
+    rejections = [RejectedRecord.model_validate(at) for at in await reading.select_rejections(identity)]
+    zone, topic = reading.organization.time_zone, parts_of(request).topic
+    if entry is None and not rejections:
+        raise Refused(
+            "no-such-event",
+            "No event of this organization with this source and id is counted, held or rejected. It was never sent, ingest "
+            "refused it, or it is older than the ledger.",
+        )
+    if entry is None:
+        return Receipt(
+            source=query.source, id=query.id, state="rejected", topic=topic, rejections=rejections, time_zone=zone
+        )
+    posting, dimensions, corrected = entry.posting, entry.dimensions, entry.corrected
+    original = await reading.select_receipt(entry.corrects) if entry.corrects else None
+    periods = await reading.select_credit_periods()
+    return Receipt(
+        source=query.source,
+        id=query.id,
+        type="usage" if entry.corrects is None else "correction",
+        state="held" if posting.held else "counted" if corrected is None else "corrected",
+        waits_for=waits_for_now(entry, knows_organization=zone is not None),
+        product=dimensions.product,
+        feature_kind=dimensions.feature_kind,
+        feature=dimensions.feature,
+        agent=dimensions.agent or None,
+        surface=dimensions.surface or None,
+        topic=topic,
+        occurred_at=posting.occurred_at,
+        received_at=posting.received_at,
+        partition=posting.partition,
+        offset=posting.offset,
+        credits=None if posting.held else posting.credits,
+        credits_after_corrections=posting.credits + (corrected or 0)
+        if not posting.held and not entry.corrects
+        else None,
+        quantity=entry.quantity,
+        unit=entry.unit,
+        rate=answer_rate(entry.rate) if entry.rate else None,
+        counted_in=None if posting.held or zone is None else answer_place(posting.occurred_at, zone, periods),
+        corrections=[answer_posting(posting) for posting in await reading.select_corrections(key)]
+        if corrected is not None
+        else [],
+        corrects=answer_posting(original.posting) if original else None,
+        reason=posting.reason,
+        rejections=rejections,
+        time_zone=zone,
+    )
+
+
+async def find_entry(reading: Reading, event_id: str, identity: bytes) -> tuple[LedgerKey, Entry | None]:
+    """Where the event lies: in the partition that its id asks for, or in a hash partition if the ledger had none of that day."""
+    key = LedgerKey(bucket_of(event_id, identity), identity)
+    entry = await reading.select_receipt(key)
+    if entry is None and key.ledger_bucket >= 0:
+        key = LedgerKey(hash_bucket(identity), identity)
+        entry = await reading.select_receipt(key)
+    return key, entry
+
+
+def answer_posting(posting: Posting) -> PostedEvent:
+    return PostedEvent(
+        credits=None if posting.held else posting.credits,
+        occurred_at=posting.occurred_at,
+        received_at=posting.received_at,
+        partition=posting.partition,
+        offset=posting.offset,
+        reason=posting.reason,
+    )
+
+
+def answer_rate(rate: RateUsed) -> ReceiptRate:
+    return ReceiptRate(
+        credits=rate.credits,
+        per=rate.per,
+        effective_from=rate.effective_from,
+        received_at=rate.received_at,
+        scope="organization" if rate.is_own else "deployment",
+    )
+
+
+def answer_place(occurred_at: datetime, time_zone: str, periods: list[CreditPeriod]) -> CountedIn:
+    place = place_of(occurred_at, time_zone)
+    period = period_on(periods, place.day)
+    return CountedIn(
+        quarter_hour_at=place.quarter_hour_at,
+        day=place.day,
+        month=f"{place.day:%Y-%m}",
+        credit_period=answer_credit_period(period) if period else None,
+    )

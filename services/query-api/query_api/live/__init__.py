@@ -1,0 +1,1 @@
+"""Server-sent updates of the overview and the banner."""

@@ -1,0 +1,176 @@
+"""The bodies of the answers about usage: what it consists of, and when it was."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from flexcredits_schemas.credits import decimal_text
+from flexcredits_schemas.events import Product
+from pydantic import Field, PlainSerializer, WithJsonSchema
+
+from query_api.http.fields import Answer, CompleteTo, Credits, DateRange, Share, TimeZone
+from query_api.usage.breakdown.domain.rows import Categories, Kind, View
+from query_api.usage.trend.domain.buckets import BucketState, Interval
+from query_api.usage.trend.domain.lines import GroupBy, GroupKind
+
+Change = Annotated[
+    int | None,
+    PlainSerializer(lambda change: None if change is None else decimal_text(change), return_type=str | None),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": r"^-?\d+\.\d{6}$"}, {"type": "null"}],
+            "examples": ["-0.250000"],
+            "description": "By what fraction of `previous` credits became more or, if negative, less; 1.000000 is twice as much. "
+            "null where `previous` is null or zero.",
+        },
+        mode="serialization",
+    ),
+]
+Previous = Annotated[
+    Credits | None,
+    Field(description="Credits in the previous range, under the same filters. null where there is no such range."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakdownRow:
+    """A line of the table. When it has rows, they add up to it exactly.
+
+    What was used in the previous range and no more is a row too, with zero credits and uses: that it is gone is news.
+    """
+
+    # A dataclass, because there may be ten thousand of them, and pydantic looks into each of its models twice.
+    kind: Kind
+    id: Annotated[str, Field(description="Unique among its neighbours of this kind.")]
+    name: str
+    credits: Credits
+    events: Annotated[int, Field(description="Uses. A correction changes credits, not uses.")]
+    share: Share
+    previous: Previous
+    change: Change
+    rows: "list[BreakdownRow]"
+
+
+class ProductShare(Answer):
+    """What a product contributed to all usage of the range."""
+
+    product: Product
+    credits: Credits
+    share: Share
+
+
+class Breakdown(Answer):
+    """A product's usage, highest credits first. The rows of all pages add up to the total exactly."""
+
+    product: Product
+    view: View
+    range: DateRange
+    previous_range: DateRange | None = Field(
+        description="Directly before: as many months or dates, or the credit period before. While the range is running (today "
+        "is in it, and not its last day), only as many days as it has had, so that `change` compares equal spans. null for "
+        "all time, and where there is no credit period before."
+    )
+    time_zone: TimeZone
+    categories: Categories
+    group_by: Literal["surface"] | None
+    total: Credits = Field(description="Of the whole range, as are events, shares and changes, on every page.")
+    events: int
+    previous: Previous
+    change: Change
+    rows: list[BreakdownRow] = Field(
+        description="Sorted by credits (highest first), name, id and kind. Empty: no usage. With `group_by=surface`, a row for "
+        "each surface, in which are the view's rows; id is empty for usage that named none."
+    )
+    next: str | None = Field(
+        description="Give it as `after`, with the same other parameters, to get the next page. null: this is the last. Each page "
+        "has the figures of its own instant; without `limit` all rows are of one."
+    )
+    moved: bool = Field(
+        description="Usage that was counted between two pages has changed which rows come before this one, so this is the first "
+        "page again: forget those before. false: the pages so far have every row once."
+    )
+    surfaces: list[str] = Field(
+        description="Those of which this view ever counted usage, whatever range and filter are set, sorted. Empty text: usage "
+        "that named none."
+    )
+    product_shares: list[ProductShare] = Field(
+        description="All three, in a fixed order, of the same range and surfaces."
+    )
+    complete_to: CompleteTo
+
+
+class DeletedAgent(Answer):
+    id: str
+    name: str = Field(description="The last one it had.")
+    deleted_at: datetime | None = Field(description="When the registry says that it was deleted.")
+    credits: Credits
+    events: int
+    share: Share = Field(description="Of the credits of all deleted agents in the range.")
+
+
+class DeletedAgents(Answer):
+    """What is inside the row "Deleted agents" of the agents' table: those that were used in the range. They add up to it."""
+
+    range: DateRange
+    time_zone: TimeZone
+    total: Credits
+    events: int
+    agents: list[DeletedAgent] = Field(description="Highest credits first.")
+    complete_to: CompleteTo
+
+
+@dataclass(frozen=True, slots=True)
+class TrendBucket:
+    """A piece of the range, half-open, with the offsets that the organization's clocks have at its ends."""
+
+    start_at: datetime
+    end_at: datetime
+    days: Annotated[
+        DateRange | None, Field(description="The days that it consists of. null where it is a part of a day.")
+    ]
+    state: Annotated[
+        BucketState,
+        Field(
+            description="complete: all that was received for it is in, and zero means that nothing was used. partial: more may "
+            "come, it has not ended or the data is delayed. missing: it has begun, and no data has come yet. future: it has "
+            "not begun."
+        ),
+    ]
+    total: Credits
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrendSeries:
+    """A line of the chart: one value for each bucket, 0 where nothing was used."""
+
+    key: Annotated[str, Field(description="Unique in the answer, and the same in every answer of this `group_by`.")]
+    name: str
+    kind: Annotated[
+        GroupKind,
+        Field(
+            description="With `group_by=category`, a feature without a category is a line of its own. no_agent: usage of "
+            "products other than agents that named none. other: the groups beyond `top` together."
+        ),
+    ]
+    product: Annotated[Product | None, Field(description="null where the line may hold several products' usage.")]
+    total: Credits
+    credits: list[Credits]
+    events: list[int]
+
+
+class Trend(Answer):
+    """Usage over time. Buckets and series add up to the total exactly, which is the breakdown's of the same range."""
+
+    product: Product | None
+    range: DateRange
+    time_zone: TimeZone
+    interval: Interval
+    group_by: GroupBy
+    total: Credits
+    events: int
+    buckets: list[TrendBucket] = Field(description="The whole range in order, without a gap.")
+    series: list[TrendSeries] = Field(
+        description="Highest total first, `other` last. With `group_by=product`, every product that was asked for."
+    )
+    complete_to: CompleteTo

@@ -1,0 +1,101 @@
+"""Usage as lines over time: what belongs to which line, and the smaller lines together as one. Pure: nothing gets lost."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Literal, NamedTuple
+
+from flexcredits_schemas.events import Product
+
+from query_api.usage.breakdown.domain.rows import NO_AGENT, NO_SURFACE, Agent, Features, Kind, Series, agent_steps
+
+GroupBy = Literal["product", "category", "feature", "agent", "surface"]
+GroupKind = Kind | Literal["product", "no_agent", "other"]
+
+
+class Group(NamedTuple):
+    """What a line stands for; `product` where it is a part of only that one."""
+
+    kind: GroupKind
+    key: str
+    name: str
+    product: Product | None = None
+
+
+PRODUCT_GROUPS: Mapping[Product, Group] = {
+    "assistant": Group("product", "assistant", "Assistant", "assistant"),
+    "agents": Group("product", "agents", "Agents", "agents"),
+    "api": Group("product", "api", "API", "api"),
+}
+OTHER = Group("other", "other", "Other")
+
+
+class Cell(NamedTuple):
+    """Micro-credits and events of a group in a bucket, or of a part of it."""
+
+    bucket: int
+    group: Group
+    credits: int
+    events: int
+
+
+class Line(NamedTuple):
+    """A value per bucket."""
+
+    group: Group
+    credits: list[int]
+    events: list[int]
+
+
+def tell_apart(group_by: GroupBy, series: Series) -> tuple[object, ...]:
+    """Series with equal values are in the same group on every day."""
+    if group_by == "product":
+        return (series.product,)
+    if group_by == "agent":
+        return (series.agent_id, series.product == "agents")
+    if group_by == "surface":
+        return (series.surface,)
+    return (series.product, series.feature)
+
+
+def group_of(
+    group_by: GroupBy, series: Series, day: date, features: Mapping[Product, Features], agents: Mapping[str, Agent]
+) -> Group:
+    """As in the tables: a feature without a category stands for itself, and the special rows of agents are lines."""
+    product, (feature_kind, feature) = series.product, series.feature
+    if group_by == "product":
+        return PRODUCT_GROUPS[product]
+    if group_by == "surface":
+        return Group("surface", f"surface/{series.surface}", series.surface or NO_SURFACE)
+    if group_by == "agent":
+        if not series.agent_id and product != "agents":
+            return Group("no_agent", "no_agent", NO_AGENT)
+        kind, agent_id, name = agent_steps(series.agent_id, agents)[0]
+        return Group(kind, kind if agent_id == kind else f"{kind}/{agent_id}", name)
+    names = features[product]
+    if group_by == "category" and (category := names.category(series.feature, day)) is not None:
+        return Group("category", f"category/{category}", category)
+    return Group(feature_kind, f"{feature_kind}/{product}/{feature}", names.name(series.feature), product)
+
+
+def draw_lines(cells: Iterable[Cell], buckets: int, top: int, always: Iterable[Group] = ()) -> list[Line]:
+    """One line a group, of the `top` groups with most credits, highest first; the others together make the last line.
+
+    A group of `always` has a line, maybe of zeros, also when it has no cell.
+    """
+    lines = {group.key: Line(group, [0] * buckets, [0] * buckets) for group in always}
+    for bucket, group, credits, events in cells:
+        line = lines.get(group.key)
+        if line is None:
+            line = lines[group.key] = Line(group, [0] * buckets, [0] * buckets)
+        line.credits[bucket] += credits
+        line.events[bucket] += events
+    ordered = sorted(lines.values(), key=lambda line: (-sum(line.credits), line.group.name, line.group.key))
+    rest = ordered[top:]
+    if rest:
+        other = Line(OTHER, [0] * buckets, [0] * buckets)
+        for line in rest:
+            for bucket in range(buckets):
+                other.credits[bucket] += line.credits[bucket]
+                other.events[bucket] += line.events[bucket]
+        ordered[top:] = [other]
+    return ordered
