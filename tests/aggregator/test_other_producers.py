@@ -23,7 +23,7 @@ RESTORED_UNDER_ITS_NAME = """
 UPDATE partition_progress SET topic = topic || '.before' WHERE topic = $1;
 UPDATE partition_hours SET topic = topic || '.before' WHERE topic = $1;
 """
-"""As docs/operating.md says."""
+"""As docs/runbooks.md says."""
 
 
 @pytest.fixture

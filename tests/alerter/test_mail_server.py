@@ -86,7 +86,7 @@ async def test_a_private_authority_without_key_usage_fails_strict_checks_and_the
     async with smtp_server(**script) as server:
         words = await fail(server.port, scheme, smtp_ca_file=authority, strict=True)
     assert "CA cert does not include key usage extension" in words
-    assert 'see "A private certificate authority" in docs/operating.md' in words
+    assert 'see "A private certificate authority" in docs/configuration.md' in words
     authority, certificate = make_authority(tmp_path, "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     script = {"tls": serving(certificate)} if scheme == "smtps" else {"smtp": {"tls_context": serving(certificate)}}
     async with smtp_server(**script) as server:
@@ -94,7 +94,7 @@ async def test_a_private_authority_without_key_usage_fails_strict_checks_and_the
 
 
 def make_authority(folder: Path, *options: str) -> tuple[Path, Path]:
-    """A private authority and a server's certificate that it signed, with its key, as docs/operating.md makes them."""
+    """A private authority and a server's certificate that it signed, with its key, as docs/configuration.md says."""
     ca, key, request, certificate = (folder / name for name in ("ca.pem", "ca.key", "server.csr", "server.pem"))
     run = partial(subprocess.run, check=True, capture_output=True, timeout=30, cwd=folder)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"]

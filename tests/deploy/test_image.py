@@ -1,4 +1,4 @@
-"""What can be said of the Dockerfile without a container engine; docs/operating.md says how it was built and run."""
+"""What can be said of the Dockerfile without a container engine; docs/deployment.md says how it was built and run."""
 
 import re
 from importlib.metadata import requires

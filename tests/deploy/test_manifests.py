@@ -168,9 +168,9 @@ def test_the_docs_name_every_secret_that_nobody_makes(prod: list[Manifest]) -> N
         if "secretKeyRef" in variable.get("valueFrom", {})
     ]
     wanted = set(references) - STRIMZI - CLOUDNATIVE_PG
-    operating = (REPOSITORY / "docs/operating.md").read_text()
+    deployment = (REPOSITORY / "docs/deployment.md").read_text()
     assert len(wanted) == 7
-    assert not [name for name in wanted if f"`{name}`" not in operating]
+    assert not [name for name in wanted if f"`{name}`" not in deployment]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -35,15 +35,15 @@ def test_every_alert_is_silent_without_its_fault_and_fires_with_it() -> None:
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
-    document = (REPOSITORY / "docs" / "operating.md").read_text()
-    runbooks = document.partition("\n## Runbooks\n")[2].partition("\n## ")[0]
+    document = (REPOSITORY / "docs" / "runbooks.md").read_text()
+    runbooks = document.partition("\n## Alerts\n")[2].partition("\n## ")[0]
     sections = re.findall(r"^### (\w+)\n", runbooks, re.MULTILINE)
     assert sections == list(alerts())
     for name, alert in alerts().items():
         assert alert["labels"]["severity"] in ("page", "ticket"), name
         assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}, name
-        assert alert["annotations"]["runbook_url"] == f"docs/operating.md#{name.lower()}"
-    assert document.index("## The first ten minutes") < document.index("\n## Processes")
+        assert alert["annotations"]["runbook_url"] == f"docs/runbooks.md#{name.lower()}"
+    assert document.index("## The first ten minutes") < document.index("\n## Alerts")
 
 
 def test_every_dashboard_is_whole() -> None:

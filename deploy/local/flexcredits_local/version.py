@@ -20,7 +20,7 @@ COPIES = {
     "Dockerfile": ("ARG VERSION={}", "flexcredits:{}", "flexcredits-tools:{}"),
     "deploy/k8s/base/kustomization.yaml": ("app.kubernetes.io/version: {}", "newTag: {}"),
     "deploy/k8s/base/jobs.yaml": ("name: migrations-{}", "name: topics-{}"),
-    "docs/operating.md": ("flexcredits-tools:{}",),
+    "docs/deployment.md": ("flexcredits-tools:{}",),
 }
 """By file, the words before the version. A Kubernetes name takes dashes for dots."""
 IN_PROJECT = '\nversion = "{}"\n'

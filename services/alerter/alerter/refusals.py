@@ -77,5 +77,5 @@ def explain_certificate(text: str) -> str:
         return text
     return (
         f"{text}. Python 3.13 and later check certificates strictly: create it again with the extension that is named here,"
-        ' see "A private certificate authority" in docs/operating.md'
+        ' see "A private certificate authority" in docs/configuration.md'
     )
