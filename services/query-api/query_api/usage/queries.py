@@ -21,8 +21,6 @@ PICK_SERIES_UP_TO = 0.25
 class PickedSeries(NamedTuple):
     by_id: dict[int, Series]
     of_all: int  # how many series the organization has
-    used_surfaces: Sequence[str] = ()
-    """Those of which something is counted, where they were asked for."""
 
     def picks(self) -> list[int] | None:
         """What a statement is told to look up; None when reading all series in order is faster."""
@@ -84,15 +82,17 @@ class UsageReads:
             for row in rows
         }
 
-    async def select_series(
-        self, products: Sequence[str], feature_kinds: Sequence[str], *, with_surfaces: bool = False
-    ) -> PickedSeries:
-        rows = await self._connection.fetch(SQL["select_series"], self._id, products, feature_kinds, with_surfaces)
+    async def select_series(self, products: Sequence[str], feature_kinds: Sequence[str]) -> PickedSeries:
+        rows = await self._connection.fetch(SQL["select_series"], self._id, products, feature_kinds)
         return PickedSeries(
-            {series_id: Series(Feature(kind, feature), *rest) for series_id, kind, feature, *rest, _, _ in rows},
+            {series_id: Series(Feature(kind, feature), *rest) for series_id, kind, feature, *rest, _ in rows},
             rows[0]["series"] if rows else 0,
-            rows[0]["surfaces"] or [] if rows else [],
         )
+
+    async def select_used_surfaces(self, product: str, feature_kinds: Sequence[str]) -> list[str]:
+        """Surfaces with counted usage of the product's features of these kinds, in any period, sorted."""
+        rows = await self._connection.fetch(SQL["select_used_surfaces"], self._id, [product], feature_kinds)
+        return [row["surface"] for row in rows]
 
     async def sum_uses(self, series: PickedSeries, stretches: Sequence[Days], *, by_surface: bool) -> list[Use]:
         """What was used within each stretch, whose first day is `day`; if not `by_surface`, any surface stands for all."""

@@ -68,7 +68,7 @@ async def get_breakdown(request: Request, reading: Look, query: Annotated[Breakd
     days = await choose_days(reading, query, today)
     before = await choose_previous(reading, query, days, today)
     features = Features(await reading.select_features(query.product, kinds), today, query.categories)
-    series = await reading.select_series([query.product], kinds, with_surfaces=True)
+    series = await reading.select_series([query.product], kinds)
     # Nothing was used outside of all time, so that its first and last month can be read whole.
     to_read = with_whole_months(days) if query.range == "all" else days
     by_surface = query.group_by == "surface"
@@ -100,7 +100,7 @@ async def get_breakdown(request: Request, reading: Look, query: Annotated[Breakd
         rows=answer_rows(page.rows, total, has_previous=before is not None),
         next=write_place(page.place) if page.place else None,
         moved=page.moved,
-        surfaces=sorted(series.used_surfaces),
+        surfaces=await reading.select_used_surfaces(query.product, kinds),
         product_shares=await read_product_shares(reading, to_read, query.surface),
         complete_to=watermark.complete_to,
     )
