@@ -1,0 +1,124 @@
+"""The documents name what exists: links, anchors, files, tests and settings. Each failure says file:line."""
+
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from flexcredits_local.configuration import SERVICES
+from flexcredits_local.folders import REPOSITORY
+
+DOCUMENTS = [
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+]
+FINDINGS = sorted((REPOSITORY / "findings").glob("*.sh"))
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FILE = re.compile(
+    r"(?<![\w./@:$~-])((?:[\w.-]+/)*[\w.-]+\.(?:py|sql|sh|md|yml|yaml|tsx?|lock|toml))(?::+(test_\w+|\.\.\.))?(?![\w/*])"
+)
+TEST = re.compile(r"(?:(tests(?:/\w+)*|\.\.\.)::|(?<![\w:./-]))(test_\w+)(\.\.\.)?(?![\w.]*\.py)(?![\w(])")
+EXAMPLE = re.compile(r"NAME|NNNN|<")
+NOT_OURS = {"dist", "node_modules", "__pycache__"}
+
+
+@cache
+def repository_files() -> list[str]:
+    """Paths from the root, each with a slash in front: a document may name a file by the end of its path."""
+    found: list[str] = []
+    for folder, folders, names in os.walk(REPOSITORY):
+        folders[:] = [name for name in folders if name not in NOT_OURS and (not name.startswith(".") or name == ".ci")]
+        found += [f"/{Path(folder, name).relative_to(REPOSITORY)}" for name in names]
+    return found
+
+
+@cache
+def anchors(document: Path) -> set[str]:
+    """As GitHub makes them from headings."""
+    headings = re.findall(r"^#{1,6} (.+)$", without_code(document.read_text()), re.MULTILINE)
+    words = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in words}
+
+
+@cache
+def names_of_tests(under: str) -> set[str]:
+    folder = REPOSITORY / under
+    files = [folder] if folder.is_file() else folder.rglob("test_*.py")
+    return {
+        name for path in files for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+
+
+def without_code(text: str) -> str:
+    """Blank lines instead of fenced code: line numbers stay."""
+    return re.sub(r"^```.*?^```", lambda block: "\n" * block[0].count("\n"), text, flags=re.MULTILINE | re.DOTALL)
+
+
+def at(document: Path, text: str, offset: int) -> str:
+    return f"{document.relative_to(REPOSITORY)}:{text.count(chr(10), 0, offset) + 1}"
+
+
+def matches(pattern: re.Pattern[str], documents: list[Path]) -> Iterator[tuple[Path, str, re.Match[str]]]:
+    """Each match with its document and its place, as docs/x.md:12."""
+    for document in documents:
+        text = document.read_text()
+        for match in pattern.finditer(text):
+            yield document, at(document, text, match.start()), match
+
+
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    broken = []
+    for document in [*DOCUMENTS, REPOSITORY / "CHANGELOG.md"]:
+        text = without_code(document.read_text())
+        for link in LINK.finditer(text):
+            name, _, anchor = link[1].partition("#")
+            target = document.parent / name if name else document
+            if "://" in link[1] or name.startswith("mailto:"):
+                continue
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(f"{at(document, text, link.start())}: {link[1]}")
+    assert not broken, "\n".join(broken)
+
+
+def test_every_file_that_a_document_names_exists() -> None:
+    missing = []
+    for document, place, name in matches(FILE, [*DOCUMENTS, *FINDINGS]):
+        of_its_folder = document.suffix == ".md" and (document.parent / name[1]).exists()
+        ends = f"/{name[1].removeprefix('../')}"
+        if (
+            not EXAMPLE.search(name[1])
+            and not of_its_folder
+            and not any(path.endswith(ends) for path in repository_files())
+        ):
+            missing.append(f"{place}: {name[1]}")
+    assert not missing, "\n".join(missing)
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    missing = []
+    for _, place, name in matches(TEST, [*DOCUMENTS, *FINDINGS]):
+        known = names_of_tests(name[1] if name[1] and name[1] != "..." else "tests")
+        if not any(test.startswith(name[2]) if name[3] else test == name[2] for test in known):
+            missing.append(f"{place}: {name[0]}")
+    assert not missing, "\n".join(missing)
+
+
+def test_every_document_that_the_source_names_exists() -> None:
+    sources = [
+        REPOSITORY / path[1:] for path in repository_files() if path.endswith((".py", ".sql", ".sh", ".yml", ".yaml"))
+    ]
+    named = re.compile(r"\bdocs/[\w./-]+\.md(?:#[\w-]+)?")
+    missing = [
+        f"{place}: {name[0]}"
+        for _, place, name in matches(named, [path for path in sources if path != Path(__file__)])
+        if not (REPOSITORY / (parts := name[0].partition("#"))[0]).exists()
+        or (parts[2] and parts[2] not in anchors(REPOSITORY / parts[0]))
+    ]
+    assert not missing, "\n".join(missing)
+
+
+def test_configuration_lists_every_setting_and_no_other() -> None:
+    known = {field.upper() for settings in SERVICES.values() for field in settings.model_fields}
+    rows = re.findall(r"^\| (`[A-Z][^|]*) \|", (REPOSITORY / "docs/configuration.md").read_text(), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)} == known
