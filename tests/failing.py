@@ -18,7 +18,7 @@ from runtime.postgres import load_sql
 
 
 class Point(NamedTuple):
-    """A statement by its file's name, or a call to Kafka, and the side of it on which the service dies."""
+    """A statement by its name, or a call to Kafka, and the side of it on which the service dies."""
 
     service: str
     side: str

@@ -1,4 +1,4 @@
-"""The aggregator's statements, as the simulated Postgres carries them out. One function a file of aggregator/sql."""
+"""The aggregator's statements, as the simulated Postgres carries them out. One function a statement of aggregator/sql."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,7 @@
-"""One transaction per batch: progress, ledger, rollups, proof, outboxes. All of it or nothing."""
+"""One transaction per batch: progress, ledger, rollups, proof, outboxes. All of it or nothing.
+
+The order of its locks stands in sql/progress.sql.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 

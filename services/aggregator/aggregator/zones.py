@@ -98,9 +98,10 @@ async def _sum_up(connection: Connection, number: int) -> None:
     """The organization's own rows from those of its series, and who has to hear of it."""
     await connection.execute(SQL["forget_empty_rows"], [number], *EVER)
     # Each partition's share of a day cannot be told from quarters of an hour; only the sum over partitions is read.
-    for table in ("days", "months"):
-        await connection.execute(SQL[f"delete_organization_{table}"], number)
-        await connection.execute(SQL[f"insert_organization_{table}"], number)
+    await connection.execute(SQL["delete_organization_days"], number)
+    await connection.execute(SQL["insert_organization_days"], number)
+    await connection.execute(SQL["delete_organization_months"], number)
+    await connection.execute(SQL["insert_organization_months"], number)
     await connection.execute(SQL["insert_totals"], [number])
     await connection.execute(SQL["insert_wakeup"], number)
 
@@ -153,9 +154,13 @@ def _since(first: int, cells: dict[DayKey, list[int]]) -> dict[DayKey, list[int]
 async def _read_days(connection: Connection, number: int, first: date) -> Rollups:
     """The live rows of the days from `first` on; an organization's own are made from those of its series."""
     live = empty_rollups()
-    tables: dict[str, dict[Any, list[int]]] = {"days": live.days, "corrections": live.corrections, "late": live.late}
-    for name, cells in tables.items():
-        for row in await connection.fetch(SQL[f"select_live_{name}"], [number], first, date.max):
+    tables: dict[str, dict[Any, list[int]]] = {
+        "select_live_days": live.days,
+        "select_live_corrections": live.corrections,
+        "select_live_late": live.late,
+    }
+    for statement, cells in tables.items():
+        for row in await connection.fetch(SQL[statement], [number], first, date.max):
             *key, credits, events = row
             cells[tuple(key)] = [credits, events]
     return live

@@ -1,0 +1,152 @@
+-- Organizations, contracts, members, agents, features and rates: written from catalog events, read into memory to count.
+
+-- name: lock_catalog
+-- Wait for the batches that are rating, and keep new ones waiting until this transaction ends.
+SELECT pg_advisory_xact_lock($1)
+
+-- name: lock_catalog_shared
+-- Keep facts from being applied until this transaction ends; other batches may hold it too.
+SELECT pg_advisory_xact_lock_shared($1)
+
+-- name: select_catalog_version
+-- How far catalog events are applied, and how many changes came beside their order: of a time zone by hand, and events
+-- applied late.
+SELECT (SELECT next_offset FROM partition_progress WHERE topic = $1) AS next_offset,
+    (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE time_zone IS NOT NULL)
+    + (SELECT coalesce(max(reload_id), 0) FROM catalog_reloads) AS changes
+
+-- name: select_changes
+-- How many changes there were beside the order of the catalog.
+SELECT (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE time_zone IS NOT NULL)
+    + (SELECT coalesce(max(reload_id), 0) FROM catalog_reloads) AS changes
+
+-- name: select_changed_organizations
+-- Organizations whose fact came at or after this catalog offset.
+SELECT organization, organization_id, time_zone FROM organizations WHERE fact_offset >= $1
+
+-- name: select_changed_rates
+-- Rates whose fact came at or after this catalog offset, in the order of their receipt.
+SELECT r.rate_id, o.organization, r.product, r.feature_kind, r.feature, r.unit, r.credits, r.per,
+    coalesce(extract(epoch FROM r.effective_from)::float8, '-infinity') AS effective_from,
+    extract(epoch FROM r.received_at)::float8 AS received, r.catalog_offset
+FROM rates r JOIN organizations o USING (organization_id) WHERE r.catalog_offset >= $1 ORDER BY r.catalog_offset
+
+-- name: ensure_organizations
+-- Organizations seen in usage before their fact get a number at once.
+INSERT INTO organizations (organization) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
+
+-- name: select_organizations
+-- Numbers and zones of these organizations.
+SELECT organization, organization_id, time_zone FROM organizations WHERE organization = ANY($1::text[])
+
+-- name: ensure_series
+-- New combinations of dimensions.
+INSERT INTO usage_series (organization_id, product, feature_kind, feature, agent_id, surface)
+SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) ON CONFLICT DO NOTHING
+
+-- name: select_series
+-- Numbers of these combinations of dimensions, in the order asked.
+SELECT s.series_id
+FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    WITH ORDINALITY AS d(organization_id, product, feature_kind, feature, agent_id, surface, position)
+JOIN usage_series s USING (organization_id, product, feature_kind, feature, agent_id, surface)
+ORDER BY d.position
+
+-- name: upsert_organization
+-- A newer event about an organization; what it leaves out stays. The zone stays once usage was counted in it: its days
+-- are days of that zone.
+INSERT INTO organizations AS t (organization, name, time_zone, billing_moderator_enabled, locale, fact_at, fact_offset)
+VALUES ($1, $2, $3, coalesce($4::boolean, false), coalesce($5::text, 'en-US'), $6, $7)
+ON CONFLICT (organization) DO UPDATE SET name = excluded.name, billing_moderator_enabled = coalesce($4::boolean, t.billing_moderator_enabled),
+    locale = coalesce($5::text, t.locale), fact_at = excluded.fact_at, fact_offset = excluded.fact_offset,
+    time_zone = CASE WHEN EXISTS (SELECT FROM usage_organization_daily d WHERE d.organization_id = t.organization_id)
+                     THEN t.time_zone ELSE excluded.time_zone END
+WHERE t.fact_at IS NULL OR (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+RETURNING time_zone
+
+-- name: upsert_contract
+-- A newer version of a contract; no row when it is not newer. Its prices are kept beside those of earlier versions, if
+-- they differ. Beyond 128 KiB (about 900 changes of a price) they replace the last ones: every reader reads all of it.
+INSERT INTO contracts AS t (organization_id, contract_id, starts_on, ends_on, minimum_commitment, overage_price, credit_price,
+    currency, account_team_name, account_team_email, account_team_url, fact_at, fact_offset, price_versions)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, jsonb_build_array($14::jsonb))
+ON CONFLICT (organization_id, contract_id) DO UPDATE SET starts_on = excluded.starts_on, ends_on = excluded.ends_on,
+    minimum_commitment = excluded.minimum_commitment, overage_price = excluded.overage_price, credit_price = excluded.credit_price,
+    currency = excluded.currency, account_team_name = excluded.account_team_name, account_team_email = excluded.account_team_email,
+    account_team_url = excluded.account_team_url, fact_at = excluded.fact_at, fact_offset = excluded.fact_offset,
+    price_versions = CASE
+        WHEN t.price_versions = '[]' THEN jsonb_build_array(
+            jsonb_build_object('received_at', t.fact_at, 'currency', t.currency, 'is_list', false, 'steps', jsonb_build_array(
+                jsonb_build_object('from', NULL, 'overage', t.overage_price, 'credit', t.credit_price)))) || excluded.price_versions
+        WHEN (t.price_versions -> -1) - 'received_at' = (excluded.price_versions -> 0) - 'received_at' THEN t.price_versions
+        WHEN octet_length((t.price_versions || excluded.price_versions)::text) > 131072
+            THEN (t.price_versions - -1) || excluded.price_versions
+        ELSE t.price_versions || excluded.price_versions END
+WHERE (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+RETURNING contract_id
+
+-- name: select_overlapping_period
+-- A credit period of another contract that would share days with one of these.
+SELECT p.contract_id, p.credit_period_id FROM credit_periods p
+JOIN unnest($3::date[], $4::date[]) AS d(starts_on, ends_on) ON p.starts_on < d.ends_on AND d.starts_on < p.ends_on
+WHERE p.organization_id = $1 AND p.contract_id <> $2 LIMIT 1
+
+-- name: delete_credit_periods
+-- The new version of a contract brings all its periods.
+DELETE FROM credit_periods WHERE organization_id = $1 AND contract_id = $2
+
+-- name: insert_credit_period
+-- One credit period with its contracted micro-credits.
+INSERT INTO credit_periods (organization_id, contract_id, credit_period_id, starts_on, ends_on, total, assistant, agents, api)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: insert_add_on
+-- One bundle of a credit period.
+INSERT INTO add_ons (organization_id, contract_id, credit_period_id, position, name, credits, included)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: upsert_member
+-- A newer fact about a person; the name stays where it gives none.
+INSERT INTO members AS t (organization_id, email, name, role, removed, fact_at, fact_offset) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (organization_id, email) DO UPDATE SET name = coalesce(excluded.name, t.name), role = excluded.role, removed = excluded.removed,
+    fact_at = excluded.fact_at, fact_offset = excluded.fact_offset
+WHERE (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+
+-- name: upsert_agent
+-- A registry fact; the newest speaks, a deletion without a name keeps the last one, and any order leaves the same row.
+INSERT INTO agents AS t (organization_id, agent_id, state, name, owner, ever_saved, fact_at, fact_offset)
+VALUES ($1, $2, $3, $4, $5, $3 = 'saved', $6, $7)
+ON CONFLICT (organization_id, agent_id) DO UPDATE SET
+    ever_saved = t.ever_saved OR excluded.ever_saved,
+    state = CASE WHEN (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset) AND t.state <> 'system'
+                 THEN excluded.state ELSE t.state END,
+    name = CASE WHEN (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+                THEN coalesce(excluded.name, t.name) ELSE coalesce(t.name, excluded.name) END,
+    owner = CASE WHEN (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+                 THEN coalesce(excluded.owner, t.owner) ELSE coalesce(t.owner, excluded.owner) END,
+    fact_at = greatest(t.fact_at, excluded.fact_at),
+    fact_offset = CASE WHEN (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+                       THEN excluded.fact_offset ELSE t.fact_offset END
+
+-- name: upsert_feature
+-- A newer fact about a feature from a day on; what it leaves out stays.
+INSERT INTO features AS t (organization_id, product, feature_kind, feature, effective_from, display_name, category, fact_at, fact_offset)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (organization_id, product, feature_kind, feature, effective_from) DO UPDATE SET
+    display_name = coalesce(excluded.display_name, t.display_name), category = coalesce(excluded.category, t.category),
+    fact_at = excluded.fact_at, fact_offset = excluded.fact_offset
+WHERE (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+
+-- name: insert_rate
+-- A rate fact; a copy of one is dropped, so that a retry cannot postpone it.
+INSERT INTO rates (organization_id, product, feature_kind, feature, unit, credits, per, effective_from, received_at, catalog_offset,
+    source, event_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING
+
+-- name: insert_reload
+-- A fact was applied after its turn: whoever holds the catalog in memory reads it again.
+INSERT INTO catalog_reloads (organization_id) VALUES ($1)
+
+-- name: insert_wakeup
+-- The alerter looks at this organization again; 0 is all of them.
+INSERT INTO alert_wakeups (organization_id) VALUES ($1)

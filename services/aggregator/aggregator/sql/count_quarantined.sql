@@ -1,2 +1,0 @@
--- For how many organizations each component fails.
-SELECT component, count(DISTINCT organization_id) AS organizations FROM quarantine GROUP BY component

@@ -1,0 +1,68 @@
+-- Usage that waits for a catalog event, for its original, or for room below the limit of sums.
+
+-- name: insert_held
+-- Usage that waits for a fact or its original.
+INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, quantity, unit,
+    kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received_at)
+SELECT ledger_bucket, identity, organization_id, series_id, to_timestamp(occurred), credits, quantity, unit,
+    kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, to_timestamp(received)
+FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::integer[], $5::float8[], $6::bigint[], $7::bigint[], $8::text[],
+    $9::integer[], $10::bigint[], $11::text[], $12::integer[], $13::uuid[], $14::bytea[], $15::float8[])
+    AS d(ledger_bucket, identity, organization_id, series_id, occurred, credits, quantity, unit,
+         kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received)
+
+-- name: select_releasable
+-- Kinds of held usage: what the sweep looks at before it touches rows. What failed lately is not tried yet.
+SELECT DISTINCT h.organization_id, o.organization, o.time_zone, h.series_id, h.unit,
+    ARRAY[s.product, s.feature_kind, s.feature, s.agent_id, s.surface] AS dimensions
+FROM usage_held h JOIN organizations o USING (organization_id) JOIN usage_series s USING (series_id)
+WHERE h.waits_for <> 'sum_limit' AND NOT EXISTS (
+    SELECT FROM quarantine q WHERE (q.organization_id, q.component, q.step) = (h.organization_id, 'aggregator', 'release') AND q.retry_at > now())
+
+-- name: select_held_partitions
+-- Kafka partitions that this held usage came from, in lock order.
+SELECT DISTINCT kafka_partition FROM usage_held
+WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' ORDER BY 1
+
+-- name: lock_held
+-- A stretch of held usage of one series from these partitions in Kafka order. Skips rows that another aggregator
+-- releases just now, and those beyond the limit of sums, which only an operator asks for.
+SELECT ledger_bucket, identity, organization_id, series_id, extract(epoch FROM occurred_at)::float8 AS occurred, credits, quantity,
+    unit, kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value,
+    extract(epoch FROM received_at)::float8 AS received
+FROM usage_held
+WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' AND kafka_partition = ANY($3::integer[])
+    AND (kafka_partition, kafka_offset) > ($4, $5)
+ORDER BY kafka_partition, kafka_offset LIMIT $6 FOR UPDATE SKIP LOCKED
+
+-- name: limit_held
+-- What no sum can keep waits for good.
+UPDATE usage_held AS h SET waits_for = 'sum_limit' FROM unnest($1::integer[], $2::uuid[]) AS d(ledger_bucket, identity)
+WHERE h.ledger_bucket = d.ledger_bucket AND h.identity = d.identity
+
+-- name: unlimit_held
+-- An operator asks for it: a portion of the usage beyond the limit of sums is tried again. Returns the portion's last
+-- place, no row at the end.
+WITH portion AS MATERIALIZED (
+    SELECT ledger_bucket, identity, series_id, kafka_partition, kafka_offset FROM usage_held
+    WHERE organization_id = $1 AND waits_for = 'sum_limit' AND (series_id, kafka_partition, kafka_offset) > ($2, $3, $4)
+    ORDER BY series_id, kafka_partition, kafka_offset LIMIT $5 FOR UPDATE
+), asked AS (
+    UPDATE usage_held h SET waits_for = 'rate' FROM portion p WHERE (h.ledger_bucket, h.identity) = (p.ledger_bucket, p.identity)
+)
+SELECT series_id, kafka_partition, kafka_offset FROM portion ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT 1
+
+-- name: count_held_ledger
+-- Held ledger rows of one ledger partition count from now on.
+UPDATE usage_ledger AS l SET held = false, credits = d.credits, rate_id = d.rate_id
+FROM unnest($2::uuid[], $3::bigint[], $4::integer[]) AS d(identity, credits, rate_id)
+WHERE l.ledger_bucket = $1 AND l.identity = d.identity
+
+-- name: delete_held_ledger
+-- Held corrections that were rejected at last leave their identity free.
+DELETE FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
+
+-- name: delete_held
+-- Waits no more.
+DELETE FROM usage_held AS h USING unnest($1::integer[], $2::uuid[]) AS d(ledger_bucket, identity)
+WHERE h.ledger_bucket = d.ledger_bucket AND h.identity = d.identity

@@ -1,0 +1,121 @@
+-- Sums over the ledger. The tables are locked in the order of progress.sql, rows by their keys.
+
+-- name: lock_room
+-- One batch at a time counts for an organization near the limit of its sums.
+SELECT pg_advisory_xact_lock($1::integer, $2::integer)
+
+-- name: sum_gross
+-- An upper bound of any sum of an organization's rows: its months, and twice what corrections moved, which months may
+-- hide.
+SELECT o.organization_id,
+    (SELECT coalesce(sum(abs(credits)), 0) FROM usage_organization_monthly m WHERE m.organization_id = o.organization_id)
+    + 2 * (SELECT coalesce(sum(abs(credits)), 0) FROM usage_corrections c WHERE c.organization_id = o.organization_id) AS gross
+FROM unnest($1::integer[]) AS o(organization_id)
+
+-- name: add_quarters
+-- Add to the quarter-hour rollup. Only for newly counted events: insert_ledger guards that.
+INSERT INTO usage_15m AS t (organization_id, bucket_at, series_id, credits, events)
+SELECT organization_id, to_timestamp(bucket * 900.0), series_id, credits, events
+FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
+    AS d(organization_id, bucket, series_id, credits, events)
+ORDER BY organization_id, bucket, series_id
+ON CONFLICT (organization_id, bucket_at, series_id)
+DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+
+-- name: add_days
+-- Add to the daily rollup of the organization's zone, and to the monthly one. Months are locked after days.
+WITH d AS MATERIALIZED (
+    SELECT organization_id, date '1970-01-01' + day AS day, series_id, credits, events
+    FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
+        AS d(organization_id, day, series_id, credits, events)
+), months AS (
+    INSERT INTO usage_monthly AS t (organization_id, month, series_id, credits, events)
+    SELECT organization_id, date_trunc('month', day)::date, series_id, sum(credits)::bigint, sum(events)::bigint
+    FROM d GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    ON CONFLICT (organization_id, month, series_id)
+    DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+)
+INSERT INTO usage_daily AS t (organization_id, day, series_id, credits, events)
+SELECT organization_id, day, series_id, credits, events FROM d
+ORDER BY organization_id, day, series_id
+ON CONFLICT (organization_id, day, series_id)
+DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+
+-- name: add_months
+-- Add to the monthly rollup alone, where it is not the sum of its days.
+INSERT INTO usage_monthly AS t (organization_id, month, series_id, credits, events)
+SELECT organization_id, date '1970-01-01' + month, series_id, credits, events
+FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
+    AS d(organization_id, month, series_id, credits, events)
+ORDER BY organization_id, month, series_id
+ON CONFLICT (organization_id, month, series_id)
+DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+
+-- name: add_organization_days
+-- Add to the organization's days and months. The partition in the key keeps two aggregators off each other's rows.
+-- Returns the organizations with a sum above 10^13: below that, 100,000 rows together cannot reach the limit of sums.
+WITH d AS MATERIALIZED (
+    SELECT organization_id, date '1970-01-01' + day AS day, product, kafka_partition, credits, events
+    FROM unnest($1::integer[], $2::integer[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
+        AS d(organization_id, day, product, kafka_partition, credits, events)
+), days AS (
+    INSERT INTO usage_organization_daily AS t (organization_id, day, product, kafka_partition, credits, events)
+    SELECT organization_id, day, product, kafka_partition, credits, events FROM d
+    ORDER BY organization_id, day, product, kafka_partition
+    ON CONFLICT (organization_id, day, product, kafka_partition)
+    DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+    RETURNING organization_id, credits
+), months AS (
+    INSERT INTO usage_organization_monthly AS t (organization_id, month, product, kafka_partition, credits, events)
+    SELECT organization_id, date_trunc('month', day)::date, product, kafka_partition, sum(credits)::bigint, sum(events)::bigint
+    FROM d GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT (organization_id, month, product, kafka_partition)
+    DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+    RETURNING organization_id, credits
+)
+SELECT DISTINCT organization_id FROM (SELECT * FROM days UNION ALL SELECT * FROM months) AS sums
+WHERE abs(credits) > 10000000000000
+
+-- name: add_organization_months
+-- Add to the organization's months alone, where they are not the sum of their days.
+INSERT INTO usage_organization_monthly AS t (organization_id, month, product, kafka_partition, credits, events)
+SELECT organization_id, date '1970-01-01' + month, product, kafka_partition, credits, events
+FROM unnest($1::integer[], $2::integer[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
+    AS d(organization_id, month, product, kafka_partition, credits, events)
+ORDER BY organization_id, month, product, kafka_partition
+ON CONFLICT (organization_id, month, product, kafka_partition)
+DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+
+-- name: add_corrections
+-- Add what corrections contribute to the daily rollup, by itself.
+INSERT INTO usage_corrections AS t (organization_id, day, series_id, credits, corrections)
+SELECT organization_id, date '1970-01-01' + day, series_id, credits, corrections
+FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
+    AS d(organization_id, day, series_id, credits, corrections)
+ORDER BY organization_id, day, series_id
+ON CONFLICT (organization_id, day, series_id)
+DO UPDATE SET credits = t.credits + excluded.credits, corrections = t.corrections + excluded.corrections
+
+-- name: add_late
+-- Add what came on a later day than the one that it counts in.
+INSERT INTO usage_late AS t (organization_id, day, received_on, product, credits, events)
+SELECT organization_id, date '1970-01-01' + day, date '1970-01-01' + received_day, product, credits, events
+FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::text[], $5::bigint[], $6::bigint[])
+    AS d(organization_id, day, received_day, product, credits, events)
+ORDER BY organization_id, day, received_day, product
+ON CONFLICT (organization_id, day, received_on, product)
+DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+
+-- name: upsert_agent_sightings
+-- The kind in an agent's latest usage, and the name in the latest usage that has one. ever_saved stays once it was a
+-- saved one.
+INSERT INTO agent_sightings AS t (organization_id, agent_id, kind, name, ever_saved, seen_at, named_at)
+SELECT organization_id, agent_id, kind, name, ever_saved, to_timestamp(seen), to_timestamp(named)
+FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::float8[], $7::float8[])
+    AS d(organization_id, agent_id, kind, name, ever_saved, seen, named)
+ON CONFLICT (organization_id, agent_id) DO UPDATE SET
+    ever_saved = t.ever_saved OR excluded.ever_saved,
+    kind = CASE WHEN excluded.seen_at > t.seen_at THEN excluded.kind ELSE t.kind END,
+    name = CASE WHEN excluded.named_at > coalesce(t.named_at, '-infinity') THEN excluded.name ELSE t.name END,
+    named_at = greatest(t.named_at, excluded.named_at),
+    seen_at = greatest(t.seen_at, excluded.seen_at)

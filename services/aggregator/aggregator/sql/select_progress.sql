@@ -1,2 +1,0 @@
--- Where the partitions stand, without a lock.
-SELECT partition, next_offset FROM partition_progress WHERE topic = $1

@@ -1,2 +1,0 @@
--- The end of wait_shortly.
-SET LOCAL lock_timeout TO DEFAULT
