@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from alerter.store import SQL, claim_wakeups, read_accounts
+from alerter.store import claim_wakeups, read_accounts
 from alerter.stream import drain_wakeups
 from alerting import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
 from books import Books
@@ -17,13 +17,6 @@ from stack import Database
 from structlog.testing import capture_logs
 
 TOLD = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
-
-
-@pytest.mark.parametrize("name", sorted(SQL))
-async def test_every_statement_fits_the_tables_and_the_role(pool: Pool, name: str) -> None:
-    async with pool.acquire() as connection:
-        await connection.prepare(SQL[name])
-    assert SQL[name].startswith("-- ")
 
 
 async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Pool, owner: Connection) -> None:

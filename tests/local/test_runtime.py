@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter
 from runtime.build import build_of
 from runtime.logs import Sparing, configure_logs
 from runtime.migrations import MigrationError, migrate
-from runtime.postgres import load_sql, open_pool, passing_failure, server_failure
+from runtime.postgres import open_pool, passing_failure, server_failure
 from runtime.probes import serve_probes
 from runtime.time_zones import ZoneRules
 from service_process import eventually
@@ -47,14 +47,6 @@ async def test_migrations_apply_once_and_refuse_a_changed_file(database: Databas
     (tmp_path / "0001_one.sql").unlink()
     with pytest.raises(MigrationError, match="not in"):
         await migrate(database.dsn, tmp_path)
-    await connection.close()
-
-
-async def test_every_aggregator_statement_prepares_as_its_own_role(database: Database) -> None:
-    connection = await asyncpg.connect(database.roles["flexcredits_aggregator"])
-    for name, statement in load_sql("aggregator").items():
-        assert statement.startswith("-- "), f"{name}.sql begins with a sentence"
-        await connection.prepare(statement)
     await connection.close()
 
 

@@ -331,7 +331,7 @@ def select_releasable(t: Transaction) -> Rows:
     series = {number: [*key[1:]] for key, number in t.rows("series").items()}
     rows = [row for row in t.rows("held").values() if row.waits_for != SUM_LIMIT]
     kinds = {(row.organization_id, row.series_id, row.unit) for row in rows}
-    return [(number, *names[number], series_id, unit, series[series_id]) for number, series_id, unit in kinds]
+    return [(number, *names[number], series_id, unit, *series[series_id]) for number, series_id, unit in kinds]
 
 
 def select_held_partitions(t: Transaction, organization_id: int, series_id: int) -> Rows:
@@ -570,10 +570,10 @@ NAMES = {
     "select_progress": "partition next_offset", "select_received": "partition received_ms records_end", "lock_progress": "partition next_offset",
     "select_organizations": "organization organization_id time_zone",
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
-    "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received catalog_offset",
+    "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset",
     "select_catalog_version": "next_offset changes", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
     "select_ledger": "identity payload", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
-    "select_releasable": "organization_id organization time_zone series_id unit dimensions", "select_held_partitions": "kafka_partition",
+    "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
     " corrects_bucket corrects value received",
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset key value headers reason pointer received",

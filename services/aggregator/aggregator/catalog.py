@@ -7,7 +7,7 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 from flexcredits_schemas.zones import find_zone
-from runtime.postgres import Connection, Pool, load_sql
+from runtime.postgres import Connection, Pool, from_record, load_sql
 
 from aggregator.limits import Gross
 from aggregator.rating import Rate, RateCard
@@ -54,7 +54,8 @@ class Catalog:
 
     async def refresh(self, connection: Connection, version: int) -> None:
         """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""
-        changes = (await connection.fetch(SQL["select_changes"]))[0][0]
+        [row] = await connection.fetch(SQL["select_changes"])
+        changes: int = row["changes"]
         since = self.version if changes == self.changes else -1
         organizations = await connection.fetch(SQL["select_changed_organizations"], since)
         rates = await connection.fetch(SQL["select_changed_rates"], since)
@@ -63,7 +64,7 @@ class Catalog:
             self.organizations[row["organization"]] = Organization(row["organization_id"], _usable_zone(row))
         if changes != self.changes:
             self.card = RateCard()
-        self.card.add(Rate(*row) for row in rates)
+        self.card.add(from_record(Rate, row) for row in rates)
         self.version, self.changes = version, changes
 
     async def learn(self, pool: Pool, keys: set[tuple[str, str, str, str, str, str]]) -> None:

@@ -83,7 +83,13 @@ async def select_originals(
 ) -> dict[tuple[int, bytes], Original]:
     """Lock the usage that corrections name, in key order."""
     return {
-        (bucket, row["identity"].bytes): Original(*row[1:])
+        (bucket, row["identity"].bytes): Original(
+            series_id=row["series_id"],
+            credits=row["credits"],
+            corrected=row["corrected"],
+            held=row["held"],
+            is_correction=row["is_correction"],
+        )
         for bucket, identities in by_bucket(keys)
         for row in await connection.fetch(SQL["lock_originals"], bucket, identities)
     }
@@ -151,15 +157,12 @@ async def add_corrected(connection: Connection, counted: Sequence[Decision]) -> 
 
 def _ledger_columns(decisions: Sequence[Decision]) -> list[Sequence[Any] | None]:
     """Column by column, which zip makes in C: this is the widest table, and every event passes here."""
-    uses, organizations, series, _, credits, rates, waits = zip(*decisions, strict=True)
-    buckets, identities, partitions, offsets, payloads, _, occurred, received, _, quantities, *_ = zip(
-        *uses, strict=True
-    )
-    corrects_buckets, corrects = (
-        zip(*map(corrects_of, uses), strict=True) if any(use.corrects for use in uses) else ((), ())
-    )
-    held_or_credits = [None if waits_for else amount for amount, waits_for in zip(credits, waits, strict=True)]
+    decided: Any = Decision._make(zip(*decisions, strict=True))  # of each field its column
+    used: Any = Use._make(zip(*decided.use, strict=True))
+    corrects_buckets, corrects = zip(*map(corrects_of, decided.use), strict=True) if any(used.corrects) else ((), ())
+    credits = [None if held else amount for amount, held in zip(decided.credits, decided.waits_for, strict=True)]
     return [
-        buckets, [*map(UUID, identities)], [*map(UUID, payloads)], organizations, series, occurred, held_or_credits,
-        received, partitions, offsets, *map(or_null, (rates, quantities, corrects_buckets, corrects)),
+        used.ledger_bucket, [*map(UUID, used.identity)], [*map(UUID, used.payload)], decided.organization_id,
+        decided.series_id, used.occurred, credits, used.received, used.partition, used.offset,
+        *map(or_null, (decided.rate_id, used.quantity, corrects_buckets, corrects)),
     ]  # fmt: skip

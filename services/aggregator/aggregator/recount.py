@@ -11,14 +11,14 @@ import asyncpg
 from flexcredits_schemas.identity import hash_bucket
 from flexcredits_schemas.zones import midnight
 from runtime.isolation import describe_failure, is_data_failure
-from runtime.postgres import Connection
+from runtime.postgres import Connection, from_record
 
 from aggregator.catalog import SQL
 from aggregator.columns import by_bucket
 from aggregator.differences import EPOCH, Months
 from aggregator.periods import BUCKET_S, local_day
 from aggregator.rating import Rate
-from aggregator.reading import Reading, Use
+from aggregator.reading import Reading, SeriesKey, Use
 from aggregator.rollup import Decision, Organization, Rollups, empty_rollups, fold
 
 CONTRADICTIONS_SHOWN = 20
@@ -138,9 +138,9 @@ class Recounter:
         """Rates and series of the organizations."""
         async with self._snapshot.read() as connection:
             rates = await connection.fetch(SQL["select_changed_rates"], -1)
-            self._rates = {row["rate_id"]: Rate(*row) for row in rates}
+            self._rates = {row["rate_id"]: from_record(Rate, row) for row in rates}
             for row in await connection.fetch(SQL["select_all_series"], self._days.ids):
-                self._series[tuple(row)[1:]] = row["series_id"]
+                self._series[tuple(row[name] for name in SeriesKey._fields)] = row["series_id"]
 
     async def add(self, reading: Reading) -> None:
         """Count what of a reading lies in the days; every record of it must have a fate. An organization whose data makes it
@@ -289,19 +289,23 @@ async def read_live(snapshot: Snapshot, days: Days) -> tuple[Rollups, Months]:
         # Quarters are chosen by the zone data that counted them, which may be another than Postgres'.
         quarters = await connection.fetch(SQL["select_live_quarters"], ids, days.begins(), days.ends())
         live = Rollups(
-            _cells(row for row in quarters if days.hold(row[1], zones[row[0]])),
-            _cells(await connection.fetch(SQL["select_live_days"], ids, *span)),
-            _cells(await connection.fetch(SQL["select_live_organization_days"], ids, *span)),
-            _cells(await connection.fetch(SQL["select_live_corrections"], ids, *span)),
-            _cells(await connection.fetch(SQL["select_live_late"], ids, *span)),
+            cells_of(row for row in quarters if days.hold(row["quarter"], zones[row["organization_id"]])),
+            cells_of(await connection.fetch(SQL["select_live_days"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_live_organization_days"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_live_corrections"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_live_late"], ids, *span)),
         )
         months = Months(
-            _cells(await connection.fetch(SQL["select_month_rests"], ids, *span)),
-            _cells(await connection.fetch(SQL["select_organization_month_rests"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_month_rests"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_organization_month_rests"], ids, *span)),
         )
     return live, months
 
 
-def _cells(rows: Iterable[asyncpg.Record]) -> dict[Any, list[int]]:
-    """Rows of key columns and two sums."""
-    return {tuple(row)[:-2]: list(tuple(row)[-2:]) for row in rows}
+KEYS = ("organization_id", "quarter", "day", "month", "received_day", "series_id", "product", "kafka_partition")
+"""Key columns of the rollup tables, each as far as it has them, in the order of the keys of Rollups and Months."""
+
+
+def cells_of(rows: Iterable[asyncpg.Record]) -> dict[Any, list[int]]:
+    """The sums of a rollup table by its key columns."""
+    return {tuple(row[name] for name in KEYS if name in row): [row["credits"], row["events"]] for row in rows}

@@ -60,7 +60,7 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, tu
     due = {row["organization_id"] for row in await pool.fetch(SQL["select_due"], [RELEASE])}
     groups = await pool.fetch(SQL["select_releasable"])
     complete = {
-        (row["organization_id"], row["series_id"], SeriesKey(row["organization"], *row["dimensions"]))
+        (row["organization_id"], row["series_id"], SeriesKey(**{name: row[name] for name in SeriesKey._fields}))
         for row in groups
         if find_zone(row["time_zone"] or "") and (row["unit"] is None or _may_have_rate(catalog, row))
     }
@@ -115,10 +115,8 @@ async def _note(pool: Pool, failing: Mapping[int, str], due: Collection[int]) ->
 
 def _may_have_rate(catalog: Catalog, row: asyncpg.Record) -> bool:
     """Whether any rate covers this kind of usage at all; which one depends on each event's time."""
-    product, feature_kind, feature, _, _ = row["dimensions"]
-    return (
-        catalog.card.rate_at(row["organization"], product, feature_kind, feature, row["unit"], float("inf")) is not None
-    )
+    kind = row["organization"], row["product"], row["feature_kind"], row["feature"], row["unit"]
+    return catalog.card.rate_at(*kind, float("inf")) is not None
 
 
 async def _release_chunk(

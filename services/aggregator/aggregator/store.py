@@ -160,7 +160,7 @@ async def add_rollups(connection: Connection, rollups: Rollups) -> list[int]:
     ):
         if cells:
             rows = await connection.fetch(SQL[statement], *columns_of((*key, *cell) for key, cell in cells.items()))
-            large += [row[0] for row in rows]
+            large += [row["organization_id"] for row in rows]
     return large
 
 
@@ -187,11 +187,12 @@ async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None
     if held:
         rows = [
             (
-                use.ledger_bucket, UUID(use.identity), organization_id, series_id, use.occurred, use.credits, use.quantity,
-                use.unit, use.partition, use.offset, waits_for, *corrects_of(use), use.record.value if use.corrects else None,
-                use.received,
+                use.ledger_bucket, UUID(use.identity), decision.organization_id, decision.series_id, use.occurred, use.credits,
+                use.quantity, use.unit, use.partition, use.offset, decision.waits_for, *corrects_of(use),
+                use.record.value if use.corrects else None, use.received,
             )
-            for use, organization_id, series_id, _, _, _, waits_for in held
+            for decision in held
+            for use in (decision.use,)
         ]  # fmt: skip
         await connection.execute(SQL["insert_held"], *columns_of(rows))
 

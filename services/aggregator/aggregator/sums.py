@@ -61,7 +61,8 @@ async def unlimit_due(pool: Pool, catalog: Catalog, portion: int = PORTION) -> b
             if not rows and is_due:
                 await connection.execute(SQL["delete_quarantine"], SUMS, [organization_id])
         if rows:
-            catalog.unlimiting[organization_id] = tuple(rows[0])
+            last = rows[0]
+            catalog.unlimiting[organization_id] = last["series_id"], last["kafka_partition"], last["kafka_offset"]
         else:
             catalog.unlimiting.pop(organization_id, None)
     return bool(catalog.unlimiting)

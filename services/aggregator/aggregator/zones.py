@@ -13,6 +13,7 @@ from aggregator.catalog import SQL
 from aggregator.differences import EPOCH, difference
 from aggregator.periods import local_day
 from aggregator.rebuild import WINDOW_DAYS, CannotRebuild
+from aggregator.recount import cells_of
 from aggregator.rollup import Rollups, empty_rollups
 from aggregator.store import CATALOG_LOCK, add_rollups
 from aggregator.zone_rules import record_zone_rules, set_zone_rules
@@ -130,7 +131,7 @@ async def _recount(connection: Connection, organization: str) -> ZoneChange:
 async def _count_days(connection: Connection, number: int, zone: str, first: int) -> Rollups:
     """Days from `first` (since 1970) on, from quarters of an hour and the ledger."""
     counted = empty_rollups()
-    quarters = [row[0] for row in await connection.fetch(SQL["select_quarters_used"], number)]
+    quarters = [row["quarter"] for row in await connection.fetch(SQL["select_quarters_used"], number)]
     days = [local_day(quarter, zone) for quarter in quarters]
     for row in await connection.fetch(SQL["sum_quarter_days"], number, quarters, days):
         _add(counted.days, (number, row["day"], row["series_id"]), row, 1)
@@ -153,23 +154,18 @@ def _since(first: int, cells: dict[DayKey, list[int]]) -> dict[DayKey, list[int]
 
 async def _read_days(connection: Connection, number: int, first: date) -> Rollups:
     """The live rows of the days from `first` on; an organization's own are made from those of its series."""
-    live = empty_rollups()
-    tables: dict[str, dict[Any, list[int]]] = {
-        "select_live_days": live.days,
-        "select_live_corrections": live.corrections,
-        "select_live_late": live.late,
-    }
-    for statement, cells in tables.items():
-        for row in await connection.fetch(SQL[statement], [number], first, date.max):
-            *key, credits, events = row
-            cells[tuple(key)] = [credits, events]
-    return live
+    key = [number], first, date.max
+    return empty_rollups()._replace(
+        days=cells_of(await connection.fetch(SQL["select_live_days"], *key)),
+        corrections=cells_of(await connection.fetch(SQL["select_live_corrections"], *key)),
+        late=cells_of(await connection.fetch(SQL["select_live_late"], *key)),
+    )
 
 
 async def _move(connection: Connection, number: int, old: str, new: str) -> int:
     """Take every sum from its old day and give it to the new one; returns how many daily rows that touches."""
     moves = empty_rollups()
-    quarters = [row[0] for row in await connection.fetch(SQL["select_quarters_used"], number)]
+    quarters = [row["quarter"] for row in await connection.fetch(SQL["select_quarters_used"], number)]
     days = ([local_day(quarter, zone) for quarter in quarters] for zone in (old, new))
     for row in await connection.fetch(SQL["sum_moved_quarters"], number, quarters, *days):
         for day, sign in ((row["was"], -1), (row["becomes"], 1)):

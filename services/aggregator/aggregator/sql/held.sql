@@ -14,7 +14,7 @@ FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::integer[], $5::float8[
 -- name: select_releasable
 -- Kinds of held usage: what the sweep looks at before it touches rows. What failed lately is not tried yet.
 SELECT DISTINCT h.organization_id, o.organization, o.time_zone, h.series_id, h.unit,
-    ARRAY[s.product, s.feature_kind, s.feature, s.agent_id, s.surface] AS dimensions
+    s.product, s.feature_kind, s.feature, s.agent_id, s.surface
 FROM usage_held h JOIN organizations o USING (organization_id) JOIN usage_series s USING (series_id)
 WHERE h.waits_for <> 'sum_limit' AND NOT EXISTS (
     SELECT FROM quarantine q WHERE (q.organization_id, q.component, q.step) = (h.organization_id, 'aggregator', 'release') AND q.retry_at > now())

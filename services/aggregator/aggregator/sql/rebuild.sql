@@ -45,32 +45,33 @@ FROM usage_ledger WHERE NOT held AND organization_id = ANY($1::integer[]) AND oc
 
 -- name: select_live_quarters
 -- Quarter-hour rows between two instants.
-SELECT organization_id, (extract(epoch FROM bucket_at) / 900)::integer, series_id, credits, events
+SELECT organization_id, (extract(epoch FROM bucket_at) / 900)::integer AS quarter, series_id, credits, events
 FROM usage_15m WHERE organization_id = ANY($1::integer[]) AND bucket_at >= $2 AND bucket_at < $3
 
 -- name: select_live_days
 -- Daily rows of these days.
-SELECT organization_id, day - date '1970-01-01', series_id, credits, events
+SELECT organization_id, day - date '1970-01-01' AS day, series_id, credits, events
 FROM usage_daily WHERE organization_id = ANY($1::integer[]) AND day BETWEEN $2 AND $3
 
 -- name: select_live_organization_days
 -- The organizations' rows of these days.
-SELECT organization_id, day - date '1970-01-01', product, kafka_partition, credits, events
+SELECT organization_id, day - date '1970-01-01' AS day, product, kafka_partition, credits, events
 FROM usage_organization_daily WHERE organization_id = ANY($1::integer[]) AND day BETWEEN $2 AND $3
 
 -- name: select_live_corrections
 -- What corrections contribute to these days.
-SELECT organization_id, day - date '1970-01-01', series_id, credits, corrections
+SELECT organization_id, day - date '1970-01-01' AS day, series_id, credits, corrections AS events
 FROM usage_corrections WHERE organization_id = ANY($1::integer[]) AND day BETWEEN $2 AND $3
 
 -- name: select_live_late
 -- What came late for these days.
-SELECT organization_id, day - date '1970-01-01', received_on - date '1970-01-01', product, credits, events
+SELECT organization_id, day - date '1970-01-01' AS day, received_on - date '1970-01-01' AS received_day, product, credits, events
 FROM usage_late WHERE organization_id = ANY($1::integer[]) AND day BETWEEN $2 AND $3
 
 -- name: select_month_rests
 -- What the months that touch these days lack against the sum of their days.
-SELECT organization_id, month - date '1970-01-01', series_id, sum(credits)::bigint, sum(events)::bigint FROM (
+SELECT organization_id, month - date '1970-01-01' AS month, series_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+FROM (
     SELECT organization_id, date_trunc('month', day)::date AS month, series_id, credits, events FROM usage_daily
     WHERE organization_id = ANY($1::integer[]) AND day >= date_trunc('month', $2::date)::date
         AND day < (date_trunc('month', $3::date) + interval '1 month')::date
@@ -82,7 +83,9 @@ GROUP BY 1, 2, 3 HAVING sum(credits) <> 0 OR sum(events) <> 0
 
 -- name: select_organization_month_rests
 -- What the organizations' months that touch these days lack against the sum of their days.
-SELECT organization_id, month - date '1970-01-01', product, kafka_partition, sum(credits)::bigint, sum(events)::bigint FROM (
+SELECT organization_id, month - date '1970-01-01' AS month, product, kafka_partition,
+    sum(credits)::bigint AS credits, sum(events)::bigint AS events
+FROM (
     SELECT organization_id, date_trunc('month', day)::date AS month, product, kafka_partition, credits, events FROM usage_organization_daily
     WHERE organization_id = ANY($1::integer[]) AND day >= date_trunc('month', $2::date)::date
         AND day < (date_trunc('month', $3::date) + interval '1 month')::date

@@ -37,7 +37,7 @@ FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'us
 
 -- name: select_quarters_used
 -- Quarters of an hour since 1970 in which an organization used something.
-SELECT DISTINCT (extract(epoch FROM bucket_at) / 900)::integer FROM usage_15m WHERE organization_id = $1
+SELECT DISTINCT (extract(epoch FROM bucket_at) / 900)::integer AS quarter FROM usage_15m WHERE organization_id = $1
 
 -- name: sum_quarter_days
 -- What quarters of an hour come to by the days given for them.

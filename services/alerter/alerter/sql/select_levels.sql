@@ -1,6 +1,6 @@
 -- The credit periods of these organizations (null: of all) that began by $2 and ended after $3: what is available and used in each, and the thresholds.
 SELECT p.organization_id, o.time_zone, coalesce(s.usage_thresholds, everybody.usage_thresholds) AS thresholds,
-    p.contract_id, p.credit_period_id, p.starts_on, p.ends_on,
+    p.contract_id, p.credit_period_id AS period_id, p.starts_on, p.ends_on,
     CASE WHEN p.total IS NOT NULL OR add_ons.credits IS NOT NULL THEN coalesce(p.total, 0) + coalesce(add_ons.credits, 0) END AS available,
     (SELECT coalesce(sum(used.credits), 0)::bigint FROM (
         SELECT m.credits FROM usage_organization_monthly m
