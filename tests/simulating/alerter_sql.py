@@ -239,7 +239,7 @@ NAMES = {
     "select_banners": "organization_id contract_id period_id threshold episode fired_at", "lock_state": "locked",
     "insert_firing": "firing_id", "resolve_firing": "firing_id episode told starts_on ends_on fired_at",
     "select_facts": "organization name assistant agents api assistant_used agents_used api_used",
-    "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "recipient is_additional",
+    "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",
     "find_notice": "found", "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",
     "select_quarantined": "organization_id organization step reason",
     "claim_emails": "email_id message_id recipient is_additional created_at attempt waited_s facts organization_id",

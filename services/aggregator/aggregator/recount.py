@@ -239,8 +239,10 @@ class Recounter:
         if not uses:
             return
         places = [use.partition for use in uses], [use.offset for use in uses]
-        dead = {tuple(row) for row in await connection.fetch(SQL["select_dead_letters"], self._topic, *places)}
-        aside = {tuple(row) for row in await connection.fetch(SQL["select_aside"], self._topic, *places)}
+        dead_letters = await connection.fetch(SQL["select_dead_letters"], self._topic, *places)
+        dead = {(row["partition"], row["kafka_offset"]) for row in dead_letters}
+        quarantined = await connection.fetch(SQL["select_aside"], self._topic, *places)
+        aside = {(row["partition"], row["kafka_offset"]) for row in quarantined}
         for use in uses:
             if (use.partition, use.offset) in dead:
                 self.recount.rejected += 1

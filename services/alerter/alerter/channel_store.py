@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from runtime.postgres import Connection, Pool
+from runtime.postgres import Connection, Pool, from_record
 
 from alerter.notices import Notice
 from alerter.store import SQL, Attempt
@@ -59,7 +59,9 @@ async def claim_notices(
     connection: Connection, limit: int, organization_ids: Sequence[int] | None = None
 ) -> list[Unpublished]:
     """Notices of these organizations (None: of all) that the topic lacks; they stay locked until the transaction ends."""
-    return [Unpublished(*row) for row in await connection.fetch(SQL["claim_notices"], limit, organization_ids)]
+    return [
+        from_record(Unpublished, row) for row in await connection.fetch(SQL["claim_notices"], limit, organization_ids)
+    ]
 
 
 async def mark_notices_published(connection: Connection, notice_ids: Sequence[int]) -> None:
@@ -71,7 +73,9 @@ async def claim_deliveries(
 ) -> list[Delivery]:
     """Deliveries that are due, and that nobody else sends for `lease_s` seconds; of channels to which nothing is being sent.
     `running` has an organization for each delivery in hand; with these none has more than `share`."""
-    return [Delivery(*row) for row in await pool.fetch(SQL["claim_deliveries"], limit, lease_s, running, share)]
+    return [
+        from_record(Delivery, row) for row in await pool.fetch(SQL["claim_deliveries"], limit, lease_s, running, share)
+    ]
 
 
 async def settle_delivery(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
 from flexcredits_schemas.zones import local_date
-from runtime.postgres import Connection, Pool, load_sql
+from runtime.postgres import Connection, Pool, from_record, load_sql
 
 from alerter.accounts import Account, Banner
 from alerter.letter import Mail
@@ -58,17 +58,30 @@ async def read_accounts(
     statements: dict[Rule, str] = {"usage": SQL["select_levels"], "budget": SQL["select_budgets"]}
     for rule, statement in statements.items():
         for row in await connection.fetch(statement, organization_ids, begun_by, ended_after):
-            organization_id, time_zone, thresholds, contract_id, period_id, *rest = row
-            if rule == "budget" and rest[0] < local_date(rest.pop(), time_zone).replace(day=1):
+            if rule == "budget" and row["starts_on"] < local_date(row["saved_at"], row["time_zone"]).replace(day=1):
                 continue
-            level = Level(organization_id, time_zone, thresholds, Period(rule, contract_id, period_id), *rest)
-            account(organization_id).levels.append(level)
+            level = Level(
+                organization_id=row["organization_id"],
+                time_zone=row["time_zone"],
+                thresholds=row["thresholds"],
+                period=Period(rule, row["contract_id"], row["period_id"]),
+                starts_on=row["starts_on"],
+                ends_on=row["ends_on"],
+                available=row["available"],
+                used=row["used"],
+            )
+            account(row["organization_id"]).levels.append(level)
     for row in await connection.fetch(SQL["select_firings"], organization_ids, ended_after):
-        organization_id, *period, threshold, episode, is_open, fired_at = row
-        account(organization_id).latest[Period(*period)][threshold] = Latest(episode, is_open, fired_at)
+        period = Period(row["rule"], row["contract_id"], row["period_id"])
+        latest = Latest(episode=row["episode"], is_open=row["is_open"], fired_at=row["fired_at"])
+        account(row["organization_id"]).latest[period][row["threshold"]] = latest
     for row in await connection.fetch(SQL["select_banners"], organization_ids):
-        organization_id, contract_id, period_id, *banner = row
-        account(organization_id).banner = Banner(Period("usage", contract_id, period_id), *banner)
+        account(row["organization_id"]).banner = Banner(
+            period=Period("usage", row["contract_id"], row["period_id"]),
+            threshold=row["threshold"],
+            episode=row["episode"],
+            fired_at=row["fired_at"],
+        )
     return list(accounts.values())
 
 
@@ -126,22 +139,34 @@ async def resolve_firing(
     """Returns the firing that this ends, and its number."""
     row = await connection.fetchrow(SQL["resolve_firing"], organization_id, *period, threshold, now, resolution)
     assert row is not None
-    firing_id, episode, told, starts_on, ends_on, fired_at = row
-    return firing_id, Firing(period, starts_on, ends_on, threshold, episode, told, fired_at)
+    return row["firing_id"], Firing(
+        period=period,
+        starts_on=row["starts_on"],
+        ends_on=row["ends_on"],
+        threshold=threshold,
+        episode=row["episode"],
+        told=row["told"],
+        fired_at=row["fired_at"],
+    )
 
 
 async def set_banner(connection: Connection, organization_id: int, banner: Banner | None) -> None:
     if banner is None:
         await connection.execute(SQL["lower_banner"], organization_id)
     else:
-        await connection.execute(SQL["raise_banner"], organization_id, *banner.period[1:], *banner[1:])
+        await connection.execute(
+            SQL["raise_banner"],
+            organization_id, banner.period.contract_id, banner.period.period_id, banner.threshold, banner.episode,
+            banner.fired_at,
+        )  # fmt: skip
 
 
 async def read_usage(connection: Connection, level: Level, today: date) -> dict[str, Any]:
     """Who the organization is, how its products stand in the level's period, and what used most. Micro-credits."""
     row = await connection.fetchrow(
-        SQL["select_facts"], level.organization_id, *level.period[1:], level.starts_on, level.ends_on
-    )
+        SQL["select_facts"],
+        level.organization_id, level.period.contract_id, level.period.period_id, level.starts_on, level.ends_on,
+    )  # fmt: skip
     assert row is not None
     drivers = await connection.fetch(
         SQL["select_drivers"], level.organization_id, level.starts_on, level.ends_on, today
@@ -167,7 +192,7 @@ async def select_recipients(
 ) -> list[Recipient]:
     """Role holders, and whom the rule's settings add; nobody twice, however the address is written."""
     rows = await connection.fetch(SQL["select_recipients"], organization_id, billing_moderators, rule)
-    return [Recipient(*row) for row in rows]
+    return [from_record(Recipient, row) for row in rows]
 
 
 async def insert_emails(
@@ -192,7 +217,7 @@ async def insert_test_email(connection: Connection, request: Request, message_id
 async def claim_request(connection: Connection, without: Sequence[int]) -> Request | None:
     """What somebody asked for, none of the requests `without`. It comes back if the transaction fails."""
     row = await connection.fetchrow(SQL["claim_request"], without)
-    return None if row is None else Request(*row)
+    return None if row is None else from_record(Request, row)
 
 
 async def resend_emails(connection: Connection, request: Request) -> None:
@@ -209,7 +234,7 @@ async def claim_mails(pool: Pool, limit: int, lease_s: float, running: Sequence[
     """Mails that are due, and that nobody else sends for `lease_s` seconds. `running` has an organization for each mail in
     hand; with these none has more than `share`."""
     rows = await pool.fetch(SQL["claim_emails"], limit, lease_s, running, share)
-    return [Mail(**{**row, "facts": json.loads(row["facts"] or "{}")}) for row in rows]
+    return [from_record(Mail, {**row, "facts": json.loads(row["facts"] or "{}")}) for row in rows]
 
 
 async def settle_mail(pool: Pool, mail: Mail, attempt: Attempt) -> None:

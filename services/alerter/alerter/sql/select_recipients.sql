@@ -1,5 +1,5 @@
 -- Whom an alert of rule $3 is mailed to: those who may look at the dashboard, $2: whether Billing Moderators of this deployment may, and whom the settings add. Who is both counts as the first.
-SELECT DISTINCT ON (lower(told.address)) told.address AS recipient, told.is_additional
+SELECT DISTINCT ON (lower(told.address)) told.address, told.is_additional
 FROM (
     SELECT lower(m.email) AS address, false AS is_additional FROM members m JOIN organizations o USING (organization_id)
     WHERE m.organization_id = $1 AND NOT m.removed
