@@ -62,7 +62,7 @@ ALERTER: dict[str, Changes] = {
         "publish_of": [("            return None\n        await mark", "            pass\n        await mark")]
     },
     "thresholds met too early": {
-        "crossed": [("if used * 100 >= available * percent})", "if used * 105 >= available * percent})")]
+        "crossed": [("is_met(used, available, percent)", "is_met(used * 105, available * 100, percent)")]
     },
     "mails called sent when they are taken up": {
         "sql.claim_emails": [("SET attempts", "SET state = 'sent', settled_at = now(), attempts")]

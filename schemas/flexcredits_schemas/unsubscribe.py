@@ -1,9 +1,11 @@
 """What the unsubscribe link of a mail carries: the alerter seals it, the query API opens it. Pure."""
 
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jwt
+
+from flexcredits_schemas.alerts import Rule
 
 VALID_FOR = timedelta(days=365)
 AUDIENCE = "flexcredits-unsubscribe"
@@ -13,7 +15,7 @@ class Unsubscription(NamedTuple):
     """Who no longer wants to be told, and of what."""
 
     organization: str
-    rule: Literal["usage", "budget"]
+    rule: Rule
     recipient: str
 
 

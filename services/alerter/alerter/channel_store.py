@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from flexcredits_schemas.alerts import Told
 from runtime.postgres import Connection, Pool, from_record
 
 from alerter.notices import Notice
 from alerter.store import SQL, Attempt
-from alerter.thresholds import Told
 
 
 class Delivery(NamedTuple):

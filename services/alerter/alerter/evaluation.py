@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import structlog
+from flexcredits_schemas.alerts import Resolution
 from runtime.postgres import Connection, Pool, passing_failure, server_failure
 from runtime.tracing import TRACEPARENT, PassOn, Span, Tracing
 
@@ -29,7 +30,7 @@ from alerter.store import (
     select_recipients,
     set_banner,
 )
-from alerter.thresholds import Level, NewFiring, Period, Resolution
+from alerter.thresholds import Level, NewFiring, Period
 
 log = structlog.get_logger()
 

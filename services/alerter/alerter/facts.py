@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any
 
+from flexcredits_schemas.alerts import Rule
 from flexcredits_schemas.zones import zone_of
 from runtime.postgres import Connection
 
 from alerter.store import name_organization, read_usage
-from alerter.thresholds import Level, Rule, elapsed_permille, standing_of
+from alerter.thresholds import Level, elapsed_permille, standing_of
 
 
 async def gather_facts(connection: Connection, level: Level, now: datetime) -> dict[str, Any]:

@@ -4,10 +4,11 @@ import json
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
+from flexcredits_schemas.alerts import Resolution, Told
 from flexcredits_schemas.credits import decimal_text
 
 from alerter.identity import identify
-from alerter.thresholds import Level, Period, Resolution, Told
+from alerter.thresholds import Level, Period
 
 SOURCE = "/flexcredits/alerter"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import structlog
+from flexcredits_schemas.alerts import Rule
 from runtime.postgres import Connection, Pool, server_failure
 
 from alerter.channel_store import insert_test_notice
@@ -21,7 +22,7 @@ from alerter.store import (
     read_accounts,
     resend_emails,
 )
-from alerter.thresholds import Level, Rule, has_begun, standing_of
+from alerter.thresholds import Level, has_begun, standing_of
 
 log = structlog.get_logger()
 

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
+from flexcredits_schemas.alerts import Resolution, Rule
 from flexcredits_schemas.zones import local_date
 from runtime.postgres import Connection, Pool, from_record, load_sql
 
 from alerter.accounts import Account, Banner
 from alerter.letter import Mail
 from alerter.notices import Firing, Kind, identify_firing
-from alerter.thresholds import Latest, Level, NewFiring, Period, Resolution, Rule
+from alerter.thresholds import Latest, Level, NewFiring, Period
 
 SQL = load_sql("alerter")
 PRODUCTS = ("assistant", "agents", "api")

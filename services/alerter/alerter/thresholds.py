@@ -5,12 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from flexcredits_schemas.alerts import Resolution, Rule, Told, is_met
 from flexcredits_schemas.zones import midnight
 
-Rule = Literal["usage", "budget"]
-"""Of a credit period's contracted credits, or of a calendar month's budget."""
-Told = Literal["mail", "with_higher", "silent", "history"]
-Resolution = Literal["level", "removed"]
 Standing = Literal["current", "ended", "long_ended"]
 
 TOLD_AFTER_END = timedelta(hours=72)
@@ -74,7 +71,7 @@ def crossed(used: int, available: int | None, percents: Sequence[int]) -> list[i
     """
     if available is None or available <= 0:
         return []  # no contract, no percentage: usage is overage, not an alert
-    return sorted({percent for percent in percents if used * 100 >= available * percent})
+    return sorted({percent for percent in percents if is_met(used, available, percent)})
 
 
 def judge(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from flexcredits_schemas.alerts import is_met
 from flexcredits_schemas.credits import amount_text, level_places, level_text, part_text, percent_text, share_text
 from flexcredits_schemas.zones import zone_of
 
@@ -39,7 +40,7 @@ def describe_level(facts: Mapping[str, Any]) -> dict[str, Any]:
     """How much of what is used, how fast, and by what."""
     used, available = facts["used"], facts["available"]
     starts_on, ends_on = date.fromisoformat(facts["period"]["from"]), date.fromisoformat(facts["period"]["to"])
-    reached = [percent for percent in thresholds_of(facts) if used * 100 >= available * percent]
+    reached = [percent for percent in thresholds_of(facts) if is_met(used, available, percent)]
     text, places = level_text(used, available), level_places(used, available)
     # What earlier versions wrote down may list what corrections took back as the top usage.
     drivers = [driver for driver in facts["drivers"] if driver["credits"] > 0]

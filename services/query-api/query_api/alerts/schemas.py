@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
+from flexcredits_schemas.alerts import Resolution, Rule, Told
 from pydantic import Field
 
-from query_api.alerts.domain.firings import DeliveryState, Outcome, Resolution, Rule, Told
+from query_api.alerts.domain.firings import DeliveryState, Outcome
 from query_api.http.fields import PERIOD_KEY, Answer, CreditPeriodRef, Credits, Percent, Period, ProductCredits
 
 

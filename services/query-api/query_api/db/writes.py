@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from flexcredits_schemas.alerts import Rule as RuleName
 from runtime.postgres import Connection, Pool
 
 from query_api.alerts.channels.domain import Kind
-from query_api.alerts.settings.domain.rules import AlertSettings, RuleName
+from query_api.alerts.settings.domain.rules import AlertSettings
 from query_api.auth.tokens import Person
 from query_api.db.session import SQL, WAIT_S, NotIsolated, Organization, Reading, connect_as, reaching_postgres
 

@@ -3,9 +3,8 @@
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
-Rule = Literal["usage", "budget"]
-Told = Literal["mail", "with_higher", "silent", "history"]
-Resolution = Literal["level", "removed"]
+from flexcredits_schemas.alerts import Resolution, Rule, Told
+
 DeliveryState = Literal["pending", "sent", "failed"]
 Outcome = Literal["sent", "deferred", "refused"]
 

@@ -3,6 +3,7 @@
 import math
 
 from fastapi import APIRouter, Request
+from flexcredits_schemas.alerts import Rule as RuleName
 
 from query_api.access.audit import audit
 from query_api.access.dependencies import Change, Known, Look, parts_of
@@ -10,7 +11,6 @@ from query_api.alerts.domain.email_address import InvalidAddress, key_of
 from query_api.alerts.domain.firings import SentTo
 from query_api.alerts.routes import AlertId, find_firing
 from query_api.alerts.schemas import Delivery, ResendAsked, TestMailAsked, TestMails
-from query_api.alerts.settings.domain.rules import RuleName
 from query_api.alerts.settings.schemas import AskedResend, AskedTestMail
 from query_api.http.fields import Refused, problems
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
+from flexcredits_schemas.alerts import is_met
+
 from query_api.contracts.domain.periods import Span
 
 Told = Literal["mail", "with_higher"]
@@ -32,7 +34,7 @@ def would_fire(
     waiting, used = sorted(set(percents)), 0
     for day in sorted(day for day in by_day if span.covers(day)):
         used += by_day[day]
-        met = [percent for percent in waiting if used * 100 >= available * percent]
+        met = [percent for percent in waiting if is_met(used, available, percent)]
         waiting = waiting[len(met) :]
         firings += [WouldFire(percent, day, used, "mail" if percent == met[-1] else "with_higher") for percent in met]
     return firings

@@ -6,9 +6,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from flexcredits_schemas.alerts import Rule as RuleName
+
 from query_api.alerts.domain.email_address import InvalidAddress, key_of
 
-RuleName = Literal["usage", "budget"]
 Kind = Literal["recurring", "one_time"]
 
 THRESHOLDS_MAX = 10
