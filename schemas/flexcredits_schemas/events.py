@@ -1,7 +1,7 @@
 """GENERATED from ../events/*.json by `python -m flexcredits_schemas.generate`. Do not edit."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Raw, Struct, field
 
@@ -26,6 +26,7 @@ Instant = Annotated[datetime, Meta(tz=True)]
 PositiveDecimal = Raw
 SignedDecimal = Raw
 Amount = Raw
+PRODUCTS: tuple[Product, ...] = get_args(Product)
 
 
 class AgentData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):

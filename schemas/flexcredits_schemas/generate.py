@@ -15,7 +15,7 @@ TARGET = Path(__file__).with_name("events.py")
 HEADER = '''"""GENERATED from ../events/*.json by `python -m flexcredits_schemas.generate`. Do not edit."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Raw, Struct, field
 
@@ -88,6 +88,7 @@ def generate() -> str:
     files = {path.name: json.loads(path.read_text()) for path in sorted((SCHEMAS / "events").glob("*.json"))}
     common = files.pop("common.json")
     parts = ["\n".join(f"{name} = {scalar(schema)}" for name, schema in common["$defs"].items())]
+    parts[0] += "\nPRODUCTS: tuple[Product, ...] = get_args(Product)"
     events = []
     for schema in files.values():
         for name, definition in schema["$defs"].items():

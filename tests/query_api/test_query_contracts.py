@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 import pytest
 from books import MICRO, NOW, Books, local
-from query_api.contracts.domain.periods import PRODUCTS, days_of
+from flexcredits_schemas.events import PRODUCTS
+from query_api.contracts.domain.periods import days_of
 from query_api.db.session import read_as
 from querying import Api
 from runtime.postgres import Pool

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 import asyncpg
 import typer
+from flexcredits_schemas.events import PRODUCTS
 from ingest.keys import ENVIRONMENT, EVERYTHING, mint_key
 
 from flexcredits_local.addresses import postgres_dsn
@@ -16,7 +17,7 @@ from flexcredits_local.problem import SetupProblem, reason_of
 
 app = typer.Typer(help="API keys for sending events.", no_args_is_help=True)
 
-PRODUCTS = ("assistant", "agents", "api", EVERYTHING)
+SCOPES = (*PRODUCTS, EVERYTHING)
 ORGANIZATION = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 TIMEOUT_S = 10
 Answer = TypeVar("Answer")
@@ -38,8 +39,8 @@ async def insert_key(
         raise SetupProblem(
             f"{wrong[0]!r} cannot be an organization: letters, digits and ._:- are allowed, or * for all."
         )
-    if wrong := [name for name in products if name not in PRODUCTS]:
-        raise SetupProblem(f"{wrong[0]!r} is not a product: choose from {', '.join(PRODUCTS)}.")
+    if wrong := [name for name in products if name not in SCOPES]:
+        raise SetupProblem(f"{wrong[0]!r} is not a product: choose from {', '.join(SCOPES)}.")
     if not ENVIRONMENT.fullmatch(environment):
         raise SetupProblem(f"{environment!r} cannot be an environment: 1 to 20 small letters and digits.")
     key, key_id, secret_sha256 = mint_key(environment)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
 from flexcredits_schemas.alerts import Resolution, Rule
+from flexcredits_schemas.events import PRODUCTS
 from flexcredits_schemas.zones import local_date
 from runtime.postgres import Connection, Pool, from_record, load_sql
 
@@ -15,7 +16,6 @@ from alerter.notices import Firing, Kind, identify_firing
 from alerter.thresholds import Latest, Level, NewFiring, Period
 
 SQL = load_sql("alerter")
-PRODUCTS = ("assistant", "agents", "api")
 
 
 class Recipient(NamedTuple):

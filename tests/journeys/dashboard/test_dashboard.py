@@ -13,8 +13,8 @@ import pytest
 from browsing import Visit, Who, decimal, needs_chromium, visiting
 from dashboard_data import EMPTY, NORMAL, OVER
 from factories import usage
+from flexcredits_schemas.events import PRODUCTS
 from playwright.async_api import Browser, Download, Locator, expect
-from query_api.contracts.domain.periods import PRODUCTS
 from query_api.usage.breakdown.domain.rows import FEATURE_KINDS
 from service_process import eventually
 from whole_stack import WholeStack

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+from flexcredits_schemas.events import PRODUCTS
+
 from flexcredits_local.simulation.cast import Company, Terms
 from flexcredits_local.simulation.events import MICRO, Event, build_fact, midnight_of
 
-PRODUCTS = ("assistant", "agents", "api")
 CONTRACT_MONTHS = 24
 APPROACH_CREDITS = 40
 """So many contracted credits more than the level says, rounded down to tens: a few minutes' usage away from it."""
@@ -104,7 +105,7 @@ def build_contract(
 
 
 def used_in(span: Period, used_by_day: UsedByDay) -> dict[str, int]:
-    used = dict.fromkeys(PRODUCTS, 0)
+    used: dict[str, int] = dict.fromkeys(PRODUCTS, 0)
     for (day, product), micro in used_by_day.items():
         if span.begins <= day < span.ends:
             used[product] += micro

@@ -4,9 +4,10 @@ import json
 from datetime import date, datetime
 from typing import Any
 
+from flexcredits_schemas.events import PRODUCTS
 from runtime.postgres import Connection, load_sql
 
-from query_api.contracts.domain.periods import PRODUCTS, Contract, CreditPeriod, PeriodKey, Span, today_in
+from query_api.contracts.domain.periods import Contract, CreditPeriod, PeriodKey, Span, today_in
 from query_api.contracts.domain.terms import AccountTeam, AddOn, Price, Step, Terms, Version
 
 SQL = load_sql("query_api")

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from flexcredits_schemas.events import FeatureKind, Product
+from flexcredits_schemas.events import PRODUCTS, FeatureKind, Product
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from query_api.access.audit import audit
 from query_api.access.dependencies import Known, LookToExport, parts_of
 from query_api.auth.tokens import Person
-from query_api.contracts.domain.periods import PRODUCTS, Days, today_in
+from query_api.contracts.domain.periods import Days, today_in
 from query_api.contracts.range import RangeQuery, choose_days, invalid_parameter
 from query_api.db.session import Reading
 from query_api.db.writes import write_as

@@ -5,10 +5,10 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 import asyncpg
-from flexcredits_schemas.events import Product
+from flexcredits_schemas.events import PRODUCTS, Product
 from runtime.postgres import Connection, load_sql
 
-from query_api.contracts.domain.periods import PRODUCTS, Days, by_grain
+from query_api.contracts.domain.periods import Days, by_grain
 from query_api.usage.breakdown.domain.rows import Agent, Feature, FeatureFact, Series, Use, agent_state
 
 SQL = load_sql("query_api")

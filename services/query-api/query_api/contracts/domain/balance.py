@@ -5,7 +5,9 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from query_api.contracts.domain.periods import PRODUCTS, CreditPeriod, months_left
+from flexcredits_schemas.events import PRODUCTS
+
+from query_api.contracts.domain.periods import CreditPeriod, months_left
 
 
 class ProductUsage(NamedTuple):

@@ -4,15 +4,13 @@ import re
 from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from flexcredits_schemas.credit_periods import credit_period_key
-from flexcredits_schemas.events import Product
 from flexcredits_schemas.zones import local_date, midnight
 
 from query_api.contracts.domain.terms import NO_TERMS, Terms, Version
 
-PRODUCTS: tuple[Product, ...] = get_args(Product)
 """assistant, agents, api: in the order in which every answer lists them."""
 
 _MONTH_OR_DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)

@@ -5,13 +5,12 @@ from datetime import date
 from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Query, Request
-from flexcredits_schemas.events import FeatureKind, Product
+from flexcredits_schemas.events import PRODUCTS, FeatureKind, Product
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from query_api.access.dependencies import Look, parts_of
 from query_api.contracts.domain.periods import (
-    PRODUCTS,
     Days,
     comparable,
     days_of,

@@ -7,13 +7,13 @@ from functools import cache
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Query, Request
-from flexcredits_schemas.events import FeatureKind, Product
+from flexcredits_schemas.events import PRODUCTS, FeatureKind, Product
 from flexcredits_schemas.zones import zone_of
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from query_api.access.dependencies import Look, parts_of
-from query_api.contracts.domain.periods import PRODUCTS, Days, split_at, today_in, with_whole_months
+from query_api.contracts.domain.periods import Days, split_at, today_in, with_whole_months
 from query_api.contracts.range import RangeQuery, choose_days, first_whole_day, invalid_parameter
 from query_api.db.session import Reading
 from query_api.http.fields import DateRange
