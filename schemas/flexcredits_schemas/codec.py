@@ -11,6 +11,7 @@ from unicodedata import normalize
 import msgspec
 from msgspec import Raw
 
+from flexcredits_schemas.credits import MICRO
 from flexcredits_schemas.events import (
     AgentKind,
     AgentState,
@@ -30,9 +31,6 @@ from flexcredits_schemas.events import (
     UsageData,
 )
 from flexcredits_schemas.zones import canonical_zone
-
-MICRO = 1_000_000
-"""Micro-credits in a credit: the smallest amount that is ever counted."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

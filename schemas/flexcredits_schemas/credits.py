@@ -1,4 +1,4 @@
-"""Credits and shares as text: what API, files, mails, Slack and webhooks write, in one place. Pure.
+"""Credits, money and shares: how they are rounded and written, in API, files, mails, Slack and webhooks. Pure.
 
 Amounts are integer micro-credits. The dashboard's `src/format.ts` applies the same rules; `schemas/texts/credits.json`
 has inputs and texts that the tests of both read.
@@ -7,9 +7,11 @@ Amounts are rounded half to even. Percentages are rounded half away from zero to
 percentage that was cut to two places before.
 """
 
+from decimal import Decimal
 from typing import NamedTuple
 
 MICRO = 1_000_000
+"""Micro-credits in a credit: the smallest amount that is ever counted. Prices and shares are in millionths too."""
 PLACES_MAX = 6
 _TENTHS_MAX = 9990
 """In tenths of a percent. A larger share is written as ">999%"."""
@@ -29,10 +31,32 @@ class LevelText(NamedTuple):
     """None when nothing is available."""
 
 
+def round_half_even(numerator: int, denominator: int) -> int:
+    """numerator / denominator, rounded half to even, exact at any size. `denominator` is more than 0."""
+    whole, rest = divmod(numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
+
+
+def micro_of(text: str) -> int:
+    """Micro-credits of a decimal string with at most six places."""
+    return int(Decimal(text) * MICRO)
+
+
 def decimal_text(micro: int) -> str:
     """All six places, for programs: 12.500000."""
     whole, fraction = divmod(abs(micro), MICRO)
     return f"{'-' if micro < 0 else ''}{whole}.{fraction:06}"
+
+
+def scaled_text(scaled: int, places: int) -> str:
+    """An integer times 10^-places, exact, with six decimal places or, where it has more, as many as it needs.
+
+    With three, as in 5.213, a spreadsheet of a country that groups thousands by points reads 5213. Without any, tools that
+    guess a column's type from its first rows take it for one of integers.
+    """
+    whole, fraction = divmod(abs(scaled), 10**places)
+    digits = f"{fraction:0{places}}".rstrip("0").ljust(PLACES_MAX, "0")
+    return f"{'-' if scaled < 0 else ''}{whole}.{digits}"
 
 
 def amount_text(micro: int) -> str:
@@ -117,9 +141,7 @@ def _places(micro: int) -> int:
 def _round(micro: int, places: int) -> int:
     """To a multiple of the last place's unit, half to even."""
     unit = int(10 ** (PLACES_MAX - places))
-    quotient, rest = divmod(micro, unit)
-    up = 2 * rest > unit or (2 * rest == unit and quotient % 2)
-    return (quotient + bool(up)) * unit
+    return round_half_even(micro, unit) * unit
 
 
 def _cut(micro: int, places: int) -> int:

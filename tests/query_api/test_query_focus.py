@@ -6,10 +6,11 @@ from decimal import Decimal
 
 from books import Books, local
 from exporting import read_file, special, total
+from flexcredits_schemas.credits import scaled_text
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.contracts.domain.periods import CreditPeriod, Span
-from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, decimal_text, instant, overage_by_day
+from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, instant, overage_by_day
 from query_api.exports.queries import SQL
 from querying import Api
 from runtime.postgres import Pool
@@ -215,6 +216,6 @@ def test_the_overage_of_days_adds_up_to_the_periods_at_any_day(credits: dict[dat
 
 @given(st.integers(-(10**18), 10**18), st.sampled_from([6, 12]))
 def test_a_decimal_is_exact_and_has_six_places_or_as_many_as_it_needs(scaled: int, places: int) -> None:
-    text = decimal_text(scaled, places)
+    text = scaled_text(scaled, places)
     assert Decimal(text).scaleb(places) == scaled
     assert re.fullmatch(r"-?(0|[1-9]\d*)\.\d{6}(\d{0,5}[1-9])?", text)

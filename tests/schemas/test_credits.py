@@ -2,6 +2,7 @@
 
 import json
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from flexcredits_schemas.credits import (
     change_text,
     decimal_text,
     level_text,
+    micro_of,
     part_text,
     percent_text,
+    round_half_even,
     share_text,
 )
 from hypothesis import given
@@ -65,6 +68,17 @@ def test_an_amount_is_the_nearest_with_its_places_ties_to_even_and_keeps_its_sig
     assert amount_text(-amount) == (f"-{text}" if amount > 0 else text.removeprefix("-"))
     assert (text == "0") == (amount == 0)
     assert micro(decimal_text(amount)) == amount
+
+
+@given(AMOUNTS)
+def test_a_decimal_text_has_six_places_and_is_read_back(amount: int) -> None:
+    assert len(decimal_text(amount).partition(".")[2]) == 6
+    assert micro_of(decimal_text(amount)) == amount
+
+
+@given(st.one_of(AMOUNTS, st.integers(-(10**40), 10**40)), st.one_of(st.integers(1, 20), st.integers(1, 10**30)))
+def test_a_quotient_is_rounded_half_to_even_at_any_size(numerator: int, denominator: int) -> None:
+    assert round_half_even(numerator, denominator) == round(Fraction(numerator, denominator))
 
 
 @given(AMOUNTS, AVAILABLE)

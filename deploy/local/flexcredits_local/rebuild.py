@@ -5,6 +5,7 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import asyncpg
@@ -14,6 +15,7 @@ from aggregator.rebuild import CannotRebuild, Comparison, compare, note_failures
 from aggregator.zone_rules import Outdated, record_zone_rules
 from aggregator.zones import ZoneChange, apply_zone_rules, change_time_zone
 from aiokafka.errors import KafkaError
+from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.zones import TZ_VERSION
 
 from flexcredits_local.addresses import kafka_settings, postgres_dsn
@@ -242,5 +244,4 @@ def explain(comparison: Comparison, swapped: bool) -> None:
 
 
 def credits_of(micro: int) -> str:
-    sign, rest = ("-" if micro < 0 else ""), abs(micro)
-    return f"{sign}{rest // 10**6:,}.{rest % 10**6:06}"
+    return f"{Decimal(decimal_text(micro)):,}"

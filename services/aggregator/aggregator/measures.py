@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
+from flexcredits_schemas.credits import MICRO
 from runtime.postgres import Pool
 
 from aggregator import metrics
@@ -13,7 +14,6 @@ from aggregator.reading import Reading
 from aggregator.rollup import Rollups
 
 VISIBLE_WITHIN_S = 2.0
-MICRO = 1_000_000
 PAUSE = 20  # times as long as a look at whole tables takes
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from flexcredits_schemas.credits import round_half_even
+
 DEPLOYMENT = ""
 ANY_FEATURE = "*"
 
@@ -28,8 +30,7 @@ class Rate(NamedTuple):
 
     def credits_of(self, quantity: int) -> int:
         """Micro-credits of `quantity` millionths of a unit, rounded half to even, once."""
-        whole, rest = divmod(quantity * self.credits, self.per)
-        return whole + (2 * rest > self.per or (2 * rest == self.per and whole % 2 == 1))
+        return round_half_even(quantity * self.credits, self.per)
 
 
 class RateCard:

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
-from flexcredits_schemas.credits import MICRO
+from flexcredits_schemas.credits import micro_of
 
 from alerter.links import panel_url, period_url
 from alerter.words import days, level_in_words, percent_in_words
@@ -39,7 +38,7 @@ def describe(kind: str, data: Mapping[str, Any], dashboard_url: str) -> str:
 
 
 def read(credits: str | None) -> int | None:
-    return None if credits is None else int(Decimal(credits) * MICRO)
+    return None if credits is None else micro_of(credits)
 
 
 def sentence(text: str) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+from flexcredits_schemas.credits import MICRO
 from flexcredits_schemas.events import PRODUCTS
 
 from flexcredits_local.simulation.cast import Company, Terms
-from flexcredits_local.simulation.events import MICRO, Event, build_fact, midnight_of
+from flexcredits_local.simulation.events import Event, build_fact, midnight_of
 
 CONTRACT_MONTHS = 24
 APPROACH_CREDITS = 40

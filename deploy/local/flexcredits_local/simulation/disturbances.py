@@ -5,7 +5,9 @@ from enum import StrEnum
 from random import Random
 from typing import Any, NamedTuple
 
-from flexcredits_local.simulation.events import DAY_MS, Event, build_event, decimal_text, uuid7
+from flexcredits_schemas.credits import decimal_text
+
+from flexcredits_local.simulation.events import DAY_MS, Event, build_event, uuid7
 from flexcredits_local.simulation.rates import micro_credits
 
 

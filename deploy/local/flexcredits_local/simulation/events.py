@@ -6,7 +6,6 @@ from hashlib import blake2b
 from typing import Any
 
 Event = dict[str, Any]
-MICRO = 1_000_000
 DAY_MS = 86_400_000
 _EPOCH = date(1970, 1, 1).toordinal()
 _EPOCH_AT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,12 +35,6 @@ def instant_text(milliseconds: int) -> str:
 @lru_cache(maxsize=1024)
 def _day_text(days: int) -> str:
     return date.fromordinal(_EPOCH + days).isoformat()
-
-
-def decimal_text(micro: int) -> str:
-    """Micro-credits as the decimal string that events carry."""
-    sign, micro = ("-", -micro) if micro < 0 else ("", micro)
-    return f"{sign}{micro // MICRO}.{micro % MICRO:06}"
 
 
 def uuid7(milliseconds: int, entropy: int) -> str:

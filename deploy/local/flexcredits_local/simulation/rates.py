@@ -3,7 +3,9 @@
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
-from flexcredits_local.simulation.events import MICRO, Event, build_fact, midnight_of
+from flexcredits_schemas.credits import MICRO
+
+from flexcredits_local.simulation.events import Event, build_fact, midnight_of
 from flexcredits_local.simulation.vocabulary import BEGINNING
 
 ANY = "*"

@@ -6,8 +6,10 @@ from datetime import date
 from random import Random
 from typing import Any
 
+from flexcredits_schemas.credits import decimal_text
+
 from flexcredits_local.simulation.cast import Company
-from flexcredits_local.simulation.events import Event, build_event, decimal_text, uuid7
+from flexcredits_local.simulation.events import Event, build_event, uuid7
 from flexcredits_local.simulation.menu import Menu, Series, menu_of, spiking_series
 from flexcredits_local.simulation.shape import AMOUNTS, bounds, busyness, draw_time, is_spike
 

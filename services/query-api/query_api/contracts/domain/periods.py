@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from flexcredits_schemas.credit_periods import credit_period_key
+from flexcredits_schemas.credits import MICRO
 from flexcredits_schemas.zones import local_date, midnight
 
 from query_api.contracts.domain.terms import NO_TERMS, Terms, Version
@@ -14,7 +15,6 @@ from query_api.contracts.domain.terms import NO_TERMS, Terms, Version
 """assistant, agents, api: in the order in which every answer lists them."""
 
 _MONTH_OR_DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
-_MILLION = 1_000_000
 
 
 class Span(NamedTuple):
@@ -183,9 +183,9 @@ def elapsed_share(span: Span, time_zone: str | None, now: datetime) -> int:
     if passed <= timedelta():
         return 0
     if left <= timedelta():
-        return _MILLION
+        return MICRO
     microsecond = timedelta(microseconds=1)
-    return passed // microsecond * _MILLION // ((passed + left) // microsecond)
+    return passed // microsecond * MICRO // ((passed + left) // microsecond)
 
 
 def read_days(first: str | None, last: str | None) -> Days:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
-State = Literal["past", "current", "future"]
+from flexcredits_schemas.credits import MICRO, round_half_even
 
-_MILLION = 1_000_000
+State = Literal["past", "current", "future"]
 
 
 class AccountTeam(NamedTuple):
@@ -71,8 +71,7 @@ def money(micro_credits: int, price: int | None) -> int | None:
     """Millionths of the currency that credits cost, rounded half-even once; None without a price."""
     if price is None:
         return None
-    whole, rest = divmod(micro_credits * price, _MILLION)
-    return whole + (rest * 2 > _MILLION or (rest * 2 == _MILLION and whole % 2 == 1))
+    return round_half_even(micro_credits * price, MICRO)
 
 
 def state_of(starts_on: date, ends_on: date, today: date) -> State:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from flexcredits_schemas.credits import scaled_text
 from flexcredits_schemas.zones import midnight
 
 from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, month_of, period_on, pricing_contract
@@ -186,9 +187,9 @@ def purchase_lines(
 def purchase_line(day: FocusDay, credits: int, account: Account) -> list[str | None]:
     """The Purchase of a day's overage, in the order of FOCUS_COLUMNS."""
     price = day.overage_price
-    cost = decimal_text(credits * (price or 0), COST_PLACES)
-    unit_price = None if price is None else decimal_text(price, _CREDITS)
-    quantity = decimal_text(credits, _CREDITS)
+    cost = scaled_text(credits * (price or 0), COST_PLACES)
+    unit_price = None if price is None else scaled_text(price, _CREDITS)
+    quantity = scaled_text(credits, _CREDITS)
     cells = {
         "BilledCost": cost,
         "BillingAccountId": account.organization,
@@ -231,14 +232,3 @@ def purchase_line(day: FocusDay, credits: int, account: Account) -> list[str | N
         "x_TimeZone": account.time_zone,
     }
     return [cells.get(column) for column in FOCUS_COLUMNS]
-
-
-def decimal_text(scaled: int, places: int) -> str:
-    """An integer times 10^-places, exact, with six decimal places or, where it has more, as many as it needs.
-
-    With three, as in 5.213, a spreadsheet of a country that groups thousands by points reads 5213. Without any, tools that
-    guess a column's type from its first rows take it for one of integers.
-    """
-    whole, fraction = divmod(abs(scaled), 10**places)
-    digits = f"{fraction:0{places}}".rstrip("0").ljust(_CREDITS, "0")
-    return f"{'-' if scaled < 0 else ''}{whole}.{digits}"

@@ -7,6 +7,8 @@ from datetime import date
 from itertools import accumulate
 from typing import NamedTuple
 
+from flexcredits_schemas.credits import scaled_text
+
 from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, month_of, pricing_contract
 from query_api.contracts.domain.prices import prices_of
 from query_api.exports.domain.cells import id_cell
@@ -17,7 +19,6 @@ from query_api.exports.domain.focus import (
     ONE,
     ZERO,
     Account,
-    decimal_text,
     instant,
 )
 from query_api.exports.domain.labels import ONE_DAY
@@ -83,7 +84,7 @@ def correction_lines(corrections: Iterable[PriceCorrection], account: Account) -
 
 
 def correction_line(correction: PriceCorrection, cost: int, account: Account, *, is_overage: bool) -> list[str | None]:
-    amount, zone, month = decimal_text(cost, COST_PLACES), account.time_zone, month_of(correction.made_on)
+    amount, zone, month = scaled_text(cost, COST_PLACES), account.time_zone, month_of(correction.made_on)
     what, sku = ("Overage", "overage") if is_overage else ("Credits", "credits")
     cells = {
         "BilledCost": amount if is_overage else ZERO,

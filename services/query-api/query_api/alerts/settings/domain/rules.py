@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from flexcredits_schemas.alerts import Rule as RuleName
+from flexcredits_schemas.credits import micro_of
 
 from query_api.alerts.domain.email_address import InvalidAddress, key_of
 
@@ -17,7 +18,6 @@ PERCENT_MAX = 200
 ADDRESSES_MAX = 50
 CREDITS_BELOW = 10**12
 
-_MICRO = 1_000_000
 _DEFAULT = (75, 90, 100)
 _CREDITS = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 _EXACT_DIGITS = 15
@@ -154,7 +154,7 @@ def read_credits(amount: object) -> int:
             text = text.rstrip("0").rstrip(".") if "." in text else text
     if not _CREDITS.fullmatch(text):
         raise ValueError("Credits are a number of at most 12 digits, and at most six after the point.")
-    return int(Decimal(text) * _MICRO)
+    return micro_of(text)
 
 
 def everybody_told(role_holders: Sequence[str], recipients: Recipients) -> list[str]:

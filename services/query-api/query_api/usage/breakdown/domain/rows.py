@@ -6,6 +6,7 @@ from datetime import date, datetime
 from itertools import chain, groupby, repeat
 from typing import Literal, NamedTuple
 
+from flexcredits_schemas.credits import MICRO, round_half_even
 from flexcredits_schemas.events import FeatureKind, Product
 
 from query_api.contracts.domain.periods import Days, split_at
@@ -33,8 +34,6 @@ NO_AGENT = "No agent"
 NO_SURFACE = "No surface"
 
 Categories = Literal["then", "now"]
-
-_MILLION = 1_000_000
 
 
 class Feature(NamedTuple):
@@ -220,8 +219,7 @@ def share(part: int, whole: int) -> int:
         return 0
     if whole < 0:
         part, whole = -part, -whole
-    millionths, rest = divmod(part * _MILLION, whole)
-    return millionths + (2 * rest > whole or (2 * rest == whole and millionths % 2 == 1))
+    return round_half_even(part * MICRO, whole)
 
 
 def agent_steps(agent_id: str, agents: Mapping[str, Agent]) -> list[Step]:
