@@ -1,5 +1,6 @@
 """The documents name what exists: links, anchors, files, tests and settings. Each failure says file:line."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from flexcredits_local.configuration import SERVICES
 from flexcredits_local.folders import REPOSITORY
+from pydantic.fields import FieldInfo
 
 DOCUMENTS = [
     *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
@@ -118,7 +120,31 @@ def test_every_document_that_the_source_names_exists() -> None:
     assert not missing, "\n".join(missing)
 
 
-def test_configuration_lists_every_setting_and_no_other() -> None:
-    known = {field.upper() for settings in SERVICES.values() for field in settings.model_fields}
-    rows = re.findall(r"^\| (`[A-Z][^|]*) \|", (REPOSITORY / "docs/configuration.md").read_text(), re.MULTILINE)
-    assert {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)} == known
+def default_of(field: FieldInfo) -> str:
+    """As the tables write it; "" where there is none to write."""
+    value = None if field.is_required() else field.default
+    for size, unit in ((2**20, "MiB"), (2**10, "KiB")):
+        if isinstance(value, int) and value >= size and value % size == 0:
+            return f"{value // size} {unit}"
+    if isinstance(value, bool) or value == []:
+        return json.dumps(value)
+    return (
+        f"{value:,}".removesuffix(".0") if isinstance(value, int | float) else value if isinstance(value, str) else ""
+    )
+
+
+def test_configuration_lists_every_setting_with_its_default() -> None:
+    """By section: those named after a service speak of it, the others of every service that has the setting."""
+    document, listed = REPOSITORY / "docs/configuration.md", set[str]()
+    for section in document.read_text().split("\n## "):
+        name = section.partition("\n")[0]
+        services = [SERVICES[name]] if name in SERVICES else [*SERVICES.values()]
+        for row in re.findall(r"^\| `[A-Z].*", section, re.MULTILINE):
+            for setting in re.findall(r"`([A-Z_]+)`", row.split(" | ")[0]):
+                fields = [at.model_fields[setting.lower()] for at in services if setting.lower() in at.model_fields]
+                assert fields, f"{document}: {setting} is no setting of {name}"
+                listed.add(setting)
+                assert all(default_of(field) in row for field in fields), (
+                    f"{document}: {setting}: {[default_of(at) for at in fields]}"
+                )
+    assert listed == {field.upper() for settings in SERVICES.values() for field in settings.model_fields}
