@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from aggregator.__main__ import every
 from aggregator.catalog import SQL, Catalog
 from aggregator.catalog_reader import CatalogReader
 from aggregator.outcome import OffsetGap
@@ -21,6 +20,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from counting import CATALOG, TOPIC
 from factories import FakeRecord, correction, organization, rate, rfc3339, usage
+from runtime.kafka import is_transient
+from runtime.periodic import every
 from runtime.postgres import passing_failure
 from runtime.tracing import PassOn
 
@@ -300,7 +301,7 @@ class Story:
         producer: Any = Producer(self.kafka, process)
         for loop in (
             stream.run(),
-            every(0.3, stream.sweep),
+            every(0.3, stream.sweep, transient=is_transient),
             relay(pool_, producer, Topics(TOTALS.topic, DEAD_LETTERS.topic), 0.3, PassOn(), stream.take_untold),
         ):
             self.world.run(process, loop)

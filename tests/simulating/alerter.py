@@ -8,7 +8,6 @@ from email.message import EmailMessage
 from typing import Any
 
 import aiosmtplib
-from aggregator.__main__ import every
 from aiokafka import TopicPartition
 from alerter.evaluation import Evaluator
 from alerter.letter import Letterhead
@@ -16,6 +15,8 @@ from alerter.mail import Mailer
 from alerter.publish import publish_notices
 from alerter.store import SQL
 from alerter.stream import drain_wakeups
+from runtime.kafka import is_transient
+from runtime.periodic import every
 from runtime.postgres import passing_failure
 
 from simulating import alerter_sql
@@ -186,7 +187,7 @@ class Story:
             (1.0, lambda: publish_notices(pool, producer, ALERTS.topic)),
             (5.0, lambda: evaluator.look(None, by="sweep")),
         ):
-            self.world.run(process, every(interval_s, work))  # type: ignore[arg-type]
+            self.world.run(process, every(interval_s, work, transient=is_transient))  # type: ignore[arg-type]
 
     def is_quiet(self) -> bool:
         """What fired is what should, nobody waits, and every mail and notice has left."""

@@ -2,18 +2,17 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import asyncpg
 import structlog
-from aiokafka.errors import KafkaError
 from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
 from runtime.build import build_of
-from runtime.kafka import open_consumer, open_producer
+from runtime.kafka import is_transient, open_consumer, open_producer
 from runtime.logs import configure_logs
-from runtime.postgres import Pool, open_pool, passing_failure, timed_out
+from runtime.periodic import every
+from runtime.postgres import Pool, open_pool
 from runtime.probes import serve_probes
 from runtime.process import run_process
 from runtime.time_zones import ZoneRules
@@ -85,9 +84,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         probes.started = True
         loops = [
             stream.run(),
-            every(settings.sweep_interval_s, stream.sweep),
-            every(1, stream.watch),
-            every(MEASURE_EVERY_S, lambda: measure_tables(pool, settings.usage_events_topic)),
+            every(settings.sweep_interval_s, stream.sweep, transient=is_transient),
+            every(1, stream.watch, transient=is_transient),
+            every(MEASURE_EVERY_S, lambda: measure_tables(pool, settings.usage_events_topic), name="measure_tables"),
             health.watch(),
             relay(
                 pool,
@@ -97,7 +96,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 tracing,
                 stream.take_untold,
             ),
-            every(PARTITIONS_EVERY_S, lambda: keep_partitions(pool)),
+            every(PARTITIONS_EVERY_S, lambda: keep_partitions(pool), name="keep_partitions"),
             stop.wait(),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
@@ -109,20 +108,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work` at intervals; a passing failure, or a statement that takes too long, waits for the next one."""
-    while True:
-        try:
-            await work()
-        except Exception as error:
-            if passing_failure(error) is None and not timed_out(error) and not isinstance(error, KafkaError):
-                raise
-            log.warning(
-                "skipped once", work=getattr(work, "__qualname__", str(work)), reason=f"{type(error).__name__}: {error}"
-            )
-        await asyncio.sleep(interval_s)
 
 
 async def check_zones(pool: Pool, zones: ZoneRules, health: Health) -> None:

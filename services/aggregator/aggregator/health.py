@@ -5,8 +5,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aiokafka.errors import KafkaError
-from runtime.postgres import Pool, passing_failure
+from runtime.kafka import is_transient
+from runtime.periodic import every
+from runtime.postgres import Pool
 from runtime.time_zones import ZoneRules
 
 from aggregator.catalog import SQL
@@ -34,27 +35,28 @@ class Health:
     async def watch(self) -> None:
         """For ever."""
         await asyncio.gather(
-            self._keep_asking("kafka", self._facts.find_end),
-            self._keep_asking("postgres", lambda: self._pool.fetch(SQL["select_progress"], self._facts.topic)),
+            every(ASK_EVERY_S, lambda: self._ask("kafka", self._facts.find_end)),
+            every(ASK_EVERY_S, lambda: self._ask("postgres", self._ask_postgres)),
         )
 
-    async def _keep_asking(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
-        while True:
-            problem = None
-            try:
-                async with asyncio.timeout(ANSWER_WITHIN_S):
-                    await ask()
-            except Exception as error:
-                if passing_failure(error) is None and not isinstance(error, KafkaError):
-                    raise
-                problem = f"does not answer: {type(error).__name__}: {error}".rstrip(": ")
-            if (problem is None) != (self._problems[name] is None):
-                if problem is None:
-                    log.info(f"{name} can be used again")
-                else:
-                    log.warning(f"{name} cannot be used", reason=problem)
-            self._problems[name] = problem
-            await asyncio.sleep(ASK_EVERY_S)
+    async def _ask_postgres(self) -> None:
+        await self._pool.fetch(SQL["select_progress"], self._facts.topic)
+
+    async def _ask(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+        problem = None
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await ask()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            problem = f"does not answer: {type(error).__name__}: {error}".rstrip(": ")
+        if (problem is None) != (self._problems[name] is None):
+            if problem is None:
+                log.info(f"{name} can be used again")
+            else:
+                log.warning(f"{name} cannot be used", reason=problem)
+        self._problems[name] = problem
 
     def about(self) -> dict[str, object]:
         """By which rules of time zones days are counted, and how many organizations have days that were counted by others;

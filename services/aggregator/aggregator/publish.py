@@ -6,21 +6,21 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from runtime.postgres import Pool, passing_failure, timed_out
+from runtime.kafka import is_transient
+from runtime.periodic import every
+from runtime.postgres import Pool
 from runtime.tracing import TRACEPARENT, Tracing
 
 from aggregator.catalog import SQL
 from aggregator.metrics import RELAYED
 
-log = structlog.get_logger()
 RELAY_LOCK = 0x666C6502
 TOTALS_MAX = 20_000
 DEAD_LETTERS_MAX = 500
 DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024
 VALUE_BYTES_MAX = 1024 * 1024  # what the usage topic takes; a compressed record may inflate to much more
+RETRY_S = 1.0
 CONFIRM_WITHIN_S = 10  # well below the statement timeout that a lock holder may block
 
 
@@ -94,15 +94,10 @@ async def relay(
 
     The pause is also the window in which an organization's changes become one message.
     """
-    while True:
-        try:
+
+    async def publish() -> None:
+        await relay_totals(pool, producer, topics.totals, tracing, take_causes)
+        while await relay_dead_letters(pool, producer, topics.dead_letters) == DEAD_LETTERS_MAX:
             await relay_totals(pool, producer, topics.totals, tracing, take_causes)
-            backlog = await relay_dead_letters(pool, producer, topics.dead_letters) == DEAD_LETTERS_MAX
-        except Exception as error:
-            if passing_failure(error) is None and not timed_out(error) and not isinstance(error, KafkaError):
-                raise
-            log.warning("relay waits", reason=f"{type(error).__name__}: {error}")
-            backlog = False
-            await asyncio.sleep(1)
-        if not backlog:
-            await asyncio.sleep(interval_s)
+
+    await every(interval_s, publish, name="relay", transient=is_transient, retry_s=RETRY_S)

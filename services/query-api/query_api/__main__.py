@@ -12,7 +12,8 @@ import structlog
 from runtime.build import build_of
 from runtime.http import Server, listen, serve
 from runtime.logs import configure_logs
-from runtime.postgres import Pool, open_pool, passing_failure, trace_statements
+from runtime.periodic import every
+from runtime.postgres import Pool, open_pool, trace_statements
 from runtime.probes import serve_probes
 from runtime.process import run_process
 from runtime.time_zones import ZoneRules
@@ -151,29 +152,21 @@ class Health:
         self._asking_since: float | None = None
 
     async def watch(self) -> None:
-        """Ask Postgres now and again, for ever."""
-        while True:
-            self._asking_since = time.monotonic()
-            problem = await find_problem(self._pool)
-            self._asking_since = None
-            if problem != self._problem:
-                if problem is None:
-                    log.info("Postgres can be used")
-                else:
-                    log.warning("Postgres cannot be used", reason=problem)
-            self._problem = problem
-            if problem is None and self._zones.differing is None:
-                await self._compare_zones()
-            await asyncio.sleep(CHECK_EVERY_S)
+        """Ask Postgres now and again, for ever; once it answers, compare its rules of time zones with ours."""
+        await every(CHECK_EVERY_S, self._check)
 
-    async def _compare_zones(self) -> None:
-        """Once; a passing failure leaves it to the next time."""
-        try:
+    async def _check(self) -> None:
+        self._asking_since = time.monotonic()
+        problem = await find_problem(self._pool)
+        self._asking_since = None
+        if problem != self._problem:
+            if problem is None:
+                log.info("Postgres can be used")
+            else:
+                log.warning("Postgres cannot be used", reason=problem)
+        self._problem = problem
+        if problem is None and self._zones.differing is None:
             await self._zones.compare(self._pool)
-        except Exception as error:
-            if passing_failure(error) is None:
-                raise
-            log.info("time zones not compared yet", reason=f"{type(error).__name__}: {error}")
 
     def about(self) -> dict[str, object]:
         return {"time_zones": self._zones.about()}

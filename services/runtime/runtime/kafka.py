@@ -9,10 +9,12 @@ from typing import Any, Literal, Self
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.helpers import create_ssl_context
 from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.postgres import passing_failure
 
 
 class KafkaSettings(BaseSettings):
@@ -128,11 +130,16 @@ async def open_consumer(
         max_partition_fetch_bytes=8 * 1024 * 1024,
         **defaults | settings,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         try:
             await asyncio.wait_for(consumer.stop(), 10)
         except TimeoutError:
             await consumer._client.close()
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether Kafka failed, or Postgres did for a while: the same work may succeed at its next run."""
+    return isinstance(error, KafkaError) or passing_failure(error) is not None

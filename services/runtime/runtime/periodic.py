@@ -1,0 +1,37 @@
+"""Loops that do something at intervals, and which failures only delay them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+
+from runtime.postgres import passing_failure, timed_out
+
+log = structlog.get_logger()
+
+
+async def every(
+    interval_s: float,
+    work: Callable[[], Awaitable[object]],
+    *,
+    name: str | None = None,
+    transient: Callable[[Exception], object] = passing_failure,
+    retry_s: float | None = None,
+) -> NoReturn:
+    """Run `work`, then wait for `interval_s`, until the task is cancelled or `work` raises what is not transient.
+
+    A transient failure, or a statement that took too long, is logged under `name` and skipped; the next run begins after
+    `retry_s` seconds (None: as always). `transient` is runtime.kafka.is_transient where the work needs Kafka too.
+    """
+    while True:
+        wait_s = interval_s
+        try:
+            await work()
+        except Exception as error:
+            if not transient(error) and not timed_out(error):
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("skipped once", work=name or getattr(work, "__qualname__", str(work)), reason=reason)
+            wait_s = interval_s if retry_s is None else retry_s
+        await asyncio.sleep(wait_s)
