@@ -7,7 +7,7 @@ import json
 import zoneinfo
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -99,20 +99,3 @@ def _offsets_in(file: Path, instants: Sequence[int]) -> list[int]:
 def zone_of(name: str | None) -> tzinfo:
     """The rules by which to show a zone; UTC without a name, and for one that nobody knows. Never raises."""
     return (find_zone(name) if name else None) or UTC
-
-
-def midnight(day: date, time_zone: str | None) -> datetime:
-    """The instant, in UTC, at which a day begins in a zone. At the calendar's edges UTC's day. Never raises."""
-    try:
-        # Where clocks skip midnight, fold 0 still gives the instant at which the day begins.
-        return datetime.combine(day, time(), zone_of(time_zone)).astimezone(UTC)
-    except OverflowError:
-        return datetime.combine(day, time(), UTC)
-
-
-def local_date(instant: datetime, time_zone: str | None) -> date:
-    """The date on the wall of a zone at an instant. At the calendar's edges UTC's date. Never raises."""
-    try:
-        return instant.astimezone(zone_of(time_zone)).date()
-    except OverflowError:
-        return instant.date()

@@ -4,9 +4,10 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from aggregator.periods import BUCKET_S, OutsideWindow, check_window, local_day
+from aggregator.periods import OutsideWindow, check_window
 from aggregator.recount import Days
 from aggregator.rollup import Organization
+from flexcredits_schemas.calendar import QUARTER_S, local_day
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ def test_window_refuses(seconds: int) -> None:
 @given(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)), st.sampled_from(ZONES))  # noqa: DTZ001 - made aware below
 def test_every_instant_of_a_bucket_has_the_buckets_local_day(instant: datetime, zone: str) -> None:
     aware = instant.replace(tzinfo=UTC)
-    day = local_day(int(aware.timestamp() // BUCKET_S), zone)
+    day = local_day(int(aware.timestamp() // QUARTER_S), zone)
     assert date(1970, 1, 1) + timedelta(days=day) == aware.astimezone(ZoneInfo(zone)).date()
 
 

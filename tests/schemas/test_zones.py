@@ -17,6 +17,7 @@ from factories import contract, organization, rate
 from flexcredits_local.dashboard import BIN
 from flexcredits_local.folders import REPOSITORY
 from flexcredits_schemas import SCHEMAS
+from flexcredits_schemas.calendar import local_date, midnight
 from flexcredits_schemas.codec import InvalidEvent, decode
 from flexcredits_schemas.zones import (
     ACCEPTED_ZONES,
@@ -28,8 +29,6 @@ from flexcredits_schemas.zones import (
     changes_of,
     differ_since,
     find_zone,
-    local_date,
-    midnight,
     offset_at,
     zone_of,
     zones_differing_in,

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple, TypeVar
 
+from flexcredits_schemas.calendar import EPOCH
+
 from aggregator.rollup import Rollups
 
-EPOCH = date(1970, 1, 1)
 Key = TypeVar("Key", bound=tuple[Any, ...])
 Cells = Mapping[Any, list[int]]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from flexcredits_schemas.zones import midnight
+from flexcredits_schemas.calendar import midnight
 from runtime.isolation import describe_failure, is_data_failure
 from runtime.kafka import KafkaSettings, open_consumer
 from runtime.postgres import Connection

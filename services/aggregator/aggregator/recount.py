@@ -8,15 +8,14 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
+from flexcredits_schemas.calendar import EPOCH, QUARTER_S, local_day, midnight
 from flexcredits_schemas.identity import hash_bucket
-from flexcredits_schemas.zones import midnight
 from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres import Connection, from_record
 
 from aggregator.catalog import SQL
 from aggregator.columns import by_bucket
-from aggregator.differences import EPOCH, Months
-from aggregator.periods import BUCKET_S, local_day
+from aggregator.differences import Months
 from aggregator.rating import Rate
 from aggregator.reading import Reading, SeriesKey, Use
 from aggregator.rollup import Decision, Organization, Rollups, empty_rollups, fold
@@ -209,7 +208,7 @@ class Recounter:
         return (
             organization is not None
             and organization.time_zone is not None
-            and self._days.hold(int(use.occurred // BUCKET_S), organization.time_zone)
+            and self._days.hold(int(use.occurred // QUARTER_S), organization.time_zone)
         )
 
     def _decide(self, use: Use, row: asyncpg.Record) -> Decision:

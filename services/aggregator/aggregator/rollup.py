@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
+from flexcredits_schemas.calendar import QUARTER_S, local_day
 from flexcredits_schemas.codec import InvalidEvent
 
-from aggregator.periods import BUCKET_S, local_day
 from aggregator.rating import RateCard
 from aggregator.reading import Use
 
@@ -76,7 +76,7 @@ def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
     """
     quarters, days, organization_days, corrections, late = into
     for use, organization_id, series_id, time_zone, credits, _, _ in counted:
-        bucket = int(use.occurred // BUCKET_S)
+        bucket = int(use.occurred // QUARTER_S)
         day = local_day(bucket, time_zone)
         credits, events = credits * times, 0 if use.corrects else times
         _add(quarters, (organization_id, bucket, series_id), credits, events)
@@ -84,7 +84,7 @@ def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
         _add(organization_days, (organization_id, day, use.series[1], use.partition), credits, events)
         if use.corrects:
             _add(corrections, (organization_id, day, series_id), credits, times)
-        received_bucket = int(use.received // BUCKET_S)
+        received_bucket = int(use.received // QUARTER_S)
         if received_bucket > bucket and (received_day := local_day(received_bucket, time_zone)) > day:
             _add(late, (organization_id, day, received_day, use.series[1]), credits, events)
 

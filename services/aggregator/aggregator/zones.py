@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
+from flexcredits_schemas.calendar import EPOCH, local_day
 from flexcredits_schemas.zones import canonical_zone, find_zone
 from runtime.postgres import Connection
 
 from aggregator.catalog import SQL
-from aggregator.differences import EPOCH, difference
-from aggregator.periods import local_day
+from aggregator.differences import difference
 from aggregator.rebuild import WINDOW_DAYS, CannotRebuild
 from aggregator.recount import cells_of
 from aggregator.rollup import Rollups, empty_rollups

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from flexcredits_schemas.alerts import Rule
+from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.zones import zone_of
 from runtime.postgres import Connection
 
@@ -14,7 +15,7 @@ from alerter.thresholds import Level, elapsed_permille, standing_of
 async def gather_facts(connection: Connection, level: Level, now: datetime) -> dict[str, Any]:
     """About a level, as of `now`. The caller adds the threshold that it meets, or that it is a test. Micro-credits."""
     zone = zone_of(level.time_zone)
-    return await read_usage(connection, level, now.astimezone(zone).date()) | {
+    return await read_usage(connection, level, local_date(now, level.time_zone)) | {
         "rule": level.period.rule,
         "used": level.used,
         "available": level.available,

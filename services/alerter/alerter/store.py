@@ -6,8 +6,8 @@ from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
 from flexcredits_schemas.alerts import Resolution, Rule
+from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.events import PRODUCTS
-from flexcredits_schemas.zones import local_date
 from runtime.postgres import Connection, Pool, from_record, load_sql
 
 from alerter.accounts import Account, Banner

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from flexcredits_schemas.alerts import Resolution, Rule, Told, is_met
-from flexcredits_schemas.zones import midnight
+from flexcredits_schemas.calendar import midnight
 
 Standing = Literal["current", "ended", "long_ended"]
 

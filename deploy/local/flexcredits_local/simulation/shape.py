@@ -2,12 +2,12 @@
 
 import math
 from bisect import bisect
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
 from random import Random
 from statistics import NormalDist
 
-from flexcredits_schemas.zones import midnight, zone_of
+from flexcredits_schemas.calendar import local_date, midnight
 
 from flexcredits_local.simulation.events import DAY_MS, entropy_of, milliseconds_of
 
@@ -62,4 +62,4 @@ def draw_time(chance: Random, begin: int, end: int) -> int:
 
 
 def local_day(milliseconds: int, time_zone: str) -> date:
-    return datetime.fromtimestamp(milliseconds // 1000, zone_of(time_zone)).date()
+    return local_date(datetime.fromtimestamp(milliseconds // 1000, UTC), time_zone)

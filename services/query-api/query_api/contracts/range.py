@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from flexcredits_schemas.zones import local_date, midnight
+from flexcredits_schemas.calendar import local_date, midnight
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_api.access.dependencies import Look, Parts, parts_of

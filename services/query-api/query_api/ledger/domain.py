@@ -1,15 +1,14 @@
 """What the ledger knows of single events, and where an event's time puts it. Pure."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from flexcredits_schemas.calendar import EPOCH, QUARTER_S, local_day
 from flexcredits_schemas.events import FeatureKind, Product
-from flexcredits_schemas.zones import differ_since, local_date
+from flexcredits_schemas.zones import differ_since
 
 WaitsFor = Literal["organization", "rate", "original", "sum_limit"]
-
-QUARTER_HOUR_S = 900
 
 
 class LedgerKey(NamedTuple):
@@ -121,7 +120,7 @@ class Place(NamedTuple):
 
 
 def place_of(occurred_at: datetime, time_zone: str) -> Place:
-    """As the aggregator decides it: the quarter of an hour, UTC, and the day on which that begins in the zone."""
-    seconds = int(occurred_at.timestamp() // QUARTER_HOUR_S) * QUARTER_HOUR_S
-    begins_at = datetime.fromtimestamp(seconds, UTC)
-    return Place(begins_at, local_date(begins_at, time_zone))
+    """The quarter of an hour, UTC, and the day on which that begins in the zone."""
+    quarter = int(occurred_at.timestamp() // QUARTER_S)
+    day = EPOCH + timedelta(days=local_day(quarter, time_zone))
+    return Place(datetime.fromtimestamp(quarter * QUARTER_S, UTC), day)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
+from flexcredits_schemas.calendar import local_date, midnight
 from flexcredits_schemas.credit_periods import credit_period_key
 from flexcredits_schemas.credits import MICRO
-from flexcredits_schemas.zones import local_date, midnight
 
 from query_api.contracts.domain.terms import NO_TERMS, Terms, Version
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from flexcredits_schemas.calendar import midnight
 from flexcredits_schemas.credits import scaled_text
-from flexcredits_schemas.zones import midnight
 
 from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, month_of, period_on, pricing_contract
 from query_api.contracts.domain.prices import NO_PRICES, Prices, prices_of

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
-from flexcredits_schemas.zones import midnight, zone_of
+from flexcredits_schemas.calendar import midnight
+from flexcredits_schemas.zones import zone_of
 
 from query_api.contracts.domain.periods import Days, month_of, split_at
 
