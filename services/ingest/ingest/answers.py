@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-
-BASE = "/problems/"
+from runtime.problems import ProblemError, ProblemType
 
 
 class RejectedEvent(Struct, kw_only=True):
@@ -43,40 +42,27 @@ class Problem(Struct, kw_only=True):
 
 
 TITLES = {
-    "malformed-body": (400, "The body cannot be read"),
-    "unauthorized": (401, "No valid API key"),
-    "outside-scope": (403, "The key covers none of the events"),
-    "not-found": (404, "Nothing is here"),
-    "method-not-allowed": (405, "Not with this method"),
-    "body-timeout": (408, "The body did not arrive in time"),
-    "too-large": (413, "The request is too large"),
-    "unsupported-media-type": (415, "Not a content type that is read here"),
-    "unsupported-content-encoding": (415, "Not a content encoding that is read here"),
-    "invalid-events": (422, "No event can be accepted"),
-    "over-quota": (429, "Too many events"),
-    "internal": (500, "Something is broken here"),
-    "unavailable": (503, "Not possible at the moment"),
+    "malformed-body": ProblemType(400, "The body cannot be read"),
+    "unauthorized": ProblemType(401, "No valid API key"),
+    "outside-scope": ProblemType(403, "The key covers none of the events"),
+    "not-found": ProblemType(404, "Nothing is here"),
+    "method-not-allowed": ProblemType(405, "Not with this method"),
+    "body-timeout": ProblemType(408, "The body did not arrive in time"),
+    "too-large": ProblemType(413, "The request is too large"),
+    "unsupported-media-type": ProblemType(415, "Not a content type that is read here"),
+    "unsupported-content-encoding": ProblemType(415, "Not a content encoding that is read here"),
+    "invalid-events": ProblemType(422, "No event can be accepted"),
+    "over-quota": ProblemType(429, "Too many events"),
+    "internal": ProblemType(500, "Something is broken here"),
+    "unavailable": ProblemType(503, "Not possible at the moment"),
 }
 
 
-class Refused(Exception):
+class Refused(ProblemError):
     """A request that is answered with a problem; `problem` is a key of TITLES."""
 
-    def __init__(
-        self,
-        problem: str,
-        detail: str,
-        *,
-        headers: dict[str, str] | None = None,
-        outcome: Literal["not_accepted", "unknown"] | UnsetType = UNSET,
-        rejected: list[RejectedEvent] | UnsetType = UNSET,
-    ) -> None:
-        super().__init__(detail)
-        self.problem = problem
-        self.status, title = TITLES[problem]
-        self.headers = headers or {}
-        self.body = msgspec.json.encode(
-            Problem(
-                type=BASE + problem, title=title, status=self.status, detail=detail, outcome=outcome, rejected=rejected
-            )
-        )
+    types = TITLES
+
+    def encode(self) -> bytes:
+        """The answer's body."""
+        return msgspec.json.encode(Problem(**self.members))

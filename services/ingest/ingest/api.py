@@ -12,6 +12,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from msgspec import UNSET
 from runtime.http import request_id_of
+from runtime.problems import MEDIA_TYPE
 from runtime.tracing import TRACEPARENT, Tracing
 from starlette.exceptions import HTTPException
 from structlog.contextvars import bound_contextvars
@@ -207,7 +208,7 @@ def count(verdict: Verdict) -> None:
 
 
 def answer_problem(refused: Refused) -> Response:
-    return Response(refused.body, refused.status, refused.headers, media_type="application/problem+json")
+    return Response(refused.encode(), refused.status, refused.headers, media_type=MEDIA_TYPE)
 
 
 async def answer(intake: Intake, request: Request) -> Response:

@@ -3,15 +3,15 @@
 import json
 import re
 import sys
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from flexcredits_schemas import SCHEMAS
+from runtime.problems import MEDIA_TYPE, describe_problems
 
-from ingest.answers import BASE, TITLES, Problem, Receipt
+from ingest.answers import TITLES, Problem, Receipt
 
 TARGET = SCHEMAS / "http" / "ingest-api.json"
 REF = "#/components/schemas/"
@@ -28,10 +28,9 @@ HEADERS = {
 
 
 def problem_response(status: int) -> dict[str, Any]:
-    types = [f"`{BASE}{name}`: {title}." for name, (its_status, title) in TITLES.items() if its_status == status]
     response: dict[str, Any] = {
-        "description": f"{HTTPStatus(status).phrase}. {' '.join(types)}",
-        "content": {"application/problem+json": {"schema": {"$ref": f"{REF}Problem"}}},
+        "description": describe_problems(TITLES, status),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"{REF}Problem"}}},
     }
     if status in HEADERS:
         response["headers"] = {

@@ -3,7 +3,6 @@
 import time
 from base64 import b64encode
 from hashlib import sha256
-from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -14,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from flexcredits_schemas.unsubscribe import InvalidToken
+from runtime.problems import MEDIA_TYPE, describe_problems
 from runtime.tracing import TRACEPARENT, PassOn, Tracing
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -35,7 +35,7 @@ from query_api.db.session import Busy, Unavailable
 from query_api.exports import routes as exports
 from query_api.http.body_limit import SmallBodies
 from query_api.http.etags import Conditional, NotModified
-from query_api.http.fields import BASE, TITLES, ParameterError, Problem, Refused
+from query_api.http.fields import TITLES, ParameterError, Problem, Refused
 from query_api.http.validation import read_mistake
 from query_api.ledger.proof import routes as proof
 from query_api.ledger.receipt import routes as receipt
@@ -181,7 +181,7 @@ def find_open_routes(app: FastAPI) -> list[str]:
 def answer_problem(refused: Refused) -> Response:
     REFUSED.labels(refused.problem).inc()
     body = refused.body.model_dump_json(exclude_none=True)
-    return Response(body, refused.status, refused.headers, media_type="application/problem+json")
+    return Response(body, refused.status, refused.headers, media_type=MEDIA_TYPE)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -228,18 +228,17 @@ def describe_answer(method: str, operation: dict[str, Any], example: dict[str, A
 
 
 def describe_problem(status: int) -> dict[str, Any]:
-    types = [f"`{BASE}{name}`: {title}." for name, (its_status, title) in TITLES.items() if its_status == status]
     names = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
     example = next(
-        Refused(name, "What is wrong, for people.") for name, (its_status, _) in TITLES.items() if its_status == status
+        Refused(name, "What is wrong, for people.") for name, kind in TITLES.items() if kind.status == status
     )
     content = {
         "schema": {"$ref": "#/components/schemas/Problem"},
         "example": example.body.model_dump(exclude_none=True),
     }
     return {
-        "description": f"{HTTPStatus(status).phrase}. {' '.join(types)}",
-        "content": {"application/problem+json": content},
+        "description": describe_problems(TITLES, status),
+        "content": {MEDIA_TYPE: content},
     } | ({"headers": {name: {"schema": {"type": "string"}} for name in names}} if names else {})
 
 

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import Product
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
-
-BASE = "/problems/"
+from runtime.problems import BASE, ProblemError, ProblemType
 
 PERIOD_KEY = (
     "Names the credit period, as the parameter `credit_period` and in links: contract_id/id, with % and / inside of either "
@@ -207,49 +206,40 @@ class Problem(Answer):
 
 
 TITLES = {
-    "unauthorized": (401, "No valid access token"),
-    "forbidden": (403, "Not allowed for your role"),
-    "cross-site": (403, "Request from another site"),
-    "sign-in-failed": (403, "Sign-in failed"),
-    "not-found": (404, "Not found"),
-    "no-credit-period": (404, "Credit period not found"),
-    "no-such-event": (404, "Event not found"),
-    "no-such-alert": (404, "Alert not found"),
-    "no-such-channel": (404, "Channel not found"),
-    "method-not-allowed": (405, "Method not allowed"),
-    "too-slow": (408, "Request timed out"),
-    "another-banner": (409, "Banner out of date"),
-    "no-address": (409, "No email address"),
-    "nothing-to-resend": (409, "Nothing to resend"),
-    "too-many-channels": (409, "Too many channels"),
-    "channel-stopped": (409, "Channel stopped"),
-    "changed-meanwhile": (412, "Changed by someone else"),
-    "too-large": (413, "Request too large"),
-    "invalid-parameter": (422, "Invalid parameter"),
-    "precondition-required": (428, "Version required"),
-    "too-soon": (429, "Too many requests"),
-    "internal": (500, "Internal error"),
-    "unavailable": (503, "Temporarily unavailable"),
+    "unauthorized": ProblemType(401, "No valid access token"),
+    "forbidden": ProblemType(403, "Not allowed for your role"),
+    "cross-site": ProblemType(403, "Request from another site"),
+    "sign-in-failed": ProblemType(403, "Sign-in failed"),
+    "not-found": ProblemType(404, "Not found"),
+    "no-credit-period": ProblemType(404, "Credit period not found"),
+    "no-such-event": ProblemType(404, "Event not found"),
+    "no-such-alert": ProblemType(404, "Alert not found"),
+    "no-such-channel": ProblemType(404, "Channel not found"),
+    "method-not-allowed": ProblemType(405, "Method not allowed"),
+    "too-slow": ProblemType(408, "Request timed out"),
+    "another-banner": ProblemType(409, "Banner out of date"),
+    "no-address": ProblemType(409, "No email address"),
+    "nothing-to-resend": ProblemType(409, "Nothing to resend"),
+    "too-many-channels": ProblemType(409, "Too many channels"),
+    "channel-stopped": ProblemType(409, "Channel stopped"),
+    "changed-meanwhile": ProblemType(412, "Changed by someone else"),
+    "too-large": ProblemType(413, "Request too large"),
+    "invalid-parameter": ProblemType(422, "Invalid parameter"),
+    "precondition-required": ProblemType(428, "Version required"),
+    "too-soon": ProblemType(429, "Too many requests"),
+    "internal": ProblemType(500, "Internal error"),
+    "unavailable": ProblemType(503, "Temporarily unavailable"),
 }
 
 
-class Refused(Exception):
-    """A request that is answered with a problem; `problem` is a key of TITLES, `more` are fields of Problem."""
+class Refused(ProblemError):
+    """A request that is answered with a problem; `problem` is a key of TITLES."""
 
-    def __init__(
-        self,
-        problem: str,
-        detail: str,
-        *,
-        headers: dict[str, str] | None = None,
-        errors: list[ParameterError] | None = None,
-        **more: Any,
-    ) -> None:
-        super().__init__(detail)
-        self.problem = problem
-        self.status, title = TITLES[problem]
-        self.headers = headers or {}
-        self.body = Problem(type=BASE + problem, title=title, status=self.status, detail=detail, errors=errors, **more)
+    types = TITLES
+
+    @property
+    def body(self) -> Problem:
+        return Problem(**self.members)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
