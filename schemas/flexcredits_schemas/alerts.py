@@ -9,6 +9,11 @@ Told = Literal["mail", "with_higher", "silent", "history"]
 Resolution = Literal["level", "removed"]
 """Why a firing ended: the level fell under the threshold, or the threshold or its period was removed."""
 
+ChannelKind = Literal["webhook", "slack"]
+"""Where alerts go beside mail."""
+AttemptOutcome = Literal["sent", "deferred", "refused"]
+"""How an attempt to send a mail or an alert event ended."""
+
 
 def is_met(used: int, available: int, percent: int) -> bool:
     """Whether `used` micro-credits reach `percent` of `available` micro-credits, which are more than 0."""

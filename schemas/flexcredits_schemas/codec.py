@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from flexcredits_schemas.credits import MICRO
 from flexcredits_schemas.events import (
+    PRODUCTS,
     AgentKind,
     AgentState,
     Contract,
@@ -237,7 +238,7 @@ def _check_credit_period(period: CreditPeriod, contract_from: date, contract_to:
         add_on.credits = _canonical(add_on.credits, f"{pointer}/add_ons/{add_on_index}/credits", zero=True)
     products = period.products or ProductAmounts()
     total_of_products = 0
-    for name in ("assistant", "agents", "api"):
+    for name in PRODUCTS:
         if amount := getattr(products, name):
             canonical = _canonical(amount, f"{pointer}/products/{name}", zero=True)
             setattr(products, name, canonical)

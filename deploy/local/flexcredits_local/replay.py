@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args
 
 import typer
+from flexcredits_schemas.events import Role
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -19,7 +20,7 @@ from flexcredits_local.sender import Answers, send_events
 app = typer.Typer(help="Send recorded usage through the ingest API.", no_args_is_help=True)
 
 COLUMNS = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"]
-ROLES = ("super_admin", "admin", "billing_moderator", "member")
+ROLES = get_args(Role)
 
 
 @app.callback()

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
+
+from flexcredits_schemas.events import PRODUCTS, Role
 
 from flexcredits_local.simulation.events import Event, build_fact, entropy_of, midnight_of
 from flexcredits_local.simulation.vocabulary import BEGINNING
@@ -27,7 +29,7 @@ class Terms:
     begins_on: int = 1
     months: int = 12
     level: int = 60
-    amounts: tuple[str, ...] = ("assistant", "agents", "api")
+    amounts: tuple[str, ...] = PRODUCTS
     overdrawn: str | None = None
     approaching: bool = False
     total: int | None = None
@@ -110,7 +112,6 @@ def companies(number: int) -> Iterator[Company]:
         )  # fmt: skip
 
 
-Role = Literal["super_admin", "admin", "billing_moderator", "member"]
 PEOPLE: tuple[tuple[str, Role], ...] = (
     ("Ada", "super_admin"), ("Ben", "admin"), ("Chi", "billing_moderator"), ("Dev", "member"), ("Eva", "admin"),
 )  # fmt: skip

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from flexcredits_schemas.alerts import Resolution, Rule, Told
+from flexcredits_schemas.alerts import AttemptOutcome, Resolution, Rule, Told
 from pydantic import Field
 
-from query_api.alerts.domain.firings import DeliveryState, Outcome
+from query_api.alerts.domain.firings import DeliveryState
 from query_api.http.fields import PERIOD_KEY, Answer, CreditPeriodRef, Credits, Percent, Period, ProductCredits
 
 
@@ -51,7 +51,7 @@ class Try(Answer):
 
     attempt: int = Field(description="Counts from 1. One that ended with its process is missing.")
     at: datetime
-    outcome: Outcome
+    outcome: AttemptOutcome
     detail: str = Field(description="What the mail server said, or why it could not.")
 
 

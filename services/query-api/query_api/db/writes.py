@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from flexcredits_schemas.alerts import ChannelKind
 from flexcredits_schemas.alerts import Rule as RuleName
 from runtime.postgres import Connection, Pool
 
-from query_api.alerts.channels.domain import Kind
 from query_api.alerts.settings.domain.rules import AlertSettings
 from query_api.auth.tokens import Person
 from query_api.db.session import SQL, WAIT_S, NotIsolated, Organization, Reading, connect_as, reaching_postgres
@@ -99,7 +99,7 @@ class Writing:
 
     async def insert_channel(
         self,
-        kind: Kind,
+        kind: ChannelKind,
         name: str,
         shown_url: str,
         url: str,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -52,7 +52,7 @@ USAGE_COLUMNS = (
 CORRECTIONS_AT_ONCE = 500
 """Whose lines are made, in some 20 ms, before other requests have their turn."""
 
-ALL_KINDS: tuple[FeatureKind, ...] = ("model", "tool", "feature", "namespace")
+ALL_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
 A_FILE: dict[int | str, dict[str, Any]] = {
     200: {

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from flexcredits_schemas.alerts import ChannelKind
+
 from query_api.alerts.domain.firings import DeliveryState
 
-Kind = Literal["webhook", "slack"]
 ContentType = Literal["application/json", "application/cloudevents+json"]
 
 CHANNELS_MAX = 10
@@ -29,7 +30,7 @@ class Channel(NamedTuple):
     """Where alerts go beside mail."""
 
     channel_id: int
-    kind: Kind
+    kind: ChannelKind
     name: str
     shown_url: str
     created_at: datetime
@@ -53,7 +54,7 @@ class SentToChannel(NamedTuple):
     next_attempt_at: datetime | None
 
 
-def check_channel(kind: Kind, name: str, url: str, content_type: ContentType) -> None:
+def check_channel(kind: ChannelKind, name: str, url: str, content_type: ContentType) -> None:
     """Raises InvalidChannel. Whether the address is one that may be reached is seen when it is."""
     if not name.strip() or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
         raise InvalidChannel("/name", f"must have 1 to {NAME_CHARACTERS_MAX} printable characters")

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
+from flexcredits_schemas.alerts import ChannelKind
 from pydantic import Field, StrictStr
 
-from query_api.alerts.channels.domain import NAME_CHARACTERS_MAX, URL_CHARACTERS_MAX, ContentType, Kind
+from query_api.alerts.channels.domain import NAME_CHARACTERS_MAX, URL_CHARACTERS_MAX, ContentType
 from query_api.alerts.domain.firings import DeliveryState
 from query_api.alerts.schemas import Try
 from query_api.alerts.settings.schemas import Asked
@@ -15,7 +16,7 @@ from query_api.http.fields import Answer
 class AskedChannel(Asked):
     """A receiver of alerts."""
 
-    kind: Kind = Field(
+    kind: ChannelKind = Field(
         description="webhook: signed CloudEvents of every firing and its end. slack: what is mailed, and its end."
     )
     name: StrictStr = Field(min_length=1, max_length=NAME_CHARACTERS_MAX, examples=["On call"])
@@ -28,7 +29,7 @@ class AskedChannel(Asked):
 
 class ChannelAnswer(Answer):
     id: str
-    kind: Kind
+    kind: ChannelKind
     name: str
     content_type: ContentType
     url: str = Field(description="Host and last characters: what is between may be a secret.")

@@ -3,10 +3,9 @@
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
-from flexcredits_schemas.alerts import Resolution, Rule, Told
+from flexcredits_schemas.alerts import AttemptOutcome, Resolution, Rule, Told
 
 DeliveryState = Literal["pending", "sent", "failed"]
-Outcome = Literal["sent", "deferred", "refused"]
 
 
 class RaisedBanner(NamedTuple):
@@ -54,5 +53,5 @@ class Tried(NamedTuple):
 
     attempt: int
     at: datetime
-    outcome: Outcome
+    outcome: AttemptOutcome
     detail: str

@@ -7,7 +7,7 @@ from itertools import chain, groupby, repeat
 from typing import Literal, NamedTuple
 
 from flexcredits_schemas.credits import MICRO, round_half_even
-from flexcredits_schemas.events import FeatureKind, Product
+from flexcredits_schemas.events import AgentKind, AgentState, FeatureKind, Product
 
 from query_api.contracts.domain.periods import Days, split_at
 
@@ -150,8 +150,8 @@ def _changes(timeline: Iterable[tuple[date, str | None]]) -> Iterator[date]:
 
 
 def agent_state(
-    registered: Literal["saved", "deleted", "system"] | None,
-    seen: Literal["saved", "unsaved", "system"] | None,
+    registered: AgentState | None,
+    seen: AgentKind | None,
     ever_saved: bool,
 ) -> State:
     """An agent as of now, from the registry's latest fact, the kind in its latest usage, and whether it ever was saved.
