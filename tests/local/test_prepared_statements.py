@@ -88,6 +88,23 @@ def test_every_statement_begins_with_a_short_sentence(package: str) -> None:
         assert len(first) <= 120, name
 
 
+@pytest.mark.parametrize("package", ["aggregator", "ingest"])
+def test_rows_are_read_by_name(package: str) -> None:
+    """A column added in the middle of a SELECT must not shift the values after it."""
+    for path in folder_of(package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Subscript(value=ast.Name(id="row"), slice=ast.Constant(value=int())):
+                    pytest.fail(f"{path}:{node.lineno} reads a column by its position")
+                case ast.Starred(value=ast.Name(id="row")):
+                    pytest.fail(f"{path}:{node.lineno} takes a row apart by position")
+                case (
+                    ast.For(target=ast.Tuple(), iter=ast.Await(ast.Call(ast.Attribute(attr="fetch"))))
+                    | ast.comprehension(target=ast.Tuple(), iter=ast.Await(ast.Call(ast.Attribute(attr="fetch"))))
+                ):
+                    pytest.fail(f"{path}:{node.iter.lineno} takes rows apart by position")
+
+
 @pytest.mark.parametrize("package", ROLES)
 async def test_every_statement_fits_the_role_and_its_rows(database: Database, package: str) -> None:
     connection = await asyncpg.connect(database.roles[ROLES[package]])

@@ -37,7 +37,7 @@ async def claim(connection: Connection, decisions: Sequence[Decision], outcome: 
         inserting.cancel()
         raise
     claimed = await inserting
-    inserted = {(row[0], row[1]) for row in claimed}
+    inserted = {(row["kafka_partition"], row["kafka_offset"]) for row in claimed}
     new: list[Decision] = list(decisions)
     if len(inserted) < len(decisions):
         known: list[Decision] = []
