@@ -120,6 +120,25 @@ def test_every_document_that_the_source_names_exists() -> None:
     assert not missing, "\n".join(missing)
 
 
+DECISION = re.compile(
+    r"# (\d+)\. ([^\n]+)\n\n- Status: .+\n- Date: \d{4}-\d\d-\d\d\n"
+    r"\n## Context\n\n.+\n## Decision\n\n.+\n## Consequences\n\n.+\n## Alternatives\n\n.+",
+    re.DOTALL,
+)
+
+
+def test_every_decision_has_its_parts_and_stands_in_the_index() -> None:
+    folder = REPOSITORY / "docs/decisions"
+    index = (folder / "README.md").read_text()
+    paths = sorted(folder.glob("[0-9]*.md"))
+    assert [int(path.name[:4]) for path in paths] == [*range(1, len(paths) + 1)], "each number once"
+    for path in paths:
+        parts = DECISION.fullmatch(path.read_text())
+        assert parts, f"{path}: Status, Date, Context, Decision, Consequences, Alternatives"
+        assert int(parts[1]) == int(path.name[:4]), path
+        assert index.count(f"| {parts[1]} | [{parts[2]}]({path.name})") == 1, f"{path} in the index"
+
+
 def default_of(field: FieldInfo) -> str:
     """As the tables write it; "" where there is none to write."""
     value = None if field.is_required() else field.default
