@@ -13,11 +13,11 @@ from aggregator.topic_settings import find_compacted
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from counting import TOTALS
-from factories import organization, rate, usage, uuid7
 from runtime.kafka import open_producer
-from service_process import aggregator_environment, eventually, running
-from stack import Database, Topics
+from support.data.factories import organization, rate, usage, uuid7
+from support.infra.service_process import aggregator_environment, eventually, running
+from support.infra.stack import Database, Topics
+from support.services.aggregator import TOTALS
 
 RESTORED_UNDER_ITS_NAME = """
 UPDATE partition_progress SET topic = topic || '.before' WHERE topic = $1;
