@@ -13,17 +13,12 @@ from aggregator.topic_settings import find_compacted
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from counting import TOTALS
+from factories import organization, rate, usage, uuid7
+from mirroring import switch
 from runtime.kafka import open_producer
-from support.data.factories import organization, rate, usage, uuid7
-from support.infra.service_process import aggregator_environment, eventually, running
-from support.infra.stack import Database, Topics
-from support.services.aggregator import TOTALS
-
-RESTORED_UNDER_ITS_NAME = """
-UPDATE partition_progress SET topic = topic || '.before' WHERE topic = $1;
-UPDATE partition_hours SET topic = topic || '.before' WHERE topic = $1;
-"""
-"""As docs/runbooks.md says."""
+from service_process import aggregator_environment, eventually, running
+from stack import Database, Topics
 
 
 @pytest.fixture
@@ -134,31 +129,33 @@ async def test_transactions_are_counted_when_and_if_they_are_committed(
 async def test_a_topic_restored_from_a_copy_counts_nothing_twice(
     database: Database, topics: Topics, owner: "asyncpg.Connection[asyncpg.Record]", expected_errors: list[str]
 ) -> None:
-    """By any program that produces the records again, at other offsets: MirrorMaker, a Connect sink and source."""
+    """By any program that produces the records again, at other offsets. Apache's own: tests/faults/test_mirrored_logs.py."""
     expected_errors.append("aiokafka")
     environment = aggregator_environment(database, topics)
     async with open_producer(topics.bootstrap, "test") as producer:
         await send(producer, topics.catalog, [organization()])
+        await producer.send_and_wait(topics.usage_events, b"{", partition=0)
         for partition in range(4):
             await send(producer, topics.usage_events, [usage() for _ in range(25)], partition=partition)
         with running("aggregator", environment):
             await until(owner, COUNTED, 100_000_000)
         copy = await read_all(topics)
         await make_again(topics)
+        await producer.send_and_wait(topics.usage_events, b"{", partition=0)  # where the old log's dead letter was
         for number, (_, value) in enumerate(reversed(copy)):
             await producer.send_and_wait(topics.usage_events, value, key=b"k", partition=number % 3)
         await send(producer, topics.usage_events, [usage()], partition=3)
         with running("aggregator", environment) as process:
             await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
             assert "made anew" in process.log or "was re-created" in process.log
-        for statement in RESTORED_UNDER_ITS_NAME.strip().splitlines():
-            await owner.execute(statement.removesuffix(";"), topics.usage_events)
+        await owner.execute(switch(topics, catalog=False))
         with running("aggregator", environment):
             await until(owner, COUNTED, 101_000_000)
             for table in TOTALS:
                 assert await owner.fetchval(f"SELECT sum(credits)::bigint FROM {table}") == 101_000_000
         duplicate = "SELECT sum(duplicate)::int FROM partition_progress WHERE topic = $1"
         assert await owner.fetchval(duplicate, topics.usage_events) == 100
+        assert await owner.fetchval("SELECT count(*) FROM dead_letter_outbox") == 3
 
 
 async def read_all(topics: Topics) -> list[tuple[int, bytes]]:
@@ -169,7 +166,7 @@ async def read_all(topics: Topics) -> list[tuple[int, bytes]]:
     found: list[tuple[int, bytes]] = []
     try:
         async with asyncio.timeout(20):
-            while len(found) < 100:
+            while len(found) < 101:
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     found += [(record.partition, record.value or b"") for record in records]
     finally:

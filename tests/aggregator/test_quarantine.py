@@ -14,9 +14,9 @@ from aggregator.limits import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gro
 from aggregator.measures import measure_tables
 from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE, retry_due
 from aggregator.sums import unlimit_due
-from support.data.factories import FakeRecord, correction, organization, rate, records, usage
-from support.infra.stack import Database
-from support.services.aggregator import TOPIC, TOPICS, Aggregator
+from counting import TOPIC, TOPICS, Aggregator
+from factories import FakeRecord, correction, organization, rate, records, usage
+from stack import Database
 
 GOOD = ("org_b", "org_c", "org_d", "org_e")
 EVERYBODY = ("org_a", *GOOD)

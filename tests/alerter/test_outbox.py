@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from alerter.outbox import Outbox, brief
 from alerter.store import Attempt
-from support.services.mailer import attempt
+from mailing import attempt
 
 
 class Letter(NamedTuple):

@@ -20,13 +20,7 @@ from alerter.requests import answer_requests
 from alerter.retry import retry_quarantined
 from alerter.store import Attempt, claim_mails, settle_mail
 from alerter.stream import drain_wakeups, read_organizations
-from prometheus_client import REGISTRY
-from pydantic import SecretStr
-from runtime.postgres import Connection, Pool
-from support.clients.webhook_receiver import https_receiver
-from support.data.table_rows import Books
-from support.infra.service_process import eventually
-from support.services.alerter import (
+from alerting import (
     MICRO,
     NOW,
     Customer,
@@ -39,6 +33,12 @@ from support.services.alerter import (
     outbox,
     smtp_server,
 )
+from books import Books
+from prometheus_client import REGISTRY
+from pydantic import SecretStr
+from runtime.postgres import Connection, Pool
+from service_process import eventually
+from webhook_receiver import https_receiver
 
 FIRED = [(75, 1, "with_higher", None), (90, 1, "mail", None)]
 LOOPBACK = [ip_network("127.0.0.0/8")]

@@ -10,9 +10,7 @@ import jsonschema_rs
 import pytest
 from flexcredits_local.folders import REPOSITORY
 from pydantic_settings import BaseSettings
-from runtime.kafka import KafkaSettings
-from runtime.prepare import DatabaseSettings
-from support.clients.manifests import (
+from rendering import (
     K8S,
     SERVICES,
     WORKLOADS,
@@ -24,6 +22,8 @@ from support.clients.manifests import (
     settings_of,
     workloads,
 )
+from runtime.kafka import KafkaSettings
+from runtime.prepare import DatabaseSettings
 
 HERE = Path(__file__).parent
 OVERLAYS = ["base", "overlays/dev", "overlays/prod"]

@@ -4,29 +4,31 @@ import signal
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from support.data.usage_source import ALLOWANCES, Source
-from support.faults.fault_stage import count_applied, until_applied
-from support.infra.brokers import AIOKAFKA_ERRORS
-from support.infra.service_process import ServiceProcess, aggregator_environment, eventually, running
-from support.infra.stack import Database, Topics
-from support.invariants.log import count_log
+from brokers import AIOKAFKA_ERRORS
+from faulting import count_applied, until_applied
+from oracles import count_log
+from service_process import ServiceProcess, aggregator_environment, eventually, running
+from stack import Database, Topics
+from usage_source import ALLOWANCES, Source
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 COUNTED = 600
 
 
-async def make_anew(topics: Topics) -> None:
+async def make_anew(topics: Topics, topic: str = "", partitions: int = 4) -> None:
+    """Delete and re-create a topic, that of usage by default."""
+    topic = topic or topics.usage_events
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
     await admin.start()
     try:
-        await admin.delete_topics([topics.usage_events])
+        await admin.delete_topics([topic])
 
         async def is_gone() -> bool:
-            return topics.usage_events not in await admin.list_topics()
+            return topic not in await admin.list_topics()
 
         await eventually(is_gone, what="the topic's end")
         await admin.create_topics(
-            [NewTopic(topics.usage_events, 4, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})]
+            [NewTopic(topic, partitions, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})]
         )
     finally:
         await admin.close()
@@ -83,3 +85,45 @@ async def test_f19_topic_made_anew_under_a_running_aggregator(
         await check_halted(process, database, topics, counted)
     with running("aggregator", environment) as process:  # whoever starts it again learns the same
         await check_halted(process, database, topics, counted)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param(1, id="shorter", marks=pytest.mark.smoke),
+        pytest.param(40, id="longer", marks=pytest.mark.faults),
+    ],
+)
+@pytest.mark.parametrize(
+    "runs",
+    [
+        pytest.param(False, id="away", marks=pytest.mark.smoke),
+        pytest.param(True, id="running", marks=pytest.mark.faults),
+    ],
+)
+async def test_f19_a_catalog_that_was_made_anew_is_not_waited_for(
+    topics: Topics, database: Database, expected_errors: list[str], facts: int, runs: bool
+) -> None:
+    """Facts of the new topic would be passed until it is as long as the old one was."""
+    expected_errors.append(AIOKAFKA_ERRORS)
+    source, environment = Source(topics), aggregator_environment(database, topics)
+    await source.introduce(ALLOWANCES)
+
+    async def make_catalog_anew() -> None:
+        await make_anew(topics, topics.catalog, 1)
+        await source.introduce({f"org_{number}": "1" for number in range(facts)})
+
+    with running("aggregator", environment) as process:
+        await source.pour(100, 0.1)
+        await until_applied(topics, database.dsn)
+        if runs:
+            await make_catalog_anew()
+            await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
+            assert "topic was made anew" in process.log
+        else:
+            process.send(signal.SIGTERM)
+            assert process.wait() == 0
+            await make_catalog_anew()
+    with running("aggregator", environment) as process:
+        await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
+        assert "topic was made anew" in process.log

@@ -8,8 +8,9 @@ from runtime.postgres import Pool
 
 from aggregator import metrics
 from aggregator.catalog import SQL, Catalog
-from aggregator.continuity import find_passed
+from aggregator.continuity import ANEW, Continuity, find_passed
 from aggregator.facts import apply_facts
+from aggregator.outcome import OffsetGap
 from aggregator.progress import load_progress
 
 
@@ -22,6 +23,7 @@ class CatalogReader:
         self._pool = pool
         self.consumer = consumer
         self._partition = TopicPartition(topic, 0)
+        self._continuity = Continuity(pool, consumer, topic)
         self.caught_up = time.monotonic()  # when memory last held all facts, read by the readiness probe
         self._one_at_a_time = asyncio.Lock()  # a batch and the sweep behind it share consumer and memory
 
@@ -30,24 +32,43 @@ class CatalogReader:
 
         It stays paused but for reading facts. A broker answers a connection's requests in turn, so a fetch that waits
         for facts to come would hold up every question about offsets by half a second.
+
+        Raises OffsetGap when Postgres has applied another log under this name.
         """
         self.consumer.assign([self._partition])
         self.consumer.pause(self._partition)
-        await load_progress(self._pool, self.topic, [0])
+        position = (await load_progress(self._pool, self.topic, [0]))[0]
+        self._check_end(await self.find_end(), position)
+        await self._continuity.recognize({self._partition: position}, self._holds_younger)
         await self.take_over()
 
     async def catch_up(self) -> bool:
-        """Apply facts up to the end that the topic has now; True when the catalog in memory changed."""
+        """Apply facts up to the end that the topic has now; True when the catalog in memory changed. Raises OffsetGap."""
         before = self.catalog.version
         end = await self.find_end()
+        self._check_end(end, before)
         async with self._one_at_a_time:
             if self.catalog.version < end:
+                await self._continuity.check([0])  # before it is read: facts of another log would make that look right
                 self.consumer.resume(self._partition)
                 await self._read_up_to(end)
                 self.consumer.pause(self._partition)
         self.caught_up = time.monotonic()
         metrics.CATALOG_OFFSET.set(self.catalog.version)
         return self.catalog.version != before
+
+    async def _holds_younger(self, begin: int, end: int, received_ms: int) -> bool:
+        self.consumer.seek(self._partition, begin)
+        self.consumer.resume(self._partition)
+        try:
+            while await self.consumer.position(self._partition) < end:
+                fetched = await self.consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
+                for record in fetched.get(self._partition, ()):
+                    if record.offset < end and record.timestamp > received_ms:
+                        return True
+        finally:
+            self.consumer.pause(self._partition)
+        return False
 
     async def _read_up_to(self, end: int) -> None:
         while self.catalog.version < end:
@@ -62,6 +83,15 @@ class CatalogReader:
                     await find_passed(self.consumer, self._partition, begin, position, records)
                 await apply_facts(self._pool, self.topic, records, (begin, position))
             await self._refresh()
+
+    async def check(self) -> None:
+        """Raises OffsetGap when the log begins with another record than before."""
+        await self._continuity.check([0])
+
+    def _check_end(self, end: int, position: int) -> None:
+        # A shorter log would be waited for until it is as long, and what it holds until then never read.
+        if end < position:
+            raise OffsetGap(f"{self.topic}/0 ends at {end}, Postgres expects {position}. {ANEW}")
 
     async def find_end(self) -> int:
         """Where the catalog's log ends now."""

@@ -1,6 +1,6 @@
 """Whether a log is the one that Postgres has counted, or another under its name: offsets alone do not tell."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from runtime.postgres import Pool
@@ -37,29 +37,37 @@ class Continuity:
         self._pool = pool
         self._consumer = consumer
         self._topic = topic
-        self._begins: dict[TopicPartition, tuple[int, int]] = {}
+        self._begins: dict[TopicPartition, tuple[int, int] | None] = {}
+        """None while a log is empty."""
 
-    async def recognize(self, positions: Mapping[TopicPartition, int]) -> None:
+    async def recognize(
+        self,
+        positions: Mapping[TopicPartition, int],
+        holds_younger: Callable[[int, int, int], Awaitable[bool]] | None = None,
+    ) -> None:
         """Take over partitions at these offsets. Raises OffsetGap when a record before its offset is younger than all
-        that was counted."""
+        that was counted. Where records keep their producers' times, Kafka may find a transaction's marker, which has the
+        broker's: `holds_younger` then says whether from an offset up to another there is a record later than some
+        milliseconds."""
         received = await load_received(self._pool, self._topic)
         known = {at: received[at.partition] for at in positions if at.partition in received}
         younger = await self._look_up({at: received_ms + 1 for at, (received_ms, _) in known.items()})
         for at, (offset, _) in younger.items():
             # Kafka also finds a transaction's marker, whose append time nobody has told us.
-            if offset < min(positions[at], known[at][1]):
+            end = min(positions[at], known[at][1])
+            if offset < end and (holds_younger is None or await holds_younger(offset, end, known[at][0])):
                 raise OffsetGap(
                     f"{self._topic}/{at.partition}: Postgres expects offset {positions[at]}, but offset {offset} was"
                     f" appended after all that it has counted. {ANEW}"
                 )
-        self._begins |= await self._look_up(dict.fromkeys(positions, 0))
+        self._begins |= {**dict.fromkeys(positions), **await self._look_up(dict.fromkeys(positions, 0))}
 
     async def check(self, partitions: Iterable[int]) -> None:
         """Raises OffsetGap when one of these partitions that we have taken over begins with another record than before."""
         ours = [at for partition in partitions if (at := TopicPartition(self._topic, partition)) in self._begins]
         for at, (offset, appended_ms) in (await self._look_up(dict.fromkeys(ours, 0))).items():
             before = self._begins[at]
-            if offset < before[0] or (offset == before[0] and appended_ms != before[1]):
+            if before and (offset < before[0] or (offset == before[0] and appended_ms != before[1])):
                 raise OffsetGap(
                     f"{self._topic}/{at.partition} began with {before}, now with {offset, appended_ms}. {ANEW}"
                 )

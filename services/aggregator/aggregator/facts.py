@@ -71,11 +71,12 @@ async def apply_facts(pool: Pool, topic: str, records: Sequence[Record], span: t
         if concerned:
             await connection.execute(SQL["retry_now"], sorted(concerned))
         await insert_dead_letters(connection, topic, rejections)
-        received = [records[-1].timestamp / 1000] if records else [None]
+        received = [max(record.timestamp for record in records) / 1000 if records else None]
+        records_end = [records[-1].offset + 1 if records else None]
         applied = len(records) - len(rejections) - len(failures)
         await connection.execute(
             SQL["advance_progress"],
-            topic, [0], [end], [applied], [0], [len(rejections)], [len(failures)], [skipped], [None], received,
+            topic, [0], [end], [applied], [0], [len(rejections)], [len(failures)], [skipped], records_end, received,
         )  # fmt: skip
     DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
     return end

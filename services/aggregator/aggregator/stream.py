@@ -234,6 +234,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             heads = await self._ends.end_offsets(owned) if owned else {}
             ends = await self._facts.end_offsets(owned) if owned else {}
             await self._continuity.check(positions)
+            await self._facts.check()
         except Exception:
             self._moving.clear()  # while Kafka or Postgres is away nobody moves
             raise

@@ -26,10 +26,11 @@ SELECT organization, organization_id, time_zone FROM organizations WHERE fact_of
 
 -- name: select_changed_rates
 -- Rates whose fact came at or after this catalog offset, in the order of their receipt.
+-- From offset 0 on all of them: those of a replaced log have negative offsets.
 SELECT r.rate_id, o.organization, r.product, r.feature_kind, r.feature, r.unit, r.credits, r.per,
     coalesce(extract(epoch FROM r.effective_from)::float8, '-infinity') AS effective_from,
     extract(epoch FROM r.received_at)::float8 AS received, r.catalog_offset AS "offset"
-FROM rates r JOIN organizations o USING (organization_id) WHERE r.catalog_offset >= $1 ORDER BY r.catalog_offset
+FROM rates r JOIN organizations o USING (organization_id) WHERE r.catalog_offset >= $1 OR $1 <= 0 ORDER BY r.catalog_offset
 
 -- name: ensure_organizations
 -- Organizations seen in usage before their fact get a number at once.
