@@ -10,11 +10,15 @@ import asyncpg
 import pytest
 from aggregator import metrics
 from aggregator.aside import SUMS, quarantine
+from aggregator.isolation import SLOW_MAX, count_batch
 from aggregator.limits import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gross, is_far
 from aggregator.measures import measure_tables
-from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE, retry_due
+from aggregator.progress import load_progress
+from aggregator.reading import empty_reading, read
+from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE, find_widespread, retry_due
+from aggregator.store import hold_catalog
 from aggregator.sums import unlimit_due
-from counting import TOPIC, TOPICS, Aggregator
+from counting import CATALOG, TOPIC, TOPICS, Aggregator
 from factories import FakeRecord, correction, organization, rate, records, usage
 from stack import Database
 
@@ -48,14 +52,17 @@ async def owner(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg
 
 @asynccontextmanager
 async def failing(
-    owner: "asyncpg.Connection[asyncpg.Record]", table: str, name: str = "org_a", when: str = "INSERT OR UPDATE",
+    owner: "asyncpg.Connection[asyncpg.Record]", table: str, *names: str, when: str = "INSERT OR UPDATE",
     code: str = "P0001",
 ) -> AsyncIterator[None]:  # fmt: skip
-    """Every write of this organization to a table raises while the block goes on."""
-    number = await owner.fetchval("SELECT organization_id FROM organizations WHERE organization = $1", name)
+    """Every write of these organizations (none given: org_a) to a table raises while the block goes on."""
+    name, *_ = names = names or ("org_a",)
+    numbers = await owner.fetchval(
+        "SELECT array_agg(organization_id) FROM organizations WHERE organization = ANY ($1)", names
+    )
     await owner.execute(
         "CREATE FUNCTION raise_for_one() RETURNS trigger LANGUAGE plpgsql AS"
-        f" $$ BEGIN IF NEW.organization_id = {number} THEN RAISE EXCEPTION 'a defect of ''{name}''' USING ERRCODE = '{code}'; END IF; RETURN NEW; END $$"
+        f" $$ BEGIN IF NEW.organization_id = ANY (ARRAY{numbers}) THEN RAISE EXCEPTION 'a defect of ''{name}''' USING ERRCODE = '{code}'; END IF; RETURN NEW; END $$"
     )
     await owner.execute(f"CREATE TRIGGER defect BEFORE {when} ON {table} FOR EACH ROW EXECUTE FUNCTION raise_for_one()")
     yield
@@ -150,7 +157,9 @@ async def test_rating_that_fails_for_one_organization(aggregator: Aggregator) ->
     broken[:] = [at._replace(per=0) for at in broken]
     outcome = await aggregator.count(records(tokens))
     assert len(outcome.counted) == len(GOOD)
-    assert "rating: ZeroDivisionError in credits_of" in await aggregator.pool.fetchval("SELECT reason FROM quarantine")
+    assert "rating: ZeroDivisionError in round_half_even" in await aggregator.pool.fetchval(
+        "SELECT reason FROM quarantine"
+    )
     broken[:] = right
     aggregator.catalog.card._covering.clear()
     assert await aggregator.retry() == 1
@@ -173,33 +182,104 @@ async def test_corrections_wait_in_order_with_their_originals(
     await aggregator.check_grains()
 
 
-async def test_most_organizations_failing_is_our_fault_and_stops(
+@pytest.mark.parametrize("known", [1, 2, 3, 5, 30])
+async def test_however_many_fail_all_others_count(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]", known: int
+) -> None:
+    """One defective product may spoil most of a few customers, and nothing says that it is not our code."""
+    names = [f"org_{at:02}" for at in range(known)]
+    failing_names, good = names[: known // 2 + 1], names[known // 2 + 1 :]
+    await aggregator.learn(*(organization(name) for name in names))
+    async with failing(owner, "usage_daily", *failing_names):
+        first = await aggregator.count(records([use_of(name) for name in names]))
+        assert (len(first.counted), len(first.quarantined)) == (len(good), len(failing_names))
+        many = f"counting fails for {len(failing_names)} of {known} organizations"
+        assert await find_widespread(aggregator.pool) == many
+        await aggregator.count(records([use_of(name) for name in names], first=known))
+        await aggregator.learn(organization("org_new"))
+        assert len((await aggregator.count(records([use_of("org_new")], first=2 * known))).counted) == 1
+        assert await aggregator.retry() == 0
+        await check_proof(aggregator)
+    assert await aggregator.retry() == 2 * len(failing_names)
+    assert await credits_of(aggregator) == {**dict.fromkeys(names, 2_000_000), "org_new": 1_000_000}
+    assert await find_widespread(aggregator.pool) is None
+    await check_proof(aggregator)
+
+
+async def test_what_fails_for_everybody_waits_and_is_said(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await aggregator.learn(*(organization(name) for name in EVERYBODY))
     await owner.execute("ALTER TABLE usage_daily ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
-    with pytest.raises(asyncpg.CheckViolationError):
-        await aggregator.count(records([use_of(name) for name in EVERYBODY]))
-    assert await quarantined(aggregator) == []
-    assert await aggregator.progress() == [{"next_offset": 0, "counted": 0, "duplicate": 0, "rejected": 0, "held": 0}]
+    outcome = await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    assert len(outcome.quarantined) == 5
+    assert await find_widespread(aggregator.pool) == "counting fails for 5 of 5 organizations"
+    await owner.execute("ALTER TABLE usage_daily DROP CONSTRAINT wrong")
+    assert await aggregator.retry() == 5
+    assert await credits_of(aggregator) == dict.fromkeys(EVERYBODY, 1_000_000)
+    await check_proof(aggregator)
 
 
-async def test_three_that_fail_in_a_batch_of_their_own_are_not_everybody(
+async def test_a_search_that_takes_too_long_sets_aside_who_is_not_tried(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """Who is in a batch says nothing; of all that are known, most have to fail, one after the other as well."""
-    await aggregator.learn(*(organization(f"org_{at}") for at in range(9)))
-    await owner.execute("ALTER TABLE usage_daily ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
-    outcome = await aggregator.count(records([use_of(f"org_{at}") for at in range(3)]))
-    assert len(outcome.quarantined) == 3
-    outcome = await aggregator.count(records([use_of("org_3")], first=3))
-    assert len(outcome.quarantined) == 1
-    with pytest.raises(asyncpg.CheckViolationError):
-        await aggregator.count(records([use_of("org_4")], first=4))
-    await owner.execute("ALTER TABLE usage_daily DROP CONSTRAINT wrong")
-    assert await aggregator.retry() == 4
-    assert await quarantined(aggregator) == []
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    reading = empty_reading()
+    read(records([use_of(name) for name in EVERYBODY]), reading)
+    await load_progress(aggregator.pool, TOPIC, reading.spans)
+    async with failing(owner, "usage_daily"):
+        outcome = await count_batch(aggregator.pool, TOPICS, reading, aggregator.catalog, trials_s=-1)
+        assert len(outcome.quarantined) == 5
+        assert await aggregator.retry() == 4
+        assert await credits_of(aggregator) == dict.fromkeys(GOOD, 1_000_000)
+    assert await aggregator.retry() == 1
     await check_proof(aggregator)
+
+
+async def test_a_batch_that_takes_too_long_by_one_organizations_work_is_counted_without_it(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    async with failing(owner, "usage_daily", code="57014"):
+        outcome = await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+        assert len(outcome.counted) == len(GOOD)
+        assert await quarantined(aggregator) == [("org_a", "aggregator", "counting", 1)]
+    assert await aggregator.retry() == 1
+    await check_proof(aggregator)
+
+
+async def test_a_server_that_is_slow_for_everybody_sets_nobody_aside(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    async with failing(owner, "usage_daily", *EVERYBODY, code="57014"):
+        for _ in range(SLOW_MAX + 1):
+            with pytest.raises(asyncpg.QueryCanceledError):
+                await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    assert await quarantined(aggregator) == []
+    assert len((await aggregator.count(records([use_of(name) for name in EVERYBODY]))).counted) == 5
+
+
+async def test_a_batch_of_one_organization_alone_that_takes_too_long_again_and_again(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    async with failing(owner, "usage_daily", code="57014"):
+        for _ in range(SLOW_MAX - 1):
+            with pytest.raises(asyncpg.QueryCanceledError):
+                await aggregator.count(records([use_of("org_a")]))
+        assert len((await aggregator.count(records([use_of("org_a")]))).quarantined) == 1
+    assert await aggregator.retry() == 1
+    await check_proof(aggregator)
+
+
+async def test_statements_of_a_batch_end_sooner_than_a_process_that_stands_still(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async with aggregator.pool.acquire() as connection, connection.transaction():
+        await load_progress(aggregator.pool, CATALOG, [0])
+        await hold_catalog(connection, CATALOG, aggregator.catalog)
+        assert await connection.fetchval("SHOW statement_timeout") == "20s"
 
 
 async def test_held_usage_that_fails_for_all_who_have_any_leaves_the_others(
@@ -215,19 +295,18 @@ async def test_held_usage_that_fails_for_all_who_have_any_leaves_the_others(
     assert await quarantined(aggregator) == [(f"org_{at}", "aggregator", "release", 2) for at in range(3)]
 
 
-async def test_held_usage_that_fails_for_most_stops_once_and_then_waits(
+async def test_held_usage_that_fails_for_everybody_waits(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await aggregator.count(records([use_of(name) for name in EVERYBODY]))
     await aggregator.learn(*(organization(name) for name in EVERYBODY))
     await owner.execute("ALTER TABLE usage_daily ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
-    with pytest.raises(asyncpg.CheckViolationError):
-        await aggregator.release()
-    assert [at[2:] for at in await quarantined(aggregator)] == [("release", 1)] * 3
+    assert await aggregator.release() == 0
+    assert [at[2:] for at in await quarantined(aggregator)] == [("release", 1)] * 5
+    assert await find_widespread(aggregator.pool) == "release fails for 5 of 5 organizations"
     await owner.execute("ALTER TABLE usage_daily DROP CONSTRAINT wrong")
-    assert await aggregator.release() == 2
     await aggregator.pool.execute("UPDATE quarantine SET retry_at = now()")
-    assert await aggregator.release() == 3
+    assert await aggregator.release() == 5
     await check_proof(aggregator)
 
 
@@ -312,7 +391,7 @@ async def test_a_fact_that_never_works_becomes_a_dead_letter(
 ) -> None:
     await aggregator.count(records([use_of("org_a")]))
     async with failing(owner, "rates"):
-        await aggregator.learn(organization("org_a"), rate(subject="org_a"))
+        await aggregator.learn(*(organization(name) for name in EVERYBODY), rate(subject="org_a"))
         for _ in range(FACT_ATTEMPTS_MAX + 3):
             assert await aggregator.retry() == 0, "as many tries as other facts cause in a few seconds"
         await owner.execute(

@@ -18,7 +18,7 @@ from alerter.public_http import open_public_http
 from alerter.quarantine import UNWRITABLE, Quarantine
 from alerter.requests import answer_requests
 from alerter.retry import retry_quarantined
-from alerter.store import Attempt, claim_mails, settle_mail
+from alerter.store import SQL, Attempt, claim_mails, settle_mail
 from alerter.stream import drain_wakeups, read_organizations
 from alerting import (
     MICRO,
@@ -197,23 +197,93 @@ async def test_an_old_period_that_raises_stops_no_evaluation_of_the_present(
     assert await rows(owner) == [("org_broken", "wakeup", 1)]
 
 
-async def test_what_fails_for_most_stops_the_process_and_sets_nobody_aside(
+@pytest.mark.parametrize(("known", "failing"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 5)])
+async def test_however_many_fail_all_others_are_told(
+    books: Books, pool: Pool, owner: Connection, known: int, failing: int
+) -> None:
+    """One defective product may spoil most of a few customers. The process goes on, is not ready, and says why."""
+    customers = await make_customers(books, known)
+    heal = [await sum_beyond_bigint(owner, customer) for customer in customers[:failing]]
+    looks = evaluator(pool)
+    for _ in range(2):
+        await looks.look(None, by="sweep")
+    assert [at[1:] for at in await rows(owner)] == [("evaluate", 1)] * failing
+    await assert_all_told(owner, customers[failing:])
+    await looks.quarantine.measure()
+    assert looks.quarantine.widespread == f"evaluate fails for {failing} of {known} organizations"
+    for heal_one in heal:
+        await heal_one()
+    await owner.execute(SQL["retry_all"])
+    await retry_quarantined(pool, looks)
+    await assert_all_told(owner, customers)
+    assert looks.quarantine.widespread is None
+
+
+async def slow_for(owner: Connection, *customers: Customer) -> Callable[[], Any]:
+    """A trigger that fails as a statement does that took too long; returns how to take it away."""
+    numbers = [customer.number for customer in customers]
+    await owner.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF NEW.organization_id = ANY (ARRAY{numbers}) THEN RAISE 'slow' USING ERRCODE = '57014'; END IF; RETURN NEW; END $$;"
+        " CREATE TRIGGER slow BEFORE INSERT ON alert_firings FOR EACH ROW EXECUTE FUNCTION slow()"
+    )
+
+    async def heal() -> None:
+        await owner.execute("DROP FUNCTION slow CASCADE")
+
+    return heal
+
+
+async def test_an_evaluation_that_takes_too_long_is_put_off_for_its_organization_alone(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    *others, broken = await make_customers(books)
+    heal = await slow_for(owner, broken)
+    looks = evaluator(pool)
+    await looks.look(None, by="sweep")
+    await assert_all_told(owner, others)
+    assert await rows(owner) == [("org_broken", "evaluate", 1)]
+    await heal()
+    await come_due(owner)
+    await retry_quarantined(pool, looks)
+    await assert_all_told(owner, [*others, broken])
+
+
+async def test_a_server_that_is_slow_for_everybody_sets_nobody_aside(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     customers = await make_customers(books)
-    for customer in customers[:3]:
-        await sum_beyond_bigint(owner, customer)
-    with pytest.raises(asyncpg.NumericValueOutOfRangeError):
+    heal = await slow_for(owner, *customers)
+    with pytest.raises(asyncpg.QueryCanceledError):
         await evaluator(pool).look(None, by="sweep")
     assert await rows(owner) == []
-
-
-async def test_two_of_three_are_set_aside(books: Books, pool: Pool, owner: Connection) -> None:
-    customers = await make_customers(books, 3)
-    for customer in customers[:2]:
-        await sum_beyond_bigint(owner, customer)
+    await heal()
     await evaluator(pool).look(None, by="sweep")
-    assert await rows(owner) == [("org_0", "evaluate", 1), ("org_1", "evaluate", 1)]
+    await assert_all_told(owner, customers)
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+async def test_reading_that_takes_too_long_for_one_and_for_all(
+    books: Books, pool: Pool, owner: Connection, everybody: bool
+) -> None:
+    *others, broken = await make_customers(books)
+    await evaluator(pool).look(None, by="sweep")
+    slow = [customer.number for customer in (*others, broken)] if everybody else [broken.number]
+    await owner.execute(
+        "CREATE FUNCTION slow(number integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF number = ANY (ARRAY{slow}) THEN RAISE 'slow' USING ERRCODE = '57014'; END IF; RETURN true; END $$;"
+        "CREATE POLICY slow ON banners AS RESTRICTIVE TO flexcredits_alerter USING (slow(organization_id))"
+    )
+    for customer in others:
+        await customer.use(-50)
+    if everybody:
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await evaluator(pool).look(None, by="sweep")
+        assert await rows(owner) == []
+    else:
+        await evaluator(pool).look(None, by="sweep")
+        assert await rows(owner) == [("org_broken", "evaluate", 1)]
+        assert [await banner(owner, customer.number) for customer in others] == [None] * 3
 
 
 async def test_a_statement_that_does_not_fit_the_schema_stops_the_process(

@@ -16,9 +16,10 @@ from flexcredits_schemas.zones import offset_at
 from ingesting import TcpProxy
 from prometheus_client import CollectorRegistry, Counter
 from runtime.build import build_of
+from runtime.isolation import Shared, concerns_one, is_data_failure, is_widespread, slow_for_all
 from runtime.logs import Sparing, configure_logs
 from runtime.migrations import MigrationError, migrate
-from runtime.postgres import open_pool, passing_failure, server_failure
+from runtime.postgres import open_pool, passing_failure
 from runtime.probes import serve_probes
 from runtime.time_zones import ZoneRules
 from service_process import eventually
@@ -137,17 +138,41 @@ async def test_rules_of_time_zones_are_compared_with_those_of_postgres(database:
 
 
 @pytest.mark.parametrize(
-    ("error", "is_servers"),
+    ("error", "whose"),
     [
-        (asyncpg.AdminShutdownError(), True), (asyncpg.DiskFullError(), True), (asyncpg.UndefinedColumnError(), True),
-        (asyncpg.PostgresIOError(), True), (asyncpg.InvalidPasswordError(), True), (ConnectionResetError(), True),
-        (asyncpg.LockNotAvailableError(), True), (asyncpg.QueryCanceledError(), False), (asyncpg.RaiseError(), False),
-        (asyncpg.NumericValueOutOfRangeError(), False), (asyncpg.UniqueViolationError(), False), (KeyError(), False),
-        (asyncpg.InvalidCachedStatementError(), True),
+        (asyncpg.AdminShutdownError(), "all"), (asyncpg.DiskFullError(), "all"), (asyncpg.UndefinedColumnError(), "all"),
+        (asyncpg.PostgresIOError(), "all"), (asyncpg.InvalidPasswordError(), "all"), (ConnectionResetError(), "all"),
+        (asyncpg.LockNotAvailableError(), "all"), (asyncpg.DeadlockDetectedError(), "all"), (TimeoutError(), "all"),
+        (asyncpg.InvalidCachedStatementError(), "all"), (asyncpg.InsufficientPrivilegeError(), "all"), (MemoryError(), "all"),
+        (asyncpg.ReadOnlySQLTransactionError(), "all"), (asyncpg.ConfigurationLimitExceededError(), "all"),
+        (asyncpg.IdleInTransactionSessionTimeoutError(), "all"), (asyncpg.TransactionTimeoutError(), "all"),
+        (asyncpg.InterfaceError("connection is closed"), "all"), (asyncpg.UnsupportedClientFeatureError("x"), "all"),
+        (asyncpg.InternalClientError("got result for unknown protocol state 0"), "all"), (Shared(), "all"),
+        (KeyboardInterrupt(), "all"), (SystemExit(), "all"),
+        (asyncpg.QueryCanceledError(), "slow"),
+        (asyncpg.RaiseError(), "data"), (asyncpg.NumericValueOutOfRangeError(), "data"), (asyncpg.UniqueViolationError(), "data"),
+        (asyncpg.CheckViolationError(), "data"), (asyncpg.FeatureNotSupportedError(), "data"), (asyncpg.DataError(), "data"),
+        (asyncpg.exceptions._base.DataError("x"), "data"), (asyncpg.DataCorruptedError(), "data"),
+        (asyncpg.ProtocolError("malformed array literal"), "data"), (asyncpg.StatementTooComplexError(), "data"),
+        (KeyError(), "data"), (OverflowError(), "data"), (RecursionError(), "data"),
     ],
 )  # fmt: skip
-def test_failures_of_the_server_are_told_from_those_of_rows(error: Exception, is_servers: bool) -> None:
-    assert server_failure(error) == is_servers
+def test_failures_that_may_come_from_one_organizations_data(error: BaseException, whose: str) -> None:
+    assert (is_data_failure(error), concerns_one(error)) == (whose == "data", whose != "all")
+
+
+@pytest.mark.parametrize(
+    ("known", "most"), [(0, 1), (1, 1), (2, 2), (3, 2), (5, 3), (10, 6), (19, 10), (100, 10), (1_000, 100), (10_000, 1_000)]
+)  # fmt: skip
+def test_how_many_that_fail_are_many(known: int, most: int) -> None:
+    assert [is_widespread(failing, known) for failing in (0, most - 1, most, most + 1)] == [False, False, True, True]
+
+
+def test_a_server_is_slow_when_it_is_for_each_of_several() -> None:
+    slow, other = asyncpg.QueryCanceledError(), ValueError()
+    assert slow_for_all([slow, slow], 2) is slow
+    for failures, tried in ([slow], 1), ([slow, slow], 3), ([slow, other], 2), ([], 0):
+        assert slow_for_all(failures, tried) is None
 
 
 def test_every_failure_of_the_client_is_decided() -> None:

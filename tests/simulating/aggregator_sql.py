@@ -1,6 +1,6 @@
 """The aggregator's statements, as the simulated Postgres carries them out. One function a statement of aggregator/sql."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from itertools import repeat
@@ -219,9 +219,9 @@ def lock_catalog(t: Transaction, number: int) -> Rows:
     return [(None,)]
 
 
-def lock_catalog_shared(t: Transaction, number: int) -> Rows:
+def lock_catalog_shared(t: Transaction, number: int, statement_timeout: str) -> Rows:
     t.lock("advisory", number, shared=True)
-    return [(None,)]
+    return [(statement_timeout, None)]
 
 
 def ensure_series(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -488,10 +488,10 @@ def select_due(t: Transaction, steps: Sequence[str]) -> Rows:
     return [(key[0], names[key[0]], key[1], attempts) for key, attempts in found]
 
 
-def count_others(t: Transaction, step: str, failing: Sequence[str]) -> Rows:
-    names = {row.organization_id: name for name, row in t.rows("organizations").items() if name}
-    aside = {names[key[0]] for key in t.rows("quarantine") if key[1] == step and key[0] in names}
-    return [(len({*names.values(), *failing}), len(aside - set(failing)))]
+def count_failing(t: Transaction) -> Rows:
+    known = len([name for name in t.rows("organizations") if name])
+    steps = Counter(key[1] for key in t.rows("quarantine") if key[1] != "sums")
+    return [(step, failing, known) for step, failing in sorted(steps.items())]
 
 
 def upsert_quarantine(t: Transaction, step: str, organization_ids: Sequence[int], _: Sequence[str]) -> None:
@@ -579,10 +579,10 @@ NAMES = {
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset key value headers reason pointer received",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",
-    "count_others": "known others", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
+    "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
     "select_quarantined_records": "topic partition kafka_offset key value headers received",
-    "select_quarantined_facts": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "locked",
+    "select_quarantined_facts": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config locked",
 }  # fmt: skip
 """Columns of what comes back."""
 

@@ -228,6 +228,10 @@ def claim_wakeups(t: Transaction, limit: int) -> Rows:
     return woken
 
 
+def limit_statements(_: Transaction, statement_timeout: str) -> Rows:
+    return [(statement_timeout,)]
+
+
 def select_quarantined(_: Transaction) -> Rows:
     """Nobody: what nobody's data raises sets nobody aside, and a statement that does so is not simulated."""
     return []
@@ -241,7 +245,7 @@ NAMES = {
     "select_facts": "organization name assistant agents api assistant_used agents_used api_used",
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",
     "find_notice": "found", "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",
-    "select_quarantined": "organization_id organization step reason",
+    "limit_statements": "set_config", "select_quarantined": "organization_id organization step reason",
     "claim_emails": "email_id message_id recipient is_additional created_at attempt waited_s facts organization_id",
 }  # fmt: skip
 STATEMENTS = functions_of(globals())

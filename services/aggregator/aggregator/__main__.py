@@ -21,18 +21,19 @@ from runtime.tracing import open_tracing
 from aggregator import metrics
 from aggregator.catalog import SQL, Catalog
 from aggregator.catalog_reader import CatalogReader
-from aggregator.health import Health
+from aggregator.health import ASK_EVERY_S, Health
 from aggregator.measures import measure_tables
 from aggregator.publish import DEAD_LETTER_BYTES_MAX, Topics, relay
 from aggregator.reading import PoisonGuard
 from aggregator.settings import Settings
-from aggregator.stream import UsageStream
+from aggregator.stream import UsageStream, rerun
 from aggregator.topic_settings import find_compacted
 from aggregator.zone_rules import record_zone_rules
 
 log = structlog.get_logger()
 PARTITIONS_EVERY_S = 6 * 3600
 MEASURE_EVERY_S = 15
+EVERYBODY = 0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -76,6 +77,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         await keep_partitions(pool)
         await check_zones(pool, zones, health)
+        await rerun(lambda: pool.execute(SQL["retry_now"], [EVERYBODY]))  # this may be the release that heals them
         health.compacted = await find_compacted(
             bootstrap, (settings.usage_events_topic, settings.catalog_topic), **security
         )
@@ -88,6 +90,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             every(1, stream.watch, transient=is_transient),
             every(MEASURE_EVERY_S, lambda: measure_tables(pool, settings.usage_events_topic), name="measure_tables"),
             health.watch(),
+            every(ASK_EVERY_S, health.count_failing),
             relay(
                 pool,
                 producer,

@@ -45,6 +45,8 @@ class Catalog:
     """Per organization, agent and kind: what agent_sightings was told by this process."""
     aside: set[str] = field(default_factory=set)
     """Organizations that were in quarantine when we last met them in a batch."""
+    slow_batches: int = 0
+    """Batches in a row in which Postgres was too slow for everybody."""
     limited: set[int] = field(default_factory=set)
     """Organizations whose sums were seen near their limit."""
     gross: dict[int, Gross] = field(default_factory=dict)

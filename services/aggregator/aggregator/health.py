@@ -12,6 +12,7 @@ from runtime.time_zones import ZoneRules
 
 from aggregator.catalog import SQL
 from aggregator.catalog_reader import CatalogReader
+from aggregator.retry import find_widespread
 from aggregator.stream import UsageStream
 
 log = structlog.get_logger()
@@ -25,6 +26,7 @@ class Health:
     def __init__(self, pool: Pool, stream: UsageStream, facts: CatalogReader, stall_s: float, zones: ZoneRules) -> None:
         self.outdated_zones: int | None = None
         self.compacted: list[str] = []
+        self._widespread: str | None = None
         self._zones = zones
         self._pool = pool
         self._stream = stream
@@ -58,6 +60,13 @@ class Health:
                 log.warning(f"{name} cannot be used", reason=problem)
         self._problems[name] = problem
 
+    async def count_failing(self) -> None:
+        """Find out whether a step fails for so many organizations that our code may be at fault."""
+        widespread = await find_widespread(self._pool)
+        if widespread and not self._widespread:
+            log.error("many organizations are in quarantine", reason=widespread)
+        self._widespread = widespread
+
     def about(self) -> dict[str, object]:
         """By which rules of time zones days are counted, and how many organizations have days that were counted by others;
         and topics that lose records to compaction."""
@@ -73,6 +82,7 @@ class Health:
             "partitions": None if self._stream.positioned else "none are assigned yet",
             "progress": self._why_no_progress(),
             "catalog": self._why_old_catalog(),
+            "organizations": self._widespread,
         }
 
     def _why_no_progress(self) -> str | None:

@@ -1,71 +1,85 @@
 """A batch that fails: by whose data, and the rest of it counted without them."""
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from runtime.isolation import describe_failure, is_data_failure
-from runtime.postgres import Pool
+from runtime.isolation import concerns_one, describe_failure
+from runtime.postgres import Pool, timed_out
 
 from aggregator import metrics
-from aggregator.aside import COUNTING, only
-from aggregator.catalog import SQL, Catalog
+from aggregator.aside import only
+from aggregator.catalog import Catalog
 from aggregator.limits import SumLimit
 from aggregator.outcome import Outcome
 from aggregator.reading import Reading
-from aggregator.store import OnTrial, apply_batch
+from aggregator.store import STATEMENT_S, OnTrial, apply_batch
 
 log = structlog.get_logger()
-ORGANIZATIONS_MIN = 3
 UNEXPLAINED_MAX = 3
+TRIALS_S = 20.0
+"""Thousands of organizations are tried within this time. Those that are not have to wait with those that failed, for the
+five seconds until they are retried alone: a search without an end would keep the whole partition waiting."""
+TRIAL_STATEMENT_S = 2.0
+"""After a statement that took too long. Usual ones take tenths of a second, and half of the batch less than the whole."""
+SLOW_MAX = 3
+"""So often a batch of one organization alone may take too long: nobody else's usage shows whether the server is slow."""
 
 
-async def is_everybodys(pool: Pool, step: str, failing: Collection[str]) -> bool:
-    """Whether it is our code that fails at a step, and not the data of these organizations: most of all that are known
-    fail, those included that are in quarantine already. Who else has work right now says nothing."""
-    [row] = await pool.fetch(SQL["count_others"], step, sorted(failing))
-    number: int = len(failing) + row["others"]
-    return bool(failing) and number >= ORGANIZATIONS_MIN and number * 2 > row["known"]
+@dataclass
+class _Search:
+    """For whom a batch fails. By halves, so that one of many is found in the time of some three batches."""
 
-
-@dataclass(frozen=True)
-class _Batch:
     pool: Pool
     topics: tuple[str, str]
     reading: Reading
     catalog: Catalog
+    statement_s: float
+    ends: float
+    """Monotonic seconds."""
+    has_passed: bool = False
+    """Whether anybody's usage could be stored."""
 
-    async def fails(self, names: Sequence[str]) -> dict[str, str]:
-        """Those of these organizations whose usage alone fails, and why. By halves, so that one of many is found in the
-        time of some three batches."""
+    async def find(self, names: Sequence[str], step: str, error: Exception) -> dict[str, str]:
+        """Those of these organizations, whose batch failed at a step, whose usage alone fails, and why."""
+        if len(names) == 1:
+            return {names[0]: f"{step}: {describe_failure(error)}"}
+        half = len(names) // 2
+        return await self._try(names[:half]) | await self._try(names[half:])
+
+    async def _try(self, names: Sequence[str]) -> dict[str, str]:
         if not names:
             return {}
+        if time.monotonic() > self.ends:
+            return dict.fromkeys(names, "not tried alone: too many others of its batch failed")
         outcome = Outcome()
         try:
             reading = only(self.reading, set(names))
-            await apply_batch(self.pool, self.topics, reading, self.catalog, outcome, on_trial=True)
+            await apply_batch(
+                self.pool, self.topics, reading, self.catalog, outcome, on_trial=True, statement_s=self.statement_s
+            )
         except OnTrial:
+            self.has_passed = True
             return {}
         except SumLimit as error:
             self.catalog.limited |= error.organizations
-            return await self.fails(names)
+            return await self._try(names)
         except Exception as error:
-            if not is_data_failure(error):
+            if outcome.step == "positions" or not concerns_one(error):
                 raise
-            if len(names) == 1:
-                return {names[0]: f"{outcome.step}: {describe_failure(error)}"}
-        half = len(names) // 2
-        return await self.fails(names[:half]) | await self.fails(names[half:])
+            return await self.find(names, outcome.step, error)
+        raise AssertionError("a trial ends by an exception")
 
 
-async def count_batch(pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog) -> Outcome:
+async def count_batch(
+    pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog, trials_s: float = TRIALS_S
+) -> Outcome:
     """apply_batch; what fails for an organization is set aside for it, and everybody else's usage is counted.
 
-    Raises what fails when it is nobody's data, or that of most organizations.
+    Raises what fails when it is nobody's data, and QueryCanceledError when Postgres is slow for everybody.
     """
     failing = {at.organization: f"reading: {describe_failure(at.error)}" for at in reading.failures}
-    if failing and await is_everybodys(pool, COUNTING, failing.keys()):
-        raise reading.failures[0].error
     unexplained = 0
     while True:
         outcome = Outcome()
@@ -74,24 +88,25 @@ async def count_batch(pool: Pool, topics: tuple[str, str], reading: Reading, cat
         except SumLimit as error:
             catalog.limited |= error.organizations
         except Exception as error:
-            if outcome.step == "positions" or not is_data_failure(error):
+            if outcome.step == "positions" or not concerns_one(error):
                 raise
+            is_slow = timed_out(error)
             tried = {use.series[0] for use in (*reading.uses, *reading.corrections)} - catalog.aside
             names = sorted(tried - failing.keys())
-            found = await _find(_Batch(pool, topics, reading, catalog), names, outcome.step, error)
+            statement_s = TRIAL_STATEMENT_S if is_slow else STATEMENT_S
+            search = _Search(pool, topics, reading, catalog, statement_s, time.monotonic() + trials_s)
+            found = await search.find(names, outcome.step, error)
+            if is_slow and not search.has_passed:
+                catalog.slow_batches += 1
+                if len(names) > 1 or catalog.slow_batches < SLOW_MAX:
+                    raise
             failing |= found
             unexplained += not found  # it has passed, or fails only for all together
-            if unexplained == UNEXPLAINED_MAX or await is_everybodys(pool, COUNTING, failing.keys()):
+            if unexplained == UNEXPLAINED_MAX:
                 raise
         else:
+            catalog.slow_batches = 0
             for name, reason in failing.items():
                 metrics.QUARANTINES.labels("aggregator").inc()
                 log.error("organization in quarantine", organization=name, reason=reason)
             return counted
-
-
-async def _find(batch: _Batch, names: Sequence[str], step: str, error: Exception) -> dict[str, str]:
-    if len(names) == 1:
-        return {names[0]: f"{step}: {describe_failure(error)}"}
-    half = len(names) // 2
-    return await batch.fails(names[:half]) | await batch.fails(names[half:])

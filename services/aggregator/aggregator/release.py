@@ -10,14 +10,13 @@ import structlog
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.codec import InvalidEvent
 from flexcredits_schemas.zones import find_zone
-from runtime.isolation import describe_failure, is_data_failure
-from runtime.postgres import Connection, Pool, timed_out
+from runtime.isolation import concerns_one, describe_failure
+from runtime.postgres import Connection, Pool
 
 from aggregator.aside import RELEASE, quarantine
 from aggregator.catalog import SQL, Catalog
 from aggregator.claims import add_corrected, select_originals
 from aggregator.corrections import judge
-from aggregator.isolation import is_everybodys
 from aggregator.limits import SUM_LIMIT, Rooms, SumLimit, fit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
@@ -83,12 +82,9 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, tu
             catalog.limited |= error.organizations
             return True
         except Exception as error:
-            if not is_data_failure(error) and not timed_out(error):
+            if not concerns_one(error):
                 raise
             failing[organization_id] = describe_failure(error)
-            if await is_everybodys(pool, RELEASE, {kinds[number][0][1].organization for number in failing}):
-                await _note(pool, failing, ())  # so that the next process counts, and tries them later
-                raise
             turns.places.pop(organization_id, None)
             return False
         released += counted

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import asyncpg
 import structlog
 from flexcredits_schemas.codec import InvalidEvent
-from runtime.isolation import describe_failure, is_data_failure
-from runtime.postgres import Connection, Pool, timed_out
+from runtime.isolation import concerns_one, describe_failure, is_data_failure, is_widespread
+from runtime.postgres import Connection, Pool
 
 from aggregator.aside import CATALOG_FACTS, COUNTING, quarantine
 from aggregator.catalog import SQL, Catalog
 from aggregator.facts import apply_fact
-from aggregator.isolation import is_everybodys
 from aggregator.limits import SumLimit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS
@@ -70,7 +69,7 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
         except asyncpg.LockNotAvailableError:
             return False  # somebody uses it just now: next time
         except Exception as error:
-            if not is_data_failure(error) and not timed_out(error):
+            if not concerns_one(error):
                 raise
             await put_off(pool, organization_id, COUNTING, f"{outcome.step}: {describe_failure(error)}")
             log.warning(
@@ -99,15 +98,13 @@ async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -
     async def apply_next(organization_id: int) -> bool:
         nonlocal done
         row, place = due[organization_id], turns.places.pop(organization_id, (-1, None))
-        gives_up = row["attempts"] >= FACT_ATTEMPTS_MAX and not await is_everybodys(
-            pool, CATALOG_FACTS, {row["organization"]}
-        )
+        gives_up = row["attempts"] >= FACT_ATTEMPTS_MAX and not await find_widespread(pool, CATALOG_FACTS)
         try:
             applied, end = await _apply_facts(pool, catalog_topic, organization_id, place, gives_up)
         except asyncpg.LockNotAvailableError:
             return False  # somebody uses it just now: next time
         except Exception as error:
-            if not is_data_failure(error) and not timed_out(error):
+            if not concerns_one(error):
                 raise
             await put_off(pool, organization_id, CATALOG_FACTS, f"fact: {describe_failure(error)}")
             return False
@@ -118,6 +115,14 @@ async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -
 
     left = await turns.take(due, apply_next)
     return done, bool(left)
+
+
+async def find_widespread(pool: Pool, *steps: str) -> str | None:
+    """Which of the steps (none: of all) fails for so many organizations that our code may be at fault."""
+    for row in await pool.fetch(SQL["count_failing"]):
+        if (row["step"] in steps or not steps) and is_widespread(row["failing"], row["known"]):
+            return f"{row['step']} fails for {row['failing']} of {row['known']} organizations"
+    return None
 
 
 async def _apply_facts(

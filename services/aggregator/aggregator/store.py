@@ -22,6 +22,8 @@ from aggregator.reading import Kind, Reading, Rejection, Use, reject
 from aggregator.rollup import Decision, Rollups, decide
 from aggregator.sums import check_sums, note_limited, select_rooms
 
+STATEMENT_S = 20.0
+"""How long a statement of a transaction that counts may take; a process that stands still for GIVE_UP_S ends."""
 CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive for applying facts
 NONE_FAIL: Mapping[str, str] = {}
 
@@ -32,7 +34,7 @@ class OnTrial(Shared):
 
 async def apply_batch(
     pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog, outcome: Outcome,
-    failing: Mapping[str, str] = NONE_FAIL, *, on_trial: bool = False,
+    failing: Mapping[str, str] = NONE_FAIL, *, on_trial: bool = False, statement_s: float = STATEMENT_S,
 ) -> Outcome:  # fmt: skip
     """Count a batch of `topics` = (usage topic, catalog topic). Safe to call again with the same batch, ever.
 
@@ -45,7 +47,7 @@ async def apply_batch(
     names = await _learn(pool, reading, catalog, failing)
     async with pool.acquire() as connection, connection.transaction():
         outcome.step = "positions"
-        await hold_catalog(connection, catalog_topic, catalog)
+        await hold_catalog(connection, catalog_topic, catalog, statement_s)
         positions = await lock_progress(connection, topic, reading.spans)
         fresh = drop_replayed(reading, positions, outcome)
         aside = await lock_quarantined(connection, names, catalog) if names else set()
@@ -114,9 +116,12 @@ async def store(
     return sightings
 
 
-async def hold_catalog(connection: Connection, catalog_topic: str, catalog: Catalog) -> None:
-    """Keep the catalog still until the transaction ends. Raises Overtaken when it is not the one we decided with."""
-    await connection.execute(SQL["lock_catalog_shared"], CATALOG_LOCK)
+async def hold_catalog(
+    connection: Connection, catalog_topic: str, catalog: Catalog, statement_s: float = STATEMENT_S
+) -> None:
+    """Keep the catalog still until the transaction ends, whose statements may take so long. Raises Overtaken when it is not
+    the catalog we decided with."""
+    await connection.execute(SQL["lock_catalog_shared"], CATALOG_LOCK, f"{statement_s:g}s")
     [row] = await connection.fetch(SQL["select_catalog_version"], catalog_topic)
     if row["next_offset"] not in (None, catalog.version) or row["changes"] != catalog.changes:
         raise Overtaken

@@ -10,7 +10,7 @@ from typing import TypeVar
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from runtime.postgres import Pool, passing_failure
+from runtime.postgres import Pool, passing_failure, timed_out
 from runtime.tracing import LINKS_MAX, Tracing
 
 from aggregator import metrics
@@ -202,6 +202,10 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             except Overtaken:
                 await self._facts.take_over()
                 self._swept = -inf
+            except Exception as error:
+                if timed_out(error):
+                    self._moving.clear()  # Postgres is slow for everybody: a new process would not be quicker
+                raise
         return outcome
 
     async def _commit(self, outcome: Outcome) -> None:
@@ -270,15 +274,16 @@ Result = TypeVar("Result")
 
 
 async def rerun(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Run `work` again for as long as its failures pass; everything else crashes the process, which replays."""
+    """Run `work` again for as long as its failures pass, or it takes too long; everything else crashes the process, which
+    replays."""
     attempt = 0
     while True:
         try:
             return await work()
         except Exception as error:
-            code = passing_failure(error) or (
-                type(error).__name__ if isinstance(error, KafkaError) and error.retriable else None
-            )
+            code = passing_failure(error) or ("57014" if timed_out(error) else None)
+            if isinstance(error, KafkaError) and error.retriable:
+                code = type(error).__name__
             if code is None:
                 raise
             wait_s = RERUN_WAIT_S[min(attempt, len(RERUN_WAIT_S) - 1)]

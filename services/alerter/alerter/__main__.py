@@ -25,6 +25,7 @@ from alerter.channels import Deliverer
 from alerter.evaluation import Evaluator
 from alerter.mail import Mailer
 from alerter.public_http import open_public_http
+from alerter.quarantine import Quarantine
 from alerter.settings import Settings
 from alerter.store import SQL
 from alerter.stream import Senders, Streams, schedule
@@ -86,12 +87,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             serve_probes(
                 settings.probe_host,
                 settings.probe_port,
-                lambda: checks_of(watchdog, streams),
+                lambda: checks_of(watchdog, streams, evaluator.quarantine),
                 build,
                 about=lambda: {"time_zones": zones.about()},
             )
         )
         await zones.compare(pool)
+        await pool.execute(SQL["retry_all"])
         stack.push_async_callback(stop_app, streams)
         await app.start()
         probes.started = True
@@ -129,7 +131,7 @@ def give_up(reason: str) -> NoReturn:
     os._exit(EX_SOFTWARE)
 
 
-def checks_of(watchdog: Watchdog, streams: Streams) -> dict[str, str | None]:
+def checks_of(watchdog: Watchdog, streams: Streams, quarantine: Quarantine) -> dict[str, str | None]:
     """For the readiness probe. Called from another thread, where Faust must not be asked."""
     late_s = time.monotonic() - watchdog.looked_at
     return {
@@ -137,6 +139,7 @@ def checks_of(watchdog: Watchdog, streams: Streams) -> dict[str, str | None]:
         "postgres": streams.skipped.get("wakeups"),
         "partitions": None if watchdog.assigned else "none are assigned yet",
         "progress": f"the event loop has not answered for {late_s:.0f} s" if late_s > LATE_S else watchdog.late,
+        "organizations": quarantine.widespread,
     }
 
 

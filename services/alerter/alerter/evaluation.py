@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import structlog
 from flexcredits_schemas.alerts import Resolution
-from runtime.postgres import Connection, Pool, passing_failure, server_failure
+from runtime.isolation import concerns_one, slow_for_all
+from runtime.postgres import Connection, Pool, passing_failure, timed_out
 from runtime.tracing import TRACEPARENT, PassOn, Span, Tracing
 
+from alerter.account_reading import LOOK_S, read_readable
 from alerter.accounts import Account, Decision, decide
 from alerter.channel_store import insert_notice
 from alerter.facts import gather_facts
@@ -17,6 +19,7 @@ from alerter.metrics import FIRINGS, LOOK_SECONDS, LOOKED_AT, RESOLVED, WAKEUPS
 from alerter.notices import Firing, write_fired, write_resolved
 from alerter.quarantine import Quarantine, Step
 from alerter.store import (
+    SQL,
     adopt_firings,
     free_episode,
     insert_emails,
@@ -34,6 +37,8 @@ from alerter.thresholds import Level, NewFiring, Period
 
 log = structlog.get_logger()
 
+SETTLE_STATEMENT_S = 8.0
+"""How long a statement of an evaluation may take: two or three are tried within LOOK_S."""
 LIVELY = timedelta(days=5)
 """Periods that ended longer ago can neither mail nor raise a banner, in whatever zone: only the rollover reads them."""
 
@@ -57,7 +62,8 @@ class Evaluator:
 
         `history` includes periods that ended long ago. Repeating it changes nothing. A passing failure at one of them
         keeps nobody else waiting; it is raised when the others are done. What one organization's data raises sets it
-        aside: only a wake-up of its own, or its retry, evaluates it before it has succeeded.
+        aside: only a wake-up of its own, or its retry, evaluates it before it has succeeded. So does a statement that takes
+        too long, unless it does for everybody. Raises TimeoutError when some are left to the next look.
         """
         began, now = time.monotonic(), self._now()
         step: Step = "wakeup" if history else "evaluate"
@@ -66,20 +72,28 @@ class Evaluator:
         if held[step] and not insist:
             every = await list_organizations(self._pool) if organization_ids is None else organization_ids
             organization_ids = [number for number in every if number not in held[step]]
-        failures: dict[int, Exception] = {}
-        accounts = await self._read(organization_ids, horizon(now, history), failures)
+        accounts, failures, passing = await read_readable(self._pool, organization_ids, *horizon(now, history))
         due = [account.organization_id for account in accounts if is_due(account, now, failures)]
-        passing: Exception | None = None
-        for organization_id in due:
+        due.sort(key=lambda organization_id: organization_id in held[step])  # who fails again keeps nobody waiting
+        unsettled: dict[int, Exception] = {}
+        ends, tried = time.monotonic() + LOOK_S, 0
+        for tried, organization_id in enumerate(due, 1):
             try:
                 await self.settle(organization_id, history=history)
             except Exception as error:
                 if passing_failure(error) is not None:
                     passing = error
-                elif server_failure(error):
-                    raise
+                elif concerns_one(error):
+                    unsettled[organization_id] = error
                 else:
-                    failures[organization_id] = error
+                    raise
+            if time.monotonic() > ends and tried < len(due) and any(map(timed_out, unsettled.values())):
+                passing = TimeoutError(f"{len(due) - tried} organizations are left to the next look")
+                break
+        if slow := slow_for_all(unsettled.values(), tried):
+            passing = slow
+        else:
+            failures |= unsettled
         await self.quarantine.add(step, failures)
         if passing:
             raise passing
@@ -88,28 +102,6 @@ class Evaluator:
         LOOK_SECONDS.labels(by).observe(time.monotonic() - began)
         LOOKED_AT.labels(by).set_to_current_time()
         return len(due)
-
-    async def _read(
-        self, organization_ids: Sequence[int] | None, days: tuple[date, date], failures: dict[int, Exception]
-    ) -> list[Account]:
-        """Accounts of all that can be read. Who cannot is found by halving, and added to `failures`."""
-        try:
-            async with self._pool.acquire() as connection:
-                return await read_accounts(connection, organization_ids, *days)
-        except Exception as error:
-            if server_failure(error):
-                raise
-            if organization_ids is None:
-                organization_ids = await list_organizations(self._pool)
-            if len(organization_ids) <= 1:
-                if not organization_ids:
-                    raise
-                failures[organization_ids[0]] = error
-                return []
-        half = len(organization_ids) // 2
-        return await self._read(organization_ids[:half], days, failures) + await self._read(
-            organization_ids[half:], days, failures
-        )
 
     async def _release(
         self,
@@ -131,6 +123,7 @@ class Evaluator:
         than what another evaluation has acted on."""
         with self._tracing.span("settle", "internal", organization_id=organization_id) as span:
             async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(SQL["limit_statements"], f"{SETTLE_STATEMENT_S:g}s")
                 now = self._now()
                 await lock_account(connection, organization_id, now)
                 await adopt_firings(connection, organization_id)

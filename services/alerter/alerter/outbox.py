@@ -8,7 +8,8 @@ from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 
 import structlog
-from runtime.postgres import Pool, passing_failure, server_failure
+from runtime.isolation import concerns_one
+from runtime.postgres import Pool, passing_failure
 
 from alerter.quarantine import UNWRITABLE, Quarantine, Step
 from alerter.store import Attempt
@@ -145,7 +146,7 @@ class Outbox(ABC, Generic[Item]):
         except Exception as error:
             if len(self._unwritten) < UNWRITTEN_MAX:
                 self._unwritten[self.number(item)] = attempt
-            if server_failure(error):
+            if not concerns_one(error):
                 raise
             self._failures[item.organization_id] = error
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
-from runtime.postgres import Pool, server_failure
+from runtime.isolation import concerns_one
+from runtime.postgres import Pool, timed_out
 
 from alerter.channel_store import claim_notices, mark_notices_published
 from alerter.metrics import PUBLISHED
@@ -29,7 +30,7 @@ async def publish_notices(pool: Pool, producer: AIOKafkaProducer, topic: str) ->
     try:
         return await publish_of(pool, producer, topic, None, claimed) or 0
     except Exception as error:
-        if server_failure(error) or not claimed:
+        if not concerns_one(error) or not claimed:
             raise
     published, failures = 0, dict[int, Exception]()
     for organization_id in sorted(claimed):
@@ -39,9 +40,11 @@ async def publish_notices(pool: Pool, producer: AIOKafkaProducer, topic: str) ->
                 break  # the next one would wait as long
             published += confirmed
         except Exception as error:
-            if server_failure(error):
+            if not concerns_one(error):
                 raise
             failures[organization_id] = error
+            if timed_out(error):
+                break  # the others are published next time
     await Quarantine(pool).add("publish", failures)
     return published
 

@@ -1,7 +1,7 @@
 """Organizations whose own data made a step fail: set aside for that step alone, retried with backoff, and shown.
 
-What is Postgres' or the connection's failure, and what fails for most organizations, is raised instead: a restart, or an
-operator, must deal with it.
+Callers raise what is Postgres' or the connection's failure. A step that fails for many organizations makes the process
+unready, and stops nothing.
 """
 
 from collections import Counter, defaultdict
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import structlog
+from runtime.isolation import is_widespread
 from runtime.postgres import Pool, load_sql
 
 from alerter.metrics import QUARANTINE_FAILURES, QUARANTINED
@@ -25,7 +26,6 @@ RETRY_S, RETRY_MAX_S = 5.0, 600.0
 LEASE_S = 60.0
 """Longer than a retry takes; another process retries after that."""
 AT_ONCE = 100
-MOST_AT_LEAST = 3
 UNWRITABLE = "could not be written, the operators were notified"
 """The detail of an attempt at a mail or message that our own code could not make."""
 REASON_CHARACTERS_MAX = 200
@@ -42,6 +42,8 @@ class Quarantine:
     """The alerter's rows of the table of that name."""
 
     def __init__(self, pool: Pool) -> None:
+        self.widespread: str | None = None
+        """Which step fails for so many organizations that our code may be at fault, when last measured."""
         self._pool = pool
 
     async def read(self) -> dict[Step, set[int]]:
@@ -55,14 +57,7 @@ class Quarantine:
         return [Quarantined(*row) for row in await self._pool.fetch(SQL["select_quarantined"])]
 
     async def add(self, step: Step, failures: Mapping[int, Exception]) -> None:
-        """Set organizations aside, by number. Raises the failure instead when most fail. Callers raise Postgres' own ones."""
-        if not failures:
-            return
-        row = await self._pool.fetchrow(SQL["count_quarantined"], step, list(failures))
-        assert row is not None
-        failed = len(failures) + row["others"]
-        if failed >= MOST_AT_LEAST and failed * 2 > row["organizations"]:
-            raise next(iter(failures.values()))
+        """Set organizations aside, by number."""
         for organization_id, error in sorted(failures.items()):
             reason = describe(step, error)
             QUARANTINE_FAILURES.labels(step).inc()
@@ -89,6 +84,12 @@ class Quarantine:
     async def measure(self) -> None:
         """Show how many are set aside."""
         counted = Counter(row.step for row in await self._select())
+        known = await self._pool.fetchval(SQL["count_organizations"]) if counted else 0
+        many = [step for step in STEPS if counted[step] and is_widespread(counted[step], known)]
+        widespread = f"{many[0]} fails for {counted[many[0]]} of {known} organizations" if many else None
+        if widespread and not self.widespread:
+            log.error("many organizations are set aside", reason=widespread)
+        self.widespread = widespread
         for step in STEPS:
             QUARANTINED.labels(step).set(counted[step])
 

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import structlog
 from flexcredits_schemas.alerts import Rule
-from runtime.postgres import Connection, Pool, server_failure
+from runtime.isolation import concerns_one
+from runtime.postgres import Connection, Pool, timed_out
 
 from alerter.channel_store import insert_test_notice
 from alerter.evaluation import horizon
@@ -45,10 +46,12 @@ async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], dateti
                     break
                 await answer_request(connection, request, mail_domain, now())
         except Exception as error:
-            if request is None or server_failure(error):
+            if request is None or not concerns_one(error):
                 raise
             failures[request.organization_id] = error
             failed.append(request.request_id)
+            if timed_out(error):
+                break  # the others are answered next time
     await Quarantine(pool).add("request", failures)
 
 

@@ -15,7 +15,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 from faust.agents import Agent
-from runtime.postgres import Pool, passing_failure
+from runtime.postgres import Pool, passing_failure, timed_out
 from runtime.tracing import TRACEPARENT, PassOn, Tracing
 
 from alerter.application import MESSAGES_MAX
@@ -90,7 +90,7 @@ class Streams:
             if numbers:
                 await self._look(numbers)
         except Exception as error:
-            if passing_failure(error) is None:
+            if passing_failure(error) is None and not timed_out(error):
                 raise
             log.warning("left to the sweep", messages=len(batch), reason=f"{type(error).__name__}: {error}")
         for event in batch:
@@ -98,7 +98,8 @@ class Streams:
             self.applied[at] = event.message.offset + 1
 
     def every(self, interval_s: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Have Faust do `work` now and again; a passing failure waits for the next time, any other ends the process."""
+        """Have Faust do `work` at intervals. A passing failure, or a statement that takes too long, waits for the next time;
+        any other failure ends the process."""
         self.ticked[name] = time.monotonic(), interval_s
 
         async def tick() -> None:
@@ -119,7 +120,7 @@ class Streams:
         try:
             await work()
         except Exception as error:
-            if passing_failure(error) is None:
+            if passing_failure(error) is None and not timed_out(error):
                 log.critical("a timer failed", timer=name, exc_info=True)
                 self._give_up(f"the timer {name} failed")
             self.skipped[name] = f"{type(error).__name__}: {error}"

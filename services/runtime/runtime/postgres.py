@@ -144,10 +144,6 @@ PASSING_STATES = {
     "55P03",  # a lock was not given in time
 }
 
-SERVER_CLASSES = ("08", "25", "28", "3D", "42", "53", "58", "F0")
-"""SQLSTATE classes (PostgreSQL, appendix A) that speak of the connection, the login, the server's resources, or a statement
-that does not fit the schema or the role (a bad release)."""
-
 CONNECTION_STATES = (
     "cannot switch to",
     "cannot process message",
@@ -191,13 +187,3 @@ def is_lost_connection(error: BaseException) -> bool:
 def timed_out(error: BaseException) -> bool:
     """Whether a statement was cancelled for its time (57014). It may be shorter next time, or for another organization."""
     return isinstance(error, asyncpg.QueryCanceledError)
-
-
-def server_failure(error: BaseException) -> bool:
-    """Whether a failure is Postgres' or the connection's, whatever rows the statement touches.
-
-    A statement that was cancelled for its time (57014) is none: the rows of one organization may be the reason.
-    """
-    if passing_failure(error) is not None:
-        return True
-    return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate).startswith(SERVER_CLASSES)

@@ -5,8 +5,8 @@
 SELECT pg_advisory_xact_lock($1)
 
 -- name: lock_catalog_shared
--- Keep facts from being applied until this transaction ends; other batches may hold it too.
-SELECT pg_advisory_xact_lock_shared($1)
+-- Keep facts from being applied until this transaction ends; other batches may hold it too. Its next statements may take $2 each.
+SELECT set_config('statement_timeout', $2, true), pg_advisory_xact_lock_shared($1)
 
 -- name: select_catalog_version
 -- How far catalog events are applied, and how many changes came beside their order: of a time zone by hand, and events

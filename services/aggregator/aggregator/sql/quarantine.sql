@@ -22,11 +22,10 @@ SELECT $1, organization_id, partition, kafka_offset, key, value, headers::json, 
 FROM unnest($2::integer[], $3::integer[], $4::bigint[], $5::bytea[], $6::bytea[], $7::text[], $8::float8[])
     AS d(organization_id, partition, kafka_offset, key, value, headers, received)
 
--- name: count_others
--- How many organizations there are, these ones included, and how many others are in quarantine at a step.
-SELECT (SELECT count(*) FROM (SELECT organization FROM organizations WHERE organization_id > 0 UNION SELECT unnest($2::text[])) AS k) AS known,
-    (SELECT count(*) FROM quarantine q JOIN organizations o USING (organization_id)
-    WHERE q.component = 'aggregator' AND q.step = $1 AND o.organization <> '' AND o.organization <> ALL ($2::text[])) AS others
+-- name: count_failing
+-- For how many organizations each step of the aggregator fails, of how many that are known. The limit of sums is no failure.
+SELECT step, count(*) AS failing, (SELECT count(*) FROM organizations WHERE organization_id > 0) AS known
+FROM quarantine WHERE component = 'aggregator' AND step <> 'sums' GROUP BY step ORDER BY step
 
 -- name: count_quarantined
 -- For how many organizations each component fails.
