@@ -4,7 +4,7 @@
 # local time, and the same names are known. Seen: on 15 November 2026 Winnipeg is an hour off in PostgreSQL and Node, Casablanca in
 # Node; Node calls Asia/Kolkata Asia/Calcutta and takes EST5EDT for America/New_York, and only it does not know Factory. In FlexCredits: only Python's locked
 # rules count (schemas/flexcredits_schemas/zones.py), accepted names are those that all three know, and services say where
-# Postgres differs (tests/schemas/test_zones.py, tests/local/test_runtime.py).
+# Postgres differs (tests/schemas/test_zones.py, tests/runtime/test_runtime.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cd "$work"

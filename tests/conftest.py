@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import flexcredits_schemas.zones  # noqa: F401 - from here on zoneinfo has the locked rules, for oracles too
 import pytest
-import stack as real
 from hypothesis import HealthCheck, settings
-from stack import Database, Topics
+from support.infra import stack as real
+from support.infra.stack import Database, Topics
 
 left_out: list[str] = []
 

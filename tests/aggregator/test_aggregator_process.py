@@ -13,12 +13,12 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from counting import TOTALS
-from factories import organization, rate, rfc3339, usage
 from flexcredits_schemas.zones import TZ_VERSION
 from runtime.kafka import open_producer
-from service_process import aggregator_environment, eventually, running
-from stack import Database, Topics
+from support.data.factories import organization, rate, rfc3339, usage
+from support.infra.service_process import aggregator_environment, eventually, running
+from support.infra.stack import Database, Topics
+from support.services.aggregator import TOTALS
 
 EVENTS = 20_000
 

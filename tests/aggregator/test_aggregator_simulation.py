@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from aggregator.catalog import SQL
-from mutants import AGGREGATOR, make_mutant
-from simulating.aggregator import tell
-from simulating.replay import connect, open_mirror
-from simulations import begin, result
-from stack import Database
+from simulation.aggregator import tell
+from simulation.replay import connect, open_mirror
+from support.faults.mutants import AGGREGATOR, make_mutant
+from support.faults.simulation_runs import begin, result
+from support.infra.stack import Database
 
 HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "3000"))
 SEED = int(os.environ.get("SIMULATED_SEED", "0"))

@@ -6,9 +6,9 @@ import pytest
 from aggregator.continuity import find_passed
 from aggregator.outcome import OffsetGap
 from aiokafka import TopicPartition
-from factories import records
-from simulating.kafka import Consumer, Kafka
-from simulating.world import Process, World
+from simulation.kafka import Consumer, Kafka
+from simulation.world import Process, World
+from support.data.factories import records
 
 AT = TopicPartition("usage.events.v1", 0)
 

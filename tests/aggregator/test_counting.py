@@ -12,12 +12,12 @@ from aggregator.catalog import Catalog
 from aggregator.outcome import OffsetGap, Overtaken
 from aggregator.reading import empty_reading, read
 from aggregator.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
-from counting import Aggregator
-from factories import FakeRecord, correction, organization, rate, records, rfc3339, usage
 from hypothesis import given
 from hypothesis import strategies as st
-from random_log import random_log
-from stack import Database
+from support.data.factories import FakeRecord, correction, organization, rate, records, rfc3339, usage
+from support.data.random_log import random_log
+from support.infra.stack import Database
+from support.services.aggregator import Aggregator
 
 
 @pytest.fixture

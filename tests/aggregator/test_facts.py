@@ -11,10 +11,10 @@ from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
 from aggregator.progress import load_progress
 from aggregator.zone_rules import record_zone_rules
-from factories import contract, organization, rate, records
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from runtime.postgres import Pool
-from stack import Database
+from support.data.factories import contract, organization, rate, records
+from support.infra.stack import Database
 
 CATALOG = "usage.catalog.v1"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from counting import Aggregator
-from factories import event, organization, records, rfc3339, usage
-from stack import Database
+from support.data.factories import event, organization, records, rfc3339, usage
+from support.infra.stack import Database
+from support.services.aggregator import Aggregator
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

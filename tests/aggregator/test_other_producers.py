@@ -13,12 +13,12 @@ from aggregator.topic_settings import find_compacted
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from counting import TOTALS
-from factories import organization, rate, usage, uuid7
-from mirroring import switch
 from runtime.kafka import open_producer
-from service_process import aggregator_environment, eventually, running
-from stack import Database, Topics
+from support.data.factories import organization, rate, usage, uuid7
+from support.infra.mirroring import switch
+from support.infra.service_process import aggregator_environment, eventually, running
+from support.infra.stack import Database, Topics
+from support.services.aggregator import TOTALS
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from aggregator.__main__ import keep_partitions
 from aggregator.outcome import Outcome, Overtaken
 from aggregator.places import place
 from aggregator.reading import empty_reading, read
-from counting import Aggregator
-from factories import FakeRecord, correction, organization, rate, records, rfc3339, usage, uuid7
 from flexcredits_schemas.identity import HASH_BUCKETS, bucket_of, hash_bucket, identity_of
 from hypothesis import given
 from hypothesis import strategies as st
-from stack import Database
+from support.data.factories import FakeRecord, correction, organization, rate, records, rfc3339, usage, uuid7
+from support.infra.stack import Database
+from support.services.aggregator import Aggregator
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)

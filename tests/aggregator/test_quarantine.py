@@ -18,9 +18,9 @@ from aggregator.reading import empty_reading, read
 from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE, find_widespread, retry_due
 from aggregator.store import hold_catalog
 from aggregator.sums import unlimit_due
-from counting import CATALOG, TOPIC, TOPICS, Aggregator
-from factories import FakeRecord, correction, organization, rate, records, usage
-from stack import Database
+from support.data.factories import FakeRecord, correction, organization, rate, records, usage
+from support.infra.stack import Database
+from support.services.aggregator import CATALOG, TOPIC, TOPICS, Aggregator
 
 GOOD = ("org_b", "org_c", "org_d", "org_e")
 EVERYBODY = ("org_a", *GOOD)

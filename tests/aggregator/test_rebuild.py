@@ -15,17 +15,17 @@ from aggregator.zones import change_time_zone
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from click.testing import Result
-from factories import organization, rate, usage
 from flexcredits_local.cli import app
 from flexcredits_local.problem import SetupProblem
 from flexcredits_schemas.zones import TZ_VERSION
 from hypothesis import given
 from hypothesis import strategies as st
-from random_log import random_log
-from rollups import TABLES, check_rollups, kept
 from runtime.kafka import KafkaSettings, open_producer
-from service_process import aggregator_environment, eventually, running
-from stack import Database, Topics
+from support.data.factories import organization, rate, usage
+from support.data.random_log import random_log
+from support.infra.service_process import aggregator_environment, eventually, running
+from support.infra.stack import Database, Topics
+from support.invariants.rollups import TABLES, check_rollups, kept
 from typer.testing import CliRunner
 
 TODAY = datetime.now(UTC).date()

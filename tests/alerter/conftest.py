@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from books import Books
 from runtime.postgres import Pool, open_pool
-from stack import Database
+from support.data.table_rows import Books
+from support.infra.stack import Database
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerter.stream import drain_wakeups
-from alerting import MICRO, Customer, banner, evaluator, make_customer
-from books import Books
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runtime.postgres import Connection, Pool
+from support.data.table_rows import Books
+from support.services.alerter import MICRO, Customer, banner, evaluator, make_customer
 
 BEGAN = datetime(2026, 10, 28, 12, 0, tzinfo=UTC)
 PERIODS = {"p1": (date(2026, 10, 10), date(2026, 11, 20)), "p2": (date(2026, 11, 20), date(2027, 1, 5))}

@@ -12,8 +12,6 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from alerter.outbox import LEASE_S
-from alerting import MICRO, Customer, Script, age, banner, firings, make_customer, outbox, smtp_server
-from books import Books
 from flexcredits_local.folders import state_folder
 from flexcredits_local.java import find_java
 from flexcredits_local.kafka import EmbeddedKafka
@@ -23,8 +21,10 @@ from flexcredits_local.processes import Process
 from flexcredits_local.readiness import wait_until_usable
 from runtime.kafka import open_producer
 from runtime.postgres import Connection, Pool
-from service_process import alerter_environment, eventually, running
-from stack import Database, Topics, make_topics, throwaway_folder
+from support.data.table_rows import Books
+from support.infra.service_process import alerter_environment, eventually, running
+from support.infra.stack import Database, Topics, make_topics, throwaway_folder
+from support.services.alerter import MICRO, Customer, Script, age, banner, firings, make_customer, outbox, smtp_server
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from mutants import ALERTER, make_mutant
-from simulations import begin, result
+from support.faults.mutants import ALERTER, make_mutant
+from support.faults.simulation_runs import begin, result
 
 HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "3000")) // 5  # one takes as long as four of an aggregator
 SEED = int(os.environ.get("SIMULATED_SEED", "0"))

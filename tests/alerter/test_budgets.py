@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from alerter.stream import drain_wakeups
-from alerting import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
-from books import Books
 from runtime.postgres import Connection, Pool
+from support.data.table_rows import Books
+from support.services.alerter import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
 
 TOLD = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 

@@ -14,12 +14,12 @@ from alerter.channels import Deliverer
 from alerter.public_http import NotPublic, is_public, open_public_http, open_socket
 from alerter.requests import answer_requests
 from alerter.slack import write_message
-from alerting import NOW, Customer, add_channel, age, evaluator, make_customer
-from books import Books
 from flexcredits_schemas import SCHEMAS
 from runtime.postgres import Connection, Pool
 from standardwebhooks import Webhook
-from webhook_receiver import Receiver, https_receiver
+from support.clients.webhook_receiver import Receiver, https_receiver
+from support.data.table_rows import Books
+from support.services.alerter import NOW, Customer, add_channel, age, evaluator, make_customer
 
 ALERT = jsonschema_rs.Draft202012Validator(
     json.loads((SCHEMAS / "alerts" / "alert.v1.json").read_text()), validate_formats=True

@@ -9,12 +9,12 @@ import asyncpg
 import pytest
 from alerter.store import claim_wakeups, read_accounts
 from alerter.stream import drain_wakeups
-from alerting import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
-from books import Books
 from runtime.postgres import Connection, Pool, open_pool
-from service_process import eventually
-from stack import Database
 from structlog.testing import capture_logs
+from support.data.table_rows import Books
+from support.infra.service_process import eventually
+from support.infra.stack import Database
+from support.services.alerter import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
 
 TOLD = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
-from alerting import smtp_server
-from certificates import make_certificate, serving
 from cryptography.x509 import IPAddress
-from mailing import TO, attempt
+from support.infra.certificates import make_certificate, serving
+from support.services.alerter import smtp_server
+from support.services.mailer import TO, attempt
 
 PASSWORD = "correct horse"
 

@@ -12,11 +12,11 @@ from alerter.mail import Mailer, MailServer
 from alerter.outbox import LEASE_S
 from alerter.refusals import judge_failure
 from alerter.store import Attempt, claim_mails, settle_mail
-from alerting import Script, age, evaluator, make_customer, smtp_server
-from books import Books
 from pydantic import SecretStr
 from runtime.postgres import Connection, Pool
-from service_process import eventually
+from support.data.table_rows import Books
+from support.infra.service_process import eventually
+from support.services.alerter import Script, age, evaluator, make_customer, smtp_server
 
 TO = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 

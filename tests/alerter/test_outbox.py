@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from alerter.outbox import Outbox, brief
 from alerter.store import Attempt
-from mailing import attempt
+from support.services.mailer import attempt
 
 
 class Letter(NamedTuple):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from alerter.store import Attempt
-from certificates import make_certificate
 from cryptography.x509 import IPAddress
-from mailing import attempt
-from postfix import Postfix, logins, postfix
+from support.infra.certificates import make_certificate
+from support.infra.postfix import Postfix, logins, postfix
+from support.services.mailer import attempt
 
 KNOWN = {"mynetworks": "127.0.0.0/8"}
 STRANGER = {"mynetworks": "", "smtpd_relay_restrictions": "reject_unauth_destination"}

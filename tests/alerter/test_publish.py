@@ -13,14 +13,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from alerter.publish import publish_notices
 from alerter.retry import retry_quarantined
-from alerting import evaluator, make_customer, smtp_server
-from books import Books
 from flexcredits_schemas import SCHEMAS
 from runtime.kafka import open_consumer, open_producer
 from runtime.postgres import Connection, Pool
-from service_process import alerter_environment, eventually, running
-from stack import Database, Topics
-from webhook_receiver import https_receiver
+from support.clients.webhook_receiver import https_receiver
+from support.data.table_rows import Books
+from support.infra.service_process import alerter_environment, eventually, running
+from support.infra.stack import Database, Topics
+from support.services.alerter import evaluator, make_customer, smtp_server
 
 ALERT = jsonschema_rs.Draft202012Validator(
     json.loads((SCHEMAS / "alerts" / "alert.v1.json").read_text()), validate_formats=True

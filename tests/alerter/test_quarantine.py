@@ -20,7 +20,13 @@ from alerter.requests import answer_requests
 from alerter.retry import retry_quarantined
 from alerter.store import SQL, Attempt, claim_mails, settle_mail
 from alerter.stream import drain_wakeups, read_organizations
-from alerting import (
+from prometheus_client import REGISTRY
+from pydantic import SecretStr
+from runtime.postgres import Connection, Pool
+from support.clients.webhook_receiver import https_receiver
+from support.data.table_rows import Books
+from support.infra.service_process import eventually
+from support.services.alerter import (
     MICRO,
     NOW,
     Customer,
@@ -33,12 +39,6 @@ from alerting import (
     outbox,
     smtp_server,
 )
-from books import Books
-from prometheus_client import REGISTRY
-from pydantic import SecretStr
-from runtime.postgres import Connection, Pool
-from service_process import eventually
-from webhook_receiver import https_receiver
 
 FIRED = [(75, 1, "with_higher", None), (90, 1, "mail", None)]
 LOOPBACK = [ip_network("127.0.0.0/8")]

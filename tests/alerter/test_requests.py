@@ -9,10 +9,10 @@ import pytest
 from alerter.letter import Letterhead
 from alerter.mail import Mailer, MailServer
 from alerter.requests import answer_requests
-from alerting import MICRO, NOW, Customer, age, banner, evaluator, firings, make_customer, smtp_server
-from books import Books
 from pydantic import SecretStr
 from runtime.postgres import Connection, Pool
+from support.data.table_rows import Books
+from support.services.alerter import MICRO, NOW, Customer, age, banner, evaluator, firings, make_customer, smtp_server
 
 ADA = "ada@acme.example"
 

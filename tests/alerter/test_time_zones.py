@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from alerting import NOW, evaluator, firings, make_customer, outbox
-from books import Books
 from runtime.postgres import Connection, Pool
+from support.data.table_rows import Books
+from support.services.alerter import NOW, evaluator, firings, make_customer, outbox
 
 EAST, WEST = "Pacific/Kiritimati", "Pacific/Pago_Pago"
 

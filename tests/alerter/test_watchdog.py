@@ -10,13 +10,13 @@ from alerter.application import build_app
 from alerter.settings import Settings
 from alerter.stream import Streams, read_organizations
 from alerter.watchdog import Watchdog
-from alerting import make_customer
-from books import Books
 from prometheus_client import CollectorRegistry
 from runtime.kafka import open_consumer, open_producer
 from runtime.postgres import Pool
-from service_process import alerter_environment, eventually, free_port
-from stack import Database, Topics
+from support.data.table_rows import Books
+from support.infra.service_process import alerter_environment, eventually, free_port
+from support.infra.stack import Database, Topics
+from support.services.alerter import make_customer
 
 STALL_S = 1.0
 

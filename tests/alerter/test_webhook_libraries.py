@@ -15,14 +15,14 @@ import pytest
 import uvicorn
 from alerter.channels import Deliverer
 from alerter.public_http import open_public_http
-from alerting import add_channel, evaluator, make_customer
-from books import Books
-from certificates import make_certificate
 from cryptography.x509 import DNSName
 from fastapi import FastAPI, HTTPException, Request
 from runtime.postgres import Connection, Pool
-from service_process import eventually, free_port
 from standardwebhooks import Webhook, WebhookVerificationError
+from support.data.table_rows import Books
+from support.infra.certificates import make_certificate
+from support.infra.service_process import eventually, free_port
+from support.services.alerter import add_channel, evaluator, make_customer
 
 EXPRESS = """
 const { Webhook } = require("standardwebhooks"), express = require("express"), fs = require("fs")

@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from flexcredits_local.folders import REPOSITORY
-from rendering import SERVICES, read_yaml, settings_of
 from runtime.kafka import KafkaSettings
 from runtime.prepare import DatabaseSettings
+from support.clients.manifests import SERVICES, read_yaml, settings_of
 
 HERE = Path(__file__).parent
 FREE_PORT = re.compile(r"127\.0\.0\.1:(\$\{[A-Z]+_PORT:-)?\d+}?:\d+")

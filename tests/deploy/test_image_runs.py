@@ -16,14 +16,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from factories import organization, usage
 from flexcredits_local.choices import variable_name
 from flexcredits_local.folders import REPOSITORY
 from flexcredits_local.sbom import MEMBERS, python_parts
 from flexcredits_local.services import answers, health_url
-from ingesting import BATCH
-from service_process import eventually, free_port
-from stack import ROLE_PASSWORD, execute, service_roles, with_database, with_user
+from support.data.factories import organization, usage
+from support.infra.service_process import eventually, free_port
+from support.infra.stack import ROLE_PASSWORD, execute, service_roles, with_database, with_user
+from support.services.ingest import BATCH
 
 IMAGE = os.environ.get("FLEXCREDITS_IMAGE", "")
 BUILDAH = ["buildah", "--storage-driver", "vfs"]

@@ -10,7 +10,9 @@ import jsonschema_rs
 import pytest
 from flexcredits_local.folders import REPOSITORY
 from pydantic_settings import BaseSettings
-from rendering import (
+from runtime.kafka import KafkaSettings
+from runtime.prepare import DatabaseSettings
+from support.clients.manifests import (
     K8S,
     SERVICES,
     WORKLOADS,
@@ -22,8 +24,6 @@ from rendering import (
     settings_of,
     workloads,
 )
-from runtime.kafka import KafkaSettings
-from runtime.prepare import DatabaseSettings
 
 HERE = Path(__file__).parent
 OVERLAYS = ["base", "overlays/dev", "overlays/prod"]

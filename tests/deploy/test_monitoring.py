@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from flexcredits_local.folders import REPOSITORY
-from monitoring import DASHBOARDS, RULES, alerts, find_program, metric_names
-from rendering import find, read_yaml, render
+from support.clients.manifests import find, read_yaml, render
+from support.clients.prometheus import DASHBOARDS, RULES, alerts, find_program, metric_names
 
 UNIT_TESTS = REPOSITORY / "tests" / "prometheus" / "alerts.yml"
 

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 from alerter.mail import AT_ONCE
-from brokers import AIOKAFKA_ERRORS, Broker, open_broker
-from faulting import Fault, Stage, endure, open_stage
-from stack import make_topics, throwaway_folder
+from support.faults.fault_stage import Fault, Stage, endure, open_stage
+from support.infra.brokers import AIOKAFKA_ERRORS, Broker, open_broker
+from support.infra.stack import make_topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
 

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import asyncpg
 import httpx
 import pytest
-from factories import contract, event, organization, usage
 from flexcredits_local.keys import create_key
 from flexcredits_local.services import without_proxy
-from ingesting import Ingest, environment
-from monitoring import Prometheus, alerts, prometheus
-from querying import AUDIENCE, ISSUER, identity_provider, make_rsa_key
-from service_process import (
+from support.clients.prometheus import Prometheus, alerts, prometheus
+from support.data.factories import contract, event, organization, usage
+from support.infra.service_process import (
     ServiceProcess,
     aggregator_environment,
     alerter_environment,
@@ -25,7 +23,9 @@ from service_process import (
     free_port,
     running,
 )
-from stack import Database, Topics
+from support.infra.stack import Database, Topics
+from support.services.ingest import Ingest, environment
+from support.services.query_api import AUDIENCE, ISSUER, identity_provider, make_rsa_key
 
 NOWHERE = 9
 LOCKED_S = 121

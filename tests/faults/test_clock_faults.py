@@ -6,8 +6,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from faulting import Stage, endure, open_stage
-from stack import Topics, throwaway_folder
+from support.faults.fault_stage import Stage, endure, open_stage
+from support.infra.stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
 LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from faulting import Stage, endure, lose_commits, open_stage
-from stack import Topics, throwaway_folder
+from support.faults.fault_stage import Stage, endure, lose_commits, open_stage
+from support.infra.stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

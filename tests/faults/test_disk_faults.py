@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from brokers import AIOKAFKA_ERRORS, open_broker
-from faulting import Stage, endure, open_stage
 from flexcredits_local.keys import create_key
-from ingesting import running_here
-from service_process import eventually
-from stack import Topics, make_topics, throwaway_folder
-from usage_source import Client
+from support.data.usage_source import Client
+from support.faults.fault_stage import Stage, endure, open_stage
+from support.infra.brokers import AIOKAFKA_ERRORS, open_broker
+from support.infra.service_process import eventually
+from support.infra.stack import Topics, make_topics, throwaway_folder
+from support.services.ingest import running_here
 
 pytestmark = [
     pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300),

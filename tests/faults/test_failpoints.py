@@ -10,13 +10,19 @@ from typing import Any
 import asyncpg
 import pytest
 from alerter.outbox import LEASE_S
-from alerting import Script, age, smtp_server
-from failing import POINTS
-from faulting import find_settled_violations, until_applied
-from oracles import find_violations
-from service_process import ServiceProcess, aggregator_environment, alerter_environment, eventually, running
-from stack import Database, Topics
-from usage_source import ALLOWANCES, Source
+from support.data.usage_source import ALLOWANCES, Source
+from support.faults.failpoints import POINTS
+from support.faults.fault_stage import find_settled_violations, until_applied
+from support.infra.service_process import (
+    ServiceProcess,
+    aggregator_environment,
+    alerter_environment,
+    eventually,
+    running,
+)
+from support.infra.stack import Database, Topics
+from support.invariants.log import find_violations
+from support.services.alerter import Script, age, smtp_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HITS = (1, 2, 3)
@@ -46,7 +52,9 @@ async def mailbox() -> AsyncIterator[Script]:
 
 
 def start_failing(point: str, hit: int, environment: dict[str, str]) -> ServiceProcess:
-    return ServiceProcess("failing", environment | {"FAILPOINT": f"{point}:{hit}", "PYTHONPATH": TESTS})
+    return ServiceProcess(
+        "support.faults.failpoints", environment | {"FAILPOINT": f"{point}:{hit}", "PYTHONPATH": TESTS}
+    )
 
 
 def kill_at_mail(hit: int, alerter: ServiceProcess) -> Callable[[int], str]:

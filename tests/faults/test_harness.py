@@ -5,9 +5,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from faulting import Fault, Stage, endure, lose_commits, open_stage
-from mutants import AGGREGATOR, ALERTER, make_mutant
-from stack import Topics, throwaway_folder
+from support.faults.fault_stage import Fault, Stage, endure, lose_commits, open_stage
+from support.faults.mutants import AGGREGATOR, ALERTER, make_mutant
+from support.infra.stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
 

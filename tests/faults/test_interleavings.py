@@ -15,15 +15,15 @@ from aggregator.outcome import Outcome, ProofBroken
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
 from alerter import store as alerter_store
-from alerting import evaluator as make_evaluator
-from alerting import firings, make_customer
-from books import Books
-from counting import CATALOG
-from factories import FakeRecord, organization, records, usage
-from interleaving import Session, Turns, interleave, schedules
 from query_api.db import session as query_session
-from simulating.replay import connect
-from stack import Database
+from simulation.replay import connect
+from support.data.factories import FakeRecord, organization, records, usage
+from support.data.table_rows import Books
+from support.faults.interleaving import Session, Turns, interleave, schedules
+from support.infra.stack import Database
+from support.services.aggregator import CATALOG
+from support.services.alerter import evaluator as make_evaluator
+from support.services.alerter import firings, make_customer
 
 numbers = count(1)
 COUNTS = ("lock_progress", "insert_ledger", "add_quarters", "commit")

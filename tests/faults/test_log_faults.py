@@ -4,12 +4,12 @@ import signal
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from brokers import AIOKAFKA_ERRORS
-from faulting import count_applied, until_applied
-from oracles import count_log
-from service_process import ServiceProcess, aggregator_environment, eventually, running
-from stack import Database, Topics
-from usage_source import ALLOWANCES, Source
+from support.data.usage_source import ALLOWANCES, Source
+from support.faults.fault_stage import count_applied, until_applied
+from support.infra.brokers import AIOKAFKA_ERRORS
+from support.infra.service_process import ServiceProcess, aggregator_environment, eventually, running
+from support.infra.stack import Database, Topics
+from support.invariants.log import count_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 COUNTED = 600

@@ -14,13 +14,13 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from brokers import AIOKAFKA_ERRORS, open_broker
-from counting import TOTALS
-from factories import correction, organization, rate, usage, uuid7
-from mirroring import Tools, delete_topic, documented, read_log, set_topic, switch
 from runtime.kafka import create_topics, open_producer
-from service_process import ServiceProcess, aggregator_environment, eventually, running
-from stack import SCHEMAS, Database, Topics
+from support.data.factories import correction, organization, rate, usage, uuid7
+from support.infra.brokers import AIOKAFKA_ERRORS, open_broker
+from support.infra.mirroring import Tools, delete_topic, documented, read_log, set_topic, switch
+from support.infra.service_process import ServiceProcess, aggregator_environment, eventually, running
+from support.infra.stack import SCHEMAS, Database, Topics
+from support.services.aggregator import TOTALS
 
 pytestmark = [pytest.mark.clients, pytest.mark.slow, pytest.mark.timeout(400)]
 HEADERS = [("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]

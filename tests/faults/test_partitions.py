@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 from alerter.mail import AT_ONCE
-from alerting import Script
-from brokers import AIOKAFKA_ERRORS, Broker
-from faulting import find_settled_violations, until_applied
 from flexcredits_local.keys import create_key
 from flexcredits_local.ports import free_ports
 from flexcredits_local.postgres import EmbeddedPostgres
 from flexcredits_local.postgres_binaries import find_binaries
 from flexcredits_local.processes import Process
 from flexcredits_local.readiness import wait_until_usable
-from hosts import Network, network, why_no_hosts
-from ingesting import environment as ingest_environment
-from oracles import find_violations
-from service_process import ServiceProcess, aggregator_environment, alerter_environment, eventually
-from stack import Database, Topics, copy_template, make_template, make_topics, throwaway_folder
-from usage_source import ALLOWANCES, Client, Source
+from support.data.usage_source import ALLOWANCES, Client, Source
+from support.faults.fault_stage import find_settled_violations, until_applied
+from support.infra.brokers import AIOKAFKA_ERRORS, Broker
+from support.infra.hosts import Network, network, why_no_hosts
+from support.infra.service_process import ServiceProcess, aggregator_environment, alerter_environment, eventually
+from support.infra.stack import Database, Topics, copy_template, make_template, make_topics, throwaway_folder
+from support.invariants.log import find_violations
+from support.services.alerter import Script
+from support.services.ingest import environment as ingest_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
 HOSTS = ("kafka", "postgres", "mail", "ingest", "aggregator", "alerter")

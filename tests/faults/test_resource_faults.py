@@ -14,11 +14,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from factories import usage
-from faulting import Stage, endure, open_stage
 from runtime.kafka import open_producer
-from service_process import ServiceProcess, eventually
-from stack import Topics, throwaway_folder
+from support.data.factories import usage
+from support.faults.fault_stage import Stage, endure, open_stage
+from support.infra.service_process import ServiceProcess, eventually
+from support.infra.stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
 HOT_EVENTS, AGENTS, HOT_OVER_S = 200_000, 100_000, 40.0

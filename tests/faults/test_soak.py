@@ -6,8 +6,8 @@ import signal
 import statistics
 
 import pytest
-from faulting import open_stage
-from stack import Topics, throwaway_folder
+from support.faults.fault_stage import open_stage
+from support.infra.stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
 MINUTES, EVENTS_PER_S = 8, 100

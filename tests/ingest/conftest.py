@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-import stack as real
 from flexcredits_local.keys import create_key
-from ingesting import Ingest, environment, running_here
-from service_process import eventually, running
-from stack import Database, Topics
+from support.infra import stack as real
+from support.infra.service_process import eventually, running
+from support.infra.stack import Database, Topics
+from support.services.ingest import Ingest, environment, running_here
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from aggregator.reading import read_record
-from factories import FakeRecord, correction, event, organization, rate, rfc3339, usage, uuid7
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest.acceptance import Acceptance, Reason, Verdict, key_of
 from ingest.keys import Scope
+from support.data.factories import FakeRecord, correction, event, organization, rate, rfc3339, usage, uuid7
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 EVERYTHING = Scope(frozenset("*"), frozenset("*"))

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import Result
-from factories import usage
 from flexcredits_local import dlq
 from flexcredits_local.keys import create_key
 from flexcredits_local.problem import SetupProblem
-from ingesting import Ingest, ids, read_topic
 from runtime.kafka import open_producer
-from stack import Database
+from support.data.factories import usage
+from support.infra.stack import Database
+from support.services.ingest import Ingest, ids, read_topic
 from typer.testing import CliRunner
 
 Call = Callable[..., Result]

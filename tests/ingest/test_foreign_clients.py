@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from factories import uuid7
 from flexcredits_schemas import SCHEMAS
-from foreign_clients import generate_go, generate_python, need, python_with, run
-from ingesting import Ingest
+from support.clients.foreign_clients import generate_go, generate_python, need, python_with, run
+from support.data.factories import uuid7
+from support.services.ingest import Ingest
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 DESCRIPTION = SCHEMAS / "http" / "ingest-api.json"

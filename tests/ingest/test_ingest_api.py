@@ -10,9 +10,9 @@ from zlib import crc32
 
 import httpx
 import pytest
-from factories import correction, organization, rate, rfc3339, usage
 from flexcredits_schemas.codec import decode, encode
-from ingesting import BATCH, ONE, Ingest, headers_of, ids
+from support.data.factories import correction, organization, rate, rfc3339, usage
+from support.services.ingest import BATCH, ONE, Ingest, headers_of, ids
 
 
 def changed(base: dict[str, Any], **data: Any) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from described import check_everything
 from ingest.api import build_app
 from ingest.openapi import describe
-from ingesting import Ingest
 from schemathesis import Case, openapi
+from support.clients.openapi_fuzz import check_everything
+from support.services.ingest import Ingest
 
 
 def names_a_coding(case: Case) -> bool:

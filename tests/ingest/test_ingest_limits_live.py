@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import httpx
 import pytest
-from factories import usage
-from ingesting import Ingest, running_here
-from service_process import eventually
-from stack import Database, Topics
+from support.data.factories import usage
+from support.infra.service_process import eventually
+from support.infra.stack import Database, Topics
+from support.services.ingest import Ingest, running_here
 
 
 async def test_over_quota_is_429_and_passes(database: Database, topics: Topics, key: str) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from factories import correction, organization, rate, usage
 from flexcredits_schemas import SCHEMAS
 from ingest import openapi
 from ingest.api import build_app
-from ingesting import Ingest
+from support.data.factories import correction, organization, rate, usage
+from support.services.ingest import Ingest
 
 DESCRIPTION = json.loads((SCHEMAS / "http" / "ingest-api.json").read_text())
 

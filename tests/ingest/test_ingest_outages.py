@@ -7,14 +7,14 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import stack as real
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from brokers import AIOKAFKA_ERRORS, Broker
-from factories import usage
 from flexcredits_local.ports import accepts
-from ingesting import Ingest, environment, ids, running_here
-from service_process import eventually, running
-from stack import Database, Topics
+from support.data.factories import usage
+from support.infra import stack as real
+from support.infra.brokers import AIOKAFKA_ERRORS, Broker
+from support.infra.service_process import eventually, running
+from support.infra.stack import Database, Topics
+from support.services.ingest import Ingest, environment, ids, running_here
 
 pytestmark = pytest.mark.slow
 

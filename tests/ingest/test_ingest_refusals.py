@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from factories import event, organization, rate, rfc3339, usage
 from flexcredits_local.keys import create_key
-from ingesting import BATCH, ONE, Ingest, headers_of, ids
-from stack import Database
+from support.data.factories import event, organization, rate, rfc3339, usage
+from support.infra.stack import Database
+from support.services.ingest import BATCH, ONE, Ingest, headers_of, ids
 
 from .test_ingest_api import changed
 

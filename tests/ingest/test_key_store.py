@@ -7,14 +7,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from factories import usage
 from flexcredits_local.keys import create_key
 from ingest.keys import is_valid, parse_key
 from ingest.store import KeyStore, KeysUnavailable
-from ingesting import TcpProxy, running_here
 from runtime.postgres import open_pool
-from service_process import eventually
-from stack import Database, Topics
+from support.data.factories import usage
+from support.infra.service_process import eventually
+from support.infra.stack import Database, Topics
+from support.services.ingest import TcpProxy, running_here
 
 ENTRIES_MAX = 50
 

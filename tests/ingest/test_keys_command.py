@@ -8,7 +8,7 @@ from click.testing import Result
 from flexcredits_local import keys
 from flexcredits_local.problem import SetupProblem
 from ingest.keys import parse_key
-from stack import Database
+from support.infra.stack import Database
 from typer.testing import CliRunner
 
 Call = Callable[..., Result]

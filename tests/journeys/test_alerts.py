@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import contract, correction, event, organization, rfc3339, usage
-from service_process import eventually
-from traces import credits_of, find_traces
-from whole_stack import WholeStack, running_stack, state_of_its_own
+from support.data.factories import contract, correction, event, organization, rfc3339, usage
+from support.data.traces import credits_of, find_traces
+from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.service_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TOLD_ROLES = ("admin", "billing_moderator", "super_admin")

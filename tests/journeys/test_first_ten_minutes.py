@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from flexcredits_local.folders import REPOSITORY
 from flexcredits_local.services import PYTHON
-from whole_stack import WholeStack, environment_of, running_stack, state_of_its_own
+from support.infra.full_stack import WholeStack, environment_of, running_stack, state_of_its_own
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 DONE = "---done---"

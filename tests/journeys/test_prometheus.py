@@ -9,11 +9,11 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from factories import contract, event, organization, usage
 from flexcredits_local.services import without_proxy
-from monitoring import Prometheus, alerts, names_in_dashboards, names_in_rules, probe_ports, prometheus
-from service_process import ServiceProcess, eventually, free_port, running
-from whole_stack import WholeStack, running_stack, state_of_its_own
+from support.clients.prometheus import Prometheus, alerts, names_in_dashboards, names_in_rules, probe_ports, prometheus
+from support.data.factories import contract, event, organization, usage
+from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.service_process import ServiceProcess, eventually, free_port, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NOWHERE = "127.0.0.1:9"

@@ -9,15 +9,12 @@ from contextlib import AsyncExitStack
 import asyncpg
 import httpx
 import pytest
-from alerting import smtp_server
-from factories import contract, event, organization, usage
 from flexcredits_local.keys import create_key
 from flexcredits_local.services import without_proxy
 from ingest.keys import mint_key
-from ingesting import Ingest, environment
-from querying import AUDIENCE, ISSUER, identity_provider, make_rsa_key
-from receiving import receiver
-from service_process import (
+from support.clients.otlp_receiver import receiver
+from support.data.factories import contract, event, organization, usage
+from support.infra.service_process import (
     ServiceProcess,
     aggregator_environment,
     alerter_environment,
@@ -25,7 +22,10 @@ from service_process import (
     free_port,
     running,
 )
-from stack import ROLE_PASSWORD, Database, Topics
+from support.infra.stack import ROLE_PASSWORD, Database, Topics
+from support.services.alerter import smtp_server
+from support.services.ingest import Ingest, environment
+from support.services.query_api import AUDIENCE, ISSUER, identity_provider, make_rsa_key
 
 pytestmark = pytest.mark.slow
 

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
-from alerting import Script, smtp_server
-from certificates import make_certificate
 from cryptography.x509 import DNSName
-from factories import contract, event, organization, usage
 from flexcredits_local.keys import create_key
-from ingesting import Ingest, environment
 from runtime.kafka import KafkaSettings, open_consumer, open_producer
-from secured_kafka import PASSWORD, Secured, secured_kafka
-from service_process import aggregator_environment, alerter_environment, eventually, running
-from stack import Database
+from support.data.factories import contract, event, organization, usage
+from support.infra.certificates import make_certificate
+from support.infra.secured_kafka import PASSWORD, Secured, secured_kafka
+from support.infra.service_process import aggregator_environment, alerter_environment, eventually, running
+from support.infra.stack import Database
+from support.services.alerter import Script, smtp_server
+from support.services.ingest import Ingest, environment
 
 pytestmark = pytest.mark.slow
 

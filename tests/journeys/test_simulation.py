@@ -17,8 +17,8 @@ from flexcredits_local.simulation.disturbances import Fate
 from flexcredits_local.simulation.history import Past
 from flexcredits_local.simulation.live import Opening, level
 from flexcredits_local.simulation.truth import Truth
-from service_process import eventually
-from whole_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.service_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 AT = datetime.now(UTC).isoformat(timespec="milliseconds")

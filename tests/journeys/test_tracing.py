@@ -11,17 +11,17 @@ from itertools import pairwise
 import httpx
 import pytest
 import structlog
-from alerting import smtp_server
-from factories import contract, event, organization, usage
 from flexcredits_local.keys import create_key
 from flexcredits_local.services import without_proxy
-from ingesting import Ingest, environment
-from querying import AUDIENCE, ISSUER, identity_provider, make_rsa_key
-from receiving import Received, receiver
 from runtime.logs import configure_logs
 from runtime.tracing import LINKS_MAX, PassOn, trace_id_of
-from service_process import aggregator_environment, alerter_environment, eventually, free_port, running
-from stack import Database, Topics
+from support.clients.otlp_receiver import Received, receiver
+from support.data.factories import contract, event, organization, usage
+from support.infra.service_process import aggregator_environment, alerter_environment, eventually, free_port, running
+from support.infra.stack import Database, Topics
+from support.services.alerter import smtp_server
+from support.services.ingest import Ingest, environment
+from support.services.query_api import AUDIENCE, ISSUER, identity_provider, make_rsa_key
 
 
 def new_traceparent() -> str:

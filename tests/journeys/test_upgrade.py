@@ -18,14 +18,11 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from factories import contract, organization, rate, usage
 from flexcredits_local.folders import REPOSITORY
 from flexcredits_local.keys import create_key
-from ingesting import environment as ingest_environment
-from querying import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, IdentityProvider, identity_provider, make_rsa_key
-from rollups import check_rollups
 from runtime.migrations import migrate
-from service_process import (
+from support.data.factories import contract, organization, rate, usage
+from support.infra.service_process import (
     ServiceProcess,
     aggregator_environment,
     alerter_environment,
@@ -33,7 +30,26 @@ from service_process import (
     free_port,
     running,
 )
-from stack import ROLE_PASSWORD, Database, Topics, drop_database, execute, service_roles, with_database, with_user
+from support.infra.stack import (
+    ROLE_PASSWORD,
+    Database,
+    Topics,
+    drop_database,
+    execute,
+    service_roles,
+    with_database,
+    with_user,
+)
+from support.invariants.rollups import check_rollups
+from support.services.ingest import environment as ingest_environment
+from support.services.query_api import (
+    AUDIENCE,
+    ISSUER,
+    UNSUBSCRIBE_SECRET,
+    IdentityProvider,
+    identity_provider,
+    make_rsa_key,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PREVIOUS = Path(os.environ.get("UPGRADE_FROM", REPOSITORY))

@@ -13,10 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from factories import correction, organization, rate, usage
-from service_process import eventually
-from traces import credits_of, find_traces
-from whole_stack import WholeStack, running_stack, state_of_its_own
+from support.data.factories import correction, organization, rate, usage
+from support.data.traces import credits_of, find_traces
+from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.service_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 AT = datetime.now(UTC).replace(microsecond=0).isoformat()

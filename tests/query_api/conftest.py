@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import asyncpg
 import httpx
 import pytest
-from books import TOPIC, Books
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.services import issuer_program
@@ -15,7 +14,12 @@ from query_api.access.dependencies import Parts
 from query_api.app import Observed, build_app
 from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
 from query_api.web.files import BuiltFile
-from querying import (
+from runtime.postgres import Pool, open_pool
+from support.clients.sign_in import Browser, open_browser
+from support.data.table_rows import TOPIC, Books
+from support.infra.service_process import free_port
+from support.infra.stack import Database, running
+from support.services.query_api import (
     AUDIENCE,
     ISSUER,
     UNSUBSCRIBE_SECRET,
@@ -25,10 +29,6 @@ from querying import (
     identity_provider,
     make_rsa_key,
 )
-from runtime.postgres import Pool, open_pool
-from service_process import free_port
-from signing_in import Browser, open_browser
-from stack import Database, running
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,22 @@ from typing import Any
 
 import jwt
 import pytest
-from books import Books
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from query_api.access.dependencies import POLICIES, hold_link
 from query_api.app import PUBLIC, build_app, find_open_routes
 from query_api.auth.tokens import REFETCH_AFTER_S, KeysUnknown, SigningKeys, fetch_from, read_keys
-from querying import Api, IdentityProvider, OpenApi, ec_jwk, encode, make_ec_key, make_rsa_key, rsa_jwk, unsigned
+from support.data.table_rows import Books
+from support.services.query_api import (
+    Api,
+    IdentityProvider,
+    OpenApi,
+    ec_jwk,
+    encode,
+    make_ec_key,
+    make_rsa_key,
+    rsa_jwk,
+    unsigned,
+)
 
 PATHS = [
     "/api/v1/overview",

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from books import MICRO, Books
 from query_api.alerts.settings.domain.rules import ADDRESSES_MAX, CREDITS_BELOW, THRESHOLDS_MAX
 from query_api.http import body_limit
-from querying import Api
+from support.data.table_rows import MICRO, Books
+from support.services.query_api import Api
 
 from .test_query_alert_settings import NO_BUDGET, SETTINGS, asked, save
 

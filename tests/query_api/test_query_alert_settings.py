@@ -8,8 +8,8 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from books import MICRO, NOW, Books
-from querying import Api
+from support.data.table_rows import MICRO, NOW, Books
+from support.services.query_api import Api
 
 SETTINGS = "/api/v1/alerts/settings"
 OFF = {"enabled": False, "addresses": []}

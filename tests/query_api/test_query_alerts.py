@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.db.session import SQL
 from query_api.usage.breakdown.domain.cursor import InvalidCursor, read_cursor, write_cursor
-from querying import Api, OpenApi
 from runtime.postgres import Pool
+from support.data.table_rows import MICRO, NOW, Books
+from support.services.query_api import Api, OpenApi
 
 FIRED_AT = NOW - timedelta(hours=5)
 

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from books import NOW, Books, local
-from querying import Api
+from support.data.table_rows import NOW, Books, local
+from support.services.query_api import Api
 
 
 async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:

@@ -4,14 +4,14 @@ from contextlib import suppress
 
 import asyncpg
 import pytest
-from books import Books
 from query_api.access.audit import ORIGIN, Origin, audit
 from query_api.access.dependencies import REFUSAL_AUDITED_EVERY_S, REFUSALS_REMEMBERED_MAX, Refusals
 from query_api.auth.tokens import Person
 from query_api.db.session import SQL
 from query_api.db.writes import write_as
-from querying import Api
 from runtime.postgres import Pool
+from support.data.table_rows import Books
+from support.services.query_api import Api
 
 ADA = Person("user-1", "org_acme", "admin", "ada@acme.example")
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from books import MICRO, Books, local
-from querying import Api
+from support.data.table_rows import MICRO, Books, local
+from support.services.query_api import Api
 
 from .test_query_alerts import FIRED_AT, acme, use
 

@@ -4,11 +4,11 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from books import MICRO, Books, local
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.alerts.settings.domain.rules import AlertSettings, AskedBudget, Budget, Rule
-from querying import Api
+from support.data.table_rows import MICRO, Books, local
+from support.services.query_api import Api
 
 SETTINGS = "/api/v1/alerts/settings"
 OFF = {"enabled": False, "addresses": []}

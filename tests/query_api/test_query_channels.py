@@ -7,9 +7,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from books import Books
-from querying import Api
 from runtime.postgres import Pool
+from support.data.table_rows import Books
+from support.services.query_api import Api
 
 PATH = "/api/v1/alert-channels"
 WEBHOOK = {"kind": "webhook", "name": "On call", "url": "https://hooks.acme.example/alerts/s3cret-token"}

@@ -5,10 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from books import NOW, Books, local
 from query_api.http.etags import COMPLETE_TO, digest, digest_sources, has
-from querying import Api
 from starlette.datastructures import Headers
+from support.data.table_rows import NOW, Books, local
+from support.services.query_api import Api
 
 BREAKDOWN = "/api/v1/breakdown?product=agents&view=agents"
 PATHS = ["/api/v1/overview", BREAKDOWN, "/api/v1/freshness", "/api/v1/proof", "/api/v1/banner", "/api/v1/alerts"]

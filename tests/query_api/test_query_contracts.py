@@ -5,12 +5,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from books import MICRO, NOW, Books, local
 from flexcredits_schemas.events import PRODUCTS
 from query_api.contracts.domain.periods import days_of
 from query_api.db.session import read_as
-from querying import Api
 from runtime.postgres import Pool
+from support.data.table_rows import MICRO, NOW, Books, local
+from support.services.query_api import Api
 
 TEAM = ("Grace Hopper", None, "https://flexcredits.example/acme")
 

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from books import NOW, TOPIC, Books
-from described import check_everything
 from query_api.access.dependencies import Parts
 from query_api.app import Observed, build_app
 from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
-from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool
 from schemathesis import openapi
-from service_process import free_port
+from support.clients.openapi_fuzz import check_everything
+from support.data.table_rows import NOW, TOPIC, Books
+from support.infra.service_process import free_port
+from support.services.query_api import AUDIENCE, ISSUER, IdentityProvider
 
 WITHOUT_END = "/api/v1/live"
 

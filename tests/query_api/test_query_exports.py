@@ -5,15 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from books import Books
-from exporting import read_file, special, total
 from query_api.exports.domain.cells import guard_id, unguard_id
 from query_api.exports.domain.labels import Label
 from query_api.exports.queries import SQL, columns_of
 from query_api.exports.routes import USAGE_COLUMNS
 from query_api.usage.breakdown.domain.rows import FEATURE_KINDS
-from querying import Api
 from runtime.postgres import Pool
+from support.clients.export_files import read_file, special, total
+from support.data.table_rows import Books
+from support.services.query_api import Api
 
 USAGE = "/api/v1/export/usage.csv"
 

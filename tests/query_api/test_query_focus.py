@@ -4,16 +4,16 @@ import re
 from datetime import date, timedelta
 from decimal import Decimal
 
-from books import Books, local
-from exporting import read_file, special, total
 from flexcredits_schemas.credits import scaled_text
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.contracts.domain.periods import CreditPeriod, Span
 from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, instant, overage_by_day
 from query_api.exports.queries import SQL
-from querying import Api
 from runtime.postgres import Pool
+from support.clients.export_files import read_file, special, total
+from support.data.table_rows import Books, local
+from support.services.query_api import Api
 
 FOCUS = "/api/v1/export/focus.csv"
 

@@ -12,9 +12,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from books import Books
-from exporting import special
-from querying import Api
+from support.clients.export_files import special
+from support.data.table_rows import Books
+from support.services.query_api import Api
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

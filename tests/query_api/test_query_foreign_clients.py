@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from books import NOW, TOPIC, Books
 from flexcredits_schemas import SCHEMAS
-from foreign_clients import generate_go, generate_python, run
 from query_api.access.dependencies import Parts
 from query_api.app import Observed, build_app
 from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
-from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool
-from service_process import free_port
+from support.clients.foreign_clients import generate_go, generate_python, run
+from support.data.table_rows import NOW, TOPIC, Books
+from support.infra.service_process import free_port
+from support.services.query_api import AUDIENCE, ISSUER, IdentityProvider
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 DESCRIPTION = SCHEMAS / "http" / "query-api.json"

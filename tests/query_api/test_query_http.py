@@ -10,7 +10,6 @@ import asyncpg
 import httpx
 import jsonschema_rs
 import pytest
-from books import NOW, Books
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from query_api.app import build_app
@@ -18,10 +17,11 @@ from query_api.db.session import find_problem
 from query_api.openapi.examples import BODIES
 from query_api.openapi.export import TARGET, render
 from query_api.settings import Settings
-from querying import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, Api, IdentityProvider, OpenApi
 from runtime.postgres import open_pool
-from service_process import eventually, free_port, running
-from stack import Database
+from support.data.table_rows import NOW, Books
+from support.infra.service_process import eventually, free_port, running
+from support.infra.stack import Database
+from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, Api, IdentityProvider, OpenApi
 
 PATHS = {
     "/api/v1/overview": "Overview",

@@ -5,13 +5,13 @@ import re
 
 import asyncpg
 import pytest
-from books import NOW, Books
 from query_api.db.session import SQL, NotIsolated, Reading, find_problem, read_as
 from query_api.db.writes import Presented, Writing
 from query_api.openapi.examples import BODIES
-from querying import Api, OpenApi
 from runtime.postgres import Pool, open_pool
-from stack import Database
+from support.data.table_rows import NOW, Books
+from support.infra.stack import Database
+from support.services.query_api import Api, OpenApi
 
 PATHS = [
     "/api/v1/overview",

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from books import NOW, TOPIC, Books
 from prometheus_client import REGISTRY
 from query_api.access.dependencies import Parts, SignIn
 from query_api.app import Observed, build_app
@@ -21,11 +20,12 @@ from query_api.auth.oidc import Issuer
 from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
 from query_api.db.writes import write_as
 from query_api.live.hub import Live, LiveLimits
-from querying import AUDIENCE, ISSUER, IdentityProvider
 from runtime.http import Server, listen, serve
 from runtime.line import LineFull
 from runtime.postgres import Pool, line_of
-from service_process import eventually, free_port
+from support.data.table_rows import NOW, TOPIC, Books
+from support.infra.service_process import eventually, free_port
+from support.services.query_api import AUDIENCE, ISSUER, IdentityProvider
 
 QUICK = LiveLimits(poll_s=0.4, heartbeat_s=0.5, recheck_s=0.3, per_organization_max=3, in_all_max=4)
 WITHIN_S = 1.0

@@ -4,8 +4,8 @@ import asyncio
 import json
 from typing import Any
 
-from books import NOW, Books
-from querying import Api
+from support.data.table_rows import NOW, Books
+from support.services.query_api import Api
 
 TEST_MAIL = "/api/v1/alerts/test-mail"
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from books import Books
 from fastapi.routing import iter_route_contexts
 from query_api.app import build_app
 from query_api.openapi.examples import BODIES
-from querying import OpenApi
+from support.data.table_rows import Books
+from support.services.query_api import OpenApi
 
 NOBODY: dict[str, Any] = {"nobody": 401, "expired": 401}
 LOOK = NOBODY | {

@@ -3,10 +3,10 @@
 from typing import Any
 from urllib.parse import quote
 
-from books import Books
 from query_api.app import build_app
 from query_api.openapi.examples import BODIES
-from querying import Api
+from support.data.table_rows import Books
+from support.services.query_api import Api
 
 DESCRIPTION = build_app(None).openapi()
 ODD = ["%00", "a%00b", "%0A", "%ff", "%ED%A0%80", "%F4%90%80%80", "%EF%BF%BF", "%25", "9" * 30, "x" * 3000]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import asyncpg
 import httpx
-from books import Books
-from faulting import start_server
 from flexcredits_local.ports import free_ports
 from flexcredits_local.postgres import THROWAWAY, EmbeddedPostgres
 from flexcredits_local.postgres_binaries import find_binaries
-from querying import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, IdentityProvider
-from service_process import ServiceProcess, eventually, free_port, running
-from stack import copy_template, make_template, memory, throwaway_folder
+from support.data.table_rows import Books
+from support.faults.fault_stage import start_server
+from support.infra.service_process import ServiceProcess, eventually, free_port, running
+from support.infra.stack import copy_template, make_template, memory, throwaway_folder
+from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, IdentityProvider
 
 ROUNDS = 3
 

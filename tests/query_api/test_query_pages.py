@@ -9,11 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from books import Books
 from query_api.app import PUBLIC, build_app, find_open_routes
 from query_api.web.files import BuiltFile, read_dashboard
 from query_api.web.routes import FILES, VIEWS
-from querying import OpenApi
+from support.data.table_rows import Books
+from support.services.query_api import OpenApi
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 SCRIPT = "console.log('used');" * 200

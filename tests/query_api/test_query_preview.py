@@ -4,13 +4,13 @@ import random
 from datetime import date, timedelta
 from typing import Any
 
-from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.alerts.settings.domain.preview import WouldFire, would_fire
 from query_api.alerts.settings.domain.rules import Recipients, everybody_told
 from query_api.contracts.domain.periods import Span
-from querying import Api
+from support.data.table_rows import MICRO, NOW, Books
+from support.services.query_api import Api
 
 PREVIEW = "/api/v1/alerts/preview"
 OFF = {"enabled": False, "addresses": []}

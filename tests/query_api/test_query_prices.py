@@ -8,8 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from books import MICRO, Books
-from exporting import read_csv, read_file
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, Span
@@ -17,7 +15,9 @@ from query_api.contracts.domain.prices import Prices
 from query_api.contracts.domain.terms import Price, Step, Version
 from query_api.exports.domain.focus import focus_days
 from query_api.exports.domain.focus_corrections import price_corrections
-from querying import Api
+from support.clients.export_files import read_csv, read_file
+from support.data.table_rows import MICRO, Books
+from support.services.query_api import Api
 
 FIRST = date(2026, 1, 1)
 EVER = Days(date.min, date.max)

@@ -5,13 +5,13 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
-from books import NOW, TOPIC, Books, local
-from counting import TOTALS
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from query_api.db.session import read_as
-from querying import Api
 from runtime.postgres import Pool
-from stack import Database
+from support.data.table_rows import NOW, TOPIC, Books, local
+from support.infra.stack import Database
+from support.services.aggregator import TOTALS
+from support.services.query_api import Api
 
 
 async def test_proof(api: Api, books: Books) -> None:

@@ -14,14 +14,14 @@ from aggregator.facts import apply_facts
 from aggregator.isolation import count_batch
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
-from books import TOPIC, Books, local
-from factories import correction, organization, rate, records, rfc3339, usage, uuid7
 from flexcredits_schemas.identity import bucket_of, identity_of
 from query_api.db.session import SQL
 from query_api.ledger.domain import place_of
-from querying import Api
 from runtime.postgres import Pool
-from stack import Database
+from support.data.factories import correction, organization, rate, records, rfc3339, usage, uuid7
+from support.data.table_rows import TOPIC, Books, local
+from support.infra.stack import Database
+from support.services.query_api import Api
 
 TOPICS = (TOPIC, "usage.catalog.v1")
 

@@ -6,13 +6,13 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import pytest
-from books import MICRO, NOW, Books
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.contracts.domain.periods import CreditPeriod, PeriodKey, Span
 from query_api.contracts.domain.reconcile import SUMS, Charges, Line, Used, commit, reconcile
 from query_api.contracts.domain.terms import AddOn, money
-from querying import Api
+from support.data.table_rows import MICRO, NOW, Books
+from support.services.query_api import Api
 
 amounts = st.integers(0, 10**13)
 some_amount = st.none() | amounts

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from books import NOW, Books
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.tokens import key_path, load_key, mint_token
 from query_api.auth.cookies import Cookies, hash_id
 from query_api.db.session import SQL
 from runtime.postgres import Pool
-from signing_in import DASHBOARD, IDLE, LIFETIME, SAME_ORIGIN, Browser, open_browser
+from support.clients.sign_in import DASHBOARD, IDLE, LIFETIME, SAME_ORIGIN, Browser, open_browser
+from support.data.table_rows import NOW, Books
 
 
 async def test_who_signs_in_is_led_back_and_may_look(browser: Browser, demo: int) -> None:

@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from books import NOW, TOPIC, Books
 from flexcredits_local.authorization import CLIENT_ID
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.issuer import JWKS_PATH
@@ -22,8 +21,9 @@ from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
 from query_api.http.fields import Refused
 from query_api.openapi.examples import BODIES
 from runtime.postgres import Pool
-from service_process import free_port
-from signing_in import DASHBOARD, SAME_ORIGIN, Browser, open_browser
+from support.clients.sign_in import DASHBOARD, SAME_ORIGIN, Browser, open_browser
+from support.data.table_rows import NOW, TOPIC, Books
+from support.infra.service_process import free_port
 
 
 async def refused(browser: Browser, address: str, why: str) -> None:

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 import asyncpg
 import httpx
 import pytest
-from books import NOW, TOPIC, Books
 from query_api.access.dependencies import Parts
 from query_api.app import Observed, build_app
 from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
 from query_api.exports.downloads import FileResponse, Put
-from querying import AUDIENCE, ISSUER, Api, IdentityProvider, OpenApi
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool
-from service_process import eventually, free_port
 from starlette.types import Message
+from support.data.table_rows import NOW, TOPIC, Books
+from support.infra.service_process import eventually, free_port
+from support.services.query_api import AUDIENCE, ISSUER, Api, IdentityProvider, OpenApi
 
 USAGE = "/api/v1/export/usage.csv?range=all"
 LINES = 150_000

@@ -5,10 +5,10 @@ from datetime import date, timedelta
 from random import Random
 
 import pytest
-from books import Books
 from query_api.contracts.domain.periods import Days, split_at
 from query_api.db.session import read_as
 from runtime.postgres import Pool
+from support.data.table_rows import Books
 
 BEGIN, DAYS = date(2025, 12, 20), 140
 

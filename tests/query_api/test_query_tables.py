@@ -4,12 +4,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from books import Books, local
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.usage.breakdown.domain.cursor import InvalidCursor, Place, cut_page, read_place, write_place
 from query_api.usage.breakdown.domain.rows import Row, in_order
-from querying import Api
+from support.data.table_rows import Books, local
+from support.services.query_api import Api
 
 
 def micro(text: str) -> int:

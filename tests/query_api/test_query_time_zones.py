@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from books import Books
-from querying import Api
+from support.data.table_rows import Books
+from support.services.query_api import Api
 
 PATHS = (
     "overview", "trend", "trend?range=all", "trend?credit_period=current", "trend?interval=month", "breakdown?product=api&view=namespaces",

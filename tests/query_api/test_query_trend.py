@@ -7,11 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from books import NOW, Books, local
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.usage.trend.domain.lines import OTHER, Cell, Group, draw_lines
-from querying import Api
+from support.data.table_rows import NOW, Books, local
+from support.services.query_api import Api
 
 VIEWS = (
     ("assistant", "models"), ("assistant", "tools"), ("assistant", "other_features"), ("agents", "agents"), ("api", "namespaces"),

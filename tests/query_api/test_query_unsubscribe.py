@@ -11,9 +11,9 @@ from typing import Any
 
 import jwt
 import pytest
-from books import Books
 from flexcredits_schemas.unsubscribe import VALID_FOR, Unsubscription, seal
-from querying import UNSUBSCRIBE_SECRET, Api
+from support.data.table_rows import Books
+from support.services.query_api import UNSUBSCRIBE_SECRET, Api
 
 WRITTEN_AT = datetime.now(UTC)
 FIN = "Fin@acme.example"

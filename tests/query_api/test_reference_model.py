@@ -9,12 +9,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from counting import Aggregator
-from exporting import read_csv
-from querying import Api
-from random_history import FIRST, NOW, PERIODS, facts, random_history, the_rate
-from reference_model import Counted, Model, Path, total
-from stack import Database
+from support.clients.export_files import read_csv
+from support.data.random_history import FIRST, NOW, PERIODS, facts, random_history, the_rate
+from support.infra.stack import Database
+from support.invariants.reference_model import Counted, Model, Path, total
+from support.services.aggregator import Aggregator
+from support.services.query_api import Api
 
 ZONES = ("UTC", "Asia/Kathmandu", "America/St_Johns", "Europe/Berlin", "Australia/Lord_Howe")
 VIEWS = [

@@ -11,12 +11,12 @@ import jsonschema_rs
 import msgspec
 import pytest
 import yaml
-from factories import contract, correction, event, organization, rate, usage
 from flexcredits_schemas import SCHEMAS
 from flexcredits_schemas.codec import InvalidEvent, decode, encode, micro
 from flexcredits_schemas.identity import amount_of, payload_of
 from hypothesis import given
 from hypothesis import strategies as st
+from support.data.factories import contract, correction, event, organization, rate, usage
 
 FILES = {path.name: json.loads(path.read_text()) for path in (SCHEMAS / "events").glob("*.json")}
 EVENTS = {schema["properties"]["type"]["const"]: schema for name, schema in FILES.items() if name != "common.json"}

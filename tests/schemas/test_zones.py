@@ -12,8 +12,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from browsing import chromium, needs_chromium
-from factories import contract, organization, rate
 from flexcredits_local.dashboard import BIN
 from flexcredits_local.folders import REPOSITORY
 from flexcredits_schemas import SCHEMAS
@@ -35,6 +33,8 @@ from flexcredits_schemas.zones import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from support.clients.browser import chromium, needs_chromium
+from support.data.factories import contract, organization, rate
 
 NOVEMBER = datetime(2026, 11, 15, tzinfo=UTC)
 KNOWN_TO_INTL = """names => names.filter(zone => {

@@ -1,4 +1,4 @@
-"""`bench`: the load measurements of tests/load, on their own Kafka and PostgreSQL."""
+"""`bench`: the load measurements of tests/bench, on their own Kafka and PostgreSQL."""
 
 import subprocess
 import sys
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import typer
 
-BENCH = Path(__file__).resolve().parents[3] / "tests" / "load" / "bench.py"
+BENCH = Path(__file__).resolve().parents[3] / "tests" / "bench" / "bench.py"
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def run_benchmarks(context: typer.Context) -> None:
-    """Measure events per second and latency; arguments go to tests/load/bench.py."""
+    """Measure events per second and latency; arguments go to tests/bench/bench.py."""
     raise typer.Exit(subprocess.run([sys.executable, BENCH, *context.args]).returncode)

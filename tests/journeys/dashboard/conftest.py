@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from browsing import chromium
-from dashboard_data import fill
 from playwright.async_api import Browser
-from whole_stack import WholeStack, running_stack, state_of_its_own
+from support.clients.browser import chromium
+from support.data.dashboard_data import fill
+from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
 
 
 @pytest.fixture

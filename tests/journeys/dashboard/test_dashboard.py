@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import Visit, Who, decimal, needs_chromium, visiting
-from dashboard_data import EMPTY, NORMAL, OVER
-from factories import usage
 from flexcredits_schemas.events import PRODUCTS
 from playwright.async_api import Browser, Download, Locator, expect
 from query_api.usage.breakdown.domain.rows import FEATURE_KINDS
-from service_process import eventually
-from whole_stack import WholeStack
+from support.clients.browser import Visit, Who, decimal, needs_chromium, visiting
+from support.data.dashboard_data import EMPTY, NORMAL, OVER
+from support.data.factories import usage
+from support.infra.full_stack import WholeStack
+from support.infra.service_process import eventually
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 VIEWS = [

@@ -9,12 +9,12 @@ from email.policy import default
 from pathlib import Path
 
 import pytest
-from browsing import Visit, Who, needs_chromium, visiting
-from dashboard_data import PEOPLE, member
-from factories import contract, organization, usage
 from playwright.async_api import Browser, Locator, expect
-from service_process import eventually
-from whole_stack import WholeStack
+from support.clients.browser import Visit, Who, needs_chromium, visiting
+from support.data.dashboard_data import PEOPLE, member
+from support.data.factories import contract, organization, usage
+from support.infra.full_stack import WholeStack
+from support.infra.service_process import eventually
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import Visit, Who, decimal, needs_chromium, visiting
-from dashboard_data import NORMAL
-from factories import contract, organization, usage
 from playwright.async_api import Browser, expect
-from whole_stack import WholeStack
+from support.clients.browser import Visit, Who, decimal, needs_chromium, visiting
+from support.data.dashboard_data import NORMAL
+from support.data.factories import contract, organization, usage
+from support.infra.full_stack import WholeStack
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 ADA = Who(NORMAL)

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from browsing import Who, needs_chromium, visiting
-from dashboard_data import OVER
 from playwright.async_api import Browser, Locator, expect
-from whole_stack import WholeStack
+from support.clients.browser import Who, needs_chromium, visiting
+from support.data.dashboard_data import OVER
+from support.infra.full_stack import WholeStack
 
 from .test_dashboard_alerts import make, open_settings
 

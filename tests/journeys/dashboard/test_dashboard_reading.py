@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from browsing import Who, needs_chromium, visiting
-from dashboard_data import NORMAL, OVER, member
-from factories import contract, organization, rfc3339, usage
 from playwright.async_api import Browser, expect
-from whole_stack import WholeStack
+from support.clients.browser import Who, needs_chromium, visiting
+from support.data.dashboard_data import NORMAL, OVER, member
+from support.data.factories import contract, organization, rfc3339, usage
+from support.infra.full_stack import WholeStack
 
 from .test_dashboard import rows_on
 

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from browsing import Visit, Who, needs_chromium, visiting
-from dashboard_data import NORMAL
 from playwright.async_api import Browser, expect
-from whole_stack import WholeStack
+from support.clients.browser import Visit, Who, needs_chromium, visiting
+from support.data.dashboard_data import NORMAL
+from support.infra.full_stack import WholeStack
 
 from .test_dashboard import rows_on
 

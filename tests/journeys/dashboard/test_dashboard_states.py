@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from browsing import Visit, Who, needs_chromium, visiting
-from dashboard_data import NORMAL, TEAM, member
-from factories import contract, event, organization, rfc3339, usage
 from playwright.async_api import Browser, Error, Locator, Route, expect
-from service_process import eventually
-from whole_stack import WholeStack
+from support.clients.browser import Visit, Who, needs_chromium, visiting
+from support.data.dashboard_data import NORMAL, TEAM, member
+from support.data.factories import contract, event, organization, rfc3339, usage
+from support.infra.full_stack import WholeStack
+from support.infra.service_process import eventually
 
 from .test_dashboard import rows_on
 

@@ -12,11 +12,11 @@ import asyncpg
 import pytest
 from alerter.notices import write_test
 from alerter.slack import write_message
-from browsing import Visit, Who, needs_chromium, visiting
-from factories import usage
 from playwright.async_api import Browser, expect
-from service_process import eventually
-from whole_stack import WholeStack
+from support.clients.browser import Visit, Who, needs_chromium, visiting
+from support.data.factories import usage
+from support.infra.full_stack import WholeStack
+from support.infra.service_process import eventually
 
 from .test_dashboard_alerts import letters_to, make
 

@@ -1,0 +1,220 @@
+"""The simulation generates the same every time, and what must be counted of it is known."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aggregator.rating import DEPLOYMENT, Rate, RateCard
+from flexcredits_local.cli import app
+from flexcredits_local.simulation.cast import DEMO, HAND_WRITTEN, companies
+from flexcredits_local.simulation.commands import MONTHS_MAX, past_of, read_at
+from flexcredits_local.simulation.delivery import requests_of
+from flexcredits_local.simulation.disturbances import COUNTED, MALFORMATIONS, PER_TEN_THOUSAND, Fate, Sending
+from flexcredits_local.simulation.history import Past, deployment_facts
+from flexcredits_local.simulation.rates import build_rates, micro_credits
+from flexcredits_local.simulation.truth import Truth
+from flexcredits_schemas.codec import InvalidEvent, decode, micro
+from flexcredits_schemas.events import Correction, Usage
+from flexcredits_schemas.identity import amount_of
+from support.data.generated_companies import AT, demo_company, play
+from typer.testing import CliRunner
+
+SMALL = ("backfill", "--organizations", "9", "--events", "3000", "--months", "3", "--at", AT, "--output", "-")
+
+
+@pytest.fixture
+def demo() -> tuple[Past, list[Sending]]:
+    return demo_company()
+
+
+@pytest.fixture(scope="module")
+def everybody() -> list[Sending]:
+    """Three months of all hand-written companies and some generated ones, with the deployment's facts."""
+    pasts = [past_of(1, company, read_at(AT), 3) for company in (*HAND_WRITTEN, *companies(5))]
+    return [*deployment_facts(pasts), *(sending for past in pasts for sending in past.sendings())]
+
+
+def encoded(event: dict[str, Any]) -> bytes:
+    return json.dumps(event).encode()
+
+
+def written(*arguments: str, hash_seed: str) -> bytes:
+    command = [sys.executable, "-P", "-m", "flexcredits_local", "simulate", *arguments]
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    return subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60).stdout
+
+
+def test_same_seed_same_bytes_in_another_process_and_another_seed_other_bytes() -> None:
+    first = written(*SMALL, hash_seed="1")
+    assert first.count(b"\n") > 3000
+    assert written(*SMALL, hash_seed="2") == first
+    assert written(*SMALL, "--seed", "2", hash_seed="1") != first
+
+
+def test_live_usage_is_the_same_every_time_too() -> None:
+    load = ("rate", "--per-second", "50", "--seconds", "4", "--organizations", "3", "--at", AT, "--output", "-")
+    first = written(*load, hash_seed="1")
+    assert first.count(b"flexcredits.usage.v1") == 200
+    assert written(*load, hash_seed="2") == first
+
+
+def test_bare_simulate_is_help() -> None:
+    answer = CliRunner().invoke(app, ["simulate"]).output
+    assert all(mode in answer for mode in ("scenario", "backfill", "rate"))
+
+
+def test_a_past_day_is_the_same_in_a_later_run(demo: tuple[Past, list[Sending]]) -> None:
+    _, later = play(DEMO, at="2026-11-26T16:20:00Z", months=9)
+    usage = {encoded(sending.event) for sending in demo[1] if sending.fate is not Fate.FACT}
+    assert usage < {encoded(sending.event) for sending in later}
+
+
+def test_another_number_of_series_shares_no_id(demo: tuple[Past, list[Sending]]) -> None:
+    _, other = play(replace(DEMO, series=90), months=1)
+    ids = {sending.event["id"] for sending in demo[1] if sending.fate is not Fate.FACT}
+    assert ids.isdisjoint(sending.event["id"] for sending in other if sending.fate is not Fate.FACT)
+
+
+def test_every_event_is_decoded_and_every_malformed_one_refused_with_its_pointer(everybody: list[Sending]) -> None:
+    pointers = set()
+    for sending in everybody:
+        if sending.fate is Fate.MALFORMED:
+            with pytest.raises(InvalidEvent) as refused:
+                decode(encoded(sending.event))
+            pointers.add(refused.value.pointer)
+        else:
+            decode(encoded(sending.event))
+    assert pointers == {malformation.pointer for malformation in MALFORMATIONS}
+
+
+@pytest.mark.parametrize("number", range(len(MALFORMATIONS)))
+def test_each_malformation_is_found_where_it_says(number: int, demo: tuple[Past, list[Sending]]) -> None:
+    pointer, spoil = MALFORMATIONS[number]
+    good = next(sending.event for sending in demo[1] if sending.fate is Fate.USAGE)
+    with pytest.raises(InvalidEvent) as refused:
+        decode(encoded(spoil(good)))
+    assert refused.value.pointer == pointer
+
+
+def test_ids_carry_the_events_time_and_nothing_lies_outside_of_ingests_window() -> None:
+    past, sendings = play(replace(DEMO, per_day=10), months=MONTHS_MAX)
+    oldest = past.at - timedelta(days=400) // timedelta(milliseconds=1)
+    for sending in sendings:
+        if sending.fate is Fate.FACT or sending.fate is Fate.MALFORMED:
+            continue
+        event = sending.event
+        assert UUID(event["id"]).version == 7
+        assert int(event["id"].replace("-", "")[:12], 16) == sending.happened_ms
+        assert event["time"] == datetime.fromtimestamp(sending.happened_ms / 1000, UTC).isoformat(
+            timespec="milliseconds"
+        ).replace("+00:00", "Z")
+        assert oldest < sending.happened_ms <= sending.arrives_ms <= past.at
+
+
+def test_disturbances_come_in_their_shares(demo: tuple[Past, list[Sending]]) -> None:
+    fates = Counter(sending.fate for sending in demo[1])
+    whole = fates.total() - fates[Fate.FACT]
+    for fate, share in PER_TEN_THOUSAND.items():
+        expected = whole * share / 10_000
+        assert abs(fates[fate] - expected) < 5 * math.sqrt(expected), fate
+    truth = Truth()
+    assert list(truth.watch(demo[1])) == demo[1]
+    assert f"{fates[Fate.LATE]:,} late" in truth.report()
+
+
+def test_late_events_are_late_by_minutes_and_by_weeks(demo: tuple[Past, list[Sending]]) -> None:
+    delays = [sending.arrives_ms - sending.happened_ms for sending in demo[1] if sending.fate is Fate.LATE]
+    assert min(delays) < 3_600_000
+    assert 20 * 86_400_000 < max(delays) <= 30 * 86_400_000
+
+
+def test_copies_and_contradictions_come_after_their_original(demo: tuple[Past, list[Sending]]) -> None:
+    seen: dict[str, dict[str, Any]] = {}
+    for sending in demo[1]:
+        event = sending.event
+        if sending.fate in (Fate.COPY, Fate.COPY_APART):
+            assert seen[event["id"]] == event
+        elif sending.fate is Fate.CONFLICT:
+            assert seen[event["id"]]["data"] != event["data"]
+        elif sending.fate is Fate.CORRECTION:
+            assert event["data"]["corrects"]["id"] in seen
+        elif sending.fate is not Fate.FACT:
+            assert event["id"] not in seen
+            seen[event["id"]] = event
+
+
+def test_requests_keep_the_order_and_a_later_copy_begins_a_new_one(demo: tuple[Past, list[Sending]]) -> None:
+    batches = list(requests_of(demo[1]))
+    assert [event for batch in batches for event in batch] == [sending.event for sending in demo[1]]
+    assert max(map(len, batches)) <= 500
+    usage = [[event["id"] for event in batch if event["type"] == "flexcredits.usage.v1"] for batch in batches]
+    fates = {sending.event["id"]: sending.fate for sending in demo[1]}
+    repeated = [name for ids in usage for name, times in Counter(ids).items() if times > 1]
+    assert repeated
+    assert {fates[name] for name in repeated} == {Fate.COPY}
+
+
+def test_truth_is_what_the_aggregators_own_rules_come_to(everybody: list[Sending]) -> None:
+    """Facts first, each identity once, rates by the aggregator's rate card: for history, and for usage after it."""
+    truth, independent = Truth(), Counter[tuple[str, str]]()
+    list(truth.watch(everybody))
+    received = read_at(AT) / 1000
+    card = rate_card(received)
+    counted: set[tuple[str, str, str]] = set()
+    for sending in everybody:
+        try:
+            event = decode(encoded(sending.event))
+        except InvalidEvent:
+            continue
+        if not isinstance(event, Usage | Correction) or (event.subject, event.source, event.id) in counted:
+            continue
+        counted.add((event.subject, event.source, event.id))
+        independent[event.subject, event.data.product] += amount_by(card, event, event.time.timestamp())
+        assert amount_by(card, event, received + 60) == amount_by(card, event, event.time.timestamp())
+    assert truth.micro == independent
+    assert truth.micro.total() > 0
+
+
+def rate_card(received: float) -> RateCard:
+    card = RateCard()
+    for offset, fact in enumerate(build_rates()):
+        data = decode(encoded(fact)).data
+        key = (fact.get("subject", DEPLOYMENT), data.product, data.feature_kind, data.feature, data.unit)  # type: ignore[union-attr]
+        card.add([Rate(offset, *key, micro(data.credits), micro(data.per), -math.inf, received, offset)])  # type: ignore[union-attr]
+    return card
+
+
+def amount_by(card: RateCard, event: Usage | Correction, occurred: float) -> int:
+    if isinstance(event, Correction) or event.data.unit is None:
+        return amount_of(event)
+    data = event.data
+    assert data.unit is not None
+    rate = card.rate_at(event.subject, data.product, data.feature_kind, data.feature, data.unit, occurred)
+    assert rate is not None
+    return rate.credits_of(amount_of(event))
+
+
+def test_originals_and_their_corrections_never_fall_below_0(demo: tuple[Past, list[Sending]]) -> None:
+    left: dict[str, int] = defaultdict(int)
+    for sending in demo[1]:
+        if sending.fate in COUNTED:
+            event = sending.event
+            original = event["data"]["corrects"]["id"] if sending.fate is Fate.CORRECTION else event["id"]
+            left[original] += micro_credits(event)
+    assert min(left.values()) == 0  # some are taken back whole
+
+
+def test_output_is_json_lines(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(app, ["simulate", *SMALL[:-1], str(tmp_path / "out.jsonl")])
+    assert answer.exit_code == 0, answer.output
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert {json.loads(line)["type"] for line in lines} >= {"flexcredits.rate.v1", "flexcredits.usage.v1"}

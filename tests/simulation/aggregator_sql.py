@@ -1,0 +1,589 @@
+"""The aggregator's statements, as the simulated Postgres carries them out. One function a statement of aggregator/sql."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from itertools import repeat
+from math import ceil
+from typing import Any, NamedTuple
+
+import asyncpg
+from aggregator.limits import SUM_LIMIT
+
+from simulation.postgres import Postgres, Transaction, functions_of
+
+Rows = Iterable[tuple[Any, ...]]
+EPOCH = date(1970, 1, 1)
+
+
+class Progress(NamedTuple):
+    """`partition_progress`, keyed by topic and partition."""
+
+    next_offset: int = 0
+    counted: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    held: int = 0
+    skipped: int = 0
+    records_end: int | None = None
+    received: float = 0
+
+
+class Organization(NamedTuple):
+    """`organizations`, keyed by name."""
+
+    organization_id: int
+    time_zone: str | None = None
+    fact: tuple[datetime, int] | None = None
+
+
+class Entry(NamedTuple):
+    """`usage_ledger`, keyed by bucket and identity."""
+
+    payload: Any
+    organization_id: int
+    series_id: int
+    occurred: float
+    credits: int
+    held: bool
+    received: float
+    partition: int
+    offset: int
+    rate_id: int | None
+    quantity: int | None
+    corrects_bucket: int | None
+    corrects: Any
+    corrected: int = 0
+
+
+class Held(NamedTuple):
+    """`usage_held`, keyed by bucket and identity."""
+
+    organization_id: int
+    series_id: int
+    occurred: float
+    credits: int | None
+    quantity: int | None
+    unit: str | None
+    partition: int
+    offset: int
+    waits_for: str
+    corrects_bucket: int | None
+    corrects: Any
+    value: bytes | None
+    received: float
+
+
+def each(*columns: Sequence[Any] | None) -> Rows:
+    """unnest: a column that is null itself is filled with nulls."""
+    length = max(len(column) for column in columns if column is not None)
+    return zip(*(repeat(None, length) if column is None else column for column in columns), strict=True)
+
+
+def create_progress(t: Transaction, topic: str, partitions: Sequence[int]) -> None:
+    missing = [(topic, at) for at in partitions if not t.meets("progress", (topic, at))]
+    for key in missing:
+        t.put("progress", key, Progress())
+
+
+def select_progress(t: Transaction, topic: str) -> Rows:
+    return [(at, row.next_offset) for (name, at), row in t.rows("progress").items() if name == topic]
+
+
+def select_received(t: Transaction, topic: str) -> Rows:
+    return [
+        (at, ceil(round(row.received * 1000, 3)), row.next_offset if row.records_end is None else row.records_end)
+        for (name, at), row in t.rows("progress").items()
+        if name == topic and row.next_offset
+    ]
+
+
+def lock_progress(t: Transaction, topic: str, partitions: Sequence[int]) -> Rows:
+    keys = sorted((topic, at) for at in set(partitions) if t.get("progress", (topic, at)) is not None)
+    t.lock("progress", *keys)
+    return [(key[1], t.get("progress", key).next_offset) for key in keys]
+
+
+def change_progress(t: Transaction, topic: str, changes: dict[int, dict[str, int]]) -> None:
+    """Raises CheckViolationError where the fates do not come out."""
+    t.lock("progress", *((topic, at) for at in changes))
+    for at, change in changes.items():
+        row = Progress(**change)
+        if row.held < 0 or row.next_offset != row.counted + row.duplicate + row.rejected + row.held + row.skipped:
+            raise asyncpg.CheckViolationError(f"every_offset_has_one_fate: {row}")
+        t.put("progress", (topic, at), row)
+
+
+def advance_progress(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
+    changes = {}
+    t.lock("progress", *((topic, at) for at in columns[0]))
+    for at, next_offset, *fates, end, received in each(*columns):
+        before = t.get("progress", (topic, at))
+        summed = map(sum, zip(before[1:-2], fates, strict=True))
+        if end is None:
+            end = before.next_offset if before.records_end is None else before.records_end
+        changes[at] = Progress(next_offset, *summed, end, max(before.received, received or 0))._asdict()
+    change_progress(t, topic, changes)
+
+
+def settle_progress(t: Transaction, topic: str, *columns: Sequence[int]) -> None:
+    changes = {}
+    t.lock("progress", *((topic, at) for at in columns[0]))
+    for at, counted, duplicate, rejected in each(*columns):
+        row = t.get("progress", (topic, at))
+        changes[at] = row._replace(
+            held=row.held - counted - duplicate - rejected,
+            counted=row.counted + counted,
+            duplicate=row.duplicate + duplicate,
+            rejected=row.rejected + rejected,
+        )._asdict()
+    change_progress(t, topic, changes)
+
+
+def add_hours(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
+    t.add_all({"hours": ((topic, *row) for row in each(*columns))}, sums=4)
+
+
+def settle_hours(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
+    rows = (
+        (topic, at, hour, counted, duplicate, rejected, -counted - duplicate - rejected)
+        for at, hour, counted, duplicate, rejected in each(*columns)
+    )
+    t.add_all({"hours": rows}, sums=4)
+
+
+def ensure_organizations(t: Transaction, names: Sequence[str]) -> None:
+    numbers = t.numbers("organizations", len(names))
+    missing = [name for name in names if not t.meets("organizations", name)]
+    for name, number in zip(names, numbers, strict=True):
+        if name in missing:
+            t.put("organizations", name, Organization(number))
+
+
+def select_organizations(t: Transaction, names: Sequence[str]) -> Rows:
+    found = t.rows("organizations")
+    return [(name, found[name].organization_id, found[name].time_zone) for name in names if name in found]
+
+
+def insert_zone_rules(*_: Any) -> Rows:
+    """Nothing that is counted depends on it."""
+    return []
+
+
+def upsert_organization(t: Transaction, name: str, _: str, zone: str, __: bool, ___: str, at: datetime, offset: int) -> Rows:  # fmt: skip
+    [number] = t.numbers("organizations", 1)
+    t.lock("organizations", name)
+    row = t.get("organizations", name) or Organization(number)
+    if row.fact is not None and row.fact >= (at, offset):
+        return []
+    if any(key[0] == row.organization_id for key in t.rows("organization_days")):
+        row = row._replace(fact=(at, offset))
+    else:
+        row = row._replace(time_zone=zone, fact=(at, offset))
+    t.put("organizations", name, row)
+    return [(row.time_zone,)]
+
+
+def select_changed_organizations(t: Transaction, version: int) -> Rows:
+    return [
+        (name, row.organization_id, row.time_zone)
+        for name, row in t.rows("organizations").items()
+        if row.fact is not None and row.fact[1] >= version
+    ]
+
+
+def insert_rate(t: Transaction, organization_id: int, *row: Any) -> None:
+    [number] = t.numbers("rates", 1)
+    key = (organization_id, *row[-2:])
+    if not t.meets("rates", key):
+        t.put("rates", key, (number, organization_id, *row))
+
+
+def select_changed_rates(t: Transaction, version: int) -> Rows:
+    names = {row.organization_id: name for name, row in t.rows("organizations").items()}
+    rates = [
+        (number, names[organization_id], *dimensions, begins.timestamp() if begins else float("-inf"), received.timestamp(), offset)
+        for number, organization_id, *dimensions, begins, received, offset, _, _ in t.rows("rates").values()
+        if offset >= version or version <= 0
+    ]  # fmt: skip
+    return sorted(rates, key=lambda rate: rate[-1])
+
+
+def select_catalog_version(t: Transaction, topic: str) -> Rows:
+    row = t.get("progress", (topic, 0))
+    return [(row and row.next_offset, 0)]
+
+
+def lock_catalog(t: Transaction, number: int) -> Rows:
+    t.lock("advisory", number)
+    return [(None,)]
+
+
+def lock_catalog_shared(t: Transaction, number: int, statement_timeout: str) -> Rows:
+    t.lock("advisory", number, shared=True)
+    return [(statement_timeout, None)]
+
+
+def ensure_series(t: Transaction, *columns: Sequence[Any]) -> None:
+    keys = [*each(*columns)]
+    numbers = t.numbers("series", len(keys))
+    missing = [key for key in keys if not t.meets("series", key)]
+    for key, number in zip(keys, numbers, strict=True):
+        if key in missing:
+            t.put("series", key, number)
+
+
+def select_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
+    return [(t.get("series", key),) for key in each(*columns)]
+
+
+def lock_ledger(t: Transaction) -> None:
+    t.lock("whole_ledger", 0, shared=True)
+
+
+def select_ledger_days(t: Transaction, days: Sequence[int]) -> Rows:
+    return [(day,) for day in days if day in t.postgres.table("ledger_days")]
+
+
+def insert_strays(t: Transaction, *columns: Sequence[Any]) -> None:
+    missing = [row for row in each(*columns) if not t.meets("strays", row[:3])]
+    for row in missing:
+        t.put("strays", row[:3], row[3:])
+
+
+def make_ledger_day(postgres: Postgres, day: int) -> None:
+    """ensure_ledger_partition(): who makes it holds the whole ledger, so nobody else may be under way."""
+    tables = {name: postgres.table(name) for name in ("ledger", "held", "reasons")}
+    postgres.table("ledger_days")[day] = True
+    for _, bucket, identity in [key for key in postgres.table("strays") if key[0] == day]:
+        del postgres.table("strays")[day, bucket, identity]
+        for rows in tables.values():
+            if (row := rows.pop((bucket, identity), None)) is not None:
+                rows[day, identity] = row
+        for rows in (tables["ledger"], tables["held"]):
+            for key, row in rows.items():
+                if (row.corrects_bucket, row.corrects) == (bucket, identity):
+                    rows[key] = row._replace(corrects_bucket=day)
+
+
+def insert_ledger(t: Transaction, *columns: Sequence[Any] | None) -> Rows:
+    rows = sorted(each(*columns), key=lambda row: (*row[:2], *row[8:10]))
+    lock_ledger(t)
+    for bucket in {row[0] for row in rows if row[0] >= 0} - t.postgres.table("ledger_days").keys():
+        raise asyncpg.CheckViolationError(f"no partition of relation usage_ledger found for {bucket}")
+    for key in dict.fromkeys(row[:2] for row in rows):
+        t.meets("ledger", key)
+    new = []
+    for bucket, identity, payload, organization_id, series_id, occurred, credits, received, *rest in rows:
+        if t.get("ledger", (bucket, identity)) is None:
+            held = credits is None
+            entry = Entry(payload, organization_id, series_id, occurred, credits or 0, held, received, *rest)
+            t.put("ledger", (bucket, identity), entry)
+            new.append((entry.partition, entry.offset))
+    return new
+
+
+def select_ledger(t: Transaction, bucket: int, identities: Sequence[Any]) -> Rows:
+    found = [(identity, t.get("ledger", (bucket, identity))) for identity in identities]
+    return [(identity, row.payload) for identity, row in found if row is not None]
+
+
+def lock_originals(t: Transaction, bucket: int, identities: Sequence[Any]) -> Rows:
+    keys = [(bucket, identity) for identity in sorted(identities) if t.get("ledger", (bucket, identity)) is not None]
+    t.lock("ledger", *keys)
+    found = [(key[1], t.get("ledger", key)) for key in keys]
+    return [
+        (identity, row.series_id, row.credits, row.corrected, row.held, row.corrects is not None)
+        for identity, row in found
+    ]
+
+
+def add_corrected(t: Transaction, bucket: int, identities: Sequence[Any], credits: Sequence[int]) -> None:
+    t.lock("ledger", *((bucket, identity) for identity in sorted(set(identities))))
+    for identity, amount in each(identities, credits):
+        row = t.get("ledger", (bucket, identity))
+        t.put("ledger", (bucket, identity), row._replace(corrected=row.corrected + amount))
+
+
+def count_held_ledger(t: Transaction, bucket: int, *columns: Sequence[Any] | None) -> None:
+    t.lock("ledger", *((bucket, identity) for identity, *_ in each(*columns)))
+    for identity, credits, rate_id in each(*columns):
+        row = t.get("ledger", (bucket, identity))
+        t.put("ledger", (bucket, identity), row._replace(held=False, credits=credits, rate_id=rate_id))
+
+
+def insert_reasons(t: Transaction, *columns: Sequence[Any]) -> None:
+    rows = [*each(*columns)]
+    t.lock("reasons", *(row[:2] for row in rows))
+    for row in rows:
+        t.put("reasons", row[:2], row[2:])
+
+
+def insert_held(t: Transaction, *columns: Sequence[Any] | None) -> None:
+    rows = [*each(*columns)]
+    t.lock("held", *(row[:2] for row in rows))
+    for row in rows:
+        t.put("held", row[:2], Held(*row[2:]))
+
+
+def select_releasable(t: Transaction) -> Rows:
+    names = {row.organization_id: (name, row.time_zone) for name, row in t.rows("organizations").items()}
+    series = {number: [*key[1:]] for key, number in t.rows("series").items()}
+    rows = [row for row in t.rows("held").values() if row.waits_for != SUM_LIMIT]
+    kinds = {(row.organization_id, row.series_id, row.unit) for row in rows}
+    return [(number, *names[number], series_id, unit, *series[series_id]) for number, series_id, unit in kinds]
+
+
+def select_held_partitions(t: Transaction, organization_id: int, series_id: int) -> Rows:
+    of_series = (row for row in t.rows("held").values() if row[:2] == (organization_id, series_id))
+    return [(at,) for at in sorted({row.partition for row in of_series if row.waits_for != SUM_LIMIT})]
+
+
+def lock_held(
+    t: Transaction,
+    organization_id: int,
+    series_id: int,
+    partitions: Sequence[int],
+    partition: int,
+    offset: int,
+    limit: int,
+) -> Rows:
+    found = sorted(
+        ((row.partition, row.offset), key, row)
+        for key, row in t.rows("held").items()
+        if row[:2] == (organization_id, series_id)
+        and row.waits_for != SUM_LIMIT
+        and row.partition in partitions
+        and (row.partition, row.offset) > (partition, offset)
+    )
+    free = [(key, row) for _, key, row in found if t.postgres.is_free(t, ("held", key))][:limit]
+    t.lock("held", *(key for key, _ in free))
+    return [(*key, *row) for key, row in free]
+
+
+def delete_held(t: Transaction, *columns: Sequence[Any]) -> None:
+    t.lock("held", *each(*columns))
+    for key in each(*columns):
+        t.put("held", key, None)
+
+
+def add_days(t: Transaction, *columns: Sequence[Any]) -> None:
+    rows = [*each(*columns)]
+    t.add_all({"days": rows, "months": [(row[0], month_of(row[1]), *row[2:]) for row in rows]})
+
+
+def add_organization_days(t: Transaction, *columns: Sequence[Any]) -> Rows:
+    rows = [*each(*columns)]
+    months = [(row[0], month_of(row[1]), *row[2:]) for row in rows]
+    t.add_all({"organization_days": rows, "organization_months": months})
+    return []  # nobody of the histories comes near the limit of sums
+
+
+def month_of(day: int) -> date:
+    return (EPOCH + timedelta(days=day)).replace(day=1)
+
+
+def add_quarters(t: Transaction, *columns: Sequence[Any]) -> None:
+    rows, organizations = [*each(*columns)], t.rows("organizations")
+    broken = {organizations[name].organization_id for name in t.postgres.defects if name in organizations}
+    if broken & {row[0] for row in rows}:
+        raise asyncpg.RaiseError("a defect")
+    t.add_all({"quarters": rows})
+
+
+def add_corrections(t: Transaction, *columns: Sequence[Any]) -> None:
+    t.add_all({"corrections": each(*columns)})
+
+
+def add_late(t: Transaction, *columns: Sequence[Any]) -> None:
+    t.add_all({"late": each(*columns)})
+
+
+def upsert_agent_sightings(t: Transaction, *columns: Sequence[Any]) -> None:
+    rows = [*each(*columns)]
+    t.lock("sightings", *(row[:2] for row in rows))
+    for organization_id, agent_id, kind, name, saved, seen, named in rows:
+        before = t.get("sightings", (organization_id, agent_id))
+        if before is not None:
+            saved = saved or before[2]
+            kind = kind if seen > before[3] else before[0]
+            seen = max(seen, before[3])
+            if named is None or (before[4] is not None and named <= before[4]):
+                name, named = before[1], before[4]
+        t.put("sightings", (organization_id, agent_id), (kind, name, saved, seen, named))
+
+
+def insert_dead_letters(t: Transaction, topic: str, *columns: Sequence[Any] | None) -> None:
+    rows = [*each(*columns)]
+    keys = [(topic, row[0], row[1]) for row in rows]
+    t.lock("dead_letters", *keys)
+    for key, number, row in zip(keys, t.numbers("dead_letters", len(rows)), rows, strict=True):
+        if t.get("dead_letters", key) is not None:
+            raise asyncpg.UniqueViolationError(f"dead letter {key}")
+        t.put("dead_letters", key, (number, False, *row[2:8]))
+
+
+def claim_dead_letters(t: Transaction, limit: int) -> Rows:
+    waiting = sorted((row[0], key, row) for key, row in t.rows("dead_letters").items() if not row[1])
+    free = [(key, row) for _, key, row in waiting if t.postgres.is_free(t, ("dead_letters", key))][:limit]
+    t.lock("dead_letters", *(key for key, _ in free))
+    return [(row[0], *key, *row[2:]) for key, row in free]
+
+
+def mark_dead_letters_published(t: Transaction, numbers: Sequence[int]) -> None:
+    for key, row in t.rows("dead_letters").items():
+        if row[0] in numbers:
+            t.put("dead_letters", key, (row[0], True, *row[2:]))
+
+
+def insert_totals(t: Transaction, organization_ids: Sequence[int]) -> None:
+    for organization_id in organization_ids:
+        t.append("totals", organization_id)
+
+
+def try_relay_lock(t: Transaction, number: int) -> Rows:
+    free = t.postgres.is_free(t, ("advisory", number))
+    if free:
+        t.lock("advisory", number)
+    return [(free,)]
+
+
+def claim_totals(t: Transaction, limit: int) -> Rows:
+    claimed = sorted(t.rows("totals").items())[:limit]
+    t.lock("totals", *(number for number, _ in claimed))
+    for number, _ in claimed:
+        t.put("totals", number, None)
+    return [(organization_id, number) for number, organization_id in claimed]
+
+
+def select_totals(t: Transaction, organization_ids: Sequence[int]) -> Rows:
+    names = {row.organization_id: name for name, row in t.rows("organizations").items()}
+    levels: dict[tuple[int, str, str], int] = defaultdict(int)
+    for (organization_id, _, product, _), (credits, _) in t.rows("organization_months").items():
+        if organization_id in organization_ids:
+            levels[organization_id, names[organization_id], product] += credits
+    return [(*key, credits) for key, credits in levels.items()]
+
+
+def insert_wakeup(t: Transaction, organization_id: int) -> None:
+    t.append("wakeups", organization_id)
+
+
+def select_changes(_: Transaction) -> Rows:
+    return [(0,)]
+
+
+def lock_quarantined(t: Transaction, names: Sequence[str]) -> Rows:
+    organizations = t.rows("organizations")
+    keys = sorted((organizations[name].organization_id, "counting") for name in names if name in organizations)
+    t.lock("quarantine", *(key for key in keys if t.get("quarantine", key) is not None), shared=True)
+    held = {key[0] for key in keys if t.get("quarantine", key) is not None}
+    return [(name,) for name in names if name in organizations and organizations[name].organization_id in held]
+
+
+def select_due(t: Transaction, steps: Sequence[str]) -> Rows:
+    """All of them: who waits how long is for tests on the real Postgres."""
+    names = {row.organization_id: name for name, row in t.rows("organizations").items()}
+    found = sorted((key, attempts) for key, attempts in t.rows("quarantine").items() if key[1] in steps)
+    return [(key[0], names[key[0]], key[1], attempts) for key, attempts in found]
+
+
+def count_failing(t: Transaction) -> Rows:
+    known = len([name for name in t.rows("organizations") if name])
+    steps = Counter(key[1] for key in t.rows("quarantine") if key[1] != "sums")
+    return [(step, failing, known) for step, failing in sorted(steps.items())]
+
+
+def upsert_quarantine(t: Transaction, step: str, organization_ids: Sequence[int], _: Sequence[str]) -> None:
+    keys = [(number, step) for number in sorted(organization_ids)]
+    t.lock("quarantine", *keys)
+    for key in keys:
+        t.put("quarantine", key, (t.get("quarantine", key) or 0) + 1)
+
+
+def delete_quarantine(t: Transaction, step: str, organization_ids: Sequence[int]) -> None:
+    keys = [(number, step) for number in organization_ids if t.get("quarantine", (number, step)) is not None]
+    t.lock("quarantine", *keys)
+    for key in keys:
+        t.put("quarantine", key, None)
+
+
+def lock_due(t: Transaction, organization_id: int, step: str) -> Rows:
+    key = (organization_id, step)
+    if t.get("quarantine", key) is not None:
+        t.lock("quarantine", key)
+    attempts = t.get("quarantine", key)
+    return [] if attempts is None else [(attempts,)]
+
+
+def insert_quarantined_records(t: Transaction, topic: str, *columns: Sequence[Any] | None) -> None:
+    rows = [*each(*columns)]
+    keys = [(topic, *row[1:3]) for row in rows]
+    t.lock("aside", *keys)
+    for key, row in zip(keys, rows, strict=True):
+        if t.get("aside", key) is not None:
+            raise asyncpg.UniqueViolationError(f"quarantined record {key}")
+        t.put("aside", key, (row[0], *row[3:]))
+
+
+def select_quarantined_records(t: Transaction, organization_id: int, topic: str, limit: int) -> Rows:
+    found = sorted((key, row) for key, row in t.rows("aside").items() if row[0] == organization_id and key[0] == topic)
+    return [(*key, *row[1:]) for key, row in found[:limit]]
+
+
+def select_quarantined_facts(t: Transaction, organization_id: int, topic: str, after: int, limit: int) -> Rows:
+    found = sorted((key, row) for key, row in t.rows("aside").items() if row[0] == organization_id and key[0] == topic)
+    return [(*key, *row[1:]) for key, row in found if key[2] > after][:limit]
+
+
+def delete_quarantined_records(t: Transaction, topic: str, partitions: Sequence[int], offsets: Sequence[int]) -> Rows:
+    keys = [(topic, *place) for place in each(partitions, offsets) if t.get("aside", (topic, *place)) is not None]
+    t.lock("aside", *keys)
+    found = [key for key in keys if t.get("aside", key) is not None]
+    for key in found:
+        t.put("aside", key, None)
+    return [(key[1],) for key in found]
+
+
+def release_quarantine(t: Transaction, organization_id: int, step: str, topic: str) -> Rows:
+    key = (organization_id, step)
+    if any(row[0] == organization_id and at[0] == topic for at, row in t.rows("aside").items()):
+        return []
+    t.lock("quarantine", key)
+    if t.get("quarantine", key) is None:
+        return []
+    t.put("quarantine", key, None)
+    return [(organization_id,)]
+
+
+def wait_shortly(_: Transaction) -> None:
+    """How long somebody waits is for tests on the real Postgres."""
+
+
+def wait_as_usual(_: Transaction) -> None: ...
+
+
+def retry_now(_: Transaction, __: Sequence[int]) -> None: ...
+
+
+NAMES = {
+    "select_progress": "partition next_offset", "select_received": "partition received_ms records_end", "lock_progress": "partition next_offset",
+    "select_organizations": "organization organization_id time_zone",
+    "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
+    "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset",
+    "select_catalog_version": "next_offset changes", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
+    "select_ledger": "identity payload", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
+    "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
+    "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
+    " corrects_bucket corrects value received",
+    "claim_dead_letters": "dead_letter_id topic partition kafka_offset key value headers reason pointer received",
+    "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
+    "select_totals": "organization_id organization product credits", "select_changes": "changes",
+    "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
+    "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
+    "select_quarantined_records": "topic partition kafka_offset key value headers received",
+    "select_quarantined_facts": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config locked",
+}  # fmt: skip
+"""Columns of what comes back."""
+
+STATEMENTS = functions_of(globals())

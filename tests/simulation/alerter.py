@@ -1,0 +1,257 @@
+"""Histories of alerters: the production evaluation and mailer on a simulated database and mail server, and a model."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import aiosmtplib
+from aiokafka import TopicPartition
+from alerter.evaluation import Evaluator
+from alerter.letter import Letterhead
+from alerter.mail import Mailer
+from alerter.publish import publish_notices
+from alerter.store import SQL
+from alerter.stream import drain_wakeups
+from runtime.kafka import is_transient
+from runtime.periodic import every
+from runtime.postgres import passing_failure
+
+from simulation import alerter_sql
+from simulation.alerter_sql import RECIPIENTS, Standing
+from simulation.kafka import Kafka, Producer
+from simulation.postgres import Luck, Pool, Postgres
+from simulation.world import Process, World
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ORGANIZATIONS = (1, 2)
+AVAILABLE = 100
+ACTS = 3
+FAULTY_STEPS, HEALED_WITHIN = 150, 3_000
+ALERTS = TopicPartition("alerts", 0)
+
+
+@dataclass
+class Delivery:
+    """A mail that the server has taken; dropped, it never said so."""
+
+    process: Process
+    letter: EmailMessage
+    dropped: bool
+
+
+class MailServer:
+    """What a process has of the world's one mail server. Hands over a letter, or fails before or after it was taken."""
+
+    def __init__(self, story: "Story", process: Process) -> None:
+        self._story = story
+        self._process = process
+
+    async def send(self, letter: EmailMessage, sender: str, recipient: str) -> str:
+        return await self._story.world.reach(self._process, lambda: self._take(letter, recipient))
+
+    def _take(self, letter: EmailMessage, recipient: str) -> str:
+        roll = self._story.world.chance.random()
+        if roll < self._story.mail_trouble:
+            raise aiosmtplib.SMTPDataError(451, "not now")
+        dropped = roll > 1 - self._story.mail_trouble
+        before = self._story.mailbox[str(letter["Message-ID"]), recipient]
+        for earlier in before:
+            if not earlier.dropped and earlier.process.alive:
+                self._story.violations.append(f"O8: {letter['Message-ID']} sent again, its outcome was not in doubt")
+            if earlier.letter.as_bytes() != letter.as_bytes():
+                self._story.violations.append(f"O8: {letter['Message-ID']} has two contents")
+        before.append(Delivery(self._process, letter, dropped))
+        if dropped:
+            raise aiosmtplib.SMTPServerDisconnected("gone after DATA")
+        return "250 taken"
+
+
+class Model:
+    """One organization: what has fired, by threshold, and whether it is open. Looks only when all is quiet."""
+
+    def __init__(self) -> None:
+        self.episodes: dict[int, int] = {}
+        self.open: set[int] = set()
+
+    def look(self, at: Standing) -> None:
+        met = {percent for percent in at.thresholds if at.used * 100 >= at.available * percent}
+        for percent in met - self.open:
+            self.episodes[percent] = self.episodes.get(percent, 0) + 1
+        self.open = met
+
+
+class Story:
+    """One history of acts. Within one a level only rises, only falls, or its thresholds change once: so it does not
+    matter when anybody looks."""
+
+    def __init__(self, seed: int) -> None:
+        self.world = World(seed)
+        self.postgres = Postgres(self.world, SQL, alerter_sql.STATEMENTS, alerter_sql.NAMES)
+        self.kafka = Kafka(self.world)
+        self.kafka.log = {ALERTS: []}
+        for number in ORGANIZATIONS:
+            self.postgres.table("levels")[number] = Standing(AVAILABLE, 0, (75, 90))
+        self.levels: dict[int, list[Standing]] = {at: [level] for at, level in self.postgres.table("levels").items()}
+        """All that there were."""
+        self.models = {number: Model() for number in ORGANIZATIONS}
+        self.mailbox: dict[tuple[str, str], list[Delivery]] = defaultdict(list)
+        self.mail_trouble = 0.0
+        self.processes: dict[Process, Evaluator] = {}
+        self.starts_at = {"first": 0, "second": self.world.chance.randint(0, 40)}
+        self.changes: list[Callable[[], None]] = []
+        self.violations: list[str] = []
+
+    async def tell(self) -> None:
+        """All of it. Afterwards `violations` says what was wrong."""
+        for act in range(ACTS):
+            self.changes = [change for number in ORGANIZATIONS for change in self.plan(number, act == 0)]
+            self.postgres.luck, self.kafka.trouble, self.mail_trouble = Luck(0.02, 0.02), 0.2, 0.12
+            self.world.crash_rate, self.world.disturb = 0.03, self.disturb
+            until = self.world.made + FAULTY_STEPS
+            await self.world.until(lambda until=until: self.world.made >= until, FAULTY_STEPS)  # type: ignore[misc]
+            self.postgres.luck, self.kafka.trouble, self.mail_trouble = Luck(), 0.0, 0.0
+            self.world.crash_rate, self.world.disturb = 0.0, self.look_after
+            while self.changes:
+                self.changes.pop()()
+            for number, model in self.models.items():
+                model.look(self.postgres.table("levels")[number])
+            await self.world.until(self.is_quiet, HEALED_WITHIN)
+            self.check()
+
+    def plan(self, number: int, first: bool) -> list[Callable[[], None]]:
+        """What will happen to an organization in this act."""
+        chance, table = self.world.chance, self.postgres.table("levels")
+
+        def change(**columns: Callable[[Standing], Any]) -> Callable[[], None]:
+            def happen() -> None:
+                before = table[number]
+                table[number] = before._replace(**{name: made(before) for name, made in columns.items()})
+                self.levels[number].append(table[number])
+                self.postgres.table("wakeups")[self.postgres.number("wakeups")] = chance.choice([number, number, 0])
+
+            return happen
+
+        kind = "rise" if first else chance.choice(["rise", "rise", "fall", "save"])
+        if kind == "save":
+            chosen = tuple(sorted(chance.sample([50, 75, 90, 100], chance.randint(1, 3))))
+            return [change(thresholds=lambda _: chosen)]
+        amounts = [chance.choice([1, 15, 40, 75]) for _ in range(chance.randint(1, 4))]
+        if kind == "rise":
+            return [change(used=lambda at, amount=amount: at.used + amount) for amount in amounts]  # type: ignore[misc]
+        return [change(used=lambda at, amount=amount: max(0, at.used - amount)) for amount in amounts]  # type: ignore[misc]
+
+    def disturb(self) -> None:
+        self.look_after()
+        chance = self.world.chance
+        roll = chance.random()
+        if roll < 0.1 and self.changes:
+            self.changes.pop()()
+        elif roll > 0.97 and self.processes:
+            process = chance.choice([*self.processes])
+            numbers = chance.choice([[1], [2], [1, 2]])
+            self.world.run(process, attend(self.processes[process], numbers))
+        elif roll > 0.96 and self.postgres.open:
+            idle = sorted(self.postgres.open, key=lambda transaction: transaction.session)
+            self.postgres.undo(chance.choice(idle))
+
+    def look_after(self) -> None:
+        """Start what is due; nobody may end for a reason that does not pass."""
+        for process, error in self.world.deaths:
+            self.processes.pop(process, None)
+            self.starts_at[process.name] = self.world.made + self.world.chance.randint(0, 30)
+            if error is not None and (not isinstance(error, Exception) or passing_failure(error) is None):
+                self.violations.append(f"{process.name} ended: {type(error).__name__}: {error}")
+        self.world.deaths.clear()
+        for name, due in [*self.starts_at.items()]:
+            if due <= self.world.made:
+                del self.starts_at[name]
+                self.start(Process(name))
+
+    def start(self, process: Process) -> None:
+        """What the alerter's timers do, at their intervals."""
+        pool: Any = Pool(self.postgres, process)
+        server: Any = MailServer(self, process)
+        producer: Any = Producer(self.kafka, process)
+        evaluator = Evaluator(
+            pool, billing_moderator_enabled=True, mail_domain="flex.example",
+            now=lambda: NOW + timedelta(seconds=self.world.now),
+        )  # fmt: skip
+        mailer = Mailer(pool, server, Letterhead("alerts@flex.example", "https://flex.example"))
+        self.processes[process] = evaluator
+        for interval_s, work in (
+            (0.25, lambda: drain_wakeups(pool, evaluator)),
+            (1.0, mailer.send_due),
+            (1.0, lambda: publish_notices(pool, producer, ALERTS.topic)),
+            (5.0, lambda: evaluator.look(None, by="sweep")),
+        ):
+            self.world.run(process, every(interval_s, work, transient=is_transient))  # type: ignore[arg-type]
+
+    def is_quiet(self) -> bool:
+        """What fired is what should, nobody waits, and every mail and notice has left."""
+        table = self.postgres.table
+        return (
+            not table("wakeups")
+            and all(at.state == "sent" for at in table("emails").values())
+            and all(row[5] for row in table("notices").values())
+            and self.fired() == self.expected()
+        )
+
+    def fired(self) -> set[tuple[int, int, int, bool]]:
+        """Organization, threshold, episode, and whether it is open."""
+        return {(key[0], *key[4:], at.resolution is None) for key, at in self.postgres.table("firings").items()}
+
+    def expected(self) -> set[tuple[int, int, int, bool]]:
+        return {
+            (number, percent, episode, episode == last and percent in model.open)
+            for number, model in self.models.items()
+            for percent, last in model.episodes.items()
+            for episode in range(1, last + 1)
+        }
+
+    def check(self) -> None:
+        table = self.postgres.table
+        found = []
+        mails = Counter(at.firing_id for at in table("emails").values())
+        for key, at in table("firings").items():
+            if (at.available, at.used) not in {
+                level[:2] for level in self.levels[key[0]]
+            } or at.used * 100 < at.available * key[4]:
+                found.append(f"O7: {key} fired at {at.used} of {at.available}")
+            if mails[at.firing_id] != (len(RECIPIENTS) if at.told == "mail" else 0):
+                found.append(f"O8: {key} {at.told} has {mails[at.firing_id]} mails")
+            kinds = [row[3] for _, row in sorted(table("notices").items()) if row[1] == at.firing_id]
+            if kinds != ["fired", "resolved"][: 1 if at.resolution is None else 2]:
+                found.append(f"{key} has the notices {kinds}")
+        banners = {number: row[2] for number, row in table("banners").items()}
+        highest = {number: max(model.open) for number, model in self.models.items() if model.open}
+        if banners != highest:
+            found.append(f"O7: banners {banners}, the model says {highest}")
+        lacking = {(at.message_id, at.recipient) for at in table("emails").values()} ^ self.mailbox.keys()
+        if lacking:
+            found.append(f"O8: not delivered, or of nobody: {lacking}")
+        bodies = {row[4].encode() for row in table("notices").values()}
+        if {value for _, value in self.kafka.log[ALERTS]} != bodies:
+            found.append("the topic has not what the notices say")
+        self.violations += [*found, *["deadlock"] * self.postgres.deadlocks]
+
+
+async def attend(evaluator: Evaluator, numbers: Sequence[int]) -> None:
+    """As the stream does with messages: what fails for a while is left to the sweep."""
+    try:
+        await evaluator.look(numbers, by="totals")
+    except Exception as error:
+        if passing_failure(error) is None:
+            raise
+
+
+def tell(seed: int) -> Story:
+    """Run the history of a seed; `violations` is empty when everything held."""
+    story = Story(seed)
+    error = story.world.tell(story.tell)
+    if error is not None:
+        differ = sorted(story.fired() ^ story.expected())
+        story.violations.append(f"step {story.world.made}: {type(error).__name__}: {error}; fired otherwise: {differ}")
+    return story

@@ -1,0 +1,251 @@
+"""The alerter's statements, as the simulated Postgres carries them out. One function a file of alerter/sql.
+
+What others write is a table of its own: `levels`, by organization. There are no budgets and no channels.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from simulation.postgres import Transaction, functions_of
+
+Rows = Iterable[tuple[Any, ...]]
+PERIOD = ("c1", "p1")
+BEGINS, ENDS = date(2026, 11, 1), date(2026, 12, 1)
+RECIPIENTS = ("one@acme.example", "two@acme.example")
+
+
+class Standing(NamedTuple):
+    """`levels`: micro-credits available and used, and the thresholds, as aggregator and query API leave them."""
+
+    available: int
+    used: int
+    thresholds: tuple[int, ...]
+
+
+class Firing(NamedTuple):
+    """`firings`, keyed by organization, rule, contract, period, threshold and episode."""
+
+    firing_id: int
+    starts_on: date
+    ends_on: date
+    fired_at: datetime
+    used: int
+    available: int
+    told: str
+    facts: str | None
+    resolution: str | None = None
+
+
+class Email(NamedTuple):
+    """`emails`, keyed by number; `due` is in seconds of the world."""
+
+    organization_id: int
+    firing_id: int
+    message_id: str
+    recipient: str
+    created_at: datetime
+    due: float
+    state: str = "pending"
+    attempts: int = 0
+
+
+def of(organization_ids: Sequence[int] | None, number: int) -> bool:
+    return organization_ids is None or number in organization_ids
+
+
+def select_levels(t: Transaction, organization_ids: Sequence[int] | None, *_: date) -> Rows:
+    return [
+        (number, "UTC", [*at.thresholds], *PERIOD, BEGINS, ENDS, at.available, at.used)
+        for number, at in t.rows("levels").items()
+        if of(organization_ids, number)
+    ]
+
+
+def select_budgets(*_: Any) -> Rows:
+    return []
+
+
+def select_firings(t: Transaction, organization_ids: Sequence[int] | None, _: date) -> Rows:
+    latest = {key[:5]: (key, at) for key, at in sorted(t.rows("firings").items()) if of(organization_ids, key[0])}
+    return [(*key, at.resolution is None, at.fired_at) for key, at in latest.values()]
+
+
+def select_banners(t: Transaction, organization_ids: Sequence[int] | None) -> Rows:
+    return [(number, *row) for number, row in t.rows("banners").items() if of(organization_ids, number)]
+
+
+def lock_state(t: Transaction, organization_id: int) -> Rows:
+    if t.get("state", organization_id) is None:
+        return []
+    t.lock("state", organization_id)
+    return [(True,)]
+
+
+def create_state(t: Transaction, organization_id: int, now: datetime) -> None:
+    if not t.meets("state", organization_id):
+        t.put("state", organization_id, now)
+
+
+def adopt_firings(t: Transaction, organization_id: int) -> None:
+    """Credit periods keep their ids here."""
+
+
+def displace_firings(t: Transaction, organization_id: int) -> None:
+    """Credit periods keep their ids here."""
+
+
+def find_notice(t: Transaction, event_id: str) -> Rows:
+    return [(True,) for row in t.rows("notices").values() if row[2] == event_id]
+
+
+def mark_settled(t: Transaction, organization_id: int, now: datetime) -> None:
+    t.lock("state", organization_id)
+    t.put("state", organization_id, now)
+
+
+def insert_firing(t: Transaction, *row: Any) -> Rows:
+    key, rest = row[:6], row[6:]
+    [number] = t.numbers("firings", 1)
+    t.lock("open firings", key[:5])
+    t.lock("firings", key)
+    if t.get("firings", key) is not None or any(
+        other[:5] == key[:5] and at.resolution is None for other, at in t.rows("firings").items()
+    ):
+        raise asyncpg.UniqueViolationError(f"fired twice: {key}")
+    t.put("firings", key, Firing(number, *rest))
+    return [(number,)]
+
+
+def resolve_firing(t: Transaction, *row: Any) -> Rows:
+    *about, _, resolution = row
+    found = [(key, at) for key, at in t.rows("firings").items() if key[:5] == (*about,) and at.resolution is None]
+    t.lock("firings", *(key for key, _ in found))
+    for key, at in found:
+        t.put("firings", key, at._replace(resolution=resolution))
+    return [(at.firing_id, key[5], at.told, at.starts_on, at.ends_on, at.fired_at) for key, at in found]
+
+
+def raise_banner(t: Transaction, organization_id: int, *row: Any) -> None:
+    t.lock("banners", organization_id)
+    t.put("banners", organization_id, row)
+
+
+def lower_banner(t: Transaction, organization_id: int) -> None:
+    if t.get("banners", organization_id) is not None:
+        t.lock("banners", organization_id)
+        t.put("banners", organization_id, None)
+
+
+def select_facts(t: Transaction, organization_id: int, *_: Any) -> Rows:
+    used = t.get("levels", organization_id).used
+    return [(name_of(organization_id), "Acme", None, None, None, used, 0, 0)]
+
+
+def select_drivers(t: Transaction, organization_id: int, *_: Any) -> Rows:
+    used = t.get("levels", organization_id).used
+    return [("assistant", used, "search")] if used > 0 else []
+
+
+def select_name(_: Transaction, organization_id: int) -> Rows:
+    return [(name_of(organization_id), "Acme")]
+
+
+def name_of(organization_id: int) -> str:
+    return f"org_{organization_id}"
+
+
+def select_recipients(*_: Any) -> Rows:
+    return [(address, False) for address in RECIPIENTS]
+
+
+def insert_notice(t: Transaction, organization_id: int, firing_id: int, event_id: str, kind: str, body: str, *_: Any) -> None:  # fmt: skip
+    t.append("notices", (organization_id, firing_id, event_id, kind, body, False))
+
+
+def claim_notices(t: Transaction, limit: int, _: None) -> Rows:
+    waiting = [(number, row) for number, row in sorted(t.rows("notices").items()) if not row[5]]
+    free = [(number, row) for number, row in waiting if t.postgres.is_free(t, ("notices", number))][:limit]
+    t.lock("notices", *(number for number, _ in free))
+    return [(number, row[0], name_of(row[0]), row[4]) for number, row in free]
+
+
+def mark_notices_published(t: Transaction, numbers: Sequence[int]) -> None:
+    t.lock("notices", *numbers)
+    for number in numbers:
+        t.put("notices", number, (*t.get("notices", number)[:5], True))
+
+
+def insert_email(t: Transaction, organization_id: int, firing_id: int, message_id: str, recipient: str, _: bool, at: datetime, __: None) -> None:  # fmt: skip
+    t.lock("message ids", message_id)
+    if t.get("message ids", message_id) is not None:
+        raise asyncpg.UniqueViolationError(f"mailed twice: {message_id}")
+    t.put("message ids", message_id, recipient)
+    t.append("emails", Email(organization_id, firing_id, message_id, recipient, at, t.postgres.world.now))
+
+
+def claim_emails(t: Transaction, limit: int, lease_s: float, running: Sequence[int], share: int) -> Rows:
+    now = t.postgres.world.now
+    due = sorted((at.due, number) for number, at in t.rows("emails").items() if at.state == "pending" and at.due <= now)
+    turns: Counter[int] = Counter()
+    ranked = []
+    for at_s, number in due:
+        organization_id = t.get("emails", number).organization_id
+        turns[organization_id] += 1
+        if turns[organization_id] + running.count(organization_id) <= share:
+            ranked.append((turns[organization_id], at_s, number))
+    free = [number for *_, number in sorted(ranked) if t.postgres.is_free(t, ("emails", number))][:limit]
+    t.lock("emails", *free)
+    facts = {at.firing_id: at.facts for at in t.rows("firings").values()}
+    claimed = []
+    for number in free:
+        at = t.get("emails", number)
+        at = at._replace(attempts=at.attempts + 1, due=now + lease_s)
+        t.put("emails", number, at)
+        waited = now - (at.created_at - datetime(2026, 11, 20, 12, tzinfo=UTC)).total_seconds()
+        claimed.append((number, at.message_id, at.recipient, False, at.created_at, at.attempts, waited, facts[at.firing_id], at.organization_id))  # fmt: skip
+    return claimed
+
+
+def settle_email(t: Transaction, number: int, attempt: int, outcome: str, _: str, retry_s: float) -> None:
+    t.lock("emails", number)
+    at = t.get("emails", number)
+    if at.state == "pending" and (outcome == "sent" or at.attempts == attempt):
+        due = t.postgres.world.now + retry_s if outcome == "deferred" else at.due
+        state = {"sent": "sent", "refused": "failed", "deferred": "pending"}[outcome]
+        t.put("emails", number, at._replace(state=state, due=due))
+
+
+def claim_wakeups(t: Transaction, limit: int) -> Rows:
+    free = [number for number in sorted(t.rows("wakeups")) if t.postgres.is_free(t, ("wakeups", number))][:limit]
+    t.lock("wakeups", *free)
+    woken = [(t.get("wakeups", number),) for number in free]
+    for number in free:
+        t.put("wakeups", number, None)
+    return woken
+
+
+def limit_statements(_: Transaction, statement_timeout: str) -> Rows:
+    return [(statement_timeout,)]
+
+
+def select_quarantined(_: Transaction) -> Rows:
+    """Nobody: what nobody's data raises sets nobody aside, and a statement that does so is not simulated."""
+    return []
+
+
+NAMES = {
+    "select_levels": "organization_id time_zone thresholds contract_id period_id starts_on ends_on available used", "select_budgets": "",
+    "select_firings": "organization_id rule contract_id period_id threshold episode is_open fired_at",
+    "select_banners": "organization_id contract_id period_id threshold episode fired_at", "lock_state": "locked",
+    "insert_firing": "firing_id", "resolve_firing": "firing_id episode told starts_on ends_on fired_at",
+    "select_facts": "organization name assistant agents api assistant_used agents_used api_used",
+    "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",
+    "find_notice": "found", "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",
+    "limit_statements": "set_config", "select_quarantined": "organization_id organization step reason",
+    "claim_emails": "email_id message_id recipient is_additional created_at attempt waited_s facts organization_id",
+}  # fmt: skip
+STATEMENTS = functions_of(globals())

@@ -1,0 +1,96 @@
+"""A history's statements once more, on a real Postgres: what waits there, waits here, and every answer is the same."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import asyncpg
+from support.faults.interleaving import Session
+
+Trace = list[tuple[Any, ...]]
+COMMANDS = {
+    "commit": "COMMIT", "savepoint": "SAVEPOINT fact", "undo to savepoint": "ROLLBACK TO fact", "forget savepoint": "RELEASE fact",
+}  # fmt: skip
+
+
+@asynccontextmanager
+async def connect(dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+class Mirror:
+    """A real Postgres with a session for each that the simulated one has at once."""
+
+    def __init__(self, sql: Mapping[str, str], dsn: str, watcher: "asyncpg.Connection[asyncpg.Record]", stack: AsyncExitStack) -> None:  # fmt: skip
+        self.compared = 0
+        self.waited = 0
+        self._sql = sql
+        self._dsn = dsn
+        self._watcher = watcher
+        self._stack = stack
+        self._spare: list[Session] = []
+        self._sessions: dict[int, Session] = {}
+
+    async def replay(self, trace: Trace) -> None:
+        """Raises AssertionError where the two differ. Every transaction of a trace ends within it."""
+        for what, number, *details in trace:
+            if what == "begin":
+                await self._begin(number, *details)
+            elif what == "rollback":
+                await self._undo(number)
+            elif what in COMMANDS:
+                await self._sessions[number].connection.execute(COMMANDS[what])
+                if what == "commit":
+                    self._spare.append(self._sessions.pop(number))
+                    await self._settle()
+            else:
+                await self._compare(number, what == "done", *details)
+
+    async def _begin(self, number: int, isolation: str | None) -> None:
+        if not self._spare:
+            connection = await self._stack.enter_async_context(connect(self._dsn))
+            self._spare.append(Session(connection, self._watcher))
+        self._sessions[number] = session = self._spare.pop()
+        await session.connection.execute(f"BEGIN ISOLATION LEVEL {(isolation or 'read_committed').replace('_', ' ')}")
+
+    async def _undo(self, number: int) -> None:
+        session = self._sessions.pop(number)
+        if session.is_waiting:
+            await session.kill()
+        else:
+            await session.connection.execute("ROLLBACK")
+            self._spare.append(session)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Locks were given back: let those who waited go on as far as they can."""
+        for session in self._sessions.values():
+            if session.is_waiting:
+                await session.settle()
+
+    async def _compare(self, number: int, is_done: bool, name: str, args: Any, rows: Any = ()) -> None:
+        session = self._sessions[number]
+        done = await (
+            session.settle() if session.is_waiting else session.step(session.connection.fetch(self._sql[name], *args))
+        )
+        assert done == is_done, f"session {number}: {name}{args} {'does not wait' if done else 'waits'} on Postgres"
+        if not done:
+            self.waited += 1
+            return
+        answer = sorted(map(comparable, session.answer()))
+        assert answer == sorted(map(comparable, rows)), f"{name}{args}: {answer}, simulated {rows}"
+        self.compared += 1
+
+
+@asynccontextmanager
+async def open_mirror(sql: Mapping[str, str], dsn: str, watcher: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[Mirror]:  # fmt: skip
+    async with AsyncExitStack() as stack:
+        yield Mirror(sql, dsn, watcher, stack)
+
+
+def comparable(row: Any) -> str:
+    return repr(["" if value is None or value == "" else value for value in row])

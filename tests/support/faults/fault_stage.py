@@ -1,0 +1,259 @@
+"""A stage for faults: a Postgres of its own behind a proxy, services that are started again when they end, and usage."""
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from alerter.outbox import LEASE_S
+from flexcredits_local.ports import free_ports
+from flexcredits_local.postgres import EmbeddedPostgres
+from flexcredits_local.postgres_binaries import find_binaries
+from flexcredits_local.processes import Process
+from support.data.usage_source import ALLOWANCES, Source
+from support.infra.service_process import ServiceProcess, aggregator_environment, alerter_environment, eventually
+from support.infra.stack import Database, Topics, copy_template, make_template
+from support.invariants.alerts import find_alert_violations
+from support.invariants.log import count_log, find_violations
+from support.services.alerter import Script, age
+from support.services.ingest import TcpProxy
+
+
+class FaultyProxy(TcpProxy):
+    """Passes bytes on, as slowly as it is told, and may take the answer to a COMMIT for itself."""
+
+    def __init__(self, target_url: str) -> None:
+        super().__init__(target_url)
+        self.delay_s = 0.0
+        self.flowing = asyncio.Event()
+        """Cleared, what the server says does not arrive, and nobody is told so."""
+        self.flowing.set()
+        self.doubtful_commits = 0
+        """So many COMMITs will be carried out, and their connections end before the answer."""
+
+    async def _ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await asyncio.sleep(self.delay_s)
+                in_doubt = self.doubtful_commits > 0 and b"COMMIT;" in data
+                if in_doubt:
+                    self.doubtful_commits -= 1
+                    client.transport.abort()
+                writer.write(data)
+                await writer.drain()
+                if in_doubt:
+                    await asyncio.sleep(0.2)  # it is carried out
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self.flowing.wait()
+                await asyncio.sleep(self.delay_s)
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@dataclass
+class Stage:
+    """Everything that a fault may happen to."""
+
+    topics: Topics
+    server: EmbeddedPostgres
+    process: Process
+    database: Database
+    proxy: FaultyProxy
+    source: Source
+    environment: Mapping[str, str]
+    """Of the services, beside what they need."""
+    mailbox: Script
+    mail_proxy: TcpProxy
+    before: Sequence[str]
+    """Words before Postgres' command line."""
+    aggregators: list[ServiceProcess] = field(default_factory=list)
+    alerters: list[ServiceProcess] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
+    """Of processes that have ended by themselves, or were killed."""
+
+    def start(self) -> ServiceProcess:
+        environment = aggregator_environment(self.database, self.topics)
+        self.aggregators.append(ServiceProcess("aggregator", self._reach("flexcredits_aggregator", environment)))
+        return self.aggregators[-1]
+
+    def start_alerter(self) -> ServiceProcess:
+        environment = alerter_environment(self.database, self.topics, self.mail_proxy.port, SWEEP_INTERVAL_S="1")
+        self.alerters.append(ServiceProcess("alerter", self._reach("flexcredits_alerter", environment)))
+        return self.alerters[-1]
+
+    def _reach(self, role: str, environment: Mapping[str, str]) -> dict[str, str]:
+        return {**environment, "POSTGRES_DSN": through(self.proxy, self.database.roles[role]), **self.environment}
+
+    async def keep_running(self) -> None:
+        """What an orchestrator does: start again, a moment later, what has ended."""
+        while True:
+            await asyncio.sleep(0.5)
+            for processes, start in ((self.aggregators, self.start), (self.alerters, self.start_alerter)):
+                for process in [each for each in processes if each.exit_code is not None]:
+                    processes.remove(process)
+                    self.logs.append(process.log)
+                    process.forget()
+                    start()
+
+    async def restart_postgres(self, number: signal.Signals, down_s: float) -> None:
+        """End the server by a signal to its main process, and start it again."""
+        lines = (self.server._data() / "postmaster.pid").read_text().splitlines()
+        os.kill(int(lines[0]), number)
+        while self.process.exit_code is None:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(down_s)
+        self.process.close()
+        self.process = start_server(self.server, self.before)
+        await asyncio.to_thread(self.process.wait_ready)
+
+    async def quiesce(self, within_s: float = 60) -> None:
+        """Until all that is in the log is applied and told. AssertionError (O10) when that takes too long."""
+        try:
+            await until_applied(self.topics, self.database.dsn, within_s)
+        except TimeoutError:
+            running = [process.log for process in [*self.aggregators, *self.alerters]]
+            last = "\n".join(log[-1500:] for log in [*self.logs, *running][-3:])
+            raise AssertionError(f"O10: not caught up after {within_s:g} s\n{last}") from None
+
+    async def find_violations(self, copies_max: int) -> list[str]:
+        """All that is not as the log says; alerts have a minute to settle."""
+        found = await find_violations(self.topics, self.database.dsn, self.source.acknowledged)
+        if not self.alerters:
+            return found
+        return found + await find_settled_violations(self.topics, self.database.dsn, self.mailbox, copies_max)
+
+
+async def until_applied(topics: Topics, dsn: str, within_s: float = 60) -> None:
+    """Until Postgres is where the log ends and nothing waits to be told. TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while True:
+            with suppress(OSError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                if await count_applied(topics, dsn) == await count_log(topics.bootstrap, topics.usage_events):
+                    return
+            await asyncio.sleep(0.3)
+
+
+async def count_applied(topics: Topics, dsn: str) -> int:
+    """Records that have their fate; -1 while the totals are not told."""
+    connection = await asyncpg.connect(dsn, timeout=5)
+    try:
+        waiting = await connection.fetchval("SELECT count(*) FROM totals_outbox")
+        applied = await connection.fetchval(
+            "SELECT coalesce(sum(next_offset), 0)::bigint FROM partition_progress WHERE topic = $1", topics.usage_events
+        )
+        return -1 if waiting else int(applied)
+    finally:
+        await connection.close()
+
+
+async def find_settled_violations(topics: Topics, dsn: str, mailbox: Script, copies_max: int) -> list[str]:
+    """What is still not true of alerts when they have had time: what a dead process had claimed comes after a minute,
+    which passes here at once."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        for second in range(0, 40, 2):
+            found = await find_alert_violations(topics, dsn, mailbox.got, copies_max)
+            if not found:
+                break
+            if second == 4:
+                await age(connection, timedelta(seconds=LEASE_S))
+            await asyncio.sleep(2)
+        await asyncio.sleep(1)  # a copy too many would come now
+        return await find_alert_violations(topics, dsn, mailbox.got, copies_max)
+    finally:
+        await connection.close()
+
+
+def start_server(server: EmbeddedPostgres, before: Sequence[str]) -> Process:
+    program = server.program()
+    return Process(replace(program, argv=[*before, *program.argv]), lambda _name, _line: None)
+
+
+Fault = Callable[[Stage], Awaitable[None]]
+
+
+def through(proxy: TcpProxy, dsn: str) -> str:
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"))
+
+
+@asynccontextmanager
+async def open_stage(
+    topics: Topics,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    alerters: int = 0,
+    before: Sequence[str] = (),
+    **overrides: str,
+) -> AsyncIterator[Stage]:
+    """A Postgres whose data lies in `folder`, one aggregator that knows three organizations, and alerters, all ready."""
+    (port,) = free_ports(1)
+    settings = {"shared_buffers": "64MB", "max_wal_size": "256MB", **overrides}
+    server = EmbeddedPostgres(folder, find_binaries(), port, secrets.token_hex(16), settings)
+    server.prepare()
+    process = start_server(server, before)
+    await asyncio.to_thread(process.wait_ready)
+    stage = None
+    try:
+        template = await make_template(server.dsn())
+        database = await copy_template(server.dsn(), template)
+        mailbox, source = Script(), Source(topics)
+        proxy, mail_proxy = FaultyProxy(database.dsn), TcpProxy(f"smtp://127.0.0.1:{mailbox.port}")
+        for listener in (proxy.mend, mail_proxy.mend, mailbox.start):
+            await listener()
+        await source.introduce(ALLOWANCES)
+        stage = Stage(topics, server, process, database, proxy, source, environment or {}, mailbox, mail_proxy, before)
+        for ready in [stage.start().ready, *(stage.start_alerter().ready for _ in range(alerters))]:
+            await eventually(ready, what="readiness")
+        orchestrator = asyncio.create_task(stage.keep_running())
+        try:
+            yield stage
+        finally:
+            orchestrator.cancel()
+            for service in [*stage.aggregators, *stage.alerters]:
+                service.forget()
+            for stop in (proxy.cut, mail_proxy.cut, mailbox.stop):
+                await stop()
+    finally:
+        process = stage.process if stage else process
+        process.kill()
+        process.close()
+
+
+async def endure(stage: Stage, *faults: Fault, seed: int = 1, copies_max: int = 0) -> None:
+    """Usage comes while the faults happen; let everything settle, and hold the tables to the log."""
+    streaming = asyncio.create_task(stage.source.pour(seed=seed))
+    await asyncio.sleep(1.5)
+    for fault in faults:
+        await fault(stage)
+        await asyncio.sleep(1)
+    await streaming
+    await stage.quiesce()
+    violations = await stage.find_violations(copies_max)
+    assert not violations, "\n".join(violations)
+
+
+async def lose_commits(stage: Stage) -> None:
+    """Five COMMITs are carried out, and nobody hears of it."""
+    for _ in range(5):
+        stage.proxy.doubtful_commits = 1
+        async with asyncio.timeout(20):
+            while stage.proxy.doubtful_commits:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)

@@ -1,0 +1,76 @@
+"""A broker of a test's own, which can be frozen and killed."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from flexcredits_local.folders import state_folder
+from flexcredits_local.java import find_java
+from flexcredits_local.kafka import EmbeddedKafka
+from flexcredits_local.kafka_jars import ensure_jars
+from flexcredits_local.ports import LOOPBACK, free_ports
+from flexcredits_local.processes import Process
+from flexcredits_local.readiness import wait_until_usable
+from support.infra import stack as real
+from support.infra.service_process import eventually
+
+AIOKAFKA_ERRORS = r"^aiokafka"
+"""What aiokafka's clients log while their broker is away."""
+
+
+class Broker:
+    """Its data lies in `folder` and survives."""
+
+    def __init__(self, folder: Path, host: str = LOOPBACK) -> None:
+        port, controller_port = free_ports(2)
+        class_path = ensure_jars(state_folder().jars, real.log.info)
+        self._kafka = EmbeddedKafka(folder, class_path, find_java(), port, controller_port, 384, True, host)
+        self._kafka.prepare()
+        self._process: Process | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        return self._kafka.bootstrap
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process is not None and self._process.exit_code is not None
+
+    async def start(self) -> None:
+        if self._process is None:
+            await eventually(self.launch(), what="the broker")
+
+    def launch(self) -> Callable[[], bool]:
+        """Start it and return a way to ask whether it is ready."""
+        # Not in a worker thread: the broker's leash is held by the thread that starts it.
+        program = self._kafka.program()
+        self._process = Process(program, lambda name, line: real.log.info("%s | %s", name, line))
+        return program.is_ready
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.close()
+            self._process = None
+
+    def freeze(self) -> None:
+        assert self._process
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process
+        os.kill(self._process.pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def open_broker(folder: Path) -> AsyncIterator[Broker]:
+    """A broker that can be used."""
+    broker = Broker(folder)
+    try:
+        await broker.start()
+        await wait_until_usable(broker.bootstrap)
+        yield broker
+    finally:
+        broker.kill()

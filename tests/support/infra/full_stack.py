@@ -1,0 +1,101 @@
+"""The whole stack by its one command, as a user starts it, and the commands that go with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from flexcredits_local.folders import StateFolder, state_folder
+from support.infra.stack import throwaway_folder
+
+
+@contextmanager
+def state_of_its_own() -> Iterator[StateFolder]:
+    """A state folder that shares only the downloads."""
+    downloads = state_folder().jars
+    downloads.mkdir(parents=True, exist_ok=True)
+    with throwaway_folder() as root:
+        folder = StateFolder(root).make()
+        folder.jars.symlink_to(downloads)
+        yield folder
+
+
+def environment_of(home: StateFolder) -> dict[str, str]:
+    elsewhere = {"KAFKA_BOOTSTRAP", "POSTGRES_DSN", "SMTP_URL", "INGEST_URL", "INGEST_KEY", "QUERY_URL", "TOKEN_ISSUER"}
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    return environment | {"FLEXCREDITS_HOME": str(home.root)}
+
+
+@contextmanager
+def running_stack(
+    home: StateFolder, *options: str, command: str = "up"
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A stack on free ports, and the JSON line that it printed; stopped as by Ctrl-C."""
+    argv = [sys.executable, "-P", "-m", "flexcredits_local", command, "--json", "--free-ports", *options]
+    log = home.root / "up.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment_of(home))
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, f"up ended without its line:\n{log.read_text()}"
+        yield process, json.loads(line)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+        assert rest == "", "one line of JSON is all that goes to stdout"
+
+
+class WholeStack:
+    """A running stack, and what people do with it."""
+
+    def __init__(self, home: StateFolder, addresses: dict[str, Any]) -> None:
+        self.home = home
+        self.addresses = addresses
+        self._tokens: dict[str, str] = {}
+
+    @property
+    def origin(self) -> str:
+        """Where the dashboard and the query API are."""
+        return str(self.addresses["query_url"])
+
+    def command(self, *arguments: str | Path) -> str:
+        """Output of `./flexcredits <arguments>`; it must succeed."""
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "flexcredits_local", *map(str, arguments)],
+            env=environment_of(self.home), capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def post(self, events: object, *, key: str | None = None) -> httpx.Response:
+        content_type = (
+            "application/cloudevents-batch+json" if isinstance(events, list) else "application/cloudevents+json"
+        )
+        headers = {"Authorization": f"Bearer {key or self.addresses['ingest_key']}", "Content-Type": content_type}
+        return httpx.post(f"{self.addresses['ingest_url']}/api/v1/events", content=json.dumps(events), headers=headers)
+
+    def get(self, path: str, *, organization: str, **parameters: str) -> dict[str, Any]:
+        """JSON of the query API as a Super Admin of `organization` sees it."""
+        token = self.command(
+            "token", "--organization", organization, "--role", "super_admin", "--email", "a@acme.example"
+        )
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = httpx.get(f"{self.addresses['query_url']}/api/v1/{path}", params=parameters, headers=headers)
+        answer.raise_for_status()
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def token_of(self, organization: str) -> str:
+        """A Super Admin's."""
+        if organization not in self._tokens:
+            who = ("--organization", organization, "--role", "super_admin", "--email", "a@acme.example")
+            self._tokens[organization] = self.command("token", *who)
+        return self._tokens[organization]

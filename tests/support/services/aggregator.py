@@ -1,0 +1,115 @@
+"""The aggregator's database half for tests: what Kafka would deliver is passed in."""
+
+from typing import Any
+
+from aggregator.catalog import Catalog
+from aggregator.facts import apply_facts
+from aggregator.isolation import count_batch
+from aggregator.outcome import Outcome
+from aggregator.progress import load_progress
+from aggregator.reading import empty_reading, read
+from aggregator.release import Place, release_held
+from aggregator.retry import FactPlace, retry_due, retry_facts
+from aggregator.turns import Turns
+from runtime.postgres import Pool
+from support.data.factories import FakeRecord, records
+
+TOPIC, CATALOG = TOPICS = ("usage.events.v1", "usage.catalog.v1")
+TOTALS = (
+    "usage_ledger",
+    "usage_15m",
+    "usage_daily",
+    "usage_monthly",
+    "usage_organization_daily",
+    "usage_organization_monthly",
+)
+"""The tables whose credits are each the sum of all counted usage."""
+
+
+class Aggregator:
+    """The aggregator's database half: what Kafka would deliver is passed in."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.catalog = Catalog()
+        self.facts = 0
+        self.applying = Turns[FactPlace]()
+        self.releasing = Turns[Place]()
+        self.retrying = Turns[None]()
+
+    async def learn(self, *facts: dict[str, Any]) -> None:
+        await load_progress(self.pool, CATALOG, [0])
+        version = await apply_facts(self.pool, CATALOG, records(facts, first=self.facts))
+        self.facts += len(facts)
+        async with self.pool.acquire() as connection:
+            await self.catalog.refresh(connection, version)
+
+    async def count(self, *batches: list[FakeRecord]) -> Outcome:
+        reading = empty_reading()
+        for batch in batches:
+            read(batch, reading)
+        await load_progress(self.pool, TOPIC, reading.spans)
+        return await count_batch(self.pool, TOPICS, reading, self.catalog)
+
+    async def release(self) -> int:
+        """All of it, in as many turns as it takes."""
+        released, more = 0, True
+        while more:
+            done, more = await release_held(self.pool, TOPICS, self.catalog, self.releasing)
+            released += done
+        return released
+
+    async def refresh(self) -> None:
+        async with self.pool.acquire() as connection:
+            await self.catalog.refresh(connection, self.catalog.version)
+
+    async def retry(self) -> int:
+        """Take up at once whatever is in quarantine."""
+        await self.pool.execute("UPDATE quarantine SET retry_at = now()")
+        done, more = 0, True
+        while more:
+            applied, more = await retry_facts(self.pool, CATALOG, self.applying)
+            done += applied
+        await self.refresh()
+        more = True
+        while more:
+            applied, more = await retry_due(self.pool, TOPICS, self.catalog, self.retrying)
+            done += applied
+        return done
+
+    async def totals(self) -> dict[str, int]:
+        """Micro-credits and events by each way of asking; they must agree."""
+        return {
+            name: await self.pool.fetchval(f"SELECT coalesce(sum(credits), 0)::bigint FROM {name}") for name in TOTALS
+        }
+
+    async def total(self) -> int:
+        totals = await self.totals()
+        assert len(set(totals.values())) == 1, totals
+        return totals["usage_ledger"]
+
+    async def check_grains(self) -> None:
+        """What is kept beside the totals equals what the ledger and the progress say by themselves."""
+        counted = (
+            "(SELECT l.*, s.product, (occurred_at AT TIME ZONE o.time_zone)::date AS day, (received_at AT TIME ZONE o.time_zone)::date AS received_on"
+            " FROM usage_ledger l JOIN organizations o USING (organization_id) JOIN usage_series s USING (series_id) WHERE NOT held) AS l"
+        )
+        for table, expected in {
+            "usage_monthly": "SELECT organization_id, date_trunc('month', day)::date, series_id, sum(credits)::bigint, count(*) FILTER (WHERE corrects IS NULL)"
+            f" FROM {counted} GROUP BY 1, 2, 3",
+            "usage_corrections": f"SELECT organization_id, day, series_id, sum(credits)::bigint, count(*) FROM {counted} WHERE corrects IS NOT NULL GROUP BY 1, 2, 3",
+            "usage_late": "SELECT organization_id, day, received_on, product, sum(credits)::bigint, count(*) FILTER (WHERE corrects IS NULL)"
+            f" FROM {counted} WHERE received_on > day GROUP BY 1, 2, 3, 4",
+            "(SELECT topic, partition, sum(counted)::bigint, sum(duplicate)::bigint, sum(rejected)::bigint, sum(held)::bigint FROM partition_hours GROUP BY 1, 2) AS p":
+            f"SELECT topic, partition, counted, duplicate, rejected, held FROM partition_progress WHERE topic = '{TOPIC}' AND next_offset > 0",
+            "(SELECT partition, hour_at, counted FROM partition_hours WHERE counted > 0) AS h":
+            f"SELECT kafka_partition, date_trunc('hour', received_at), count(*) FROM {counted} GROUP BY 1, 2",
+        }.items():  # fmt: skip
+            kept = {tuple(row) for row in await self.pool.fetch(f"SELECT * FROM {table}")}
+            assert kept == {tuple(row) for row in await self.pool.fetch(expected)}, table
+
+    async def progress(self) -> list[dict[str, Any]]:
+        rows = await self.pool.fetch("SELECT * FROM partition_progress WHERE topic = $1 ORDER BY partition", TOPIC)
+        return [
+            {name: row[name] for name in ("next_offset", "counted", "duplicate", "rejected", "held")} for row in rows
+        ]

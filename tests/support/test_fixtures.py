@@ -1,0 +1,49 @@
+"""The fixtures that every other test relies on."""
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from support.infra.stack import Database, Topics
+
+
+async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
+    return await asyncpg.connect(dsn, timeout=10)
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_every_test_gets_an_empty_migrated_database(database: Database, turn: int) -> None:
+    connection = await connect(database.dsn)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM schema_migrations") > 0
+        assert await connection.fetchval("SELECT to_regclass('left_over')") is None
+        await connection.execute("CREATE TABLE left_over ()")
+    finally:
+        await connection.close()
+
+
+async def test_service_roles_log_in_as_themselves(database: Database) -> None:
+    assert {"flexcredits_ingest", "flexcredits_aggregator", "flexcredits_api"} <= set(database.roles)
+    for role, dsn in database.roles.items():
+        connection = await connect(dsn)
+        try:
+            assert await connection.fetchval("SELECT current_user") == role
+        finally:
+            await connection.close()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_every_test_gets_empty_topics(topics: Topics, turn: int) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=topics.bootstrap, acks="all")
+    await producer.start()
+    try:
+        record = await producer.send_and_wait(topics.usage_events, b"event", partition=0)
+    finally:
+        await producer.stop()
+    assert record.offset == 0
+
+    consumer = AIOKafkaConsumer(topics.usage_events, bootstrap_servers=topics.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        assert (await consumer.getone()).value == b"event"
+    finally:
+        await consumer.stop()
