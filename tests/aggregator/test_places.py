@@ -7,7 +7,9 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aggregator import metrics
 from aggregator.__main__ import keep_partitions
+from aggregator.measures import measure_tables
 from aggregator.outcome import Outcome, Overtaken
 from aggregator.places import place
 from aggregator.reading import empty_reading, read
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.data.factories import FakeRecord, correction, organization, rate, records, rfc3339, usage, uuid7
 from support.infra.stack import Database
-from support.services.aggregator import Aggregator
+from support.services.aggregator import TOPIC, Aggregator
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -174,6 +176,8 @@ async def test_a_day_of_too_many_strays_goes_on_without_a_partition(
         "INSERT INTO ledger_strays SELECT $1, -1 - n % 16, gen_random_uuid(), now() FROM generate_series(1, 100000) AS n",
         EPOCH_DAY + 10,
     )
+    await measure_tables(aggregator.pool, TOPIC)
+    assert metrics.CROWDED_DAYS._value.get() == 1
     await owner.execute("SELECT ensure_partitions(current_date + 4)")
     days = (
         "SELECT count(*) FROM pg_inherits WHERE inhparent = 'usage_ledger'::regclass AND inhrelid::regclass::text = $1"

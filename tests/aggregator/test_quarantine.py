@@ -18,6 +18,8 @@ from aggregator.reading import empty_reading, read
 from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE, find_widespread, retry_due
 from aggregator.store import hold_catalog
 from aggregator.sums import unlimit_due
+from aggregator.zone_rules import note_unknown_zones
+from flexcredits_schemas.zones import TZ_VERSION
 from support.data.factories import FakeRecord, correction, organization, rate, records, usage
 from support.infra.stack import Database
 from support.services.aggregator import CATALOG, TOPIC, TOPICS, Aggregator
@@ -293,6 +295,28 @@ async def test_held_usage_that_fails_for_all_who_have_any_leaves_the_others(
     await aggregator.learn(*(organization(f"org_{at}") for at in range(3)))
     assert await aggregator.release() == 0
     assert await quarantined(aggregator) == [(f"org_{at}", "aggregator", "release", 2) for at in range(3)]
+
+
+async def test_an_organization_without_a_known_time_zone_is_shown_until_a_fact_names_another(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await owner.execute("UPDATE organizations SET time_zone = 'Mars/Olympus' WHERE organization = 'org_a'")
+    other = Aggregator(aggregator.pool)
+    other.facts = aggregator.facts
+    for _ in range(2):
+        async with other.pool.acquire() as connection:
+            await other.catalog.refresh(connection, other.facts)
+        await note_unknown_zones(other.pool, other.catalog.unknown_zones)
+    assert await quarantined(other) == [("org_a", "aggregator", "time_zone", 1)]
+    reason = await other.pool.fetchval("SELECT reason FROM quarantine")
+    assert reason == f"time zone 'Mars/Olympus' is not in tz {TZ_VERSION}"
+    outcome = await other.count(records([use_of(name) for name in EVERYBODY]))
+    assert (len(outcome.counted), len(outcome.held)) == (len(GOOD), 1)
+    await other.learn(organization("org_a", "Europe/Berlin"))
+    await note_unknown_zones(other.pool, other.catalog.unknown_zones)
+    assert await quarantined(other) == []
+    assert await other.release() == 1
 
 
 async def test_held_usage_that_fails_for_everybody_waits(

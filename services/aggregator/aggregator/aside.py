@@ -10,7 +10,7 @@ from aggregator.columns import columns_of
 from aggregator.outcome import Outcome
 from aggregator.reading import Reading, Record
 
-COUNTING, RELEASE, CATALOG_FACTS, SUMS = "counting", "release", "catalog", "sums"
+COUNTING, RELEASE, CATALOG_FACTS, SUMS, TIME_ZONE = "counting", "release", "catalog", "sums", "time_zone"
 """Steps of the table `quarantine`. Only the first one puts the organization's further usage aside."""
 
 

@@ -45,6 +45,8 @@ class Catalog:
     """Per organization, agent and kind: what agent_sightings was told by this process."""
     aside: set[str] = field(default_factory=set)
     """Organizations that were in quarantine when we last met them in a batch."""
+    unknown_zones: dict[int, str] = field(default_factory=dict)
+    """By organization, a time zone that the locked rules do not have: its usage is held."""
     slow_batches: int = 0
     """Batches in a row in which Postgres was too slow for everybody."""
     limited: set[int] = field(default_factory=set)
@@ -63,7 +65,11 @@ class Catalog:
         rates = await connection.fetch(SQL["select_changed_rates"], since)
         # From here on without a pause: a batch decides with all of it, or none.
         for row in organizations:
-            self.organizations[row["organization"]] = Organization(row["organization_id"], _usable_zone(row))
+            zone = _usable_zone(row)
+            self.organizations[row["organization"]] = Organization(row["organization_id"], zone)
+            self.unknown_zones.pop(row["organization_id"], None)
+            if zone != row["time_zone"]:
+                self.unknown_zones[row["organization_id"]] = row["time_zone"]
         if changes != self.changes:
             self.card = RateCard()
         self.card.add(from_record(Rate, row) for row in rates)

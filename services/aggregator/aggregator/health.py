@@ -14,6 +14,7 @@ from aggregator.catalog import SQL
 from aggregator.catalog_reader import CatalogReader
 from aggregator.retry import find_widespread
 from aggregator.stream import UsageStream
+from aggregator.zone_rules import note_unknown_zones
 
 log = structlog.get_logger()
 ASK_EVERY_S = 2.0
@@ -61,7 +62,9 @@ class Health:
         self._problems[name] = problem
 
     async def count_failing(self) -> None:
-        """Find out whether a step fails for so many organizations that our code may be at fault."""
+        """Show organizations without a known time zone, and find out whether a step fails for so many organizations that
+        our code may be at fault."""
+        await note_unknown_zones(self._pool, self._facts.catalog.unknown_zones)
         widespread = await find_widespread(self._pool)
         if widespread and not self._widespread:
             log.error("many organizations are in quarantine", reason=widespread)

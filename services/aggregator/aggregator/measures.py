@@ -74,6 +74,7 @@ async def measure_tables(pool: Pool, topic: str) -> None:
     metrics.UNACCOUNTED.set(row["unaccounted"])
     metrics.PARTITIONS_AHEAD_DAYS.set(row["partitions_ahead_days"])
     metrics.DATABASE_BYTES.set(row["database_bytes"])
+    metrics.CROWDED_DAYS.set(row["crowded_days"])
     metrics.QUARANTINED_RECORDS.set(row["quarantined_records"])
     failing = {row["component"]: row["organizations"] for row in await pool.fetch(SQL["count_quarantined"])}
     for component in metrics.COMPONENTS:

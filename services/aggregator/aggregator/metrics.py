@@ -56,6 +56,10 @@ UNACCOUNTED = Gauge(
 PARTITIONS_AHEAD_DAYS = Gauge(
     "flexcredits_aggregator_partitions_ahead_days", "Days from today for which Postgres has all time partitions."
 )
+CROWDED_DAYS = Gauge(
+    "flexcredits_aggregator_crowded_days",
+    "Days, from a week ago on, of which more than 100,000 ids came before the ledger had a partition: it gets none.",
+)
 DATABASE_BYTES = Gauge("flexcredits_aggregator_database_bytes", "Bytes of the database on disk.")
 CATALOG_OFFSET = Gauge("flexcredits_aggregator_catalog_offset", "Catalog offset that this process rates with.")
 OUTDATED_ZONES = Gauge(

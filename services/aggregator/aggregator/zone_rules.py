@@ -1,12 +1,12 @@
 """By which rules of time zones days were counted, and whose days would be others by the rules of today."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from flexcredits_schemas.zones import TZ_VERSION, changes_of, differ_since
-from runtime.postgres import Connection
+from runtime.postgres import Connection, Pool
 
 from aggregator.catalog import SQL
 
@@ -44,6 +44,15 @@ async def record_zone_rules(connection: Connection, organization: str | None = N
         else:
             outdated.append(Outdated(row["organization"], row["time_zone"], row["tz"], since))
     return outdated
+
+
+async def note_unknown_zones(pool: Pool, unknown: Mapping[int, str]) -> None:
+    """Show which organizations' usage is held because no rules of their zone are known. Safe to repeat."""
+    numbers = sorted(unknown)
+    if numbers:
+        reasons = [f"time zone {unknown[number]!r} is not in tz {TZ_VERSION}" for number in numbers]
+        await pool.execute(SQL["insert_unknown_zones"], numbers, reasons)
+    await pool.execute(SQL["delete_known_zones"], numbers)
 
 
 async def set_zone_rules(connection: Connection, organization_id: int, time_zone: str) -> None:

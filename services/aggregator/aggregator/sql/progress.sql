@@ -111,4 +111,6 @@ SELECT coalesce((SELECT extract(epoch FROM now() - oldest_at) FROM waiting), 0):
     (SELECT unaccounted FROM proof)::bigint AS unaccounted,
     (SELECT coalesce(least(last_day, (last_month + interval '1 month - 1 day')::date) - $2::date, -1) FROM made) AS partitions_ahead_days,
     pg_database_size(current_database()) AS database_bytes,
-    (SELECT records FROM aside) AS quarantined_records
+    (SELECT records FROM aside) AS quarantined_records,
+    (SELECT count(*) FROM (SELECT FROM ledger_strays WHERE id_day >= $2::date - 7 - date '1970-01-01'
+        GROUP BY id_day HAVING count(*) > 100000) AS crowded) AS crowded_days

@@ -27,6 +27,16 @@ FROM unnest($2::integer[], $3::integer[], $4::bigint[], $5::bytea[], $6::bytea[]
 SELECT step, count(*) AS failing, (SELECT count(*) FROM organizations WHERE organization_id > 0) AS known
 FROM quarantine WHERE component = 'aggregator' AND step <> 'sums' GROUP BY step ORDER BY step
 
+-- name: insert_unknown_zones
+-- Usage of these organizations is held, since nobody knows the rules of their time zone. Only another zone or release helps.
+INSERT INTO quarantine (organization_id, component, step, reason, retry_at)
+SELECT organization_id, 'aggregator', 'time_zone', reason, 'infinity' FROM unnest($1::integer[], $2::text[]) AS d(organization_id, reason)
+ORDER BY organization_id ON CONFLICT DO NOTHING
+
+-- name: delete_known_zones
+-- The time zones of all organizations but these are known.
+DELETE FROM quarantine WHERE component = 'aggregator' AND step = 'time_zone' AND organization_id <> ALL($1::integer[])
+
 -- name: count_quarantined
 -- For how many organizations each component fails.
 SELECT component, count(DISTINCT organization_id) AS organizations FROM quarantine GROUP BY component
