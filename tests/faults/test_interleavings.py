@@ -15,7 +15,10 @@ from aggregator.outcome import Outcome, ProofBroken
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
 from alerter import store as alerter_store
-from query_api.db import session as query_session
+from query_api.db.session import read_as
+from query_api.db.statements import SQL as API_SQL
+from query_api.ledger.proof.queries import sum_ledger, sum_rollups
+from query_api.live.queries import select_level
 from simulation.replay import connect
 from support.data.factories import FakeRecord, organization, records, usage
 from support.data.table_rows import Books
@@ -164,13 +167,13 @@ async def read_while_counting(sides: Sides, schedule: Sequence[int], *, isolated
     events = records([usage(envelope={"subject": name}) for _ in range(5)])
     await aggregate(await sides.side(0, "aggregator", {}, ()), topic, events[:1])
     writer = await sides.side(0, "aggregator", SQL, WRITES)
-    reader = await sides.side(1, "api", query_session.SQL, READS, isolated=isolated)
+    reader = await sides.side(1, "api", API_SQL, READS, isolated=isolated)
 
     async def look() -> set[int]:
-        async with query_session.read_as(reader, name, "") as reading:
-            rollups = await reading.sum_rollups(date(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC))
-            ledger = await reading.sum_ledger()
-            level = await reading.select_level()
+        async with read_as(reader, name, "") as session:
+            rollups = await sum_rollups(session, date(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC))
+            ledger = await sum_ledger(session)
+            level = await select_level(session)
             return {int(credits) for credits in (*rollups, ledger or 0, level.credits)}
 
     _, (_, seen) = await run(schedule, [(writer, aggregate(writer, topic, events[1:])), (reader, look())])

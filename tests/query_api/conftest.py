@@ -10,9 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.services import issuer_program
 from flexcredits_local.tokens import issuer_url
-from query_api.access.dependencies import Parts
-from query_api.app import Observed, build_app
-from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
+from query_api.access.state import AppState
+from query_api.app import build_app
+from query_api.auth.signing_keys import SigningKeys, fetch_from
+from query_api.auth.tokens import Verifier
+from query_api.http.middleware import Observed
 from query_api.web.files import BuiltFile
 from runtime.postgres import Pool, open_pool
 from support.clients.sign_in import Browser, open_browser
@@ -70,11 +72,15 @@ async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) ->
 
     @asynccontextmanager
     async def opening(
-        pool: Pool = pool, *, billing_moderators: bool = True, dashboard: Mapping[str, BuiltFile] | None = None
+        pool: Pool = pool,
+        export_pool: Pool = export_pool,
+        *,
+        billing_moderators: bool = True,
+        dashboard: Mapping[str, BuiltFile] | None = None,
     ) -> AsyncIterator[Api]:
         keys = SigningKeys(fetch_from(provider.url))
         verifier = Verifier(keys, ISSUER, AUDIENCE)
-        parts = Parts(
+        state = AppState(
             pool,
             pool,
             verifier,
@@ -82,10 +88,9 @@ async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) ->
             TOPIC,
             lambda: api.now,
             export_pool,
-            dashboard=dashboard,
             unsubscribe_secret=UNSUBSCRIBE_SECRET,
         )
-        transport = httpx.ASGITransport(Observed(build_app(parts)), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(Observed(build_app(state, dashboard=dashboard)), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api.example") as client:
             api = Api(client, provider)
             yield api

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from query_api.access.dependencies import POLICIES, hold_link
 from query_api.app import PUBLIC, build_app, find_open_routes
-from query_api.auth.tokens import REFETCH_AFTER_S, KeysUnknown, SigningKeys, fetch_from, read_keys
+from query_api.auth.signing_keys import REFETCH_AFTER_S, KeysUnknown, SigningKeys, fetch_from, read_keys
 from support.data.table_rows import Books
 from support.services.query_api import (
     Api,

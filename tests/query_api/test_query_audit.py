@@ -4,16 +4,17 @@ from contextlib import suppress
 
 import asyncpg
 import pytest
-from query_api.access.audit import ORIGIN, Origin, audit
-from query_api.access.dependencies import REFUSAL_AUDITED_EVERY_S, REFUSALS_REMEMBERED_MAX, Refusals
-from query_api.auth.tokens import Person
-from query_api.db.session import SQL
-from query_api.db.writes import write_as
+from query_api.access.audit import audit
+from query_api.access.refusals import REFUSAL_AUDITED_EVERY_S, REFUSALS_REMEMBERED_MAX, Refusals
+from query_api.auth.principal import Principal
+from query_api.db.session import write_as
+from query_api.db.statements import SQL
+from query_api.http.origin import ORIGIN, Origin
 from runtime.postgres import Pool
 from support.data.table_rows import Books
 from support.services.query_api import Api
 
-ADA = Person("user-1", "org_acme", "admin", "ada@acme.example")
+ADA = Principal("user-1", "org_acme", "admin", "ada@acme.example")
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +24,11 @@ def origin() -> None:
 
 async def test_a_deed_stands_with_its_transaction(pool: Pool, books: Books) -> None:
     await books.organization()
-    async with write_as(pool, "org_acme") as writing:
-        await audit(writing, ADA, "settings.change", {"old": 1, "new": "x\r\nforged=line"})
+    async with write_as(pool, "org_acme") as session:
+        await audit(session, ADA, "settings.change", {"old": 1, "new": "x\r\nforged=line"})
     with suppress(KeyError):
-        async with write_as(pool, "org_acme") as writing:
-            await audit(writing, ADA, "settings.change", {})
+        async with write_as(pool, "org_acme") as session:
+            await audit(session, ADA, "settings.change", {})
             raise KeyError
     (row,) = await books.fetch("SELECT *, host(ip) AS peer FROM audit_log")
     assert (row["subject"], row["email"], row["role"], row["action"]) == (

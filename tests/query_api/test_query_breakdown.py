@@ -8,25 +8,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.contracts.domain.periods import Days, split_at
-from query_api.usage.breakdown.domain.rows import (
+from query_api.calendar import Days, split_at
+from query_api.usage.breakdown.domain.rows import Row, build_rows, change, in_order, share
+from query_api.usage.domain.catalog import (
     FEATURE_KINDS,
     NO_AGENT,
     Agent,
     Feature,
     FeatureFact,
     Features,
-    Row,
-    Series,
     State,
-    Use,
     View,
     agent_state,
-    build_rows,
-    change,
-    in_order,
-    share,
 )
+from query_api.usage.domain.series import Series, Use
 
 DAY = date(2026, 9, 1)
 CODE, IMAGE, SEARCH = Feature("feature", "code"), Feature("feature", "image"), Feature("tool", "search")

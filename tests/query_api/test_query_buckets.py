@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.contracts.domain.periods import Days
+from query_api.calendar import Days
 from query_api.usage.trend.domain.buckets import (
     LIMIT_DAYS,
     Bucket,

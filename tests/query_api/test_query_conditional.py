@@ -5,7 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from query_api.http.etags import COMPLETE_TO, digest, digest_sources, has
+from query_api.http.etags import digest, digest_sources, has
+from query_api.usage.breakdown.etag import COMPLETE_TO
 from starlette.datastructures import Headers
 from support.data.table_rows import NOW, Books, local
 from support.services.query_api import Api

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 import pytest
 from flexcredits_schemas.events import PRODUCTS
-from query_api.contracts.domain.periods import days_of
+from query_api.calendar import days_of
+from query_api.contracts.queries import select_credit_periods, sum_periods, sum_products
 from query_api.db.session import read_as
 from runtime.postgres import Pool
 from support.data.table_rows import MICRO, NOW, Books, local
@@ -172,10 +173,10 @@ async def test_overage_comes_with_the_account_team(api: Api, books: Books) -> No
 
 async def test_sums_of_all_periods_are_those_of_each(books: Books, pool: Pool) -> None:
     await acme(books)
-    async with read_as(pool, "org_acme", "") as reading:
-        by_period = await reading.sum_periods()
-        for period in await reading.select_credit_periods():
-            [alone] = await reading.sum_products(days_of(period.span))
+    async with read_as(pool, "org_acme", "") as session:
+        by_period = await sum_periods(session)
+        for period in await select_credit_periods(session):
+            [alone] = await sum_products(session, days_of(period.span))
             assert by_period.get(period.key, dict.fromkeys(PRODUCTS, 0)) == alone
 
 

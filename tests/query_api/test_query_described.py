@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from query_api.access.dependencies import Parts
-from query_api.app import Observed, build_app
-from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
+from query_api.access.state import AppState
+from query_api.app import build_app
+from query_api.auth.signing_keys import SigningKeys, fetch_from
+from query_api.auth.tokens import Verifier
+from query_api.http.middleware import Observed
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool
 from schemathesis import openapi
@@ -46,7 +48,7 @@ async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIter
         asyncio.Event(),
         free_port(),
     )
-    parts = Parts(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)
+    parts = AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)
     server = Server(Observed(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
     serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop))
     yield f"http://127.0.0.1:{port}"

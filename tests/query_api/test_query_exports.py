@@ -5,11 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from query_api.db.statements import SQL
 from query_api.exports.domain.cells import guard_id, unguard_id
 from query_api.exports.domain.labels import Label
-from query_api.exports.queries import SQL, columns_of
+from query_api.exports.queries import columns_of
 from query_api.exports.routes import USAGE_COLUMNS
-from query_api.usage.breakdown.domain.rows import FEATURE_KINDS
+from query_api.usage.domain.catalog import FEATURE_KINDS
 from runtime.postgres import Pool
 from support.clients.export_files import read_file, special, total
 from support.data.table_rows import Books

@@ -7,9 +7,11 @@ from decimal import Decimal
 from flexcredits_schemas.credits import scaled_text
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.contracts.domain.periods import CreditPeriod, Span
-from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, instant, overage_by_day
-from query_api.exports.queries import SQL
+from query_api.calendar import Span
+from query_api.contracts.domain.balance import overage_by_day
+from query_api.contracts.domain.periods import CreditPeriod
+from query_api.db.statements import SQL
+from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, instant
 from runtime.postgres import Pool
 from support.clients.export_files import read_file, special, total
 from support.data.table_rows import Books, local

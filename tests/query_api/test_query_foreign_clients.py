@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from flexcredits_schemas import SCHEMAS
-from query_api.access.dependencies import Parts
-from query_api.app import Observed, build_app
-from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
+from query_api.access.state import AppState
+from query_api.app import build_app
+from query_api.auth.signing_keys import SigningKeys, fetch_from
+from query_api.auth.tokens import Verifier
+from query_api.http.middleware import Observed
 from runtime.http import Server, listen, serve
 from runtime.postgres import Pool
 from support.clients.foreign_clients import generate_go, generate_python, run
@@ -61,7 +63,7 @@ async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIter
     await books.ledger(number, series, NOW, 5_000_000)
     await books.progress(0, NOW, counted=1)
     verifier = Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE)
-    parts = Parts(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)
+    parts = AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)
     server = Server(Observed(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
     stop, port = asyncio.Event(), free_port()
     serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop))

@@ -14,8 +14,8 @@ from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from query_api.app import build_app
 from query_api.db.session import find_problem
-from query_api.openapi.examples import BODIES
-from query_api.openapi.export import TARGET, render
+from query_api.description.examples import BODIES
+from query_api.openapi import TARGET, render
 from query_api.settings import Settings
 from runtime.postgres import open_pool
 from support.data.table_rows import NOW, Books
@@ -47,7 +47,7 @@ FILES = ["/api/v1/export/usage.csv", "/api/v1/export/table.csv?product=api&view=
 
 
 def test_the_committed_description_is_the_codes() -> None:
-    assert TARGET.read_text() == render(), "run python -m query_api.openapi.export"
+    assert TARGET.read_text() == render(), "run python -m query_api.openapi"
 
 
 def validator(schema: str) -> jsonschema_rs.Validator:

@@ -5,9 +5,10 @@ import re
 
 import asyncpg
 import pytest
-from query_api.db.session import SQL, NotIsolated, Reading, find_problem, read_as
-from query_api.db.writes import Presented, Writing
-from query_api.openapi.examples import BODIES
+from query_api.contracts.queries import select_days
+from query_api.db.session import NotIsolated, find_problem, read_as
+from query_api.db.statements import SQL
+from query_api.description.examples import BODIES
 from runtime.postgres import Pool, open_pool
 from support.data.table_rows import NOW, Books
 from support.infra.stack import Database
@@ -249,34 +250,14 @@ async def test_a_role_that_row_level_security_does_not_bind_is_refused(
 async def test_reads_cannot_write(books: Books, pool: Pool) -> None:
     await books.organization()
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-        async with read_as(pool, "org_acme", "") as reading:
-            await reading._connection.execute("CREATE TEMPORARY TABLE t ()")
+        async with read_as(pool, "org_acme", "") as session:
+            await session.connection.execute("CREATE TEMPORARY TABLE t ()")
 
 
 async def test_reads_of_a_request_see_one_instant(books: Books, pool: Pool) -> None:
     acme = await books.organization()
     await books.use(acme, "api", "namespace", "search", "2026-11-01", 1)
-    async with read_as(pool, "org_acme", "") as reading:
-        before = await reading.select_days()
+    async with read_as(pool, "org_acme", "") as session:
+        before = await select_days(session)
         await books.use(acme, "api", "namespace", "search", "2026-11-02", 1)
-        assert await reading.select_days() == before
-
-
-@pytest.mark.parametrize("name", sorted(SQL))
-def test_a_statement_begins_with_a_sentence_and_has_its_function(name: str) -> None:
-    first = SQL[name].splitlines()[0]
-    assert first.startswith("-- ")
-    assert first.endswith(".")
-    assert any(hasattr(kind, name) for kind in (Reading, Writing, Presented)) or name in (
-        "present_session",
-        "act_for",
-        "plan_for_values",
-        "select_organization",
-        "set_statement_timeout",
-    )
-
-
-async def test_every_statement_can_be_prepared_by_the_apis_role(pool: Pool) -> None:
-    async with pool.acquire() as connection:
-        for statement in SQL.values():
-            await connection.prepare(statement)
+        assert await select_days(session) == before

@@ -7,10 +7,10 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.contracts.domain.periods import Days
+from query_api.calendar import Days
 from query_api.exports.domain.cells import end_lines, file_name, guard, guard_id, text_cell, unguard_id, write_lines
 from query_api.exports.domain.labels import Catalog, UsedSeries, build_labels, months_of
-from query_api.usage.breakdown.domain.rows import Agent, Feature, FeatureFact, Features
+from query_api.usage.domain.catalog import Agent, Feature, FeatureFact, Features
 
 DAY = date(2026, 2, 27)
 MONTH = Days(DAY, DAY + timedelta(days=40))

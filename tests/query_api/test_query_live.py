@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from prometheus_client import REGISTRY
-from query_api.access.dependencies import Parts, SignIn
-from query_api.app import Observed, build_app
+from query_api.access.state import AppState, SignIn
+from query_api.app import build_app
 from query_api.auth.cookies import Cookies, hash_id
 from query_api.auth.oidc import Issuer
-from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
-from query_api.db.writes import write_as
-from query_api.live.hub import Live, LiveLimits
+from query_api.auth.queries import insert_session
+from query_api.auth.signing_keys import SigningKeys, fetch_from
+from query_api.auth.tokens import Verifier
+from query_api.db.session import write_as
+from query_api.http.middleware import Observed
+from query_api.live.hub import LiveHub, LiveLimits
 from runtime.http import Server, listen, serve
 from runtime.line import LineFull
 from runtime.postgres import Pool, line_of
@@ -78,7 +81,8 @@ class Served:
     """A real server; `now` is what its clock says."""
 
     url: str
-    parts: Parts
+    state: AppState
+    hub: LiveHub
     provider: IdentityProvider
     stop: asyncio.Event
     now: datetime = NOW
@@ -105,10 +109,10 @@ async def served(pool: Pool, provider: IdentityProvider) -> AsyncIterator[Served
     url = f"http://127.0.0.1:{port}"
     issuer = Issuer(verifier, f"{url}/authorize", f"{url}/token", "client", None, f"{url}/login/callback")
     sign_in = SignIn(issuer, Cookies(url, timedelta(hours=1), timedelta(hours=12)))
-    parts = Parts(pool, pool, verifier, True, TOPIC, lambda: running.now, pool, sign_in=sign_in, live=Live(QUICK))
-    running = Served(url, parts, provider, stop)
-    server = Server(Observed(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
-    serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop, parts.live.close_after(stop)))
+    state, hub = AppState(pool, pool, verifier, True, TOPIC, lambda: running.now, pool, sign_in=sign_in), LiveHub(QUICK)
+    running = Served(url, state, hub, provider, stop)
+    server = Server(Observed(build_app(state, hub=hub)), connections_max=100, head_wait_s=5, shutdown_s=5)
+    serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop, hub.close_after(stop)))
     yield running
     stop.set()
     async with asyncio.timeout(5):  # streams do not hold up the end
@@ -217,11 +221,11 @@ async def test_the_stream_ends_with_the_token(served: Served, books: Books) -> N
 
 async def test_the_stream_ends_with_the_session_and_does_not_keep_it_alive(served: Served, books: Books) -> None:
     await acme(books)
-    assert served.parts.sign_in
-    verified = await served.parts.verifier.identify("bearer", served.provider.token())
-    session_id, session = served.parts.sign_in.cookies.begin(verified, served.now)
-    async with write_as(served.parts.pool, "org_acme") as writing:
-        await writing.insert_session(hash_id(session_id), session)
+    assert served.state.sign_in
+    verified = await served.state.verifier.identify("bearer", served.provider.token())
+    session_id, signed_in = served.state.sign_in.cookies.begin(verified, served.now)
+    async with write_as(served.state.pool, "org_acme") as session:
+        await insert_session(session, hash_id(session_id), signed_in)
     async with served.listen(cookie=f"flexcredits={session_id}") as stream:
         await stream.both()
         served.now += timedelta(minutes=59)
@@ -252,7 +256,7 @@ async def test_watchers_are_bounded_and_places_become_free(served: Served, books
                 await other.both()
                 async with served.listen(organization="org_other") as fifth:  # four in all
                     assert fifth.answer.status_code == 503
-        await eventually(lambda: not served.parts.live.is_full("org_acme"), what="a place is free")
+        await eventually(lambda: not served.hub.is_full("org_acme"), what="a place is free")
         async with served.listen() as again:
             await again.both()
 
@@ -262,14 +266,14 @@ async def test_watchers_share_one_loop_and_hold_no_connection(served: Served, bo
     async with served.listen() as one, served.listen() as two, served.listen() as three:
         for stream in (one, two, three):
             await stream.both()
-        looks = [task for task in asyncio.all_tasks() if "_keep_looking" in repr(task.get_coro())]
-        assert len(looks) == 1
+        polls = [task for task in asyncio.all_tasks() if "_keep_polling" in repr(task.get_coro())]
+        assert len(polls) == 1
         idle = 0
         for _ in range(50):
-            idle += served.parts.pool.get_size() == served.parts.pool.get_idle_size()
+            idle += served.state.pool.get_size() == served.state.pool.get_idle_size()
             await asyncio.sleep(0.01)
         assert idle > 25
-    await eventually(lambda: all(task.done() for task in looks), what="nobody looks for nobody")
+    await eventually(lambda: all(task.done() for task in polls), what="nobody looks for nobody")
 
 
 async def test_watching_outlasts_a_lost_connection(served: Served, books: Books) -> None:
@@ -338,14 +342,14 @@ async def test_looks_that_hang_on_some_organizations_data_leave_the_others_their
 
 async def test_a_look_that_waits_for_a_connection_is_not_given_up(served: Served, books: Books) -> None:
     number = await acme(books)
-    served.parts.live.limits = replace(QUICK, look_within_s=0.3)
+    served.hub.limits = replace(QUICK, poll_within_s=0.3)
     failed, kind = "flexcredits_query_api_live_failures_total", {"kind": "waiting"}
     before = REGISTRY.get_sample_value(failed, kind) or 0
     async with served.listen() as stream, AsyncExitStack() as taken:
         await stream.both()
         with suppress(LineFull):
             for other in itertools.count():
-                await taken.enter_async_context(line_of(served.parts.pool).place(f"org_{other}", wait_s=0.2))
+                await taken.enter_async_context(line_of(served.state.pool).place(f"org_{other}", wait_s=0.2))
         await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
         await asyncio.sleep(1)  # more than a look may take
         await taken.aclose()

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi.routing import iter_route_contexts
 from query_api.app import build_app
-from query_api.openapi.examples import BODIES
+from query_api.description.examples import BODIES
 from support.data.table_rows import Books
 from support.services.query_api import OpenApi
 

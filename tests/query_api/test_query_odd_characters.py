@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 from query_api.app import build_app
-from query_api.openapi.examples import BODIES
+from query_api.description.examples import BODIES
 from support.data.table_rows import Books
 from support.services.query_api import Api
 

@@ -7,8 +7,9 @@ import pytest
 from flexcredits_schemas.credits import decimal_text
 from hypothesis import given
 from hypothesis import strategies as st
+from query_api.calendar import Span
 from query_api.contracts.domain.balance import percent, recommend_budget, standing
-from query_api.contracts.domain.periods import CreditPeriod, Span
+from query_api.contracts.domain.periods import CreditPeriod
 
 MONTH = Span(date(2026, 11, 1), date(2026, 12, 1))
 

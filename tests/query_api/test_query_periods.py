@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.contracts.domain.periods import (
+from query_api.calendar import (
     EVER,
-    CreditPeriod,
     Days,
     Grains,
     InvalidRange,
@@ -17,10 +16,7 @@ from query_api.contracts.domain.periods import (
     by_grain,
     days_of,
     elapsed_share,
-    gap_around,
     month_of,
-    period_before,
-    period_on,
     previous_days,
     read_days,
     span_of,
@@ -28,6 +24,7 @@ from query_api.contracts.domain.periods import (
     today_in,
     with_whole_months,
 )
+from query_api.contracts.domain.periods import CreditPeriod, gap_around, period_before, period_on
 
 KATHMANDU, ST_JOHNS = "Asia/Kathmandu", "America/St_Johns"
 

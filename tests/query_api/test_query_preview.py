@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from query_api.alerts.settings.domain.preview import WouldFire, would_fire
 from query_api.alerts.settings.domain.rules import Recipients, everybody_told
-from query_api.contracts.domain.periods import Span
+from query_api.calendar import Span
 from support.data.table_rows import MICRO, NOW, Books
 from support.services.query_api import Api
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, Span
+from query_api.calendar import Days, Span
+from query_api.contracts.domain.periods import Contract, CreditPeriod
 from query_api.contracts.domain.prices import Prices
 from query_api.contracts.domain.terms import Price, Step, Version
 from query_api.exports.domain.focus import focus_days

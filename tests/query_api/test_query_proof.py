@@ -7,6 +7,8 @@ import asyncpg
 import pytest
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from query_api.db.session import read_as
+from query_api.freshness.queries import count_held
+from query_api.ledger.proof.queries import sum_ledger
 from runtime.postgres import Pool
 from support.data.table_rows import NOW, TOPIC, Books, local
 from support.infra.stack import Database
@@ -177,7 +179,7 @@ async def test_a_ledger_that_takes_too_long_leaves_the_rest_of_the_proof(
     locker = await asyncpg.connect(database.dsn, timeout=10)
     async with locker.transaction():
         await locker.execute("LOCK TABLE usage_ledger IN ACCESS EXCLUSIVE MODE")
-        async with read_as(pool, "org_acme", "") as reading:
-            assert await reading.sum_ledger(100) is None
-            assert await reading.count_held(TOPIC) == 0
+        async with read_as(pool, "org_acme", "") as session:
+            assert await sum_ledger(session, 100) is None
+            assert await count_held(session, TOPIC) == 0
     await locker.close()

@@ -15,7 +15,7 @@ from aggregator.isolation import count_batch
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
 from flexcredits_schemas.identity import bucket_of, identity_of
-from query_api.db.session import SQL
+from query_api.db.statements import SQL
 from query_api.ledger.domain import place_of
 from runtime.postgres import Pool
 from support.data.factories import correction, organization, rate, records, rfc3339, usage, uuid7

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.contracts.domain.periods import CreditPeriod, PeriodKey, Span
+from query_api.calendar import Span
+from query_api.contracts.domain.periods import CreditPeriod, PeriodKey
 from query_api.contracts.domain.reconcile import SUMS, Charges, Line, Used, commit, reconcile
 from query_api.contracts.domain.terms import AddOn, money
 from support.data.table_rows import MICRO, NOW, Books

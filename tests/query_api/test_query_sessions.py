@@ -7,7 +7,7 @@ import pytest
 from flexcredits_local.folders import StateFolder
 from flexcredits_local.tokens import key_path, load_key, mint_token
 from query_api.auth.cookies import Cookies, hash_id
-from query_api.db.session import SQL
+from query_api.db.statements import SQL
 from runtime.postgres import Pool
 from support.clients.sign_in import DASHBOARD, IDLE, LIFETIME, SAME_ORIGIN, Browser, open_browser
 from support.data.table_rows import NOW, Books

@@ -13,13 +13,15 @@ from flexcredits_local.issuer import JWKS_PATH
 from flexcredits_local.tokens import AUDIENCE, key_path, load_key, mint_id_token, mint_token
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.access.dependencies import Parts
-from query_api.app import Observed, build_app
+from query_api.access.state import AppState
+from query_api.app import build_app
 from query_api.auth.cookies import hash_id
 from query_api.auth.handshake import Handshake, is_local, read_handshake
-from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
-from query_api.http.fields import Refused
-from query_api.openapi.examples import BODIES
+from query_api.auth.signing_keys import SigningKeys, fetch_from
+from query_api.auth.tokens import Verifier
+from query_api.description.examples import BODIES
+from query_api.http.middleware import Observed
+from query_api.http.problems import ApiProblem
 from runtime.postgres import Pool
 from support.clients.sign_in import DASHBOARD, SAME_ORIGIN, Browser, open_browser
 from support.data.table_rows import NOW, TOPIC, Books
@@ -94,7 +96,7 @@ async def test_only_tokens_for_us_of_this_attempt_and_of_one_person_are_taken(
     async def outcome(**tokens: Any) -> str:
         try:
             return (await browser.sign_in.issuer.check(handshake, tokens)).role
-        except Refused as refused:
+        except ApiProblem as refused:
             return str(refused)
 
     assert await outcome(access_token=access, id_token=identity()) == "admin"
@@ -227,7 +229,7 @@ async def test_an_issuer_that_is_away_is_503(pool: Pool, issuer: str) -> None:
 
 async def test_a_deployment_without_an_issuer_for_browsers_says_so(pool: Pool, issuer: str) -> None:
     verifier = Verifier(SigningKeys(fetch_from(issuer + JWKS_PATH)), issuer, AUDIENCE)
-    transport = httpx.ASGITransport(Observed(build_app(Parts(pool, pool, verifier, True, TOPIC, lambda: NOW, pool))))
+    transport = httpx.ASGITransport(Observed(build_app(AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, pool))))
     async with httpx.AsyncClient(transport=transport, base_url=DASHBOARD) as client:
         for answer in (await client.get("/login"), await client.get("/login/callback"), await client.post("/logout")):
             assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")

@@ -5,8 +5,9 @@ from datetime import date, timedelta
 from random import Random
 
 import pytest
-from query_api.contracts.domain.periods import Days, split_at
+from query_api.calendar import Days, split_at
 from query_api.db.session import read_as
+from query_api.usage.queries import select_series, sum_uses
 from runtime.postgres import Pool
 from support.data.table_rows import Books
 
@@ -25,8 +26,8 @@ async def test_sums_over_any_stretches_are_those_of_their_days(books: Books, poo
         used.append((day, series, credits, events))
         await books.use(other, "assistant", "tool", feature, str(day), 1)
     await books.use(acme, "api", "namespace", "search", str(BEGIN), 7)
-    async with read_as(pool, "org_acme", "") as reading:
-        all_of_them = await reading.select_series(["assistant"], ["tool"])
+    async with read_as(pool, "org_acme", "") as session:
+        all_of_them = await select_series(session, ["assistant"], ["tool"])
         few, rest = all_of_them.divide({series.feature for series in list(all_of_them.by_id.values())[:2]})
         for _ in range(60):
             first, last = sorted(BEGIN + timedelta(days=random.randrange(-9, DAYS + 9)) for _ in range(2))
@@ -43,4 +44,4 @@ async def test_sums_over_any_stretches_are_those_of_their_days(books: Books, poo
                     (stretch, picked.by_id[series], credits, events_by[stretch, series])
                     for (stretch, series), credits in credits_by.items()
                 }
-                assert set(await reading.sum_uses(picked, stretches, by_surface=True)) == expected, stretches
+                assert set(await sum_uses(session, picked, stretches, by_surface=True)) == expected, stretches

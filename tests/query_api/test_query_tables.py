@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.usage.breakdown.domain.cursor import InvalidCursor, Place, cut_page, read_place, write_place
+from query_api.usage.breakdown.domain.cursor import InvalidPlace, Place, cut_page, read_place, write_place
 from query_api.usage.breakdown.domain.rows import Row, in_order
 from support.data.table_rows import Books, local
 from support.services.query_api import Api
@@ -191,7 +191,7 @@ def test_a_place_is_read_as_it_was_written(place: Place) -> None:
 
 @given(st.text())
 def test_any_other_text_is_no_place(text: str) -> None:
-    with suppress(InvalidCursor):
+    with suppress(InvalidPlace):
         assert write_place(read_place(text)) == text
 
 

@@ -22,7 +22,7 @@ class Settings(ProcessSettings):
     token_issuer: str
     token_audience: str
     billing_moderator_enabled: bool = True
-    """Whether Billing Moderators of this deployment may look, where their organization enables them too."""
+    """Whether Billing Moderators of this deployment may read, where their organization enables them too."""
 
     dashboard_url: str | None = None
     """Where browsers reach us, without a path. With the next three it lets them sign in; without, there are only tokens."""

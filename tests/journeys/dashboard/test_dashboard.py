@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flexcredits_schemas.events import PRODUCTS
 from playwright.async_api import Browser, Download, Locator, expect
-from query_api.usage.breakdown.domain.rows import FEATURE_KINDS
+from query_api.usage.domain.catalog import FEATURE_KINDS
 from support.clients.browser import Visit, Who, decimal, needs_chromium, visiting
 from support.data.dashboard_data import EMPTY, NORMAL, OVER
 from support.data.factories import usage

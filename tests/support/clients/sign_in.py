@@ -10,11 +10,13 @@ import httpx
 from flexcredits_local.authorization import CLIENT_ID
 from flexcredits_local.issuer import AUTHORIZATION_PATH, JWKS_PATH, TOKEN_PATH
 from flexcredits_local.tokens import AUDIENCE
-from query_api.access.dependencies import Parts, SignIn
-from query_api.app import Observed, build_app
+from query_api.access.state import AppState, SignIn
+from query_api.app import build_app
 from query_api.auth.cookies import Cookies
 from query_api.auth.oidc import Issuer
-from query_api.auth.tokens import SigningKeys, Verifier, fetch_from
+from query_api.auth.signing_keys import SigningKeys, fetch_from
+from query_api.auth.tokens import Verifier
+from query_api.http.middleware import Observed
 from runtime.postgres import Pool
 from support.data.table_rows import NOW, TOPIC
 
@@ -67,7 +69,7 @@ async def open_browser(
     sign_in = SignIn(
         Issuer(verifier, *endpoints, CLIENT_ID, None, f"{dashboard}/login/callback"), Cookies(dashboard, IDLE, LIFETIME)
     )
-    parts = Parts(pool, pool, verifier, True, TOPIC, lambda: browser.now, pool, sign_in=sign_in)
+    parts = AppState(pool, pool, verifier, True, TOPIC, lambda: browser.now, pool, sign_in=sign_in)
     transport = httpx.ASGITransport(Observed(build_app(parts)), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=dashboard) as client:
         browser = Browser(client, sign_in)

@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Literal
 
 from flexcredits_schemas.alerts import AttemptOutcome, Resolution, Rule, Told
-from pydantic import Field
+from pydantic import Field, StrictStr
 
 from query_api.alerts.domain.firings import DeliveryState
-from query_api.http.fields import PERIOD_KEY, Answer, CreditPeriodRef, Credits, Percent, Period, ProductCredits
+from query_api.contracts.schemas import PERIOD_KEY, CreditPeriodRef, Period, ProductCredits
+from query_api.http.fields import Answer, Asked, Credits, Percent
 
 
 class Banner(Answer):
@@ -121,21 +122,5 @@ class Alerts(Answer):
     next: str | None = Field(description="Give it as `before` to get the page of older ones. null: there are none.")
 
 
-class TestMails(Answer):
-    """The latest test mails to the person who asks."""
-
-    mails: list[Delivery] = Field(description="At most five, newest first.")
-
-
-class TestMailAsked(Answer):
-    """It is written within a second, unless the alerter is down."""
-
-    recipient: str
-    requested_at: datetime
-
-
-class ResendAsked(Answer):
-    """They are due within a second, unless the alerter is down."""
-
-    recipients: list[str] = Field(description="Whom it is sent to again.")
-    requested_at: datetime
+class AskedDismissal(Asked):
+    id: StrictStr = Field(description="The banner's.", examples=["7"])

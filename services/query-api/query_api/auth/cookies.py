@@ -9,9 +9,16 @@ from hashlib import sha256
 from fastapi import Request, Response
 from runtime.postgres import Pool
 
-from query_api.auth.tokens import Person
-from query_api.db.writes import Session, present
-from query_api.http.fields import Refused
+from query_api.auth.principal import Principal
+from query_api.auth.queries import (
+    BrowserSession,
+    delete_session,
+    present,
+    select_role_since,
+    select_session,
+    touch_session,
+)
+from query_api.http.problems import ApiProblem
 
 TOUCH_EVERY = timedelta(minutes=1)  # else every read would write
 SIGN_IN_WITHIN_S = 600
@@ -59,7 +66,7 @@ class Cookies:
         return hash_id(session_id) if _ID.fullmatch(session_id) else None
 
     def check_origin(self, request: Request) -> None:
-        """Refuse changes that another site asks the browser for; the cookie would come with them. Raises Refused.
+        """Refuse changes that another site asks the browser for; the cookie would come with them. Raises ApiProblem.
 
         Browsers say where a request comes from in Sec-Fetch-Site; those that do not (before 2023) send Origin with every
         POST. Lax alone would leave sites of the same registrable domain.
@@ -68,28 +75,30 @@ class Cookies:
             return
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         if site != "same-origin" if site is not None else origin != self.origin:
-            raise Refused("cross-site", "A change that is asked for with a cookie must come from the dashboard itself.")
+            raise ApiProblem(
+                "cross-site", "A change that is asked for with a cookie must come from the dashboard itself."
+            )
 
-    async def find_person(
+    async def find_principal(
         self, pool: Pool, session_sha256: str, now: datetime, *, in_use: bool = True
-    ) -> Person | None:
+    ) -> Principal | None:
         """Whose session it is; None when it has ended, and by now for who was given another role. Raises Unavailable."""
-        async with present(pool, session_sha256) as presented:
-            session = await presented.select_session()
-            if session is None:
+        async with present(pool, session_sha256) as connection:
+            found = await select_session(connection, session_sha256)
+            if found is None:
                 return None
-            ended = now >= min(session.expires_at, session.last_seen_at + self.idle)
-            role = None if ended else await presented.select_role_since(session)
-            if ended or role not in (None, session.person.role):
-                await presented.delete_session()
+            ended = now >= min(found.expires_at, found.last_seen_at + self.idle)
+            role = None if ended else await select_role_since(connection, found)
+            if ended or role not in (None, found.principal.role):
+                await delete_session(connection, session_sha256)
                 return None
-            if in_use and now - session.last_seen_at >= TOUCH_EVERY:
-                await presented.touch_session(now)
-        return session.person
+            if in_use and now - found.last_seen_at >= TOUCH_EVERY:
+                await touch_session(connection, session_sha256, now)
+        return found.principal
 
-    def begin(self, person: Person, now: datetime) -> tuple[str, Session]:
+    def begin(self, principal: Principal, now: datetime) -> tuple[str, BrowserSession]:
         """A new session and its id, whose only copy goes into the cookie."""
-        return secrets.token_urlsafe(32), Session(person, now, now, now + self.lifetime)
+        return secrets.token_urlsafe(32), BrowserSession(principal, now, now, now + self.lifetime)
 
 
 def hash_id(session_id: str) -> str:

@@ -13,8 +13,10 @@ from urllib.request import Request
 import structlog
 
 from query_api.auth.handshake import Handshake
-from query_api.auth.tokens import FETCH_WITHIN_S, Person, Verifier, open_at, read_person
-from query_api.http.fields import Refused
+from query_api.auth.principal import Principal, read_person
+from query_api.auth.signing_keys import FETCH_WITHIN_S, open_at
+from query_api.auth.tokens import Verifier
+from query_api.http.problems import ApiProblem
 
 log = structlog.get_logger()
 
@@ -47,12 +49,12 @@ class Issuer:
         separator = "&" if urlsplit(self.authorization_url).query else "?"
         return f"{self.authorization_url}{separator}{urlencode(parameters)}"
 
-    async def finish(self, handshake: Handshake, code: str) -> Person:
-        """Who signed in. Raises Refused."""
+    async def finish(self, handshake: Handshake, code: str) -> Principal:
+        """Who signed in. Raises ApiProblem."""
         return await self.check(handshake, await asyncio.to_thread(self._exchange, handshake, code))
 
-    async def check(self, handshake: Handshake, tokens: Mapping[str, Any]) -> Person:
-        """Whose tokens these are. Raises Refused.
+    async def check(self, handshake: Handshake, tokens: Mapping[str, Any]) -> Principal:
+        """Whose tokens these are. Raises ApiProblem.
 
         The access token says who may do what, as it would for a program, and must be one for us; the ID token ties it to
         this very attempt.
@@ -63,14 +65,14 @@ class Issuer:
         try:
             claims = await self.verifier.verify(access_token)
             identity = await self.verifier.verify(id_token, self.client_id)
-            person = read_person(claims)
-        except Refused as refused:
+            principal = read_person(claims)
+        except ApiProblem as refused:
             if refused.status == 503:
                 raise
             raise failed(f"The identity provider's answer is not valid: {refused}.") from None
         if identity.get("nonce") != handshake.nonce or identity["sub"] != claims["sub"]:
             raise failed("The identity provider's answer belongs to another attempt.")
-        return person
+        return principal
 
     def _exchange(self, handshake: Handshake, code: str) -> Mapping[str, Any]:
         form = {
@@ -98,10 +100,10 @@ class Issuer:
         return tokens if isinstance(tokens, dict) else {}
 
 
-def failed(detail: str) -> Refused:
-    return Refused("sign-in-failed", f"{detail} Start again at /login.")
+def failed(detail: str) -> ApiProblem:
+    return ApiProblem("sign-in-failed", f"{detail} Start again at /login.")
 
 
-def away(error: Exception) -> Refused:
+def away(error: Exception) -> ApiProblem:
     log.warning("no tokens for a code", reason=f"{type(error).__name__}: {error}")
-    return Refused("unavailable", "The identity provider isn't responding.", headers={"Retry-After": "2"})
+    return ApiProblem("unavailable", "The identity provider isn't responding.", headers={"Retry-After": "2"})

@@ -1,75 +1,96 @@
-"""What we read about contracts: their periods, terms and add-ons, and what was used in them."""
+"""Statements about contracts: their periods, terms and add-ons, and what was used in them. Credits are micro-credits."""
 
 import json
 from datetime import date, datetime
 from typing import Any
 
+import asyncpg
 from flexcredits_schemas.events import PRODUCTS
-from runtime.postgres import Connection, load_sql
 
-from query_api.contracts.domain.periods import Contract, CreditPeriod, PeriodKey, Span, today_in
+from query_api.calendar import Days, Span, grain_bounds, today_in
+from query_api.contracts.domain.periods import Contract, CreditPeriod, PeriodKey
 from query_api.contracts.domain.terms import AccountTeam, AddOn, Price, Step, Terms, Version
+from query_api.db.session import ReadSession
+from query_api.db.statements import SQL
 
-SQL = load_sql("query_api")
+
+async def select_contracts(session: ReadSession) -> list[Contract]:
+    rows = await session.connection.fetch(SQL["select_contracts"], session.organization_id)
+    return [read_contract(row) for row in rows]
 
 
-class ContractReads:
-    """The part of `store.Reading` that knows contracts. Credits are micro-credits."""
+def read_contract(row: asyncpg.Record) -> Contract:
+    team = AccountTeam(row["account_team_name"], row["account_team_email"], row["account_team_url"])
+    terms = Terms(
+        minimum_commitment=row["minimum_commitment"],
+        overage_price=row["overage_price"],
+        credit_price=row["credit_price"],
+        currency=row["currency"],
+        account_team=team if any(team) else None,
+    )
+    versions = read_versions(row["price_versions"], row["time_zone"])
+    return Contract(row["contract_id"], Span(row["starts_on"], row["ends_on"]), terms, versions)
 
-    _connection: Connection
-    _id: int | None
 
-    async def select_contracts(self) -> list[Contract]:
-        rows = await self._connection.fetch(SQL["select_contracts"], self._id)
-        return [
-            Contract(
-                row["contract_id"],
-                Span(row["starts_on"], row["ends_on"]),
-                Terms(
-                    row["minimum_commitment"],
-                    row["overage_price"],
-                    row["credit_price"],
-                    row["currency"],
-                    AccountTeam(*row[7:10]) if any(row[7:10]) else None,
-                ),
-                read_versions(row["price_versions"], row["time_zone"]),
-            )
-            for row in rows
-        ]
+async def select_credit_periods(session: ReadSession) -> list[CreditPeriod]:
+    rows = await session.connection.fetch(SQL["select_credit_periods"], session.organization_id)
+    return [
+        CreditPeriod(
+            contract_id=row["contract_id"],
+            credit_period_id=row["credit_period_id"],
+            span=Span(row["starts_on"], row["ends_on"]),
+            total=row["total"],
+            products=(row["assistant"], row["agents"], row["api"]),
+            add_ons=row["add_ons"],
+        )
+        for row in rows
+    ]
 
-    async def select_credit_periods(self) -> list[CreditPeriod]:
-        rows = await self._connection.fetch(SQL["select_credit_periods"], self._id)
-        return [
-            CreditPeriod(
-                row["contract_id"],
-                row["credit_period_id"],
-                Span(row["starts_on"], row["ends_on"]),
-                row["total"],
-                (row["assistant"], row["agents"], row["api"]),
-                row["add_ons"],
-            )
-            for row in rows
-        ]
 
-    async def select_add_ons(self) -> dict[PeriodKey, list[AddOn]]:
-        """By credit period, in the order of the contract; nothing for a period without any."""
-        by_period: dict[PeriodKey, list[AddOn]] = {}
-        for contract_id, period_id, *add_on in await self._connection.fetch(SQL["select_add_ons"], self._id):
-            by_period.setdefault(PeriodKey(contract_id, period_id), []).append(AddOn(*add_on))
-        return by_period
+async def select_add_ons(session: ReadSession) -> dict[PeriodKey, list[AddOn]]:
+    """By credit period, in the order of the contract; nothing for a period without any."""
+    by_period: dict[PeriodKey, list[AddOn]] = {}
+    for row in await session.connection.fetch(SQL["select_add_ons"], session.organization_id):
+        key = PeriodKey(row["contract_id"], row["credit_period_id"])
+        by_period.setdefault(key, []).append(AddOn(row["name"], row["credits"], row["included"]))
+    return by_period
 
-    async def sum_periods(self) -> dict[PeriodKey, dict[str, int]]:
-        """Credits by product in each credit period; every period with usage is there, with every product."""
-        by_period: dict[PeriodKey, dict[str, int]] = {}
-        for contract_id, period_id, product, credits in await self._connection.fetch(SQL["sum_periods"], self._id):
-            by_period.setdefault(PeriodKey(contract_id, period_id), dict.fromkeys(PRODUCTS, 0))[product] = credits
-        return by_period
 
-    async def sum_adjustments(self, span: Span) -> tuple[int, int]:
-        """Credits that corrections add to a span, and credits in it that were received after its end."""
-        row = await self._connection.fetchrow(SQL["sum_adjustments"], self._id, *span)
-        assert row is not None
-        return row["corrections"], row["late"]
+async def select_days(session: ReadSession) -> Days | None:
+    """First and last day with usage."""
+    row = await session.connection.fetchrow(SQL["select_days"], session.organization_id)
+    return Days(row["first"], row["last"]) if row and row["first"] else None
+
+
+async def sum_days(session: ReadSession, days: Days) -> dict[date, int]:
+    """By day; days without usage are not there."""
+    rows = await session.connection.fetch(SQL["sum_days"], session.organization_id, *days)
+    return {row["day"]: row["credits"] for row in rows}
+
+
+async def sum_products(session: ReadSession, *stretches: Days) -> list[dict[str, int]]:
+    """By product in each stretch; every product is there."""
+    columns = zip(*(grain_bounds(days) for days in stretches), strict=True)
+    sums: list[dict[str, int]] = [dict.fromkeys(PRODUCTS, 0) for _ in stretches]
+    for row in await session.connection.fetch(SQL["sum_products"], session.organization_id, *columns):
+        sums[row["number"] - 1][row["product"]] = row["credits"]
+    return sums
+
+
+async def sum_periods(session: ReadSession) -> dict[PeriodKey, dict[str, int]]:
+    """By product in each credit period; every period with usage is there, with every product."""
+    by_period: dict[PeriodKey, dict[str, int]] = {}
+    for row in await session.connection.fetch(SQL["sum_periods"], session.organization_id):
+        key = PeriodKey(row["contract_id"], row["credit_period_id"])
+        by_period.setdefault(key, dict.fromkeys(PRODUCTS, 0))[row["product"]] = row["credits"]
+    return by_period
+
+
+async def sum_adjustments(session: ReadSession, span: Span) -> tuple[int, int]:
+    """Credits that corrections add to a span, and credits in it that were received after its end."""
+    row = await session.connection.fetchrow(SQL["sum_adjustments"], session.organization_id, *span)
+    assert row is not None
+    return row["corrections"], row["late"]
 
 
 def read_versions(text: str, time_zone: str | None) -> list[Version]:

@@ -6,40 +6,53 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from query_api.access.dependencies import Look, parts_of
-from query_api.contracts.domain.balance import standing
-from query_api.contracts.domain.periods import Contract, CreditPeriod, Span, contract_of, days_of, gap_around, today_in
+from query_api.access.dependencies import ReadAccess
+from query_api.access.state import app_state
+from query_api.calendar import Span, days_of, today_in
+from query_api.contracts.domain.balance import overage_by_day, standing
+from query_api.contracts.domain.periods import Contract, CreditPeriod, contract_of, gap_around
 from query_api.contracts.domain.prices import prices_of
 from query_api.contracts.domain.reconcile import SUMS, Charges, Line, Overage, Used, commit, reconcile
 from query_api.contracts.domain.terms import NO_TERMS, AddOn, Terms, state_of
-from query_api.contracts.range import CREDIT_PERIOD, answer_credit_period, choose_period, no_such_period
+from query_api.contracts.queries import (
+    select_add_ons,
+    select_contracts,
+    select_credit_periods,
+    sum_adjustments,
+    sum_days,
+    sum_periods,
+    sum_products,
+)
+from query_api.contracts.range import CREDIT_PERIOD, choose_period, no_such_period
 from query_api.contracts.schemas import (
+    AccountTeam,
     AddOnCredits,
     CommitmentCredits,
     ContractPrice,
     ContractTerms,
     CreditPeriodCredits,
     CreditPeriods,
+    ProductCredits,
     ReconcileLine,
     ReconcileSum,
     Reconciliation,
+    answer_credit_period,
 )
-from query_api.db.session import Reading
-from query_api.exports.domain.focus import overage_by_day
-from query_api.http.fields import AccountTeam, ProductCredits
+from query_api.db.session import ReadSession
+from query_api.freshness.queries import select_watermark
 
 router = APIRouter(prefix="/api/v1")
 
 
 @router.get("/credit-periods")
-async def get_credit_periods(request: Request, reading: Look) -> CreditPeriods:
+async def get_credit_periods(request: Request, session: ReadAccess) -> CreditPeriods:
     """Every contract and credit period, with what was used, what remains and what has expired."""
-    parts, organization = parts_of(request), reading.organization
-    today = today_in(organization.time_zone, parts.now())
-    contracts = await reading.select_contracts()
-    periods = await reading.select_credit_periods()
-    add_ons = await reading.select_add_ons()
-    used = await reading.sum_periods()
+    app, organization = app_state(request), session.organization
+    today = today_in(organization.time_zone, app.now())
+    contracts = await select_contracts(session)
+    periods = await select_credit_periods(session)
+    add_ons = await select_add_ons(session)
+    used = await sum_periods(session)
     return CreditPeriods(
         credit_periods=[
             describe_credit_period(period, used.get(period.key, {}), add_ons.get(period.key, []), today)
@@ -47,7 +60,7 @@ async def get_credit_periods(request: Request, reading: Look) -> CreditPeriods:
         ],
         contracts=[answer_contract(contract, today) for contract in reversed(contracts)],
         time_zone=organization.time_zone,
-        complete_to=(await reading.select_watermark(parts.topic)).complete_to,
+        complete_to=(await select_watermark(session, app.topic)).complete_to,
     )
 
 
@@ -114,27 +127,29 @@ class ReconcileQuery(BaseModel):
 
 
 @router.get("/reconcile")
-async def get_reconcile(request: Request, reading: Look, query: Annotated[ReconcileQuery, Query()]) -> Reconciliation:
+async def get_reconcile(
+    request: Request, session: ReadAccess, query: Annotated[ReconcileQuery, Query()]
+) -> Reconciliation:
     """From the feature total to the contract total, line by line, in credits and, where prices are known, in money."""
-    parts, organization = parts_of(request), reading.organization
-    today = today_in(organization.time_zone, parts.now())
-    periods = await reading.select_credit_periods()
+    app, organization = app_state(request), session.organization
+    today = today_in(organization.time_zone, app.now())
+    periods = await select_credit_periods(session)
     period = choose_period(periods, query.credit_period or "current", today)
     if period is None and query.credit_period is not None:
         raise no_such_period(query.credit_period)
     span = period.span if period else gap_around(periods, today)
-    [in_period] = await reading.sum_products(days_of(span))
-    used = Used(sum(in_period.values()), *await reading.sum_adjustments(span))
-    contract = contract_of(await reading.select_contracts(), period, today)
+    [in_period] = await sum_products(session, days_of(span))
+    used = Used(sum(in_period.values()), *await sum_adjustments(session, span))
+    contract = contract_of(await select_contracts(session), period, today)
     terms = contract.terms if contract else NO_TERMS
     commitment = (
-        commit(periods, await reading.sum_periods(), contract.contract_id, terms.minimum_commitment)
+        commit(periods, await sum_periods(session), contract.contract_id, terms.minimum_commitment)
         if contract
         else None
     )
-    add_ons = (await reading.select_add_ons()).get(period.key, []) if period else []
+    add_ons = (await select_add_ons(session)).get(period.key, []) if period else []
     state = state_of(*span, today) if period else None
-    charges = await read_charges(reading, contract, period, span)
+    charges = await read_charges(session, contract, period, span)
     lines = reconcile(period, state, used, add_ons, charges, commitment)
     by_kind = {line.kind: line for line in lines}
     return Reconciliation(
@@ -148,11 +163,13 @@ async def get_reconcile(request: Request, reading: Look, query: Annotated[Reconc
         currency=charges.currency,
         account_team=answer_team(terms),
         time_zone=organization.time_zone,
-        complete_to=(await reading.select_watermark(parts.topic)).complete_to,
+        complete_to=(await select_watermark(session, app.topic)).complete_to,
     )
 
 
-async def read_charges(reading: Reading, contract: Contract | None, period: CreditPeriod | None, span: Span) -> Charges:
+async def read_charges(
+    session: ReadSession, contract: Contract | None, period: CreditPeriod | None, span: Span
+) -> Charges:
     """As they are known now: a correction of the past is part of it. All in the currency of the span's last day: what has its
     price in another one has none that could be added."""
     prices = prices_of(contract)
@@ -167,7 +184,7 @@ async def read_charges(reading: Reading, contract: Contract | None, period: Cred
     )
     if len(pieces) == 1:
         return charges
-    by_day = await reading.sum_days(days_of(span))
+    by_day = await sum_days(session, days_of(span))
     overage = overage_by_day(by_day, [period]) if period else by_day
     return charges._replace(
         overage=[

@@ -3,24 +3,53 @@
 from datetime import date
 from typing import Annotated
 
+from flexcredits_schemas.events import Product
 from pydantic import Field
 
+from query_api.calendar import Span
+from query_api.contracts.domain.periods import CreditPeriod
 from query_api.contracts.domain.reconcile import LineKind
 from query_api.contracts.domain.terms import State
-from query_api.http.fields import (
-    PERIOD_KEY,
-    AccountTeam,
-    Answer,
-    CompleteTo,
-    CreditPeriodRef,
-    Credits,
-    Money,
-    Percent,
-    ProductCredits,
-    TimeZone,
+from query_api.http.fields import Answer, CompleteTo, Credits, Money, Percent, TimeZone
+
+PERIOD_KEY = (
+    "Names the credit period, as the parameter `credit_period` and in links: contract_id/id, with % and / inside of either "
+    "percent-encoded."
 )
 
 Currency = Annotated[str | None, Field(description="ISO 4217. null: the contract names none.", examples=["USD"])]
+
+
+class Period(Answer):
+    """Half-open: `to` is the first day after it."""
+
+    id: str
+    from_: date = Field(alias="from")
+    to: date
+
+
+class CreditPeriodRef(Period):
+    """A credit period, half-open. Its id is unique within its contract, its key in the organization."""
+
+    contract_id: str
+    key: str = Field(description=PERIOD_KEY, examples=["contract-2026/year-1"])
+
+
+class ProductCredits(Answer):
+    """One product. Without an amount of its own in the contract, contracted and overage are null."""
+
+    product: Product
+    used: Credits
+    contracted: Credits | None
+    overage: Credits | None
+
+
+class AccountTeam(Answer):
+    """Whom to ask about the contract; at least one of the words is there."""
+
+    name: str | None
+    email: str | None
+    url: str | None = Field(description="Of the scheme https.")
 
 
 class AddOnCredits(Answer):
@@ -146,3 +175,17 @@ class Reconciliation(Answer):
     account_team: AccountTeam | None
     time_zone: TimeZone
     complete_to: CompleteTo
+
+
+def answer_period(period_id: str, span: Span) -> Period:
+    return Period(id=period_id, from_=span.starts_on, to=span.ends_on)
+
+
+def answer_credit_period(period: CreditPeriod) -> CreditPeriodRef:
+    return CreditPeriodRef(
+        id=period.credit_period_id,
+        contract_id=period.contract_id,
+        key=period.address,
+        from_=period.span.starts_on,
+        to=period.span.ends_on,
+    )

@@ -1,22 +1,14 @@
-"""What we read from Postgres: every read inside one read-only snapshot that row-level security ties to one organization."""
+"""Sessions of Postgres: one transaction for each request, which row-level security ties to one organization."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
-from decimal import Decimal
 from typing import NamedTuple
 
 import asyncpg
 from runtime.line import LineFull
-from runtime.postgres import Connection, Pool, line_of, load_sql, passing_failure
+from runtime.postgres import Connection, Pool, from_record, line_of, passing_failure
 
-from query_api.alerts.queries import AlertReads
-from query_api.contracts.queries import ContractReads
-from query_api.exports.queries import ExportReads
-from query_api.ledger.queries import LedgerReads
-from query_api.usage.queries import UsageReads
-
-SQL = load_sql("query_api")
+from query_api.db.statements import SQL
 
 WAIT_S = 15.0
 """For a connection while all are in use: a loaded machine answers late rather than not at all."""
@@ -45,69 +37,22 @@ class Organization(NamedTuple):
     removed: bool  # the person who asks has left it
     name: str | None
     locale: str
+    is_isolated: bool  # row-level security binds us
 
 
-class Watermark(NamedTuple):
-    partitions: int
-    updated_at: datetime | None
-    complete_to: datetime | None
+class ReadSession:
+    """The transaction of one request, which reads one organization's rows at one instant."""
+
+    def __init__(self, connection: Connection, organization: Organization) -> None:
+        self.connection = connection
+        self.organization = organization
+        self.organization_id = organization.organization_id
+        self.is_broken = False
+        """Whether a copy was broken off. Nothing can be read any more then."""
 
 
-class Version(NamedTuple):
-    """Counts of what usage and catalog have come to; with another content, one of them is another."""
-
-    events: int
-    credits: int
-    corrections: int
-    sightings: Decimal
-    newest_fact: int
-    rebuilt: int
-
-
-class Level(NamedTuple):
-    """What totals and banner follow from on one day."""
-
-    events: int
-    credits: int
-    corrections: int
-    newest_contract: int | None
-    newest_fact: int | None
-    banner: str | None
-    dismissals: int
-
-
-class Progress(NamedTuple):
-    topic: str
-    partition: int
-    applied: int
-    counted: int
-    duplicate: int
-    rejected: int
-    held: int
-    skipped: int
-    end_offset: int | None
-    end_seen_at: datetime | None
-
-
-class Quarantined(NamedTuple):
-    """Something that fails for this organization alone."""
-
-    component: str
-    step: str
-    since: datetime
-    retry_at: datetime | None
-
-
-class Audited(NamedTuple):
-    audit_id: int
-    at: datetime
-    subject: str
-    email: str
-    role: str
-    action: str
-    details: str  # JSON
-    request_id: str
-    ip: str | None
+class WriteSession(ReadSession):
+    """The transaction of one request that changes something. Each of its reads sees what others have committed by then."""
 
 
 @contextmanager
@@ -137,60 +82,41 @@ async def connect_as(pool: Pool, organization: str, *, wait_s: float) -> AsyncIt
 
 
 @asynccontextmanager
-async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = WAIT_S) -> AsyncIterator["Reading"]:
+async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = WAIT_S) -> AsyncIterator[ReadSession]:
     """One snapshot for all reads of a request. Raises Unavailable, from the reads inside the block too."""
-    unfinished = False
-    with reaching_postgres(lambda: unfinished):
+    is_broken = False
+    with reaching_postgres(lambda: is_broken):
         async with (
             connect_as(pool, organization, wait_s=wait_s) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute(SQL["act_for"], organization)
-            row = await connection.fetchrow(SQL["select_organization"], organization, email)
-            assert row is not None
-            if not row["is_isolated"]:
-                raise NotIsolated(NotIsolated.__doc__)
-            reading = Reading(connection, Organization(*row[:6]))
-            yield reading
-            unfinished = reading.unfinished
+            session = ReadSession(connection, await act_for(connection, organization, email))
+            yield session
+            is_broken = session.is_broken
 
 
-class Reading(AlertReads, ContractReads, ExportReads, LedgerReads, UsageReads):
-    """The reads of one request, all of one organization and one instant. Credits are micro-credits."""
+@asynccontextmanager
+async def write_as(
+    pool: Pool, organization: str, email: str = "", *, wait_s: float = WAIT_S
+) -> AsyncIterator[WriteSession]:
+    """One transaction for everything that a request changes. Raises Unavailable."""
+    with reaching_postgres():
+        async with connect_as(pool, organization, wait_s=wait_s) as connection, connection.transaction():
+            yield WriteSession(connection, await act_for(connection, organization, email))
 
-    def __init__(self, connection: Connection, organization: Organization) -> None:
-        self._connection = connection
-        self.organization = organization
-        self._id = organization.organization_id
 
-    async def select_watermark(self, topic: str) -> Watermark:
-        row = await self._connection.fetchrow(SQL["select_watermark"], topic)
-        assert row is not None
-        return Watermark(*row)
+async def act_for(connection: Connection, organization: str, email: str) -> Organization:
+    """From here to the end of the transaction, row-level security shows this organization alone. Raises NotIsolated.
 
-    async def select_version(self) -> Version:
-        row = await self._connection.fetchrow(SQL["select_version"], self._id)
-        assert row is not None
-        return Version(*row)
-
-    async def select_level(self) -> Level:
-        row = await self._connection.fetchrow(SQL["select_level"], self._id)
-        assert row is not None
-        return Level(*row)
-
-    async def select_progress(self, topic: str) -> list[Progress]:
-        return [Progress(*row) for row in await self._connection.fetch(SQL["select_progress"], topic)]
-
-    async def count_held(self, topic: str) -> int:
-        held: int = await self._connection.fetchval(SQL["count_held"], self._id, topic)
-        return held
-
-    async def select_quarantine(self) -> list[Quarantined]:
-        return [Quarantined(*row) for row in await self._connection.fetch(SQL["select_quarantine"], self._id)]
-
-    async def select_audit(self, before: int | None, limit: int) -> list[Audited]:
-        """The newest first, those before the row `before` or from the newest on."""
-        return [Audited(*row) for row in await self._connection.fetch(SQL["select_audit"], self._id, before, limit)]
+    `email` is that of the person who asks.
+    """
+    await connection.execute(SQL["act_for"], organization)
+    row = await connection.fetchrow(SQL["select_organization"], organization, email)
+    assert row is not None
+    found = from_record(Organization, row)
+    if not found.is_isolated:
+        raise NotIsolated(NotIsolated.__doc__)
+    return found
 
 
 async def find_problem(pool: Pool) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query_api.http.fields import Refused
+from query_api.http.problems import ApiProblem
 
 BYTES_MAX = 64 * 1024
 """Two lists of fifty addresses of 254 characters take less than half of it."""
@@ -15,7 +15,7 @@ WITHIN_S = 10.0
 class SmallBodies:
     """Reads each body whole, within bounds, and hands it on."""
 
-    def __init__(self, app: ASGIApp, answer: Callable[[Refused], ASGIApp]) -> None:
+    def __init__(self, app: ASGIApp, answer: Callable[[ApiProblem], ASGIApp]) -> None:
         self._app = app
         self._answer = answer
 
@@ -25,7 +25,7 @@ class SmallBodies:
             return
         try:
             body = await read(receive)
-        except Refused as refused:
+        except ApiProblem as refused:
             await self._answer(refused)(scope, receive, send)
             return
         if body is None:
@@ -43,7 +43,7 @@ class SmallBodies:
 
 
 async def read(receive: Receive) -> bytes | None:
-    """The whole body, or None when the client has gone. Raises Refused."""
+    """The whole body, or None when the client has gone. Raises ApiProblem."""
     body = bytearray()
     try:
         async with asyncio.timeout(WITHIN_S):
@@ -53,12 +53,12 @@ async def read(receive: Receive) -> bytes | None:
                     return None
                 body += message.get("body", b"")
                 if len(body) > BYTES_MAX:
-                    raise Refused(
+                    raise ApiProblem(
                         "too-large", f"A body has at most {BYTES_MAX} bytes.", headers={"Connection": "close"}
                     )
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
-        raise Refused(
+        raise ApiProblem(
             "too-slow", f"The body was not complete after {WITHIN_S:g} s.", headers={"Connection": "close"}
         ) from None

@@ -5,8 +5,7 @@ tagged by what they are made from, so that the same answer is known before it is
 """
 
 import re
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
@@ -15,16 +14,6 @@ from importlib.resources.abc import Traversable
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from query_api.auth.tokens import Person
-from query_api.contracts.domain.periods import today_in
-from query_api.db.session import Reading
-
-BY_VERSION = frozenset({"/api/v1/breakdown"})
-"""Paths whose answers follow from usage, catalog, today's date and the address alone, but for how far the totals reach,
-which moves every second and is told by COMPLETE_TO instead. Nothing that reads alerts, settings or the time of day."""
-
-COMPLETE_TO = "FlexCredits-Complete-To"
 
 PACKAGES = ("query_api", "flexcredits_schemas", "runtime")
 """Whose code makes the answers."""
@@ -44,29 +33,14 @@ class NotModified(Exception):
         self.headers = headers
 
 
-async def answer_if_new(request: Request, person: Person, reading: Reading, topic: str, now: datetime) -> None:
-    """Tag what will be answered, where that is known beforehand. Raises NotModified when the client has it.
+def answer_if_new(request: Request, made_from: tuple[object, ...], more: Mapping[str, str]) -> None:
+    """Tag what will be answered by what it is made from. Raises NotModified when the client has it.
 
-    The tag follows from the snapshot that the answer will be made from, so it never names a later one.
+    `more` are headers that answers have beside the tag, whether they are sent or not.
     """
-    if request.method != "GET" or request.url.path not in BY_VERSION:
-        return
-    organization = reading.organization
-    made_from = (
-        build(),
-        request.url.path,
-        request.url.query,
-        person.organization,
-        person.role,
-        organization.time_zone,
-        today_in(organization.time_zone, now),
-        *(await reading.select_version()),
-    )
-    headers = {"ETag": f'W/"{digest(repr(made_from).encode())}"'}
-    complete_to = (await reading.select_watermark(topic)).complete_to
-    if complete_to is not None:
-        headers[COMPLETE_TO] = complete_to.isoformat().replace("+00:00", "Z")
-    if has(request.headers, headers["ETag"]):
+    tag = f'W/"{digest(repr((build(), request.url.path, request.url.query, *made_from)).encode())}"'
+    headers = {"ETag": tag, **more}
+    if has(request.headers, tag):
         raise NotModified(headers)
     request.state.tagged = headers
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from query_api.http.fields import ParameterError
+from query_api.http.problems import ParameterError
 
 
 def read_mistake(entry: Mapping[str, Any]) -> ParameterError:

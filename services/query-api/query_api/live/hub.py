@@ -26,28 +26,28 @@ class Snapshot(NamedTuple):
 WAITING = (Unavailable, LineFull, TimeoutError)
 """A database that is away or busy: nobody's fault, and over by itself."""
 
-Look = Callable[[], AbstractAsyncContextManager[Callable[[], Awaitable[Snapshot | None]]]]
-"""Waits for a connection, then gives what looks whether there is something new; None when not. Raises Unavailable."""
+Poll = Callable[[], AbstractAsyncContextManager[Callable[[], Awaitable[Snapshot | None]]]]
+"""Waits for a connection, then gives a function that finds a new snapshot, or None. Raises Unavailable."""
 
 
 @dataclass(frozen=True)
 class LiveLimits:
     poll_s: float = 0.4
-    """A change is told within a second of its commit, and a look takes a few milliseconds."""
+    """A change is shown within a second of its commit, and a poll takes a few milliseconds."""
     heartbeat_s: float = 15.0  # proxies close what is silent for a minute, and a dead peer is only noticed by writing
     recheck_s: float = 5.0
     """How long who was removed goes on watching."""
     per_organization_max: int = 50  # one organization's open tabs must not use up what all have
     in_all_max: int = 500
     """Half of the connections that the process takes."""
-    looks_at_once: int = 3  # of the pool's eight connections
-    look_within_s: float = 5.0
-    """A look that takes longer, once it has its connection, is given up. An organization whose looks are slow pauses for
+    polls_at_once: int = 3  # of the pool's eight connections
+    poll_within_s: float = 5.0
+    """A poll that takes longer, once it has its connection, is given up. An organization whose polls are slow pauses for
     four times as long after each."""
     wait_s: float = 15.0
-    """For a turn to look. Organizations take turns."""
+    """For a turn to poll. Organizations take turns."""
     retry_max_s: float = 5.0
-    """Failed looks are repeated after `poll_s`, doubled with every further one, up to this."""
+    """Failed polls are repeated after `poll_s`, doubled with every further one, up to this."""
 
 
 @dataclass
@@ -57,21 +57,21 @@ class Watched:
     watchers: int = 0
     snapshot: Snapshot | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    looking: asyncio.Task[None] | None = None
+    polling: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
 
 
-class Live:
-    """All that are watched in this process."""
+class LiveHub:
+    """Every organization that is watched in this process."""
 
     def __init__(self, limits: LiveLimits | None = None) -> None:
         self.limits = limits or LiveLimits()
         self.is_closing = False
         self._watched: dict[str, Watched] = {}
-        self._turns = Line(self.limits.looks_at_once)
+        self._turns = Line(self.limits.polls_at_once)
 
     def is_full(self, organization: str) -> bool:
         here = self._watched.get(organization)
@@ -81,33 +81,33 @@ class Live:
         )
 
     @asynccontextmanager
-    async def watch(self, organization: str, look: Look) -> AsyncIterator[Watched]:
-        """Watch until the block ends; `look` is used by whoever is first."""
+    async def watch(self, organization: str, poll: Poll) -> AsyncIterator[Watched]:
+        """Watch until the block ends; `poll` is used by whoever is first."""
         watched = self._watched.setdefault(organization, Watched())
         watched.watchers += 1
         WATCHERS.inc()
-        if watched.looking is None:
-            watched.looking = asyncio.create_task(self._keep_looking(organization, watched, look))
+        if watched.polling is None:
+            watched.polling = asyncio.create_task(self._keep_polling(organization, watched, poll))
         try:
             yield watched
         finally:
             watched.watchers -= 1
             WATCHERS.dec()
             if watched.watchers == 0:
-                watched.looking.cancel()
+                watched.polling.cancel()
                 if self._watched.get(organization) is watched:
                     del self._watched[organization]
 
-    async def _keep_looking(self, organization: str, watched: Watched, look: Look) -> None:
+    async def _keep_polling(self, organization: str, watched: Watched, poll: Poll) -> None:
         clock, failed, reason = asyncio.get_running_loop().time, 0, ""
         try:
             while True:
                 took_s = 0.0
                 try:
-                    async with self._turns.place(organization, wait_s=self.limits.wait_s), look() as find_news:
+                    async with self._turns.place(organization, wait_s=self.limits.wait_s), poll() as find_news:
                         began = clock()
                         try:
-                            async with asyncio.timeout(self.limits.look_within_s):
+                            async with asyncio.timeout(self.limits.poll_within_s):
                                 snapshot = await find_news()
                         finally:
                             took_s = clock() - began
@@ -128,13 +128,13 @@ class Live:
                     self.limits.poll_s * 2 ** min(failed, 10), max(self.limits.poll_s, self.limits.retry_max_s)
                 )
                 await asyncio.sleep(max(pause_s, 4 * took_s))
-        finally:  # who comes later begins anew, and who is here sees the end
+        finally:  # a later watcher begins again, and present ones see the end
             if self._watched.get(organization) is watched:
                 del self._watched[organization]
             watched.wake()
 
     async def close_after(self, stop: asyncio.Event) -> None:
-        """End what is watched when the process is told to stop, which else would wait for it."""
+        """End what is watched when the process stops, which else would wait for it."""
         await stop.wait()
         self.is_closing = True
         for watched in list(self._watched.values()):

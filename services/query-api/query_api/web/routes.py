@@ -4,12 +4,12 @@ The page asks the API for everything, so it holds nobody's data and needs no pol
 """
 
 import re
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 
-from query_api.access.dependencies import parts_of
 from query_api.http.etags import has
-from query_api.http.fields import Refused
+from query_api.http.problems import ApiProblem
 from query_api.web.files import PAGE, BuiltFile
 
 VIEWS = ("/",)
@@ -50,16 +50,18 @@ router = APIRouter(include_in_schema=False)
 
 
 async def get_page(request: Request) -> Response:
-    if parts_of(request).dashboard is None and not is_navigation(request):
-        raise Refused("not-found", "The dashboard was not built into this deployment; the API is described at /docs.")
+    if dashboard_of(request) is None and not is_navigation(request):
+        raise ApiProblem(
+            "not-found", "The dashboard was not built into this deployment; the API is described at /docs."
+        )
     return answer_page(request, 200)
 
 
 async def get_file(request: Request) -> Response:
     path = request.url.path.removeprefix("/")
-    file = (parts_of(request).dashboard or {}).get(path)
+    file = (dashboard_of(request) or {}).get(path)
     if file is None:
-        raise Refused("not-found", f"The dashboard has no file {path}.")
+        raise ApiProblem("not-found", f"The dashboard has no file {path}.")
     return answer_file(request, file, 200, ASSET_KEPT if path.startswith("assets/") else PAGE_KEPT)
 
 
@@ -67,6 +69,11 @@ for _path in VIEWS:
     router.add_api_route(_path, get_page, methods=["GET", "HEAD"], name="get_page")
 for _path in FILES:
     router.add_api_route(_path, get_file, methods=["GET", "HEAD"], name="get_file")
+
+
+def dashboard_of(request: Request) -> Mapping[str, BuiltFile] | None:
+    dashboard: Mapping[str, BuiltFile] | None = request.app.state.dashboard
+    return dashboard
 
 
 def is_navigation(request: Request) -> bool:
@@ -77,7 +84,7 @@ def is_navigation(request: Request) -> bool:
 
 def answer_page(request: Request, status: int) -> Response:
     """The dashboard's page; one that says so where it was not built."""
-    dashboard = parts_of(request).dashboard
+    dashboard = dashboard_of(request)
     if dashboard is None:
         return Response(NOT_BUILT, 404, {**HEADERS, "Cache-Control": PAGE_KEPT}, media_type="text/html")
     return answer_file(request, dashboard[PAGE], status, PAGE_KEPT)

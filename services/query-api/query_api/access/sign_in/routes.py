@@ -2,24 +2,23 @@
 
 import hmac
 import secrets
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import Field
 
 from query_api.access.audit import audit
-from query_api.access.dependencies import Known, SignIn, audit_refusal, find_refusal, parts_of
+from query_api.access.dependencies import CurrentUser, audit_refusal, find_refusal
+from query_api.access.sign_in.schemas import SignedIn
+from query_api.access.state import SignIn, app_state
 from query_api.auth.cookies import SIGN_IN_WITHIN_S, hash_id
 from query_api.auth.handshake import Handshake, is_local, read_handshake
 from query_api.auth.oidc import failed
-from query_api.auth.tokens import Person
-from query_api.contracts.range import invalid_parameter
-from query_api.db.session import read_as
-from query_api.db.writes import write_as
-from query_api.http.fields import Answer, Refused, TimeZone
+from query_api.auth.principal import Principal
+from query_api.auth.queries import delete_session, forget_expired_sessions, insert_session
+from query_api.db.session import read_as, write_as
+from query_api.http.problems import ApiProblem, invalid_parameter
 from query_api.metrics import REFUSED
 
 router = APIRouter()
@@ -56,21 +55,21 @@ async def finish_session(
     try:
         handshake = check_answer(request, sign_in, state, error is None and code != "", iss)
         return await begin(request, sign_in, handshake, await sign_in.issuer.finish(handshake, code))
-    except Refused as refused:
+    except ApiProblem as refused:
         if "text/html" not in request.headers.get("accept", ""):
             raise
         REFUSED.labels(refused.problem).inc()
         return RedirectResponse(f"/?{urlencode(explain(refused))}", 302)
 
 
-def explain(refused: Refused) -> dict[str, str]:
+def explain(refused: ApiProblem) -> dict[str, str]:
     """What the dashboard's address says of a sign-in that did not succeed."""
     if isinstance(refused, UnknownOrganization):
         return {"sign_in": "unknown", "organization": refused.organization}
     return {"sign_in": "unavailable" if refused.status == 503 else "refused"}
 
 
-class UnknownOrganization(Refused):
+class UnknownOrganization(ApiProblem):
     """The identity provider knows it, and no event has named it."""
 
     def __init__(self, organization: str) -> None:
@@ -79,7 +78,7 @@ class UnknownOrganization(Refused):
 
 
 def check_answer(request: Request, sign_in: SignIn, state: str, is_let_in: bool, iss: str | None) -> Handshake:
-    """The half of the handshake that this browser has kept. Raises Refused."""
+    """The half of the handshake that this browser has kept. Raises ApiProblem."""
     handshake = read_handshake(request.cookies.get(sign_in.cookies.handshake, ""))
     if handshake is None or not hmac.compare_digest(handshake.state.encode(), state.encode()):
         raise failed("This browser did not start this sign-in, or started another one, or too long ago.")
@@ -90,18 +89,18 @@ def check_answer(request: Request, sign_in: SignIn, state: str, is_let_in: bool,
     return handshake
 
 
-async def begin(request: Request, sign_in: SignIn, handshake: Handshake, person: Person) -> Response:
-    """A new session in place of the one before. Raises Refused."""
-    parts, cookies = parts_of(request), sign_in.cookies
-    session_id, session = cookies.begin(person, parts.now())
-    async with write_as(parts.pool, person.organization) as writing:
-        if writing.organization.organization_id is None:
-            raise UnknownOrganization(person.organization)
-        await writing.forget_expired_sessions(session.created_at)
+async def begin(request: Request, sign_in: SignIn, handshake: Handshake, principal: Principal) -> Response:
+    """A new session in place of the one before. Raises ApiProblem."""
+    app, cookies = app_state(request), sign_in.cookies
+    session_id, signed_in = cookies.begin(principal, app.now())
+    async with write_as(app.pool, principal.organization) as session:
+        if session.organization_id is None:
+            raise UnknownOrganization(principal.organization)
+        await forget_expired_sessions(session, signed_in.created_at)
         if before := cookies.hash_of(request):
-            await writing.delete_session(before)
-        await writing.insert_session(hash_id(session_id), session)
-        await audit(writing, person, "session.begin", {"expires_at": session.expires_at.isoformat()})
+            await delete_session(session.connection, before)
+        await insert_session(session, hash_id(session_id), signed_in)
+        await audit(session, principal, "session.begin", {"expires_at": signed_in.expires_at.isoformat()})
     answer = RedirectResponse(handshake.to, 302)
     cookies.set(answer, cookies.session, session_id, cookies.lifetime.total_seconds())
     cookies.clear(answer, cookies.handshake)
@@ -111,61 +110,44 @@ async def begin(request: Request, sign_in: SignIn, handshake: Handshake, person:
 @router.post("/logout", status_code=204, response_class=Response)
 async def end_session(request: Request) -> Response:
     """End the browser's session, and have it forget what it kept. Harmless without one."""
-    parts, cookies = parts_of(request), sign_in_of(request).cookies
+    app, cookies = app_state(request), sign_in_of(request).cookies
     cookies.check_origin(request)
     session_sha256 = cookies.hash_of(request)
-    person = await cookies.find_person(parts.pool, session_sha256, parts.now()) if session_sha256 else None
-    if person and session_sha256:
-        async with write_as(parts.pool, person.organization) as writing:
-            await writing.delete_session(session_sha256)
-            await audit(writing, person, "session.end", {})
+    principal = await cookies.find_principal(app.pool, session_sha256, app.now()) if session_sha256 else None
+    if principal and session_sha256:
+        async with write_as(app.pool, principal.organization) as session:
+            await delete_session(session.connection, session_sha256)
+            await audit(session, principal, "session.end", {})
     answer = Response(status_code=204, headers={"Clear-Site-Data": '"cache"'})
     cookies.clear(answer, cookies.session)
     return answer
 
 
 def sign_in_of(request: Request) -> SignIn:
-    sign_in = parts_of(request).sign_in
+    sign_in = app_state(request).sign_in
     if sign_in is None:
-        raise Refused("not-found", "Browser sign-in is not set up in this deployment.")
+        raise ApiProblem("not-found", "Browser sign-in is not set up in this deployment.")
     return sign_in
 
 
-class SignedIn(Answer):
-    """Who asks."""
-
-    email: str = Field(description="Empty when the identity provider did not say.")
-    name: str = Field(description="Empty when the identity provider did not say.")
-    organization: str
-    organization_name: str | None = Field(description="null: nothing is known of the organization yet.")
-    locale: str = Field(
-        description="BCP 47, of the organization: how numbers and dates are written.", examples=["en-CA"]
-    )
-    time_zone: TimeZone
-    role: str
-    expires_at: datetime | None = Field(description="When the session or token ends; a session also ends by disuse.")
-    by: Literal["session", "token"]
-    refused: str | None = Field(description="Why this person may not see the dashboard, for people. null: they may.")
-
-
 @router.get("/api/v1/session")
-async def get_session(request: Request, person: Known) -> SignedIn:
+async def get_session(request: Request, principal: CurrentUser) -> SignedIn:
     """Who is signed in, and whether they may see the dashboard."""
-    parts = parts_of(request)
-    async with read_as(parts.pool, person.organization, person.email) as reading:
-        organization = reading.organization
-    refused = find_refusal(parts, person, organization)
+    app = app_state(request)
+    async with read_as(app.pool, principal.organization, principal.email) as session:
+        organization = session.organization
+    refused = find_refusal(app, principal, organization)
     if refused:
-        await audit_refusal(parts, person, refused)
+        await audit_refusal(app, principal, refused)
     return SignedIn(
-        email=person.email,
-        name=person.name,
-        organization=person.organization,
+        email=principal.email,
+        name=principal.name,
+        organization=principal.organization,
         organization_name=organization.name,
         locale=organization.locale,
         time_zone=organization.time_zone,
-        role=person.role,
-        expires_at=person.expires_at,
-        by="session" if person.session_sha256 else "token",
+        role=principal.role,
+        expires_at=principal.expires_at,
+        by="session" if principal.session_sha256 else "token",
         refused=str(refused) if refused else None,
     )

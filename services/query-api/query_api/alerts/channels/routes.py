@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 
 from query_api.access.audit import audit
-from query_api.access.dependencies import Change, Known, Look, parts_of
+from query_api.access.dependencies import CurrentUser, ReadAccess, WriteAccess
+from query_api.access.queries import lock_person, select_wait
+from query_api.access.state import app_state
 from query_api.alerts.channels.domain import (
     CHANNELS_MAX,
     Channel,
@@ -15,6 +17,14 @@ from query_api.alerts.channels.domain import (
     check_channel,
     make_signing_secret,
     mask,
+)
+from query_api.alerts.channels.queries import (
+    insert_channel,
+    insert_channel_test,
+    remove_channel,
+    select_channel_deliveries,
+    select_channel_tries,
+    select_channels,
 )
 from query_api.alerts.channels.schemas import (
     AddedChannel,
@@ -27,11 +37,10 @@ from query_api.alerts.channels.schemas import (
 )
 from query_api.alerts.domain.firings import Tried
 from query_api.alerts.schemas import Try
-from query_api.auth.tokens import check_admin
-from query_api.contracts.range import HistoryQuery
-from query_api.db.session import Reading
-from query_api.http.fields import ParameterError, Refused, problems
-from query_api.usage.breakdown.domain.cursor import cut_history
+from query_api.auth.principal import check_admin
+from query_api.db.session import ReadSession
+from query_api.http.pagination import HistoryQuery, cut_history
+from query_api.http.problems import ApiProblem, ParameterError, problems
 
 router = APIRouter(prefix="/api/v1/alert-channels")
 
@@ -42,86 +51,93 @@ ChannelId = Annotated[str, Path(alias="id", pattern=r"^[1-9][0-9]{0,18}$", descr
 
 
 @router.get("")
-async def get_alert_channels(reading: Look) -> Channels:
+async def get_alert_channels(session: ReadAccess) -> Channels:
     """Where alerts go beside mail."""
-    return Channels(channels=[answer_channel(channel) for channel in await reading.select_channels()])
+    return Channels(channels=[answer_channel(channel) for channel in await select_channels(session)])
 
 
 @router.post("", status_code=201, responses=problems(409))
-async def add_alert_channel(person: Known, writing: Change, asked: AskedChannel) -> AddedChannel:
+async def add_alert_channel(principal: CurrentUser, session: WriteAccess, asked: AskedChannel) -> AddedChannel:
     """Have alerts sent to a webhook, signed as Standard Webhooks has it, or to Slack. For Super Admins and Admins."""
-    check_admin(person)
+    check_admin(principal)
     try:
         check_channel(asked.kind, asked.name, asked.url, asked.content_type)
     except InvalidChannel as error:
         mistake = ParameterError(pointer=error.pointer, detail=str(error))
-        raise Refused("invalid-parameter", f"{error.pointer}: {error}", errors=[mistake]) from None
-    await writing.lock_person("alert channels")  # one at a time, whoever adds them
-    if len(await writing.reading.select_channels()) >= CHANNELS_MAX:
-        raise Refused("too-many-channels", f"{CHANNELS_MAX} channels is the limit. Remove one first.")
+        raise ApiProblem("invalid-parameter", f"{error.pointer}: {error}", errors=[mistake]) from None
+    await lock_person(session, "alert channels")  # one at a time, whoever adds them
+    if len(await select_channels(session)) >= CHANNELS_MAX:
+        raise ApiProblem("too-many-channels", f"{CHANNELS_MAX} channels is the limit. Remove one first.")
     secret = make_signing_secret() if asked.kind == "webhook" else None
     shown_url = mask(asked.url)
-    channel_id = await writing.insert_channel(
-        asked.kind, asked.name, shown_url, asked.url, secret, person.email or person.subject, asked.content_type
+    channel_id = await insert_channel(
+        session,
+        asked.kind,
+        asked.name,
+        shown_url,
+        asked.url,
+        secret,
+        principal.email or principal.subject,
+        asked.content_type,
     )
     details = {
         "channel": str(channel_id), "kind": asked.kind, "name": asked.name, "url": shown_url, "content_type": asked.content_type,
     }  # fmt: skip
-    await audit(writing, person, "alert_channel.add", details)
-    added = await find_channel(writing.reading, str(channel_id))
+    await audit(session, principal, "alert_channel.add", details)
+    added = await find_channel(session, str(channel_id))
     return AddedChannel(**answer_channel(added).model_dump(), signing_secret=secret)
 
 
 @router.delete("/{id}", status_code=204)
-async def remove_alert_channel(person: Known, writing: Change, channel_id: ChannelId) -> None:
+async def remove_alert_channel(principal: CurrentUser, session: WriteAccess, channel_id: ChannelId) -> None:
     """Send nothing more there, and forget its address and secret. For Super Admins and Admins."""
-    check_admin(person)
-    channel = await find_channel(writing.reading, channel_id)
-    await writing.remove_channel(channel.channel_id)
+    check_admin(principal)
+    channel = await find_channel(session, channel_id)
+    await remove_channel(session, channel.channel_id)
     details = {"channel": channel_id, "kind": channel.kind, "name": channel.name, "url": channel.shown_url}
-    await audit(writing, person, "alert_channel.remove", details)
+    await audit(session, principal, "alert_channel.remove", details)
 
 
 @router.post("/{id}/test", status_code=202, responses=problems(409, 429))
 async def test_alert_channel(
-    request: Request, person: Known, writing: Change, channel_id: ChannelId
+    request: Request, principal: CurrentUser, session: WriteAccess, channel_id: ChannelId
 ) -> ChannelTestAsked:
     """Have a test sent there; its deliveries say what became of it. For Super Admins and Admins, at most every 10 s."""
-    check_admin(person)
-    channel = await find_channel(writing.reading, channel_id)
+    check_admin(principal)
+    channel = await find_channel(session, channel_id)
     if channel.stopped_at:
-        raise Refused(
+        raise ApiProblem(
             "channel-stopped", f"Its receiver is gone ({channel.stopped_because}). Remove the channel and add it again."
         )
-    await writing.lock_person(person.subject)
-    wait_s = math.ceil(await writing.select_wait(person.subject, TEST, TEST_EVERY_S))
+    await lock_person(session, principal.subject)
+    wait_s = math.ceil(await select_wait(session, principal.subject, TEST, TEST_EVERY_S))
     if wait_s:
-        raise Refused("too-soon", f"Try again in {wait_s} seconds.", headers={"Retry-After": str(wait_s)})
-    await writing.insert_channel_test(channel.channel_id)
-    await audit(writing, person, TEST, {"channel": channel_id})
-    return ChannelTestAsked(requested_at=parts_of(request).now())
+        raise ApiProblem("too-soon", f"Try again in {wait_s} seconds.", headers={"Retry-After": str(wait_s)})
+    await insert_channel_test(session, channel.channel_id)
+    await audit(session, principal, TEST, {"channel": channel_id})
+    return ChannelTestAsked(requested_at=app_state(request).now())
 
 
 @router.get("/{id}/deliveries")
 async def get_channel_deliveries(
-    reading: Look, channel_id: ChannelId, query: Annotated[HistoryQuery, Query()]
+    session: ReadAccess, channel_id: ChannelId, query: Annotated[HistoryQuery, Query()]
 ) -> ChannelDeliveries:
     """What went to a channel, newest first, with every attempt."""
-    channel = await find_channel(reading, channel_id)
-    rows = await reading.select_channel_deliveries(channel.channel_id, query.read_before(), query.limit + 1)
+    channel = await find_channel(session, channel_id)
+    rows = await select_channel_deliveries(session, channel.channel_id, query.read_before(), query.limit + 1)
     page, following = cut_history(rows, query.limit, lambda row: row.delivery_id)
-    tries = await reading.select_channel_tries([row.delivery_id for row in page])
+    tries = await select_channel_tries(session, [row.delivery_id for row in page])
     return ChannelDeliveries(
         deliveries=[answer_delivery(row, tries.get(row.delivery_id, [])) for row in page], next=following
     )
 
 
-async def find_channel(reading: Reading, channel_id: str) -> Channel:
-    """Raises Refused when the organization has no such channel."""
-    for channel in await reading.select_channels():
+async def find_channel(session: ReadSession, channel_id: str) -> Channel:
+    """Raises ApiProblem when the organization has no such channel."""
+    for channel in await select_channels(session):
         if str(channel.channel_id) == channel_id:
             return channel
-    raise Refused("no-such-channel", "No channel of this organization has this id.")
+    raise ApiProblem("no-such-channel", "No channel of this organization has this id.")
 
 
 def answer_channel(channel: Channel) -> ChannelAnswer:

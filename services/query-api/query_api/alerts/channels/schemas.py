@@ -9,8 +9,7 @@ from pydantic import Field, StrictStr
 from query_api.alerts.channels.domain import NAME_CHARACTERS_MAX, URL_CHARACTERS_MAX, ContentType
 from query_api.alerts.domain.firings import DeliveryState
 from query_api.alerts.schemas import Try
-from query_api.alerts.settings.schemas import Asked
-from query_api.http.fields import Answer
+from query_api.http.fields import Answer, Asked
 
 
 class AskedChannel(Asked):

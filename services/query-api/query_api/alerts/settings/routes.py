@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Request, Response
 from flexcredits_schemas.credits import decimal_text
 
 from query_api.access.audit import audit
-from query_api.access.dependencies import Change, Known, Look, Parts, parts_of
+from query_api.access.dependencies import CurrentUser, ReadAccess, WriteAccess
+from query_api.access.state import AppState, app_state
 from query_api.alerts.settings.domain.preview import would_fire
 from query_api.alerts.settings.domain.rules import (
     AlertSettings,
@@ -19,6 +20,7 @@ from query_api.alerts.settings.domain.rules import (
     everybody_told,
     find_mistakes,
 )
+from query_api.alerts.settings.queries import save_alert_settings, select_alert_settings, select_role_recipients
 from query_api.alerts.settings.schemas import (
     AdditionalRecipients,
     AlertSettingsAnswer,
@@ -34,11 +36,13 @@ from query_api.alerts.settings.schemas import (
     UsagePreview,
     write_down,
 )
+from query_api.calendar import Days, month_of, previous_days, span_of, today_in
 from query_api.contracts.domain.balance import MonthlyBudget, recommend_budget
-from query_api.contracts.domain.periods import Days, month_of, previous_days, span_of, today_in
-from query_api.contracts.range import answer_credit_period, stand
-from query_api.db.session import Reading
-from query_api.http.fields import ParameterError, Refused, problems
+from query_api.contracts.queries import select_credit_periods, select_days, sum_days, sum_products
+from query_api.contracts.schemas import answer_credit_period
+from query_api.contracts.standing import read_standing
+from query_api.db.session import ReadSession
+from query_api.http.problems import ApiProblem, ParameterError, problems
 
 router = APIRouter(prefix="/api/v1/alerts")
 
@@ -56,53 +60,53 @@ TAGGED: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/settings", responses=TAGGED)
-async def get_alert_settings(request: Request, response: Response, reading: Look) -> AlertSettingsAnswer:
+async def get_alert_settings(request: Request, response: Response, session: ReadAccess) -> AlertSettingsAnswer:
     """What is set, with a recommendation, this month's usage, and who is mailed for a role."""
-    return await answer_settings(parts_of(request), reading, response)
+    return await answer_settings(app_state(request), session, response)
 
 
 @router.put("/settings", responses=TAGGED | problems(412, 428))
 async def put_alert_settings(
     request: Request,
     response: Response,
-    person: Known,
-    writing: Change,
+    principal: CurrentUser,
+    session: WriteAccess,
     asked: AskedSettings,
     if_match: Annotated[
         str | None, Header(description="ETag of the settings that this changes.", examples=['"3"'])
     ] = None,
 ) -> AlertSettingsAnswer:
     """Save everything, unless somebody else has saved since."""
-    parts, organization = parts_of(request), writing.organization
+    app, organization = app_state(request), session.organization
     usage, budget = asked.usage.read(), asked.monthly_budget.read()
     check(usage, budget)
     if if_match is None:
-        raise Refused("precondition-required", 'Send the ETag of the settings that you change as `If-Match: "3"`.')
-    before = await writing.reading.select_alert_settings()
-    month = month_of(today_in(organization.time_zone, parts.now())).first
+        raise ApiProblem("precondition-required", 'Send the ETag of the settings that you change as `If-Match: "3"`.')
+    before = await select_alert_settings(session)
+    month = month_of(today_in(organization.time_zone, app.now())).first
     after = before.changed_to(usage, budget, month)
-    who = person.email or person.subject
-    if str(before.version) not in _TAG.findall(if_match) or not await writing.save_alert_settings(after, who):
-        raise changed_meanwhile(await writing.reading.select_alert_settings())
-    saved = await writing.reading.select_alert_settings()
+    who = principal.email or principal.subject
+    if str(before.version) not in _TAG.findall(if_match) or not await save_alert_settings(session, after, who):
+        raise changed_meanwhile(await select_alert_settings(session))
+    saved = await select_alert_settings(session)
     changes = {"before": write_down(before), "after": write_down(saved)}
-    await audit(writing, person, "alert_settings.save", changes)
-    return await answer_settings(parts, writing.reading, response)
+    await audit(session, principal, "alert_settings.save", changes)
+    return await answer_settings(app, session, response)
 
 
 def check(usage: Rule | None, budget: AskedBudget | None) -> None:
-    """Raises Refused, with everything that is wrong."""
+    """Raises ApiProblem, with everything that is wrong."""
     mistakes = find_mistakes(usage, budget)
     if mistakes:
         detail = "; ".join(f"{mistake.pointer}: {mistake.detail}" for mistake in mistakes)
         errors = [ParameterError(pointer=mistake.pointer, detail=mistake.detail) for mistake in mistakes]
-        raise Refused("invalid-parameter", detail, errors=errors)
+        raise ApiProblem("invalid-parameter", detail, errors=errors)
 
 
-def changed_meanwhile(current: AlertSettings) -> Refused:
+def changed_meanwhile(current: AlertSettings) -> ApiProblem:
     if current.updated_at is None:
-        return Refused("changed-meanwhile", "Nothing has been saved yet: start from version 0.", current_version=0)
-    return Refused(
+        return ApiProblem("changed-meanwhile", "Nothing has been saved yet: start from version 0.", current_version=0)
+    return ApiProblem(
         "changed-meanwhile",
         f"{current.updated_by} saved version {current.version} at {current.updated_at:%Y-%m-%d %H:%M} UTC. "
         "Load it, and change that.",
@@ -112,9 +116,9 @@ def changed_meanwhile(current: AlertSettings) -> Refused:
     )
 
 
-async def answer_settings(parts: Parts, reading: Reading, response: Response) -> AlertSettingsAnswer:
-    settings, today = await reading.select_alert_settings(), today_in(reading.organization.time_zone, parts.now())
-    period, standing, _ = await stand(reading, today)
+async def answer_settings(app: AppState, session: ReadSession, response: Response) -> AlertSettingsAnswer:
+    settings, today = await select_alert_settings(session), today_in(session.organization.time_zone, app.now())
+    period, standing, _ = await read_standing(session, today)
     recommended = recommend_budget(period, standing.remaining, today)
     response.headers["ETag"] = f'"{settings.version}"'
     response.headers["Cache-Control"] = "no-store"  # the tag does not know of the numbers, which change without a save
@@ -126,9 +130,9 @@ async def answer_settings(parts: Parts, reading: Reading, response: Response) ->
             thresholds=list(settings.usage.thresholds),
             additional_recipients=answer_recipients(settings.usage.recipients),
         ),
-        monthly_budget=await answer_budget(reading, settings, month_of(today)),
+        monthly_budget=await answer_budget(session, settings, month_of(today)),
         recommended_monthly_budget=explain(recommended) if recommended else None,
-        role_recipients=await reading.select_role_recipients(parts.billing_moderator_enabled),
+        role_recipients=await select_role_recipients(session, app.billing_moderator_enabled),
     )
 
 
@@ -136,9 +140,9 @@ def answer_recipients(recipients: Recipients) -> AdditionalRecipients:
     return AdditionalRecipients(enabled=recipients.is_on, addresses=list(recipients.addresses))
 
 
-async def answer_budget(reading: Reading, settings: AlertSettings, month: Days) -> MonthlyBudgetAlerts:
+async def answer_budget(session: ReadSession, settings: AlertSettings, month: Days) -> MonthlyBudgetAlerts:
     budget = settings.budget_in(month.first)
-    (used,) = await reading.sum_products(month)
+    (used,) = await sum_products(session, month)
     return MonthlyBudgetAlerts(
         enabled=budget is not None,
         type=budget.kind if budget else "recurring",
@@ -161,23 +165,23 @@ def explain(budget: MonthlyBudget) -> ExplainedBudget:
 
 
 @router.post("/preview")
-async def preview_alerts(request: Request, reading: Look, asked: AskedPreview) -> Preview:
+async def preview_alerts(request: Request, session: ReadAccess, asked: AskedPreview) -> Preview:
     """When it would have fired over the organization's history, and who would have been told. Saves nothing."""
-    parts = parts_of(request)
+    app = app_state(request)
     usage = asked.usage.read() if asked.usage else None
     budget = asked.monthly_budget.read() if asked.monthly_budget else None
     check(usage, budget)
-    role_holders = await reading.select_role_recipients(parts.billing_moderator_enabled)
-    today = today_in(reading.organization.time_zone, parts.now())
+    role_holders = await select_role_recipients(session, app.billing_moderator_enabled)
+    today = today_in(session.organization.time_zone, app.now())
     return Preview(
-        usage=await preview_usage(reading, usage, role_holders) if usage else None,
-        monthly_budget=await preview_budget(reading, budget, today, role_holders) if budget else None,
+        usage=await preview_usage(session, usage, role_holders) if usage else None,
+        monthly_budget=await preview_budget(session, budget, today, role_holders) if budget else None,
     )
 
 
-async def preview_usage(reading: Reading, usage: Rule, role_holders: Sequence[str]) -> UsagePreview:
-    used = await reading.select_days()
-    by_day = await reading.sum_days(used) if used else {}
+async def preview_usage(session: ReadSession, usage: Rule, role_holders: Sequence[str]) -> UsagePreview:
+    used = await select_days(session)
+    by_day = await sum_days(session, used) if used else {}
     return UsagePreview(
         firings=[
             UsageFiring(
@@ -185,7 +189,7 @@ async def preview_usage(reading: Reading, usage: Rule, role_holders: Sequence[st
                 credit_period=answer_credit_period(period),
                 available=period.available,
             )
-            for period in await reading.select_credit_periods()
+            for period in await select_credit_periods(session)
             for firing in would_fire(by_day, period.span, period.available, usage.thresholds)
         ],
         recipients=everybody_told(role_holders, usage.recipients),
@@ -193,12 +197,12 @@ async def preview_usage(reading: Reading, usage: Rule, role_holders: Sequence[st
 
 
 async def preview_budget(
-    reading: Reading, budget: AskedBudget, today: date, role_holders: Sequence[str]
+    session: ReadSession, budget: AskedBudget, today: date, role_holders: Sequence[str]
 ) -> BudgetPreview:
     months = [month_of(today)]
     while len(months) <= HISTORY_MONTHS and (before := previous_days(months[-1], are_months=True)):
         months.append(before)
-    by_day = await reading.sum_days(Days(months[-1].first, months[0].last))
+    by_day = await sum_days(session, Days(months[-1].first, months[0].last))
     credits = budget.credits if budget.enabled else None
     return BudgetPreview(
         firings=[

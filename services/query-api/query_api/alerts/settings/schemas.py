@@ -1,10 +1,10 @@
 """The bodies of what admins set: as they ask for it, as it is answered, and as the audit log keeps it."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from flexcredits_schemas.credits import decimal_text
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, WithJsonSchema
+from pydantic import BeforeValidator, Field, StrictBool, StrictStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from query_api.alerts.settings.domain.preview import Told
@@ -20,7 +20,9 @@ from query_api.alerts.settings.domain.rules import (
     Rule,
     read_credits,
 )
-from query_api.http.fields import Answer, CreditPeriodRef, Credits, RecommendedBudget
+from query_api.contracts.schemas import CreditPeriodRef
+from query_api.http.fields import Answer, Asked, Credits
+from query_api.overview.schemas import RecommendedBudget
 
 
 def _read_credits(amount: object) -> object:
@@ -52,11 +54,6 @@ Thresholds = Annotated[
     list[Annotated[int, Field(strict=True, ge=1, le=PERCENT_MAX)]],
     Field(max_length=THRESHOLDS_MAX, examples=[[75, 90]]),
 ]
-RuleToTest = Literal["usage", "monthly_budget"]
-
-
-class Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class AskedRecipients(Asked):
@@ -107,18 +104,6 @@ class AskedPreview(Asked):
 
     usage: AskedUsage | None = None
     monthly_budget: AskedMonthlyBudget | None = None
-
-
-class AskedTestMail(Asked):
-    rule: RuleToTest
-
-
-class AskedResend(Asked):
-    recipient: StrictStr | None = Field(description="One whose mail failed. null: everybody whose did.")
-
-
-class AskedDismissal(Asked):
-    id: StrictStr = Field(description="The banner's.", examples=["7"])
 
 
 class AdditionalRecipients(Answer):

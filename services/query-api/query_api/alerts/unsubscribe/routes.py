@@ -4,39 +4,35 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from query_api.access.audit import audit
-from query_api.access.dependencies import HoldLink
+from query_api.access.dependencies import LinkAccess
+from query_api.alerts.settings.queries import lock_alert_settings, save_alert_settings, select_alert_settings
 from query_api.alerts.settings.schemas import write_down
 from query_api.alerts.unsubscribe.page import POLICY, ask_page, done_page, refused_page
-from query_api.auth.tokens import Person
-from query_api.db.writes import Writing
+from query_api.auth.principal import Principal
 
 router = APIRouter(include_in_schema=False)  # for people and mail programs
 
 
 @router.get("/unsubscribe")
-async def ask_to_unsubscribe(link: HoldLink) -> HTMLResponse:
+async def ask_to_unsubscribe(link: LinkAccess) -> HTMLResponse:
     """Changes nothing: programs that look for malware follow the links of mails."""
-    wish, writing = link
-    return page(ask_page(await name_of(writing, wish.organization), wish.rule, wish.recipient))
+    wish, session = link
+    return page(ask_page(session.organization.name or wish.organization, wish.rule, wish.recipient))
 
 
 @router.post("/unsubscribe")
-async def unsubscribe(link: HoldLink) -> HTMLResponse:
+async def unsubscribe(link: LinkAccess) -> HTMLResponse:
     """For the page's button, and for mail programs (RFC 8058), whatever they send. Safe to repeat."""
-    wish, writing = link
-    await writing.lock_alert_settings()
-    before = await writing.reading.select_alert_settings()
+    wish, session = link
+    await lock_alert_settings(session)
+    before = await select_alert_settings(session)
     after = before.without(wish.rule, wish.recipient)
-    if after is not before and await writing.save_alert_settings(after, wish.recipient):
-        saved = await writing.reading.select_alert_settings()
-        person = Person(wish.recipient, wish.organization, "", wish.recipient)
+    if after is not before and await save_alert_settings(session, after, wish.recipient):
+        saved = await select_alert_settings(session)
+        principal = Principal(wish.recipient, wish.organization, "", wish.recipient)
         changes = {"rule": wish.rule, "before": write_down(before), "after": write_down(saved)}
-        await audit(writing, person, "alert_settings.unsubscribe", changes)
-    return page(done_page(await name_of(writing, wish.organization), wish.rule, wish.recipient))
-
-
-async def name_of(writing: Writing, organization: str) -> str:
-    return await writing.reading.select_name() or organization
+        await audit(session, principal, "alert_settings.unsubscribe", changes)
+    return page(done_page(session.organization.name or wish.organization, wish.rule, wish.recipient))
 
 
 def page(html: str, status: int = 200) -> HTMLResponse:

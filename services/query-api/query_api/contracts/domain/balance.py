@@ -1,13 +1,14 @@
 """What was used of what the contract gives: remaining, overage and percent, in micro-credits. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
 from flexcredits_schemas.events import PRODUCTS
 
-from query_api.contracts.domain.periods import CreditPeriod, months_left
+from query_api.calendar import months_left
+from query_api.contracts.domain.periods import CreditPeriod, PeriodKey, period_on
 
 
 class ProductUsage(NamedTuple):
@@ -65,6 +66,26 @@ def standing(period: CreditPeriod | None, used: Mapping[str, int]) -> Standing:
             for product, contracted in zip(PRODUCTS, amounts, strict=True)
         ],
     )
+
+
+def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) -> dict[date, int]:
+    """Micro-credits by which each day's usage moved its credit period further beyond what was available in it.
+
+    `used` begins no later than the periods that matter. Negative where a correction took overage back. The days of a
+    period, however a range cuts it, add up to the overage that the overview shows.
+    """
+    so_far: dict[PeriodKey, int] = {}
+    overage = {}
+    for day in sorted(used):
+        period = period_on(periods, day)
+        if period is None:
+            continue  # no contract says what it costs
+        before = so_far.get(period.key, 0)
+        so_far[period.key] = after = before + used[day]
+        available = period.available or 0
+        if moved := max(0, after - available) - max(0, before - available):
+            overage[day] = moved
+    return overage
 
 
 def recommend_budget(period: CreditPeriod | None, remaining: int | None, today: date) -> MonthlyBudget | None:

@@ -1,45 +1,13 @@
-"""Spans of days: credit periods, contracts, and the ranges that a request may ask for. Pure."""
+"""Credit periods and contracts, and which of them a day belongs to. Pure."""
 
-import re
-from calendar import monthrange
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import NamedTuple
 
-from flexcredits_schemas.calendar import local_date, midnight
 from flexcredits_schemas.credit_periods import credit_period_key
-from flexcredits_schemas.credits import MICRO
 
+from query_api.calendar import EVER, Span
 from query_api.contracts.domain.terms import NO_TERMS, Terms, Version
-
-"""assistant, agents, api: in the order in which every answer lists them."""
-
-_MONTH_OR_DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
-
-
-class Span(NamedTuple):
-    """Half-open: `ends_on` is the first day that no longer belongs to it."""
-
-    starts_on: date
-    ends_on: date
-
-    @property
-    def has_end(self) -> bool:
-        """A contract whose end nobody knows ends on the last day of the calendar."""
-        return self.ends_on < date.max
-
-    def covers(self, day: date) -> bool:
-        return self.starts_on <= day < self.ends_on
-
-
-EVER = Span(date.min, date.max)
-
-
-class Days(NamedTuple):
-    """Inclusive: what a range in a request or an answer is."""
-
-    first: date
-    last: date
 
 
 class Contract(NamedTuple):
@@ -99,20 +67,6 @@ class CreditPeriod(NamedTuple):
         return [amount for amount in self.products if amount is not None]
 
 
-class InvalidRange(Exception):
-    """A range that cannot be read; `parameter` is the one to mend."""
-
-    def __init__(self, parameter: str, detail: str) -> None:
-        super().__init__(detail)
-        self.parameter = parameter
-        self.detail = detail
-
-
-def today_in(time_zone: str | None, now: datetime) -> date:
-    """The date on the organization's wall at the instant `now`; without a zone, UTC's."""
-    return local_date(now, time_zone)
-
-
 def period_on(periods: Iterable[CreditPeriod], day: date) -> CreditPeriod | None:
     """The credit period of a day. They do not overlap; if facts made them, the one that began last."""
     covering = [period for period in periods if period.span.covers(day)]
@@ -168,121 +122,3 @@ def gap_around(periods: Iterable[CreditPeriod], day: date) -> Span:
         max((span.ends_on for span in spans if span.ends_on <= day), default=EVER.starts_on),
         min((span.starts_on for span in spans if span.starts_on > day), default=EVER.ends_on),
     )
-
-
-def months_left(span: Span, today: date) -> int:
-    """Calendar months that the rest of a span with `today` in it touches, this one among them."""
-    last = span.ends_on - timedelta(days=1)
-    return (last.year - today.year) * 12 + last.month - today.month + 1
-
-
-def elapsed_share(span: Span, time_zone: str | None, now: datetime) -> int:
-    """Millionths of the span's time that have passed at `now`; its days may have 23 or 25 hours."""
-    passed = now - midnight(span.starts_on, time_zone)
-    left = midnight(span.ends_on, time_zone) - now
-    if passed <= timedelta():
-        return 0
-    if left <= timedelta():
-        return MICRO
-    microsecond = timedelta(microseconds=1)
-    return passed // microsecond * MICRO // ((passed + left) // microsecond)
-
-
-def read_days(first: str | None, last: str | None) -> Days:
-    """`from` and `to`, both months or both dates, both inclusive. Raises InvalidRange."""
-    if first is None:
-        raise InvalidRange("from", "`to` needs a `from`")
-    if last is None:
-        raise InvalidRange("to", "`from` needs a `to`")
-    (begin, begins_with_month), (end, ends_with_month) = _read("from", first), _read("to", last)
-    if begins_with_month != ends_with_month:
-        raise InvalidRange("to", "`from` and `to` are both months or both dates")
-    if ends_with_month:
-        end = end.replace(day=monthrange(end.year, end.month)[1])
-    if end < begin:
-        raise InvalidRange("to", "`to` lies before `from`")
-    return Days(begin, end)
-
-
-def _read(parameter: str, text: str) -> tuple[date, bool]:
-    """A date, and whether `text` was a month, of which it is the first day."""
-    if match := _MONTH_OR_DATE.fullmatch(text):
-        year, month, day = match.groups()
-        try:
-            return date(int(year), int(month), int(day or 1)), day is None
-        except ValueError:
-            pass
-    raise InvalidRange(parameter, "must be a month such as 2026-09 or a date such as 2026-09-15")
-
-
-def days_of(span: Span) -> Days:
-    return Days(span.starts_on, span.ends_on - timedelta(days=1))
-
-
-def span_of(days: Days) -> Span:
-    """Half-open; nothing is used on the last day of the calendar."""
-    return Span(days.first, min(days.last, date.max - timedelta(days=1)) + timedelta(days=1))
-
-
-def month_of(day: date) -> Days:
-    return Days(day.replace(day=1), day.replace(day=monthrange(day.year, day.month)[1]))
-
-
-def previous_days(days: Days, *, are_months: bool) -> Days | None:
-    """As many calendar months, or days, directly before. None before the year 1."""
-    try:
-        last = days.first - timedelta(days=1)
-        if not are_months:
-            return Days(last - (days.last - days.first), last)
-        number = 2 * _number(days.first) - _number(days.last) - 1
-        return Days(date(number // 12, number % 12 + 1, 1), last)
-    except (ValueError, OverflowError):
-        return None
-
-
-def comparable(before: Days, days: Days, today: date) -> Days:
-    """The first days of `before`, as many as `days` has had until `today`; all of it unless `days` is running."""
-    if not days.first <= today < days.last:
-        return before
-    return Days(before.first, min(before.last, before.first + (today - days.first)))
-
-
-def split_at(days: Days, cuts: Sequence[date]) -> list[Days]:
-    """`days` in pieces that begin at its first day and at each of the sorted `cuts` inside it."""
-    starts = [days.first, *(cut for cut in cuts if days.first < cut <= days.last)]
-    ends = [start - timedelta(days=1) for start in starts[1:]] + [days.last]
-    return [Days(*piece) for piece in zip(starts, ends, strict=True)]
-
-
-class Grains(NamedTuple):
-    """Days as the calendar months that lie among them whole, each by its first day, and the days before and after."""
-
-    before: Days | None
-    months: Days | None
-    after: Days | None
-
-
-def by_grain(days: Days) -> Grains:
-    """Without a whole month, all days are those before it."""
-    first = _number(days.first) + (days.first.day > 1)
-    last = _number(days.last) - (days.last < month_of(days.last).last)
-    if first > last:
-        return Grains(days, None, None)
-    first_month, last_month = (date(number // 12, number % 12 + 1, 1) for number in (first, last))
-    last_whole_day = month_of(last_month).last
-    one_day = timedelta(days=1)
-    return Grains(
-        Days(days.first, first_month - one_day) if days.first < first_month else None,
-        Days(first_month, last_month),
-        Days(last_whole_day + one_day, days.last) if last_whole_day < days.last else None,
-    )
-
-
-def _number(day: date) -> int:
-    """Of the day's month: consecutive months have consecutive numbers."""
-    return day.year * 12 + day.month - 1
-
-
-def with_whole_months(days: Days) -> Days:
-    """`days` and what is missing to the whole calendar months of its first and last day."""
-    return Days(month_of(days.first).first, month_of(days.last).last)

@@ -10,7 +10,8 @@ from datetime import date, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
-from query_api.contracts.domain.periods import Contract, Days, Span, split_at
+from query_api.calendar import Days, Span, split_at
+from query_api.contracts.domain.periods import Contract
 from query_api.contracts.domain.terms import Price, Step, Terms, Version
 
 

@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from query_api.contracts.domain.periods import Days
+from query_api.calendar import Days
 
 # OWASP's list of what makes a spreadsheet calculate, with the full-width forms, also behind spaces and invisible marks.
 _FORMULA = re.compile("(?:[^\\S\t\r\n]|[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff])*[=+\\-@\t\r\n\0＝＋－＠]")

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from flexcredits_schemas.calendar import midnight
 from flexcredits_schemas.credits import scaled_text
 
-from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, month_of, period_on, pricing_contract
+from query_api.calendar import Days, month_of
+from query_api.contracts.domain.periods import Contract, CreditPeriod, period_on, pricing_contract
 from query_api.contracts.domain.prices import NO_PRICES, Prices, prices_of
 from query_api.exports.domain.cells import guard, guard_id, id_cell, text_cell
 from query_api.exports.domain.labels import ONE_DAY, Label
@@ -151,26 +152,6 @@ def each_day(days: Days) -> Iterator[date]:
 def instant(day: date, time_zone: str | None) -> str:
     """When a day of the zone begins, as FOCUS writes instants."""
     return f"{midnight(day, time_zone).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
-
-
-def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) -> dict[date, int]:
-    """Micro-credits by which each day's usage moved its credit period further beyond what was available in it.
-
-    `used` begins no later than the periods that matter. Negative where a correction took overage back. The days of a
-    period, however a range cuts it, add up to the overage that the overview shows.
-    """
-    so_far: dict[tuple[str, str], int] = {}
-    overage = {}
-    for day in sorted(used):
-        period = period_on(periods, day)
-        if period is None:
-            continue  # no contract says what it costs
-        before = so_far.get(period[:2], 0)
-        so_far[period[:2]] = after = before + used[day]
-        available = period.available or 0
-        if moved := max(0, after - available) - max(0, before - available):
-            overage[day] = moved
-    return overage
 
 
 def purchase_lines(

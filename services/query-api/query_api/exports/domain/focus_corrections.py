@@ -9,18 +9,11 @@ from typing import NamedTuple
 
 from flexcredits_schemas.credits import scaled_text
 
-from query_api.contracts.domain.periods import Contract, CreditPeriod, Days, month_of, pricing_contract
+from query_api.calendar import Days, month_of
+from query_api.contracts.domain.periods import Contract, CreditPeriod, pricing_contract
 from query_api.contracts.domain.prices import prices_of
 from query_api.exports.domain.cells import id_cell
-from query_api.exports.domain.focus import (
-    COST_PLACES,
-    FOCUS_COLUMNS,
-    NO_CURRENCY,
-    ONE,
-    ZERO,
-    Account,
-    instant,
-)
+from query_api.exports.domain.focus import COST_PLACES, FOCUS_COLUMNS, NO_CURRENCY, ONE, ZERO, Account, instant
 from query_api.exports.domain.labels import ONE_DAY
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from query_api.contracts.domain.periods import Days, month_of
+from query_api.calendar import Days, month_of
 from query_api.exports.domain.cells import guard, guard_id, id_cell, text_cell
-from query_api.usage.breakdown.domain.rows import Agent, Feature, Features, agent_as_now
+from query_api.usage.domain.catalog import Agent, Feature, Features, agent_as_now
 
 ONE_DAY = timedelta(days=1)
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from flexcredits_schemas.credits import decimal_text
 
 from query_api.exports.domain.cells import guard, guard_id
-from query_api.usage.breakdown.schemas import BreakdownRow
+from query_api.usage.breakdown.domain.rows import Row, share
 
 TABLE_COLUMNS = ("level", "path", "kind", "id", "name", "is_leaf", "credits", "events", "share")
 
 
-def table_lines(rows: Sequence[BreakdownRow], above: tuple[str, ...] = ()) -> Iterator[Iterable[str | int]]:
-    """A line for each row; `path` names those that it is part of. The lines with is_leaf true add up to the total."""
+def table_lines(rows: Sequence[Row], total: int, above: tuple[str, ...] = ()) -> Iterator[Iterable[str | int]]:
+    """A line for each row; `path` names those that it is part of. The lines with is_leaf true add up to `total`."""
     for row in rows:
         yield (
             len(above) + 1,
@@ -22,6 +22,6 @@ def table_lines(rows: Sequence[BreakdownRow], above: tuple[str, ...] = ()) -> It
             "false" if row.rows else "true",
             decimal_text(row.credits),
             row.events,
-            decimal_text(row.share),
+            decimal_text(share(row.credits, total)),
         )
-        yield from table_lines(row.rows, (*above, row.name))
+        yield from table_lines(row.rows, total, (*above, row.name))

@@ -7,11 +7,21 @@ from fastapi import APIRouter, Query, Request
 from flexcredits_schemas.zones import changes_of
 from pydantic import BaseModel, ConfigDict, Field
 
-from query_api.access.dependencies import LookLong, Parts, parts_of
-from query_api.contracts.range import first_whole_day
-from query_api.db.session import Progress, Reading
-from query_api.http.fields import QuarantineEntry
+from query_api.access.dependencies import SlowReadAccess
+from query_api.access.state import AppState, app_state
+from query_api.db.session import ReadSession
+from query_api.freshness.queries import select_quarantine
+from query_api.freshness.schemas import QuarantineEntry
+from query_api.ledger.proof.queries import (
+    Progress,
+    select_hours,
+    select_progress,
+    select_zone_rules,
+    sum_ledger,
+    sum_rollups,
+)
 from query_api.ledger.proof.schemas import Fates, HourFates, PartitionFates, Proof, Sums, TimeZoneRules
+from query_api.usage.queries import first_whole_day
 
 router = APIRouter(prefix="/api/v1")
 
@@ -23,18 +33,18 @@ class ProofQuery(BaseModel):
 
 
 @router.get("/proof")
-async def get_proof(request: Request, reading: LookLong, query: Annotated[ProofQuery, Query()]) -> Proof:
+async def get_proof(request: Request, session: SlowReadAccess, query: Annotated[ProofQuery, Query()]) -> Proof:
     """That every record has one fate, and that the organization's sums agree at every grain. May take seconds."""
-    parts = parts_of(request)
-    progress = await reading.select_progress(parts.topic)
+    app = app_state(request)
+    progress = await select_progress(session, app.topic)
     names = ("applied", "counted", "duplicate", "rejected", "held", "skipped")
     totals = Fates(**fates(*(sum(getattr(row, name) for row in progress) for name in names)))
-    this_hour = parts.now().replace(minute=0, second=0, microsecond=0)
-    hours = await reading.select_hours(parts.topic, this_hour - timedelta(hours=query.hours - 1)) if query.hours else []
-    rollups = await reading.sum_rollups(*await first_whole_day(reading))
-    ledger = await reading.sum_ledger()
+    this_hour = app.now().replace(minute=0, second=0, microsecond=0)
+    hours = await select_hours(session, app.topic, this_hour - timedelta(hours=query.hours - 1)) if query.hours else []
+    rollups = await sum_rollups(session, *await first_whole_day(session))
+    ledger = await sum_ledger(session)
     agree = len(set(rollups)) == 1
-    zone = reading.organization.time_zone
+    zone = session.organization.time_zone
     return Proof(
         partitions=[answer_partition(row) for row in progress],
         totals=totals,
@@ -47,19 +57,19 @@ async def get_proof(request: Request, reading: LookLong, query: Annotated[ProofQ
             organization_months=rollups.organization_months,
             equal=None if ledger is None and agree else agree and ledger == rollups.days,
         ),
-        time_zone_rules=await answer_rules(parts, reading, zone) if zone else None,
-        quarantine=[QuarantineEntry.model_validate(at) for at in await reading.select_quarantine()],
+        time_zone_rules=await answer_rules(app, session, zone) if zone else None,
+        quarantine=[QuarantineEntry.model_validate(at) for at in await select_quarantine(session)],
         hours=[HourFates.model_validate(hour) for hour in hours],
     )
 
 
-async def answer_rules(parts: Parts, reading: Reading, zone: str) -> TimeZoneRules:
-    counted, differing = await reading.select_zone_rules(zone), parts.zones.differing
+async def answer_rules(app: AppState, session: ReadSession, zone: str) -> TimeZoneRules:
+    counted, differing = await select_zone_rules(session, zone), app.zones.differing
     since = counted.differs_since(changes_of(zone))
     return TimeZoneRules(
-        tz=parts.zones.version,
+        tz=app.zones.version,
         counted_with=counted.tz,
-        differs_since=since if since and since <= parts.now() else None,
+        differs_since=since if since and since <= app.now() else None,
         postgres_differs=None if differing is None else zone in differing,
     )
 

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from query_api.http.fields import Answer, Credits, QuarantineEntry
+from query_api.freshness.schemas import QuarantineEntry
+from query_api.http.fields import Answer, Credits
 
 
 class Fates(Answer):

@@ -7,13 +7,16 @@ from fastapi import APIRouter, Depends, Query, Request
 from flexcredits_schemas.identity import bucket_of, hash_bucket, identity_of
 from pydantic import BaseModel, ConfigDict, Field
 
-from query_api.access.dependencies import Look, identify, parts_of
-from query_api.auth.tokens import Person
+from query_api.access.dependencies import ReadAccess, identify
+from query_api.access.state import app_state
+from query_api.auth.principal import Principal
 from query_api.contracts.domain.periods import CreditPeriod, period_on
-from query_api.contracts.range import answer_credit_period
-from query_api.db.session import Reading
-from query_api.http.fields import Refused
+from query_api.contracts.queries import select_credit_periods
+from query_api.contracts.schemas import answer_credit_period
+from query_api.db.session import ReadSession
+from query_api.http.problems import ApiProblem
 from query_api.ledger.domain import Entry, LedgerKey, Posting, RateUsed, place_of, waits_for_now
+from query_api.ledger.queries import select_corrections, select_receipt, select_rejections
 from query_api.ledger.receipt.schemas import CountedIn, PostedEvent, Receipt, ReceiptRate, RejectedRecord
 
 router = APIRouter(prefix="/api/v1")
@@ -31,17 +34,17 @@ class ReceiptQuery(BaseModel):
 @router.get("/receipt")
 async def get_receipt(
     request: Request,
-    reading: Look,
-    person: Annotated[Person, Depends(identify)],
+    session: ReadAccess,
+    principal: Annotated[Principal, Depends(identify)],
     query: Annotated[ReceiptQuery, Query()],
 ) -> Receipt:
     """Whether an event is counted, in which totals and with how many credits, or what it waits for."""
-    identity = identity_of(person.organization, query.source, query.id)
-    key, entry = await find_entry(reading, query.id, identity)
-    rejections = [RejectedRecord.model_validate(at) for at in await reading.select_rejections(identity)]
-    zone, topic = reading.organization.time_zone, parts_of(request).topic
+    identity = identity_of(principal.organization, query.source, query.id)
+    key, entry = await find_entry(session, query.id, identity)
+    rejections = [RejectedRecord.model_validate(at) for at in await select_rejections(session, identity)]
+    zone, topic = session.organization.time_zone, app_state(request).topic
     if entry is None and not rejections:
-        raise Refused(
+        raise ApiProblem(
             "no-such-event",
             "No event of this organization with this source and id is counted, held or rejected. It was never sent, ingest "
             "refused it, or it is older than the ledger.",
@@ -51,8 +54,8 @@ async def get_receipt(
             source=query.source, id=query.id, state="rejected", topic=topic, rejections=rejections, time_zone=zone
         )
     posting, dimensions, corrected = entry.posting, entry.dimensions, entry.corrected
-    original = await reading.select_receipt(entry.corrects) if entry.corrects else None
-    periods = await reading.select_credit_periods()
+    original = await select_receipt(session, entry.corrects) if entry.corrects else None
+    periods = await select_credit_periods(session)
     return Receipt(
         source=query.source,
         id=query.id,
@@ -77,7 +80,7 @@ async def get_receipt(
         unit=entry.unit,
         rate=answer_rate(entry.rate) if entry.rate else None,
         counted_in=None if posting.held or zone is None else answer_place(posting.occurred_at, zone, periods),
-        corrections=[answer_posting(posting) for posting in await reading.select_corrections(key)]
+        corrections=[answer_posting(posting) for posting in await select_corrections(session, key)]
         if corrected is not None
         else [],
         corrects=answer_posting(original.posting) if original else None,
@@ -87,13 +90,13 @@ async def get_receipt(
     )
 
 
-async def find_entry(reading: Reading, event_id: str, identity: bytes) -> tuple[LedgerKey, Entry | None]:
+async def find_entry(session: ReadSession, event_id: str, identity: bytes) -> tuple[LedgerKey, Entry | None]:
     """Where the event lies: in the partition that its id asks for, or in a hash partition if the ledger had none of that day."""
     key = LedgerKey(bucket_of(event_id, identity), identity)
-    entry = await reading.select_receipt(key)
+    entry = await select_receipt(session, key)
     if entry is None and key.ledger_bucket >= 0:
         key = LedgerKey(hash_bucket(identity), identity)
-        entry = await reading.select_receipt(key)
+        entry = await select_receipt(session, key)
     return key, entry
 
 

@@ -7,7 +7,8 @@ from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import FeatureKind, Product
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
-from query_api.http.fields import Answer, CreditPeriodRef, Credits, TimeZone
+from query_api.contracts.schemas import CreditPeriodRef
+from query_api.http.fields import Answer, Credits, TimeZone
 from query_api.ledger.domain import WaitsFor
 
 Quantity = Annotated[

@@ -1,4 +1,4 @@
-"""The bodies of the answers about usage: what it consists of, and when it was."""
+"""The requests and bodies of the breakdown and of deleted agents."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import Product
 from pydantic import Field, PlainSerializer, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
+from query_api.contracts.range import RangeQuery
 from query_api.http.fields import Answer, CompleteTo, Credits, DateRange, Share, TimeZone
-from query_api.usage.breakdown.domain.rows import Categories, Kind, View
-from query_api.usage.trend.domain.buckets import BucketState, Interval
-from query_api.usage.trend.domain.lines import GroupBy, GroupKind
+from query_api.usage.domain.catalog import Categories, Kind, View
+from query_api.usage.views import SURFACE
 
 Change = Annotated[
     int | None,
@@ -119,58 +120,17 @@ class DeletedAgents(Answer):
     complete_to: CompleteTo
 
 
-@dataclass(frozen=True, slots=True)
-class TrendBucket:
-    """A piece of the range, half-open, with the offsets that the organization's clocks have at its ends."""
-
-    start_at: datetime
-    end_at: datetime
-    days: Annotated[
-        DateRange | None, Field(description="The days that it consists of. null where it is a part of a day.")
-    ]
-    state: Annotated[
-        BucketState,
-        Field(
-            description="complete: all that was received for it is in, and zero means that nothing was used. partial: more may "
-            "come, it has not ended or the data is delayed. missing: it has begun, and no data has come yet. future: it has "
-            "not begun."
-        ),
-    ]
-    total: Credits
-    events: int
-
-
-@dataclass(frozen=True, slots=True)
-class TrendSeries:
-    """A line of the chart: one value for each bucket, 0 where nothing was used."""
-
-    key: Annotated[str, Field(description="Unique in the answer, and the same in every answer of this `group_by`.")]
-    name: str
-    kind: Annotated[
-        GroupKind,
-        Field(
-            description="With `group_by=category`, a feature without a category is a line of its own. no_agent: usage of "
-            "products other than agents that named none. other: the groups beyond `top` together."
-        ),
-    ]
-    product: Annotated[Product | None, Field(description="null where the line may hold several products' usage.")]
-    total: Credits
-    credits: list[Credits]
-    events: list[int]
-
-
-class Trend(Answer):
-    """Usage over time. Buckets and series add up to the total exactly, which is the breakdown's of the same range."""
-
-    product: Product | None
-    range: DateRange
-    time_zone: TimeZone
-    interval: Interval
-    group_by: GroupBy
-    total: Credits
-    events: int
-    buckets: list[TrendBucket] = Field(description="The whole range in order, without a gap.")
-    series: list[TrendSeries] = Field(
-        description="Highest total first, `other` last. With `group_by=product`, every product that was asked for."
+class BreakdownQuery(RangeQuery):
+    product: Product
+    view: View = Field(
+        description="assistant: models, tools, other_features. agents: agents, features. api: namespaces."
     )
-    complete_to: CompleteTo
+    surface: list[str] | SkipJsonSchema[None] = Field(None, description=SURFACE)
+    group_by: Literal["surface"] | None = None
+    categories: Categories = Field("then", description="Those in force when it was used, or today's for all usage.")
+    limit: int | None = Field(None, ge=1, le=1000, description="Rows at the top level; by default all.")
+    after: str | None = Field(None, description="`next` of a previous answer: go on where that one ended.")
+
+
+class DeletedAgentsQuery(RangeQuery):
+    surface: list[str] | SkipJsonSchema[None] = Field(None, description=SURFACE)

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from flexcredits_schemas.alerts import is_met
 
-from query_api.contracts.domain.periods import Span
+from query_api.calendar import Span
 
 Told = Literal["mail", "with_higher"]
 

@@ -1,17 +1,15 @@
-"""Pages of a table's rows or of a history, and the place at which the next one goes on. Pure: no row is lost between pages."""
+"""Pages of a table's rows, and the place at which the next one goes on. Pure: no row is lost between pages."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from query_api.usage.breakdown.domain.rows import Row, in_order
 
-Numbered = TypeVar("Numbered")
 
-
-class InvalidCursor(Exception):
+class InvalidPlace(Exception):
     """A text that was never the place at which a page goes on."""
 
 
@@ -59,7 +57,7 @@ def write_place(place: Place) -> str:
 
 
 def read_place(text: str) -> Place:
-    """Raises InvalidCursor for what write_place never wrote."""
+    """Raises InvalidPlace for what write_place never wrote."""
     try:
         place = Place(*json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4))))
         # Only what we wrote is written so again.
@@ -67,29 +65,4 @@ def read_place(text: str) -> Place:
             return place
     except (ValueError, TypeError, RecursionError):
         pass
-    raise InvalidCursor(InvalidCursor.__doc__)
-
-
-def cut_history(
-    rows: Sequence[Numbered], limit: int, number_of: Callable[[Numbered], int]
-) -> tuple[Sequence[Numbered], str | None]:
-    """The first `limit` rows, newest first, and the cursor of the last if others follow: read one row more than that."""
-    page = rows[:limit]
-    return page, write_cursor(number_of(page[-1])) if len(rows) > limit else None
-
-
-def write_cursor(number: int) -> str:
-    """Opaque to clients, so that pages may one day be cut by something else."""
-    return urlsafe_b64encode(number.to_bytes(8, signed=True)).rstrip(b"=").decode()
-
-
-def read_cursor(text: str) -> int:
-    """The number of the row before which a page begins. Raises InvalidCursor."""
-    try:
-        number = int.from_bytes(urlsafe_b64decode(text + "="))
-        # Decoding overlooks foreign characters and left-over bits; only what we wrote is written so again.
-        if number > 0 and write_cursor(number) == text:
-            return number
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidCursor(InvalidCursor.__doc__)
+    raise InvalidPlace(InvalidPlace.__doc__)

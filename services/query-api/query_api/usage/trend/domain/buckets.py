@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from flexcredits_schemas.calendar import midnight
 from flexcredits_schemas.zones import zone_of
 
-from query_api.contracts.domain.periods import Days, month_of, split_at
+from query_api.calendar import Days, month_of, split_at
 
 Interval = Literal["15m", "hour", "day", "week", "month"]
 BucketState = Literal["complete", "partial", "missing", "future"]

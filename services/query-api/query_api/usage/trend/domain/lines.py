@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 
 from flexcredits_schemas.events import Product
 
-from query_api.usage.breakdown.domain.rows import NO_AGENT, NO_SURFACE, Agent, Features, Kind, Series, agent_steps
+from query_api.usage.domain.catalog import NO_AGENT, NO_SURFACE, Agent, Features, Kind, agent_steps
+from query_api.usage.domain.series import Series
 
 GroupBy = Literal["product", "category", "feature", "agent", "surface"]
 GroupKind = Kind | Literal["product", "no_agent", "other"]

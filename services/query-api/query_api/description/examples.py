@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-ANSWERS: dict[str, dict[str, Any]] = json.loads((files("query_api.openapi") / "examples.json").read_text())
+ANSWERS: dict[str, dict[str, Any]] = json.loads((files("query_api.description") / "examples.json").read_text())
 """By path: what is answered with 200 or 202, cut to a row of each kind; by method and path where they differ."""
 
 BODIES: dict[str, dict[str, Any]] = ANSWERS.pop("bodies")

@@ -18,4 +18,8 @@ def main() -> None:
     if "--check" not in sys.argv[1:]:
         TARGET.write_text(render())
     elif TARGET.read_text() != render():
-        sys.exit(f"{TARGET.name} differs from the code: run python -m query_api.openapi.export")
+        sys.exit(f"{TARGET.name} differs from the code: run python -m query_api.openapi")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Who asks, and what the role allows."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from query_api.http.problems import ApiProblem
+
+FAR_S = 253_402_300_799  # the last second that has a date
+
+READERS = frozenset({"super_admin", "admin", "billing_moderator"})
+"""Roles that may read; a Billing Moderator only where deployment and organization allow it."""
+
+HINT = "Contact a Super Admin of your organization to confirm your role and permissions."
+
+_ORGANIZATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+
+
+class Principal(NamedTuple):
+    """Identified by issuer and subject; the organization comes from the token alone, never from the request."""
+
+    subject: str
+    organization: str
+    role: str
+    email: str
+    name: str = ""
+    expires_at: datetime | None = None
+    session_sha256: str = ""  # of a browser's session, or empty
+
+
+def read_person(claims: dict[str, Any]) -> Principal:
+    """Raises ApiProblem when the claims name no organization; an unknown role is left to the policy, which refuses it."""
+    organization, role, email, name = (claims.get(key) for key in ("organization", "role", "email", "name"))
+    if not isinstance(organization, str) or not _ORGANIZATION.fullmatch(organization):
+        raise unauthorized("the token lacks the claim `organization`")
+    return Principal(
+        readable(claims["sub"]),
+        organization,
+        readable(role),
+        readable(email).lower(),
+        readable(name),
+        datetime.fromtimestamp(min(int(claims["exp"]), FAR_S), UTC),
+    )
+
+
+def readable(claim: object) -> str:
+    """A text that Postgres can keep, else an empty one; halves of surrogate pairs are left out."""
+    return claim.encode(errors="ignore").decode() if isinstance(claim, str) and "\0" not in claim else ""
+
+
+def unauthorized(detail: str, *, error: bool = True) -> ApiProblem:
+    challenge = 'Bearer realm="flexcredits"'
+    if error:
+        challenge += f', error="invalid_token", error_description="{detail.replace("`", "")}"'
+    return ApiProblem("unauthorized", detail, headers={"WWW-Authenticate": challenge})
+
+
+def check_role(principal: Principal, *, removed: bool, deployment_allows: bool, organization_allows: bool) -> None:
+    """Raises ApiProblem, which says whom to ask, unless the person may read."""
+    if removed:
+        raise ApiProblem("forbidden", f"You are no longer a member of this organization. {HINT}")
+    if principal.role not in READERS:
+        raise ApiProblem("forbidden", f"FlexCredits is open to Super Admins, Admins and Billing Moderators. {HINT}")
+    if principal.role == "billing_moderator" and not (deployment_allows and organization_allows):
+        where = "this organization" if deployment_allows else "this deployment"
+        raise ApiProblem("forbidden", f"Billing Moderators are not enabled in {where}. {HINT}")
+
+
+def check_admin(principal: Principal) -> None:
+    """Raises ApiProblem unless a person who may read is a Super Admin or an Admin."""
+    if principal.role not in ("super_admin", "admin"):
+        raise ApiProblem("forbidden", f"This is for Super Admins and Admins. {HINT}")

@@ -1,0 +1,120 @@
+"""The identity provider's published keys (RFC 7517), and how they are fetched."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import BaseHandler, HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+
+import jwt
+import structlog
+
+from query_api.metrics import KEY_FETCHES, KEYS_FETCHED_AT
+from query_api.settings import is_loopback
+
+log = structlog.get_logger()
+
+KEYS_BYTES_MAX = 512 * 1024
+FETCH_WITHIN_S = 5
+REFETCH_AFTER_S = 10.0
+"""Between two fetches at least: tokens with made-up key ids cannot make us flood the identity provider."""
+RENEW_EVERY_S = 300.0
+RETRY_EVERY_S = 2.0
+
+
+class KeysUnknown(Exception):
+    """The identity provider has not answered yet."""
+
+
+class SigningKeys:
+    """The identity provider's keys by id. What was read once is used until something newer can be read."""
+
+    def __init__(self, fetch: Callable[[], bytes], clock: Callable[[], float] = time.monotonic) -> None:
+        """`fetch` is called in a thread and returns a JSON Web Key Set (RFC 7517); it may raise OSError."""
+        self._fetch = fetch
+        self._clock = clock
+        self._keys: dict[str, jwt.PyJWK] | None = None
+        self._asked_at = float("-inf")
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def known(self) -> bool:
+        return self._keys is not None
+
+    async def find(self, key_id: str) -> jwt.PyJWK | None:
+        """The key, asking again for one that is new to us. Raises KeysUnknown."""
+        if self._keys is None or key_id not in self._keys:
+            await self.renew()
+        if self._keys is None:
+            raise KeysUnknown(KeysUnknown.__doc__)
+        return self._keys.get(key_id)
+
+    async def renew(self) -> None:
+        """Read the keys again, unless that was tried a moment ago. Failing leaves the old ones."""
+        async with self._one_at_a_time:
+            if self._clock() - self._asked_at < REFETCH_AFTER_S:
+                return
+            self._asked_at = self._clock()
+            try:
+                self._keys = read_keys(await asyncio.to_thread(self._fetch))
+            except (OSError, ValueError) as error:
+                KEY_FETCHES.labels("failed").inc()
+                log.warning("signing keys not read", reason=f"{type(error).__name__}: {error}")
+            else:
+                KEY_FETCHES.labels("ok").inc()
+                KEYS_FETCHED_AT.set_to_current_time()
+
+    async def keep_fresh(self) -> None:
+        """Read the keys at once and now and again, for ever, so that a withdrawn key is forgotten."""
+        while True:
+            await self.renew()
+            await asyncio.sleep(RENEW_EVERY_S if self.known else RETRY_EVERY_S)
+
+
+def read_keys(document: bytes) -> dict[str, jwt.PyJWK]:
+    """Usable keys of a JSON Web Key Set: public, for signatures, with an id. Raises ValueError if there is none."""
+    entries = json.loads(document)
+    entries = entries.get("keys") if isinstance(entries, dict) else None
+    keys = {}
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, dict) or entry.get("kty") not in ("RSA", "EC") or entry.get("use", "sig") != "sig":
+            continue
+        try:
+            key = jwt.PyJWK(entry)
+        except jwt.PyJWTError:
+            continue  # a kind of key we do not know must not lock out those that sign with another
+        if isinstance(key.key_id, str) and key.algorithm_name in ("RS256", "ES256"):
+            keys[key.key_id] = key
+    if not keys:
+        raise ValueError("no key for RS256 or ES256 in the key set")
+    return keys
+
+
+class Stay(HTTPRedirectHandler):
+    """Follows no redirect: an address that decides who is let in is the one that the settings say."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def open_at(url: str) -> OpenerDirector:
+    handlers: list[BaseHandler] = [Stay()]
+    if is_loopback(urlsplit(url).hostname or ""):
+        handlers.append(ProxyHandler({}))  # a proxy has another idea of what this machine is
+    return build_opener(*handlers)
+
+
+def fetch_from(url: str) -> Callable[[], bytes]:
+    """Reads the key set at `url`, within limits, and does not follow it elsewhere."""
+    opener = open_at(url)
+
+    def fetch() -> bytes:
+        with opener.open(Request(url, headers={"Accept": "application/json"}), timeout=FETCH_WITHIN_S) as answer:
+            document: bytes = answer.read(KEYS_BYTES_MAX + 1)
+        if len(document) > KEYS_BYTES_MAX:
+            raise ValueError("the key set is too large")
+        return document
+
+    return fetch

@@ -1,0 +1,20 @@
+"""How the organization stands in its current credit period, for all routes that show it."""
+
+from datetime import date
+
+from query_api.calendar import days_of
+from query_api.contracts.domain.balance import Standing, standing
+from query_api.contracts.domain.periods import Contract, CreditPeriod, gap_around, period_on
+from query_api.contracts.queries import select_credit_periods, sum_products
+from query_api.db.session import ReadSession
+
+
+async def read_standing(
+    session: ReadSession, today: date, contract: Contract | None = None
+) -> tuple[CreditPeriod | None, Standing, int]:
+    """The current credit period, how the organization stands in it or outside of any, and what it used in `contract`."""
+    periods = await select_credit_periods(session)
+    period = period_on(periods, today)
+    span = period.span if period else gap_around(periods, today)
+    in_period, in_contract = await sum_products(session, days_of(span), days_of(contract.span if contract else span))
+    return period, standing(period, in_period), sum(in_contract.values())

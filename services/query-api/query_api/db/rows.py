@@ -1,0 +1,22 @@
+"""Rows of Postgres as NamedTuples, by the names of their columns."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import asyncpg
+from runtime.postgres import from_record
+
+RowT = TypeVar("RowT", bound=tuple[Any, ...])
+
+
+def from_records(kind: Callable[..., RowT], records: Iterable[asyncpg.Record]) -> list[RowT]:
+    return [from_record(kind, record) for record in records]
+
+
+def group_records(key: str, kind: Callable[..., RowT], records: Iterable[asyncpg.Record]) -> dict[Any, list[RowT]]:
+    """By the value of the column `key`, which is no field of the NamedTuple; in the order of the records."""
+    groups: dict[Any, list[RowT]] = {}
+    for record in records:
+        columns = dict(record)
+        groups.setdefault(columns.pop(key), []).append(from_record(kind, columns))
+    return groups

@@ -1,0 +1,56 @@
+"""Whether the query API can answer."""
+
+import time
+
+import structlog
+from runtime.periodic import every
+from runtime.postgres import Pool
+from runtime.time_zones import ZoneRules
+
+from query_api.auth.signing_keys import SigningKeys
+from query_api.db.session import find_problem
+
+log = structlog.get_logger()
+
+CHECK_EVERY_S = 2.0
+ANSWER_WITHIN_S = 10.0
+"""A loaded machine answers the readiness probe's question later than usual, and a database that hangs does not."""
+
+
+class Health:
+    """Whether we can answer. Keys count only until they were read once: an identity provider may rest without us."""
+
+    def __init__(self, pool: Pool, keys: SigningKeys, zones: ZoneRules) -> None:
+        self._pool = pool
+        self._keys = keys
+        self._zones = zones
+        self._problem: str | None = "Postgres: not asked yet"
+        self._asking_since: float | None = None
+
+    async def watch(self) -> None:
+        """Ask Postgres every CHECK_EVERY_S; once it answers, compare its rules of time zones with ours."""
+        await every(CHECK_EVERY_S, self._check)
+
+    async def _check(self) -> None:
+        self._asking_since = time.monotonic()
+        problem = await find_problem(self._pool)
+        self._asking_since = None
+        if problem != self._problem:
+            if problem is None:
+                log.info("Postgres can be used")
+            else:
+                log.warning("Postgres cannot be used", reason=problem)
+        self._problem = problem
+        if problem is None and self._zones.differing is None:
+            await self._zones.compare(self._pool)
+
+    def about(self) -> dict[str, object]:
+        return {"time_zones": self._zones.about()}
+
+    def checks(self) -> dict[str, str | None]:
+        """For the readiness probe."""
+        since = self._asking_since
+        waits = since is not None and time.monotonic() - since > ANSWER_WITHIN_S
+        problem = f"Postgres: no answer for {ANSWER_WITHIN_S:g} s" if waits else self._problem
+        unread = None if self._keys.known else "the signing keys could not be read yet"
+        return {"postgres": problem, "signing_keys": unread}

@@ -1,0 +1,87 @@
+"""Problems (RFC 9457): what every route answers when it cannot do what was asked."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+from runtime.problems import BASE, MEDIA_TYPE, ProblemError, ProblemType
+from starlette.responses import Response
+
+from query_api.http.fields import Answer
+from query_api.metrics import REFUSED
+
+
+class ParameterError(Answer):
+    parameter: str | None = None
+    pointer: str | None = Field(
+        default=None, description="In the body (RFC 6901), empty for all of it.", examples=["/usage/thresholds/1"]
+    )
+    detail: str
+
+
+class Problem(Answer):
+    """RFC 9457."""
+
+    type: str = Field(description="Stable, for programs.", examples=[BASE + "forbidden"])
+    title: str
+    status: int
+    detail: str = Field(description="For people.")
+    errors: list[ParameterError] | None = Field(
+        default=None, description="With 422: what is wrong with which parameter, or where in the body."
+    )
+    current_version: int | None = Field(default=None, description="With 412: what is saved now.")
+    updated_by: str | None = Field(default=None, description="With 412: who saved it.")
+    updated_at: datetime | None = Field(default=None, description="With 412: when.")
+
+
+TYPES = {
+    "unauthorized": ProblemType(401, "No valid access token"),
+    "forbidden": ProblemType(403, "Not allowed for your role"),
+    "cross-site": ProblemType(403, "Request from another site"),
+    "sign-in-failed": ProblemType(403, "Sign-in failed"),
+    "not-found": ProblemType(404, "Not found"),
+    "no-credit-period": ProblemType(404, "Credit period not found"),
+    "no-such-event": ProblemType(404, "Event not found"),
+    "no-such-alert": ProblemType(404, "Alert not found"),
+    "no-such-channel": ProblemType(404, "Channel not found"),
+    "method-not-allowed": ProblemType(405, "Method not allowed"),
+    "too-slow": ProblemType(408, "Request timed out"),
+    "another-banner": ProblemType(409, "Banner out of date"),
+    "no-address": ProblemType(409, "No email address"),
+    "nothing-to-resend": ProblemType(409, "Nothing to resend"),
+    "too-many-channels": ProblemType(409, "Too many channels"),
+    "channel-stopped": ProblemType(409, "Channel stopped"),
+    "changed-meanwhile": ProblemType(412, "Changed by someone else"),
+    "too-large": ProblemType(413, "Request too large"),
+    "invalid-parameter": ProblemType(422, "Invalid parameter"),
+    "precondition-required": ProblemType(428, "Version required"),
+    "too-soon": ProblemType(429, "Too many requests"),
+    "internal": ProblemType(500, "Internal error"),
+    "unavailable": ProblemType(503, "Temporarily unavailable"),
+}
+
+
+class ApiProblem(ProblemError):
+    """A request that is answered with a problem; `problem` is a key of TYPES."""
+
+    types = TYPES
+
+    @property
+    def body(self) -> Problem:
+        return Problem(**self.members)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route may answer beside the problems of all routes; the description fills in what they look like."""
+    return {status: {} for status in statuses}
+
+
+def invalid_parameter(parameter: str, detail: str) -> ApiProblem:
+    errors = [ParameterError(parameter=parameter, detail=detail)]
+    return ApiProblem("invalid-parameter", f"{parameter}: {detail}", errors=errors)
+
+
+def answer_problem(error: ApiProblem) -> Response:
+    REFUSED.labels(error.problem).inc()
+    body = error.body.model_dump_json(exclude_none=True)
+    return Response(body, error.status, error.headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,113 @@
+"""The stream of one watcher: server-sent events (HTML Standard, 9.2) of the overview and the banner as they change."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import date
+
+from query_api.access.dependencies import read_as_principal
+from query_api.access.state import AppState
+from query_api.alerts.banner import compute_banner, show_to
+from query_api.auth.principal import Principal
+from query_api.calendar import today_in
+from query_api.db.session import WAIT_S, ReadSession, Unavailable, read_as
+from query_api.http.etags import digest
+from query_api.http.problems import ApiProblem
+from query_api.live.hub import LiveHub, Poll, Snapshot, Watched
+from query_api.live.queries import Level, select_level
+from query_api.overview.overview import compute_overview
+
+TIME_DEPENDENT_FIELDS = {"complete_to", "updated_at", "period_elapsed"}
+"""Of the overview: they change with time alone, and `freshness` answers them."""
+
+
+async def watch(app: AppState, hub: LiveHub, principal: Principal, last_event_id: str) -> AsyncIterator[bytes]:
+    """Events, for as long as the person may read. No connection to Postgres is held meanwhile."""
+    limits = hub.limits
+    clock = asyncio.get_running_loop().time
+    recheck_at, sent_at, sent = clock() + limits.recheck_s, clock(), last_event_id
+    async with hub.watch(principal.organization, poll_level(app, principal.organization)) as watched:
+        yield b": live\n\n"
+        while is_going_on(hub, watched, app, principal):
+            changed = watched.changed
+            if watched.snapshot is not None and watched.snapshot.tag != sent:
+                sent, sent_at = watched.snapshot.tag, clock()
+                yield watched.snapshot.events_for(principal.subject)
+                continue  # it may have changed while the client took its time
+            if clock() >= recheck_at:
+                if not await may_still_read(app, principal):
+                    return
+                recheck_at = clock() + limits.recheck_s
+            if clock() >= sent_at + limits.heartbeat_s:
+                sent_at = clock()
+                yield b":\n\n"
+            expires_s = (principal.expires_at - app.now()).total_seconds() if principal.expires_at else limits.recheck_s
+            until = min(recheck_at, sent_at + limits.heartbeat_s, clock() + max(0.0, expires_s))
+            try:
+                async with asyncio.timeout_at(until):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+
+
+def is_going_on(hub: LiveHub, watched: Watched, app: AppState, principal: Principal) -> bool:
+    is_polled = watched.polling is not None and not watched.polling.done()
+    return is_polled and not hub.is_closing and (principal.expires_at is None or app.now() < principal.expires_at)
+
+
+async def may_still_read(app: AppState, principal: Principal) -> bool:
+    """Whether the session goes on and the role is still enough. While Postgres is away nothing is known, nor shown."""
+    try:
+        if principal.session_sha256 and app.sign_in:
+            cookies = app.sign_in.cookies
+            if await cookies.find_principal(app.pool, principal.session_sha256, app.now(), in_use=False) is None:
+                return False
+        async with read_as_principal(app, app.pool, principal, WAIT_S):
+            return True
+    except ApiProblem:
+        return False
+    except Unavailable:
+        return True
+
+
+def poll_level(app: AppState, organization: str) -> Poll:
+    """Reads an organization's level, and makes a snapshot only when that has changed."""
+    before: tuple[Level, date] | None = None
+
+    @asynccontextmanager
+    async def poll() -> AsyncIterator[Callable[[], Awaitable[Snapshot | None]]]:
+        nonlocal before
+        level = before
+        async with read_as(app.pool, organization, "") as session:
+
+            async def find_news() -> Snapshot | None:
+                nonlocal level
+                level = (await select_level(session), today_in(session.organization.time_zone, app.now()))
+                return None if level == before else await make_snapshot(app, session)
+
+            yield find_news
+        before = level  # only now: what failed on the way is read again
+
+    return poll
+
+
+async def make_snapshot(app: AppState, session: ReadSession) -> Snapshot:
+    overview = await compute_overview(app, session)
+    banner, dismissed_by = await compute_banner(app, session)
+    shown = f"{overview.model_dump_json(exclude=TIME_DEPENDENT_FIELDS)}{banner.model_dump_json()}{sorted(dismissed_by)}"
+    tag = digest(shown.encode())
+
+    def events_for(subject: str) -> bytes:
+        its_banner = show_to(subject, banner, dismissed_by)
+        # The id comes with the last one: a stream that breaks between them begins with both again.
+        return write_event("overview", overview.model_dump_json(by_alias=True)) + write_event(
+            "banner", its_banner.model_dump_json(by_alias=True), tag
+        )
+
+    return Snapshot(tag, events_for)
+
+
+def write_event(name: str, data: str, event_id: str | None = None) -> bytes:
+    """`data` is one line, as JSON without indentation is."""
+    its_id = f"id: {event_id}\n" if event_id else ""
+    return f"event: {name}\n{its_id}data: {data}\n\n".encode()

@@ -1,0 +1,1 @@
+"""GET /api/v1/overview: how the organization stands now."""

@@ -1,0 +1,148 @@
+"""What usage is called: features and their categories on any day, and agents as they are now. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+from flexcredits_schemas.events import AgentKind, AgentState, FeatureKind
+
+from query_api.calendar import Days, split_at
+
+View = Literal["models", "tools", "other_features", "agents", "features", "namespaces"]
+Kind = Literal["model", "tool", "feature", "category", "namespace", "agent", "deleted", "unsaved", "system", "surface"]
+State = Literal["agent", "deleted", "unsaved", "system"]
+
+FEATURE_KINDS: Mapping[tuple[str, str], tuple[FeatureKind, ...]] = {
+    ("assistant", "models"): ("model",),
+    ("assistant", "tools"): ("tool",),
+    ("assistant", "other_features"): ("feature",),
+    ("agents", "agents"): ("model", "tool", "feature"),
+    ("agents", "features"): ("model", "tool", "feature"),
+    ("api", "namespaces"): ("namespace",),
+}
+"""The views that each product has, and the kinds of feature that they show."""
+
+AGGREGATES: Mapping[State, str] = {"deleted": "Deleted agents", "unsaved": "Unsaved workflows"}
+"""Agents that a view shows as one row together."""
+NO_AGENT = "No agent"
+NO_SURFACE = "No surface"
+
+Categories = Literal["then", "now"]
+
+Step = tuple[Kind, str, str]
+"""Kind, id and name of a row on the way down to a use."""
+
+
+class Feature(NamedTuple):
+    feature_kind: FeatureKind
+    feature: str
+
+
+class FeatureFact(NamedTuple):
+    """What the catalog says about a feature from a day on, for one organization or for the deployment."""
+
+    feature: Feature
+    deployment_wide: bool
+    effective_from: date
+    display_name: str | None
+    category: str | None
+
+
+class Features:
+    """Names, and the category of any day: the one that was in force then, or for all days the one of today."""
+
+    def __init__(self, facts: Iterable[FeatureFact], today: date, categories: Categories = "then") -> None:
+        """An organization's own facts go before the deployment's from the day that its first one takes effect."""
+        self._names: dict[Feature, str] = {}
+        self._categories: dict[Feature, list[tuple[date, str | None]]] = {}
+        for feature, group in groupby(sorted(facts, key=lambda fact: fact.feature), key=lambda fact: fact.feature):
+            by_day = sorted(group, key=lambda fact: fact.effective_from)
+            own = [fact for fact in by_day if not fact.deployment_wide]
+            wide = [fact for fact in by_day if fact.deployment_wide]
+            for fact in (*wide, *own):
+                if fact.display_name is not None and fact.effective_from <= today:
+                    self._names[feature] = fact.display_name
+            own_from = own[0].effective_from if own else date.max
+            in_force = [fact for fact in wide if fact.effective_from < own_from] + own
+            timeline = [(fact.effective_from, fact.category) for fact in in_force]
+            if categories == "now":  # that of the latest fact until today, since ever
+                timeline = [(date.min, category) for since, category in timeline if since <= today][-1:]
+            self._categories[feature] = timeline
+
+    def name(self, feature: Feature) -> str:
+        """Today's display name, else the feature's own."""
+        return self._names.get(feature, feature.feature)
+
+    def category(self, feature: Feature, day: date) -> str | None:
+        """The category of usage of `day`: as then, that of the latest fact from that day or before."""
+        category = None
+        for effective_from, name in self._categories.get(feature, ()):
+            if effective_from > day:
+                break
+            category = name
+        return category
+
+    def stretches(self, feature: Feature, days: Days) -> list[Days]:
+        """`days` in pieces within each of which this feature keeps its category."""
+        return split_at(days, [effective_from for effective_from, _ in self._categories.get(feature, ())])
+
+    def changes(self) -> list[date]:
+        """Days on which any feature's category becomes another one, sorted. Between them every category is constant."""
+        return sorted({day for timeline in self._categories.values() for day in _changes(timeline)})
+
+    def changing(self, after: date, until: date) -> set[Feature]:
+        """Features whose category on a day after `after`, and not after `until`, is another one than the day before."""
+        return {
+            feature
+            for feature, timeline in self._categories.items()
+            if any(after < day <= until for day in _changes(timeline))
+        }
+
+
+def _changes(timeline: Iterable[tuple[date, str | None]]) -> Iterator[date]:
+    before = None
+    for effective_from, category in timeline:
+        if category != before:
+            yield effective_from
+        before = category
+
+
+class Agent(NamedTuple):
+    state: State
+    name: str
+    deleted_at: datetime | None = None
+
+
+def agent_state(
+    registered: AgentState | None,
+    seen: AgentKind | None,
+    ever_saved: bool,
+) -> State:
+    """An agent as of now, from the registry's latest fact, the kind in its latest usage, and whether it ever was saved.
+
+    The registry speaks first: a deletion wins over later usage until a newer saved fact. What was never saved stays
+    unsaved when it is deleted, and what once was saved is never an unsaved workflow. A system workflow stays one.
+    """
+    if registered == "system" or (seen == "system" and registered != "saved"):
+        return "system"
+    if registered == "deleted":
+        return "deleted" if ever_saved else "unsaved"
+    if registered is None and seen == "unsaved" and not ever_saved:
+        return "unsaved"
+    return "agent"
+
+
+def agent_as_now(agent_id: str, agents: Mapping[str, Agent]) -> Agent:
+    """What an agent is now; without an id it is one that nobody saved."""
+    return agents.get(agent_id, Agent("agent", agent_id) if agent_id else Agent("unsaved", ""))
+
+
+def agent_steps(agent_id: str, agents: Mapping[str, Agent]) -> list[Step]:
+    """The row of an agent's usage in a list of agents, and the one inside it if there is one."""
+    agent = agent_as_now(agent_id, agents)
+    if agent.state == "unsaved":  # drafts have no name that anybody gave them
+        return [("unsaved", "unsaved", AGGREGATES["unsaved"])]
+    if agent.state == "deleted":
+        return [("deleted", "deleted", AGGREGATES["deleted"]), ("agent", agent_id, agent.name)]
+    return [(agent.state, agent_id, agent.name)]

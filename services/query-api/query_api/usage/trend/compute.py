@@ -1,0 +1,102 @@
+"""What a trend is drawn from: its interval, and its sums by bucket and group."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import date
+from functools import cache
+from typing import get_args
+
+from flexcredits_schemas.events import FeatureKind, Product
+
+from query_api.calendar import Days, split_at, today_in
+from query_api.contracts.range import stretch_to_months
+from query_api.db.session import ReadSession
+from query_api.http.problems import invalid_parameter
+from query_api.usage.domain.catalog import Features
+from query_api.usage.queries import (
+    first_whole_day,
+    select_agents,
+    select_features,
+    select_series,
+    sum_groups,
+    sum_product_days,
+    sum_quarters,
+)
+from query_api.usage.trend.domain.buckets import LIMIT_DAYS, WITHIN_DAYS, YEARS, Bucket, Interval, default_interval
+from query_api.usage.trend.domain.lines import PRODUCT_GROUPS, Cell, group_of, tell_apart
+from query_api.usage.trend.schemas import TrendQuery
+from query_api.usage.views import kinds_of
+
+FEATURE_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
+
+
+async def choose_interval(session: ReadSession, wanted: Interval | None, days: Days) -> Interval:
+    """The interval that was asked for, or one that suits the range. Raises ApiProblem where the range does not allow it."""
+    if days.first.year not in YEARS or days.last.year not in YEARS:
+        raise invalid_parameter("from", f"no usage lies outside of the years {YEARS[0]} to {YEARS[-1]}")
+    interval = wanted or default_interval(days)
+    length, limit = (days.last - days.first).days + 1, LIMIT_DAYS[interval]
+    if length > limit:
+        raise invalid_parameter("interval", f"`{interval}` is for up to {limit:,} days, and the range has {length:,}")
+    if interval in WITHIN_DAYS:
+        kept_from, _ = await first_whole_day(session)
+        if days.first < kept_from:
+            if wanted is None:
+                return "day"
+            detail = f"quarters of an hour are kept since {kept_from}; `day` and longer ones are there for all time"
+            raise invalid_parameter("interval", detail)
+    return interval
+
+
+def choose_kinds(query: TrendQuery) -> tuple[FeatureKind, ...]:
+    """The kinds of feature that count. Raises ApiProblem."""
+    if query.view is None:
+        return FEATURE_KINDS
+    if query.product is None:
+        raise invalid_parameter("view", "is a view of a product's table: give `product` too")
+    return kinds_of(query.product, query.view)
+
+
+async def read_cells(
+    session: ReadSession,
+    query: TrendQuery,
+    products: Sequence[Product],
+    kinds: Sequence[FeatureKind],
+    buckets: Sequence[Bucket],
+    days: Days,
+    today: date,
+) -> list[Cell]:
+    """What was used, by bucket and group."""
+    group_by, firsts = query.group_by, [bucket.days.first for bucket in buckets if bucket.days]
+    if group_by == "product" and query.surface is None and query.view is None and firsts:
+        return [
+            Cell(bisect_right(firsts, day) - 1, PRODUCT_GROUPS[product], credits, events)
+            for day, product, credits, events in await sum_product_days(session, products, days)
+        ]
+    features: dict[Product, Features] = {}
+    if group_by in ("category", "feature"):
+        for product in products:
+            facts = await select_features(session, product, kinds)
+            features[product] = Features(facts, today, query.categories)
+    agents = await select_agents(session) if group_by == "agent" else {}
+    series = (await select_series(session, products, kinds)).of_surfaces(query.surface)
+    # Series that need not be told apart are added up in Postgres; any one of them stands for all.
+    numbers: dict[tuple[object, ...], int] = {}
+    groups = {key: numbers.setdefault(tell_apart(group_by, one), len(numbers)) for key, one in series.by_id.items()}
+    one_of = {number: series.by_id[key] for key, number in groups.items()}
+    if firsts:
+        changes = {day for names in features.values() for day in names.changes()} if group_by == "category" else set()
+        stretches = split_at(stretch_to_months(query, days), sorted({*firsts[1:], *changes}))
+        sums = [
+            (max(0, bisect_right(firsts, day) - 1), day, number, credits, events)
+            for day, number, credits, events in await sum_groups(session, series, groups, stretches)
+        ]
+    else:
+        starts = [bucket.start_at for bucket in buckets]
+        in_days = [today_in(session.organization.time_zone, at) for at in starts]
+        sums = [
+            (place, in_days[place], number, credits, events)
+            for place, number, credits, events in await sum_quarters(session, groups, starts, buckets[-1].end_at)
+        ]
+    group_on = cache(lambda number, day: group_of(group_by, one_of[number], day, features, agents))
+    return [Cell(place, group_on(number, day), credits, events) for place, day, number, credits, events in sums]

@@ -1,0 +1,41 @@
+"""Which statements a request sends."""
+
+from collections import Counter
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+from query_api.db.statements import SQL
+from runtime.postgres import Pool, open_pool
+from support.data.table_rows import Books
+from support.infra.stack import Database
+from support.services.query_api import OpenApi
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "overview", "freshness", "credit-periods", "reconcile", "banner", "alerts", "alerts/settings", "proof", "trend",
+        "breakdown?product=agents&view=agents", "deleted-agents", "export/usage.csv", "export/focus.csv",
+        "export/table.csv?product=agents&view=agents",
+    ],
+)  # fmt: skip
+async def test_credit_periods_and_watermark_are_read_once_a_request(
+    open_api: OpenApi, books: Books, database: Database, path: str
+) -> None:
+    acme = await books.organization()
+    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await books.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+    names = {text: name for name, text in SQL.items()}
+    sent = Counter[str]()
+
+    def open_one() -> AbstractAsyncContextManager[Pool]:
+        return open_pool(
+            database.roles["flexcredits_api"], application="test", size=1, at_least=0, statement_timeout_s=10,
+            tell=lambda ended: sent.update([names.get(ended.query, "another")]),
+        )  # fmt: skip
+
+    async with open_one() as pool, open_one() as export_pool, open_api(pool, export_pool) as api:
+        assert (await api.ask(f"/api/v1/{path}")).status_code == 200
+    assert sent["select_organization"]
+    assert max(sent["select_credit_periods"], sent["select_watermark"]) <= 1, sent
