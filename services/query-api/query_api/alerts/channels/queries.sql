@@ -1,0 +1,32 @@
+-- name: select_channels
+-- Where alerts go beside mail, oldest first.
+SELECT channel_id, kind, name, shown_url, created_at, created_by, stopped_at, stopped_because, content_type FROM alert_channels
+WHERE organization_id = $1 AND removed_at IS NULL ORDER BY channel_id
+
+-- name: select_channel_deliveries
+-- What went to a channel, newest first, before delivery $3 or from the newest on.
+SELECT d.delivery_id, n.event_id, n.kind AS event, n.firing_id, d.state, d.attempts, d.created_at, CASE d.state WHEN 'sent' THEN d.settled_at END AS sent_at,
+    CASE d.state WHEN 'pending' THEN d.due_at END AS next_attempt_at
+FROM alert_deliveries d JOIN alert_notices n USING (notice_id)
+WHERE d.organization_id = $1 AND d.channel_id = $2 AND ($3::bigint IS NULL OR d.delivery_id < $3)
+ORDER BY d.delivery_id DESC NULLS LAST LIMIT $4
+
+-- name: select_channel_tries
+-- Every attempt at these deliveries, in order.
+SELECT delivery_id, attempt, attempted_at AS at, outcome, detail FROM alert_delivery_attempts
+WHERE organization_id = $1 AND delivery_id = ANY($2::bigint[]) ORDER BY delivery_id, attempt
+
+-- name: insert_channel
+-- A new channel; its address and secret can be written here and read by the alerter alone.
+INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by, content_type)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+RETURNING channel_id
+
+-- name: remove_channel
+-- Nothing goes to the channel any more, and its secrets are deleted; its history stays.
+UPDATE alert_channels SET removed_at = now(), url = '', signing_secret = CASE kind WHEN 'webhook' THEN '' END
+WHERE organization_id = $1 AND channel_id = $2 AND removed_at IS NULL
+
+-- name: insert_channel_test
+-- The alerter is to send a test to a channel.
+INSERT INTO mail_requests (organization_id, kind, rule, channel_id) VALUES ($1, 'channel_test', 'usage', $2)

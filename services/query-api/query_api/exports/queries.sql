@@ -1,0 +1,73 @@
+-- name: select_exported_series
+-- The series of these products, kinds of feature and surfaces (null: of all), with all that tells them apart.
+SELECT series_id, product, feature_kind, feature, agent_id, surface FROM usage_series
+WHERE organization_id = $1 AND product = ANY($2) AND feature_kind = ANY($3) AND ($4::text[] IS NULL OR surface = ANY($4))
+
+-- name: select_used_series
+-- The series that have a row within a stretch of days.
+SELECT DISTINCT series_id FROM usage_daily WHERE organization_id = $1 AND day BETWEEN $2 AND $3
+
+-- name: prepare_copy
+-- Dates as ISO 8601, whatever the server prefers, and room to sort a month without files.
+SELECT set_config('datestyle', 'ISO', true), set_config('work_mem', '64MB', true)
+
+-- name: copy_usage
+-- Daily usage within a stretch of days, usage and corrections each on a line of its own, named by labels.
+-- The client writes the values into the text of this statement, so no sentence here may name one of them by its number.
+SELECT used.day AS date, label.product, label.kind, label.category, label.category_now, label.feature, label.feature_name,
+    label.agent_id, label.agent_name, label.agent_status, label.surface, line.line, line.credits * 0.000001 AS credits, line.events,
+    $4::text AS organization_id, $5::text AS time_zone
+FROM unnest($6::integer[], $7::date[], $8::date[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+        $15::text[], $16::text[], $17::text[], $18::text[]) WITH ORDINALITY
+    AS label(series_id, first, last, product, kind, category, category_now, feature, feature_name, agent_id, agent_name, agent_status,
+        surface, position)
+JOIN usage_daily AS used ON used.series_id = label.series_id AND used.day BETWEEN label.first AND label.last
+LEFT JOIN usage_corrections AS corrected
+    ON (corrected.organization_id, corrected.day, corrected.series_id) = (used.organization_id, used.day, used.series_id)
+    AND corrected.organization_id = $1 AND corrected.day BETWEEN $2 AND $3
+CROSS JOIN LATERAL (VALUES
+    (1, 'usage', used.credits - coalesce(corrected.credits, 0), used.events),
+    (2, 'correction', corrected.credits, 0)) AS line(number, line, credits, events)
+WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND (line.credits <> 0 OR line.events <> 0)
+ORDER BY used.day, label.position, line.number
+
+-- name: copy_focus
+-- Daily usage within a stretch of days as rows of FOCUS 1.2, corrections as rows of their own.
+-- The client writes the values into the text of this statement, so no sentence here may name one of them by its number.
+SELECT 0.000000 AS "BilledCost", $4::text AS "BillingAccountId", $5::text AS "BillingAccountName", 'Organization' AS "BillingAccountType",
+    calendar.currency AS "BillingCurrency", calendar.billing_ends_at AS "BillingPeriodEnd",
+    calendar.billing_starts_at AS "BillingPeriodStart", 'Usage' AS "ChargeCategory", line.class AS "ChargeClass",
+    label.description AS "ChargeDescription", 'Usage-Based' AS "ChargeFrequency", calendar.ends_at AS "ChargePeriodEnd",
+    calendar.starts_at AS "ChargePeriodStart", worth.quantity AS "ConsumedQuantity", 'Credits' AS "ConsumedUnit",
+    worth.cost AS "ContractedCost", worth.unit_price AS "ContractedUnitPrice", worth.cost AS "EffectiveCost",
+    NULL AS "InvoiceId", $6::text AS "InvoiceIssuerName", worth.cost AS "ListCost", worth.unit_price AS "ListUnitPrice",
+    'Standard' AS "PricingCategory", 'FlexCredits' AS "PricingCurrency", 1.000000 AS "PricingCurrencyContractedUnitPrice",
+    worth.quantity AS "PricingCurrencyEffectiveCost", 1.000000 AS "PricingCurrencyListUnitPrice", worth.quantity AS "PricingQuantity",
+    'Credits' AS "PricingUnit", $6::text AS "ProviderName", $6::text AS "PublisherName", label.resource AS "ResourceId",
+    label.resource_name AS "ResourceName", label.resource_type AS "ResourceType", 'AI and Machine Learning' AS "ServiceCategory",
+    label.service AS "ServiceName", 'Generative AI' AS "ServiceSubcategory", label.sku AS "SkuId", label.meter AS "SkuMeter",
+    NULL AS "SkuPriceDetails", label.sku AS "SkuPriceId", NULL AS "SubAccountId", NULL AS "SubAccountName", NULL AS "SubAccountType",
+    NULL AS "Tags", label.agent AS "x_AgentId", label.category AS "x_Category", calendar.contract AS "x_ContractId",
+    calendar.credit_period AS "x_CreditPeriodId",
+    line.events AS "x_Events", label.feature AS "x_Feature", label.kind AS "x_FeatureKind", NULL AS "x_OverageCredits",
+    CASE WHEN calendar.credit_price IS NULL THEN 'true' ELSE 'false' END AS "x_PriceUnknown", label.product AS "x_ProductType",
+    label.row_kind AS "x_RowKind", label.surface AS "x_Surface", $7::text AS "x_TimeZone"
+FROM unnest($8::integer[], $9::date[], $10::date[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
+        $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[]) WITH ORDINALITY
+    AS label(series_id, first, last, description, service, sku, meter, resource, resource_name, resource_type, agent, category, feature,
+        kind, product, row_kind, surface, position)
+JOIN usage_daily AS used ON used.series_id = label.series_id AND used.day BETWEEN label.first AND label.last
+JOIN unnest($25::date[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::text[], $33::text[], $34::text[])
+    AS calendar(day, starts_at, ends_at, billing_starts_at, billing_ends_at, credit_price, overage_price, currency, contract, credit_period)
+    ON calendar.day = used.day
+LEFT JOIN usage_corrections AS corrected
+    ON (corrected.organization_id, corrected.day, corrected.series_id) = (used.organization_id, used.day, used.series_id)
+    AND corrected.organization_id = $1 AND corrected.day BETWEEN $2 AND $3
+CROSS JOIN LATERAL (VALUES
+    (1, NULL, used.credits - coalesce(corrected.credits, 0), used.events),
+    (2, 'Correction', corrected.credits, 0)) AS line(number, class, credits, events)
+CROSS JOIN LATERAL (SELECT line.credits * 0.000001 AS quantity, calendar.credit_price * 0.000001 AS unit_price,
+    line.credits::numeric * coalesce(calendar.credit_price, 0) * 0.000000000001 AS exact_cost) AS exact
+CROSS JOIN LATERAL (SELECT exact.quantity, exact.unit_price, round(exact_cost, greatest(6, min_scale(exact_cost))) AS cost) AS worth
+WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND (line.credits <> 0 OR line.events <> 0)
+ORDER BY used.day, label.position, line.number

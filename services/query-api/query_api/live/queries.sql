@@ -1,0 +1,12 @@
+-- name: select_level
+-- What totals and banner follow from, in few reads: while none of it changes, neither do they on the same day.
+SELECT u.events, u.credits,
+    (SELECT coalesce(sum(corrections), 0) FROM usage_corrections WHERE organization_id = $1)::bigint AS corrections,
+    (SELECT max(fact_offset) FROM contracts WHERE organization_id = $1) AS newest_contract,
+    (SELECT fact_offset FROM organizations WHERE organization_id = $1) AS newest_fact,
+    (SELECT ROW(contract_id, period_id, threshold, episode, fired_at)::text FROM banners WHERE organization_id = $1) AS banner,
+    (SELECT count(*) FROM banner_dismissals WHERE organization_id = $1) AS dismissals
+FROM (
+    SELECT coalesce(sum(events), 0)::bigint AS events, coalesce(sum(credits), 0)::bigint AS credits
+    FROM usage_organization_monthly WHERE organization_id = $1
+) AS u

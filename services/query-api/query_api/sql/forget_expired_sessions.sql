@@ -1,2 +1,0 @@
--- Sessions that have ended are not kept.
-SELECT forget_expired_sessions($1)

@@ -1,0 +1,73 @@
+-- name: select_features
+-- What the catalog says about the features of a product, the organization's own facts and the deployment's.
+SELECT feature_kind, feature, organization_id = 0 AS deployment_wide, effective_from, display_name, category
+FROM features WHERE organization_id IN (0, $1) AND product = $2 AND feature_kind = ANY($3)
+
+-- name: select_agents
+-- What the registry says of each agent that was used, and what its latest usage called it.
+SELECT agent_id, a.state AS registered, s.kind AS seen, coalesce(a.ever_saved, false) OR coalesce(s.ever_saved, false) AS ever_saved,
+    coalesce(a.name, nullif(s.name, ''), agent_id) AS name,
+    CASE a.state WHEN 'deleted' THEN a.fact_at END AS deleted_at
+FROM (SELECT * FROM agents WHERE organization_id = $1) AS a
+FULL JOIN (SELECT * FROM agent_sightings WHERE organization_id = $1) AS s USING (agent_id)
+
+-- name: select_series
+-- The series of these products and kinds of feature, and how many the organization has in all.
+SELECT series_id, feature_kind, feature, agent_id, surface, product,
+    (SELECT count(*) FROM usage_series WHERE organization_id = $1) AS series
+FROM usage_series WHERE organization_id = $1 AND product = ANY($2) AND feature_kind = ANY($3)
+
+-- name: select_used_surfaces
+-- The surfaces of these products and kinds of feature with counted usage.
+-- A series exists from its first event on, even while that is held or rejected.
+SELECT surface FROM (
+    SELECT DISTINCT surface FROM usage_series WHERE organization_id = $1 AND product = ANY($2) AND feature_kind = ANY($3)) AS named
+WHERE EXISTS (SELECT FROM usage_series s JOIN usage_monthly m USING (organization_id, series_id)
+    WHERE s.organization_id = $1 AND s.product = ANY($2) AND s.feature_kind = ANY($3) AND s.surface = named.surface)
+ORDER BY surface
+
+-- name: sum_groups
+-- Sums by group over stretches of days that begin on $2.
+-- Their whole months [$5, $6] are read from the monthly rows, the days before [$3, $4] and after [$7, $8] from the daily rows;
+-- each may be null. $9 are the series and $10 the number of each one's group. $11 picks series; null reads all, which is faster
+-- when most are wanted.
+SELECT stretch.first, used.number, used.credits, used.events
+FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
+    AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (
+    SELECT number, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+    FROM (
+        SELECT series_id, credits, events FROM usage_daily
+        WHERE organization_id = $1 AND day BETWEEN stretch.before_first AND stretch.before_last AND ($11::integer[] IS NULL OR series_id = ANY($11))
+        UNION ALL
+        SELECT series_id, credits, events FROM usage_monthly
+        WHERE organization_id = $1 AND month BETWEEN stretch.first_month AND stretch.last_month AND ($11::integer[] IS NULL OR series_id = ANY($11))
+        UNION ALL
+        SELECT series_id, credits, events FROM usage_daily
+        WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last AND ($11::integer[] IS NULL OR series_id = ANY($11))
+    ) AS grains JOIN unnest($9::integer[], $10::integer[]) AS grouped(series_id, number) USING (series_id)
+    GROUP BY number
+) AS used
+
+-- name: sum_quarters
+-- Sums by group over quarters of an hour up to $3, in buckets that begin at the instants $2.
+-- `place` is the bucket's place among them, from 0. $4 are the series and $5 the number of each one's group.
+SELECT width_bucket(bucket_at, $2::timestamptz[]) - 1 AS place, number, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+FROM usage_15m JOIN unnest($4::integer[], $5::integer[]) AS grouped(series_id, number) USING (series_id)
+WHERE organization_id = $1 AND bucket_at >= ($2::timestamptz[])[1] AND bucket_at < $3::timestamptz
+GROUP BY 1, 2
+
+-- name: sum_product_days
+-- Sums by day and product over the days from $3 to $4, of the products $2.
+SELECT day, product, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+FROM usage_organization_daily WHERE organization_id = $1 AND product = ANY($2) AND day BETWEEN $3 AND $4
+GROUP BY day, product
+
+-- name: plan_for_values
+-- From here to the end of the transaction, plans are made for the values at hand.
+-- A day and a year need different plans.
+SET LOCAL plan_cache_mode = force_custom_plan
+
+-- name: select_first_quarter
+-- The day (UTC) from which quarters of an hour are kept: the first of the oldest month that has a partition.
+SELECT min(to_date(right(c.relname, 6), 'YYYYMM')) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'usage_15m'::regclass AND c.relname ~ '_\d{6}$'
