@@ -94,7 +94,7 @@ def test_every_statement_begins_with_a_short_sentence(package: str) -> None:
         assert len(first) <= 120, name
 
 
-@pytest.mark.parametrize("package", ["aggregator", "ingest"])
+@pytest.mark.parametrize("package", ["aggregator", "ingest", "query_api"])
 def test_rows_are_read_by_name(package: str) -> None:
     """A column added in the middle of a SELECT must not shift the values after it."""
     for path in folder_of(package).rglob("*.py"):
