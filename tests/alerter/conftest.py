@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from runtime.postgres import Pool, open_pool
+from alerter.store import open_queues
+from runtime.postgres import Pool
 from support.data.table_rows import Books
 from support.infra.stack import Database
 
@@ -24,6 +25,5 @@ async def books(owner: "asyncpg.Connection[asyncpg.Record]") -> Books:
 
 @pytest.fixture
 async def pool(database: Database) -> AsyncIterator[Pool]:
-    dsn = database.roles["flexcredits_alerter"]
-    async with open_pool(dsn, application="alerter", size=6, statement_timeout_s=20) as opened:
+    async with open_queues(database.roles["flexcredits_alerter"]) as opened:
         yield opened

@@ -13,6 +13,7 @@ import pytest
 from alerter.channels import Deliverer
 from alerter.public_http import NotPublic, is_public, open_public_http, open_socket
 from alerter.requests import answer_requests
+from alerter.rotation import Rotation
 from alerter.slack import write_message
 from flexcredits_schemas import SCHEMAS
 from runtime.postgres import Connection, Pool
@@ -325,7 +326,7 @@ async def test_a_test_reaches_its_channel_alone_and_not_the_topic(
         "INSERT INTO mail_requests (organization_id, kind, rule, channel_id) VALUES ($1, 'channel_test', 'usage', $2)",
         acme.number, number,
     )  # fmt: skip
-    await answer_requests(pool, "flex.example", lambda: NOW)
+    await answer_requests(pool, "flex.example", lambda: NOW, Rotation())
     assert await deliverer.send_due() == 1
     [post] = receiver.posts
     event = Webhook(secret).verify(post.body.decode(), dict(post.headers))
@@ -345,7 +346,7 @@ async def test_two_processes_never_send_the_same_at_once_and_a_dead_one_is_taken
     await asyncio.gather(deliverer.send_due(), deliverer.send_due())
     assert sorted(post.path for post in receiver.posts) == [f"/{path}" for path in range(8)]
     await owner.execute("UPDATE alert_deliveries SET state = 'pending', settled_at = NULL, due_at = now()")
-    assert len(await deliverer.claim(32, ())) == 8  # and then that process dies
+    assert len(await deliverer.claim(32, (), 0)) == 8  # and then that process dies
     assert await deliverer.send_due() == 0
     await age(owner, timedelta(minutes=2))
     assert await deliverer.send_due() == 8

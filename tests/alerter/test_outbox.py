@@ -27,7 +27,7 @@ class Letters(Outbox[Letter]):
         self.written: list[tuple[int, Attempt]] = []
         self._write = write
 
-    async def claim(self, limit: int, running: Sequence[int]) -> Sequence[Letter]:
+    async def claim(self, limit: int, running: Sequence[int], after: int) -> Sequence[Letter]:
         return self.due.pop(0) if self.due else []
 
     def number(self, item: Letter) -> int:

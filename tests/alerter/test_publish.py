@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from alerter.publish import publish_notices
 from alerter.retry import retry_quarantined
+from alerter.rotation import Rotation
 from flexcredits_schemas import SCHEMAS
 from runtime.kafka import open_consumer, open_producer
 from runtime.postgres import Connection, Pool
@@ -61,8 +62,8 @@ async def test_every_firing_and_its_end_reach_the_topic_in_order(
     await evaluator(pool).look(None, by="test")
     await acme.use(-10)
     await evaluator(pool).look(None, by="test")
-    assert await publish_notices(pool, producer, topics.alerts) == 4
-    assert await publish_notices(pool, producer, topics.alerts) == 0
+    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 4
+    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 0
     events = await read(topics, 4)
     assert told(events) == [
         ("org_acme", "fired", 75), ("org_acme", "fired", 90), ("org_acme", "resolved", 90), ("org_other", "fired", 75),
@@ -78,9 +79,9 @@ async def test_what_kafka_does_not_confirm_waits(
     await evaluator(pool).look(None, by="test")
     async with open_producer(topics.bootstrap, "test") as closed:
         pass
-    assert await publish_notices(pool, closed, topics.alerts) == 0
+    assert await publish_notices(pool, closed, topics.alerts, Rotation()) == 0
     assert await owner.fetchval("SELECT published_at FROM alert_notices") is None
-    assert await publish_notices(pool, producer, topics.alerts) == 1
+    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 1
     assert told(await read(topics, 1)) == [("org_acme", "fired", 75)]
 
 
@@ -95,9 +96,9 @@ async def test_a_crash_after_kafka_has_it_makes_a_copy_with_the_same_id(
         "CREATE TRIGGER crash BEFORE UPDATE ON alert_notices FOR EACH ROW EXECUTE FUNCTION crash()"
     )
     with pytest.raises(asyncpg.PostgresIOError):
-        await publish_notices(pool, producer, topics.alerts)
+        await publish_notices(pool, producer, topics.alerts, Rotation())
     await owner.execute("DROP TRIGGER crash ON alert_notices")
-    assert await publish_notices(pool, producer, topics.alerts) == 1
+    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 1
     first, copy = await read(topics, 2)
     assert first == copy
 
@@ -120,13 +121,13 @@ async def test_a_notice_that_cannot_be_published_waits_and_the_others_are_publis
             f" IF NEW.organization_id = {broken} THEN RAISE 'broken'; END IF; RETURN NEW; END $$;"
             "CREATE TRIGGER broken BEFORE UPDATE OF published_at ON alert_notices FOR EACH ROW EXECUTE FUNCTION broken()"
         )
-    assert await publish_notices(pool, producer, topics.alerts) == 3
-    assert await publish_notices(pool, producer, topics.alerts) == 0, "tried again before its time"
+    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 3
+    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 0, "tried again before its time"
     rows = await owner.fetch("SELECT organization_id, step, attempts FROM quarantine")
     assert [tuple(row) for row in rows] == [(broken, "publish", 1)]
     await owner.execute("DROP TRIGGER IF EXISTS broken ON alert_notices; UPDATE quarantine SET retry_at = now()")
     await owner.execute("UPDATE alert_notices SET body = $2 WHERE organization_id = $1", broken, body)
-    assert await publish_notices(pool, producer, topics.alerts) == 1
+    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 1
     await retry_quarantined(pool, evaluator(pool))
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
     told_of = {event["subject"] for event in await read(topics, 4)}
@@ -152,7 +153,7 @@ async def test_a_kafka_that_leaves_is_not_waited_for_once_per_organization(
         await customer.use(80)
     await evaluator(pool).look(None, by="test")
     producer: Any = LeavingKafka()
-    assert await publish_notices(pool, producer, "alerts") == 0
+    assert await publish_notices(pool, producer, "alerts", Rotation()) == 0
     assert producer.sends == 2
     assert await owner.fetchval("SELECT count(*) FROM alert_notices WHERE published_at IS NULL") == 4
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0

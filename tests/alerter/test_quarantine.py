@@ -18,6 +18,7 @@ from alerter.public_http import open_public_http
 from alerter.quarantine import UNWRITABLE, Quarantine
 from alerter.requests import answer_requests
 from alerter.retry import retry_quarantined
+from alerter.rotation import Rotation
 from alerter.store import SQL, Attempt, claim_mails, settle_mail
 from alerter.stream import drain_wakeups, read_organizations
 from prometheus_client import REGISTRY
@@ -417,14 +418,14 @@ async def test_a_request_that_cannot_be_answered_waits_and_the_others_are_answer
             customer.number,
         )
     for _ in range(2):
-        await answer_requests(pool, "flex.example", lambda: NOW)
+        await answer_requests(pool, "flex.example", lambda: NOW, Rotation())
         assert await owner.fetchval("SELECT count(*) FROM email_outbox") == 3
         assert await owner.fetchval("SELECT count(*) FROM mail_requests") == 2
         assert await rows(owner) == [("org_broken", "request", 1)]
     await heal()
     await come_due(owner)
     for _ in range(2):
-        await answer_requests(pool, "flex.example", lambda: NOW)
+        await answer_requests(pool, "flex.example", lambda: NOW, Rotation())
         assert await owner.fetchval("SELECT count(*) FROM email_outbox") == 5
     await retry_quarantined(pool, evaluator(pool))
     assert await rows(owner) == []

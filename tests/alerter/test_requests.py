@@ -9,6 +9,7 @@ import pytest
 from alerter.letter import Letterhead
 from alerter.mail import Mailer, MailServer
 from alerter.requests import answer_requests
+from alerter.rotation import Rotation
 from pydantic import SecretStr
 from runtime.postgres import Connection, Pool
 from support.data.table_rows import Books
@@ -25,7 +26,7 @@ async def ask(owner: Connection, customer: Customer, kind: str, rule: str = "usa
 
 
 async def answer(pool: Pool) -> None:
-    await answer_requests(pool, "flex.example", lambda: NOW)
+    await answer_requests(pool, "flex.example", lambda: NOW, Rotation())
 
 
 def mailer(pool: Pool, port: int) -> Mailer:

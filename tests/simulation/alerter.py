@@ -13,6 +13,7 @@ from alerter.evaluation import Evaluator
 from alerter.letter import Letterhead
 from alerter.mail import Mailer
 from alerter.publish import publish_notices
+from alerter.rotation import Rotation
 from alerter.store import SQL
 from alerter.stream import drain_wakeups
 from runtime.kafka import is_transient
@@ -180,11 +181,12 @@ class Story:
             now=lambda: NOW + timedelta(seconds=self.world.now),
         )  # fmt: skip
         mailer = Mailer(pool, server, Letterhead("alerts@flex.example", "https://flex.example"))
+        rotation = Rotation()
         self.processes[process] = evaluator
         for interval_s, work in (
             (0.25, lambda: drain_wakeups(pool, evaluator)),
             (1.0, mailer.send_due),
-            (1.0, lambda: publish_notices(pool, producer, ALERTS.topic)),
+            (1.0, lambda: publish_notices(pool, producer, ALERTS.topic, rotation)),
             (5.0, lambda: evaluator.look(None, by="sweep")),
         ):
             self.world.run(process, every(interval_s, work, transient=is_transient))  # type: ignore[arg-type]

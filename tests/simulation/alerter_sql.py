@@ -3,9 +3,10 @@
 What others write is a table of its own: `levels`, by organization. There are no budgets and no channels.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from math import ceil
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -51,6 +52,14 @@ class Email(NamedTuple):
     due: float
     state: str = "pending"
     attempts: int = 0
+
+
+def by_organization(rows: Mapping[int, Any], organization_of: Callable[[Any], int]) -> dict[int, list[int]]:
+    """Numbers of the rows of each organization, in order."""
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for number, row in sorted(rows.items()):
+        numbers[organization_of(row)].append(number)
+    return numbers
 
 
 def of(organization_ids: Sequence[int] | None, number: int) -> bool:
@@ -166,11 +175,19 @@ def insert_notice(t: Transaction, organization_id: int, firing_id: int, event_id
     t.append("notices", (organization_id, firing_id, event_id, kind, body, False))
 
 
-def claim_notices(t: Transaction, limit: int, _: None) -> Rows:
-    waiting = [(number, row) for number, row in sorted(t.rows("notices").items()) if not row[5]]
-    free = [(number, row) for number, row in waiting if t.postgres.is_free(t, ("notices", number))][:limit]
-    t.lock("notices", *(number for number, _ in free))
-    return [(number, row[0], name_of(row[0]), row[4]) for number, row in free]
+def claim_notices(t: Transaction, limit: int, after: int, last: int) -> Rows:
+    waiting = by_organization(
+        {number: row for number, row in t.rows("notices").items() if not row[5]}, lambda row: row[0]
+    )
+    turns = [at for at in sorted(waiting) if after < at <= last and t.postgres.is_free(t, ("publishing", at))][:limit]
+    t.lock("publishing", *turns)
+    claimed = []
+    for at in turns:
+        free = [number for number in waiting[at] if t.postgres.is_free(t, ("notices", number))]
+        claimed += free[: ceil(limit / len(turns))]
+    t.lock("notices", *claimed)
+    rows = [(number, t.get("notices", number)) for number in sorted(claimed)]
+    return [(number, row[0], name_of(row[0]), row[4]) for number, row in rows]
 
 
 def mark_notices_published(t: Transaction, numbers: Sequence[int]) -> None:
@@ -187,17 +204,18 @@ def insert_email(t: Transaction, organization_id: int, firing_id: int, message_i
     t.append("emails", Email(organization_id, firing_id, message_id, recipient, at, t.postgres.world.now))
 
 
-def claim_emails(t: Transaction, limit: int, lease_s: float, running: Sequence[int], share: int) -> Rows:
+def claim_emails(t: Transaction, limit: int, lease_s: float, running: Sequence[int], share: int, after: int) -> Rows:
     now = t.postgres.world.now
-    due = sorted((at.due, number) for number, at in t.rows("emails").items() if at.state == "pending" and at.due <= now)
-    turns: Counter[int] = Counter()
-    ranked = []
-    for at_s, number in due:
-        organization_id = t.get("emails", number).organization_id
-        turns[organization_id] += 1
-        if turns[organization_id] + running.count(organization_id) <= share:
-            ranked.append((turns[organization_id], at_s, number))
-    free = [number for *_, number in sorted(ranked) if t.postgres.is_free(t, ("emails", number))][:limit]
+    due = {number: at for number, at in t.rows("emails").items() if at.state == "pending" and at.due <= now}
+    waiting = by_organization(due, lambda at: at.organization_id)
+    rooms = {at: share - running.count(at) for at in sorted(waiting) if at > after and running.count(at) < share}
+    turns = [*rooms][:limit]
+    free = []
+    for organization_id in turns:
+        mails = sorted(waiting[organization_id], key=lambda number: (due[number].due, number))
+        mails = [number for number in mails if t.postgres.is_free(t, ("emails", number))]
+        free += mails[: min(rooms[organization_id], ceil(limit / len(turns)))]
+    free = free[:limit]
     t.lock("emails", *free)
     facts = {at.firing_id: at.facts for at in t.rows("firings").values()}
     claimed = []
@@ -220,7 +238,11 @@ def settle_email(t: Transaction, number: int, attempt: int, outcome: str, _: str
 
 
 def claim_wakeups(t: Transaction, limit: int) -> Rows:
-    free = [number for number in sorted(t.rows("wakeups")) if t.postgres.is_free(t, ("wakeups", number))][:limit]
+    waiting = by_organization(t.rows("wakeups"), lambda number: number)
+    free = []
+    for _, numbers in sorted(waiting.items()):
+        unlocked = [number for number in numbers if t.postgres.is_free(t, ("wakeups", number))]
+        free += unlocked[: ceil(limit / len(waiting))]
     t.lock("wakeups", *free)
     woken = [(t.get("wakeups", number),) for number in free]
     for number in free:

@@ -27,7 +27,7 @@ from alerter.mail import Mailer
 from alerter.public_http import open_public_http
 from alerter.quarantine import Quarantine
 from alerter.settings import Settings
-from alerter.store import SQL
+from alerter.store import SQL, open_queues
 from alerter.stream import Senders, Streams, schedule
 from alerter.watchdog import Watchdog
 
@@ -48,8 +48,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         dsn, tell = settings.postgres_dsn.get_secret_value(), trace_statements(tracing, SQL)
         pool = await stack.enter_async_context(
-            open_pool(dsn, application="alerter", size=6, statement_timeout_s=20, tell=tell)
+            open_pool(dsn, application="alerter", size=4, statement_timeout_s=20, tell=tell)
         )
+        queues = await stack.enter_async_context(open_queues(dsn, tell))
         zones = ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
         watcher = await stack.enter_async_context(
             open_consumer(settings.kafka_bootstrap, "alerter-watchdog", **settings.kafka_security())
@@ -71,8 +72,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             open_producer(settings.kafka_bootstrap, "alerter", **settings.kafka_security())
         )
         senders = Senders(
-            Mailer(pool, settings.mail_server(), letterhead, tracing),
-            Deliverer(pool, http, letterhead.dashboard_url),
+            Mailer(queues, settings.mail_server(), letterhead, tracing),
+            Deliverer(queues, http, letterhead.dashboard_url),
             producer,
         )
         stack.push_async_callback(senders.mailer.close)
@@ -81,7 +82,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         streams = Streams(
             app, settings.totals_topic, pool, lambda numbers: evaluator.look(numbers, by="totals"), give_up, tracing
         )
-        schedule(streams, settings, pool, evaluator, senders, utc_now)
+        schedule(streams, settings, queues, evaluator, senders, utc_now)
         watchdog = Watchdog(streams, watcher, settings.stall_s)
         probes = await stack.enter_async_context(
             serve_probes(

@@ -10,6 +10,9 @@ from runtime.postgres import Connection, Pool, from_record
 from alerter.notices import Notice
 from alerter.store import SQL, Attempt
 
+LAST = 2**31 - 1
+"""No organization has a higher number."""
+
 
 class Delivery(NamedTuple):
     """A notice to one channel, claimed to be sent."""
@@ -55,13 +58,10 @@ class Unpublished(NamedTuple):
     body: str
 
 
-async def claim_notices(
-    connection: Connection, limit: int, organization_ids: Sequence[int] | None = None
-) -> list[Unpublished]:
-    """Notices of these organizations (None: of all) that the topic lacks; they stay locked until the transaction ends."""
-    return [
-        from_record(Unpublished, row) for row in await connection.fetch(SQL["claim_notices"], limit, organization_ids)
-    ]
+async def claim_notices(connection: Connection, limit: int, after: int, last: int = LAST) -> list[Unpublished]:
+    """About `limit` notices that the topic lacks, in equal parts of organizations behind number `after`, up to `last`.
+    Nobody else publishes these organizations' until the transaction ends."""
+    return [from_record(Unpublished, row) for row in await connection.fetch(SQL["claim_notices"], limit, after, last)]
 
 
 async def mark_notices_published(connection: Connection, notice_ids: Sequence[int]) -> None:
@@ -69,13 +69,13 @@ async def mark_notices_published(connection: Connection, notice_ids: Sequence[in
 
 
 async def claim_deliveries(
-    pool: Pool, limit: int, lease_s: float, running: Sequence[int], share: int
+    pool: Pool, limit: int, lease_s: float, running: Sequence[int], share: int, after: int = 0
 ) -> list[Delivery]:
-    """Deliveries that are due, and that nobody else sends for `lease_s` seconds; of channels to which nothing is being sent.
-    `running` has an organization for each delivery in hand; with these none has more than `share`."""
-    return [
-        from_record(Delivery, row) for row in await pool.fetch(SQL["claim_deliveries"], limit, lease_s, running, share)
-    ]
+    """Deliveries of organizations behind number `after` that are due, and that nobody else sends for `lease_s` seconds; of
+    channels to which nothing is being sent. `running` has an organization for each delivery in hand; with these none has
+    more than `share`."""
+    rows = await pool.fetch(SQL["claim_deliveries"], limit, lease_s, running, share, after)
+    return [from_record(Delivery, row) for row in rows]
 
 
 async def settle_delivery(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:

@@ -38,8 +38,8 @@ class Deliverer(Outbox[Delivery]):
         self._http = http
         self._dashboard_url = dashboard_url
 
-    async def claim(self, limit: int, running: Sequence[int]) -> Sequence[Delivery]:
-        return await claim_deliveries(self._pool, limit, LEASE_S, running, self.share)
+    async def claim(self, limit: int, running: Sequence[int], after: int) -> Sequence[Delivery]:
+        return await claim_deliveries(self._pool, limit, LEASE_S, running, self.share, after)
 
     def number(self, item: Delivery) -> int:
         return item.delivery_id

@@ -105,8 +105,8 @@ class Mailer(Outbox[Mail]):
         self._server = server
         self._letterhead = letterhead
 
-    async def claim(self, limit: int, running: Sequence[int]) -> Sequence[Mail]:
-        return await claim_mails(self._pool, limit, LEASE_S, running, self.share)
+    async def claim(self, limit: int, running: Sequence[int], after: int) -> Sequence[Mail]:
+        return await claim_mails(self._pool, limit, LEASE_S, running, self.share, after)
 
     def number(self, item: Mail) -> int:
         return item.email_id

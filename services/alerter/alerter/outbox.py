@@ -5,13 +5,14 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 import structlog
 from runtime.isolation import concerns_one
 from runtime.postgres import Pool, passing_failure
 
 from alerter.quarantine import UNWRITABLE, Quarantine, Step
+from alerter.rotation import Item, Rotation
 from alerter.store import Attempt
 
 log = structlog.get_logger()
@@ -30,16 +31,6 @@ DETAIL_CHARACTERS_MAX = 500
 UNWRITTEN_MAX = 10_000
 
 
-class Owned(Protocol):
-    """Something of one organization's."""
-
-    @property
-    def organization_id(self) -> int: ...
-
-
-Item = TypeVar("Item", bound=Owned)
-
-
 class Outbox(ABC, Generic[Item]):
     """Sends what is due, `at_once` side by side, of which one organization has half at most."""
 
@@ -56,11 +47,12 @@ class Outbox(ABC, Generic[Item]):
         self._unwritten: dict[int, Attempt] = {}
         """Attempts that could not be written down, by item: they are not made a second time."""
         self._quarantine = Quarantine(pool)
+        self._rotation = Rotation()
 
     @abstractmethod
-    async def claim(self, limit: int, running: Sequence[int]) -> Sequence[Item]:
-        """Take a few items that are due, for `LEASE_S` seconds. `running` has the organization of each attempt under way: none
-        gets more than its share."""
+    async def claim(self, limit: int, running: Sequence[int], after: int) -> Sequence[Item]:
+        """Take a few items that are due, for `LEASE_S` seconds, of organizations behind number `after`. `running` has the
+        organization of each attempt under way: none gets more than its share."""
 
     @abstractmethod
     def number(self, item: Item) -> int:
@@ -112,7 +104,8 @@ class Outbox(ABC, Generic[Item]):
         limit = self._at_once - len(self._running)
         if limit <= 0:
             return 0
-        claimed = await self.claim(limit, [item.organization_id for item in self._running.values()])
+        running = [item.organization_id for item in self._running.values()]
+        claimed = await self._rotation.take(lambda after: self.claim(limit, running, after))
         under_way = {self.number(item) for item in self._running.values()}
         items = [item for item in claimed if self.number(item) not in under_way]  # those are still written down
         for item in items:

@@ -1,19 +1,23 @@
 """Notices -> usage.alerts.v1. At least once: a notice is marked when Kafka has confirmed it, and copies have its id."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from runtime.isolation import concerns_one
-from runtime.postgres import Pool, timed_out
+from runtime.postgres import Connection, Pool, timed_out
 
-from alerter.channel_store import claim_notices, mark_notices_published
+from alerter.channel_store import Unpublished, claim_notices, mark_notices_published
 from alerter.metrics import PUBLISHED
 from alerter.quarantine import Quarantine
+from alerter.rotation import Rotation
 
 log = structlog.get_logger()
+
+Claim = Callable[[Connection], Awaitable[Sequence[Unpublished]]]
 
 AT_ONCE = 500
 CONFIRM_WITHIN_S = 10
@@ -21,21 +25,29 @@ OF_THE_NOTICE = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessa
 """Kafka is there and does not take this notice."""
 
 
-async def publish_notices(pool: Pool, producer: AIOKafkaProducer, topic: str) -> int:
-    """Returns how many; the rest waits while Kafka does not confirm: the timer comes again, and nothing else waits for it.
+async def publish_notices(pool: Pool, producer: AIOKafkaProducer, topic: str, rotation: Rotation) -> int:
+    """Publish what waits, by turns of organizations; returns how many. The rest waits while Kafka does not confirm: the timer
+    comes again, and nothing else waits for it.
 
     When some notice cannot be published, each organization's are published in a transaction of their own.
     """
     claimed: set[int] = set()
+
+    async def claim(connection: Connection) -> Sequence[Unpublished]:
+        notices = await rotation.take(lambda after: claim_notices(connection, AT_ONCE, after))
+        claimed.update(notice.organization_id for notice in notices)
+        return notices
+
     try:
-        return await publish_of(pool, producer, topic, None, claimed) or 0
+        return await publish_of(pool, producer, topic, claim) or 0
     except Exception as error:
         if not concerns_one(error) or not claimed:
             raise
     published, failures = 0, dict[int, Exception]()
     for organization_id in sorted(claimed):
         try:
-            confirmed = await publish_of(pool, producer, topic, [organization_id], set())
+            only = partial(claim_notices, limit=AT_ONCE, after=organization_id - 1, last=organization_id)
+            confirmed = await publish_of(pool, producer, topic, only)
             if confirmed is None:
                 break  # the next one would wait as long
             published += confirmed
@@ -49,13 +61,10 @@ async def publish_notices(pool: Pool, producer: AIOKafkaProducer, topic: str) ->
     return published
 
 
-async def publish_of(
-    pool: Pool, producer: AIOKafkaProducer, topic: str, organization_ids: Sequence[int] | None, claimed: set[int]
-) -> int | None:
-    """Publish notices of these organizations (None: of all), who are added to `claimed`. None while Kafka does not confirm."""
+async def publish_of(pool: Pool, producer: AIOKafkaProducer, topic: str, claim: Claim) -> int | None:
+    """Publish the notices that `claim` takes in this transaction; returns how many, None while Kafka does not confirm."""
     async with pool.acquire() as connection, connection.transaction():
-        notices = await claim_notices(connection, AT_ONCE, organization_ids)
-        claimed.update(notice.organization_id for notice in notices)
+        notices = await claim(connection)
         if not notices:
             return 0
         try:

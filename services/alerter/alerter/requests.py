@@ -1,5 +1,6 @@
 """What people ask for by hand: a test, by mail to themselves or to a channel, or a firing's failed mails again."""
 
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from alerter.letter import identify_mail
 from alerter.metrics import REQUESTS
 from alerter.notices import write_test as write_test_notice
 from alerter.quarantine import Quarantine
+from alerter.rotation import Rotation
 from alerter.store import (
     Request,
     claim_request,
@@ -22,6 +24,7 @@ from alerter.store import (
     name_organization,
     read_accounts,
     resend_emails,
+    select_requesting,
 )
 from alerter.thresholds import Level, has_begun, standing_of
 
@@ -30,20 +33,25 @@ log = structlog.get_logger()
 AT_ONCE = 100
 
 
-async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], datetime]) -> None:
-    """Put what was asked for into the outbox, each request once: it leaves its table in the same transaction.
+async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], datetime], rotation: Rotation) -> None:
+    """Put what was asked for into the outbox, each request once: it leaves its table in the same transaction. Organizations
+    take turns.
 
     One that cannot be answered stays there, and its organization waits; the others are answered.
     """
     failures: dict[int, Exception] = {}
     failed: list[int] = []
+    waiting = deque(await select_requesting(pool, rotation.after))
     for _ in range(AT_ONCE):
+        if not waiting:
+            break
+        rotation.after = waiting.popleft()
         request: Request | None = None
         try:
             async with pool.acquire() as connection, connection.transaction():
-                request = await claim_request(connection, failed)
+                request = await claim_request(connection, rotation.after, failed)
                 if request is None:
-                    break
+                    continue
                 await answer_request(connection, request, mail_domain, now())
         except Exception as error:
             if request is None or not concerns_one(error):
@@ -52,6 +60,7 @@ async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], dateti
             failed.append(request.request_id)
             if timed_out(error):
                 break  # the others are answered next time
+        waiting.append(rotation.after)
     await Quarantine(pool).add("request", failures)
 
 

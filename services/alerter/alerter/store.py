@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
 from flexcredits_schemas.alerts import Resolution, Rule
 from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.events import PRODUCTS
-from runtime.postgres import Connection, Pool, from_record, load_sql
+from runtime.postgres import Connection, Pool, Tell, from_record, load_sql, open_pool
 
 from alerter.accounts import Account, Banner
 from alerter.letter import Mail
@@ -16,6 +17,12 @@ from alerter.notices import Firing, Kind, identify_firing
 from alerter.thresholds import Latest, Level, NewFiring, Period
 
 SQL = load_sql("alerter")
+
+
+def open_queues(dsn: str, tell: Tell | None = None) -> AbstractAsyncContextManager[Pool]:
+    """Connections for the queues. These are empty at most times, and a plan for an empty table reads all of a full one, so
+    none is kept."""
+    return open_pool(dsn, application="alerter", size=6, statement_timeout_s=20, tell=tell, keep_plans=False)
 
 
 class Recipient(NamedTuple):
@@ -215,9 +222,14 @@ async def insert_test_email(connection: Connection, request: Request, message_id
     )  # fmt: skip
 
 
-async def claim_request(connection: Connection, without: Sequence[int]) -> Request | None:
+async def select_requesting(pool: Pool, after: int) -> list[int]:
+    """Numbers of the organizations for which somebody asked for something, those behind number `after` first."""
+    return [row["organization_id"] for row in await pool.fetch(SQL["select_requesting"], after)]
+
+
+async def claim_request(connection: Connection, organization_id: int, without: Sequence[int]) -> Request | None:
     """What somebody asked for, none of the requests `without`. It comes back if the transaction fails."""
-    row = await connection.fetchrow(SQL["claim_request"], without)
+    row = await connection.fetchrow(SQL["claim_request"], organization_id, without)
     return None if row is None else from_record(Request, row)
 
 
@@ -227,14 +239,17 @@ async def resend_emails(connection: Connection, request: Request) -> None:
 
 
 async def claim_wakeups(connection: Connection, limit: int) -> set[int]:
-    """Organizations that something changed for; 0 stands for all. They come back if the transaction fails."""
+    """All organizations that something changed for, with about `limit` of their wake-ups; 0 stands for all. They come
+    back if the transaction fails."""
     return {row["organization_id"] for row in await connection.fetch(SQL["claim_wakeups"], limit)}
 
 
-async def claim_mails(pool: Pool, limit: int, lease_s: float, running: Sequence[int], share: int) -> list[Mail]:
-    """Mails that are due, and that nobody else sends for `lease_s` seconds. `running` has an organization for each mail in
-    hand; with these none has more than `share`."""
-    rows = await pool.fetch(SQL["claim_emails"], limit, lease_s, running, share)
+async def claim_mails(
+    pool: Pool, limit: int, lease_s: float, running: Sequence[int], share: int, after: int = 0
+) -> list[Mail]:
+    """Mails of organizations behind number `after` that are due, and that nobody else sends for `lease_s` seconds. `running`
+    has an organization for each mail in hand; with these none has more than `share`."""
+    rows = await pool.fetch(SQL["claim_emails"], limit, lease_s, running, share, after)
     return [from_record(Mail, {**row, "facts": json.loads(row["facts"] or "{}")}) for row in rows]
 
 

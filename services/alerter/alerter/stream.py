@@ -26,6 +26,7 @@ from alerter.metrics import UNREADABLE
 from alerter.publish import publish_notices
 from alerter.requests import answer_requests
 from alerter.retry import retry_quarantined
+from alerter.rotation import Rotation
 from alerter.settings import Settings
 from alerter.store import claim_wakeups, number_organizations
 
@@ -140,21 +141,28 @@ class Senders(NamedTuple):
 def schedule(
     streams: Streams,
     settings: Settings,
-    pool: Pool,
+    queues: Pool,
     evaluator: Evaluator,
     senders: Senders,
     now: Callable[[], datetime],
 ) -> None:
     """All that happens without a message."""
     mailer, deliverer, producer = senders
-    streams.every(settings.wakeup_interval_s, "wakeups", lambda: drain_wakeups(pool, evaluator))
-    streams.every(settings.wakeup_interval_s, "requests", lambda: answer_requests(pool, settings.mail_domain, now))
+    streams.every(settings.wakeup_interval_s, "wakeups", lambda: drain_wakeups(queues, evaluator))
+    answering, publishing = Rotation(), Rotation()
+    streams.every(
+        settings.wakeup_interval_s, "requests", lambda: answer_requests(queues, settings.mail_domain, now, answering)
+    )
     streams.every(settings.mail_interval_s, "mail", mailer.tick)
     streams.every(settings.mail_interval_s, "channels", deliverer.tick)
-    streams.every(settings.mail_interval_s, "topic", lambda: publish_notices(pool, producer, settings.alerts_topic))
+    streams.every(
+        settings.mail_interval_s,
+        "topic",
+        lambda: publish_notices(queues, producer, settings.alerts_topic, publishing),
+    )
     streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.look(None, by="sweep"))
     streams.every(settings.sweep_interval_s, "measure", mailer.measure)
-    streams.every(RETRY_EVERY_S, "quarantine", lambda: retry_quarantined(pool, evaluator))
+    streams.every(RETRY_EVERY_S, "quarantine", lambda: retry_quarantined(queues, evaluator))
     streams.at(ROLLOVER, "rollover", lambda: evaluator.look(None, by="rollover", history=True))
 
 

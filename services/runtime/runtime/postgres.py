@@ -32,13 +32,21 @@ class LinedPool(asyncpg.Pool):
 
 @asynccontextmanager
 async def open_pool(
-    dsn: str, *, application: str, size: int, statement_timeout_s: float, at_least: int = 1, tell: Tell | None = None
+    dsn: str,
+    *,
+    application: str,
+    size: int,
+    statement_timeout_s: float,
+    at_least: int = 1,
+    tell: Tell | None = None,
+    keep_plans: bool = True,
 ) -> AsyncIterator[Pool]:
     """A pool of up to `size` connections whose statements end after `statement_timeout_s` seconds.
 
     With `at_least` 0 it opens even while Postgres is down, and connects when it is first used. `tell` hears of every
-    statement when it has ended.
-    """
+    statement when it has ended. Without `keep_plans` every statement is planned when it runs, for the size that its tables
+    have then: a plan that was made for an empty queue reads all of a full one.
+    """  # fmt: skip
     settings = {
         "application_name": application,
         "search_path": "public",
@@ -49,6 +57,8 @@ async def open_pool(
         "lock_timeout": str(int(statement_timeout_s * 250)),
         "jit": "off",  # compiling costs more than our short statements ever run
     }
+    if not keep_plans:
+        settings["plan_cache_mode"] = "force_custom_plan"
 
     async def listen(connection: Connection) -> None:
         if tell is not None:

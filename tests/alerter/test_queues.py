@@ -1,0 +1,195 @@
+"""Work that is kept in Postgres for many organizations: one with tens of thousands of items keeps nobody waiting, and a claim
+costs no more for it, also where the planner knows nothing about them yet."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import pytest
+from alerter.channel_store import LAST, claim_deliveries, claim_notices, mark_notices_published
+from alerter.requests import answer_requests
+from alerter.rotation import Rotation
+from alerter.store import SQL, claim_mails, claim_wakeups
+from runtime.postgres import Connection, Pool
+from support.data.table_rows import Books
+from support.services.alerter import NOW, Customer, add_channel, make_customer
+
+FLOOD = 30_000
+BLOCKS_MAX = 150
+"""Blocks of 8 KiB that a claim of one item may read or write: fewer than a flood has."""
+
+ANALYZE = "VACUUM ANALYZE email_outbox, alert_deliveries, alert_notices, alert_wakeups, mail_requests"
+
+
+class Queue(NamedTuple):
+    """How to fill a queue, to claim once from it, and the statement that finds what to do."""
+
+    put: str
+    """For organization $1, $2 items."""
+    claim: Callable[[Pool, Rotation], Awaitable[Sequence[int]]]
+    """The organizations whose items were done."""
+    statement: str
+    arguments: str
+    """With which it claims one item."""
+
+
+async def take_mails(pool: Pool, rotation: Rotation) -> Sequence[int]:
+    mails = await rotation.take(lambda after: claim_mails(pool, 8, 60, [], 4, after))
+    return [mail.organization_id for mail in mails]
+
+
+async def take_deliveries(pool: Pool, rotation: Rotation) -> Sequence[int]:
+    deliveries = await rotation.take(lambda after: claim_deliveries(pool, 32, 60, [], 16, after))
+    return [delivery.organization_id for delivery in deliveries]
+
+
+async def take_notices(pool: Pool, rotation: Rotation) -> Sequence[int]:
+    async with pool.acquire() as connection, connection.transaction():
+        notices = await rotation.take(lambda after: claim_notices(connection, 500, after))
+        await mark_notices_published(connection, [notice.notice_id for notice in notices])
+    return [notice.organization_id for notice in notices]
+
+
+async def take_wakeups(pool: Pool, _: Rotation) -> Sequence[int]:
+    async with pool.acquire() as connection, connection.transaction():
+        return [*await claim_wakeups(connection, 5000)]
+
+
+async def take_requests(pool: Pool, rotation: Rotation) -> Sequence[int]:
+    before = {row[0] for row in await pool.fetch("SELECT email_id FROM email_outbox")}
+    await answer_requests(pool, "flex.example", lambda: NOW, rotation)
+    rows = await pool.fetch("SELECT email_id, organization_id FROM email_outbox")
+    return [organization_id for email_id, organization_id in rows if email_id not in before]
+
+
+NOTICE = json.dumps({"subject": "org"})
+QUEUES = {
+    "mails": Queue(
+        "INSERT INTO email_outbox (organization_id, message_id, recipient, created_at, facts)"
+        " SELECT $1, gen_random_uuid(), 'ada@acme.example', now(), '{}' FROM generate_series(1, $2::integer) n",
+        take_mails, "claim_emails", "1, 60, '{}', 4, 0",
+    ),
+    "deliveries": Queue(
+        f"WITH notice AS (INSERT INTO alert_notices (organization_id, event_id, kind, body, created_at, published_at)"
+        f" SELECT $1, gen_random_uuid(), 'test', '{NOTICE}', now(), now() FROM generate_series(1, $2::integer) n RETURNING notice_id)"
+        " INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at) SELECT $1, c.channel_id, notice_id, now()"
+        " FROM notice JOIN alert_channels c ON c.organization_id = $1",
+        take_deliveries, "claim_deliveries", "1, 60, '{}', 16, 0",
+    ),
+    "notices": Queue(
+        f"INSERT INTO alert_notices (organization_id, firing_id, event_id, kind, body, created_at)"
+        f" SELECT $1, firing_id, gen_random_uuid(), 'fired', '{NOTICE}', now() FROM alert_firings, generate_series(1, $2::integer) n"
+        " WHERE organization_id = $1",
+        take_notices, "claim_notices", f"1, 0, {LAST}",
+    ),
+    "wake-ups": Queue(
+        "INSERT INTO alert_wakeups (organization_id) SELECT $1 FROM generate_series(1, $2::integer)",
+        take_wakeups, "claim_wakeups", "1",
+    ),
+    "requests": Queue(
+        "INSERT INTO mail_requests (organization_id, kind, rule, recipient)"
+        " SELECT $1, 'test', 'usage', 'ada@acme.example' FROM generate_series(1, $2::integer)",
+        take_requests, "select_requesting", "0",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=QUEUES)
+def queue(request: pytest.FixtureRequest) -> Queue:
+    return QUEUES[request.param]
+
+
+async def make_customers(books: Books, many: int) -> list[Customer]:
+    """With a channel and a firing each, of which nothing waits."""
+    customers = [await make_customer(books, f"org_{at}", members=False) for at in range(many)]
+    for customer in customers:
+        await add_channel(customer, "https://hooks.example/")
+        await books.execute(
+            "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on,"
+            " fired_at, used, available, told) VALUES ($1, 'usage', 'c1', 'p1', 75, 1, now(), now(), now(), 1, 1, 'silent')",
+            customer.number,
+        )
+    return customers
+
+
+async def put(owner: Connection, queue: Queue, customer: Customer, many: int) -> None:
+    await owner.execute(queue.put, customer.number, many)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+async def test_who_has_tens_of_thousands_keeps_nobody_waiting(
+    books: Books, pool: Pool, owner: Connection, queue: Queue, at: int
+) -> None:
+    customers = await make_customers(books, 3)
+    many = customers.pop(at)
+    await put(owner, queue, many, FLOOD)
+    for other in customers:
+        await put(owner, queue, other, 1)
+    rotation, done = Rotation(), set[int]()
+    for _ in range(2):
+        done |= {*await queue.claim(pool, rotation)}
+    assert done == {many.number, *(other.number for other in customers)}
+
+
+async def test_thirty_with_hundreds_each_leave_another_its_turn(
+    books: Books, pool: Pool, owner: Connection, queue: Queue
+) -> None:
+    """More of them than a claim takes at a time, all of them older."""
+    *many, other = await make_customers(books, 41)
+    for customer in many:
+        await put(owner, queue, customer, 300)
+    await put(owner, queue, other, 1)
+    rotation = Rotation()
+    claims = [{*await queue.claim(pool, rotation)} for _ in range(6)]
+    assert other.number in set[int]().union(*claims)
+
+
+@pytest.mark.parametrize("analyzed", ["never", "before", "after"])
+async def test_a_claim_reads_little_of_a_flood_whatever_the_planner_knows(
+    books: Books, pool: Pool, owner: Connection, queue: Queue, analyzed: str
+) -> None:
+    many, *others = await make_customers(books, 4)
+    if analyzed == "before":
+        await put(owner, queue, many, 3)
+        await owner.execute(ANALYZE)
+    async with pool.acquire() as planned_before, pool.acquire() as planned_after:
+        await prepare(planned_before, queue)
+        for _ in range(8):  # from the sixth on Postgres may keep a plan
+            assert await count_blocks(planned_before, queue) < BLOCKS_MAX
+        await put(owner, queue, many, FLOOD)
+        for other in others:
+            await put(owner, queue, other, 1)
+        if analyzed == "after":
+            await owner.execute(ANALYZE)
+        await prepare(planned_after, queue)
+        for connection in (planned_before, planned_after):
+            assert await count_blocks(connection, queue) < BLOCKS_MAX
+
+
+async def prepare(connection: Connection, queue: Queue) -> None:
+    await connection.execute(f"PREPARE claim AS {SQL[queue.statement]}")
+
+
+async def count_blocks(connection: Connection, queue: Queue) -> int:
+    """What the statement reads and writes when it claims one item."""
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim({queue.arguments})"
+    [plan] = json.loads(await connection.fetchval(explain))
+    return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+
+
+async def test_an_organizations_notices_are_published_by_one_process_at_a_time(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    """Two would take parts of them, and the end of an alert could overtake its beginning."""
+    acme, other = await make_customers(books, 2)
+    await put(owner, QUEUES["notices"], acme, 3)
+    async with pool.acquire() as one, pool.acquire() as two:
+        async with one.transaction():
+            first = await claim_notices(one, 1, 0)
+            await put(owner, QUEUES["notices"], other, 1)
+            async with two.transaction():
+                assert {notice.organization_id for notice in await claim_notices(two, 500, 0)} == {other.number}
+        async with two.transaction():
+            rest = [notice for notice in await claim_notices(two, 500, 0) if notice.organization_id == acme.number]
+    assert [notice.notice_id for notice in rest] == sorted(notice.notice_id for notice in rest)
+    assert (len(first), len(rest), first[0].notice_id) == (1, 3, rest[0].notice_id)
