@@ -37,8 +37,8 @@ RUN find /app -path '*/flexcredits_*.dist-info/RECORD' -exec sed -i '/uv_cache\.
     && find /app -name uv_cache.json -delete
 
 FROM build AS build-tools
-COPY deploy/local deploy/local
-RUN /build/installer/bin/uv pip install --no-sources --constraint requirements.lock ./schemas ./services/* ./deploy/local
+COPY tools tools
+RUN /build/installer/bin/uv pip install --no-sources --constraint requirements.lock ./schemas ./services/* ./tools
 RUN find /app -path '*/flexcredits_*.dist-info/RECORD' -exec sed -i '/uv_cache\.json/d' {} + \
     && find /app -name uv_cache.json -delete
 
@@ -61,7 +61,7 @@ USER 10001:10001
 FROM base AS tools
 ENV FLEXCREDITS_HOME=/var/lib/flexcredits
 COPY --from=build-tools /app /app
-ENTRYPOINT ["python", "-m", "flexcredits_local"]
+ENTRYPOINT ["python", "-m", "flexcredits_cli"]
 
 # Last, so that it is what a build without --target makes.
 FROM base AS service

@@ -15,8 +15,8 @@ from aggregator.zones import change_time_zone
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from click.testing import Result
-from flexcredits_local.cli import app
-from flexcredits_local.problem import SetupProblem
+from flexcredits_cli.cli import app
+from flexcredits_cli.terminal.problem import SetupProblem
 from flexcredits_schemas.zones import TZ_VERSION
 from hypothesis import given
 from hypothesis import strategies as st

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from flexcredits_local.tokens import Role, key_path, load_key, mint_token
+from flexcredits_cli.dev_idp.tokens import Role, key_path, load_key, mint_token
 from support.data.factories import contract, event, organization, usage
 from support.infra.full_stack import WholeStack
 from support.infra.service_process import eventually

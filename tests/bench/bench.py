@@ -22,14 +22,14 @@ from alert_load import measure_alerts, percentile
 from csv_load import ORGANIZATION, CsvResult, describe, fill, measure_csv, sum_of_days
 from dashboard_load import LIMITS_MS as DASHBOARD_LIMITS_MS
 from dashboard_load import measure_dashboard
-from flexcredits_local.folders import state_folder
-from flexcredits_local.java import find_java
-from flexcredits_local.kafka import EmbeddedKafka
-from flexcredits_local.kafka_jars import ensure_jars
-from flexcredits_local.keys import create_key
-from flexcredits_local.ports import free_ports
-from flexcredits_local.postgres import EmbeddedPostgres
-from flexcredits_local.postgres_binaries import find_binaries
+from flexcredits_cli.embedded.java import find_java
+from flexcredits_cli.embedded.kafka import EmbeddedKafka
+from flexcredits_cli.embedded.kafka_jars import ensure_jars
+from flexcredits_cli.embedded.postgres import EmbeddedPostgres
+from flexcredits_cli.embedded.postgres_binaries import find_binaries
+from flexcredits_cli.machine.ports import free_ports
+from flexcredits_cli.machine.state_folder import state_folder
+from flexcredits_cli.stack.api_keys import create_key
 from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries

@@ -42,7 +42,7 @@ async def fill_history(stack: WholeStack) -> None:
     began = time.monotonic()
     await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-P", "-m", "flexcredits_local", "simulate", "backfill", *arguments],
+        [sys.executable, "-P", "-m", "flexcredits_cli", "simulate", "backfill", *arguments],
         env=environment_of(stack.home), check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     await until_counted(stack)

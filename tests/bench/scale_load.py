@@ -12,7 +12,7 @@ import asyncpg
 from aggregator.store import CATALOG_LOCK
 from aggregator_load import fill_topics
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from flexcredits_local.readiness import wait_until_usable
+from flexcredits_cli.embedded.readiness import wait_until_usable
 from support.infra.service_process import aggregator_environment, eventually, running
 from support.infra.stack import Database, Topics
 

@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flexcredits_local.simulation.cast import companies
-from flexcredits_local.simulation.live import steady
+from flexcredits_cli.generator.company.cast import companies
+from flexcredits_cli.generator.usage.live import steady
 from ingest_load import build_request, read_answer
 
 BATCH_EVENTS = 250

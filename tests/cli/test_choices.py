@@ -5,8 +5,8 @@ import re
 import socket
 
 import pytest
-from flexcredits_local.choices import External, Ports, configured_ports, needed_ports, resolve_ports
-from flexcredits_local.problem import SetupProblem
+from flexcredits_cli.stack.choices import External, Ports, configured_ports, needed_ports, resolve_ports
+from flexcredits_cli.terminal.problem import SetupProblem
 
 NOTHING_EXTERNAL = External()
 ANY = Ports(**{field.name: 0 for field in dataclasses.fields(Ports)})

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import jwt
 import pytest
-from flexcredits_local.cli import app
-from flexcredits_local.description import Description, find_stack, publish, running_stack
-from flexcredits_local.folders import StateFolder
-from flexcredits_local.problem import SetupProblem
-from flexcredits_local.stack import the_only_stack
+from flexcredits_cli.cli import app
+from flexcredits_cli.machine.state_folder import StateFolder
+from flexcredits_cli.stack.description import Description, find_stack, publish, running_stack
+from flexcredits_cli.stack.stack import the_only_stack
+from flexcredits_cli.terminal.problem import SetupProblem
 from typer.testing import CliRunner
 
 TOKEN = ["token", "--organization", "org_acme", "--role", "super_admin", "--email", "a@acme.example"]

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from flexcredits_local.dashboard import DESCRIPTION, build_dashboard, has_packages, is_built
-from flexcredits_local.problem import SetupProblem
+from flexcredits_cli.embedded.dashboard import DESCRIPTION, build_dashboard, has_packages, is_built
+from flexcredits_cli.terminal.problem import SetupProblem
 
 BUILD = """
 import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from flexcredits_local.folders import state_folder
-from flexcredits_local.java import find_java
-from flexcredits_local.kafka import EmbeddedKafka
-from flexcredits_local.kafka_jars import ensure_jars
-from flexcredits_local.ports import accepts, free_ports
-from flexcredits_local.processes import Process
+from flexcredits_cli.embedded.java import find_java
+from flexcredits_cli.embedded.kafka import EmbeddedKafka
+from flexcredits_cli.embedded.kafka_jars import ensure_jars
+from flexcredits_cli.machine.ports import accepts, free_ports
+from flexcredits_cli.machine.state_folder import state_folder
+from flexcredits_cli.processes.programs import Process
 from support.infra.stack import running, throwaway_folder
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from flexcredits_local.ports import free_ports
-from flexcredits_local.postgres import THROWAWAY, EmbeddedPostgres
-from flexcredits_local.postgres_binaries import find_binaries
-from flexcredits_local.problem import SetupProblem
+from flexcredits_cli.embedded.postgres import THROWAWAY, EmbeddedPostgres
+from flexcredits_cli.embedded.postgres_binaries import find_binaries
+from flexcredits_cli.machine.ports import free_ports
+from flexcredits_cli.terminal.problem import SetupProblem
 from support.infra.stack import running, throwaway_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="about what root has to do")

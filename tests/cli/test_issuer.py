@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
-from flexcredits_local.issuer import CONFIGURATION_PATH, JWKS_PATH, make_server
-from flexcredits_local.problem import SetupProblem
-from flexcredits_local.tokens import AUDIENCE, issuer_url, load_key, mint_token, public_jwk
+from flexcredits_cli.dev_idp.issuer import CONFIGURATION_PATH, JWKS_PATH, make_server
+from flexcredits_cli.dev_idp.tokens import AUDIENCE, issuer_url, load_key, mint_token, public_jwk
+from flexcredits_cli.terminal.problem import SetupProblem
 
 
 @pytest.fixture

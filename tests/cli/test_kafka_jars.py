@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from flexcredits_local.kafka_jars import Jar, download, maven_context, pinned_jars
-from flexcredits_local.problem import SetupProblem
-from flexcredits_local.trust import FOR_REQUESTS, SYSTEM, trust_in_node, trust_in_requests
+from flexcredits_cli.embedded.kafka_jars import Jar, download, maven_context, pinned_jars
+from flexcredits_cli.machine.trust import FOR_REQUESTS, SYSTEM, trust_in_node, trust_in_requests
+from flexcredits_cli.terminal.problem import SetupProblem
 from jgo.maven import MavenContext
 from support.infra.certificates import make_certificate, serving
 

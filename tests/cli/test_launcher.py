@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from flexcredits_local.cli import app
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.cli import app
+from flexcredits_cli.machine.state_folder import REPOSITORY
 
 # Stands in for uv: notes how it was called, and does what the launcher relies on. `broken` makes a call fail.
 UV = """#!/bin/sh
@@ -70,7 +70,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 def test_first_start_installs_and_hands_over(checkout: Checkout) -> None:
     done = checkout.launch("token", "--role", "admin")
-    assert done.stdout == "handed over: -P -m flexcredits_local token --role admin\n"
+    assert done.stdout == "handed over: -P -m flexcredits_cli token --role admin\n"
     assert checkout.calls() == ["venv", "install"]
 
 
@@ -109,8 +109,8 @@ def test_installers_are_heard_only_when_they_fail_or_with_verbose(checkout: Chec
     (checkout.folder / "requirements.lock").write_text("thing==2\n")
     loud = checkout.launch("--verbose", "demo")
     assert "uv talks" in loud.stderr
-    assert loud.stdout == "handed over: -P -m flexcredits_local demo\n"
-    assert checkout.launch("test", "--verbose").stdout == "handed over: -P -m flexcredits_local test --verbose\n"
+    assert loud.stdout == "handed over: -P -m flexcredits_cli demo\n"
+    assert checkout.launch("test", "--verbose").stdout == "handed over: -P -m flexcredits_cli test --verbose\n"
 
 
 def test_second_start_installs_nothing(checkout: Checkout) -> None:

@@ -6,8 +6,8 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from flexcredits_local.ports import free_ports
-from flexcredits_local.services import mailbox_program
+from flexcredits_cli.machine.ports import free_ports
+from flexcredits_cli.stack.services import mailbox_program
 from support.infra.stack import running
 
 

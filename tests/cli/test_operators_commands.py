@@ -15,11 +15,11 @@ from aggregator.__main__ import keep_partitions
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from click.testing import Result
-from flexcredits_local.cli import app
-from flexcredits_local.configuration import SERVICES
-from flexcredits_local.description import Description, publish
-from flexcredits_local.folders import StateFolder
-from flexcredits_local.problem import SetupProblem
+from flexcredits_cli.cli import app
+from flexcredits_cli.commands.operator.config import SERVICES
+from flexcredits_cli.machine.state_folder import StateFolder
+from flexcredits_cli.stack.description import Description, publish
+from flexcredits_cli.terminal.problem import SetupProblem
 from flexcredits_schemas.zones import TZ_VERSION
 from runtime.migrations import migrate
 from runtime.postgres import open_pool

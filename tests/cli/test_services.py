@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flexcredits_local.choices import Ports
-from flexcredits_local.folders import StateFolder
-from flexcredits_local.services import service_programs
+from flexcredits_cli.machine.state_folder import StateFolder
+from flexcredits_cli.stack.choices import Ports
+from flexcredits_cli.stack.services import service_programs
 
 
 def secrets_of_links(home: Path) -> dict[str, str]:

@@ -14,14 +14,14 @@ from uuid import UUID
 
 import pytest
 from aggregator.rating import DEPLOYMENT, Rate, RateCard
-from flexcredits_local.cli import app
-from flexcredits_local.simulation.cast import DEMO, HAND_WRITTEN, companies
-from flexcredits_local.simulation.commands import MONTHS_MAX, past_of, read_at
-from flexcredits_local.simulation.delivery import requests_of
-from flexcredits_local.simulation.disturbances import COUNTED, MALFORMATIONS, PER_TEN_THOUSAND, Fate, Sending
-from flexcredits_local.simulation.history import Past, deployment_facts
-from flexcredits_local.simulation.rates import build_rates, micro_credits
-from flexcredits_local.simulation.truth import Truth
+from flexcredits_cli.cli import app
+from flexcredits_cli.generator.company.cast import DEMO, HAND_WRITTEN, companies
+from flexcredits_cli.generator.company.rates import build_rates, micro_credits
+from flexcredits_cli.generator.delivery import requests_of
+from flexcredits_cli.generator.simulate import MONTHS_MAX, past_of, read_at
+from flexcredits_cli.generator.usage.disturbances import COUNTED, MALFORMATIONS, PER_TEN_THOUSAND, Fate, Sending
+from flexcredits_cli.generator.usage.history import Past, deployment_facts
+from flexcredits_cli.generator.usage.truth import Truth
 from flexcredits_schemas.codec import InvalidEvent, decode, micro
 from flexcredits_schemas.events import Correction, Usage
 from flexcredits_schemas.identity import amount_of
@@ -48,7 +48,7 @@ def encoded(event: dict[str, Any]) -> bytes:
 
 
 def written(*arguments: str, hash_seed: str) -> bytes:
-    command = [sys.executable, "-P", "-m", "flexcredits_local", "simulate", *arguments]
+    command = [sys.executable, "-P", "-m", "flexcredits_cli", "simulate", *arguments]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     return subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60).stdout
 

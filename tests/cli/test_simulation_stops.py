@@ -49,7 +49,7 @@ def test_sigterm_ends_it_within_two_seconds_with_a_last_line(
 ) -> None:
     environment = {**os.environ, "INGEST_URL": f"http://127.0.0.1:{ingest.server_address[1]}", "INGEST_KEY": "key"}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "flexcredits_local", "simulate", *command],
+        [sys.executable, "-P", "-m", "flexcredits_cli", "simulate", *command],
         env=environment, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert ingest.asked.wait(60)  # type: ignore[attr-defined]

@@ -8,16 +8,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from flexcredits_local.simulation.agents import seasonal_agents
-from flexcredits_local.simulation.cast import DEMO, HAND_WRITTEN, HIMAL, ORBIT, Company, companies
-from flexcredits_local.simulation.commands import LIVE_RATE, MONTHS_MAX, past_of, read_at, sized
-from flexcredits_local.simulation.contracts import current_period, used_in
-from flexcredits_local.simulation.disturbances import COUNTED, Fate, Sending
-from flexcredits_local.simulation.events import instant_text
-from flexcredits_local.simulation.history import Past, deployment_facts
-from flexcredits_local.simulation.live import OPENING_S, Opening, level, usual_day
-from flexcredits_local.simulation.rates import micro_credits
-from flexcredits_local.simulation.shape import bounds, busyness, is_spike, season_of
+from flexcredits_cli.generator.company.agents import seasonal_agents
+from flexcredits_cli.generator.company.cast import DEMO, HAND_WRITTEN, HIMAL, ORBIT, Company, companies
+from flexcredits_cli.generator.company.contracts import current_period, used_in
+from flexcredits_cli.generator.company.events import instant_text
+from flexcredits_cli.generator.company.rates import micro_credits
+from flexcredits_cli.generator.company.shape import bounds, busyness, is_spike, season_of
+from flexcredits_cli.generator.simulate import LIVE_RATE, MONTHS_MAX, past_of, read_at, sized
+from flexcredits_cli.generator.usage.disturbances import COUNTED, Fate, Sending
+from flexcredits_cli.generator.usage.history import Past, deployment_facts
+from flexcredits_cli.generator.usage.live import OPENING_S, Opening, level, usual_day
 from support.data.generated_companies import AT, demo_company, play
 
 

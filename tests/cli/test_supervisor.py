@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from flexcredits_local.console import Console
-from flexcredits_local.description import is_alive
-from flexcredits_local.problem import SetupProblem
-from flexcredits_local.processes import Program
-from flexcredits_local.supervisor import Supervisor
+from flexcredits_cli.processes.console import Console
+from flexcredits_cli.processes.programs import Program
+from flexcredits_cli.processes.supervisor import Supervisor
+from flexcredits_cli.stack.description import is_alive
+from flexcredits_cli.terminal.problem import SetupProblem
 from support.infra import supervised
 
 SCRIPT = Path(supervised.__file__)

@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from flexcredits_local.folders import StateFolder
-from flexcredits_local.services import answers
+from flexcredits_cli.machine.state_folder import StateFolder
+from flexcredits_cli.stack.services import answers
 from support.infra.full_stack import running_stack, state_of_its_own
 
 # A stack is up within eight seconds on an idle machine, and there are up to three of them in a test.
@@ -86,7 +86,7 @@ def test_sigkill_of_up_leaves_no_orphan_and_the_next_start_recovers(home: StateF
 def test_second_up_names_the_first(home: StateFolder) -> None:
     with running_stack(home) as (process, _):
         environment = {**os.environ, "FLEXCREDITS_HOME": str(home.root)}
-        command = [sys.executable, "-P", "-m", "flexcredits_local", "up"]
+        command = [sys.executable, "-P", "-m", "flexcredits_cli", "up"]
         refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
         assert refused.returncode == 1
         assert f"(process {process.pid})" in refused.stderr

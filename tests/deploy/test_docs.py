@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from flexcredits_local.configuration import SERVICES
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.commands.operator.config import SERVICES
+from flexcredits_cli.machine.state_folder import REPOSITORY
 from pydantic.fields import FieldInfo
 
 DOCUMENTS = [

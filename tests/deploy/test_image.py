@@ -3,7 +3,7 @@
 import re
 from importlib.metadata import requires
 
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.machine.state_folder import REPOSITORY
 from packaging.requirements import Requirement
 from query_api.settings import Settings
 
@@ -47,7 +47,7 @@ def test_the_dashboard_is_served_from_where_it_is_copied() -> None:
 def test_the_lock_holds_all_that_services_need() -> None:
     needed = [
         Requirement(line).name
-        for package in ("schemas", "runtime", "ingest", "aggregator", "alerter", "query-api", "local")
+        for package in ("schemas", "runtime", "ingest", "aggregator", "alerter", "query-api", "cli")
         for line in requires(f"flexcredits-{package}") or []
     ]
     assert {name for name in needed if not name.startswith("flexcredits-")} <= LOCKED

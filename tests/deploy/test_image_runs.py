@@ -16,10 +16,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from flexcredits_local.choices import variable_name
-from flexcredits_local.folders import REPOSITORY
-from flexcredits_local.sbom import MEMBERS, python_parts
-from flexcredits_local.services import answers, health_url
+from flexcredits_cli.commands.developer.sbom import MEMBERS, python_parts
+from flexcredits_cli.machine.state_folder import REPOSITORY
+from flexcredits_cli.stack.choices import variable_name
+from flexcredits_cli.stack.services import answers, health_url
 from support.data.factories import organization, usage
 from support.infra.service_process import eventually, free_port
 from support.infra.stack import ROLE_PASSWORD, execute, service_roles, with_database, with_user
@@ -102,12 +102,12 @@ async def test_services_from_the_images_count_an_event(postgres_dsn: str, kafka_
         services.run("python", "-m", "runtime.prepare", "topics", "topics", KAFKA_BOOTSTRAP=kafka_bootstrap)
         for role in await service_roles(postgres_dsn):
             await execute(postgres_dsn, f"ALTER ROLE \"{role}\" LOGIN PASSWORD '{ROLE_PASSWORD}'")
-        key = tools.run(
-            "python", "-m", "flexcredits_local", "keys", "create", "--organization", "*", POSTGRES_DSN=owner
-        )
+        key = tools.run("python", "-m", "flexcredits_cli", "keys", "create", "--organization", "*", POSTGRES_DSN=owner)
         ingest, query, issuer = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
         port = issuer.rpartition(":")[2]
-        here.enter_context(tools.running("python", "-m", "flexcredits_local.issuer", "--container", "--port", port))
+        here.enter_context(
+            tools.running("python", "-m", "flexcredits_cli.dev_idp.issuer", "--container", "--port", port)
+        )
         own = {
             "ingest": {"HTTP_PORT": ingest.rpartition(":")[2]},
             "aggregator": {},
@@ -129,7 +129,7 @@ async def test_services_from_the_images_count_an_event(postgres_dsn: str, kafka_
         for module, probe in probes.items():
             await eventually(lambda probe=probe: answers(health_url(probe)), within_s=60, what=module)  # type: ignore[misc]
         email = ("--organization", "org_acme", "--role", "super_admin", "--email", "ada@acme.example")
-        token = tools.run("python", "-m", "flexcredits_local", "token", *email, **{variable_name("issuer"): port})
+        token = tools.run("python", "-m", "flexcredits_cli", "token", *email, **{variable_name("issuer"): port})
         async with httpx.AsyncClient(trust_env=False) as client:
             sent = await client.post(
                 f"{ingest}/api/v1/events", json=[organization(), usage(credits="1.5")],

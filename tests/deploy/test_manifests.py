@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.machine.state_folder import REPOSITORY
 from pydantic_settings import BaseSettings
 from runtime.kafka import KafkaSettings
 from runtime.prepare import DatabaseSettings

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.machine.state_folder import REPOSITORY
 from support.clients.manifests import find, read_yaml, render
 from support.clients.prometheus import DASHBOARDS, RULES, alerts, find_program, metric_names
 

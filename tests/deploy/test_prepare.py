@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.machine.state_folder import REPOSITORY
 
 MIGRATIONS = REPOSITORY / "schemas" / "postgres"
 

@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from flexcredits_local.cli import app
-from flexcredits_local.folders import REPOSITORY, state_folder
-from flexcredits_local.problem import SetupProblem
-from flexcredits_local.version import copies, current_version, in_words, write_version
+from flexcredits_cli.cli import app
+from flexcredits_cli.commands.developer.version import copies, current_version, in_words, write_version
+from flexcredits_cli.machine.state_folder import REPOSITORY, state_folder
+from flexcredits_cli.terminal.problem import SetupProblem
 from typer.testing import CliRunner
 
 SOURCES = {".toml", ".yml", ".yaml", ".md", ".sh", ".py", ""}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import asyncpg
 import httpx
 import pytest
-from flexcredits_local.keys import create_key
-from flexcredits_local.services import without_proxy
+from flexcredits_cli.stack.api_keys import create_key
+from flexcredits_cli.stack.services import without_proxy
 from support.clients.prometheus import Prometheus, alerts, prometheus
 from support.data.factories import contract, event, organization, usage
 from support.infra.service_process import (

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from flexcredits_local.keys import create_key
+from flexcredits_cli.stack.api_keys import create_key
 from support.data.usage_source import Client
 from support.faults.fault_stage import Stage, endure, open_stage
 from support.infra.brokers import AIOKAFKA_ERRORS, open_broker

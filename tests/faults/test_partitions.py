@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from alerter.mail import AT_ONCE
-from flexcredits_local.keys import create_key
-from flexcredits_local.ports import free_ports
-from flexcredits_local.postgres import EmbeddedPostgres
-from flexcredits_local.postgres_binaries import find_binaries
-from flexcredits_local.processes import Process
-from flexcredits_local.readiness import wait_until_usable
+from flexcredits_cli.embedded.postgres import EmbeddedPostgres
+from flexcredits_cli.embedded.postgres_binaries import find_binaries
+from flexcredits_cli.embedded.readiness import wait_until_usable
+from flexcredits_cli.machine.ports import free_ports
+from flexcredits_cli.processes.programs import Process
+from flexcredits_cli.stack.api_keys import create_key
 from support.data.usage_source import ALLOWANCES, Client, Source
 from support.faults.fault_stage import find_settled_violations, until_applied
 from support.infra.brokers import AIOKAFKA_ERRORS, Broker

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from flexcredits_local.keys import create_key
+from flexcredits_cli.stack.api_keys import create_key
 from support.infra import stack as real
 from support.infra.service_process import eventually, running
 from support.infra.stack import Database, Topics

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import Result
-from flexcredits_local import dlq
-from flexcredits_local.keys import create_key
-from flexcredits_local.problem import SetupProblem
+from flexcredits_cli.commands.operator import dlq
+from flexcredits_cli.stack.api_keys import create_key
+from flexcredits_cli.terminal.problem import SetupProblem
 from runtime.kafka import open_producer
 from support.data.factories import usage
 from support.infra.stack import Database

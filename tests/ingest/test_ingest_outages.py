@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from flexcredits_local.ports import accepts
+from flexcredits_cli.machine.ports import accepts
 from support.data.factories import usage
 from support.infra import stack as real
 from support.infra.brokers import AIOKAFKA_ERRORS, Broker

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flexcredits_local.keys import create_key
+from flexcredits_cli.stack.api_keys import create_key
 from support.data.factories import event, organization, rate, rfc3339, usage
 from support.infra.stack import Database
 from support.services.ingest import BATCH, ONE, Ingest, headers_of, ids

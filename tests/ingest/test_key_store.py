@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from flexcredits_local.keys import create_key
+from flexcredits_cli.stack.api_keys import create_key
 from ingest.keys import is_valid, parse_key
 from ingest.store import KeyStore, KeysUnavailable
 from runtime.postgres import open_pool

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 from click.testing import Result
-from flexcredits_local import keys
-from flexcredits_local.problem import SetupProblem
+from flexcredits_cli.commands.operator import keys
+from flexcredits_cli.terminal.problem import SetupProblem
 from ingest.keys import parse_key
 from support.infra.stack import Database
 from typer.testing import CliRunner

@@ -12,13 +12,13 @@ from statistics import median
 from typing import Any
 
 import pytest
-from flexcredits_local.folders import REPOSITORY
-from flexcredits_local.services import PYTHON
+from flexcredits_cli.machine.state_folder import REPOSITORY
+from flexcredits_cli.stack.services import PYTHON
 from support.infra.full_stack import WholeStack, environment_of, running_stack, state_of_its_own
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 DONE = "---done---"
-LAUNCHER = shlex.join([*PYTHON, "flexcredits_local"])
+LAUNCHER = shlex.join([*PYTHON, "flexcredits_cli"])
 """Instead of ./flexcredits, which would make an environment of its own in the state folder of this test."""
 
 
@@ -121,7 +121,7 @@ def test_readme_runs_as_pasted_and_the_same_event_again_is_a_duplicate(
 def test_env_without_a_stack_says_so_and_prints_nothing() -> None:
     with state_of_its_own() as home:
         said = subprocess.run(
-            [*PYTHON, "flexcredits_local", "env"], env=environment_of(home), capture_output=True, text=True, timeout=60
+            [*PYTHON, "flexcredits_cli", "env"], env=environment_of(home), capture_output=True, text=True, timeout=60
         )
     assert (said.returncode, said.stdout) == (1, "")
     assert "no stack runs here" in said.stderr

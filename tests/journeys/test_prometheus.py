@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from flexcredits_local.services import without_proxy
+from flexcredits_cli.stack.services import without_proxy
 from support.clients.prometheus import Prometheus, alerts, names_in_dashboards, names_in_rules, probe_ports, prometheus
 from support.data.factories import contract, event, organization, usage
 from support.infra.full_stack import WholeStack, running_stack, state_of_its_own

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 import asyncpg
 import httpx
 import pytest
-from flexcredits_local.keys import create_key
-from flexcredits_local.services import without_proxy
+from flexcredits_cli.stack.api_keys import create_key
+from flexcredits_cli.stack.services import without_proxy
 from ingest.keys import mint_key
 from support.clients.otlp_receiver import receiver
 from support.data.factories import contract, event, organization, usage

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from cryptography.x509 import DNSName
-from flexcredits_local.keys import create_key
+from flexcredits_cli.stack.api_keys import create_key
 from runtime.kafka import KafkaSettings, open_consumer, open_producer
 from support.data.factories import contract, event, organization, usage
 from support.infra.certificates import make_certificate

@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from flexcredits_local.simulation.cast import HAND_WRITTEN, companies
-from flexcredits_local.simulation.commands import DEMO_COMPANIES, LIVE_RATE, MONTHS_MAX, past_of, read_at, sized
-from flexcredits_local.simulation.contracts import current_period, used_in
-from flexcredits_local.simulation.disturbances import Fate
-from flexcredits_local.simulation.history import Past
-from flexcredits_local.simulation.live import Opening, level
-from flexcredits_local.simulation.truth import Truth
+from flexcredits_cli.generator.company.cast import HAND_WRITTEN, companies
+from flexcredits_cli.generator.company.contracts import current_period, used_in
+from flexcredits_cli.generator.simulate import DEMO_COMPANIES, LIVE_RATE, MONTHS_MAX, past_of, read_at, sized
+from flexcredits_cli.generator.usage.disturbances import Fate
+from flexcredits_cli.generator.usage.history import Past
+from flexcredits_cli.generator.usage.live import Opening, level
+from flexcredits_cli.generator.usage.truth import Truth
 from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
 from support.infra.service_process import eventually
 

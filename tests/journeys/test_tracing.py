@@ -11,8 +11,8 @@ from itertools import pairwise
 import httpx
 import pytest
 import structlog
-from flexcredits_local.keys import create_key
-from flexcredits_local.services import without_proxy
+from flexcredits_cli.stack.api_keys import create_key
+from flexcredits_cli.stack.services import without_proxy
 from runtime.logs import configure_logs
 from runtime.tracing import LINKS_MAX, PassOn, trace_id_of
 from support.clients.otlp_receiver import Received, receiver

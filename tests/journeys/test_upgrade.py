@@ -18,8 +18,8 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from flexcredits_local.folders import REPOSITORY
-from flexcredits_local.keys import create_key
+from flexcredits_cli.machine.state_folder import REPOSITORY
+from flexcredits_cli.stack.api_keys import create_key
 from runtime.migrations import migrate
 from support.data.factories import contract, organization, rate, usage
 from support.infra.service_process import (

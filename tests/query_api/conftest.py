@@ -7,9 +7,9 @@ import asyncpg
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from flexcredits_local.folders import StateFolder
-from flexcredits_local.services import issuer_program
-from flexcredits_local.tokens import issuer_url
+from flexcredits_cli.dev_idp.tokens import issuer_url
+from flexcredits_cli.machine.state_folder import StateFolder
+from flexcredits_cli.stack.services import issuer_program
 from query_api.access.state import AppState
 from query_api.app import build_app
 from query_api.auth.signing_keys import SigningKeys, fetch_from

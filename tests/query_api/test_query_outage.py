@@ -9,9 +9,9 @@ from pathlib import Path
 
 import asyncpg
 import httpx
-from flexcredits_local.ports import free_ports
-from flexcredits_local.postgres import THROWAWAY, EmbeddedPostgres
-from flexcredits_local.postgres_binaries import find_binaries
+from flexcredits_cli.embedded.postgres import THROWAWAY, EmbeddedPostgres
+from flexcredits_cli.embedded.postgres_binaries import find_binaries
+from flexcredits_cli.machine.ports import free_ports
 from support.data.table_rows import Books
 from support.faults.fault_stage import start_server
 from support.infra.service_process import ServiceProcess, eventually, free_port, running

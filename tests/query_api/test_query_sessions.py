@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from flexcredits_local.folders import StateFolder
-from flexcredits_local.tokens import key_path, load_key, mint_token
+from flexcredits_cli.dev_idp.tokens import key_path, load_key, mint_token
+from flexcredits_cli.machine.state_folder import StateFolder
 from query_api.auth.cookies import Cookies, hash_id
 from query_api.db.statements import SQL
 from runtime.postgres import Pool

@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from flexcredits_local.authorization import CLIENT_ID
-from flexcredits_local.folders import StateFolder
-from flexcredits_local.issuer import JWKS_PATH
-from flexcredits_local.tokens import AUDIENCE, key_path, load_key, mint_id_token, mint_token
+from flexcredits_cli.dev_idp.authorization import CLIENT_ID
+from flexcredits_cli.dev_idp.issuer import JWKS_PATH
+from flexcredits_cli.dev_idp.tokens import AUDIENCE, key_path, load_key, mint_id_token, mint_token
+from flexcredits_cli.machine.state_folder import StateFolder
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.access.state import AppState

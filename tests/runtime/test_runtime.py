@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 import pytest
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.machine.state_folder import REPOSITORY
 from flexcredits_schemas.zones import offset_at
 from prometheus_client import CollectorRegistry, Counter
 from runtime.build import build_of

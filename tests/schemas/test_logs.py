@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.machine.state_folder import REPOSITORY
 
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "told"}
 NAMES = {"message_id", "event_id", "key_id"}

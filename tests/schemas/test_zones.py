@@ -12,8 +12,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from flexcredits_local.dashboard import BIN
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.embedded.dashboard import BIN
+from flexcredits_cli.machine.state_folder import REPOSITORY
 from flexcredits_schemas import SCHEMAS
 from flexcredits_schemas.calendar import local_date, midnight
 from flexcredits_schemas.codec import InvalidEvent, decode

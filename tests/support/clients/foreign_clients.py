@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flexcredits_local.kafka_jars import maven_context
+from flexcredits_cli.embedded.kafka_jars import maven_context
 
 GENERATOR = "org.openapitools:openapi-generator-cli:7.17.0"
 PYTHON_GENERATOR = "openapi-python-client==0.29.0"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from flexcredits_local.folders import REPOSITORY
+from flexcredits_cli.machine.state_folder import REPOSITORY
 from pydantic_settings import BaseSettings
 
 K8S = REPOSITORY / "deploy" / "k8s"

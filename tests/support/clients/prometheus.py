@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from flexcredits_local.folders import REPOSITORY
-from flexcredits_local.ports import free_ports
-from flexcredits_local.processes import Program
-from flexcredits_local.services import answers
+from flexcredits_cli.machine.ports import free_ports
+from flexcredits_cli.machine.state_folder import REPOSITORY
+from flexcredits_cli.processes.programs import Program
+from flexcredits_cli.stack.services import answers
 from support.clients.manifests import read_yaml
 from support.infra.stack import running
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from flexcredits_local.authorization import CLIENT_ID
-from flexcredits_local.issuer import AUTHORIZATION_PATH, JWKS_PATH, TOKEN_PATH
-from flexcredits_local.tokens import AUDIENCE
+from flexcredits_cli.dev_idp.authorization import CLIENT_ID
+from flexcredits_cli.dev_idp.issuer import AUTHORIZATION_PATH, JWKS_PATH, TOKEN_PATH
+from flexcredits_cli.dev_idp.tokens import AUDIENCE
 from query_api.access.state import AppState, SignIn
 from query_api.app import build_app
 from query_api.auth.cookies import Cookies

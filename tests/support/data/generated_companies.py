@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from flexcredits_local.simulation.cast import DEMO, Company
-from flexcredits_local.simulation.commands import past_of, read_at
-from flexcredits_local.simulation.disturbances import Sending
-from flexcredits_local.simulation.history import Past
+from flexcredits_cli.generator.company.cast import DEMO, Company
+from flexcredits_cli.generator.simulate import past_of, read_at
+from flexcredits_cli.generator.usage.disturbances import Sending
+from flexcredits_cli.generator.usage.history import Past
 
 AT = "2026-11-24T09:00:00Z"
 

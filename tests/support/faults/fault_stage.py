@@ -14,10 +14,10 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 from aiokafka.errors import KafkaError
 from alerter.outbox import LEASE_S
-from flexcredits_local.ports import free_ports
-from flexcredits_local.postgres import EmbeddedPostgres
-from flexcredits_local.postgres_binaries import find_binaries
-from flexcredits_local.processes import Process
+from flexcredits_cli.embedded.postgres import EmbeddedPostgres
+from flexcredits_cli.embedded.postgres_binaries import find_binaries
+from flexcredits_cli.machine.ports import free_ports
+from flexcredits_cli.processes.programs import Process
 from support.data.usage_source import ALLOWANCES, Source
 from support.infra.service_process import ServiceProcess, aggregator_environment, alerter_environment, eventually
 from support.infra.stack import Database, Topics, copy_template, make_template

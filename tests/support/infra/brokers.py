@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from flexcredits_local.folders import state_folder
-from flexcredits_local.java import find_java
-from flexcredits_local.kafka import EmbeddedKafka
-from flexcredits_local.kafka_jars import ensure_jars
-from flexcredits_local.ports import LOOPBACK, free_ports
-from flexcredits_local.processes import Process
-from flexcredits_local.readiness import wait_until_usable
+from flexcredits_cli.embedded.java import find_java
+from flexcredits_cli.embedded.kafka import EmbeddedKafka
+from flexcredits_cli.embedded.kafka_jars import ensure_jars
+from flexcredits_cli.embedded.readiness import wait_until_usable
+from flexcredits_cli.machine.ports import LOOPBACK, free_ports
+from flexcredits_cli.machine.state_folder import state_folder
+from flexcredits_cli.processes.programs import Process
 from support.infra import stack as real
 from support.infra.service_process import eventually
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from flexcredits_local.ports import free_ports
+from flexcredits_cli.machine.ports import free_ports
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 

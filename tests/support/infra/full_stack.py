@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from flexcredits_local.folders import StateFolder, state_folder
+from flexcredits_cli.machine.state_folder import StateFolder, state_folder
 from support.infra.stack import throwaway_folder
 
 
@@ -37,7 +37,7 @@ def running_stack(
     home: StateFolder, *options: str, command: str = "up"
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A stack on free ports, and the JSON line that it printed; stopped as by Ctrl-C."""
-    argv = [sys.executable, "-P", "-m", "flexcredits_local", command, "--json", "--free-ports", *options]
+    argv = [sys.executable, "-P", "-m", "flexcredits_cli", command, "--json", "--free-ports", *options]
     log = home.root / "up.log"
     with log.open("w") as errors:
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment_of(home))
@@ -69,7 +69,7 @@ class WholeStack:
     def command(self, *arguments: str | Path) -> str:
         """Output of `./flexcredits <arguments>`; it must succeed."""
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "flexcredits_local", *map(str, arguments)],
+            [sys.executable, "-P", "-m", "flexcredits_cli", *map(str, arguments)],
             env=environment_of(self.home), capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

@@ -10,11 +10,11 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from flexcredits_local.folders import REPOSITORY, state_folder
-from flexcredits_local.java import find_java
-from flexcredits_local.kafka_jars import BROKER, ensure_jars, maven_context
-from flexcredits_local.ports import LOOPBACK, accepts, free_ports
-from flexcredits_local.processes import Process, Program
+from flexcredits_cli.embedded.java import find_java
+from flexcredits_cli.embedded.kafka_jars import BROKER, ensure_jars, maven_context
+from flexcredits_cli.machine.ports import LOOPBACK, accepts, free_ports
+from flexcredits_cli.machine.state_folder import REPOSITORY, state_folder
+from flexcredits_cli.processes.programs import Process, Program
 from support.infra import stack as real
 from support.infra.service_process import eventually
 from support.infra.stack import Topics

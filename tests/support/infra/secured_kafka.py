@@ -11,12 +11,12 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 from cryptography.x509 import IPAddress
-from flexcredits_local.folders import state_folder
-from flexcredits_local.java import find_java
-from flexcredits_local.kafka import EmbeddedKafka
-from flexcredits_local.kafka_jars import ensure_jars
-from flexcredits_local.ports import free_ports
-from flexcredits_local.readiness import wait_until_usable
+from flexcredits_cli.embedded.java import find_java
+from flexcredits_cli.embedded.kafka import EmbeddedKafka
+from flexcredits_cli.embedded.kafka_jars import ensure_jars
+from flexcredits_cli.embedded.readiness import wait_until_usable
+from flexcredits_cli.machine.ports import free_ports
+from flexcredits_cli.machine.state_folder import state_folder
 from runtime.kafka import create_topics
 from support.clients.manifests import K8S, Manifest
 from support.infra.certificates import make_certificate

@@ -18,15 +18,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
-from flexcredits_local.folders import REPOSITORY, remove_tree, state_folder
-from flexcredits_local.java import find_java
-from flexcredits_local.kafka import EmbeddedKafka
-from flexcredits_local.kafka_jars import ensure_jars
-from flexcredits_local.ports import free_ports
-from flexcredits_local.postgres import THROWAWAY, EmbeddedPostgres
-from flexcredits_local.postgres_binaries import find_binaries
-from flexcredits_local.processes import Process, Program
-from flexcredits_local.readiness import wait_until_usable
+from flexcredits_cli.embedded.java import find_java
+from flexcredits_cli.embedded.kafka import EmbeddedKafka
+from flexcredits_cli.embedded.kafka_jars import ensure_jars
+from flexcredits_cli.embedded.postgres import THROWAWAY, EmbeddedPostgres
+from flexcredits_cli.embedded.postgres_binaries import find_binaries
+from flexcredits_cli.embedded.readiness import wait_until_usable
+from flexcredits_cli.machine.ports import free_ports
+from flexcredits_cli.machine.state_folder import REPOSITORY, remove_tree, state_folder
+from flexcredits_cli.processes.programs import Process, Program
 from runtime.kafka import create_topics
 from runtime.migrations import migrate
 from support.infra.containers import docker_answers, kafka_container, postgres_container

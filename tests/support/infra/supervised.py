@@ -7,9 +7,9 @@ process ids into FOLDER.
 import sys
 from pathlib import Path
 
-from flexcredits_local.console import Console
-from flexcredits_local.processes import Program
-from flexcredits_local.supervisor import Stopped, Supervisor
+from flexcredits_cli.processes.console import Console
+from flexcredits_cli.processes.programs import Program
+from flexcredits_cli.processes.supervisor import Stopped, Supervisor
 
 PROGRAMS = {
     "obedient": "import os, time; note(os.getpid()); time.sleep(600)",

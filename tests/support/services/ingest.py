@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from flexcredits_local.ports import accepts
+from flexcredits_cli.machine.ports import accepts
 from ingest.__main__ import run
 from ingest.settings import Settings
 from support.infra.service_process import eventually, free_port

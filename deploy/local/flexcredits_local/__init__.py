@@ -1,1 +1,0 @@
-"""The local stack behind ./flexcredits: embedded Kafka and PostgreSQL, a supervisor, and the commands."""

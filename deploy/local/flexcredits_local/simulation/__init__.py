@@ -1,1 +1,0 @@
-"""Made-up usage of made-up companies: everything follows from a seed, a company and a date."""

@@ -1,0 +1,1 @@
+"""The program behind ./flexcredits: the local stack, operators' commands, and the usage generator."""

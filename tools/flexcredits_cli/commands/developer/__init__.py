@@ -1,0 +1,1 @@
+"""Commands for the person who runs or changes FlexCredits on one machine."""

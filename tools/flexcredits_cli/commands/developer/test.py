@@ -1,0 +1,67 @@
+"""`test`: every check of this repository, the fast and static ones first, pytest's closing line last."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flexcredits_cli.embedded.dashboard import ensure_dashboard, workplace
+from flexcredits_cli.machine.state_folder import REPOSITORY, state_folder
+from flexcredits_cli.terminal.problem import SetupProblem
+
+SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+BIN = Path(sys.executable).parent
+# The launcher is Python without the ending that ruff looks for.
+SOURCES = (".", "flexcredits")
+STATIC: Sequence[tuple[str, Sequence[str]]] = (
+    ("ruff check", ("ruff", "check", *SOURCES)),
+    ("ruff format --check", ("ruff", "format", "--check", *SOURCES)),
+    ("mypy", ("mypy",)),
+    ("lint-imports", ("lint-imports",)),
+)
+DASHBOARD: Sequence[tuple[str, Sequence[str]]] = (
+    ("dashboard: npm run check", ("npm", "run", "check")),
+    ("dashboard: npm test", ("npm", "test")),
+)
+
+
+def run_tests(
+    context: typer.Context,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out the tests marked slow.")] = False,
+    faults: Annotated[bool, typer.Option("--faults", help="Only the fault matrix, all of it.")] = False,
+    clients: Annotated[bool, typer.Option("--clients", help="Only clients and SDKs from package registries.")] = False,
+) -> None:
+    """Run ruff, mypy, import-linter, the dashboard's checks and pytest. Other arguments go to pytest."""
+    failed = [name for name, command in STATIC if not passes(name, command)]
+    failed += failed_in_dashboard()
+    if failed:
+        print(f"\nfailed before the tests: {', '.join(failed)}", flush=True)
+    others = "not faults and not clients"
+    chosen = "faults or smoke" if faults else "clients" if clients else f"not slow and {others}" if fast else others
+    selection = ["-m", chosen]
+    tests_passed = passes("pytest", ("pytest", *selection, *context.args))
+    raise typer.Exit(0 if tests_passed and not failed else 1)
+
+
+def failed_in_dashboard() -> list[str]:
+    """Build what the browser tests will look at, within its limits of size, and run the checks and tests of its own."""
+    print("== dashboard: npm run build", flush=True)
+    folder = state_folder()
+    try:
+        ensure_dashboard(folder, print)
+    except SetupProblem as problem:
+        print(problem, flush=True)
+        return ["dashboard: npm run build"]
+    place = workplace(folder)
+    return [name for name, command in DASHBOARD if not passes(name, command, place)]
+
+
+def passes(name: str, command: Sequence[str], folder: Path = REPOSITORY) -> bool:
+    print(f"== {name}", flush=True)
+    program, *arguments = command
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}  # npm's scripts ask for node
+    return subprocess.run([BIN / program, *arguments], cwd=folder, env=environment).returncode == 0

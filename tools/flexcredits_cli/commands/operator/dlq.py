@@ -1,0 +1,260 @@
+"""`dlq ls|show|replay`: what could not be counted, why, and how it gets a second chance."""
+
+import asyncio
+import base64
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import httpx
+import typer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
+from runtime.kafka import KafkaSettings
+
+from flexcredits_cli.machine.state_folder import state_folder
+from flexcredits_cli.stack.addresses import kafka_settings
+from flexcredits_cli.stack.description import running_stack
+from flexcredits_cli.terminal.output import AsJson, DryRun, print_json, print_table, printable
+from flexcredits_cli.terminal.problem import SetupProblem, reason_of
+
+app = typer.Typer(help="Dead letters: events that could not be counted.", no_args_is_help=True)
+
+TOPIC = "usage.events.v1.dlq"
+OUTSIDE_SCOPE = "outside_scope"
+READ_WITHIN_S = 60
+POST_WITHIN_S = 30
+
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="Only dead letters whose reason contains this text.")
+]
+TopicOption = Annotated[str, typer.Option("--topic", envvar="DEAD_LETTER_TOPIC")]
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One of the dead letters. Written at least once, so `key` may occur twice in the topic."""
+
+    key: str
+    written_at: datetime
+    headers: dict[str, str]
+    value: bytes | None
+
+    @property
+    def reason(self) -> str:
+        return self.headers.get("reason", "")
+
+    @property
+    def kind(self) -> str:
+        """The kind of reason that ingest gave; the aggregator gives none."""
+        return self.headers.get("dlq.class", "")
+
+    @property
+    def organization(self) -> str:
+        return self.headers.get("organization") or self._attribute("subject")
+
+    @property
+    def event_id(self) -> str:
+        """As the sender wrote it; empty where the bytes are no event."""
+        return self._attribute("id")
+
+    def _attribute(self, name: str) -> str:
+        try:
+            event = json.loads(self.value or b"")
+        except (ValueError, RecursionError):
+            return ""
+        return str(event.get(name, "")) if isinstance(event, dict) else ""
+
+    @property
+    def size(self) -> int:
+        return len(self.value or b"")
+
+    def has_reason(self, text: str | None) -> bool:
+        return text is None or text == self.kind or text.lower() in self.reason.lower()
+
+    def why_not_replayed(self, chosen: bool) -> str | None:
+        """`chosen`: somebody named this letter or its kind."""
+        if self.value is None:
+            return "it has no bytes"
+        if "dlq.truncated_from" in self.headers:
+            return "it was too large to be kept whole"
+        if self.kind == OUTSIDE_SCOPE and not chosen:
+            # Its sender may not send this. Our key covers more, and would do for it what it was refused.
+            return f"its key did not cover it: name it, or give --reason {OUTSIDE_SCOPE}"
+        return None
+
+
+@app.command("ls")
+def list_letters(
+    reason: ReasonOption = None,
+    as_json: AsJson = False,
+    topic: TopicOption = TOPIC,
+) -> None:
+    """Print every dead letter: its key, when it was written, the event's organization and id, its size, and the reason."""
+    letters = [
+        {
+            "key": letter.key,
+            "written_at": letter.written_at.isoformat(timespec="milliseconds"),
+            "organization": letter.organization,
+            "event_id": letter.event_id,
+            "size": letter.size,
+            "pointer": letter.headers.get("pointer", ""),
+            "reason": letter.reason,
+        }
+        for letter in read_letters(topic)
+        if letter.has_reason(reason)
+    ]
+    if as_json:
+        print_json({"dead_letters": letters})
+        return
+    print_table(
+        [[printable(str(fact)) or "-" for fact in facts.values()] for facts in letters],
+        ("key", "written at", "organization", "event id", "bytes", "pointer", "reason"),
+    )
+
+
+@app.command("show")
+def show(key: str, as_json: AsJson = False, topic: TopicOption = TOPIC) -> None:
+    """Print one dead letter: its headers, an empty line, and the original bytes (in JSON: `value_base64`)."""
+    (letter,) = choose(read_letters(topic), [key])
+    if as_json:
+        value = None if letter.value is None else base64.b64encode(letter.value).decode()
+        facts = {"key": letter.key, "written_at": letter.written_at, "headers": letter.headers, "value_base64": value}
+        print_json(facts)
+        return
+    for name, value in letter.headers.items():
+        typer.echo(f"{printable(name)}: {printable(value)}")
+    typer.echo()
+    sys.stdout.flush()
+    sys.stdout.buffer.write((letter.value or b"") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+@app.command("replay")
+def replay(
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys as printed by `dlq ls`.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All dead letters, or all that match --reason.")] = False,
+    reason: ReasonOption = None,
+    dry_run: DryRun = False,
+    api_key: Annotated[str | None, typer.Option("--key", help="API key. Default: the running stack's.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of the ingest API. Default: the running stack's.")] = None,
+    as_json: AsJson = False,
+    topic: TopicOption = TOPIC,
+) -> None:
+    """Send dead letters to the ingest API again.
+
+    They keep their ids, so nothing is counted twice. The dead letters stay in their topic.
+
+    Exit code 0: all were accepted. 1: one was refused again, or the ingest API accepts nothing at the moment.
+    """
+    if bool(keys) == everything:
+        raise SetupProblem("name the dead letters by their keys, or use --all.")
+    letters = choose(read_letters(topic), keys) if keys else read_letters(topic)
+    letters = [letter for letter in letters if letter.has_reason(reason)]
+    chosen = bool(keys) or reason == OUTSIDE_SCOPE
+    failures, outcomes = 0, []
+    with nullcontext() if dry_run else ingest_client(url, api_key) as client:
+        for letter in letters:
+            obstacle = letter.why_not_replayed(chosen)
+            if obstacle:
+                outcome = f"skipped: {obstacle}"
+            elif client is None:
+                outcome = "would be sent"
+            else:
+                taken, outcome = post(client, letter.value or b"")
+                failures += not taken
+            outcomes.append({"key": letter.key, "outcome": outcome})
+            if not as_json:
+                typer.echo(f"{letter.key}  {printable(outcome)}")
+    if as_json:
+        print_json({"dead_letters": outcomes})
+    if failures:
+        raise typer.Exit(1)
+
+
+def post(client: httpx.Client, event: bytes) -> tuple[bool, str]:
+    """Whether the ingest API took the event, and its words if not."""
+    try:
+        answer = client.post("/api/v1/events", content=event, headers={"Content-Type": "application/cloudevents+json"})
+    except httpx.TransportError as error:
+        raise SetupProblem(f"the ingest API does not answer: {reason_of(error)}") from None
+    if answer.status_code == 202:
+        return True, "accepted"
+    if answer.status_code in (401, 429, 503):
+        raise SetupProblem(
+            f"the ingest API does not accept events at the moment ({answer.status_code}): {detail_of(answer)}"
+        )
+    return False, f"refused again: {detail_of(answer)}"
+
+
+def detail_of(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:300]
+
+
+def ingest_client(url: str | None, api_key: str | None) -> httpx.Client:
+    if url is None or api_key is None:
+        stack = running_stack(state_folder())
+        url, api_key = url or stack.ingest_url, api_key or stack.ingest_key
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {api_key}"}, timeout=POST_WITHIN_S)
+
+
+def choose(letters: Sequence[DeadLetter], keys: Sequence[str]) -> list[DeadLetter]:
+    by_key = {letter.key: letter for letter in letters}
+    if missing := [key for key in keys if key not in by_key]:
+        raise SetupProblem(f"there is no dead letter {missing[0]}. `dlq ls` prints all.")
+    return [by_key[key] for key in keys]
+
+
+def read_letters(topic: str) -> list[DeadLetter]:
+    """All dead letters of Kafka at KAFKA_BOOTSTRAP, or the running stack's, in the order of their first writing."""
+    kafka = kafka_settings()
+    try:
+        return asyncio.run(fetch_letters(kafka, topic))
+    except (KafkaError, TimeoutError) as error:
+        raise SetupProblem(f"Kafka at {kafka.kafka_bootstrap} cannot be read: {reason_of(error)}") from None
+
+
+async def fetch_letters(kafka: KafkaSettings, topic: str) -> list[DeadLetter]:
+    """Everything in the topic up to its present end, once for each key."""
+    letters: dict[str, DeadLetter] = {}
+    # Without a group it gets all partitions, commits nothing and disturbs nobody.
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=kafka.kafka_bootstrap,
+        client_id="dlq",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **kafka.kafka_security(),
+    )
+    try:
+        async with asyncio.timeout(READ_WITHIN_S):
+            await consumer.start()
+            ends = await consumer.end_offsets(consumer.assignment())
+            while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+                for records in (await consumer.getmany(timeout_ms=1000)).values():
+                    for record in records:
+                        letter = to_letter(record)
+                        letters.setdefault(letter.key, letter)
+    finally:
+        await consumer.stop()
+    return sorted(letters.values(), key=lambda letter: letter.written_at)
+
+
+def to_letter(record: "ConsumerRecord[bytes, bytes]") -> DeadLetter:
+    headers: dict[str, str] = {}
+    for name, value in record.headers:
+        # Of two headers of one name the first is the writer's, the second the original record's.
+        headers.setdefault(name, (value or b"").decode(errors="replace"))
+    return DeadLetter(
+        key=(record.key or f"{record.topic}/{record.partition}/{record.offset}".encode()).decode(errors="replace"),
+        written_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        headers=headers,
+        value=record.value,
+    )

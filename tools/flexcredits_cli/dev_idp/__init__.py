@@ -1,0 +1,1 @@
+"""The development issuer: an OpenID Connect provider without passwords, for one machine."""

@@ -1,0 +1,57 @@
+"""The development issuer's page: whom to sign in as."""
+
+from collections.abc import Mapping
+from html import escape
+
+from flexcredits_cli.dev_idp.authorization import Chosen
+from flexcredits_cli.dev_idp.tokens import Role
+
+DEMO = "org_demo"
+PEOPLE = (
+    Chosen(DEMO, Role.SUPER_ADMIN, "ada@demo.example", "Ada"),
+    Chosen(DEMO, Role.ADMIN, "ben@demo.example", "Ben"),
+    Chosen(DEMO, Role.BILLING_MODERATOR, "chi@demo.example", "Chi"),
+    Chosen(DEMO, Role.MEMBER, "dev@demo.example", "Dev"),
+)
+
+# No script and nothing from elsewhere, and only forms, which lead to this page's own server and back to the dashboard.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in (development)</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 30rem; margin: 3rem auto; padding: 0 1rem }}
+button, input, select {{ font: inherit; padding: .4rem .6rem; width: 100%; box-sizing: border-box; margin: .2rem 0 }}
+button {{ text-align: left; cursor: pointer }}
+</style>
+<h1>Sign in</h1>
+<p>This is the development sign-in: no password, and only on this machine.</p>
+{people}
+<h2>Someone else</h2>
+<form method="post">{hidden}
+<label>Organization <input name="organization" required value="{demo}" pattern="[A-Za-z0-9][A-Za-z0-9._:\\-]{{0,63}}"></label>
+<label>Role <select name="role">{roles}</select></label>
+<label>Email <input name="email" type="email" required></label>
+<button>Sign in</button></form>
+</html>
+"""
+
+
+def render_page(parameters: Mapping[str, str]) -> str:
+    """The page for an authorization request, whose parameters every form sends along."""
+    hidden = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in parameters.items()
+    )
+    people = "\n".join(
+        f'<form method="post">{hidden}{choice(person)}'
+        f"<button>{escape(person.name)}, {person.role.replace('_', ' ')} of {person.organization}</button></form>"
+        for person in PEOPLE
+    )
+    roles = "".join(f"<option>{role}</option>" for role in Role)
+    return PAGE.format(people=people, hidden=hidden, demo=DEMO, roles=roles)
+
+
+def choice(person: Chosen) -> str:
+    return "".join(
+        f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in person._asdict().items()
+    )

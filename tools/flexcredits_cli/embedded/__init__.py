@@ -1,0 +1,1 @@
+"""Kafka, PostgreSQL, the mailbox and the dashboard without containers."""

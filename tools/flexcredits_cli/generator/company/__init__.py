@@ -1,0 +1,1 @@
+"""A generated company: agents, contracts, features, rates, and how much it uses. Pure."""

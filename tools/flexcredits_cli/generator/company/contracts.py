@@ -1,0 +1,162 @@
+"""Contracts whose amounts follow from what was used, so that each company stands where its terms say. Pure."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from flexcredits_schemas.credits import MICRO
+from flexcredits_schemas.events import PRODUCTS
+
+from flexcredits_cli.generator.company.cast import Company, Terms
+from flexcredits_cli.generator.company.events import Event, build_fact, midnight_of
+
+CONTRACT_MONTHS = 24
+APPROACH_CREDITS = 40
+"""So many contracted credits more than the level says, rounded down to tens: a few minutes' usage away from it."""
+LEVEL_OF_THE_PAST = 90
+"""Percent of their credits that were used in the periods before the current one."""
+UsedByDay = Mapping[tuple[date, str], int]
+"""Micro-credits that count on a local day, by product."""
+
+
+class Period(NamedTuple):
+    """Half-open dates."""
+
+    begins: date
+    ends: date
+
+    @property
+    def id(self) -> str:
+        return f"{self.begins}"
+
+
+def add_months(day: date, months: int) -> date:
+    """For days of the month up to the 28th."""
+    month = day.year * 12 + day.month - 1 + months
+    return day.replace(year=month // 12, month=month % 12 + 1)
+
+
+def current_period(terms: Terms, today: date) -> Period:
+    """The credit period that has `today` near its middle; periods of a month just contain it."""
+    halfway = today - timedelta(days=0 if terms.months == 1 else round(terms.months * 15.2))
+    before = halfway.replace(day=terms.begins_on)
+    if before > halfway:
+        before = add_months(before, -1)
+    after = add_months(before, 1)
+    begins = after if terms.months > 1 and after - halfway < halfway - before else before
+    return Period(begins, add_months(begins, terms.months))
+
+
+def periods(terms: Terms, today: date) -> list[Period]:
+    """The contract's credit periods: a year's worth before the current one, and as many as make up two years."""
+    current = current_period(terms, today)
+    first = -(12 // terms.months)
+    begins = [
+        add_months(current.begins, terms.months * step)
+        for step in range(first, first + CONTRACT_MONTHS // terms.months)
+    ]
+    return [Period(begin, add_months(begin, terms.months)) for begin in begins]
+
+
+def build_contracts(company: Company, today: date, at: int, used_by_day: UsedByDay) -> Iterator[Event]:
+    """The contract's versions, the oldest first: one, or two when it was topped up.
+
+    `at` is the time of the version whose amounts follow from what was used until then. Where nothing was used, there is
+    nothing to follow from: no contract, and one that is there already stays.
+    """
+    terms = company.terms
+    if terms is None or not used_by_day:
+        return
+    if terms.topped_up:
+        # Its earlier version is of the period's first day, long before `at`.
+        began = midnight_of(current_period(terms, today).begins)
+        yield build_contract(company, terms, today, began, used_by_day, added=0)
+    yield build_contract(company, terms, today, at, used_by_day, added=terms.topped_up)
+
+
+def build_contract(
+    company: Company, terms: Terms, today: date, at: int, used_by_day: UsedByDay, *, added: int
+) -> Event:
+    """One full version; `added` percent go on top of the current period's amounts.
+
+    The level of the terms is the one after the top-up that the terms know of, and before any other.
+    """
+    spans, current = periods(terms, today), current_period(terms, today)
+    credit_periods = []
+    for span in spans:
+        used = used_in(span, used_by_day)
+        level, extra = LEVEL_OF_THE_PAST, 0
+        if span.begins >= current.begins:
+            level = terms.level * (100 + terms.topped_up) // 100
+            used = used_in(current, used_by_day)
+            extra = added if span == current else 0
+        credit_periods.append(describe(span, terms, used, level, extra))
+    data: dict[str, Any] = {
+        "contract_id": company.id.removeprefix("org_"),
+        "from": f"{spans[0].begins}",
+        "to": f"{spans[-1].ends}",
+        "credit_periods": credit_periods,
+    }
+    for name in ("minimum_commitment", "overage_price", "credit_price", "currency"):
+        if getattr(terms, name) is not None:
+            data[name] = getattr(terms, name)
+    if terms.account_team:
+        data["account_team"] = dict(terms.account_team)
+    return build_fact("contract", company.id, at, data)
+
+
+def used_in(span: Period, used_by_day: UsedByDay) -> dict[str, int]:
+    used: dict[str, int] = dict.fromkeys(PRODUCTS, 0)
+    for (day, product), micro in used_by_day.items():
+        if span.begins <= day < span.ends:
+            used[product] += micro
+    return used
+
+
+def describe(span: Period, terms: Terms, used: Mapping[str, int], level: int, added: int) -> dict[str, Any]:
+    """A credit period's entry, in whole hundreds or tens of credits. Included add-ons are available on top."""
+    period: dict[str, Any] = {"id": span.id, "from": f"{span.begins}", "to": f"{span.ends}"}
+    bundled = sum(add_on.credits for add_on in terms.add_ons if add_on.included)
+    contracted = sum(used.values()) * 100 // level
+    amount = contracted // (10 * MICRO) * 10 + APPROACH_CREDITS if terms.approaching else hundreds(contracted)
+    total = max(100 * len(PRODUCTS), amount - bundled)
+    total += hundreds(total * MICRO * added // 100)
+    if terms.amounts:
+        sums = total if terms.total is None else hundreds(total * MICRO * 100 // (100 + terms.total))
+        period["products"] = {name: f"{amount}" for name, amount in split(sums, terms, used).items()}
+    if terms.total is not None:
+        period["total"] = f"{total}"
+    if terms.add_ons:
+        period["add_ons"] = [
+            {"name": add_on.name, "credits": f"{add_on.credits}", "included": add_on.included}
+            for add_on in terms.add_ons
+        ]
+    return period
+
+
+def split(total: int, terms: Terms, used: Mapping[str, int]) -> dict[str, int]:
+    """`total` credits over the products that have an amount, as they are used; the overdrawn one has a tenth too few."""
+    amounts = {}
+    if terms.overdrawn:
+        amounts[terms.overdrawn] = max(100, used[terms.overdrawn] * 9 // 10 // MICRO // 100 * 100)
+    rest = total - sum(amounts.values())
+    others = [name for name in terms.amounts if name not in amounts]
+    weight = sum(used[name] for name in others)
+    for name in others[1:]:
+        share = rest * used[name] // weight if weight else rest // len(others)
+        amounts[name] = max(100, share // 100 * 100)
+    amounts[others[0]] = total - sum(amounts.values())
+    return {name: amounts[name] for name in terms.amounts}
+
+
+def hundreds(micro: int) -> int:
+    """Micro-credits as credits, to the nearest hundred."""
+    return (micro + 50 * MICRO) // (100 * MICRO) * 100
+
+
+def contracted_micro(contract: Event, period: Period) -> int:
+    """Micro-credits that a contract fact makes available in one of its periods."""
+    (entry,) = (entry for entry in contract["data"]["credit_periods"] if entry["id"] == period.id)
+    total = int(entry["total"]) if "total" in entry else sum(map(int, entry["products"].values()))
+    included = sum(int(add_on["credits"]) for add_on in entry.get("add_ons", ()) if add_on["included"])
+    return (total + included) * MICRO

@@ -1,0 +1,1 @@
+"""Usage events of a generated company: history, live, with disturbances. Pure."""

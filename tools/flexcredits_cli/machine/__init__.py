@@ -1,0 +1,1 @@
+"""What the machine offers: folders for state, ports, certificate authorities."""

@@ -1,0 +1,1 @@
+"""Child processes: started on a leash, supervised, stopped for certain."""
