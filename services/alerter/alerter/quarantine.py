@@ -8,9 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+import asyncpg
 import structlog
 from runtime.isolation import is_widespread
-from runtime.postgres import Pool, load_sql
+from runtime.postgres import Pool, from_record, load_sql
 
 from alerter.metrics import QUARANTINE_FAILURES, QUARANTINED
 
@@ -54,7 +55,7 @@ class Quarantine:
         return held
 
     async def _select(self) -> list[Quarantined]:
-        return [Quarantined(*row) for row in await self._pool.fetch(SQL["select_quarantined"])]
+        return [from_record(Quarantined, row) for row in await self._pool.fetch(SQL["select_quarantined"])]
 
     async def add(self, step: Step, failures: Mapping[int, Exception]) -> None:
         """Set organizations aside, by number."""
@@ -77,8 +78,8 @@ class Quarantine:
         """Who is to be retried now, by step; nobody else retries them for `LEASE_S`. Forgets outboxes that are empty."""
         log_released(await self._pool.fetch(SQL["release_finished"], UNWRITABLE))
         due: dict[Step, list[int]] = defaultdict(list)
-        for organization_id, step in await self._pool.fetch(SQL["claim_quarantined"], AT_ONCE, LEASE_S):
-            due[step].append(organization_id)
+        for row in await self._pool.fetch(SQL["claim_quarantined"], AT_ONCE, LEASE_S):
+            due[row["step"]].append(row["organization_id"])
         return due
 
     async def measure(self) -> None:
@@ -94,9 +95,9 @@ class Quarantine:
             QUARANTINED.labels(step).set(counted[step])
 
 
-def log_released(rows: Iterable[Iterable[str]]) -> None:
-    for organization, step in rows:
-        log.info("no longer set aside", organization=organization, step=step)
+def log_released(rows: Iterable[asyncpg.Record]) -> None:
+    for row in rows:
+        log.info("no longer set aside", organization=row["organization"], step=row["step"])
 
 
 def describe(step: Step, error: Exception) -> str:

@@ -1,11 +1,12 @@
--- Organizations, contracts, members, agents, features and rates: written from catalog events, read into memory to count.
+-- Organizations, contracts, members, agents, features and rates: written from catalog events, read to count usage.
 
 -- name: lock_catalog
 -- Wait for the batches that are rating, and keep new ones waiting until this transaction ends.
 SELECT pg_advisory_xact_lock($1)
 
 -- name: lock_catalog_shared
--- Keep facts from being applied until this transaction ends; other batches may hold it too. Its next statements may take $2 each.
+-- Keep catalog events from being applied until this transaction ends; other batches may hold the lock too. The next
+-- statements may take $2 each.
 SELECT set_config('statement_timeout', $2, true), pg_advisory_xact_lock_shared($1)
 
 -- name: select_catalog_version

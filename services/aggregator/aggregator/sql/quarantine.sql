@@ -23,7 +23,7 @@ FROM unnest($2::integer[], $3::integer[], $4::bigint[], $5::bytea[], $6::bytea[]
     AS d(organization_id, partition, kafka_offset, key, value, headers, received)
 
 -- name: count_failing
--- For how many organizations each step of the aggregator fails, of how many that are known. The limit of sums is no failure.
+-- For how many of the known organizations each step of the aggregator fails. The limit of sums is no failure.
 SELECT step, count(*) AS failing, (SELECT count(*) FROM organizations WHERE organization_id > 0) AS known
 FROM quarantine WHERE component = 'aggregator' AND step <> 'sums' GROUP BY step ORDER BY step
 
