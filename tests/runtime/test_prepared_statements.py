@@ -86,7 +86,7 @@ def test_every_statement_is_used_and_every_use_exists(package: str) -> None:
     assert not statements.keys() - named, "nobody uses these statements"
 
 
-@pytest.mark.parametrize("package", ["aggregator", "ingest", "query_api"])
+@pytest.mark.parametrize("package", ROLES)
 def test_every_statement_begins_with_a_short_sentence(package: str) -> None:
     for name, statement in load_sql(package).items():
         first, *_ = statement.splitlines()
@@ -94,7 +94,7 @@ def test_every_statement_begins_with_a_short_sentence(package: str) -> None:
         assert len(first) <= 120, name
 
 
-@pytest.mark.parametrize("package", ["aggregator", "ingest", "query_api"])
+@pytest.mark.parametrize("package", ROLES)
 def test_rows_are_read_by_name(package: str) -> None:
     """A column added in the middle of a SELECT must not shift the values after it."""
     for path in folder_of(package).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""The alerter's statements, as the simulated Postgres carries them out. One function a file of alerter/sql.
+"""The alerter's statements, as the simulated Postgres carries them out. One function a statement of alerter/sql.
 
 What others write is a table of its own: `levels`, by organization. There are no budgets and no channels.
 """

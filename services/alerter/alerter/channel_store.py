@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from flexcredits_schemas.alerts import Told
+from flexcredits_schemas.alerts import ChannelKind, Told
 from runtime.postgres import Connection, Pool, from_record
 
 from alerter.notices import Notice
@@ -20,7 +20,7 @@ class Delivery(NamedTuple):
     delivery_id: int
     organization_id: int
     channel_id: int
-    kind: Literal["webhook", "slack"]
+    kind: ChannelKind
     url: str
     signing_secret: str | None
     """Of a webhook."""

@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple
 import asyncpg
 import structlog
 from runtime.isolation import is_widespread
-from runtime.postgres import Pool, from_record, load_sql
+from runtime.postgres import Pool, from_record
 
 from alerter.metrics import QUARANTINE_FAILURES, QUARANTINED
+from alerter.store import SQL
 
-SQL = load_sql("alerter")
 log = structlog.get_logger()
 
 Step = Literal["evaluate", "wakeup", "mail", "channel", "request", "publish"]

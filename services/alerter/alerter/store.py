@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
-from flexcredits_schemas.alerts import Resolution, Rule
+from flexcredits_schemas.alerts import AttemptOutcome, Resolution, Rule
 from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.events import PRODUCTS
 from runtime.postgres import Connection, Pool, Tell, from_record, load_sql, open_pool
@@ -49,7 +49,7 @@ class Request(NamedTuple):
 class Attempt(NamedTuple):
     """How an attempt to send ended. `retry_s` counts only for deferred ones."""
 
-    outcome: str  # sent | deferred | refused
+    outcome: AttemptOutcome
     detail: str
     retry_s: float = 0.0
 

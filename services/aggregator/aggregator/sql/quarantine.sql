@@ -28,7 +28,7 @@ SELECT step, count(*) AS failing, (SELECT count(*) FROM organizations WHERE orga
 FROM quarantine WHERE component = 'aggregator' AND step <> 'sums' GROUP BY step ORDER BY step
 
 -- name: insert_unknown_zones
--- Usage of these organizations is held, since nobody knows the rules of their time zone. Only another zone or release helps.
+-- Usage of these organizations is held: the rules of their time zone are unknown. Only another zone or release helps.
 INSERT INTO quarantine (organization_id, component, step, reason, retry_at)
 SELECT organization_id, 'aggregator', 'time_zone', reason, 'infinity' FROM unnest($1::integer[], $2::text[]) AS d(organization_id, reason)
 ORDER BY organization_id ON CONFLICT DO NOTHING

@@ -1,2 +1,0 @@
--- How many organizations are known.
-SELECT count(*) FROM organizations WHERE organization_id > 0

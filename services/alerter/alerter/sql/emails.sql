@@ -1,0 +1,79 @@
+-- The outbox of mails: email_outbox, and email_attempts for how each attempt ended.
+
+-- name: select_recipients
+-- Recipients of alerts of rule $3: those who may see the dashboard, $2: whether Billing Moderators of this deployment
+-- may, and those whom the settings add. Who is both counts as the first.
+SELECT DISTINCT ON (lower(told.address)) told.address, told.is_additional
+FROM (
+    SELECT lower(m.email) AS address, false AS is_additional FROM members m JOIN organizations o USING (organization_id)
+    WHERE m.organization_id = $1 AND NOT m.removed
+        AND (m.role IN ('super_admin', 'admin') OR (m.role = 'billing_moderator' AND o.billing_moderator_enabled AND $2))
+    UNION ALL
+    SELECT added.address, true
+    FROM (SELECT * FROM alert_settings WHERE organization_id IN (0, $1) ORDER BY organization_id DESC LIMIT 1) AS s
+    CROSS JOIN LATERAL unnest(CASE $3 WHEN 'usage' THEN s.usage_recipients ELSE s.budget_recipients END) AS added (address)
+    WHERE CASE $3 WHEN 'usage' THEN s.usage_recipients_on ELSE s.budget_recipients_on END
+) AS told
+ORDER BY lower(told.address), told.is_additional, told.address
+
+-- name: insert_email
+-- A mail to one person: about a firing, or a test with facts of its own.
+INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, is_additional, created_at, facts) VALUES ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: claim_emails
+-- Take up to $1 mails that are due, for $2 seconds: who does not say how it ended by then has died, and they are due
+-- again. Organizations take turns, from number $5 on: equal parts, and none has more than $4 in hand; $3 has an
+-- organization for each mail in hand. The walk takes one step for each organization with a pending mail, however many
+-- it has.
+WITH RECURSIVE walk (organization_id, room, due) AS (
+    SELECT $5::integer, 0, 0
+    UNION ALL
+    SELECT next.organization_id, next.room, walk.due + (next.room > 0)::integer
+    FROM walk CROSS JOIN LATERAL (
+        SELECT organization_id,
+            CASE WHEN due_at <= now() THEN $4 - coalesce(cardinality(array_positions($3::integer[], organization_id)), 0) ELSE 0 END AS room
+        FROM email_outbox WHERE state = 'pending' AND organization_id > walk.organization_id
+        ORDER BY organization_id, due_at NULLS FIRST LIMIT 1) AS next
+    WHERE walk.due < $1
+), turns AS MATERIALIZED (SELECT organization_id, room FROM walk WHERE room > 0)
+UPDATE email_outbox e SET attempts = e.attempts + 1, due_at = now() + make_interval(secs => $2)
+WHERE e.email_id = ANY (ARRAY(
+    SELECT due.email_id FROM turns CROSS JOIN LATERAL (
+        SELECT email_id FROM email_outbox WHERE organization_id = turns.organization_id AND state = 'pending' AND due_at <= now()
+        ORDER BY due_at NULLS FIRST, email_id
+        LIMIT least(turns.room, (SELECT ceil($1::float8 / count(*)) FROM turns)) FOR UPDATE SKIP LOCKED) AS due
+    LIMIT $1))
+RETURNING e.email_id, e.message_id, e.recipient, e.is_additional, e.created_at, e.attempts AS attempt,
+    extract(epoch FROM now() - e.pending_since)::float8 AS waited_s,
+    coalesce(e.facts, (SELECT f.facts FROM alert_firings f WHERE f.firing_id = e.firing_id)) AS facts, e.organization_id
+
+-- name: settle_email
+-- How attempt $2 ended: sent, refused, or deferred for $5 seconds. Sent stays sent, even if another attempt has begun
+-- since.
+WITH attempt AS (
+    INSERT INTO email_attempts (email_id, organization_id, attempt, outcome, detail)
+    SELECT email_id, organization_id, $2, $3, $4 FROM email_outbox WHERE email_id = $1
+    ON CONFLICT (email_id, attempt) DO NOTHING
+)
+UPDATE email_outbox SET
+    state = CASE $3 WHEN 'sent' THEN 'sent' WHEN 'refused' THEN 'failed' ELSE 'pending' END,
+    settled_at = CASE WHEN $3 <> 'deferred' THEN now() END,
+    due_at = CASE WHEN $3 = 'deferred' THEN now() + make_interval(secs => $5) ELSE due_at END
+WHERE email_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
+
+-- name: retry_emails
+-- Mails of these organizations that could not be written ($2) are due now. What was deferred for another reason keeps
+-- its wait, and what is being sent has no attempt yet.
+UPDATE email_outbox e SET due_at = now()
+WHERE e.organization_id = ANY($1::integer[]) AND e.state = 'pending' AND e.due_at > now()
+    AND EXISTS (SELECT FROM email_attempts a WHERE a.email_id = e.email_id AND a.attempt = e.attempts AND a.detail = $2)
+
+-- name: resend_emails
+-- A firing's failed mails (recipient $3, null: all of them) are due again under their Message-ID; their attempts are
+-- counted on.
+UPDATE email_outbox SET state = 'pending', settled_at = NULL, due_at = now(), pending_since = now()
+WHERE organization_id = $1 AND firing_id = $2 AND state = 'failed' AND ($3::text IS NULL OR lower(recipient) = lower($3))
+
+-- name: count_pending_emails
+-- Mails that are not sent yet, and the age in seconds of the oldest.
+SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s FROM email_outbox WHERE state = 'pending'

@@ -1,0 +1,124 @@
+-- The outbox of alert events: alert_notices for the topic, alert_deliveries with their attempts for webhooks and Slack.
+
+-- name: find_notice
+-- Whether a notice has this id.
+SELECT true FROM alert_notices WHERE event_id = $1
+
+-- name: insert_notice
+-- An alert event about a firing or its end, and to which channels it goes: $7: to webhooks; $8: to people too.
+WITH notice AS (
+    INSERT INTO alert_notices (organization_id, firing_id, event_id, kind, body, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING notice_id
+)
+INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at)
+SELECT $1, c.channel_id, notice.notice_id, $6 FROM notice, alert_channels c
+WHERE c.organization_id = $1 AND c.removed_at IS NULL AND c.stopped_at IS NULL AND CASE c.kind WHEN 'webhook' THEN $7::boolean ELSE $8::boolean END
+
+-- name: insert_test_notice
+-- A test goes to channel $2 alone, unless it was removed since, and never to the topic.
+WITH channel AS (
+    SELECT channel_id FROM alert_channels WHERE organization_id = $1 AND channel_id = $2 AND removed_at IS NULL AND stopped_at IS NULL
+), notice AS (
+    INSERT INTO alert_notices (organization_id, event_id, kind, body, created_at, published_at)
+    SELECT $1, $3, 'test', $4, $5, $5 FROM channel RETURNING notice_id
+)
+INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at) SELECT $1, $2, notice_id, $5 FROM notice
+
+-- name: claim_notices
+-- Notices that the topic does not have yet, in order: about $1, in equal parts of organizations behind number $2, to
+-- number $3 at most. Nobody else publishes an organization's notices until this transaction ends, so none overtakes an
+-- earlier one. Whom this step has set aside waits.
+WITH RECURSIVE walk (organization_id, is_mine, claimed) AS (
+    SELECT $2::integer, false, 0
+    UNION ALL
+    SELECT next.organization_id, next.is_mine, walk.claimed + next.is_mine::integer
+    FROM walk CROSS JOIN LATERAL (
+        SELECT n.organization_id, NOT EXISTS (SELECT FROM quarantine q
+                WHERE q.organization_id = n.organization_id AND q.component = 'alerter' AND q.step = 'publish' AND q.retry_at > now())
+            AND pg_try_advisory_xact_lock(hashtext('flexcredits.publish'), n.organization_id) AS is_mine
+        FROM alert_notices n WHERE n.published_at IS NULL AND n.organization_id > walk.organization_id AND n.organization_id <= $3
+        ORDER BY n.organization_id, n.notice_id NULLS FIRST LIMIT 1) AS next
+    WHERE walk.claimed < $1
+), turns AS MATERIALIZED (SELECT organization_id FROM walk WHERE is_mine)
+SELECT n.notice_id, n.organization_id, (SELECT o.organization FROM organizations o WHERE o.organization_id = n.organization_id) AS organization, n.body
+FROM turns CROSS JOIN LATERAL (
+    SELECT notice_id, organization_id, body FROM alert_notices WHERE organization_id = turns.organization_id AND published_at IS NULL
+    ORDER BY notice_id NULLS FIRST LIMIT (SELECT ceil($1::float8 / count(*)) FROM turns) FOR UPDATE SKIP LOCKED) AS n
+ORDER BY n.notice_id
+
+-- name: mark_notices_published
+-- Kafka has confirmed these notices.
+UPDATE alert_notices SET published_at = now() WHERE notice_id = ANY($1::bigint[])
+
+-- name: claim_deliveries
+-- Take up to $1 deliveries that are due, for $2 seconds: who does not say how it ended by then has died, and they are
+-- due again. One per channel, in their order and whoever sends it, so that a receiver that hangs takes no more than one
+-- place. Organizations take turns, from number $5 on, and none has more than $4 in hand; $3 has an organization for
+-- each delivery in hand. The walk takes one step for each channel with a pending delivery, however many it has.
+WITH RECURSIVE sending AS MATERIALIZED (
+    -- What is being sent has no attempt written down yet.
+    SELECT sent.channel_id FROM alert_deliveries sent
+    WHERE sent.state = 'pending' AND sent.due_at > now() AND sent.due_at <= now() + make_interval(secs => $2) AND sent.attempts > 0
+        AND (SELECT true FROM alert_delivery_attempts a WHERE (a.delivery_id, a.attempt) = (sent.delivery_id, sent.attempts) LIMIT 1) IS NULL
+), walk (organization_id, channel_id, delivery_id, counted, due) AS (
+    SELECT $5::integer, 9223372036854775807, NULL::bigint, NULL::integer, 0
+    UNION ALL
+    SELECT next.organization_id, next.channel_id, first.delivery_id,
+        CASE WHEN first.delivery_id IS NULL THEN walk.counted ELSE next.organization_id END,
+        walk.due + (first.delivery_id IS NOT NULL AND next.organization_id IS DISTINCT FROM walk.counted)::integer
+    FROM walk CROSS JOIN LATERAL (
+        SELECT organization_id, channel_id, NOT channel_id = ANY (ARRAY(SELECT channel_id FROM sending))
+            AND coalesce(cardinality(array_positions($3::integer[], organization_id)), 0) < $4 AS is_free
+        FROM alert_deliveries
+        WHERE state = 'pending' AND (organization_id, channel_id) > (walk.organization_id, walk.channel_id)
+        ORDER BY organization_id, channel_id, delivery_id NULLS FIRST LIMIT 1) AS next
+    LEFT JOIN LATERAL (
+        SELECT d.delivery_id FROM alert_deliveries d
+        WHERE next.is_free AND d.state = 'pending' AND d.organization_id = next.organization_id AND d.channel_id = next.channel_id
+            AND d.due_at <= now()
+        ORDER BY d.delivery_id NULLS FIRST LIMIT 1) AS first ON true
+    WHERE walk.due < $1
+), turns AS MATERIALIZED (
+    SELECT delivery_id, organization_id, row_number() OVER (PARTITION BY organization_id ORDER BY delivery_id) AS turn FROM walk
+    WHERE delivery_id IS NOT NULL
+)
+UPDATE alert_deliveries d SET attempts = d.attempts + 1, due_at = now() + make_interval(secs => $2)
+FROM alert_channels c, alert_notices n
+WHERE d.delivery_id = ANY (ARRAY(
+    SELECT due.delivery_id FROM (
+        SELECT delivery_id FROM turns
+        WHERE turn + coalesce(cardinality(array_positions($3::integer[], organization_id)), 0) <= $4
+        ORDER BY turn, organization_id LIMIT $1) AS first
+    CROSS JOIN LATERAL (
+        SELECT delivery_id FROM alert_deliveries WHERE delivery_id = first.delivery_id AND state = 'pending' AND due_at <= now()
+        LIMIT 1 FOR UPDATE SKIP LOCKED) AS due))
+    AND c.channel_id = d.channel_id AND n.notice_id = d.notice_id
+RETURNING d.delivery_id, d.organization_id, d.channel_id, c.kind, c.url, c.signing_secret, c.content_type, n.event_id, n.body, d.created_at, d.attempts AS attempt,
+    extract(epoch FROM now() - d.pending_since)::float8 AS waited_s
+
+-- name: settle_delivery
+-- How attempt $2 ended: sent, refused, or deferred for $5 seconds. Sent stays sent, even if another attempt has begun
+-- since.
+WITH attempt AS (
+    INSERT INTO alert_delivery_attempts (delivery_id, organization_id, attempt, outcome, detail)
+    SELECT delivery_id, organization_id, $2, $3, $4 FROM alert_deliveries WHERE delivery_id = $1
+    ON CONFLICT (delivery_id, attempt) DO NOTHING
+)
+UPDATE alert_deliveries SET
+    state = CASE $3 WHEN 'sent' THEN 'sent' WHEN 'refused' THEN 'failed' ELSE 'pending' END,
+    settled_at = CASE WHEN $3 <> 'deferred' THEN now() END,
+    due_at = CASE WHEN $3 = 'deferred' THEN now() + make_interval(secs => $5) ELSE due_at END
+WHERE delivery_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
+
+-- name: retry_deliveries
+-- Deliveries of these organizations that could not be written ($2) are due now. What was deferred for another reason
+-- keeps its wait, and what is being sent has no attempt yet.
+UPDATE alert_deliveries d SET due_at = now()
+WHERE d.organization_id = ANY($1::integer[]) AND d.state = 'pending' AND d.due_at > now()
+    AND EXISTS (SELECT FROM alert_delivery_attempts a WHERE a.delivery_id = d.delivery_id AND a.attempt = d.attempts AND a.detail = $2)
+
+-- name: stop_channel
+-- The receiver is gone for good: nothing more goes to it, and what waits for it has failed.
+WITH stopped AS (
+    UPDATE alert_channels SET stopped_at = now(), stopped_because = $2 WHERE channel_id = $1 AND stopped_at IS NULL
+)
+UPDATE alert_deliveries SET state = 'failed', settled_at = now() WHERE channel_id = $1 AND state = 'pending'

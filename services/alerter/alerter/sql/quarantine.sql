@@ -1,0 +1,48 @@
+-- Organizations for which a step fails because of their own data.
+
+-- name: select_quarantined
+-- Whom the alerter has set aside, and why.
+SELECT q.organization_id, o.organization, q.step, q.reason FROM quarantine q JOIN organizations o USING (organization_id) WHERE q.component = 'alerter'
+
+-- name: quarantine_organization
+-- An organization failed at step $2: it waits for $4 seconds, doubled with every further failure up to $5. The former
+-- reason shows whether this one is new.
+WITH before AS (SELECT reason FROM quarantine WHERE organization_id = $1 AND component = 'alerter' AND step = $2)
+INSERT INTO quarantine AS q (organization_id, component, step, reason, retry_at)
+VALUES ($1, 'alerter', $2, $3, now() + make_interval(secs => $4::float8))
+ON CONFLICT (organization_id, component, step) DO UPDATE SET attempts = q.attempts + 1, reason = excluded.reason, failed_last_at = now(),
+    retry_at = now() + make_interval(secs => least($5::float8, $4 * 2 ^ least(q.attempts, 20)))
+RETURNING (SELECT organization FROM organizations o WHERE o.organization_id = q.organization_id) AS organization,
+    (SELECT reason FROM before) IS DISTINCT FROM q.reason AS is_news
+
+-- name: claim_quarantined
+-- Take up to $1 organizations and steps that are due for a retry; nobody else takes them for $2 seconds. Requests and
+-- notices wait in their own tables.
+UPDATE quarantine SET retry_at = now() + make_interval(secs => $2) WHERE (organization_id, component, step) IN (
+    SELECT organization_id, component, step FROM quarantine
+    WHERE component = 'alerter' AND step IN ('evaluate', 'wakeup', 'mail', 'channel') AND retry_at <= now()
+    ORDER BY retry_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING organization_id, step
+
+-- name: release_organizations
+-- These organizations succeeded at these steps.
+DELETE FROM quarantine q USING organizations o
+WHERE o.organization_id = q.organization_id AND q.component = 'alerter' AND q.organization_id = ANY($1::integer[]) AND q.step = ANY($2::text[])
+RETURNING o.organization, q.step
+
+-- name: release_finished
+-- Organizations in quarantine for an outbox in which nothing is left that could not be written ($1) or recorded.
+DELETE FROM quarantine q USING organizations o
+WHERE o.organization_id = q.organization_id AND q.component = 'alerter' AND CASE q.step
+    WHEN 'mail' THEN NOT EXISTS (SELECT FROM email_outbox e WHERE e.organization_id = q.organization_id AND e.state = 'pending' AND e.attempts > 0
+        AND NOT EXISTS (SELECT FROM email_attempts a WHERE (a.email_id, a.attempt) = (e.email_id, e.attempts) AND a.detail <> $1))
+    WHEN 'channel' THEN NOT EXISTS (SELECT FROM alert_deliveries d WHERE d.organization_id = q.organization_id AND d.state = 'pending' AND d.attempts > 0
+        AND NOT EXISTS (SELECT FROM alert_delivery_attempts a WHERE (a.delivery_id, a.attempt) = (d.delivery_id, d.attempts) AND a.detail <> $1))
+    WHEN 'publish' THEN NOT EXISTS (SELECT FROM alert_notices n WHERE n.organization_id = q.organization_id AND n.published_at IS NULL)
+    WHEN 'request' THEN NOT EXISTS (SELECT FROM mail_requests r WHERE r.organization_id = q.organization_id)
+    ELSE false END
+RETURNING o.organization, q.step
+
+-- name: retry_all
+-- A new process, perhaps of the release that heals them, retries everything that is set aside.
+UPDATE quarantine SET retry_at = now() WHERE component = 'alerter' AND retry_at > now()
