@@ -15,7 +15,8 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 from faust.agents import Agent
-from runtime.postgres import Pool, passing_failure, timed_out
+from runtime.periodic import only_delays
+from runtime.postgres import Pool
 from runtime.tracing import TRACEPARENT, PassOn, Tracing
 
 from alerter.application import MESSAGES_MAX
@@ -91,7 +92,7 @@ class Streams:
             if numbers:
                 await self._look(numbers)
         except Exception as error:
-            if passing_failure(error) is None and not timed_out(error):
+            if not only_delays(error):
                 raise
             log.warning("left to the sweep", messages=len(batch), reason=f"{type(error).__name__}: {error}")
         for event in batch:
@@ -121,7 +122,7 @@ class Streams:
         try:
             await work()
         except Exception as error:
-            if passing_failure(error) is None and not timed_out(error):
+            if not only_delays(error):
                 log.critical("a timer failed", timer=name, exc_info=True)
                 self._give_up(f"the timer {name} failed")
             self.skipped[name] = f"{type(error).__name__}: {error}"

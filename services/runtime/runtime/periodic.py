@@ -11,6 +11,11 @@ from runtime.postgres import passing_failure, timed_out
 log = structlog.get_logger()
 
 
+def only_delays(error: Exception, transient: Callable[[Exception], object] = passing_failure) -> bool:
+    """Whether the next run may succeed: a transient failure, or a statement that took too long."""
+    return bool(transient(error)) or timed_out(error)
+
+
 async def every(
     interval_s: float,
     work: Callable[[], Awaitable[object]],
@@ -29,7 +34,7 @@ async def every(
         try:
             await work()
         except Exception as error:
-            if not transient(error) and not timed_out(error):
+            if not only_delays(error, transient):
                 raise
             reason = f"{type(error).__name__}: {error}"
             log.warning("skipped once", work=name or getattr(work, "__qualname__", str(work)), reason=reason)
