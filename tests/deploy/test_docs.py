@@ -21,7 +21,8 @@ FILE = re.compile(
     r"(?<![\w./@:$~-])((?:[\w.-]+/)*[\w.-]+\.(?:py|sql|sh|md|yml|yaml|tsx?|lock|toml))(?::+(test_\w+|\.\.\.))?(?![\w/*])"
 )
 TEST = re.compile(r"(?:(tests(?:/\w+)*|\.\.\.)::|(?<![\w:./-]))(test_\w+)(\.\.\.)?(?![\w.]*\.py)(?![\w(])")
-EXAMPLE = re.compile(r"NAME|NNNN|<")
+FOLDER = re.compile(r"`((?:tests|services|schemas|deploy|docs|tools|findings)/[\w/-]*)[`:]")
+EXAMPLE = re.compile(r"NAME|NNNN|TYPE|<")
 NOT_OURS = {"dist", "node_modules", "__pycache__"}
 
 
@@ -94,6 +95,15 @@ def test_every_file_that_a_document_names_exists() -> None:
             and not any(path.endswith(ends) for path in repository_files())
         ):
             missing.append(f"{place}: {name[1]}")
+    assert not missing, "\n".join(missing)
+
+
+def test_every_folder_that_a_document_names_exists() -> None:
+    missing = [
+        f"{place}: {name[1]}"
+        for _, place, name in matches(FOLDER, DOCUMENTS)
+        if not (REPOSITORY / name[1]).exists() and not EXAMPLE.search(name[1]) and not name[1].endswith("/dist")
+    ]
     assert not missing, "\n".join(missing)
 
 
