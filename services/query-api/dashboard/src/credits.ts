@@ -1,6 +1,6 @@
 /** Credits as the API writes them, exact decimals, reckoned in integer micro-credits. Never floats. */
 
-const MICRO = 1_000_000n
+export const MICRO = 1_000_000n
 const DECIMAL = /^(-?)(\d+)(?:\.(\d{1,6}))?$/
 
 /** Micro-credits of a decimal with at most six places. Throws RangeError for anything else. */

@@ -1,4 +1,4 @@
-import { fromMicro, toMicro } from "./credits"
+import { fromMicro, MICRO, toMicro } from "./credits"
 import { hasEnd } from "./dates"
 
 /**
@@ -198,7 +198,6 @@ function zoneOf(timeZone: string): (instant: Date) => string {
   }
 }
 
-const MICRO = 1_000_000n
 /** A larger share is written as ">999%". */
 const TENTHS_MAX = 9_990n
 
