@@ -19,7 +19,8 @@ from alerter.quarantine import UNWRITABLE, Quarantine
 from alerter.requests import answer_requests
 from alerter.retry import retry_quarantined
 from alerter.rotation import Rotation
-from alerter.store import SQL, Attempt, claim_mails, settle_mail
+from alerter.statements import SQL
+from alerter.store import Attempt, claim_mails, settle_mail
 from alerter.stream import drain_wakeups, read_organizations
 from prometheus_client import REGISTRY
 from pydantic import SecretStr

@@ -9,7 +9,8 @@ import pytest
 from alerter.channel_store import LAST, claim_deliveries, claim_notices, mark_notices_published
 from alerter.requests import answer_requests
 from alerter.rotation import Rotation
-from alerter.store import SQL, claim_mails, claim_wakeups
+from alerter.statements import SQL
+from alerter.store import claim_mails, claim_wakeups
 from runtime.postgres import Connection, Pool
 from support.data.table_rows import Books
 from support.services.alerter import NOW, Customer, add_channel, make_customer

@@ -8,13 +8,14 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.catalog import SQL, Catalog
+from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
 from aggregator.isolation import count_batch
 from aggregator.outcome import Outcome, ProofBroken
 from aggregator.progress import load_progress
 from aggregator.reading import empty_reading, read
-from alerter import store as alerter_store
+from aggregator.statements import SQL
+from alerter.statements import SQL as ALERTER_SQL
 from query_api.db.session import read_as
 from query_api.db.statements import SQL as API_SQL
 from query_api.ledger.proof.queries import sum_ledger, sum_rollups
@@ -140,7 +141,7 @@ async def alert_twice(sides: Sides, books: Books, schedule: Sequence[int], *, kn
     if known:
         await books.execute("INSERT INTO alert_state (organization_id, settled_at) VALUES ($1, now())", customer.number)
     await customer.use(75)
-    both = [await sides.side(at, "alerter", alerter_store.SQL, ALERTS, **otherwise) for at in (0, 1)]
+    both = [await sides.side(at, "alerter", ALERTER_SQL, ALERTS, **otherwise) for at in (0, 1)]
     waited, _ = await run(schedule, [(side, make_evaluator(side).settle(customer.number)) for side in both])
     assert await firings(sides.owner, customer.number) == [(75, 1, "mail", None)], schedule
     mails = await sides.owner.fetch(
@@ -156,7 +157,7 @@ async def test_two_alerters_in_any_order_fire_once_at_exactly_the_percent(sides:
 
 
 async def test_without_the_accounts_lock_some_order_goes_wrong(sides: Sides, books: Books) -> None:
-    without = {"lock_state": alerter_store.SQL["lock_state"].replace("FOR UPDATE", "")}
+    without = {"lock_state": ALERTER_SQL["lock_state"].replace("FOR UPDATE", "")}
     with pytest.raises(asyncpg.UniqueViolationError, match="alert_firings"):
         [await alert_twice(sides, books, schedule, known=True, instead=without) for schedule in ALL]
 

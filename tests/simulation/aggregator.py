@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from aggregator.catalog import SQL, Catalog
+from aggregator.catalog import Catalog
 from aggregator.catalog_reader import CatalogReader
 from aggregator.outcome import OffsetGap
 from aggregator.publish import Topics, relay
+from aggregator.statements import SQL
 from aggregator.stream import UsageStream
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError

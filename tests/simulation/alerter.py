@@ -14,7 +14,7 @@ from alerter.letter import Letterhead
 from alerter.mail import Mailer
 from alerter.publish import publish_notices
 from alerter.rotation import Rotation
-from alerter.store import SQL
+from alerter.statements import SQL
 from alerter.stream import drain_wakeups
 from runtime.kafka import is_transient
 from runtime.periodic import every

@@ -19,13 +19,14 @@ from runtime.time_zones import ZoneRules
 from runtime.tracing import open_tracing
 
 from aggregator import metrics
-from aggregator.catalog import SQL, Catalog
+from aggregator.catalog import Catalog
 from aggregator.catalog_reader import CatalogReader
 from aggregator.health import ASK_EVERY_S, Health
 from aggregator.measures import measure_tables
 from aggregator.publish import DEAD_LETTER_BYTES_MAX, Topics, relay
 from aggregator.reading import PoisonGuard
 from aggregator.settings import Settings
+from aggregator.statements import SQL
 from aggregator.stream import UsageStream, rerun
 from aggregator.topic_settings import find_compacted
 from aggregator.zone_rules import record_zone_rules

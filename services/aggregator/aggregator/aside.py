@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from runtime.postgres import Connection
 
-from aggregator.catalog import SQL, Catalog
+from aggregator.catalog import Catalog
 from aggregator.columns import columns_of
 from aggregator.outcome import Outcome
 from aggregator.reading import Reading, Record
+from aggregator.statements import SQL
 
 COUNTING, RELEASE, CATALOG_FACTS, SUMS, TIME_ZONE = "counting", "release", "catalog", "sums", "time_zone"
 """Steps of the table `quarantine`. Only the first one puts the organization's further usage aside."""

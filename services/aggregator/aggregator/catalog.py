@@ -7,14 +7,14 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 from flexcredits_schemas.zones import find_zone
-from runtime.postgres import Connection, Pool, from_record, load_sql
+from runtime.postgres import Connection, Pool, from_record
 
 from aggregator.limits import Gross
 from aggregator.rating import Rate, RateCard
 from aggregator.rollup import Organization
+from aggregator.statements import SQL
 
 log = structlog.get_logger()
-SQL = load_sql("aggregator")
 SERIES_MAX = 1_000_000  # some 500 bytes each; beyond that it is cheaper to look up again than to keep
 
 

@@ -7,11 +7,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from runtime.postgres import Pool
 
 from aggregator import metrics
-from aggregator.catalog import SQL, Catalog
+from aggregator.catalog import Catalog
 from aggregator.continuity import ANEW, Continuity, find_passed
 from aggregator.facts import apply_facts
 from aggregator.outcome import OffsetGap
 from aggregator.progress import load_progress
+from aggregator.statements import SQL
 
 
 class CatalogReader:

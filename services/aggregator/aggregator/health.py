@@ -10,9 +10,9 @@ from runtime.periodic import every
 from runtime.postgres import Pool
 from runtime.time_zones import ZoneRules
 
-from aggregator.catalog import SQL
 from aggregator.catalog_reader import CatalogReader
 from aggregator.retry import find_widespread
+from aggregator.statements import SQL
 from aggregator.stream import UsageStream
 from aggregator.zone_rules import note_unknown_zones
 

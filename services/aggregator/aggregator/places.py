@@ -16,9 +16,10 @@ from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.identity import hash_bucket
 from runtime.postgres import Connection
 
-from aggregator.catalog import SQL, Catalog
+from aggregator.catalog import Catalog
 from aggregator.columns import columns_of
 from aggregator.reading import Reading, Use
+from aggregator.statements import SQL
 
 _DAY_S = 86_400
 _SURELY_KEPT_DAYS = 400

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import asyncpg
 from runtime.postgres import Connection, Pool
 
-from aggregator.catalog import SQL
 from aggregator.columns import columns_of
 from aggregator.outcome import OffsetGap, Outcome, ProofBroken
 from aggregator.reading import Reading
+from aggregator.statements import SQL
 
 HOUR_S = 3600
 

@@ -12,8 +12,8 @@ from runtime.periodic import every
 from runtime.postgres import Pool
 from runtime.tracing import TRACEPARENT, Tracing
 
-from aggregator.catalog import SQL
 from aggregator.metrics import RELAYED
+from aggregator.statements import SQL
 
 RELAY_LOCK = 0x666C6502
 TOTALS_MAX = 20_000

@@ -18,7 +18,6 @@ from runtime.isolation import describe_failure, is_data_failure
 from runtime.kafka import KafkaSettings, open_consumer
 from runtime.postgres import Connection
 
-from aggregator.catalog import SQL
 from aggregator.differences import (
     Months,
     TableDifference,
@@ -29,6 +28,7 @@ from aggregator.differences import (
 from aggregator.reading import empty_reading, read
 from aggregator.recount import Days, Recount, Recounter, Snapshot, read_live
 from aggregator.rollup import Organization, Rollups
+from aggregator.statements import SQL
 from aggregator.store import add_rollups
 
 AT_ONCE = 5_000  # records between two looks at the ledger

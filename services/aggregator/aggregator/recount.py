@@ -13,12 +13,12 @@ from flexcredits_schemas.identity import hash_bucket
 from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres import Connection, from_record
 
-from aggregator.catalog import SQL
 from aggregator.columns import by_bucket
 from aggregator.differences import Months
 from aggregator.rating import Rate
 from aggregator.reading import Reading, SeriesKey, Use
 from aggregator.rollup import Decision, Organization, Rollups, empty_rollups, fold
+from aggregator.statements import SQL
 
 CONTRADICTIONS_SHOWN = 20
 UNKNOWN = -1

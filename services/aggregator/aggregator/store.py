@@ -11,7 +11,7 @@ from runtime.isolation import Shared
 from runtime.postgres import Connection, Pool
 
 from aggregator.aside import headers_json, put_aside, without
-from aggregator.catalog import SIGHTING_S, SQL, Catalog, Sighting
+from aggregator.catalog import SIGHTING_S, Catalog, Sighting
 from aggregator.claims import claim, correct
 from aggregator.columns import columns_of, corrects_of
 from aggregator.limits import Gross, Rooms, check_batch, fit_all
@@ -20,6 +20,7 @@ from aggregator.places import place
 from aggregator.progress import advance, drop_replayed, lock_progress
 from aggregator.reading import Kind, Reading, Rejection, Use, reject
 from aggregator.rollup import Decision, Rollups, decide
+from aggregator.statements import SQL
 from aggregator.sums import check_sums, note_limited, select_rooms
 
 STATEMENT_S = 20.0

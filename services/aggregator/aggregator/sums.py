@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable
 from runtime.postgres import Connection, Pool
 
 from aggregator.aside import SUMS, quarantine
-from aggregator.catalog import SQL, Catalog
+from aggregator.catalog import Catalog
 from aggregator.limits import SUM_LIMIT, SUM_MAX, Gross, Rooms, SumLimit, added_to, is_far
 from aggregator.rollup import Decision, Rollups
+from aggregator.statements import SQL
 
 PORTION = 50_000  # held events per statement, one or two seconds
 ROOM_LOCK = 0x666C6503  # with the organization's number: one batch at a time counts near the limit

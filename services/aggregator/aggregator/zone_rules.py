@@ -8,7 +8,7 @@ from typing import NamedTuple
 from flexcredits_schemas.zones import TZ_VERSION, changes_of, differ_since
 from runtime.postgres import Connection, Pool
 
-from aggregator.catalog import SQL
+from aggregator.statements import SQL
 
 
 class Outdated(NamedTuple):

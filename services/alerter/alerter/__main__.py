@@ -27,7 +27,8 @@ from alerter.mail import Mailer
 from alerter.public_http import open_public_http
 from alerter.quarantine import Quarantine
 from alerter.settings import Settings
-from alerter.store import SQL, open_queues
+from alerter.statements import SQL
+from alerter.store import open_queues
 from alerter.stream import Senders, Streams, schedule
 from alerter.watchdog import Watchdog
 

@@ -10,7 +10,8 @@ from runtime.isolation import concerns_one, slow_for_all
 from runtime.postgres import Pool
 
 from alerter.accounts import Account
-from alerter.store import SQL, list_organizations, read_accounts
+from alerter.statements import SQL
+from alerter.store import list_organizations, read_accounts
 
 LOOK_S = 20.0
 """What takes longer is left to the next look: a timer that stands still for a minute ends the process."""

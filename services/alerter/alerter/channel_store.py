@@ -8,7 +8,8 @@ from flexcredits_schemas.alerts import ChannelKind, Told
 from runtime.postgres import Connection, Pool, from_record
 
 from alerter.notices import Notice
-from alerter.store import SQL, Attempt
+from alerter.statements import SQL
+from alerter.store import Attempt
 
 LAST = 2**31 - 1
 """No organization has a higher number."""

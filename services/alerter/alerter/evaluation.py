@@ -18,8 +18,8 @@ from alerter.letter import identify_mail
 from alerter.metrics import FIRINGS, LOOK_SECONDS, LOOKED_AT, RESOLVED, WAKEUPS
 from alerter.notices import Firing, write_fired, write_resolved
 from alerter.quarantine import Quarantine, Step
+from alerter.statements import SQL
 from alerter.store import (
-    SQL,
     adopt_firings,
     free_episode,
     insert_emails,

@@ -14,7 +14,7 @@ from runtime.isolation import is_widespread
 from runtime.postgres import Pool, from_record
 
 from alerter.metrics import QUARANTINE_FAILURES, QUARANTINED
-from alerter.store import SQL
+from alerter.statements import SQL
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from runtime.postgres import Pool
 
 from alerter.evaluation import Evaluator
 from alerter.quarantine import UNWRITABLE
-from alerter.store import SQL
+from alerter.statements import SQL
 
 
 async def retry_quarantined(pool: Pool, evaluator: Evaluator) -> None:

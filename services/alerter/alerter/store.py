@@ -9,14 +9,13 @@ from typing import Any, Literal, NamedTuple
 from flexcredits_schemas.alerts import AttemptOutcome, Resolution, Rule
 from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.events import PRODUCTS
-from runtime.postgres import Connection, Pool, Tell, from_record, load_sql, open_pool
+from runtime.postgres import Connection, Pool, Tell, from_record, open_pool
 
 from alerter.accounts import Account, Banner
 from alerter.letter import Mail
 from alerter.notices import Firing, Kind, identify_firing
+from alerter.statements import SQL
 from alerter.thresholds import Latest, Level, NewFiring, Period
-
-SQL = load_sql("alerter")
 
 
 def open_queues(dsn: str, tell: Tell | None = None) -> AbstractAsyncContextManager[Pool]:
