@@ -9,11 +9,11 @@ import { Overview } from "./overview/Overview"
 import { Reconcile } from "./reconcile/Reconcile"
 import { Freshness } from "./shell/Freshness"
 import { Shortcuts } from "./shortcuts/Shortcuts"
-import { useChangeView } from "./view/useView"
+import { useChangeUrl } from "./url/useUrlState"
 
 /** The page: what is wrong, how the organization stands, and what drives it. */
 export function Dashboard() {
-  const change = useChangeView()
+  const change = useChangeUrl()
   return (
     <div className={classes.page}>
       <Banner />

@@ -8,8 +8,8 @@ import { RouterProvider } from "@tanstack/react-router"
 import { StrictMode } from "react"
 import { createRoot } from "react-dom/client"
 import { queryClient } from "./api/queries"
+import { router } from "./router"
 import { theme } from "./shell/theme"
-import { router } from "./view/router"
 
 const root = document.getElementById("root")
 if (!root) throw new Error("index.html has no root")

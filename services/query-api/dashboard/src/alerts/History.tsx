@@ -3,16 +3,16 @@ import { IconChevronRight } from "@tabler/icons-react"
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
 import { useState } from "react"
 import type { Schemas } from "../api/client"
-import { addDays } from "../dates"
-import { type Format, threshold } from "../format"
-import { Failure } from "../shell/Failure"
-import { useFormat } from "../shell/useFormat"
-import { DeliveryState } from "./DeliveryState"
+import { addDays } from "../format/dates"
+import { type Format, threshold } from "../format/format"
+import { useFormat } from "../format/useFormat"
+import { Failure } from "../ui/Failure"
+import { PanelSkeleton } from "../ui/PanelSkeleton"
+import { DeliveryState } from "./delivery/DeliveryState"
+import { Pill } from "./delivery/Pill"
+import { Tries } from "./delivery/Tries"
 import classes from "./Manage.module.css"
-import { Waiting } from "./ManageDrawer"
-import { Pill } from "./Pill"
 import { alertQuery, historyQuery, resend, WATCH_MAIL_EVERY_MS } from "./queries"
-import { Tries } from "./Tries"
 
 /** Everything that was announced, newest first, with what became of every mail. */
 export function History() {
@@ -25,7 +25,7 @@ export function History() {
       </div>
     )
   }
-  if (!data) return <Waiting />
+  if (!data) return <PanelSkeleton />
   const all = data.pages.flatMap((page) => page.alerts)
   const alerts = showsUnsent ? all : all.filter(wasToBeSent)
   return (

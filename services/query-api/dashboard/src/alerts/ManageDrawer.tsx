@@ -1,19 +1,20 @@
-import { Drawer, Skeleton, Tabs } from "@mantine/core"
+import { Drawer, Tabs } from "@mantine/core"
 import { lazy, Suspense, useState } from "react"
-import { useView } from "../view/useView"
+import { PanelSkeleton } from "../ui/PanelSkeleton"
+import { useUrlState } from "../url/useUrlState"
 import classes from "./Manage.module.css"
 
-const SettingsForm = lazy(() => import("./SettingsForm").then((module) => ({ default: module.SettingsForm })))
+const SettingsForm = lazy(() => import("./form/SettingsForm").then((module) => ({ default: module.SettingsForm })))
 const History = lazy(() => import("./History").then((module) => ({ default: module.History })))
 
-const Channels = lazy(() => import("./Channels").then((module) => ({ default: module.Channels })))
+const Channels = lazy(() => import("./channels/Channels").then((module) => ({ default: module.Channels })))
 
 const TABS = ["alerts", "channels", "history"] as const
 
 /** Manage budget and alerts: open while the address says `panel=alerts`, or another of its tabs. */
 export function ManageDrawer() {
-  const [view, change] = useView()
-  const panel = TABS.find((tab) => tab === view.panel)
+  const [url, change] = useUrlState()
+  const panel = TABS.find((tab) => tab === url.panel)
   const [shown, setShown] = useState<(typeof TABS)[number]>("alerts")
   if (panel && panel !== shown) setShown(panel) // stays while the drawer slides away
   return (
@@ -40,7 +41,7 @@ export function ManageDrawer() {
           <Tabs.Tab value="history">History</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="alerts" keepMounted className={classes.panel}>
-          <Suspense fallback={<Waiting />}>
+          <Suspense fallback={<PanelSkeleton />}>
             {/* Mounted from the first time on, so that what was typed is still there when it is opened again. */}
             <FromFirstTimeOn when={panel === "alerts"}>
               <SettingsForm />
@@ -48,10 +49,10 @@ export function ManageDrawer() {
           </Suspense>
         </Tabs.Panel>
         <Tabs.Panel value="channels" className={classes.panel}>
-          <Suspense fallback={<Waiting />}>{panel === "channels" && <Channels />}</Suspense>
+          <Suspense fallback={<PanelSkeleton />}>{panel === "channels" && <Channels />}</Suspense>
         </Tabs.Panel>
         <Tabs.Panel value="history" className={classes.panel}>
-          <Suspense fallback={<Waiting />}>{panel === "history" && <History />}</Suspense>
+          <Suspense fallback={<PanelSkeleton />}>{panel === "history" && <History />}</Suspense>
         </Tabs.Panel>
       </Tabs>
     </Drawer>
@@ -62,16 +63,4 @@ function FromFirstTimeOn({ when, children }: { when: boolean; children: React.Re
   const [was, setWas] = useState(when)
   if (when && !was) setWas(true)
   return was ? children : null
-}
-
-export function Waiting() {
-  return (
-    <div className={classes.waiting} aria-hidden="true">
-      <Skeleton height={18} width="40%" />
-      <Skeleton height={44} />
-      <Skeleton height={36} width="70%" />
-      <Skeleton height={120} mt="lg" />
-      <Skeleton height={120} />
-    </div>
-  )
 }

@@ -1,11 +1,8 @@
 import { keepPreviousData, QueryCache, QueryClient, queryOptions } from "@tanstack/react-query"
-import type { View } from "../view/view"
-import { apiQuery } from "../view/view"
 import { api, bodyOf, Refusal } from "./client"
 
 const FRESHNESS_EVERY_MS = 5_000
 const FRESHNESS_WITHIN_MS = 10_000
-const SERIES = 7
 
 export const queryClient = new QueryClient({
   queryCache: new QueryCache({
@@ -61,42 +58,6 @@ export const creditPeriodsQuery = queryOptions({
   queryKey: ["credit-periods"],
   queryFn: ({ signal }) => bodyOf(api.GET("/api/v1/credit-periods", { signal })),
 })
-
-export function breakdownQuery(view: View) {
-  const query = apiQuery(view)
-  return queryOptions({
-    queryKey: ["breakdown", query],
-    queryFn: ({ signal }) => bodyOf(api.GET("/api/v1/breakdown", { params: { query }, signal })),
-    placeholderData: keepPreviousData,
-  })
-}
-
-export function trendQuery(view: View) {
-  const { product, view: shown, group_by, surface, categories, ...range } = apiQuery(view)
-  const whole = view.scope === "all"
-  const query = {
-    ...range,
-    ...(whole ? {} : { product, view: shown, ...(surface && { surface }), ...(categories && { categories }) }),
-    ...(view.interval && { interval: view.interval }),
-    group_by: whole ? ("product" as const) : group_by ? ("surface" as const) : GROUP_OF[shown],
-    top: SERIES,
-  }
-  return queryOptions({
-    queryKey: ["trend", query],
-    queryFn: ({ signal }) => bodyOf(api.GET("/api/v1/trend", { params: { query }, signal })),
-    placeholderData: keepPreviousData,
-  })
-}
-
-/** Lines of the chart are what the table's rows are. */
-const GROUP_OF = {
-  models: "feature",
-  tools: "category",
-  other_features: "category",
-  agents: "agent",
-  features: "category",
-  namespaces: "feature",
-} as const
 
 export function reconcileQuery(creditPeriod: string | undefined) {
   const query = creditPeriod ? { credit_period: creditPeriod } : {}

@@ -1,16 +1,16 @@
 import { Drawer, Skeleton } from "@mantine/core"
 import { lazy, Suspense } from "react"
-import { useView } from "../view/useView"
+import { useUrlState } from "../url/useUrlState"
 import classes from "./Audit.module.css"
 
 const AuditLog = lazy(() => import("./AuditLog"))
 
 /** Who did what, for as long as the address says `panel=audit`. */
 export function AuditDrawer() {
-  const [view, change] = useView()
+  const [url, change] = useUrlState()
   return (
     <Drawer
-      opened={view.panel === "audit"}
+      opened={url.panel === "audit"}
       onClose={() => change({ panel: undefined })}
       position="right"
       size="xl"

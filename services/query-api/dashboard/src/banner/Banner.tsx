@@ -3,11 +3,11 @@ import { IconBell, IconX } from "@tabler/icons-react"
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
 import { api, done, type Schemas } from "../api/client"
 import { bannerQuery, overviewQuery } from "../api/queries"
-import { addDays } from "../dates"
-import { threshold } from "../format"
-import { useFormat } from "../shell/useFormat"
+import { addDays } from "../format/dates"
+import { threshold } from "../format/format"
+import { useFormat } from "../format/useFormat"
 import { Announcement } from "../ui/Announcement"
-import { useChangeView } from "../view/useView"
+import { useChangeUrl } from "../url/useUrlState"
 import classes from "./Banner.module.css"
 
 /** The usage notice: the highest threshold that usage has reached, until it is dismissed. Overage stands in its card. */
@@ -64,7 +64,7 @@ function Level({ banner, overview }: NoticeProps) {
 }
 
 function Actions({ banner: { id } }: { banner: Schemas["Banner"] }) {
-  const change = useChangeView()
+  const change = useChangeUrl()
   const dismiss = useDismiss()
   return (
     <div className={classes.actions}>

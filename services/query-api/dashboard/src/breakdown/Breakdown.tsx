@@ -1,26 +1,26 @@
 import { Tabs } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
-import { breakdownQuery } from "../api/queries"
-import { Failure } from "../shell/Failure"
-import { useView } from "../view/useView"
-import { type Product, VIEWS } from "../view/view"
-import { PRODUCT_NAMES } from "../words"
+import { PRODUCT_NAMES } from "../format/labels"
+import { Failure } from "../ui/Failure"
+import { type Product, VIEWS } from "../url/urlState"
+import { useUrlState } from "../url/useUrlState"
 import classes from "./Breakdown.module.css"
-import { Download } from "./Download"
-import { Filters } from "./Filters"
-import { PeriodPicker } from "./PeriodPicker"
-import { ShareLink } from "./ShareLink"
+import { Download } from "./controls/Download"
+import { Filters } from "./controls/Filters"
+import { PeriodPicker } from "./controls/PeriodPicker"
+import { ShareLink } from "./controls/ShareLink"
+import { breakdownQuery } from "./queries"
 import { Summary } from "./Summary"
-import { UsageTable } from "./UsageTable"
-import { UsageTrend } from "./UsageTrend"
+import { UsageTable } from "./table/UsageTable"
+import { UsageTrend } from "./trend/UsageTrend"
 
 const PRODUCTS = Object.keys(VIEWS) as Product[]
 
 /** What drives the usage of the chosen days: a tab per product, in each the same chart and table of the chosen view. */
 export function Breakdown() {
-  const [view, change] = useView()
-  const { data, error, isPlaceholderData, refetch } = useQuery(breakdownQuery(view))
-  const product = view.product ?? "assistant"
+  const [url, change] = useUrlState()
+  const { data, error, isPlaceholderData, refetch } = useQuery(breakdownQuery(url))
+  const product = url.product ?? "assistant"
   // Another product's rows are no preview of this one's.
   const shown = data?.product === product ? data : undefined
   const open = (tab: string | null) =>
@@ -54,8 +54,8 @@ export function Breakdown() {
             ) : (
               <>
                 <Summary breakdown={shown} />
-                {(shown?.rows.length !== 0 || view.scope === "all") && <UsageTrend />}
-                <UsageTable key={view.view} breakdown={shown} />
+                {(shown?.rows.length !== 0 || url.scope === "all") && <UsageTrend />}
+                <UsageTable key={url.view} breakdown={shown} />
               </>
             )}
           </Tabs.Panel>

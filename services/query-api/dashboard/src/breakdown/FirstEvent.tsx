@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query"
 import { useState } from "react"
 import { sessionQuery } from "../api/queries"
 import { ScrollRegion } from "../ui/ScrollRegion"
-import classes from "./UsageTable.module.css"
+import classes from "./table/UsageTable.module.css"
 
 /** How usage gets here, for whoever has none: a command that works as it stands, given a deployment's address and key. */
 export function FirstEvent() {

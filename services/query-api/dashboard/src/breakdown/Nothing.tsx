@@ -2,16 +2,16 @@ import { Button } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import type { Schemas } from "../api/client"
 import { freshnessQuery } from "../api/queries"
-import { isZero } from "../credits"
-import { useFormat } from "../shell/useFormat"
-import { useView } from "../view/useView"
-import { VIEW_NAMES } from "../words"
+import { isZero } from "../format/credits"
+import { VIEW_NAMES } from "../format/labels"
+import { useFormat } from "../format/useFormat"
+import { useUrlState } from "../url/useUrlState"
 import { FirstEvent } from "./FirstEvent"
-import classes from "./UsageTable.module.css"
+import classes from "./table/UsageTable.module.css"
 
 /** Says that nothing was used, and stays: an empty view is an answer. Unless the data is late: then it is none. */
 export function Nothing({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
-  const [view, change] = useView()
+  const [url, change] = useUrlState()
   const format = useFormat()
   const isLate = useQuery(freshnessQuery).data?.state === "delayed"
   return (
@@ -19,10 +19,10 @@ export function Nothing({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
       <strong>{isLate ? "No usage counted in this view yet" : "No usage in this view"}</strong>
       <p>
         {VIEW_NAMES[breakdown.view]}, {format.days(breakdown.range.from, breakdown.range.to)}
-        {view.surface ? ", selected surfaces" : ""}.{" "}
+        {url.surface ? ", selected surfaces" : ""}.{" "}
         {isLate ? "Data is delayed, so there may be some." : "Usage appears here within seconds."}
       </p>
-      {view.surface && (
+      {url.surface && (
         <Button variant="default" size="xs" onClick={() => change({ surface: undefined })}>
           Show all surfaces
         </Button>

@@ -1,12 +1,12 @@
 import { Skeleton } from "@mantine/core"
 import type { Schemas } from "../api/client"
-import { isZero } from "../credits"
-import { addDays, todayIn } from "../dates"
-import { useFormat } from "../shell/useFormat"
+import { isZero } from "../format/credits"
+import { addDays, todayIn } from "../format/dates"
+import { PRODUCT_NAMES } from "../format/labels"
+import { useFormat } from "../format/useFormat"
 import { Hint } from "../ui/Hint"
-import { PRODUCT_NAMES } from "../words"
-import { Change } from "./Change"
 import classes from "./Summary.module.css"
+import { Change } from "./table/Change"
 
 const PRELIMINARY_DAYS = 3
 

@@ -1,5 +1,5 @@
 import { memo, useId } from "react"
-import type { Format } from "../format"
+import type { Format } from "../format/format"
 import { barsOf, HEIGHT, MARGIN, type Scales } from "./scales"
 import { type Bucket, type ChartLine, type Column, type Guide, labelEvery, pathOf } from "./shape"
 import classes from "./TrendChart.module.css"

@@ -1,5 +1,5 @@
 import { type KeyboardEvent, type MouseEvent, type PointerEvent, useMemo, useState } from "react"
-import type { Format } from "../format"
+import type { Format } from "../format/format"
 import { Drawing } from "./Drawing"
 import { MARGIN, scalesOf } from "./scales"
 import { type Bucket, type ChartLine, type Column, type Guide, STATE_WORDS } from "./shape"

@@ -1,4 +1,4 @@
-import type { Format } from "../format"
+import type { Format } from "../format/format"
 import { CellHints } from "../ui/CellHints"
 import { ScrollRegion } from "../ui/ScrollRegion"
 import { type Bucket, type ChartLine, type Column, type Guide, STATE_WORDS } from "./shape"

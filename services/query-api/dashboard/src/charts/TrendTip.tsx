@@ -1,5 +1,5 @@
-import { isZero } from "../credits"
-import type { Format } from "../format"
+import { isZero } from "../format/credits"
+import type { Format } from "../format/format"
 import type { ChartLine, Column } from "./shape"
 import classes from "./TrendTip.module.css"
 

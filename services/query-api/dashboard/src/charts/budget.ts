@@ -1,6 +1,6 @@
 import type { Schemas } from "../api/client"
-import { fromMicro, toMicro } from "../credits"
-import { addMonths, countDays, endOf, monthOf } from "../dates"
+import { fromMicro, toMicro } from "../format/credits"
+import { addMonths, countDays, endOf, monthOf } from "../format/dates"
 
 /** As the settings say it: a one-time budget holds in its `month`, and in all others what `resumes`. */
 export type Budget = Pick<Schemas["AlertSettingsAnswer"]["monthly_budget"], "type" | "month" | "resumes"> & {

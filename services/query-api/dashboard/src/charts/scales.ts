@@ -1,5 +1,5 @@
 import { type ScaleBand, type ScaleLinear, scaleBand, scaleLinear } from "d3-scale"
-import { toLength } from "../credits"
+import { toLength } from "../format/credits"
 import { type Column, extent, type Guide, stack } from "./shape"
 
 export const HEIGHT = 264

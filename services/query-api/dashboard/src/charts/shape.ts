@@ -1,5 +1,5 @@
 import type { Schemas } from "../api/client"
-import { fromMicro, toLength, toMicro } from "../credits"
+import { fromMicro, toLength, toMicro } from "../format/credits"
 
 type Trend = Schemas["Trend"]
 export type Bucket = Schemas["TrendBucket"]

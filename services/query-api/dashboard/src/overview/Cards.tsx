@@ -1,11 +1,11 @@
 import type { ReactNode } from "react"
 import type { Schemas } from "../api/client"
-import { isZero } from "../credits"
-import { addDays, countDays, hasEnd, todayIn } from "../dates"
-import { useFormat } from "../shell/useFormat"
+import { isZero } from "../format/credits"
+import { addDays, countDays, hasEnd, todayIn } from "../format/dates"
+import { useFormat } from "../format/useFormat"
 import { Hint } from "../ui/Hint"
 import classes from "./Overview.module.css"
-import { lengthOf, paceOf } from "./standing"
+import { lengthOf, paceOf } from "./pace"
 
 type Overview = Schemas["Overview"]
 

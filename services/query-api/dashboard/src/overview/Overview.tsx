@@ -1,13 +1,13 @@
 import { Skeleton } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import { overviewQuery } from "../api/queries"
-import { Failure } from "../shell/Failure"
-import { useFormat } from "../shell/useFormat"
+import { useFormat } from "../format/useFormat"
 import { Announcement } from "../ui/Announcement"
+import { Failure } from "../ui/Failure"
 import { Cards } from "./Cards"
 import classes from "./Overview.module.css"
 import { Products } from "./Products"
-import { sayUsed } from "./standing"
+import { sayUsed } from "./pace"
 
 /** Usage may move many times a second: whoever listens is told where it has come to, not each step. */
 const TOLD_AT_MOST_EVERY_MS = 30_000

@@ -1,20 +1,20 @@
 import { UnstyledButton } from "@mantine/core"
 import type { CSSProperties } from "react"
 import type { Schemas } from "../api/client"
-import { compare, isZero } from "../credits"
-import type { Format } from "../format"
-import { useFormat } from "../shell/useFormat"
+import { compare, isZero } from "../format/credits"
+import type { Format } from "../format/format"
+import { PRODUCT_NAMES } from "../format/labels"
+import { useFormat } from "../format/useFormat"
 import { Hint } from "../ui/Hint"
-import { useChangeView } from "../view/useView"
-import { PRODUCT_NAMES } from "../words"
+import { useChangeUrl } from "../url/useUrlState"
 import classes from "./Products.module.css"
-import { barOf, isCovered, lengthOf } from "./standing"
+import { barOf, isCovered, lengthOf } from "./pace"
 
 type Overview = Schemas["Overview"]
 
 /** A bar per product, of its contracted amount, and all of them together as one. */
 export function Products({ overview }: { overview: Overview }) {
-  const change = useChangeView()
+  const change = useChangeUrl()
   const format = useFormat()
   const { products, credits_available, credits_used, period_elapsed } = overview
   const hasAmounts = products.some(({ contracted }) => contracted !== null)

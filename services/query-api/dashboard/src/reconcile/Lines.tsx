@@ -1,5 +1,5 @@
 import type { Schemas } from "../api/client"
-import { useFormat } from "../shell/useFormat"
+import { useFormat } from "../format/useFormat"
 import { CellHints } from "../ui/CellHints"
 import classes from "./Reconcile.module.css"
 import { type Line, type Step, stepsOf } from "./steps"

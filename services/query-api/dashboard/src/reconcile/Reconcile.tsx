@@ -1,16 +1,16 @@
 import { Drawer, Skeleton } from "@mantine/core"
 import { lazy, Suspense } from "react"
-import { useView } from "../view/useView"
+import { useUrlState } from "../url/useUrlState"
 import classes from "./Reconcile.module.css"
 
 const Steps = lazy(() => import("./Steps"))
 
 /** From what was used to what the contract says, line by line: why the two are not the same number. */
 export function Reconcile() {
-  const [view, change] = useView()
+  const [url, change] = useUrlState()
   return (
     <Drawer
-      opened={view.panel === "reconcile"}
+      opened={url.panel === "reconcile"}
       onClose={() => change({ panel: undefined })}
       position="right"
       size="lg"
@@ -19,7 +19,7 @@ export function Reconcile() {
       classNames={{ title: classes.title }}
     >
       <Suspense fallback={<Skeleton height={420} />}>
-        <Steps creditPeriod={view.credit_period} />
+        <Steps creditPeriod={url.credit_period} />
       </Suspense>
     </Drawer>
   )

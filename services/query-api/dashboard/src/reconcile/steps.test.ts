@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import type { Schemas } from "../api/client"
-import { sum } from "../credits"
+import { sum } from "../format/credits"
 import { type Line, stepsOf } from "./steps"
 
 const line = (kind: Line["kind"], credits: string, given: Partial<Line> = {}): Line => ({

@@ -1,11 +1,11 @@
 import { useQuery } from "@tanstack/react-query"
 import { freshnessQuery } from "../api/queries"
-import type { Format } from "../format"
+import type { Format } from "../format/format"
+import { useFormat } from "../format/useFormat"
+import { useNow, useSeenSince } from "../format/useNow"
 import { Hint } from "../ui/Hint"
 import classes from "./Freshness.module.css"
 import { type Age, ageOf, SILENT_AFTER_S, type State } from "./freshness"
-import { useFormat } from "./useFormat"
-import { useNow, useSeenSince } from "./useNow"
 
 const TITLES: Record<State, string> = {
   current: "",

@@ -6,14 +6,14 @@ import { AccessPage } from "../access/AccessPage"
 import { Refusal, type Schemas } from "../api/client"
 import { useLive } from "../api/live"
 import { sessionQuery } from "../api/queries"
-import { makeFormat } from "../format"
+import { makeFormat } from "../format/format"
+import { FormatContext } from "../format/useFormat"
+import { useNow } from "../format/useNow"
+import { Failure } from "../ui/Failure"
 import { ColorScheme } from "./ColorScheme"
-import { Failure } from "./Failure"
 import { SILENT_AFTER_S } from "./freshness"
 import { Person } from "./Person"
 import classes from "./Shell.module.css"
-import { FormatContext } from "./useFormat"
-import { useNow } from "./useNow"
 
 /** The frame of every page. */
 export function Shell() {

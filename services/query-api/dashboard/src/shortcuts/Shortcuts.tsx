@@ -1,19 +1,19 @@
 import { Drawer, Switch } from "@mantine/core"
 import { useLocalStorage } from "@mantine/hooks"
 import { useEffect } from "react"
-import { useView } from "../view/useView"
+import { useUrlState } from "../url/useUrlState"
 import { isShortcut, KEYS, KEYS_WITHIN, press } from "./keys"
 import classes from "./Shortcuts.module.css"
 
 /** Keys for what is used often, the list of them, and the switch for whoever hits keys by accident or by voice (WCAG 2.1.4). */
 export function Shortcuts() {
-  const [view, change] = useView()
+  const [url, change] = useUrlState()
   const [on, setOn] = useLocalStorage({
     key: "flexcredits-shortcuts",
     defaultValue: true,
     getInitialValueInEffect: false,
   })
-  const isListening = on && view.panel === undefined
+  const isListening = on && url.panel === undefined
   useEffect(() => {
     if (!isListening) return
     const listen = (event: KeyboardEvent) => {
@@ -28,7 +28,7 @@ export function Shortcuts() {
         Keyboard shortcuts {on && <kbd>?</kbd>}
       </button>
       <Drawer
-        opened={view.panel === "shortcuts"}
+        opened={url.panel === "shortcuts"}
         onClose={() => change({ panel: undefined })}
         position="right"
         size="sm"

@@ -1,0 +1,92 @@
+import { ActionIcon, Menu, Tooltip } from "@mantine/core"
+import {
+  IconChevronDown,
+  IconDownload,
+  IconFileSpreadsheet,
+  IconFilter,
+  IconReportMoney,
+  IconTable,
+} from "@tabler/icons-react"
+import type { Schemas } from "../../api/client"
+import { PRODUCT_NAMES, surfaceName, VIEW_NAMES } from "../../format/labels"
+import { useFormat } from "../../format/useFormat"
+import { writeSearch } from "../../url/search"
+import { apiQuery, rangeOf } from "../../url/urlState"
+import { useUrlState } from "../../url/useUrlState"
+import classes from "../Breakdown.module.css"
+
+/** One click: all usage of the shown range. The caret offers the same for Excel, what the page shows of it, and FOCUS. */
+export function Download({ range }: { range: Schemas["DateRange"] | undefined }) {
+  const [url] = useUrlState()
+  const format = useFormat()
+  const query = apiQuery(url)
+  const { group_by: _grouping, categories: _categories, ...shown } = query
+  const days = rangeOf(url)
+  const files = {
+    all: `/api/v1/export/usage.csv${writeSearch({ ...days })}`,
+    excel: `/api/v1/export/usage.csv${writeSearch({ ...days, bom: "true" })}`,
+    shown: `/api/v1/export/usage.csv${writeSearch(shown)}`,
+    table: `/api/v1/export/table.csv${writeSearch(query)}`,
+    focus: `/api/v1/export/focus.csv${writeSearch({ ...days })}`,
+  }
+  const when = range ? format.days(range.from, range.to) : "the shown range"
+  const filters = [
+    `${PRODUCT_NAMES[query.product]} › ${VIEW_NAMES[query.view]}`,
+    ...(query.surface ?? []).map(surfaceName),
+  ].join(", ")
+  const label = `Download all usage of ${when} (.csv)`
+  return (
+    <ActionIcon.Group className={classes.download}>
+      <Tooltip label={label}>
+        <ActionIcon component="a" href={files.all} download variant="default" size={30} aria-label={label}>
+          <IconDownload size={16} stroke={1.6} />
+        </ActionIcon>
+      </Tooltip>
+      <Menu position="bottom-end" withinPortal width={310}>
+        <Menu.Target>
+          <ActionIcon variant="default" size={30} w={24} miw={24} aria-label="More formats">
+            <IconChevronDown size={14} stroke={1.6} />
+          </ActionIcon>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Label>{when}</Menu.Label>
+          <FileItem href={files.all} icon={<IconFileSpreadsheet size={18} stroke={1.5} />} name="All usage (.csv)">
+            All products, a line per day, feature, agent and surface
+          </FileItem>
+          <FileItem
+            href={files.excel}
+            icon={<IconFileSpreadsheet size={18} stroke={1.5} />}
+            name="All usage for Excel (.csv)"
+          >
+            The same, marked as UTF-8
+          </FileItem>
+          <FileItem href={files.shown} icon={<IconFilter size={18} stroke={1.5} />} name="Only what is shown (.csv)">
+            {`${filters}: a line per day`}
+          </FileItem>
+          <FileItem href={files.table} icon={<IconTable size={18} stroke={1.5} />} name="This table (.csv)">
+            {`${filters}: the rows below`}
+          </FileItem>
+          <FileItem href={files.focus} icon={<IconReportMoney size={18} stroke={1.5} />} name="FOCUS 1.2 (.csv)">
+            All products, for finance tools
+          </FileItem>
+        </Menu.Dropdown>
+      </Menu>
+    </ActionIcon.Group>
+  )
+}
+
+interface FileProps {
+  href: string
+  icon: React.ReactNode
+  name: string
+  children: string
+}
+
+function FileItem({ href, icon, name, children }: FileProps) {
+  return (
+    <Menu.Item component="a" href={href} download leftSection={icon}>
+      {name}
+      <span className={classes.about}>{children}</span>
+    </Menu.Item>
+  )
+}

@@ -1,0 +1,25 @@
+import { isZero } from "../../format/credits"
+import { useFormat } from "../../format/useFormat"
+import { Hint } from "../../ui/Hint"
+import classes from "../Summary.module.css"
+
+interface Props {
+  credits: string
+  change: string | null
+  previous: string | null
+  /** With a stop of its own for the keyboard; in a table's rows, the table shows the hint of a cell. */
+  explained?: boolean
+}
+
+/** Against the range before. Neither more nor less is good or bad by itself, so no colour says so. */
+export function Change({ credits, change, previous, explained = false }: Props) {
+  const format = useFormat()
+  if (previous === null || (isZero(previous) && isZero(credits))) return <span className={classes.none}>–</span>
+  const hint = change === null ? "No usage in the previous period" : `${format.exact(previous)} in the previous period`
+  const text = change === null ? "New" : format.change(change)
+  return (
+    <span className={classes.change} data-hint={explained ? undefined : hint}>
+      {explained ? <Hint label={hint}>{text}</Hint> : text}
+    </span>
+  )
+}

@@ -1,0 +1,103 @@
+import type { Schemas } from "../../api/client"
+import { compare, isZero } from "../../format/credits"
+
+export type Row = Schemas["BreakdownRow"]
+
+/** A row as it stands in the table. */
+export interface Line {
+  row: Row
+  /** Of kinds and ids: unique in the table, and the same after a reload. */
+  path: string
+  depth: number
+  isOpen: boolean
+  /** Whether a neighbour has the same name: then its id says which it is. */
+  isTwin: boolean
+}
+
+export type Column = "name" | "credits" | "uses" | "share" | "change"
+export interface Order {
+  by: Column
+  descending: boolean
+}
+
+/** The rows that are no agents of today, below all others, in this order. */
+const PINNED: Row["kind"][] = ["system", "unsaved", "deleted"]
+
+export const EXPLAINED: Partial<Record<Row["kind"], string>> = {
+  system: "Built-in workflow",
+  unsaved: "Usage by drafts never saved as an agent. It moves to the agent once you save it.",
+  deleted: "Usage by agents that have since been deleted",
+}
+
+export function isPinned(row: Row): boolean {
+  return PINNED.includes(row.kind)
+}
+
+export function readOrder(sort: string | undefined): Order {
+  if (!sort) return { by: "credits", descending: true }
+  const descending = sort.startsWith("-")
+  return { by: sort.slice(descending ? 1 : 0) as Column, descending }
+}
+
+/** In the address; nothing for the order that the table has by itself. */
+export function writeOrder({ by, descending }: Order): string | undefined {
+  return by === "credits" && descending ? undefined : `${descending ? "-" : ""}${by}`
+}
+
+/** Whatever a click on a column's head makes of the order: numbers begin with the highest, names with A. */
+export function nextOrder(order: Order, by: Column): Order {
+  return order.by === by ? { by, descending: !order.descending } : { by, descending: by !== "name" }
+}
+
+/** Rows whose name has the text, with all that is in them, and what leads to such rows. */
+export function searchRows(rows: readonly Row[], text: string, locale: string): Row[] {
+  const wanted = text.trim().toLocaleLowerCase(locale)
+  if (!wanted) return [...rows]
+  return rows.flatMap((row) => {
+    if (row.name.toLocaleLowerCase(locale).includes(wanted)) return [row]
+    const inside = searchRows(row.rows, wanted, locale)
+    return inside.length > 0 ? [{ ...row, rows: inside }] : []
+  })
+}
+
+export function sortRows(rows: readonly Row[], order: Order, locale: string): Row[] {
+  const names = new Intl.Collator(locale, { numeric: true })
+  const compareBy: Record<Column, (one: Row, other: Row) => number> = {
+    name: (one, other) => names.compare(one.name, other.name),
+    credits: (one, other) => compare(one.credits, other.credits),
+    share: (one, other) => compare(one.credits, other.credits),
+    uses: (one, other) => one.events - other.events,
+    change: (one, other) => compareChanges(one, other),
+  }
+  const sign = order.descending ? -1 : 1
+  const sorted = [...rows].sort(
+    (one, other) =>
+      PINNED.indexOf(one.kind) - PINNED.indexOf(other.kind) ||
+      sign * compareBy[order.by](one, other) ||
+      names.compare(one.name, other.name),
+  )
+  return sorted.map((row) => ({ ...row, rows: sortRows(row.rows, order, locale) }))
+}
+
+/** What is new grew without bounds; what cannot be compared comes first. */
+function compareChanges(one: Row, other: Row): number {
+  const rank = (row: Row) => (row.previous === null ? 0 : row.change === null ? 2 : 1)
+  return rank(one) - rank(other) || compare(one.change ?? "0", other.change ?? "0")
+}
+
+/** Nothing was used in the range: such a row is only there for what it used before. */
+export function isUnused(row: Row): boolean {
+  return row.events === 0 && isZero(row.credits)
+}
+
+/** The lines to show: rows, and below those that are open their parts. */
+export function layOut(rows: readonly Row[], opens: (path: string) => boolean, above = "", depth = 0): Line[] {
+  const names = new Map<string, number>()
+  for (const { name } of rows) names.set(name, (names.get(name) ?? 0) + 1)
+  return rows.flatMap((row) => {
+    const path = `${above}${row.kind}:${encodeURIComponent(row.id)}`
+    const isOpen = row.rows.length > 0 && opens(path)
+    const line = { row, path, depth, isOpen, isTwin: (names.get(row.name) ?? 0) > 1 }
+    return isOpen ? [line, ...layOut(row.rows, opens, `${path}/`, depth + 1)] : [line]
+  })
+}

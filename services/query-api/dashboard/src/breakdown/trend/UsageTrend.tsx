@@ -1,0 +1,105 @@
+import { Skeleton } from "@mantine/core"
+import { useQuery } from "@tanstack/react-query"
+import { lazy, Suspense, useMemo } from "react"
+import { settingsQuery } from "../../alerts/queries"
+import type { Schemas } from "../../api/client"
+import { overviewQuery } from "../../api/queries"
+import { budgetIn } from "../../charts/budget"
+import { columnsOf, type Guide } from "../../charts/shape"
+import { TrendTable } from "../../charts/TrendTable"
+import { isZero } from "../../format/credits"
+import { addDays } from "../../format/dates"
+import { useFormat } from "../../format/useFormat"
+import { Failure } from "../../ui/Failure"
+import { NO_RANGE, useUrlState } from "../../url/useUrlState"
+import { trendQuery } from "../queries"
+import { Legend } from "./Legend"
+import { TrendControls } from "./TrendControls"
+import { bucketNames, budgetGuide, linesOf, paceGuide, rangeIn } from "./trend"
+import classes from "./UsageTrend.module.css"
+
+const INTERVAL_NAMES = { "15m": "quarter-hour", hour: "hour", day: "day", week: "week", month: "month" } as const
+
+const TrendChart = lazy(() => import("../../charts/TrendChart"))
+
+/** Usage over time: of the shown view, or of all products against the monthly budget. */
+export function UsageTrend() {
+  const [url] = useUrlState()
+  const { data, error, refetch, isPlaceholderData } = useQuery(trendQuery(url))
+  const format = useFormat()
+  return (
+    <section className={classes.trend} aria-labelledby="trend-title" data-stale={isPlaceholderData}>
+      <header className={classes.header}>
+        <h3 id="trend-title">
+          Credits over time
+          {data && (data.interval === "hour" || data.interval === "15m") && (
+            <small> · times in {format.timeZone}</small>
+          )}
+        </h3>
+        <TrendControls trend={data} />
+      </header>
+      {data ? <Drawn trend={data} /> : error ? <Failure error={error} retry={refetch} /> : <Skeleton height={296} />}
+    </section>
+  )
+}
+
+function Drawn({ trend }: { trend: Schemas["Trend"] }) {
+  const [url, change] = useUrlState()
+  const format = useFormat()
+  const budget = useQuery({ ...settingsQuery, select: budgetIn }).data
+  const overview = useQuery(overviewQuery).data
+  const cumulative = url.sum === "cumulative"
+  const isWhole = trend.product === null // of what is drawn, which another choice may not have replaced yet
+  const columns = useMemo(() => {
+    const all = columnsOf(trend, cumulative)
+    return cumulative ? all : all.filter(({ bucket }) => bucket.state !== "future")
+  }, [trend, cumulative])
+
+  const lines = useMemo(() => linesOf(trend), [trend])
+  const { short, full } = useMemo(() => bucketNames(trend.interval, format), [trend.interval, format])
+  const available = isWhole && cumulative && overview ? availableIn(overview, trend.range) : null
+  const guides = useMemo(() => {
+    const made: Guide[] = []
+    if (isWhole && budget) made.push(budgetGuide(columns, trend.interval, budget, cumulative))
+    if (available !== null) made.push(paceGuide(columns, trend.range, available))
+    return made
+  }, [columns, trend, isWhole, budget, cumulative, available])
+
+  const label = `Credits by ${INTERVAL_NAMES[trend.interval]}, ${format.days(trend.range.from, trend.range.to)}`
+  if (isZero(trend.total) && trend.series.length === 0) {
+    return <p className={classes.nothing}>No usage in {format.days(trend.range.from, trend.range.to)}.</p>
+  }
+  if (url.chart === "table") {
+    return <TrendTable columns={columns} lines={lines} guides={guides} caption={label} full={full} format={format} />
+  }
+  return (
+    <>
+      <Suspense fallback={<Skeleton height={264} />}>
+        <TrendChart
+          columns={columns}
+          lines={lines}
+          guides={guides}
+          label={label}
+          format={format}
+          short={short}
+          full={full}
+          choose={
+            trend.interval === "hour" || trend.interval === "15m"
+              ? undefined
+              : ({ days }) => days && change({ ...NO_RANGE, ...rangeIn(days), interval: undefined }, "push")
+          }
+        />
+      </Suspense>
+      <Legend lines={lines} guides={guides} columns={columns} />
+    </>
+  )
+}
+
+/** What there is to use in the range, where the range is the current credit period. */
+function availableIn(
+  { credit_period, credits_available }: Schemas["Overview"],
+  range: Schemas["DateRange"],
+): string | null {
+  if (credit_period === null) return null
+  return credit_period.from === range.from && addDays(credit_period.to, -1) === range.to ? credits_available : null
+}

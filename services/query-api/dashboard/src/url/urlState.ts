@@ -1,0 +1,131 @@
+import { addDays } from "../format/dates"
+import type { Search } from "./search"
+
+/** Days to look at, as the API takes them; nothing means the current credit period. */
+export interface Range {
+  credit_period?: string
+  /** Months or dates, both or neither. */
+  from?: string
+  to?: string
+  range?: "all"
+}
+
+/** What the page shows and a person would share: all of it is in the address. Absent means the default. */
+export interface UrlState extends Range {
+  product?: Product
+  view?: ViewBy
+  surface?: string[]
+  group_by?: "surface"
+  categories?: "now"
+  interval?: "hour" | "day" | "week" | "month"
+  /** What the chart is about: the view of the table, or all products together. */
+  scope?: "all"
+  sum?: "cumulative"
+  chart?: "table"
+  q?: string
+  sort?: string
+  /** Rows of the table that are expanded. */
+  open?: string[]
+  panel?: "alerts" | "history" | "channels" | "reconcile" | "shortcuts" | "audit"
+}
+
+export const VIEWS = {
+  assistant: ["models", "tools", "other_features"],
+  agents: ["agents", "features"],
+  api: ["namespaces"],
+} as const
+
+export type Product = keyof typeof VIEWS
+export type ViewBy = (typeof VIEWS)[Product][number]
+
+const DAYS = /^\d{4}-\d{2}(-\d{2})?$/
+const SORT = /^-?(name|credits|uses|share|change)$/
+const TEXT_MAX = 200
+const LIST_MAX = 100
+/** Two ids of 64 characters and a slash; % and / inside of them take three. */
+const PERIOD_MAX = 385
+
+/** The view that an address means. What is not understood is left out rather than shown wrongly. */
+export function readUrlState(search: Search): UrlState {
+  const product = oneOf(search.product, Object.keys(VIEWS) as Product[])
+  return compact({
+    ...readRange(search),
+    product,
+    view: oneOf<ViewBy>(search.view, VIEWS[product ?? "assistant"]),
+    surface: texts(search.surface),
+    group_by: oneOf(search.group_by, ["surface"]),
+    categories: oneOf(search.categories, ["now"]),
+    interval: oneOf(search.interval, ["hour", "day", "week", "month"]),
+    scope: oneOf(search.scope, ["all"]),
+    sum: oneOf(search.sum, ["cumulative"]),
+    chart: oneOf(search.chart, ["table"]),
+    q: text(search.q) || undefined,
+    sort: matching(search.sort, SORT),
+    open: texts(search.open),
+    panel: oneOf(search.panel, ["alerts", "history", "channels", "reconcile", "shortcuts", "audit"]),
+  })
+}
+
+/** The part of a view that chooses days, and undefined for the ways of choosing that it does not use. */
+export function rangeOf(url: UrlState): Range {
+  const { credit_period, from, to, range } = url
+  return compact({ credit_period, from, to, range })
+}
+
+/** What the API is asked for the table, and with the same words for the files. */
+export function apiQuery(url: UrlState) {
+  const product = url.product ?? "assistant"
+  const { surface, group_by, categories } = url
+  return {
+    ...rangeOf(url),
+    product,
+    view: url.view ?? VIEWS[product][0],
+    ...compact({ surface, group_by, categories }),
+  }
+}
+
+/** One kind of range: a credit period wins over months, and both over all time. */
+function readRange(search: Search): Range {
+  const creditPeriod = first(search.credit_period)?.slice(0, PERIOD_MAX)
+  if (creditPeriod) return { credit_period: creditPeriod }
+  const from = daysOf(search.from)
+  const to = daysOf(search.to)
+  if (from && to && from.length === to.length && from <= to) return { from, to }
+  return search.range === "all" ? { range: "all" } : {}
+}
+
+/** A month or date that there is. */
+function daysOf(value: Search[string]): string | undefined {
+  const given = matching(value, DAYS)
+  if (!given) return undefined
+  const date = given.length === 7 ? `${given}-01` : given
+  return !Number.isNaN(Date.parse(date)) && addDays(date, 0) === date ? given : undefined
+}
+
+function first(value: Search[string]): string | undefined {
+  return Array.isArray(value) ? value[0] : value
+}
+
+function text(value: Search[string]): string | undefined {
+  return first(value)?.slice(0, TEXT_MAX)
+}
+
+function texts(value: Search[string]): string[] | undefined {
+  if (value === undefined) return undefined
+  return [...new Set(Array.isArray(value) ? value : [value])].slice(0, LIST_MAX)
+}
+
+function matching(value: Search[string], pattern: RegExp): string | undefined {
+  const given = text(value)
+  return given && pattern.test(given) ? given : undefined
+}
+
+function oneOf<Word extends string>(value: Search[string], words: readonly Word[]): Word | undefined {
+  return words.find((word) => word === first(value))
+}
+
+type Present<Given> = { [Name in keyof Given]: Exclude<Given[Name], undefined> }
+
+function compact<Given extends object>(given: Given): Partial<Present<Given>> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<Present<Given>>
+}
