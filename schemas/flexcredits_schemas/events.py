@@ -1,4 +1,4 @@
-"""GENERATED from ../events/*.json by `python -m flexcredits_schemas.generate`. Do not edit."""
+"""GENERATED from ../events/*.json by `python -m flexcredits_schemas.generators.events`. Do not edit."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal, get_args

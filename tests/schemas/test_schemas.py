@@ -58,7 +58,7 @@ def test_every_type_has_an_example() -> None:
 
 def test_generated_types_are_up_to_date() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "flexcredits_schemas.generate", "--check"], capture_output=True, text=True
+        [sys.executable, "-m", "flexcredits_schemas.generators.events", "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
 

@@ -54,7 +54,7 @@ def refused(document: dict[str, Any]) -> tuple[str, str]:
 
 def test_the_list_is_that_of_the_locked_tzdata() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "flexcredits_schemas.generate_zones", "--check"], capture_output=True, text=True
+        [sys.executable, "-m", "flexcredits_schemas.generators.zones", "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert set(ZONE_LINKS.values()) <= ACCEPTED_ZONES
@@ -155,7 +155,7 @@ def test_the_machines_own_files_never_count(tmp_path: Path) -> None:
 
 def test_no_code_of_ours_reads_zones_otherwise() -> None:
     """`zoneinfo` prefers the machine's files, and pytz and dateutil have files of their own."""
-    allowed = {SCHEMAS / "flexcredits_schemas" / name for name in ("zones.py", "generate_zones.py")}
+    allowed = {SCHEMAS / "flexcredits_schemas" / name for name in ("zones.py", "generators/zones.py")}
     for folder in ("schemas", "services", "deploy"):
         for path in set((REPOSITORY / folder).rglob("*.py")) - allowed:
             assert not re.search(r"\b(zoneinfo|pytz|dateutil)\b", path.read_text()), path

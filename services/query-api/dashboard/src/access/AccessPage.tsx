@@ -3,7 +3,7 @@ import { IconLock, IconLogin2 } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
 import { api } from "../api/client"
 import { sessionQuery } from "../api/queries"
-import { roleName } from "../format/labels"
+import { roleName } from "../ui/labels"
 import classes from "./AccessPage.module.css"
 
 /** In place of the page, for whoever is not signed in, or is and may not see it: then `refused` says why. */

@@ -1,7 +1,7 @@
 import { Tabs } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
-import { PRODUCT_NAMES } from "../format/labels"
 import { Failure } from "../ui/Failure"
+import { PRODUCT_NAMES } from "../ui/labels"
 import { type Product, VIEWS } from "../url/urlState"
 import { useUrlState } from "../url/useUrlState"
 import classes from "./Breakdown.module.css"

@@ -4,7 +4,7 @@ import { useNavigate } from "@tanstack/react-router"
 import type { MouseEvent } from "react"
 import { api, type Schemas } from "../api/client"
 import { maySeeAudit } from "../audit/queries"
-import { roleName } from "../format/labels"
+import { roleName } from "../ui/labels"
 
 /** Who is signed in, and the way out. */
 export function Person({ session }: { session: Schemas["SignedIn"] }) {

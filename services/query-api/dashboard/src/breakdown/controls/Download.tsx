@@ -8,8 +8,8 @@ import {
   IconTable,
 } from "@tabler/icons-react"
 import type { Schemas } from "../../api/client"
-import { PRODUCT_NAMES, surfaceName, VIEW_NAMES } from "../../format/labels"
 import { useFormat } from "../../format/useFormat"
+import { PRODUCT_NAMES, surfaceName, VIEW_NAMES } from "../../ui/labels"
 import { writeSearch } from "../../url/search"
 import { apiQuery, rangeOf } from "../../url/urlState"
 import { useUrlState } from "../../url/useUrlState"

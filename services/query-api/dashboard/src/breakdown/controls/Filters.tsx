@@ -1,7 +1,7 @@
 import { Button, Checkbox, Popover, SegmentedControl, Switch } from "@mantine/core"
 import { IconChevronDown } from "@tabler/icons-react"
-import { surfaceName, VIEW_NAMES } from "../../format/labels"
 import { Hint } from "../../ui/Hint"
+import { surfaceName, VIEW_NAMES } from "../../ui/labels"
 import { VIEWS, type ViewBy } from "../../url/urlState"
 import { useUrlState } from "../../url/useUrlState"
 import classes from "../Breakdown.module.css"

@@ -4,7 +4,7 @@ import type { Bucket, ChartLine, Column, Guide } from "../../charts/shape"
 import { fromMicro, sum, toMicro } from "../../format/credits"
 import { countDays, endOf, monthOf } from "../../format/dates"
 import type { Format } from "../../format/format"
-import { surfaceName } from "../../format/labels"
+import { surfaceName } from "../../ui/labels"
 import type { Range } from "../../url/urlState"
 import { colorsOf } from "./colors"
 

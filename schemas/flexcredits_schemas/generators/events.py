@@ -1,4 +1,4 @@
-"""Writes events.py from ../events/*.json: `python -m flexcredits_schemas.generate`.
+"""Writes events.py from ../events/*.json: `python -m flexcredits_schemas.generators.events`.
 
 Reads only the JSON Schema words that our schemas use and refuses any other, so a schema never says more than the
 generated types and the codec's rules check.
@@ -11,8 +11,8 @@ from typing import Any
 
 from flexcredits_schemas import SCHEMAS
 
-TARGET = Path(__file__).with_name("events.py")
-HEADER = '''"""GENERATED from ../events/*.json by `python -m flexcredits_schemas.generate`. Do not edit."""
+TARGET = Path(__file__).parents[1] / "events.py"
+HEADER = '''"""GENERATED from ../events/*.json by `python -m flexcredits_schemas.generators.events`. Do not edit."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal, get_args
@@ -109,7 +109,7 @@ def main() -> None:
     if "--check" not in sys.argv[1:]:
         TARGET.write_text(generate())
     elif TARGET.read_text() != generate():
-        sys.exit("events.py differs from ../events/*.json: run python -m flexcredits_schemas.generate")
+        sys.exit("events.py differs from ../events/*.json: run python -m flexcredits_schemas.generators.events")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes time-zones.json from the locked `tzdata` package: `python -m flexcredits_schemas.generate_zones`.
+"""Writes time-zones.json from the locked `tzdata` package: `python -m flexcredits_schemas.generators.zones`.
 
 An organization may have a zone of tz's `zone.tab` (a place of a country), a fixed offset `Etc/GMT±N`, or UTC: Python's tzdata,
 PostgreSQL (an image without tz's legacy names too) and ICU, which browsers use, all know them. Every other name that tz
@@ -11,7 +11,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-TARGET = Path(__file__).with_name("time-zones.json")
+TARGET = Path(__file__).parents[1] / "time-zones.json"
 OFFSET = re.compile(r"Etc/GMT[+-][1-9]\d?")
 UTC_NAMES = ("Etc/UTC", "Etc/GMT", "GMT")
 
@@ -48,7 +48,7 @@ def main() -> None:
     if "--check" not in sys.argv[1:]:
         TARGET.write_text(generate())
     elif TARGET.read_text() != generate():
-        sys.exit("time-zones.json differs from the locked tzdata: run python -m flexcredits_schemas.generate_zones")
+        sys.exit("time-zones.json differs from the locked tzdata: run python -m flexcredits_schemas.generators.zones")
 
 
 if __name__ == "__main__":

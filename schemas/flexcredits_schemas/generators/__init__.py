@@ -1,0 +1,1 @@
+"""Write committed files from their sources: event types from JSON Schemas, time zones from tzdata."""
