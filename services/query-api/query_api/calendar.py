@@ -86,7 +86,7 @@ def read_days(first: str | None, last: str | None) -> Days:
 
 
 def _read(parameter: str, text: str) -> tuple[date, bool]:
-    """A date, and whether `text` was a month, of which it is the first day."""
+    """A date, and whether `text` was a month; then the date is its first day."""
     if match := _MONTH_OR_DATE.fullmatch(text):
         year, month, day = match.groups()
         try:

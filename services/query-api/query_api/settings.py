@@ -52,7 +52,7 @@ class Settings(ProcessSettings):
 
     @model_validator(mode="after")
     def check_addresses(self) -> Self:
-        # Whoever answers at these decides who is an administrator, or sees the cookie of one.
+        # A server at these addresses decides who is an administrator, or sees an administrator's cookie.
         for name in ("jwks_url", "authorization_url", "token_url", "dashboard_url"):
             value = getattr(self, name)
             if value is not None and not self.is_protected(value):

@@ -193,5 +193,5 @@ AdminAccess = Annotated[ReadSession, Depends(read_as_admin, scope="function")]
 LinkAccess = Annotated[Linked, Depends(hold_link, scope="function")]
 WriteAccess = Annotated[WriteSession, Depends(write, scope="function")]
 CurrentUser = Annotated[Principal, Depends(identify)]
-# Scope "request": the transaction lasts until the file is sent, or given up, of which exports/downloads.py makes sure.
+# Scope "request": the transaction lasts until the file is sent or given up; exports/downloads.py bounds that time.
 ExportAccess = Annotated[ReadSession, Depends(read_to_export, scope="request")]

@@ -67,7 +67,7 @@ class SigningKeys:
                 KEYS_FETCHED_AT.set_to_current_time()
 
     async def keep_fresh(self) -> None:
-        """Read the keys at once and now and again, for ever, so that a withdrawn key is forgotten."""
+        """Read the keys now and every RENEW_EVERY_S, so that a withdrawn key is forgotten."""
         while True:
             await self.renew()
             await asyncio.sleep(RENEW_EVERY_S if self.known else RETRY_EVERY_S)

@@ -20,7 +20,7 @@ NOTHING = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-ac
 
 
 class Observed:
-    """Measures and traces every request, and tells browsers to guess nothing, and to keep only what they ask for again."""
+    """Measures and traces every request, and adds the security headers and cache rules that its answer does not set itself."""
 
     def __init__(self, app: ASGIApp, tracing: Tracing | None = None) -> None:
         self._app = app

@@ -82,7 +82,7 @@ class LiveHub:
 
     @asynccontextmanager
     async def watch(self, organization: str, poll: Poll) -> AsyncIterator[Watched]:
-        """Watch until the block ends; `poll` is used by whoever is first."""
+        """Watch until the block ends; The first watcher's `poll` serves all."""
         watched = self._watched.setdefault(organization, Watched())
         watched.watchers += 1
         WATCHERS.inc()
@@ -116,8 +116,8 @@ class LiveHub:
                     failed, before, reason = failed + 1, reason, f"{type(error).__name__}: {error}"
                     if reason != before:
                         is_waiting = isinstance(error, WAITING)
-                        tell = log.warning if is_waiting else log.error
-                        tell("nothing to show live", organization=organization, reason=reason, exc_info=not is_waiting)
+                        write = log.warning if is_waiting else log.error
+                        write("nothing to show live", organization=organization, reason=reason, exc_info=not is_waiting)
                     LOOKS_FAILED.labels("waiting" if isinstance(error, WAITING) else "failed").inc()
                 else:
                     failed, reason = 0, ""

@@ -1,4 +1,4 @@
-"""Statements about usage: its sums, and the series, features and agents that tell it apart. Credits are micro-credits."""
+"""Statements about usage: its sums, and its series, features and agents. Credits are micro-credits."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta

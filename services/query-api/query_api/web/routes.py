@@ -17,7 +17,7 @@ VIEWS = ("/",)
 FILES = ("/assets/{name}", "/color-scheme.js", "/favicon.svg")
 PATHS = frozenset({*VIEWS, *FILES})
 
-# No style of its own either: whoever could slip one into the page could draw over its numbers.
+# No inline style either: an injected one could draw over the page's numbers.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

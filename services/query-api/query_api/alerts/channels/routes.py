@@ -65,7 +65,7 @@ async def add_alert_channel(principal: CurrentUser, session: WriteAccess, asked:
     except InvalidChannel as error:
         mistake = ParameterError(pointer=error.pointer, detail=str(error))
         raise ApiProblem("invalid-parameter", f"{error.pointer}: {error}", errors=[mistake]) from None
-    await lock_person(session, "alert channels")  # one at a time, whoever adds them
+    await lock_person(session, "alert channels")  # one addition at a time, by any person
     if len(await select_channels(session)) >= CHANNELS_MAX:
         raise ApiProblem("too-many-channels", f"{CHANNELS_MAX} channels is the limit. Remove one first.")
     secret = make_signing_secret() if asked.kind == "webhook" else None

@@ -8,7 +8,7 @@ class InvalidAddress(Exception):
 
 
 def key_of(text: str) -> str:
-    """What tells an address from others: small letters, and the domain in ASCII. Raises InvalidAddress.
+    """The form by which addresses are compared: small letters, and the domain in ASCII. Raises InvalidAddress.
 
     The name before the @ is ASCII, because not every mail server takes another, and never quoted.
     """

@@ -1,4 +1,4 @@
-"""GET and PUT /api/v1/alerts/settings, and a preview: what fires when, and who else is told."""
+"""GET and PUT /api/v1/alerts/settings, and a preview: what fires when, and who is mailed."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Series: usage by all that tells it apart, and which of them a request picks. Pure."""
+"""Series: usage by product, feature, agent and surface, and which of them a request picks. Pure."""
 
 from collections.abc import Collection
 from datetime import date
@@ -33,7 +33,7 @@ class PickedSeries(NamedTuple):
     of_all: int  # how many series the organization has
 
     def picks(self) -> list[int] | None:
-        """What a statement is told to look up; None when reading all series in order is faster."""
+        """The series that a statement picks by index; None when reading all series in order is faster."""
         return sorted(self.by_id) if len(self.by_id) <= self.of_all * PICK_SERIES_UP_TO else None
 
     def divide(self, features: Collection[Feature]) -> tuple["PickedSeries", "PickedSeries"]:

@@ -80,7 +80,7 @@ async def read_cells(
             features[product] = Features(facts, today, query.categories)
     agents = await select_agents(session) if group_by == "agent" else {}
     series = (await select_series(session, products, kinds)).of_surfaces(query.surface)
-    # Series that need not be told apart are added up in Postgres; any one of them stands for all.
+    # Postgres adds up the series of a group; any one of them stands for all.
     numbers: dict[tuple[object, ...], int] = {}
     groups = {key: numbers.setdefault(tell_apart(group_by, one), len(numbers)) for key, one in series.by_id.items()}
     one_of = {number: series.by_id[key] for key, number in groups.items()}

@@ -1,4 +1,4 @@
-"""What admins may set: thresholds, a monthly budget, and who else is told. Pure."""
+"""What admins may set: thresholds, a monthly budget, and additional recipients. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ class Recipients(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """At how many percent who else is told."""
+    """Thresholds in percent, and additional recipients."""
 
     thresholds: Sequence[int] = _DEFAULT
     recipients: Recipients = Recipients()
@@ -93,7 +93,7 @@ class AlertSettings(NamedTuple):
         return self.usage if name == "usage" else self.budget
 
     def without(self, name: RuleName, address: str) -> "AlertSettings":
-        """The address is told no more of this rule; the last one that leaves turns the list off."""
+        """Settings in which this rule no longer mails the address; removing the last one turns the list off."""
         rule = self.rule(name)
         left = [other for other in rule.recipients.addresses if other.lower() != address.lower()]
         if len(left) == len(rule.recipients.addresses):
@@ -159,6 +159,6 @@ def read_credits(amount: object) -> int:
 
 def everybody_told(role_holders: Sequence[str], recipients: Recipients) -> list[str]:
     """Whom an alert is mailed to: each once, however they are written, sorted."""
-    told = {address.lower(): address for address in (recipients.addresses if recipients.is_on else ())}
-    told |= {address.lower(): address for address in role_holders}
-    return [told[key] for key in sorted(told)]
+    everybody = {address.lower(): address for address in (recipients.addresses if recipients.is_on else ())}
+    everybody |= {address.lower(): address for address in role_holders}
+    return [everybody[key] for key in sorted(everybody)]
