@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -13,6 +14,16 @@ from support.infra import stack as real
 from support.infra.stack import Database, Topics
 
 left_out: list[str] = []
+SERVERS = {"kafka_bootstrap", "postgres_dsn"}
+NAMED_AT_MOST = 100
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark what asks for a real Kafka or Postgres, by a fixture at any depth."""
+    for item in items:
+        if isinstance(item, pytest.Function) and SERVERS & set(item.fixturenames):
+            item.add_marker("servers")
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -24,8 +35,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [f"{report.nodeid} ({report.longrepr[2]})" for report in terminalreporter.stats.get("skipped", [])]
     if left_out or skipped:
         terminalreporter.section("not run")
-        for name in [*left_out, *skipped]:
-            terminalreporter.line(name)
+        files = Counter(name.partition("::")[0] for name in left_out)
+        many = [f"{file}: {number} left out" for file, number in files.items()]
+        for line in [*(many if len(left_out) > NAMED_AT_MOST else left_out), *skipped]:
+            terminalreporter.line(line)
 
 
 # Two cores are shared with Kafka and Postgres: how long an example takes says nothing about our code.

@@ -20,6 +20,7 @@ SEED = int(os.environ.get("SIMULATED_SEED", "0"))
 
 
 @pytest.mark.timeout(60 + HISTORIES // 10)
+@pytest.mark.slow
 def test_whatever_happens_every_record_has_its_fate_once() -> None:
     half = HISTORIES // 2
     runs = [begin("aggregator", SEED, half), begin("aggregator", SEED + half, HISTORIES - half)]
@@ -27,6 +28,7 @@ def test_whatever_happens_every_record_has_its_fate_once() -> None:
     assert [code for code, _ in said] == [0, 0], "\n".join(text for _, text in said)
 
 
+@pytest.mark.slow
 def test_a_seed_is_a_history() -> None:
     again = [result(run) for run in [begin("aggregator", 7, 40), begin("aggregator", 7, 40)]]
     assert again[0] == again[1]
@@ -37,6 +39,7 @@ UNSIMULATED = {"the outbox's statement removed"}
 
 
 @pytest.mark.parametrize("mutant", sorted(AGGREGATOR.keys() - UNSIMULATED))
+@pytest.mark.slow
 def test_an_aggregator_without_a_safeguard_is_caught(tmp_path: Path, mutant: str) -> None:
     code, said = result(begin("aggregator", 0, 150, mutant=make_mutant("aggregator", AGGREGATOR[mutant], tmp_path)))
     assert code == 1, said

@@ -12,6 +12,7 @@ SEED = int(os.environ.get("SIMULATED_SEED", "0"))
 
 
 @pytest.mark.timeout(60 + HISTORIES // 2)
+@pytest.mark.slow
 def test_whatever_happens_each_threshold_fires_once_and_everybody_is_told() -> None:
     half = HISTORIES // 2
     runs = [begin("alerter", SEED, half), begin("alerter", SEED + half, HISTORIES - half)]
@@ -23,6 +24,7 @@ UNSIMULATED = {"mails called sent when they are taken up", "thresholds met too e
 
 
 @pytest.mark.parametrize("mutant", sorted(ALERTER.keys() - UNSIMULATED))
+@pytest.mark.slow
 def test_an_alerter_without_a_safeguard_is_caught(tmp_path: Path, mutant: str) -> None:
     code, said = result(begin("alerter", 0, 100, mutant=make_mutant("alerter", ALERTER[mutant], tmp_path)))
     assert code == 1, said

@@ -45,6 +45,7 @@ async def make_topic(bootstrap: str) -> None:
         await admin.close()
 
 
+@pytest.mark.slow
 async def test_records_survive_sigkill_and_other_ports() -> None:
     with throwaway_folder() as folder:
         broker = make_broker(folder)
@@ -71,6 +72,7 @@ def test_interrupted_format_is_done_again() -> None:
             assert process.exit_code is None
 
 
+@pytest.mark.slow
 def test_broker_that_cannot_start_says_why() -> None:
     with throwaway_folder() as folder:
         broker = make_broker(folder)

@@ -32,6 +32,7 @@ async def fetch(server: EmbeddedPostgres, statement: str) -> object:
         await connection.close()
 
 
+@pytest.mark.slow
 async def test_rows_survive_sigkill() -> None:
     with throwaway_folder() as folder:
         server = make_server(folder)
@@ -43,6 +44,7 @@ async def test_rows_survive_sigkill() -> None:
             assert await fetch(server, "SELECT number FROM kept") == 7
 
 
+@pytest.mark.slow
 async def test_lock_file_that_names_another_programs_process_is_not_obeyed() -> None:
     with throwaway_folder() as folder:
         server = make_server(folder)
@@ -53,6 +55,7 @@ async def test_lock_file_that_names_another_programs_process_is_not_obeyed() -> 
             assert await fetch(server, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 async def test_text_sorts_by_code_point_and_passwords_are_asked_for() -> None:
     with throwaway_folder() as folder:
         server = make_server(folder, **THROWAWAY)
@@ -65,6 +68,7 @@ async def test_text_sorts_by_code_point_and_passwords_are_asked_for() -> None:
                 await asyncpg.connect(server.dsn().replace(server.password, "wrong"), timeout=10)
 
 
+@pytest.mark.slow
 async def test_interrupted_initialization_is_done_again() -> None:
     with throwaway_folder() as folder:
         (folder / "data.new").mkdir()

@@ -55,6 +55,7 @@ def untrusting(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.mark.slow
 def test_ssl_cert_file_serves_the_download(tmp_path: Path, untrusting: pytest.MonkeyPatch) -> None:
     certificate = make_certificate(tmp_path / "ca.pem", x509.IPAddress(ip_address("127.0.0.1")))
     jar = tmp_path / "repository" / "org" / "example" / "thing" / "1.0" / "thing-1.0.jar"
@@ -87,6 +88,7 @@ def test_jar_with_another_checksum_is_named_and_refused(repository: MavenContext
         download(repository, Jar("org.example", "thing", "1.0", "0" * 64))
 
 
+@pytest.mark.slow
 def test_jar_that_cannot_be_had_is_named_with_what_to_do(repository: MavenContext) -> None:
     with pytest.raises(SetupProblem, match=r"(?s)could not download org\.example:gone:1\.0.*HTTPS_PROXY"):
         download(repository, Jar("org.example", "gone", "1.0", "0" * 64))

@@ -53,6 +53,7 @@ def written(*arguments: str, hash_seed: str) -> bytes:
     return subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60).stdout
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_another_seed_other_bytes() -> None:
     first = written(*SMALL, hash_seed="1")
     assert first.count(b"\n") > 3000
@@ -60,6 +61,7 @@ def test_same_seed_same_bytes_in_another_process_and_another_seed_other_bytes() 
     assert written(*SMALL, "--seed", "2", hash_seed="1") != first
 
 
+@pytest.mark.slow
 def test_live_usage_is_the_same_every_time_too() -> None:
     load = ("rate", "--per-second", "50", "--seconds", "4", "--organizations", "3", "--at", AT, "--output", "-")
     first = written(*load, hash_seed="1")

@@ -23,6 +23,7 @@ def test_rules_are_valid() -> None:
     promtool("check", "rules", str(RULES))
 
 
+@pytest.mark.slow
 def test_every_alert_is_silent_without_its_fault_and_fires_with_it() -> None:
     promtool("test", "rules", str(UNIT_TESTS))
     tests = {test["name"]: test["promql_expr_test"] for test in read_yaml(UNIT_TESTS)["tests"]}

@@ -69,6 +69,7 @@ def build_wheels(folder: Path, into: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in into.glob("*.whl")}
 
 
+@pytest.mark.slow
 def test_wheels_are_the_same_to_the_byte_wherever_they_are_built(checkout: Path, tmp_path: Path) -> None:
     here, there = build_wheels(REPOSITORY, tmp_path / "here"), build_wheels(checkout, tmp_path / "there")
     assert len(here) == 7

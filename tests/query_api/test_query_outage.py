@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import pytest
 from flexcredits_cli.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from flexcredits_cli.embedded.postgres_binaries import find_binaries
 from flexcredits_cli.machine.ports import free_ports
@@ -21,6 +22,7 @@ from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, Ide
 ROUNDS = 3
 
 
+@pytest.mark.slow
 async def test_a_postgres_that_stops_slowly_ends_no_query_api(provider: IdentityProvider) -> None:
     (postgres_port,), port = free_ports(1), free_port()
     with throwaway_folder(memory()) as folder:

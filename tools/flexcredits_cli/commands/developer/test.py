@@ -17,6 +17,10 @@ SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 BIN = Path(sys.executable).parent
 # The launcher is Python without the ending that ruff looks for.
 SOURCES = (".", "flexcredits")
+USUAL = "not faults and not clients"
+FAST = f"{USUAL} and not slow and not servers"
+FAULTS = "faults or smoke"
+CLIENTS = "clients"
 STATIC: Sequence[tuple[str, Sequence[str]]] = (
     ("ruff check", ("ruff", "check", *SOURCES)),
     ("ruff format --check", ("ruff", "format", "--check", *SOURCES)),
@@ -31,7 +35,7 @@ DASHBOARD: Sequence[tuple[str, Sequence[str]]] = (
 
 def run_tests(
     context: typer.Context,
-    fast: Annotated[bool, typer.Option("--fast", help="Leave out the tests marked slow.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Only what needs no server and no more than seconds.")] = False,
     faults: Annotated[bool, typer.Option("--faults", help="Only the fault matrix, all of it.")] = False,
     clients: Annotated[bool, typer.Option("--clients", help="Only clients and SDKs from package registries.")] = False,
 ) -> None:
@@ -41,7 +45,15 @@ def run_tests(
     if failed:
         print(f"\nfailed before the tests: {', '.join(failed)}", flush=True)
     others = "not faults and not clients"
-    chosen = "faults or smoke" if faults else "clients" if clients else f"not slow and {others}" if fast else others
+    chosen = (
+        "faults or smoke"
+        if faults
+        else "clients"
+        if clients
+        else f"not slow and not servers and {others}"
+        if fast
+        else others
+    )
     selection = ["-m", chosen]
     tests_passed = passes("pytest", ("pytest", *selection, *context.args))
     raise typer.Exit(0 if tests_passed and not failed else 1)
