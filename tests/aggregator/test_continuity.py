@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from aggregator.continuity import find_passed
-from aggregator.outcome import OffsetGap
+from aggregator.progress import OffsetGap
 from aiokafka import TopicPartition
 from simulation.kafka import Consumer, Kafka
 from simulation.world import Process, World

@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.catalog import Catalog
-from aggregator.outcome import OffsetGap, Overtaken
+from aggregator.catalog import Catalog, Overtaken
+from aggregator.progress import OffsetGap
 from aggregator.reading import empty_reading, read
 from aggregator.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
 from hypothesis import given

@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 from aggregator import metrics
 from aggregator.__main__ import keep_partitions
+from aggregator.catalog import Overtaken
 from aggregator.measures import measure_tables
-from aggregator.outcome import Outcome, Overtaken
+from aggregator.outcome import Outcome
 from aggregator.places import place
 from aggregator.reading import empty_reading, read
 from flexcredits_schemas.identity import HASH_BUCKETS, bucket_of, hash_bucket, identity_of

@@ -11,11 +11,11 @@ import pytest
 from aggregator.catalog import Catalog
 from aggregator.facts import apply_facts
 from aggregator.isolation import count_batch
-from aggregator.outcome import Outcome, ProofBroken
-from aggregator.progress import load_progress
+from aggregator.outcome import Outcome
+from aggregator.progress import ProofBroken, load_progress
 from aggregator.reading import empty_reading, read
 from aggregator.statements import SQL
-from alerter.statements import SQL as ALERTER_SQL
+from alerter import store as alerter_store
 from query_api.db.session import read_as
 from query_api.db.statements import SQL as API_SQL
 from query_api.ledger.proof.queries import sum_ledger, sum_rollups

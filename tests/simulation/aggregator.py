@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from aggregator.catalog import Catalog
 from aggregator.catalog_reader import CatalogReader
-from aggregator.outcome import OffsetGap
+from aggregator.progress import OffsetGap
 from aggregator.publish import Topics, relay
 from aggregator.statements import SQL
 from aggregator.stream import UsageStream

@@ -23,8 +23,8 @@ from aggregator.catalog import Catalog
 from aggregator.catalog_reader import CatalogReader
 from aggregator.health import ASK_EVERY_S, Health
 from aggregator.measures import measure_tables
+from aggregator.poison import PoisonGuard
 from aggregator.publish import DEAD_LETTER_BYTES_MAX, Topics, relay
-from aggregator.reading import PoisonGuard
 from aggregator.settings import Settings
 from aggregator.statements import SQL
 from aggregator.stream import UsageStream, rerun

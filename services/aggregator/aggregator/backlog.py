@@ -3,8 +3,8 @@
 from runtime.postgres import Pool
 
 from aggregator import metrics
+from aggregator.catalog import Overtaken
 from aggregator.catalog_reader import CatalogReader
-from aggregator.outcome import Overtaken
 from aggregator.release import Place, release_held
 from aggregator.retry import FactPlace, retry_due, retry_facts
 from aggregator.turns import Turns

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 from flexcredits_schemas.zones import find_zone
+from runtime.isolation import Shared
 from runtime.postgres import Connection, Pool, from_record
 
 from aggregator.limits import Gross
@@ -15,10 +16,17 @@ from aggregator.rollup import Organization
 from aggregator.statements import SQL
 
 log = structlog.get_logger()
+CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive for applying facts
+STATEMENT_S = 20.0
+"""How long a statement of a transaction that counts may take; a process that stands still for GIVE_UP_S ends."""
 SERIES_MAX = 1_000_000  # some 500 bytes each; beyond that it is cheaper to look up again than to keep
 
 
 SIGHTING_S = 900.0  # an unchanged name is written again when it was last seen this much earlier
+
+
+class Overtaken(Shared):
+    """Another aggregator applied facts, or claimed a correction, after this batch was decided; decide it again."""
 
 
 class Sighting(NamedTuple):
@@ -101,6 +109,17 @@ class Catalog:
             for row in await pool.fetch(SQL["select_organizations"], names):
                 # The zone stays unknown here even if the fact is in Postgres by now: refresh brings it with its version.
                 self.organizations.setdefault(row["organization"], Organization(row["organization_id"], None))
+
+
+async def hold_catalog(
+    connection: Connection, catalog_topic: str, catalog: Catalog, statement_s: float = STATEMENT_S
+) -> None:
+    """Keep the catalog still until the transaction ends, whose statements may take so long. Raises Overtaken when it is not
+    the catalog we decided with."""
+    await connection.execute(SQL["lock_catalog_shared"], CATALOG_LOCK, f"{statement_s:g}s")
+    [row] = await connection.fetch(SQL["select_catalog_version"], catalog_topic)
+    if row["next_offset"] not in (None, catalog.version) or row["changes"] != catalog.changes:
+        raise Overtaken
 
 
 def _usable_zone(row: asyncpg.Record) -> str | None:

@@ -10,8 +10,7 @@ from aggregator import metrics
 from aggregator.catalog import Catalog
 from aggregator.continuity import ANEW, Continuity, find_passed
 from aggregator.facts import apply_facts
-from aggregator.outcome import OffsetGap
-from aggregator.progress import load_progress
+from aggregator.progress import OffsetGap, load_progress
 from aggregator.statements import SQL
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from asyncpg.pgproto.pgproto import UUID
 from runtime.postgres import Connection
 
-from aggregator.catalog import Catalog
+from aggregator.catalog import Catalog, Overtaken
 from aggregator.columns import by_bucket, columns_of, corrects_of, or_null
 from aggregator.corrections import Original, judge
 from aggregator.limits import Rooms, fit
-from aggregator.outcome import Outcome, Overtaken
+from aggregator.outcome import Outcome
 from aggregator.reading import Kind, Use, reason_of, reject
 from aggregator.rollup import Decision, Rollups, decide, fold
 from aggregator.statements import SQL

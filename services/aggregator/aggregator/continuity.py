@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from runtime.postgres import Pool
 
-from aggregator.outcome import OffsetGap
-from aggregator.progress import load_received
+from aggregator.progress import OffsetGap, load_received
 from aggregator.reading import Record, find_gaps
 
 ANEW = "The topic was made anew: what it holds before that offset would never be counted"

@@ -25,12 +25,13 @@ from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres import Connection, Pool
 
 from aggregator.aside import CATALOG_FACTS, headers_json, quarantine
+from aggregator.catalog import CATALOG_LOCK
 from aggregator.columns import columns_of
+from aggregator.dead_letters import insert_dead_letters
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
-from aggregator.outcome import OffsetGap
+from aggregator.progress import OffsetGap
 from aggregator.reading import Kind, Record, Rejection
 from aggregator.statements import SQL
-from aggregator.store import CATALOG_LOCK, insert_dead_letters
 
 log = structlog.get_logger()
 ALL_ORGANIZATIONS = 0

@@ -10,11 +10,11 @@ from runtime.postgres import Pool, timed_out
 
 from aggregator import metrics
 from aggregator.aside import only
-from aggregator.catalog import Catalog
+from aggregator.catalog import STATEMENT_S, Catalog
 from aggregator.limits import SumLimit
 from aggregator.outcome import Outcome
 from aggregator.reading import Reading
-from aggregator.store import STATEMENT_S, OnTrial, apply_batch
+from aggregator.store import OnTrial, apply_batch
 
 log = structlog.get_logger()
 UNEXPLAINED_MAX = 3

@@ -1,24 +1,10 @@
-"""What becomes of a batch, and what may keep it from being counted."""
+"""What becomes of a batch. Pure."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from runtime.isolation import Shared
-
 from aggregator.reading import Record, Rejection, Use
 from aggregator.rollup import Decision, Rollups, empty_rollups
-
-
-class Overtaken(Shared):
-    """Another aggregator applied facts, or claimed a correction, after this batch was decided; decide it again."""
-
-
-class OffsetGap(Shared):
-    """Records between Postgres' position and the log are missing: counting on would lose them silently."""
-
-
-class ProofBroken(Shared):
-    """The fates of a partition's offsets do not come out: a defect of our accounting, found before it was committed."""
 
 
 @dataclass

@@ -6,14 +6,23 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import asyncpg
+from runtime.isolation import Shared
 from runtime.postgres import Connection, Pool
 
 from aggregator.columns import columns_of
-from aggregator.outcome import OffsetGap, Outcome, ProofBroken
+from aggregator.outcome import Outcome
 from aggregator.reading import Reading
 from aggregator.statements import SQL
 
 HOUR_S = 3600
+
+
+class OffsetGap(Shared):
+    """Records between Postgres' position and the log are missing: counting on would lose them silently."""
+
+
+class ProofBroken(Shared):
+    """The fates of a partition's offsets do not come out: a defect of our accounting, found before it was committed."""
 
 
 async def load_progress(pool: Pool, topic: str, partitions: Iterable[int]) -> dict[int, int]:

@@ -28,8 +28,8 @@ from aggregator.differences import (
 from aggregator.reading import empty_reading, read
 from aggregator.recount import Days, Recount, Recounter, Snapshot, read_live
 from aggregator.rollup import Organization, Rollups
+from aggregator.rollups import add_rollups
 from aggregator.statements import SQL
-from aggregator.store import add_rollups
 
 AT_ONCE = 5_000  # records between two looks at the ledger
 WINDOW_DAYS = 400

@@ -14,17 +14,18 @@ from runtime.isolation import concerns_one, describe_failure
 from runtime.postgres import Connection, Pool
 
 from aggregator.aside import RELEASE, quarantine
-from aggregator.catalog import Catalog
+from aggregator.catalog import Catalog, hold_catalog
 from aggregator.claims import add_corrected, select_originals
 from aggregator.corrections import judge
+from aggregator.dead_letters import insert_dead_letters
 from aggregator.limits import SUM_LIMIT, Rooms, SumLimit, fit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
 from aggregator.progress import HOUR_S, settle
 from aggregator.reading import Kind, Rejection, SeriesKey, Use, reject
 from aggregator.rollup import Decision, Rollups, decide, empty_rollups, fold
+from aggregator.rollups import add_checked_rollups
 from aggregator.statements import SQL
-from aggregator.store import add_checked_rollups, hold_catalog, insert_dead_letters
 from aggregator.sums import note_limited, select_rooms
 from aggregator.turns import TURNS_S, Turns
 

@@ -12,16 +12,17 @@ from runtime.isolation import concerns_one, describe_failure, is_data_failure, i
 from runtime.postgres import Connection, Pool
 
 from aggregator.aside import CATALOG_FACTS, COUNTING, quarantine
-from aggregator.catalog import Catalog
+from aggregator.catalog import CATALOG_LOCK, Catalog, Overtaken, hold_catalog
+from aggregator.dead_letters import insert_dead_letters
 from aggregator.facts import apply_fact
 from aggregator.limits import SumLimit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS
-from aggregator.outcome import Outcome, Overtaken
+from aggregator.outcome import Outcome
 from aggregator.progress import HOUR_S, lock_progress, settle
 from aggregator.reading import Kind, Reading, Rejection, empty_reading, read
 from aggregator.statements import SQL
-from aggregator.store import CATALOG_LOCK, hold_catalog, insert_dead_letters, store
+from aggregator.store import store
 from aggregator.sums import unlimit_due
 from aggregator.turns import Turns
 

@@ -1,4 +1,4 @@
-"""The statements of sql/, by name."""
+"""Every statement by its name, of the files in sql/."""
 
 from runtime.postgres import load_sql
 

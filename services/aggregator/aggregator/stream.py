@@ -15,13 +15,15 @@ from runtime.tracing import LINKS_MAX, Tracing
 
 from aggregator import metrics
 from aggregator.backlog import Backlog
+from aggregator.catalog import Overtaken
 from aggregator.catalog_reader import CatalogReader
 from aggregator.continuity import ANEW, Continuity, find_passed
 from aggregator.isolation import count_batch
 from aggregator.measures import measure_watermark, observe_batch
-from aggregator.outcome import OffsetGap, Outcome, Overtaken
-from aggregator.progress import load_progress, load_received, mark_caught_up
-from aggregator.reading import PoisonGuard, Reading, Record, empty_reading, read, traceparents
+from aggregator.outcome import Outcome
+from aggregator.poison import PoisonGuard
+from aggregator.progress import OffsetGap, load_progress, load_received, mark_caught_up
+from aggregator.reading import Reading, Record, empty_reading, read, traceparents
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres

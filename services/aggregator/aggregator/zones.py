@@ -10,12 +10,13 @@ from flexcredits_schemas.calendar import EPOCH, local_day
 from flexcredits_schemas.zones import canonical_zone, find_zone
 from runtime.postgres import Connection
 
+from aggregator.catalog import CATALOG_LOCK
 from aggregator.differences import difference
 from aggregator.rebuild import WINDOW_DAYS, CannotRebuild
 from aggregator.recount import cells_of
 from aggregator.rollup import Rollups, empty_rollups
+from aggregator.rollups import add_rollups
 from aggregator.statements import SQL
-from aggregator.store import CATALOG_LOCK, add_rollups
 from aggregator.zone_rules import record_zone_rules, set_zone_rules
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
