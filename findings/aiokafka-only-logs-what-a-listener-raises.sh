@@ -3,7 +3,7 @@
 # Expected: what a rebalance listener raises reaches getmany(), as it does in confluent-kafka (poll() raises it) and in Kafka's
 # Java client. A consumer that seeks to a position of its own in the listener otherwise reads from the wrong place, unnoticed.
 # Seen (against the broker that librdkafka simulates in process): the listener raises, getmany() returns the records.
-# In FlexCredits: the listener keeps its exception and the loop raises it (aggregator/stream.py, tests/aggregator).
+# In FlexCredits: the listener keeps its exception and the loop raises it (aggregator/consumer/consumer.py, tests/aggregator).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

@@ -62,7 +62,8 @@ def bucket_of(event_id: str, identity: bytes) -> int:
     """Ledger partition: days since 1970 inside a UUIDv7 or ULID, else -1 to -16 by the identity's hash.
 
     A function of the id alone, so a retry with another time still meets its first copy. Where the ledger has no partition of
-    that day, for an id made long before its use or by a wrong clock, the row lies in `hash_bucket` (aggregator/places.py).
+    that day, for an id made long before its use or by a wrong clock, the row lies in `hash_bucket`; see
+    aggregator/db/batch/ledger_partitions.py.
     """
     length = len(event_id)
     if length == 36 and _UUID7.fullmatch(event_id):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aggregator.statements import SQL
+from aggregator.db.statements import SQL
 from simulation.aggregator import tell
 from simulation.replay import connect, open_mirror
 from support.faults.mutants import AGGREGATOR, make_mutant

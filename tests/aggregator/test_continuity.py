@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from aggregator.continuity import find_passed
-from aggregator.progress import OffsetGap
+from aggregator.db.progress import OffsetGap
+from aggregator.topic_identity import find_passed
 from aiokafka import TopicPartition
 from simulation.kafka import Consumer, Kafka
 from simulation.world import Process, World

@@ -8,10 +8,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.catalog import Catalog, Overtaken
-from aggregator.progress import OffsetGap
-from aggregator.reading import empty_reading, read
-from aggregator.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
+from aggregator.db.catalog_cache import Catalog, Overtaken
+from aggregator.db.progress import OffsetGap
+from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
 from hypothesis import given
 from hypothesis import strategies as st
 from support.data.factories import FakeRecord, correction, organization, rate, records, rfc3339, usage

@@ -7,10 +7,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.catalog import Catalog
-from aggregator.facts import apply_facts
-from aggregator.progress import load_progress
-from aggregator.zone_rules import record_zone_rules
+from aggregator.catalog.events import apply_facts
+from aggregator.catalog.zone_rules import record_zone_rules
+from aggregator.db.catalog_cache import Catalog
+from aggregator.db.progress import load_progress
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from runtime.postgres import Pool
 from support.data.factories import contract, organization, rate, records

@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from aggregator.periods import OutsideWindow, check_window
-from aggregator.recount import Days
-from aggregator.rollup import Organization
+from aggregator.domain.rollup import Organization
+from aggregator.domain.time_window import OutsideWindow, check_window
+from aggregator.rebuild.recount import Days
 from flexcredits_schemas.calendar import QUARTER_S, local_day
 from hypothesis import given
 from hypothesis import strategies as st

@@ -9,11 +9,11 @@ import asyncpg
 import pytest
 from aggregator import metrics
 from aggregator.__main__ import keep_partitions
-from aggregator.catalog import Overtaken
+from aggregator.db.batch.ledger_partitions import place
+from aggregator.db.catalog_cache import Overtaken
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.decode import empty_reading, read
 from aggregator.measures import measure_tables
-from aggregator.outcome import Outcome
-from aggregator.places import place
-from aggregator.reading import empty_reading, read
 from flexcredits_schemas.identity import HASH_BUCKETS, bucket_of, hash_bucket, identity_of
 from hypothesis import given
 from hypothesis import strategies as st

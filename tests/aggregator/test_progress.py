@@ -1,9 +1,9 @@
 """Where a batch leaves a partition: its next offset, and the offset after the last record that is known."""
 
 import pytest
-from aggregator.outcome import Outcome
-from aggregator.progress import drop_replayed
-from aggregator.reading import empty_reading
+from aggregator.db.progress import drop_replayed
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.decode import empty_reading
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,22 @@ from typing import Any
 import asyncpg
 import pytest
 from aggregator import metrics
-from aggregator.aside import SUMS, quarantine
-from aggregator.catalog import hold_catalog
-from aggregator.isolation import SLOW_MAX, count_batch
-from aggregator.limits import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gross, is_far
+from aggregator.backlog.quarantined import (
+    FACT_ATTEMPTS_MAX,
+    FACT_WAITS_MIN_MS,
+    FACTS_AT_ONCE,
+    find_widespread,
+    retry_due,
+)
+from aggregator.catalog.zone_rules import note_unknown_zones
+from aggregator.consumer.isolation import SLOW_MAX, count_batch
+from aggregator.db.catalog_cache import hold_catalog
+from aggregator.db.progress import load_progress
+from aggregator.db.quarantine import SUMS, quarantine
+from aggregator.db.sums import unlimit_due
+from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.sum_limit import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gross, is_far
 from aggregator.measures import measure_tables
-from aggregator.progress import load_progress
-from aggregator.reading import empty_reading, read
-from aggregator.retry import FACT_ATTEMPTS_MAX, FACT_WAITS_MIN_MS, FACTS_AT_ONCE, find_widespread, retry_due
-from aggregator.sums import unlimit_due
-from aggregator.zone_rules import note_unknown_zones
 from flexcredits_schemas.zones import TZ_VERSION
 from support.data.factories import FakeRecord, correction, organization, rate, records, usage
 from support.infra.stack import Database

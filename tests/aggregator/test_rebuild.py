@@ -9,9 +9,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.differences import difference
-from aggregator.rebuild import CannotRebuild, Comparison, compare, note_failures, only_rebuild, swap
-from aggregator.zones import change_time_zone
+from aggregator.rebuild.compare import difference
+from aggregator.rebuild.swap import CannotRebuild, Comparison, compare, note_failures, only_rebuild, swap
+from aggregator.rebuild.time_zone import change_time_zone
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from click.testing import Result

@@ -1,6 +1,6 @@
 """One organization with a lot of work keeps nobody waiting."""
 
-from aggregator.turns import Turns
+from aggregator.backlog.turns import Turns
 
 
 async def test_organizations_take_turns_chunk_by_chunk() -> None:

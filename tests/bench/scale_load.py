@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-from aggregator.catalog import CATALOG_LOCK
+from aggregator.db.catalog_cache import CATALOG_LOCK
 from aggregator_load import fill_topics
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from flexcredits_cli.embedded.readiness import wait_until_usable

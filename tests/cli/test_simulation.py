@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aggregator.rating import DEPLOYMENT, Rate, RateCard
+from aggregator.domain.rating import DEPLOYMENT, Rate, RateCard
 from flexcredits_cli.cli import app
 from flexcredits_cli.generator.company.cast import DEMO, HAND_WRITTEN, companies
 from flexcredits_cli.generator.company.rates import build_rates, micro_credits

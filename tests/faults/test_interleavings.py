@@ -8,13 +8,13 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.catalog import Catalog
-from aggregator.facts import apply_facts
-from aggregator.isolation import count_batch
-from aggregator.outcome import Outcome
-from aggregator.progress import ProofBroken, load_progress
-from aggregator.reading import empty_reading, read
-from aggregator.statements import SQL
+from aggregator.catalog.events import apply_facts
+from aggregator.consumer.isolation import count_batch
+from aggregator.db.catalog_cache import Catalog
+from aggregator.db.progress import ProofBroken, load_progress
+from aggregator.db.statements import SQL
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.decode import empty_reading, read
 from alerter import store as alerter_store
 from query_api.db.session import read_as
 from query_api.db.statements import SQL as API_SQL

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from aggregator.reading import read_record
+from aggregator.domain.decode import read_record
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from aggregator.catalog import Catalog
-from aggregator.facts import apply_facts
-from aggregator.isolation import count_batch
-from aggregator.progress import load_progress
-from aggregator.reading import empty_reading, read
+from aggregator.catalog.events import apply_facts
+from aggregator.consumer.isolation import count_batch
+from aggregator.db.catalog_cache import Catalog
+from aggregator.db.progress import load_progress
+from aggregator.domain.decode import empty_reading, read
 from flexcredits_schemas.identity import bucket_of, identity_of
 from query_api.db.statements import SQL
 from query_api.ledger.domain import place_of

@@ -268,7 +268,7 @@ async def test_probes_answer_while_the_loop_is_busy() -> None:
 def test_clients_that_repeat_themselves_are_heard_once_and_we_always() -> None:
     sparing = Sparing()
     repeated = logging.makeLogRecord({"name": "aiokafka.conn", "msg": "Unable to connect to %s"})
-    ours = logging.makeLogRecord({"name": "aggregator.stream", "msg": "run again"})
+    ours = logging.makeLogRecord({"name": "aggregator.consumer.consumer", "msg": "run again"})
     assert [sparing.filter(record) for record in (repeated, repeated, ours, ours)] == [True, False, True, True]
 
 

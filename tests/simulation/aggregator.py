@@ -11,12 +11,12 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from aggregator.catalog import Catalog
-from aggregator.catalog_reader import CatalogReader
-from aggregator.progress import OffsetGap
-from aggregator.publish import Topics, relay
-from aggregator.statements import SQL
-from aggregator.stream import UsageStream
+from aggregator.catalog.reader import CatalogReader
+from aggregator.consumer.consumer import UsageStream
+from aggregator.db.catalog_cache import Catalog
+from aggregator.db.progress import OffsetGap
+from aggregator.db.statements import SQL
+from aggregator.outbox_relay import Topics, relay
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from runtime.kafka import is_transient

@@ -1,4 +1,4 @@
-"""The aggregator's statements, as the simulated Postgres carries them out. One function a statement of aggregator/sql."""
+"""The aggregator's statements, as the simulated Postgres carries them out. One function a statement of aggregator/db/sql."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 import asyncpg
-from aggregator.limits import SUM_LIMIT
+from aggregator.domain.sum_limit import SUM_LIMIT
 
 from simulation.postgres import Postgres, Transaction, functions_of
 

@@ -19,17 +19,17 @@ from runtime.time_zones import ZoneRules
 from runtime.tracing import open_tracing
 
 from aggregator import metrics
-from aggregator.catalog import Catalog
-from aggregator.catalog_reader import CatalogReader
+from aggregator.catalog.reader import CatalogReader
+from aggregator.catalog.zone_rules import record_zone_rules
+from aggregator.consumer.consumer import UsageStream, rerun
+from aggregator.db.catalog_cache import Catalog
+from aggregator.db.statements import SQL
+from aggregator.domain.dead_letter_limit import PoisonGuard
 from aggregator.health import ASK_EVERY_S, Health
 from aggregator.measures import measure_tables
-from aggregator.poison import PoisonGuard
-from aggregator.publish import DEAD_LETTER_BYTES_MAX, Topics, relay
+from aggregator.outbox_relay import DEAD_LETTER_BYTES_MAX, Topics, relay
 from aggregator.settings import Settings
-from aggregator.statements import SQL
-from aggregator.stream import UsageStream, rerun
 from aggregator.topic_settings import find_compacted
-from aggregator.zone_rules import record_zone_rules
 
 log = structlog.get_logger()
 PARTITIONS_EVERY_S = 6 * 3600

@@ -10,11 +10,11 @@ from runtime.periodic import every
 from runtime.postgres import Pool
 from runtime.time_zones import ZoneRules
 
-from aggregator.catalog_reader import CatalogReader
-from aggregator.retry import find_widespread
-from aggregator.statements import SQL
-from aggregator.stream import UsageStream
-from aggregator.zone_rules import note_unknown_zones
+from aggregator.backlog.quarantined import find_widespread
+from aggregator.catalog.reader import CatalogReader
+from aggregator.catalog.zone_rules import note_unknown_zones
+from aggregator.consumer.consumer import UsageStream
+from aggregator.db.statements import SQL
 
 log = structlog.get_logger()
 ASK_EVERY_S = 2.0

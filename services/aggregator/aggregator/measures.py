@@ -8,10 +8,10 @@ from flexcredits_schemas.credits import MICRO
 from runtime.postgres import Pool
 
 from aggregator import metrics
-from aggregator.outcome import Outcome
-from aggregator.reading import Reading
-from aggregator.rollup import Rollups
-from aggregator.statements import SQL
+from aggregator.db.statements import SQL
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.decode import Reading
+from aggregator.domain.rollup import Rollups
 
 VISIBLE_WITHIN_S = 2.0
 PAUSE = 20  # times as long as a look at whole tables takes

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from aggregator.reading import Kind
+from aggregator.domain.decode import Kind
 
 FATES = ("counted", "held", "duplicate", "rejected", "replayed")
 EVENTS = Counter("flexcredits_aggregator_events_total", "Records of usage.events.v1 by what became of them.", ["fate"])

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from aggregator.catalog import Catalog
-from aggregator.facts import apply_facts
-from aggregator.isolation import count_batch
-from aggregator.outcome import Outcome
-from aggregator.progress import load_progress
-from aggregator.reading import empty_reading, read
-from aggregator.release import Place, release_held
-from aggregator.retry import FactPlace, retry_due, retry_facts
-from aggregator.turns import Turns
+from aggregator.backlog.held import Place, release_held
+from aggregator.backlog.quarantined import FactPlace, retry_due, retry_facts
+from aggregator.backlog.turns import Turns
+from aggregator.catalog.events import apply_facts
+from aggregator.consumer.isolation import count_batch
+from aggregator.db.catalog_cache import Catalog
+from aggregator.db.progress import load_progress
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.decode import empty_reading, read
 from runtime.postgres import Pool
 from support.data.factories import FakeRecord, records
 

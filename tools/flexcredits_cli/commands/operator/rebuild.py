@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeVar
 
 import asyncpg
 import typer
-from aggregator.differences import to_date
-from aggregator.rebuild import CannotRebuild, Comparison, compare, note_failures, only_rebuild, swap
-from aggregator.zone_rules import Outdated, record_zone_rules
-from aggregator.zones import ZoneChange, apply_zone_rules, change_time_zone
+from aggregator.catalog.zone_rules import Outdated, record_zone_rules
+from aggregator.rebuild.compare import to_date
+from aggregator.rebuild.swap import CannotRebuild, Comparison, compare, note_failures, only_rebuild, swap
+from aggregator.rebuild.time_zone import ZoneChange, apply_zone_rules, change_time_zone
 from aiokafka.errors import KafkaError
 from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.zones import TZ_VERSION

@@ -1,0 +1,38 @@
+"""What waits behind the batches: facts and usage in quarantine, and held usage."""
+
+from runtime.postgres import Pool
+
+from aggregator import metrics
+from aggregator.backlog.held import Place, release_held
+from aggregator.backlog.quarantined import FactPlace, retry_due, retry_facts
+from aggregator.backlog.turns import Turns
+from aggregator.catalog.reader import CatalogReader
+from aggregator.db.catalog_cache import Overtaken
+
+
+class Backlog:
+    """Remembers, between sweeps, how far this process has come with it."""
+
+    def __init__(self, pool: Pool, topic: str, facts: CatalogReader) -> None:
+        self._pool = pool
+        self._topics = topic, facts.topic
+        self._facts = facts
+        self._applying = Turns[FactPlace]()
+        self._releasing = Turns[Place]()
+        self._retrying = Turns[None]()
+
+    async def work_off(self) -> bool:
+        """Apply what can be applied by now: half a second's worth of each kind. Returns whether there may be more at once."""
+        catalog = self._facts.catalog
+        while True:
+            try:
+                known, has_facts = await retry_facts(self._pool, self._facts.topic, self._applying)
+                if known:
+                    await self._facts.take_over()
+                released, has_held = await release_held(self._pool, self._topics, catalog, self._releasing)
+                metrics.RELEASED.inc(released)
+                applied, has_records = await retry_due(self._pool, self._topics, catalog, self._retrying)
+                # An original that was applied releases corrections.
+                return has_facts or has_held or has_records or bool(applied)
+            except Overtaken:
+                await self._facts.take_over()

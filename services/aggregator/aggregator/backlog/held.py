@@ -1,0 +1,225 @@
+"""Held usage that can be counted now: released by the sweep that follows the fact which completes it."""
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+import asyncpg
+import structlog
+from asyncpg.pgproto.pgproto import UUID
+from flexcredits_schemas.codec import InvalidEvent
+from flexcredits_schemas.zones import find_zone
+from runtime.isolation import concerns_one, describe_failure
+from runtime.postgres import Connection, Pool
+
+from aggregator.backlog.turns import TURNS_S, Turns
+from aggregator.db.batch.ledger import add_corrected, select_originals
+from aggregator.db.catalog_cache import Catalog, hold_catalog
+from aggregator.db.dead_letters import insert_dead_letters
+from aggregator.db.progress import HOUR_S, settle
+from aggregator.db.quarantine import RELEASE, quarantine
+from aggregator.db.rollups import add_checked_rollups
+from aggregator.db.statements import SQL
+from aggregator.db.sums import note_limited, select_rooms
+from aggregator.domain.corrections import judge
+from aggregator.domain.decode import Kind, Rejection, SeriesKey, Use, reject
+from aggregator.domain.rollup import Decision, Rollups, decide, empty_rollups, fold
+from aggregator.domain.sum_limit import SUM_LIMIT, Rooms, SumLimit, fit
+from aggregator.measures import observe_rollups
+from aggregator.metrics import DEAD_LETTERS, QUARANTINES
+
+log = structlog.get_logger()
+CHUNK = 5_000  # held events per transaction: the locks of a long wait are given back every fraction of a second
+Place = tuple[int, tuple[int, int]]
+"""In an organization's held usage: number of the series, and behind which partition and offset."""
+BEGIN: Place = (-1, (-1, -1))
+
+
+class StoredRecord:
+    """The record of a held correction, as far as it was kept, for the dead letters."""
+
+    def __init__(self, topic: str, row: asyncpg.Record) -> None:
+        self.topic = topic
+        self.partition: int = row["kafka_partition"]
+        self.offset: int = row["kafka_offset"]
+        self.timestamp = int(row["received"] * 1000)
+        self.key: bytes | None = None
+        self.value: bytes | None = row["value"]
+        self.headers: Sequence[tuple[str, bytes]] = ()
+
+
+async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns: Turns[Place]) -> tuple[int, bool]:
+    """Count the held usage whose organization, rate and original are known by now, by turns; returns how many events, and
+    whether there may be more at once.
+
+    Any aggregator may do it for any partition: rows are claimed, sums are added under the same locks as batches.
+    """
+    clock = asyncio.get_running_loop().time
+    began, released = clock(), 0
+    failing: dict[int, str] = {}
+    due = {row["organization_id"] for row in await pool.fetch(SQL["select_due"], [RELEASE])}
+    groups = await pool.fetch(SQL["select_releasable"])
+    complete = {
+        (row["organization_id"], row["series_id"], SeriesKey(**{name: row[name] for name in SeriesKey._fields}))
+        for row in groups
+        if find_zone(row["time_zone"] or "") and (row["unit"] is None or _may_have_rate(catalog, row))
+    }
+    kinds: dict[int, list[tuple[int, SeriesKey]]] = defaultdict(list)
+    for organization_id, *kind in sorted(complete):
+        kinds[organization_id].append((kind[0], kind[1]))
+
+    async def release_next(organization_id: int) -> bool:
+        nonlocal released
+        series_id, after = turns.places.get(organization_id, BEGIN)
+        at = bisect_left(kinds[organization_id], (series_id,))
+        if at == len(kinds[organization_id]):
+            turns.places.pop(organization_id, None)
+            return False
+        found, series = kinds[organization_id][at]
+        series_id, after = found, after if found == series_id else BEGIN[1]
+        try:
+            counted, end = await _release_chunk(pool, topics, catalog, organization_id, series_id, series, after)
+        except SumLimit as error:
+            catalog.limited |= error.organizations
+            return True
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            failing[organization_id] = describe_failure(error)
+            turns.places.pop(organization_id, None)
+            return False
+        released += counted
+        turns.places[organization_id] = (series_id, end) if end else (series_id + 1, BEGIN[1])
+        return True
+
+    # To look for it may take long as well, and is done each time.
+    left = await turns.take(kinds, release_next, max(TURNS_S, clock() - began))
+    await _note(pool, failing, due - left)
+    return released, bool(left)
+
+
+async def _note(pool: Pool, failing: Mapping[int, str], due: Collection[int]) -> None:
+    """Whose held usage could not be released, and of whom it could be again."""
+    if not failing and not due:
+        return
+    async with pool.acquire() as connection, connection.transaction():
+        await quarantine(connection, RELEASE, sorted(failing.items()))
+        await connection.execute(SQL["delete_quarantine"], RELEASE, sorted(set(due) - failing.keys()))
+    for organization_id, reason in failing.items():
+        QUARANTINES.labels("aggregator").inc()
+        log.error("held usage not released", organization_id=organization_id, reason=reason)
+
+
+def _may_have_rate(catalog: Catalog, row: asyncpg.Record) -> bool:
+    """Whether any rate covers this kind of usage at all; which one depends on each event's time."""
+    kind = row["organization"], row["product"], row["feature_kind"], row["feature"], row["unit"]
+    return catalog.card.rate_at(*kind, float("inf")) is not None
+
+
+async def _release_chunk(
+    pool: Pool, topics: tuple[str, str], catalog: Catalog, organization_id: int, series_id: int, series: SeriesKey,
+    after: tuple[int, int],
+) -> tuple[int, tuple[int, int] | None]:  # fmt: skip
+    topic, catalog_topic = topics
+    async with pool.acquire() as connection, connection.transaction():
+        await hold_catalog(connection, catalog_topic, catalog)
+        # Progress rows are locked before held rows, as batches do; which partitions, the held rows say. What another
+        # partition holds since then waits for the next time: its progress row may be behind one that we hold.
+        partitions = [
+            row["kafka_partition"]
+            for row in await connection.fetch(SQL["select_held_partitions"], organization_id, series_id)
+        ]
+        await connection.fetch(SQL["lock_progress"], topic, partitions)
+        rows = await connection.fetch(SQL["lock_held"], organization_id, series_id, partitions, *after, CHUNK)
+        rooms = await select_rooms(connection, catalog.limited & {organization_id})
+        decisions, rejections = await _decide(connection, topic, catalog, series, rows, rooms)
+        counted = [decision for decision in decisions if decision.waits_for is None]
+        limited = [decision for decision in decisions if decision.waits_for == SUM_LIMIT]
+        if limited:
+            uses = [decision.use for decision in limited]
+            columns = [use.ledger_bucket for use in uses], [UUID(use.identity) for use in uses]
+            await connection.execute(SQL["limit_held"], *columns)
+            await note_limited(connection, limited)
+        rollups = await _settle(connection, topic, counted, rejections, rooms)
+    observe_rollups(rollups)
+    for _, rejection in rejections:
+        DEAD_LETTERS.labels(rejection.kind).inc()
+    end = (rows[-1]["kafka_partition"], rows[-1]["kafka_offset"]) if len(rows) == CHUNK else None
+    return len(counted), end
+
+
+async def _decide(
+    connection: Connection,
+    topic: str,
+    catalog: Catalog,
+    series: SeriesKey,
+    rows: Sequence[asyncpg.Record],
+    rooms: Rooms,
+) -> tuple[list[Decision], list[tuple[Use, Rejection]]]:
+    decisions: list[Decision] = []
+    rejections: list[tuple[Use, Rejection]] = []
+    uses = [_stored_use(topic, series, row) for row in rows]
+    originals = await select_originals(connection, (use.corrects for use in uses if use.corrects))
+    for use in uses:
+        try:
+            decision = decide(use, catalog.organizations, {series: rows[0]["series_id"]}, catalog.card)
+        except InvalidEvent as error:
+            rejections.append((use, reject(use, Kind.RATE, error.detail, error.pointer)))
+            continue
+        if use.corrects:
+            original = originals.get(use.corrects)
+            try:
+                decision = fit(decision._replace(waits_for=judge(decision, original)), rooms)
+            except ValueError as error:
+                rejections.append((use, reject(use, Kind.CORRECTION, str(error), "/data/corrects")))
+                continue
+            if original is not None and decision.waits_for is None:
+                originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
+        else:
+            decision = fit(decision, rooms)
+        decisions.append(decision)
+    return decisions, rejections
+
+
+async def _settle(
+    connection: Connection,
+    topic: str,
+    counted: Sequence[Decision],
+    rejections: Sequence[tuple[Use, Rejection]],
+    rooms: Rooms,
+) -> Rollups:
+    """Move held events to their fate in ledger, rollups, dead letters and proof; returns the sums that were added."""
+    rollups = empty_rollups()
+    if not counted and not rejections:
+        return rollups
+    by_bucket: dict[int, list[Decision]] = defaultdict(list)
+    for decision in sorted(counted):
+        by_bucket[decision.use.ledger_bucket].append(decision)
+    for bucket, group in by_bucket.items():
+        columns = zip(*((UUID(at.use.identity), at.credits, at.rate_id) for at in group), strict=True)
+        await connection.execute(SQL["count_held_ledger"], bucket, *map(list, columns))
+    for use, _ in rejections:
+        await connection.execute(SQL["delete_held_ledger"], use.ledger_bucket, [UUID(use.identity)])
+    await add_corrected(connection, [decision for decision in counted if decision.use.corrects])
+    fold(counted, rollups)
+    await add_checked_rollups(connection, rollups, rooms)
+    await insert_dead_letters(connection, topic, [rejection for _, rejection in rejections])
+    done = [*(decision.use for decision in counted), *(use for use, _ in rejections)]
+    await connection.execute(
+        SQL["delete_held"], [use.ledger_bucket for use in done], [UUID(use.identity) for use in done]
+    )
+    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in rollups.organization_days}))
+    counts = Counter((at.use.partition, at.use.received // HOUR_S) for at in counted)
+    rejects = Counter((use.partition, use.received // HOUR_S) for use, _ in rejections)
+    hours = sorted(counts.keys() | rejects.keys())
+    await settle(connection, topic, [(*hour, counts[hour], 0, rejects[hour]) for hour in hours])
+    return rollups
+
+
+def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> Use:
+    corrects = None if row["corrects"] is None else (row["corrects_bucket"], row["corrects"].bytes)
+    return Use(
+        row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], b"", series,
+        row["occurred"], row["received"], row["credits"], row["quantity"], row["unit"], None, corrects, StoredRecord(topic, row),
+    )  # fmt: skip

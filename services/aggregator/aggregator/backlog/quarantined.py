@@ -1,0 +1,242 @@
+"""Organizations in quarantine: what failed for them is tried again, in the order of the log, until all of it is applied."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import asyncpg
+import structlog
+from flexcredits_schemas.codec import InvalidEvent
+from runtime.isolation import concerns_one, describe_failure, is_data_failure, is_widespread
+from runtime.postgres import Connection, Pool
+
+from aggregator.backlog.turns import Turns
+from aggregator.catalog.events import apply_fact
+from aggregator.db.batch.apply import store
+from aggregator.db.catalog_cache import CATALOG_LOCK, Catalog, Overtaken, hold_catalog
+from aggregator.db.dead_letters import insert_dead_letters
+from aggregator.db.progress import HOUR_S, lock_progress, settle
+from aggregator.db.quarantine import CATALOG_FACTS, COUNTING, quarantine
+from aggregator.db.statements import SQL
+from aggregator.db.sums import unlimit_due
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.decode import Kind, Reading, Rejection, empty_reading, read
+from aggregator.domain.sum_limit import SumLimit
+from aggregator.measures import observe_rollups
+from aggregator.metrics import DEAD_LETTERS
+
+log = structlog.get_logger()
+CHUNK = 5_000  # records per transaction, as for held usage
+FACTS_AT_ONCE = 100  # per transaction, some tenths of a second, in which no aggregator counts
+FACT_ATTEMPTS_MAX = 12
+FACT_WAITS_MIN_MS = 90 * 60 * 1000  # tries are not enough: every fact that comes has the others tried at once
+FactPlace = tuple[int, str | None]
+"""Behind which offset, and what failed before that, if anything did."""
+
+
+class StoredRecord:
+    """A record as Kafka delivered it."""
+
+    def __init__(self, row: asyncpg.Record) -> None:
+        self.topic: str = row["topic"]
+        self.partition: int = row["partition"]
+        self.offset: int = row["kafka_offset"]
+        self.timestamp = round(row["received"] * 1000)
+        self.key: bytes | None = row["key"]
+        self.value: bytes | None = row["value"]
+        self.headers: Sequence[tuple[str, bytes]] = [
+            (name, bytes.fromhex(value or "")) for name, value in json.loads(row["headers"])
+        ]
+
+
+async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns: Turns[None]) -> tuple[int, bool]:
+    """Try again for every organization whose time has come, by turns; returns how many records have their fate now, and
+    whether more of them could at once.
+
+    Raises Overtaken, or what fails for everybody. Any aggregator may do it: the first one that locks goes on.
+    """
+    applied = 0
+    is_unlimiting = await unlimit_due(pool, catalog)
+    due = {row["organization_id"]: row for row in await pool.fetch(SQL["select_due"], [COUNTING])}
+
+    async def apply_next(organization_id: int) -> bool:
+        nonlocal applied
+        row, outcome = due[organization_id], Outcome()
+        try:
+            done, more = await _apply_chunk(pool, topics, catalog, organization_id, outcome)
+        except SumLimit as error:
+            catalog.limited |= error.organizations
+            return True
+        except asyncpg.LockNotAvailableError:
+            return False  # somebody uses it just now: next time
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            await put_off(pool, organization_id, COUNTING, f"{outcome.step}: {describe_failure(error)}")
+            log.warning(
+                "organization stays in quarantine", organization=row["organization"], attempts=row["attempts"] + 1
+            )
+            return False
+        applied += done
+        if not more:
+            catalog.aside.discard(row["organization"])
+        return more
+
+    left = await turns.take(due, apply_next)
+    return applied, bool(left) or is_unlimiting
+
+
+async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -> tuple[int, bool]:
+    """Apply the facts in quarantine whose time has come, later than their turn, and by turns of organizations; returns how
+    many have their fate now, and whether more of them could at once.
+
+    Facts are ordered by their own time, so their turn does not matter; a rate takes effect now. What still fails after
+    FACT_ATTEMPTS_MAX tries of its organization and FACT_WAITS_MIN_MS is a dead letter.
+    """
+    done = 0
+    due = {row["organization_id"]: row for row in await pool.fetch(SQL["select_due"], [CATALOG_FACTS])}
+
+    async def apply_next(organization_id: int) -> bool:
+        nonlocal done
+        row, place = due[organization_id], turns.places.pop(organization_id, (-1, None))
+        gives_up = row["attempts"] >= FACT_ATTEMPTS_MAX and not await find_widespread(pool, CATALOG_FACTS)
+        try:
+            applied, end = await _apply_facts(pool, catalog_topic, organization_id, place, gives_up)
+        except asyncpg.LockNotAvailableError:
+            return False  # somebody uses it just now: next time
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            await put_off(pool, organization_id, CATALOG_FACTS, f"fact: {describe_failure(error)}")
+            return False
+        done += applied
+        if end is not None:
+            turns.places[organization_id] = end
+        return end is not None
+
+    left = await turns.take(due, apply_next)
+    return done, bool(left)
+
+
+async def find_widespread(pool: Pool, *steps: str) -> str | None:
+    """Which of the steps (none: of all) fails for so many organizations that our code may be at fault."""
+    for row in await pool.fetch(SQL["count_failing"]):
+        if (row["step"] in steps or not steps) and is_widespread(row["failing"], row["known"]):
+            return f"{row['step']} fails for {row['failing']} of {row['known']} organizations"
+    return None
+
+
+async def _apply_facts(
+    pool: Pool, topic: str, organization_id: int, place: FactPlace, gives_up: bool
+) -> tuple[int, FactPlace | None]:
+    """Apply the next facts of an organization; returns how many have their fate now, and where to go on, None at the
+    end. Nobody counts during this transaction."""
+    applied, rejections, (after, reason) = 0, [], place
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
+        await connection.fetch(SQL["lock_progress"], topic, [0])
+        if not await _lock_due(connection, organization_id, CATALOG_FACTS):
+            return 0, None
+        rows = await connection.fetch(SQL["select_quarantined_facts"], organization_id, topic, after, FACTS_AT_ONCE)
+        records, kept = [StoredRecord(row) for row in rows], set()
+        for record in records:
+            received, now = record.timestamp, round(time.time() * 1000)
+            record.timestamp = now  # of a rate's effect: what was counted meanwhile stays as it is
+            try:
+                async with connection.transaction():
+                    await apply_fact(connection, record)
+                applied += 1
+            except InvalidEvent as error:
+                rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
+            except Exception as error:
+                if not is_data_failure(error):
+                    raise
+                if gives_up and now - received >= FACT_WAITS_MIN_MS:
+                    detail = f"cannot be applied: {describe_failure(error)}"
+                    rejections.append(Rejection(record, detail, "", Kind.UNREADABLE))
+                else:
+                    reason = f"fact: {describe_failure(error)}"
+                    kept.add(record.offset)
+            record.timestamp = received
+        done = [record.offset for record in records if record.offset not in kept]
+        await insert_dead_letters(connection, topic, rejections)
+        if done:
+            await connection.fetch(SQL["delete_quarantined_records"], topic, [0] * len(done), done)
+            await connection.execute(SQL["settle_progress"], topic, [0], [applied], [0], [len(rejections)])
+            await connection.execute(SQL["insert_reload"], organization_id)
+            await connection.execute(SQL["retry_now"], [organization_id])
+        has_more = len(records) == FACTS_AT_ONCE
+        if not has_more and reason is None:
+            await connection.fetch(SQL["release_quarantine"], organization_id, CATALOG_FACTS, topic)
+        elif not has_more and reason is not None:
+            await quarantine(connection, CATALOG_FACTS, [(organization_id, reason)])
+    DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
+    return len(done), (records[-1].offset, reason) if has_more else None
+
+
+async def put_off(pool: Pool, organization_id: int, step: str, reason: str) -> None:
+    """It failed again: wait longer than before."""
+    async with pool.acquire() as connection, connection.transaction():
+        await quarantine(connection, step, [(organization_id, reason)])
+
+
+async def _lock_due(connection: Connection, organization_id: int, step: str) -> bool:
+    """Whether it is still to be tried, and nobody else can until the transaction ends. Raises LockNotAvailableError after
+    half a second: batches of many partitions may hold it by turns, and ours wait for our locks meanwhile."""
+    await connection.execute(SQL["wait_shortly"])
+    rows = await connection.fetch(SQL["lock_due"], organization_id, step)
+    await connection.execute(SQL["wait_as_usual"])
+    return bool(rows)
+
+
+async def _apply_chunk(
+    pool: Pool, topics: tuple[str, str], catalog: Catalog, organization_id: int, outcome: Outcome
+) -> tuple[int, bool]:
+    """Apply the first records of an organization; returns how many, and whether there may be more."""
+    topic, catalog_topic = topics
+    reading = _read(await pool.fetch(SQL["select_quarantined_records"], organization_id, topic, CHUNK))
+    if reading.failures:
+        raise reading.failures[0].error
+    outcome.step = "series"
+    uses = [*reading.uses, *reading.corrections]
+    await catalog.learn(pool, {use.series for use in uses})
+    places = [(use.partition, use.offset) for use in uses]
+    places += [(at.record.partition, at.record.offset) for at in reading.rejections]
+    async with pool.acquire() as connection, connection.transaction():
+        outcome.step = "positions"
+        await hold_catalog(connection, catalog_topic, catalog)
+        await lock_progress(connection, topic, {at: (0, last) for at, (_, last) in reading.spans.items()})
+        if not await _lock_due(connection, organization_id, COUNTING):
+            return 0, False
+        sightings = await store(connection, topic, reading, catalog, outcome)
+        outcome.step = "quarantine"
+        if places:
+            gone = await connection.fetch(
+                SQL["delete_quarantined_records"], topic, *map(list, zip(*places, strict=True))
+            )
+            if len(gone) != len(places):
+                raise Overtaken
+        await _settle(connection, topic, outcome)
+        is_over = await connection.fetch(SQL["release_quarantine"], organization_id, COUNTING, topic)
+    catalog.sightings.update(sightings)
+    observe_rollups(outcome.rollups)
+    if is_over:
+        log.info("organization out of quarantine", organization_id=organization_id)
+    return len(places), not is_over
+
+
+def _read(rows: Sequence[asyncpg.Record]) -> Reading:
+    reading = empty_reading()
+    for partition in sorted({row["partition"] for row in rows}):
+        read([StoredRecord(row) for row in rows if row["partition"] == partition], reading)
+    return reading
+
+
+async def _settle(connection: Connection, topic: str, outcome: Outcome) -> None:
+    """The records were held and now have a fate; those that wait for a fact go on being held."""
+    counted = Counter((at.use.partition, at.use.received // HOUR_S) for at in outcome.counted)
+    duplicate = Counter((use.partition, use.received // HOUR_S) for use in outcome.duplicates)
+    rejected = Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in outcome.rejections)
+    hours = sorted(counted.keys() | duplicate.keys() | rejected.keys())
+    await settle(connection, topic, [(*hour, counted[hour], duplicate[hour], rejected[hour]) for hour in hours])

@@ -1,0 +1,1 @@
+"""Catalog events: read, applied to their tables, and the rules of time zones that they bring."""

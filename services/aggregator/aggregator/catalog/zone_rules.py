@@ -1,0 +1,66 @@
+"""By which rules of time zones days were counted, and whose days would be others by the rules of today."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from flexcredits_schemas.zones import TZ_VERSION, changes_of, differ_since
+from runtime.postgres import Connection, Pool
+
+from aggregator.db.statements import SQL
+
+
+class Outdated(NamedTuple):
+    """An organization whose days were counted by rules that changed since. Without `since` nobody knows by which."""
+
+    organization: str
+    time_zone: str
+    tz: str | None
+    since: datetime | None
+
+
+async def record_zone_rules(connection: Connection, organization: str | None = None) -> list[Outdated]:
+    """Write down today's rules where they are those that counted, and return the organizations (None: of all) where they are not.
+
+    An organization that nothing was counted for is counted by today's rules. Safe to repeat.
+    """
+    outdated = []
+    for row in await connection.fetch(SQL["select_zone_rules"], organization):
+        changes = list(changes_of(row["time_zone"]))
+        if row["changes"] is not None:
+            since = _differ_since(row["changes"], changes)
+            if since is None and (row["tz"], row["changes"]) == (TZ_VERSION, changes):
+                continue
+        elif row["is_used"]:
+            if not row["is_recorded"]:
+                await connection.execute(SQL["set_zone_rules"], row["organization_id"], row["time_zone"], None, None)
+            outdated.append(Outdated(row["organization"], row["time_zone"], None, None))
+            continue
+        else:
+            since = None
+        if since is None:
+            await set_zone_rules(connection, row["organization_id"], row["time_zone"])
+        else:
+            outdated.append(Outdated(row["organization"], row["time_zone"], row["tz"], since))
+    return outdated
+
+
+async def note_unknown_zones(pool: Pool, unknown: Mapping[int, str]) -> None:
+    """Show which organizations' usage is held because no rules of their zone are known. Safe to repeat."""
+    numbers = sorted(unknown)
+    if numbers:
+        reasons = [f"time zone {unknown[number]!r} is not in tz {TZ_VERSION}" for number in numbers]
+        await pool.execute(SQL["insert_unknown_zones"], numbers, reasons)
+    await pool.execute(SQL["delete_known_zones"], numbers)
+
+
+async def set_zone_rules(connection: Connection, organization_id: int, time_zone: str) -> None:
+    """The organization's days are counted by today's rules."""
+    await connection.execute(SQL["set_zone_rules"], organization_id, time_zone, TZ_VERSION, list(changes_of(time_zone)))
+
+
+def _differ_since(counted: Sequence[int], today: Sequence[int]) -> datetime | None:
+    """When rules first differed, if that is past: what they say of the future has moved nothing yet."""
+    since = differ_since(counted, today)
+    return None if since is None or since > time.time() else datetime.fromtimestamp(since, UTC)

@@ -1,0 +1,1 @@
+"""Counts the usage topic, batch by batch."""

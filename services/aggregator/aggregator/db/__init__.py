@@ -1,0 +1,1 @@
+"""The aggregator's tables: statements and the functions that send them."""

@@ -1,0 +1,146 @@
+"""One transaction per batch: progress, ledger, rollups, proof, outboxes. All of it or nothing.
+
+The order of its locks stands in sql/progress.sql.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from asyncpg.pgproto.pgproto import UUID
+from flexcredits_schemas.codec import InvalidEvent
+from runtime.isolation import Shared
+from runtime.postgres import Connection, Pool
+
+from aggregator.db.batch.ledger import claim, correct
+from aggregator.db.batch.ledger_partitions import place
+from aggregator.db.batch.sightings import find_new_sightings, write_sightings
+from aggregator.db.catalog_cache import STATEMENT_S, Catalog, Overtaken, Sighting, hold_catalog
+from aggregator.db.dead_letters import insert_dead_letters
+from aggregator.db.progress import advance, drop_replayed, lock_progress
+from aggregator.db.quarantine import put_aside, without
+from aggregator.db.rollups import add_checked_rollups
+from aggregator.db.statements import SQL
+from aggregator.db.sums import note_limited, select_rooms
+from aggregator.db.unnest import columns_of, corrects_of
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.decode import Kind, Reading, Use, reject
+from aggregator.domain.rollup import Decision, decide
+from aggregator.domain.sum_limit import Rooms, fit_all
+
+NONE_FAIL: Mapping[str, str] = {}
+
+
+class OnTrial(Shared):
+    """Takes a batch back that was only tried."""
+
+
+async def apply_batch(
+    pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog, outcome: Outcome,
+    failing: Mapping[str, str] = NONE_FAIL, *, on_trial: bool = False, statement_s: float = STATEMENT_S,
+) -> Outcome:  # fmt: skip
+    """Count a batch of `topics` = (usage topic, catalog topic). Safe to call again with the same batch, ever.
+
+    What organizations in quarantine sent is put aside, and so is what the organizations `failing` sent, who come into it
+    for these reasons. Raises Overtaken, OffsetGap, or whatever fails; then nothing has happened, and `outcome.step` says
+    where. On trial nothing happens either, and OnTrial is raised when nothing fails.
+    """
+    topic, catalog_topic = topics
+    outcome.step = "series"
+    names = await _learn(pool, reading, catalog, failing)
+    async with pool.acquire() as connection, connection.transaction():
+        outcome.step = "positions"
+        await hold_catalog(connection, catalog_topic, catalog, statement_s)
+        positions = await lock_progress(connection, topic, reading.spans)
+        fresh = drop_replayed(reading, positions, outcome)
+        aside = await lock_quarantined(connection, names, catalog) if names else set()
+        if aside or failing:
+            fresh, records = without(fresh, aside | failing.keys())
+            await put_aside(connection, topic, records, catalog, failing, outcome)
+        sightings = await store(connection, topic, fresh, catalog, outcome)
+        if on_trial:
+            raise OnTrial
+        outcome.step = "positions"
+        await advance(connection, topic, reading, outcome)
+    catalog.sightings.update(sightings)
+    catalog.aside |= failing.keys()
+    return outcome
+
+
+async def _learn(pool: Pool, reading: Reading, catalog: Catalog, failing: Mapping[str, str]) -> Collection[str]:
+    """Give what the batch has new its numbers; returns the names of its organizations."""
+    keys = {use.series for use in reading.uses}
+    keys.update(use.series for use in reading.corrections)
+    names = {key[0] for key in keys}
+    names.update(failure.organization for failure in reading.failures)
+    aside = (catalog.aside & names) | failing.keys()
+    await catalog.learn_organizations(pool, aside)
+    await catalog.learn(pool, {key for key in keys if key[0] not in aside} if aside else keys)
+    return names
+
+
+async def lock_quarantined(connection: Connection, names: Collection[str], catalog: Catalog) -> set[str]:
+    """Which of these organizations are in quarantine, and stay so until the transaction ends. Raises Overtaken when
+    `catalog` still believes of one that it is."""
+    rows = await connection.fetch(SQL["lock_quarantined"], sorted(names))
+    aside = {row["organization"] for row in rows}
+    released = (catalog.aside & set(names)) - aside
+    catalog.aside |= aside
+    if released:
+        catalog.aside -= released
+        raise Overtaken
+    return aside
+
+
+async def store(
+    connection: Connection, topic: str, fresh: Reading, catalog: Catalog, outcome: Outcome
+) -> dict[tuple[int, str, str], Sighting]:
+    """Everything of a batch but where it stood in the log; returns what is new about agents once it is committed."""
+    outcome.rejections += fresh.rejections
+    outcome.step = "places"
+    fresh = await place(connection, fresh, catalog)
+    rooms = await _select_rooms(connection, fresh, catalog) if catalog.limited else {}
+    outcome.step = "rating"
+    await claim(connection, fit_all(_decide(fresh.uses, catalog, outcome), rooms), outcome)
+    await correct(connection, fresh.corrections, catalog, rooms, outcome)
+    outcome.step = "held"
+    await _insert_held(connection, outcome.held)
+    if rooms:
+        await note_limited(connection, outcome.held)
+    outcome.step = "rollups"
+    await add_checked_rollups(connection, outcome.rollups, rooms, catalog.gross)
+    outcome.step = "agents"
+    sightings = find_new_sightings([*outcome.counted, *outcome.held], catalog.sightings)
+    await write_sightings(connection, sightings)
+    outcome.step = "dead letters"
+    await insert_dead_letters(connection, topic, outcome.rejections)
+    outcome.step = "totals"
+    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))
+    return sightings
+
+
+def _decide(uses: Iterable[Use], catalog: Catalog, outcome: Outcome) -> list[Decision]:
+    decisions = []
+    for use in uses:
+        try:
+            decisions.append(decide(use, catalog.organizations, catalog.series_ids, catalog.card))
+        except InvalidEvent as error:
+            outcome.rejections.append(reject(use, Kind.RATE, error.detail, error.pointer))
+    return decisions
+
+
+async def _select_rooms(connection: Connection, fresh: Reading, catalog: Catalog) -> Rooms:
+    names = {use.series[0] for use in (*fresh.uses, *fresh.corrections)}
+    return await select_rooms(connection, catalog.limited & {catalog.organizations[at].organization_id for at in names})
+
+
+async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None:
+    if held:
+        rows = [
+            (
+                use.ledger_bucket, UUID(use.identity), decision.organization_id, decision.series_id, use.occurred, use.credits,
+                use.quantity, use.unit, use.partition, use.offset, decision.waits_for, *corrects_of(use),
+                use.record.value if use.corrects else None, use.received,
+            )
+            for decision in held
+            for use in (decision.use,)
+        ]  # fmt: skip
+        await connection.execute(SQL["insert_held"], *columns_of(rows))

@@ -1,0 +1,169 @@
+"""The ledger: each identity is claimed once, its copies are duplicates or conflicts, and corrections find their originals."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from asyncpg.pgproto.pgproto import UUID
+from runtime.postgres import Connection
+
+from aggregator.db.catalog_cache import Catalog, Overtaken
+from aggregator.db.statements import SQL
+from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.corrections import Original, judge
+from aggregator.domain.decode import Kind, Use, reason_of, reject
+from aggregator.domain.rollup import Decision, Rollups, decide, fold
+from aggregator.domain.sum_limit import Rooms, fit
+
+FOLD_AT_ONCE = 300
+
+
+async def claim(connection: Connection, decisions: Sequence[Decision], outcome: Outcome) -> None:
+    """Insert ledger rows; what was there before is a duplicate, or a conflict if its payload differs."""
+    if not decisions:
+        return
+    counting = [decision for decision in decisions if not decision.waits_for]
+    outcome.step = "ledger"
+    inserting = asyncio.create_task(connection.fetch(SQL["insert_ledger"], *_ledger_columns(decisions)))
+    try:
+        await _fold_meanwhile(counting, outcome.rollups)
+    except Exception:
+        await asyncio.wait([inserting])  # a connection does one thing at a time
+        inserting.exception()
+        outcome.step = "folding"
+        raise
+    except BaseException:
+        inserting.cancel()
+        raise
+    claimed = await inserting
+    inserted = {(row["kafka_partition"], row["kafka_offset"]) for row in claimed}
+    new: list[Decision] = list(decisions)
+    if len(inserted) < len(decisions):
+        known: list[Decision] = []
+        new.clear()
+        for decision in decisions:
+            (new if (decision.use.partition, decision.use.offset) in inserted else known).append(decision)
+        fold((decision for decision in known if not decision.waits_for), outcome.rollups, -1)
+        payloads = await _select_payloads(connection, [decision.use for decision in known])
+        for decision in known:
+            _sort_out_copy(decision.use, payloads[decision.use.ledger_bucket, decision.use.identity], outcome)
+    for decision in new:
+        (outcome.held if decision.waits_for else outcome.counted).append(decision)
+
+
+async def _fold_meanwhile(decisions: Sequence[Decision], rollups: Rollups) -> None:
+    """Sum up as if all were new while Postgres works; the few that are not are taken back.
+
+    In steps of about a millisecond, so that the statement's bytes keep flowing.
+    """
+    for start in range(0, len(decisions), FOLD_AT_ONCE):
+        await asyncio.sleep(0)
+        fold(decisions[start : start + FOLD_AT_ONCE], rollups)
+
+
+def _sort_out_copy(use: Use, first_payload: bytes, outcome: Outcome) -> None:
+    if first_payload == use.payload:
+        outcome.duplicates.append(use)
+    else:
+        detail = "the same source and id was used before with another payload"
+        outcome.rejections.append(reject(use, Kind.CONFLICT, detail, "/id"))
+
+
+async def _select_payloads(connection: Connection, uses: Sequence[Use]) -> dict[tuple[int, bytes], bytes]:
+    return {
+        (bucket, row["identity"].bytes): row["payload"].bytes
+        for bucket, identities in by_bucket((use.ledger_bucket, use.identity) for use in uses)
+        for row in await connection.fetch(SQL["select_ledger"], bucket, identities)
+    }
+
+
+async def select_originals(
+    connection: Connection, keys: Iterable[tuple[int, bytes]]
+) -> dict[tuple[int, bytes], Original]:
+    """Lock the usage that corrections name, in key order."""
+    return {
+        (bucket, row["identity"].bytes): Original(
+            series_id=row["series_id"],
+            credits=row["credits"],
+            corrected=row["corrected"],
+            held=row["held"],
+            is_correction=row["is_correction"],
+        )
+        for bucket, identities in by_bucket(keys)
+        for row in await connection.fetch(SQL["lock_originals"], bucket, identities)
+    }
+
+
+async def correct(
+    connection: Connection, corrections: Sequence[Use], catalog: Catalog, rooms: Rooms, outcome: Outcome
+) -> None:
+    """Count corrections after the usage of the same batch, in Kafka order."""
+    if not corrections:
+        return
+    outcome.step = "corrections"
+    originals = await select_originals(connection, (use.corrects for use in corrections if use.corrects))
+    payloads = await _select_payloads(connection, corrections)
+    accepted: list[Decision] = []
+    for use in sorted(corrections, key=lambda use: (use.partition, use.offset)):
+        key = (use.ledger_bucket, use.identity)
+        if key in payloads:
+            _sort_out_copy(use, payloads[key], outcome)
+            continue
+        assert use.corrects is not None
+        decision = decide(use, catalog.organizations, catalog.series_ids, catalog.card)
+        original = originals.get(use.corrects)
+        try:
+            waits_for = judge(decision, original)
+        except ValueError as error:
+            outcome.rejections.append(reject(use, Kind.CORRECTION, str(error), "/data/corrects"))
+            continue
+        payloads[key] = use.payload
+        decision = fit(decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits), rooms)
+        if original is not None and not decision.waits_for:
+            originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
+        accepted.append(decision)
+    taken = len(outcome.duplicates) + len(outcome.rejections)
+    await claim(connection, accepted, outcome)
+    if len(outcome.duplicates) + len(outcome.rejections) > taken:
+        raise Overtaken
+    await add_corrected(connection, [decision for decision in accepted if not decision.waits_for])
+    await _write_reasons(connection, accepted)
+
+
+async def _write_reasons(connection: Connection, corrections: Sequence[Decision]) -> None:
+    if corrections:
+        rows = [
+            (at.use.ledger_bucket, UUID(at.use.identity), at.organization_id, reason_of(at.use.record))
+            for at in corrections
+        ]
+        await connection.execute(SQL["insert_reasons"], *columns_of(rows))
+
+
+async def add_corrected(connection: Connection, counted: Sequence[Decision]) -> None:
+    """Remember on the originals what these corrections add."""
+    by_bucket: dict[int, list[tuple[bytes, int]]] = defaultdict(list)
+    for decision in counted:
+        assert decision.use.corrects is not None
+        by_bucket[decision.use.corrects[0]].append((decision.use.corrects[1], decision.credits))
+    for bucket, amounts in sorted(by_bucket.items()):
+        await connection.execute(
+            SQL["add_corrected"],
+            bucket,
+            [UUID(identity) for identity, _ in amounts],
+            [credits for _, credits in amounts],
+        )
+
+
+def _ledger_columns(decisions: Sequence[Decision]) -> list[Sequence[Any] | None]:
+    """Column by column, which zip makes in C: this is the widest table, and every event passes here."""
+    decided: Any = Decision._make(zip(*decisions, strict=True))  # of each field its column
+    used: Any = Use._make(zip(*decided.use, strict=True))
+    corrects_buckets, corrects = zip(*map(corrects_of, decided.use), strict=True) if any(used.corrects) else ((), ())
+    credits = [None if held else amount for amount, held in zip(decided.credits, decided.waits_for, strict=True)]
+    return [
+        used.ledger_bucket, [*map(UUID, used.identity)], [*map(UUID, used.payload)], decided.organization_id,
+        decided.series_id, used.occurred, credits, used.received, used.partition, used.offset,
+        *map(or_null, (decided.rate_id, used.quantity, corrects_buckets, corrects)),
+    ]  # fmt: skip

@@ -1,0 +1,66 @@
+"""Where in the ledger a use lies: in the partition of the day inside its id or, where the ledger has none, in a hash partition.
+
+Any id counts once, whatever it looks like. A copy may come much later, with another `time`, through another Kafka partition and
+aggregator; it meets its first because both are placed by the id and by the set of partitions, never by their receipts:
+
+1. The set changes only in ensure_ledger_partition() and drop_expired_partitions(). Creating or dropping a partition holds an
+   ACCESS EXCLUSIVE lock on usage_ledger until it commits. Whoever looks at the set holds ROW EXCLUSIVE from before the look to
+   the end of the transaction. So two copies at once see the same set, choose the same partition, and its primary key decides.
+2. A use of a day that is known to have a partition goes there without a look. If that day has none, Postgres refuses the row.
+3. When a day gets its partition, the rows that lie elsewhere for the lack of it are moved there in the same transaction; they
+   are found by ledger_strays, which is written in the transaction that places them.
+4. A day is dropped when everything in it was received longer ago than a hash partition would keep it.
+"""
+
+from asyncpg.pgproto.pgproto import UUID
+from flexcredits_schemas.identity import hash_bucket
+from runtime.postgres import Connection
+
+from aggregator.db.catalog_cache import Catalog
+from aggregator.db.statements import SQL
+from aggregator.db.unnest import columns_of
+from aggregator.domain.decode import Reading, Use
+
+_DAY_S = 86_400
+_SURELY_KEPT_DAYS = 400
+"""A day that had a partition has it still if it is no longer than this before a receipt: it is dropped after 466 days, and the
+log may be read again for a month."""
+
+
+async def place(connection: Connection, reading: Reading, catalog: Catalog) -> Reading:
+    """The uses with the partitions in which they lie, or will lie. One pass over the batch while all its days are known."""
+    days = {use.ledger_bucket for use in reading.uses}
+    for use in reading.corrections:
+        assert use.corrects is not None
+        days |= {use.ledger_bucket, use.corrects[0]}
+    if not days:
+        return reading
+    oldest_kept = max(reading.last_received.values()) // _DAY_S - _SURELY_KEPT_DAYS
+    unsure = {day for day in days if day >= 0 and (day not in catalog.ledger_days or day < oldest_kept)}
+    if not unsure:
+        return reading
+    await connection.execute(SQL["lock_ledger"])
+    existing = {row["day"] for row in await connection.fetch(SQL["select_ledger_days"], sorted(unsure))}
+    catalog.ledger_days |= existing
+    absent = unsure - existing
+    return await _place_elsewhere(connection, reading, absent) if absent else reading
+
+
+async def _place_elsewhere(connection: Connection, reading: Reading, absent: set[int]) -> Reading:
+    strays: dict[tuple[int, int, UUID], float] = {}
+
+    def move(bucket: int, identity: bytes, received: float) -> int:
+        if bucket not in absent:
+            return bucket
+        elsewhere = hash_bucket(identity)
+        strays[bucket, elsewhere, UUID(identity)] = received
+        return elsewhere
+
+    def move_use(use: Use) -> Use:
+        corrects = use.corrects and (move(*use.corrects, use.received), use.corrects[1])
+        return use._replace(ledger_bucket=move(use.ledger_bucket, use.identity, use.received), corrects=corrects)
+
+    uses, corrections = [*map(move_use, reading.uses)], [*map(move_use, reading.corrections)]
+    rows = sorted((*key, received) for key, received in strays.items())
+    await connection.execute(SQL["insert_strays"], *columns_of(rows))
+    return reading._replace(uses=uses, corrections=corrections)

@@ -1,0 +1,51 @@
+"""What usage calls the agents that sent it: what is new in a batch, and its rows."""
+
+from collections.abc import Iterable, Mapping
+
+from runtime.postgres import Connection
+
+from aggregator.db.catalog_cache import SIGHTING_S, Sighting
+from aggregator.db.statements import SQL
+from aggregator.db.unnest import columns_of
+from aggregator.domain.rollup import Decision
+
+
+def find_new_sightings(
+    decisions: Iterable[Decision], known: Mapping[tuple[int, str, str], Sighting]
+) -> dict[tuple[int, str, str], Sighting]:
+    """What this batch's usage calls its agents, per kind, where that is newer and worth a write."""
+    latest: dict[tuple[int, str, str], Sighting] = {}
+    for decision in decisions:
+        use = decision.use
+        if use.agent is None or use.corrects is not None:
+            continue
+        key = (decision.organization_id, use.agent.id, use.agent.kind)
+        before = latest.get(key) or known.get(key)
+        name = use.agent.name or ""
+        named = use.occurred if name else None
+        if before is None:
+            latest[key] = Sighting(use.occurred, name, named)
+            continue
+        # Usage without a name says nothing about it: what is optional never erases.
+        is_renamed = bool(name) and name != before.name and (use.occurred, name) > (before.named or 0.0, before.name)
+        if is_renamed or use.occurred >= before.seen + SIGHTING_S:
+            seen = max(use.occurred, before.seen)
+            latest[key] = Sighting(seen, name, named) if is_renamed else before._replace(seen=seen)
+    return latest
+
+
+async def write_sightings(connection: Connection, sightings: Mapping[tuple[int, str, str], Sighting]) -> None:
+    kinds: dict[tuple[int, str], tuple[float, str]] = {}
+    names: dict[tuple[int, str], tuple[float, str]] = {}
+    saved = {(organization_id, agent_id) for organization_id, agent_id, kind in sightings if kind == "saved"}
+    for (organization_id, agent_id, kind), at in sightings.items():
+        agent = (organization_id, agent_id)
+        kinds[agent] = max(kinds.get(agent, (at.seen, kind)), (at.seen, kind))
+        if at.named is not None:
+            names[agent] = max(names.get(agent, (at.named, at.name)), (at.named, at.name))
+    if kinds:
+        rows = []
+        for agent, (seen, kind) in sorted(kinds.items()):
+            named, name = names.get(agent, (None, ""))
+            rows.append((*agent, kind, name, agent in saved, seen, named))
+        await connection.execute(SQL["upsert_agent_sightings"], *columns_of(rows))

@@ -1,0 +1,134 @@
+"""Where Postgres stands in a log: the fence that drops what was applied before, and the proof of every record's fate."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import asyncpg
+from runtime.isolation import Shared
+from runtime.postgres import Connection, Pool
+
+from aggregator.db.statements import SQL
+from aggregator.db.unnest import columns_of
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.decode import Reading
+
+HOUR_S = 3600
+
+
+class OffsetGap(Shared):
+    """Records between Postgres' position and the log are missing: counting on would lose them silently."""
+
+
+class ProofBroken(Shared):
+    """The fates of a partition's offsets do not come out: a defect of our accounting, found before it was committed."""
+
+
+async def load_progress(pool: Pool, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """next_offset of each partition, with rows made for new ones."""
+    partitions = sorted(partitions)
+    await pool.execute(SQL["create_progress"], topic, partitions)
+    rows = await pool.fetch(SQL["select_progress"], topic)
+    return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
+
+
+async def load_received(pool: Pool, topic: str) -> dict[int, tuple[int, int]]:
+    """For each partition of which something was counted: the latest append time of that, or a later one at which it was
+    complete, in milliseconds; and the offset after its last record."""
+    rows = await pool.fetch(SQL["select_received"], topic)
+    return {row["partition"]: (row["received_ms"], row["records_end"]) for row in rows}
+
+
+async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+    """The fence: next_offset of each partition of the batch, which nobody else moves until the transaction ends. Raises
+    OffsetGap."""
+    rows = await connection.fetch(SQL["lock_progress"], topic, sorted(spans))
+    positions = {row["partition"]: row["next_offset"] for row in rows}
+    for partition, (first, _) in spans.items():
+        if first > positions[partition]:
+            raise OffsetGap(
+                f"{topic}/{partition}: Postgres expects offset {positions[partition]}, Kafka delivers {first}."
+                " Retention took unread records, or the topic was made anew"
+            )
+    return positions
+
+
+def drop_replayed(reading: Reading, positions: Mapping[int, int], outcome: Outcome) -> Reading:
+    """What is left of the batch after another process, or we before a crash, applied part of it."""
+    for partition, (_, last) in reading.spans.items():
+        outcome.next_offsets[partition] = max(last + 1, positions[partition])
+        # Of a replay alone nothing is learned: markers may lie behind it, up to the position.
+        outcome.records_end[partition] = last + 1 if last + 1 > positions[partition] else None
+    for partition, begin, end in reading.gaps:
+        outcome.skipped[partition] += max(0, end - max(begin, positions[partition]))
+        if end == outcome.next_offsets[partition]:
+            outcome.records_end[partition] = begin if begin > positions[partition] else None
+    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):
+        return reading
+    kept = reading._replace(
+        uses=[use for use in reading.uses if use.offset >= positions[use.partition]],
+        corrections=[use for use in reading.corrections if use.offset >= positions[use.partition]],
+        rejections=[at for at in reading.rejections if at.record.offset >= positions[at.record.partition]],
+        failures=[at for at in reading.failures if at.record.offset >= positions[at.record.partition]],
+    )
+    before, after = ([*part.uses, *part.corrections, *part.rejections, *part.failures] for part in (reading, kept))
+    outcome.replayed = len(before) - len(after)
+    return kept
+
+
+async def advance(connection: Connection, topic: str, reading: Reading, outcome: Outcome) -> None:
+    """Move the positions, and write down every record's fate, in all and by the hour of its receipt."""
+    fates = [
+        Counter((use.partition, use.received // HOUR_S) for use in group)
+        for group in (
+            [decision.use for decision in outcome.counted],
+            outcome.duplicates,
+            [decision.use for decision in outcome.held],
+        )
+    ]
+    fates.insert(2, Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in outcome.rejections))
+    fates[3].update((at.partition, at.timestamp / 1000 // HOUR_S) for at in outcome.quarantined)
+    hours = sorted(set().union(*fates))
+    if hours:
+        rows = [(*hour, *(fate[hour] for fate in fates)) for hour in hours]
+        await connection.execute(SQL["add_hours"], topic, *zip(*rows, strict=True))
+    totals: dict[int, list[int]] = {partition: [0, 0, 0, 0] for partition in outcome.next_offsets}
+    for hour in hours:
+        for place, fate in enumerate(fates):
+            totals[hour[0]][place] += fate[hour]
+    progress = [
+        (at, next_offset, *totals[at], outcome.skipped[at], outcome.records_end[at], reading.last_received.get(at))
+        for at, next_offset in sorted(outcome.next_offsets.items())
+    ]
+    with _proving():
+        await connection.execute(SQL["advance_progress"], topic, *columns_of(progress))
+
+
+async def settle(connection: Connection, topic: str, hours: Sequence[tuple[int, float, int, int, int]]) -> None:
+    """What was held has found its fate: by partition and hour of receipt, how many are counted, duplicate and rejected."""
+    if not hours:
+        return
+    with _proving():
+        await connection.execute(SQL["settle_hours"], topic, *map(list, zip(*hours, strict=True)))
+    sums: dict[int, list[int]] = {}
+    for partition, _, *fates in sorted(hours):
+        sums[partition] = [sum(pair) for pair in zip(sums.get(partition, (0, 0, 0)), fates, strict=True)]
+    rows = [(partition, *fates) for partition, fates in sums.items()]
+    with _proving():
+        await connection.execute(SQL["settle_progress"], topic, *map(list, zip(*rows, strict=True)))
+
+
+@contextmanager
+def _proving() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.CheckViolationError as error:
+        raise ProofBroken(str(error)) from error
+
+
+async def mark_caught_up(pool: Pool, topic: str, end_offsets: Mapping[int, int], seen: datetime) -> None:
+    """Totals are complete to `seen` in each partition whose log ended then where Postgres stands."""
+    await pool.execute(
+        SQL["mark_caught_up"], topic, list(end_offsets), list(end_offsets.values()), seen.astimezone(UTC).timestamp()
+    )

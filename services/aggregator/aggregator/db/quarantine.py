@@ -1,0 +1,68 @@
+"""Records of organizations in quarantine: kept as the log has them, in the transaction that passes them."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+
+from runtime.postgres import Connection
+
+from aggregator.db.catalog_cache import Catalog
+from aggregator.db.statements import SQL
+from aggregator.db.unnest import columns_of
+from aggregator.domain.batch_result import Outcome
+from aggregator.domain.decode import Reading, Record
+
+COUNTING, RELEASE, CATALOG_FACTS, SUMS, TIME_ZONE = "counting", "release", "catalog", "sums", "time_zone"
+"""Steps of the table `quarantine`. Only the first one puts the organization's further usage aside."""
+
+
+def without(reading: Reading, names: Collection[str]) -> tuple[Reading, list[tuple[str, Record]]]:
+    """A reading less the usage of these organizations, and their records. What is rejected needs no quarantine."""
+    kept = reading._replace(
+        uses=[use for use in reading.uses if use.series[0] not in names],
+        corrections=[use for use in reading.corrections if use.series[0] not in names],
+        failures=[at for at in reading.failures if at.organization not in names],
+    )
+    records = [(use.series[0], use.record) for use in (*reading.uses, *reading.corrections) if use.series[0] in names]
+    records += [(at.organization, at.record) for at in reading.failures if at.organization in names]
+    return kept, records
+
+
+def only(reading: Reading, names: Collection[str]) -> Reading:
+    """A reading of these organizations' usage alone, for a trial."""
+    return reading._replace(
+        uses=[use for use in reading.uses if use.series[0] in names],
+        corrections=[use for use in reading.corrections if use.series[0] in names],
+        rejections=[at for at in reading.rejections if at.who is not None and at.who[0] in names],
+        failures=[],
+    )
+
+
+async def put_aside(
+    connection: Connection, topic: str, records: Sequence[tuple[str, Record]], catalog: Catalog,
+    failing: Mapping[str, str], outcome: Outcome,
+) -> None:  # fmt: skip
+    """Keep the records; the organizations `failing` are in quarantine from now on."""
+    outcome.step = "quarantine"
+    numbers = {name: catalog.organizations[name].organization_id for name, _ in records}
+    reasons = sorted((numbers[name], reason) for name, reason in failing.items() if name in numbers)
+    await quarantine(connection, COUNTING, reasons)
+    if records:
+        rows = [
+            (
+                numbers[name], record.partition, record.offset, record.key, record.value, headers_json(record),
+                record.timestamp / 1000,
+            )
+            for name, record in records
+        ]  # fmt: skip
+        await connection.execute(SQL["insert_quarantined_records"], topic, *columns_of(rows))
+    outcome.quarantined += [record for _, record in records]
+
+
+async def quarantine(connection: Connection, step: str, reasons: Sequence[tuple[int, str]]) -> None:
+    """Organizations, in the order of their numbers, for which a step failed, once more or for the first time."""
+    if reasons:
+        await connection.execute(SQL["upsert_quarantine"], step, *map(list, zip(*reasons, strict=True)))
+
+
+def headers_json(record: Record) -> str:
+    return json.dumps([[name, value.hex() if value is not None else None] for name, value in record.headers])

@@ -1,0 +1,28 @@
+"""Rows to the columns that statements unnest, and keys by the partition of the ledger that they are in."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from asyncpg.pgproto.pgproto import UUID
+
+from aggregator.domain.decode import Use
+
+
+def columns_of(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...] | None]:
+    """Rows to the columns that unnest takes; it fills a column that is null itself with nulls."""
+    return [or_null(column) for column in zip(*rows, strict=True)]
+
+
+def or_null(column: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    return column if any(value is not None for value in column) else None
+
+
+def by_bucket(keys: Iterable[tuple[int, bytes]]) -> Iterable[tuple[int, list[UUID]]]:
+    """Ledger keys grouped by ledger partition, sorted: one statement each, so Postgres plans a single partition."""
+    for bucket, group in groupby(sorted(set(keys)), key=lambda key: key[0]):
+        yield bucket, [UUID(identity) for _, identity in group]
+
+
+def corrects_of(use: Use) -> tuple[int | None, UUID | None]:
+    return (use.corrects[0], UUID(use.corrects[1])) if use.corrects else (None, None)

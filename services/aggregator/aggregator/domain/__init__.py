@@ -1,0 +1,1 @@
+"""What the aggregator decides. Pure: no clock, no network, no database."""

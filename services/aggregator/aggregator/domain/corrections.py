@@ -1,0 +1,34 @@
+"""Whether a correction counts. Pure."""
+
+from typing import NamedTuple
+
+from aggregator.domain.rollup import ORGANIZATION, ORIGINAL, Decision
+
+
+class Original(NamedTuple):
+    """The ledger row that a correction names."""
+
+    series_id: int
+    credits: int
+    corrected: int  # sum of its corrections so far
+    held: bool
+    is_correction: bool
+
+
+def judge(decision: Decision, original: Original | None) -> str | None:
+    """What a correction waits for, None when it counts. Raises ValueError with the reason when it never can.
+
+    Its dimensions are the original's, and original plus corrections never falls below 0.
+    """
+    if original is not None:
+        if original.is_correction:
+            raise ValueError("corrects a correction: correct the usage event itself")
+        if original.series_id != decision.series_id:
+            raise ValueError("the dimensions differ from the original's")
+    if decision.waits_for == ORGANIZATION:
+        return ORGANIZATION
+    if original is None or original.held:
+        return ORIGINAL
+    if original.credits + original.corrected + (decision.use.credits or 0) < 0:
+        raise ValueError("original plus corrections would fall below 0")
+    return None

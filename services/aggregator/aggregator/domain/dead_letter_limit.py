@@ -1,0 +1,46 @@
+"""Stops counting when most of what several sources send cannot be read: a bad deploy must not dead-letter everything. Pure."""
+
+import json
+from collections import deque
+
+from aggregator.domain.decode import Kind, Reading, Record
+
+
+class PoisonedTopic(Exception):
+    """Most of what several sources send cannot be read: a bad deploy must not dead-letter everything."""
+
+
+class PoisonGuard:
+    """Watches the last `size` records; `check` raises when more than half are unreadable, from three or more sources."""
+
+    def __init__(self, size: int = 1000, sources_min: int = 3) -> None:
+        self._failed: deque[str | None] = deque(maxlen=size)  # who sent an unreadable record, None for a good one
+        self._sources_min = sources_min
+
+    def check(self, reading: Reading) -> None:
+        if not reading.rejections and not any(self._failed):
+            return
+        outcomes: list[tuple[int, int, str | None]] = [
+            (use.partition, use.offset, None) for use in (*reading.uses, *reading.corrections)
+        ]
+        outcomes += [
+            (at.record.partition, at.record.offset, _sender(at.record) if at.kind is Kind.UNREADABLE else None)
+            for at in reading.rejections
+        ]
+        self._failed.extend(sender for _, _, sender in sorted(outcomes, key=lambda outcome: outcome[:2]))
+        senders = [sender for sender in self._failed if sender is not None]
+        if self._failed.maxlen and len(senders) * 2 > self._failed.maxlen and len(set(senders)) >= self._sources_min:
+            raise PoisonedTopic(
+                f"{len(senders)} of the last {len(self._failed)} records cannot be read, from {len(set(senders))} sources."
+                " Nothing of this batch was taken. Mend the codec or the producers; to dead-letter them all, set POISON_GUARD=off"
+            )
+
+
+def _sender(record: Record) -> str:
+    """Who sent an unreadable record: its `source` if it is JSON, else the product in its key."""
+    try:
+        source = json.loads(record.value or b"")["source"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        parts = (record.key or b"").decode(errors="replace").split("|")
+        source = parts[1] if len(parts) > 1 else parts[0]
+    return str(source)

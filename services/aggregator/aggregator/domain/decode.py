@@ -1,0 +1,207 @@
+"""Records of usage.events.v1 -> uses, corrections and rejections. Pure: knows no catalog and no database."""
+
+import json
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from flexcredits_schemas.codec import InvalidEvent, decode
+from flexcredits_schemas.events import Correction, Usage, UsageAgent
+from flexcredits_schemas.identity import amount_of, bucket_of, identity_of, payload_of
+
+from aggregator.domain.time_window import OutsideWindow, check_window
+
+
+class Record(Protocol):
+    """What we read of a Kafka record; `timestamp` is its append time in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class SeriesKey(NamedTuple):
+    """The dimensions of a rollup row; "" where there is no agent or surface."""
+
+    organization: str
+    product: str
+    feature_kind: str
+    feature: str
+    agent_id: str
+    surface: str
+
+
+class Use(NamedTuple):
+    """One usage event or correction. Begins with the ledger's key and Kafka's, so that sorting uses sorts by them."""
+
+    ledger_bucket: int  # before places.place: what the id asks for
+    identity: bytes
+    partition: int
+    offset: int
+    payload: bytes
+    series: tuple[str, str, str, str, str, str]  # a SeriesKey; a plain tuple is made three times as fast
+    occurred: float
+    received: float
+    credits: int | None  # None: to be rated
+    quantity: int | None
+    unit: str | None
+    agent: UsageAgent | None
+    corrects: tuple[int, bytes] | None  # the original's ledger key
+    record: Record
+
+
+class Kind(StrEnum):
+    """Kinds of rejection, for metrics."""
+
+    UNREADABLE = "unreadable"
+    OUTSIDE_WINDOW = "outside_window"
+    CONFLICT = "conflict"
+    RATE = "rate"
+    CORRECTION = "correction"
+
+
+class Rejection(NamedTuple):
+    record: Record
+    reason: str
+    pointer: str
+    kind: Kind
+    who: tuple[str, bytes] | None = None
+    """Organization and identity, where the record says them."""
+
+
+class Failure(NamedTuple):
+    """A record that may be right, and that our code cannot read."""
+
+    record: Record
+    organization: str
+    error: Exception
+
+
+class Reading(NamedTuple):
+    """What a fetch holds: every record's reading, and per partition the first and last offset and receipt."""
+
+    uses: list[Use]
+    corrections: list[Use]
+    rejections: list[Rejection]
+    spans: dict[int, tuple[int, int]]
+    first_received: dict[int, float]
+    last_received: dict[int, float]
+    failures: list[Failure]
+    gaps: list[tuple[int, int, int]]
+    """Partition, first offset and the one after the last, of offsets in the spans that hold no record."""
+
+
+def reject(use: Use, kind: Kind, reason: str, pointer: str) -> Rejection:
+    return Rejection(use.record, reason, pointer, kind, (use.series[0], use.identity))
+
+
+def read_record(record: Record) -> Use:
+    """Decode and check one record. Raises InvalidEvent."""
+    if record.value is None:
+        raise InvalidEvent("the record has no value")
+    event = decode(record.value)
+    if not isinstance(event, Usage | Correction):
+        raise InvalidEvent("not usage: this type belongs on usage.catalog.v1", "/type")
+    data = event.data
+    agent = data.agent
+    organization = event.subject
+    identity = identity_of(organization, event.source, event.id)
+    bucket = bucket_of(event.id, identity)
+    occurred = event.time.timestamp()
+    received = record.timestamp / 1000
+    check_window(occurred, received)
+    corrects = unit = None
+    if isinstance(event, Correction):
+        original = identity_of(organization, event.data.corrects.source, event.data.corrects.id)
+        corrects = (bucket_of(event.data.corrects.id, original), original)
+    else:
+        unit = event.data.unit
+    amount = amount_of(event)
+    credits, quantity = (amount, None) if unit is None else (None, amount)
+    series = (
+        organization,
+        data.product,
+        data.feature_kind,
+        data.feature,
+        agent.id if agent else "",
+        data.surface or "",
+    )
+    payload = payload_of(event, amount, occurred)
+    return Use(
+        bucket, identity, record.partition, record.offset, payload, series, occurred, received, credits, quantity,
+        unit, agent, corrects, record,
+    )  # fmt: skip
+
+
+def empty_reading() -> Reading:
+    return Reading([], [], [], {}, {}, {}, [], [])
+
+
+def read(records: Sequence[Record], into: Reading) -> None:
+    """Add `records` of one partition, in offset order, to a reading."""
+    for record in records:
+        try:
+            use = read_record(record)
+        except InvalidEvent as error:
+            kind = Kind.OUTSIDE_WINDOW if isinstance(error, OutsideWindow) else Kind.UNREADABLE
+            into.rejections.append(Rejection(record, error.detail, error.pointer, kind, who_sent(record)))
+        except Exception as error:
+            if sender := who_sent(record):
+                into.failures.append(Failure(record, sender[0], error))
+            else:
+                reason = f"cannot be read ({type(error).__name__}), and does not say who sent it"
+                into.rejections.append(Rejection(record, reason, "", Kind.UNREADABLE))
+        else:
+            (into.corrections if use.corrects else into.uses).append(use)
+    if records:
+        first, last = records[0], records[-1]
+        into.spans[first.partition] = (into.spans.get(first.partition, (first.offset, 0))[0], last.offset)
+        into.first_received.setdefault(first.partition, first.timestamp / 1000)
+        # Not the last record's: a broker's clock may step back.
+        latest = max(record.timestamp for record in records) / 1000
+        into.last_received[first.partition] = max(latest, into.last_received.get(first.partition, 0.0))
+
+
+def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> list[tuple[int, int, int]]:
+    """Where from `first` up to `end`, the latter excluded, there is none of these ascending offsets."""
+    gaps, expected = [], first
+    for offset in offsets:
+        if offset > expected:
+            gaps.append((partition, expected, offset))
+        expected = offset + 1
+    return [*gaps, (partition, expected, end)] if end > expected else gaps
+
+
+def traceparents(reading: Reading, most: int) -> list[str]:
+    """The traces that brought the records, each once, as far as they say so (W3C Trace Context in a header)."""
+    found: dict[str, None] = {}
+    for use in (*reading.uses, *reading.corrections):
+        for name, value in use.record.headers:
+            if name == "traceparent":
+                found[value.decode("ascii", "replace")] = None
+        if len(found) >= most:
+            break
+    return list(found)
+
+
+def who_sent(record: Record) -> tuple[str, bytes] | None:
+    """Organization and identity of a record that cannot be counted, so that its receipt can say so."""
+    try:
+        event = json.loads(record.value or b"")
+        organization, source, event_id = event["subject"], event["source"], event["id"]
+        if not all(isinstance(part, str) and 0 < len(part) <= 128 for part in (organization, source, event_id)):
+            return None
+        return None if "\0" in organization else (organization, identity_of(organization, source, event_id))
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
+
+
+def reason_of(record: Record) -> str:
+    """Why a correction was made."""
+    event = decode(record.value or b"")
+    assert isinstance(event, Correction)
+    return event.data.reason

@@ -1,0 +1,103 @@
+"""What becomes of each use, and the sums of those that count. Pure: no clock, no network, no database."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeVar
+
+from flexcredits_schemas.calendar import QUARTER_S, local_day
+from flexcredits_schemas.codec import InvalidEvent
+
+from aggregator.domain.decode import Use
+from aggregator.domain.rating import RateCard
+
+ORGANIZATION, RATE, ORIGINAL = "organization", "rate", "original"
+"""What held usage waits for."""
+
+EVENT_CREDITS_MAX = 10**15
+"""Micro-credits: what an event may say itself. A slip in a rate must not overflow everybody's sums."""
+
+
+class Organization(NamedTuple):
+    organization_id: int
+    time_zone: str | None  # None: only seen in usage, its fact has not arrived
+
+
+class Decision(NamedTuple):
+    """A use with its place; `credits` is 0 as long as it is held."""
+
+    use: Use
+    organization_id: int
+    series_id: int
+    time_zone: str
+    credits: int
+    rate_id: int | None
+    waits_for: str | None  # None: counts
+
+
+class Rollups(NamedTuple):
+    """Sums to add, [micro-credits, events], by the key columns of each table in their order."""
+
+    quarters: dict[tuple[int, int, int], list[int]]  # organization, quarter of an hour since 1970, series
+    days: dict[tuple[int, int, int], list[int]]  # organization, local day since 1970, series
+    organization_days: dict[tuple[int, int, str, int], list[int]]  # organization, local day, product, partition
+    corrections: dict[tuple[int, int, int], list[int]]  # as days; the second sum is of corrections, not of events
+    late: dict[tuple[int, int, int, str], list[int]]  # organization, local day, local day of receipt, product
+
+
+def decide(
+    use: Use, organizations: Mapping[str, Organization], series_ids: Mapping[tuple[str, ...], int], card: RateCard
+) -> Decision:
+    """Count a use or hold it until its organization and its rate are known. Raises InvalidEvent when it can never count."""
+    series = use.series
+    organization_id, time_zone = organizations[series[0]]
+    credits, rate_id, waits_for = use.credits, None, None
+    if time_zone is None:
+        credits, waits_for = 0, ORGANIZATION
+    elif credits is None:
+        assert use.quantity is not None
+        assert use.unit is not None
+        rate = card.rate_at(series[0], series[1], series[2], series[3], use.unit, use.occurred)
+        if rate is None:
+            credits, waits_for = 0, RATE
+        else:
+            credits, rate_id = rate.credits_of(use.quantity), rate.rate_id
+            if credits > EVENT_CREDITS_MAX:
+                raise InvalidEvent("its rate makes it more than 10^9 credits", "/data/quantity")
+    return Decision(use, organization_id, series_ids[series], time_zone or "", credits, rate_id, waits_for)
+
+
+def empty_rollups() -> Rollups:
+    return Rollups({}, {}, {}, {}, {})
+
+
+def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
+    """Add decisions that count to `into`, or take them back with `times` -1.
+
+    The order does not matter, and folding parts adds up to folding the whole. A correction adds credits, not a use.
+    """
+    quarters, days, organization_days, corrections, late = into
+    for use, organization_id, series_id, time_zone, credits, _, _ in counted:
+        bucket = int(use.occurred // QUARTER_S)
+        day = local_day(bucket, time_zone)
+        credits, events = credits * times, 0 if use.corrects else times
+        _add(quarters, (organization_id, bucket, series_id), credits, events)
+        _add(days, (organization_id, day, series_id), credits, events)
+        _add(organization_days, (organization_id, day, use.series[1], use.partition), credits, events)
+        if use.corrects:
+            _add(corrections, (organization_id, day, series_id), credits, times)
+        received_bucket = int(use.received // QUARTER_S)
+        if received_bucket > bucket and (received_day := local_day(received_bucket, time_zone)) > day:
+            _add(late, (organization_id, day, received_day, use.series[1]), credits, events)
+
+
+Key = TypeVar("Key")
+
+
+def _add(cells: dict[Key, list[int]], key: Key, credits: int, events: int) -> None:
+    cell = cells.get(key)
+    if cell is None:
+        cells[key] = [credits, events]
+    else:
+        cell[0] += credits
+        cell[1] += events
+        if not cell[1] and not cell[0]:
+            del cells[key]  # all of it was taken back

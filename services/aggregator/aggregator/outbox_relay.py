@@ -1,0 +1,103 @@
+"""The relay: outboxes in Postgres -> topics. At least once; what it takes comes back unless Kafka has confirmed it."""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from runtime.kafka import is_transient
+from runtime.periodic import every
+from runtime.postgres import Pool
+from runtime.tracing import TRACEPARENT, Tracing
+
+from aggregator.db.statements import SQL
+from aggregator.metrics import RELAYED
+
+RELAY_LOCK = 0x666C6502
+TOTALS_MAX = 20_000
+DEAD_LETTERS_MAX = 500
+DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024
+VALUE_BYTES_MAX = 1024 * 1024  # what the usage topic takes; a compressed record may inflate to much more
+RETRY_S = 1.0
+CONFIRM_WITHIN_S = 10  # well below the statement timeout that a lock holder may block
+
+
+class Topics(NamedTuple):
+    """Where the outboxes go."""
+
+    totals: str
+    dead_letters: str
+
+
+async def relay_totals(
+    pool: Pool, producer: AIOKafkaProducer, topic: str, tracing: Tracing, take_causes: Callable[[], Sequence[str]]
+) -> int:
+    """Publish the level of every organization in the outbox; returns how many messages. The causes are traceparents."""
+    async with pool.acquire() as connection, connection.transaction():
+        if not await connection.fetchval(SQL["try_relay_lock"], RELAY_LOCK):
+            return 0
+        versions: dict[int, int] = defaultdict(int)
+        for row in await connection.fetch(SQL["claim_totals"], TOTALS_MAX):
+            versions[row["organization_id"]] = max(versions[row["organization_id"]], row["totals_id"])
+        if not versions:
+            return 0
+        levels: dict[tuple[int, str], dict[str, str]] = defaultdict(dict)
+        for row in await connection.fetch(SQL["select_totals"], list(versions)):
+            levels[row["organization_id"], row["organization"]][row["product"]] = str(row["credits"])
+        with tracing.span(f"send {topic}", "producer", take_causes(), messaging__system="kafka") as span:
+            headers = [(TRACEPARENT, span.traceparent.encode())] if span.traceparent else []
+            sent = []
+            for (organization_id, organization), credits in levels.items():
+                total = {"organization": organization, "version": versions[organization_id], "micro_credits": credits}
+                value, key = json.dumps(total).encode(), organization.encode()
+                sent.append(await producer.send(topic, value, key=key, headers=headers))
+            await asyncio.wait_for(asyncio.gather(*sent), CONFIRM_WITHIN_S)
+    RELAYED.labels(topic).inc(len(sent))
+    return len(sent)
+
+
+async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str) -> int:
+    """Publish dead letters, keyed by where they came from, after which readers deduplicate."""
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(SQL["claim_dead_letters"], DEAD_LETTERS_MAX)
+        sent = []
+        for row in rows:
+            origin = f"{row['topic']}/{row['partition']}/{row['kafka_offset']}"
+            facts = {
+                "reason": row["reason"], "pointer": row["pointer"], "topic": row["topic"], "partition": row["partition"],
+                "offset": row["kafka_offset"], "received_at": row["received"],
+            }  # fmt: skip
+            headers = [(name, str(value).encode()) for name, value in facts.items()]
+            value = row["value"]
+            if value is not None and len(value) > VALUE_BYTES_MAX:
+                value = value[:VALUE_BYTES_MAX]  # the table has all of it
+                headers.append(("dlq.truncated_from", str(len(row["value"])).encode()))
+            headers += [(name, bytes.fromhex(value or "")) for name, value in json.loads(row["headers"])]
+            sent.append(await producer.send(topic, value, key=origin.encode(), headers=headers))
+        await asyncio.wait_for(asyncio.gather(*sent), CONFIRM_WITHIN_S)
+        await connection.execute(SQL["mark_dead_letters_published"], [row["dead_letter_id"] for row in rows])
+    RELAYED.labels(topic).inc(len(rows))
+    return len(rows)
+
+
+async def relay(
+    pool: Pool,
+    producer: AIOKafkaProducer,
+    topics: Topics,
+    interval_s: float,
+    tracing: Tracing,
+    take_causes: Callable[[], Sequence[str]],
+) -> None:
+    """Publish what appears, every `interval_s` seconds, for ever; what Kafka does not confirm waits in its outbox.
+
+    The pause is also the window in which an organization's changes become one message.
+    """
+
+    async def publish() -> None:
+        await relay_totals(pool, producer, topics.totals, tracing, take_causes)
+        while await relay_dead_letters(pool, producer, topics.dead_letters) == DEAD_LETTERS_MAX:
+            await relay_totals(pool, producer, topics.totals, tracing, take_causes)
+
+    await every(interval_s, publish, name="relay", transient=is_transient, retry_s=RETRY_S)

@@ -1,0 +1,1 @@
+"""Rollups counted again from the log, and days of another time zone. Used by the command line."""

@@ -1,0 +1,116 @@
+"""Rebuilt rollups beside the live ones: what to add to the live ones, so that they become the rebuilt ones. Pure."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from flexcredits_schemas.calendar import EPOCH
+
+from aggregator.domain.rollup import Rollups
+
+Key = TypeVar("Key", bound=tuple[Any, ...])
+Cells = Mapping[Any, list[int]]
+
+
+class Months(NamedTuple):
+    """Sums to add to the monthly tables beside what their days bring, by (organization, first day since 1970, ...)."""
+
+    months: dict[tuple[int, int, int], list[int]]
+    organization_months: dict[tuple[int, int, str, int], list[int]]
+
+
+class TableDifference(NamedTuple):
+    """What differs in one table: how many rows, and micro-credits and events of the live ones against the rebuilt ones."""
+
+    table: str
+    rows: int
+    differing: int
+    live: tuple[int, int]
+    rebuilt: tuple[int, int]
+
+
+def difference(rebuilt: Mapping[Key, list[int]], live: Mapping[Key, list[int]]) -> dict[Key, list[int]]:
+    """Sums that make `live` equal to `rebuilt`; a row that is not there counts as zero, on either side."""
+    nothing = [0, 0]
+    found = {}
+    for key in rebuilt.keys() | live.keys():
+        wanted, kept = rebuilt.get(key, nothing), live.get(key, nothing)
+        if wanted != kept:
+            found[key] = [wanted[0] - kept[0], wanted[1] - kept[1]]
+    return found
+
+
+def rollup_differences(rebuilt: Rollups, live: Rollups) -> Rollups:
+    """The difference of every table.
+
+    The partition in the key of organization days only keeps aggregators off each other's rows, and a change of the zone does
+    not keep it: where the partitions of a day come to the same sum, nothing differs.
+    """
+    days = difference(rebuilt.organization_days, live.organization_days)
+    sums: dict[tuple[int, int, str], list[int]] = {}
+    for (organization_id, day, product, _), (credits, events) in days.items():
+        cell = sums.setdefault((organization_id, day, product), [0, 0])
+        cell[0] += credits
+        cell[1] += events
+    return Rollups(
+        difference(rebuilt.quarters, live.quarters),
+        difference(rebuilt.days, live.days),
+        {key: cell for key, cell in days.items() if sums[key[:3]] != [0, 0]},
+        difference(rebuilt.corrections, live.corrections),
+        difference(rebuilt.late, live.late),
+    )
+
+
+def in_months(days: Cells, months: Cells) -> dict[Any, list[int]]:
+    """What months change by in all: what their own rows lack, and what their days bring."""
+    changed = {key: list(cell) for key, cell in months.items()}
+    for key, (credits, events) in days.items():
+        cell = changed.setdefault((key[0], first_of_month(key[1]), *key[2:]), [0, 0])
+        cell[0] += credits
+        cell[1] += events
+    return {key: cell for key, cell in changed.items() if cell != [0, 0]}
+
+
+def first_of_month(day: int) -> int:
+    return (to_date(day).replace(day=1) - EPOCH).days
+
+
+def to_date(day: int) -> date:
+    return EPOCH + timedelta(days=day)
+
+
+def total(cells: Cells) -> tuple[int, int]:
+    return sum(cell[0] for cell in cells.values()), sum(cell[1] for cell in cells.values())
+
+
+def summarize(rebuilt: Rollups, live: Rollups, differences: Rollups, months: Months) -> list[TableDifference]:
+    """One line per table, in the order of locking."""
+    pairs: dict[str, tuple[Cells, Cells, Cells]] = {
+        "usage_15m": (rebuilt.quarters, live.quarters, differences.quarters),
+        "usage_daily": (rebuilt.days, live.days, differences.days),
+        "usage_organization_daily": (rebuilt.organization_days, live.organization_days, differences.organization_days),
+        "usage_corrections": (rebuilt.corrections, live.corrections, differences.corrections),
+        "usage_late": (rebuilt.late, live.late, differences.late),
+    }
+    lines = [
+        TableDifference(table, len(wanted), len(differing), total(kept), total(wanted))
+        for table, (wanted, kept, differing) in pairs.items()
+    ]
+    monthly: dict[str, tuple[Cells, Cells, Cells]] = {
+        "usage_monthly": (rebuilt.days, differences.days, months.months),
+        "usage_organization_monthly": (
+            rebuilt.organization_days, differences.organization_days, months.organization_months,
+        ),
+    }  # fmt: skip
+    for table, (wanted, days, rest) in monthly.items():
+        changed = in_months(days, rest)
+        credits, events = total(changed)
+        after = total(wanted)
+        rows = len({(key[0], first_of_month(key[1]), *key[2:]) for key in wanted})
+        lines.append(TableDifference(table, rows, len(changed), (after[0] - credits, after[1] - events), after))
+    return lines
+
+
+def organizations_in(differences: Rollups, months: Months) -> list[int]:
+    """Whose rows change."""
+    return sorted({key[0] for cells in (*differences, *months) for key in cells})

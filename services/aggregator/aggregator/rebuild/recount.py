@@ -1,0 +1,312 @@
+"""Counting a stretch of the log once more, beside the live rollups: the log says what, the ledger says which copy counts."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+from flexcredits_schemas.calendar import EPOCH, QUARTER_S, local_day, midnight
+from flexcredits_schemas.identity import hash_bucket
+from runtime.isolation import describe_failure, is_data_failure
+from runtime.postgres import Connection, from_record
+
+from aggregator.db.statements import SQL
+from aggregator.db.unnest import by_bucket
+from aggregator.domain.decode import Reading, SeriesKey, Use
+from aggregator.domain.rating import Rate
+from aggregator.domain.rollup import Decision, Organization, Rollups, empty_rollups, fold
+from aggregator.rebuild.compare import Months
+
+CONTRADICTIONS_SHOWN = 20
+UNKNOWN = -1
+"""No series and no usage has it, so it contradicts whatever the ledger says."""
+
+
+@dataclass(frozen=True)
+class Days:
+    """Local days `first` to `last`, both included, of organizations with the same or different zones."""
+
+    first: date
+    last: date
+    organizations: Mapping[str, Organization]
+    """Those with a zone, by name: all of them, or the one asked for."""
+
+    @property
+    def ids(self) -> list[int]:
+        return sorted(organization.organization_id for organization in self.organizations.values())
+
+    def begins(self) -> datetime:
+        """The first instant of `first` in any of the zones."""
+        return min(midnight(self.first, zone) for zone in self._zones())
+
+    def ends(self) -> datetime:
+        """The last instant of `last` in any of the zones, and what a record may be later than its event."""
+        after = min(self.last, date.max - timedelta(days=1)) + timedelta(days=1)
+        return max(midnight(after, zone) for zone in self._zones())
+
+    def hold(self, bucket: int, time_zone: str) -> bool:
+        """Whether a quarter of an hour lies in the days, in a zone."""
+        return (self.first - EPOCH).days <= local_day(bucket, time_zone) <= (self.last - EPOCH).days
+
+    def _zones(self) -> set[str]:
+        return {str(organization.time_zone) for organization in self.organizations.values()} or {"UTC"}
+
+
+@dataclass
+class Recount:
+    """What a stretch of the log comes to. A contradiction is a record whose fate the ledger does not know, or tells otherwise."""
+
+    rollups: Rollups = field(default_factory=empty_rollups)
+    records: int = 0
+    counted: Counter[int] = field(default_factory=Counter)
+    """By organization."""
+    held: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    contradictions: int = 0
+    shown: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Organizations that are left out because their data makes something fail, and why."""
+
+    def take_over(self, part: "Recount") -> None:
+        """Add a part's numbers and sums."""
+        tables: Iterable[tuple[dict[Any, list[int]], dict[Any, list[int]]]] = zip(
+            self.rollups, part.rollups, strict=True
+        )
+        for into, cells in tables:
+            for key, (credits, events) in cells.items():
+                cell = into.setdefault(key, [0, 0])
+                cell[0] += credits
+                cell[1] += events
+                if cell == [0, 0]:
+                    del into[key]
+        self.counted.update(part.counted)
+        self.held += part.held
+        self.duplicate += part.duplicate
+        self.rejected += part.rejected
+        self.contradictions += part.contradictions
+        self.shown += part.shown[: CONTRADICTIONS_SHOWN - len(self.shown)]
+
+    def forget(self, organization_id: int) -> None:
+        """Take an organization's sums out."""
+        del self.counted[organization_id]
+        tables: Iterable[dict[Any, list[int]]] = self.rollups
+        for cells in tables:
+            for key in [key for key in cells if key[0] == organization_id]:
+                del cells[key]
+
+    def contradict(self, text: str) -> None:
+        self.contradictions += 1
+        if len(self.shown) < CONTRADICTIONS_SHOWN:
+            self.shown.append(text)
+
+
+class Snapshot:
+    """Postgres as it was at one instant, read in short transactions.
+
+    One long transaction would keep its locks on every partition that it has read, and whoever makes or drops one would
+    wait for it, with all who count behind him.
+    """
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self._name = name
+        self._connection = connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Connection]:
+        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+            await self._connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'")
+            yield self._connection
+
+
+class Recounter:
+    """Adds readings of the log to a recount, as Postgres stood at the snapshot."""
+
+    def __init__(self, snapshot: Snapshot, topic: str, days: Days) -> None:
+        self.recount = Recount()
+        self._snapshot = snapshot
+        self._topic = topic
+        self._days = days
+        self._rates: dict[int, Rate] = {}
+        self._series: dict[tuple[str, ...], int] = {}
+
+    async def learn(self) -> None:
+        """Rates and series of the organizations."""
+        async with self._snapshot.read() as connection:
+            rates = await connection.fetch(SQL["select_changed_rates"], -1)
+            self._rates = {row["rate_id"]: from_record(Rate, row) for row in rates}
+            for row in await connection.fetch(SQL["select_all_series"], self._days.ids):
+                self._series[tuple(row[name] for name in SeriesKey._fields)] = row["series_id"]
+
+    async def add(self, reading: Reading) -> None:
+        """Count what of a reading lies in the days; every record of it must have a fate. An organization whose data makes it
+        fail is left out, from here on and in all that was counted."""
+        self.recount.records += len(reading.uses) + len(reading.corrections)
+        self.recount.records += len(reading.rejections) + len(reading.failures)
+        for failure in reading.failures:
+            self._leave_out(failure.organization, failure.error)
+        uses = [use for use in (*reading.uses, *reading.corrections) if self._concerns(use)]
+        try:
+            await self._add(uses)
+        except Exception as error:
+            if not is_data_failure(error):
+                raise
+            for name in sorted({use.series[0] for use in uses}):
+                try:
+                    await self._add([use for use in uses if use.series[0] == name])
+                except Exception as its:
+                    if not is_data_failure(its):
+                        raise
+                    self._leave_out(name, its)
+
+    async def _add(self, uses: Sequence[Use]) -> None:
+        """All of it, or nothing when it raises."""
+        part = Recount()
+        before, self.recount = self.recount, part
+        try:
+            async with self._snapshot.read() as connection:
+                rows = await _select_fates(connection, uses)
+                counted: list[Decision] = []
+                unknown: list[Use] = []
+                for use in uses:
+                    row = rows.get(use.identity)
+                    if row is not None and (row["kafka_partition"], row["kafka_offset"]) == (use.partition, use.offset):
+                        if row["held"]:
+                            part.held += 1
+                        else:
+                            counted.append(self._decide(use, row))
+                    elif row is not None and row["payload"].bytes == use.payload:
+                        part.duplicate += 1
+                    else:
+                        unknown.append(use)
+                await self._expect_dead_letters(connection, unknown)
+            part.counted.update(decision.organization_id for decision in counted)
+            fold(counted, part.rollups)
+        finally:
+            self.recount = before
+        before.take_over(part)
+
+    def _leave_out(self, name: str, error: Exception) -> None:
+        organization = self._days.organizations.get(name)
+        if organization is None:
+            return
+        self.recount.failed[name] = describe_failure(error)
+        kept = {known: at for known, at in self._days.organizations.items() if known != name}
+        self._days = replace(self._days, organizations=kept)
+        self.recount.forget(organization.organization_id)
+
+    @property
+    def days(self) -> Days:
+        """The days, of the organizations that are not left out."""
+        return self._days
+
+    def _concerns(self, use: Use) -> bool:
+        organization = self._days.organizations.get(use.series[0])
+        return (
+            organization is not None
+            and organization.time_zone is not None
+            and self._days.hold(int(use.occurred // QUARTER_S), organization.time_zone)
+        )
+
+    def _decide(self, use: Use, row: asyncpg.Record) -> Decision:
+        """Count a use by what the log says; the ledger names the rate, whose choice depended on the facts of its time."""
+        organization = self._days.organizations[use.series[0]]
+        if use.credits is not None:
+            credits = use.credits
+        else:
+            assert use.quantity is not None
+            rate = self._rates.get(row["rate_id"])
+            credits = UNKNOWN if rate is None else rate.credits_of(use.quantity)
+        series_id = self._series.get(use.series, UNKNOWN)
+        for name, said, kept in (
+            ("credits", credits, row["credits"]),
+            ("series", series_id, row["series_id"]),
+            ("time", round(use.occurred * 1e6), round(row["occurred"] * 1e6)),
+        ):
+            if said != kept:
+                self.recount.contradict(
+                    f"{self._topic}/{use.partition}/{use.offset}: its {name} is {said}, the ledger says {kept}"
+                )
+        return Decision(
+            use, organization.organization_id, series_id, str(organization.time_zone), credits, row["rate_id"], None
+        )
+
+    async def _expect_dead_letters(self, connection: Connection, uses: Sequence[Use]) -> None:
+        if not uses:
+            return
+        places = [use.partition for use in uses], [use.offset for use in uses]
+        dead_letters = await connection.fetch(SQL["select_dead_letters"], self._topic, *places)
+        dead = {(row["partition"], row["kafka_offset"]) for row in dead_letters}
+        quarantined = await connection.fetch(SQL["select_aside"], self._topic, *places)
+        aside = {(row["partition"], row["kafka_offset"]) for row in quarantined}
+        for use in uses:
+            if (use.partition, use.offset) in dead:
+                self.recount.rejected += 1
+            elif (use.partition, use.offset) in aside:
+                self.recount.held += 1
+            else:
+                self.recount.contradict(
+                    f"{self._topic}/{use.partition}/{use.offset}: neither the ledger nor a dead letter knows of it"
+                )
+
+    async def check_ledger(self) -> None:
+        """The ledger counts in these days what the log does, and nothing beside."""
+        async with self._snapshot.read() as connection:
+            rows = await connection.fetch(SQL["sum_counted"], self._days.ids, self._days.begins(), self._days.ends())
+        zones = {at.organization_id: str(at.time_zone) for at in self._days.organizations.values()}
+        inside = [row for row in rows if self._days.hold(row["quarter"], zones[row["organization_id"]])]
+        events, credits = sum(row["events"] for row in inside), sum(row["credits"] for row in inside)
+        log_credits = sum(cell[0] for cell in self.recount.rollups.days.values())
+        if (events, credits) != (self.recount.counted.total(), log_credits):
+            self.recount.contradict(
+                f"the ledger counts {events} records and {credits} micro-credits in these days,"
+                f" the log {self.recount.counted.total()} and {log_credits}"
+            )
+
+
+async def _select_fates(connection: Connection, uses: Sequence[Use]) -> dict[bytes, asyncpg.Record]:
+    """By identity. A row lies in the partition that the id asks for, or in a hash partition if there was none (places.py)."""
+    fates = await _select_in(connection, ((use.ledger_bucket, use.identity) for use in uses))
+    missing = [use.identity for use in uses if use.ledger_bucket >= 0 and use.identity not in fates]
+    return fates | await _select_in(connection, ((hash_bucket(identity), identity) for identity in missing))
+
+
+async def _select_in(connection: Connection, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, asyncpg.Record]:
+    return {
+        row["identity"].bytes: row
+        for bucket, identities in by_bucket(keys)
+        for row in await connection.fetch(SQL["select_fates"], bucket, identities)
+    }
+
+
+async def read_live(snapshot: Snapshot, days: Days) -> tuple[Rollups, Months]:
+    """The live rollups of the days at the snapshot, and what their months lack against the sum of their own days."""
+    ids, span = days.ids, (days.first, days.last)
+    zones = {at.organization_id: str(at.time_zone) for at in days.organizations.values()}
+    async with snapshot.read() as connection:
+        # Quarters are chosen by the zone data that counted them, which may be another than Postgres'.
+        quarters = await connection.fetch(SQL["select_live_quarters"], ids, days.begins(), days.ends())
+        live = Rollups(
+            cells_of(row for row in quarters if days.hold(row["quarter"], zones[row["organization_id"]])),
+            cells_of(await connection.fetch(SQL["select_live_days"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_live_organization_days"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_live_corrections"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_live_late"], ids, *span)),
+        )
+        months = Months(
+            cells_of(await connection.fetch(SQL["select_month_rests"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_organization_month_rests"], ids, *span)),
+        )
+    return live, months
+
+
+KEYS = ("organization_id", "quarter", "day", "month", "received_day", "series_id", "product", "kafka_partition")
+"""Key columns of the rollup tables, each as far as it has them, in the order of the keys of Rollups and Months."""
+
+
+def cells_of(rows: Iterable[asyncpg.Record]) -> dict[Any, list[int]]:
+    """The sums of a rollup table by its key columns."""
+    return {tuple(row[name] for name in KEYS if name in row): [row["credits"], row["events"]] for row in rows}

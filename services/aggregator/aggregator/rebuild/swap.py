@@ -1,0 +1,251 @@
+"""Rollups of a range, counted once more from the log beside the live ones, and set right while counting goes on.
+
+A rebuild compares at one instant: progress, ledger and rollups of one snapshot of Postgres, and the log up to the positions
+in it. Rollups are sums and everybody only adds to them, so what differed then still differs by as much later, whatever was
+counted meanwhile. Adding the differences in one transaction therefore swaps the rebuilt rows in, without a fence.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from flexcredits_schemas.calendar import midnight
+from runtime.isolation import describe_failure, is_data_failure
+from runtime.kafka import KafkaSettings, open_consumer
+from runtime.postgres import Connection
+
+from aggregator.db.rollups import add_rollups
+from aggregator.db.statements import SQL
+from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.rollup import Organization, Rollups
+from aggregator.rebuild.compare import Months, TableDifference, organizations_in, rollup_differences, summarize
+from aggregator.rebuild.recount import Days, Recount, Recounter, Snapshot, read_live
+
+AT_ONCE = 5_000  # records between two looks at the ledger
+WINDOW_DAYS = 400
+SLACK = timedelta(hours=1)
+"""An event may be this much later than its receipt: ingest takes 5 minutes, and clocks differ."""
+ATTEMPTS = 5
+
+Tell = Callable[[str], None]
+
+
+class CannotRebuild(Exception):
+    """Why not, and what could be done instead."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs at the snapshot. `positions` are the offsets up to which it was counted."""
+
+    days: Days
+    positions: dict[int, int]
+    recount: Recount
+    differences: Rollups
+    months: Months
+    tables: list[TableDifference]
+
+    @property
+    def differs(self) -> bool:
+        return any((*self.differences, *self.months))
+
+    def only(self, organization_id: int) -> "Comparison":
+        """What differs for one organization."""
+        return replace(
+            self,
+            differences=Rollups(*(_of(organization_id, cells) for cells in self.differences)),
+            months=Months(*(_of(organization_id, cells) for cells in self.months)),
+        )
+
+
+def _of(organization_id: int, cells: Mapping[Any, list[int]]) -> dict[Any, list[int]]:
+    return {key: cell for key, cell in cells.items() if key[0] == organization_id}
+
+
+@asynccontextmanager
+async def only_rebuild(dsn: str) -> AsyncIterator[Connection]:
+    """A connection that holds the rebuilders' lock; raises CannotRebuild when somebody else does."""
+    connection = await connect(dsn)
+    try:
+        if not await connection.fetchval(SQL["try_rebuild_lock"]):
+            raise CannotRebuild("another rebuild is running on this database.")
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
+    settings = {"application_name": "rebuild", "search_path": "public", "jit": "off"}
+    settings |= {"idle_in_transaction_session_timeout": "0", "statement_timeout": "0", "lock_timeout": "15000"}
+    return await asyncpg.connect(dsn, timeout=10, server_settings=settings)
+
+
+async def compare(
+    kafka: KafkaSettings, dsn: str, holder: Connection, topic: str, first: date, last: date, organization: str | None,
+    tell: Tell,
+) -> Comparison:  # fmt: skip
+    """Count the days `first` to `last` from the log and compare; changes nothing and waits for nobody.
+
+    Raises CannotRebuild when the log does not reach back to the range, or was made anew.
+    """
+    if first < datetime.now(UTC).date() - timedelta(days=WINDOW_DAYS):
+        raise CannotRebuild(
+            f"days before the last {WINDOW_DAYS} are outside the window in which the ledger knows them."
+        )
+    reader = await connect(dsn)
+    try:
+        async with (
+            holder.transaction(isolation="repeatable_read", readonly=True),
+            open_consumer(kafka.kafka_bootstrap, "rebuild", **kafka.kafka_security()) as consumer,
+        ):
+            snapshot = Snapshot(await holder.fetchval(SQL["export_snapshot"]), reader)
+            positions = {
+                row["partition"]: row["next_offset"] for row in await holder.fetch(SQL["select_progress"], topic)
+            }
+            days = Days(first, last, await _organizations(holder, organization))
+            recounter = Recounter(snapshot, topic, days)
+            await recounter.learn()
+            starts = await _starts(consumer, holder, topic, positions, days)
+            await _read(consumer, topic, starts, positions, recounter, tell)
+            await recounter.check_ledger()
+            days = recounter.days
+            live, months = await read_live(snapshot, days)
+    finally:
+        await reader.close()
+    differences = rollup_differences(recounter.recount.rollups, live)
+    tables = summarize(recounter.recount.rollups, live, differences, months)
+    return Comparison(days, positions, recounter.recount, differences, months, tables)
+
+
+async def swap(holder: Connection, comparison: Comparison) -> None:
+    """Make the live rows the rebuilt ones: all of them, or none; where an organization's rows make that fail, one organization
+    after another, and it is added to those that failed. Not to be run again after a lost connection."""
+    if comparison.recount.contradictions:
+        raise CannotRebuild("the log and the ledger contradict each other: rollups cannot agree with both.")
+    try:
+        await _swap(holder, comparison)
+    except Exception as error:
+        if not is_data_failure(error):
+            raise
+        names = {at.organization_id: name for name, at in comparison.days.organizations.items()}
+        for number in organizations_in(comparison.differences, comparison.months):
+            try:
+                await _swap(holder, comparison.only(number))
+            except Exception as its:
+                if not is_data_failure(its):
+                    raise
+                comparison.recount.failed[names[number]] = describe_failure(its)
+
+
+async def note_failures(holder: Connection, comparison: Comparison) -> None:
+    """Operators and the organizations see who was left out, until a rebuild has them."""
+    failed = comparison.recount.failed
+    compared = [at.organization_id for name, at in comparison.days.organizations.items() if name not in failed]
+    async with holder.transaction():
+        await holder.execute(SQL["end_rebuild_failures"], compared)
+        await holder.execute(SQL["note_rebuild_failures"], list(failed), list(failed.values()))
+
+
+async def _swap(holder: Connection, comparison: Comparison) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            async with holder.transaction():
+                await _add(holder, comparison)
+            return
+        except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
+            if attempt == ATTEMPTS:
+                raise
+
+
+async def _add(connection: Connection, comparison: Comparison) -> None:
+    days, differences, months = comparison.days, comparison.differences, comparison.months
+    changed = organizations_in(differences, months)
+    await add_rollups(connection, differences)
+    for statement, cells in (("add_months", months.months), ("add_organization_months", months.organization_months)):
+        if cells:
+            await connection.execute(SQL[statement], *zip(*((*key, *cell) for key, cell in cells.items()), strict=True))
+    await connection.execute(SQL["forget_empty_rows"], changed, days.begins(), days.ends())
+    await connection.execute(SQL["insert_rebuild"], changed, days.first, days.last)
+    await connection.execute(SQL["insert_totals"], changed)
+
+
+async def _organizations(connection: Connection, name: str | None) -> dict[str, Organization]:
+    rows = await connection.fetch(SQL["select_all_organizations"])
+    known = {row["organization"]: Organization(row["organization_id"], row["time_zone"]) for row in rows}
+    if name is None:
+        return known
+    if name not in known:
+        raise CannotRebuild(f"no organization {name!r} whose time zone is known: nothing of it is counted.")
+    return {name: known[name]}
+
+
+async def _starts(
+    consumer: AIOKafkaConsumer, connection: Connection, topic: str, positions: Mapping[int, int], days: Days
+) -> dict[int, int]:
+    """Offsets from which the log must be read: before them nothing can have happened in the days."""
+    partitions = [TopicPartition(topic, partition) for partition, position in positions.items() if position]
+    consumer.assign(partitions)
+    begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    since = days.begins() - SLACK
+    kept_since: datetime | None = None
+    for at in partitions:
+        if ends[at] < positions[at.partition]:
+            raise CannotRebuild(
+                f"{topic}/{at.partition} ends at {ends[at]}, and {positions[at.partition]} were counted: it was made anew."
+            )
+        if begins[at]:
+            began = await _kept_since(consumer, connection, at, begins[at], ends[at])
+            kept_since = max(kept_since or began, began)
+    if kept_since is not None and kept_since > since:
+        raise CannotRebuild(
+            f"{topic} holds what was received since {kept_since:%Y-%m-%d %H:%M} UTC: days from"
+            f" {_first_rebuildable(kept_since, days)} on can be rebuilt."
+        )
+    found = await consumer.offsets_for_times({at: int(since.timestamp() * 1000) for at in partitions})
+    return {at.partition: found[at].offset if found[at] else ends[at] for at in partitions}
+
+
+async def _kept_since(
+    consumer: AIOKafkaConsumer, connection: Connection, at: TopicPartition, begin: int, end: int
+) -> datetime:
+    """When the oldest record was received that retention has left; of a log without any, when its last one was."""
+    if begin == end:
+        for row in await connection.fetch(SQL["select_last_hours"], at.topic):
+            if row["partition"] == at.partition:
+                ended_at: datetime = row["ended_at"]
+                return ended_at
+        return datetime.now(UTC)
+    first = (await consumer.offsets_for_times({at: 0}))[at]
+    return datetime.fromtimestamp(first.timestamp / 1000, UTC) if first else datetime.now(UTC)
+
+
+def _first_rebuildable(kept_since: datetime, days: Days) -> date:
+    day = kept_since.date()
+    zones = {str(organization.time_zone) for organization in days.organizations.values()} or {"UTC"}
+    while any(midnight(day, zone) - SLACK < kept_since for zone in zones):
+        day += timedelta(days=1)
+    return day
+
+
+async def _read(
+    consumer: AIOKafkaConsumer, topic: str, starts: Mapping[int, int], ends: Mapping[int, int], recounter: Recounter,
+    tell: Tell,
+) -> None:  # fmt: skip
+    """Give the recounter every record from `starts` up to `ends`, the latter excluded."""
+    left = {TopicPartition(topic, partition) for partition, start in starts.items() if start < ends[partition]}
+    consumer.assign(list(left))
+    for at in left:
+        consumer.seek(at, starts[at.partition])
+    while left:
+        for at, records in (await consumer.getmany(*left, timeout_ms=1000, max_records=AT_ONCE)).items():
+            reading = empty_reading()
+            read([record for record in records if record.offset < ends[at.partition]], reading)
+            await recounter.add(reading)
+        done = {at for at in left if await consumer.position(at) >= ends[at.partition]}
+        consumer.pause(*done)
+        left -= done
+        tell(f"{recounter.recount.records:,} records read, {recounter.recount.counted.total():,} counted")

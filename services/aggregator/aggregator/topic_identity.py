@@ -1,0 +1,78 @@
+"""Whether a log is the one that Postgres has counted, or another under its name: offsets alone do not tell."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from runtime.postgres import Pool
+
+from aggregator.db.progress import OffsetGap, load_received
+from aggregator.domain.decode import Record, find_gaps
+
+ANEW = "The topic was made anew: what it holds before that offset would never be counted"
+
+
+async def find_passed(
+    consumer: AIOKafkaConsumer, at: TopicPartition, begin: int, end: int, records: Iterable[Record]
+) -> list[tuple[int, int, int]]:
+    """Partition, begin and end of what was passed without a record from `begin` up to `end`: markers of transactions,
+    records of aborted ones, or what compaction took. Raises OffsetGap where the log does not reach back to the first of
+    them, so that records may be among them; what was delivered before may be gone."""
+    gaps = find_gaps(at.partition, begin, end, (record.offset for record in records))
+    if gaps:
+        first, kept_from = gaps[0][1], (await consumer.beginning_offsets([at]))[at]
+        if kept_from > first:
+            raise OffsetGap(
+                f"{at.topic}/{at.partition}: Postgres expects offset {first}, Kafka delivers up to {end} and holds what is"
+                f" from {kept_from} on. Retention took unread records"
+            )
+    return gaps
+
+
+class Continuity:
+    """Remembers where the logs of our partitions begin: the first record's offset and append time. Retention may
+    take records from there, and nothing else changes it."""
+
+    def __init__(self, pool: Pool, consumer: AIOKafkaConsumer, topic: str) -> None:
+        self._pool = pool
+        self._consumer = consumer
+        self._topic = topic
+        self._begins: dict[TopicPartition, tuple[int, int] | None] = {}
+        """None while a log is empty."""
+
+    async def recognize(
+        self,
+        positions: Mapping[TopicPartition, int],
+        holds_younger: Callable[[int, int, int], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Take over partitions at these offsets. Raises OffsetGap when a record before its offset is younger than all
+        that was counted. Where records keep their producers' times, Kafka may find a transaction's marker, which has the
+        broker's: `holds_younger` then says whether from an offset up to another there is a record later than some
+        milliseconds."""
+        received = await load_received(self._pool, self._topic)
+        known = {at: received[at.partition] for at in positions if at.partition in received}
+        younger = await self._look_up({at: received_ms + 1 for at, (received_ms, _) in known.items()})
+        for at, (offset, _) in younger.items():
+            # Kafka also finds a transaction's marker, whose append time nobody has told us.
+            end = min(positions[at], known[at][1])
+            if offset < end and (holds_younger is None or await holds_younger(offset, end, known[at][0])):
+                raise OffsetGap(
+                    f"{self._topic}/{at.partition}: Postgres expects offset {positions[at]}, but offset {offset} was"
+                    f" appended after all that it has counted. {ANEW}"
+                )
+        self._begins |= {**dict.fromkeys(positions), **await self._look_up(dict.fromkeys(positions, 0))}
+
+    async def check(self, partitions: Iterable[int]) -> None:
+        """Raises OffsetGap when one of these partitions that we have taken over begins with another record than before."""
+        ours = [at for partition in partitions if (at := TopicPartition(self._topic, partition)) in self._begins]
+        for at, (offset, appended_ms) in (await self._look_up(dict.fromkeys(ours, 0))).items():
+            before = self._begins[at]
+            if before and (offset < before[0] or (offset == before[0] and appended_ms != before[1])):
+                raise OffsetGap(
+                    f"{self._topic}/{at.partition} began with {before}, now with {offset, appended_ms}. {ANEW}"
+                )
+            self._begins[at] = offset, appended_ms
+
+    async def _look_up(self, from_ms: dict[TopicPartition, int]) -> dict[TopicPartition, tuple[int, int]]:
+        """Offset and append time of each log's first record of this time or later, where there is one."""
+        found = await self._consumer.offsets_for_times(from_ms) if from_ms else {}
+        return {at: (record.offset, record.timestamp) for at, record in found.items() if record is not None}
