@@ -11,8 +11,8 @@ from aggregator.domain.decode import read_record
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ingest.acceptance import Acceptance, Reason, Verdict, key_of
-from ingest.keys import Scope
+from ingest.domain.acceptance import Acceptance, Reason, Verdict, key_of
+from ingest.domain.keys import Scope
 from support.data.factories import FakeRecord, correction, event, organization, rate, rfc3339, usage, uuid7
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

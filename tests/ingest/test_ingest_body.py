@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.answers import Refused
-from ingest.binary import is_binary, to_structured
-from ingest.body import inflate, split
-from ingest.media_types import BATCH, ONE, allowed_forms
+from ingest.http.binary import is_binary, to_structured
+from ingest.http.body import inflate, split
+from ingest.http.media_types import BATCH, ONE, allowed_forms
+from ingest.http.responses import Refused
 from starlette.datastructures import Headers
 
 

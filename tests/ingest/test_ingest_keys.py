@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.keys import BASE62, Scope, StoredKey, is_valid, mint_key, parse_key
+from ingest.domain.keys import BASE62, Scope, StoredKey, is_valid, mint_key, parse_key
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SCOPE = Scope(frozenset({"org_acme"}), frozenset({"assistant"}))

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.limits import Budget, OverBudget, OverQuota, Quota
+from ingest.domain.limits import Budget, OverBudget, OverQuota, Quota
 
 
 class Clock:

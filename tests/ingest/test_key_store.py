@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 from flexcredits_cli.stack.api_keys import create_key
-from ingest.keys import is_valid, parse_key
-from ingest.store import KeyStore, KeysUnavailable
+from ingest.db.key_store import KeyStore, KeysUnavailable
+from ingest.domain.keys import is_valid, parse_key
 from runtime.postgres import open_pool
 from support.data.factories import usage
 from support.infra.service_process import eventually

@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 from flexcredits_cli.commands.operator import keys
 from flexcredits_cli.terminal.problem import SetupProblem
-from ingest.keys import parse_key
+from ingest.domain.keys import parse_key
 from support.infra.stack import Database
 from typer.testing import CliRunner
 

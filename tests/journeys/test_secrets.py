@@ -11,7 +11,7 @@ import httpx
 import pytest
 from flexcredits_cli.stack.api_keys import create_key
 from flexcredits_cli.stack.services import without_proxy
-from ingest.keys import mint_key
+from ingest.domain.keys import mint_key
 from support.clients.otlp_receiver import receiver
 from support.data.factories import contract, event, organization, usage
 from support.infra.service_process import (

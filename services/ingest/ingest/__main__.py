@@ -14,11 +14,11 @@ from runtime.process import run_process
 from runtime.tracing import open_tracing
 
 from ingest.api import Intake, build_app, utc_now
-from ingest.limits import Budget, Quota
+from ingest.db.key_store import KeyStore
+from ingest.domain.limits import Budget, Quota
+from ingest.kafka.publisher import Publisher
 from ingest.metrics import IN_FLIGHT_BYTES
-from ingest.publish import Publisher
 from ingest.settings import Settings
-from ingest.store import KeyStore
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:

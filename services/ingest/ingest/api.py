@@ -17,18 +17,18 @@ from runtime.tracing import TRACEPARENT, Tracing
 from starlette.exceptions import HTTPException
 from structlog.contextvars import bound_contextvars
 
-from ingest.acceptance import Acceptance, Reason, Rejected, Verdict
-from ingest.answers import Receipt, Refused, RejectedEvent
-from ingest.binary import check_content_type, is_binary, to_structured
-from ingest.body import is_compressed, read_body, split
-from ingest.keys import StoredKey, is_valid, parse_key
-from ingest.limits import Budget, OverBudget, OverQuota, Quota
-from ingest.media_types import allowed_forms
+from ingest.db.key_store import KeyStore, KeysUnavailable
+from ingest.domain.acceptance import Acceptance, Reason, Rejected, Verdict
+from ingest.domain.keys import StoredKey, is_valid, parse_key
+from ingest.domain.limits import Budget, OverBudget, OverQuota, Quota
+from ingest.http.binary import check_content_type, is_binary, to_structured
+from ingest.http.body import is_compressed, read_body, split
+from ingest.http.media_types import allowed_forms
+from ingest.http.operation import EVENTS_OPERATION
+from ingest.http.responses import Receipt, Refused, RejectedEvent
+from ingest.kafka.publisher import Message, NotAccepted, OutcomeUnknown, Publisher
 from ingest.metrics import EVENTS, REFUSED, REJECTED, REQUEST_SECONDS, REQUESTS, UNAVAILABLE
-from ingest.openapi import EVENTS_OPERATION
-from ingest.publish import Message, NotAccepted, OutcomeUnknown, Publisher
 from ingest.settings import Settings
-from ingest.store import KeyStore, KeysUnavailable
 
 EVENT_HEADERS = [("content-type", b"application/cloudevents+json")]
 NAME = "POST /api/v1/events"

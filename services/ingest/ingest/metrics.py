@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from ingest.acceptance import Reason
+from ingest.domain.acceptance import Reason
 
 REQUESTS = Counter("flexcredits_ingest_requests_total", "Requests to the events endpoint by HTTP status.", ["status"])
 REQUEST_SECONDS = Histogram(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import asyncpg
 from flexcredits_schemas.events import PRODUCTS
-from ingest.keys import ENVIRONMENT, EVERYTHING, mint_key
+from ingest.domain.keys import ENVIRONMENT, EVERYTHING, mint_key
 
 from flexcredits_cli.stack.connection import with_database
 from flexcredits_cli.terminal.problem import SetupProblem

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import asyncpg
 import typer
-from ingest.keys import EVERYTHING
+from ingest.domain.keys import EVERYTHING
 
 from flexcredits_cli.stack.api_keys import insert_key
 from flexcredits_cli.stack.connection import run

@@ -12,7 +12,7 @@ from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from flexcredits_schemas.events import Agent, Correction, Event, Feature, Usage
 from flexcredits_schemas.identity import amount_of, payload_of
 
-from ingest.keys import EVERYTHING, Scope
+from ingest.domain.keys import EVERYTHING, Scope
 
 # The ledger remembers identities for 430 days, so a copy of anything we still take meets its first copy there.
 PAST = timedelta(days=400)

@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 from runtime.postgres import load_sql
 
-from ingest.keys import KEY_ID_LENGTH, Scope, StoredKey
+from ingest.domain.keys import KEY_ID_LENGTH, Scope, StoredKey
 
 log = structlog.get_logger()
 

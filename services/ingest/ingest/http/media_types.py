@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from email.message import Message
 
-from ingest.answers import Refused
+from ingest.http.responses import Refused
 
 ONE, BATCH = "{", "["
 FORMS = {

@@ -10,8 +10,8 @@ from fastapi import Request
 from flexcredits_schemas.codec import BYTE_ORDER_MARK
 from starlette.requests import ClientDisconnect
 
-from ingest.answers import Refused
-from ingest.media_types import BATCH, ONE
+from ingest.http.media_types import BATCH, ONE
+from ingest.http.responses import Refused
 
 GZIP = 16 + zlib.MAX_WBITS
 # Files that were compressed apart and joined are one valid gzip stream; thousands of empty members are an attack.

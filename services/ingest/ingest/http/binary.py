@@ -8,8 +8,8 @@ import msgspec
 from flexcredits_schemas.codec import BYTE_ORDER_MARK
 from starlette.datastructures import Headers
 
-from ingest.answers import Refused
-from ingest.media_types import is_utf8_json, unsupported
+from ingest.http.media_types import is_utf8_json, unsupported
+from ingest.http.responses import Refused
 
 REQUIRED = ("specversion", "id", "source", "type")
 ATTRIBUTES = (*REQUIRED, "subject", "time")

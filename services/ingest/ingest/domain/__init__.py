@@ -1,0 +1,1 @@
+"""What ingest decides: keys, limits, and what becomes of each event. Pure."""

@@ -1,0 +1,65 @@
+"""What the OpenAPI description says of POST /api/v1/events, for the route."""
+
+from typing import Any
+
+from runtime.problems import MEDIA_TYPE, describe_problems
+
+from ingest.http.responses import TITLES
+
+REF = "#/components/schemas/"
+# One media type for the operation: with several, openapi-python-client 0.29 makes a client whose every call raises, and
+# other generators choose one of them. The operation's text names the others.
+CONTENT_TYPE = "application/cloudevents-batch+json"
+HEADERS = {
+    401: {"WWW-Authenticate": "The scheme to use."},
+    415: {"Accept": "The content types that are read here.", "Accept-Encoding": "gzip, if the encoding was wrong."},
+    429: {"Retry-After": "Seconds.", "RateLimit": "draft-ietf-httpapi-ratelimit-headers-11.", "RateLimit-Policy": ""},
+    503: {"Retry-After": "Seconds."},
+}
+
+
+def problem_response(status: int) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": describe_problems(TITLES, status),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"{REF}Problem"}}},
+    }
+    if status in HEADERS:
+        response["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS[status].items()
+        }
+    return response
+
+
+EVENTS_OPERATION: dict[str, Any] = {
+    "operation_id": "post_events",
+    "summary": "Report events",
+    "status_code": 202,
+    "response_model": None,
+    "responses": {
+        202: {
+            "description": "Every accepted event is durable.",
+            "content": {"application/json": {"schema": {"$ref": f"{REF}Receipt"}}},
+        },
+        **{
+            status: problem_response(status)
+            for status in sorted({status for status, _ in TITLES.values()} - {404, 405})
+        },
+    },
+    "openapi_extra": {
+        "security": [{"api_key": []}],
+        "parameters": [
+            {
+                "name": "Content-Encoding",
+                "in": "header",
+                "required": False,
+                "schema": {"enum": ["gzip", "identity"]},
+                "description": "The limits hold for the body as sent and as inflated.",
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {CONTENT_TYPE: {"schema": {"$ref": f"{REF}Events"}}},
+        },
+    },
+}
+"""Arguments of the route, beside its function."""
