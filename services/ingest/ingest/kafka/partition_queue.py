@@ -30,7 +30,7 @@ class Batch:
         self.delivered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
-class Lane:
+class PartitionQueue:
     """One partition: a batch on its way to the broker, and those that fill up behind it."""
 
     def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, budget: Budget) -> None:

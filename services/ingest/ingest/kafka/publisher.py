@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from runtime.kafka import open_producer
 
 from ingest.domain.limits import Budget
-from ingest.kafka.partition_queue import Headers, Lane, size_of
+from ingest.kafka.partition_queue import Headers, PartitionQueue, size_of
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class Publisher:
         self._wait_s = wait_s
         self._security = security
         self._producer: AIOKafkaProducer | None = None
-        self._lanes: dict[str, list[Lane]] = {topic: [] for topic in topics}
+        self._queues: dict[str, list[PartitionQueue]] = {topic: [] for topic in topics}
         self._broken: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self.problem: str | None = "not connected to Kafka yet"
         """Why we are not ready; None when we are."""
@@ -64,8 +64,8 @@ class Publisher:
             finally:
                 self._producer = None
                 self.problem = "the producer has stopped"
-                for lane in self._all_lanes():
-                    lane.abandon()
+                for queue in self._all_queues():
+                    queue.abandon()
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when all messages are acknowledged. Raises NotAccepted, OverBudget or OutcomeUnknown.
@@ -77,27 +77,27 @@ class Publisher:
         if producer is None or self._broken.done():
             raise NotAccepted("Kafka is not connected")
         loop = asyncio.get_running_loop()
-        lanes = {topic: self._lanes_of(producer, topic) for topic in self._topics}
+        queues = {topic: self._queues_of(producer, topic) for topic in self._topics}
         planned = [
-            (lanes[topic][crc32(key) % len(lanes[topic])], key, value, headers)
+            (queues[topic][crc32(key) % len(queues[topic])], key, value, headers)
             for topic, key, value, headers in messages
         ]
-        used = {lane for lane, *_ in planned}
+        used = {queue for queue, *_ in planned}
         self._check(producer, used)
         self._budget.take(sum(size_of(key, value) for _, key, value, _ in messages))
         # From here on without await, so that a request is in its batches as a whole or not at all.
         wanted_until = loop.time() + self._wait_s
-        batches = {lane.add(key, value, headers, wanted_until) for lane, key, value, headers in planned}
-        for lane in used:
-            if lane.task is None or lane.task.done():
-                lane.task = asyncio.create_task(lane.send())
-                lane.task.add_done_callback(self._notice)
+        batches = {queue.add(key, value, headers, wanted_until) for queue, key, value, headers in planned}
+        for queue in used:
+            if queue.task is None or queue.task.done():
+                queue.task = asyncio.create_task(queue.send())
+                queue.task.add_done_callback(self._notice)
         done, pending = await asyncio.wait([batch.delivered for batch in batches], timeout=self._wait_s)
         if not all(delivered.result() for delivered in done):
             raise OutcomeUnknown("Kafka did not take a batch")
         if pending:
-            for lane in used:
-                lane.drop_unwanted()
+            for queue in used:
+                queue.drop_unwanted()
             raise OutcomeUnknown(f"Kafka has not acknowledged within {self._wait_s:g} s")
 
     async def _connect(self, stack: AsyncExitStack) -> AIOKafkaProducer:
@@ -136,25 +136,25 @@ class Publisher:
             if self._broken.done():
                 self._broken.result()
 
-    def _lanes_of(self, producer: AIOKafkaProducer, topic: str) -> list[Lane]:
-        lanes = self._lanes[topic]
+    def _queues_of(self, producer: AIOKafkaProducer, topic: str) -> list[PartitionQueue]:
+        queues = self._queues[topic]
         partitions = producer.client.cluster.partitions_for_topic(topic) or ()
-        for partition in range(len(lanes), len(partitions)):
-            lanes.append(Lane(producer, topic, partition, self._budget))
-        return lanes
+        for partition in range(len(queues), len(partitions)):
+            queues.append(PartitionQueue(producer, topic, partition, self._budget))
+        return queues
 
-    def _all_lanes(self) -> list[Lane]:
-        return [lane for lanes in self._lanes.values() for lane in lanes]
+    def _all_queues(self) -> list[PartitionQueue]:
+        return [queue for queues in self._queues.values() for queue in queues]
 
-    def _check(self, producer: AIOKafkaProducer, lanes: set[Lane]) -> None:
+    def _check(self, producer: AIOKafkaProducer, queues: set[PartitionQueue]) -> None:
         """Refuse at once what would only wait: the batch that is stuck is also the probe that tells when it works again."""
         now = asyncio.get_running_loop().time()
-        for lane in lanes:
-            if lane.sending and now - lane.sending_since > self._wait_s:
-                lane.drop_unwanted()
-                raise NotAccepted(f"Kafka has not acknowledged a batch for {now - lane.sending_since:.0f} s")
+        for queue in queues:
+            if queue.sending and now - queue.sending_since > self._wait_s:
+                queue.drop_unwanted()
+                raise NotAccepted(f"Kafka has not acknowledged a batch for {now - queue.sending_since:.0f} s")
             # Waiting for a leader would make aiokafka give the batch up and leave a gap in the sequence.
-            if producer.client.cluster.leader_for_partition(lane.partition) in (None, -1):
+            if producer.client.cluster.leader_for_partition(queue.partition) in (None, -1):
                 raise NotAccepted("a partition has no leader at the moment")
 
     def _notice(self, task: asyncio.Task[None]) -> None:
