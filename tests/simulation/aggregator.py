@@ -302,8 +302,8 @@ class Story:
         producer: Any = Producer(self.kafka, process)
         for loop in (
             stream.run(),
-            every(0.3, stream.sweep, transient=is_transient),
-            relay(pool_, producer, Topics(TOTALS.topic, DEAD_LETTERS.topic), 0.3, PassOn(), stream.take_untold),
+            every(0.3, stream.catch_up, transient=is_transient),
+            relay(pool_, producer, Topics(TOTALS.topic, DEAD_LETTERS.topic), 0.3, PassOn(), stream.take_trace_links),
         ):
             self.world.run(process, loop)
 

@@ -21,7 +21,8 @@ from runtime.tracing import open_tracing
 from aggregator import metrics
 from aggregator.catalog.reader import CatalogReader
 from aggregator.catalog.zone_rules import record_zone_rules
-from aggregator.consumer.consumer import UsageStream, rerun
+from aggregator.consumer.consumer import UsageStream
+from aggregator.consumer.rerun import rerun
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL
 from aggregator.domain.dead_letter_limit import PoisonGuard
@@ -72,7 +73,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             fetch_wait_ms=settings.fetch_wait_ms, give_up_s=settings.give_up_s,
         )  # fmt: skip
         zones = ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
-        health = Health(pool, stream, facts, settings.stall_s, zones)
+        health = Health(pool, stream.state, facts, settings.stall_s, zones)
         probes = await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, health.checks, build, about=health.about)
         )
@@ -87,8 +88,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         probes.started = True
         loops = [
             stream.run(),
-            every(settings.sweep_interval_s, stream.sweep, transient=is_transient),
-            every(1, stream.watch, transient=is_transient),
+            every(settings.sweep_interval_s, stream.catch_up, transient=is_transient),
+            every(1, stream.watermark.advance, transient=is_transient),
             every(MEASURE_EVERY_S, lambda: measure_tables(pool, settings.usage_events_topic), name="measure_tables"),
             health.watch(),
             every(ASK_EVERY_S, health.count_failing),
@@ -98,7 +99,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 Topics(settings.totals_topic, settings.dead_letter_topic),
                 settings.relay_interval_s,
                 tracing,
-                stream.take_untold,
+                stream.take_trace_links,
             ),
             every(PARTITIONS_EVERY_S, lambda: keep_partitions(pool), name="keep_partitions"),
             stop.wait(),

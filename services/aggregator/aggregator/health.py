@@ -13,7 +13,7 @@ from runtime.time_zones import ZoneRules
 from aggregator.backlog.quarantined import find_widespread
 from aggregator.catalog.reader import CatalogReader
 from aggregator.catalog.zone_rules import note_unknown_zones
-from aggregator.consumer.consumer import UsageStream
+from aggregator.consumer.stuck_detector import ConsumerState
 from aggregator.db.statements import SQL
 
 log = structlog.get_logger()
@@ -24,13 +24,15 @@ ANSWER_WITHIN_S = 5.0
 class Health:
     """Asks Kafka and Postgres now and again, apart from the work, which only waits for them."""
 
-    def __init__(self, pool: Pool, stream: UsageStream, facts: CatalogReader, stall_s: float, zones: ZoneRules) -> None:
+    def __init__(
+        self, pool: Pool, consumer: ConsumerState, facts: CatalogReader, stall_s: float, zones: ZoneRules
+    ) -> None:
         self.outdated_zones: int | None = None
         self.compacted: list[str] = []
         self._widespread: str | None = None
         self._zones = zones
         self._pool = pool
-        self._stream = stream
+        self._consumer = consumer
         self._facts = facts
         self._stall_s = stall_s
         self._problems: dict[str, str | None] = {"kafka": None, "postgres": None}  # both have answered to let us start
@@ -82,19 +84,11 @@ class Health:
         """For the readiness probe."""
         return {
             **self._problems,
-            "partitions": None if self._stream.positioned else "none are assigned yet",
-            "progress": self._why_no_progress(),
+            "partitions": None if self._consumer.is_positioned else "none are assigned yet",
+            "progress": self._consumer.why_no_progress(self._stall_s),
             "catalog": self._why_old_catalog(),
             "organizations": self._widespread,
         }
-
-    def _why_no_progress(self) -> str | None:
-        now, began, standing_since = time.monotonic(), self._stream.turn_began, self._stream.standing_since
-        if began is not None and now - began > self._stall_s:
-            return f"a batch has taken more than {self._stall_s:g} s"
-        if standing_since is not None and now - standing_since > self._stall_s:
-            return f"records wait, and none has been counted for {now - standing_since:.0f} s"
-        return None
 
     def _why_old_catalog(self) -> str | None:
         age_s = time.monotonic() - self._facts.caught_up

@@ -28,7 +28,7 @@ AGGREGATOR: dict[str, Changes] = {
     },
     "offsets committed before the transaction": {
         "UsageStream._seek": [("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n")],
-        "UsageStream.turn": [
+        "UsageStream.process_batch": [
             (
                 "            outcome = await rerun(lambda: self._count(batch))\n",
                 "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
@@ -38,7 +38,7 @@ AGGREGATOR: dict[str, Changes] = {
         ],
     },
     "held usage forgotten": {
-        "UsageStream.sweep": [("        if changed or clock() - self._swept > RELEASE_EVERY_S:\n", "        if False:\n")]
+        "UsageStream.catch_up": [("        if changed or clock() - self._swept > RELEASE_EVERY_S:\n", "        if False:\n")]
     },
 }  # fmt: skip
 ALERTER: dict[str, Changes] = {

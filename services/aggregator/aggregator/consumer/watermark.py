@@ -1,0 +1,59 @@
+"""Up to when totals are complete, also while no events come."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaConsumer
+from runtime.postgres import Pool
+
+from aggregator import metrics
+from aggregator.catalog.reader import CatalogReader
+from aggregator.consumer.stuck_detector import StuckDetector
+from aggregator.db.progress import OffsetGap, load_progress, mark_caught_up
+from aggregator.measures import measure_watermark
+from aggregator.topic_identity import ANEW, Continuity
+
+MARK_WITHIN_S = 2.0
+
+
+class Watermark:
+    """Compares positions in Postgres with the ends of the logs, writes the watermark, and lets the detector see both."""
+
+    def __init__(
+        self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, facts: CatalogReader,
+        continuity: Continuity, detector: StuckDetector,
+    ) -> None:  # fmt: skip
+        self._pool = pool
+        self._consumer = consumer
+        self._ends = ends
+        self._topic = topic
+        self._facts = facts
+        self._continuity = continuity
+        self._detector = detector
+
+    async def advance(self) -> None:
+        """One check. Raises Stalled, and OffsetGap when a log is not the one that was counted."""
+        seen = datetime.now(UTC)
+        owned = [at for at in self._consumer.assignment() if at.topic == self._topic]
+        try:
+            # In this order: what is counted meanwhile must not look as if the log were too short.
+            positions = await load_progress(self._pool, self._topic, [at.partition for at in owned])
+            # Of an open transaction nothing can be counted yet, and what follows it is not complete.
+            heads = await self._ends.end_offsets(owned) if owned else {}
+            ends = await self._facts.end_offsets(owned) if owned else {}
+            await self._continuity.check(positions)
+            await self._facts.check()
+        except Exception:
+            self._detector.restart()  # while Kafka or Postgres is away nobody moves
+            raise
+        for at, end in heads.items():
+            if end < positions[at.partition]:
+                raise OffsetGap(
+                    f"{at.topic}/{at.partition} ends at {end}, Postgres expects {positions[at.partition]}. {ANEW}"
+                )
+        self._detector.check(ends, positions)
+        metrics.LAG.set(sum(end - positions[at.partition] for at, end in heads.items()))
+        # Whoever holds a lock on these rows must not keep us from looking again.
+        async with asyncio.timeout(MARK_WITHIN_S):
+            await mark_caught_up(self._pool, self._topic, {at.partition: end for at, end in heads.items()}, seen)
+            await measure_watermark(self._pool, self._topic)
