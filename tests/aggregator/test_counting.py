@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from aggregator.db.catalog_cache import Catalog, Overtaken
 from aggregator.db.progress import OffsetGap
-from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.decode import empty_batch, read
 from aggregator.domain.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
 from hypothesis import given
 from hypothesis import strategies as st
@@ -312,7 +312,7 @@ def folded(decisions: list[Decision]) -> Rollups:
 def test_folding_parts_in_any_order_adds_up_to_the_whole(order: list[int], cut: int) -> None:
 
     catalog = Catalog(organizations={"org_acme": Organization(1, "UTC")})
-    reading = empty_reading()
+    reading = empty_batch()
     read(records([usage(credits=f"{number + 1}", feature=f"f{number % 3}") for number in range(12)]), reading)
     ids = {use.series: number for number, use in enumerate(reading.uses)}
     decisions = [decide(use, catalog.organizations, ids, catalog.card) for use in reading.uses]

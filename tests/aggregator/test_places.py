@@ -12,7 +12,7 @@ from aggregator.__main__ import keep_partitions
 from aggregator.db.batch.ledger_partitions import place
 from aggregator.db.catalog_cache import Overtaken
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.decode import empty_batch, read
 from aggregator.measures import measure_tables
 from flexcredits_schemas.identity import HASH_BUCKETS, bucket_of, hash_bucket, identity_of
 from hypothesis import given
@@ -206,7 +206,7 @@ async def test_partitions_that_take_too_long_are_made_the_next_time(
 async def test_known_days_cost_no_look(aggregator: Aggregator) -> None:
     """True UUIDv7 pay nothing: once its days are known, a batch asks nothing about partitions."""
     await aggregator.count(records([usage()]))
-    reading = empty_reading()
+    reading = empty_batch()
     read(records([usage()], first=1), reading)
     no_connection: Any = None
     assert await place(no_connection, reading, aggregator.catalog) is reading

@@ -3,7 +3,7 @@
 import pytest
 from aggregator.db.progress import drop_replayed
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import empty_reading
+from aggregator.domain.decode import empty_batch
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from aggregator.domain.decode import empty_reading
 def test_the_end_of_the_records_is_only_moved_by_records(
     position: int, span: tuple[int, int], gaps: list[tuple[int, int, int]], next_offset: int, records_end: int | None
 ) -> None:
-    reading, outcome = empty_reading(), Outcome()
+    reading, outcome = empty_batch(), Outcome()
     reading.spans[0] = span
     reading.gaps.extend(gaps)
     drop_replayed(reading, {0: position}, outcome)

@@ -22,7 +22,7 @@ from aggregator.db.catalog_cache import hold_catalog
 from aggregator.db.progress import load_progress
 from aggregator.db.quarantine import SUMS, quarantine
 from aggregator.db.sums import unlimit_due
-from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.decode import empty_batch, read
 from aggregator.domain.sum_limit import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gross, is_far
 from aggregator.measures import measure_tables
 from flexcredits_schemas.zones import TZ_VERSION
@@ -232,7 +232,7 @@ async def test_a_search_that_takes_too_long_sets_aside_who_is_not_tried(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await aggregator.learn(*(organization(name) for name in EVERYBODY))
-    reading = empty_reading()
+    reading = empty_batch()
     read(records([use_of(name) for name in EVERYBODY]), reading)
     await load_progress(aggregator.pool, TOPIC, reading.spans)
     async with failing(owner, "usage_daily"):

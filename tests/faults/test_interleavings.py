@@ -14,7 +14,7 @@ from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import ProofBroken, load_progress
 from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.decode import empty_batch, read
 from alerter.statements import SQL as ALERTER_SQL
 from query_api.db.session import read_as
 from query_api.db.statements import SQL as API_SQL
@@ -63,7 +63,7 @@ async def sides(database: Database) -> AsyncIterator[Sides]:
 
 async def aggregate(pool: Any, topic: str, batch: Sequence[FakeRecord]) -> Outcome:
     """Count a batch as an aggregator does that has just come to know the catalog."""
-    reading, known = empty_reading(), Catalog()
+    reading, known = empty_batch(), Catalog()
     read(batch, reading)
     async with pool.acquire() as connection:
         [progress] = await connection.fetch(SQL["select_progress"], CATALOG)

@@ -10,14 +10,14 @@ from runtime.postgres import Pool
 from aggregator import metrics
 from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import Reading
+from aggregator.domain.decode import DecodedBatch
 from aggregator.domain.rollup import Rollups
 
 VISIBLE_WITHIN_S = 2.0
 PAUSE = 20  # times as long as a look at whole tables takes
 
 
-def observe_batch(batch: Reading, outcome: Outcome, began_s: float, committed_s: float) -> None:
+def observe_batch(batch: DecodedBatch, outcome: Outcome, began_s: float, committed_s: float) -> None:
     """A committed batch. Instants are Unix time: the receipts are Kafka's."""
     fates = {
         "counted": len(outcome.counted), "held": len(outcome.held) + len(outcome.quarantined),
@@ -37,7 +37,7 @@ def observe_batch(batch: Reading, outcome: Outcome, began_s: float, committed_s:
     observe_rollups(outcome.rollups)
 
 
-def count_in_time(batch: Reading, outcome: Outcome, committed_s: float) -> int:
+def count_in_time(batch: DecodedBatch, outcome: Outcome, committed_s: float) -> int:
     """Counted events that came no earlier than 2 s before. One by one only where a batch has of both kinds."""
     since = committed_s - VISIBLE_WITHIN_S
     if min(batch.first_received.values()) >= since:

@@ -14,7 +14,7 @@ method or constant by the end of its qualified name (`UsageStream.run`), or a st
 
 AGGREGATOR: dict[str, Changes] = {
     "the fence removed": {
-        "drop_replayed": [("    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):\n", "    if True:\n")]
+        "drop_replayed": [("    if all(positions[partition] <= first for partition, (first, _) in batch.spans.items()):\n", "    if True:\n")]
     },
     "the fence without its lock": {
         "progress.lock_progress": [('SQL["lock_progress"], topic, sorted(spans))', 'SQL["select_progress"], topic)')]

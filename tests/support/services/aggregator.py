@@ -10,7 +10,7 @@ from aggregator.consumer.isolation import count_batch
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.decode import empty_batch, read
 from runtime.postgres import Pool
 from support.data.factories import FakeRecord, records
 
@@ -45,7 +45,7 @@ class Aggregator:
             await self.catalog.refresh(connection, version)
 
     async def count(self, *batches: list[FakeRecord]) -> Outcome:
-        reading = empty_reading()
+        reading = empty_batch()
         for batch in batches:
             read(batch, reading)
         await load_progress(self.pool, TOPIC, reading.spans)

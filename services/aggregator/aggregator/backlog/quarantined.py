@@ -21,7 +21,7 @@ from aggregator.db.quarantine import CATALOG_FACTS, COUNTING, quarantine
 from aggregator.db.statements import SQL
 from aggregator.db.sums import unlimit_due
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import Kind, Reading, Rejection, empty_reading, read
+from aggregator.domain.decode import DecodedBatch, Kind, Rejection, empty_batch, read
 from aggregator.domain.sum_limit import SumLimit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS
@@ -195,21 +195,21 @@ async def _apply_chunk(
 ) -> tuple[int, bool]:
     """Apply the first records of an organization; returns how many, and whether there may be more."""
     topic, catalog_topic = topics
-    reading = _read(await pool.fetch(SQL["select_quarantined_records"], organization_id, topic, CHUNK))
-    if reading.failures:
-        raise reading.failures[0].error
+    batch = _read(await pool.fetch(SQL["select_quarantined_records"], organization_id, topic, CHUNK))
+    if batch.failures:
+        raise batch.failures[0].error
     outcome.step = "series"
-    uses = [*reading.uses, *reading.corrections]
+    uses = [*batch.uses, *batch.corrections]
     await catalog.learn(pool, {use.series for use in uses})
     places = [(use.partition, use.offset) for use in uses]
-    places += [(at.record.partition, at.record.offset) for at in reading.rejections]
+    places += [(at.record.partition, at.record.offset) for at in batch.rejections]
     async with pool.acquire() as connection, connection.transaction():
         outcome.step = "positions"
         await hold_catalog(connection, catalog_topic, catalog)
-        await lock_progress(connection, topic, {at: (0, last) for at, (_, last) in reading.spans.items()})
+        await lock_progress(connection, topic, {at: (0, last) for at, (_, last) in batch.spans.items()})
         if not await _lock_due(connection, organization_id, COUNTING):
             return 0, False
-        sightings = await store(connection, topic, reading, catalog, outcome)
+        sightings = await store(connection, topic, batch, catalog, outcome)
         outcome.step = "quarantine"
         if places:
             gone = await connection.fetch(
@@ -226,11 +226,11 @@ async def _apply_chunk(
     return len(places), not is_over
 
 
-def _read(rows: Sequence[asyncpg.Record]) -> Reading:
-    reading = empty_reading()
+def _read(rows: Sequence[asyncpg.Record]) -> DecodedBatch:
+    batch = empty_batch()
     for partition in sorted({row["partition"] for row in rows}):
-        read([StoredRecord(row) for row in rows if row["partition"] == partition], reading)
-    return reading
+        read([StoredRecord(row) for row in rows if row["partition"] == partition], batch)
+    return batch
 
 
 async def _settle(connection: Connection, topic: str, outcome: Outcome) -> None:

@@ -21,7 +21,7 @@ from aggregator.db.catalog_cache import Overtaken
 from aggregator.db.progress import OffsetGap, load_progress, load_received
 from aggregator.domain.batch_result import Outcome
 from aggregator.domain.dead_letter_limit import PoisonGuard
-from aggregator.domain.decode import Reading, Record, empty_reading, read, traceparents
+from aggregator.domain.decode import DecodedBatch, Record, empty_batch, read, traceparents
 from aggregator.measures import observe_batch
 from aggregator.topic_identity import Continuity, find_passed
 
@@ -102,16 +102,16 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         """Count batches until cancelled; the next batch is fetched and decoded while Postgres works on this one."""
-        reading = asyncio.create_task(self.fetch())
+        fetching = asyncio.create_task(self.fetch())
         try:
             while True:
-                batch = await reading
-                reading = asyncio.create_task(self.fetch())
+                batch = await fetching
+                fetching = asyncio.create_task(self.fetch())
                 await self.process_batch(batch)
         finally:
-            reading.cancel()
+            fetching.cancel()
 
-    async def fetch(self) -> Reading:
+    async def fetch(self) -> DecodedBatch:
         """The next records, decoded; empty when none came within the wait."""
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(max(0.0, self._fetch_due - clock()))
@@ -120,23 +120,23 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         fetched = await self._consumer.getmany(timeout_ms=self._fetch_wait_ms, max_records=self._batch_events_max)
         if self._failure is not None:
             raise self._failure
-        reading = empty_reading()
+        batch = empty_batch()
         if not self.state.is_positioned:
-            return reading  # aiokafka fetches from Kafka's own offset while we still look up Postgres'
+            return batch  # aiokafka fetches from Kafka's own offset while we still look up Postgres'
         positions = await self._find_positions()
         if self._assignments != assignments:
             # These records may be from before or after the listener's seek: fetch them again.
             await self._seek(list(self._consumer.assignment()))
-            return reading
+            return batch
         reached, self._reached = self._reached, {**self._reached, **positions}
         fetched = {at: records for at, records in fetched.items() if at in positions}
         for records in fetched.values():
             for start in range(0, len(records), DECODE_AT_ONCE):
-                read(records[start : start + DECODE_AT_ONCE], reading)
+                read(records[start : start + DECODE_AT_ONCE], batch)
                 await asyncio.sleep(0)
         for at, position in positions.items():
-            await self._pass(at, reached[at], position, fetched.get(at, ()), reading)
-        return reading
+            await self._pass(at, reached[at], position, fetched.get(at, ()), batch)
+        return batch
 
     async def _find_positions(self) -> dict[TopicPartition, int]:
         """Up to where each partition was read: behind its last record, and behind markers of transactions after that."""
@@ -147,17 +147,17 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             return {}
 
     async def _pass(
-        self, at: TopicPartition, begin: int, position: int, records: Sequence[Record], reading: Reading
+        self, at: TopicPartition, begin: int, position: int, records: Sequence[Record], batch: DecodedBatch
     ) -> None:
-        """Extend the reading to `position`; offsets without a record are gaps of it. Raises OffsetGap."""
+        """Extend the batch to `position`; offsets without a record are gaps of it. Raises OffsetGap."""
         if records:
             begin, position = min(begin, records[0].offset), max(position, records[-1].offset + 1)
         if position <= begin or position - begin == len(records):
             return
-        reading.gaps.extend(await find_passed(self._ends, at, begin, position, records))
-        reading.spans[at.partition] = (begin, position - 1)
+        batch.gaps.extend(await find_passed(self._ends, at, begin, position, records))
+        batch.spans[at.partition] = (begin, position - 1)
 
-    async def process_batch(self, batch: Reading) -> Outcome | None:
+    async def process_batch(self, batch: DecodedBatch) -> Outcome | None:
         """Count one batch: everything in it has its fate in Postgres when this returns."""
         if not batch.spans:
             return None
@@ -182,7 +182,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         taken, self._pending_trace_links = self._pending_trace_links, []
         return taken
 
-    async def _count(self, batch: Reading) -> Outcome:
+    async def _count(self, batch: DecodedBatch) -> Outcome:
         await self._continuity.check(batch.spans)
         if await self._facts.catch_up():
             self._swept = -inf  # not in this turn: whoever's usage waits may have much of it

@@ -13,7 +13,7 @@ from aggregator.db.batch.apply import OnTrial, apply_batch
 from aggregator.db.catalog_cache import STATEMENT_S, Catalog
 from aggregator.db.quarantine import only
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import Reading
+from aggregator.domain.decode import DecodedBatch
 from aggregator.domain.sum_limit import SumLimit
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ class _Search:
 
     pool: Pool
     topics: tuple[str, str]
-    reading: Reading
+    batch: DecodedBatch
     catalog: Catalog
     statement_s: float
     ends: float
@@ -55,9 +55,9 @@ class _Search:
             return dict.fromkeys(names, "not tried alone: too many others of its batch failed")
         outcome = Outcome()
         try:
-            reading = only(self.reading, set(names))
+            batch = only(self.batch, set(names))
             await apply_batch(
-                self.pool, self.topics, reading, self.catalog, outcome, on_trial=True, statement_s=self.statement_s
+                self.pool, self.topics, batch, self.catalog, outcome, on_trial=True, statement_s=self.statement_s
             )
         except OnTrial:
             self.has_passed = True
@@ -73,28 +73,28 @@ class _Search:
 
 
 async def count_batch(
-    pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog, trials_s: float = TRIALS_S
+    pool: Pool, topics: tuple[str, str], batch: DecodedBatch, catalog: Catalog, trials_s: float = TRIALS_S
 ) -> Outcome:
     """apply_batch; what fails for an organization is set aside for it, and everybody else's usage is counted.
 
     Raises what fails when it is nobody's data, and QueryCanceledError when Postgres is slow for everybody.
     """
-    failing = {at.organization: f"reading: {describe_failure(at.error)}" for at in reading.failures}
+    failing = {at.organization: f"reading: {describe_failure(at.error)}" for at in batch.failures}
     unexplained = 0
     while True:
         outcome = Outcome()
         try:
-            counted = await apply_batch(pool, topics, reading, catalog, outcome, failing)
+            counted = await apply_batch(pool, topics, batch, catalog, outcome, failing)
         except SumLimit as error:
             catalog.limited |= error.organizations
         except Exception as error:
             if outcome.step == "positions" or not concerns_one(error):
                 raise
             is_slow = timed_out(error)
-            tried = {use.series[0] for use in (*reading.uses, *reading.corrections)} - catalog.aside
+            tried = {use.series[0] for use in (*batch.uses, *batch.corrections)} - catalog.aside
             names = sorted(tried - failing.keys())
             statement_s = TRIAL_STATEMENT_S if is_slow else STATEMENT_S
-            search = _Search(pool, topics, reading, catalog, statement_s, time.monotonic() + trials_s)
+            search = _Search(pool, topics, batch, catalog, statement_s, time.monotonic() + trials_s)
             found = await search.find(names, outcome.step, error)
             if is_slow and not search.has_passed:
                 catalog.slow_batches += 1

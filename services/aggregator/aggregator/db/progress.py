@@ -12,7 +12,7 @@ from runtime.postgres import Connection, Pool
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import Reading
+from aggregator.domain.decode import DecodedBatch
 
 HOUR_S = 3600
 
@@ -54,30 +54,30 @@ async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, 
     return positions
 
 
-def drop_replayed(reading: Reading, positions: Mapping[int, int], outcome: Outcome) -> Reading:
+def drop_replayed(batch: DecodedBatch, positions: Mapping[int, int], outcome: Outcome) -> DecodedBatch:
     """What is left of the batch after another process, or we before a crash, applied part of it."""
-    for partition, (_, last) in reading.spans.items():
+    for partition, (_, last) in batch.spans.items():
         outcome.next_offsets[partition] = max(last + 1, positions[partition])
         # Of a replay alone nothing is learned: markers may lie behind it, up to the position.
         outcome.records_end[partition] = last + 1 if last + 1 > positions[partition] else None
-    for partition, begin, end in reading.gaps:
+    for partition, begin, end in batch.gaps:
         outcome.skipped[partition] += max(0, end - max(begin, positions[partition]))
         if end == outcome.next_offsets[partition]:
             outcome.records_end[partition] = begin if begin > positions[partition] else None
-    if all(positions[partition] <= first for partition, (first, _) in reading.spans.items()):
-        return reading
-    kept = reading._replace(
-        uses=[use for use in reading.uses if use.offset >= positions[use.partition]],
-        corrections=[use for use in reading.corrections if use.offset >= positions[use.partition]],
-        rejections=[at for at in reading.rejections if at.record.offset >= positions[at.record.partition]],
-        failures=[at for at in reading.failures if at.record.offset >= positions[at.record.partition]],
+    if all(positions[partition] <= first for partition, (first, _) in batch.spans.items()):
+        return batch
+    kept = batch._replace(
+        uses=[use for use in batch.uses if use.offset >= positions[use.partition]],
+        corrections=[use for use in batch.corrections if use.offset >= positions[use.partition]],
+        rejections=[at for at in batch.rejections if at.record.offset >= positions[at.record.partition]],
+        failures=[at for at in batch.failures if at.record.offset >= positions[at.record.partition]],
     )
-    before, after = ([*part.uses, *part.corrections, *part.rejections, *part.failures] for part in (reading, kept))
+    before, after = ([*part.uses, *part.corrections, *part.rejections, *part.failures] for part in (batch, kept))
     outcome.replayed = len(before) - len(after)
     return kept
 
 
-async def advance(connection: Connection, topic: str, reading: Reading, outcome: Outcome) -> None:
+async def advance(connection: Connection, topic: str, batch: DecodedBatch, outcome: Outcome) -> None:
     """Move the positions, and write down every record's fate, in all and by the hour of its receipt."""
     fates = [
         Counter((use.partition, use.received // HOUR_S) for use in group)
@@ -98,7 +98,7 @@ async def advance(connection: Connection, topic: str, reading: Reading, outcome:
         for place, fate in enumerate(fates):
             totals[hour[0]][place] += fate[hour]
     progress = [
-        (at, next_offset, *totals[at], outcome.skipped[at], outcome.records_end[at], reading.last_received.get(at))
+        (at, next_offset, *totals[at], outcome.skipped[at], outcome.records_end[at], batch.last_received.get(at))
         for at, next_offset in sorted(outcome.next_offsets.items())
     ]
     with _proving():

@@ -9,30 +9,30 @@ from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import Reading, Record
+from aggregator.domain.decode import DecodedBatch, Record
 
 COUNTING, RELEASE, CATALOG_FACTS, SUMS, TIME_ZONE = "counting", "release", "catalog", "sums", "time_zone"
 """Steps of the table `quarantine`. Only the first one puts the organization's further usage aside."""
 
 
-def without(reading: Reading, names: Collection[str]) -> tuple[Reading, list[tuple[str, Record]]]:
-    """A reading less the usage of these organizations, and their records. What is rejected needs no quarantine."""
-    kept = reading._replace(
-        uses=[use for use in reading.uses if use.series[0] not in names],
-        corrections=[use for use in reading.corrections if use.series[0] not in names],
-        failures=[at for at in reading.failures if at.organization not in names],
+def without(batch: DecodedBatch, names: Collection[str]) -> tuple[DecodedBatch, list[tuple[str, Record]]]:
+    """A batch without the usage of these organizations, and their records. What is rejected needs no quarantine."""
+    kept = batch._replace(
+        uses=[use for use in batch.uses if use.series[0] not in names],
+        corrections=[use for use in batch.corrections if use.series[0] not in names],
+        failures=[at for at in batch.failures if at.organization not in names],
     )
-    records = [(use.series[0], use.record) for use in (*reading.uses, *reading.corrections) if use.series[0] in names]
-    records += [(at.organization, at.record) for at in reading.failures if at.organization in names]
+    records = [(use.series[0], use.record) for use in (*batch.uses, *batch.corrections) if use.series[0] in names]
+    records += [(at.organization, at.record) for at in batch.failures if at.organization in names]
     return kept, records
 
 
-def only(reading: Reading, names: Collection[str]) -> Reading:
-    """A reading of these organizations' usage alone, for a trial."""
-    return reading._replace(
-        uses=[use for use in reading.uses if use.series[0] in names],
-        corrections=[use for use in reading.corrections if use.series[0] in names],
-        rejections=[at for at in reading.rejections if at.who is not None and at.who[0] in names],
+def only(batch: DecodedBatch, names: Collection[str]) -> DecodedBatch:
+    """A batch of these organizations' usage alone, for a trial."""
+    return batch._replace(
+        uses=[use for use in batch.uses if use.series[0] in names],
+        corrections=[use for use in batch.corrections if use.series[0] in names],
+        rejections=[at for at in batch.rejections if at.who is not None and at.who[0] in names],
         failures=[],
     )
 

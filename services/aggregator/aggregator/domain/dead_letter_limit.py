@@ -3,7 +3,7 @@
 import json
 from collections import deque
 
-from aggregator.domain.decode import Kind, Reading, Record
+from aggregator.domain.decode import DecodedBatch, Kind, Record
 
 
 class PoisonedTopic(Exception):
@@ -17,15 +17,15 @@ class PoisonGuard:
         self._failed: deque[str | None] = deque(maxlen=size)  # who sent an unreadable record, None for a good one
         self._sources_min = sources_min
 
-    def check(self, reading: Reading) -> None:
-        if not reading.rejections and not any(self._failed):
+    def check(self, batch: DecodedBatch) -> None:
+        if not batch.rejections and not any(self._failed):
             return
         outcomes: list[tuple[int, int, str | None]] = [
-            (use.partition, use.offset, None) for use in (*reading.uses, *reading.corrections)
+            (use.partition, use.offset, None) for use in (*batch.uses, *batch.corrections)
         ]
         outcomes += [
             (at.record.partition, at.record.offset, _sender(at.record) if at.kind is Kind.UNREADABLE else None)
-            for at in reading.rejections
+            for at in batch.rejections
         ]
         self._failed.extend(sender for _, _, sender in sorted(outcomes, key=lambda outcome: outcome[:2]))
         senders = [sender for sender in self._failed if sender is not None]

@@ -81,8 +81,8 @@ class Failure(NamedTuple):
     error: Exception
 
 
-class Reading(NamedTuple):
-    """What a fetch holds: every record's reading, and per partition the first and last offset and receipt."""
+class DecodedBatch(NamedTuple):
+    """The records of a fetch, decoded, and per partition the first and last offset and receipt."""
 
     uses: list[Use]
     corrections: list[Use]
@@ -137,12 +137,12 @@ def read_record(record: Record) -> Use:
     )  # fmt: skip
 
 
-def empty_reading() -> Reading:
-    return Reading([], [], [], {}, {}, {}, [], [])
+def empty_batch() -> DecodedBatch:
+    return DecodedBatch([], [], [], {}, {}, {}, [], [])
 
 
-def read(records: Sequence[Record], into: Reading) -> None:
-    """Add `records` of one partition, in offset order, to a reading."""
+def read(records: Sequence[Record], into: DecodedBatch) -> None:
+    """Add `records` of one partition, in offset order, to a batch."""
     for record in records:
         try:
             use = read_record(record)
@@ -176,10 +176,10 @@ def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> l
     return [*gaps, (partition, expected, end)] if end > expected else gaps
 
 
-def traceparents(reading: Reading, most: int) -> list[str]:
+def traceparents(batch: DecodedBatch, most: int) -> list[str]:
     """The traces that brought the records, each once, as far as they say so (W3C Trace Context in a header)."""
     found: dict[str, None] = {}
-    for use in (*reading.uses, *reading.corrections):
+    for use in (*batch.uses, *batch.corrections):
         for name, value in use.record.headers:
             if name == "traceparent":
                 found[value.decode("ascii", "replace")] = None

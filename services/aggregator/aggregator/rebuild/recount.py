@@ -15,7 +15,7 @@ from runtime.postgres import Connection, from_record
 
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket
-from aggregator.domain.decode import Reading, SeriesKey, Use
+from aggregator.domain.decode import DecodedBatch, SeriesKey, Use
 from aggregator.domain.rating import Rate
 from aggregator.domain.rollup import Decision, Organization, Rollups, empty_rollups, fold
 from aggregator.rebuild.compare import Months
@@ -141,14 +141,14 @@ class Recounter:
             for row in await connection.fetch(SQL["select_all_series"], self._days.ids):
                 self._series[tuple(row[name] for name in SeriesKey._fields)] = row["series_id"]
 
-    async def add(self, reading: Reading) -> None:
-        """Count what of a reading lies in the days; every record of it must have a fate. An organization whose data makes it
+    async def add(self, batch: DecodedBatch) -> None:
+        """Count what of a batch lies in the days; every record of it must have a fate. An organization whose data makes it
         fail is left out, from here on and in all that was counted."""
-        self.recount.records += len(reading.uses) + len(reading.corrections)
-        self.recount.records += len(reading.rejections) + len(reading.failures)
-        for failure in reading.failures:
+        self.recount.records += len(batch.uses) + len(batch.corrections)
+        self.recount.records += len(batch.rejections) + len(batch.failures)
+        for failure in batch.failures:
             self._leave_out(failure.organization, failure.error)
-        uses = [use for use in (*reading.uses, *reading.corrections) if self._concerns(use)]
+        uses = [use for use in (*batch.uses, *batch.corrections) if self._concerns(use)]
         try:
             await self._add(uses)
         except Exception as error:

@@ -20,7 +20,7 @@ from runtime.postgres import Connection
 
 from aggregator.db.rollups import add_rollups
 from aggregator.db.statements import SQL
-from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.decode import empty_batch, read
 from aggregator.domain.rollup import Organization, Rollups
 from aggregator.rebuild.compare import Months, TableDifference, organizations_in, rollup_differences, summarize
 from aggregator.rebuild.recount import Days, Recount, Recounter, Snapshot, read_live
@@ -242,9 +242,9 @@ async def _read(
         consumer.seek(at, starts[at.partition])
     while left:
         for at, records in (await consumer.getmany(*left, timeout_ms=1000, max_records=AT_ONCE)).items():
-            reading = empty_reading()
-            read([record for record in records if record.offset < ends[at.partition]], reading)
-            await recounter.add(reading)
+            batch = empty_batch()
+            read([record for record in records if record.offset < ends[at.partition]], batch)
+            await recounter.add(batch)
         done = {at for at in left if await consumer.position(at) >= ends[at.partition]}
         consumer.pause(*done)
         left -= done

@@ -22,7 +22,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
 from aggregator.db.unnest import columns_of, corrects_of
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import Kind, Reading, Use, reject
+from aggregator.domain.decode import DecodedBatch, Kind, Use, reject
 from aggregator.domain.rollup import Decision, decide
 from aggregator.domain.sum_limit import Rooms, fit_all
 
@@ -34,7 +34,7 @@ class OnTrial(Shared):
 
 
 async def apply_batch(
-    pool: Pool, topics: tuple[str, str], reading: Reading, catalog: Catalog, outcome: Outcome,
+    pool: Pool, topics: tuple[str, str], batch: DecodedBatch, catalog: Catalog, outcome: Outcome,
     failing: Mapping[str, str] = NONE_FAIL, *, on_trial: bool = False, statement_s: float = STATEMENT_S,
 ) -> Outcome:  # fmt: skip
     """Count a batch of `topics` = (usage topic, catalog topic). Safe to call again with the same batch, ever.
@@ -45,12 +45,12 @@ async def apply_batch(
     """
     topic, catalog_topic = topics
     outcome.step = "series"
-    names = await _learn(pool, reading, catalog, failing)
+    names = await _learn(pool, batch, catalog, failing)
     async with pool.acquire() as connection, connection.transaction():
         outcome.step = "positions"
         await hold_catalog(connection, catalog_topic, catalog, statement_s)
-        positions = await lock_progress(connection, topic, reading.spans)
-        fresh = drop_replayed(reading, positions, outcome)
+        positions = await lock_progress(connection, topic, batch.spans)
+        fresh = drop_replayed(batch, positions, outcome)
         aside = await lock_quarantined(connection, names, catalog) if names else set()
         if aside or failing:
             fresh, records = without(fresh, aside | failing.keys())
@@ -59,18 +59,18 @@ async def apply_batch(
         if on_trial:
             raise OnTrial
         outcome.step = "positions"
-        await advance(connection, topic, reading, outcome)
+        await advance(connection, topic, batch, outcome)
     catalog.sightings.update(sightings)
     catalog.aside |= failing.keys()
     return outcome
 
 
-async def _learn(pool: Pool, reading: Reading, catalog: Catalog, failing: Mapping[str, str]) -> Collection[str]:
+async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Mapping[str, str]) -> Collection[str]:
     """Give what the batch has new its numbers; returns the names of its organizations."""
-    keys = {use.series for use in reading.uses}
-    keys.update(use.series for use in reading.corrections)
+    keys = {use.series for use in batch.uses}
+    keys.update(use.series for use in batch.corrections)
     names = {key[0] for key in keys}
-    names.update(failure.organization for failure in reading.failures)
+    names.update(failure.organization for failure in batch.failures)
     aside = (catalog.aside & names) | failing.keys()
     await catalog.learn_organizations(pool, aside)
     await catalog.learn(pool, {key for key in keys if key[0] not in aside} if aside else keys)
@@ -91,7 +91,7 @@ async def lock_quarantined(connection: Connection, names: Collection[str], catal
 
 
 async def store(
-    connection: Connection, topic: str, fresh: Reading, catalog: Catalog, outcome: Outcome
+    connection: Connection, topic: str, fresh: DecodedBatch, catalog: Catalog, outcome: Outcome
 ) -> dict[tuple[int, str, str], Sighting]:
     """Everything of a batch but where it stood in the log; returns what is new about agents once it is committed."""
     outcome.rejections += fresh.rejections
@@ -127,7 +127,7 @@ def _decide(uses: Iterable[Use], catalog: Catalog, outcome: Outcome) -> list[Dec
     return decisions
 
 
-async def _select_rooms(connection: Connection, fresh: Reading, catalog: Catalog) -> Rooms:
+async def _select_rooms(connection: Connection, fresh: DecodedBatch, catalog: Catalog) -> Rooms:
     names = {use.series[0] for use in (*fresh.uses, *fresh.corrections)}
     return await select_rooms(connection, catalog.limited & {catalog.organizations[at].organization_id for at in names})
 

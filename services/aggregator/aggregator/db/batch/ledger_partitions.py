@@ -19,7 +19,7 @@ from runtime.postgres import Connection
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
-from aggregator.domain.decode import Reading, Use
+from aggregator.domain.decode import DecodedBatch, Use
 
 _DAY_S = 86_400
 _SURELY_KEPT_DAYS = 400
@@ -27,26 +27,26 @@ _SURELY_KEPT_DAYS = 400
 log may be read again for a month."""
 
 
-async def place(connection: Connection, reading: Reading, catalog: Catalog) -> Reading:
+async def place(connection: Connection, batch: DecodedBatch, catalog: Catalog) -> DecodedBatch:
     """The uses with the partitions in which they lie, or will lie. One pass over the batch while all its days are known."""
-    days = {use.ledger_bucket for use in reading.uses}
-    for use in reading.corrections:
+    days = {use.ledger_bucket for use in batch.uses}
+    for use in batch.corrections:
         assert use.corrects is not None
         days |= {use.ledger_bucket, use.corrects[0]}
     if not days:
-        return reading
-    oldest_kept = max(reading.last_received.values()) // _DAY_S - _SURELY_KEPT_DAYS
+        return batch
+    oldest_kept = max(batch.last_received.values()) // _DAY_S - _SURELY_KEPT_DAYS
     unsure = {day for day in days if day >= 0 and (day not in catalog.ledger_days or day < oldest_kept)}
     if not unsure:
-        return reading
+        return batch
     await connection.execute(SQL["lock_ledger"])
     existing = {row["day"] for row in await connection.fetch(SQL["select_ledger_days"], sorted(unsure))}
     catalog.ledger_days |= existing
     absent = unsure - existing
-    return await _place_elsewhere(connection, reading, absent) if absent else reading
+    return await _place_elsewhere(connection, batch, absent) if absent else batch
 
 
-async def _place_elsewhere(connection: Connection, reading: Reading, absent: set[int]) -> Reading:
+async def _place_elsewhere(connection: Connection, batch: DecodedBatch, absent: set[int]) -> DecodedBatch:
     strays: dict[tuple[int, int, UUID], float] = {}
 
     def move(bucket: int, identity: bytes, received: float) -> int:
@@ -60,7 +60,7 @@ async def _place_elsewhere(connection: Connection, reading: Reading, absent: set
         corrects = use.corrects and (move(*use.corrects, use.received), use.corrects[1])
         return use._replace(ledger_bucket=move(use.ledger_bucket, use.identity, use.received), corrects=corrects)
 
-    uses, corrections = [*map(move_use, reading.uses)], [*map(move_use, reading.corrections)]
+    uses, corrections = [*map(move_use, batch.uses)], [*map(move_use, batch.corrections)]
     rows = sorted((*key, received) for key, received in strays.items())
     await connection.execute(SQL["insert_strays"], *columns_of(rows))
-    return reading._replace(uses=uses, corrections=corrections)
+    return batch._replace(uses=uses, corrections=corrections)
