@@ -23,7 +23,7 @@ from aggregator.db.rollups import add_checked_rollups
 from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
 from aggregator.domain.corrections import judge
-from aggregator.domain.decode import Kind, Rejection, SeriesKey, Use, reject
+from aggregator.domain.decode import Kind, Rejection, SeriesKey, UsageRecord, reject
 from aggregator.domain.rollup import Decision, Rollups, decide, empty_rollups, fold
 from aggregator.domain.sum_limit import SUM_LIMIT, Rooms, SumLimit, fit
 from aggregator.measures import observe_rollups
@@ -156,9 +156,9 @@ async def _decide(
     series: SeriesKey,
     rows: Sequence[asyncpg.Record],
     rooms: Rooms,
-) -> tuple[list[Decision], list[tuple[Use, Rejection]]]:
+) -> tuple[list[Decision], list[tuple[UsageRecord, Rejection]]]:
     decisions: list[Decision] = []
-    rejections: list[tuple[Use, Rejection]] = []
+    rejections: list[tuple[UsageRecord, Rejection]] = []
     uses = [_stored_use(topic, series, row) for row in rows]
     originals = await select_originals(connection, (use.corrects for use in uses if use.corrects))
     for use in uses:
@@ -186,7 +186,7 @@ async def _settle(
     connection: Connection,
     topic: str,
     counted: Sequence[Decision],
-    rejections: Sequence[tuple[Use, Rejection]],
+    rejections: Sequence[tuple[UsageRecord, Rejection]],
     rooms: Rooms,
 ) -> Rollups:
     """Move held events to their fate in ledger, rollups, dead letters and proof; returns the sums that were added."""
@@ -217,9 +217,9 @@ async def _settle(
     return rollups
 
 
-def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> Use:
+def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> UsageRecord:
     corrects = None if row["corrects"] is None else (row["corrects_bucket"], row["corrects"].bytes)
-    return Use(
+    return UsageRecord(
         row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], b"", series,
         row["occurred"], row["received"], row["credits"], row["quantity"], row["unit"], None, corrects, StoredRecord(topic, row),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 from asyncpg.pgproto.pgproto import UUID
 
-from aggregator.domain.decode import Use
+from aggregator.domain.decode import UsageRecord
 
 
 def columns_of(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...] | None]:
@@ -24,5 +24,5 @@ def by_bucket(keys: Iterable[tuple[int, bytes]]) -> Iterable[tuple[int, list[UUI
         yield bucket, [UUID(identity) for _, identity in group]
 
 
-def corrects_of(use: Use) -> tuple[int | None, UUID | None]:
+def corrects_of(use: UsageRecord) -> tuple[int | None, UUID | None]:
     return (use.corrects[0], UUID(use.corrects[1])) if use.corrects else (None, None)

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from aggregator.domain.decode import Record, Rejection, Use
+from aggregator.domain.decode import Record, Rejection, UsageRecord
 from aggregator.domain.rollup import Decision, Rollups, empty_rollups
 
 
@@ -18,7 +18,7 @@ class Outcome:
     """By partition, the offset after the last record; None where only offsets without one were passed."""
     counted: list[Decision] = field(default_factory=list)
     held: list[Decision] = field(default_factory=list)
-    duplicates: list[Use] = field(default_factory=list)
+    duplicates: list[UsageRecord] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     rollups: Rollups = field(default_factory=empty_rollups)
     quarantined: list[Record] = field(default_factory=list)

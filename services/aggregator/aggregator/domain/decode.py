@@ -35,7 +35,7 @@ class SeriesKey(NamedTuple):
     surface: str
 
 
-class Use(NamedTuple):
+class UsageRecord(NamedTuple):
     """One usage event or correction. Begins with the ledger's key and Kafka's, so that sorting uses sorts by them."""
 
     ledger_bucket: int  # before places.place: what the id asks for
@@ -84,8 +84,8 @@ class Failure(NamedTuple):
 class DecodedBatch(NamedTuple):
     """The records of a fetch, decoded, and per partition the first and last offset and receipt."""
 
-    uses: list[Use]
-    corrections: list[Use]
+    uses: list[UsageRecord]
+    corrections: list[UsageRecord]
     rejections: list[Rejection]
     spans: dict[int, tuple[int, int]]
     first_received: dict[int, float]
@@ -95,11 +95,11 @@ class DecodedBatch(NamedTuple):
     """Partition, first offset and the one after the last, of offsets in the spans that hold no record."""
 
 
-def reject(use: Use, kind: Kind, reason: str, pointer: str) -> Rejection:
+def reject(use: UsageRecord, kind: Kind, reason: str, pointer: str) -> Rejection:
     return Rejection(use.record, reason, pointer, kind, (use.series[0], use.identity))
 
 
-def read_record(record: Record) -> Use:
+def read_record(record: Record) -> UsageRecord:
     """Decode and check one record. Raises InvalidEvent."""
     if record.value is None:
         raise InvalidEvent("the record has no value")
@@ -131,7 +131,7 @@ def read_record(record: Record) -> Use:
         data.surface or "",
     )
     payload = payload_of(event, amount, occurred)
-    return Use(
+    return UsageRecord(
         bucket, identity, record.partition, record.offset, payload, series, occurred, received, credits, quantity,
         unit, agent, corrects, record,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 from flexcredits_schemas.calendar import QUARTER_S, local_day
 from flexcredits_schemas.codec import InvalidEvent
 
-from aggregator.domain.decode import Use
+from aggregator.domain.decode import UsageRecord
 from aggregator.domain.rating import RateCard
 
 ORGANIZATION, RATE, ORIGINAL = "organization", "rate", "original"
@@ -24,7 +24,7 @@ class Organization(NamedTuple):
 class Decision(NamedTuple):
     """A use with its place; `credits` is 0 as long as it is held."""
 
-    use: Use
+    use: UsageRecord
     organization_id: int
     series_id: int
     time_zone: str
@@ -44,7 +44,10 @@ class Rollups(NamedTuple):
 
 
 def decide(
-    use: Use, organizations: Mapping[str, Organization], series_ids: Mapping[tuple[str, ...], int], card: RateCard
+    use: UsageRecord,
+    organizations: Mapping[str, Organization],
+    series_ids: Mapping[tuple[str, ...], int],
+    card: RateCard,
 ) -> Decision:
     """Count a use or hold it until its organization and its rate are known. Raises InvalidEvent when it can never count."""
     series = use.series

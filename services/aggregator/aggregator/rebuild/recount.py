@@ -15,7 +15,7 @@ from runtime.postgres import Connection, from_record
 
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket
-from aggregator.domain.decode import DecodedBatch, SeriesKey, Use
+from aggregator.domain.decode import DecodedBatch, SeriesKey, UsageRecord
 from aggregator.domain.rating import Rate
 from aggregator.domain.rollup import Decision, Organization, Rollups, empty_rollups, fold
 from aggregator.rebuild.compare import Months
@@ -162,7 +162,7 @@ class Recounter:
                         raise
                     self._leave_out(name, its)
 
-    async def _add(self, uses: Sequence[Use]) -> None:
+    async def _add(self, uses: Sequence[UsageRecord]) -> None:
         """All of it, or nothing when it raises."""
         part = Recount()
         before, self.recount = self.recount, part
@@ -170,7 +170,7 @@ class Recounter:
             async with self._snapshot.read() as connection:
                 rows = await _select_fates(connection, uses)
                 counted: list[Decision] = []
-                unknown: list[Use] = []
+                unknown: list[UsageRecord] = []
                 for use in uses:
                     row = rows.get(use.identity)
                     if row is not None and (row["kafka_partition"], row["kafka_offset"]) == (use.partition, use.offset):
@@ -203,7 +203,7 @@ class Recounter:
         """The days, of the organizations that are not left out."""
         return self._days
 
-    def _concerns(self, use: Use) -> bool:
+    def _concerns(self, use: UsageRecord) -> bool:
         organization = self._days.organizations.get(use.series[0])
         return (
             organization is not None
@@ -211,7 +211,7 @@ class Recounter:
             and self._days.hold(int(use.occurred // QUARTER_S), organization.time_zone)
         )
 
-    def _decide(self, use: Use, row: asyncpg.Record) -> Decision:
+    def _decide(self, use: UsageRecord, row: asyncpg.Record) -> Decision:
         """Count a use by what the log says; the ledger names the rate, whose choice depended on the facts of its time."""
         organization = self._days.organizations[use.series[0]]
         if use.credits is not None:
@@ -234,7 +234,7 @@ class Recounter:
             use, organization.organization_id, series_id, str(organization.time_zone), credits, row["rate_id"], None
         )
 
-    async def _expect_dead_letters(self, connection: Connection, uses: Sequence[Use]) -> None:
+    async def _expect_dead_letters(self, connection: Connection, uses: Sequence[UsageRecord]) -> None:
         if not uses:
             return
         places = [use.partition for use in uses], [use.offset for use in uses]
@@ -267,7 +267,7 @@ class Recounter:
             )
 
 
-async def _select_fates(connection: Connection, uses: Sequence[Use]) -> dict[bytes, asyncpg.Record]:
+async def _select_fates(connection: Connection, uses: Sequence[UsageRecord]) -> dict[bytes, asyncpg.Record]:
     """By identity. A row lies in the partition that the id asks for, or in a hash partition if there was none (places.py)."""
     fates = await _select_in(connection, ((use.ledger_bucket, use.identity) for use in uses))
     missing = [use.identity for use in uses if use.ledger_bucket >= 0 and use.identity not in fates]

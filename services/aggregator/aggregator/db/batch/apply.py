@@ -22,7 +22,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
 from aggregator.db.unnest import columns_of, corrects_of
 from aggregator.domain.batch_result import Outcome
-from aggregator.domain.decode import DecodedBatch, Kind, Use, reject
+from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, reject
 from aggregator.domain.rollup import Decision, decide
 from aggregator.domain.sum_limit import Rooms, fit_all
 
@@ -117,7 +117,7 @@ async def store(
     return sightings
 
 
-def _decide(uses: Iterable[Use], catalog: Catalog, outcome: Outcome) -> list[Decision]:
+def _decide(uses: Iterable[UsageRecord], catalog: Catalog, outcome: Outcome) -> list[Decision]:
     decisions = []
     for use in uses:
         try:

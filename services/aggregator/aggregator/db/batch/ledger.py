@@ -13,7 +13,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
 from aggregator.domain.batch_result import Outcome
 from aggregator.domain.corrections import Original, judge
-from aggregator.domain.decode import Kind, Use, reason_of, reject
+from aggregator.domain.decode import Kind, UsageRecord, reason_of, reject
 from aggregator.domain.rollup import Decision, Rollups, decide, fold
 from aggregator.domain.sum_limit import Rooms, fit
 
@@ -63,7 +63,7 @@ async def _fold_meanwhile(decisions: Sequence[Decision], rollups: Rollups) -> No
         fold(decisions[start : start + FOLD_AT_ONCE], rollups)
 
 
-def _sort_out_copy(use: Use, first_payload: bytes, outcome: Outcome) -> None:
+def _sort_out_copy(use: UsageRecord, first_payload: bytes, outcome: Outcome) -> None:
     if first_payload == use.payload:
         outcome.duplicates.append(use)
     else:
@@ -71,7 +71,7 @@ def _sort_out_copy(use: Use, first_payload: bytes, outcome: Outcome) -> None:
         outcome.rejections.append(reject(use, Kind.CONFLICT, detail, "/id"))
 
 
-async def _select_payloads(connection: Connection, uses: Sequence[Use]) -> dict[tuple[int, bytes], bytes]:
+async def _select_payloads(connection: Connection, uses: Sequence[UsageRecord]) -> dict[tuple[int, bytes], bytes]:
     return {
         (bucket, row["identity"].bytes): row["payload"].bytes
         for bucket, identities in by_bucket((use.ledger_bucket, use.identity) for use in uses)
@@ -97,7 +97,7 @@ async def select_originals(
 
 
 async def correct(
-    connection: Connection, corrections: Sequence[Use], catalog: Catalog, rooms: Rooms, outcome: Outcome
+    connection: Connection, corrections: Sequence[UsageRecord], catalog: Catalog, rooms: Rooms, outcome: Outcome
 ) -> None:
     """Count corrections after the usage of the same batch, in Kafka order."""
     if not corrections:
@@ -159,7 +159,7 @@ async def add_corrected(connection: Connection, counted: Sequence[Decision]) -> 
 def _ledger_columns(decisions: Sequence[Decision]) -> list[Sequence[Any] | None]:
     """Column by column, which zip makes in C: this is the widest table, and every event passes here."""
     decided: Any = Decision._make(zip(*decisions, strict=True))  # of each field its column
-    used: Any = Use._make(zip(*decided.use, strict=True))
+    used: Any = UsageRecord._make(zip(*decided.use, strict=True))
     corrects_buckets, corrects = zip(*map(corrects_of, decided.use), strict=True) if any(used.corrects) else ((), ())
     credits = [None if held else amount for amount, held in zip(decided.credits, decided.waits_for, strict=True)]
     return [

@@ -19,7 +19,7 @@ from runtime.postgres import Connection
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
-from aggregator.domain.decode import DecodedBatch, Use
+from aggregator.domain.decode import DecodedBatch, UsageRecord
 
 _DAY_S = 86_400
 _SURELY_KEPT_DAYS = 400
@@ -56,7 +56,7 @@ async def _place_elsewhere(connection: Connection, batch: DecodedBatch, absent: 
         strays[bucket, elsewhere, UUID(identity)] = received
         return elsewhere
 
-    def move_use(use: Use) -> Use:
+    def move_use(use: UsageRecord) -> UsageRecord:
         corrects = use.corrects and (move(*use.corrects, use.received), use.corrects[1])
         return use._replace(ledger_bucket=move(use.ledger_bucket, use.identity, use.received), corrects=corrects)
 
