@@ -11,7 +11,7 @@ from aggregator import metrics
 from aggregator.__main__ import keep_partitions
 from aggregator.db.batch.ledger_partitions import place
 from aggregator.db.catalog_cache import Overtaken
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch, read
 from aggregator.measures import measure_tables
 from flexcredits_schemas.identity import HASH_BUCKETS, bucket_of, hash_bucket, identity_of
@@ -112,7 +112,7 @@ async def test_copies_at_once_count_once_while_partitions_are_made(
         await second.catalog.refresh(connection, aggregator.catalog.version)
     rounds = 25
 
-    async def count(here: Aggregator, batch: list[FakeRecord]) -> Outcome:
+    async def count(here: Aggregator, batch: list[FakeRecord]) -> BatchResult:
         while True:
             try:
                 return await here.count(batch)

@@ -2,7 +2,7 @@
 
 import pytest
 from aggregator.db.progress import drop_replayed
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch
 
 
@@ -20,7 +20,7 @@ from aggregator.domain.decode import empty_batch
 def test_the_end_of_the_records_is_only_moved_by_records(
     position: int, span: tuple[int, int], gaps: list[tuple[int, int, int]], next_offset: int, records_end: int | None
 ) -> None:
-    reading, outcome = empty_batch(), Outcome()
+    reading, outcome = empty_batch(), BatchResult()
     reading.spans[0] = span
     reading.gaps.extend(gaps)
     drop_replayed(reading, {0: position}, outcome)

@@ -13,7 +13,7 @@ from aggregator.consumer.isolation import count_batch
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import ProofBroken, load_progress
 from aggregator.db.statements import SQL
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch, read
 from alerter.statements import SQL as ALERTER_SQL
 from query_api.db.session import read_as
@@ -61,7 +61,7 @@ async def sides(database: Database) -> AsyncIterator[Sides]:
         yield Sides(database, owner, stack)
 
 
-async def aggregate(pool: Any, topic: str, batch: Sequence[FakeRecord]) -> Outcome:
+async def aggregate(pool: Any, topic: str, batch: Sequence[FakeRecord]) -> BatchResult:
     """Count a batch as an aggregator does that has just come to know the catalog."""
     reading, known = empty_batch(), Catalog()
     read(batch, reading)

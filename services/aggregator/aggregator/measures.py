@@ -9,7 +9,7 @@ from runtime.postgres import Pool
 
 from aggregator import metrics
 from aggregator.db.statements import SQL
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch
 from aggregator.domain.rollup import Rollups
 
@@ -17,34 +17,34 @@ VISIBLE_WITHIN_S = 2.0
 PAUSE = 20  # times as long as a look at whole tables takes
 
 
-def observe_batch(batch: DecodedBatch, outcome: Outcome, began_s: float, committed_s: float) -> None:
+def observe_batch(batch: DecodedBatch, result: BatchResult, began_s: float, committed_s: float) -> None:
     """A committed batch. Instants are Unix time: the receipts are Kafka's."""
     fates = {
-        "counted": len(outcome.counted), "held": len(outcome.held) + len(outcome.quarantined),
-        "duplicate": len(outcome.duplicates), "rejected": len(outcome.rejections), "replayed": outcome.replayed,
+        "counted": len(result.counted), "held": len(result.held) + len(result.quarantined),
+        "duplicate": len(result.duplicates), "rejected": len(result.rejections), "replayed": result.replayed,
     }  # fmt: skip
     for fate, number in fates.items():
         metrics.EVENTS.labels(fate).inc(number)
-    for rejection in outcome.rejections:
+    for rejection in result.rejections:
         metrics.DEAD_LETTERS.labels(rejection.kind).inc()
     metrics.BATCH_EVENTS.observe(sum(fates.values()))
     metrics.BATCH_SECONDS.observe(committed_s - began_s)
-    if outcome.counted:
-        in_time = count_in_time(batch, outcome, committed_s)
+    if result.counted:
+        in_time = count_in_time(batch, result, committed_s)
         metrics.VISIBLE.labels("yes").inc(in_time)
-        metrics.VISIBLE.labels("no").inc(len(outcome.counted) - in_time)
+        metrics.VISIBLE.labels("no").inc(len(result.counted) - in_time)
         metrics.VISIBLE_SECONDS.observe(max(0.0, committed_s - min(batch.first_received.values())))
-    observe_rollups(outcome.rollups)
+    observe_rollups(result.rollups)
 
 
-def count_in_time(batch: DecodedBatch, outcome: Outcome, committed_s: float) -> int:
+def count_in_time(batch: DecodedBatch, result: BatchResult, committed_s: float) -> int:
     """Counted events that came no earlier than 2 s before. One by one only where a batch has of both kinds."""
     since = committed_s - VISIBLE_WITHIN_S
     if min(batch.first_received.values()) >= since:
-        return len(outcome.counted)
+        return len(result.counted)
     if max(batch.last_received.values()) < since:
         return 0
-    return sum(decision.use.received >= since for decision in outcome.counted)
+    return sum(decision.use.received >= since for decision in result.counted)
 
 
 def observe_rollups(rollups: Rollups) -> None:

@@ -21,7 +21,7 @@ AGGREGATOR: dict[str, Changes] = {
     },
     "the ledger off": {"claim": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
     "the outbox removed": {
-        "store": [('    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))\n', "")]
+        "store": [('    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in result.rollups.organization_days}))\n', "")]
     },
     "the outbox's statement removed": {
         "sql.insert_totals": [("INSERT INTO totals_outbox (organization_id) SELECT", "SELECT")]
@@ -30,10 +30,10 @@ AGGREGATOR: dict[str, Changes] = {
         "UsageStream._seek": [("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n")],
         "UsageStream.process_batch": [
             (
-                "            outcome = await rerun(lambda: self._count(batch))\n",
+                "            result = await rerun(lambda: self._count(batch))\n",
                 "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"
                 "            await self._consumer.commit(taken)\n"
-                "            outcome = await rerun(lambda: self._count(batch))\n",
+                "            result = await rerun(lambda: self._count(batch))\n",
             )
         ],
     },

@@ -9,7 +9,7 @@ from aggregator.catalog.events import apply_facts
 from aggregator.consumer.isolation import count_batch
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch, read
 from runtime.postgres import Pool
 from support.data.factories import FakeRecord, records
@@ -44,7 +44,7 @@ class Aggregator:
         async with self.pool.acquire() as connection:
             await self.catalog.refresh(connection, version)
 
-    async def count(self, *batches: list[FakeRecord]) -> Outcome:
+    async def count(self, *batches: list[FakeRecord]) -> BatchResult:
         reading = empty_batch()
         for batch in batches:
             read(batch, reading)

@@ -20,7 +20,7 @@ from aggregator.db.progress import HOUR_S, lock_progress, settle
 from aggregator.db.quarantine import CATALOG_FACTS, COUNTING, quarantine
 from aggregator.db.statements import SQL
 from aggregator.db.sums import unlimit_due
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch, Kind, Rejection, empty_batch, read
 from aggregator.domain.sum_limit import SumLimit
 from aggregator.measures import observe_rollups
@@ -62,9 +62,9 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
 
     async def apply_next(organization_id: int) -> bool:
         nonlocal applied
-        row, outcome = due[organization_id], Outcome()
+        row, result = due[organization_id], BatchResult()
         try:
-            done, more = await _apply_chunk(pool, topics, catalog, organization_id, outcome)
+            done, more = await _apply_chunk(pool, topics, catalog, organization_id, result)
         except SumLimit as error:
             catalog.limited |= error.organizations
             return True
@@ -73,7 +73,7 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
         except Exception as error:
             if not concerns_one(error):
                 raise
-            await put_off(pool, organization_id, COUNTING, f"{outcome.step}: {describe_failure(error)}")
+            await put_off(pool, organization_id, COUNTING, f"{result.step}: {describe_failure(error)}")
             log.warning(
                 "organization stays in quarantine", organization=row["organization"], attempts=row["attempts"] + 1
             )
@@ -191,36 +191,36 @@ async def _lock_due(connection: Connection, organization_id: int, step: str) -> 
 
 
 async def _apply_chunk(
-    pool: Pool, topics: tuple[str, str], catalog: Catalog, organization_id: int, outcome: Outcome
+    pool: Pool, topics: tuple[str, str], catalog: Catalog, organization_id: int, result: BatchResult
 ) -> tuple[int, bool]:
     """Apply the first records of an organization; returns how many, and whether there may be more."""
     topic, catalog_topic = topics
     batch = _read(await pool.fetch(SQL["select_quarantined_records"], organization_id, topic, CHUNK))
     if batch.failures:
         raise batch.failures[0].error
-    outcome.step = "series"
+    result.step = "series"
     uses = [*batch.uses, *batch.corrections]
     await catalog.learn(pool, {use.series for use in uses})
     places = [(use.partition, use.offset) for use in uses]
     places += [(at.record.partition, at.record.offset) for at in batch.rejections]
     async with pool.acquire() as connection, connection.transaction():
-        outcome.step = "positions"
+        result.step = "positions"
         await hold_catalog(connection, catalog_topic, catalog)
         await lock_progress(connection, topic, {at: (0, last) for at, (_, last) in batch.spans.items()})
         if not await _lock_due(connection, organization_id, COUNTING):
             return 0, False
-        sightings = await store(connection, topic, batch, catalog, outcome)
-        outcome.step = "quarantine"
+        sightings = await store(connection, topic, batch, catalog, result)
+        result.step = "quarantine"
         if places:
             gone = await connection.fetch(
                 SQL["delete_quarantined_records"], topic, *map(list, zip(*places, strict=True))
             )
             if len(gone) != len(places):
                 raise Overtaken
-        await _settle(connection, topic, outcome)
+        await _settle(connection, topic, result)
         is_over = await connection.fetch(SQL["release_quarantine"], organization_id, COUNTING, topic)
     catalog.sightings.update(sightings)
-    observe_rollups(outcome.rollups)
+    observe_rollups(result.rollups)
     if is_over:
         log.info("organization out of quarantine", organization_id=organization_id)
     return len(places), not is_over
@@ -233,10 +233,10 @@ def _read(rows: Sequence[asyncpg.Record]) -> DecodedBatch:
     return batch
 
 
-async def _settle(connection: Connection, topic: str, outcome: Outcome) -> None:
+async def _settle(connection: Connection, topic: str, result: BatchResult) -> None:
     """The records were held and now have a fate; those that wait for a fact go on being held."""
-    counted = Counter((at.use.partition, at.use.received // HOUR_S) for at in outcome.counted)
-    duplicate = Counter((use.partition, use.received // HOUR_S) for use in outcome.duplicates)
-    rejected = Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in outcome.rejections)
+    counted = Counter((at.use.partition, at.use.received // HOUR_S) for at in result.counted)
+    duplicate = Counter((use.partition, use.received // HOUR_S) for use in result.duplicates)
+    rejected = Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in result.rejections)
     hours = sorted(counted.keys() | duplicate.keys() | rejected.keys())
     await settle(connection, topic, [(*hour, counted[hour], duplicate[hour], rejected[hour]) for hour in hours])

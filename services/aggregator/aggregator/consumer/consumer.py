@@ -19,7 +19,7 @@ from aggregator.consumer.stuck_detector import ConsumerState, StuckDetector
 from aggregator.consumer.watermark import Watermark
 from aggregator.db.catalog_cache import Overtaken
 from aggregator.db.progress import OffsetGap, load_progress, load_received
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.dead_letter_limit import PoisonGuard
 from aggregator.domain.decode import DecodedBatch, Record, empty_batch, read, traceparents
 from aggregator.measures import observe_batch
@@ -157,7 +157,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         batch.gaps.extend(await find_passed(self._ends, at, begin, position, records))
         batch.spans[at.partition] = (begin, position - 1)
 
-    async def process_batch(self, batch: DecodedBatch) -> Outcome | None:
+    async def process_batch(self, batch: DecodedBatch) -> BatchResult | None:
         """Count one batch: everything in it has its fate in Postgres when this returns."""
         if not batch.spans:
             return None
@@ -166,23 +166,23 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self.state.batch_began, began_s = time.monotonic(), time.time()
         causes = traceparents(batch, LINKS_MAX) if self._tracing.is_on else ()
         with self._tracing.span(f"process {self.topic}", "consumer", causes) as span:
-            outcome = await rerun(lambda: self._count(batch))
-            span.note(counted=len(outcome.counted), partitions=len(batch.spans))
+            result = await rerun(lambda: self._count(batch))
+            span.note(counted=len(result.counted), partitions=len(batch.spans))
             if self._tracing.is_on:
                 self._pending_trace_links = [*self._pending_trace_links, span.traceparent][-LINKS_MAX:]
-        observe_batch(batch, outcome, began_s, time.time())
+        observe_batch(batch, result, began_s, time.time())
         # Offsets last, and only as a hint for lag displays: if we die before this line the batch comes again, and
         # partition_progress drops it.
-        await self._commit(outcome)
+        await self._commit(result)
         self.state.batch_began = None
-        return outcome
+        return result
 
     def take_trace_links(self) -> list[str]:
         """Traceparents for the totals that are published next. Another aggregator may publish ours, without these links."""
         taken, self._pending_trace_links = self._pending_trace_links, []
         return taken
 
-    async def _count(self, batch: DecodedBatch) -> Outcome:
+    async def _count(self, batch: DecodedBatch) -> BatchResult:
         await self._continuity.check(batch.spans)
         if await self._facts.catch_up():
             self._swept = -inf  # not in this turn: whoever's usage waits may have much of it
@@ -190,7 +190,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             try:
                 with self._tracing.span("transaction", "client", db__system__name="postgresql"):
-                    outcome = await count_batch(self._pool, topics, batch, self._facts.catalog)
+                    result = await count_batch(self._pool, topics, batch, self._facts.catalog)
                 break
             except Overtaken:
                 await self._facts.take_over()
@@ -199,11 +199,11 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                 if timed_out(error):
                     self._detector.restart()  # Postgres is slow for everybody: a new process would not be quicker
                 raise
-        return outcome
+        return result
 
-    async def _commit(self, outcome: Outcome) -> None:
+    async def _commit(self, result: BatchResult) -> None:
         owned = self._consumer.assignment()
-        offsets = {TopicPartition(self.topic, at): offset for at, offset in outcome.next_offsets.items()}
+        offsets = {TopicPartition(self.topic, at): offset for at, offset in result.next_offsets.items()}
         offsets = {at: offset for at, offset in offsets.items() if at in owned}
         try:
             if offsets:

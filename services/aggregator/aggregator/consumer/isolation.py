@@ -12,7 +12,7 @@ from aggregator import metrics
 from aggregator.db.batch.apply import OnTrial, apply_batch
 from aggregator.db.catalog_cache import STATEMENT_S, Catalog
 from aggregator.db.quarantine import only
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch
 from aggregator.domain.sum_limit import SumLimit
 
@@ -53,11 +53,11 @@ class _Search:
             return {}
         if time.monotonic() > self.ends:
             return dict.fromkeys(names, "not tried alone: too many others of its batch failed")
-        outcome = Outcome()
+        result = BatchResult()
         try:
             batch = only(self.batch, set(names))
             await apply_batch(
-                self.pool, self.topics, batch, self.catalog, outcome, on_trial=True, statement_s=self.statement_s
+                self.pool, self.topics, batch, self.catalog, result, on_trial=True, statement_s=self.statement_s
             )
         except OnTrial:
             self.has_passed = True
@@ -66,15 +66,15 @@ class _Search:
             self.catalog.limited |= error.organizations
             return await self._try(names)
         except Exception as error:
-            if outcome.step == "positions" or not concerns_one(error):
+            if result.step == "positions" or not concerns_one(error):
                 raise
-            return await self.find(names, outcome.step, error)
+            return await self.find(names, result.step, error)
         raise AssertionError("a trial ends by an exception")
 
 
 async def count_batch(
     pool: Pool, topics: tuple[str, str], batch: DecodedBatch, catalog: Catalog, trials_s: float = TRIALS_S
-) -> Outcome:
+) -> BatchResult:
     """apply_batch; what fails for an organization is set aside for it, and everybody else's usage is counted.
 
     Raises what fails when it is nobody's data, and QueryCanceledError when Postgres is slow for everybody.
@@ -82,20 +82,20 @@ async def count_batch(
     failing = {at.organization: f"reading: {describe_failure(at.error)}" for at in batch.failures}
     unexplained = 0
     while True:
-        outcome = Outcome()
+        result = BatchResult()
         try:
-            counted = await apply_batch(pool, topics, batch, catalog, outcome, failing)
+            counted = await apply_batch(pool, topics, batch, catalog, result, failing)
         except SumLimit as error:
             catalog.limited |= error.organizations
         except Exception as error:
-            if outcome.step == "positions" or not concerns_one(error):
+            if result.step == "positions" or not concerns_one(error):
                 raise
             is_slow = timed_out(error)
             tried = {use.series[0] for use in (*batch.uses, *batch.corrections)} - catalog.aside
             names = sorted(tried - failing.keys())
             statement_s = TRIAL_STATEMENT_S if is_slow else STATEMENT_S
             search = _Search(pool, topics, batch, catalog, statement_s, time.monotonic() + trials_s)
-            found = await search.find(names, outcome.step, error)
+            found = await search.find(names, result.step, error)
             if is_slow and not search.has_passed:
                 catalog.slow_batches += 1
                 if len(names) > 1 or catalog.slow_batches < SLOW_MAX:

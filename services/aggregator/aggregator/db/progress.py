@@ -11,7 +11,7 @@ from runtime.postgres import Connection, Pool
 
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch
 
 HOUR_S = 3600
@@ -54,16 +54,16 @@ async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, 
     return positions
 
 
-def drop_replayed(batch: DecodedBatch, positions: Mapping[int, int], outcome: Outcome) -> DecodedBatch:
+def drop_replayed(batch: DecodedBatch, positions: Mapping[int, int], result: BatchResult) -> DecodedBatch:
     """What is left of the batch after another process, or we before a crash, applied part of it."""
     for partition, (_, last) in batch.spans.items():
-        outcome.next_offsets[partition] = max(last + 1, positions[partition])
+        result.next_offsets[partition] = max(last + 1, positions[partition])
         # Of a replay alone nothing is learned: markers may lie behind it, up to the position.
-        outcome.records_end[partition] = last + 1 if last + 1 > positions[partition] else None
+        result.records_end[partition] = last + 1 if last + 1 > positions[partition] else None
     for partition, begin, end in batch.gaps:
-        outcome.skipped[partition] += max(0, end - max(begin, positions[partition]))
-        if end == outcome.next_offsets[partition]:
-            outcome.records_end[partition] = begin if begin > positions[partition] else None
+        result.skipped[partition] += max(0, end - max(begin, positions[partition]))
+        if end == result.next_offsets[partition]:
+            result.records_end[partition] = begin if begin > positions[partition] else None
     if all(positions[partition] <= first for partition, (first, _) in batch.spans.items()):
         return batch
     kept = batch._replace(
@@ -73,33 +73,33 @@ def drop_replayed(batch: DecodedBatch, positions: Mapping[int, int], outcome: Ou
         failures=[at for at in batch.failures if at.record.offset >= positions[at.record.partition]],
     )
     before, after = ([*part.uses, *part.corrections, *part.rejections, *part.failures] for part in (batch, kept))
-    outcome.replayed = len(before) - len(after)
+    result.replayed = len(before) - len(after)
     return kept
 
 
-async def advance(connection: Connection, topic: str, batch: DecodedBatch, outcome: Outcome) -> None:
+async def advance(connection: Connection, topic: str, batch: DecodedBatch, result: BatchResult) -> None:
     """Move the positions, and write down every record's fate, in all and by the hour of its receipt."""
     fates = [
         Counter((use.partition, use.received // HOUR_S) for use in group)
         for group in (
-            [decision.use for decision in outcome.counted],
-            outcome.duplicates,
-            [decision.use for decision in outcome.held],
+            [decision.use for decision in result.counted],
+            result.duplicates,
+            [decision.use for decision in result.held],
         )
     ]
-    fates.insert(2, Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in outcome.rejections))
-    fates[3].update((at.partition, at.timestamp / 1000 // HOUR_S) for at in outcome.quarantined)
+    fates.insert(2, Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in result.rejections))
+    fates[3].update((at.partition, at.timestamp / 1000 // HOUR_S) for at in result.quarantined)
     hours = sorted(set().union(*fates))
     if hours:
         rows = [(*hour, *(fate[hour] for fate in fates)) for hour in hours]
         await connection.execute(SQL["add_hours"], topic, *zip(*rows, strict=True))
-    totals: dict[int, list[int]] = {partition: [0, 0, 0, 0] for partition in outcome.next_offsets}
+    totals: dict[int, list[int]] = {partition: [0, 0, 0, 0] for partition in result.next_offsets}
     for hour in hours:
         for place, fate in enumerate(fates):
             totals[hour[0]][place] += fate[hour]
     progress = [
-        (at, next_offset, *totals[at], outcome.skipped[at], outcome.records_end[at], batch.last_received.get(at))
-        for at, next_offset in sorted(outcome.next_offsets.items())
+        (at, next_offset, *totals[at], result.skipped[at], result.records_end[at], batch.last_received.get(at))
+        for at, next_offset in sorted(result.next_offsets.items())
     ]
     with _proving():
         await connection.execute(SQL["advance_progress"], topic, *columns_of(progress))

@@ -8,7 +8,7 @@ from runtime.postgres import Connection
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch, Record
 
 COUNTING, RELEASE, CATALOG_FACTS, SUMS, TIME_ZONE = "counting", "release", "catalog", "sums", "time_zone"
@@ -39,10 +39,10 @@ def only(batch: DecodedBatch, names: Collection[str]) -> DecodedBatch:
 
 async def put_aside(
     connection: Connection, topic: str, records: Sequence[tuple[str, Record]], catalog: Catalog,
-    failing: Mapping[str, str], outcome: Outcome,
+    failing: Mapping[str, str], result: BatchResult,
 ) -> None:  # fmt: skip
     """Keep the records; the organizations `failing` are in quarantine from now on."""
-    outcome.step = "quarantine"
+    result.step = "quarantine"
     numbers = {name: catalog.organizations[name].organization_id for name, _ in records}
     reasons = sorted((numbers[name], reason) for name, reason in failing.items() if name in numbers)
     await quarantine(connection, COUNTING, reasons)
@@ -55,7 +55,7 @@ async def put_aside(
             for name, record in records
         ]  # fmt: skip
         await connection.execute(SQL["insert_quarantined_records"], topic, *columns_of(rows))
-    outcome.quarantined += [record for _, record in records]
+    result.quarantined += [record for _, record in records]
 
 
 async def quarantine(connection: Connection, step: str, reasons: Sequence[tuple[int, str]]) -> None:

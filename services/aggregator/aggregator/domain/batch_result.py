@@ -8,7 +8,7 @@ from aggregator.domain.rollup import Decision, Rollups, empty_rollups
 
 
 @dataclass
-class Outcome:
+class BatchResult:
     """What became of a batch's records. `step` is what is being done with them, for who sees it fail."""
 
     step: str = "reading"

@@ -27,7 +27,7 @@ class PoisonGuard:
             (at.record.partition, at.record.offset, _sender(at.record) if at.kind is Kind.UNREADABLE else None)
             for at in batch.rejections
         ]
-        self._failed.extend(sender for _, _, sender in sorted(outcomes, key=lambda outcome: outcome[:2]))
+        self._failed.extend(sender for _, _, sender in sorted(outcomes, key=lambda result: result[:2]))
         senders = [sender for sender in self._failed if sender is not None]
         if self._failed.maxlen and len(senders) * 2 > self._failed.maxlen and len(set(senders)) >= self._sources_min:
             raise PoisonedTopic(

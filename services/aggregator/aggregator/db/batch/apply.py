@@ -21,7 +21,7 @@ from aggregator.db.rollups import add_checked_rollups
 from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
 from aggregator.db.unnest import columns_of, corrects_of
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, reject
 from aggregator.domain.rollup import Decision, decide
 from aggregator.domain.sum_limit import Rooms, fit_all
@@ -34,35 +34,35 @@ class OnTrial(Shared):
 
 
 async def apply_batch(
-    pool: Pool, topics: tuple[str, str], batch: DecodedBatch, catalog: Catalog, outcome: Outcome,
+    pool: Pool, topics: tuple[str, str], batch: DecodedBatch, catalog: Catalog, result: BatchResult,
     failing: Mapping[str, str] = NONE_FAIL, *, on_trial: bool = False, statement_s: float = STATEMENT_S,
-) -> Outcome:  # fmt: skip
+) -> BatchResult:  # fmt: skip
     """Count a batch of `topics` = (usage topic, catalog topic). Safe to call again with the same batch, ever.
 
     What organizations in quarantine sent is put aside, and so is what the organizations `failing` sent, who come into it
-    for these reasons. Raises Overtaken, OffsetGap, or whatever fails; then nothing has happened, and `outcome.step` says
+    for these reasons. Raises Overtaken, OffsetGap, or whatever fails; then nothing has happened, and `result.step` says
     where. On trial nothing happens either, and OnTrial is raised when nothing fails.
     """
     topic, catalog_topic = topics
-    outcome.step = "series"
+    result.step = "series"
     names = await _learn(pool, batch, catalog, failing)
     async with pool.acquire() as connection, connection.transaction():
-        outcome.step = "positions"
+        result.step = "positions"
         await hold_catalog(connection, catalog_topic, catalog, statement_s)
         positions = await lock_progress(connection, topic, batch.spans)
-        fresh = drop_replayed(batch, positions, outcome)
+        fresh = drop_replayed(batch, positions, result)
         aside = await lock_quarantined(connection, names, catalog) if names else set()
         if aside or failing:
             fresh, records = without(fresh, aside | failing.keys())
-            await put_aside(connection, topic, records, catalog, failing, outcome)
-        sightings = await store(connection, topic, fresh, catalog, outcome)
+            await put_aside(connection, topic, records, catalog, failing, result)
+        sightings = await store(connection, topic, fresh, catalog, result)
         if on_trial:
             raise OnTrial
-        outcome.step = "positions"
-        await advance(connection, topic, batch, outcome)
+        result.step = "positions"
+        await advance(connection, topic, batch, result)
     catalog.sightings.update(sightings)
     catalog.aside |= failing.keys()
-    return outcome
+    return result
 
 
 async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Mapping[str, str]) -> Collection[str]:
@@ -91,39 +91,39 @@ async def lock_quarantined(connection: Connection, names: Collection[str], catal
 
 
 async def store(
-    connection: Connection, topic: str, fresh: DecodedBatch, catalog: Catalog, outcome: Outcome
+    connection: Connection, topic: str, fresh: DecodedBatch, catalog: Catalog, result: BatchResult
 ) -> dict[tuple[int, str, str], Sighting]:
     """Everything of a batch but where it stood in the log; returns what is new about agents once it is committed."""
-    outcome.rejections += fresh.rejections
-    outcome.step = "places"
+    result.rejections += fresh.rejections
+    result.step = "places"
     fresh = await place(connection, fresh, catalog)
     rooms = await _select_rooms(connection, fresh, catalog) if catalog.limited else {}
-    outcome.step = "rating"
-    await claim(connection, fit_all(_decide(fresh.uses, catalog, outcome), rooms), outcome)
-    await correct(connection, fresh.corrections, catalog, rooms, outcome)
-    outcome.step = "held"
-    await _insert_held(connection, outcome.held)
+    result.step = "rating"
+    await claim(connection, fit_all(_decide(fresh.uses, catalog, result), rooms), result)
+    await correct(connection, fresh.corrections, catalog, rooms, result)
+    result.step = "held"
+    await _insert_held(connection, result.held)
     if rooms:
-        await note_limited(connection, outcome.held)
-    outcome.step = "rollups"
-    await add_checked_rollups(connection, outcome.rollups, rooms, catalog.gross)
-    outcome.step = "agents"
-    sightings = find_new_sightings([*outcome.counted, *outcome.held], catalog.sightings)
+        await note_limited(connection, result.held)
+    result.step = "rollups"
+    await add_checked_rollups(connection, result.rollups, rooms, catalog.gross)
+    result.step = "agents"
+    sightings = find_new_sightings([*result.counted, *result.held], catalog.sightings)
     await write_sightings(connection, sightings)
-    outcome.step = "dead letters"
-    await insert_dead_letters(connection, topic, outcome.rejections)
-    outcome.step = "totals"
-    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in outcome.rollups.organization_days}))
+    result.step = "dead letters"
+    await insert_dead_letters(connection, topic, result.rejections)
+    result.step = "totals"
+    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in result.rollups.organization_days}))
     return sightings
 
 
-def _decide(uses: Iterable[UsageRecord], catalog: Catalog, outcome: Outcome) -> list[Decision]:
+def _decide(uses: Iterable[UsageRecord], catalog: Catalog, result: BatchResult) -> list[Decision]:
     decisions = []
     for use in uses:
         try:
             decisions.append(decide(use, catalog.organizations, catalog.series_ids, catalog.card))
         except InvalidEvent as error:
-            outcome.rejections.append(reject(use, Kind.RATE, error.detail, error.pointer))
+            result.rejections.append(reject(use, Kind.RATE, error.detail, error.pointer))
     return decisions
 
 

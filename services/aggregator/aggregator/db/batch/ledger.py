@@ -11,7 +11,7 @@ from runtime.postgres import Connection
 from aggregator.db.catalog_cache import Catalog, Overtaken
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
-from aggregator.domain.batch_result import Outcome
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.corrections import Original, judge
 from aggregator.domain.decode import Kind, UsageRecord, reason_of, reject
 from aggregator.domain.rollup import Decision, Rollups, decide, fold
@@ -20,19 +20,19 @@ from aggregator.domain.sum_limit import Rooms, fit
 FOLD_AT_ONCE = 300
 
 
-async def claim(connection: Connection, decisions: Sequence[Decision], outcome: Outcome) -> None:
+async def claim(connection: Connection, decisions: Sequence[Decision], result: BatchResult) -> None:
     """Insert ledger rows; what was there before is a duplicate, or a conflict if its payload differs."""
     if not decisions:
         return
     counting = [decision for decision in decisions if not decision.waits_for]
-    outcome.step = "ledger"
+    result.step = "ledger"
     inserting = asyncio.create_task(connection.fetch(SQL["insert_ledger"], *_ledger_columns(decisions)))
     try:
-        await _fold_meanwhile(counting, outcome.rollups)
+        await _fold_meanwhile(counting, result.rollups)
     except Exception:
         await asyncio.wait([inserting])  # a connection does one thing at a time
         inserting.exception()
-        outcome.step = "folding"
+        result.step = "folding"
         raise
     except BaseException:
         inserting.cancel()
@@ -45,12 +45,12 @@ async def claim(connection: Connection, decisions: Sequence[Decision], outcome: 
         new.clear()
         for decision in decisions:
             (new if (decision.use.partition, decision.use.offset) in inserted else known).append(decision)
-        fold((decision for decision in known if not decision.waits_for), outcome.rollups, -1)
+        fold((decision for decision in known if not decision.waits_for), result.rollups, -1)
         payloads = await _select_payloads(connection, [decision.use for decision in known])
         for decision in known:
-            _sort_out_copy(decision.use, payloads[decision.use.ledger_bucket, decision.use.identity], outcome)
+            _sort_out_copy(decision.use, payloads[decision.use.ledger_bucket, decision.use.identity], result)
     for decision in new:
-        (outcome.held if decision.waits_for else outcome.counted).append(decision)
+        (result.held if decision.waits_for else result.counted).append(decision)
 
 
 async def _fold_meanwhile(decisions: Sequence[Decision], rollups: Rollups) -> None:
@@ -63,12 +63,12 @@ async def _fold_meanwhile(decisions: Sequence[Decision], rollups: Rollups) -> No
         fold(decisions[start : start + FOLD_AT_ONCE], rollups)
 
 
-def _sort_out_copy(use: UsageRecord, first_payload: bytes, outcome: Outcome) -> None:
+def _sort_out_copy(use: UsageRecord, first_payload: bytes, result: BatchResult) -> None:
     if first_payload == use.payload:
-        outcome.duplicates.append(use)
+        result.duplicates.append(use)
     else:
         detail = "the same source and id was used before with another payload"
-        outcome.rejections.append(reject(use, Kind.CONFLICT, detail, "/id"))
+        result.rejections.append(reject(use, Kind.CONFLICT, detail, "/id"))
 
 
 async def _select_payloads(connection: Connection, uses: Sequence[UsageRecord]) -> dict[tuple[int, bytes], bytes]:
@@ -97,19 +97,19 @@ async def select_originals(
 
 
 async def correct(
-    connection: Connection, corrections: Sequence[UsageRecord], catalog: Catalog, rooms: Rooms, outcome: Outcome
+    connection: Connection, corrections: Sequence[UsageRecord], catalog: Catalog, rooms: Rooms, result: BatchResult
 ) -> None:
     """Count corrections after the usage of the same batch, in Kafka order."""
     if not corrections:
         return
-    outcome.step = "corrections"
+    result.step = "corrections"
     originals = await select_originals(connection, (use.corrects for use in corrections if use.corrects))
     payloads = await _select_payloads(connection, corrections)
     accepted: list[Decision] = []
     for use in sorted(corrections, key=lambda use: (use.partition, use.offset)):
         key = (use.ledger_bucket, use.identity)
         if key in payloads:
-            _sort_out_copy(use, payloads[key], outcome)
+            _sort_out_copy(use, payloads[key], result)
             continue
         assert use.corrects is not None
         decision = decide(use, catalog.organizations, catalog.series_ids, catalog.card)
@@ -117,16 +117,16 @@ async def correct(
         try:
             waits_for = judge(decision, original)
         except ValueError as error:
-            outcome.rejections.append(reject(use, Kind.CORRECTION, str(error), "/data/corrects"))
+            result.rejections.append(reject(use, Kind.CORRECTION, str(error), "/data/corrects"))
             continue
         payloads[key] = use.payload
         decision = fit(decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits), rooms)
         if original is not None and not decision.waits_for:
             originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
         accepted.append(decision)
-    taken = len(outcome.duplicates) + len(outcome.rejections)
-    await claim(connection, accepted, outcome)
-    if len(outcome.duplicates) + len(outcome.rejections) > taken:
+    taken = len(result.duplicates) + len(result.rejections)
+    await claim(connection, accepted, result)
+    if len(result.duplicates) + len(result.rejections) > taken:
         raise Overtaken
     await add_corrected(connection, [decision for decision in accepted if not decision.waits_for])
     await _write_reasons(connection, accepted)
