@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.db.catalog_cache import Catalog, Overtaken
+from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.progress import OffsetGap
 from aggregator.domain.decode import empty_batch, read
 from aggregator.domain.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
@@ -122,7 +122,7 @@ async def test_batch_decided_with_an_old_catalog_is_decided_again(aggregator: Ag
     aggregator.catalog.version, aggregator.catalog.organizations = stale.version, dict(stale.organizations)
     await aggregator.learn(rate())
     aggregator.catalog = stale
-    with pytest.raises(Overtaken):
+    with pytest.raises(StaleCatalog):
         await aggregator.count(records([usage(feature_kind="model", feature="gpt", quantity="1", unit="tokens")]))
     assert (await aggregator.progress())[0]["next_offset"] == 0
 

@@ -10,7 +10,7 @@ import pytest
 from aggregator import metrics
 from aggregator.__main__ import keep_partitions
 from aggregator.db.batch.ledger_partitions import place
-from aggregator.db.catalog_cache import Overtaken
+from aggregator.db.catalog_cache import StaleCatalog
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch, read
 from aggregator.measures import measure_tables
@@ -116,7 +116,7 @@ async def test_copies_at_once_count_once_while_partitions_are_made(
         while True:
             try:
                 return await here.count(batch)
-            except (asyncpg.DeadlockDetectedError, Overtaken):
+            except (asyncpg.DeadlockDetectedError, StaleCatalog):
                 continue
 
     for number in range(rounds):

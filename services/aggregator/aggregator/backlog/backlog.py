@@ -7,7 +7,7 @@ from aggregator.backlog.held import Place, release_held
 from aggregator.backlog.quarantined import FactPlace, retry_due, retry_facts
 from aggregator.backlog.turns import Turns
 from aggregator.catalog.reader import CatalogReader
-from aggregator.db.catalog_cache import Overtaken
+from aggregator.db.catalog_cache import StaleCatalog
 
 
 class Backlog:
@@ -34,5 +34,5 @@ class Backlog:
                 applied, has_records = await retry_due(self._pool, self._topics, catalog, self._retrying)
                 # An original that was applied releases corrections.
                 return has_facts or has_held or has_records or bool(applied)
-            except Overtaken:
+            except StaleCatalog:
                 await self._facts.take_over()

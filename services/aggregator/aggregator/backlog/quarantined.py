@@ -14,7 +14,7 @@ from runtime.postgres import Connection, Pool
 from aggregator.backlog.turns import Turns
 from aggregator.catalog.events import apply_fact
 from aggregator.db.batch.apply import store
-from aggregator.db.catalog_cache import CATALOG_LOCK, Catalog, Overtaken, hold_catalog
+from aggregator.db.catalog_cache import CATALOG_LOCK, Catalog, StaleCatalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import HOUR_S, lock_progress, settle
 from aggregator.db.quarantine import CATALOG_FACTS, COUNTING, quarantine
@@ -54,7 +54,7 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
     """Try again for every organization whose time has come, by turns; returns how many records have their fate now, and
     whether more of them could at once.
 
-    Raises Overtaken, or what fails for everybody. Any aggregator may do it: the first one that locks goes on.
+    Raises StaleCatalog, or what fails for everybody. Any aggregator may do it: the first one that locks goes on.
     """
     applied = 0
     is_unlimiting = await unlimit_due(pool, catalog)
@@ -216,7 +216,7 @@ async def _apply_chunk(
                 SQL["delete_quarantined_records"], topic, *map(list, zip(*places, strict=True))
             )
             if len(gone) != len(places):
-                raise Overtaken
+                raise StaleCatalog
         await _settle(connection, topic, result)
         is_over = await connection.fetch(SQL["release_quarantine"], organization_id, COUNTING, topic)
     catalog.sightings.update(sightings)

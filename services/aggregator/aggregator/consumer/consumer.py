@@ -17,7 +17,7 @@ from aggregator.consumer.isolation import count_batch
 from aggregator.consumer.rerun import rerun
 from aggregator.consumer.stuck_detector import ConsumerState, StuckDetector
 from aggregator.consumer.watermark import Watermark
-from aggregator.db.catalog_cache import Overtaken
+from aggregator.db.catalog_cache import StaleCatalog
 from aggregator.db.progress import OffsetGap, load_progress, load_received
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.dead_letter_limit import PoisonGuard
@@ -192,7 +192,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                 with self._tracing.span("transaction", "client", db__system__name="postgresql"):
                     result = await count_batch(self._pool, topics, batch, self._facts.catalog)
                 break
-            except Overtaken:
+            except StaleCatalog:
                 await self._facts.take_over()
                 self._swept = -inf
             except Exception as error:

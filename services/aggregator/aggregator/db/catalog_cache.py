@@ -25,7 +25,7 @@ SERIES_MAX = 1_000_000  # some 500 bytes each; beyond that it is cheaper to look
 SIGHTING_S = 900.0  # an unchanged name is written again when it was last seen this much earlier
 
 
-class Overtaken(Shared):
+class StaleCatalog(Shared):
     """Another aggregator applied facts, or claimed a correction, after this batch was decided; decide it again."""
 
 
@@ -114,12 +114,12 @@ class Catalog:
 async def hold_catalog(
     connection: Connection, catalog_topic: str, catalog: Catalog, statement_s: float = STATEMENT_S
 ) -> None:
-    """Keep the catalog still until the transaction ends, whose statements may take so long. Raises Overtaken when it is not
+    """Keep the catalog still until the transaction ends, whose statements may take so long. Raises StaleCatalog when it is not
     the catalog we decided with."""
     await connection.execute(SQL["lock_catalog_shared"], CATALOG_LOCK, f"{statement_s:g}s")
     [row] = await connection.fetch(SQL["select_catalog_version"], catalog_topic)
     if row["next_offset"] not in (None, catalog.version) or row["changes"] != catalog.changes:
-        raise Overtaken
+        raise StaleCatalog
 
 
 def _usable_zone(row: asyncpg.Record) -> str | None:

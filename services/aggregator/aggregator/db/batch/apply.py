@@ -13,7 +13,7 @@ from runtime.postgres import Connection, Pool
 from aggregator.db.batch.ledger import claim, correct
 from aggregator.db.batch.ledger_partitions import place
 from aggregator.db.batch.sightings import find_new_sightings, write_sightings
-from aggregator.db.catalog_cache import STATEMENT_S, Catalog, Overtaken, Sighting, hold_catalog
+from aggregator.db.catalog_cache import STATEMENT_S, Catalog, Sighting, StaleCatalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import advance, drop_replayed, lock_progress
 from aggregator.db.quarantine import put_aside, without
@@ -40,7 +40,7 @@ async def apply_batch(
     """Count a batch of `topics` = (usage topic, catalog topic). Safe to call again with the same batch, ever.
 
     What organizations in quarantine sent is put aside, and so is what the organizations `failing` sent, who come into it
-    for these reasons. Raises Overtaken, OffsetGap, or whatever fails; then nothing has happened, and `result.step` says
+    for these reasons. Raises StaleCatalog, OffsetGap, or whatever fails; then nothing has happened, and `result.step` says
     where. On trial nothing happens either, and OnTrial is raised when nothing fails.
     """
     topic, catalog_topic = topics
@@ -78,7 +78,7 @@ async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Map
 
 
 async def lock_quarantined(connection: Connection, names: Collection[str], catalog: Catalog) -> set[str]:
-    """Which of these organizations are in quarantine, and stay so until the transaction ends. Raises Overtaken when
+    """Which of these organizations are in quarantine, and stay so until the transaction ends. Raises StaleCatalog when
     `catalog` still believes of one that it is."""
     rows = await connection.fetch(SQL["lock_quarantined"], sorted(names))
     aside = {row["organization"] for row in rows}
@@ -86,7 +86,7 @@ async def lock_quarantined(connection: Connection, names: Collection[str], catal
     catalog.aside |= aside
     if released:
         catalog.aside -= released
-        raise Overtaken
+        raise StaleCatalog
     return aside
 
 

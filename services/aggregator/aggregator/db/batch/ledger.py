@@ -8,7 +8,7 @@ from typing import Any
 from asyncpg.pgproto.pgproto import UUID
 from runtime.postgres import Connection
 
-from aggregator.db.catalog_cache import Catalog, Overtaken
+from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
 from aggregator.domain.batch_result import BatchResult
@@ -127,7 +127,7 @@ async def correct(
     taken = len(result.duplicates) + len(result.rejections)
     await claim(connection, accepted, result)
     if len(result.duplicates) + len(result.rejections) > taken:
-        raise Overtaken
+        raise StaleCatalog
     await add_corrected(connection, [decision for decision in accepted if not decision.waits_for])
     await _write_reasons(connection, accepted)
 
