@@ -25,7 +25,7 @@ from aggregator.consumer.consumer import UsageStream
 from aggregator.consumer.rerun import rerun
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL
-from aggregator.domain.dead_letter_limit import PoisonGuard
+from aggregator.domain.dead_letter_limit import DeadLetterLimit
 from aggregator.health import ASK_EVERY_S, Health
 from aggregator.measures import measure_tables
 from aggregator.outbox_relay import DEAD_LETTER_BYTES_MAX, Topics, relay
@@ -66,7 +66,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         build = build_of("flexcredits-aggregator", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         facts = CatalogReader(pool, facts_consumer, settings.catalog_topic, Catalog())
-        guard = PoisonGuard() if settings.poison_guard == "on" else None
+        guard = DeadLetterLimit() if settings.poison_guard == "on" else None
         stream = UsageStream(
             pool, consumer, ends_consumer, settings.usage_events_topic, facts, guard, tracing,
             batch_events_max=settings.batch_events_max, batch_interval_s=settings.batch_interval_s,

@@ -20,7 +20,7 @@ from aggregator.consumer.watermark import Watermark
 from aggregator.db.catalog_cache import StaleCatalog
 from aggregator.db.progress import OffsetGap, load_progress, load_received
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.dead_letter_limit import PoisonGuard
+from aggregator.domain.dead_letter_limit import DeadLetterLimit
 from aggregator.domain.decode import DecodedBatch, Record, empty_batch, read, traceparents
 from aggregator.measures import observe_batch
 from aggregator.topic_identity import Continuity, find_passed
@@ -35,7 +35,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(
         self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, facts: CatalogReader,
-        guard: PoisonGuard | None, tracing: Tracing, *, batch_events_max: int, batch_interval_s: float,
+        guard: DeadLetterLimit | None, tracing: Tracing, *, batch_events_max: int, batch_interval_s: float,
         fetch_wait_ms: int, give_up_s: float,
     ) -> None:  # fmt: skip
         self.topic = topic

@@ -6,11 +6,11 @@ from collections import deque
 from aggregator.domain.decode import DecodedBatch, Kind, Record
 
 
-class PoisonedTopic(Exception):
+class DeadLetterLimitExceeded(Exception):
     """Most of what several sources send cannot be read: a bad deploy must not dead-letter everything."""
 
 
-class PoisonGuard:
+class DeadLetterLimit:
     """Watches the last `size` records; `check` raises when more than half are unreadable, from three or more sources."""
 
     def __init__(self, size: int = 1000, sources_min: int = 3) -> None:
@@ -30,7 +30,7 @@ class PoisonGuard:
         self._failed.extend(sender for _, _, sender in sorted(outcomes, key=lambda result: result[:2]))
         senders = [sender for sender in self._failed if sender is not None]
         if self._failed.maxlen and len(senders) * 2 > self._failed.maxlen and len(set(senders)) >= self._sources_min:
-            raise PoisonedTopic(
+            raise DeadLetterLimitExceeded(
                 f"{len(senders)} of the last {len(self._failed)} records cannot be read, from {len(set(senders))} sources."
                 " Nothing of this batch was taken. Mend the codec or the producers; to dead-letter them all, set POISON_GUARD=off"
             )
