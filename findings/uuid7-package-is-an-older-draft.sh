@@ -3,7 +3,7 @@
 # version 7 and the right variant, so they look like RFC 9562, whose first 48 bits are milliseconds.
 # Expected: the time inside an id is the present. A reader by RFC 9562 finds the year 2203.
 # Whoever refuses ids of the future, or partitions by the day inside the id, loses or misplaces all of them.
-# In FlexCredits: days outside 2020 to 2099 are no days, such ids count in the hash partitions (tests/aggregator/test_places.py).
+# In FlexCredits: days outside 2020 to 2099 are no days, such ids count in the hash partitions (tests/aggregator/test_ledger_partitions.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

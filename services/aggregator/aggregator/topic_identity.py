@@ -1,4 +1,4 @@
-"""Whether a log is the one that Postgres has counted, or another under its name: offsets alone do not tell."""
+"""Detects that a topic was deleted and created again under its name: offsets alone do not show it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -28,7 +28,7 @@ async def find_passed(
     return gaps
 
 
-class Continuity:
+class TopicIdentity:
     """Remembers where the logs of our partitions begin: the first record's offset and append time. Retention may
     take records from there, and nothing else changes it."""
 
@@ -39,7 +39,7 @@ class Continuity:
         self._begins: dict[TopicPartition, tuple[int, int] | None] = {}
         """None while a log is empty."""
 
-    async def recognize(
+    async def verify(
         self,
         positions: Mapping[TopicPartition, int],
         holds_younger: Callable[[int, int, int], Awaitable[bool]] | None = None,

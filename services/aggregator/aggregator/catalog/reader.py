@@ -11,7 +11,7 @@ from aggregator.catalog.events import apply_facts
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import OffsetGap, load_progress
 from aggregator.db.statements import SQL
-from aggregator.topic_identity import ANEW, Continuity, find_passed
+from aggregator.topic_identity import ANEW, TopicIdentity, find_passed
 
 
 class CatalogReader:
@@ -23,7 +23,7 @@ class CatalogReader:
         self._pool = pool
         self.consumer = consumer
         self._partition = TopicPartition(topic, 0)
-        self._continuity = Continuity(pool, consumer, topic)
+        self._topic_identity = TopicIdentity(pool, consumer, topic)
         self.caught_up = time.monotonic()  # when memory last held all facts, read by the readiness probe
         self._one_at_a_time = asyncio.Lock()  # a batch and the sweep behind it share consumer and memory
 
@@ -39,7 +39,7 @@ class CatalogReader:
         self.consumer.pause(self._partition)
         position = (await load_progress(self._pool, self.topic, [0]))[0]
         self._check_end(await self.find_end(), position)
-        await self._continuity.recognize({self._partition: position}, self._holds_younger)
+        await self._topic_identity.verify({self._partition: position}, self._holds_younger)
         await self.take_over()
 
     async def catch_up(self) -> bool:
@@ -49,7 +49,9 @@ class CatalogReader:
         self._check_end(end, before)
         async with self._one_at_a_time:
             if self.catalog.version < end:
-                await self._continuity.check([0])  # before it is read: facts of another log would make that look right
+                await self._topic_identity.check(
+                    [0]
+                )  # before it is read: facts of another log would make that look right
                 self.consumer.resume(self._partition)
                 await self._read_up_to(end)
                 self.consumer.pause(self._partition)
@@ -86,7 +88,7 @@ class CatalogReader:
 
     async def check(self) -> None:
         """Raises OffsetGap when the log begins with another record than before."""
-        await self._continuity.check([0])
+        await self._topic_identity.check([0])
 
     def _check_end(self, end: int, position: int) -> None:
         # A shorter log would be waited for until it is as long, and what it holds until then never read.

@@ -23,7 +23,7 @@ from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.dead_letter_limit import DeadLetterLimit
 from aggregator.domain.decode import DecodedBatch, Record, empty_batch, read, traceparents
 from aggregator.measures import observe_batch
-from aggregator.topic_identity import Continuity, find_passed
+from aggregator.topic_identity import TopicIdentity, find_passed
 
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
@@ -45,7 +45,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._ends = ends  # reads uncommitted: says where logs end, whoever's transaction is still open
         self._facts = facts
-        self._continuity = Continuity(pool, facts.consumer, topic)
+        self._topic_identity = TopicIdentity(pool, facts.consumer, topic)
         self._guard = guard
         self._tracing = tracing
         self._batch_events_max = batch_events_max
@@ -58,7 +58,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._swept = -inf
         self._backlog = Backlog(pool, topic, facts)
         self._reached: dict[TopicPartition, int] = {}
-        self.watermark = Watermark(pool, consumer, ends, topic, facts, self._continuity, self._detector)
+        self.watermark = Watermark(pool, consumer, ends, topic, facts, self._topic_identity, self._detector)
 
     def subscribe(self) -> None:
         self._consumer.subscribe([self.topic], listener=self)
@@ -92,7 +92,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                     f"{self.topic}/{at.partition}: Postgres expects offset {position}, the log holds {begins[at]} to"
                     f" {ends[at]}. Retention took unread records, or the topic was made anew"
                 )
-        await self._continuity.recognize({at: positions[at.partition] for at in assigned})
+        await self._topic_identity.verify({at: positions[at.partition] for at in assigned})
         # From here on without a pause: what is fetched after the seek counts.
         for at in assigned:
             self._consumer.seek(at, positions[at.partition])
@@ -183,7 +183,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         return taken
 
     async def _count(self, batch: DecodedBatch) -> BatchResult:
-        await self._continuity.check(batch.spans)
+        await self._topic_identity.check(batch.spans)
         if await self._facts.catch_up():
             self._swept = -inf  # not in this turn: whoever's usage waits may have much of it
         topics = (self.topic, self._facts.topic)

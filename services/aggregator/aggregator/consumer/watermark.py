@@ -11,7 +11,7 @@ from aggregator.catalog.reader import CatalogReader
 from aggregator.consumer.stuck_detector import StuckDetector
 from aggregator.db.progress import OffsetGap, load_progress, mark_caught_up
 from aggregator.measures import measure_watermark
-from aggregator.topic_identity import ANEW, Continuity
+from aggregator.topic_identity import ANEW, TopicIdentity
 
 MARK_WITHIN_S = 2.0
 
@@ -21,14 +21,14 @@ class Watermark:
 
     def __init__(
         self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, facts: CatalogReader,
-        continuity: Continuity, detector: StuckDetector,
+        topic_identity: TopicIdentity, detector: StuckDetector,
     ) -> None:  # fmt: skip
         self._pool = pool
         self._consumer = consumer
         self._ends = ends
         self._topic = topic
         self._facts = facts
-        self._continuity = continuity
+        self._topic_identity = topic_identity
         self._detector = detector
 
     async def advance(self) -> None:
@@ -41,7 +41,7 @@ class Watermark:
             # Of an open transaction nothing can be counted yet, and what follows it is not complete.
             heads = await self._ends.end_offsets(owned) if owned else {}
             ends = await self._facts.end_offsets(owned) if owned else {}
-            await self._continuity.check(positions)
+            await self._topic_identity.check(positions)
             await self._facts.check()
         except Exception:
             self._detector.restart()  # while Kafka or Postgres is away nobody moves
