@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingest.http.binary import is_binary, to_structured
 from ingest.http.body import inflate, split
 from ingest.http.media_types import BATCH, ONE, allowed_forms
-from ingest.http.responses import Refused
+from ingest.http.responses import IngestProblem
 from starlette.datastructures import Headers
 
 
@@ -25,14 +25,14 @@ def test_inflate_undoes_gzip(body: bytes, members: int) -> None:
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_not_gzip_are_refused(body: bytes) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(IngestProblem):
         inflate(gzip.compress(b"x") + b"\0" + body, 100)
 
 
 def test_bomb_is_inflated_no_further_than_allowed() -> None:
     bomb = gzip.compress(b"\0" * 200_000_000, 9)
     tracemalloc.start()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(IngestProblem) as refused:
         inflate(bomb, 1_000_000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -42,7 +42,7 @@ def test_bomb_is_inflated_no_further_than_allowed() -> None:
 
 def test_body_may_be_exactly_as_large_as_allowed() -> None:
     assert len(inflate(gzip.compress(b"x" * 1000), 1000)) == 1000
-    with pytest.raises(Refused):
+    with pytest.raises(IngestProblem):
         inflate(gzip.compress(b"x" * 1001), 1000)
 
 
@@ -53,7 +53,7 @@ def test_split_finds_the_events_as_they_came(body: bytes) -> None:
 
 def test_split_bounds_the_number_of_events() -> None:
     assert len(split(b"[{},{}]", BATCH, 2)) == 2
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(IngestProblem) as refused:
         split(b"[{},{},{}]", BATCH, 2)
     assert refused.value.status == 413
 
@@ -61,7 +61,7 @@ def test_split_bounds_the_number_of_events() -> None:
 def test_array_of_millions_is_refused_in_little_memory() -> None:
     body = b"[" + b"1," * 4_000_000 + b"1]"
     tracemalloc.start()
-    with pytest.raises(Refused):
+    with pytest.raises(IngestProblem):
         split(body, BATCH, 10_000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -73,7 +73,7 @@ def test_array_of_millions_is_refused_in_little_memory() -> None:
     ["", "json", "application/json; charset=utf-16", "text/json", "application/cloudevents", "a/b/c", ";", "\x00"],
 )
 def test_other_content_types_are_refused(content_type: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(IngestProblem) as refused:
         allowed_forms({"content-type": content_type})
     assert refused.value.status == 415
 
@@ -139,13 +139,13 @@ def test_percent_encoded_attributes_come_back(text: str) -> None:
 
 @pytest.mark.parametrize("body", [b'{},"subject":"org_other"', b"1}", b"{", b"\xff", b'{"a":1}{}', b"[" * 100_000])
 def test_the_data_of_binary_mode_cannot_change_the_envelope(body: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(IngestProblem) as refused:
         structured(body)
     assert refused.value.status == 400
 
 
 def test_an_attribute_that_is_not_utf8_is_refused() -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(IngestProblem):
         structured(ce_id="%ff")
 
 
@@ -153,7 +153,7 @@ def test_an_attribute_that_is_not_utf8_is_refused() -> None:
 def test_an_attribute_that_is_there_twice_is_refused(name: str) -> None:
     twice = [*HEADERS.items(), ("ce-subject", "org_acme"), (name, "2")]
     raw = [(key.lower().encode(), value.encode()) for key, value in twice]  # as servers give them
-    with pytest.raises(Refused, match=f"header {name.lower()} is there 2 times") as refused:
+    with pytest.raises(IngestProblem, match=f"header {name.lower()} is there 2 times") as refused:
         to_structured(Headers(raw=raw), b"{}")
     assert refused.value.status == 400
 

@@ -25,7 +25,7 @@ from ingest.http.binary import check_content_type, is_binary, to_structured
 from ingest.http.body import is_compressed, read_body, split
 from ingest.http.media_types import allowed_forms
 from ingest.http.operation import EVENTS_OPERATION
-from ingest.http.responses import Receipt, Refused, RejectedEvent
+from ingest.http.responses import IngestProblem, Receipt, RejectedEvent
 from ingest.kafka.publisher import Message, NotAccepted, OutcomeUnknown, Publisher
 from ingest.metrics import EVENTS, REFUSED, REJECTED, REQUEST_SECONDS, REQUESTS, UNAVAILABLE
 from ingest.settings import Settings
@@ -58,7 +58,7 @@ class Intake:
         self._now = now
 
     async def take(self, request: Request) -> Response:
-        """The answer to one request. Raises Refused."""
+        """The answer to one request. Raises IngestProblem."""
         try:
             key = await self._authenticate(request.headers.get("authorization", ""))
             split_body = self._choose_splitter(request)
@@ -71,7 +71,7 @@ class Intake:
             raise unavailable(error) from None
 
     def _choose_splitter(self, request: Request) -> Callable[[bytes], list[msgspec.Raw]]:
-        """How the body becomes events, by the content type and mode of the request. Raises Refused."""
+        """How the body becomes events, by the content type and mode of the request. Raises IngestProblem."""
         headers = request.headers
         if is_binary(headers):
             check_content_type(headers)
@@ -102,7 +102,7 @@ class Intake:
                 return stored
         # One answer for a key that is unknown, wrong, revoked or expired: it tells a thief nothing.
         challenge = 'Bearer realm="flexcredits"' + (', error="invalid_token"' if authorization else "")
-        raise Refused(
+        raise IngestProblem(
             "unauthorized",
             "send a valid API key as `Authorization: Bearer fc_...`",
             headers={"WWW-Authenticate": challenge},
@@ -113,7 +113,9 @@ class Intake:
             self._quota.check(key.key_id)
         except OverQuota as error:
             headers = {"Retry-After": str(error.retry_after_s), **self._quota.headers(key.key_id)}
-            raise Refused("over-quota", f"this key may send more in {error.retry_after_s} s", headers=headers) from None
+            raise IngestProblem(
+                "over-quota", f"this key may send more in {error.retry_after_s} s", headers=headers
+            ) from None
 
     async def _judge(self, elements: list[msgspec.Raw], key: StoredKey, received_at: datetime) -> Verdict:
         acceptance = Acceptance(key.scope, received_at, self._settings.event_bytes_max)
@@ -146,16 +148,16 @@ class Intake:
 
 
 def receipt(verdict: Verdict) -> Receipt:
-    """What is answered once the verdict is durable. Raises Refused when nothing was accepted."""
+    """What is answered once the verdict is durable. Raises IngestProblem when nothing was accepted."""
     rejected = [
         RejectedEvent(index=event.index, id=event.id, pointer=event.pointer, detail=event.detail)
         for event in verdict.rejected
     ]
     if is_outside_scope(verdict):
-        raise Refused("outside-scope", rejected[0].detail, rejected=rejected)
+        raise IngestProblem("outside-scope", rejected[0].detail, rejected=rejected)
     if rejected and not verdict.accepted:
         where = f" at {rejected[0].pointer}" if rejected[0].pointer else ""
-        raise Refused("invalid-events", f"{rejected[0].detail}{where}", rejected=rejected)
+        raise IngestProblem("invalid-events", f"{rejected[0].detail}{where}", rejected=rejected)
     return Receipt(accepted=verdict.accepted, rejected=rejected, duplicates=verdict.duplicates or UNSET)
 
 
@@ -191,12 +193,12 @@ def dead_letter(topic: str, rejected: Rejected, key_id: str, received_at: dateti
     )
 
 
-def unavailable(error: Exception) -> Refused:
+def unavailable(error: Exception) -> IngestProblem:
     """503: send the whole request again, with the same ids."""
     outcome: Literal["unknown", "not_accepted"] = "unknown" if isinstance(error, OutcomeUnknown) else "not_accepted"
     retry_after_s = RETRY_SOON_S if isinstance(error, OverBudget) else RETRY_LATER_S
     UNAVAILABLE.labels(type(error).__name__).inc()
-    return Refused("unavailable", str(error), headers={"Retry-After": str(retry_after_s)}, outcome=outcome)
+    return IngestProblem("unavailable", str(error), headers={"Retry-After": str(retry_after_s)}, outcome=outcome)
 
 
 def count(verdict: Verdict) -> None:
@@ -207,14 +209,14 @@ def count(verdict: Verdict) -> None:
         REJECTED.labels(event.reason).inc()
 
 
-def answer_problem(refused: Refused) -> Response:
+def answer_problem(refused: IngestProblem) -> Response:
     return Response(refused.encode(), refused.status, refused.headers, media_type=MEDIA_TYPE)
 
 
 async def answer(intake: Intake, request: Request) -> Response:
     try:
         return await intake.take(request)
-    except Refused as refused:
+    except IngestProblem as refused:
         REFUSED.labels(refused.problem).inc()
         return answer_problem(refused)
 
@@ -257,11 +259,13 @@ def build_app(intake: Intake) -> FastAPI:
     async def answer_http_error(request: Request, error: HTTPException) -> Response:
         problem = "method-not-allowed" if error.status_code == 405 else "not-found"
         detail = f"{request.method} {request.url.path}: events are sent to POST /api/v1/events"
-        return answer_problem(Refused(problem, detail, headers=dict(error.headers or {})))
+        return answer_problem(IngestProblem(problem, detail, headers=dict(error.headers or {})))
 
     @app.exception_handler(Exception)
     async def answer_defect(request: Request, error: Exception) -> Response:
-        return answer_problem(Refused("internal", "the request may or may not have been written", outcome="unknown"))
+        return answer_problem(
+            IngestProblem("internal", "the request may or may not have been written", outcome="unknown")
+        )
 
     return app
 

@@ -9,7 +9,7 @@ from flexcredits_schemas.codec import BYTE_ORDER_MARK
 from starlette.datastructures import Headers
 
 from ingest.http.media_types import is_utf8_json, unsupported
-from ingest.http.responses import Refused
+from ingest.http.responses import IngestProblem
 
 REQUIRED = ("specversion", "id", "source", "type")
 ATTRIBUTES = (*REQUIRED, "subject", "time")
@@ -25,18 +25,18 @@ def is_binary(headers: Mapping[str, str]) -> bool:
 
 
 def check_content_type(headers: Mapping[str, str]) -> None:
-    """Raise Refused unless the data is JSON. Without a content type it is taken for JSON."""
+    """Raise IngestProblem unless the data is JSON. Without a content type it is taken for JSON."""
     content_type = headers.get("content-type")
     if content_type and not is_utf8_json(content_type):
         raise unsupported(content_type)
 
 
 def to_structured(headers: Headers, body: bytes) -> msgspec.Raw:
-    """The event as a structured one. Raises Refused when an attribute or the body cannot be read."""
+    """The event as a structured one. Raises IngestProblem when an attribute or the body cannot be read."""
     given = {name: headers.getlist(f"ce-{name}") for name in ATTRIBUTES}
     for name, values in given.items():
         if len(values) > 1:
-            raise Refused("malformed-body", f"the header ce-{name} is there {len(values)} times")
+            raise IngestProblem("malformed-body", f"the header ce-{name} is there {len(values)} times")
     attributes = {name: read_attribute(name, values[0]) for name, values in given.items() if values}
     if "content-type" in headers:
         attributes["datacontenttype"] = "application/json"
@@ -47,9 +47,9 @@ def to_structured(headers: Headers, body: bytes) -> msgspec.Raw:
     try:
         data = bytes(_value.decode(body))  # one value and nothing behind it: it must not end the envelope
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused("malformed-body", f"not valid JSON: {error}, in a body of {len(body)} bytes") from None
+        raise IngestProblem("malformed-body", f"not valid JSON: {error}, in a body of {len(body)} bytes") from None
     except RecursionError:
-        raise Refused("malformed-body", "the JSON is nested too deeply") from None
+        raise IngestProblem("malformed-body", "the JSON is nested too deeply") from None
     return msgspec.Raw(b'%b,"data":%b}' % (envelope[:-1], data))
 
 
@@ -61,4 +61,4 @@ def read_attribute(name: str, value: str) -> str:
     try:
         return unquote_to_bytes(octets).decode()
     except UnicodeDecodeError:
-        raise Refused("malformed-body", f"the header ce-{name} is not UTF-8, percent-encoded") from None
+        raise IngestProblem("malformed-body", f"the header ce-{name} is not UTF-8, percent-encoded") from None

@@ -11,7 +11,7 @@ from flexcredits_schemas.codec import BYTE_ORDER_MARK
 from starlette.requests import ClientDisconnect
 
 from ingest.http.media_types import BATCH, ONE
-from ingest.http.responses import Refused
+from ingest.http.responses import IngestProblem
 
 GZIP = 16 + zlib.MAX_WBITS
 # Files that were compressed apart and joined are one valid gzip stream; thousands of empty members are an attack.
@@ -29,17 +29,17 @@ class Hold(Protocol):
 
 
 def is_compressed(headers: Mapping[str, str]) -> bool:
-    """Whether the body is gzip; Refused for any other content encoding."""
+    """Whether the body is gzip; IngestProblem for any other content encoding."""
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("gzip", "x-gzip", "identity", ""):
-        raise Refused(
+        raise IngestProblem(
             "unsupported-content-encoding", f"Content-Encoding is {encoding!r}", headers={"Accept-Encoding": "gzip"}
         )
     return encoding.endswith("gzip")
 
 
 async def read_body(request: Request, hold: Hold, bytes_max: int, wait_s: float) -> bytes:
-    """The whole body, inflated. Raises Refused when it is too large in either form, too slow, or not gzip."""
+    """The whole body, inflated. Raises IngestProblem when it is too large in either form, too slow, or not gzip."""
     compressed = is_compressed(request.headers)
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced) > bytes_max:
@@ -54,9 +54,11 @@ async def read_body(request: Request, hold: Hold, bytes_max: int, wait_s: float)
                 hold.take(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
-        raise Refused("body-timeout", f"not complete after {wait_s:g} s", headers={"Connection": "close"}) from None
+        raise IngestProblem(
+            "body-timeout", f"not complete after {wait_s:g} s", headers={"Connection": "close"}
+        ) from None
     except ClientDisconnect:
-        raise Refused("malformed-body", "the connection was closed before the body's end") from None
+        raise IngestProblem("malformed-body", "the connection was closed before the body's end") from None
     body = b"".join(chunks)
     if compressed:
         body = inflate(body, bytes_max)
@@ -65,7 +67,7 @@ async def read_body(request: Request, hold: Hold, bytes_max: int, wait_s: float)
 
 
 def inflate(body: bytes, bytes_max: int) -> bytes:
-    """RFC 1952, with one or a few members. Never makes more than `bytes_max` + 1 bytes. Raises Refused."""
+    """RFC 1952, with one or a few members. Never makes more than `bytes_max` + 1 bytes. Raises IngestProblem."""
     pieces, size = [], 0
     try:
         for _ in range(GZIP_MEMBERS_MAX):
@@ -76,43 +78,43 @@ def inflate(body: bytes, bytes_max: int) -> bytes:
             if size > bytes_max:
                 raise too_large(bytes_max)
             if not member.eof:
-                raise Refused("malformed-body", "the gzip stream is truncated")
+                raise IngestProblem("malformed-body", "the gzip stream is truncated")
             body = member.unused_data
             if not body:
                 return b"".join(pieces)
     except zlib.error as error:
-        raise Refused("malformed-body", f"not valid gzip: {error}") from None
-    raise Refused("malformed-body", f"more than {GZIP_MEMBERS_MAX} gzip members")
+        raise IngestProblem("malformed-body", f"not valid gzip: {error}") from None
+    raise IngestProblem("malformed-body", f"more than {GZIP_MEMBERS_MAX} gzip members")
 
 
 def split(body: bytes, forms: str, events_max: int) -> list[msgspec.Raw]:
-    """The events of a body as they came; none of them is looked into. Raises Refused."""
+    """The events of a body as they came; none of them is looked into. Raises IngestProblem."""
     body = body.removeprefix(BYTE_ORDER_MARK)  # editors and .NET write it; RFC 8259 8.1 lets a reader ignore it
     form = body.lstrip(b" \t\r\n")[:1].decode("latin-1")
     if not form:
-        raise Refused("malformed-body", "the body is empty")
+        raise IngestProblem("malformed-body", "the body is empty")
     # An array of a million numbers would take much memory only to be refused.
     if body.count(b",") > events_max * COMMAS_PER_EVENT:
         raise too_many(events_max)
     try:
         elements = _batch.decode(body) if form == BATCH else [_one.decode(body)]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused("malformed-body", f"not valid JSON: {error}, in a body of {len(body)} bytes") from None
+        raise IngestProblem("malformed-body", f"not valid JSON: {error}, in a body of {len(body)} bytes") from None
     except RecursionError:
-        raise Refused("malformed-body", "the JSON is nested too deeply") from None
+        raise IngestProblem("malformed-body", "the JSON is nested too deeply") from None
     if form not in forms:
         expected = {ONE: "one event, a JSON object", BATCH: "a JSON array of events"}.get(
             forms, "an object or an array"
         )
-        raise Refused("malformed-body", f"this content type is for {expected}")
+        raise IngestProblem("malformed-body", f"this content type is for {expected}")
     if len(elements) > events_max:
         raise too_many(events_max)
     return elements
 
 
-def too_large(bytes_max: int) -> Refused:
-    return Refused("too-large", f"a body has at most {bytes_max} bytes, also after decompression")
+def too_large(bytes_max: int) -> IngestProblem:
+    return IngestProblem("too-large", f"a body has at most {bytes_max} bytes, also after decompression")
 
 
-def too_many(events_max: int) -> Refused:
-    return Refused("too-large", f"a request has at most {events_max} events")
+def too_many(events_max: int) -> IngestProblem:
+    return IngestProblem("too-large", f"a request has at most {events_max} events")

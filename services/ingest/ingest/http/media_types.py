@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from email.message import Message
 
-from ingest.http.responses import Refused
+from ingest.http.responses import IngestProblem
 
 ONE, BATCH = "{", "["
 FORMS = {
@@ -15,7 +15,7 @@ CHARSETS = ("utf-8", "utf8", "us-ascii")
 
 
 def allowed_forms(headers: Mapping[str, str]) -> str:
-    """First characters that a body of this content type may have: an object, an array, or either. Raises Refused."""
+    """First characters that a body of this content type may have: an object, an array, or either. Raises IngestProblem."""
     content_type = headers.get("content-type", "")
     name, charset = _parse(content_type)
     forms = FORMS.get(name)
@@ -30,9 +30,9 @@ def is_utf8_json(content_type: str) -> bool:
     return (name in ("application/json", "text/json") or name.endswith("+json")) and charset in CHARSETS
 
 
-def unsupported(content_type: str) -> Refused:
+def unsupported(content_type: str) -> IngestProblem:
     detail = f"Content-Type is {content_type!r}" if content_type else "Content-Type is missing"
-    return Refused("unsupported-media-type", detail, headers={"Accept": ", ".join(FORMS)})
+    return IngestProblem("unsupported-media-type", detail, headers={"Accept": ", ".join(FORMS)})
 
 
 def _parse(content_type: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from runtime.problems import MEDIA_TYPE, describe_problems
 
-from ingest.http.responses import TITLES
+from ingest.http.responses import PROBLEM_TYPES
 
 REF = "#/components/schemas/"
 # One media type for the operation: with several, openapi-python-client 0.29 makes a client whose every call raises, and
@@ -20,7 +20,7 @@ HEADERS = {
 
 def problem_response(status: int) -> dict[str, Any]:
     response: dict[str, Any] = {
-        "description": describe_problems(TITLES, status),
+        "description": describe_problems(PROBLEM_TYPES, status),
         "content": {MEDIA_TYPE: {"schema": {"$ref": f"{REF}Problem"}}},
     }
     if status in HEADERS:
@@ -42,7 +42,7 @@ EVENTS_OPERATION: dict[str, Any] = {
         },
         **{
             status: problem_response(status)
-            for status in sorted({status for status, _ in TITLES.values()} - {404, 405})
+            for status in sorted({status for status, _ in PROBLEM_TYPES.values()} - {404, 405})
         },
     },
     "openapi_extra": {

@@ -41,7 +41,7 @@ class Problem(Struct, kw_only=True):
     rejected: Annotated[list[RejectedEvent], Meta(description="With 403 and 422: every event.")] | UnsetType = UNSET
 
 
-TITLES = {
+PROBLEM_TYPES = {
     "malformed-body": ProblemType(400, "The body cannot be read"),
     "unauthorized": ProblemType(401, "No valid API key"),
     "outside-scope": ProblemType(403, "The key covers none of the events"),
@@ -58,10 +58,10 @@ TITLES = {
 }
 
 
-class Refused(ProblemError):
-    """A request that is answered with a problem; `problem` is a key of TITLES."""
+class IngestProblem(ProblemError):
+    """A request that is answered with a problem; `problem` is a key of PROBLEM_TYPES."""
 
-    types = TITLES
+    types = PROBLEM_TYPES
 
     def encode(self) -> bytes:
         """The answer's body."""
