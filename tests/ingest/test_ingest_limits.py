@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.domain.limits import Budget, OverBudget, OverQuota, Quota
+from ingest.domain.limits import MemoryBudget, OverBudget, OverQuota, Quota
 
 
 class Clock:
@@ -70,10 +70,10 @@ def test_average_never_exceeds_the_quota(requests: list[tuple[float, int]]) -> N
 
 
 def test_budget_refuses_what_does_not_fit_and_gives_back_what_was_held() -> None:
-    budget = Budget(100)
-    with budget.hold() as first:
+    budget = MemoryBudget(100)
+    with budget.reserve() as first:
         first.take(60)
-        with budget.hold() as second:
+        with budget.reserve() as second:
             with pytest.raises(OverBudget):
                 second.take(41)
             second.take(40)

@@ -15,7 +15,7 @@ from runtime.tracing import open_tracing
 
 from ingest.api import Intake, build_app, utc_now
 from ingest.db.key_store import KeyStore
-from ingest.domain.limits import Budget, Quota
+from ingest.domain.limits import MemoryBudget, Quota
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IN_FLIGHT_BYTES
 from ingest.settings import Settings
@@ -29,7 +29,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             open_pool(dsn, application="ingest", size=3, at_least=0, statement_timeout_s=2)
         )
         keys = KeyStore(pool, fresh_s=settings.key_cache_s, stale_s=settings.key_stale_s)
-        budget = Budget(settings.in_flight_bytes_max)
+        budget = MemoryBudget(settings.in_flight_bytes_max)
         IN_FLIGHT_BYTES.set_function(lambda: budget.held)
         publisher = Publisher(
             settings.kafka_bootstrap,

@@ -20,7 +20,7 @@ from structlog.contextvars import bound_contextvars
 from ingest.db.key_store import KeyStore, KeysUnavailable
 from ingest.domain.acceptance import Acceptance, Reason, Rejected, Verdict
 from ingest.domain.keys import StoredKey, is_valid, parse_key
-from ingest.domain.limits import Budget, OverBudget, OverQuota, Quota
+from ingest.domain.limits import MemoryBudget, OverBudget, OverQuota, Quota
 from ingest.http.binary import check_content_type, is_binary, to_structured
 from ingest.http.body import is_compressed, read_body, split
 from ingest.http.media_types import allowed_forms
@@ -44,7 +44,7 @@ class Intake:
         settings: Settings,
         keys: KeyStore,
         quota: Quota,
-        budget: Budget,
+        budget: MemoryBudget,
         publisher: Publisher,
         tracing: Tracing,
         now: Callable[[], datetime],
@@ -64,8 +64,8 @@ class Intake:
             split_body = self._choose_splitter(request)
             is_compressed(request.headers)
             self._check_quota(key)
-            with self._budget.hold() as hold:
-                body = await read_body(request, hold, self._settings.body_bytes_max, self._settings.body_wait_s)
+            with self._budget.reserve() as reservation:
+                body = await read_body(request, reservation, self._settings.body_bytes_max, self._settings.body_wait_s)
                 return await self._take_events(split_body(body), key)
         except (KeysUnavailable, OverBudget, NotAccepted, OutcomeUnknown) as error:
             raise unavailable(error) from None

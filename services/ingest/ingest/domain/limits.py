@@ -66,7 +66,7 @@ class OverBudget(Exception):
     """There is no room at the moment."""
 
 
-class Budget:
+class MemoryBudget:
     """Bytes held now, of `bytes_max`: bodies that are being read, and records that Kafka has not acknowledged."""
 
     def __init__(self, bytes_max: int) -> None:
@@ -83,19 +83,19 @@ class Budget:
         self.held -= size
 
     @contextmanager
-    def hold(self) -> Iterator["Hold"]:
+    def reserve(self) -> Iterator["Reservation"]:
         """For one request: whatever it takes is given back at the end of the block."""
-        hold = Hold(self)
+        reservation = Reservation(self)
         try:
-            yield hold
+            yield reservation
         finally:
-            self.give(hold.size)
+            self.give(reservation.size)
 
 
-class Hold:
+class Reservation:
     """One request's part of a budget."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
         self.size = 0
 

@@ -22,7 +22,7 @@ _one = msgspec.json.Decoder(msgspec.Raw)
 _batch = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class Hold(Protocol):
+class Reservation(Protocol):
     """Counts the bytes that a request keeps in memory; refuses when all requests together keep too many."""
 
     def take(self, size: int) -> None: ...
@@ -38,7 +38,7 @@ def is_compressed(headers: Mapping[str, str]) -> bool:
     return encoding.endswith("gzip")
 
 
-async def read_body(request: Request, hold: Hold, bytes_max: int, wait_s: float) -> bytes:
+async def read_body(request: Request, reservation: Reservation, bytes_max: int, wait_s: float) -> bytes:
     """The whole body, inflated. Raises IngestProblem when it is too large in either form, too slow, or not gzip."""
     compressed = is_compressed(request.headers)
     announced = request.headers.get("content-length", "0")
@@ -51,7 +51,7 @@ async def read_body(request: Request, hold: Hold, bytes_max: int, wait_s: float)
                 received += len(chunk)
                 if received > bytes_max:
                     raise too_large(bytes_max)
-                hold.take(len(chunk))
+                reservation.take(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
         raise IngestProblem(
@@ -62,7 +62,7 @@ async def read_body(request: Request, hold: Hold, bytes_max: int, wait_s: float)
     body = b"".join(chunks)
     if compressed:
         body = inflate(body, bytes_max)
-        hold.take(len(body))
+        reservation.take(len(body))
     return body
 
 

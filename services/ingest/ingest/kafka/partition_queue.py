@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from ingest.domain.limits import Budget
+from ingest.domain.limits import MemoryBudget
 from ingest.metrics import RECORDS_PER_BATCH
 
 RECORD_OVERHEAD_BYTES = 100  # headers and framing, roughly
@@ -33,7 +33,7 @@ class Batch:
 class PartitionQueue:
     """One partition: a batch on its way to the broker, and those that fill up behind it."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, budget: Budget) -> None:
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, budget: MemoryBudget) -> None:
         self.partition = TopicPartition(topic, partition)
         self.sending: Batch | None = None
         self.sending_since = 0.0

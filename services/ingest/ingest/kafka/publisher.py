@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from runtime.kafka import open_producer
 
-from ingest.domain.limits import Budget
+from ingest.domain.limits import MemoryBudget
 from ingest.kafka.partition_queue import Headers, PartitionQueue, size_of
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Publisher:
     """One idempotent producer for all requests. `run` connects it and keeps watch; `publish` uses it."""
 
     def __init__(
-        self, bootstrap: str, topics: Sequence[str], budget: Budget, wait_s: float, security: dict[str, Any]
+        self, bootstrap: str, topics: Sequence[str], budget: MemoryBudget, wait_s: float, security: dict[str, Any]
     ) -> None:
         self._bootstrap = bootstrap
         self._topics = topics
