@@ -13,7 +13,7 @@ from runtime.probes import serve_probes
 from runtime.process import run_process
 from runtime.tracing import open_tracing
 
-from ingest.api import Intake, build_app, utc_now
+from ingest.api import EventEndpoint, build_app, utc_now
 from ingest.db.key_store import KeyStore
 from ingest.domain.limits import MemoryBudget, Quota
 from ingest.kafka.publisher import Publisher
@@ -41,7 +41,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         quota = Quota(settings.events_per_second_max, time.monotonic)
         build = build_of("flexcredits-ingest", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
-        app = build_app(Intake(settings, keys, quota, budget, publisher, tracing, utc_now))
+        app = build_app(EventEndpoint(settings, keys, quota, budget, publisher, tracing, utc_now))
         server = Server(
             app,
             connections_max=settings.connections_max,

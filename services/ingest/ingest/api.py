@@ -36,7 +36,7 @@ EVENTS_PER_TURN = 500  # some 5 ms of work, after which other requests get their
 RETRY_SOON_S, RETRY_LATER_S = 1, 5
 
 
-class Intake:
+class EventEndpoint:
     """What a request passes through, in this order: key, content type, quota, body, events, Kafka, answer."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Intake:
         self.tracing = tracing
         self._now = now
 
-    async def take(self, request: Request) -> Response:
+    async def receive(self, request: Request) -> Response:
         """The answer to one request. Raises IngestProblem."""
         try:
             key = await self._authenticate(request.headers.get("authorization", ""))
@@ -213,15 +213,15 @@ def answer_problem(refused: IngestProblem) -> Response:
     return Response(refused.encode(), refused.status, refused.headers, media_type=MEDIA_TYPE)
 
 
-async def answer(intake: Intake, request: Request) -> Response:
+async def answer(endpoint: EventEndpoint, request: Request) -> Response:
     try:
-        return await intake.take(request)
+        return await endpoint.receive(request)
     except IngestProblem as refused:
         REFUSED.labels(refused.problem).inc()
         return answer_problem(refused)
 
 
-def build_app(intake: Intake) -> FastAPI:
+def build_app(endpoint: EventEndpoint) -> FastAPI:
     """The application. Its description is committed as schemas/http/ingest-api.json and not served."""
     app = FastAPI(
         title="FlexCredits ingest API",
@@ -245,8 +245,8 @@ def build_app(intake: Intake) -> FastAPI:
         request_id = request_id_of(request.headers.get("x-request-id", ""))
         causes = [request.headers.get(TRACEPARENT, "")]
         try:
-            with bound_contextvars(request_id=request_id), intake.tracing.span(NAME, "server", causes) as span:
-                response = await answer(intake, request)
+            with bound_contextvars(request_id=request_id), endpoint.tracing.span(NAME, "server", causes) as span:
+                response = await answer(endpoint, request)
                 status = response.status_code
                 span.note(http__response__status_code=status)
             response.headers["x-request-id"] = request_id
