@@ -19,11 +19,11 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 EVERYTHING = Scope(frozenset("*"), frozenset("*"))
 
 
-def judge(
+def validate(
     *events: dict[str, Any] | bytes, scope: Scope = EVERYTHING, now: datetime = NOW, at_most: int = 10_000
 ) -> Verdict:
     acceptance = Acceptance(scope, now, at_most)
-    acceptance.judge(item if isinstance(item, bytes) else json.dumps(item).encode() for item in events)
+    acceptance.validate_events(item if isinstance(item, bytes) else json.dumps(item).encode() for item in events)
     return acceptance.verdict
 
 
@@ -54,13 +54,13 @@ SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
     ],
 )
 def test_usage_time_lies_in_the_window(time: datetime, expected: str) -> None:
-    assert fate(judge(usage_at(time))) == expected
-    assert fate(judge(correction(usage(), "-1", time=rfc3339(time), id="1"))) == expected
+    assert fate(validate(usage_at(time))) == expected
+    assert fate(validate(correction(usage(), "-1", time=rfc3339(time), id="1"))) == expected
 
 
 def test_facts_may_be_old_but_not_of_the_future() -> None:
-    assert fate(judge(organization(time=rfc3339(NOW - 5000 * DAY)))) == "accepted"
-    assert fate(judge(organization(time=rfc3339(NOW + timedelta(minutes=6))))) == "outside_window /time"
+    assert fate(validate(organization(time=rfc3339(NOW - 5000 * DAY)))) == "accepted"
+    assert fate(validate(organization(time=rfc3339(NOW + timedelta(minutes=6))))) == "outside_window /time"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_facts_may_be_old_but_not_of_the_future() -> None:
      "2023-01-01/row-1", "x" * 128, *(uuid7(NOW + days * DAY) for days in (-900, -431, 0, 2, 40_000))],
 )  # fmt: skip
 def test_no_id_is_refused_for_its_looks(event_id: str) -> None:
-    assert fate(judge(usage_at(NOW, event_id))) == "accepted"
+    assert fate(validate(usage_at(NOW, event_id))) == "accepted"
     read_record(FakeRecord(json.dumps(usage_at(NOW, event_id)).encode(), 0, timestamp=int(NOW.timestamp() * 1000)))
 
 
@@ -122,12 +122,12 @@ def fact(kind: str, subject: str | None = "org_acme") -> dict[str, Any]:
     ],
 )
 def test_key_covers_what_it_says(sent: dict[str, Any], scope: Scope, expected: str) -> None:
-    assert fate(judge(sent, scope=scope)) == expected
+    assert fate(validate(sent, scope=scope)) == expected
 
 
 def test_scope_is_checked_for_every_organization_and_product_of_a_request() -> None:
     events = [usage_at(NOW, str(n), subject=name) for n, name in enumerate(["org_acme", "b", "org_acme", "b"])]
-    verdict = judge(*events, scope=ACME_ASSISTANT)
+    verdict = validate(*events, scope=ACME_ASSISTANT)
     assert verdict.accepted == 2
     assert [rejected.index for rejected in verdict.rejected] == [1, 3]
 
@@ -136,7 +136,7 @@ def test_indexes_count_every_event_across_calls() -> None:
     acceptance = Acceptance(EVERYTHING, NOW, 10_000)
     good, bad = json.dumps(usage_at(NOW)).encode(), b"17"
     for turn in ([good, bad], [good, bad, bad], [bad]):
-        acceptance.judge(turn)
+        acceptance.validate_events(turn)
     assert [rejected.index for rejected in acceptance.verdict.rejected] == [1, 3, 4, 5]
     assert (acceptance.verdict.accepted, acceptance.verdict.duplicates) == (1, 1)
 
@@ -146,7 +146,7 @@ def test_copies_differ_in_what_the_ledger_compares() -> None:
     renamed = {**first, "data": {**first["data"], "credits": "1.0"}}
     other = {**first, "data": {**first["data"], "credits": "1.1"}}
     fact_again, fact_changed = organization(id="o", time=rfc3339(NOW)), organization(id="o", time=rfc3339(NOW - DAY))
-    verdict = judge(first, renamed, other, fact_again, fact_again, fact_changed)
+    verdict = validate(first, renamed, other, fact_again, fact_again, fact_changed)
     assert (verdict.accepted, verdict.duplicates) == (2, 2)
     assert [(rejected.index, rejected.reason) for rejected in verdict.rejected] == [
         (2, Reason.CONFLICT),
@@ -155,39 +155,39 @@ def test_copies_differ_in_what_the_ledger_compares() -> None:
 
 
 def test_same_id_of_another_source_or_organization_is_another_event() -> None:
-    assert judge(usage_at(NOW), usage_at(NOW, source="/b"), usage_at(NOW, subject="b")).accepted == 3
+    assert validate(usage_at(NOW), usage_at(NOW, source="/b"), usage_at(NOW, subject="b")).accepted == 3
 
 
 def test_rejected_copy_does_not_stand_in_the_way_of_a_good_one() -> None:
-    verdict = judge(usage_at(NOW + DAY), usage_at(NOW))
+    verdict = validate(usage_at(NOW + DAY), usage_at(NOW))
     assert (verdict.accepted, len(verdict.rejected)) == (1, 1)
 
 
 def test_rejection_names_the_event_where_it_can() -> None:
     bad = usage_at(NOW + DAY, "the id")
-    (rejected,) = judge(bad).rejected
+    (rejected,) = validate(bad).rejected
     assert (rejected.id, rejected.organization) == ("the id", "org_acme")
     for raw in (b"17", b"[]", b'{"id": 5}', b"{", b'{"id": "\xff"}', b"[" * 100_000, b'{"a":' * 100_000):
-        (rejected,) = judge(raw, at_most=1_000_000).rejected
+        (rejected,) = validate(raw, at_most=1_000_000).rejected
         assert rejected.id is None
         assert rejected.raw == raw
 
 
 def test_what_is_quoted_back_is_short_and_can_be_written() -> None:
     name = "\ud800" + "x" * 5000
-    (rejected,) = judge(b'{"id":"%b","type":"flexcredits.usage.v1","y":1}' % (b"\\ud83d" + b"x" * 5000)).rejected
+    (rejected,) = validate(b'{"id":"%b","type":"flexcredits.usage.v1","y":1}' % (b"\\ud83d" + b"x" * 5000)).rejected
     assert len(rejected.id or "") <= 300
     json.dumps([rejected.id, rejected.detail, rejected.pointer], ensure_ascii=False).encode()
-    (rejected,) = judge({**usage_at(NOW), "data": {**usage()["data"], name: 1}}).rejected
+    (rejected,) = validate({**usage_at(NOW), "data": {**usage()["data"], name: 1}}).rejected
     json.dumps([rejected.detail, rejected.pointer], ensure_ascii=False).encode()
     assert len(rejected.pointer) <= 300
 
 
 def test_large_events_are_refused_in_either_form() -> None:
-    (rejected,) = judge(b" " * 10_001).rejected
+    (rejected,) = validate(b" " * 10_001).rejected
     assert rejected.reason is Reason.TOO_LARGE
     padded = json.dumps(usage_at(NOW)).encode().replace(b"{", b"{" + b" " * 10_000, 1)
-    assert fate(judge(padded)) == "too_large "
+    assert fate(validate(padded)) == "too_large "
 
 
 def test_keys_keep_a_rollup_row_together() -> None:
@@ -223,11 +223,11 @@ def test_what_is_accepted_reads_the_same_everywhere(changes: list[tuple[str, int
         target = sent["data"] if place == "data" and isinstance(sent["data"], dict) and sent["data"] else sent
         target[list(target)[number % len(target)]] = value
     raw = json.dumps(sent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    verdict = judge(raw)
+    verdict = validate(raw)
     assert verdict.accepted + len(verdict.rejected) == 1
     for _, canonical in verdict.usage + verdict.facts:
         assert encode(decode(canonical)) == canonical
-        assert fate(judge(canonical)) == "accepted"
+        assert fate(validate(canonical)) == "accepted"
 
 
 changed_events = st.tuples(
@@ -263,7 +263,7 @@ def test_what_the_aggregator_counts_ingest_would_have_taken(about: tuple[Any, ..
     """Whatever was written straight to the topic. The one difference: the aggregator grants the window 1 h and 1 min."""
     raw = write_straight(*about)
     record = FakeRecord(raw, 0, timestamp=int(NOW.timestamp() * 1000))
-    verdict = judge(raw)
+    verdict = validate(raw)
     use = None
     with suppress(InvalidEvent):
         use = read_record(record)
@@ -287,5 +287,5 @@ def test_no_bytes_make_it_stumble(seed: int) -> None:
     for _ in range(chance.randrange(1, 4)):
         at = chance.randrange(len(raw))
         raw[at : at + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
-    verdict = judge(bytes(raw))
+    verdict = validate(bytes(raw))
     assert verdict.accepted + len(verdict.rejected) == 1

@@ -81,7 +81,7 @@ class EventEndpoint:
 
     async def _take_events(self, elements: list[msgspec.Raw], key: StoredKey) -> Response:
         received_at = self._now()
-        verdict = await self._judge(elements, key, received_at)
+        verdict = await self._validate_events(elements, key, received_at)
         self._quota.charge(key.key_id, len(elements))
         try:
             await self._publish(verdict, key, received_at)
@@ -117,12 +117,12 @@ class EventEndpoint:
                 "over-quota", f"this key may send more in {error.retry_after_s} s", headers=headers
             ) from None
 
-    async def _judge(self, elements: list[msgspec.Raw], key: StoredKey, received_at: datetime) -> Verdict:
+    async def _validate_events(self, elements: list[msgspec.Raw], key: StoredKey, received_at: datetime) -> Verdict:
         acceptance = Acceptance(key.scope, received_at, self._settings.event_bytes_max)
         for start in range(0, len(elements), EVENTS_PER_TURN):
             if start:
                 await asyncio.sleep(0)
-            acceptance.judge(map(bytes, elements[start : start + EVENTS_PER_TURN]))
+            acceptance.validate_events(map(bytes, elements[start : start + EVENTS_PER_TURN]))
         return acceptance.verdict
 
     async def _publish(self, verdict: Verdict, key: StoredKey, received_at: datetime) -> None:

@@ -22,7 +22,7 @@ from aggregator.db.quarantine import RELEASE, quarantine
 from aggregator.db.rollups import add_checked_rollups
 from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
-from aggregator.domain.corrections import judge
+from aggregator.domain.corrections import validate_correction
 from aggregator.domain.decode import Kind, Rejection, SeriesKey, UsageRecord, reject
 from aggregator.domain.rollup import Decision, Rollups, decide, empty_rollups, fold
 from aggregator.domain.sum_limit import SUM_LIMIT, Rooms, SumLimit, fit
@@ -170,7 +170,7 @@ async def _decide(
         if use.corrects:
             original = originals.get(use.corrects)
             try:
-                decision = fit(decision._replace(waits_for=judge(decision, original)), rooms)
+                decision = fit(decision._replace(waits_for=validate_correction(decision, original)), rooms)
             except ValueError as error:
                 rejections.append((use, reject(use, Kind.CORRECTION, str(error), "/data/corrects")))
                 continue

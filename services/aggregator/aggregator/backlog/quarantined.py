@@ -73,7 +73,7 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
         except Exception as error:
             if not concerns_one(error):
                 raise
-            await put_off(pool, organization_id, COUNTING, f"{result.step}: {describe_failure(error)}")
+            await reschedule(pool, organization_id, COUNTING, f"{result.step}: {describe_failure(error)}")
             log.warning(
                 "organization stays in quarantine", organization=row["organization"], attempts=row["attempts"] + 1
             )
@@ -108,7 +108,7 @@ async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -
         except Exception as error:
             if not concerns_one(error):
                 raise
-            await put_off(pool, organization_id, CATALOG_FACTS, f"fact: {describe_failure(error)}")
+            await reschedule(pool, organization_id, CATALOG_FACTS, f"fact: {describe_failure(error)}")
             return False
         done += applied
         if end is not None:
@@ -175,7 +175,7 @@ async def _apply_facts(
     return len(done), (records[-1].offset, reason) if has_more else None
 
 
-async def put_off(pool: Pool, organization_id: int, step: str, reason: str) -> None:
+async def reschedule(pool: Pool, organization_id: int, step: str, reason: str) -> None:
     """It failed again: wait longer than before."""
     async with pool.acquire() as connection, connection.transaction():
         await quarantine(connection, step, [(organization_id, reason)])

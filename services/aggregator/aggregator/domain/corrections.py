@@ -15,7 +15,7 @@ class Original(NamedTuple):
     is_correction: bool
 
 
-def judge(decision: Decision, original: Original | None) -> str | None:
+def validate_correction(decision: Decision, original: Original | None) -> str | None:
     """What a correction waits for, None when it counts. Raises ValueError with the reason when it never can.
 
     Its dimensions are the original's, and original plus corrections never falls below 0.

@@ -78,7 +78,7 @@ class Acceptance:
         self._covered: set[tuple[type, str | None, str | None]] = set()
         self._seen: dict[tuple[str | None, str, str], Event] = {}
 
-    def judge(self, elements: Iterable[bytes]) -> None:
+    def validate_events(self, elements: Iterable[bytes]) -> None:
         """Add the next events, as they came, to the verdict."""
         verdict = self.verdict
         for index, raw in enumerate(elements, verdict.accepted + verdict.duplicates + len(verdict.rejected)):

@@ -12,7 +12,7 @@ from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.corrections import Original, judge
+from aggregator.domain.corrections import Original, validate_correction
 from aggregator.domain.decode import Kind, UsageRecord, reason_of, reject
 from aggregator.domain.rollup import Decision, Rollups, decide, fold
 from aggregator.domain.sum_limit import Rooms, fit
@@ -115,7 +115,7 @@ async def correct(
         decision = decide(use, catalog.organizations, catalog.series_ids, catalog.card)
         original = originals.get(use.corrects)
         try:
-            waits_for = judge(decision, original)
+            waits_for = validate_correction(decision, original)
         except ValueError as error:
             result.rejections.append(reject(use, Kind.CORRECTION, str(error), "/data/corrects"))
             continue
