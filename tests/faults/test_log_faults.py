@@ -1,4 +1,4 @@
-"""F19: the topic is deleted and made anew under the aggregator, which must stop and say so, whatever the new one holds."""
+"""F19: the topic is deleted and re-created under the aggregator, which must stop and say so, whatever the new one holds."""
 
 import signal
 
@@ -38,7 +38,7 @@ async def check_halted(process: ServiceProcess, database: Database, topics: Topi
     """It ends by itself, says why, and has counted nothing of the new topic."""
     await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
     assert process.exit_code == 1
-    assert "topic was made anew" in process.log or f"{topics.usage_events} is gone" in process.log
+    assert "topic was re-created" in process.log or f"{topics.usage_events} is gone" in process.log
     assert await count_applied(topics, database.dsn) == counted
 
 
@@ -119,11 +119,11 @@ async def test_f19_a_catalog_that_was_made_anew_is_not_waited_for(
         if runs:
             await make_catalog_anew()
             await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
-            assert "topic was made anew" in process.log
+            assert "topic was re-created" in process.log
         else:
             process.send(signal.SIGTERM)
             assert process.wait() == 0
             await make_catalog_anew()
     with running("aggregator", environment) as process:
         await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
-        assert "topic was made anew" in process.log
+        assert "topic was re-created" in process.log

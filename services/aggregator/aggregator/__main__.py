@@ -39,7 +39,7 @@ EVERYBODY = 0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Count until `stop`, or until something happens that only a restart can mend."""
+    """Count until `stop`, or until something happens that only a restart can fix."""
     async with AsyncExitStack() as stack:
         bootstrap, security = settings.kafka_bootstrap, settings.kafka_security()
         pool = await stack.enter_async_context(

@@ -22,7 +22,7 @@ ANSWER_WITHIN_S = 5.0
 
 
 class Health:
-    """Asks Kafka and Postgres now and again, apart from the work, which only waits for them."""
+    """Asks Kafka and Postgres at intervals, apart from the work, which only waits for them."""
 
     def __init__(
         self, pool: Pool, consumer: ConsumerState, facts: CatalogReader, stall_s: float, zones: ZoneRules

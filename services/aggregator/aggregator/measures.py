@@ -1,4 +1,4 @@
-"""What the metrics are told: of a batch when it is committed, and of the tables now and again."""
+"""What the metrics are told: of a batch when it is committed, and of the tables at intervals."""
 
 import asyncio
 import time

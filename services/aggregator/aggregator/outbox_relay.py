@@ -90,7 +90,7 @@ async def relay(
     tracing: Tracing,
     take_causes: Callable[[], Sequence[str]],
 ) -> None:
-    """Publish what appears, every `interval_s` seconds, for ever; what Kafka does not confirm waits in its outbox.
+    """Publish what appears, every `interval_s` seconds, until cancelled; what Kafka does not confirm waits in its outbox.
 
     The pause is also the window in which an organization's changes become one message.
     """

@@ -8,7 +8,7 @@ from runtime.postgres import Pool
 from aggregator.db.progress import OffsetGap, load_received
 from aggregator.domain.decode import Record, find_gaps
 
-ANEW = "The topic was made anew: what it holds before that offset would never be counted"
+RECREATED = "The topic was re-created: what it holds before that offset would never be counted"
 
 
 async def find_passed(
@@ -57,7 +57,7 @@ class TopicIdentity:
             if offset < end and (holds_younger is None or await holds_younger(offset, end, known[at][0])):
                 raise OffsetGap(
                     f"{self._topic}/{at.partition}: Postgres expects offset {positions[at]}, but offset {offset} was"
-                    f" appended after all that it has counted. {ANEW}"
+                    f" appended after all that it has counted. {RECREATED}"
                 )
         self._begins |= {**dict.fromkeys(positions), **await self._look_up(dict.fromkeys(positions, 0))}
 
@@ -68,7 +68,7 @@ class TopicIdentity:
             before = self._begins[at]
             if before and (offset < before[0] or (offset == before[0] and appended_ms != before[1])):
                 raise OffsetGap(
-                    f"{self._topic}/{at.partition} began with {before}, now with {offset, appended_ms}. {ANEW}"
+                    f"{self._topic}/{at.partition} began with {before}, now with {offset, appended_ms}. {RECREATED}"
                 )
             self._begins[at] = offset, appended_ms
 

@@ -11,7 +11,7 @@ from aggregator.catalog.events import apply_facts
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import OffsetGap, load_progress
 from aggregator.db.statements import SQL
-from aggregator.topic_identity import ANEW, TopicIdentity, find_passed
+from aggregator.topic_identity import RECREATED, TopicIdentity, find_passed
 
 
 class CatalogReader:
@@ -93,7 +93,7 @@ class CatalogReader:
     def _check_end(self, end: int, position: int) -> None:
         # A shorter log would be waited for until it is as long, and what it holds until then never read.
         if end < position:
-            raise OffsetGap(f"{self.topic}/0 ends at {end}, Postgres expects {position}. {ANEW}")
+            raise OffsetGap(f"{self.topic}/0 ends at {end}, Postgres expects {position}. {RECREATED}")
 
     async def find_end(self) -> int:
         """Where the catalog's log ends now."""

@@ -90,7 +90,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             if not begins[at] <= position <= ends[at]:
                 raise OffsetGap(
                     f"{self.topic}/{at.partition}: Postgres expects offset {position}, the log holds {begins[at]} to"
-                    f" {ends[at]}. Retention took unread records, or the topic was made anew"
+                    f" {ends[at]}. Retention took unread records, or the topic was re-created"
                 )
         await self._topic_identity.verify({at: positions[at.partition] for at in assigned})
         # From here on without a pause: what is fetched after the seek counts.

@@ -11,7 +11,7 @@ from aggregator.catalog.reader import CatalogReader
 from aggregator.consumer.stuck_detector import StuckDetector
 from aggregator.db.progress import OffsetGap, load_progress, mark_caught_up
 from aggregator.measures import measure_watermark
-from aggregator.topic_identity import ANEW, TopicIdentity
+from aggregator.topic_identity import RECREATED, TopicIdentity
 
 MARK_WITHIN_S = 2.0
 
@@ -49,7 +49,7 @@ class Watermark:
         for at, end in heads.items():
             if end < positions[at.partition]:
                 raise OffsetGap(
-                    f"{at.topic}/{at.partition} ends at {end}, Postgres expects {positions[at.partition]}. {ANEW}"
+                    f"{at.topic}/{at.partition} ends at {end}, Postgres expects {positions[at.partition]}. {RECREATED}"
                 )
         self._detector.check(ends, positions)
         metrics.LAG.set(sum(end - positions[at.partition] for at, end in heads.items()))

@@ -49,7 +49,7 @@ async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, 
         if first > positions[partition]:
             raise OffsetGap(
                 f"{topic}/{partition}: Postgres expects offset {positions[partition]}, Kafka delivers {first}."
-                " Retention took unread records, or the topic was made anew"
+                " Retention took unread records, or the topic was re-created"
             )
     return positions
 

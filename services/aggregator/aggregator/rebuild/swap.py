@@ -90,7 +90,7 @@ async def compare(
 ) -> Comparison:  # fmt: skip
     """Count the days `first` to `last` from the log and compare; changes nothing and waits for nobody.
 
-    Raises CannotRebuild when the log does not reach back to the range, or was made anew.
+    Raises CannotRebuild when the log does not reach back to the range, or was re-created.
     """
     if first < datetime.now(UTC).date() - timedelta(days=WINDOW_DAYS):
         raise CannotRebuild(
@@ -195,7 +195,7 @@ async def _starts(
     for at in partitions:
         if ends[at] < positions[at.partition]:
             raise CannotRebuild(
-                f"{topic}/{at.partition} ends at {ends[at]}, and {positions[at.partition]} were counted: it was made anew."
+                f"{topic}/{at.partition} ends at {ends[at]}, and {positions[at.partition]} were counted: it was re-created."
             )
         if begins[at]:
             began = await _kept_since(consumer, connection, at, begins[at], ends[at])

@@ -75,7 +75,7 @@ class KeyStore:
             return stale
 
     async def watch(self) -> None:
-        """Ask now and again, for the readiness probe, for ever."""
+        """Ask at intervals, for the readiness probe, until cancelled."""
         while True:
             try:
                 await self._read(NO_KEY)

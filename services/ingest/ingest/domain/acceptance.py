@@ -17,7 +17,7 @@ from ingest.domain.keys import EVERYTHING, Scope
 # The ledger remembers identities for 430 days, so a copy of anything we still take meets its first copy there.
 PAST = timedelta(days=400)
 AHEAD = timedelta(minutes=5)
-COUNTED = (Usage, Correction)  # tuples, because `Usage | Correction` would be made anew at every check
+COUNTED = (Usage, Correction)  # tuples, because `Usage | Correction` would be created at every check
 OF_ONE_PRODUCT = (Usage, Correction, Feature)
 TEXT_MAX = 300  # of what we quote back: names of unknown fields and wrong values can be long
 

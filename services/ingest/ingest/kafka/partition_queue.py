@@ -15,7 +15,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class ProducerBroken(Exception):
-    """A batch failed for good. Its sequence numbers are missing now, so no later batch can succeed: start anew."""
+    """A batch failed for good. Its sequence numbers are missing now, so no later batch can succeed: start a new process."""
 
 
 class Batch:

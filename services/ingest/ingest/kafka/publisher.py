@@ -56,7 +56,7 @@ class Publisher:
         """Why we are not ready; None when we are."""
 
     async def run(self) -> None:
-        """Connect, however long it takes, and watch the connection for ever. Raises ProducerBroken."""
+        """Connect, however long it takes, and watch the connection until cancelled. Raises ProducerBroken."""
         async with AsyncExitStack() as stack:
             self._producer = await self._connect(stack)
             try:
@@ -71,7 +71,7 @@ class Publisher:
         """Return when all messages are acknowledged. Raises NotAccepted, OverBudget or OutcomeUnknown.
 
         After OutcomeUnknown the records may still be delivered: they go on in the background, for the producer retries
-        for ever, and the ledger drops the copies that the sender's next attempt makes.
+        until cancelled, and the ledger drops the copies that the sender's next attempt makes.
         """
         producer = self._producer
         if producer is None or self._broken.done():
@@ -124,7 +124,7 @@ class Publisher:
             await asyncio.sleep(RECONNECT_AFTER_S)
 
     async def _watch(self, producer: AIOKafkaProducer) -> NoReturn:
-        """Ask for metadata now and again: readiness, new partitions and new leaders come of it."""
+        """Ask for metadata at intervals: readiness, new partitions and new leaders come of it."""
         while True:
             answer = producer.client.force_metadata_update()
             await asyncio.wait({answer, self._broken}, timeout=WATCH_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)

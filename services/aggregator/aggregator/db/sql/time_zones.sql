@@ -66,7 +66,7 @@ WHERE l.organization_id = $1 AND NOT held AND floor(extract(epoch FROM received_
 GROUP BY 1, 2, 3
 
 -- name: delete_organization_days
--- Before they are made anew from the days of the series.
+-- Before they are re-created from the days of the series.
 DELETE FROM usage_organization_daily WHERE organization_id = $1
 
 -- name: insert_organization_days
@@ -76,7 +76,7 @@ SELECT organization_id, day, product, 0, sum(credits)::bigint, sum(events)::bigi
 FROM usage_daily JOIN usage_series USING (organization_id, series_id) WHERE organization_id = $1 GROUP BY 1, 2, 3
 
 -- name: delete_organization_months
--- Before they are made anew from the days.
+-- Before they are re-created from the days.
 DELETE FROM usage_organization_monthly WHERE organization_id = $1
 
 -- name: insert_organization_months
