@@ -23,7 +23,7 @@ async def check(ingest: Ingest, examples: int) -> set[int]:
 
 
 async def test_a_few_generated_requests_get_what_is_described(shared: Ingest) -> None:
-    assert {202, 422} <= await check(shared, 5), "some are taken, and some are refused one by one"
+    assert {202, 422} <= await check(shared, 20), "some are taken, and some are refused one by one"
 
 
 @pytest.mark.slow
