@@ -29,7 +29,7 @@ def write_load(path: Path, organizations: int, per_second: int, seconds: float, 
     """The usage of the simulation's companies, from now on."""
     now = int(datetime.now(UTC).timestamp() * 1000)
     cast = list(companies(organizations))
-    sendings = steady(seed, cast, now, per_second, seconds, plenty=lambda _company: THOUSANDTH)
+    sendings = steady(seed, cast, now, per_second, seconds, scale=lambda _company: THOUSANDTH)
     with path.open("w") as lines:
         while batch := [sending.event for sending in islice(sendings, BATCH_EVENTS)]:
             lines.write(json.dumps(batch, separators=(",", ":")) + "\n")

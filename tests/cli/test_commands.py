@@ -9,7 +9,7 @@ import pytest
 from flexcredits_cli.cli import app
 from flexcredits_cli.machine.state_folder import StateFolder
 from flexcredits_cli.stack.description import Description, find_stack, publish, running_stack
-from flexcredits_cli.stack.stack import the_only_stack
+from flexcredits_cli.stack.stack import only_stack
 from flexcredits_cli.terminal.problem import SetupProblem
 from typer.testing import CliRunner
 
@@ -71,18 +71,18 @@ def test_description_is_one_private_line_and_is_found(folder: StateFolder) -> No
 def test_description_of_a_stack_that_was_killed_does_not_count(folder: StateFolder) -> None:
     publish(describe(2**22 + 1), folder)  # above the kernel's largest process id
     assert find_stack(folder) is None
-    with pytest.raises(SetupProblem, match="no stack runs here"):
+    with pytest.raises(SetupProblem, match="no stack is running here"):
         running_stack(folder)
 
 
 def test_second_stack_on_a_folder_is_refused_with_the_firsts_process_id(folder: StateFolder) -> None:
     with (
-        the_only_stack(folder),
+        only_stack(folder),
         pytest.raises(SetupProblem, match=rf"process {os.getpid()}\)"),
-        the_only_stack(folder),
+        only_stack(folder),
     ):
         pass
-    with the_only_stack(folder):
+    with only_stack(folder):
         pass
 
 

@@ -50,7 +50,7 @@ def count_builds(sources: Path) -> int:
 
 def test_the_first_build_installs_and_the_second_does_nothing(sources: Path) -> None:
     assert not is_built(sources, sources)
-    assert build(sources) == ["installing the dashboard's packages, once", "building the dashboard"]
+    assert build(sources) == ["installing the dashboard's packages (first start only)", "building the dashboard"]
     assert (sources / "dist" / "index.html").read_text() == "<h1>Used</h1>{}"
     assert is_built(sources, sources)
     assert build(sources) == []
@@ -83,7 +83,7 @@ def test_other_packages_are_installed_anew(sources: Path) -> None:
     lock = sources / "package-lock.json"
     lock.write_text(lock.read_text() + "\n")
     assert not has_packages(sources)
-    assert build(sources) == ["installing the dashboard's packages, once", "building the dashboard"]
+    assert build(sources) == ["installing the dashboard's packages (first start only)", "building the dashboard"]
 
 
 def test_a_build_that_was_interrupted_or_thrown_away_is_made_again(sources: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_checkout_that_cannot_be_written_to_is_built_elsewhere(sources: Path, 
     place = tmp_path / "home" / "services" / "query-api" / "dashboard"
     for folder in (sources, sources / "src"):
         folder.chmod(0o555)
-    assert build(sources, place) == ["installing the dashboard's packages, once", "building the dashboard"]
+    assert build(sources, place) == ["installing the dashboard's packages (first start only)", "building the dashboard"]
     assert (place / "dist" / "index.html").read_text() == "<h1>Used</h1>{}"
     assert not (sources / "dist").exists()
     assert build(sources, place) == []

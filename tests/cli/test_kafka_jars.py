@@ -84,7 +84,7 @@ def test_the_systems_certificates_are_trusted_without_any_variable(untrusting: p
 
 
 def test_jar_with_another_checksum_is_named_and_refused(repository: MavenContext) -> None:
-    with pytest.raises(SetupProblem, match=r"org\.example:thing:1\.0 is not the file it should be"):
+    with pytest.raises(SetupProblem, match=r"org\.example:thing:1\.0 has a wrong checksum"):
         download(repository, Jar("org.example", "thing", "1.0", "0" * 64))
 
 

@@ -179,7 +179,7 @@ def test_retention_says_what_it_would_drop_and_seals_what_it_drops(
     assert in_database("SELECT sum(events) FROM ledger_seals WHERE organization_id = 7") == 2
     again = document(call("retention", "--dry-run", "--json"), 0)
     assert (again["expired"], len(again["waiting"])) == ([], 1)
-    assert "waits: some of its usage is held, or came late" in call("retention").output
+    assert "waits: some of its usage is held, or arrived late" in call("retention").output
 
 
 def test_retention_goes_on_without_an_organization_whose_rows_fail(
@@ -328,6 +328,6 @@ def test_doctor_says_the_same_to_a_script(call: Call) -> None:
     findings = json.loads(said.stdout)["findings"]
     assert {"python", "disk", "memory"} <= {finding["subject"] for finding in findings}
     zones = [finding["text"] for finding in findings if finding["subject"] == "time zones"]
-    assert zones[0] == f"tz {TZ_VERSION} counts, from the tzdata package"
-    assert all("the same rules" in text or "nothing is counted by them" in text for text in zones[1:])
+    assert zones[0] == f"usage is counted by tz {TZ_VERSION}, from the tzdata package"
+    assert all("the same rules" in text or "they are not used for counting" in text for text in zones[1:])
     assert said.exit_code == int(any(finding["level"] == "fail" for finding in findings))

@@ -19,8 +19,8 @@ from flexcredits_cli.generator.company.cast import DEMO, HAND_WRITTEN, companies
 from flexcredits_cli.generator.company.rates import build_rates, micro_credits
 from flexcredits_cli.generator.delivery import requests_of
 from flexcredits_cli.generator.simulate import MONTHS_MAX, past_of, read_at
-from flexcredits_cli.generator.usage.disturbances import COUNTED, MALFORMATIONS, PER_TEN_THOUSAND, Fate, Sending
-from flexcredits_cli.generator.usage.history import Past, deployment_facts
+from flexcredits_cli.generator.usage.disturbances import COUNTED, MALFORMATIONS, PER_TEN_THOUSAND, Kind, Sending
+from flexcredits_cli.generator.usage.history import Past, deployment_catalog
 from flexcredits_cli.generator.usage.truth import Truth
 from flexcredits_schemas.codec import InvalidEvent, decode, micro
 from flexcredits_schemas.events import Correction, Usage
@@ -40,7 +40,7 @@ def demo() -> tuple[Past, list[Sending]]:
 def everybody() -> list[Sending]:
     """Three months of all hand-written companies and some generated ones, with the deployment's facts."""
     pasts = [past_of(1, company, read_at(AT), 3) for company in (*HAND_WRITTEN, *companies(5))]
-    return [*deployment_facts(pasts), *(sending for past in pasts for sending in past.sendings())]
+    return [*deployment_catalog(pasts), *(sending for past in pasts for sending in past.sendings())]
 
 
 def encoded(event: dict[str, Any]) -> bytes:
@@ -76,20 +76,20 @@ def test_bare_simulate_is_help() -> None:
 
 def test_a_past_day_is_the_same_in_a_later_run(demo: tuple[Past, list[Sending]]) -> None:
     _, later = play(DEMO, at="2026-11-26T16:20:00Z", months=9)
-    usage = {encoded(sending.event) for sending in demo[1] if sending.fate is not Fate.FACT}
+    usage = {encoded(sending.event) for sending in demo[1] if sending.kind is not Kind.CATALOG}
     assert usage < {encoded(sending.event) for sending in later}
 
 
 def test_another_number_of_series_shares_no_id(demo: tuple[Past, list[Sending]]) -> None:
     _, other = play(replace(DEMO, series=90), months=1)
-    ids = {sending.event["id"] for sending in demo[1] if sending.fate is not Fate.FACT}
-    assert ids.isdisjoint(sending.event["id"] for sending in other if sending.fate is not Fate.FACT)
+    ids = {sending.event["id"] for sending in demo[1] if sending.kind is not Kind.CATALOG}
+    assert ids.isdisjoint(sending.event["id"] for sending in other if sending.kind is not Kind.CATALOG)
 
 
 def test_every_event_is_decoded_and_every_malformed_one_refused_with_its_pointer(everybody: list[Sending]) -> None:
     pointers = set()
     for sending in everybody:
-        if sending.fate is Fate.MALFORMED:
+        if sending.kind is Kind.MALFORMED:
             with pytest.raises(InvalidEvent) as refused:
                 decode(encoded(sending.event))
             pointers.add(refused.value.pointer)
@@ -101,7 +101,7 @@ def test_every_event_is_decoded_and_every_malformed_one_refused_with_its_pointer
 @pytest.mark.parametrize("number", range(len(MALFORMATIONS)))
 def test_each_malformation_is_found_where_it_says(number: int, demo: tuple[Past, list[Sending]]) -> None:
     pointer, spoil = MALFORMATIONS[number]
-    good = next(sending.event for sending in demo[1] if sending.fate is Fate.USAGE)
+    good = next(sending.event for sending in demo[1] if sending.kind is Kind.USAGE)
     with pytest.raises(InvalidEvent) as refused:
         decode(encoded(spoil(good)))
     assert refused.value.pointer == pointer
@@ -111,7 +111,7 @@ def test_ids_carry_the_events_time_and_nothing_lies_outside_of_ingests_window() 
     past, sendings = play(replace(DEMO, per_day=10), months=MONTHS_MAX)
     oldest = past.at - timedelta(days=400) // timedelta(milliseconds=1)
     for sending in sendings:
-        if sending.fate is Fate.FACT or sending.fate is Fate.MALFORMED:
+        if sending.kind is Kind.CATALOG or sending.kind is Kind.MALFORMED:
             continue
         event = sending.event
         assert UUID(event["id"]).version == 7
@@ -123,18 +123,18 @@ def test_ids_carry_the_events_time_and_nothing_lies_outside_of_ingests_window() 
 
 
 def test_disturbances_come_in_their_shares(demo: tuple[Past, list[Sending]]) -> None:
-    fates = Counter(sending.fate for sending in demo[1])
-    whole = fates.total() - fates[Fate.FACT]
+    fates = Counter(sending.kind for sending in demo[1])
+    whole = fates.total() - fates[Kind.CATALOG]
     for fate, share in PER_TEN_THOUSAND.items():
         expected = whole * share / 10_000
         assert abs(fates[fate] - expected) < 5 * math.sqrt(expected), fate
     truth = Truth()
     assert list(truth.watch(demo[1])) == demo[1]
-    assert f"{fates[Fate.LATE]:,} late" in truth.report()
+    assert f"{fates[Kind.LATE]:,} late" in truth.report()
 
 
 def test_late_events_are_late_by_minutes_and_by_weeks(demo: tuple[Past, list[Sending]]) -> None:
-    delays = [sending.arrives_ms - sending.happened_ms for sending in demo[1] if sending.fate is Fate.LATE]
+    delays = [sending.arrives_ms - sending.happened_ms for sending in demo[1] if sending.kind is Kind.LATE]
     assert min(delays) < 3_600_000
     assert 20 * 86_400_000 < max(delays) <= 30 * 86_400_000
 
@@ -143,13 +143,13 @@ def test_copies_and_contradictions_come_after_their_original(demo: tuple[Past, l
     seen: dict[str, dict[str, Any]] = {}
     for sending in demo[1]:
         event = sending.event
-        if sending.fate in (Fate.COPY, Fate.COPY_APART):
+        if sending.kind in (Kind.COPY, Kind.COPY_APART):
             assert seen[event["id"]] == event
-        elif sending.fate is Fate.CONFLICT:
+        elif sending.kind is Kind.CONFLICT:
             assert seen[event["id"]]["data"] != event["data"]
-        elif sending.fate is Fate.CORRECTION:
+        elif sending.kind is Kind.CORRECTION:
             assert event["data"]["corrects"]["id"] in seen
-        elif sending.fate is not Fate.FACT:
+        elif sending.kind is not Kind.CATALOG:
             assert event["id"] not in seen
             seen[event["id"]] = event
 
@@ -159,10 +159,10 @@ def test_requests_keep_the_order_and_a_later_copy_begins_a_new_one(demo: tuple[P
     assert [event for batch in batches for event in batch] == [sending.event for sending in demo[1]]
     assert max(map(len, batches)) <= 500
     usage = [[event["id"] for event in batch if event["type"] == "flexcredits.usage.v1"] for batch in batches]
-    fates = {sending.event["id"]: sending.fate for sending in demo[1]}
+    fates = {sending.event["id"]: sending.kind for sending in demo[1]}
     repeated = [name for ids in usage for name, times in Counter(ids).items() if times > 1]
     assert repeated
-    assert {fates[name] for name in repeated} == {Fate.COPY}
+    assert {fates[name] for name in repeated} == {Kind.COPY}
 
 
 def test_truth_is_what_the_aggregators_own_rules_come_to(everybody: list[Sending]) -> None:
@@ -208,9 +208,9 @@ def amount_by(card: RateCard, event: Usage | Correction, occurred: float) -> int
 def test_originals_and_their_corrections_never_fall_below_0(demo: tuple[Past, list[Sending]]) -> None:
     left: dict[str, int] = defaultdict(int)
     for sending in demo[1]:
-        if sending.fate in COUNTED:
+        if sending.kind in COUNTED:
             event = sending.event
-            original = event["data"]["corrects"]["id"] if sending.fate is Fate.CORRECTION else event["id"]
+            original = event["data"]["corrects"]["id"] if sending.kind is Kind.CORRECTION else event["id"]
             left[original] += micro_credits(event)
     assert min(left.values()) == 0  # some are taken back whole
 

@@ -15,8 +15,8 @@ from flexcredits_cli.generator.company.events import instant_text
 from flexcredits_cli.generator.company.rates import micro_credits
 from flexcredits_cli.generator.company.shape import bounds, busyness, is_spike, season_of
 from flexcredits_cli.generator.simulate import LIVE_RATE, MONTHS_MAX, past_of, read_at, sized
-from flexcredits_cli.generator.usage.disturbances import COUNTED, Fate, Sending
-from flexcredits_cli.generator.usage.history import Past, deployment_facts
+from flexcredits_cli.generator.usage.disturbances import COUNTED, Kind, Sending
+from flexcredits_cli.generator.usage.history import Past, deployment_catalog
 from flexcredits_cli.generator.usage.live import OPENING_S, Opening, level, usual_day
 from support.data.generated_companies import AT, demo_company, play
 
@@ -30,11 +30,11 @@ def demo() -> tuple[Past, list[Sending]]:
 def everybody() -> list[Sending]:
     """Three months of all hand-written companies and some generated ones, with the deployment's facts."""
     pasts = [past_of(1, company, read_at(AT), 3) for company in (*HAND_WRITTEN, *companies(5))]
-    return [*deployment_facts(pasts), *(sending for past in pasts for sending in past.sendings())]
+    return [*deployment_catalog(pasts), *(sending for past in pasts for sending in past.sendings())]
 
 
 def test_usage_follows_weekday_hour_and_growth(demo: tuple[Past, list[Sending]]) -> None:
-    uses = [local(sending, "Europe/Berlin") for sending in demo[1] if sending.fate is Fate.USAGE]
+    uses = [local(sending, "Europe/Berlin") for sending in demo[1] if sending.kind is Kind.USAGE]
     weekdays = Counter(at.weekday() for at in uses)
     assert 3 * weekdays[5] < weekdays[1]
     hours = Counter(at.hour for at in uses)
@@ -47,7 +47,7 @@ def test_usage_follows_weekday_hour_and_growth(demo: tuple[Past, list[Sending]])
 @pytest.mark.parametrize("company", HAND_WRITTEN, ids=lambda company: company.time_zone)
 def test_working_hours_are_those_of_the_companys_zone(company: Company) -> None:
     _, sendings = play(replace(company, per_day=60), months=1)
-    hours = Counter(local(sending, company.time_zone).hour for sending in sendings if sending.fate is Fate.USAGE)
+    hours = Counter(local(sending, company.time_zone).hour for sending in sendings if sending.kind is Kind.USAGE)
     assert sum(hours[hour] for hour in range(8, 18)) > 0.75 * hours.total()
 
 
@@ -72,7 +72,7 @@ def test_one_spike_in_any_three_weeks_and_one_agent_causes_it(demo: tuple[Past, 
     (spike,) = (day for day in days_before(today, 21) if is_spike(1, "org_demo", day))
     credits: Counter[str] = Counter()
     for sending in demo[1]:
-        if sending.fate is Fate.USAGE and local(sending, "Europe/Berlin").date() == spike:
+        if sending.kind is Kind.USAGE and local(sending, "Europe/Berlin").date() == spike:
             credits[sending.event["data"].get("agent", {}).get("id", "")] += micro_credits(sending.event)
     assert credits.most_common(1)[0][0].startswith("agt_")
     assert credits.most_common(1)[0][1] * 2 > credits.total()
@@ -89,7 +89,7 @@ def test_every_kind_of_life_cycle_is_there(demo: tuple[Past, list[Sending]]) -> 
         event = sending.event
         if event["type"] == "flexcredits.agent.v1":
             facts[event["data"]["id"]].append(event["data"])
-        elif sending.fate is Fate.USAGE and "agent" in event["data"]:
+        elif sending.kind is Kind.USAGE and "agent" in event["data"]:
             kinds[event["data"]["agent"]["id"]].append(event["data"]["agent"]["kind"])
 
     def used(states: tuple[str, ...], check: Callable[[str], bool] = lambda _: True) -> list[str]:
@@ -104,9 +104,9 @@ def test_every_kind_of_life_cycle_is_there(demo: tuple[Past, list[Sending]]) -> 
     assert len(used(("system",))) == 2
     # A deleted agent is not used any more, and a restored one is again.
     deleted, restored, *_ = seasonal_agents(season_of(demo[0].today) - 1)
-    assert not deleted.is_used_on(deleted.facts[-1].day)
-    assert not restored.is_used_on(restored.facts[1].day)
-    assert restored.is_used_on(restored.facts[2].day + timedelta(days=1))
+    assert not deleted.is_used_on(deleted.versions[-1].day)
+    assert not restored.is_used_on(restored.versions[1].day)
+    assert restored.is_used_on(restored.versions[2].day + timedelta(days=1))
 
 
 def test_categories_change_and_the_newest_feature_has_none(
@@ -122,11 +122,11 @@ def test_categories_change_and_the_newest_feature_has_none(
     # The newest feature is some days old and up to a season: it first appears within the history.
     first_used: dict[str, int] = {}
     for sending in demo[1]:
-        if sending.fate is Fate.USAGE and sending.event["data"]["feature_kind"] == "feature":
+        if sending.kind is Kind.USAGE and sending.event["data"]["feature_kind"] == "feature":
             first_used.setdefault(sending.event["data"]["feature"], sending.happened_ms)
     newest = max(first_used, key=lambda name: first_used[name])
     assert demo[0].at - first_used[newest] < 120 * 86_400_000
-    facts = [fact.event for fact in deployment_facts([demo[0]]) if fact.event["type"] == "flexcredits.feature.v1"]
+    facts = [fact.event for fact in deployment_catalog([demo[0]]) if fact.event["type"] == "flexcredits.feature.v1"]
     assert set(first_used) - {fact["data"]["feature"] for fact in facts} == {newest}
 
 
@@ -135,7 +135,7 @@ def test_no_fact_is_of_the_future_wherever_the_day_begins_first() -> None:
     for day in range(182):
         at = read_at("2026-09-01T11:02:00Z") + day * 86_400_000  # midnight has just passed there
         past = past_of(1, auckland, at, 1)
-        for event in (*past.agents(), *(sending.event for sending in deployment_facts([past]))):
+        for event in (*past.agents(), *(sending.event for sending in deployment_catalog([past]))):
             assert event["time"] <= instant_text(at)
 
 
@@ -211,7 +211,7 @@ def test_live_usage_crosses_90_percent_soon_and_then_calms_down(demo: tuple[Past
     before = used
     opening, crossed = Opening(1, [past, orbit], LIVE_RATE), None
     for sending in opening.sendings(1800):
-        if sending.fate in COUNTED and sending.event["subject"] == DEMO.id:
+        if sending.kind in COUNTED and sending.event["subject"] == DEMO.id:
             used += micro_credits(sending.event)
             if crossed is None and 100 * used >= 90 * contracted:
                 crossed = (sending.arrives_ms - past.at) / 1000
@@ -230,7 +230,7 @@ def test_a_day_of_live_usage_is_a_day_like_any_other(at: str) -> None:
     alike = [days[past.today - timedelta(days=7 * week)] for week in range(1, 9)]
     live: Counter[str] = Counter()
     for sending in Opening(1, [past, orbit], LIVE_RATE).sendings(86_400):
-        if sending.fate in COUNTED and sending.arrives_ms - past.at > 1000 * OPENING_S:
+        if sending.kind in COUNTED and sending.arrives_ms - past.at > 1000 * OPENING_S:
             live[sending.event["subject"]] += micro_credits(sending.event)
     assert min(alike) / 2 < live[DEMO.id] < 1.5 * max(alike)
     assert 0.5 * usual_day(orbit) < live[ORBIT.id] < 2 * usual_day(orbit)
@@ -245,7 +245,7 @@ def test_a_load_touches_no_company_of_the_demo() -> None:
 def test_live_moments_correct_rename_and_top_up(demo: tuple[Past, list[Sending]]) -> None:
     orbit, _ = play(ORBIT, months=MONTHS_MAX)
     opening = Opening(1, [demo[0], orbit], 10)
-    late, correction, renamed, top_up = opening.moments()
+    late, correction, renamed, top_up = opening.scripted_events()
     assert late.happened_ms < demo[0].at < late.arrives_ms < correction.arrives_ms
     assert correction.event["data"]["corrects"]["id"] == late.event["id"]
     assert renamed.event["data"]["name"] == "Ticket triage and routing"
@@ -254,7 +254,7 @@ def test_live_moments_correct_rename_and_top_up(demo: tuple[Past, list[Sending]]
     orbit.contracts.append(top_up.event)
     used, contracted = level(orbit)
     assert 100 * used < 98 * contracted
-    assert [sending for sending in opening.sendings(100) if sending.fate is not Fate.USAGE] == [
+    assert [sending for sending in opening.sendings(100) if sending.kind is not Kind.USAGE] == [
         late, correction, renamed, top_up,
     ]  # fmt: skip
 
@@ -263,9 +263,9 @@ def test_backfill_has_the_events_and_series_that_were_asked_for() -> None:
     at = read_at(AT)
     cast = sized(list(companies(200)), 400_000, at, 2, 1500)
     assert len({company.id for company in cast}) == 200
-    events = [sending.event for sending in past_of(1, cast[0], at, 2).sendings() if sending.fate is Fate.USAGE]
+    events = [sending.event for sending in past_of(1, cast[0], at, 2).sendings() if sending.kind is Kind.USAGE]
     others = sum(
-        sending.fate is Fate.USAGE for company in cast[1:40] for sending in past_of(1, company, at, 2).sendings()
+        sending.kind is Kind.USAGE for company in cast[1:40] for sending in past_of(1, company, at, 2).sendings()
     )
     expected = 400_000 * sum(company.per_day for company in cast[:40]) / sum(company.per_day for company in cast)
     assert 0.85 * expected < len(events) + others < 1.25 * expected

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from flexcredits_cli.cli import app
-from flexcredits_cli.commands.developer.version import copies, current_version, in_words, write_version
+from flexcredits_cli.commands.developer.version import copies, current_version, format_version, write_version
 from flexcredits_cli.machine.state_folder import REPOSITORY, state_folder
 from flexcredits_cli.terminal.problem import SetupProblem
 from typer.testing import CliRunner
@@ -44,8 +44,8 @@ def checkout(tmp_path: Path) -> Path:
 def test_every_file_bears_the_version_of_the_root(checkout: Path) -> None:
     version = current_version(REPOSITORY)
     for path, pattern in copies(REPOSITORY):
-        assert in_words(pattern, version) in path.read_text(), (
-            f"{path} does not say {in_words(pattern, version).strip()}"
+        assert format_version(pattern, version) in path.read_text(), (
+            f"{path} does not say {format_version(pattern, version).strip()}"
         )
     assert CliRunner().invoke(app, ["version"]).output.strip() == version
     # And no file bears it that the command does not know: after another was written, nothing says the old one.
@@ -57,7 +57,7 @@ def test_every_file_bears_the_version_of_the_root(checkout: Path) -> None:
             assert not found, f"{path.relative_to(checkout)} still says {found and found[0]}"
     assert "## Unreleased\n\n## 77.8.9 - " in (checkout / "CHANGELOG.md").read_text()
     (checkout / "Dockerfile").write_text("FROM scratch\n")
-    with pytest.raises(SetupProblem, match="does not say"):
+    with pytest.raises(SetupProblem, match="does not contain"):
         write_version(checkout, "77.9.0")
 
 

@@ -124,4 +124,4 @@ def test_env_without_a_stack_says_so_and_prints_nothing() -> None:
             [*PYTHON, "flexcredits_cli", "env"], env=environment_of(home), capture_output=True, text=True, timeout=60
         )
     assert (said.returncode, said.stdout) == (1, "")
-    assert "no stack runs here" in said.stderr
+    assert "no stack is running here" in said.stderr

@@ -13,7 +13,7 @@ import pytest
 from flexcredits_cli.generator.company.cast import HAND_WRITTEN, companies
 from flexcredits_cli.generator.company.contracts import current_period, used_in
 from flexcredits_cli.generator.simulate import DEMO_COMPANIES, LIVE_RATE, MONTHS_MAX, past_of, read_at, sized
-from flexcredits_cli.generator.usage.disturbances import Fate
+from flexcredits_cli.generator.usage.disturbances import Kind
 from flexcredits_cli.generator.usage.history import Past
 from flexcredits_cli.generator.usage.live import Opening, level
 from flexcredits_cli.generator.usage.truth import Truth
@@ -90,24 +90,24 @@ async def test_backfill_comes_out_to_the_micro_credit_and_sent_again_changes_not
 ) -> None:
     pasts, truth = backfill
     names = [past.company.id for past in pasts]
-    counted = truth.uses.total() + truth.fates[Fate.CORRECTION]
-    assert all(truth.fates[fate] for fate in Fate), truth.fates
+    counted = truth.uses.total() + truth.kinds[Kind.CORRECTION]
+    assert all(truth.kinds[fate] for fate in Kind), truth.kinds
 
     stack.command(*BACKFILL)
     await eventually(lambda: fates(stack)["counted"] == counted, within_s=60, what=f"{counted} counted")
     check(stack, pasts, truth)
     first = fates(stack)
     assert first["held"] == 0
-    assert first["rejected"] == truth.fates[Fate.CONFLICT]
-    assert truth.fates[Fate.COPY_APART] <= first["duplicate"] <= truth.fates[Fate.COPY_APART] + truth.fates[Fate.COPY]
+    assert first["rejected"] == truth.kinds[Kind.CONFLICT]
+    assert truth.kinds[Kind.COPY_APART] <= first["duplicate"] <= truth.kinds[Kind.COPY_APART] + truth.kinds[Kind.COPY]
 
     await eventually(
-        lambda: len(dead_letters(stack)) == truth.fates[Fate.CONFLICT] + truth.fates[Fate.MALFORMED],
+        lambda: len(dead_letters(stack)) == truth.kinds[Kind.CONFLICT] + truth.kinds[Kind.MALFORMED],
         within_s=30, what="the dead letters",
     )  # fmt: skip
     letters = dead_letters(stack)
     contradicted = [letter for letter in letters if "used before with another payload" in letter["reason"]]
-    assert len(contradicted) == truth.fates[Fate.CONFLICT]
+    assert len(contradicted) == truth.kinds[Kind.CONFLICT]
     assert all(letter["pointer"] for letter in letters if letter not in contradicted)
     assert {letter["organization"] for letter in letters} <= set(names)
 
@@ -189,7 +189,7 @@ async def test_the_demos_story_adds_exactly_its_truth_and_its_company_stands_bef
     assert said.index(waited) < len(said) - 3, "live usage waits until the past is counted"
     assert "organization org_demo, role super_admin, email ada@demo.example" in said[-2]
     assert said[-1] == f"{stack.origin}/"
-    counted = truth.uses.total() + truth.fates[Fate.CORRECTION]
+    counted = truth.uses.total() + truth.kinds[Kind.CORRECTION]
     await eventually(
         lambda: fates(stack)["counted"] == fates_before["counted"] + counted, within_s=60, what=f"{counted} more"
     )

@@ -1,4 +1,4 @@
-"""`python -m flexcredits_cli`, which the launcher hands over to."""
+"""`python -m flexcredits_cli`: the launcher replaces itself with this program."""
 
 import signal
 import sys
@@ -6,8 +6,8 @@ import sys
 
 def run() -> None:
     """Run the command line; SIGTERM ends any command."""
-    # In a container we are process 1, which the kernel protects from signals without a handler: before the imports,
-    # which take a second.
+    # In a container this is process 1, and the kernel ignores signals to process 1 that have no handler. The handler is set
+    # before the imports because they take a second.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     from flexcredits_cli.cli import main
 

@@ -1,4 +1,4 @@
-"""The commands of ./flexcredits: one module each, joined here."""
+"""Registers the commands of ./flexcredits; each has its own module."""
 
 import sys
 
@@ -52,7 +52,7 @@ app.add_typer(topics.app, name="topics")
 
 
 def main() -> None:
-    """Run the command line; a problem that the user has to fix is one message and exit code 1."""
+    """Run the command line. A SetupProblem is printed as one message; the exit code is 1."""
     try:
         app(prog_name="./flexcredits")
     except SetupProblem as problem:

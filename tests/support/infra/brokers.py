@@ -44,7 +44,7 @@ class Broker:
 
     def launch(self) -> Callable[[], bool]:
         """Start it and return a way to ask whether it is ready."""
-        # Not in a worker thread: the broker's leash is held by the thread that starts it.
+        # Not in a worker thread: the kernel ends the broker when the thread that started it ends.
         program = self._kafka.program()
         self._process = Process(program, lambda name, line: real.log.info("%s | %s", name, line))
         return program.is_ready

@@ -1,1 +1,1 @@
-"""The commands of ./flexcredits, a module each."""
+"""The commands of ./flexcredits, one module each."""

@@ -1,4 +1,4 @@
-"""The development issuer's codes: what a browser was promised, and the tokens that its code is worth, once (RFC 6749, 7636)."""
+"""The development issuer's authorization codes: issues them, and exchanges each once for tokens (RFC 6749, RFC 7636)."""
 
 import base64
 import hashlib
@@ -23,11 +23,11 @@ CALLBACK_PATH = "/login/callback"
 
 
 class InvalidRequest(Exception):
-    """What is wrong with a request; the text is for the person who develops."""
+    """An invalid request. The text explains the error to a developer."""
 
 
-class Chosen(NamedTuple):
-    """Whom to sign in as."""
+class Person(NamedTuple):
+    """The person who signs in."""
 
     organization: str
     role: str
@@ -36,7 +36,7 @@ class Chosen(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class AuthorizationRequest:
     """An authorization request."""
 
     redirect_uri: str
@@ -45,12 +45,12 @@ class Asked:
     code_challenge: str
 
     def answer(self, issuer: str, code: str) -> str:
-        """Where the browser goes with its code."""
+        """The URL that returns the browser and its code to the dashboard."""
         return f"{self.redirect_uri}?{urlencode({'code': code, 'state': self.state, 'iss': issuer})}"
 
 
-def read_asked(parameters: Mapping[str, str]) -> Asked:
-    """Raises InvalidRequest; a browser is sent nowhere but to a dashboard on this machine."""
+def parse_request(parameters: Mapping[str, str]) -> AuthorizationRequest:
+    """Parse an authorization request. Raises InvalidRequest, also for a redirect_uri that is not on this machine."""
     if parameters.get("response_type") != "code" or parameters.get("client_id") != CLIENT_ID:
         raise InvalidRequest(f"response_type must be code, and client_id {CLIENT_ID}")
     redirect = urlsplit(parameters.get("redirect_uri", ""))
@@ -58,49 +58,49 @@ def read_asked(parameters: Mapping[str, str]) -> Asked:
         raise InvalidRequest(f"redirect_uri must be {CALLBACK_PATH} on a loopback address")
     if parameters.get("code_challenge_method") != "S256" or not parameters.get("code_challenge"):
         raise InvalidRequest("code_challenge is missing, or its method is not S256")
-    return Asked(
+    return AuthorizationRequest(
         redirect.geturl(), parameters.get("state", ""), parameters.get("nonce", ""), parameters["code_challenge"]
     )
 
 
 class Codes:
-    """Codes that were given out and not redeemed yet. Threads share it."""
+    """Issued codes that are not redeemed yet. Thread-safe."""
 
     def __init__(self) -> None:
-        self._promised: dict[str, tuple[Asked, Chosen, float]] = {}
+        self._promised: dict[str, tuple[AuthorizationRequest, Person, float]] = {}
         self._lock = threading.Lock()
 
-    def give(self, asked: Asked, chosen: Chosen) -> str:
+    def give(self, request: AuthorizationRequest, person: Person) -> str:
         code = secrets.token_urlsafe(32)
         with self._lock:
             if len(self._promised) >= CODES_MAX:
                 self._promised.clear()
-            self._promised[code] = (asked, chosen, time.monotonic())
+            self._promised[code] = (request, person, time.monotonic())
         return code
 
-    def redeem(self, form: Mapping[str, str]) -> tuple[Asked, Chosen]:
-        """What was promised, which it is no more after the first attempt. Raises InvalidRequest."""
+    def redeem(self, form: Mapping[str, str]) -> tuple[AuthorizationRequest, Person]:
+        """Exchange a code for its request and person. The first attempt consumes the code. Raises InvalidRequest."""
         with self._lock:
             promised = self._promised.pop(form.get("code", ""), None)
         if promised is None:
             raise InvalidRequest("the code is unknown, or was redeemed before")
-        asked, chosen, given_at = promised
+        request, person, given_at = promised
         if time.monotonic() - given_at > CODE_LIFETIME_S:
-            raise InvalidRequest("the code is too old")
+            raise InvalidRequest("the code has expired")
         verifier = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(verifier).decode().rstrip("=")
-        if not hmac.compare_digest(challenge, asked.code_challenge):
-            raise InvalidRequest("code_verifier does not fit the code_challenge")
-        if (form.get("client_id"), form.get("redirect_uri")) != (CLIENT_ID, asked.redirect_uri):
-            raise InvalidRequest("client_id or redirect_uri are not those that the code was given for")
-        return asked, chosen
+        if not hmac.compare_digest(challenge, request.code_challenge):
+            raise InvalidRequest("code_verifier does not match the code_challenge")
+        if (form.get("client_id"), form.get("redirect_uri")) != (CLIENT_ID, request.redirect_uri):
+            raise InvalidRequest("client_id or redirect_uri differ from those of the authorization request")
+        return request, person
 
 
-def mint_tokens(key: RSAPrivateKey, issuer: str, asked: Asked, chosen: Chosen) -> dict[str, str | int]:
-    """The token endpoint's answer."""
+def mint_tokens(key: RSAPrivateKey, issuer: str, request: AuthorizationRequest, person: Person) -> dict[str, str | int]:
+    """The token endpoint's response."""
     return {
         "token_type": "Bearer",
         "expires_in": int(LIFETIME.total_seconds()),
-        "access_token": mint_token(key, issuer, chosen.organization, chosen.role, chosen.email, name=chosen.name),
-        "id_token": mint_id_token(key, issuer, CLIENT_ID, chosen.email, chosen.name, asked.nonce),
+        "access_token": mint_token(key, issuer, person.organization, person.role, person.email, name=person.name),
+        "id_token": mint_id_token(key, issuer, CLIENT_ID, person.email, person.name, request.nonce),
     }

@@ -1,10 +1,9 @@
-"""The development issuer: signs people in without a password, and serves the key that verifies its tokens.
+"""The development issuer: signs people in without a password, and serves the public key that verifies its tokens.
 
 Loopback only, and never in production. `python -m flexcredits_cli.dev_idp.issuer --port PORT`
 
-In a container `--container` listens on all of its interfaces, because that is where a published port arrives; the
-port must then be published on the host's loopback address, as docker-compose.yml does. Requests that name another
-host are refused all the same.
+With `--container` it listens on all interfaces of the container, which published ports need. The port must then be
+published on the host's loopback address, as in docker-compose.yml. Requests with another Host are refused in any case.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from flexcredits_cli.dev_idp.authorization import Chosen, Codes, InvalidRequest, mint_tokens, read_asked
+from flexcredits_cli.dev_idp.authorization import Codes, InvalidRequest, Person, mint_tokens, parse_request
 from flexcredits_cli.dev_idp.sign_in_page import POLICY, render_page
 from flexcredits_cli.dev_idp.tokens import Role, issuer_url, key_path, load_key, public_jwk, refuse_in_production
 from flexcredits_cli.machine.ports import LOOPBACK, is_loopback
@@ -33,7 +32,7 @@ FORM_BYTES_MAX = 64 * 1024
 
 
 class IssuerServer(ThreadingHTTPServer):
-    """What the endpoints share."""
+    """The server, with the state that all endpoints share."""
 
     daemon_threads = True
 
@@ -46,7 +45,7 @@ class IssuerServer(ThreadingHTTPServer):
 
 
 def make_server(host: str, port: int, key: RSAPrivateKey, *, in_container: bool = False) -> IssuerServer:
-    """A server for the issuer's documents and endpoints; SetupProblem unless the host is this machine's own loopback address."""
+    """A server for the issuer's documents and endpoints. Raises SetupProblem unless the host is a loopback address."""
     refuse_in_production()
     if in_container:
         return IssuerServer("0.0.0.0", port, key)
@@ -56,7 +55,7 @@ def make_server(host: str, port: int, key: RSAPrivateKey, *, in_container: bool 
 
 
 def describe(issuer: str, key: RSAPrivateKey) -> dict[str, dict[str, Any]]:
-    """Documents by path: the key set, and what OpenID Connect Discovery asks for."""
+    """Documents by path: the key set, and the configuration of OpenID Connect Discovery."""
     configuration = {
         "issuer": issuer,
         "jwks_uri": issuer + JWKS_PATH,
@@ -103,7 +102,7 @@ class Endpoints(BaseHTTPRequestHandler):
             self.answer_json(400, {"error": "invalid_request", "error_description": str(error)})
 
     def is_ours(self) -> bool:
-        """A name that was made to mean this machine could let a page from elsewhere sign itself in."""
+        """Whether the Host is a loopback address. Without this check, DNS rebinding would let another site sign itself in."""
         ours = is_loopback(urlsplit(f"//{self.headers.get('Host', '')}").hostname or "")
         if not ours:
             self.answer_json(400, {"error": "invalid_request", "error_description": "Host is not a loopback address"})
@@ -111,19 +110,19 @@ class Endpoints(BaseHTTPRequestHandler):
 
     def show_page(self, parameters: dict[str, str]) -> None:
         try:
-            read_asked(parameters)
+            parse_request(parameters)
         except InvalidRequest as error:
             self.answer(400, str(error).encode(), "text/plain; charset=utf-8")
             return
         self.answer(200, render_page(parameters).encode(), "text/html; charset=utf-8")
 
     def send_back(self, form: dict[str, str]) -> None:
-        asked = read_asked(form)
+        request = parse_request(form)
         if form.get("role") not in set(Role) or not form.get("organization") or not form.get("email"):
             raise InvalidRequest("organization, role and email are needed")
-        chosen = Chosen(form["organization"], form["role"], form["email"], form.get("name", ""))
+        person = Person(form["organization"], form["role"], form["email"], form.get("name", ""))
         self.send_response(302)
-        self.send_header("Location", asked.answer(self.server.url, self.server.codes.give(asked, chosen)))
+        self.send_header("Location", request.answer(self.server.url, self.server.codes.give(request, person)))
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -140,7 +139,7 @@ class Endpoints(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """The readiness check asks every few milliseconds during the start; nobody reads that."""
+        """No access log: the readiness check sends a request every few milliseconds during the start."""
 
 
 def main() -> None:
@@ -155,10 +154,10 @@ def main() -> None:
         server = make_server(chosen.host, chosen.port, key, in_container=chosen.container)
     except SetupProblem as problem:
         sys.exit(f"flexcredits: {problem}")
-    # `shutdown` waits for the loop that the signal interrupts, so it is asked for from elsewhere.
+    # `shutdown` waits until the server's loop ends. The signal handler interrupts that loop, so another thread calls it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: threading.Thread(target=server.shutdown).start())
-    print(f"tokens of {issuer_url(server.server_address[1])} verify by {JWKS_PATH}", flush=True)
+    print(f"issuer {issuer_url(server.server_address[1])}, keys at {JWKS_PATH}", flush=True)
     with server:
         server.serve_forever(poll_interval=0.1)
 

@@ -1,20 +1,20 @@
-"""The development issuer's page: whom to sign in as."""
+"""The development issuer's sign-in page: the user chooses a person."""
 
 from collections.abc import Mapping
 from html import escape
 
-from flexcredits_cli.dev_idp.authorization import Chosen
+from flexcredits_cli.dev_idp.authorization import Person
 from flexcredits_cli.dev_idp.tokens import Role
 
 DEMO = "org_demo"
 PEOPLE = (
-    Chosen(DEMO, Role.SUPER_ADMIN, "ada@demo.example", "Ada"),
-    Chosen(DEMO, Role.ADMIN, "ben@demo.example", "Ben"),
-    Chosen(DEMO, Role.BILLING_MODERATOR, "chi@demo.example", "Chi"),
-    Chosen(DEMO, Role.MEMBER, "dev@demo.example", "Dev"),
+    Person(DEMO, Role.SUPER_ADMIN, "ada@demo.example", "Ada"),
+    Person(DEMO, Role.ADMIN, "ben@demo.example", "Ben"),
+    Person(DEMO, Role.BILLING_MODERATOR, "chi@demo.example", "Chi"),
+    Person(DEMO, Role.MEMBER, "dev@demo.example", "Dev"),
 )
 
-# No script and nothing from elsewhere, and only forms, which lead to this page's own server and back to the dashboard.
+# The page has no scripts and loads nothing from other hosts. Its forms lead to this server, which redirects to the dashboard.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 
 PAGE = """<!doctype html>
@@ -38,7 +38,7 @@ button {{ text-align: left; cursor: pointer }}
 
 
 def render_page(parameters: Mapping[str, str]) -> str:
-    """The page for an authorization request, whose parameters every form sends along."""
+    """The page for an authorization request. Each form contains the request's parameters."""
     hidden = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in parameters.items()
     )
@@ -51,7 +51,7 @@ def render_page(parameters: Mapping[str, str]) -> str:
     return PAGE.format(people=people, hidden=hidden, demo=DEMO, roles=roles)
 
 
-def choice(person: Chosen) -> str:
+def choice(person: Person) -> str:
     return "".join(
         f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in person._asdict().items()
     )

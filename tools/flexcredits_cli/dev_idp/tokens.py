@@ -1,6 +1,6 @@
-"""Tokens of the development issuer: its key pair, and what it signs.
+"""Tokens of the development issuer, and the key pair that signs them.
 
-The query API verifies them as it would an identity provider's, by JWKS, issuer, audience and expiry.
+The query API verifies them as it verifies an identity provider's tokens: by JWKS, issuer, audience and expiry.
 """
 
 import base64
@@ -28,7 +28,7 @@ from flexcredits_cli.terminal.problem import SetupProblem
 
 AUDIENCE = "flexcredits"
 LIFETIME = timedelta(hours=12)  # a working day
-ID_TOKEN_LIFETIME = timedelta(minutes=5)  # it is read at once
+ID_TOKEN_LIFETIME = timedelta(minutes=5)  # the query API reads it immediately
 
 
 class Role(StrEnum):
@@ -39,7 +39,7 @@ class Role(StrEnum):
 
 
 def refuse_in_production() -> None:
-    """Whoever runs this issuer can sign in as anybody, so it exists for development alone."""
+    """Raise SetupProblem in production: this issuer signs in any person without a password."""
     if os.environ.get("FLEXCREDITS_ENV") == "production":
         raise SetupProblem("the development issuer does not work with FLEXCREDITS_ENV=production.")
 
@@ -53,7 +53,7 @@ def key_path(folder: StateFolder) -> Path:
 
 
 def load_key(path: Path) -> RSAPrivateKey:
-    """The issuer's key, made at its first use."""
+    """The issuer's key. The first call creates it."""
     key = load_pem_private_key(keep_private(path, make_key).encode(), password=None)
     assert isinstance(key, RSAPrivateKey)
     return key
@@ -101,7 +101,7 @@ def mint_token(
 
 
 def mint_id_token(key: RSAPrivateKey, issuer: str, client_id: str, email: str, name: str, nonce: str) -> str:
-    """An ID token (OpenID Connect Core 2): for the client that asked, and for that attempt alone."""
+    """An ID token (OpenID Connect Core 2). `client_id` is its audience; `nonce` binds it to one sign-in attempt."""
     refuse_in_production()
     now = datetime.now(UTC)
     claims = {"iss": issuer, "aud": client_id, "sub": email, "email": email, "name": name, "nonce": nonce}

@@ -1,4 +1,4 @@
-"""The dashboard's build: Node out of its wheel, the locked packages, `npm run build`; each again only when it has to be."""
+"""Builds the dashboard with Node from its wheel: installs the locked packages and runs `npm run build`, each only if needed."""
 
 import fcntl
 import hashlib
@@ -17,53 +17,53 @@ from flexcredits_cli.terminal.problem import SetupProblem
 
 SOURCES = REPOSITORY / "services" / "query-api" / "dashboard"
 DESCRIPTION = Path("..", "..", "..", "schemas", "http", "query-api.json")
-"""From the sources: the API's types are made from it at every build."""
+"""Relative to the sources. Every build generates the API's types from it."""
 TYPES = Path("src", "api", "schema.d.ts")
 MADE = frozenset({"node_modules", "dist"})
 STAMP = ".flexcredits-stamp"
-# The environment's node and npm, which the wheel installs; the npm inside the wheel is a copy that does not find itself.
+# The node and npm that the wheel installs into the environment. The npm inside the wheel's own folder does not run from there.
 BIN = Path(sys.executable).parent
 WITHIN_S = 600
 LAST_LINES = 40
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def built_dashboard(folder: StateFolder) -> Path:
-    """Where the built files are, once `ensure_dashboard` has run."""
+    """Folder of the built files; `ensure_dashboard` creates it."""
     return workplace(folder) / "dist"
 
 
-def ensure_dashboard(folder: StateFolder, tell: Tell) -> None:
-    """Build this checkout's dashboard as far as it is needed. Raises SetupProblem."""
-    build_dashboard(SOURCES, workplace(folder), tell)
+def ensure_dashboard(folder: StateFolder, report: Report) -> None:
+    """Build this checkout's dashboard if its build is missing or outdated. Raises SetupProblem."""
+    build_dashboard(SOURCES, workplace(folder), report)
 
 
 def workplace(folder: StateFolder) -> Path:
-    """Beside the sources; in the state folder where the checkout cannot be written to."""
+    """The build folder: beside the sources, or in the state folder if the checkout is read-only."""
     if os.access(SOURCES, os.W_OK):
         return SOURCES
-    return folder.root / "dashboard" / "services" / "query-api" / "dashboard"  # as far from the description
+    return folder.root / "dashboard" / "services" / "query-api" / "dashboard"  # DESCRIPTION is relative to this depth
 
 
-def build_dashboard(sources: Path, place: Path, tell: Tell) -> None:
-    """Build in `place`, unless the build that is there was made from these sources.
+def build_dashboard(sources: Path, place: Path, report: Report) -> None:
+    """Build in `place`, unless it has a build of these sources.
 
-    Safe to run twice at once, and to interrupt: a stamp is written last. Raises SetupProblem with what npm said.
+    Safe to run concurrently (a lock) and to interrupt (a stamp is written last). Raises SetupProblem with npm's output.
     """
     if is_built(place, sources):
         return
     with only_one(sources):
         if is_built(place, sources):
-            return  # the one we waited for did it
+            return  # the process that held the lock has built it
         if place != sources:
             copy_sources(sources, place)
         if not has_packages(place):
-            tell("installing the dashboard's packages, once")
+            report("installing the dashboard's packages (first start only)")
             stamp(place / "node_modules").unlink(missing_ok=True)
             npm(place, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
             (place / "node_modules").mkdir(exist_ok=True)
             stamp(place / "node_modules").write_text(packages_wanted(place))
-        tell("building the dashboard")
+        report("building the dashboard")
         wanted = fingerprint(sources)
         npm(place, "run", "build")
         stamp(place / "dist").write_text(wanted)
@@ -82,7 +82,7 @@ def packages_wanted(place: Path) -> str:
 
 
 def fingerprint(sources: Path) -> str:
-    """Changes with every file that a build is made from, and with Node."""
+    """A digest of Node's version and of every file that the build reads."""
     parts = [f"node {node_version()}".encode(), (sources / DESCRIPTION).read_bytes()]
     for path in sorted(path for top in sources.iterdir() if top.name not in MADE for path in files_of(top)):
         if path != sources / TYPES:
@@ -99,7 +99,7 @@ def digest(parts: list[bytes]) -> str:
 
 
 def copy_sources(sources: Path, place: Path) -> None:
-    """The sources as they are now, beside the packages that were installed before."""
+    """Copy the current sources into `place`; installed packages there are kept."""
     place.mkdir(parents=True, exist_ok=True)
     for old in place.iterdir():
         if old.name not in MADE:
@@ -107,13 +107,13 @@ def copy_sources(sources: Path, place: Path) -> None:
     shutil.copytree(sources, place, ignore=shutil.ignore_patterns(*MADE), dirs_exist_ok=True, copy_function=shutil.copy)
     for path in place.rglob("*"):
         if path.is_dir() and "node_modules" not in path.parts:
-            path.chmod(0o755)  # a read-only checkout's folders cannot be cleared away again
+            path.chmod(0o755)  # copies of a read-only checkout's folders could not be deleted
     (place / DESCRIPTION).resolve().parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(sources / DESCRIPTION, place / DESCRIPTION)
 
 
 def npm(place: Path, *arguments: str) -> None:
-    """Run npm of the wheel in `place`. Raises SetupProblem with its last lines."""
+    """Run the wheel's npm in `place`. Raises SetupProblem with the last lines of its output."""
     command = [str(BIN / "npm"), *arguments]
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "CI": "1"}
     environment |= trust_in_node()
@@ -128,8 +128,8 @@ def npm(place: Path, *arguments: str) -> None:
         said = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
         raise SetupProblem(
             f"the dashboard could not be built: `npm {' '.join(arguments)}` in {place} ended with {done.returncode}:\n{said}\n"
-            "If a package could not be downloaded, check the network (HTTPS_PROXY and SSL_CERT_FILE are honoured; "
-            "`registry` of .npmrc names a mirror) and run the same command again."
+            "If a package could not be downloaded, check the network (HTTPS_PROXY and SSL_CERT_FILE are honoured; set "
+            "`registry` in .npmrc to use a mirror) and run the same command again."
         )
 
 
@@ -147,7 +147,7 @@ def read(path: Path) -> str | None:
 
 @contextmanager
 def only_one(sources: Path) -> Iterator[None]:
-    """Hold a lock that other builds of these sources wait for, whichever state folder they are for."""
+    """Hold a lock for builds of these sources; builds for other state folders wait for it too."""
     with (sources / "package-lock.json").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

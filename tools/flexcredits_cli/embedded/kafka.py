@@ -1,4 +1,4 @@
-"""One Apache Kafka broker in KRaft mode, on the loopback interface if not told otherwise: its settings, its data, its program."""
+"""One Apache Kafka broker in KRaft mode: its settings, data folder and program. It listens on loopback by default."""
 
 import base64
 import os
@@ -14,9 +14,10 @@ from flexcredits_cli.machine.state_folder import remove_tree
 from flexcredits_cli.processes.programs import Program
 from flexcredits_cli.terminal.problem import SetupProblem
 
-# One broker: whatever Kafka keeps for itself has one replica; one partition each makes the start fast.
-# Few threads, since the broker shares two cores with everything else. The log cleaner's buffer is 128 MB by
-# default, a quarter of the heap. After SIGKILL a broker has to wait until its former self's session is over.
+# With one broker, Kafka's internal topics have one replica; one partition each makes the start fast.
+# Few threads, because the broker shares two cores with all other processes. The log cleaner's buffer would be 128 MB by
+# default, a quarter of the heap. A short session timeout: after SIGKILL the restarted broker waits until the killed
+# broker's session ends.
 SETTINGS = """\
 process.roles=broker,controller
 node.id=1
@@ -72,7 +73,7 @@ Configuration:
 
 @dataclass(frozen=True)
 class EmbeddedKafka:
-    """A broker whose data lives in `folder` and survives; ports may change from run to run."""
+    """A broker with a persistent data folder. Its ports may change from run to run."""
 
     folder: Path
     class_path: Sequence[Path]
@@ -81,12 +82,12 @@ class EmbeddedKafka:
     controller_port: int
     heap_mb: int = 512
     quick_start: bool = False
-    """Compile less thoroughly: half a second faster to start, slower under load. For tests."""
+    """Limit JIT compilation: the start is half a second faster, throughput is lower. For tests."""
     host: str = LOOPBACK
     more_settings: str = ""
-    """Lines that follow SETTINGS, and win over them. For tests."""
+    """Lines after SETTINGS; they override it. For tests."""
     format_options: Sequence[str] = ()
-    """Of the storage tool, such as users for SCRAM. For tests."""
+    """Options of the storage tool's `format`, such as SCRAM users. For tests."""
 
     @property
     def bootstrap(self) -> str:
@@ -97,7 +98,7 @@ class EmbeddedKafka:
         return self.folder / "kafka.log"
 
     def prepare(self) -> None:
-        """Write the settings, and format the data folder if there is none; safe to interrupt and repeat."""
+        """Write the settings, and format the data folder if it is missing. Safe to interrupt and repeat."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.yaml").write_text(LOGGING.format(log_file=self.log_file))
         self._write_settings("server.properties", self.folder / "data")
@@ -108,7 +109,7 @@ class EmbeddedKafka:
         return Program(
             name="kafka",
             argv=[*self._java(), "kafka.Kafka", str(self.folder / "server.properties")],
-            is_ready=lambda: accepts(self.port, self.host),  # the listener opens when the broker may serve, not before
+            is_ready=lambda: accepts(self.port, self.host),  # the broker opens its listener only when it can serve
             stop_within_s=30,
             log_file=self.log_file,
         )
@@ -118,7 +119,7 @@ class EmbeddedKafka:
         if self.quick_start:
             flags.append("-XX:TieredStopAtLevel=1")
         if self.java.version >= 22:
-            flags.append("--enable-native-access=ALL-UNNAMED")  # or zstd's loading is warned of at every start
+            flags.append("--enable-native-access=ALL-UNNAMED")  # without it, loading zstd logs a warning at every start
         flags.append(f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}")
         return [str(self.java.path), *flags, "-cp", os.pathsep.join(str(jar) for jar in self.class_path)]
 
@@ -127,11 +128,11 @@ class EmbeddedKafka:
         (self.folder / name).write_text(settings + self.more_settings)
 
     def _format(self) -> None:
-        # Elsewhere first, then renamed: a format that was interrupted is simply done again.
+        # Format another folder, then rename it: the next start repeats an interrupted format.
         unfinished = self.folder / "data.new"
         remove_tree(unfinished)
         self._write_settings("format.properties", unfinished)
-        # A leading hyphen would be taken for an option: one format in 64 failed.
+        # The tool reads an id with a leading hyphen as an option: one format in 64 failed.
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
         arguments = ["format", "--standalone", "-t", cluster_id, "-c", str(self.folder / "format.properties")]
         arguments += self.format_options

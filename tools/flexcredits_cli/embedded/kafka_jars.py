@@ -1,6 +1,6 @@
-"""Apache Kafka's jars: downloaded once from the Maven repository, each checked against a committed SHA-256.
+"""Downloads Apache Kafka's jars once from the Maven repository, and checks each against a committed SHA-256.
 
-`python -m flexcredits_cli.embedded.kafka_jars` prints the list again after a change of version.
+`python -m flexcredits_cli.embedded.kafka_jars` prints a new list after a change of version.
 """
 
 import fcntl
@@ -22,13 +22,13 @@ from flexcredits_cli.machine.trust import trust_in_requests
 from flexcredits_cli.terminal.problem import SetupProblem
 
 BROKER = "org.apache.kafka:kafka_2.13:4.3.1"
-# The broker logs through slf4j and its own pom names nothing that listens. Resolved by itself: its parent
-# pom manages a much older kafka-clients, which would win over the broker's.
+# The broker logs through slf4j, and its pom names no binding. The binding is resolved separately, because its parent
+# pom manages a much older kafka-clients, which would override the broker's.
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
 LIST = Path(__file__).with_name("kafka-jars.sha256")
 ATTEMPTS = 3
-TELL_EVERY = 5 * 10**6  # bytes, of 45 MB
-PARALLEL = 4  # the registry is the bottleneck, 24 s one by one
+REPORT_EVERY = 5 * 10**6  # bytes, of 45 MB
+PARALLEL = 4  # the registry's latency dominates: 24 s one by one
 
 
 @dataclass(frozen=True)
@@ -59,70 +59,70 @@ def pinned_jars() -> list[Jar]:
 
 
 def missing_jars(folder: Path) -> list[Jar]:
-    """Jars that are not in the folder or are not what they should be."""
+    """Jars that are not in the folder or have a wrong checksum."""
     return [jar for jar in pinned_jars() if file_sha256(folder / jar.file_name) != jar.sha256]
 
 
-def ensure_jars(folder: Path, tell: Callable[[str], None]) -> list[Path]:
-    """The class path of the broker, downloaded into `folder` as far as it is missing.
+def ensure_jars(folder: Path, report: Callable[[str], None]) -> list[Path]:
+    """The broker's class path. Downloads missing jars into `folder`.
 
-    Safe to run twice at once, and to interrupt: a jar appears in the folder only after its check.
+    Safe to run concurrently and to interrupt: a jar is moved into the folder only after its check.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder / ".lock"):
         missing = missing_jars(folder)
         if missing:
-            download_all(missing, folder, tell)
+            download_all(missing, folder, report)
     return [folder / jar.file_name for jar in pinned_jars()]
 
 
-def download_all(missing: list[Jar], folder: Path, tell: Callable[[str], None]) -> None:
+def download_all(missing: list[Jar], folder: Path, report: Callable[[str], None]) -> None:
     for abandoned in folder.glob(".incoming-*"):
-        remove_tree(abandoned)  # of a download that was killed; the lock says that nobody else is at it
-    tell(f"downloading Apache Kafka: {len(missing)} jars, once")
+        remove_tree(abandoned)  # left by a killed download; the lock excludes a running one
+    report(f"downloading Apache Kafka: {len(missing)} jars (first start only)")
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as incoming,
         ThreadPoolExecutor(PARALLEL) as pool,
     ):
         maven = maven_context(Path(incoming))
         downloads = {pool.submit(download, maven, jar): jar for jar in missing}
-        received = told = 0
+        received = reported = 0
         try:
             for number, done in enumerate(as_completed(downloads), start=1):
                 path, jar = done.result(), downloads[done]
                 received += path.stat().st_size
                 path.replace(folder / jar.file_name)
-                if received - told > TELL_EVERY or number == len(missing):
-                    tell(f"Apache Kafka: {number} of {len(missing)} jars, {received / 1e6:.0f} MB")
-                    told = received
+                if received - reported > REPORT_EVERY or number == len(missing):
+                    report(f"Apache Kafka: {number} of {len(missing)} jars, {received / 1e6:.0f} MB")
+                    reported = received
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
 def download(maven: MavenContext, jar: Jar) -> Path:
-    """Fetch one jar and check it; SetupProblem names the jar that could not be had or is not what it should be."""
+    """Download one jar and check it. Raises SetupProblem if the download fails or the checksum differs."""
     artifact = maven.create_dependency(jar.coordinate).artifact
     for attempt in range(1, ATTEMPTS + 1):
         try:
             path = Path(artifact.resolve())
         except (requests.RequestException, RuntimeError) as error:
             if artifact.cached_path is not None:
-                # What was received so far would be taken for the whole jar at the next try.
+                # The next attempt would treat the partial file as the whole jar.
                 artifact.cached_path.unlink(missing_ok=True)
             if attempt == ATTEMPTS:
                 raise SetupProblem(
                     f"could not download {jar.coordinate} from the Maven repository: {error}\n"
-                    "Check the network (HTTPS_PROXY and SSL_CERT_FILE are honoured; FLEXCREDITS_MAVEN_REPOSITORY names a "
-                    "mirror) and run the command again: what is here already is kept. "
+                    "Check the network (HTTPS_PROXY and SSL_CERT_FILE are honoured; set FLEXCREDITS_MAVEN_REPOSITORY to use a "
+                    "mirror) and run the command again: completed downloads are kept. "
                     "Or set KAFKA_BOOTSTRAP to a Kafka that you run."
                 ) from error
             time.sleep(attempt)
         else:
             if file_sha256(path) != jar.sha256:
                 raise SetupProblem(
-                    f"{jar.coordinate} is not the file it should be: its SHA-256 is {file_sha256(path)}, and "
-                    f"{LIST.name} says {jar.sha256}. Something between here and the Maven repository changed it; "
+                    f"{jar.coordinate} has a wrong checksum: its SHA-256 is {file_sha256(path)}, and "
+                    f"{LIST.name} says {jar.sha256}. A proxy or mirror may have changed the file; "
                     "nothing was installed."
                 )
             return path
@@ -136,7 +136,7 @@ def maven_context(cache: Path) -> MavenContext:
 
 
 def file_sha256(path: Path) -> str | None:
-    """The checksum in hex, or None when there is no such file."""
+    """The checksum in hex, or None if the file does not exist."""
     if not path.exists():
         return None
     with path.open("rb") as file:
@@ -145,14 +145,14 @@ def file_sha256(path: Path) -> str | None:
 
 @contextmanager
 def only_one(lock: Path) -> Iterator[None]:
-    """Hold a lock that other processes wait for, and that the system lets go when we die."""
+    """Hold a lock that other processes wait for. The system releases it when this process ends."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def resolve_anew() -> list[str]:
-    """The lines of the list as the poms say today; asks the Maven repository for all of them."""
+def resolve_all() -> list[str]:
+    """The lines of a new list, resolved from the poms in the Maven repository."""
     with tempfile.TemporaryDirectory() as cache:
         maven = maven_context(Path(cache))
         inputs, transitive = maven.resolver.resolve([maven.create_dependency(BROKER)])
@@ -165,4 +165,4 @@ def resolve_anew() -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(resolve_anew()))
+    print("\n".join(resolve_all()))

@@ -1,4 +1,4 @@
-"""A mail server on the loopback interface that delivers nothing: every message becomes an .eml file to look at.
+"""A mail server on the loopback interface that delivers nothing: it writes every message into an .eml file.
 
 `python -m flexcredits_cli.embedded.mailbox --port PORT --folder FOLDER`
 """
@@ -16,11 +16,11 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from flexcredits_cli.machine.ports import LOOPBACK
 
 REFUSED = "@refused.example"
-"""Addresses that are refused for good, so that one can look at what becomes of such a mail."""
+"""Addresses with this suffix are refused permanently, to try how such a mail is shown."""
 
 
 class Folder:
-    """Writes messages into a folder; the names sort by the time of arrival."""
+    """Writes messages into a folder; file names sort by the time of arrival."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,25 +29,25 @@ class Folder:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Sequence[str]
     ) -> str:
         if address.lower().endswith(REFUSED):
-            return "550 5.1.1 nobody has this address"
+            return "550 5.1.1 no such mailbox"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.original_content or b""
-        # The envelope is not in the message: who got a mail can differ from whom its headers name.
+        # The message does not contain its envelope, and envelope recipients can differ from those in the headers.
         trace = [f"X-Envelope-From: {envelope.mail_from or '<>'}"]
         trace += [f"X-Envelope-To: {recipient}" for recipient in envelope.rcpt_tos]
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid.uuid4().hex[:8]}"
         unfinished = self._path / f".{name}.new"
         unfinished.write_bytes("\r\n".join([*trace, ""]).encode() + content)
-        # Whoever watches the folder sees whole messages only.
+        # Programs that watch the folder must see complete messages only.
         unfinished.rename(self._path / f"{name}.eml")
         return f"250 written to {name}.eml"
 
 
 async def serve(port: int, folder: Path) -> None:
-    """Take mail until SIGTERM or SIGINT."""
+    """Accept mail until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

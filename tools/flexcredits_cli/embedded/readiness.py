@@ -1,4 +1,4 @@
-"""When a Kafka cluster can be used: its group coordinator is there, and new topics have their leaders."""
+"""Waits until a Kafka cluster is usable: its group coordinator answers, and new topics have leaders."""
 
 import asyncio
 from collections import defaultdict
@@ -10,16 +10,16 @@ from aiokafka.protocol.offset import OffsetRequest
 
 PAUSE_S = 0.05
 NO_LEADER = -1
-LATEST = -1  # the protocol's word for the end offset
+LATEST = -1  # the protocol's value for the end offset
 
 
 async def wait_until_usable(
     bootstrap: str, topics: Collection[str] = (), *, seconds: float = 60, **security: object
 ) -> None:
-    """Ask until the coordinator and the topics are there; TimeoutError after `seconds`.
+    """Poll until the coordinator and the topics are available. Raises TimeoutError after `seconds`.
 
-    A cluster makes its offsets topic when somebody first asks for the coordinator, and a broker hears of a new topic a
-    moment after it was created. Clients that come in between log an ERROR.
+    A cluster creates its offsets topic at the first request for the coordinator, and a broker learns of a new topic shortly
+    after its creation. Clients that connect before that log an ERROR.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **security)
     await admin.start()
@@ -35,14 +35,14 @@ async def wait_until_usable(
 
 async def has_coordinator(admin: AIOKafkaAdminClient) -> bool:
     try:
-        await admin.find_coordinator("anybody")
+        await admin.find_coordinator("readiness-check")
     except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
         return False
     return True
 
 
 async def has_leaders(admin: AIOKafkaAdminClient, topics: Collection[str]) -> bool:
-    """Whether the cluster knows all of the topics, and every partition has a leader that serves it."""
+    """Whether the cluster knows all topics, and every partition has a leader that serves it."""
     if not topics:
         return True
     leaders: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -57,8 +57,8 @@ async def has_leaders(admin: AIOKafkaAdminClient, topics: Collection[str]) -> bo
 
 
 async def serves(admin: AIOKafkaAdminClient, leader: int, partitions: Mapping[str, Sequence[int]]) -> bool:
-    """Whether the broker answers for these partitions: it is named their leader before it has made their logs."""
-    asked = [(topic, [(number, LATEST) for number in numbers]) for topic, numbers in partitions.items()]
-    # The admin client has no public method that asks a leader without changing anything.
-    answer = await admin._send_request(OffsetRequest(-1, 0, asked), leader)
+    """Whether the broker serves these partitions. Metadata names a leader before the leader has created the logs."""
+    wanted = [(topic, [(number, LATEST) for number in numbers]) for topic, numbers in partitions.items()]
+    # The admin client has no public method that sends a read-only request to a leader.
+    answer = await admin._send_request(OffsetRequest(-1, 0, wanted), leader)
     return not any(error_code for _, numbers in answer.topics for _, error_code, *_ in numbers)

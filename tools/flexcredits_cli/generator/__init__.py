@@ -1,1 +1,1 @@
-"""Generated usage of generated companies: everything follows from a seed, a company and a date."""
+"""Generated usage of generated companies. The same seed, company and date give the same events."""

@@ -1,4 +1,4 @@
-"""The edge of the simulation: a plan's sendings go to the ingest API, or as JSON lines into a file."""
+"""Sends a plan's events to the ingest API, or writes them as JSON lines into a file."""
 
 import asyncio
 import json
@@ -18,21 +18,22 @@ import typer
 from flexcredits_cli.generator.company.events import Event, milliseconds_of
 from flexcredits_cli.generator.sender import BATCH_EVENTS, Answers, open_client, send_batches
 from flexcredits_cli.generator.usage.disturbances import OWN_REQUEST, Sending
-from flexcredits_cli.generator.usage.history import Past, deployment_facts
+from flexcredits_cli.generator.usage.history import Past, deployment_catalog
 from flexcredits_cli.generator.usage.live import level
 from flexcredits_cli.generator.usage.truth import Truth
 from flexcredits_cli.stack.counted import find_api, ingest_address, show_where, wait_until_counted
 
 LANES = 4
-"""Connections. A company's events all go over one of them, so copies and corrections come after their originals."""
+"""Connections. All events of a company use the same one, so copies and corrections follow their originals."""
 TICK_S = 0.25
 
 
 @dataclass(frozen=True)
-class Story:
-    """The demo's: its live usage waits until its past is counted, which `counted_file` then says to the supervisor.
+class Scenario:
+    """Options of the demo. Its live usage begins when its history is counted.
 
-    `follows_clock`: live usage is of the time at which it is sent, not of the plan's.
+    `counted_file`: created when the history is counted; the supervisor waits for it. `follows_clock`: live events have the
+    time at which they are sent, not the plan's time.
     """
 
     counted_file: Path | None = None
@@ -41,18 +42,18 @@ class Story:
 
 @dataclass
 class Plan:
-    """Companies with their pasts, and what comes after `at`: made only then, because it follows from what was used."""
+    """Companies with their histories, and live usage after `at`. Live usage is generated last: it depends on the history."""
 
     at: int
     pasts: Sequence[Past]
     live: Callable[[int], Iterator[Sending]] = lambda _begins_at: iter(())
-    """Takes the milliseconds at which it begins."""
-    story: Story | None = None
+    """Takes the begin in milliseconds since 1970."""
+    scenario: Scenario | None = None
     truth: Truth = field(default_factory=Truth)
 
-    def facts(self) -> Iterator[Sending]:
-        """What holds for every company; before all else, since usage without a rate would be held."""
-        return self.truth.watch(deployment_facts(self.pasts))
+    def catalog(self) -> Iterator[Sending]:
+        """Catalog events of all companies. They are sent first, because usage without a rate would be held."""
+        return self.truth.watch(deployment_catalog(self.pasts))
 
     def past(self, pasts: Iterable[Past]) -> Iterator[Sending]:
         return self.truth.watch(chain.from_iterable(past.sendings() for past in pasts))
@@ -61,8 +62,8 @@ class Plan:
         return self.truth.watch(self.live(self.at))
 
 
-def carry_out(plan: Plan, output: Path | None) -> None:
-    """Send everything, or write it; say what it was. Exit code 1 when ingest refused what is not malformed."""
+def run_plan(plan: Plan, output: Path | None) -> None:
+    """Send or write all events and print a summary. Exit code 1 if ingest refused an event that is not malformed."""
     if output is not None:
         write(plan, output)
         print(plan.truth.report(), file=sys.stderr)
@@ -77,7 +78,7 @@ def carry_out(plan: Plan, output: Path | None) -> None:
 
 
 async def send_until_stopped(plan: Plan) -> bool:
-    """`send`, cancelled by SIGTERM or Ctrl-C: as process 1 of a container nothing else would end us."""
+    """`send`, cancelled by SIGTERM or Ctrl-C. As process 1 of a container it would ignore signals without a handler."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -87,26 +88,29 @@ async def send_until_stopped(plan: Plan) -> bool:
 
 def write(plan: Plan, output: Path) -> None:
     with nullcontext(sys.stdout) if f"{output}" == "-" else output.open("w") as lines:
-        for sending in chain(plan.facts(), plan.past(plan.pasts), plan.present()):
+        for sending in chain(plan.catalog(), plan.past(plan.pasts), plan.present()):
             lines.write(json.dumps(sending.event, separators=(",", ":")) + "\n")
 
 
 async def send(plan: Plan) -> bool:
-    """Facts, then the past over several lanes, then the present as its instants come. Whether all was taken."""
+    """Send catalog events, then the history over LANES connections, then live usage in real time.
+
+    Returns whether ingest accepted every event that is not malformed.
+    """
     url, key = ingest_address()
     async with open_client(url, key) as client:
-        answers = await send_batches(client, requests_of(plan.facts()), connections=1)
+        answers = await send_batches(client, requests_of(plan.catalog()), connections=1)
         began = time.monotonic()
         lanes = [plan.past(plan.pasts[lane::LANES]) for lane in range(LANES)]
         for answer in await asyncio.gather(*(send_batches(client, requests_of(lane), connections=1) for lane in lanes)):
             answers.add(answer)
         report_past(plan, time.monotonic() - began)
         taken = report_refused(plan, answers)
-        if plan.story:
+        if plan.scenario:
             await wait_until_counted(plan.pasts[0].company.id, find_api(url))
-            if plan.story.counted_file:
-                plan.story.counted_file.touch()
-            if plan.story.follows_clock:
+            if plan.scenario.counted_file:
+                plan.scenario.counted_file.touch()
+            if plan.scenario.follows_clock:
                 plan.at = milliseconds_of(datetime.now(UTC))
         taken = report_refused(plan, await send_paced(client, plan)) and taken
     show_where(plan.pasts[0].company.id, f"ada@{plan.pasts[0].company.domain}", url)
@@ -114,7 +118,7 @@ async def send(plan: Plan) -> bool:
 
 
 def report_refused(plan: Plan, answers: Answers) -> bool:
-    """Say what ingest refused although it is not malformed; whether there was nothing of the kind."""
+    """Print the refused events that are not malformed. Returns whether there are none."""
     wrong = [refused for refused in answers.rejected if refused.get("id") not in plan.truth.malformed]
     for refused in wrong[:10]:
         print(f"  refused {refused.get('id')}: {refused.get('detail')} ({refused.get('pointer')})", flush=True)
@@ -132,7 +136,7 @@ def report_past(plan: Plan, took_s: float) -> None:
 
 
 async def send_paced(client: httpx.AsyncClient, plan: Plan) -> Answers:
-    """Each sending at its time after the plan's `at`, or as soon as ingest can take it; together every TICK_S."""
+    """Send each event at its time after the plan's `at`, or later if ingest is slower; in batches every TICK_S."""
     answers, due, number = Answers(), list[Event](), 0
     began = time.monotonic()
     for sending in plan.present():
@@ -158,10 +162,10 @@ def cut(events: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 def requests_of(sendings: Iterable[Sending]) -> Iterator[list[Event]]:
-    """Sendings as requests, in their order."""
+    """Group sendings into requests, in order."""
     batch: list[Event] = []
     for sending in sendings:
-        if batch and (len(batch) == BATCH_EVENTS or sending.fate in OWN_REQUEST):
+        if batch and (len(batch) == BATCH_EVENTS or sending.kind in OWN_REQUEST):
             yield batch
             batch = []
         batch.append(sending.event)

@@ -1,4 +1,4 @@
-"""`replay azure-llm`: real requests of the public Azure LLM inference traces, through the ingest API."""
+"""`replay azure-llm`: sends requests of the public Azure LLM inference traces to the ingest API."""
 
 import asyncio
 import csv
@@ -54,34 +54,34 @@ def replay_azure_llm(
         raise SetupProblem("the files hold no requests")
     shift = microseconds_of(last_at) - max(request.microseconds for request in requests)
     first_on = datetime.fromtimestamp((min(request.microseconds for request in requests) + shift) / 1e6, UTC).date()
-    facts = build_facts(organization, run, last_at, first_on, amount)
+    catalog_events = build_catalog_events(organization, run, last_at, first_on, amount)
     events = (build_event(organization, run, shift, request) for request in requests)
-    answers = asyncio.run(send(facts, events, len(requests)))
+    answers = asyncio.run(send(catalog_events, events, len(requests)))
     report(answers)
     show_where(organization, f"super_admin@{domain_of(organization)}", ingest_address()[0])
 
 
-async def send(facts: Sequence[dict[str, Any]], events: Iterator[dict[str, Any]], number: int) -> Answers:
-    """The facts first; then the usage, with a progress bar on stderr."""
+async def send(catalog_events: Sequence[dict[str, Any]], events: Iterator[dict[str, Any]], number: int) -> Answers:
+    """Send the catalog events, then the usage, with a progress bar on stderr."""
     url, key = ingest_address()
-    taken = await send_events(url, key, facts)
+    taken = await send_events(url, key, catalog_events)
     if taken.rejected:
-        raise SetupProblem(f"ingest refused the facts: {taken.rejected}")
+        raise SetupProblem(f"ingest refused the catalog events: {taken.rejected}")
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[rate]}"), console=console) as progress:
         task = progress.add_task("replaying", total=number, rate="")
 
-        def tell(answered: int) -> None:
+        def show_progress(answered: int) -> None:
             progress.advance(task, answered)
             elapsed = progress.tasks[0].elapsed or 1e-9
             progress.update(task, rate=f"{progress.tasks[0].completed / elapsed:,.0f} events/s")
 
-        return await send_events(url, key, events, tell=tell)
+        return await send_events(url, key, events, on_answer=show_progress)
 
 
 def report(answers: Answers) -> None:
-    """Say what ingest answered; exit code 1 when it refused something."""
+    """Print the totals of ingest's responses. Exit code 1 if it refused an event."""
     print(f"accepted {answers.accepted:,}, rejected {len(answers.rejected):,}")
     for at in answers.rejected[:10]:
         print(f"  {at.get('id')}: {at.get('detail')} ({at.get('pointer')})")
@@ -90,7 +90,7 @@ def report(answers: Answers) -> None:
 
 
 def read_requests(path: Path) -> Iterator[Request]:
-    """The rows of a trace. Raises SetupProblem naming file and line when one is not as it should be."""
+    """The rows of a trace. Raises SetupProblem with file and line if a row is invalid."""
     if model_of(path.name) is None:
         raise SetupProblem(f"{path.name}: the name of a trace contains conv or code")
     try:
@@ -117,7 +117,7 @@ def model_of(file: str) -> tuple[str, str] | None:
 
 
 def parse_instant(text: str) -> datetime:
-    """RFC 3339, or the traces' form without a zone, which is UTC and has 100 ns digits: cut to microseconds."""
+    """Parse RFC 3339, or the traces' format: UTC without a zone, with 100 ns digits. Digits after microseconds are cut."""
     whole, dot, fraction = text.strip().partition(".")
     digits = "".join(character for character in fraction if character.isdigit()) if dot else ""
     zone = fraction.lstrip("0123456789") if dot else ""
@@ -143,7 +143,7 @@ def microseconds_of(instant: datetime) -> int:
 
 
 def build_event(organization: str, run: str, shift: int, request: Request) -> dict[str, Any]:
-    """Usage of one request. Its id is made from run, file and row alone, so a run can be repeated byte for byte."""
+    """Usage of one request. Its id depends on run, file and row only, so a run can be repeated byte for byte."""
     product, model = model_of(request.file) or ("", "")
     instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=request.microseconds + shift)
     data: dict[str, Any] = {"product": product, "feature_kind": "model", "feature": model, "surface": "replay"}
@@ -153,13 +153,15 @@ def build_event(organization: str, run: str, shift: int, request: Request) -> di
     return envelope(organization, f"{run}/{request.file}/{request.row}", "flexcredits.usage.v1", instant, data)
 
 
-def build_facts(organization: str, run: str, at: datetime, first_on: date, contracted: str) -> list[dict[str, Any]]:
-    """The organization (UTC), a member per role, its rates, and a contract that began the day before the first request."""
+def build_catalog_events(
+    organization: str, run: str, at: datetime, first_on: date, contracted: str
+) -> list[dict[str, Any]]:
+    """The organization (UTC), a member per role, its rates, and a contract from the day before the first request on."""
     begins = first_on - timedelta(days=1)
     ends = begins + timedelta(days=365)
     agent = {"id": "azure-llm-code", "state": "saved", "name": "azure-llm-code"}
     period = {"id": f"{begins}", "from": f"{begins}", "to": f"{ends}", "total": contracted}
-    facts: list[tuple[str, str, dict[str, Any]]] = [
+    catalog_events: list[tuple[str, str, dict[str, Any]]] = [
         ("organization", "organization", {"name": organization, "time_zone": "UTC", "billing_moderator_enabled": True}),
         (
             "contract",
@@ -168,7 +170,7 @@ def build_facts(organization: str, run: str, at: datetime, first_on: date, contr
         ),
         ("agent", "agent", agent),
     ]
-    facts += [
+    catalog_events += [
         (f"member-{role}", "member", {"email": f"{role}@{domain_of(organization)}", "role": role}) for role in ROLES
     ]
     for product, model in (("assistant", "azure-llm-conv"), ("agents", "azure-llm-code")):
@@ -180,11 +182,11 @@ def build_facts(organization: str, run: str, at: datetime, first_on: date, contr
             "credits": "1",
             "per": "1000",
         }
-        facts.append((f"rate-{product}", "rate", rate))
+        catalog_events.append((f"rate-{product}", "rate", rate))
     return [
-        # A rate is the same fact in every run: were it a new one each time, it would take effect only now.
+        # Rates have the same id in every run: a new rate would take effect only now.
         envelope(organization, f"{'replay' if type_ == 'rate' else run}/{name}", f"flexcredits.{type_}.v1", at, data)
-        for name, type_, data in facts
+        for name, type_, data in catalog_events
     ]
 
 

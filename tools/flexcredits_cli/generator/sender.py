@@ -1,4 +1,4 @@
-"""Posts CloudEvents to the ingest API in batches, again with the same ids until each has its answer."""
+"""Posts CloudEvents to the ingest API in batches, and repeats a batch with the same ids until it has a response."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ BATCH_TYPE = "application/cloudevents-batch+json"
 
 @dataclass
 class Answers:
-    """What ingest said, summed over batches."""
+    """Ingest's responses, summed over batches."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -32,11 +32,11 @@ class Answers:
 
 
 async def send_events(
-    ingest_url: str, key: str, events: Iterable[dict[str, Any]], *, tell: Callable[[int], None] = lambda _: None
+    ingest_url: str, key: str, events: Iterable[dict[str, Any]], *, on_answer: Callable[[int], None] = lambda _: None
 ) -> Answers:
-    """Send `events` over a few connections; `tell` gets the size of each batch that was answered. Raises SetupProblem."""
+    """Send `events` over CONNECTIONS connections. `on_answer` gets each acknowledged batch's size. Raises SetupProblem."""
     async with open_client(ingest_url, key) as client:
-        return await send_batches(client, _batches(iter(events)), tell=tell)
+        return await send_batches(client, _batches(iter(events)), on_answer=on_answer)
 
 
 def open_client(ingest_url: str, key: str) -> httpx.AsyncClient:
@@ -49,19 +49,19 @@ async def send_batches(
     batches: Iterable[list[dict[str, Any]]],
     *,
     connections: int = CONNECTIONS,
-    tell: Callable[[int], None] = lambda _: None,
+    on_answer: Callable[[int], None] = lambda _: None,
 ) -> Answers:
-    """Send each batch as one request; over one connection in their order, each after the answer to the one before.
+    """Send each batch as one request. A connection sends the next batch after the response to the one before.
 
-    A 503 says that the outcome is unknown: the batch goes again, and the ids keep it from counting twice.
-    Raises SetupProblem when ingest refuses a whole request or does not come back.
+    After a 503 the outcome is unknown: the batch is sent again, and its ids prevent double counting.
+    Raises SetupProblem if ingest refuses a whole request or stays unavailable.
     """
     answers, rest = Answers(), iter(batches)
 
     async def post_batches() -> None:
         for batch in rest:
             answers.add(await _post(client, batch))
-            tell(len(batch))
+            on_answer(len(batch))
 
     await asyncio.gather(*(post_batches() for _ in range(connections)))
     return answers

@@ -1,4 +1,4 @@
-"""`simulate scenario|backfill|rate`: the commands and their plans."""
+"""`simulate scenario|backfill|rate`: the commands, and the plan of each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ import typer
 from flexcredits_cli.generator.company.cast import HAND_WRITTEN, Company, companies
 from flexcredits_cli.generator.company.events import milliseconds_of
 from flexcredits_cli.generator.company.shape import busyness, local_day
-from flexcredits_cli.generator.delivery import Plan, Story, carry_out
+from flexcredits_cli.generator.delivery import Plan, Scenario, run_plan
 from flexcredits_cli.generator.replay import parse_instant
 from flexcredits_cli.generator.usage.disturbances import Sending
 from flexcredits_cli.generator.usage.history import Past
@@ -22,7 +22,7 @@ app = typer.Typer(help="Send generated usage. The same --seed and --at give the 
 DEMO_COMPANIES = 5
 LIVE_RATE = 2.0
 MONTHS_MAX = 13
-"""13 months are at most 396 days; ingest takes 400."""
+"""13 months are at most 396 days; ingest accepts 400."""
 
 Seed = Annotated[int, typer.Option(help="Seed of the generator.")]
 At = Annotated[str | None, typer.Option(help="End of the history (RFC 3339). Default: now.")]
@@ -43,7 +43,7 @@ def scenario(
     output: Output = None,
     counted_file: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """The demo: a company in the middle of its credit period and a few smaller ones, then live usage."""
+    """Send the demo: the history of a company in the middle of its credit period and of a few smaller ones, then live usage."""
     now = read_at(at)
     pasts = [past_of(seed, company, now, MONTHS_MAX) for company in HAND_WRITTEN[:DEMO_COMPANIES]]
     live_s = 0 if output and seconds is None else seconds
@@ -51,8 +51,8 @@ def scenario(
     def live(begins_at: int) -> Iterator[Sending]:
         return Opening(seed, pasts, rate, begins_at).sendings(live_s)
 
-    story = Story(counted_file, follows_clock=at is None)
-    carry_out(Plan(now, pasts, live, story=story), output)
+    scenario = Scenario(counted_file, follows_clock=at is None)
+    run_plan(Plan(now, pasts, live, scenario=scenario), output)
 
 
 @app.command()
@@ -65,10 +65,10 @@ def backfill(
     at: At = None,
     output: Output = None,
 ) -> None:
-    """The history of many companies up to now, as fast as it is taken. The demo's companies are not among them."""
+    """Send the history of many companies up to now, as fast as ingest accepts it. The demo's companies are not included."""
     now = read_at(at)
     cast = sized(list(companies(organizations)), events, now, months, series)
-    carry_out(Plan(now, [past_of(seed, company, now, months) for company in cast]), output)
+    run_plan(Plan(now, [past_of(seed, company, now, months) for company in cast]), output)
 
 
 @app.command()
@@ -80,11 +80,11 @@ def rate(
     at: At = None,
     output: Output = None,
 ) -> None:
-    """A steady load over many companies, without a history. The demo's companies are not among them."""
+    """Send a steady load for many companies, without a history. The demo's companies are not included."""
     now = read_at(at)
     cast = list(companies(organizations))
     pasts = [past_of(seed, replace(company, per_day=0), now, 0) for company in cast]
-    carry_out(Plan(now, pasts, lambda begins_at: steady(seed, cast, begins_at, per_second, seconds)), output)
+    run_plan(Plan(now, pasts, lambda begins_at: steady(seed, cast, begins_at, per_second, seconds)), output)
 
 
 def read_at(text: str | None) -> int:
@@ -101,9 +101,9 @@ def first_day(company: Company, at: int, months: int) -> date:
 
 
 def sized(cast: Sequence[Company], events: int, at: int, months: int, series: int) -> list[Company]:
-    """The cast with `events` shared out by how busy each company is, and with `series` for the first."""
+    """Companies with `events` split in proportion to their `per_day`, and with `series` for the first company."""
     first, *others = cast
-    # A series is an agent, one of 15 features and one of 5 surfaces; a third of them stay unused.
+    # A series is an agent, one of 15 features and one of 5 surfaces; about a third of the combinations is unused.
     first = replace(first, series=series, agents=max(first.agents, series // 50))
     begins, today = first_day(first, at, months), local_day(at, first.time_zone)
     busy = sum(busyness(begins + timedelta(days=day)) for day in range((today - begins).days + 1))

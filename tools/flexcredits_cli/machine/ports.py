@@ -8,15 +8,15 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that nothing listens on at this moment."""
+    """Distinct ports that are free now."""
     with ExitStack() as stack:
-        # All are held until the last is chosen, or the system could name one twice.
+        # All sockets stay open until the last is chosen; otherwise the system could return a port twice.
         held = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
         return [listener.getsockname()[1] for listener in held]
 
 
 def is_free(port: int) -> bool:
-    """Whether a program could listen on the port now."""
+    """Whether a program can listen on the port now."""
     try:
         socket.create_server((LOOPBACK, port)).close()
     except OSError:
@@ -25,7 +25,7 @@ def is_free(port: int) -> bool:
 
 
 def accepts(port: int, host: str = LOOPBACK) -> bool:
-    """Whether something answers on the port."""
+    """Whether the port accepts connections."""
     try:
         socket.create_connection((host, port), timeout=1).close()
     except OSError:
@@ -37,4 +37,4 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False  # a name can be made to mean anything
+        return False  # a host name could resolve to any address

@@ -1,4 +1,4 @@
-"""Where the local stack keeps what survives a run: downloads, data, secrets and logs."""
+"""The folder of the local stack's persistent files: downloads, data, secrets and logs."""
 
 import os
 import secrets
@@ -13,13 +13,13 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class StateFolder:
-    """The state folder of one checkout, `.flexcredits` unless FLEXCREDITS_HOME names another."""
+    """The state folder of one checkout: FLEXCREDITS_HOME, or `.flexcredits` by default."""
 
     root: Path
 
     @property
     def jars(self) -> Path:
-        """Downloads, shared by every stack on this machine that uses this folder; `--fresh` keeps them."""
+        """Downloads, shared by all stacks that use this folder; `--fresh` keeps them."""
         return self.root / "jars"
 
     @property
@@ -45,14 +45,14 @@ class StateFolder:
 
     @property
     def environments(self) -> Path:
-        """What the running stack gave each of its services, as JSON: private, for it holds their passwords."""
+        """The environments of the running stack's services, as JSON. Private: it contains their passwords."""
         return self.root / "environments.json"
 
     def make(self) -> "StateFolder":
         """Create the folder; idempotent.
 
-        Others may pass through it, because PostgreSQL refuses to run as root and then reads its data
-        below this folder as another user. Everything secret is 0600 inside a 0700 folder.
+        Other users may traverse it: PostgreSQL refuses to run as root, and then reads its data below this folder as
+        another user. Secrets are 0600 inside a 0700 folder.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o711)
@@ -60,18 +60,18 @@ class StateFolder:
         return self
 
     def secret(self, name: str) -> str:
-        """A random secret that is made at its first use and kept; 40 hex digits."""
+        """A random secret of 40 hex digits; the first call creates and stores it."""
         return keep_private(self.secrets / name, lambda: secrets.token_hex(20))
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> StateFolder:
-    """The state folder that the environment asks for, made if it is missing."""
+    """The state folder that the environment names, created if it is missing."""
     chosen = environment.get("FLEXCREDITS_HOME")
     return StateFolder(Path(chosen).expanduser().resolve() if chosen else REPOSITORY / ".flexcredits").make()
 
 
 def keep_private(path: Path, make: Callable[[], str]) -> str:
-    """The text of a private file, which is made at its first use; of two processes that make it, one wins for both."""
+    """The text of a private file. The first call creates it; if two processes do so at once, both get the same text."""
     if not path.exists():
         unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         write_private(unfinished, make())
@@ -82,7 +82,7 @@ def keep_private(path: Path, make: Callable[[], str]) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, all of it or nothing."""
+    """Atomically write a file that only its owner can read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -92,6 +92,6 @@ def write_private(path: Path, text: str) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder with everything in it; a folder that is not there is fine."""
+    """Remove a folder and its contents. Does nothing if it does not exist."""
     if path.exists():
         shutil.rmtree(path)

@@ -1,6 +1,7 @@
-"""Which certificate authorities downloads trust: those of SSL_CERT_FILE or SSL_CERT_DIR, else the system's.
+"""Certificate authorities that downloads trust: those of SSL_CERT_FILE or SSL_CERT_DIR, otherwise the system's.
 
-A company's proxy signs with an authority that the system knows and that the lists inside of requests and Node lack.
+A company's proxy may sign with an authority that only the system's store has; the bundled stores of requests and Node lack
+it.
 """
 
 import os
@@ -15,11 +16,11 @@ SYSTEM = (
     "/etc/ssl/cert.pem",  # macOS, BSD
 )
 FOR_REQUESTS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""requests reads these by itself, and they win."""
+"""requests reads these variables itself, and they take precedence."""
 
 
 def trusted_file(environment: Mapping[str, str] = os.environ) -> str | None:
-    """A bundle in PEM, or None where only the lists that clients bring along are left."""
+    """A bundle in PEM. None: clients use their bundled stores."""
     for name in (*FOR_REQUESTS, "SSL_CERT_FILE"):
         if environment.get(name) and Path(environment[name]).is_file():
             return environment[name]
@@ -28,12 +29,12 @@ def trusted_file(environment: Mapping[str, str] = os.environ) -> str | None:
 
 
 def trust_in_requests() -> None:
-    """Have requests trust what SSL_CERT_FILE, SSL_CERT_DIR or the system say, for the rest of this process."""
+    """Make requests trust SSL_CERT_FILE, SSL_CERT_DIR or the system's store, for the rest of this process."""
     if any(os.environ.get(name) for name in FOR_REQUESTS):
         return
     folder = os.environ.get("SSL_CERT_DIR")
     if folder and not os.environ.get("SSL_CERT_FILE") and Path(folder).is_dir():
-        os.environ["REQUESTS_CA_BUNDLE"] = folder  # hashed, as c_rehash leaves it
+        os.environ["REQUESTS_CA_BUNDLE"] = folder  # with hashed names, as c_rehash creates them
     elif bundle := trusted_file():
         os.environ["REQUESTS_CA_BUNDLE"] = bundle
 

@@ -1,1 +1,1 @@
-"""Child processes: started on a leash, supervised, stopped for certain."""
+"""Child processes: started, supervised and stopped. They end when their parent dies."""

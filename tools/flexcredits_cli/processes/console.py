@@ -1,4 +1,4 @@
-"""What the person at the terminal sees: lines of all processes, each under its program's name and colour."""
+"""Writes the output of all processes to the terminal; each line has its program's name and colour."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ OWN_NAME = "stack"
 
 
 class Console:
-    """Writes whole lines from any thread. With `to_stderr`, stdout stays free for the JSON line."""
+    """Writes whole lines from any thread. With `to_stderr`, stdout is reserved for the JSON line."""
 
     def __init__(self, *, to_stderr: bool, when_gone: Callable[[], None] = lambda: None) -> None:
         self._stream: TextIO = sys.stderr if to_stderr else sys.stdout
@@ -31,12 +31,12 @@ class Console:
                 prefix = f"\033[{colour}m{prefix}\033[0m"
             self._write(f"{prefix} {line}\n")
 
-    def tell(self, line: str) -> None:
-        """One line of our own."""
+    def report(self, line: str) -> None:
+        """Write one line of the stack itself."""
         self.write_line(OWN_NAME, line)
 
     def write_text(self, text: str) -> None:
-        """Text without a prefix, to be copied from."""
+        """Write text without a prefix, so that the user can copy it."""
         with self._lock:
             self._write(f"{text}\n")
 
@@ -47,6 +47,6 @@ class Console:
             self._stream.write(text)
             self._stream.flush()
         except BrokenPipeError:
-            # Whoever read our output has ended (`up | head`); so do we, in order.
+            # The reader of our output has exited (`up | head`), so the stack stops in order.
             self._gone = True
             self.when_gone()

@@ -1,4 +1,4 @@
-"""Child processes: started on a leash, their output read line by line, stopped for certain."""
+"""Child processes: they end with their parent, their output is read line by line, and a stop kills them after a deadline."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from flexcredits_cli.terminal.problem import SetupProblem
 
-LEASH = Path(__file__).with_name("leash.py")
-POLL_S = 0.05  # short against any start, and no load on two cores that are busy starting
+END_WITH_PARENT = Path(__file__).with_name("end_with_parent.py")
+POLL_S = 0.05  # short compared with any start, and a low load on two busy cores
 
 WriteLine = Callable[[str, str], None]
 """Takes the program's name and one line of its output, without the newline."""
@@ -21,7 +21,7 @@ WriteLine = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Program:
-    """What to run and how to tell that it works."""
+    """A program to run, and how to check that it is ready."""
 
     name: str
     argv: Sequence[str]
@@ -31,20 +31,20 @@ class Program:
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     parting_signal: signal.Signals = signal.SIGKILL
-    """What the kernel sends when the supervisor itself is killed."""
+    """The kernel sends it when the supervisor itself is killed."""
     stop_within_s: float = 20.0
     ready_within_s: float = 60.0
     log_file: Path | None = None
-    """Where the program writes what it does not print."""
+    """The program's log file; error messages quote its end."""
 
 
 class Process:
-    """One run of a program. Start it from the main thread: the leash is held by the thread that starts it."""
+    """One run of a program. Start it from the main thread: the kernel ends the program when the starting thread ends."""
 
     def __init__(self, program: Program, write_line: WriteLine) -> None:
         self.program = program
         self._write_line = write_line
-        argv = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid())]
+        argv = [sys.executable, "-I", "-S", str(END_WITH_PARENT), str(os.getpid())]
         argv += [str(int(program.parting_signal)), program.user or "-", *program.argv]
         self._popen = subprocess.Popen(
             argv,
@@ -53,7 +53,7 @@ class Process:
             stderr=subprocess.STDOUT,
             env={**os.environ, **program.environment},
             cwd=program.folder,
-            process_group=0,  # Ctrl-C in the terminal reaches the supervisor alone, which stops things in order
+            process_group=0,  # Ctrl-C in the terminal reaches only the supervisor, which stops programs in order
             text=True,
             errors="replace",
         )
@@ -66,13 +66,13 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative when a signal ended it, as in `subprocess`."""
+        """None while the program runs; negative if a signal ended it, as in `subprocess`."""
         return self._popen.poll()
 
     def wait_ready(self, given_up: Callable[[], bool] = lambda: False) -> None:
-        """Block until the program works; SetupProblem when it ends or takes longer than it may.
+        """Block until the program is ready. Raises SetupProblem if it ends or exceeds `ready_within_s`.
 
-        Returns early, without a word, when `given_up` says that nobody waits any more.
+        Returns early, without an error, when `given_up` returns True.
         """
         deadline = time.monotonic() + self.program.ready_within_s
         while not given_up():
@@ -90,11 +90,11 @@ class Process:
             time.sleep(POLL_S)
 
     def ask_to_stop(self) -> None:
-        """Send the program its stop signal; harmless when it has ended."""
+        """Send the program its stop signal. Does nothing if it has ended."""
         self._popen.send_signal(self.program.stop_signal)
 
     def stop(self, impatient: Callable[[], bool] = lambda: False) -> None:
-        """Stop it and wait: the stop signal first, SIGKILL for its group after the deadline or when impatient."""
+        """Stop the program and wait: stop signal first, SIGKILL for its group after the deadline or when `impatient` is True."""
         deadline = time.monotonic() + self.program.stop_within_s
         self.ask_to_stop()
         while self.exit_code is None:
@@ -104,14 +104,14 @@ class Process:
         self.close()
 
     def kill(self) -> None:
-        """End the process and its group at once."""
+        """Kill the process and its group."""
         if self._popen.poll() is None:
             os.killpg(self._popen.pid, signal.SIGKILL)
             self._popen.wait()
 
     def close(self) -> None:
-        """Let go of the output of a process that has ended."""
-        # A grandchild that still holds the pipe must not keep us: the reader is a daemon thread.
+        """Close the output of a process that has ended."""
+        # A grandchild may still hold the pipe. The reader is a daemon thread, so it does not block the exit.
         self._reader.join(timeout=5)
         if self._popen.stdout is not None and not self._reader.is_alive():
             self._popen.stdout.close()

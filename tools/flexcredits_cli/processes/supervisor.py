@@ -1,4 +1,4 @@
-"""Starts programs in order, starts those that crash again, and stops all of them in reverse order."""
+"""Starts programs in order, restarts those that exit, and stops all of them in reverse order."""
 
 import signal
 import time
@@ -12,17 +12,17 @@ from flexcredits_cli.processes.programs import Process, Program, describe_exit
 POLL_S = 0.1
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
-# A program that ran this long was well; its next crash is a first one again.
-WELL_AFTER_S = 60.0
+# After this run time a program counts as stable, and its next crash resets the pause between restarts.
+STABLE_AFTER_S = 60.0
 
 
 class Stopped(Exception):
-    """Somebody asked us to stop while things were still starting."""
+    """A stop was requested before all programs were ready."""
 
 
 @dataclass
-class Watched:
-    """A program that has been ready once, and its present run."""
+class Supervised:
+    """A supervised program and its current run."""
 
     process: Process
     started_at: float
@@ -31,14 +31,14 @@ class Watched:
 
 
 class Supervisor:
-    """Use as a context manager in the main thread: it takes over the signals and leaves nothing behind.
+    """Use as a context manager in the main thread: it handles the signals, and its exit stops every program.
 
     The first SIGINT, SIGTERM or SIGHUP stops everything in order, the second kills what is left.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._watched: list[Watched] = []
+        self._watched: list[Supervised] = []
         self._requests = 0
         self._handlers: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
 
@@ -58,49 +58,49 @@ class Supervisor:
         return self._requests > 0
 
     def request_stop(self) -> None:
-        """As a signal does: the first time in order, the second time at once."""
+        """Same as a signal: the first call stops in order, the second kills."""
         self._requests += 1
 
     def start(self, *programs: Program) -> None:
-        """Start programs side by side and wait until all are ready.
+        """Start programs concurrently and wait until all are ready.
 
-        SetupProblem when one of them does not get there, Stopped when a signal comes first.
+        Raises SetupProblem if a program does not become ready, and Stopped if a signal arrives first.
         """
         started = []
         for program in programs:
             self.check()
-            watched = Watched(Process(program, self._console.write_line), time.monotonic())
+            watched = Supervised(Process(program, self._console.write_line), time.monotonic())
             self._watched.append(watched)
             started.append(watched)
         for watched in started:
             watched.process.wait_ready(given_up=lambda: self.stopping)
             self.check()
             took = time.monotonic() - watched.started_at
-            self._console.tell(f"{watched.process.program.name} is ready after {took:.1f} s")
+            self._console.report(f"{watched.process.program.name} is ready after {took:.1f} s")
 
     def check(self) -> None:
-        """Raise Stopped if somebody asked us to stop."""
+        """Raise Stopped if a stop was requested."""
         if self.stopping:
             raise Stopped
 
     def keep_running(self) -> None:
-        """Watch everything until a signal; what exits is started again, after pauses that grow."""
+        """Supervise all programs until a signal. A program that exits is restarted after a pause, which grows."""
         while not self.stopping:
             for watched in self._watched:
-                self._look_after(watched)
+                self._restart_if_exited(watched)
             time.sleep(POLL_S)
 
-    def _look_after(self, watched: Watched) -> None:
+    def _restart_if_exited(self, watched: Supervised) -> None:
         now, program = time.monotonic(), watched.process.program
         code = watched.process.exit_code
         if code is None:
             return
         if watched.restart_at is None:
             watched.process.close()
-            if now - watched.started_at > WELL_AFTER_S:
+            if now - watched.started_at > STABLE_AFTER_S:
                 watched.pause_s = FIRST_PAUSE_S
             watched.restart_at = now + watched.pause_s
-            self._console.tell(f"{program.name} {describe_exit(code)}; it starts again in {watched.pause_s:.1f} s")
+            self._console.report(f"{program.name} {describe_exit(code)}; it restarts in {watched.pause_s:.1f} s")
             watched.pause_s = min(watched.pause_s * 2, LONGEST_PAUSE_S)
         elif now >= watched.restart_at:
             watched.process = Process(program, self._console.write_line)
@@ -108,9 +108,9 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         if self._watched:
-            self._console.tell("stopping everything; a second Ctrl-C kills what is left")
+            self._console.report("stopping everything; a second Ctrl-C kills what still runs")
         for watched in reversed(self._watched):
             watched.process.stop(impatient=lambda: self._requests > 1)
         if self._watched:
-            self._console.tell("everything has stopped")
+            self._console.report("everything has stopped")
         self._watched.clear()

@@ -1,4 +1,4 @@
-"""API keys as rows. What a key looks like is decided by ingest."""
+"""API keys as rows. The ingest service defines their format."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ ORGANIZATION = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
 async def create_key(dsn: str, organization: str, product: str, env: str = "local") -> str:
-    """A new key for one organization and product, or `*` for all. Only its hash is stored: this is its only copy."""
+    """A new key for one organization and product, or `*` for all. Only its hash is stored; the key cannot be read again."""
     return await with_database(dsn, lambda connection: insert_key(connection, [organization], [product], env, None))
 
 
@@ -34,7 +34,7 @@ async def insert_key(
     if wrong := [name for name in products if name not in SCOPES]:
         raise SetupProblem(f"{wrong[0]!r} is not a product: choose from {', '.join(SCOPES)}.")
     if not ENVIRONMENT.fullmatch(environment):
-        raise SetupProblem(f"{environment!r} cannot be an environment: 1 to 20 small letters and digits.")
+        raise SetupProblem(f"{environment!r} cannot be an environment: use 1 to 20 lower-case letters and digits.")
     key, key_id, secret_sha256 = mint_key(environment)
     await connection.execute(
         "INSERT INTO api_keys (key_id, secret_sha256, organizations, products, expires_at) VALUES ($1, $2, $3, $4, $5)",

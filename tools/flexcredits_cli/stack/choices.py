@@ -1,4 +1,4 @@
-"""What can be chosen for a local stack: its ports, and which parts somebody else runs."""
+"""Options of a local stack: its ports, and the addresses of external Kafka, Postgres and mail servers."""
 
 import dataclasses
 import os
@@ -12,12 +12,12 @@ from flexcredits_cli.terminal.problem import SetupProblem
 
 @dataclass(frozen=True)
 class Ports:
-    """Ports on the loopback interface; 0 stands for any free one until `resolve_ports`, as --free-ports gives to all."""
+    """Ports on the loopback interface. 0 means any free port, which `resolve_ports` chooses; --free-ports sets all to 0."""
 
     ingest: int = 8080
     query: int = 8081
     issuer: int = 8082
-    # Not the well-known ports: 5432, 9092 and 1025 are where a developer's own ones run.
+    # Not the well-known ports 5432, 9092 and 1025, which a developer's own servers may use.
     postgres: int = 15432
     kafka: int = 19092
     kafka_controller: int = 19093
@@ -30,7 +30,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class External:
-    """Addresses of parts that run elsewhere; the stack starts its own where there is none."""
+    """Addresses of external servers. The stack starts its own server where an address is missing."""
 
     kafka_bootstrap: str | None = None
     postgres_dsn: str | None = None
@@ -54,13 +54,13 @@ def variable_name(port_name: str) -> str:
 
 
 def configured_ports(environment: Mapping[str, str] = os.environ) -> Ports:
-    """The defaults, with what the environment says in their place."""
+    """The default ports, overridden by the environment."""
     chosen = {}
     for field in dataclasses.fields(Ports):
         value = environment.get(variable_name(field.name))
         if value:
             if not value.isdecimal() or int(value) > 65535:
-                raise SetupProblem(f"{variable_name(field.name)} is {value!r}, and a port is a number up to 65535.")
+                raise SetupProblem(f"{variable_name(field.name)} is {value!r}; a port is a number up to 65535.")
             chosen[field.name] = int(value)
     return Ports(**chosen)
 
@@ -78,16 +78,16 @@ def needed_ports(external: External) -> set[str]:
 
 
 def resolve_ports(ports: Ports, needed: set[str], patience_s: float = 0) -> Ports:
-    """Give every 0 a free port, and check the others; SetupProblem names each that is taken and how to change it.
+    """Replace every 0 with a free port, and check the others. Raises SetupProblem with each port that is in use.
 
-    `patience_s`: how long a port may take to become free.
+    `patience_s`: how long to wait until ports become free.
     """
     chosen = {name: port for name, port in dataclasses.asdict(ports).items() if name in needed}
     fixed = {name: port for name, port in chosen.items() if port}
     twice = [name for name, port in fixed.items() if list(fixed.values()).count(port) > 1]
     if twice:
         options = ", ".join(f"{option_name(name)} {fixed[name]}" for name in twice)
-        raise SetupProblem(f"every port can be given only once: {options}.")
+        raise SetupProblem(f"each port can be used only once: {options}.")
     deadline = time.monotonic() + patience_s
     while taken := {name: port for name, port in fixed.items() if not is_free(port)}:
         if time.monotonic() > deadline:

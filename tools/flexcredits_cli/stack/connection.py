@@ -1,4 +1,4 @@
-"""A connection to Postgres for one command: its failures become messages for the person at the keyboard."""
+"""A connection to Postgres for one command. Failures become messages for the user."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 def run(
     work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[Answer]]", within_s: float = TIMEOUT_S
 ) -> Answer:
-    """Do it in the database that POSTGRES_DSN names, or the running stack's; SetupProblem when Postgres refuses."""
+    """Run `work` on POSTGRES_DSN or the running stack's database. Raises SetupProblem if Postgres refuses."""
     try:
         return asyncio.run(with_database(postgres_dsn(), work, within_s))
     except (asyncpg.PostgresError, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""Where usage is sent to and seen: the ingest API, the query API, and whether the one's events are in the other's answers."""
+"""Finds the ingest API and the query API, and waits until accepted events appear in the query API's responses."""
 
 import asyncio
 import os
@@ -12,13 +12,13 @@ from flexcredits_cli.machine.state_folder import state_folder
 from flexcredits_cli.stack.description import find_stack, running_stack
 
 COUNTED_WITHIN_S = 300
-TELL_EVERY_S = 5
+REPORT_EVERY_S = 5
 ASK_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
 class QueryApi:
-    """Its address, and the issuer whose tokens it takes."""
+    """Its address, and the issuer of the tokens that it accepts."""
 
     url: str
     issuer: str
@@ -34,7 +34,7 @@ def ingest_address() -> tuple[str, str]:
 
 
 def find_api(ingest_url: str) -> QueryApi | None:
-    """The query API that shows what this ingest API takes: QUERY_URL and TOKEN_ISSUER, or the running stack's."""
+    """The query API for this ingest API's events: QUERY_URL and TOKEN_ISSUER, or the running stack's."""
     url, issuer = os.environ.get("QUERY_URL"), os.environ.get("TOKEN_ISSUER")
     if url and issuer:
         return QueryApi(url, issuer)
@@ -43,7 +43,7 @@ def find_api(ingest_url: str) -> QueryApi | None:
 
 
 def show_where(organization: str, email: str, ingest_url: str) -> None:
-    """Print as whom the organization's usage can be seen, and the dashboard's address as the last line."""
+    """Print how to sign in to see the organization's usage, and the dashboard's address as the last line."""
     api = find_api(ingest_url)
     dashboard = os.environ.get("DASHBOARD_URL") or (api.url if api else None)
     print(f'To see it, sign in under "Someone else": organization {organization}, role super_admin, email {email}')
@@ -52,9 +52,9 @@ def show_where(organization: str, email: str, ingest_url: str) -> None:
 
 
 async def wait_until_counted(organization: str, api: QueryApi | None, within_s: float = COUNTED_WITHIN_S) -> bool:
-    """Wait until everything that ingest has accepted so far is counted and the organization's contract is known.
+    """Wait until all events that ingest has accepted so far are counted and the organization's contract is known.
 
-    Says every few seconds how far it is. False when the time is over, or where no query API is known.
+    Prints its progress every few seconds. Returns False after `within_s`, or if no query API is known.
     """
     if api is None:
         return False
@@ -62,25 +62,25 @@ async def wait_until_counted(organization: str, api: QueryApi | None, within_s: 
         load_key(key_path(state_folder())), api.issuer, organization, Role.SUPER_ADMIN, "ada@demo.example"
     )
     accepted_at, clock = datetime.now(UTC), asyncio.get_running_loop().time
-    began, told = clock(), clock()
+    began, reported_at = clock(), clock()
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=f"{api.url}/api/v1/", headers=headers, timeout=10, trust_env=False) as client:
         while True:
-            waits_for = await ask(client, accepted_at)
+            waits_for = await missing_so_far(client, accepted_at)
             if waits_for is None:
                 print(f"everything is counted after {clock() - began:.0f} s", flush=True)
                 return True
             if clock() - began > within_s:
                 print(f"not everything is counted after {within_s:.0f} s: {waits_for}", flush=True)
                 return False
-            if clock() - told > TELL_EVERY_S:
-                print(f"waiting until it is counted: {waits_for}", flush=True)
-                told = clock()
+            if clock() - reported_at > REPORT_EVERY_S:
+                print(f"waiting until everything is counted: {waits_for}", flush=True)
+                reported_at = clock()
             await asyncio.sleep(ASK_EVERY_S)
 
 
-async def ask(client: httpx.AsyncClient, accepted_at: datetime) -> str | None:
-    """What is not there yet; None when all is."""
+async def missing_so_far(client: httpx.AsyncClient, accepted_at: datetime) -> str | None:
+    """What is still missing, as text; None if nothing is."""
     try:
         freshness = (await client.get("freshness")).raise_for_status().json()
         complete_to = freshness["complete_to"]
@@ -93,6 +93,6 @@ async def ask(client: httpx.AsyncClient, accepted_at: datetime) -> str | None:
         return None if overview["credits_available"] is not None else "its contract is not known yet"
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        return "the organization is not known yet" if status in (403, 404) else f"the query API answers {status}"
+        return "the organization is not known yet" if status in (403, 404) else f"the query API responds with {status}"
     except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""The stack's database: made, migrated, its services let in, and a key for the ingest API."""
+"""Creates and migrates the stack's database, enables its services' roles, and stores a key for the ingest API."""
 
 import asyncpg
 from runtime.migrations import migrate
@@ -22,13 +22,13 @@ async def make_database(server_dsn: str) -> None:
 
 
 async def prepare_database(dsn: str, folder: StateFolder) -> list[str]:
-    """Apply the migrations that are missing, and let the services' roles log in; returns what was applied."""
+    """Apply pending migrations, and let the services' roles log in. Returns the applied migrations' names."""
     applied = await migrate(dsn, REPOSITORY / "schemas" / "postgres")
     connection = await asyncpg.connect(dsn, timeout=TIMEOUT_S)
     try:
         for role in ROLES:
             if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
-                # The password is hexadecimal digits of our own making, so it needs no quoting.
+                # The password consists of hexadecimal digits that we generated, so it needs no quoting.
                 await connection.execute(f"ALTER ROLE {role} LOGIN PASSWORD '{role_password(role, folder)}'")
     finally:
         await connection.close()
@@ -36,7 +36,7 @@ async def prepare_database(dsn: str, folder: StateFolder) -> list[str]:
 
 
 async def ingest_key(dsn: str, folder: StateFolder) -> str:
-    """The stack's own key for every organization and product, re-created if this database does not know it."""
+    """The stack's key for every organization and product; re-created if this database does not have it."""
     path = folder.secrets / "ingest-key"
     if path.exists() and await is_live(dsn, path.read_text()):
         return path.read_text()
@@ -46,7 +46,7 @@ async def ingest_key(dsn: str, folder: StateFolder) -> str:
 
 
 async def is_live(dsn: str, key: str) -> bool:
-    """Whether the database has this key's row: a key contains the id of its row."""
+    """Whether the database has a valid row for this key. A key contains the id of its row."""
     connection = await asyncpg.connect(dsn, timeout=TIMEOUT_S)
     try:
         found = await connection.fetchval(

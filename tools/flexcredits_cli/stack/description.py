@@ -1,4 +1,4 @@
-"""The description of the running stack: the line that `--json` prints, and how other commands find the stack."""
+"""The description of the running stack: `--json` prints it, and other commands find the stack by its file."""
 
 import dataclasses
 import json
@@ -12,17 +12,17 @@ from flexcredits_cli.terminal.problem import SetupProblem
 
 @dataclass(frozen=True)
 class Description:
-    """Where everything of a running stack is. URLs are bases without a path; `mailbox` is a folder."""
+    """Addresses of a running stack. URLs are bases without a path; `mailbox` is a folder."""
 
     ingest_url: str
     query_url: str
     mailbox: str | None
-    """None when SMTP_URL names a mail server, which keeps its mail to itself."""
+    """None if SMTP_URL names an external mail server."""
     kafka_bootstrap: str
     postgres_dsn: str
-    """The owner's DSN, whom row-level security does not bind."""
+    """The owner's DSN; row-level security does not apply to the owner."""
     ingest_key: str
-    """Covers every organization and product."""
+    """A key for every organization and product."""
     issuer_url: str
     metrics_urls: dict[str, str]
     health_urls: dict[str, str]
@@ -51,10 +51,10 @@ def find_stack(folder: StateFolder) -> Description | None:
 
 
 def running_stack(folder: StateFolder) -> Description:
-    """The stack that runs on this state folder; SetupProblem when none does."""
+    """The stack that runs on this state folder. Raises SetupProblem if none runs."""
     description = find_stack(folder)
     if description is None:
-        raise SetupProblem(f"no stack runs here ({folder.root}). Start one with: ./flexcredits up")
+        raise SetupProblem(f"no stack is running here ({folder.root}). Start one with: ./flexcredits up")
     return description
 
 
@@ -64,5 +64,5 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # it belongs to somebody else, and lives
+        return True  # the process exists and belongs to another user
     return Path(f"/proc/{pid}").exists() or not Path("/proc/self").exists()

@@ -1,4 +1,4 @@
-"""The services' programs: what each is told by its environment, and when it counts as ready."""
+"""The services' programs: each one's environment and readiness check."""
 
 import os
 import sys
@@ -41,7 +41,7 @@ def service_programs(
 ) -> list[Program]:
     """Ingest, aggregator, alerter and query API, in the order of the data path.
 
-    `broker` are the variables that lead to Kafka, `dsn` is the owner's.
+    `broker` has Kafka's address and security variables; `dsn` is the owner's.
     """
     shared = {
         "FLEXCREDITS_ENV": "development",
@@ -103,7 +103,7 @@ def service_programs(
 
 
 def service(module: str, probe_port: int, environment: Mapping[str, str]) -> Program:
-    """A service is a module of its name that serves its health on the probe port."""
+    """A program that runs the service's module and is ready when its health endpoint on the probe port says so."""
     return Program(
         name=module.replace("_", "-"),
         argv=[*PYTHON, module],
@@ -113,7 +113,7 @@ def service(module: str, probe_port: int, environment: Mapping[str, str]) -> Pro
 
 
 def role_dsn(owner_dsn: str, role: str, folder: StateFolder) -> str:
-    """The same database as seen by a service's own role."""
+    """The DSN of the same database for a service's role."""
     parts = urlsplit(owner_dsn)
     address = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{role}:{role_password(role, folder)}@{address}"))
@@ -124,7 +124,7 @@ def role_password(role: str, folder: StateFolder) -> str:
 
 
 def probe_ports(ports: Ports) -> dict[str, int]:
-    """Probe ports of the services that run, by name."""
+    """Probe ports by service name."""
     return {
         "ingest": ports.ingest_probe,
         "aggregator": ports.aggregator_probe,
@@ -142,7 +142,7 @@ def metrics_url(probe_port: int) -> str:
 
 
 def answers(url: str) -> bool:
-    """Whether a GET is answered with 200 now. Never through a proxy: the address is this machine's own."""
+    """Whether a GET returns 200 now. It uses no proxy, because the address is on this machine."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     connection = HTTPConnection(parts.hostname, parts.port, timeout=2)
@@ -156,7 +156,7 @@ def answers(url: str) -> bool:
 
 
 def without_proxy() -> dict[str, str]:
-    """The variables that keep a proxy out of what the services say to each other; both spellings are in use."""
+    """Variables that exclude loopback requests from a proxy. Programs read either spelling."""
     exceptions = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     value = ",".join([*([exceptions] if exceptions else []), LOOPBACK, "localhost"])
     return {"NO_PROXY": value, "no_proxy": value}

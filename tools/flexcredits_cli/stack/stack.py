@@ -1,4 +1,4 @@
-"""The local stack in its order: PostgreSQL and Kafka, tables and topics, mailbox and issuer, then the services."""
+"""Starts the local stack in order: PostgreSQL and Kafka, tables and topics, mailbox and issuer, then the services."""
 
 import asyncio
 import fcntl
@@ -45,7 +45,7 @@ TOPICS = REPOSITORY / "schemas" / "topics"
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that is about to run on a state folder; `ports` are resolved."""
+    """A stack to be started on a state folder; its `ports` are resolved."""
 
     folder: StateFolder
     ports: Ports
@@ -53,18 +53,18 @@ class Stack:
     console: Console
 
     def prepare(self, *, fresh: bool) -> tuple[EmbeddedPostgres | None, EmbeddedKafka | None]:
-        """Whatever has to be there before anything runs: downloads, data folders; None for what runs elsewhere.
+        """Download packages and create data folders. Returns None for an external PostgreSQL or Kafka.
 
-        Ctrl-C may interrupt it anywhere, and the next start finishes the work. `fresh` forgets what earlier runs
-        kept, but not the downloads.
+        Ctrl-C may interrupt it at any point; the next start finishes the work. `fresh` deletes all data of earlier runs, but
+        keeps the downloads.
         """
         if fresh:
             self._wipe()
         postgres = None if self.external.postgres_dsn else self._postgres()
         kafka = None if self.external.kafka_bootstrap else self._kafka()
-        with ThreadPoolExecutor() as pool:  # all at once: most of the time goes by in other processes
+        with ThreadPoolExecutor() as pool:  # concurrently: most of the time is spent in other processes
             preparations = [pool.submit(embedded.prepare) for embedded in (postgres, kafka) if embedded]
-            preparations.append(pool.submit(ensure_dashboard, self.folder, self.console.tell))
+            preparations.append(pool.submit(ensure_dashboard, self.folder, self.console.report))
             for preparation in preparations:
                 preparation.result()
         return postgres, kafka
@@ -72,7 +72,7 @@ class Stack:
     def start(
         self, supervisor: Supervisor, postgres: EmbeddedPostgres | None, kafka: EmbeddedKafka | None
     ) -> Description:
-        """Start everything and wait until it works; data of earlier runs is taken up again."""
+        """Start all programs and wait until they are ready. Data of earlier runs is used again."""
         supervisor.start(*[embedded.program() for embedded in (postgres, kafka) if embedded])
         if postgres:
             asyncio.run(make_database(postgres.dsn()))
@@ -84,13 +84,13 @@ class Stack:
             applied = asyncio.run(prepare_database(dsn, self.folder))
             key = asyncio.run(ingest_key(dsn, self.folder))
         if applied:
-            self.console.tell(f"applied {len(applied)} migrations, up to {applied[-1]}")
+            self.console.report(f"applied {len(applied)} migrations, up to {applied[-1]}")
         with usable("Kafka", external=kafka is None):
             security = {} if kafka else KafkaSettings(kafka_bootstrap=bootstrap).kafka_security()
             asyncio.run(create_topics(bootstrap, TOPICS, **security))
             asyncio.run(wait_until_usable(bootstrap, [path.stem for path in TOPICS.glob("*.yaml")], **security))
         supervisor.start(*self._helpers())
-        # Side by side: all that they need from each other goes through Kafka and PostgreSQL, which are there.
+        # Concurrently: the services depend only on Kafka and PostgreSQL, which are ready.
         broker = {"KAFKA_BOOTSTRAP": bootstrap, **({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"} if kafka else {})}
         smtp_url = self.external.smtp_url or f"smtp://{LOOPBACK}:{self.ports.smtp}"
         services = service_programs(self.ports, broker, dsn, smtp_url, self.folder)
@@ -102,7 +102,7 @@ class Stack:
     def _wipe(self) -> None:
         for name, address in (("Kafka", self.external.kafka_bootstrap), ("PostgreSQL", self.external.postgres_dsn)):
             if address:
-                self.console.tell(f"--fresh leaves {name} alone: it is not ours")
+                self.console.report(f"--fresh does not delete data of the external {name}")
         remove_tree(self.folder.kafka)
         remove_tree(self.folder.mailbox)
         if not self.external.postgres_dsn:
@@ -115,7 +115,7 @@ class Stack:
         return [mailbox_program(self.ports.smtp, self.folder.mailbox), issuer]
 
     def _kafka(self) -> EmbeddedKafka:
-        class_path = ensure_jars(self.folder.jars, self.console.tell)
+        class_path = ensure_jars(self.folder.jars, self.console.report)
         return EmbeddedKafka(self.folder.kafka, class_path, find_java(), self.ports.kafka, self.ports.kafka_controller)
 
     def _postgres(self) -> EmbeddedPostgres:
@@ -124,7 +124,7 @@ class Stack:
             find_binaries(),
             self.ports.postgres,
             self.folder.secret("postgres-password"),
-            tell=self.console.tell,
+            report=self.console.report,
         )
 
     def _describe(self, bootstrap: str, dsn: str, key: str) -> Description:
@@ -145,7 +145,7 @@ class Stack:
 
 @contextmanager
 def usable(name: str, *, external: bool) -> Iterator[None]:
-    """Turn what the user can fix into a message: data of another version, or a server of theirs that refuses us."""
+    """Raise SetupProblem for errors that the user can fix: another schema version, or an external server that refuses."""
     try:
         yield
     except MigrationError as error:
@@ -156,12 +156,12 @@ def usable(name: str, *, external: bool) -> Iterator[None]:
         if not external:
             raise
         variable = "POSTGRES_DSN" if name == "PostgreSQL" else "KAFKA_BOOTSTRAP"
-        raise SetupProblem(f"{name} as {variable} names it cannot be used: {reason_of(error)}") from error
+        raise SetupProblem(f"the {name} that {variable} names cannot be used: {reason_of(error)}") from error
 
 
 @contextmanager
-def the_only_stack(folder: StateFolder) -> Iterator[None]:
-    """Hold the state folder for one stack; SetupProblem names the process that holds it already."""
+def only_stack(folder: StateFolder) -> Iterator[None]:
+    """Lock the state folder for one stack. Raises SetupProblem with the process that holds the lock."""
     with (folder.root / "stack.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,7 +169,7 @@ def the_only_stack(folder: StateFolder) -> Iterator[None]:
             lock.seek(0)
             raise SetupProblem(
                 f"a stack already runs on {folder.root} (process {lock.read().strip()}). Stop it first, or set "
-                "FLEXCREDITS_HOME to another folder for a second one."
+                "FLEXCREDITS_HOME to another folder for a second stack."
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

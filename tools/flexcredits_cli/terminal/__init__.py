@@ -1,1 +1,1 @@
-"""What the person at the terminal reads: messages, tables, JSON."""
+"""Output of commands: messages, tables, JSON."""

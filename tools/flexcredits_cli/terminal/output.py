@@ -1,4 +1,4 @@
-"""How commands answer: text for people, with --json one document on stdout, and an exit code that a script can read."""
+"""Output of commands: text, or one JSON document on stdout with --json; and exit codes."""
 
 import json
 from collections.abc import Sequence
@@ -7,19 +7,19 @@ from typing import Annotated, Any
 import typer
 
 DIFFERS = 3
-"""Nothing went wrong, and something is not as it should be: drift, pending migrations, rows that differ."""
+"""Exit code for a successful check that found differences: drift, pending migrations, differing rows."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 
 
 def print_json(document: Any) -> None:
-    """Instants, days and Decimals as their texts."""
+    """Print JSON; instants, days and Decimals become strings."""
     typer.echo(json.dumps(document, default=str, indent=2, ensure_ascii=False))
 
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:
-    """Columns as wide as their widest cell, under their names in capitals."""
+    """Print rows as aligned columns; header names are in capitals."""
     texts = [[str(cell) for cell in row] for row in rows]
     if header:
         texts.insert(0, [name.upper() for name in header])
@@ -29,5 +29,5 @@ def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) ->
 
 
 def printable(text: str) -> str:
-    """Text of strangers on our terminal: no control characters."""
+    """Escape control characters: the text comes from outside and could control the terminal."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -1,13 +1,13 @@
-"""The one exception whose message is meant for the person at the keyboard."""
+"""The exception whose message is printed to the user."""
 
 
 class SetupProblem(Exception):
-    """Something this machine lacks or refuses. The message says what it is and how to fix it.
+    """A problem that the user has to fix. The message names the problem and the fix.
 
     The command line prints it without a traceback and exits with 1.
     """
 
 
 def reason_of(error: BaseException) -> str:
-    """A failure of a server or library in words: its type and text."""
+    """An exception as text: its type and message."""
     return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,1 +1,1 @@
-"""Commands for the person who runs or changes FlexCredits on one machine."""
+"""Commands for running and developing FlexCredits on one machine."""

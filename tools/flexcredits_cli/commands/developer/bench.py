@@ -1,4 +1,4 @@
-"""`bench`: the load measurements of tests/bench, on their own Kafka and PostgreSQL."""
+"""`bench`: runs the load measurements of tests/bench on a Kafka and a PostgreSQL of their own."""
 
 import subprocess
 import sys
@@ -12,5 +12,5 @@ SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 
 
 def run_benchmarks(context: typer.Context) -> None:
-    """Measure events per second and latency; arguments go to tests/bench/bench.py."""
+    """Measure events per second and latency. All arguments are passed to tests/bench/bench.py."""
     raise typer.Exit(subprocess.run([sys.executable, BENCH, *context.args]).returncode)

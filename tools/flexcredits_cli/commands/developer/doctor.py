@@ -1,4 +1,4 @@
-"""`doctor`: what this machine has and lacks, and how to fix it. Exits with 1 when something needed is missing."""
+"""`doctor`: checks this machine and prints how to fix each problem. Exits with 1 if a required part is missing."""
 
 import asyncio
 import dataclasses
@@ -32,7 +32,7 @@ from flexcredits_cli.stack.description import find_stack
 from flexcredits_cli.terminal.output import AsJson, print_json, print_table
 from flexcredits_cli.terminal.problem import SetupProblem
 
-# Kafka's heap, PostgreSQL's buffers and five Python processes; less works until it is loaded.
+# Kafka's heap, PostgreSQL's buffers and five Python processes. With less memory the stack works only under low load.
 ENOUGH_MEMORY = 2 * 10**9
 # The environment is 0.6 GB and a write-ahead log may grow to 4 GB.
 ENOUGH_DISK = 6 * 10**9
@@ -43,15 +43,15 @@ ZONES_SHOWN = 5
 @dataclass(frozen=True)
 class Finding:
     level: str
-    """`ok`, `warn` (works, but) or `fail` (does not work)."""
+    """`ok`, `warn` (works with a limitation) or `fail` (does not work)."""
     subject: str
     text: str
 
 
 def examine(as_json: AsJson = False) -> None:
-    """Check this machine and say how to fix what is missing.
+    """Check this machine and print how to fix each problem.
 
-    Exit code 0: everything needed is there. 1: something is not.
+    Exit code 0: every required part is present. 1: a required part is missing.
     """
     findings = [finding for check in CHECKS for finding in guarded(check)]
     if as_json:
@@ -63,7 +63,7 @@ def examine(as_json: AsJson = False) -> None:
 
 
 def guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """A check that finds a problem which it cannot work around reports it as its result."""
+    """Run a check; a SetupProblem becomes a finding of level `fail`."""
     try:
         yield from check()
     except SetupProblem as problem:
@@ -73,7 +73,7 @@ def guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 def check_python() -> Iterator[Finding]:
     yield Finding("ok", "python", f"{platform.python_version()} ({sys.executable})")
     if importlib.util.find_spec("ensurepip"):
-        yield Finding("ok", "venv", "can make environments")
+        yield Finding("ok", "venv", "can create environments")
     else:
         yield Finding("warn", "venv", "missing; if uv has to be installed again: apt-get install python3-venv")
 
@@ -91,7 +91,7 @@ def check_uv() -> Iterator[Finding]:
 def check_kafka() -> Iterator[Finding]:
     bootstrap = external_parts().kafka_bootstrap
     if bootstrap:
-        yield Finding("ok", "kafka", f"KAFKA_BOOTSTRAP is {bootstrap}; none is started")
+        yield Finding("ok", "kafka", f"KAFKA_BOOTSTRAP is {bootstrap}; the stack starts no Kafka")
         return
     java = find_java()
     yield Finding("ok", "java", f"{java.version}, from {java.origin} ({java.path})")
@@ -104,62 +104,67 @@ def check_kafka() -> Iterator[Finding]:
     try:
         requests.head(registry, timeout=10, allow_redirects=True)  # the client that the download uses
     except requests.RequestException as error:
-        advice = (
-            "check the network (HTTPS_PROXY), name a mirror in FLEXCREDITS_MAVEN_REPOSITORY, or set KAFKA_BOOTSTRAP"
-        )
+        advice = "check the network (HTTPS_PROXY), set FLEXCREDITS_MAVEN_REPOSITORY to a mirror, or set KAFKA_BOOTSTRAP"
         yield Finding(
-            "fail", "kafka", f"{len(missing)} jars are missing and the registry is out of reach: {error}; {advice}"
+            "fail", "kafka", f"{len(missing)} jars are missing and the registry is unreachable: {error}; {advice}"
         )
     else:
-        yield Finding("ok", "kafka", f"{len(missing)} jars will be downloaded at the first start; the registry answers")
+        yield Finding(
+            "ok", "kafka", f"{len(missing)} jars will be downloaded at the first start; the registry is reachable"
+        )
 
 
 def check_postgres() -> Iterator[Finding]:
     if external_parts().postgres_dsn:
-        yield Finding("ok", "postgres", "POSTGRES_DSN is set; none is started")
+        yield Finding("ok", "postgres", "POSTGRES_DSN is set; the stack starts no PostgreSQL")
         return
     binaries, user = find_binaries(), account()
     level = "ok" if int(binaries.version.split(".")[0]) >= WANTED else "warn"
     runs_as = f", runs as {user}" if user else ""
-    advice = "" if level == "ok" else f"; made for {WANTED}: set POSTGRES_BIN to a newer one's folder"
+    advice = "" if level == "ok" else f"; {WANTED} is recommended: set POSTGRES_BIN to the folder of a newer version"
     yield Finding(level, "postgres", f"{binaries.version}, from {binaries.origin}{runs_as}{advice}")
 
 
 def check_time_zones() -> Iterator[Finding]:
-    """Nothing is counted by other rules than the locked ones; who looks with other programs should know of theirs."""
+    """Compare the machine's and Postgres' time zone rules with the locked ones.
+
+    The services count by the locked rules only. A user who computes local days with other programs may get other days.
+    """
     instants = sampled_instants()
-    yield Finding("ok", "time zones", f"tz {TZ_VERSION} counts, from the tzdata package")
+    yield Finding("ok", "time zones", f"usage is counted by tz {TZ_VERSION}, from the tzdata package")
     for folder in map(Path, (sysconfig.get_config_var("TZPATH") or "").split(os.pathsep)):
         if (folder / "Europe").is_dir():
-            yield compared(f"the machine's files ({folder})", zones_differing_in(folder, instants))
+            yield compare_zones(f"the machine's files ({folder})", zones_differing_in(folder, instants))
             break
     stack = find_stack(state_folder())
     dsn = external_parts().postgres_dsn or (stack.postgres_dsn if stack else None)
     if dsn:
-        yield compared("Postgres", asyncio.run(zones_differing_at(dsn, instants)))
+        yield compare_zones("Postgres", asyncio.run(zones_differing_at(dsn, instants)))
     else:
         folder = find_binaries().folder.parent / "share" / "timezone"
-        if folder.is_dir():  # else it reads the machine's
-            yield compared(f"Postgres ({folder})", zones_differing_in(folder, instants))
+        if folder.is_dir():  # otherwise Postgres reads the machine's files
+            yield compare_zones(f"Postgres ({folder})", zones_differing_in(folder, instants))
 
 
 async def zones_differing_at(dsn: str, instants: Sequence[int]) -> list[str]:
     try:
         connection = await asyncpg.connect(dsn, timeout=10)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise SetupProblem(f"Postgres does not say its rules of time zones: {error!r}") from None
+        raise SetupProblem(f"cannot read the time zone rules of Postgres: {error!r}") from None
     try:
         return await ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at).differing_zones(connection, instants)
     finally:
         await connection.close()
 
 
-def compared(whose: str, differing: Sequence[str]) -> Finding:
+def compare_zones(source: str, differing: Sequence[str]) -> Finding:
     if not differing:
-        return Finding("ok", "time zones", f"{whose}: the same rules")
+        return Finding("ok", "time zones", f"{source}: the same rules")
     shown = ", ".join(differing[:ZONES_SHOWN]) + (" ..." if len(differing) > ZONES_SHOWN else "")
     return Finding(
-        "ok", "time zones", f"{whose}: other rules for {len(differing)} zones ({shown}); nothing is counted by them"
+        "ok",
+        "time zones",
+        f"{source}: different rules for {len(differing)} zones ({shown}); they are not used for counting",
     )
 
 
@@ -169,29 +174,31 @@ def check_dashboard() -> Iterator[Finding]:
     if is_built(place):
         yield Finding("ok", "dashboard", f"built from these sources ({place / 'dist'})")
     elif has_packages(place):
-        yield Finding("ok", "dashboard", "older than its sources; the next start builds it again")
+        yield Finding("ok", "dashboard", "older than its sources; the next start rebuilds it")
     else:
-        yield Finding("ok", "dashboard", "its packages will be downloaded and built at the first start")
+        yield Finding("ok", "dashboard", "the first start downloads its packages and builds it")
 
 
 def check_disk() -> Iterator[Finding]:
     folder = state_folder().root
     free = shutil.disk_usage(folder).free
     level = "ok" if free >= ENOUGH_DISK else "warn" if free >= LEAST_DISK else "fail"
-    advice = "" if level == "ok" else "; free some, or set FLEXCREDITS_HOME to a folder on another disk"
+    advice = "" if level == "ok" else "; free some space, or set FLEXCREDITS_HOME to a folder on another disk"
     yield Finding(level, "disk", f"{free / 1e9:.1f} GB free in {folder}{advice}")
 
 
 def check_memory() -> Iterator[Finding]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     level = "ok" if memory >= ENOUGH_MEMORY else "warn"
-    yield Finding(level, "memory", f"{memory / 1e9:.1f} GB, {os.cpu_count()} processors; the stack takes about 1.5 GB")
+    yield Finding(level, "memory", f"{memory / 1e9:.1f} GB, {os.cpu_count()} processors; the stack needs about 1.5 GB")
 
 
 def check_ports() -> Iterator[Finding]:
     running = find_stack(state_folder())
     if running:
-        yield Finding("ok", "ports", f"a stack runs (process {running.pid}): {running.ingest_url}, {running.query_url}")
+        yield Finding(
+            "ok", "ports", f"a stack is running (process {running.pid}): {running.ingest_url}, {running.query_url}"
+        )
         return
     ports = dataclasses.asdict(configured_ports())
     taken = {name: ports[name] for name in needed_ports(external_parts()) if ports[name] and not is_free(ports[name])}
@@ -209,7 +216,7 @@ def check_extras() -> Iterator[Finding]:
         yield Finding("warn", "chromium", "missing; only browser tests need it: apt-get install chromium")
     docker = shutil.which("docker")
     answers = docker is not None and subprocess.run([docker, "info"], capture_output=True, timeout=20).returncode == 0
-    yield Finding("ok", "docker", "an engine answers; tests use it" if answers else "no engine; none is needed")
+    yield Finding("ok", "docker", "an engine is running; tests use it" if answers else "no engine; none is needed")
 
 
 CHECKS = (

@@ -1,4 +1,4 @@
-"""`env`: the running stack's addresses as shell exports, for `eval "$(./flexcredits env)"`."""
+"""`env`: prints the running stack's addresses as shell exports, for `eval "$(./flexcredits env)"`."""
 
 import shlex
 
@@ -14,8 +14,8 @@ EMAIL = "ada@demo.example"
 def print_environment(as_json: AsJson = False) -> None:
     """Print the running stack's addresses and credentials as shell exports.
 
-    INGEST_URL and INGEST_KEY send events of every organization. QUERY_URL and QUERY_TOKEN read org_demo as a Super Admin,
-    for 12 hours. MAILBOX is the folder of sent emails. Use it as: eval "$(./flexcredits env)"
+    INGEST_KEY may send events of every organization to INGEST_URL. QUERY_TOKEN may read org_demo at QUERY_URL as a Super
+    Admin, for 12 hours. MAILBOX is the folder of sent emails. Use it as: eval "$(./flexcredits env)"
     """
     folder = state_folder()
     variables = exports(running_stack(folder), folder)
@@ -27,7 +27,11 @@ def print_environment(as_json: AsJson = False) -> None:
 
 
 def exports(description: Description, folder: StateFolder) -> dict[str, str]:
-    """Nothing that another `./flexcredits up` would take for a Kafka, Postgres or mail server to be used instead of its own."""
+    """Values by variable name.
+
+    KAFKA_BOOTSTRAP, POSTGRES_DSN and SMTP_URL are left out: with them in the shell, another `./flexcredits up` would not start
+    its own servers.
+    """
     token = mint_token(load_key(key_path(folder)), description.issuer_url, ORGANIZATION, Role.SUPER_ADMIN, EMAIL)
     variables = {
         "INGEST_URL": description.ingest_url,

@@ -1,4 +1,4 @@
-"""`sbom`: what is in an image, as CycloneDX 1.6: the packages of the lock, and of the page that the query API serves."""
+"""`sbom`: lists an image's parts as CycloneDX 1.6: the locked Python packages and the dashboard's packages."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ from flexcredits_cli.terminal.problem import SetupProblem
 
 SERVICES = ("ingest", "aggregator", "alerter", "query-api")
 MEMBERS = {"service": SERVICES, "tools": (*SERVICES, "local")}
-"""What of ours is in an image."""
+"""Workspace members in each image."""
 _LOCKED = re.compile(r"^([a-z0-9-]+)==([^\s;]+)", re.MULTILINE)
 
 
@@ -31,12 +31,12 @@ def sbom(
     The same sources give the same list. Hashes of Python's packages are in requirements.lock.
     """
     if not (REPOSITORY / "requirements.lock").exists():
-        raise SetupProblem("this is an installation, not a checkout: there is no lock to read.")
+        raise SetupProblem("this is an installation, not a checkout: it has no lock file.")
     print_json(describe(REPOSITORY, image))
 
 
 def describe(repository: Path, image: str) -> dict[str, Any]:
-    """The document, without a time and a serial number, which would make every copy another one."""
+    """The CycloneDX document. It has no time and no serial number, so that equal sources give equal bytes."""
     version = current_version(repository)
     name = "flexcredits" if image == "service" else "flexcredits-tools"
     components = python_parts(repository, MEMBERS[image])
@@ -53,7 +53,7 @@ def describe(repository: Path, image: str) -> dict[str, Any]:
 
 
 def python_parts(repository: Path, members: Iterable[str]) -> list[dict[str, Any]]:
-    """What the members need on this platform, at the versions of the lock."""
+    """Packages that the members need on this platform, at the locked versions."""
     locked = dict(_LOCKED.findall((repository / "requirements.lock").read_text()))
     seen: set[tuple[str, str]] = set()
     waiting = [(f"flexcredits-{member}", "") for member in members]
@@ -71,7 +71,7 @@ def python_parts(repository: Path, members: Iterable[str]) -> list[dict[str, Any
 
 
 def page_parts(repository: Path) -> list[dict[str, Any]]:
-    """What the dashboard's files are built from, without what only builds them."""
+    """Packages that are part of the dashboard's built files; build tools are left out."""
     lock = json.loads((repository / "services/query-api/dashboard/package-lock.json").read_text())
     found = []
     for path, package in lock["packages"].items():

@@ -1,4 +1,4 @@
-"""`test`: every check of this repository, the fast and static ones first, pytest's closing line last."""
+"""`test`: runs every check of this repository. Fast and static checks come first; pytest's summary is the last line."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from flexcredits_cli.terminal.problem import SetupProblem
 
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 BIN = Path(sys.executable).parent
-# The launcher is Python without the ending that ruff looks for.
+# The launcher is Python, but has no .py suffix, so ruff does not find it by itself.
 SOURCES = (".", "flexcredits")
 USUAL = "not faults and not clients"
 FAST = f"{USUAL} and not slow and not servers"
@@ -60,7 +60,7 @@ def run_tests(
 
 
 def failed_in_dashboard() -> list[str]:
-    """Build what the browser tests will look at, within its limits of size, and run the checks and tests of its own."""
+    """Build the dashboard for the browser tests, then run its size check, lint, type check and unit tests."""
     print("== dashboard: npm run build", flush=True)
     folder = state_folder()
     try:
@@ -75,5 +75,5 @@ def failed_in_dashboard() -> list[str]:
 def passes(name: str, command: Sequence[str], folder: Path = REPOSITORY) -> bool:
     print(f"== {name}", flush=True)
     program, *arguments = command
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}  # npm's scripts ask for node
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}  # npm's scripts run `node`
     return subprocess.run([BIN / program, *arguments], cwd=folder, env=environment).returncode == 0

@@ -1,4 +1,4 @@
-"""`token`: a token of the development issuer, whether the stack runs or not."""
+"""`token`: prints a token of the development issuer. It does not need a running stack."""
 
 from typing import Annotated
 
@@ -22,11 +22,11 @@ def print_token(
 
 
 def current_issuer(folder: StateFolder) -> str:
-    """The running stack's issuer, else the one that the next stack will have."""
+    """The running stack's issuer, or the issuer that the next stack will have."""
     running = find_stack(folder)
     if running:
         return running.issuer_url
     port = configured_ports().issuer
     if not port:
-        raise SetupProblem(f"{variable_name('issuer')} is 0, so the issuer has no address before the stack runs.")
+        raise SetupProblem(f"{variable_name('issuer')} is 0, so the issuer's address is unknown until the stack runs.")
     return issuer_url(port)

@@ -24,7 +24,7 @@ from flexcredits_cli.stack.choices import (
 from flexcredits_cli.stack.counted import COUNTED_WITHIN_S
 from flexcredits_cli.stack.description import Description, publish, withdraw
 from flexcredits_cli.stack.services import PYTHON
-from flexcredits_cli.stack.stack import Stack, the_only_stack
+from flexcredits_cli.stack.stack import Stack, only_stack
 
 
 def port_option(name: str) -> typer.models.OptionInfo:
@@ -37,8 +37,8 @@ def port_option(name: str) -> typer.models.OptionInfo:
 
 
 Port = int | None
-STORY_WITHIN_S = COUNTED_WITHIN_S + 300
-"""The simulator gives up waiting by itself, and generates and sends before it waits."""
+SCENARIO_WITHIN_S = COUNTED_WITHIN_S + 300
+"""The simulator generates and sends events, then waits; its own waiting limit is COUNTED_WITHIN_S."""
 
 
 def stack_command(*, sample_usage: bool) -> Callable[..., None]:
@@ -85,10 +85,10 @@ def stack_command(*, sample_usage: bool) -> Callable[..., None]:
 
 
 def run_stack(ports: Ports, *, fresh: bool, as_json: bool, sample_usage: bool) -> None:
-    """Start the stack, say where it is, and look after it until somebody stops us."""
+    """Start the stack, print its addresses, and supervise it until a signal arrives."""
     folder, external, console = state_folder(), external_parts(), Console(to_stderr=as_json)
-    with the_only_stack(folder):
-        # A stack that was killed has left its description, and its parts let go of their ports within moments.
+    with only_stack(folder):
+        # A description without a running stack means that the stack was killed: its processes may still hold their ports.
         patience_s = 5 if folder.description.exists() else 0
         stack = Stack(folder, resolve_ports(ports, needed_ports(external), patience_s), external, console)
         postgres, kafka = stack.prepare(fresh=fresh)
@@ -97,20 +97,20 @@ def run_stack(ports: Ports, *, fresh: bool, as_json: bool, sample_usage: bool) -
                 description = stack.start(supervisor, postgres, kafka)
                 publish(description, folder)
                 if sample_usage:
-                    console.tell("sending 13 months of sample usage; FlexCredits is ready when all of it is counted")
+                    console.report("sending 13 months of sample usage; FlexCredits is ready when all of it is counted")
                     supervisor.start(sample_usage_program(description, folder.root / "sample-usage-counted"))
                 announce(description, console, as_json=as_json, sample_usage=sample_usage)
                 supervisor.keep_running()
             except Stopped:
-                console.tell("stopped before everything was ready")
+                console.report("stopped before everything was ready")
             finally:
                 withdraw(folder)
 
 
 def sample_usage_program(stack: Description, counted_file: Path) -> Program:
-    """The simulator, which is ready when its history is counted.
+    """The simulator. It is ready when all of its history is counted.
 
-    It is given this stack's addresses: the terminal may still have those of an earlier one, from `env`.
+    Its environment has this stack's addresses, because the terminal may have those of an earlier stack from `env`.
     """
     counted_file.unlink(missing_ok=True)
     argv = [*PYTHON, "flexcredits_cli", "simulate", "scenario", "--counted-file", str(counted_file)]
@@ -118,7 +118,9 @@ def sample_usage_program(stack: Description, counted_file: Path) -> Program:
         "INGEST_URL": stack.ingest_url, "INGEST_KEY": stack.ingest_key,
         "QUERY_URL": stack.query_url, "TOKEN_ISSUER": stack.issuer_url,
     }  # fmt: skip
-    return Program("simulate", argv, environment=addresses, is_ready=counted_file.exists, ready_within_s=STORY_WITHIN_S)
+    return Program(
+        "simulate", argv, environment=addresses, is_ready=counted_file.exists, ready_within_s=SCENARIO_WITHIN_S
+    )
 
 
 def announce(description: Description, console: Console, *, as_json: bool, sample_usage: bool) -> None:

@@ -1,4 +1,4 @@
-"""`version`: the root pyproject.toml says it once; this writes it wherever a tool cannot look there."""
+"""`version`: prints the version of the root pyproject.toml, or writes a new version there and into every copy."""
 
 import re
 import tomllib
@@ -22,7 +22,7 @@ COPIES = {
     "deploy/k8s/base/jobs.yaml": ("name: migrations-{}", "name: topics-{}"),
     "docs/deployment.md": ("flexcredits-tools:{}",),
 }
-"""By file, the words before the version. A Kubernetes name takes dashes for dots."""
+"""Patterns around the version, by file. Kubernetes names have dashes instead of dots."""
 IN_PROJECT = '\nversion = "{}"\n'
 
 
@@ -35,9 +35,9 @@ def version(
     """Print the version, or write a new one into every file that has it and close the changelog's Unreleased section."""
     if new is not None:
         if not VERSION.fullmatch(new):
-            raise SetupProblem(f"{new!r} is not a version: three numbers, as 1.2.0.")
+            raise SetupProblem(f"{new!r} is not a version: write three numbers, as 1.2.0.")
         if not (REPOSITORY / "pyproject.toml").exists():
-            raise SetupProblem("this is an installation, not a checkout: there is nothing to write a version to.")
+            raise SetupProblem("this is an installation, not a checkout: it has no files with a version.")
         write_version(REPOSITORY, new)
     shown = new or installed_version("flexcredits-cli")
     if as_json:
@@ -51,7 +51,7 @@ def current_version(repository: Path) -> str:
 
 
 def copies(repository: Path) -> Iterator[tuple[Path, str]]:
-    """Every file that bears the version, with the words around it."""
+    """Every file that contains the version, with the pattern around it."""
     root = repository / "pyproject.toml"
     members = tomllib.loads(root.read_text())["tool"]["uv"]["workspace"]["members"]
     for path in (root, *(repository / member / "pyproject.toml" for member in members)):
@@ -61,19 +61,19 @@ def copies(repository: Path) -> Iterator[tuple[Path, str]]:
             yield repository / name, pattern
 
 
-def in_words(pattern: str, number: str) -> str:
+def format_version(pattern: str, number: str) -> str:
     return pattern.format(number.replace(".", "-") if pattern.startswith("name: ") else number)
 
 
 def write_version(repository: Path, new: str) -> None:
     old = current_version(repository)
     for path, pattern in list(copies(repository)):
-        text, known = path.read_text(), in_words(pattern, old)
+        text, known = path.read_text(), format_version(pattern, old)
         if known not in text:
             raise SetupProblem(
-                f"{path} does not say {known.strip()!r}: all files must bear {old} before another begins."
+                f"{path} does not contain {known.strip()!r}: all files must have version {old} before a change."
             )
-        path.write_text(text.replace(known, in_words(pattern, new)))
+        path.write_text(text.replace(known, format_version(pattern, new)))
     changelog = repository / "CHANGELOG.md"
     heading = f"## Unreleased\n\n## {new} - {datetime.now(UTC).date()}"
     changelog.write_text(changelog.read_text().replace("## Unreleased", heading, 1))

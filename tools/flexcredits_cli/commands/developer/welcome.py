@@ -1,4 +1,4 @@
-"""What the stack prints when it is ready: where everything is, how to send a first event, and last the dashboard's address."""
+"""The text that the stack prints when it is ready: addresses, how to send a first event, and the dashboard's address last."""
 
 import shlex
 from urllib.parse import urlsplit
@@ -20,12 +20,12 @@ EOF
 
 
 def welcome(description: Description, *, sample_usage: bool, home: str = "") -> str:
-    """Several paragraphs for the terminal. The commands in it can be pasted into a second one, as they are.
+    """Several paragraphs for the terminal. The user can paste its commands into a second terminal unchanged.
 
-    `home` is FLEXCREDITS_HOME, which the second terminal needs too.
+    `home` is FLEXCREDITS_HOME; the second terminal needs it too.
     """
     send = "To send an event and see it counted, in a second terminal:"
-    if not sample_usage:  # the sample usage makes the organization known
+    if not sample_usage:  # the sample usage creates the organization
         send = f"To send an event, in a second terminal (it is held until {ORGANIZATION} is a known organization):"
     probes = ", ".join(f"{name} {urlsplit(url).port}" for name, url in description.metrics_urls.items())
     return "\n".join(
@@ -50,5 +50,5 @@ def welcome(description: Description, *, sample_usage: bool, home: str = "") -> 
 
 
 def people() -> str:
-    """Those whom the development sign-in offers."""
+    """Names and roles that the development sign-in offers."""
     return ", ".join(f"{person.name} ({person.role.replace('_', ' ')})" for person in PEOPLE)

@@ -1,4 +1,4 @@
-"""`config`: every setting of every service, where its value comes from, and whether the service would start with it."""
+"""`config`: prints every setting of every service and its source, and checks whether the service would start with it."""
 
 import json
 import os
@@ -29,14 +29,14 @@ SERVICES: dict[str, type[BaseSettings]] = {
 MASK = "***"
 MISSING = "Field required"
 NO_STACK = (
-    "\nNo stack is running here ({folder}), and this shell names no Kafka and no Postgres: settings marked 'missing' have "
-    "no value.\nStart a stack with ./flexcredits up, or set KAFKA_BOOTSTRAP and POSTGRES_DSN to check settings of your own."
+    "\nNo stack is running here ({folder}), and this shell sets neither KAFKA_BOOTSTRAP nor POSTGRES_DSN: settings marked "
+    "'missing' have no value.\nStart a stack with ./flexcredits up, or set both variables to check your own settings."
 )
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One variable. `source` is environment, stack, default or missing; `value` is never a secret."""
+    """One variable. `source` is environment, stack, default or missing; secrets are masked in `value`."""
 
     name: str
     value: str | None
@@ -49,22 +49,22 @@ def config(
 ) -> None:
     """Print every setting of the services, its value and where the value comes from. Secrets are masked.
 
-    The values are those of the stack that runs here. If none runs, or if KAFKA_BOOTSTRAP or POSTGRES_DSN is set, they are
-    those of this shell and the defaults.
+    The values come from the stack that runs here. If none runs, or if KAFKA_BOOTSTRAP or POSTGRES_DSN is set, they come
+    from this shell and the defaults.
 
-    Exit code 0: the services would start with them. 1: one would not.
+    Exit code 0: the services would start. 1: a service would not start.
     """
     unknown = [name for name in service or [] if name not in SERVICES]
     if unknown:
-        raise SetupProblem(f"there is no service {unknown[0]}: {', '.join(SERVICES)}.")
-    given = of_the_stack(state_folder())
-    nowhere = not given and not (os.environ.get("KAFKA_BOOTSTRAP") or os.environ.get("POSTGRES_DSN"))
+        raise SetupProblem(f"there is no service {unknown[0]}; the services are {', '.join(SERVICES)}.")
+    given = stack_environments(state_folder())
+    no_source = not given and not (os.environ.get("KAFKA_BOOTSTRAP") or os.environ.get("POSTGRES_DSN"))
     problems: dict[str, list[str]] = {}
     settings: dict[str, list[Setting]] = {}
     for name in service or SERVICES:
         environment = given.get(name, {})
         settings[name] = [setting_of(at, field, environment) for at, field in SERVICES[name].model_fields.items()]
-        problems[name] = faults(SERVICES[name], environment)
+        problems[name] = validation_errors(SERVICES[name], environment)
     if as_json:
         document = {
             name: {"settings": [asdict(setting) for setting in found], "problems": problems[name]}
@@ -80,7 +80,7 @@ def config(
             ],
             ("service", "setting", "value", "source"),
         )
-        if nowhere:
+        if no_source:
             typer.echo(NO_STACK.format(folder=state_folder().root), err=True)
             problems = {
                 name: [text for text in texts if not text.endswith(MISSING)] for name, texts in problems.items()
@@ -88,12 +88,12 @@ def config(
         for name, texts in problems.items():
             for text in texts:
                 typer.echo(f"{name} would not start: {text}", err=True)
-    if nowhere or any(problems.values()):
+    if no_source or any(problems.values()):
         raise typer.Exit(1)
 
 
-def of_the_stack(folder: StateFolder) -> Mapping[str, Mapping[str, str]]:
-    """What the stack that runs here gave each service; nothing where the environment leads elsewhere."""
+def stack_environments(folder: StateFolder) -> Mapping[str, Mapping[str, str]]:
+    """Each service's environment in the stack that runs here. Empty if this shell sets another Kafka or Postgres."""
     if os.environ.get("KAFKA_BOOTSTRAP") or os.environ.get("POSTGRES_DSN") or find_stack(folder) is None:
         return {}
     given: Mapping[str, Mapping[str, str]] = json.loads(folder.environments.read_text())
@@ -117,8 +117,8 @@ def masked(field: FieldInfo, value: str) -> str:
     return MASK if is_secret and value else value
 
 
-def faults(settings: type[BaseSettings], given: Mapping[str, str]) -> list[str]:
-    """Why a service would not start with these settings, without their values."""
+def validation_errors(settings: type[BaseSettings], given: Mapping[str, str]) -> list[str]:
+    """Why a service would not start with these settings. The texts contain no values, which may be secrets."""
     fields: dict[str, Any] = {
         name.lower(): value for name, value in given.items() if name.lower() in settings.model_fields
     }

@@ -1,4 +1,4 @@
-"""`dlq ls|show|replay`: what could not be counted, why, and how it gets a second chance."""
+"""`dlq ls|show|replay`: lists dead letters with their reasons, and sends them to the ingest API again."""
 
 import asyncio
 import base64
@@ -37,7 +37,7 @@ TopicOption = Annotated[str, typer.Option("--topic", envvar="DEAD_LETTER_TOPIC")
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One of the dead letters. Written at least once, so `key` may occur twice in the topic."""
+    """A dead letter. Writes are at least once, so the topic may contain a `key` twice."""
 
     key: str
     written_at: datetime
@@ -50,7 +50,7 @@ class DeadLetter:
 
     @property
     def kind(self) -> str:
-        """The kind of reason that ingest gave; the aggregator gives none."""
+        """The kind of reason, set by ingest. Empty for dead letters of the aggregator."""
         return self.headers.get("dlq.class", "")
 
     @property
@@ -59,7 +59,7 @@ class DeadLetter:
 
     @property
     def event_id(self) -> str:
-        """As the sender wrote it; empty where the bytes are no event."""
+        """The event's id as the sender wrote it. Empty if the bytes are not an event."""
         return self._attribute("id")
 
     def _attribute(self, name: str) -> str:
@@ -77,14 +77,15 @@ class DeadLetter:
         return text is None or text == self.kind or text.lower() in self.reason.lower()
 
     def why_not_replayed(self, chosen: bool) -> str | None:
-        """`chosen`: somebody named this letter or its kind."""
+        """The reason for skipping this letter, or None. `chosen`: the operator named its key or its kind of reason."""
         if self.value is None:
-            return "it has no bytes"
+            return "it has no content"
         if "dlq.truncated_from" in self.headers:
-            return "it was too large to be kept whole"
+            return "it was too large, and only a part of it is kept"
         if self.kind == OUTSIDE_SCOPE and not chosen:
-            # Its sender may not send this. Our key covers more, and would do for it what it was refused.
-            return f"its key did not cover it: name it, or give --reason {OUTSIDE_SCOPE}"
+            # Ingest refused it because the sender's key has no permission for it. The replay's key has wider permissions, so
+            # only an explicit choice replays it.
+            return f"the sender's key did not cover it: give its key, or --reason {OUTSIDE_SCOPE}"
         return None
 
 
@@ -112,7 +113,7 @@ def list_letters(
         print_json({"dead_letters": letters})
         return
     print_table(
-        [[printable(str(fact)) or "-" for fact in facts.values()] for facts in letters],
+        [[printable(str(value)) or "-" for value in columns.values()] for columns in letters],
         ("key", "written at", "organization", "event id", "bytes", "pointer", "reason"),
     )
 
@@ -123,8 +124,8 @@ def show(key: str, as_json: AsJson = False, topic: TopicOption = TOPIC) -> None:
     (letter,) = choose(read_letters(topic), [key])
     if as_json:
         value = None if letter.value is None else base64.b64encode(letter.value).decode()
-        facts = {"key": letter.key, "written_at": letter.written_at, "headers": letter.headers, "value_base64": value}
-        print_json(facts)
+        columns = {"key": letter.key, "written_at": letter.written_at, "headers": letter.headers, "value_base64": value}
+        print_json(columns)
         return
     for name, value in letter.headers.items():
         typer.echo(f"{printable(name)}: {printable(value)}")
@@ -147,9 +148,9 @@ def replay(
 ) -> None:
     """Send dead letters to the ingest API again.
 
-    They keep their ids, so nothing is counted twice. The dead letters stay in their topic.
+    Events keep their ids, so none is counted twice. The dead letters stay in their topic.
 
-    Exit code 0: all were accepted. 1: one was refused again, or the ingest API accepts nothing at the moment.
+    Exit code 0: all were accepted. 1: one was refused again, or the ingest API is unavailable.
     """
     if bool(keys) == everything:
         raise SetupProblem("name the dead letters by their keys, or use --all.")
@@ -177,7 +178,7 @@ def replay(
 
 
 def post(client: httpx.Client, event: bytes) -> tuple[bool, str]:
-    """Whether the ingest API took the event, and its words if not."""
+    """Whether the ingest API accepted the event, and the API's reason if not."""
     try:
         answer = client.post("/api/v1/events", content=event, headers={"Content-Type": "application/cloudevents+json"})
     except httpx.TransportError as error:
@@ -185,9 +186,7 @@ def post(client: httpx.Client, event: bytes) -> tuple[bool, str]:
     if answer.status_code == 202:
         return True, "accepted"
     if answer.status_code in (401, 429, 503):
-        raise SetupProblem(
-            f"the ingest API does not accept events at the moment ({answer.status_code}): {detail_of(answer)}"
-        )
+        raise SetupProblem(f"the ingest API is not accepting events ({answer.status_code}): {detail_of(answer)}")
     return False, f"refused again: {detail_of(answer)}"
 
 
@@ -213,7 +212,7 @@ def choose(letters: Sequence[DeadLetter], keys: Sequence[str]) -> list[DeadLette
 
 
 def read_letters(topic: str) -> list[DeadLetter]:
-    """All dead letters of Kafka at KAFKA_BOOTSTRAP, or the running stack's, in the order of their first writing."""
+    """All dead letters at KAFKA_BOOTSTRAP, or in the running stack, in the order of their first write."""
     kafka = kafka_settings()
     try:
         return asyncio.run(fetch_letters(kafka, topic))
@@ -222,9 +221,9 @@ def read_letters(topic: str) -> list[DeadLetter]:
 
 
 async def fetch_letters(kafka: KafkaSettings, topic: str) -> list[DeadLetter]:
-    """Everything in the topic up to its present end, once for each key."""
+    """All letters up to the topic's current end, one for each key."""
     letters: dict[str, DeadLetter] = {}
-    # Without a group it gets all partitions, commits nothing and disturbs nobody.
+    # Without a group the consumer reads all partitions, commits nothing and triggers no rebalance.
     consumer = AIOKafkaConsumer(
         topic,
         bootstrap_servers=kafka.kafka_bootstrap,
@@ -250,7 +249,7 @@ async def fetch_letters(kafka: KafkaSettings, topic: str) -> list[DeadLetter]:
 def to_letter(record: "ConsumerRecord[bytes, bytes]") -> DeadLetter:
     headers: dict[str, str] = {}
     for name, value in record.headers:
-        # Of two headers of one name the first is the writer's, the second the original record's.
+        # Of two headers with the same name, the first is the dead letter's, the second the original record's.
         headers.setdefault(name, (value or b"").decode(errors="replace"))
     return DeadLetter(
         key=(record.key or f"{record.topic}/{record.partition}/{record.offset}".encode()).decode(errors="replace"),

@@ -1,4 +1,4 @@
-"""`keys create|ls|revoke`: API keys of the ingest API. What a key looks like is ingest's to say."""
+"""`keys create|ls|revoke`: API keys of the ingest API. The ingest service defines their format."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -30,7 +30,7 @@ def create(
     """Create a key and print it. It cannot be shown again.
 
     To rotate a key, create a second one, switch the senders over, and revoke the first. Organizations, contracts, members
-    and rates can only be sent with a key for all products; facts for the whole deployment need all organizations too.
+    and rates need a key for all products; catalog events for the whole deployment need a key for all organizations too.
     """
     expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
     key = run(lambda connection: insert_key(connection, organization, product or [EVERYTHING], env, expires_at))
@@ -71,7 +71,7 @@ def revoke(
     key_id: Annotated[str, typer.Argument(help="Key id as printed by `keys ls`, or the whole key.")],
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a key for good. It stops working within five seconds."""
+    """Revoke a key permanently. It stops working within five seconds."""
     named = key_id.split("_")[2] if key_id.startswith("fc_") and key_id.count("_") == 4 else key_id
 
     async def end(connection: "asyncpg.Connection[asyncpg.Record]") -> datetime | None:
@@ -86,4 +86,4 @@ def revoke(
     if as_json:
         print_json({"key_id": named, "revoked_at": revoked_at})
     else:
-        typer.echo(f"{named} is revoked; the ingest API notices within five seconds.")
+        typer.echo(f"{named} is revoked; the ingest API refuses it within five seconds.")

@@ -1,4 +1,4 @@
-"""`migrate`: bring the tables to this version."""
+"""`migrate`: applies the pending database migrations."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,7 +9,7 @@ import typer
 from runtime.migrations import MigrationError, Migrations, inspect_migrations
 from runtime.migrations import migrate as apply_migrations
 
-from flexcredits_cli.stack.addresses import described, postgres_dsn
+from flexcredits_cli.stack.addresses import postgres_dsn, schema_folder
 from flexcredits_cli.terminal.output import DIFFERS, AsJson, DryRun, print_json, print_table
 from flexcredits_cli.terminal.problem import SetupProblem, reason_of
 
@@ -17,16 +17,16 @@ Answer = TypeVar("Answer")
 
 
 def migrate(dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Apply the migrations that the database lacks, in order, as its owner. Services may run meanwhile.
+    """Apply the pending migrations in order, as the database's owner. Services may keep running.
 
-    Exit code 0: nothing is pending any more. 1: Postgres refused, or the database is of another version; what was applied
-    before that stays. 3: with --dry-run, something is pending.
+    Exit code 0: nothing is pending any more. 1: Postgres refused, or the database has another version; migrations that were
+    applied before that stay applied. 3: with --dry-run, a migration is pending.
     """
-    dsn, folder = postgres_dsn(), described("postgres")
-    before = asked(inspect_migrations(dsn, folder))
+    dsn, folder = postgres_dsn(), schema_folder("postgres")
+    before = run_work(inspect_migrations(dsn, folder))
     if not dry_run:
-        asked(apply_migrations(dsn, folder))
-    after = before if dry_run else asked(inspect_migrations(dsn, folder))
+        run_work(apply_migrations(dsn, folder))
+    after = before if dry_run else run_work(inspect_migrations(dsn, folder))
     if as_json:
         applied = [{"name": name, "applied_at": at} for name, at in after.applied.items()]
         new = [name for name in after.applied if name not in before.applied]
@@ -45,7 +45,7 @@ def rows(before: Migrations, after: Migrations) -> list[tuple[str, str]]:
     return known + [(name, "pending") for name in after.pending]
 
 
-def asked(work: Coroutine[Any, Any, Answer]) -> Answer:
+def run_work(work: Coroutine[Any, Any, Answer]) -> Answer:
     try:
         return asyncio.run(work)
     except MigrationError as error:

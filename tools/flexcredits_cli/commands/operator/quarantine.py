@@ -1,4 +1,4 @@
-"""`quarantine ls|show|release`: for which organizations something fails, why, what waits for it, and a try at once."""
+"""`quarantine ls|show|release`: lists organizations whose steps fail, shows their waiting records, and retries at once."""
 
 import base64
 from datetime import datetime
@@ -12,7 +12,7 @@ from flexcredits_cli.terminal.output import AsJson, print_json, print_table, pri
 from flexcredits_cli.terminal.problem import SetupProblem
 
 app = typer.Typer(
-    help="Quarantine: organizations whose own data makes a component fail. Everybody else is served as usual.",
+    help="Quarantine: organizations whose own data makes a component fail. All other organizations are served as usual.",
     no_args_is_help=True,
 )
 
@@ -38,7 +38,7 @@ UPDATE quarantine q SET retry_at = now() FROM organizations o
 WHERE o.organization_id = q.organization_id AND ($1::text IS NULL OR o.organization = $1)
 RETURNING o.organization, q.component, q.step
 """
-EVERYBODY = "(deployment)"
+DEPLOYMENT = "(deployment)"
 
 CatalogTopic = Annotated[str, typer.Option("--catalog-topic", envvar="CATALOG_TOPIC")]
 Organization = Annotated[str, typer.Argument(help="As `quarantine ls` prints it.")]
@@ -46,10 +46,10 @@ Organization = Annotated[str, typer.Argument(help="As `quarantine ls` prints it.
 
 @app.command("ls")
 def list_quarantine(as_json: AsJson = False, catalog_topic: CatalogTopic = "usage.catalog.v1") -> None:
-    """Print for which organization which step of which component fails, since when, and when it is tried again."""
+    """Print each organization in quarantine: the component and step that fail, since when, and when the next try is."""
     rows = run(lambda connection: connection.fetch(ROWS, None, catalog_topic))
     if as_json:
-        print_json({"quarantine": [facts_of(row) for row in rows]})
+        print_json({"quarantine": [row_fields(row) for row in rows]})
         return
     table: list[tuple[object, ...]] = [
         ("organization", "component", "step", "waiting", "since", "attempts", "next try", "reason")
@@ -58,7 +58,7 @@ def list_quarantine(as_json: AsJson = False, catalog_topic: CatalogTopic = "usag
         waiting = "-" if row["waiting"] is None else row["waiting"]
         table.append(
             (
-                row["organization"] or EVERYBODY, row["component"], row["step"], waiting, instant(row["failed_first_at"]),
+                row["organization"] or DEPLOYMENT, row["component"], row["step"], waiting, instant(row["failed_first_at"]),
                 row["attempts"], instant(row["retry_at"]), printable(row["reason"]),
             )
         )  # fmt: skip
@@ -72,14 +72,14 @@ def show(
     as_json: AsJson = False,
     catalog_topic: CatalogTopic = "usage.catalog.v1",
 ) -> None:
-    """Print what fails for an organization, and the first of its records that wait, as they came."""
-    name = "" if organization == EVERYBODY else organization
+    """Print the steps that fail for an organization, and the first of its waiting records, byte for byte."""
+    name = "" if organization == DEPLOYMENT else organization
     rows = run(lambda connection: connection.fetch(ROWS, name, catalog_topic))
     if not rows:
-        raise SetupProblem(f"{organization} is not in quarantine. `quarantine ls` prints all that are.")
+        raise SetupProblem(f"{organization} is not in quarantine. `quarantine ls` prints the organizations that are.")
     records = run(lambda connection: connection.fetch(RECORDS, name, limit))
     if as_json:
-        print_json({"quarantine": [facts_of(row) for row in rows], "records": [record_of(row) for row in records]})
+        print_json({"quarantine": [row_fields(row) for row in rows], "records": [record_of(row) for row in records]})
         return
     for row in rows:
         typer.echo(
@@ -95,36 +95,36 @@ def show(
 @app.command("release")
 def release(
     organization: Annotated[str | None, typer.Argument(help="As `quarantine ls` prints it.")] = None,
-    everybody: Annotated[bool, typer.Option("--all", help="All organizations in quarantine.")] = False,
+    all_organizations: Annotated[bool, typer.Option("--all", help="All organizations in quarantine.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try again at once what fails for an organization: within seconds its records are applied in order, exactly once.
+    """Retry an organization's failing steps at once: within seconds its records are applied in order, exactly once.
 
-    What still fails stays in quarantine. Nothing is lost and nothing is forced.
+    A step that fails again stays in quarantine. No record is lost or skipped.
     """
-    if (organization is None) != everybody:
-        raise SetupProblem("name an organization, or take --all.")
-    name = "" if organization == EVERYBODY else organization
+    if (organization is None) != all_organizations:
+        raise SetupProblem("name an organization, or use --all.")
+    name = "" if organization == DEPLOYMENT else organization
     rows = run(lambda connection: connection.fetch(RELEASE, name))
-    if not rows and not everybody:
-        raise SetupProblem(f"{organization} is not in quarantine. `quarantine ls` prints all that are.")
+    if not rows and not all_organizations:
+        raise SetupProblem(f"{organization} is not in quarantine. `quarantine ls` prints the organizations that are.")
     if as_json:
         print_json({"released": [dict(row) for row in rows]})
         return
     for row in rows:
         by_hand = row["component"] in ("rebuild", "retention")
-        when = f"is tried again by the next `{row['component']}`" if by_hand else "is tried again now"
-        typer.echo(f"{row['organization'] or EVERYBODY}  {row['component']}  {row['step']}  {when}")
+        when = f"is retried by the next `{row['component']}`" if by_hand else "is retried now"
+        typer.echo(f"{row['organization'] or DEPLOYMENT}  {row['component']}  {row['step']}  {when}")
 
 
-def facts_of(row: asyncpg.Record) -> dict[str, Any]:
-    return {**dict(row), "organization": row["organization"] or EVERYBODY}
+def row_fields(row: asyncpg.Record) -> dict[str, Any]:
+    return {**dict(row), "organization": row["organization"] or DEPLOYMENT}
 
 
 def record_of(row: asyncpg.Record) -> dict[str, Any]:
     encoded = {name: None if row[name] is None else base64.b64encode(row[name]).decode() for name in ("key", "value")}
-    facts = {name: row[name] for name in ("topic", "partition", "offset", "received_at")}
-    return {**facts, "key_base64": encoded["key"], "value_base64": encoded["value"]}
+    fields = {name: row[name] for name in ("topic", "partition", "offset", "received_at")}
+    return {**fields, "key_base64": encoded["key"], "value_base64": encoded["value"]}
 
 
 def instant(at: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""`rebuild`: count a range of days once more from Kafka and set the rollups right, or move an organization's days to a zone."""
+"""`rebuild`: recounts days from Kafka and corrects the rollups, or moves an organization's days to another time zone."""
 
 import asyncio
 import sys
@@ -42,7 +42,7 @@ def rebuild(
     time_zone_rules: Annotated[
         bool,
         typer.Option(
-            "--time-zone-rules", help="Move days that were counted by older rules of a time zone to those of today."
+            "--time-zone-rules", help="Move days that were counted by older time zone rules to the current rules."
         ),
     ] = False,
     dry_run: DryRun = False,
@@ -52,23 +52,22 @@ def rebuild(
     """Recount days from Kafka, print how the rollups differ, and correct them in one transaction.
 
     Counting continues meanwhile. The command reads the log from the beginning of the first day up to the position in Postgres,
-    as far back as Kafka retains, and takes from the ledger which copy of an event counts. With --dry-run it proves that log,
-    ledger and rollups agree.
+    as far back as Kafka retains. Where an event has copies, the ledger decides which copy counts. With --dry-run the command
+    proves that log, ledger and rollups agree.
 
-    An organization whose own data makes it fail is left out and named; all others are compared and corrected.
+    An organization whose own data makes the recount fail is left out and named; all others are compared and corrected.
 
-    Exit code 0: nothing differs (any more). 1: not possible, log and ledger contradict each other (nothing was changed then),
-    or an organization was left out.
-    3: with --dry-run, something differs.
+    Exit code 0: nothing differs, or all differences are corrected. 1: not possible; or log and ledger contradict each other
+    (nothing was changed then); or an organization was left out. 3: with --dry-run, something differs.
     """
     if time_zone is not None:
         if first or last or organization:
-            raise SetupProblem("--time-zone moves all days of its organization: it takes no range.")
+            raise SetupProblem("--time-zone moves all days of its organization: use it without a range.")
         rezone(*time_zone, dry_run, as_json)
         return
     if time_zone_rules:
         if first or last:
-            raise SetupProblem("--time-zone-rules moves all days that can be moved: it takes no range.")
+            raise SetupProblem("--time-zone-rules moves all days that can be moved: use it without a range.")
         apply_rules(organization, dry_run, as_json)
         return
     if first is None:
@@ -76,7 +75,7 @@ def rebuild(
     begins, ends = read_day(first), read_day(last) if last else datetime.now(UTC).date()
     if ends < begins:
         raise SetupProblem(f"--to {ends} is before --from {begins}.")
-    comparison = asked(recount(topic, begins, ends, organization, dry_run))
+    comparison = run_work(recount(topic, begins, ends, organization, dry_run))
     swapped = comparison.differs and not comparison.recount.contradictions and not dry_run
     if as_json:
         print_json(document(comparison, swapped))
@@ -85,7 +84,7 @@ def rebuild(
     if comparison.recount.contradictions:
         raise SetupProblem("the log and the ledger contradict each other, see above: nothing was changed.")
     if failed := comparison.recount.failed:
-        raise SetupProblem(f"{', '.join(failed)}: left out, see above. Everybody else is compared.")
+        raise SetupProblem(f"{', '.join(failed)}: left out, see above. All other organizations are compared.")
     if comparison.differs and dry_run:
         raise typer.Exit(DIFFERS)
 
@@ -93,7 +92,7 @@ def rebuild(
 async def recount(topic: str, first: date, last: date, organization: str | None, dry_run: bool) -> Comparison:
     dsn = postgres_dsn()
     async with only_rebuild(dsn) as holder:
-        comparison = await compare(kafka_settings(), dsn, holder, topic, first, last, organization, tell)
+        comparison = await compare(kafka_settings(), dsn, holder, topic, first, last, organization, show_progress)
         if comparison.differs and not comparison.recount.contradictions and not dry_run:
             await swap(holder, comparison)
         if not dry_run:
@@ -106,7 +105,7 @@ def rezone(organization: str, time_zone: str, dry_run: bool, as_json: bool) -> N
         async with only_rebuild(postgres_dsn()) as holder:
             return await change_time_zone(holder, organization, time_zone, dry_run=dry_run)
 
-    done = asked(change())
+    done = run_work(change())
     if as_json:
         print_json({**asdict(done), "changed": done.old != done.new and not dry_run})
         return
@@ -115,7 +114,7 @@ def rezone(organization: str, time_zone: str, dry_run: bool, as_json: bool) -> N
         return
     verb = "would touch" if dry_run else "touched"
     typer.echo(f"{organization}: {done.old} -> {done.new} {verb} {done.rows_moved} daily rows.")
-    typer.echo(f"Days before {done.kept_before} stay as they are: their quarters of an hour are not kept.")
+    typer.echo(f"Days before {done.kept_before} are unchanged: their quarter-hour rows are no longer kept.")
 
 
 def apply_rules(organization: str | None, dry_run: bool, as_json: bool) -> None:
@@ -124,7 +123,7 @@ def apply_rules(organization: str | None, dry_run: bool, as_json: bool) -> None:
             outdated = await record_zone_rules(holder, organization)
             return [(one, await apply_zone_rules(holder, one.organization, dry_run=dry_run)) for one in outdated]
 
-    done = asked(apply())
+    done = run_work(apply())
     if as_json:
         print_json({
             "tz": TZ_VERSION,
@@ -141,15 +140,15 @@ def apply_rules(organization: str | None, dry_run: bool, as_json: bool) -> None:
             f"{one.organization}: {one.time_zone}, {since}: {verb} {change.rows_moved} daily rows from {change.kept_before} on."
         )
     if not done:
-        typer.echo(f"All days were counted by the rules of today (tz {TZ_VERSION}).")
+        typer.echo(f"All days were counted by the current rules (tz {TZ_VERSION}).")
 
 
-def tell(line: str) -> None:
+def show_progress(line: str) -> None:
     if sys.stderr.isatty():
         print(f"\r{line}", end="", file=sys.stderr, flush=True)
 
 
-def asked(work: Coroutine[Any, Any, Answer]) -> Answer:
+def run_work(work: Coroutine[Any, Any, Answer]) -> Answer:
     try:
         return asyncio.run(work)
     except CannotRebuild as error:
@@ -200,7 +199,7 @@ def document(comparison: Comparison, swapped: bool) -> dict[str, Any]:
 
 
 def examples(comparison: Comparison) -> list[dict[str, Any]]:
-    """Some of the daily rows that differ, with what is to be added to them."""
+    """Some of the differing daily rows, with the amounts to be added to them."""
     names = {at.organization_id: name for name, at in comparison.days.organizations.items()}
     return [
         {

@@ -10,21 +10,21 @@ from flexcredits_cli.stack.connection import run
 from flexcredits_cli.terminal.output import DIFFERS, AsJson, DryRun, print_json, printable
 
 LEDGER_DAYS = 466
-"""As in drop_expired_partitions(): 430 days in which a copy is known, 30 in which the log may be read again, and slack."""
+"""As in drop_expired_partitions(): 430 days in which copies are detected, 30 days in which the log can be replayed, and slack."""
 DROP_WITHIN_S = 600
 
 
 def retention(dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Drop ledger days and quarter-hour months whose retention period is over, and create partitions ahead. Safe at any time.
+    """Drop expired ledger days and quarter-hour months, and create partitions ahead. Safe at any time.
 
     Sums of dropped ledger days are kept in ledger_seals, in the same transaction. Days with events that are held, or were
-    received in the last 466 days, are not dropped yet; daily, monthly and organization rows never are. A partition that is read
-    for more than two seconds is dropped next time.
+    received in the last 466 days, are not dropped yet; daily, monthly and organization rows are never dropped. A partition
+    that a query locks for more than two seconds is dropped next time.
 
-    Rows of an organization that fail stay, with its entry in `quarantine ls`; all others are dropped.
+    If rows of an organization cannot be dropped, they stay, and `quarantine ls` lists the organization; all others are dropped.
 
-    Exit code 0: nothing is left to drop. 1: Postgres refused, or an organization's rows failed. 3: with --dry-run, something
-    would be dropped.
+    Exit code 0: nothing is left to drop. 1: Postgres refused, or an organization's rows failed. 3: with --dry-run, rows would
+    be dropped.
     """
     today = datetime.now(UTC).date()
     report = run(lambda connection: clear(connection, today, dry_run), within_s=DROP_WITHIN_S)
@@ -35,7 +35,7 @@ def retention(dry_run: DryRun = False, as_json: AsJson = False) -> None:
         for name in report["expired"] if dry_run else report["dropped"]:
             typer.echo(f"{name}  {verb}")
         for name in report["waiting"]:
-            typer.echo(f"{name}  waits: some of its usage is held, or came late")
+            typer.echo(f"{name}  waits: some of its usage is held, or arrived late")
         typer.echo(f"{report['forgettable' if dry_run else 'forgotten']} ledger rows without a day {verb}")
         typer.echo(f"{report['ahead']} partitions ahead of today")
         for entry in report["failed"]:
@@ -74,7 +74,7 @@ async def clear(connection: "asyncpg.Connection[asyncpg.Record]", today: date, d
 
 
 async def count_forgettable(connection: "asyncpg.Connection[asyncpg.Record]", today: date) -> int:
-    """Ledger rows whose ids have no day inside: they leave one by one, by the day of their receipt."""
+    """Number of expired ledger rows whose ids contain no day. They are deleted one by one, by the day of their receipt."""
     number: int = await connection.fetchval(
         "SELECT count(*) FROM usage_ledger WHERE ledger_bucket BETWEEN -16 AND -1 AND NOT held"
         " AND received_at < ($1::date - $2::integer)::timestamp AT TIME ZONE 'UTC'",

@@ -1,4 +1,4 @@
-"""`topics ls|create`: the topics as they are, beside what schemas/topics says of them."""
+"""`topics ls|create`: compares the topics with schemas/topics, and creates missing ones."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from runtime.kafka import create_topics
 from runtime.topics import Topic, inspect_topics
 
-from flexcredits_cli.stack.addresses import described, kafka_settings
+from flexcredits_cli.stack.addresses import kafka_settings, schema_folder
 from flexcredits_cli.terminal.output import DIFFERS, AsJson, DryRun, print_json, print_table
 from flexcredits_cli.terminal.problem import SetupProblem, reason_of
 
@@ -51,8 +51,10 @@ def create(
     """
     missing = [topic.name for topic in inspect(folder, None) if not topic.exists]
     if missing and not dry_run:
-        kafka, described_in = kafka_settings(), folder or described("topics")
-        asked(create_topics(kafka.kafka_bootstrap, described_in, replication=replication, **kafka.kafka_security()))
+        kafka, folder_of_topics = kafka_settings(), folder or schema_folder("topics")
+        run_work(
+            create_topics(kafka.kafka_bootstrap, folder_of_topics, replication=replication, **kafka.kafka_security())
+        )
     topics = inspect(folder, replication)
     report(topics, as_json, created=[] if dry_run else missing)
     if any(not topic.exists or topic.drift for topic in topics):
@@ -60,12 +62,14 @@ def create(
 
 
 def inspect(folder: Path | None, replication: int | None) -> list[Topic]:
-    kafka, described_in = kafka_settings(), folder or described("topics")
-    return asked(inspect_topics(kafka.kafka_bootstrap, described_in, replication=replication, **kafka.kafka_security()))
+    kafka, folder_of_topics = kafka_settings(), folder or schema_folder("topics")
+    return run_work(
+        inspect_topics(kafka.kafka_bootstrap, folder_of_topics, replication=replication, **kafka.kafka_security())
+    )
 
 
-def asked(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """What Kafka says; SetupProblem when it says nothing, or no."""
+def run_work(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Kafka's answer. Raises SetupProblem if Kafka refuses or does not answer within ANSWER_WITHIN_S."""
     try:
         return asyncio.run(asyncio.wait_for(work, ANSWER_WITHIN_S))
     except (KafkaError, OSError, TimeoutError) as error:
@@ -80,12 +84,12 @@ def report(topics: list[Topic], as_json: bool, created: list[str] | None = None)
         print_json({"topics": state})
         return
     print_table(
-        [(topic.name, *words(topic, topic.name in (created or []))) for topic in topics],
+        [(topic.name, *state_columns(topic, topic.name in (created or []))) for topic in topics],
         ("topic", "partitions x copies", "state"),
     )
 
 
-def words(topic: Topic, created: bool) -> tuple[str, str]:
+def state_columns(topic: Topic, created: bool) -> tuple[str, str]:
     if not topic.exists:
         return "", "missing"
     size = f"{topic.partitions} x {topic.replication}"

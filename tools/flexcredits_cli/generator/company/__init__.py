@@ -1,1 +1,1 @@
-"""A generated company: agents, contracts, features, rates, and how much it uses. Pure."""
+"""A generated company: its agents, contracts, features, rates and usage patterns. Pure."""

@@ -1,16 +1,16 @@
-"""AI agents and their life cycles as dated facts: saved, renamed, deleted, restored, drafts, system workflows. Pure."""
+"""AI agents and their life cycles as dated versions: saved, renamed, deleted, restored, drafts, system workflows. Pure."""
 
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from typing import Any, NamedTuple
 
-from flexcredits_cli.generator.company.events import Event, build_fact, midnight_of
+from flexcredits_cli.generator.company.events import Event, build_catalog_event, midnight_of
 from flexcredits_cli.generator.company.shape import SEASON_DAYS, day_of_season, season_of
 from flexcredits_cli.generator.company.vocabulary import AGENT_NAMES, BEGINNING, SEASONAL_NAMES, SYSTEM_WORKFLOWS
 
 
-class AgentFact(NamedTuple):
+class AgentVersion(NamedTuple):
     """What the registry says about an agent from a day on: saved | deleted | system."""
 
     day: date
@@ -19,10 +19,10 @@ class AgentFact(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """An agent or workflow with its registry facts, earliest first; a draft has none. Used on [used_from, used_until)."""
+    """An agent or workflow with its registry versions, earliest first; a draft has none. Used on [used_from, used_until)."""
 
     id: str
-    facts: tuple[AgentFact, ...]
+    versions: tuple[AgentVersion, ...]
     used_from: date = date.min
     used_until: date = date.max
     paused: tuple[date, date] = (date.max, date.max)  # deleted, and later restored
@@ -31,8 +31,8 @@ class Agent(NamedTuple):
         return self.used_from <= day < self.used_until and not self.paused[0] <= day < self.paused[1]
 
     def as_used_on(self, day: date) -> dict[str, Any]:
-        """How a product service names it in a usage event of that day."""
-        known = [fact for fact in self.facts if fact.day < day and fact.state != "deleted"]
+        """The `agent` field of a usage event of that day."""
+        known = [version for version in self.versions if version.day < day and version.state != "deleted"]
         if not known:
             return {"id": self.id, "name": "Untitled workflow", "kind": "unsaved"}
         return {"id": self.id, "name": known[-1].name, "kind": known[-1].state}
@@ -40,35 +40,35 @@ class Agent(NamedTuple):
 
 @cache
 def permanent_agents(number: int) -> tuple[Agent, ...]:
-    """Two system workflows, and `number` saved agents that are there from the beginning and stay."""
-    system = [Agent(id_, (AgentFact(BEGINNING, "system", name),)) for id_, name in SYSTEM_WORKFLOWS.items()]
+    """Two system workflows, and `number` saved agents that exist from BEGINNING on and are never deleted."""
+    system = [Agent(id_, (AgentVersion(BEGINNING, "system", name),)) for id_, name in SYSTEM_WORKFLOWS.items()]
     saved = []
     for position in range(number):
         name = AGENT_NAMES[position % len(AGENT_NAMES)]
         if position >= len(AGENT_NAMES):
             name += f" {position // len(AGENT_NAMES) + 1}"
-        saved.append(Agent(f"agt_{position + 1:03}", (AgentFact(BEGINNING, "saved", name),)))
+        saved.append(Agent(f"agt_{position + 1:03}", (AgentVersion(BEGINNING, "saved", name),)))
     return (*saved, *system)
 
 
 @cache
 def seasonal_agents(season: int) -> tuple[Agent, ...]:
-    """One agent of each kind of life cycle. Their usage ends when the next season does, or with their deletion."""
+    """One agent of each kind of life cycle. Usage ends with the next season, or at the agent's deletion."""
     suffix = f"{season % 1000:03}"
     names = {cycle: names[season % len(names)] for cycle, names in SEASONAL_NAMES.items()}
 
     def on(day: int) -> date:
         return day_of_season(season, day)
 
-    def facts(cycle: str, *days_and_states: tuple[int, str]) -> tuple[AgentFact, ...]:
-        return tuple(AgentFact(on(day), state, names[cycle]) for day, state in days_and_states)
+    def versions(cycle: str, *days_and_states: tuple[int, str]) -> tuple[AgentVersion, ...]:
+        return tuple(AgentVersion(on(day), state, names[cycle]) for day, state in days_and_states)
 
     end = on(2 * SEASON_DAYS)
-    deleted = facts("deleted", (0, "saved"), (60, "deleted"))
-    restored = facts("restored", (0, "saved"), (30, "deleted"), (40, "saved"))
-    saved_later = facts("saved_later", (50, "saved"))
-    renamed = (*facts("renamed", (0, "saved")), AgentFact(on(45), "saved", f"{names['renamed']} with forecast"))
-    discarded = (AgentFact(on(50), "deleted", "Untitled workflow"),)  # never saved, so it stays an unsaved workflow
+    deleted = versions("deleted", (0, "saved"), (60, "deleted"))
+    restored = versions("restored", (0, "saved"), (30, "deleted"), (40, "saved"))
+    saved_later = versions("saved_later", (50, "saved"))
+    renamed = (*versions("renamed", (0, "saved")), AgentVersion(on(45), "saved", f"{names['renamed']} with forecast"))
+    discarded = (AgentVersion(on(50), "deleted", "Untitled workflow"),)  # never saved, so it stays an unsaved workflow
     return (
         Agent(f"agt_deleted_{suffix}", deleted, on(1), on(60)),
         Agent(f"agt_restored_{suffix}", restored, on(1), end, (on(30), on(41))),
@@ -80,20 +80,20 @@ def seasonal_agents(season: int) -> tuple[Agent, ...]:
 
 
 def agents_between(number: int, first: date, last: date) -> Iterator[Agent]:
-    """Every agent that may be used in these days; those of the season before `first` still are."""
+    """Every agent that may be used in these days, including those of the season before `first`."""
     yield from permanent_agents(number)
     for season in range(season_of(first) - 1, season_of(last) + 1):
         yield from seasonal_agents(season)
 
 
 def build_agents(organization: str, number: int, first: date, last: date) -> Iterator[Event]:
-    """The registry's facts of before `last`, each with the time of its day."""
+    """The registry's versions of before `last`, each with the time of its day."""
     for agent in agents_between(number, first, last):
-        for fact in agent.facts:
-            if fact.day < last:
-                yield build_agent(organization, agent.id, fact.state, fact.name, midnight_of(fact.day))
+        for version in agent.versions:
+            if version.day < last:
+                yield build_agent(organization, agent.id, version.state, version.name, midnight_of(version.day))
 
 
 def build_agent(organization: str, agent_id: str, state: str, name: str, milliseconds: int) -> Event:
     data = {"id": agent_id, "state": state, "name": name, "owner": "Ada"}
-    return build_fact("agent", organization, milliseconds, data)
+    return build_catalog_event("agent", organization, milliseconds, data)

@@ -1,4 +1,4 @@
-"""The companies: a few that are written by hand, and as many generated ones as asked for. Pure."""
+"""The companies: a few hand-written ones, and any number of generated ones. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flexcredits_schemas.events import PRODUCTS, Role
 
-from flexcredits_cli.generator.company.events import Event, build_fact, entropy_of, midnight_of
+from flexcredits_cli.generator.company.events import Event, build_catalog_event, entropy_of, midnight_of
 from flexcredits_cli.generator.company.vocabulary import BEGINNING
 
 
@@ -18,12 +18,12 @@ class AddOn(NamedTuple):
 
 @dataclass(frozen=True)
 class Terms:
-    """A contract's terms; its amounts follow from what is used (contracts.py).
+    """A contract's terms. contracts.py computes its amounts from the usage.
 
-    `level`: percent of the current credit period's credits that are used when the simulation begins. `overdrawn` is
-    the product that is over its own amount. `approaching`: the level is a few credits further on. `topped_up`: percent
-    that the contract gained in the middle of the period. `amounts` names the products that have one; `total` adds an
-    explicit total with some percent on top of them.
+    `level`: percent of the current credit period's credits that are used when live usage begins. `overdrawn`: the product
+    that exceeds its own amount. `approaching`: live usage reaches the level after a few more credits. `topped_up`: percent
+    added to the contract in the middle of the period. `amounts`: the products that have an amount. `total`: the contract has
+    an explicit total, this many percent above the sum of its products.
     """
 
     begins_on: int = 1
@@ -44,7 +44,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Company:
-    """An organization. `per_day`: events of a Monday at the beginning of 2026; `series`: roughly how many it has."""
+    """An organization. `per_day`: events on a Monday at the beginning of 2026. `series`: approximate number of its series."""
 
     id: str
     name: str
@@ -96,8 +96,8 @@ _SECOND_WORDS = ("Harbor", "Foundry", "Analytics", "Kitchen", "Bank", "Garden", 
 
 
 def companies(number: int) -> Iterator[Company]:
-    """`number` generated companies, always the same. The first ones are like the hand-written ones, and none is one of
-    these: a load never touches the demo's organizations."""
+    """`number` generated companies, the same in every run. The first ones copy the terms of the hand-written ones, under ids
+    of their own: generated load never uses the demo's organizations."""
     for position in range(number):
         words = f"{_FIRST_WORDS[position % 10]} {_SECOND_WORDS[position // 10 % 10]}"
         name = words if position < 100 else f"{words} {position // 100 + 1}"
@@ -119,15 +119,17 @@ FORMER = "Eva"
 
 
 def build_people(company: Company) -> Iterator[Event]:
-    """The organization and its members of every role, one of whom has left."""
+    """The organization and a member for every role; one member was removed."""
     since = midnight_of(BEGINNING)
     organization = {
         "name": company.name, "time_zone": company.time_zone,
         "billing_moderator_enabled": company.billing_moderator_enabled, "locale": company.locale,
     }  # fmt: skip
-    yield build_fact("organization", company.id, since, organization)
+    yield build_catalog_event("organization", company.id, since, organization)
     for name, role in PEOPLE:
         person = {"email": f"{name.lower()}@{company.domain}", "name": name, "role": role}
-        yield build_fact("member", company.id, since, person)
+        yield build_catalog_event("member", company.id, since, person)
         if name == FORMER:
-            yield build_fact("member", company.id, midnight_of(BEGINNING.replace(month=6)), person | {"removed": True})
+            yield build_catalog_event(
+                "member", company.id, midnight_of(BEGINNING.replace(month=6)), person | {"removed": True}
+            )

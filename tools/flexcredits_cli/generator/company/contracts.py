@@ -1,4 +1,4 @@
-"""Contracts whose amounts follow from what was used, so that each company stands where its terms say. Pure."""
+"""Contracts. Their amounts are computed from the usage, so that each company has the level that its terms state. Pure."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
@@ -8,15 +8,15 @@ from flexcredits_schemas.credits import MICRO
 from flexcredits_schemas.events import PRODUCTS
 
 from flexcredits_cli.generator.company.cast import Company, Terms
-from flexcredits_cli.generator.company.events import Event, build_fact, midnight_of
+from flexcredits_cli.generator.company.events import Event, build_catalog_event, midnight_of
 
 CONTRACT_MONTHS = 24
 APPROACH_CREDITS = 40
-"""So many contracted credits more than the level says, rounded down to tens: a few minutes' usage away from it."""
+"""Contracted credits above the amount that gives the level, rounded down to tens: usage of a few minutes."""
 LEVEL_OF_THE_PAST = 90
-"""Percent of their credits that were used in the periods before the current one."""
+"""Level in percent of the credit periods before the current one."""
 UsedByDay = Mapping[tuple[date, str], int]
-"""Micro-credits that count on a local day, by product."""
+"""Counted micro-credits by local day and product."""
 
 
 class Period(NamedTuple):
@@ -37,7 +37,7 @@ def add_months(day: date, months: int) -> date:
 
 
 def current_period(terms: Terms, today: date) -> Period:
-    """The credit period that has `today` near its middle; periods of a month just contain it."""
+    """The credit period with `today` near its middle; for one-month periods, the period that contains `today`."""
     halfway = today - timedelta(days=0 if terms.months == 1 else round(terms.months * 15.2))
     before = halfway.replace(day=terms.begins_on)
     if before > halfway:
@@ -48,7 +48,7 @@ def current_period(terms: Terms, today: date) -> Period:
 
 
 def periods(terms: Terms, today: date) -> list[Period]:
-    """The contract's credit periods: a year's worth before the current one, and as many as make up two years."""
+    """The contract's credit periods over two years, of which one year lies before the current period."""
     current = current_period(terms, today)
     first = -(12 // terms.months)
     begins = [
@@ -59,16 +59,16 @@ def periods(terms: Terms, today: date) -> list[Period]:
 
 
 def build_contracts(company: Company, today: date, at: int, used_by_day: UsedByDay) -> Iterator[Event]:
-    """The contract's versions, the oldest first: one, or two when it was topped up.
+    """The contract's versions, oldest first: one, or two if it was topped up.
 
-    `at` is the time of the version whose amounts follow from what was used until then. Where nothing was used, there is
-    nothing to follow from: no contract, and one that is there already stays.
+    `at` is the time of the version whose amounts are computed from the usage until then. Without usage no contract is sent,
+    so a contract that exists already is unchanged.
     """
     terms = company.terms
     if terms is None or not used_by_day:
         return
     if terms.topped_up:
-        # Its earlier version is of the period's first day, long before `at`.
+        # The earlier version has the period's first day as its time, long before `at`.
         began = midnight_of(current_period(terms, today).begins)
         yield build_contract(company, terms, today, began, used_by_day, added=0)
     yield build_contract(company, terms, today, at, used_by_day, added=terms.topped_up)
@@ -77,9 +77,9 @@ def build_contracts(company: Company, today: date, at: int, used_by_day: UsedByD
 def build_contract(
     company: Company, terms: Terms, today: date, at: int, used_by_day: UsedByDay, *, added: int
 ) -> Event:
-    """One full version; `added` percent go on top of the current period's amounts.
+    """One full version. `added`: percent added to the current period's amounts.
 
-    The level of the terms is the one after the top-up that the terms know of, and before any other.
+    `terms.level` refers to the level after the terms' own top-up and before any later top-up.
     """
     spans, current = periods(terms, today), current_period(terms, today)
     credit_periods = []
@@ -102,7 +102,7 @@ def build_contract(
             data[name] = getattr(terms, name)
     if terms.account_team:
         data["account_team"] = dict(terms.account_team)
-    return build_fact("contract", company.id, at, data)
+    return build_catalog_event("contract", company.id, at, data)
 
 
 def used_in(span: Period, used_by_day: UsedByDay) -> dict[str, int]:
@@ -114,7 +114,7 @@ def used_in(span: Period, used_by_day: UsedByDay) -> dict[str, int]:
 
 
 def describe(span: Period, terms: Terms, used: Mapping[str, int], level: int, added: int) -> dict[str, Any]:
-    """A credit period's entry, in whole hundreds or tens of credits. Included add-ons are available on top."""
+    """A credit period's entry, in whole hundreds or tens of credits. Included add-ons are available in addition."""
     period: dict[str, Any] = {"id": span.id, "from": f"{span.begins}", "to": f"{span.ends}"}
     bundled = sum(add_on.credits for add_on in terms.add_ons if add_on.included)
     contracted = sum(used.values()) * 100 // level
@@ -135,7 +135,7 @@ def describe(span: Period, terms: Terms, used: Mapping[str, int], level: int, ad
 
 
 def split(total: int, terms: Terms, used: Mapping[str, int]) -> dict[str, int]:
-    """`total` credits over the products that have an amount, as they are used; the overdrawn one has a tenth too few."""
+    """Split `total` credits among the products in proportion to their usage; the overdrawn product gets a tenth less."""
     amounts = {}
     if terms.overdrawn:
         amounts[terms.overdrawn] = max(100, used[terms.overdrawn] * 9 // 10 // MICRO // 100 * 100)
@@ -155,7 +155,7 @@ def hundreds(micro: int) -> int:
 
 
 def contracted_micro(contract: Event, period: Period) -> int:
-    """Micro-credits that a contract fact makes available in one of its periods."""
+    """Micro-credits that a contract event makes available in one of its periods."""
     (entry,) = (entry for entry in contract["data"]["credit_periods"] if entry["id"] == period.id)
     total = int(entry["total"]) if "total" in entry else sum(map(int, entry["products"].values()))
     included = sum(int(add_on["credits"]) for add_on in entry.get("add_ons", ()) if add_on["included"])

@@ -1,4 +1,4 @@
-"""CloudEvents with UUIDv7 ids, made from integers alone: the same arguments give the same bytes. Pure."""
+"""CloudEvents with UUIDv7 ids, built from integers only: the same arguments give the same bytes. Pure."""
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -16,15 +16,15 @@ def milliseconds_of(instant: datetime) -> int:
 
 
 def midnight_of(day: date) -> int:
-    """Milliseconds since 1970 at which a day begins in UTC: the time of facts that have no better one.
+    """Milliseconds since 1970 at which a day begins in UTC: the time of catalog events that have no exact time.
 
-    It has passed wherever the day after has begun, in every zone.
+    In every time zone, this instant is before the beginning of the following day.
     """
     return (day.toordinal() - _EPOCH) * DAY_MS
 
 
 def instant_text(milliseconds: int) -> str:
-    """RFC 3339 in UTC with milliseconds. Faster than datetime, and it is written once per event."""
+    """RFC 3339 in UTC with milliseconds. Faster than datetime; it is called once per event."""
     days, rest = divmod(milliseconds, DAY_MS)
     seconds, rest = divmod(rest, 1000)
     minutes, second = divmod(seconds, 60)
@@ -38,14 +38,14 @@ def _day_text(days: int) -> str:
 
 
 def uuid7(milliseconds: int, entropy: int) -> str:
-    """A UUIDv7 (RFC 9562) of an instant; `entropy` are its 74 random bits."""
+    """A UUIDv7 (RFC 9562) of an instant. `entropy` has its 74 random bits."""
     time, random_b = f"{milliseconds:012x}", entropy & ((1 << 62) - 1)
     high, low = 0x8000 | random_b >> 48, random_b & ((1 << 48) - 1)
     return f"{time[:8]}-{time[8:]}-7{entropy >> 62 & 0xFFF:03x}-{high:04x}-{low:012x}"
 
 
 def entropy_of(*parts: object) -> int:
-    """74 bits that follow from the parts: the same fact gets the same id in every run."""
+    """74 bits of a hash of the parts, so that the same event has the same id in every run."""
     digest = blake2b("\0".join(map(str, parts)).encode(), digest_size=10).digest()
     return int.from_bytes(digest) >> 6
 
@@ -53,14 +53,14 @@ def entropy_of(*parts: object) -> int:
 def build_event(
     kind: str, subject: str | None, event_id: str, source: str, milliseconds: int, data: dict[str, Any]
 ) -> Event:
-    """`kind` is the middle of the type: usage, organization, ... Without a subject a fact is the deployment's."""
+    """`kind` is the middle of the type: usage, organization, ... A catalog event without `subject` is for all organizations."""
     event = {"specversion": "1.0", "id": event_id, "source": source, "type": f"flexcredits.{kind}.v1"}
     if subject is not None:
         event["subject"] = subject
     return event | {"time": instant_text(milliseconds), "data": data}
 
 
-def build_fact(kind: str, subject: str | None, milliseconds: int, data: dict[str, Any]) -> Event:
-    """A catalog fact; its id follows from what it says and when."""
+def build_catalog_event(kind: str, subject: str | None, milliseconds: int, data: dict[str, Any]) -> Event:
+    """A catalog event; its id is a hash of its content and time."""
     event_id = uuid7(milliseconds, entropy_of(kind, subject, milliseconds, *data.items()))
     return build_event(kind, subject, event_id, "/simulate", milliseconds, data)

@@ -1,9 +1,9 @@
-"""Categories of features for the whole deployment, each from a day on. Pure."""
+"""Categories of features for the whole deployment, each with an effective date. Pure."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from flexcredits_cli.generator.company.events import Event, build_fact, midnight_of
+from flexcredits_cli.generator.company.events import Event, build_catalog_event, midnight_of
 from flexcredits_cli.generator.company.shape import day_of_season, season_of
 from flexcredits_cli.generator.company.vocabulary import (
     BEGINNING,
@@ -15,7 +15,7 @@ from flexcredits_cli.generator.company.vocabulary import (
 
 
 def build_features(first: date, last: date) -> Iterator[Event]:
-    """Facts that have taken effect by `last`. What is launched gets its category when the next launch comes."""
+    """Catalog events in effect by `last`. A launched feature gets its category at the next launch."""
     for (kind, feature), category in CATEGORIES.items():
         yield from build_feature(kind, feature, category, BEGINNING)
     for season in range(season_of(first) - SEASONS_USED, season_of(last) + 1):
@@ -33,5 +33,5 @@ def build_feature(kind: str, feature: str, category: str, effective_from: date) 
             "display_name": feature.replace("_", " ").capitalize(), "category": category,
             "effective_from": f"{effective_from}",
         }  # fmt: skip
-        # Announced the day before: where that day begins first, it is still the one before in UTC.
-        yield build_fact("feature", None, midnight_of(effective_from - timedelta(days=1)), data)
+        # The event's time is the day before: in zones east of UTC the effective day begins while UTC has the day before.
+        yield build_catalog_event("feature", None, midnight_of(effective_from - timedelta(days=1)), data)

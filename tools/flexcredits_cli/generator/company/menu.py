@@ -1,4 +1,4 @@
-"""The series that a company uses - product, kind, feature, agent, surface - and how much of each. Pure."""
+"""The series of a company (product, kind, feature, agent, surface) and their weights. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -27,7 +27,7 @@ FEATURES_OF: Mapping[str, Mapping[str, int]] = {"model": MODELS, "tool": TOOLS, 
 
 
 class Series(NamedTuple):
-    """`median` of one use: millionths of a credit, or whole units where `unit` is not ""."""
+    """`median` of one use: in millionths of a credit, or in whole units if `unit` is not ""."""
 
     product: str
     feature_kind: str
@@ -44,7 +44,7 @@ class Series(NamedTuple):
 
 
 class Menu(NamedTuple):
-    """The series in use on a day, and the running sums of their weights."""
+    """The series in use on a day, and the cumulative sums of their weights."""
 
     series: Sequence[Series]
     weights: Sequence[float]
@@ -52,7 +52,7 @@ class Menu(NamedTuple):
 
 @lru_cache(maxsize=256)
 def menu_of(seed: int, company: Company, day: date) -> Menu:
-    """What may be used on `day`: what always is, and what this season and the ones before it brought."""
+    """The series that may be used on `day`: the permanent ones, and those of this season and the seasons before it."""
     season = season_of(day)
     brought = [series for back in range(SEASONS_USED) for series in seasonal_series(seed, company, season - back)]
     lasting = lasting_series(seed, company)
@@ -62,13 +62,13 @@ def menu_of(seed: int, company: Company, day: date) -> Menu:
 
 @lru_cache(maxsize=512)
 def lasting_series(seed: int, company: Company) -> tuple[Series, ...]:
-    """The company's own selection, as many as it is said to have. The first come up more often than the last."""
+    """The company's permanent series, `company.series` in number. The first have greater weights than the last."""
     chance = Random(f"{seed} {company.id} menu")
     plain = [*_assistant_series(company), *_api_series()]
     agents = list(_agent_series(company))
     chance.shuffle(plain)
     chance.shuffle(agents)
-    # Every product, every kind and every agent is there, however short the menu.
+    # Every product, kind and agent has a series, even in a short menu.
     first = list({(each.product, each.feature_kind): each for each in plain}.values())
     first += {each.agent: each for each in agents}.values()
     number = max(len(first), company.series - SEASONS_USED * 8)
@@ -80,7 +80,7 @@ def lasting_series(seed: int, company: Company) -> tuple[Series, ...]:
 
 @lru_cache(maxsize=4096)
 def seasonal_series(seed: int, company: Company, season: int) -> tuple[Series, ...]:
-    """What a season brings: agents with a life cycle, and a feature that nobody has seen before."""
+    """The series that begin in a season: agents with a life cycle, and a newly launched feature."""
     chance = Random(f"{seed} {company.id} {season}")
     brought = []
     for agent in seasonal_agents(season):
@@ -94,7 +94,7 @@ def seasonal_series(seed: int, company: Company, season: int) -> tuple[Series, .
 
 
 def spiking_series(company: Company, day: date) -> Series:
-    """The one agent's series that runs wild on a spike day."""
+    """The series of the agent whose usage is extreme on a spike day."""
     agent = permanent_agents(company.agents)[day.toordinal() // SPIKE_EVERY_DAYS % company.agents]
     return _series("agents", "model", "claude-opus-5", agent, "slack", 0)
 

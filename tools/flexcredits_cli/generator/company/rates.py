@@ -1,18 +1,18 @@
-"""What a unit costs, as facts and as the arithmetic that the truth uses. Pure."""
+"""The rate book, as catalog events, and the expected credits of an event by these rates. Pure."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
 from flexcredits_schemas.credits import MICRO
 
-from flexcredits_cli.generator.company.events import Event, build_fact, midnight_of
+from flexcredits_cli.generator.company.events import Event, build_catalog_event, midnight_of
 from flexcredits_cli.generator.company.vocabulary import BEGINNING
 
 ANY = "*"
 
 
 class Rate(NamedTuple):
-    """`credits` per `per` units; `organization` None is every organization's."""
+    """`credits` per `per` units. `organization` None: for every organization."""
 
     organization: str | None
     product: str
@@ -23,9 +23,9 @@ class Rate(NamedTuple):
     per: str
 
 
-# The most specific first: history is older than the receipt of every rate, and such a time belongs to the first rate event
-# that covers it (docs/decisions/0005-rates-never-change-what-was-counted.md). Later usage has the most specific rate. This
-# order makes both the same.
+# The most specific rates first. History is older than the receipt of every rate, and for such times the first rate event
+# that covers them applies (docs/decisions/0005-rates-never-change-what-was-counted.md). For later usage the most specific rate
+# applies. In this order both rules give the same rate.
 BOOK = (
     Rate("org_orbit", "assistant", "model", ANY, "tokens", "0.8", "1000"),
     *(Rate(None, product, "model", "claude-opus-5", "tokens", "5", "3000") for product in ("assistant", "agents")),
@@ -38,16 +38,16 @@ _PRICES = {rate[:5]: (Decimal(rate.credits), Decimal(rate.per)) for rate in BOOK
 
 
 def build_rates() -> list[Event]:
-    """The whole book, the same in every run whatever its companies: a rate sent later would not reach back."""
-    facts = []
+    """All rates, the same for every run and set of companies: a rate sent later would not apply to earlier usage."""
+    events = []
     for rate in BOOK:
         data = {name: value for name, value in rate._asdict().items() if name != "organization"}
-        facts.append(build_fact("rate", rate.organization, midnight_of(BEGINNING), data))
-    return facts
+        events.append(build_catalog_event("rate", rate.organization, midnight_of(BEGINNING), data))
+    return events
 
 
 def micro_credits(event: Event) -> int:
-    """What a usage event or correction must count for: rated once, half-even to the micro-credit."""
+    """Expected micro-credits of a usage event or correction: rated once, rounded half to even."""
     data = event["data"]
     if "credits" in data:
         return int(Decimal(data["credits"]) * MICRO)

@@ -1,4 +1,4 @@
-"""How much is used when: seasons, weekdays, hours, growth, spikes. Functions of the date alone. Pure."""
+"""Distribution of usage over time: seasons, weekdays, hours, growth, spikes. Functions of the date alone. Pure."""
 
 import math
 from bisect import bisect
@@ -12,9 +12,9 @@ from flexcredits_schemas.calendar import local_date, midnight
 from flexcredits_cli.generator.company.events import DAY_MS, entropy_of, milliseconds_of
 
 SEASON_DAYS = 91
-"""Agents come and go, features are launched, categories change in a rhythm of 13 weeks, counted from the year 1.
+"""Length of a season: agents, launched features and categories change every 13 weeks, counted from the year 1.
 
-Were these dates relative to the present, a demo started again tomorrow would tell another story of yesterday.
+The dates are absolute, so that a demo that starts tomorrow generates the same history for yesterday.
 """
 
 WEEKDAYS = (1.0, 1.12, 1.08, 1.0, 0.85, 0.25, 0.2)
@@ -25,7 +25,7 @@ SPIKE_EVERY_DAYS = 21
 _HOURS_CUMULATED = list(accumulate(HOURS))
 
 AMOUNTS = [round(1000 * math.exp(0.85 * NormalDist().inv_cdf((step + 0.5) / 1024))) for step in range(1024)]
-"""Thousandths of a median: 1,024 quantiles of a log-normal distribution, so that drawing an amount takes no float."""
+"""Thousandths of a median: 1,024 quantiles of a log-normal distribution, so that drawing an amount needs no float."""
 
 
 def season_of(day: date) -> int:
@@ -37,25 +37,25 @@ def day_of_season(season: int, day: int = 0) -> date:
 
 
 def busyness(day: date) -> float:
-    """Usage of a day against a Monday at the beginning of 2026: weekday times growth, which levels off after 3 years."""
+    """A day's usage relative to a Monday at the beginning of 2026: weekday times growth; growth ends after 3 years."""
     months = (day - date(2026, 1, 1)).days / 30.44
     return WEEKDAYS[day.weekday()] * float(MONTHLY_GROWTH ** max(-36.0, min(36.0, months)))
 
 
 def is_spike(seed: int, company: str, day: date) -> bool:
-    """A Tuesday, Wednesday or Thursday of every third week, so there is exactly one in any 21 days."""
+    """Whether the day is a spike: a Tuesday, Wednesday or Thursday of every third week, exactly one in any 21 days."""
     entropy = entropy_of(seed, company, "spike")
     return day.toordinal() % SPIKE_EVERY_DAYS == 7 * (entropy % 3) + 2 + entropy // 3 % 3  # ordinal 2 was a Tuesday
 
 
 def bounds(day: date, time_zone: str) -> tuple[int, int]:
-    """Milliseconds since 1970 at which a local day begins and at which the next one does: 23, 24 or 25 hours."""
+    """Begin and end of a local day in milliseconds since 1970; it has 23, 24 or 25 hours."""
     begin, end = (midnight(at, time_zone) for at in (day, day + timedelta(days=1)))
     return milliseconds_of(begin), milliseconds_of(end)
 
 
 def draw_time(chance: Random, begin: int, end: int) -> int:
-    """An instant of the day from `begin` to `end`, by the shape of working hours."""
+    """A random instant between `begin` and `end`, distributed like working hours."""
     hour = bisect(_HOURS_CUMULATED, chance.random() * _HOURS_CUMULATED[-1])
     within = int((hour + chance.random()) / 24 * DAY_MS)
     return begin + within * (end - begin) // DAY_MS

@@ -1,14 +1,14 @@
-"""What the made-up companies use: models, tools, features, APIs, surfaces, and the categories that they fall under."""
+"""Names for generated companies: models, tools, features, APIs, surfaces and categories."""
 
 from datetime import date
 
 BEGINNING = date(2024, 1, 1)
-"""Since when the deployment exists: the time of facts that always held."""
+"""Start of the deployment: the time of catalog events that are always in effect."""
 
 SURFACES = ("web", "slack", "chrome", "teams", "mobile")
 API_SURFACES = ("rest", "sdk")
 
-# Median of one use: millionths of a credit, or whole units where a unit is named.
+# Median of one use: in millionths of a credit, or in whole units for features in UNITS.
 MODELS = {"claude-opus-5": 900, "claude-haiku-5": 1500, "gpt-6": 1300, "gemini-4-pro": 1100}
 TOOLS = {
     "jira_search": 700_000,
@@ -28,14 +28,14 @@ FEATURES = {
 NAMESPACES = {"Search": 40, "Chat": 1_300_000, "Agents": 1_900_000, "Indexing": 450_000}
 UNITS = {"image_generation": "images", "meeting_notes": "minutes", "Search": "requests"}
 
-# One is launched each season, in turn. It has no category until the next one is launched.
+# Each season launches the next one. It has no category until the following launch.
 LAUNCHES = (
     "canvas", "voice_mode", "slide_maker", "deep_translate", "video_recap", "form_filler", "code_review", "map_builder",
     "podcast", "tone_check", "chart_maker", "mail_digest",
 )  # fmt: skip
 LAUNCH_MEDIAN = 1_200_000
 SEASONS_USED = 5
-"""A launched feature is used for so many seasons, then forgotten until its name comes up again."""
+"""Number of seasons in which a launched feature is used; afterwards it is unused until its name is launched again."""
 
 CATEGORIES = {
     ("tool", "jira_search"): "Ticketing",
@@ -58,7 +58,7 @@ AGENT_NAMES = (
     "Ticket triage", "Quarterly report", "Onboarding buddy", "Contract review", "Lead scoring", "Incident summary",
     "Travel desk", "Policy answers", "Release notes", "Expense check", "Candidate screen", "Renewal watch",
 )  # fmt: skip
-# One each season, in turn, for each kind of life cycle.
+# Each season uses the next name of each kind of life cycle.
 SEASONAL_NAMES = {
     "deleted": ("Launch planner", "Audit helper", "Budget builder", "Survey reader"),
     "restored": ("Board digest", "Market watch", "Tender scout", "Partner news"),

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: late, copied, contradicted, corrected and malformed events, each in a known share. Pure."""
+"""Disturbances: late, copied, conflicting, corrected and malformed events, each with a known share. Pure."""
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -11,10 +11,10 @@ from flexcredits_cli.generator.company.events import DAY_MS, Event, build_event,
 from flexcredits_cli.generator.company.rates import micro_credits
 
 
-class Fate(StrEnum):
-    """What a sending is, and so what must become of it."""
+class Kind(StrEnum):
+    """Kind of a sending; it determines the expected disposition. The values appear in reports."""
 
-    FACT = "facts"
+    CATALOG = "catalog events"
     USAGE = "on time"
     LATE = "late"
     COPY = "copied in the same request"
@@ -24,12 +24,12 @@ class Fate(StrEnum):
     MALFORMED = "malformed"
 
 
-COUNTED = frozenset({Fate.USAGE, Fate.LATE, Fate.CORRECTION})
-OWN_REQUEST = frozenset({Fate.COPY_APART, Fate.CONFLICT})
-"""These begin a new request: within one, ingest itself would notice them."""
+COUNTED = frozenset({Kind.USAGE, Kind.LATE, Kind.CORRECTION})
+OWN_REQUEST = frozenset({Kind.COPY_APART, Kind.CONFLICT})
+"""Kinds that begin a new request: ingest itself detects copies within a request."""
 
 PER_TEN_THOUSAND = {
-    Fate.LATE: 150, Fate.COPY: 50, Fate.COPY_APART: 50, Fate.CONFLICT: 20, Fate.CORRECTION: 50, Fate.MALFORMED: 30,
+    Kind.LATE: 150, Kind.COPY: 50, Kind.COPY_APART: 50, Kind.CONFLICT: 20, Kind.CORRECTION: 50, Kind.MALFORMED: 30,
 }  # fmt: skip
 LATE_MINUTES_MAX = 30 * 1440
 
@@ -37,43 +37,43 @@ LATE_MINUTES_MAX = 30 * 1440
 class Sending(NamedTuple):
     """An event with the instant at which it reaches ingest, and the one at which it happened.
 
-    `number` orders those of one instant within a stream.
+    `number` orders sendings of the same instant within a stream.
     """
 
     arrives_ms: int
     number: int
-    fate: Fate
+    kind: Kind
     event: Event
     happened_ms: int
 
 
-_FATES = [fate for fate, share in PER_TEN_THOUSAND.items() for _ in range(share)]
+_KINDS = [kind for kind, share in PER_TEN_THOUSAND.items() for _ in range(share)]
 
 
 def disturb(chance: Random, event: Event, milliseconds: int, numbers: Iterator[int]) -> Iterator[Sending]:
-    """The sendings that a use at `milliseconds` becomes; nearly always one."""
+    """The sendings for a usage event at `milliseconds`; nearly always one."""
     draw = int(chance.random() * 10_000)
-    fate = _FATES[draw] if draw < len(_FATES) else Fate.USAGE
-    if fate is Fate.USAGE:
-        yield Sending(milliseconds, next(numbers), fate, event, milliseconds)
-    elif fate is Fate.LATE:
-        minutes = int(LATE_MINUTES_MAX ** chance.random())  # as many take minutes as take days
-        yield Sending(milliseconds + minutes * 60_000, next(numbers), fate, event, milliseconds)
-    elif fate is Fate.MALFORMED:
+    kind = _KINDS[draw] if draw < len(_KINDS) else Kind.USAGE
+    if kind is Kind.USAGE:
+        yield Sending(milliseconds, next(numbers), kind, event, milliseconds)
+    elif kind is Kind.LATE:
+        minutes = int(LATE_MINUTES_MAX ** chance.random())  # log-uniform: delays of minutes are as frequent as of days
+        yield Sending(milliseconds + minutes * 60_000, next(numbers), kind, event, milliseconds)
+    elif kind is Kind.MALFORMED:
         malformation = chance.choice(MALFORMATIONS)
-        yield Sending(milliseconds, next(numbers), fate, malformation.spoil(event), milliseconds)
+        yield Sending(milliseconds, next(numbers), kind, malformation.spoil(event), milliseconds)
     else:
-        yield Sending(milliseconds, next(numbers), Fate.USAGE, event, milliseconds)
-        after = milliseconds + (0 if fate is Fate.COPY else int((0.1 + 6 * chance.random()) * DAY_MS))
-        if fate is Fate.CONFLICT:
+        yield Sending(milliseconds, next(numbers), Kind.USAGE, event, milliseconds)
+        after = milliseconds + (0 if kind is Kind.COPY else int((0.1 + 6 * chance.random()) * DAY_MS))
+        if kind is Kind.CONFLICT:
             event = event | {"data": _with_other_amount(event["data"])}
-        elif fate is Fate.CORRECTION:
+        elif kind is Kind.CORRECTION:
             event = build_correction(event, after, chance.choice((-100, -50, -20, 10)), chance.getrandbits(74))
-        yield Sending(after, next(numbers), fate, event, after if fate is Fate.CORRECTION else milliseconds)
+        yield Sending(after, next(numbers), kind, event, after if kind is Kind.CORRECTION else milliseconds)
 
 
 def build_correction(original: Event, milliseconds: int, percent: int, entropy: int) -> Event:
-    """Adds `percent` of the original's credits at a later time, at least a micro-credit; -100 takes it back whole."""
+    """A correction by `percent` of the original's credits, at least a micro-credit; -100 takes all of them back."""
     micro = micro_credits(original) * abs(percent) // 100
     data = {name: value for name, value in original["data"].items() if name not in ("credits", "quantity", "unit")}
     data["credits"] = decimal_text(max(1, micro) * (1 if percent > 0 else -1))
@@ -88,7 +88,7 @@ def _with_other_amount(data: dict[str, Any]) -> dict[str, Any]:
 
 
 class Malformation(NamedTuple):
-    """A way to be wrong; `pointer` is where the decoder must find it."""
+    """A way to make an event invalid. `pointer`: the JSON Pointer that the decoder must report."""
 
     pointer: str
     spoil: Callable[[Event], Event]

@@ -1,4 +1,4 @@
-"""Everything about one company up to an instant, in the order of arrival. Pure."""
+"""All events of one company up to an instant, in the order of arrival. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from flexcredits_cli.generator.company.events import Event
 from flexcredits_cli.generator.company.features import build_features
 from flexcredits_cli.generator.company.rates import build_rates, micro_credits
 from flexcredits_cli.generator.company.shape import bounds, local_day
-from flexcredits_cli.generator.usage.disturbances import COUNTED, Fate, Sending, disturb
+from flexcredits_cli.generator.usage.disturbances import COUNTED, Kind, Sending, disturb
 from flexcredits_cli.generator.usage.usage import uses_of_day
 
 
@@ -23,8 +23,8 @@ from flexcredits_cli.generator.usage.usage import uses_of_day
 class Past:
     """A company's history from `first`, a local day, until the instant `at` in milliseconds.
 
-    `used_by_day` fills while the events pass: micro-credits that count, by local day and product. The contract comes
-    last, because its amounts follow from them; `contracts` keeps what was sent.
+    `sendings` fills `used_by_day`: counted micro-credits by local day and product. Contracts come last, because their
+    amounts are computed from it; `contracts` has the sent ones.
     """
 
     seed: int
@@ -39,28 +39,28 @@ class Past:
         return local_day(self.at, self.company.time_zone)
 
     def sendings(self) -> Iterator[Sending]:
-        """Who they are, what they used, what they bought."""
+        """Organization, members and agents, then usage, then contracts."""
         for event in (*build_people(self.company), *self.agents()):
-            yield Sending(self.at, 0, Fate.FACT, event, self.at)
+            yield Sending(self.at, 0, Kind.CATALOG, event, self.at)
         for sending in self.usage():
-            if sending.fate in COUNTED:
+            if sending.kind in COUNTED:
                 day = local_day(sending.happened_ms, self.company.time_zone)
                 self.used_by_day[day, sending.event["data"]["product"]] += micro_credits(sending.event)
             yield sending
         self.contracts = list(build_contracts(self.company, self.today, self.at, self.used_by_day))
         for event in self.contracts:
-            yield Sending(self.at, 0, Fate.FACT, event, self.at)
+            yield Sending(self.at, 0, Kind.CATALOG, event, self.at)
 
     def agents(self) -> Iterator[Event]:
         return build_agents(self.company.id, self.company.agents, self.first, self.today)
 
     def usage(self) -> Iterator[Sending]:
-        """Usage and its disturbances as they arrive. What arrives after `at` is left for a later run."""
+        """Usage and its disturbances in the order of arrival. Events that arrive after `at` are left for a later run."""
         pending: list[Sending] = []
         numbers = count()
         day = self.first
         while day <= self.today:
-            # Another number of series is another story, whose ids must not meet this one's.
+            # A different number of series gives different events, so their ids must differ too.
             chance = Random(f"{self.seed} {self.company.id} {self.company.series} {day}")
             for milliseconds, event in uses_of_day(self.seed, self.company, day, chance):
                 for sending in disturb(chance, event, milliseconds, numbers):
@@ -71,8 +71,8 @@ class Past:
                 yield heappop(pending)
 
 
-def deployment_facts(pasts: Sequence[Past]) -> Iterator[Sending]:
-    """Rates, and the features' names and categories: facts of no one company."""
+def deployment_catalog(pasts: Sequence[Past]) -> Iterator[Sending]:
+    """Catalog events of the whole deployment: rates, and the features' names and categories."""
     first, last = min(past.first for past in pasts), max(past.today for past in pasts)
     for event in (*build_rates(), *build_features(first, last)):
-        yield Sending(pasts[0].at, 0, Fate.FACT, event, pasts[0].at)
+        yield Sending(pasts[0].at, 0, Kind.CATALOG, event, pasts[0].at)

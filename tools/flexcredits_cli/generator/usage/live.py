@@ -1,4 +1,4 @@
-"""Usage from now on: steady, and for the demo with a few moments in which something happens. Pure."""
+"""Live usage: steady, and for the demo with scripted events. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from flexcredits_cli.generator.company.events import DAY_MS
 from flexcredits_cli.generator.company.menu import Series, menu_of
 from flexcredits_cli.generator.company.rates import micro_credits
 from flexcredits_cli.generator.company.shape import busyness, local_day
-from flexcredits_cli.generator.usage.disturbances import Fate, Sending, build_correction
+from flexcredits_cli.generator.usage.disturbances import Kind, Sending, build_correction
 from flexcredits_cli.generator.usage.history import Past
 from flexcredits_cli.generator.usage.usage import USUAL, build_use, draw_series
 
 # Seconds after the start.
 LATE_S, CORRECTION_S, RENAME_S, TOP_UP_S = 20, 35, 50, 90
 CROSSES_90_S = 60
-"""Approximately, since amounts are drawn by chance."""
+"""Approximate, because amounts are random."""
 OPENING_S = 120
 CALM = 10
-"""After the opening there are a tenth as many events."""
+"""After the opening, the rate of events is divided by this number."""
 TOP_UP_PERCENT = 10
 MAIN_OF_TEN = 8
-"""Of ten live events so many are the first company's."""
+"""Of ten live events, this many are of the first company."""
 USUAL_DAYS = 28
 WHOLE_UNITS = 10
-"""Fewer units than these (images, requests) cannot be scaled down: there are fewer events of the usual size instead."""
+"""Amounts of fewer units (images, requests) cannot be scaled down; fewer events of the usual size are sent instead."""
 
 
 def steady(
@@ -40,13 +40,13 @@ def steady(
     at: int,
     per_second: float,
     seconds: float | None,
-    plenty: Callable[[Company], int] = lambda _company: USUAL,
+    scale: Callable[[Company], int] = lambda _company: USUAL,
     *,
     thin: bool = False,
 ) -> Iterator[Sending]:
-    """Evenly spaced usage, each of one of `cast` by chance, from the instant `at` for `seconds` or without end.
+    """Evenly spaced usage of random companies of `cast`, from the instant `at` for `seconds`, or without end.
 
-    `plenty(company)` are millionths of the usual amounts. `thin` leaves out events whose amounts cannot become so small.
+    `scale(company)`: millionths of the usual amounts. `thin`: send fewer events where amounts cannot be scaled down.
     """
     chance = Random(f"{seed} live {at} {per_second:g} {len(cast)}")
     for number in count():
@@ -57,26 +57,26 @@ def steady(
         company = cast[int(chance.random() * len(cast))]
         day = local_day(milliseconds, company.time_zone)
         series = draw_series(chance, menu_of(seed, company, day))
-        amount = plenty(company)
+        amount = scale(company)
         if thin and is_coarse(series, amount):
             if chance.random() * USUAL >= amount:
                 continue
             amount = USUAL
         event = build_use(chance, company, series, milliseconds, day, amount)
-        yield Sending(milliseconds, number, Fate.USAGE, event, milliseconds)
+        yield Sending(milliseconds, number, Kind.USAGE, event, milliseconds)
 
 
-def is_coarse(series: Series, plenty: int) -> bool:
-    """Whether so little of it would be rounded to a unit or two."""
-    return bool(series.unit) and plenty < USUAL and series.median * plenty < WHOLE_UNITS * USUAL
+def is_coarse(series: Series, scale: int) -> bool:
+    """Whether the scaled amount would be rounded to one or two units."""
+    return bool(series.unit) and scale < USUAL and series.median * scale < WHOLE_UNITS * USUAL
 
 
 @dataclass(frozen=True)
 class Opening:
-    """The demo's live phase, after `pasts` have passed by. The first of them is the company that the demo shows.
+    """The demo's live usage, after `pasts` were sent. The first of them is the company that the demo shows.
 
-    For two minutes there are `rate` events a second, then a tenth of them. The company uses more until it has crossed 90 %;
-    otherwise everybody uses as much as on other days. It begins at `begins_at` (milliseconds), or where the pasts end.
+    For two minutes `rate` events a second are sent, then a tenth of them. The first company's usage is higher until its level
+    reaches 90 %; all others use as much as on other days. It begins at `begins_at` (milliseconds), or at the end of the pasts.
     """
 
     seed: int
@@ -89,12 +89,12 @@ class Opening:
         return self.pasts[0].at if self.begins_at is None else self.begins_at
 
     def sendings(self, seconds: float | None) -> Iterator[Sending]:
-        """Steady usage, and the moments at their seconds."""
+        """Steady usage, with the scripted events at their times."""
         main, others = self.pasts[0], [past.company for past in self.pasts[1:]]
         cast = [main.company] * (MAIN_OF_TEN * len(others)) + others * (10 - MAIN_OF_TEN)
         rates = {past.company: self.rate * cast.count(past.company) / len(cast) for past in self.pasts}
-        usual = {past.company: usual_plenty(past, rates[past.company]) for past in self.pasts}
-        crossing, (used, contracted) = opening_plenty(main, rates[main.company]), level(main)
+        usual = {past.company: usual_scale(past, rates[past.company]) for past in self.pasts}
+        crossing, (used, contracted) = opening_scale(main, rates[main.company]), level(main)
 
         def opening(company: Company) -> int:
             return crossing if company is main.company and used < contracted * 9 // 10 else usual[company]
@@ -104,18 +104,18 @@ class Opening:
         first_s = OPENING_S if seconds is None else min(seconds, OPENING_S)
         then_s = None if seconds is None else max(0.0, seconds - OPENING_S)
         then_at = self.at + OPENING_S * 1000
-        moments = self.moments()
+        scripted = self.scripted_events()
         for sending in chain(
             steady(self.seed, cast, self.at, self.rate, first_s, opening, thin=True),
             steady(self.seed, cast, then_at, self.rate / CALM, then_s, calm.__getitem__, thin=True),
         ):
             if sending.event["subject"] == main.company.id:
                 used += micro_credits(sending.event)
-            while moments and moments[0].arrives_ms <= sending.arrives_ms:
-                yield moments.pop(0)
+            while scripted and scripted[0].arrives_ms <= sending.arrives_ms:
+                yield scripted.pop(0)
             yield sending
 
-    def moments(self) -> list[Sending]:
+    def scripted_events(self) -> list[Sending]:
         """A late event, its correction, an agent's new name, and a top-up for the company in overage."""
         main, at, chance = self.pasts[0], self.at, Random(f"{self.seed} moments {self.at}")
         happened, day = at - 3 * DAY_MS, main.today - timedelta(days=3)
@@ -124,12 +124,12 @@ class Opening:
         corrected = at + CORRECTION_S * 1000
         correction = build_correction(late, corrected, -50, chance.getrandbits(74))
         agent = permanent_agents(main.company.agents)[0]
-        name = f"{agent.facts[-1].name} and routing"
+        name = f"{agent.versions[-1].name} and routing"
         renamed = build_agent(main.company.id, agent.id, "saved", name, at + RENAME_S * 1000)
-        moments = [
-            Sending(at + LATE_S * 1000, 0, Fate.LATE, late, happened),
-            Sending(corrected, 0, Fate.CORRECTION, correction, corrected),
-            Sending(at + RENAME_S * 1000, 0, Fate.FACT, renamed, at + RENAME_S * 1000),
+        scripted = [
+            Sending(at + LATE_S * 1000, 0, Kind.LATE, late, happened),
+            Sending(corrected, 0, Kind.CORRECTION, correction, corrected),
+            Sending(at + RENAME_S * 1000, 0, Kind.CATALOG, renamed, at + RENAME_S * 1000),
         ]
         for past in self.pasts:
             if past.company is ORBIT and ORBIT.terms is not None:
@@ -137,12 +137,12 @@ class Opening:
                 contract = build_contract(
                     ORBIT, ORBIT.terms, past.today, bought, past.used_by_day, added=TOP_UP_PERCENT
                 )
-                moments.append(Sending(bought, 0, Fate.FACT, contract, bought))
-        return moments
+                scripted.append(Sending(bought, 0, Kind.CATALOG, contract, bought))
+        return scripted
 
 
 def level(past: Past) -> tuple[int, int]:
-    """Micro-credits used and contracted in the current credit period of a past that has passed by."""
+    """Micro-credits used and contracted in the current credit period, after the past was sent."""
     assert past.company.terms is not None
     period = current_period(past.company.terms, past.today)
     used = sum(used_in(period, past.used_by_day).values())
@@ -151,7 +151,7 @@ def level(past: Past) -> tuple[int, int]:
 
 @cache
 def usual_event(seed: int, company: Company, at: int) -> int:
-    """Micro-credits of an average use."""
+    """Average micro-credits of a usage event."""
     day = local_day(at, company.time_zone)
     chance, menu = Random(f"{seed} usual"), menu_of(seed, company, day)
     draws = (build_use(chance, company, draw_series(chance, menu), at, day) for _ in range(2000))
@@ -159,7 +159,7 @@ def usual_event(seed: int, company: Company, at: int) -> int:
 
 
 def usual_day(past: Past) -> int:
-    """Micro-credits of a day like today, by the median of the last weeks, which no spike moves."""
+    """Expected micro-credits of today, from the median of the last weeks; a median ignores spikes."""
     amounts = []
     for back in range(1, USUAL_DAYS + 1):
         day = past.today - timedelta(days=back)
@@ -168,14 +168,14 @@ def usual_day(past: Past) -> int:
     return int(median(amounts) * busyness(past.today))
 
 
-def usual_plenty(past: Past, events_per_second: float) -> int:
-    """Millionths of the usual amounts with which so many events make a day like the others."""
+def usual_scale(past: Past, events_per_second: float) -> int:
+    """Scale in millionths with which this rate of events gives the usual credits per day."""
     usual = usual_event(past.seed, past.company, past.at)
     return max(1, int(usual_day(past) * USUAL / (usual * events_per_second * DAY_MS / 1000)))
 
 
-def opening_plenty(past: Past, events_per_second: float) -> int:
-    """Millionths of the usual amounts with which live usage takes the level to 90 % after CROSSES_90_S."""
+def opening_scale(past: Past, events_per_second: float) -> int:
+    """Scale in millionths with which live usage reaches a level of 90 % after CROSSES_90_S."""
     used, contracted = level(past)
     usual = usual_event(past.seed, past.company, past.at)
     return max(1, int((contracted * 9 // 10 - used) * USUAL / (usual * events_per_second * CROSSES_90_S)))

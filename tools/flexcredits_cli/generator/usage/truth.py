@@ -1,46 +1,46 @@
-"""What must be counted of what was sent: the sums that the system has to arrive at. Pure."""
+"""Expected results: the sums that the system must count for the sent events. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from flexcredits_cli.generator.company.rates import micro_credits
-from flexcredits_cli.generator.usage.disturbances import COUNTED, Fate, Sending
+from flexcredits_cli.generator.usage.disturbances import COUNTED, Kind, Sending
 
 
 class Truth:
-    """Sums over sendings that passed by."""
+    """Sums over the sendings so far."""
 
     def __init__(self) -> None:
         self.micro: Counter[tuple[str, str]] = Counter()
         """Micro-credits by organization and product."""
         self.uses: Counter[str] = Counter()
-        """Usage events that count, by organization; a correction is not a use."""
-        self.fates: Counter[Fate] = Counter()
+        """Counted usage events by organization, without corrections."""
+        self.kinds: Counter[Kind] = Counter()
         self.malformed: set[object] = set()
         """Ids of the malformed events."""
 
     def watch(self, sendings: Iterable[Sending]) -> Iterator[Sending]:
-        """The same sendings, each added when it is taken."""
+        """Yield the same sendings, and add each when it is consumed."""
         for sending in sendings:
             self.add(sending)
             yield sending
 
     def add(self, sending: Sending) -> None:
-        fate, event = sending.fate, sending.event
-        self.fates[fate] += 1
-        if fate is Fate.MALFORMED:
+        kind, event = sending.kind, sending.event
+        self.kinds[kind] += 1
+        if kind is Kind.MALFORMED:
             self.malformed.add(event["id"])
-        if fate not in COUNTED:
+        if kind not in COUNTED:
             return
         self.micro[event["subject"], event["data"]["product"]] += micro_credits(event)
-        self.uses[event["subject"]] += fate is not Fate.CORRECTION
+        self.uses[event["subject"]] += kind is not Kind.CORRECTION
 
     def report(self) -> str:
-        """Number and share of each fate, on one line."""
-        whole = sum(number for fate, number in self.fates.items() if fate is not Fate.FACT)
+        """One line with the number and share of each kind."""
+        whole = sum(number for kind, number in self.kinds.items() if kind is not Kind.CATALOG)
         parts = [
-            f"{self.fates[fate]:,} {fate} ({self.fates[fate] / max(1, whole):.2%})"
-            for fate in Fate
-            if fate != Fate.FACT and self.fates[fate]
+            f"{self.kinds[kind]:,} {kind} ({self.kinds[kind] / max(1, whole):.2%})"
+            for kind in Kind
+            if kind != Kind.CATALOG and self.kinds[kind]
         ]
         return f"{whole:,} events: {', '.join(parts)}"

@@ -1,4 +1,4 @@
-"""One use of one of a company's series, drawn by chance. Pure."""
+"""Random usage events of a company's series. Pure."""
 
 from bisect import bisect
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from flexcredits_cli.generator.company.menu import Menu, Series, menu_of, spikin
 from flexcredits_cli.generator.company.shape import AMOUNTS, bounds, busyness, draw_time, is_spike
 
 USUAL = 1_000_000
-"""Millionths of the usual amount."""
-SPIKE_PLENTY = 2_500_000
+"""Scale of the usual amount, in millionths."""
+SPIKE_SCALE = 2_500_000
 
 
 def uses_of_day(seed: int, company: Company, day: date, chance: Random) -> Iterator[tuple[int, Event]]:
-    """Usage events of a local day with their milliseconds, in no order; `chance` belongs to this company and day."""
+    """Usage events of a local day with their milliseconds, unordered. `chance` is seeded for this company and day."""
     menu = menu_of(seed, company, day)
     begin, end = bounds(day, company.time_zone)
     usual = company.per_day * busyness(day) * (0.85 + 0.3 * chance.random())
@@ -30,7 +30,7 @@ def uses_of_day(seed: int, company: Company, day: date, chance: Random) -> Itera
         wild = spiking_series(company, day)
         for _ in range(int(usual)):
             milliseconds = draw_time(chance, begin, end)
-            yield milliseconds, build_use(chance, company, wild, milliseconds, day, SPIKE_PLENTY)
+            yield milliseconds, build_use(chance, company, wild, milliseconds, day, SPIKE_SCALE)
 
 
 def draw_series(chance: Random, menu: Menu) -> Series:
@@ -38,14 +38,14 @@ def draw_series(chance: Random, menu: Menu) -> Series:
 
 
 def build_use(
-    chance: Random, company: Company, series: Series, milliseconds: int, day: date, plenty: int = USUAL
+    chance: Random, company: Company, series: Series, milliseconds: int, day: date, scale: int = USUAL
 ) -> Event:
-    """A usage event with an amount of about `plenty` millionths of the series' median."""
+    """A usage event with a random amount around `scale` millionths of the series' median."""
     data: dict[str, Any] = {"product": series.product, "feature_kind": series.feature_kind, "feature": series.feature}
     data["surface"] = series.surface
     if series.agent is not None:
         data["agent"] = series.agent.as_used_on(day)
-    amount = series.median * AMOUNTS[chance.getrandbits(10)] * plenty // (1000 * USUAL)
+    amount = series.median * AMOUNTS[chance.getrandbits(10)] * scale // (1000 * USUAL)
     if series.unit:
         data["quantity"], data["unit"] = str(max(1, amount)), series.unit
     else:

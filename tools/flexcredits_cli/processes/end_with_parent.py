@@ -1,9 +1,9 @@
-"""Run a program that cannot outlive whoever started it: python -I -S leash.py PARENT SIGNAL USER PROGRAM ARGS...
+"""Run a program that ends when its parent dies: python -I -S end_with_parent.py PARENT SIGNAL USER PROGRAM ARGS...
 
-The kernel sends SIGNAL to the program when its parent dies, however it dies, so not even SIGKILL of the
-supervisor leaves an orphan. A script of its own, because code between fork and exec in a process with
-threads can deadlock. USER is `-` or whom to run as: PostgreSQL refuses to be root. Only Linux knows how to
-do this; elsewhere a program ends with the supervisor's orderly stop.
+The kernel sends SIGNAL to the program when the parent dies for any reason, so even SIGKILL of the supervisor leaves no
+orphan. This is a separate script, because code between fork and exec can deadlock in a process with threads. USER is the
+account that runs the program, or `-` for the current one: PostgreSQL refuses to run as root. Only Linux has this feature; on
+other systems the program ends when the supervisor stops in order.
 """
 
 import ctypes
@@ -27,11 +27,11 @@ def main() -> None:
     if user != "-":
         become(user)
     if sys.platform == "linux":
-        # After the change of user: the kernel forgets the setting with the old identity.
+        # After the change of user, because that change resets the setting.
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(parting_signal), 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) was refused")
         if os.getppid() != int(parent):
-            # The parent died before the setting was in force; nobody would ever end us.
+            # The parent died before the setting took effect, so the kernel would never send the signal.
             os.kill(os.getpid(), signal.SIGKILL)
     os.execvp(program, [program, *arguments])
 
