@@ -5,7 +5,7 @@
 # the rules); PricingCurrency-C-003-M wants ISO 4217 where FOCUS allows a virtual currency; ConsumedQuantity-C-006-C says "not null when
 # ChargeClass is NOT Correction" and checks the rows where it IS. FormatString refuses every letter beyond ASCII ("Jira – Suche").
 # It starts only in its own site-packages folder, and only with an older pyarrow than pip picks (numpy < 2). Python 3.12.
-# In FlexCredits: tests/query_api/test_query_focus_validator.py lists these rules by name; ChargeDescription is written in ASCII.
+# In FlexCredits: tests/query_api/exports/test_focus_validator.py lists these rules by name; ChargeDescription is written in ASCII.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 for python in python3.12 "$HOME"/.pyenv/versions/3.12*/bin/python; do "$python" --version 2>/dev/null && break; done

@@ -3,7 +3,7 @@
 # Expected: October with BilledCost `0` and November with `0.5` read as one dataset (read one by one, both are numbers).
 # Seen: ArrowInvalid "CSV conversion error to int64: invalid value '0.5'"; in the other order of months the same files are read. With
 # six decimal places in each (0.000000, 0.500000) both orders are read. FOCUS exporters that write 0 for "nothing" break their readers.
-# In FlexCredits: every amount in a file has at least six decimal places (tests/query_api/test_query_focus_validator.py).
+# In FlexCredits: every amount in a file has at least six decimal places (tests/query_api/exports/test_focus_validator.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

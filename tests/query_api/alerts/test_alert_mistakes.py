@@ -10,7 +10,7 @@ from query_api.http import body_limit
 from support.data.table_rows import MICRO, Books
 from support.services.query_api import Api
 
-from .test_query_alert_settings import NO_BUDGET, SETTINGS, asked, save
+from .test_alert_settings import NO_BUDGET, SETTINGS, asked, save
 
 THRESHOLDS = ["/usage/thresholds", "/monthly_budget/thresholds"]
 LISTS = ["/usage/additional_recipients", "/monthly_budget/additional_recipients"]

@@ -34,10 +34,10 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/docs"): all_the_same(200),
     ("GET", "/docs/openapi.json"): all_the_same(200),
     ("GET", "/docs/assets"): all_the_same(307),  # to the folder
-    ("GET", "/login"): all_the_same(404),  # these APIs have bearer tokens alone; test_query_sessions has the others
+    ("GET", "/login"): all_the_same(404),  # these APIs have bearer tokens alone; test_sessions has the others
     ("GET", "/login/callback"): all_the_same(404),
     ("POST", "/logout"): all_the_same(404),
-    ("GET", "/"): all_the_same(404),  # not built here; test_query_pages has one that is
+    ("GET", "/"): all_the_same(404),  # not built here; test_pages has one that is
     ("GET", "/assets/{name}"): all_the_same(404),
     ("GET", "/color-scheme.js"): all_the_same(404),
     ("GET", "/favicon.svg"): all_the_same(404),
@@ -122,7 +122,7 @@ async def test_everybody_gets_what_the_matrix_says(open_api: OpenApi, books: Boo
                     claims = CLAIMS[who]
                     headers = {} if claims is None else {"Authorization": f"Bearer {api.provider.token(**claims)}"}
                     if (path, status) == ("/api/v1/live", 200):
-                        continue  # it does not end; test_query_live has it
+                        continue  # it does not end; test_live has it
                     address = path.replace("{id}", "77") + PARAMETERS.get(path, "")
                     await books.execute("UPDATE audit_log SET at = at - interval '1 hour'")  # a test mail a minute
                     answer = await api.client.request(method, address, headers=headers, json=BODIES.get(path))

@@ -7,7 +7,7 @@ import pytest
 from support.data.table_rows import MICRO, Books, local
 from support.services.query_api import Api
 
-from .test_query_alerts import FIRED_AT, acme, use
+from .test_alerts import FIRED_AT, acme, use
 
 NO_BANNER = {
     "id": None, "active": False, "dismissed": False, "threshold": None, "percent_used": None, "fired_at": None, "products_over": [], "credit_period": None,
