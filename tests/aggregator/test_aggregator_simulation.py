@@ -1,4 +1,4 @@
-"""Thousands of histories of aggregators, each from one seed: crashes, zombies, replays, errors and commits in doubt."""
+"""Thousands of histories of aggregators, each from one seed: crashes, zombies, replays, errors and commits with unknown result."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aggregator.db.statements import SQL
-from simulation.aggregator import tell
+from simulation.aggregator import run
 from simulation.replay import connect, open_mirror
 from support.faults.mutants import AGGREGATOR, make_mutant
 from support.faults.simulation_runs import begin, result
@@ -21,11 +21,11 @@ SEED = int(os.environ.get("SIMULATED_SEED", "0"))
 
 @pytest.mark.timeout(60 + HISTORIES // 10)
 @pytest.mark.slow
-def test_whatever_happens_every_record_has_its_fate_once() -> None:
+def test_every_record_has_one_disposition_under_faults() -> None:
     half = HISTORIES // 2
     runs = [begin("aggregator", SEED, half), begin("aggregator", SEED + half, HISTORIES - half)]
-    said = [result(run) for run in runs]
-    assert [code for code, _ in said] == [0, 0], "\n".join(text for _, text in said)
+    results = [result(run) for run in runs]
+    assert [code for code, _ in results] == [0, 0], "\n".join(text for _, text in results)
 
 
 @pytest.mark.slow
@@ -41,9 +41,9 @@ UNSIMULATED = {"the outbox's statement removed"}
 @pytest.mark.parametrize("mutant", sorted(AGGREGATOR.keys() - UNSIMULATED))
 @pytest.mark.slow
 def test_an_aggregator_without_a_safeguard_is_caught(tmp_path: Path, mutant: str) -> None:
-    code, said = result(begin("aggregator", 0, 150, mutant=make_mutant("aggregator", AGGREGATOR[mutant], tmp_path)))
-    assert code == 1, said
-    assert "seed " in said, said
+    code, output = result(begin("aggregator", 0, 150, mutant=make_mutant("aggregator", AGGREGATOR[mutant], tmp_path)))
+    assert code == 1, output
+    assert "seed " in output, output
 
 
 REPLAYED = 24
@@ -64,36 +64,36 @@ TABLES = {
     "reasons": "SELECT * FROM correction_reasons",
     "strays": "SELECT id_day, ledger_bucket, identity, extract(epoch FROM received_at)::float8 FROM ledger_strays",
 }  # fmt: skip
-"""Each simulated table, key and row, as the real one has it."""
+"""For each simulated table, the query for its key and row in the real Postgres."""
 
 
 def as_rows(table: Mapping[Any, Any]) -> set[tuple[Any, ...]]:
-    """Key and row in one."""
+    """Key and row as one tuple."""
     return {
         tuple(part for piece in item for part in (piece if isinstance(piece, tuple) else (piece,)))
         for item in table.items()
     }
 
 
-async def test_the_simulated_postgres_answers_as_the_real_one(database: Database) -> None:
-    """The same histories, statement by statement, and then table by table."""
+async def test_the_simulated_postgres_returns_the_rows_of_a_real_one(database: Database) -> None:
+    """Compares the same histories, first by statement, then by table."""
     began = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     emptied = ["organizations", "usage_series", "usage_ledger", "usage_held", "rates", "dead_letter_outbox"]
     emptied += [query.split(" FROM ")[-1] for query in TABLES.values()]
     role = database.roles["flexcredits_aggregator"]
-    sql = {**SQL, "wait_shortly": SQL["wait_as_usual"]}  # a trace is carried out more slowly than it was told
+    sql = {**SQL, "wait_shortly": SQL["wait_as_usual"]}  # replaying a trace is slower than the simulation
     async with connect(database.dsn) as owner, open_mirror(sql, role, owner) as mirror:
         for seed in range(SEED, SEED + REPLAYED):
             await owner.execute(f"TRUNCATE {', '.join(emptied)} RESTART IDENTITY CASCADE")
             await owner.execute(
                 "INSERT INTO organizations (organization_id, organization) OVERRIDING SYSTEM VALUE VALUES (0, '')"
             )
-            story = await asyncio.to_thread(tell, seed, began, traced=True)
-            assert not story.violations, seed
-            assert story.postgres.trace
-            await mirror.replay(story.postgres.trace)
+            scenario = await asyncio.to_thread(run, seed, began, traced=True)
+            assert not scenario.violations, seed
+            assert scenario.postgres.trace
+            await mirror.replay(scenario.postgres.trace)
             for name, query in TABLES.items():
                 real = {tuple(row) for row in await owner.fetch(query)}
-                assert as_rows(story.postgres.table(name)) == real, f"seed {seed}: {name}"
+                assert as_rows(scenario.postgres.table(name)) == real, f"seed {seed}: {name}"
         assert mirror.compared > REPLAYED * 100
         assert mirror.waited > REPLAYED / 2

@@ -1,4 +1,4 @@
-"""Hundreds of histories of alerters, each from one seed: crashes, two at once, errors, commits and mails in doubt."""
+"""Hundreds of histories of alerters, each from one seed: crashes, two processes at once, errors, commits and mails with unknown result."""
 
 import os
 from pathlib import Path
@@ -13,11 +13,11 @@ SEED = int(os.environ.get("SIMULATED_SEED", "0"))
 
 @pytest.mark.timeout(60 + HISTORIES // 2)
 @pytest.mark.slow
-def test_whatever_happens_each_threshold_fires_once_and_everybody_is_told() -> None:
+def test_each_threshold_fires_once_and_each_recipient_is_notified_under_faults() -> None:
     half = HISTORIES // 2
     runs = [begin("alerter", SEED, half), begin("alerter", SEED + half, HISTORIES - half)]
-    said = [result(run) for run in runs]
-    assert [code for code, _ in said] == [0, 0], "\n".join(text for _, text in said)
+    results = [result(run) for run in runs]
+    assert [code for code, _ in results] == [0, 0], "\n".join(text for _, text in results)
 
 
 UNSIMULATED = {"mails called sent when they are taken up", "thresholds met too early"}
@@ -26,6 +26,6 @@ UNSIMULATED = {"mails called sent when they are taken up", "thresholds met too e
 @pytest.mark.parametrize("mutant", sorted(ALERTER.keys() - UNSIMULATED))
 @pytest.mark.slow
 def test_an_alerter_without_a_safeguard_is_caught(tmp_path: Path, mutant: str) -> None:
-    code, said = result(begin("alerter", 0, 100, mutant=make_mutant("alerter", ALERTER[mutant], tmp_path)))
-    assert code == 1, said
-    assert "seed " in said, said
+    code, output = result(begin("alerter", 0, 100, mutant=make_mutant("alerter", ALERTER[mutant], tmp_path)))
+    assert code == 1, output
+    assert "seed " in output, output

@@ -24,7 +24,7 @@ async def kill_postgres(stage: Stage) -> None:
 async def cut_mail(stage: Stage) -> None:
     await stage.mail_proxy.cut()
     await asyncio.sleep(3)
-    await stage.mail_proxy.mend()
+    await stage.mail_proxy.restore()
 
 
 def kill_kafka(broker: Broker) -> Fault:

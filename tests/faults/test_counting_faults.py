@@ -61,7 +61,7 @@ async def test_f8_postgres_hears_us_and_we_do_not_hear_it(stage: Stage) -> None:
     async def cut(stage: Stage) -> None:
         await stage.proxy.cut()
         await asyncio.sleep(3)
-        await stage.proxy.mend()
+        await stage.proxy.restore()
 
     await endure(stage, one_way, cut)
 
@@ -97,7 +97,7 @@ async def test_f20_postgres_restored_to_an_earlier_point(stage: Stage) -> None:
         await server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
         for statement in statements:
             await server.execute(statement)
-        await stage.proxy.mend()
+        await stage.proxy.restore()
 
     await alone(f'CREATE DATABASE earlier TEMPLATE "{name}"')
 

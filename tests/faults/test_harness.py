@@ -37,7 +37,7 @@ FAULTS: dict[str, Fault] = {
 async def lose_mail(stage: Stage) -> None:
     await stage.mail_proxy.cut()
     await asyncio.sleep(8)
-    await stage.mail_proxy.mend()
+    await stage.mail_proxy.restore()
 
 
 ALERTER_FAULTS: dict[str, Fault] = {

@@ -35,7 +35,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def proxy(database: Database) -> AsyncIterator[TcpProxy]:
     proxy = TcpProxy(database.dsn)
-    await proxy.mend()
+    await proxy.restore()
     yield proxy
     await proxy.cut()
 
@@ -125,7 +125,7 @@ async def test_known_key_lives_on_without_postgres_for_a_while(
     clock.now += 99
     with pytest.raises(KeysUnavailable):
         await keys.find(key_id)
-    await proxy.mend()
+    await proxy.restore()
     assert await keys.find(key_id) is not None
 
 
@@ -185,7 +185,7 @@ async def test_service_outlives_postgres(database: Database, topics: Topics, pro
         assert int(answer.headers["retry-after"]) > 0
         assert answer.json()["outcome"] == "not_accepted"
         assert (await ingest.readiness())[0] == 503
-        await proxy.mend()
+        await proxy.restore()
         await eventually(ingest.is_ready, what="readiness")
         assert (await ingest.post(usage())).status_code == 202
         await proxy.cut()

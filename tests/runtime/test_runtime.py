@@ -208,7 +208,7 @@ async def test_a_server_that_has_said_that_it_stops_and_not_closed_the_socket_ye
     """As between SIGINT of a busy server and the end of its sockets: asyncpg then raises InternalClientError."""
     parts = urlsplit(database.dsn)
     proxy = LastWords(database.dsn)
-    await proxy.mend()
+    await proxy.restore()
     account = parts.netloc.rpartition("@")[0]
     dsn = urlunsplit(parts._replace(netloc=f"{account}@127.0.0.1:{proxy.port}"))
     async with open_pool(dsn, application="told to go", size=1, statement_timeout_s=5) as pool:

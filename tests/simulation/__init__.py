@@ -1,1 +1,1 @@
-"""The services' own code in a world without time, sockets or servers, where one seed decides all that happens."""
+"""Runs the services' production code with simulated time, Kafka, Postgres and mail server. One seed decides every step."""

@@ -1,4 +1,4 @@
-"""Histories of aggregators: the production loop on a simulated log and database, and a model that says what must come out."""
+"""Histories of aggregators: the production loop on a simulated Kafka and Postgres, checked against a model."""
 
 import json
 import random
@@ -28,18 +28,18 @@ from support.services.aggregator import CATALOG, TOPIC
 
 from simulation import aggregator_sql
 from simulation.kafka import MARKER, Consumer, Kafka, Producer, is_marker
-from simulation.postgres import Luck, Pool, Postgres
+from simulation.postgres import FaultRates, Pool, Postgres
 from simulation.world import Process, World
 
 PARTITIONS = 2
 BEGAN = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FAULTY_STEPS = 220
 HEALED_WITHIN = 3_000
-"""Steps. A calm history takes some 300."""
+"""Steps. A history without faults takes about 300."""
 ZONES = {"org_a": "Asia/Kathmandu", "org_b": "UTC"}
-"""The fact of a third one never comes."""
+"""A third organization, org_c, has usage but no catalog event."""
 AWAY_DAYS = {2: 30, 5: -800}
-"""Of some events, how far the day inside the id is from today: the ledger has no partition of it, or not yet."""
+"""Offset from today of the day in some events' ids. The ledger has no partition for that day, or not yet."""
 TOTALS, DEAD_LETTERS = TopicPartition("totals", 0), TopicPartition("dead", 0)
 POISON = (b"{", None, b"\xff", b'{"type":"flexcredits.usage.v1"}', b'{"type":"flexcredits.agent.v1"}')
 Log = Mapping[int, Sequence[FakeRecord]]
@@ -47,7 +47,9 @@ Key = tuple[str, str, str]
 
 
 def write_log(chance: random.Random, began: datetime) -> tuple[dict[int, list[FakeRecord]], list[FakeRecord]]:
-    """Usage, copies in any partition, contradictions behind their first, corrections, poison; and facts."""
+    """The usage log by partition, and the catalog log.
+
+    Usage has copies in any partition, conflicts behind their original in its partition, corrections, and invalid records."""
     log: dict[int, list[FakeRecord]] = {at: [] for at in range(PARTITIONS)}
     sent: list[tuple[int, dict[str, Any]]] = []
     for number in range(chance.randint(6, 24)):
@@ -82,18 +84,18 @@ def write_log(chance: random.Random, began: datetime) -> tuple[dict[int, list[Fa
             sent.append((partition, item))
         log[partition].append(record(item, len(log[partition]), partition, TOPIC, began))
     at = rfc3339(began)
-    facts = [organization(name, zone, id=name, time=at) for name, zone in ZONES.items()]
+    organizations = [organization(name, zone, id=name, time=at) for name, zone in ZONES.items()]
     tokens = {**rate(effective_from=rfc3339(began - timedelta(9))), "id": "tokens", "time": at}
     out_of_place = usage(envelope={"id": "here", "time": at})
-    stated: list[Any] = [
-        *facts,
-        *chance.choices(facts, k=1),
+    events: list[Any] = [
+        *organizations,
+        *chance.choices(organizations, k=1),
         tokens,
         out_of_place,
         *chance.choices((MARKER,), k=chance.randint(0, 2)),
     ]
-    chance.shuffle(stated)
-    return log, [record(item, at, 0, CATALOG, began) for at, item in enumerate(stated)]
+    chance.shuffle(events)
+    return log, [record(item, at, 0, CATALOG, began) for at, item in enumerate(events)]
 
 
 def record(item: Any, offset: int, partition: int, topic: str, began: datetime) -> FakeRecord:
@@ -105,10 +107,10 @@ def record(item: Any, offset: int, partition: int, topic: str, began: datetime) 
 
 @dataclass
 class Truth:
-    """What a log and its facts come to."""
+    """The expected result of a usage log and a catalog log."""
 
     credits: dict[Key, int] = field(default_factory=dict)
-    """Micro-credits of everything that counts now or once it may."""
+    """Micro-credits of all accepted usage, counted or held."""
     waiting: set[Key] = field(default_factory=set)
     events: dict[Key, dict[str, Any]] = field(default_factory=dict)
     copies: int = 0
@@ -117,12 +119,12 @@ class Truth:
     keys: dict[tuple[int, int], Key] = field(default_factory=dict)
 
 
-def add_up(log: Log, facts: Sequence[FakeRecord]) -> Truth:
-    """The model: no batches, no tables, no order between partitions."""
+def add_up(log: Log, catalog: Sequence[FakeRecord]) -> Truth:
+    """The model. It knows no batches, no tables and no order between partitions."""
     truth, events = Truth(), Truth().events
-    stated = [json.loads(fact.value or b"") for fact in facts if not is_marker(fact)]
-    known = {fact["subject"] for fact in stated if fact["type"] == "flexcredits.organization.v1"}
-    is_rated = any(fact["type"] == "flexcredits.rate.v1" for fact in stated)
+    catalog_events = [json.loads(at.value or b"") for at in catalog if not is_marker(at)]
+    known = {event["subject"] for event in catalog_events if event["type"] == "flexcredits.organization.v1"}
+    is_rated = any(event["type"] == "flexcredits.rate.v1" for event in catalog_events)
     for record_ in (at for records in log.values() for at in records):
         place, value = (record_.partition, record_.offset), record_.value
         if is_marker(record_):
@@ -154,8 +156,8 @@ def add_up(log: Log, facts: Sequence[FakeRecord]) -> Truth:
     return truth
 
 
-class Story:
-    """One history: two aggregators, a log that grows, and what happens to them."""
+class Scenario:
+    """One history: two aggregators, a growing log, and the faults of one seed."""
 
     def __init__(self, seed: int, began: datetime = BEGAN) -> None:
         self.world = World(seed)
@@ -165,37 +167,37 @@ class Story:
         self.today = (began.date() - date(1970, 1, 1)).days
         self.postgres.table("ledger_days").update(dict.fromkeys(range(self.today - 465, self.today + 8), True))
         self.kafka = Kafka(self.world)
-        self.usage, self.facts = write_log(chance, began)
-        self.ahead: dict[TopicPartition, list[FakeRecord]] = {
+        self.usage, self.catalog = write_log(chance, began)
+        self.pending: dict[TopicPartition, list[FakeRecord]] = {
             **{TopicPartition(TOPIC, at): [*records] for at, records in self.usage.items()},
-            TopicPartition(CATALOG, 0): [*self.facts],
+            TopicPartition(CATALOG, 0): [*self.catalog],
         }
-        """Records that are not in the log yet."""
-        self.kafka.log = {at: [] for at in [*self.ahead, TOTALS, DEAD_LETTERS]}
+        """Records that are not yet in the log."""
+        self.kafka.log = {at: [] for at in [*self.pending, TOTALS, DEAD_LETTERS]}
         self.consumers: dict[Process, Consumer] = {}
         self.starts_at = {"first": 0, "second": chance.randint(0, 60)}
         self.has_skipped = False
         self.may_break = False
-        """Whether one organization's usage raises at times, which only it must feel."""
-        self._held_at_last = len(add_up(self.usage, self.facts).waiting)
-        self._looked = -1, False
+        """Whether statements for one organization fail at times. The other organizations must be counted all the same."""
+        self._held_at_last = len(add_up(self.usage, self.catalog).waiting)
+        self._applied_at = -1, False
         self.violations: list[str] = []
 
-    async def tell(self) -> None:
-        """All of it. Afterwards `violations` says what was wrong."""
-        self.postgres.luck, self.kafka.trouble = Luck(0.02, 0.02), 0.02
+    async def run(self) -> None:
+        """Run the whole history. Afterwards `violations` lists what was wrong."""
+        self.postgres.fault_rates, self.kafka.error_rate = FaultRates(0.02, 0.02), 0.02
         self.world.crash_rate, self.world.disturb = 0.02, self.disturb
-        await self.world.until(lambda: self.world.made >= FAULTY_STEPS, within=FAULTY_STEPS)
-        self.postgres.luck, self.kafka.trouble, self.world.crash_rate = Luck(), 0.0, 0.0
+        await self.world.until(lambda: self.world.step_count >= FAULTY_STEPS, within=FAULTY_STEPS)
+        self.postgres.fault_rates, self.kafka.error_rate, self.world.crash_rate = FaultRates(), 0.0, 0.0
         self.kafka.begins.clear()
-        self.world.disturb = self.look_after
-        for at in self.ahead:
-            self.append(at, len(self.ahead[at]))
+        self.world.disturb = self.supervise
+        for at in self.pending:
+            self.append(at, len(self.pending[at]))
         for process in self.consumers:
-            process.thaws_at = 0
+            process.paused_until = 0
             self.assign(process)
         if self.may_break:
-            # The others' records pass an organization that fails, and so do its own.
+            # Positions advance past the records of a failing organization.
             self.postgres.defects = {"org_b"}
             await self.world.until(self.is_passed, HEALED_WITHIN)
             self.check()
@@ -203,15 +205,15 @@ class Story:
         await self.world.until(self.is_applied, HEALED_WITHIN)
         for process in [*self.consumers]:
             self.world.kill(process)
-        self.look_after()
+        self.supervise()
         self.check(at_rest=True)
 
     def disturb(self) -> None:
         chance = self.world.chance
-        self.look_after()
+        self.supervise()
         roll, processes = chance.random(), [*self.consumers]
         if roll < 0.12:
-            self.append(chance.choice([*self.ahead]), chance.randint(1, 6))
+            self.append(chance.choice([*self.pending]), chance.randint(1, 6))
         elif roll < 0.14:
             self.make_partition()
         elif roll < 0.17 and self.may_break:
@@ -219,17 +221,17 @@ class Story:
         elif roll > 0.90 and processes:
             process = chance.choice(processes)
             if roll < 0.93:
-                process.thaws_at = self.world.made + chance.randint(5, 60)
+                process.paused_until = self.world.step_count + chance.randint(5, 60)
             elif roll < 0.96:
                 self.assign(process, [at for at in self.partitions() if chance.random() < 0.7])
             elif roll < 0.98:
                 self.move(self.consumers[process])
             elif self.postgres.open:
                 idle = sorted(self.postgres.open, key=lambda transaction: transaction.session)
-                self.postgres.undo(chance.choice(idle))  # the server ends a session that idles
+                self.postgres.undo(chance.choice(idle))  # the server ends an idle session
 
     def move(self, consumer: Consumer) -> None:
-        """Deliver from somewhere else: records again, or, rarely, not at all."""
+        """Move positions: back, so that records are delivered again, or rarely forward, so that one is lost."""
         for at, position in consumer.positions.items():
             if position and self.world.chance.random() < 0.9:
                 consumer.positions[at] = self.world.chance.randint(0, position)
@@ -238,7 +240,7 @@ class Story:
                 self.has_skipped = True
 
     def make_partition(self) -> None:
-        """The partition that ids of the future lack. Not while its statements are to be repeated elsewhere."""
+        """Create the missing ledger partition for future ids, unless a trace is recorded for a real Postgres."""
         day = self.today + AWAY_DAYS[2]
         busy = {table for transaction in self.postgres.open for table, _ in transaction.held}
         if self.postgres.trace is None and not busy & {"whole_ledger", "ledger", "held", "reasons", "strays"}:
@@ -248,20 +250,20 @@ class Story:
         return [TopicPartition(TOPIC, at) for at in self.usage]
 
     def append(self, at: TopicPartition, many: int) -> None:
-        self.kafka.log[at] += self.ahead[at][:many]
-        del self.ahead[at][:many]
+        self.kafka.log[at] += self.pending[at][:many]
+        del self.pending[at][:many]
 
-    def look_after(self) -> None:
-        """Start what is due, and hold what a death left behind to the model."""
+    def supervise(self) -> None:
+        """Start processes that are due. After a process died, compare the committed rows with the model."""
         for process, error in self.world.deaths:
             self.consumers.pop(process, None)
-            self.starts_at[process.name] = self.world.made + self.world.chance.randint(0, 40)
+            self.starts_at[process.name] = self.world.step_count + self.world.chance.randint(0, 40)
             if error is not None and not self.is_expected(error):
                 self.violations.append(f"{process.name} ended: {type(error).__name__}: {error}")
             self.check()
         self.world.deaths.clear()
         for name, due in [*self.starts_at.items()]:
-            if due <= self.world.made:
+            if due <= self.world.step_count:
                 del self.starts_at[name]
                 self.start(name)
 
@@ -276,7 +278,7 @@ class Story:
         self.world.run(process, self.live(process))
 
     def assign(self, process: Process, owned: Sequence[TopicPartition] | None = None) -> None:
-        """Without `owned`, each of the two gets half of the partitions."""
+        """Assign partitions to a process. Without `owned`, each process gets half of them."""
         if owned is None:
             mine = ["first", "second"].index(process.name)
             owned = [at for at in self.partitions() if at.partition % 2 == mine]
@@ -284,7 +286,7 @@ class Story:
             self.world.run(process, self.consumers[process].rebalance(owned))
 
     async def live(self, process: Process) -> None:
-        """What the aggregator's __main__ joins."""
+        """Start the loops that the aggregator's __main__ starts."""
         pool, consumer, facts_consumer = (
             Pool(self.postgres, process),
             self.consumers[process],
@@ -308,17 +310,17 @@ class Story:
             self.world.run(process, loop)
 
     def is_passed(self) -> bool:
-        """Postgres is at the end of every log."""
+        """Whether Postgres has the end position of every partition."""
         ends = {
             (at.topic, at.partition): len(log) for at, log in self.kafka.log.items() if at.topic in (TOPIC, CATALOG)
         }
         return {key: row.next_offset for key, row in self.postgres.table("progress").items()} == ends
 
     def is_applied(self) -> bool:
-        """Every record has its fate, what can be released is, and the outboxes are empty."""
-        if self._looked[0] != self.postgres.commits:
-            self._looked = self.postgres.commits, self._is_applied()
-        return self._looked[1]
+        """Whether every record has a disposition, releasable usage is counted, and the outboxes are empty."""
+        if self._applied_at[0] != self.postgres.commits:
+            self._applied_at = self.postgres.commits, self._is_applied()
+        return self._applied_at[1]
 
     def _is_applied(self) -> bool:
         table = self.postgres.table
@@ -335,15 +337,15 @@ class Story:
         )
 
     def check(self, at_rest: bool = False) -> None:
-        """Hold what is committed to the model of that part of the log which it says it has applied."""
+        """Compare the committed rows with the model of the part of the log that is applied."""
         self.violations += [
-            f"step {self.world.made}: {wrong}" for wrong in compare(self.postgres, self.usage, self.facts)
+            f"step {self.world.step_count}: {wrong}" for wrong in compare(self.postgres, self.usage, self.catalog)
         ]
         if at_rest:
-            self.violations += [*compare_told(self), *["deadlock"] * self.postgres.deadlocks]
+            self.violations += [*compare_published(self), *["deadlock"] * self.postgres.deadlocks]
 
 
-def compare(postgres: Postgres, usage: Log, facts: Sequence[FakeRecord]) -> list[str]:
+def compare(postgres: Postgres, usage: Log, catalog: Sequence[FakeRecord]) -> list[str]:
     progress = {at: row for (topic, at), row in postgres.table("progress").items() if topic == TOPIC}
     aside = {key[1:] for key in postgres.table("aside")}
     applied = {
@@ -351,21 +353,21 @@ def compare(postgres: Postgres, usage: Log, facts: Sequence[FakeRecord]) -> list
         for at, records in usage.items()
         if at in progress
     }
-    catalog = postgres.table("progress").get((CATALOG, 0))
-    truth = add_up(applied, facts[: catalog.next_offset if catalog else 0])
+    catalog_progress = postgres.table("progress").get((CATALOG, 0))
+    truth = add_up(applied, catalog[: catalog_progress.next_offset if catalog_progress else 0])
     found = []
     ledger = {truth.keys.get((row.partition, row.offset)): row for row in postgres.table("ledger").values()}
     if ledger.keys() != truth.credits.keys():
         found.append(
-            f"the ledger has {ledger.keys() ^ truth.credits.keys()} that the log has not, or the other way round"
+            f"the ledger has {ledger.keys() ^ truth.credits.keys()} that are only in the ledger or only in the log"
         )
     counted = {key: row for key, row in ledger.items() if key is not None and not row.held}
     wrong = {key: row.credits for key, row in counted.items() if row.credits != truth.credits.get(key)}
     if wrong or truth.waiting & counted.keys():
         found.append(f"counted {wrong}, {truth.waiting & counted.keys()}")
-    fates = Counter[str]()
+    dispositions = Counter[str]()
     for row in progress.values():
-        fates.update(row._replace(records_end=0)._asdict())
+        dispositions.update(row._replace(records_end=0)._asdict())
     held = len(postgres.table("held"))
     expected = {
         "counted": len(truth.credits) - held,
@@ -373,10 +375,10 @@ def compare(postgres: Postgres, usage: Log, facts: Sequence[FakeRecord]) -> list
         "rejected": len(truth.refused),
         "held": held + len(aside),
     }
-    if fates["skipped"] != truth.skipped:
-        found.append(f"{fates['skipped']} offsets skipped, the log has {truth.skipped} without a record")
-    if any(fates[name] != number for name, number in expected.items()):
-        found.append(f"fates are {dict(fates)}, the log says {expected}")
+    if dispositions["skipped"] != truth.skipped:
+        found.append(f"{dispositions['skipped']} offsets skipped, the log has {truth.skipped} without a record")
+    if any(dispositions[name] != number for name, number in expected.items()):
+        found.append(f"dispositions are {dict(dispositions)}, the log says {expected}")
     hours = Counter[str]()
     for row in postgres.table("hours").values():
         hours.update(dict(zip(expected, (row[0], row[1], row[2], row[3]), strict=True)))
@@ -389,7 +391,7 @@ def compare(postgres: Postgres, usage: Log, facts: Sequence[FakeRecord]) -> list
 
 
 def compare_rollups(postgres: Postgres, counted: Mapping[Key, Any], truth: Truth) -> list[str]:
-    """Every grain is the sum of what the ledger counts, by the event's own words."""
+    """Each rollup must equal the sum of the counted ledger rows, by the event's own fields."""
     sums: dict[str, dict[Any, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for key, row in counted.items():
         said, zone = truth.events[key], ZoneInfo(ZONES[key[0]])
@@ -420,26 +422,28 @@ def compare_rollups(postgres: Postgres, counted: Mapping[Key, Any], truth: Truth
     ]
 
 
-def compare_told(story: Story) -> list[str]:
-    """The last totals message of an organization is its level, and every dead letter was published."""
-    truth = add_up(story.usage, story.facts)
+def compare_published(scenario: Scenario) -> list[str]:
+    """The last totals message of an organization must equal its level, and every dead letter must be published."""
+    truth = add_up(scenario.usage, scenario.catalog)
     levels: dict[str, Counter[str]] = defaultdict(Counter)
     for key in truth.credits.keys() - truth.waiting:
         levels[key[0]][truth.events[key]["product"]] += truth.credits[key]
-    told = {key.decode(): json.loads(value)["micro_credits"] for key, value in story.kafka.log[TOTALS]}
-    said = {name: {product: str(credits) for product, credits in level.items()} for name, level in levels.items()}
-    published = {key.decode() for key, _ in story.kafka.log[DEAD_LETTERS]}
-    lacking = {f"{topic}/{at}/{offset}" for topic, at, offset in story.postgres.table("dead_letters")} ^ published
-    return [f"told {told}, the log says {said}"] * (told != said) + [f"dead letters {lacking}"] * bool(lacking)
+    totals = {key.decode(): json.loads(value)["micro_credits"] for key, value in scenario.kafka.log[TOTALS]}
+    expected = {name: {product: str(credits) for product, credits in level.items()} for name, level in levels.items()}
+    published = {key.decode() for key, _ in scenario.kafka.log[DEAD_LETTERS]}
+    lacking = {f"{topic}/{at}/{offset}" for topic, at, offset in scenario.postgres.table("dead_letters")} ^ published
+    return [f"totals {totals}, the log says {expected}"] * (totals != expected) + [f"dead letters {lacking}"] * bool(
+        lacking
+    )
 
 
-def tell(seed: int, began: datetime = BEGAN, *, traced: bool = False) -> Story:
-    """Run the history of a seed; `violations` is empty when everything held."""
-    story = Story(seed, began)
-    story.postgres.trace = [] if traced else None
+def run(seed: int, began: datetime = BEGAN, *, traced: bool = False) -> Scenario:
+    """Run the history of a seed; `violations` is empty when no check failed."""
+    scenario = Scenario(seed, began)
+    scenario.postgres.trace = [] if traced else None
     if not traced and seed % 2 == 1:
-        story.may_break, story.postgres.defects = True, {"org_b"}
-    error = story.world.tell(story.tell)
+        scenario.may_break, scenario.postgres.defects = True, {"org_b"}
+    error = scenario.world.run_scenario(scenario.run)
     if error is not None:
-        story.violations.append(f"step {story.world.made}: {type(error).__name__}: {error}")
-    return story
+        scenario.violations.append(f"step {scenario.world.step_count}: {type(error).__name__}: {error}")
+    return scenario

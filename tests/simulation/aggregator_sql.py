@@ -1,4 +1,4 @@
-"""The aggregator's statements, as the simulated Postgres carries them out. One function a statement of aggregator/db/sql."""
+"""The aggregator's statements, as the simulated Postgres runs them: one function for each statement of the service."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -105,7 +105,7 @@ def lock_progress(t: Transaction, topic: str, partitions: Sequence[int]) -> Rows
 
 
 def change_progress(t: Transaction, topic: str, changes: dict[int, dict[str, int]]) -> None:
-    """Raises CheckViolationError where the fates do not come out."""
+    """Raises CheckViolationError if the dispositions do not add up."""
     t.lock("progress", *((topic, at) for at in changes))
     for at, change in changes.items():
         row = Progress(**change)
@@ -117,9 +117,9 @@ def change_progress(t: Transaction, topic: str, changes: dict[int, dict[str, int
 def advance_progress(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
     changes = {}
     t.lock("progress", *((topic, at) for at in columns[0]))
-    for at, next_offset, *fates, end, received in each(*columns):
+    for at, next_offset, *dispositions, end, received in each(*columns):
         before = t.get("progress", (topic, at))
-        summed = map(sum, zip(before[1:-2], fates, strict=True))
+        summed = map(sum, zip(before[1:-2], dispositions, strict=True))
         if end is None:
             end = before.next_offset if before.records_end is None else before.records_end
         changes[at] = Progress(next_offset, *summed, end, max(before.received, received or 0))._asdict()
@@ -166,7 +166,7 @@ def select_organizations(t: Transaction, names: Sequence[str]) -> Rows:
 
 
 def insert_zone_rules(*_: Any) -> Rows:
-    """Nothing that is counted depends on it."""
+    """Counted usage does not depend on the rules."""
     return []
 
 
@@ -252,7 +252,7 @@ def insert_strays(t: Transaction, *columns: Sequence[Any]) -> None:
 
 
 def make_ledger_day(postgres: Postgres, day: int) -> None:
-    """ensure_ledger_partition(): who makes it holds the whole ledger, so nobody else may be under way."""
+    """ensure_ledger_partition(): it locks the whole ledger, so no other transaction may be open on it."""
     tables = {name: postgres.table(name) for name in ("ledger", "held", "reasons")}
     postgres.table("ledger_days")[day] = True
     for _, bucket, identity in [key for key in postgres.table("strays") if key[0] == day]:
@@ -376,7 +376,7 @@ def add_organization_days(t: Transaction, *columns: Sequence[Any]) -> Rows:
     rows = [*each(*columns)]
     months = [(row[0], month_of(row[1]), *row[2:]) for row in rows]
     t.add_all({"organization_days": rows, "organization_months": months})
-    return []  # nobody of the histories comes near the limit of sums
+    return []  # no history reaches the limit of sums
 
 
 def month_of(day: int) -> date:
@@ -482,7 +482,7 @@ def lock_quarantined(t: Transaction, names: Sequence[str]) -> Rows:
 
 
 def select_due(t: Transaction, steps: Sequence[str]) -> Rows:
-    """All of them: who waits how long is for tests on the real Postgres."""
+    """All rows. Tests on a real Postgres check the waits."""
     names = {row.organization_id: name for name, row in t.rows("organizations").items()}
     found = sorted((key, attempts) for key, attempts in t.rows("quarantine").items() if key[1] in steps)
     return [(key[0], names[key[0]], key[1], attempts) for key, attempts in found]
@@ -557,7 +557,7 @@ def release_quarantine(t: Transaction, organization_id: int, step: str, topic: s
 
 
 def wait_shortly(_: Transaction) -> None:
-    """How long somebody waits is for tests on the real Postgres."""
+    """Tests on a real Postgres check the lock timeout."""
 
 
 def wait_as_usual(_: Transaction) -> None: ...
@@ -584,6 +584,6 @@ NAMES = {
     "select_quarantined_records": "topic partition kafka_offset key value headers received",
     "select_quarantined_facts": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config pg_advisory_xact_lock_shared",
 }  # fmt: skip
-"""Columns of what comes back."""
+"""Columns of each statement's rows."""
 
 STATEMENTS = functions_of(globals())

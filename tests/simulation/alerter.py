@@ -1,4 +1,4 @@
-"""Histories of alerters: the production evaluation and mailer on a simulated database and mail server, and a model."""
+"""Histories of alerters: the production evaluation and mailer on a simulated Postgres and mail server, checked against a model."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ from runtime.periodic import every
 from runtime.postgres import passing_failure
 
 from simulation import alerter_sql
-from simulation.alerter_sql import RECIPIENTS, Standing
+from simulation.alerter_sql import RECIPIENTS, LevelRow
 from simulation.kafka import Kafka, Producer
-from simulation.postgres import Luck, Pool, Postgres
+from simulation.postgres import FaultRates, Pool, Postgres
 from simulation.world import Process, World
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -36,7 +36,7 @@ ALERTS = TopicPartition("alerts", 0)
 
 @dataclass
 class Delivery:
-    """A mail that the server has taken; dropped, it never said so."""
+    """A mail that the server accepted. `dropped`: the connection ended before its answer."""
 
     process: Process
     letter: EmailMessage
@@ -44,10 +44,10 @@ class Delivery:
 
 
 class MailServer:
-    """What a process has of the world's one mail server. Hands over a letter, or fails before or after it was taken."""
+    """One process's client of the simulated mail server. A send succeeds, or fails before or after the server accepts the mail."""
 
-    def __init__(self, story: "Story", process: Process) -> None:
-        self._story = story
+    def __init__(self, scenario: "Scenario", process: Process) -> None:
+        self._story = scenario
         self._process = process
 
     async def send(self, letter: EmailMessage, sender: str, recipient: str) -> str:
@@ -55,9 +55,9 @@ class MailServer:
 
     def _take(self, letter: EmailMessage, recipient: str) -> str:
         roll = self._story.world.chance.random()
-        if roll < self._story.mail_trouble:
+        if roll < self._story.mail_error_rate:
             raise aiosmtplib.SMTPDataError(451, "not now")
-        dropped = roll > 1 - self._story.mail_trouble
+        dropped = roll > 1 - self._story.mail_error_rate
         before = self._story.mailbox[str(letter["Message-ID"]), recipient]
         for earlier in before:
             if not earlier.dropped and earlier.process.alive:
@@ -71,22 +71,22 @@ class MailServer:
 
 
 class Model:
-    """One organization: what has fired, by threshold, and whether it is open. Looks only when all is quiet."""
+    """One organization: number of firings by threshold, and the open ones. Evaluated only when no change is pending."""
 
     def __init__(self) -> None:
         self.episodes: dict[int, int] = {}
         self.open: set[int] = set()
 
-    def look(self, at: Standing) -> None:
+    def evaluate(self, at: LevelRow) -> None:
         met = {percent for percent in at.thresholds if at.used * 100 >= at.available * percent}
         for percent in met - self.open:
             self.episodes[percent] = self.episodes.get(percent, 0) + 1
         self.open = met
 
 
-class Story:
-    """One history of acts. Within one a level only rises, only falls, or its thresholds change once: so it does not
-    matter when anybody looks."""
+class Scenario:
+    """One history of acts. Within an act a level only rises, only falls, or its thresholds change once, so the
+    result does not depend on the time of an evaluation."""
 
     def __init__(self, seed: int) -> None:
         self.world = World(seed)
@@ -94,39 +94,39 @@ class Story:
         self.kafka = Kafka(self.world)
         self.kafka.log = {ALERTS: []}
         for number in ORGANIZATIONS:
-            self.postgres.table("levels")[number] = Standing(AVAILABLE, 0, (75, 90))
-        self.levels: dict[int, list[Standing]] = {at: [level] for at, level in self.postgres.table("levels").items()}
-        """All that there were."""
+            self.postgres.table("levels")[number] = LevelRow(AVAILABLE, 0, (75, 90))
+        self.levels: dict[int, list[LevelRow]] = {at: [level] for at, level in self.postgres.table("levels").items()}
+        """All levels that an organization had."""
         self.models = {number: Model() for number in ORGANIZATIONS}
         self.mailbox: dict[tuple[str, str], list[Delivery]] = defaultdict(list)
-        self.mail_trouble = 0.0
+        self.mail_error_rate = 0.0
         self.processes: dict[Process, Evaluator] = {}
         self.starts_at = {"first": 0, "second": self.world.chance.randint(0, 40)}
         self.changes: list[Callable[[], None]] = []
         self.violations: list[str] = []
 
-    async def tell(self) -> None:
-        """All of it. Afterwards `violations` says what was wrong."""
+    async def run(self) -> None:
+        """Run the whole history. Afterwards `violations` lists what was wrong."""
         for act in range(ACTS):
             self.changes = [change for number in ORGANIZATIONS for change in self.plan(number, act == 0)]
-            self.postgres.luck, self.kafka.trouble, self.mail_trouble = Luck(0.02, 0.02), 0.2, 0.12
+            self.postgres.fault_rates, self.kafka.error_rate, self.mail_error_rate = FaultRates(0.02, 0.02), 0.2, 0.12
             self.world.crash_rate, self.world.disturb = 0.03, self.disturb
-            until = self.world.made + FAULTY_STEPS
-            await self.world.until(lambda until=until: self.world.made >= until, FAULTY_STEPS)  # type: ignore[misc]
-            self.postgres.luck, self.kafka.trouble, self.mail_trouble = Luck(), 0.0, 0.0
-            self.world.crash_rate, self.world.disturb = 0.0, self.look_after
+            until = self.world.step_count + FAULTY_STEPS
+            await self.world.until(lambda until=until: self.world.step_count >= until, FAULTY_STEPS)  # type: ignore[misc]
+            self.postgres.fault_rates, self.kafka.error_rate, self.mail_error_rate = FaultRates(), 0.0, 0.0
+            self.world.crash_rate, self.world.disturb = 0.0, self.supervise
             while self.changes:
                 self.changes.pop()()
             for number, model in self.models.items():
-                model.look(self.postgres.table("levels")[number])
+                model.evaluate(self.postgres.table("levels")[number])
             await self.world.until(self.is_quiet, HEALED_WITHIN)
             self.check()
 
     def plan(self, number: int, first: bool) -> list[Callable[[], None]]:
-        """What will happen to an organization in this act."""
+        """The changes of an organization in this act."""
         chance, table = self.world.chance, self.postgres.table("levels")
 
-        def change(**columns: Callable[[Standing], Any]) -> Callable[[], None]:
+        def change(**columns: Callable[[LevelRow], Any]) -> Callable[[], None]:
             def happen() -> None:
                 before = table[number]
                 table[number] = before._replace(**{name: made(before) for name, made in columns.items()})
@@ -145,7 +145,7 @@ class Story:
         return [change(used=lambda at, amount=amount: max(0, at.used - amount)) for amount in amounts]  # type: ignore[misc]
 
     def disturb(self) -> None:
-        self.look_after()
+        self.supervise()
         chance = self.world.chance
         roll = chance.random()
         if roll < 0.1 and self.changes:
@@ -153,26 +153,26 @@ class Story:
         elif roll > 0.97 and self.processes:
             process = chance.choice([*self.processes])
             numbers = chance.choice([[1], [2], [1, 2]])
-            self.world.run(process, attend(self.processes[process], numbers))
+            self.world.run(process, consume_totals(self.processes[process], numbers))
         elif roll > 0.96 and self.postgres.open:
             idle = sorted(self.postgres.open, key=lambda transaction: transaction.session)
             self.postgres.undo(chance.choice(idle))
 
-    def look_after(self) -> None:
-        """Start what is due; nobody may end for a reason that does not pass."""
+    def supervise(self) -> None:
+        """Start processes that are due. A process may end only for a transient error."""
         for process, error in self.world.deaths:
             self.processes.pop(process, None)
-            self.starts_at[process.name] = self.world.made + self.world.chance.randint(0, 30)
+            self.starts_at[process.name] = self.world.step_count + self.world.chance.randint(0, 30)
             if error is not None and (not isinstance(error, Exception) or passing_failure(error) is None):
                 self.violations.append(f"{process.name} ended: {type(error).__name__}: {error}")
         self.world.deaths.clear()
         for name, due in [*self.starts_at.items()]:
-            if due <= self.world.made:
+            if due <= self.world.step_count:
                 del self.starts_at[name]
                 self.start(Process(name))
 
     def start(self, process: Process) -> None:
-        """What the alerter's timers do, at their intervals."""
+        """Start the alerter's timers, at their intervals."""
         pool: Any = Pool(self.postgres, process)
         server: Any = MailServer(self, process)
         producer: Any = Producer(self.kafka, process)
@@ -192,7 +192,7 @@ class Story:
             self.world.run(process, every(interval_s, work, transient=is_transient))  # type: ignore[arg-type]
 
     def is_quiet(self) -> bool:
-        """What fired is what should, nobody waits, and every mail and notice has left."""
+        """Whether firings are as expected, no wake-up waits, and every mail and alert event was sent."""
         table = self.postgres.table
         return (
             not table("wakeups")
@@ -226,22 +226,22 @@ class Story:
                 found.append(f"O8: {key} {at.told} has {mails[at.firing_id]} mails")
             kinds = [row[3] for _, row in sorted(table("notices").items()) if row[1] == at.firing_id]
             if kinds != ["fired", "resolved"][: 1 if at.resolution is None else 2]:
-                found.append(f"{key} has the notices {kinds}")
+                found.append(f"{key} has the alert events {kinds}")
         banners = {number: row[2] for number, row in table("banners").items()}
         highest = {number: max(model.open) for number, model in self.models.items() if model.open}
         if banners != highest:
             found.append(f"O7: banners {banners}, the model says {highest}")
         lacking = {(at.message_id, at.recipient) for at in table("emails").values()} ^ self.mailbox.keys()
         if lacking:
-            found.append(f"O8: not delivered, or of nobody: {lacking}")
+            found.append(f"O8: only in the outbox or only delivered: {lacking}")
         bodies = {row[4].encode() for row in table("notices").values()}
         if {value for _, value in self.kafka.log[ALERTS]} != bodies:
-            found.append("the topic has not what the notices say")
+            found.append("the topic and the stored alert events differ")
         self.violations += [*found, *["deadlock"] * self.postgres.deadlocks]
 
 
-async def attend(evaluator: Evaluator, numbers: Sequence[int]) -> None:
-    """As the stream does with messages: what fails for a while is left to the sweep."""
+async def consume_totals(evaluator: Evaluator, numbers: Sequence[int]) -> None:
+    """Evaluate as after a totals message: a transient error is ignored, since the sweep evaluates again."""
     try:
         await evaluator.look(numbers, by="totals")
     except Exception as error:
@@ -249,11 +249,13 @@ async def attend(evaluator: Evaluator, numbers: Sequence[int]) -> None:
             raise
 
 
-def tell(seed: int) -> Story:
-    """Run the history of a seed; `violations` is empty when everything held."""
-    story = Story(seed)
-    error = story.world.tell(story.tell)
+def run(seed: int) -> Scenario:
+    """Run the history of a seed; `violations` is empty when no check failed."""
+    scenario = Scenario(seed)
+    error = scenario.world.run_scenario(scenario.run)
     if error is not None:
-        differ = sorted(story.fired() ^ story.expected())
-        story.violations.append(f"step {story.world.made}: {type(error).__name__}: {error}; fired otherwise: {differ}")
-    return story
+        differ = sorted(scenario.fired() ^ scenario.expected())
+        scenario.violations.append(
+            f"step {scenario.world.step_count}: {type(error).__name__}: {error}; firings that differ: {differ}"
+        )
+    return scenario

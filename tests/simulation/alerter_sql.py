@@ -1,6 +1,6 @@
-"""The alerter's statements, as the simulated Postgres carries them out. One function a statement of alerter/sql.
+"""The alerter's statements, as the simulated Postgres runs them: one function for each statement of the service.
 
-What others write is a table of its own: `levels`, by organization. There are no budgets and no channels.
+The rows of aggregator and query API are one table, `levels`, by organization. There are no budgets and no channels.
 """
 
 from collections import defaultdict
@@ -19,8 +19,8 @@ BEGINS, ENDS = date(2026, 11, 1), date(2026, 12, 1)
 RECIPIENTS = ("one@acme.example", "two@acme.example")
 
 
-class Standing(NamedTuple):
-    """`levels`: micro-credits available and used, and the thresholds, as aggregator and query API leave them."""
+class LevelRow(NamedTuple):
+    """`levels`: micro-credits available and used, and the thresholds, as aggregator and query API store them."""
 
     available: int
     used: int
@@ -42,7 +42,7 @@ class Firing(NamedTuple):
 
 
 class Email(NamedTuple):
-    """`emails`, keyed by number; `due` is in seconds of the world."""
+    """`emails`, keyed by number; `due` is in seconds of simulated time."""
 
     organization_id: int
     firing_id: int
@@ -100,11 +100,11 @@ def create_state(t: Transaction, organization_id: int, now: datetime) -> None:
 
 
 def adopt_firings(t: Transaction, organization_id: int) -> None:
-    """Credit periods keep their ids here."""
+    """Credit periods keep their ids in the simulation."""
 
 
 def displace_firings(t: Transaction, organization_id: int) -> None:
-    """Credit periods keep their ids here."""
+    """Credit periods keep their ids in the simulation."""
 
 
 def find_notice(t: Transaction, event_id: str) -> Rows:
@@ -255,7 +255,7 @@ def limit_statements(_: Transaction, statement_timeout: str) -> Rows:
 
 
 def select_quarantined(_: Transaction) -> Rows:
-    """Nobody: what nobody's data raises sets nobody aside, and a statement that does so is not simulated."""
+    """No rows: quarantine is not simulated."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""A log, consumers and a producer, as far as the services use aiokafka's. Several consumers may own a partition at once."""
+"""A simulated Kafka: the parts of aiokafka's consumer and producer that the services use. Several consumers may own a partition."""
 
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
@@ -15,28 +15,28 @@ MARKER = b"marker"
 
 
 def is_marker(record: Any) -> bool:
-    """Whether it is a transaction's marker, or a record of an aborted one: an offset of which no consumer hears."""
+    """Whether the offset is a transaction marker or an aborted record, which consumers do not receive."""
     return isinstance(record, FakeRecord) and record.key == MARKER
 
 
 class Kafka:
-    """Records by partition, and what a group has committed."""
+    """Records by partition, and the offsets that the group committed."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.log: dict[TopicPartition, list[Any]] = {}
         self.committed: dict[TopicPartition, int] = {}
         self.begins: dict[TopicPartition, int] = {}
-        """Where a log says that it begins, if it says that retention took something."""
-        self.trouble = 0.0
-        """Of produced messages, those whose confirmation is lost; half of them are in the log."""
+        """First offset of a log from which retention deleted records."""
+        self.error_rate = 0.0
+        """Share of produced messages whose acknowledgement is lost. Half of them are in the log."""
 
     def partitions(self, topic: str) -> set[TopicPartition]:
         return {at for at in self.log if at.topic == topic}
 
 
 class Consumer:
-    """One process's view. `assigned` is what it believes to own; nobody else has to agree."""
+    """One process's consumer. `positions` has the partitions that it believes to own; another may own them too."""
 
     def __init__(self, kafka: Kafka, process: Process) -> None:
         self.positions: dict[TopicPartition, int] = {}
@@ -52,7 +52,7 @@ class Consumer:
         self._listener = listener
 
     async def rebalance(self, owned: Iterable[TopicPartition]) -> None:
-        """What the group's coordinator does: the listener is told, and may not have moved yet when records come."""
+        """What the group coordinator does: calls the listener, which may not have changed positions when records arrive."""
         assert self._listener is not None
         await self._listener.on_partitions_revoked([*self.positions])
         self.positions = {at: self._kafka.committed.get(at, 0) for at in owned}
@@ -62,7 +62,7 @@ class Consumer:
         self.positions = dict.fromkeys(partitions, 0)
 
     def assignment(self) -> Collection[TopicPartition]:
-        return self.positions.keys()  # not a set: its order would be luck of another kind
+        return self.positions.keys()  # not a set: its order would not follow from the seed
 
     def partitions_for_topic(self, topic: str) -> set[int]:
         return {at.partition for at in self._kafka.partitions(topic)}
@@ -78,7 +78,7 @@ class Consumer:
         return {at: self._kafka.begins.get(at, 0) for at in partitions}
 
     async def position(self, at: TopicPartition) -> int:
-        if self.is_subscribed and self._kafka.world.chance.random() < 10 * self._kafka.trouble:
+        if self.is_subscribed and self._kafka.world.chance.random() < 10 * self._kafka.error_rate:
             raise IllegalStateError(f"{at} is not assigned just now")
         return self.positions[at]
 
@@ -119,13 +119,13 @@ class Consumer:
         await self._kafka.world.reach(self._process, lambda: self._commit(offsets))
 
     def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        if self._kafka.world.chance.random() < self._kafka.trouble:
-            raise CommitFailedError("bad luck")
+        if self._kafka.world.chance.random() < self._kafka.error_rate:
+            raise CommitFailedError("injected fault")
         self._kafka.committed.update(offsets)
 
 
 class Producer:
-    """Confirms, or does not."""
+    """Acknowledges a message, or fails before or after it is in the log."""
 
     def __init__(self, kafka: Kafka, process: Process) -> None:
         self._kafka = kafka
@@ -135,11 +135,11 @@ class Producer:
         self, topic: str, value: bytes | None, *, key: bytes, headers: Sequence[tuple[str, bytes]] = ()
     ) -> Awaitable[None]:
         def arrive() -> None:
-            roll, trouble = self._kafka.world.chance.random(), self._kafka.trouble
-            if roll < trouble / 2:
-                raise KafkaConnectionError("bad luck")
+            roll, error_rate = self._kafka.world.chance.random(), self._kafka.error_rate
+            if roll < error_rate / 2:
+                raise KafkaConnectionError("injected fault")
             self._kafka.log.setdefault(TopicPartition(topic, 0), []).append((key, value))
-            if roll < trouble:
-                raise KafkaConnectionError("bad luck")
+            if roll < error_rate:
+                raise KafkaConnectionError("injected fault")
 
         return asyncio.ensure_future(self._kafka.world.reach(self._process, arrive))

@@ -1,7 +1,7 @@
 """A Postgres in memory that answers a service's statements by their names, READ COMMITTED, with row locks.
 
-What a transaction writes is its own until it commits; a row that another transaction has written or locked is waited for.
-`tests/simulation/replay.py` holds all of it to a real one.
+A transaction's writes are visible to others after its commit. It waits for rows that another transaction has written or locked.
+`tests/simulation/replay.py` compares it with a real Postgres.
 """
 
 import itertools
@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 
 
 class Row(tuple[Any, ...]):
-    """A row as asyncpg's: by place, by name, and to be unpacked either way."""
+    """A row as asyncpg's: columns by position and by name."""
 
     names: tuple[str, ...] = ()
 
@@ -46,30 +46,30 @@ def rows_named(names: str) -> type[Row]:
 
 
 @dataclass
-class Luck:
-    """What goes wrong, as shares of all statements and commits."""
+class FaultRates:
+    """Shares of statements and commits that fail."""
 
     failure: float = 0.0
-    """40001, 40P01 or 55P03 instead of an answer; the transaction is undone."""
+    """40001, 40P01 or 55P03 instead of rows; the transaction is rolled back."""
     lost: float = 0.0
-    """The connection ends before the statement arrives, or after it was carried out: a COMMIT is then in doubt."""
+    """The connection ends before or after the statement runs: the result of a COMMIT is then unknown."""
 
 
 class Postgres:
-    """Committed rows by table and key, and who holds what."""
+    """Committed rows by table and key, and the transactions that hold locks."""
 
     def __init__(self, world: World, sql: Mapping[str, str], statements: Mapping[str, Statement], names: Mapping[str, str]) -> None:  # fmt: skip
         self.world = world
-        self.luck = Luck()
+        self.fault_rates = FaultRates()
         self.tables: dict[str, dict[Key, Any]] = {}
         self.open: set[Transaction] = set()
         self.commits = 0
         self.deadlocks = 0
-        """Real ones: the order of locks is broken somewhere."""
+        """Deadlocks that were not injected: statements lock in different orders."""
         self.defects: set[str] = set()
-        """Names whose rows some statement refuses."""
+        """Organizations for which a statement fails."""
         self.trace: list[tuple[Any, ...]] | None = None
-        """What every session did and got, in order, where somebody wants it."""
+        """Each session's statements and rows in order, if a trace is recorded."""
         self.sessions = 0
         self._names = {text: name for name, text in sql.items()}
         self._statements = statements
@@ -82,7 +82,7 @@ class Postgres:
         return self.tables.setdefault(name, {})
 
     def number(self, sequence: str) -> int:
-        """The next one; never given back."""
+        """The next number of a sequence. A rollback does not return it."""
         self._sequences[sequence] += 1
         return self._sequences[sequence]
 
@@ -90,7 +90,7 @@ class Postgres:
         if self.trace is not None:
             self.trace.append(what)
 
-    def carry_out(self, transaction: "Transaction", text: str, args: Sequence[Any]) -> list[Row]:
+    def run_statement(self, transaction: "Transaction", text: str, args: Sequence[Any]) -> list[Row]:
         name = self._names[text]
         if transaction.is_repeatable and transaction.snapshot is None:
             transaction.snapshot = {table: dict(rows) for table, rows in self.tables.items()}
@@ -114,7 +114,7 @@ class Postgres:
         return rows
 
     def lock(self, transaction: "Transaction", what: tuple[str, Key], shared: bool = False) -> None:
-        """Waits for who holds it and for who waits for it already. Raises Blocked, or DeadlockDetectedError."""
+        """Lock a row, after its holders and the transactions that wait already. Raises Blocked, or DeadlockDetectedError."""
         if what in transaction.held:
             return
         queue = self._queues[what]
@@ -158,7 +158,7 @@ class Postgres:
             other = ahead.pop()
             if other is transaction:
                 self.deadlocks += 1
-                raise asyncpg.DeadlockDetectedError("not bad luck")
+                raise asyncpg.DeadlockDetectedError("real deadlock")
             if other not in seen:
                 seen.add(other)
                 ahead += other.waits_for
@@ -194,12 +194,12 @@ class Postgres:
 
 @dataclass(eq=False)
 class Transaction:
-    """What one session has written and holds."""
+    """One session's writes and locks."""
 
     postgres: Postgres
     session: int
     is_repeatable: bool = False
-    """REPEATABLE READ: it sees the tables as they were at its first statement."""
+    """REPEATABLE READ: reads see the tables as of the first statement."""
     snapshot: dict[str, dict[Key, Any]] | None = None
     written: dict[str, dict[Key, Any]] = field(default_factory=dict)
     held: set[tuple[str, Key]] = field(default_factory=set)
@@ -226,36 +226,36 @@ class Transaction:
         return self.postgres.table(table) if self.snapshot is None else self.snapshot.get(table, {})
 
     def lock(self, table: str, *keys: Key, shared: bool = False) -> None:
-        """In the order given. A statement locks everything before it writes anything: it is begun again after a wait."""
+        """Lock rows in the order given. A statement takes all locks before it writes, because it restarts after a wait."""
         for key in keys:
             self.postgres.lock(self, (table, key), shared)
 
     def meets(self, table: str, key: Key) -> bool:
-        """ON CONFLICT DO NOTHING: whether the row is there already. Waits for whoever writes it, not for who locks it."""
+        """ON CONFLICT DO NOTHING: whether the row exists. Waits for a transaction that writes the row, not for one that locks it."""
         if self.postgres.is_being_written(self, table, key) or self.get(table, key) is None:
             self.lock(table, key)
         return self.get(table, key) is not None
 
     def put(self, table: str, key: Key, row: Any) -> None:
-        assert (table, key) in self.held, "written without its lock"
+        assert (table, key) in self.held, "written without a lock"
         self.puts += 1
         self.written.setdefault(table, {})[key] = row
 
     def append(self, table: str, row: Any) -> int:
-        """Under a number of its own, which nobody can wait for."""
+        """Insert a row under a new number, on which no other transaction can wait."""
         number = self.postgres.number(table)
         self.lock(table, number)
         self.put(table, number, row)
         return number
 
     def numbers(self, sequence: str, many: int) -> list[int]:
-        """As a column's default takes them: once, also for rows that are there already."""
+        """Numbers for a column's default: taken once per statement, also for rows that exist already."""
         if sequence not in self.numbered:
             self.numbered[sequence] = [self.postgres.number(sequence) for _ in range(many)]
         return self.numbered[sequence]
 
     def add_all(self, additions: Mapping[str, Iterable[Sequence[Any]]], sums: int = 2) -> None:
-        """INSERT ... ON CONFLICT DO UPDATE, table by table: the last `sums` columns are added up by those before."""
+        """INSERT ... ON CONFLICT DO UPDATE, table by table: the last `sums` columns are added, by the key in the columns before them."""
         cells = {table: sorted((tuple(row[:-sums]), tuple(row[-sums:])) for row in rows) for table, rows in additions.items()}  # fmt: skip
         for table, rows in cells.items():
             self.lock(table, *(key for key, _ in rows))
@@ -266,7 +266,7 @@ class Transaction:
 
 
 class Connection:
-    """What the services use of asyncpg's."""
+    """The parts of asyncpg's connection that the services use."""
 
     def __init__(self, postgres: Postgres, process: Process) -> None:
         self._postgres = postgres
@@ -287,10 +287,10 @@ class Connection:
     async def fetch(self, text: str, *args: Any) -> list[Row]:
         if self._transaction is not None:
             transaction = self._transaction
-            return await self._ask(transaction, lambda: self._postgres.carry_out(transaction, text, args))
+            return await self._ask(transaction, lambda: self._postgres.run_statement(transaction, text, args))
         alone = self._begin(None)
         try:
-            return await self._ask(alone, lambda: self._carry_out_alone(alone, text, args))
+            return await self._ask(alone, lambda: self._run_in_own_transaction(alone, text, args))
         finally:
             self._transaction = None
 
@@ -300,33 +300,33 @@ class Connection:
         self._postgres.open.add(self._transaction)
         return self._transaction
 
-    def _carry_out_alone(self, transaction: Transaction, text: str, args: Sequence[Any]) -> list[Row]:
-        rows = self._postgres.carry_out(transaction, text, args)
+    def _run_in_own_transaction(self, transaction: Transaction, text: str, args: Sequence[Any]) -> list[Row]:
+        rows = self._postgres.run_statement(transaction, text, args)
         self._postgres.commit(transaction)
         return rows
 
     async def _ask(self, transaction: Transaction, act: Callable[[], Answer]) -> Answer:
-        return await self._postgres.world.reach(self._process, lambda: self._with_luck(transaction, act))
+        return await self._postgres.world.reach(self._process, lambda: self._with_faults(transaction, act))
 
-    def _with_luck(self, transaction: Transaction, act: Callable[[], Answer]) -> Answer:
+    def _with_faults(self, transaction: Transaction, act: Callable[[], Answer]) -> Answer:
         if self._is_lost or transaction.over:
             raise asyncpg.ConnectionDoesNotExistError("lost")
-        luck, roll = self._postgres.luck, self._postgres.world.chance.random()
-        if roll < luck.failure:
+        rates, roll = self._postgres.fault_rates, self._postgres.world.chance.random()
+        if roll < rates.failure:
             self._postgres.undo(transaction)
             errors = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
-            raise self._postgres.world.chance.choice(errors)("bad luck")
-        if roll > 1 - luck.lost / 2:
+            raise self._postgres.world.chance.choice(errors)("injected fault")
+        if roll > 1 - rates.lost / 2:
             self._lose(transaction)
         answer = act()
-        if roll > 1 - luck.lost:
+        if roll > 1 - rates.lost:
             self._lose(transaction)
         return answer
 
     def _lose(self, transaction: Transaction) -> None:
         self._is_lost = True
         self._postgres.undo(transaction)
-        raise asyncpg.ConnectionDoesNotExistError("bad luck")
+        raise asyncpg.ConnectionDoesNotExistError("injected fault")
 
     async def fetchrow(self, text: str, *args: Any) -> Row | None:
         return next(iter(await self.fetch(text, *args)), None)
@@ -344,7 +344,7 @@ class Connection:
 
     @asynccontextmanager
     async def transaction(self, isolation: str | None = None, readonly: bool = False) -> AsyncIterator[None]:
-        """As asyncpg's: a savepoint within another one."""
+        """As in asyncpg: within a transaction, a savepoint."""
         outer = self._transaction
         if outer is not None:
             before = {name: dict(rows) for name, rows in outer.written.items()}
@@ -371,7 +371,7 @@ class Connection:
 
 
 class Pool:
-    """What the services use of asyncpg's pool."""
+    """The parts of asyncpg's pool that the services use."""
 
     def __init__(self, postgres: Postgres, process: Process) -> None:
         self._postgres = postgres

@@ -1,4 +1,4 @@
-"""A history's statements once more, on a real Postgres: what waits there, waits here, and every answer is the same."""
+"""Repeats a history's statements on a real Postgres: the same statements must wait, and all rows must be equal."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +23,7 @@ async def connect(dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
 
 
 class Mirror:
-    """A real Postgres with a session for each that the simulated one has at once."""
+    """A real Postgres, with one session for each open session of the simulated Postgres."""
 
     def __init__(self, sql: Mapping[str, str], dsn: str, watcher: "asyncpg.Connection[asyncpg.Record]", stack: AsyncExitStack) -> None:  # fmt: skip
         self.compared = 0
@@ -36,7 +36,7 @@ class Mirror:
         self._sessions: dict[int, Session] = {}
 
     async def replay(self, trace: Trace) -> None:
-        """Raises AssertionError where the two differ. Every transaction of a trace ends within it."""
+        """Raises AssertionError where the two differ. Every transaction of a trace must end within the trace."""
         for what, number, *details in trace:
             if what == "begin":
                 await self._begin(number, *details)
@@ -46,7 +46,7 @@ class Mirror:
                 await self._sessions[number].connection.execute(COMMANDS[what])
                 if what == "commit":
                     self._spare.append(self._sessions.pop(number))
-                    await self._settle()
+                    await self._resume_waiting()
             else:
                 await self._compare(number, what == "done", *details)
 
@@ -64,18 +64,20 @@ class Mirror:
         else:
             await session.connection.execute("ROLLBACK")
             self._spare.append(session)
-        await self._settle()
+        await self._resume_waiting()
 
-    async def _settle(self) -> None:
-        """Locks were given back: let those who waited go on as far as they can."""
+    async def _resume_waiting(self) -> None:
+        """After locks were released: let waiting sessions continue until they finish or wait again."""
         for session in self._sessions.values():
             if session.is_waiting:
-                await session.settle()
+                await session.wait_done_or_blocked()
 
     async def _compare(self, number: int, is_done: bool, name: str, args: Any, rows: Any = ()) -> None:
         session = self._sessions[number]
         done = await (
-            session.settle() if session.is_waiting else session.step(session.connection.fetch(self._sql[name], *args))
+            session.wait_done_or_blocked()
+            if session.is_waiting
+            else session.step(session.connection.fetch(self._sql[name], *args))
         )
         assert done == is_done, f"session {number}: {name}{args} {'does not wait' if done else 'waits'} on Postgres"
         if not done:

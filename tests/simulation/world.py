@@ -1,4 +1,4 @@
-"""One seed decides everything: which wait ends next, what fails, who dies, and when time passes."""
+"""One seed decides which wait ends next, which calls fail, which processes die, and when time passes."""
 
 import asyncio
 import random
@@ -10,41 +10,41 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 STEPS_MAX = 30_000
-"""Of a history; a usual one takes less than a thousand."""
+"""Limit of a history. Most take fewer than 1,000."""
 
 
 class Blocked(Exception):
-    """The step waits for something that another process holds."""
+    """The step waits for a lock of another process."""
 
 
 @dataclass(eq=False)
 class Process:
-    """One life of a service; its next life is another one."""
+    """One process of a service. A restart creates another one."""
 
     name: str
     alive: bool = True
     tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
     at_death: list[Callable[[], None]] = field(default_factory=list)
-    thaws_at: int = 0
-    """Frozen until the world has made this many steps."""
+    paused_until: int = 0
+    """No step of the process runs before the world's step count reaches this number."""
 
 
 @dataclass(eq=False)
 class Step:
-    """What a process waits for: `act` happens in the world at one instant, and its answer goes back."""
+    """A call for which a process waits: `act` runs in the world at one instant, and the process gets its result."""
 
     process: Process
     act: Callable[[], Any]
     answer: "asyncio.Future[Any]"
     is_waiting: bool = False
-    """For another process: it goes on by itself as soon as it can."""
+    """It waits for a lock of another process and continues when the lock is free."""
     turn: int = 0
-    """When it began to wait."""
+    """Step count at which it began to wait."""
     outcome: tuple[Any, BaseException | None] | None = None
-    """What will be answered."""
+    """Result or exception, once `act` ran."""
 
     def try_to_act(self, turn: int | None = None) -> bool:
-        """False when it has to wait, since `turn`."""
+        """Run `act`. False if it has to wait; `turn` is then the step count at which its wait began."""
         try:
             self.outcome = self.act(), None
         except Blocked:
@@ -57,7 +57,7 @@ class Step:
 
 
 class Turns(selectors.SelectSelector):
-    """Asyncio asks here what happened outside when all tasks wait. The answer is a step of the world."""
+    """asyncio calls select() when all tasks wait. It then runs one step of the world."""
 
     def __init__(self, turn: Callable[[float | None], None]) -> None:
         super().__init__()
@@ -70,28 +70,28 @@ class Turns(selectors.SelectSelector):
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose time is the world's."""
+    """An event loop with the world's time."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
         super().__init__(Turns(world.turn))
-        self.set_exception_handler(lambda _loop, _context: None)  # what the dead leave behind
+        self.set_exception_handler(lambda _loop, _context: None)  # tasks of killed processes
 
     def time(self) -> float:
         return self._world.now
 
 
 class World:
-    """Where processes meet. `chance` is the only source of luck."""
+    """Runs the steps of all processes. `chance` is the only source of randomness."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.now = 0.0
         self.steps: list[Step] = []
-        self.made = 0
+        self.step_count = 0
         self._wakes = 0
         self.crash_rate = 0.0
-        """Of steps that end their process, half of them before they happen, half before the answer comes."""
+        """Share of steps that kill their process: half before the step runs, half before its result arrives."""
         self.disturb: Callable[[], None] = lambda: None
         """Called before each step."""
         self.deaths: list[tuple[Process, BaseException | None]] = []
@@ -99,7 +99,7 @@ class World:
         self._until: tuple[Callable[[], bool], int, asyncio.Future[None]] | None = None
 
     async def reach(self, process: Process, act: Callable[[], Result]) -> Result:
-        """Have `act` happen outside, sometime, for a process; it may die before or after."""
+        """Run `act` at a step that the seed chooses, and return its result. The process may die before or after."""
         if not process.alive:
             raise asyncio.CancelledError
         step = Step(process, act, asyncio.get_running_loop().create_future())
@@ -108,14 +108,14 @@ class World:
         return result
 
     def turn(self, timeout: float | None) -> None:
-        """All tasks wait: let one step happen, or time pass to the next timer."""
-        self.made += 1
-        if self.made > STEPS_MAX:
-            raise TimeoutError("it goes on and on")
-        if self._until is not None and self._has_come_about():
+        """All tasks wait: run one step, or advance the time to the next timer."""
+        self.step_count += 1
+        if self.step_count > STEPS_MAX:
+            raise TimeoutError(f"more than {STEPS_MAX} steps")
+        if self._until is not None and self._is_reached():
             return
         self.disturb()
-        ready = [step for step in self.steps if step.process.thaws_at <= self.made and not step.is_waiting]
+        ready = [step for step in self.steps if step.process.paused_until <= self.step_count and not step.is_waiting]
         if timeout is not None and (not ready or self.chance.random() < 0.03):
             self.now += timeout
         elif ready:
@@ -125,7 +125,7 @@ class World:
         roll = self.chance.random()
         if roll < self.crash_rate / 2:
             self.kill(step.process)
-        elif step.outcome is not None or step.try_to_act(self.made):
+        elif step.outcome is not None or step.try_to_act(self.step_count):
             if roll < self.crash_rate:
                 self.kill(step.process)
             elif step in self.steps:
@@ -136,17 +136,17 @@ class World:
         self.steps.remove(step)
         result, error = step.outcome
         if step.answer.done():
-            return  # nobody waits for it any more
+            return  # the task was cancelled
         if error is not None:
             step.answer.set_exception(error)
         else:
             step.answer.set_result(result)
 
     def wake(self) -> None:
-        """Something that steps may wait for was given back: let them go on in the order of their waiting."""
+        """A lock was released: let waiting steps continue, in the order in which they began to wait."""
         self._wakes += 1
         if self._wakes > 1:
-            return  # within another one, which goes round once more
+            return  # called within wake(), which repeats its loop
         while self._wakes:
             self._wakes = 1
             for step in sorted((step for step in self.steps if step.is_waiting), key=lambda step: step.turn):
@@ -155,7 +155,7 @@ class World:
             self._wakes -= 1
 
     def run(self, process: Process, work: Coroutine[Any, Any, object]) -> "asyncio.Task[Any]":
-        """Begin a task of a process; when it fails, the process ends."""
+        """Start a task of a process. If the task fails, the process ends."""
         if process not in self.alive:
             self.alive.append(process)
         task = asyncio.get_running_loop().create_task(work)
@@ -170,7 +170,7 @@ class World:
             self.kill(process, error)
 
     def kill(self, process: Process, error: BaseException | None = None) -> None:
-        """As SIGKILL does: nothing of the process runs any more."""
+        """Kill a process as SIGKILL does."""
         process.alive = False
         if process in self.alive:
             self.alive.remove(process)
@@ -182,34 +182,34 @@ class World:
         self.deaths.append((process, error))
 
     async def until(self, condition: Callable[[], bool], within: int) -> None:
-        """Wait for a condition; raises TimeoutError when it has not come about within so many steps."""
+        """Wait for a condition; raises TimeoutError if it is false after `within` steps."""
         done = asyncio.get_running_loop().create_future()
-        self._until = condition, self.made + within, done
+        self._until = condition, self.step_count + within, done
         await done
 
-    def _has_come_about(self) -> bool:
+    def _is_reached(self) -> bool:
         assert self._until is not None
         condition, deadline, done = self._until
         if condition():
             self._until = None
             done.set_result(None)
-        elif self.made > deadline:
+        elif self.step_count > deadline:
             self._until = None
-            done.set_exception(TimeoutError("not done within the steps that it may take"))
+            done.set_exception(TimeoutError("the condition is false after the last allowed step"))
         return self._until is None
 
-    def tell(self, story: Callable[[], Coroutine[Any, Any, None]]) -> Exception | None:
-        """Carry a story out, to the death of everybody in it. Returns what it raised."""
+    def run_scenario(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> Exception | None:
+        """Run a scenario, then kill all its processes. Returns the exception that it raised."""
         with closing(Loop(self)) as loop:
             try:
-                loop.run_until_complete(self._tell(story))
+                loop.run_until_complete(self._run_scenario(scenario))
             except Exception as error:
                 return error
         return None
 
-    async def _tell(self, story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _run_scenario(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await story()
+            await scenario()
         finally:
             self.disturb = lambda: None
             for process in [*self.alive]:

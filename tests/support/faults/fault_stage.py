@@ -215,7 +215,7 @@ async def open_stage(
         database = await copy_template(server.dsn(), template)
         mailbox, source = Script(), Source(topics)
         proxy, mail_proxy = FaultyProxy(database.dsn), TcpProxy(f"smtp://127.0.0.1:{mailbox.port}")
-        for listener in (proxy.mend, mail_proxy.mend, mailbox.start):
+        for listener in (proxy.restore, mail_proxy.restore, mailbox.start):
             await listener()
         await source.introduce(ALLOWANCES)
         stage = Stage(topics, server, process, database, proxy, source, environment or {}, mailbox, mail_proxy, before)

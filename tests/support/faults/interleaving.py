@@ -28,9 +28,9 @@ class Session:
         """Begin a step; True when it is done, False when it waits for another session."""
         assert self._waiting is None
         self._waiting = asyncio.ensure_future(work)
-        return await self.settle()
+        return await self.wait_done_or_blocked()
 
-    async def settle(self) -> bool:
+    async def wait_done_or_blocked(self) -> bool:
         """Whether the step is done by now, once that is certain. Raises what the step raised."""
         assert self._waiting is not None
         async with asyncio.timeout(NOTICED_WITHIN_S):
@@ -89,7 +89,7 @@ class Turns:
     async def begin(self, work: Awaitable[Any]) -> None:
         """Go up to the first named step."""
         self._work = asyncio.ensure_future(work)
-        await self.settle()
+        await self.wait_done_or_blocked()
 
     @property
     def is_done(self) -> bool:
@@ -99,9 +99,9 @@ class Turns:
         """Take the next named step, and go on up to the one after it, or until another session is in the way."""
         self._at_gate.clear()
         self._may_go.set()
-        await self.settle()
+        await self.wait_done_or_blocked()
 
-    async def settle(self) -> None:
+    async def wait_done_or_blocked(self) -> None:
         assert self._work is not None
         arrived = asyncio.ensure_future(self._at_gate.wait())
         self.is_waiting = False
@@ -172,5 +172,5 @@ async def interleave(schedule: Sequence[int], sides: Sequence[Turns]) -> int:
         waited += sides[free[0]].is_waiting
         for side in sides:
             if side.is_waiting:
-                await side.settle()
+                await side.wait_done_or_blocked()
     return waited

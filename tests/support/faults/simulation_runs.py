@@ -1,4 +1,4 @@
-"""Runs of the simulated services in processes of their own: the luck of one is not another's."""
+"""Runs simulated services in their own processes, so that runs share no state."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ TESTS = Path(__file__).parents[2]
 
 
 def begin(service: str, first: int, many: int, *, mutant: Path | None = None) -> "subprocess.Popen[str]":
-    """Histories from seed `first`; `mutant` is a folder that has the service's package changed."""
+    """Start `many` histories from seed `first`. `mutant` is a folder with a changed copy of the service's package."""
     path = os.pathsep.join(str(folder) for folder in (mutant, TESTS) if folder)
     return subprocess.Popen(
         [sys.executable, "-m", "simulation", service, f"{first}", f"{many}"],
@@ -18,6 +18,6 @@ def begin(service: str, first: int, many: int, *, mutant: Path | None = None) ->
 
 
 def result(run: "subprocess.Popen[str]") -> tuple[int, str]:
-    """Exit code and what it said."""
-    said, _ = run.communicate()
-    return run.returncode, said
+    """Exit code and output."""
+    output, _ = run.communicate()
+    return run.returncode, output

@@ -136,7 +136,7 @@ class TcpProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = free_port()
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
     async def cut(self) -> None:
