@@ -116,7 +116,7 @@ def test_what_a_key_did_not_cover_is_replayed_only_when_named(
     put(shared, topic, [(name, letter.value, {n: v.decode() for n, v in letter.headers})])
 
     how = ["--url", shared.url, "--key", shared.key]
-    assert "skipped: its key did not cover it" in call("replay", "--all", *how).output
+    assert "skipped: the sender's key did not cover it" in call("replay", "--all", *how).output
     assert call("replay", "--all", "--reason", "outside_scope", *how).output == f"{name}  accepted\n"
     assert call("replay", name, *how).output == f"{name}  accepted\n"
 

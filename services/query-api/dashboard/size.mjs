@@ -1,4 +1,4 @@
-// Fails when the page grew: what a first visit loads, and the chart's chunk, in kB after gzip.
+// Fails if the page is too large: the files of a first visit, and the chart's chunk, in kB after gzip.
 import { readFileSync } from "node:fs"
 import { gzipSync } from "node:zlib"
 
@@ -8,7 +8,7 @@ const manifest = JSON.parse(readFileSync("dist/.vite/manifest.json", "utf8"))
 const entry = Object.keys(manifest).find((key) => manifest[key].isEntry)
 const chart = Object.keys(manifest).find((key) => key.endsWith("charts/TrendChart.tsx"))
 const first = filesOf(entry)
-// Of the font a Latin page loads one file; others come only with other letters.
+// A page in Latin letters loads one file of the font; other files load only with other letters.
 const latin = Object.values(manifest).flatMap(({ file }) => (file.includes("inter-latin-wght") ? [file] : []))
 const sizes = {
   "first load": kilobytes([...first, ...latin, "index.html", "color-scheme.js"]),
@@ -19,7 +19,7 @@ for (const [name, size] of Object.entries(sizes)) {
   if (size > LIMITS[name]) process.exitCode = 1
 }
 
-/** The files of a chunk and of all it imports at once. */
+/** The files of a chunk and of all its static imports. */
 function filesOf(key, files = new Set()) {
   const chunk = manifest[key]
   if (files.has(chunk.file)) return files

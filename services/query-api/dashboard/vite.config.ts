@@ -3,11 +3,11 @@ import react from "@vitejs/plugin-react"
 import { defineConfig, type Plugin } from "vite"
 import { theme } from "./src/shell/theme.ts"
 
-/** Where a running query API answers while the page is served by Vite: `DASHBOARD_API=... npm run dev`. */
+/** The query API's address for `DASHBOARD_API=... npm run dev`; Vite forwards requests to it. */
 const api = process.env.DASHBOARD_API ?? "http://127.0.0.1:8080"
 
 /**
- * The theme's CSS variables as a file. Mantine would write them into a <style> element, which the page's content
+ * Writes the theme's CSS variables into a file. Mantine would put them into a <style> element, which the page's content
  * security policy forbids.
  */
 function themeVariables(): Plugin {
@@ -22,7 +22,7 @@ function themeVariables(): Plugin {
 
 export default defineConfig({
   plugins: [react(), themeVariables()],
-  // The page says light-dark() and nests its rules: all browsers have both since May 2024.
+  // The CSS uses light-dark() and nesting, which all browsers support since May 2024.
   build: {
     target: ["chrome123", "firefox121", "safari17.5"],
     assetsInlineLimit: 0,

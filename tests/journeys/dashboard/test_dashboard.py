@@ -103,7 +103,7 @@ async def test_each_tab_and_view_equals_the_api_and_the_downloaded_file(
         assert sum(Decimal(line["credits"]) for line in of_view) == total
         await visit.page.get_by_role("button", name="More formats").click()
         async with visit.page.expect_download() as downloading:
-            await visit.page.get_by_role("menuitem", name="Only what is shown").click()
+            await visit.page.get_by_role("menuitem", name="Shown usage only").click()
         assert (await downloading.value).suggested_filename.endswith(f"_usage_{product}_{view}.csv")
         assert await lines_of(await downloading.value) == of_view
 

@@ -11,7 +11,7 @@ import { Freshness } from "./shell/Freshness"
 import { Shortcuts } from "./shortcuts/Shortcuts"
 import { useChangeUrl } from "./url/useUrlState"
 
-/** The page: what is wrong, how the organization stands, and what drives it. */
+/** The page: banner, usage overview and usage breakdown. */
 export function Dashboard() {
   const change = useChangeUrl()
   return (

@@ -18,7 +18,7 @@ export const dashboardRoute = createRoute({
 
 export const router = createRouter({
   routeTree: root.addChildren([dashboardRoute]),
-  // Cleaned before anything reads it: what a route's own validation leaves out would stay in the search of its parents.
+  // Cleaned in the parser: parameters that a route's own validation drops would stay in its parents' search.
   parseSearch: (text) => readUrlState(parseSearch(text)),
   stringifySearch: (search) => writeSearch(search as Search),
   scrollRestoration: true,

@@ -6,21 +6,22 @@ import { sessionQuery } from "../api/queries"
 import { roleName } from "../ui/labels"
 import classes from "./AccessPage.module.css"
 
-/** In place of the page, for whoever is not signed in, or is and may not see it: then `refused` says why. */
+/** Replaces the page for a user who is not signed in, or whose role gives no access; `refused` has the reason. */
 export function AccessPage({ error, refused }: { error?: Error; refused?: string }) {
   if (refused) return <NoAccess why={refused} />
-  if (CAME_BACK === "refused" || CAME_BACK === "unavailable") return <NotLetIn why={REFUSALS[CAME_BACK]} />
-  if (CAME_BACK === "unknown") return <NotLetIn why={sayUnknown()} />
+  if (SIGN_IN_RESULT === "refused" || SIGN_IN_RESULT === "unavailable")
+    return <SignedOut why={REFUSALS[SIGN_IN_RESULT]} />
+  if (SIGN_IN_RESULT === "unknown") return <SignedOut why={sayUnknown()} />
   return <SignIn hasEnded={error?.message.includes("ended") ?? false} />
 }
 
-/** What the address said when the page was loaded: the way back from the identity provider may end at a refusal. */
-const SAID = new URLSearchParams(location.search)
-const CAME_BACK = SAID.get("sign_in")
+/** The URL's query when the page was loaded: the identity provider's redirect may carry a refusal. */
+const QUERY = new URLSearchParams(location.search)
+const SIGN_IN_RESULT = QUERY.get("sign_in")
 
-/** Of which nothing has arrived: more likely a wrong name than one without usage. */
+/** For an organization without any events: a wrong name is more likely than missing usage. */
 function sayUnknown(): string {
-  const organization = /^[\w.:-]{1,64}$/.exec(SAID.get("organization") ?? "")?.[0]
+  const organization = /^[\w.:-]{1,64}$/.exec(QUERY.get("organization") ?? "")?.[0]
   const named = organization ? `The organization “${organization}”` : "Your organization"
   return `${named} isn’t set up in FlexCredits yet. Check that you signed in to the right organization, or contact your account manager.`
 }
@@ -30,7 +31,7 @@ const REFUSALS = {
   unavailable: "Sign-in is temporarily unavailable. Try again in a moment.",
 }
 
-function NotLetIn({ why }: { why: string }) {
+function SignedOut({ why }: { why: string }) {
   return (
     <section className={classes.page} aria-labelledby="not-let-in" role="alert">
       <IconLogin2 size={32} stroke={1.4} aria-hidden="true" />
@@ -64,7 +65,7 @@ function NoAccess({ why }: { why: string }) {
       <h1 id="no-access">You don’t have access to FlexCredits</h1>
       <p>{why}</p>
       {session && (
-        <p className={classes.who}>
+        <p className={classes.account}>
           Signed in as {session.name || session.email || session.organization}
           {session.name && session.email && ` (${session.email})`} · {roleName(session.role)}
         </p>
@@ -81,7 +82,7 @@ async function signInAsAnother() {
   location.assign(loginTo())
 }
 
-/** Back to this very view afterwards. */
+/** The login URL; after the login it returns to the current view. */
 function loginTo(): string {
   return `/login?to=${encodeURIComponent(location.pathname + location.search)}`
 }

@@ -14,7 +14,7 @@ import { Tries } from "./delivery/Tries"
 import classes from "./Manage.module.css"
 import { alertQuery, historyQuery, resend, WATCH_MAIL_EVERY_MS } from "./queries"
 
-/** Everything that was announced, newest first, with what became of every mail. */
+/** All alerts, newest first, with the state of every mail. */
 export function History() {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(historyQuery)
   const [showsUnsent, setShowsUnsent] = useState(false)
@@ -52,12 +52,12 @@ export function History() {
   )
 }
 
-/** Others were only written down: a period that was long over, or a threshold below one that was announced before. */
+/** Whether the alert was to be sent. Others are only recorded: the period was over, or a higher threshold was announced before. */
 function wasToBeSent({ told }: Schemas["Alert"]): boolean {
   return told === "mail" || told === "with_higher"
 }
 
-/** The threshold whose email covers this one too: the highest that was reached at the same instant. */
+/** The highest threshold that was reached at the same instant; its email covers this one too. */
 function higherOf(
   { rule, period, fired_at, threshold }: Schemas["Alert"],
   all: Schemas["Alert"][],
@@ -97,7 +97,7 @@ function Item({ alert, higher }: { alert: Schemas["Alert"]; higher: number | und
   )
 }
 
-/** Who was notified, in a few words. */
+/** A short text about the notifications of an alert. */
 function notifiedIn(alert: Schemas["Alert"], higher: number | undefined): string {
   if (alert.nobody_to_tell) return "No recipients"
   if (alert.told === "with_higher") return `Sent with the ${higher ? threshold(higher) : "higher"} alert`
@@ -121,7 +121,7 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
   })
   const { data, error } = useQuery({
     ...alertQuery(id),
-    // What was asked for is under way a moment later.
+    // The requested mail appears in the list shortly afterwards.
     ...(again.isSuccess && { refetchInterval: WATCH_MAIL_EVERY_MS }),
   })
   if (error) return <div role="alert">{error.message}</div>

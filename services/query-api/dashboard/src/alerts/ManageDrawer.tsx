@@ -11,12 +11,12 @@ const Channels = lazy(() => import("./channels/Channels").then((module) => ({ de
 
 const TABS = ["alerts", "channels", "history"] as const
 
-/** Manage budget and alerts: open while the address says `panel=alerts`, or another of its tabs. */
+/** The drawer "Manage budget and alerts": open while the URL has `panel=alerts`, or the name of another of its tabs. */
 export function ManageDrawer() {
   const [url, change] = useUrlState()
   const panel = TABS.find((tab) => tab === url.panel)
   const [shown, setShown] = useState<(typeof TABS)[number]>("alerts")
-  if (panel && panel !== shown) setShown(panel) // stays while the drawer slides away
+  if (panel && panel !== shown) setShown(panel) // keeps the content while the closing drawer slides away
   return (
     <Drawer
       opened={panel !== undefined}
@@ -42,7 +42,7 @@ export function ManageDrawer() {
         </Tabs.List>
         <Tabs.Panel value="alerts" keepMounted className={classes.panel}>
           <Suspense fallback={<PanelSkeleton />}>
-            {/* Mounted from the first time on, so that what was typed is still there when it is opened again. */}
+            {/* Stays mounted after the first opening, so that unsaved input survives closing the drawer. */}
             <FromFirstTimeOn when={panel === "alerts"}>
               <SettingsForm />
             </FromFirstTimeOn>

@@ -12,7 +12,7 @@ export const settingsQuery = queryOptions({
   refetchOnWindowFocus: true,
 })
 
-/** Throws Refusal, with status 412 when somebody else has saved since `version`. */
+/** Throws Refusal; its status is 412 if another admin has saved since `version`. */
 export function saveSettings(version: number, body: Schemas["AskedSettings"]): Promise<Schemas["AlertSettingsAnswer"]> {
   return bodyOf(api.PUT("/api/v1/alerts/settings", { params: { header: { "if-match": `"${version}"` } }, body }))
 }

@@ -4,16 +4,16 @@ import type { components, paths } from "./schema"
 export type Schemas = components["schemas"]
 export type Problem = Schemas["Problem"]
 
-/** The API, of the same origin; the session's cookie says who asks. */
+/** The API, on the same origin; the session cookie authenticates requests. */
 export const api = createClient<paths>({
   querySerializer: { array: { style: "form", explode: true } },
   fetch: (request) => fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(DEADLINE_MS)]) }),
 })
 
-/** A server that hangs is no better than one that is away, and must not keep a connection for ever. */
+/** A timeout for servers that accept a connection and do not respond; otherwise the connection would stay open. */
 const DEADLINE_MS = 60_000
 
-/** The API refused, in its own words (RFC 9457), or what came was no answer of the API. */
+/** The API's error as a problem document (RFC 9457), or a response that is not the API's. */
 export class Refusal extends Error {
   readonly problem: Problem
 
@@ -29,16 +29,16 @@ interface Answer<Data> {
   response: Response
 }
 
-/** The body of a good answer. Throws Refusal, or TypeError when there is no connection. */
-export async function bodyOf<Data>(asked: Promise<Answer<Data>>): Promise<Data> {
-  const { data, error, response } = await asked
+/** The body of a successful response. Throws Refusal for an error, TypeError without a connection. */
+export async function bodyOf<Data>(pending: Promise<Answer<Data>>): Promise<Data> {
+  const { data, error, response } = await pending
   if (data === undefined) throw new Refusal(isProblem(error) ? error : unexpected(response))
   return data
 }
 
-/** When the answer is good, whatever its body. Throws as bodyOf does. */
-export async function done(asked: Promise<Answer<unknown>>): Promise<void> {
-  const { error, response } = await asked
+/** Waits for a successful response and ignores its body. Throws as bodyOf does. */
+export async function done(pending: Promise<Answer<unknown>>): Promise<void> {
+  const { error, response } = await pending
   if (!response.ok) throw new Refusal(isProblem(error) ? error : unexpected(response))
 }
 
@@ -49,8 +49,8 @@ function isProblem(body: unknown): body is Problem {
 function unexpected({ status }: Response): Problem {
   return {
     type: "about:blank",
-    title: "Unexpected answer",
+    title: "Unexpected response",
     status,
-    detail: `The server answered with status ${status}.`,
+    detail: `The server responded with status ${status}.`,
   }
 }

@@ -5,10 +5,10 @@ import { bannerQuery, overviewQuery, sessionQuery } from "./queries"
 
 const RECONNECT_AFTER_MS = 15_000
 const REFETCH_AT_MOST_EVERY_MS = 2_000
-/** What usage changes, besides the overview and banner that the stream brings itself. */
+/** Queries that usage changes. The stream delivers overview and banner itself. */
 const FOLLOWS = ["breakdown", "trend", "credit-periods", "reconcile", "freshness"]
 
-/** Keeps the page's numbers live for as long as somebody looks at it. */
+/** Keeps the page's numbers live while the page is visible. */
 export function useLive() {
   const client = useQueryClient()
   useEffect(() => {
@@ -36,7 +36,7 @@ export function useLive() {
         client.setQueryData(bannerQuery.queryKey, JSON.parse(data) as Schemas["Banner"])
       })
       stream.addEventListener("error", () => {
-        // The browser comes back by itself unless it was refused: then the session may have ended.
+        // The browser reconnects by itself unless the API refused it; then the session may have ended.
         if (stream?.readyState !== EventSource.CLOSED) return
         void client.invalidateQueries({ queryKey: sessionQuery.queryKey })
         reconnect = setTimeout(open, RECONNECT_AFTER_MS)
@@ -48,12 +48,12 @@ export function useLive() {
       refetch = undefined
       stream?.close()
     }
-    // A browser has six connections to an origin, for all its tabs together: those that nobody sees give theirs back.
-    const look = () => (document.visibilityState === "visible" ? open() : close())
-    look()
-    document.addEventListener("visibilitychange", look)
+    // A browser allows six connections per origin for all tabs together, so hidden tabs close theirs.
+    const followVisibility = () => (document.visibilityState === "visible" ? open() : close())
+    followVisibility()
+    document.addEventListener("visibilitychange", followVisibility)
     return () => {
-      document.removeEventListener("visibilitychange", look)
+      document.removeEventListener("visibilitychange", followVisibility)
       close()
     }
   }, [client])

@@ -6,7 +6,7 @@ const FRESHNESS_WITHIN_MS = 10_000
 
 export const queryClient = new QueryClient({
   queryCache: new QueryCache({
-    // Who was signed out, or may no longer look, is asked for once by the session, whatever found it out.
+    // If any request finds that the user is signed out or has lost access, the session query is fetched once again.
     onError: (error, { queryKey }) => {
       const isRefused = error instanceof Refusal && [401, 403].includes(error.problem.status)
       if (isRefused && queryKey[0] !== "session")
@@ -16,14 +16,14 @@ export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 30_000,
-      // A browser that takes itself to be offline would wait in silence, under numbers that look current.
+      // By default, queries pause without an error while the browser reports that it is offline, and old numbers seem current.
       networkMode: "always",
       retry: (failures, error) => failures < 2 && !isFinal(error),
     },
   },
 })
 
-/** Asking again at once would change nothing: refused, or waited for in vain. */
+/** Errors that an immediate retry would not fix: a refusal or a timeout. */
 function isFinal(error: Error): boolean {
   return error.name === "TimeoutError" || (error instanceof Refusal && error.problem.status < 500)
 }

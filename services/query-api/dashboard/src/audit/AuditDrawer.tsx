@@ -5,7 +5,7 @@ import classes from "./Audit.module.css"
 
 const AuditLog = lazy(() => import("./AuditLog"))
 
-/** Who did what, for as long as the address says `panel=audit`. */
+/** The audit log; open while the URL has `panel=audit`. */
 export function AuditDrawer() {
   const [url, change] = useUrlState()
   return (

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { actionName, detailsOf } from "./details"
 
-test("a change is what differs", () => {
+test("a change lists the values that differ", () => {
   const before = { version: 1, usage: { thresholds: [75, 90], on: false }, monthly_budget: { credits: null } }
   const after = { version: 2, usage: { thresholds: [80], on: false }, monthly_budget: { credits: "5000" } }
   expect(detailsOf({ before, after })).toEqual([
@@ -11,11 +11,11 @@ test("a change is what differs", () => {
   ])
 })
 
-test("anything else is all that is known", () => {
+test("other actions list all values", () => {
   expect(detailsOf({ file: "usage.csv", query: "" })).toEqual(["file: usage.csv", "query: none"])
   expect(detailsOf({})).toEqual([])
 })
 
-test("an action that this page has not heard of keeps its name", () => {
+test("an action that this page does not know keeps its id", () => {
   expect(["session.begin", "rocket.launch"].map(actionName)).toEqual(["Signed in", "rocket.launch"])
 })

@@ -1,6 +1,6 @@
 type Json = Record<string, unknown>
 
-/** What is known beside the action: for a change what it was and became, else everything, as "name: value". */
+/** Details of an entry as "name: value": for a change the old and new values, otherwise all values. */
 export function detailsOf(details: Json): string[] {
   const { before, after } = details
   if (!isObject(before) || !isObject(after)) return flatten(details).map(([name, value]) => `${name}: ${value}`)
@@ -9,7 +9,7 @@ export function detailsOf(details: Json): string[] {
   return names.map((name) => `${name}: ${was.get(name) ?? "none"} → ${is.get(name) ?? "none"}`)
 }
 
-/** Every value by the names that lead to it: "monthly budget, credits". */
+/** Every value with its path: "monthly budget, credits". */
 function flatten(value: Json, above: string[] = []): [name: string, text: string][] {
   return Object.entries(value).flatMap(([key, inside]): [string, string][] => {
     const path = [...above, key.replaceAll("_", " ")]
@@ -41,7 +41,7 @@ const ACTIONS: Record<string, string> = {
   "alert.resend": "Resent an alert",
 }
 
-/** In words; one that is newer than this page stays as it is called. */
+/** The action's label; an action that this page does not know keeps its id. */
 export function actionName(action: string): string {
   return ACTIONS[action] ?? action
 }

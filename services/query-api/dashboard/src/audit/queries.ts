@@ -14,7 +14,7 @@ export const auditQuery = infiniteQueryOptions({
   staleTime: 0,
 })
 
-/** Who may see the audit log. The API decides; this only spares the others a link that leads nowhere. */
+/** Whether a role may see the audit log. The API enforces it; the page only hides the link. */
 export function maySeeAudit(role: string | undefined): boolean {
   return role === "super_admin" || role === "admin"
 }

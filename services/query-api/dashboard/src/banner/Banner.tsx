@@ -10,7 +10,7 @@ import { Announcement } from "../ui/Announcement"
 import { useChangeUrl } from "../url/useUrlState"
 import classes from "./Banner.module.css"
 
-/** The usage notice: the highest threshold that usage has reached, until it is dismissed. Overage stands in its card. */
+/** The usage notice for the highest threshold reached, until it is dismissed. Overage is shown in its card. */
 export function Banner() {
   const { data: banner } = useQuery(bannerQuery)
   const { data: overview } = useQuery(overviewQuery)
@@ -89,7 +89,7 @@ function Actions({ banner: { id } }: { banner: Schemas["Banner"] }) {
   )
 }
 
-/** For whoever is signed in; the next threshold, or this one met again, is another banner. */
+/** Dismisses the banner for the signed-in user. Another threshold, or the same one met again, is a new banner. */
 function useDismiss() {
   const client = useQueryClient()
   return useMutation({

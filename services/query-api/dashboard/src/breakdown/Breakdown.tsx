@@ -16,12 +16,12 @@ import { UsageTrend } from "./trend/UsageTrend"
 
 const PRODUCTS = Object.keys(VIEWS) as Product[]
 
-/** What drives the usage of the chosen days: a tab per product, in each the same chart and table of the chosen view. */
+/** Usage of the chosen days by feature or agent: a tab per product, each with a chart and a table of the chosen view. */
 export function Breakdown() {
   const [url, change] = useUrlState()
   const { data, error, isPlaceholderData, refetch } = useQuery(breakdownQuery(url))
   const product = url.product ?? "assistant"
-  // Another product's rows are no preview of this one's.
+  // Do not show another product's rows while this product's rows load.
   const shown = data?.product === product ? data : undefined
   const open = (tab: string | null) =>
     change(

@@ -5,7 +5,7 @@ import { sessionQuery } from "../api/queries"
 import { ScrollRegion } from "../ui/ScrollRegion"
 import classes from "./table/UsageTable.module.css"
 
-/** How usage gets here, for whoever has none: a command that works as it stands, given a deployment's address and key. */
+/** For an organization without usage: a command that sends a first event. It needs only a deployment's address and key. */
 export function FirstEvent() {
   const { data: session } = useQuery(sessionQuery)
   const [command] = useState(() => write(session?.organization ?? "org_acme"))

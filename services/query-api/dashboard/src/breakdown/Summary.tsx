@@ -10,7 +10,7 @@ import { Change } from "./table/Change"
 
 const PRELIMINARY_DAYS = 3
 
-/** The sum of the table in one line, and what the products are to each other. */
+/** The table's total in one line, and each product's share of all usage. */
 export function Summary({ breakdown }: { breakdown: Schemas["Breakdown"] | undefined }) {
   const format = useFormat()
   if (!breakdown) return <Skeleton height={58} radius="md" />

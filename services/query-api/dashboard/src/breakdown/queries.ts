@@ -31,7 +31,7 @@ export function trendQuery(url: UrlState) {
   })
 }
 
-/** Lines of the chart are what the table's rows are. */
+/** The chart's series correspond to the table's rows. */
 const GROUP_OF = {
   models: "feature",
   tools: "category",

@@ -15,7 +15,7 @@ interface Props {
   short: (bucket: Bucket) => string
 }
 
-/** All that stays while somebody points at a column. A path for each line: years of days are too many boxes of their own. */
+/** The parts that do not change while the user points at a column. One path per line: boxes for years of days would be too many. */
 export const Drawing = memo(function Drawing({ columns, lines, guides, scales, format, short }: Props) {
   const id = useId()
   const { width, x, y, edge, middle, barWidth } = scales

@@ -13,14 +13,14 @@ export interface TrendChartProps {
   guides: Guide[]
   label: string
   format: Format
-  /** What to call a column: under it, and in full. */
+  /** A column's labels: short (under it) and full. */
   short: (bucket: Bucket) => string
   full: (bucket: Bucket) => string
-  /** Goes into a column's days. */
+  /** Zooms into a column's days. */
   choose?: ((bucket: Bucket) => void) | undefined
 }
 
-/** Stacked columns. By keyboard it is a slider over the columns, whose words are those of the tip. */
+/** Stacked columns. For the keyboard it is a slider over the columns; its value text is the tooltip's text. */
 export default function TrendChart(props: TrendChartProps) {
   const { columns, lines, guides, format, short, full, choose } = props
   const { ref, width } = useChartWidth()
@@ -35,7 +35,7 @@ export default function TrendChart(props: TrendChartProps) {
     const place = Math.floor((event.clientX - box.left - MARGIN.left) / x.step())
     setAt(place >= 0 && place < columns.length ? place : null)
   }
-  // A first touch shows a column, a second one goes into it.
+  // The first touch shows a column's tooltip, the second one zooms into it.
   const touch = (event: PointerEvent<HTMLElement>) => {
     if (event.pointerType === "mouse") return
     setTouched(at)

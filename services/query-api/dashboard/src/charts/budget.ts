@@ -2,7 +2,7 @@ import type { Schemas } from "../api/client"
 import { fromMicro, toMicro } from "../format/credits"
 import { addMonths, countDays, endOf, monthOf } from "../format/dates"
 
-/** As the settings say it: a one-time budget holds in its `month`, and in all others what `resumes`. */
+/** The budget of the settings: a one-time budget applies in its `month`; in all other months `resumes` applies. */
 export type Budget = Pick<Schemas["AlertSettingsAnswer"]["monthly_budget"], "type" | "month" | "resumes"> & {
   credits: string
 }
@@ -18,7 +18,7 @@ function ofMonth(budget: Budget, month: string): bigint | null {
   return budget.resumes === null ? null : toMicro(budget.resumes)
 }
 
-/** The budget for days: of each month as much as the days are of it. Null where a month has none. */
+/** The budget of a range of days, prorated by month. Null if one of the months has no budget. */
 export function budgetOf(budget: Budget, from: string, to: string): string | null {
   let total = 0n
   for (let month = monthOf(from); month <= monthOf(to); month = addMonths(month, 1)) {

@@ -11,7 +11,7 @@ const trend = {
 } as Schemas["Trend"]
 
 describe("columns", () => {
-  test("are what each bucket has", () => {
+  test("are the amounts of each bucket", () => {
     expect(columnsOf(trend, false).map(({ parts, total }) => [...parts, total])).toEqual([
       ["0.100000", "0.200000", "0.300000"],
       ["0.000000", "0.000000", "0.000000"],
@@ -37,7 +37,7 @@ describe("columns", () => {
     expect(extent([{ bucket: bucket("2"), parts: ["2", "-1"], total: "1" }], [7])).toEqual([-1, 7])
   })
 
-  test("a guide is level over each column, or rises to the end of each", () => {
+  test("a guide is level over each column, or rises to its end", () => {
     const draw = (isRunning: boolean, values: (string | null)[]) =>
       pathOf(
         { name: "", kind: "budget", isRunning, values },
@@ -49,7 +49,7 @@ describe("columns", () => {
     expect(draw(true, ["3", "9"])).toBe("M0 0L10 3L10 3L20 9")
   })
 
-  test("labels leave each other room", () => {
+  test("labels do not overlap", () => {
     expect(labelEvery(30, 600, 60)).toBe(3)
     expect(labelEvery(3, 600, 60)).toBe(1)
   })
@@ -59,13 +59,13 @@ describe("the budget", () => {
   const recurring = { type: "recurring" as const, credits: "3000.000000", month: null, resumes: null }
   const once = { type: "one_time" as const, credits: "6000.000000", month: "2026-11", resumes: "3000.000000" }
 
-  test("of a part of a month is that part of it", () => {
+  test("is prorated for a part of a month", () => {
     expect(budgetOf(recurring, "2026-11-01", "2026-11-30")).toBe("3000.000000")
     expect(budgetOf(recurring, "2026-11-24", "2026-11-24")).toBe("100.000000")
     expect(budgetOf(recurring, "2026-11-16", "2026-12-31")).toBe("4500.000000")
   })
 
-  test("that is for one time holds in its month, and the recurring one in the others", () => {
+  test("applies in its month if it is one-time, and the recurring one applies in other months", () => {
     expect(budgetOf(once, "2026-11-01", "2026-12-31")).toBe("9000.000000")
     expect(budgetOf({ ...once, resumes: null }, "2026-12-01", "2026-12-31")).toBeNull()
   })

@@ -6,15 +6,15 @@ export const HEIGHT = 264
 export const MARGIN = { top: 12, right: 4, bottom: 24, left: 48 }
 const WIDEST_BAR = 56
 
-/** Where things stand in a drawing of a width, in pixels. */
+/** Positions in a drawing of a given width, in pixels. */
 export interface Scales {
   width: number
-  /** Columns by their places. */
+  /** Columns by their index. */
   x: ScaleBand<number>
   /** Credits. */
   y: ScaleLinear<number, number>
   barWidth: number
-  /** The left end of a column with the room around it. */
+  /** The left edge of a column, including the space around it. */
   edge: (place: number) => number
   middle: (place: number) => number
 }
@@ -36,7 +36,7 @@ export function scalesOf(columns: readonly Column[], guides: readonly Guide[], w
   return { width, x, y, barWidth: Math.min(x.bandwidth(), WIDEST_BAR), edge, middle }
 }
 
-/** One line's boxes in all columns that have ended, or in those that still go on, as one path. */
+/** One line's boxes as one path, either in all complete columns or in the partial ones. */
 export function barsOf(
   columns: readonly Column[],
   line: number,
@@ -49,7 +49,7 @@ export function barsOf(
       const box = stack(parts)[line]
       if (!box || box.to <= box.from) return ""
       const [top, bottom] = [y(box.to), y(box.from)]
-      const gap = bottom - top > 3 ? 1 : 0 // to what is stacked below
+      const gap = bottom - top > 3 ? 1 : 0 // between this box and the box below
       const height = Math.max(0.5, bottom - top - gap)
       return `M${round(middle(place) - barWidth / 2)} ${round(top)}h${round(barWidth)}v${round(height)}h${-round(barWidth)}z`
     })

@@ -4,23 +4,23 @@ import { fromMicro, toLength, toMicro } from "../format/credits"
 type Trend = Schemas["Trend"]
 export type Bucket = Schemas["TrendBucket"]
 
-/** What a part of each column stands for. */
+/** A series, drawn as one part of each column. */
 export interface ChartLine {
   key: string
   name: string
   color: string
 }
 
-/** A line across the chart, with a value for each column; null where there is none. */
+/** A line across the chart, with a value for each column; null for a column without one. */
 export interface Guide {
   name: string
   kind: "budget" | "pace"
-  /** Whether each value is what has come together by the end of its column; else it holds for the column alone. */
+  /** Whether each value is cumulative up to the end of its column; otherwise it applies to its column only. */
   isRunning: boolean
   values: (string | null)[]
 }
 
-/** What is to be said of a bucket whose total is not the whole truth. */
+/** Notes for buckets whose total is incomplete. */
 export const STATE_WORDS: Record<Bucket["state"], string> = {
   complete: "",
   partial: "in progress",
@@ -28,7 +28,7 @@ export const STATE_WORDS: Record<Bucket["state"], string> = {
   future: "not started",
 }
 
-/** A trend as it is drawn: a stack of parts in each bucket, exact in words and floats in lengths. */
+/** A column of the chart: a bucket with its stacked parts. Texts use exact decimals, lengths use floats. */
 export interface Column {
   bucket: Bucket
   /** In the order of the series. */
@@ -36,7 +36,7 @@ export interface Column {
   total: string
 }
 
-/** Per bucket or, cumulative, all of the range up to its end; nothing follows the last bucket that has begun. */
+/** Amounts per bucket or, if cumulative, from the range's beginning to each bucket's end. Future buckets have none. */
 export function columnsOf(trend: Trend, cumulative: boolean): Column[] {
   const sums = trend.series.map(() => 0n)
   return trend.buckets.map((bucket, place) => {
@@ -55,7 +55,7 @@ export interface Box {
   to: number
 }
 
-/** Where each part begins and ends, in credits; what corrections took below zero goes down from the axis. */
+/** Begin and end of each part, in credits. Negative parts, which corrections can cause, go down from the axis. */
 export function stack(parts: readonly string[]): Box[] {
   let up = 0
   let down = 0
@@ -70,18 +70,18 @@ export function stack(parts: readonly string[]): Box[] {
   })
 }
 
-/** The highest and lowest that is drawn. */
+/** The lowest and highest value of the drawing. */
 export function extent(columns: readonly Column[], also: readonly number[]): [number, number] {
   const boxes = columns.flatMap(({ parts }) => stack(parts))
   return [Math.min(0, ...boxes.map(({ from }) => from)), Math.max(...boxes.map(({ to }) => to), ...also, 0) || 1]
 }
 
-/** Every so many labels, so that each has its room. */
+/** Show every n-th label, so that labels do not overlap. */
 export function labelEvery(count: number, width: number, labelWidth: number): number {
   return Math.max(1, Math.ceil((count * labelWidth) / Math.max(width, 1)))
 }
 
-/** A guide as an SVG path: a running one rises within each column, others are level over it. `x` is a column's left edge. */
+/** A guide as an SVG path. A cumulative guide rises within each column; others are level. `x` is a column's left edge. */
 export function pathOf(
   { values, isRunning }: Guide,
   x: (place: number) => number,

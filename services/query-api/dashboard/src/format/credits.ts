@@ -1,4 +1,4 @@
-/** Credits as the API writes them, exact decimals, reckoned in integer micro-credits. Never floats. */
+/** Arithmetic on the API's decimal strings, exact, in integer micro-credits. Never floats. */
 
 export const MICRO = 1_000_000n
 const DECIMAL = /^(-?)(\d+)(?:\.(\d{1,6}))?$/
@@ -12,7 +12,7 @@ export function toMicro(credits: string): bigint {
   return sign ? -micro : micro
 }
 
-/** The decimal, with six places, as the API writes it. */
+/** A decimal with six places, in the API's format. */
 export function fromMicro(micro: bigint): string {
   const size = micro < 0n ? -micro : micro
   return `${micro < 0n ? "-" : ""}${size / MICRO}.${String(size % MICRO).padStart(6, "0")}`
@@ -43,17 +43,17 @@ export function millionths(part: string, whole: string): number {
   return of === 0n ? 0 : Number((toMicro(part) * MICRO) / of)
 }
 
-/** Only for geometry: where a mark stands, never what is written beside it. */
+/** A float, for positions and lengths only, never for text. */
 export function toLength(credits: string): number {
   return Number(credits)
 }
 
-/** `fraction` of an amount, rounded down to the micro-credit: of 33900 and "0.551652", what an even pace has used by now. */
+/** `fraction` of an amount, rounded down to the micro-credit. Example: an even pace has used "0.551652" of 33900 by now. */
 export function fractionOf(amount: string, fraction: string): string {
   return fromMicro((toMicro(amount) * toMicro(fraction)) / MICRO)
 }
 
-/** A part of a whole as the API writes fractions. */
+/** A part of a whole, in the API's format of fractions. */
 export function fraction(part: string, whole: string): string {
   return fromMicro(BigInt(millionths(part, whole)))
 }

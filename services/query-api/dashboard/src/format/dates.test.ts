@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { addDays, addMonths, countDays, endOf, todayIn } from "./dates"
 
-test("days and months go over the edges of months and years, and over days on which clocks change", () => {
+test("arithmetic crosses the ends of months and years, and days on which clocks change", () => {
   expect(addDays("2026-03-28", 2)).toBe("2026-03-30")
   expect(addDays("2026-01-01", -1)).toBe("2025-12-31")
   expect(countDays("2026-10-24", "2026-10-26")).toBe(3)
@@ -10,7 +10,7 @@ test("days and months go over the edges of months and years, and over days on wh
   expect(["2026-02", "2028-02", "2026-12"].map(endOf)).toEqual(["2026-02-28", "2028-02-29", "2026-12-31"])
 })
 
-test("today is the organization's, wherever the reader sits", () => {
+test("today is the date in the organization's zone, whatever the browser's", () => {
   const now = new Date("2026-11-24T11:30:00Z")
   expect(todayIn("Pacific/Auckland", now)).toBe("2026-11-25")
   expect(todayIn("Pacific/Pago_Pago", now)).toBe("2026-11-24")

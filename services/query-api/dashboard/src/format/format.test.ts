@@ -5,14 +5,14 @@ import { type LevelText, makeFormat } from "./format"
 const berlin = makeFormat("Europe/Berlin")
 const newYork = makeFormat("America/New_York")
 
-test("credits have no places, but under ten two", () => {
+test("credits have no decimal places, but two under ten", () => {
   expect(berlin.credits("29549.058115")).toBe("29,549")
   expect(newYork.credits("9.249999")).toBe("9.25")
   expect(newYork.credits("-9.2")).toBe("-9.20")
   expect(newYork.credits("0.000000")).toBe("0")
 })
 
-test("every place of large amounts is right", () => {
+test("every digit of large amounts is right", () => {
   expect(newYork.exact("12345678901234567890.123456")).toBe("12,345,678,901,234,567,890.123456")
   expect(newYork.column("9007199254740993.250000")).toBe("9,007,199,254,740,993.25")
 })
@@ -25,7 +25,7 @@ interface Vectors {
   change: { fraction: string; text: string }[]
 }
 
-/** What the formatter of mails and Slack writes, too. */
+/** The formatter of mails and Slack is tested with the same vectors. */
 describe("the texts that Python and this page share", () => {
   const file = new URL("../../../../../schemas/texts/credits.json", import.meta.url)
   const vectors: Vectors = JSON.parse(readFileSync(file, "utf8"))
@@ -47,7 +47,7 @@ describe("the texts that Python and this page share", () => {
   })
 })
 
-test("in a column, little is not nothing", () => {
+test("in a column, a tiny amount is not shown as 0", () => {
   expect(["0", "0.004", "0.005", "0.005001", "-0.004"].map(newYork.column)).toEqual([
     "0.00",
     "<0.01",
@@ -57,7 +57,7 @@ test("in a column, little is not nothing", () => {
   ])
 })
 
-test("dates are days, whatever the zone, and times carry the organization's", () => {
+test("dates do not depend on a zone, and times have the organization's", () => {
   const instant = new Date("2026-11-24T13:02:10Z")
   expect(newYork.day("2026-11-01")).toBe("Nov 1, 2026")
   expect(newYork.month("2026-11")).toBe("November 2026")
@@ -75,7 +75,7 @@ test("dates are days, whatever the zone, and times carry the organization's", ()
   expect(makeFormat("UTC").time(instant)).toBe("13:02 UTC")
 })
 
-test("how long ago is in the largest unit that fits", () => {
+test("ages use the largest unit that fits", () => {
   expect([0, 1, 59.9, 60, 3_599, 86_400 * 3].map(berlin.ago)).toEqual([
     "0 seconds ago",
     "1 second ago",
@@ -86,6 +86,6 @@ test("how long ago is in the largest unit that fits", () => {
   ])
 })
 
-test("a zone that the browser does not know is no reason to show nothing", () => {
+test("an unknown zone falls back to UTC", () => {
   expect(makeFormat("Mars/Olympus").time(new Date("2026-11-24T13:02:10Z"))).toBe("13:02 UTC")
 })

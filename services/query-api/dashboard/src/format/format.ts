@@ -2,8 +2,8 @@ import { fromMicro, MICRO, toMicro } from "./credits"
 import { hasEnd } from "./dates"
 
 /**
- * Numbers of one sentence: they add up, and agree with the percentage. `used` is never more than was used. Exactly one of
- * `left` and `over` is a text; `percent` is null when nothing is available.
+ * Consistent numbers for one sentence: they add up and agree with the percentage. `used` never exceeds the true usage. Exactly
+ * one of `left` and `over` is a text; `percent` is null if nothing is available.
  */
 export interface LevelText {
   used: string
@@ -13,14 +13,13 @@ export interface LevelText {
   percent: string | null
 }
 
-/** The language of the page's sentences, and so of its numbers and dates. */
+/** The language of the page, used for its numbers and dates too. */
 export const LANGUAGE = "en-US"
 
 /**
- * All that is written for people: numbers and dates in the language of the page, times in the organization's zone,
- * wherever the reader sits. Credits stay decimal strings on the way into Intl, which formats them exactly. Mails and Slack
- * follow the same rules (schemas/flexcredits_schemas/credits.py); schemas/texts/credits.json has inputs and texts that
- * the tests of both read.
+ * Texts for users: numbers and dates in the page's language, times in the organization's zone, independent of the browser's.
+ * Credits are passed to Intl as decimal strings, which it formats exactly. Mails and Slack follow the same rules
+ * (schemas/flexcredits_schemas/credits.py); schemas/texts/credits.json has inputs and texts for the tests of both.
  */
 export interface Format {
   timeZone: string
@@ -28,25 +27,25 @@ export interface Format {
   credits: (credits: string) => string
   /** 99.7 of 100: as many places as the percentage needs. */
   level: (used: string, available: string) => LevelText
-  /** Always two places, so that a column of them lines up; "<0.01" for less that is not nothing. */
+  /** Always two places, so that a column is aligned; "<0.01" for a smaller amount above zero. */
   column: (credits: string) => string
-  /** Every place that is not zero: for tooltips and copies. */
+  /** All places up to the last that is not zero: for tooltips and copying. */
   exact: (credits: string) => string
   /** 12.1K */
   compact: (credits: string) => string
   count: (count: number) => string
   /** The same in whole percent: 90% of "90.59". */
   wholePercent: (percent: string) => string
-  /** Of a level such as "87.16": rounded, but never to a whole percent that is not reached. */
+  /** The percentage of a level such as "87.16": rounded, but never up to a whole percent that is not reached. */
   percent: (percent: string) => string
-  /** Of a part such as "0.250000": rounded, but never to all. */
+  /** The percentage of a part such as "0.250000": rounded, but never up to 100%. */
   share: (fraction: string) => string
-  /** Signed, of a fraction. */
+  /** A change as a signed percentage. */
   change: (fraction: string) => string
   money: (amount: string, currency: string) => string
-  /** Of one credit: with all its places. */
+  /** The price of one credit, with all places. */
   price: (amount: string, currency: string) => string
-  /** Of a date such as "2026-11-24", which has no time zone. */
+  /** A date such as "2026-11-24", which has no time zone. */
   day: (date: string) => string
   shortDay: (date: string) => string
   month: (month: string) => string
@@ -55,7 +54,7 @@ export interface Format {
   monthName: (month: string) => string
   days: (from: string, to: string) => string
   weekday: (date: string) => string
-  /** 14:02, for the axis of a chart, which names its zone once. */
+  /** 14:02, for the axis of a chart; the chart names its zone once. */
   hour: (instant: Date) => string
   /** 14:02 CET */
   time: (instant: Date) => string
@@ -173,7 +172,7 @@ function date(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   return new Intl.DateTimeFormat(LANGUAGE, options)
 }
 
-/** Facts about an organization may name a zone that this browser has not heard of. */
+/** An organization's zone may be unknown to this browser. */
 function isKnown(timeZone: string): boolean {
   try {
     new Intl.DateTimeFormat(LANGUAGE, { timeZone })
@@ -184,10 +183,10 @@ function isKnown(timeZone: string): boolean {
   }
 }
 
-/** American English knows letters only for American zones: the others are asked for theirs, before "GMT+1" is written. */
+/** American English has abbreviations for American zones only, so other English locales are tried before "GMT+1" is used. */
 const ENGLISH = [LANGUAGE, "en-GB", "en-IN", "en-AU", "en-ZA"]
 
-/** What the zone is called at an instant: CET, CEST, GMT+5:45. */
+/** A zone's abbreviation at an instant: CET, CEST, GMT+5:45. */
 function zoneOf(timeZone: string): (instant: Date) => string {
   const formats = ENGLISH.map((locale) => new Intl.DateTimeFormat(locale, { timeZone, timeZoneName: "short" }))
   return (instant) => {
@@ -201,7 +200,7 @@ function zoneOf(timeZone: string): (instant: Date) => string {
 /** A larger share is written as ">999%". */
 const TENTHS_MAX = 9_990n
 
-/** Which of four ways to write an amount: all its places, two, one or none. */
+/** Number format of an amount: all its places, two, one or none. */
 function scaleOf(credits: string): 0 | 1 | 2 | 3 {
   const size = abs(toMicro(credits))
   if (size >= 100n * MICRO || size === 0n) return 3
@@ -210,7 +209,7 @@ function scaleOf(credits: string): 0 | 1 | 2 | 3 {
 
 /**
  * Tenths of a percent, rounded half away from zero, but never up to a multiple of `step` that is not reached. Beyond TENTHS_MAX
- * only the sign is right.
+ * only the sign is exact.
  */
 function tenthsOf(part: bigint, whole: bigint, step: bigint): bigint {
   const size = abs(part) * 1000n
@@ -221,8 +220,8 @@ function tenthsOf(part: bigint, whole: bigint, step: bigint): bigint {
 }
 
 /**
- * The largest unit that is a thousandth of what is available or less, and with which the numbers are in the same order and
- * give the same percentage as the true ones.
+ * The largest unit that is at most a thousandth of the available credits and for which the rounded numbers have the same order
+ * and percentage as the exact ones.
  */
 function unitOf(used: bigint, available: bigint): bigint {
   const written = (part: bigint, whole: bigint) => {
@@ -238,12 +237,12 @@ function unitOf(used: bigint, available: bigint): bigint {
   return 1n
 }
 
-/** To a multiple of a unit, towards zero. */
+/** Rounds towards zero to a multiple of a unit. */
 function cut(micro: bigint, unit: bigint): bigint {
   return (micro / unit) * unit
 }
 
-/** To the nearest multiple of a unit, half to even. Of what is available, which is not negative. */
+/** Rounds half to even to a multiple of a unit. For available credits, which are not negative. */
 function round(micro: bigint, unit: bigint): bigint {
   const [quotient, rest] = [micro / unit, micro % unit]
   const up = 2n * rest > unit || (2n * rest === unit && quotient % 2n === 1n)

@@ -1,10 +1,10 @@
 import { createContext, useContext } from "react"
 import { type Format, makeFormat } from "./format"
 
-/** Made once for the whole page: each of its twenty formatters costs the browser more than a row of the table does. */
+/** Created once for the whole page: each of its twenty formatters costs the browser more than a row of the table. */
 export const FormatContext = createContext(makeFormat("UTC"))
 
-/** How numbers, dates and this organization's times are written. */
+/** The format of numbers, dates and the organization's times. */
 export function useFormat(): Format {
   return useContext(FormatContext)
 }

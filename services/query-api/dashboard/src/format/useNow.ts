@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react"
 
-/** The time, in ms since 1970, again each second. */
+/** The time in ms since 1970, updated each second. */
 export function useNow(): number {
   const [now, setNow] = useState(Date.now)
   useEffect(() => {
@@ -10,7 +10,7 @@ export function useNow(): number {
   return now
 }
 
-/** Since when the page is in view, in ms since 1970: nothing is asked for while nobody looks. */
+/** When the page became visible, in ms since 1970. Hidden pages send no requests. */
 export function useSeenSince(): number {
   const [since, setSince] = useState(Date.now)
   useEffect(() => {

@@ -165,7 +165,7 @@ function Card({ label, value, exact, beside, tone, testId, children }: CardProps
   )
 }
 
-/** One link, to whom the contract names. */
+/** A link to the account team of the contract. */
 function Team({ team }: { team: Schemas["AccountTeam"] | null }) {
   const name = team?.name ?? "your account manager"
   const href = team?.email ? `mailto:${team.email}` : team?.url

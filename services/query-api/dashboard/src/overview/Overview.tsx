@@ -7,10 +7,10 @@ import { Failure } from "../ui/Failure"
 import { Cards } from "./Cards"
 import classes from "./Overview.module.css"
 import { Products } from "./Products"
-import { sayUsed } from "./pace"
+import { describeUsage } from "./pace"
 
-/** Usage may move many times a second: whoever listens is told where it has come to, not each step. */
-const TOLD_AT_MOST_EVERY_MS = 30_000
+/** Usage may change many times a second; screen readers announce it at this interval at most. */
+const ANNOUNCE_AT_MOST_EVERY_MS = 30_000
 
 export function Overview() {
   const { data, error, refetch } = useQuery(overviewQuery)
@@ -24,7 +24,7 @@ export function Overview() {
         <>
           <Cards overview={data} />
           <Products overview={data} />
-          <Announcement words={sayUsed(data, format)} atMostEveryMs={TOLD_AT_MOST_EVERY_MS} />
+          <Announcement words={describeUsage(data, format)} atMostEveryMs={ANNOUNCE_AT_MOST_EVERY_MS} />
         </>
       ) : error ? (
         <Failure error={error} retry={refetch} />

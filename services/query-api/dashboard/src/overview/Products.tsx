@@ -12,7 +12,7 @@ import { barOf, isCovered, lengthOf } from "./pace"
 
 type Overview = Schemas["Overview"]
 
-/** A bar per product, of its contracted amount, and all of them together as one. */
+/** A bar per product, relative to its contracted amount, and one bar for all products together. */
 export function Products({ overview }: { overview: Overview }) {
   const change = useChangeUrl()
   const format = useFormat()
@@ -59,7 +59,7 @@ export function Products({ overview }: { overview: Overview }) {
   )
 }
 
-/** What is available and belongs to no product. */
+/** Available credits that belong to no product. */
 function besides({ unallocated, add_ons }: Overview, format: Format): string[] {
   const words = []
   if (unallocated !== null && !isZero(unallocated)) {
@@ -73,9 +73,9 @@ interface RowProps {
   credits: Schemas["ProductCredits"]
   scale: string
   elapsed: string | null
-  /** Whether some product has an amount of its own. */
+  /** Whether any product has its own contracted amount. */
   hasOthers: boolean
-  /** Whether the pool of all products covers what one of them used beyond its own. */
+  /** Whether the shared pool covers the product's usage beyond its own amount. */
   covered: boolean
 }
 

@@ -2,11 +2,11 @@ import type { Schemas } from "../api/client"
 import { compare, fraction, fractionOf, isZero, subtract } from "../format/credits"
 import type { Format } from "../format/format"
 
-/** How usage compares with using the credits evenly over the period. */
+/** Usage compared with an even use of the credits over the period. */
 export interface Pace {
-  /** What an even pace would have used by now. */
+  /** Credits that an even pace would have used by now. */
   even: string
-  /** How far usage is from it, never negative. */
+  /** The difference between usage and the even pace, never negative. */
   apart: string
   is: "ahead" | "behind" | "even"
 }
@@ -21,23 +21,23 @@ export function paceOf({ credits_used, credits_available, period_elapsed }: Sche
     : { even, apart: subtract(even, credits_used), is: "behind" }
 }
 
-/** Whether what a product used beyond its own amount is covered, since the pool of all products is not used up. */
+/** Whether the shared pool, which is not used up, covers the product's usage beyond its own amount. */
 export function isCovered({ overage }: Schemas["Overview"]): boolean {
   return isZero(overage)
 }
 
-/** Where usage has come to, in a sentence for those who do not see the cards. */
-export function sayUsed({ credits_used, credits_available }: Schemas["Overview"], format: Format): string {
+/** A sentence about the current usage, for screen readers. */
+export function describeUsage({ credits_used, credits_available }: Schemas["Overview"], format: Format): string {
   if (credits_available === null) return `Credits used: ${format.credits(credits_used)}.`
   const { used, available, percent, over } = format.level(credits_used, credits_available)
   return `Credits used: ${used} of ${available}${percent ? ` (${percent})` : ""}${over ? `, ${over} over` : ""}.`
 }
 
-/** The lengths of a bar as fractions of its whole width, which is the contracted amount, or usage where that is more. */
+/** A bar's lengths as fractions of its width. The width is the contracted amount, or usage if that is more. */
 export interface Bar {
   used: number
   overage: number
-  /** Where the contracted amount ends; null without one. */
+  /** The end of the contracted amount; null without one. */
   limit: number | null
 }
 
@@ -52,7 +52,7 @@ export function barOf({ used, contracted, overage }: Schemas["ProductCredits"], 
   }
 }
 
-/** A fraction for the screen; usage that corrections took below zero has no length. */
+/** A length as a fraction; negative usage, which corrections can cause, has length 0. */
 export function lengthOf(part: string, whole: string): number {
   return Math.min(1, Math.max(0, Number(fraction(part, whole))))
 }

@@ -2,7 +2,7 @@ import { IconMessageCircle } from "@tabler/icons-react"
 import type { Schemas } from "../api/client"
 import classes from "./Reconcile.module.css"
 
-/** Whom to ask about what a dashboard cannot answer. */
+/** The contact for billing questions. */
 export function Contact({ team }: { team: Schemas["AccountTeam"] | null }) {
   return (
     <aside className={classes.contact}>

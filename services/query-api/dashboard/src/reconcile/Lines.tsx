@@ -4,7 +4,7 @@ import { CellHints } from "../ui/CellHints"
 import classes from "./Reconcile.module.css"
 import { type Line, type Step, stepsOf } from "./steps"
 
-/** A block for each sum: its parts, and below them what they add up to. */
+/** A block for each sum: its parts, and their total below them. */
 export function Lines({ reconciliation }: { reconciliation: Schemas["Reconciliation"] }) {
   const steps = stepsOf(reconciliation)
   const hasMoney = reconciliation.lines.some(({ money }) => money !== null)

@@ -5,7 +5,7 @@ import classes from "./Reconcile.module.css"
 
 const Steps = lazy(() => import("./Steps"))
 
-/** From what was used to what the contract says, line by line: why the two are not the same number. */
+/** Explains line by line how usage relates to the contract's total. */
 export function Reconcile() {
   const [url, change] = useUrlState()
   return (

@@ -12,11 +12,11 @@ import classes from "./Reconcile.module.css"
 
 export default function Steps({ creditPeriod }: { creditPeriod: string | undefined }) {
   const { data, error, refetch } = useQuery(reconcileQuery(creditPeriod))
-  if (data) return <Told reconciliation={data} />
+  if (data) return <Explanation reconciliation={data} />
   return error ? <Failure error={error} retry={refetch} /> : <Skeleton height={420} />
 }
 
-function Told({ reconciliation }: { reconciliation: Schemas["Reconciliation"] }) {
+function Explanation({ reconciliation }: { reconciliation: Schemas["Reconciliation"] }) {
   const format = useFormat()
   const { credit_period, state, commitment } = reconciliation
   const reached = commitment && format.level(commitment.reached, commitment.minimum)

@@ -56,9 +56,9 @@ test("in every block the parts add up to the total below them", () => {
   }
 })
 
-test("no line is left out, and what tells more about another is told once", () => {
+test("no line is left out, and each detail line appears once", () => {
   const steps = stepsOf(RECONCILIATION)
-  const told = steps.flatMap(({ parts, total, besides }) => [...parts.map(({ line }) => line), total, ...besides])
-  expect(new Set(told)).toEqual(new Set(RECONCILIATION.lines))
-  expect(told.filter(({ kind }) => kind === "late")).toHaveLength(1)
+  const listed = steps.flatMap(({ parts, total, besides }) => [...parts.map(({ line }) => line), total, ...besides])
+  expect(new Set(listed)).toEqual(new Set(RECONCILIATION.lines))
+  expect(listed.filter(({ kind }) => kind === "late")).toHaveLength(1)
 })

@@ -6,14 +6,14 @@ type Kind = Line["kind"]
 /** One sum of the reconciliation. */
 export interface Step {
   title: string
-  /** What adds up to the total, and lines that only tell more about one of them. */
+  /** Lines that add up to the total, and lines that only detail one of them. */
   parts: { line: Line; is: "part" | "inside" }[]
   total: Line
-  /** What belongs here and is in no sum. */
+  /** Related lines that are in no sum. */
   besides: Line[]
 }
 
-/** What a sum is about, by its total and its last part. */
+/** The title of a sum, by its total and its last part. */
 const TITLES: Partial<Record<Kind, Partial<Record<Kind, string>>>> = {
   feature_total: { corrections: "Usage", overage: "Coverage" },
   available: { add_on: "Credits available", unused: "Credits remaining" },
@@ -21,11 +21,11 @@ const TITLES: Partial<Record<Kind, Partial<Record<Kind, string>>>> = {
 }
 
 export function stepsOf({ lines, sums }: Schemas["Reconciliation"]): Step[] {
-  const told = new Set<Line>()
+  const listed = new Set<Line>()
   return sums.flatMap(({ total, parts }) => {
     const sum = lines.find(({ kind }) => kind === total)
     if (!sum) return []
-    const once = (line: Line) => !told.has(line) && told.add(line)
+    const once = (line: Line) => !listed.has(line) && listed.add(line)
     const insides = (of: Kind) => lines.filter(({ included_in }) => included_in === of).filter(once)
     const last = parts.at(-1)
     return {

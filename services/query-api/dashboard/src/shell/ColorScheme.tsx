@@ -8,7 +8,7 @@ const SCHEMES = [
 ] as const
 
 export function ColorScheme() {
-  // Else Mantine holds transitions back by a <style> element, which the content security policy forbids.
+  // Otherwise Mantine disables transitions by a <style> element, which the content security policy forbids.
   const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true })
   const Shown = SCHEMES.find(({ value }) => value === colorScheme)?.Icon ?? IconDeviceDesktop
   return (

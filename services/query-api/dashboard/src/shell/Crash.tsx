@@ -3,7 +3,7 @@ import { IconAlertTriangle } from "@tabler/icons-react"
 import classes from "../access/AccessPage.module.css"
 import { Frame } from "./Shell"
 
-/** In place of what could not be drawn. Its link loads all again, without what stood in the address. */
+/** Replaces content whose rendering failed. Its link reloads the page without the URL's parameters. */
 export function Crash({ error }: { error: unknown }) {
   return (
     <section className={classes.page} aria-labelledby="crash" role="alert">
@@ -18,7 +18,7 @@ export function Crash({ error }: { error: unknown }) {
   )
 }
 
-/** The same where not even the page's frame could be drawn. */
+/** The same, for errors in the page's frame itself. */
 export function CrashedPage({ error }: { error: unknown }) {
   return (
     <Frame>

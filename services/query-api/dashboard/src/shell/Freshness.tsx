@@ -15,7 +15,7 @@ const TITLES: Record<State, string> = {
   no_data: "No usage yet",
 }
 
-const SAYS: Record<State, string> = {
+const DESCRIPTIONS: Record<State, string> = {
   current: "Every event received up to this time is counted.",
   delayed: "Counting is behind: usage since this time is not included yet. Nothing is lost.",
   silent: "The server isn’t responding. These are the last numbers received.",
@@ -23,7 +23,7 @@ const SAYS: Record<State, string> = {
   no_data: "No usage has been counted for this organization.",
 }
 
-/** How far the numbers reach: no data is never shown as no usage. */
+/** How current the totals are. Missing data is never shown as zero usage. */
 export function Freshness() {
   const { data, dataUpdatedAt, isError } = useQuery(freshnessQuery)
   const format = useFormat()
@@ -35,7 +35,7 @@ export function Freshness() {
   return (
     <p className={classes.line} data-state={state} data-testid="freshness">
       {state && <span className={classes.dot} aria-hidden="true" />}
-      {/* Only a change of state is announced, not each second. */}
+      {/* Screen readers announce only a change of state, not each second. */}
       <strong role="status">{state && TITLES[state]}</strong>
       {age?.completeTo && <Reach age={age} completeTo={age.completeTo} format={format} />}
       {data && data.held > 0 && (
@@ -54,7 +54,7 @@ function Reach({ age: { state, updatedS }, completeTo, format }: { age: Age; com
   const changed = updatedS === null ? "" : ` Totals last changed ${format.ago(updatedS)}.`
   return (
     <span>
-      <Hint label={`${SAYS[state]}${changed}`}>
+      <Hint label={`${DESCRIPTIONS[state]}${changed}`}>
         {state === "current" ? "Live · includes" : "Includes"} everything received by {format.time(completeTo)}
       </Hint>
     </span>

@@ -6,7 +6,7 @@ import { api, type Schemas } from "../api/client"
 import { maySeeAudit } from "../audit/queries"
 import { roleName } from "../ui/labels"
 
-/** Who is signed in, and the way out. */
+/** The signed-in user, with a menu to sign out. */
 export function Person({ session }: { session: Schemas["SignedIn"] }) {
   const open = useOpenAudit()
   const who = session.name || session.email || "Signed in"
@@ -45,7 +45,7 @@ export function Person({ session }: { session: Schemas["SignedIn"] }) {
   )
 }
 
-/** Beside the view that is shown; in a window of its own, by its address. */
+/** Opens the audit log in a drawer beside the current view. A click with Ctrl, Command or Shift opens its URL in a new window. */
 function useOpenAudit() {
   const navigate = useNavigate()
   return (event: MouseEvent) => {

@@ -15,7 +15,7 @@ import { SILENT_AFTER_S } from "./freshness"
 import { Person } from "./Person"
 import classes from "./Shell.module.css"
 
-/** The frame of every page. */
+/** The frame of each page. */
 export function Shell() {
   const { data: session } = useQuery(sessionQuery)
   const organization = session?.organization_name ?? session?.organization
@@ -37,7 +37,7 @@ interface FrameProps {
   children: ReactNode
 }
 
-/** Head and main part, also around what takes a page's place when it cannot be shown. */
+/** Header and main part; error pages use it too. */
 export function Frame({ session, children }: FrameProps) {
   const format = useMemo(() => makeFormat(session?.time_zone ?? "UTC"), [session?.time_zone])
   return (
@@ -66,7 +66,7 @@ export function Frame({ session, children }: FrameProps) {
   )
 }
 
-/** The page is for those whom the API lets see it: nothing else is asked before that is known. */
+/** Shows the page only to users whom the API admits. No other request is sent before the session is known. */
 function Gate({ children }: { children: ReactNode }) {
   const { data, error, refetch } = useQuery(sessionQuery)
   if (isSignedOut(error)) return <AccessPage error={error} />

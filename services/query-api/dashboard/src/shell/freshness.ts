@@ -4,19 +4,19 @@ export type State = "current" | "delayed" | "no_data" | "silent" | "unreachable"
 
 export interface Age {
   state: State
-  /** Since the totals last changed; null when they never did. */
+  /** Seconds since the totals last changed; null if they never did. */
   updatedS: number | null
   completeTo: Date | null
 }
 
-/** The answer is asked for every 5 s. */
+/** The page polls every 5 s. */
 export const SILENT_AFTER_S = 10
 const UNREACHABLE_AFTER_S = 15
 
 /**
- * How old the numbers are `now`, given when the answer was received. By the server's clock: `lag_seconds` and
- * `complete_to` together say what it showed then, so that a wrong clock of the reader does no harm.
- * `silentS` is for how long an answer has been waited for.
+ * The age of the numbers at `now`, given the time at which the response was received. It uses the server's clock, which follows
+ * from `lag_seconds` and `complete_to`, so that a wrong clock of the browser has no effect.
+ * `silentS`: for how long the current request has been waiting.
  */
 export function ageOf(
   answer: Schemas["Freshness"],

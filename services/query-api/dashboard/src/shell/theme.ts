@@ -13,7 +13,7 @@ const ink: MantineColorsTuple = [
   "#223a92",
 ]
 
-/** Also read by vite.config.ts, which writes its variables into a file. */
+/** vite.config.ts reads it too and writes its variables into a file. */
 export const theme = createTheme({
   primaryColor: "ink",
   primaryShade: { light: 7, dark: 6 },

@@ -5,7 +5,7 @@ import { useUrlState } from "../url/useUrlState"
 import { isShortcut, KEYS, KEYS_WITHIN, press } from "./keys"
 import classes from "./Shortcuts.module.css"
 
-/** Keys for what is used often, the list of them, and the switch for whoever hits keys by accident or by voice (WCAG 2.1.4). */
+/** Single-key shortcuts, their list, and a switch that turns them off (WCAG 2.1.4: keys hit by accident or by voice input). */
 export function Shortcuts() {
   const [url, change] = useUrlState()
   const [on, setOn] = useLocalStorage({
@@ -17,7 +17,7 @@ export function Shortcuts() {
   useEffect(() => {
     if (!isListening) return
     const listen = (event: KeyboardEvent) => {
-      if (isShortcut(event) && press(event.key)) event.preventDefault() // else a key is also typed into what it opens
+      if (isShortcut(event) && press(event.key)) event.preventDefault() // otherwise the key is also typed into the opened field
     }
     document.addEventListener("keydown", listen)
     return () => document.removeEventListener("keydown", listen)

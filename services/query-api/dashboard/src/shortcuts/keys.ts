@@ -1,4 +1,4 @@
-/** Keys of the page. Whatever they work on says so itself, as `aria-keyshortcuts`. */
+/** Shortcuts of the page. Their target elements have the key as `aria-keyshortcuts`. */
 export const KEYS: [key: string, does: string][] = [
   ["?", "Show this list"],
   ["/", "Search the table"],
@@ -11,7 +11,7 @@ export const KEYS: [key: string, does: string][] = [
   ["c", "Why doesn't this match my contract?"],
 ]
 
-/** Keys of what has the focus. */
+/** Keys of the focused element. */
 export const KEYS_WITHIN: [keys: string[], does: string][] = [
   [["←", "→"], "Previous or next column"],
   [["Home", "End"], "First or last column"],
@@ -21,14 +21,14 @@ export const KEYS_WITHIN: [keys: string[], does: string][] = [
 
 const TYPED_INTO = "input:not([type=checkbox], [type=radio]), textarea, select, [role=menu], [role=listbox]"
 
-/** What a key would be typed into is left alone, and what a browser or system uses by Ctrl, Alt or Command. */
+/** Whether a key is a shortcut: not while the user types into a field, and not with Ctrl, Alt or Command. */
 export function isShortcut(event: KeyboardEvent): boolean {
   const isPlain = !(event.ctrlKey || event.altKey || event.metaKey) || event.getModifierState("AltGraph")
   const isTyping = event.target instanceof Element && event.target.closest(TYPED_INTO) !== null
   return isPlain && !isTyping && !event.repeat && !event.defaultPrevented
 }
 
-/** Does what a click on the key's element does; one to type into takes the focus. False when the page has none. */
+/** Clicks the key's element, or focuses it if it is a text field. False if the page has no such element. */
 export function press(key: string): boolean {
   const target = document.querySelector<HTMLElement>(`[aria-keyshortcuts="${CSS.escape(key)}"]`)
   if (!target) return false

@@ -6,7 +6,7 @@ interface Props {
   atMostEveryMs?: number
 }
 
-/** Tells those who listen to the page what changes on it, politely; not what it said at first, which they read anyway. */
+/** A polite live region: screen readers announce changes of its text, but not the initial text. */
 export function Announcement({ words, atMostEveryMs = 0 }: Props) {
   const said = useThrottledValue(words, atMostEveryMs)
   const [atFirst] = useState(words)

@@ -10,8 +10,8 @@ interface Shown {
 const STEPS: Record<string, number> = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }
 
 /**
- * Shows what the `data-hint` of a cell inside says, by pointer, touch and keyboard: one stop for a table, from which the
- * arrow keys lead on, since a thousand cells are too many for stops and tooltips of their own.
+ * Shows the `data-hint` of a cell by pointer, touch and keyboard. The table is one tab stop and the arrow keys move between
+ * cells, because a thousand tab stops and tooltips would be too many.
  */
 export function CellHints({ children }: { children: ReactNode }) {
   const box = useRef<HTMLDivElement>(null)
@@ -39,7 +39,7 @@ export function CellHints({ children }: { children: ReactNode }) {
   const point = ({ target }: PointerEvent) => show(target instanceof Element ? target.closest("[data-hint]") : null)
 
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: it only listens for what is inside
+    // biome-ignore lint/a11y/noStaticElementInteractions: it only listens to events of elements inside
     <div
       ref={box}
       className={classes.cells}

@@ -3,7 +3,7 @@ import { IconAlertTriangle, IconRefresh } from "@tabler/icons-react"
 import { Refusal } from "../api/client"
 import classes from "./Failure.module.css"
 
-/** In place of what could not be loaded, in the API's own words. */
+/** Replaces content that could not be loaded, with the API's error text. */
 export function Failure({ error, retry }: { error: Error; retry: () => void }) {
   const isOfAddress = error instanceof Refusal && [404, 422].includes(error.problem.status)
   const { title, detail } =

@@ -4,13 +4,13 @@ import classes from "./Hint.module.css"
 
 interface Props {
   label: string
-  /** Without the dotted line that says that there is more to read. */
+  /** Without the dotted underline of hints. */
   plain?: boolean
   testId?: string | undefined
   children: ReactNode
 }
 
-/** Words with an explanation, which opens by pointer, touch and keyboard alike. */
+/** A text with an explanation that opens by pointer, touch and keyboard. */
 export function Hint({ label, plain = false, testId, children }: Props) {
   return (
     <Tooltip label={label} multiline maw={300} events={{ hover: true, focus: true, touch: true }}>

@@ -1,7 +1,7 @@
 import { Skeleton } from "@mantine/core"
 import classes from "./PanelSkeleton.module.css"
 
-/** What a panel shows until its answer comes. */
+/** A panel's placeholder while it loads. */
 export function PanelSkeleton() {
   return (
     <div className={classes.skeleton} aria-hidden="true">

@@ -6,10 +6,10 @@ interface Props {
   children: ReactNode
 }
 
-/** What may be larger than its place and scrolls in it, by keyboard too. */
+/** A scrollable region for content that may overflow; it can be scrolled by keyboard. */
 export function ScrollRegion({ label, className, children }: Props) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard
     <section className={className} tabIndex={0} aria-label={label}>
       {children}
     </section>

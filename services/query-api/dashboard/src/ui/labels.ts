@@ -1,6 +1,6 @@
 import type { Product, ViewBy } from "../url/urlState"
 
-/** The product's own words for what the API names by ids. */
+/** Labels for ids of the API. */
 export const PRODUCT_NAMES: Record<Product, string> = { assistant: "Assistant", agents: "Agents", api: "API" }
 
 export const VIEW_NAMES: Record<ViewBy, string> = {
@@ -12,7 +12,7 @@ export const VIEW_NAMES: Record<ViewBy, string> = {
   namespaces: "API or namespace",
 }
 
-/** What a row of each view is: "Credits by model". */
+/** The noun for a row of each view: "Credits by model". */
 export const ROW_NAMES: Record<ViewBy, string> = {
   models: "Model",
   tools: "Tool",
@@ -22,7 +22,7 @@ export const ROW_NAMES: Record<ViewBy, string> = {
   namespaces: "API or namespace",
 }
 
-/** "No agents match": rows of a view, in a sentence. */
+/** The plural noun for rows of each view: "No agents match". */
 export const PLURALS: Record<ViewBy, string> = {
   models: "models",
   tools: "tools",
@@ -32,18 +32,18 @@ export const PLURALS: Record<ViewBy, string> = {
   namespaces: "APIs or namespaces",
 }
 
-/** Inside of a sentence: only what is no name begins small. */
+/** A label inside a sentence: the first letter is lower case unless it is a proper name. */
 export function inSentence(name: string): string {
   return name.startsWith("API") ? name : name.toLowerCase()
 }
 
-/** Super Admin: an identity provider may send roles that we do not know. */
+/** Such as "Super Admin". Also for unknown roles, which an identity provider may send. */
 export function roleName(role: string): string {
   const words = role.split("_").filter((word) => word !== "")
   return words.map((word) => word[0]?.toUpperCase() + word.slice(1)).join(" ") || "No role"
 }
 
-/** Surfaces are free words of the services that send usage; only their first letter is ours. */
+/** Senders choose surface names freely; the page only capitalizes the first letter. */
 export function surfaceName(surface: string): string {
   return surface ? surface[0]?.toUpperCase() + surface.slice(1) : "No surface"
 }

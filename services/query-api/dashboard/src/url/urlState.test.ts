@@ -5,7 +5,7 @@ import { apiQuery, readUrlState, VIEWS } from "./urlState"
 
 const read = (text: string) => readUrlState(parseSearch(text))
 
-describe("the address", () => {
+describe("the URL", () => {
   test.each([
     "?credit_period=2026-08-15",
     "?from=2026-11&to=2026-11",
@@ -17,7 +17,7 @@ describe("the address", () => {
     expect(writeSearch(read(address) as Search)).toBe(address)
   })
 
-  test("an id that looks like a number or like JSON stays a text", () => {
+  test("an id that could be read as a number or as JSON stays a string", () => {
     expect(read("?credit_period=2026")).toEqual({ credit_period: "2026" })
     expect(read("?credit_period=c%252F1/year-1")).toEqual({ credit_period: "c%2F1/year-1" })
     expect(read("?credit_period=%22x%22")).toEqual({ credit_period: '"x"' })
@@ -37,17 +37,17 @@ describe("the address", () => {
     "?sort=price",
     "?panel=everything",
     "?unknown=1",
-  ])("what %s means is not guessed", (address) => {
+  ])("an invalid value of %s is ignored", (address) => {
     expect(read(address)).toEqual({})
   })
 
-  test("one kind of range wins", () => {
+  test("one kind of range overrides the others", () => {
     expect(read("?credit_period=p1&from=2026-11&to=2026-11&range=all")).toEqual({ credit_period: "p1" })
     expect(read("?from=2026-11&to=2026-11&range=all")).toEqual({ from: "2026-11", to: "2026-11" })
   })
 })
 
-describe("an address that somebody made up", () => {
+describe("an arbitrary URL", () => {
   const NAMES =
     "credit_period from to range product view surface group_by categories interval scope sum chart q sort open panel"
   const GARBAGE = [
@@ -63,7 +63,7 @@ describe("an address that somebody made up", () => {
     expect(["name", "credits", "uses", "share", "change"]).toContain(readOrder(view.sort).by)
   }
 
-  test.each(NAMES.split(" "))("%s may be anything: it is a view, the same when it is read again", (name) => {
+  test.each(NAMES.split(" "))("any value of %s gives a view that is the same when it is read again", (name) => {
     for (const value of GARBAGE) {
       for (const address of [`?${name}=${value}`, `?${name}=${value}&${name}=${value}`, `?${name}[]=${value}`]) {
         check(address)
@@ -74,13 +74,13 @@ describe("an address that somebody made up", () => {
   test.each(["?__proto__=1&__proto__=2", "?constructor=1", "?toString=1&toString=2", "?&&=&=1", "??"])("%s", check)
 })
 
-describe("what the API is asked", () => {
+describe("the API's query", () => {
   test("defaults are the first tab and view, and no range, which is the current credit period", () => {
     expect(apiQuery({})).toEqual({ product: "assistant", view: "models" })
     expect(apiQuery({ product: "agents" })).toEqual({ product: "agents", view: "agents" })
   })
 
-  test("nothing of how it is shown", () => {
+  test("has no display options", () => {
     const view = read(
       "?range=all&product=agents&surface=web&categories=now&q=x&sort=name&open=a&interval=day&chart=table",
     )

@@ -1,7 +1,7 @@
 import { addDays } from "../format/dates"
 import type { Search } from "./search"
 
-/** Days to look at, as the API takes them; nothing means the current credit period. */
+/** A range of days, in the API's parameters; empty means the current credit period. */
 export interface Range {
   credit_period?: string
   /** Months or dates, both or neither. */
@@ -10,7 +10,7 @@ export interface Range {
   range?: "all"
 }
 
-/** What the page shows and a person would share: all of it is in the address. Absent means the default. */
+/** The shareable state of the page; all of it is in the URL. Absent means the default. */
 export interface UrlState extends Range {
   product?: Product
   view?: ViewBy
@@ -18,7 +18,7 @@ export interface UrlState extends Range {
   group_by?: "surface"
   categories?: "now"
   interval?: "hour" | "day" | "week" | "month"
-  /** What the chart is about: the view of the table, or all products together. */
+  /** The chart's scope: the table's view, or all products together. */
   scope?: "all"
   sum?: "cumulative"
   chart?: "table"
@@ -42,10 +42,10 @@ const DAYS = /^\d{4}-\d{2}(-\d{2})?$/
 const SORT = /^-?(name|credits|uses|share|change)$/
 const TEXT_MAX = 200
 const LIST_MAX = 100
-/** Two ids of 64 characters and a slash; % and / inside of them take three. */
+/** Two ids of 64 characters and a slash; % and / inside the ids are encoded as three characters. */
 const PERIOD_MAX = 385
 
-/** The view that an address means. What is not understood is left out rather than shown wrongly. */
+/** The view of a URL. Invalid parameters are ignored. */
 export function readUrlState(search: Search): UrlState {
   const product = oneOf(search.product, Object.keys(VIEWS) as Product[])
   return compact({
@@ -66,13 +66,13 @@ export function readUrlState(search: Search): UrlState {
   })
 }
 
-/** The part of a view that chooses days, and undefined for the ways of choosing that it does not use. */
+/** The view's range; parameters that are not used are undefined. */
 export function rangeOf(url: UrlState): Range {
   const { credit_period, from, to, range } = url
   return compact({ credit_period, from, to, range })
 }
 
-/** What the API is asked for the table, and with the same words for the files. */
+/** The API's query for the table; downloads use the same one. */
 export function apiQuery(url: UrlState) {
   const product = url.product ?? "assistant"
   const { surface, group_by, categories } = url
@@ -84,7 +84,7 @@ export function apiQuery(url: UrlState) {
   }
 }
 
-/** One kind of range: a credit period wins over months, and both over all time. */
+/** One kind of range: a credit period overrides months, and both override all time. */
 function readRange(search: Search): Range {
   const creditPeriod = first(search.credit_period)?.slice(0, PERIOD_MAX)
   if (creditPeriod) return { credit_period: creditPeriod }
@@ -94,7 +94,7 @@ function readRange(search: Search): Range {
   return search.range === "all" ? { range: "all" } : {}
 }
 
-/** A month or date that there is. */
+/** A valid month or date. */
 function daysOf(value: Search[string]): string | undefined {
   const given = matching(value, DAYS)
   if (!given) return undefined

@@ -2,16 +2,16 @@ import { useNavigate, useSearch } from "@tanstack/react-router"
 import { useCallback } from "react"
 import type { UrlState } from "./urlState"
 
-/** Undefined takes a part of the view back to its default. */
+/** Undefined resets a part of the view to its default. */
 export type ViewChange = { [Part in keyof UrlState]?: UrlState[Part] | undefined }
 
-/** Takes the choice of days back to the default, before another is made. */
+/** Resets the range before a new one is set. */
 export const NO_RANGE = { credit_period: undefined, from: undefined, to: undefined, range: undefined }
 
-/** Changes the view: `push` for what a person would go back from. It stays the same function for the page's life. */
+/** Changes the view. `push` adds a history entry, so that Back undoes it. The function is stable. */
 export type ChangeView = (change: ViewChange | ((url: UrlState) => ViewChange), how?: "push" | "replace") => void
 
-/** How to change what the address says, without following it. */
+/** Changes the URL; the component does not re-render when the URL changes. */
 export function useChangeUrl(): ChangeView {
   const navigate = useNavigate({ from: "/" })
   return useCallback<ChangeView>(
@@ -25,7 +25,7 @@ export function useChangeUrl(): ChangeView {
   )
 }
 
-/** What the address says, and how to change it. */
+/** The URL's state, and a function to change it. */
 export function useUrlState(): [UrlState, ChangeView] {
   return [useSearch({ from: "/" }), useChangeUrl()]
 }

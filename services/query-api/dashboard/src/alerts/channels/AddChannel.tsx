@@ -5,11 +5,11 @@ import classes from "../Manage.module.css"
 import { addChannel, CONTENT_TYPES, channelsQuery, KINDS, mistakeOf } from "./channels"
 
 const HINTS = {
-  webhook: { url: "https://example.com/hooks/credits", says: "Signed per Standard Webhooks." },
-  slack: { url: "https://hooks.slack.com/services/…", says: "The incoming webhook URL from Slack." },
+  webhook: { url: "https://example.com/hooks/credits", hint: "Signed per Standard Webhooks." },
+  slack: { url: "https://hooks.slack.com/services/…", hint: "The incoming webhook URL from Slack." },
 }
 
-/** Adds a channel. A webhook's secret is shown this once, so it stays until it is put away. */
+/** Adds a channel. A webhook's secret is shown only once, so it stays visible until the user closes it. */
 export function AddChannel() {
   const client = useQueryClient()
   const [kind, setKind] = useState<keyof typeof KINDS>("webhook")
@@ -71,7 +71,7 @@ export function AddChannel() {
       />
       <TextInput
         label="URL"
-        description={HINTS[kind].says}
+        description={HINTS[kind].hint}
         placeholder={HINTS[kind].url}
         inputMode="url"
         maxLength={2000}

@@ -11,7 +11,7 @@ import { type Channel, channelDeliveriesQuery, channelsQuery, KINDS, removeChann
 
 const EVENTS = { fired: "Threshold reached", resolved: "Resolved", test: "Test" } as const
 
-/** A channel: where it leads, whether it still does, and what went there. */
+/** A channel: its address, its state, and its deliveries. */
 export function ChannelItem({ channel, mayChange }: { channel: Channel; mayChange: boolean }) {
   const format = useFormat()
   const client = useQueryClient()

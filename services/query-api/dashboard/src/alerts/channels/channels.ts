@@ -49,7 +49,7 @@ export function testChannel(id: string) {
   return bodyOf(api.POST("/api/v1/alert-channels/{id}/test", { params: { path: { id } } }))
 }
 
-/** What is wrong with a field, in the server's words, which go on from its pointer; undefined when it is something else. */
+/** The server's error for a field, as a sentence; undefined if the error is about something else. */
 export function mistakeOf(error: Error | null, field: "name" | "url"): string | undefined {
   const errors = (error instanceof Refusal && error.problem.errors) || []
   const detail = errors.find(({ pointer }) => pointer === `/${field}`)?.detail

@@ -14,8 +14,8 @@ export function DeliveryState({ state }: { state: Schemas["Delivery"]["state"] }
   return <Pill tone={tone}>{word}</Pill>
 }
 
-/** What happened to an email, in a sentence. */
-export function wordsOf(mail: Schemas["Delivery"], format: Format): string {
+/** A sentence about the delivery of an email. */
+export function describeDelivery(mail: Schemas["Delivery"], format: Format): string {
   if (mail.state === "sent") return `to ${mail.recipient} · ${format.moment(new Date(mail.sent_at ?? mail.created_at))}`
   const attempts = `${format.count(mail.attempts)} ${mail.attempts === 1 ? "attempt" : "attempts"}`
   const why = mail.last_error ? `: ${reasonOf(mail.last_error)}` : ""

@@ -7,7 +7,7 @@ type Sent = Pick<Schemas["ChannelDelivery"], "tries" | "state" | "next_attempt_a
 
 const ENDED = { sent: "delivered", deferred: "failed", refused: "rejected" } as const
 
-/** Every attempt to send something, and when the next one is. */
+/** Every attempt to send a message, and the time of the next one. */
 export function Tries({ of: { tries, state, next_attempt_at } }: { of: Sent }) {
   const format = useFormat()
   return (

@@ -1,4 +1,4 @@
-/** What libraries say of a failed connection, and what a person would. */
+/** Error texts of libraries, with a short text for users. */
 const REASONS: [RegExp, string][] = [
   [
     /name or service not known|nodename nor servname|no address associated|temporary failure in name resolution/i,
@@ -10,7 +10,7 @@ const REASONS: [RegExp, string][] = [
   [/network is unreachable|no route to host/i, "host not reachable"],
 ]
 
-/** Why an attempt failed, in a few words; what is not known here stays as it came. */
+/** A short reason for a failed attempt; an unknown text is returned unchanged. */
 export function reasonOf(detail: string): string {
   return REASONS.find(([pattern]) => pattern.test(detail))?.[1] ?? detail
 }

@@ -1,17 +1,17 @@
-/** Addresses as people paste them: `Grace Hopper <grace@a.example>`, and lists with commas, semicolons or lines. */
+/** Parses pasted addresses: `Grace Hopper <grace@a.example>`, and lists with commas, semicolons or line breaks. */
 export function addressesIn(text: string): string[] {
   const parts = partsOf(text)
   return parts.flatMap((part, place) => {
     const named = /<([^<>]*)>\s*$/.exec(part)
     if (named) return [plain(named[1] ?? "")]
-    // "Hopper, Grace <grace@a.example>": a name that a comma cut in two
+    // "Hopper, Grace <grace@a.example>": the comma has split a name
     if (!part.includes("@") && /<[^<>]*@[^<>]*>\s*$/.test(parts[place + 1] ?? "")) return []
     const words = part.split(/\s+/)
     return words.every((word) => word.includes("@")) ? words.map(plain) : [part]
   })
 }
 
-/** Between commas, semicolons and lines, but not inside of quotes or angle brackets. */
+/** Splits at commas, semicolons and line breaks outside quotes and angle brackets. */
 function partsOf(text: string): string[] {
   const parts = [""]
   let within = ""

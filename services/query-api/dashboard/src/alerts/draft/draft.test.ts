@@ -33,7 +33,7 @@ const BASE = draftOf(SETTINGS)
 const changed = (parts: Partial<Draft>): Draft => ({ ...BASE, ...parts })
 
 describe("differences", () => {
-  it("finds none in what means the same", () => {
+  it("finds none in equivalent values", () => {
     expect(differences(BASE, changed({ usageThresholds: [100, 75, 90], budgetCredits: "5000.0" }))).toEqual([])
   })
   it("ignores the amount and type of a budget that is off on both sides", () => {
@@ -49,7 +49,7 @@ describe("differences", () => {
 })
 
 describe("keepMine", () => {
-  it("keeps what was changed here and takes the rest of theirs", () => {
+  it("keeps this user's changes and takes the other values of the saved version", () => {
     const mine = changed({ usageThresholds: [50] })
     const theirs = changed({ usageThresholds: [80], budgetCredits: "7000", budgetAddresses: ["a@b.example"] })
     expect(keepMine(BASE, mine, theirs)).toEqual({ ...theirs, usageThresholds: [50] })
@@ -57,19 +57,19 @@ describe("keepMine", () => {
 })
 
 describe("mistakesOf", () => {
-  it("finds none in what is saved, and none in a budget that is off", () => {
+  it("finds none in saved settings, and none in a budget that is off", () => {
     expect(mistakesOf(BASE)).toEqual({})
     expect(mistakesOf(changed({ budgetOn: false, budgetCredits: "", budgetThresholds: [] }))).toEqual({})
   })
   it.each(["", "0", "0.000000", "-5", "1e3", "12.1234567"])("refuses %j as a budget", (budgetCredits) => {
     expect(Object.keys(mistakesOf(changed({ budgetCredits })))).toEqual(["budgetCredits"])
   })
-  it("wants an address where recipients are turned on", () => {
+  it("requires an address if recipients are turned on", () => {
     expect(Object.keys(mistakesOf(changed({ usageRecipientsOn: true })))).toEqual(["usageAddresses"])
   })
 })
 
-describe("what can be added", () => {
+describe("input of thresholds and addresses", () => {
   it.each(["0", "201", "7.5", "-5", "", "1e1", "75"])("refuses the threshold %j", (text) => {
     expect(thresholdMistake(text, [75])).toBeTruthy()
   })
@@ -81,7 +81,7 @@ describe("what can be added", () => {
   it("takes an address", () => expect(addressMistake("ünal@bücher.example", [])).toBeUndefined())
 })
 
-it("shows the API's mistakes at the fields that they are about, the first of each", () => {
+it("shows the API's first error of each field", () => {
   const errors = [
     { pointer: "/usage/thresholds/1", detail: "the same as /usage/thresholds/0" },
     { pointer: "/usage/thresholds/2", detail: "at most 200" },

@@ -3,14 +3,14 @@ import { compare, isZero, toMicro } from "../../format/credits"
 
 export type Settings = Schemas["AlertSettingsAnswer"]
 
-/** What the form holds, one field for each thing that a person sets. */
+/** The form's values, one field for each setting. */
 export interface Draft {
   usageThresholds: number[]
   usageRecipientsOn: boolean
   usageAddresses: string[]
   budgetOn: boolean
   budgetType: "recurring" | "one_time"
-  /** As it was typed. */
+  /** As typed by the user. */
   budgetCredits: string
   budgetThresholds: number[]
   budgetRecipientsOn: boolean
@@ -41,17 +41,17 @@ export function draftOf({ usage, monthly_budget: budget }: Settings): Draft {
   }
 }
 
-/** Without the zeros that nobody would type. */
+/** Without trailing zeros. */
 export function plain(credits: string): string {
   return credits.replace(/\.?0+$/, "") || "0"
 }
 
-/** Rounded down to whole credits, as a person would set a budget; a small one as it is. */
+/** Rounded down to whole credits, as budgets are usually set; a small amount is unchanged. */
 export function wholeOf(credits: string): string {
   return compare(credits, "10") < 0 ? plain(credits) : (credits.split(".")[0] ?? credits)
 }
 
-export function askedOf(draft: Draft): Schemas["AskedSettings"] {
+export function requestOf(draft: Draft): Schemas["AskedSettings"] {
   return {
     usage: {
       thresholds: draft.usageThresholds,
@@ -79,7 +79,7 @@ const FIELDS: readonly Field[] = [
   "budgetAddresses",
 ]
 
-/** Fields in which two drafts differ, in the form's order. The order of thresholds and addresses means nothing. */
+/** Fields in which two drafts differ, in the form's order. The order of thresholds and addresses is ignored. */
 export function differences(one: Draft, other: Draft): Field[] {
   return FIELDS.filter((field) => comparable(one, field) !== comparable(other, field))
 }
@@ -100,13 +100,13 @@ function plainOrAsTyped(credits: string): string {
   }
 }
 
-/** What somebody else saved, with the changes that were made here to what both began from. */
+/** A three-way merge: the other admin's saved settings, with this user's changes to the common base. */
 export function keepMine(base: Draft, mine: Draft, theirs: Draft): Draft {
   const kept = Object.fromEntries(differences(base, mine).map((field) => [field, mine[field]]))
   return { ...theirs, ...kept }
 }
 
-/** What the API would refuse, told before it is asked. */
+/** Errors that the API would return, found before the request. */
 export function mistakesOf(draft: Draft): Mistakes {
   const mistakes: Mistakes = {}
   if (draft.usageRecipientsOn && draft.usageAddresses.length === 0) {
@@ -129,7 +129,7 @@ function isAmount(credits: string): boolean {
   }
 }
 
-/** Why a percentage cannot be added; nothing if it can. */
+/** Why a percentage cannot be added; undefined if it can. */
 export function thresholdMistake(text: string, chosen: number[]): string | undefined {
   const percent = Number(text)
   if (!/^\d{1,3}$/.test(text) || percent < 1 || percent > THRESHOLD_MAX)
@@ -139,7 +139,7 @@ export function thresholdMistake(text: string, chosen: number[]): string | undef
   return undefined
 }
 
-/** Why an address cannot be added; nothing if it can. The API looks more closely. */
+/** Why an address cannot be added; undefined if it can. The API checks more strictly. */
 export function addressMistake(address: string, chosen: string[]): string | undefined {
   if (address.length > ADDRESS_CHARACTERS_MAX || !ADDRESS.test(address))
     return `${address} isn’t a valid email address.`
@@ -156,7 +156,7 @@ const POINTERS: [string, Field][] = [
   ["/monthly_budget/additional_recipients", "budgetAddresses"],
 ]
 
-/** The API's mistakes by the field in which a person would look for them. */
+/** The API's errors, by the form field that shows them. */
 export function mistakesIn(problem: Schemas["Problem"]): Mistakes {
   const mistakes: Mistakes = {}
   for (const { pointer, detail } of problem.errors ?? []) {

@@ -2,34 +2,34 @@ import type { Schemas } from "../../api/client"
 
 type Firing = Schemas["UsageFiring"] | Schemas["BudgetFiring"]
 
-/** What would have been told of one credit period or month. */
-export interface Occasion {
+/** Firings of one credit period or month. */
+export interface PeriodGroup {
   id: string
   period: Schemas["Period"] | null
   firings: Firing[]
 }
 
 /** Firings by their credit period or month, the latest first. */
-export function occasionsOf(firings: Firing[]): Occasion[] {
-  const occasions = new Map<string, Occasion>()
+export function periodGroupsOf(firings: Firing[]): PeriodGroup[] {
+  const groups = new Map<string, PeriodGroup>()
   for (const firing of firings) {
     const period = "credit_period" in firing ? firing.credit_period : null
     const id = "month" in firing ? firing.month : `${firing.credit_period.id} ${firing.credit_period.from}`
-    const occasion = occasions.get(id) ?? { id, period, firings: [] }
-    occasion.firings.push(firing)
-    occasions.set(id, occasion)
+    const group = groups.get(id) ?? { id, period, firings: [] }
+    group.firings.push(firing)
+    groups.set(id, group)
   }
-  return [...occasions.values()].reverse()
+  return [...groups.values()].reverse()
 }
 
 export interface Mail {
   threshold: number
   on: string
-  /** Lower ones that were met on the same day: one mail tells of all. */
+  /** Lower thresholds met on the same day; one mail covers all of them. */
   others: number[]
 }
 
-export function mailsOf({ firings }: Occasion): Mail[] {
+export function mailsOf({ firings }: PeriodGroup): Mail[] {
   return firings
     .filter(({ told }) => told === "mail")
     .map(({ threshold, on }) => ({

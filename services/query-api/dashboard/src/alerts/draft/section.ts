@@ -1,12 +1,12 @@
 import type { Draft, Mistakes, Settings } from "./draft"
 
-/** What both parts of the form are given. */
+/** Props of both parts of the form. */
 export interface SectionProps {
   draft: Draft
   settings: Settings
-  /** Those that are shown: nobody is told of what they have not come to yet. */
+  /** The errors to show. Fields that the user has not reached yet show none. */
   mistakes: Mistakes
-  /** Nothing is missing or wrong in this part. */
+  /** Whether this part has no errors. */
   isComplete: boolean
   change: (parts: Partial<Draft>) => void
 }

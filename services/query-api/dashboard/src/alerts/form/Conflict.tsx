@@ -24,7 +24,7 @@ interface ConflictProps {
   takeTheirs: () => void
 }
 
-/** Another admin saved while this form was changed: who, when, what differs, and the choice. Nothing is overwritten unasked. */
+/** Another admin saved while this form had changes: shows who, when and the differences, and lets the user choose. */
 export function Conflict({ mine, theirs, keepMine, takeTheirs }: ConflictProps) {
   const format = useFormat()
   const who = theirs.updated_by ?? "Another admin"

@@ -1,6 +1,6 @@
 import { Button, Group, NumberInput, Radio, Switch } from "@mantine/core"
 import { useFormat } from "../../format/useFormat"
-import { askedOf, wholeOf } from "../draft/draft"
+import { requestOf, wholeOf } from "../draft/draft"
 import type { SectionProps } from "../draft/section"
 import classes from "../Manage.module.css"
 import { Preview } from "./Preview"
@@ -46,7 +46,9 @@ export function MonthlyBudget(props: SectionProps) {
             turn={(budgetRecipientsOn) => change({ budgetRecipientsOn })}
             enter={(budgetAddresses) => change({ budgetAddresses })}
           />
-          {isComplete && <Preview part="monthly_budget" asked={{ monthly_budget: askedOf(draft).monthly_budget }} />}
+          {isComplete && (
+            <Preview part="monthly_budget" request={{ monthly_budget: requestOf(draft).monthly_budget }} />
+          )}
           <TestMail rule="monthly_budget" />
         </>
       )}

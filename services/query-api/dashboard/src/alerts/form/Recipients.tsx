@@ -13,12 +13,12 @@ interface RecipientsProps {
   enter: (addresses: string[]) => void
 }
 
-/** Who is notified in addition to those who are for their role. */
+/** Additional recipients, beside those that are notified because of their role. */
 export function Recipients({ isOn, addresses, roleRecipients, mistake, turn, enter }: RecipientsProps) {
   const [typed, setTyped] = useState("")
   const [refused, setRefused] = useState<string>()
 
-  /** What is wrong stays in the field, to be corrected. */
+  /** Invalid text stays in the field, so that the user can correct it. */
   function add(text: string) {
     const kept = [...addresses]
     const wrong: string[] = []
@@ -36,7 +36,7 @@ export function Recipients({ isOn, addresses, roleRecipients, mistake, turn, ent
     if (kept.length > addresses.length) enter(kept)
   }
 
-  /** The control adds what was pasted or left behind as one more, whole; or it takes some away. */
+  /** The control adds pasted or remaining text as one more value, unsplit; or it removes values. */
   function change(next: string[]) {
     if (next.length > addresses.length) return add(next.slice(addresses.length).join("\n"))
     setRefused(undefined)
@@ -46,7 +46,7 @@ export function Recipients({ isOn, addresses, roleRecipients, mistake, turn, ent
   function press(event: KeyboardEvent<HTMLInputElement>) {
     if (event.nativeEvent.isComposing) return
     if (event.key === "Enter") {
-      event.preventDefault() // else it saves the form
+      event.preventDefault() // otherwise Enter saves the form
       if (typed.trim()) add(typed)
     } else if ([",", ";", " "].includes(event.key) && isComplete(typed, addresses)) {
       event.preventDefault()
@@ -75,7 +75,7 @@ export function Recipients({ isOn, addresses, roleRecipients, mistake, turn, ent
             if (text) setRefused(undefined)
           }}
           onKeyDown={press}
-          splitChars={["\0"]} // in lists, commas may be parts of names: addressesIn cuts them
+          splitChars={["\0"]} // commas may be parts of names, so addressesIn splits lists
           acceptValueOnBlur
           allowDuplicates
           clearable
@@ -93,7 +93,7 @@ export function Recipients({ isOn, addresses, roleRecipients, mistake, turn, ent
   )
 }
 
-/** Whether all of what was typed can be added: a name before an address is not. */
+/** Whether the typed text is complete and valid. A name whose address is still missing is not. */
 function isComplete(text: string, chosen: string[]): boolean {
   const found = addressesIn(text)
   return found.length > 0 && found.every((address) => addressMistake(address, chosen) === undefined)

@@ -7,7 +7,6 @@ import { useFormat } from "../../format/useFormat"
 import { Failure } from "../../ui/Failure"
 import { PanelSkeleton } from "../../ui/PanelSkeleton"
 import {
-  askedOf,
   type Draft,
   differences,
   draftOf,
@@ -15,6 +14,7 @@ import {
   type Mistakes,
   mistakesIn,
   mistakesOf,
+  requestOf,
   type Settings,
 } from "../draft/draft"
 import classes from "../Manage.module.css"
@@ -34,14 +34,14 @@ export function SettingsForm() {
   )
 }
 
-/** `latest` is what the server has now; the form began from `base`, which somebody else may have replaced since. */
+/** `latest`: the server's current settings. The form began from `base`, which another admin may have replaced since. */
 function Form({ latest }: { latest: Settings }) {
   const client = useQueryClient()
   const [base, setBase] = useState(latest)
   const [draft, setDraft] = useState(() => draftOf(latest))
   const [refused, setRefused] = useState<Mistakes>({})
   const changes = differences(draftOf(base), draft)
-  // An answer that was asked for before our save may arrive after it: what is older than what we know says nothing.
+  // A response to a request from before our save may arrive after it, so older versions are ignored.
   const isNewer = latest.version > base.version
   if (isNewer && changes.length === 0) begin(latest)
   const inConflict = isNewer && changes.length > 0
@@ -51,7 +51,7 @@ function Form({ latest }: { latest: Settings }) {
   const mistakes = isTried ? { ...refused, ...missing } : refused
 
   const save = useMutation({
-    mutationFn: () => saveSettings(base.version, askedOf(draft)),
+    mutationFn: () => saveSettings(base.version, requestOf(draft)),
     onSuccess: async (saved) => {
       await client.cancelQueries({ queryKey: settingsQuery.queryKey })
       begin(saved)
@@ -140,7 +140,7 @@ function Form({ latest }: { latest: Settings }) {
   )
 }
 
-/** Where what is wrong is shown, once it is. */
+/** Moves the focus to the first error after the next render. */
 function focusFirstMistake(form: HTMLFormElement | null) {
   requestAnimationFrame(() => form?.querySelector<HTMLElement>("[aria-invalid=true], [data-mistake] input")?.focus())
 }

@@ -3,19 +3,19 @@ import { IconMail } from "@tabler/icons-react"
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
 import type { Schemas } from "../../api/client"
 import { useFormat } from "../../format/useFormat"
-import { DeliveryState, wordsOf } from "../delivery/DeliveryState"
+import { DeliveryState, describeDelivery } from "../delivery/DeliveryState"
 import classes from "../Manage.module.css"
 import { isUnderWay, sendTestMail, testMailsQuery, WATCH_MAIL_EVERY_MS } from "../queries"
 
-/** A mail's time is that of the request in the database, a little before it was answered; there is one mail a minute. */
+/** A mail's time is set in the database shortly before the response. The API sends at most one test mail a minute. */
 const APART_MS = 30_000
 
-/** Whether nothing more will become of it. One that was asked for a moment ago is not written yet. */
+/** Whether the mail's state is final. undefined: a mail that was just requested is not in the list yet. */
 function isOver(mail: Schemas["Delivery"] | undefined): boolean {
   return mail !== undefined && !isUnderWay(mail)
 }
 
-/** Sends a mail as the rule would, to whoever asks, and tells what became of it. */
+/** Sends a test mail of the rule to the signed-in user, and shows its delivery state. */
 export function TestMail({ rule }: { rule: Schemas["AskedTestMail"]["rule"] }) {
   const client = useQueryClient()
   const format = useFormat()
@@ -23,9 +23,9 @@ export function TestMail({ rule }: { rule: Schemas["AskedTestMail"]["rule"] }) {
     mutationFn: () => sendTestMail(rule),
     onSuccess: () => client.invalidateQueries({ queryKey: testMailsQuery.queryKey }),
   })
-  const asked = send.data
+  const requested = send.data
   const findMail = (mails: Schemas["Delivery"][] | undefined) =>
-    asked && mails?.find(({ created_at }) => Date.parse(created_at) > Date.parse(asked.requested_at) - APART_MS)
+    requested && mails?.find(({ created_at }) => Date.parse(created_at) > Date.parse(requested.requested_at) - APART_MS)
   const { data } = useQuery({
     ...testMailsQuery,
     enabled: send.isSuccess,
@@ -45,13 +45,13 @@ export function TestMail({ rule }: { rule: Schemas["AskedTestMail"]["rule"] }) {
       </Button>
       <p role="status">
         {send.error && <span style={{ color: "var(--mantine-color-error)" }}>{send.error.message}</span>}
-        {asked && !mail && `Sending to ${asked.recipient}…`}
+        {requested && !mail && `Sending to ${requested.recipient}…`}
         {mail && (
           <>
-            <DeliveryState state={mail.state} /> {wordsOf(mail, format)}
+            <DeliveryState state={mail.state} /> {describeDelivery(mail, format)}
           </>
         )}
-        {!send.error && !asked && "Goes only to you."}
+        {!send.error && !requested && "Goes only to you."}
       </p>
     </div>
   )

@@ -6,14 +6,14 @@ import classes from "../Manage.module.css"
 
 interface ThresholdsProps {
   label: string
-  /** What the percentages are of. */
+  /** The amount that percentages refer to, for example "of the monthly budget". */
   of: string
   chosen: number[]
   mistake: string | undefined
   choose: (thresholds: number[]) => void
 }
 
-/** The usual percentages to switch on and off, and any other to add; an added one that is switched off is gone. */
+/** Common percentages to switch on and off, and custom ones to add. Switching off a custom one removes it. */
 export function Thresholds({ label, of, chosen, mistake, choose }: ThresholdsProps) {
   const [text, setText] = useState("")
   const [refused, setRefused] = useState<string>()
@@ -56,7 +56,7 @@ export function Thresholds({ label, of, chosen, mistake, choose }: ThresholdsPro
             }}
             onKeyDown={(event) => {
               if (event.key !== "Enter") return
-              event.preventDefault() // else it saves the form
+              event.preventDefault() // otherwise Enter saves the form
               add()
             }}
           />

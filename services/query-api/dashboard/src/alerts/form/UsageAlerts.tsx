@@ -1,4 +1,4 @@
-import { askedOf } from "../draft/draft"
+import { requestOf } from "../draft/draft"
 import type { SectionProps } from "../draft/section"
 import classes from "../Manage.module.css"
 import { Preview } from "./Preview"
@@ -38,7 +38,7 @@ export function UsageAlerts({ draft, settings, mistakes, isComplete, change }: S
         enter={(usageAddresses) => change({ usageAddresses })}
       />
       {draft.usageThresholds.length > 0 && isComplete && (
-        <Preview part="usage" asked={{ usage: askedOf(draft).usage }} />
+        <Preview part="usage" request={{ usage: requestOf(draft).usage }} />
       )}
       <TestMail rule="usage" />
     </section>

@@ -15,7 +15,7 @@ import { apiQuery, rangeOf } from "../../url/urlState"
 import { useUrlState } from "../../url/useUrlState"
 import classes from "../Breakdown.module.css"
 
-/** One click: all usage of the shown range. The caret offers the same for Excel, what the page shows of it, and FOCUS. */
+/** One click downloads all usage of the shown range. The menu has files for Excel, of the shown rows, and in FOCUS format. */
 export function Download({ range }: { range: Schemas["DateRange"] | undefined }) {
   const [url] = useUrlState()
   const format = useFormat()
@@ -60,7 +60,7 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
           >
             The same, marked as UTF-8
           </FileItem>
-          <FileItem href={files.shown} icon={<IconFilter size={18} stroke={1.5} />} name="Only what is shown (.csv)">
+          <FileItem href={files.shown} icon={<IconFilter size={18} stroke={1.5} />} name="Shown usage only (.csv)">
             {`${filters}: a line per day`}
           </FileItem>
           <FileItem href={files.table} icon={<IconTable size={18} stroke={1.5} />} name="This table (.csv)">

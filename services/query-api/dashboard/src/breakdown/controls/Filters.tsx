@@ -6,7 +6,7 @@ import { VIEWS, type ViewBy } from "../../url/urlState"
 import { useUrlState } from "../../url/useUrlState"
 import classes from "../Breakdown.module.css"
 
-/** How the table is cut: view by, surfaces, categories. */
+/** The table's filters: view, surfaces, categories. */
 export function Filters({ surfaces }: { surfaces: string[] | undefined }) {
   const [url, change] = useUrlState()
   const product = url.product ?? "assistant"

@@ -11,7 +11,7 @@ interface Props {
   choose: (from: string, to: string) => void
 }
 
-/** Any months, in a chunk of its own. */
+/** Picks a range of months. Loaded lazily as a separate chunk. */
 export default function Months({ range, last, choose }: Props) {
   const format = useFormat()
   const [months, setMonths] = useState<[string | null, string | null]>(

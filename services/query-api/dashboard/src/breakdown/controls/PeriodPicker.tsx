@@ -13,7 +13,7 @@ import { EARLIER, isSame, presetsOf } from "./ranges"
 
 const Months = lazy(() => import("./Months"))
 
-/** Which days: this credit period first, other presets, or any months. */
+/** Picks the range: the current credit period, other presets, or a range of months. */
 export function PeriodPicker({ range }: { range: Schemas["DateRange"] | undefined }) {
   const [url, change] = useUrlState()
   const [isOpen, setOpen] = useState(false)

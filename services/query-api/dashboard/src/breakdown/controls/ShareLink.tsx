@@ -2,7 +2,7 @@ import { ActionIcon, Tooltip } from "@mantine/core"
 import { useClipboard } from "@mantine/hooks"
 import { IconCheck, IconLink } from "@tabler/icons-react"
 
-/** The address has the whole view in it. */
+/** Copies the URL, which contains the complete view. */
 export function ShareLink() {
   const { copy, copied } = useClipboard({ timeout: 2_000 })
   const label = copied ? "Copied" : "Copy a link to this view"

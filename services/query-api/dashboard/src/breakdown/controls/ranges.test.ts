@@ -31,7 +31,7 @@ test("past periods can be chosen, future ones cannot", () => {
   expect(presetsOf([], "2026-01-15").map(({ name }) => name)).not.toContain("This credit period")
 })
 
-test("the ways to say the current credit period are one", () => {
+test("all forms of the current credit period are equal", () => {
   expect(isSame({}, { credit_period: "p2" }, "p2")).toBe(true)
   expect(isSame({}, { credit_period: "current" }, "p2")).toBe(true)
   expect(isSame({}, { credit_period: "p1" }, "p2")).toBe(false)
@@ -39,7 +39,7 @@ test("the ways to say the current credit period are one", () => {
   expect(isSame({ from: "2026-11", to: "2026-11" }, { from: "2026-11", to: "2026-11" }, undefined)).toBe(true)
 })
 
-test("a column's whole month is chosen as a month", () => {
+test("a column's whole month becomes a month", () => {
   expect(rangeIn({ from: "2026-11-01", to: "2026-11-30" })).toEqual({ from: "2026-11", to: "2026-11" })
   expect(rangeIn({ from: "2026-08-15", to: "2026-08-31" })).toEqual({ from: "2026-08-15", to: "2026-08-31" })
 })

@@ -2,17 +2,17 @@ import type { Schemas } from "../../api/client"
 import { addDays, addMonths, endOf, monthOf } from "../../format/dates"
 import type { Range } from "../../url/urlState"
 
-/** A choice of days that a person makes with one click. */
+/** A range that the user chooses with one click. */
 export interface Preset {
   name: string
   range: Range
-  /** The days it means, both counted; null for all time, which the API knows. */
+  /** First and last day, inclusive; null for all time, whose bounds only the API knows. */
   days: { from: string; to: string } | null
 }
 
 export const EARLIER = "Credit period"
 
-/** The current credit period first, as long as there is one, then the months, then what was before. */
+/** The current credit period first, if there is one, then months, then earlier credit periods. */
 export function presetsOf(periods: readonly Schemas["CreditPeriodCredits"][], today: string): Preset[] {
   const month = monthOf(today)
   const presets: Preset[] = []
@@ -40,7 +40,7 @@ function daysOf({ from, to }: Schemas["CreditPeriodCredits"]): { from: string; t
   return { from, to: addDays(to, -1) }
 }
 
-/** Whether both choose the same days; `current` and the current period's key are what nothing at all means. */
+/** Whether both choose the same days. An empty range, `current` and the current period's key are equal. */
 export function isSame(one: Range, other: Range, current: string | undefined): boolean {
   const plain = ({ credit_period, ...rest }: Range) =>
     JSON.stringify([

@@ -2,28 +2,28 @@ import { useDebouncedCallback } from "@mantine/hooks"
 import { useState } from "react"
 import { useUrlState } from "../../url/useUrlState"
 
-const INTO_ADDRESS_AFTER_MS = 300
+const INTO_URL_AFTER_MS = 300
 
-/** What is searched for: at once where it is typed, and in the address when the typing pauses. */
+/** The search text: updated in the field immediately, and in the URL when typing pauses. */
 export function useSearchText(): [string, (text: string) => void] {
   const [url, change] = useUrlState()
-  const told = url.q ?? ""
-  const [text, setText] = useState(told)
-  const [before, setBefore] = useState(told)
-  const [sent, setSent] = useState(told)
-  const tell = useDebouncedCallback((typed: string) => {
+  const inUrl = url.q ?? ""
+  const [text, setText] = useState(inUrl)
+  const [before, setBefore] = useState(inUrl)
+  const [sent, setSent] = useState(inUrl)
+  const updateUrl = useDebouncedCallback((typed: string) => {
     setSent(typed)
     change({ q: typed || undefined })
-  }, INTO_ADDRESS_AFTER_MS)
-  if (told !== before) {
-    setBefore(told)
-    if (told !== sent) setText(told) // somebody went back, or followed a link; else more may be typed by now
+  }, INTO_URL_AFTER_MS)
+  if (inUrl !== before) {
+    setBefore(inUrl)
+    if (inUrl !== sent) setText(inUrl) // the user went back or followed a link; otherwise keep what is being typed
   }
   return [
     text,
     (typed) => {
       setText(typed)
-      tell(typed)
+      updateUrl(typed)
     },
   ]
 }

@@ -7,11 +7,11 @@ interface Props {
   credits: string
   change: string | null
   previous: string | null
-  /** With a stop of its own for the keyboard; in a table's rows, the table shows the hint of a cell. */
+  /** Makes the hint focusable by keyboard. In a table's rows, CellHints shows the hint instead. */
   explained?: boolean
 }
 
-/** Against the range before. Neither more nor less is good or bad by itself, so no colour says so. */
+/** The change from the previous range. It has no colour, because neither an increase nor a decrease is good or bad by itself. */
 export function Change({ credits, change, previous, explained = false }: Props) {
   const format = useFormat()
   if (previous === null || (isZero(previous) && isZero(credits))) return <span className={classes.none}>–</span>

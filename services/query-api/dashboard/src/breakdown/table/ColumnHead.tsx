@@ -20,7 +20,7 @@ export function ColumnHead({ column, order, choose, children }: Props) {
         data-sorted={isSorted}
         data-number={column !== "name"}
         onClick={() => choose(column)}
-        // Browsers leave what is in half. On a phone the other half is behind the edge.
+        // Browsers do not scroll a half-visible element into view. On a phone the other half is outside the screen.
         onFocus={({ currentTarget }) => currentTarget.scrollIntoView({ block: "nearest", inline: "nearest" })}
       >
         {children}

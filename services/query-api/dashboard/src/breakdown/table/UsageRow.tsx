@@ -11,7 +11,7 @@ interface Props extends Line {
   toggle: (path: string) => void
 }
 
-/** Drawn again only when it changed: there may be hundreds. */
+/** Memoized: a table may have hundreds of rows. */
 export const UsageRow = memo(function UsageRow({ row, path, depth, isOpen, isTwin, toggle }: Props) {
   const format = useFormat()
   const name = row.kind === "surface" ? surfaceName(row.id) : row.name

@@ -9,7 +9,7 @@ import { inSentence, PLURALS, ROW_NAMES } from "../../ui/labels"
 import { ScrollRegion } from "../../ui/ScrollRegion"
 import { useUrlState } from "../../url/useUrlState"
 import { useSearchText } from "../controls/useSearchText"
-import { Nothing } from "../Nothing"
+import { EmptyView } from "../EmptyView"
 import { Change } from "./Change"
 import { ColumnHead } from "./ColumnHead"
 import {
@@ -27,7 +27,7 @@ import {
 import { UsageRow } from "./UsageRow"
 import classes from "./UsageTable.module.css"
 
-/** Lines, with those inside of open rows: a search may open more than a browser draws in no time. */
+/** Lines, including those inside open rows. A search may open more lines than a browser can draw quickly. */
 const SHOWN_AT_FIRST = 50
 
 export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | undefined }) {
@@ -44,7 +44,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
     const found = searchRows(breakdown?.rows ?? [], text, LANGUAGE)
     return sortRows(found, { by, descending }, LANGUAGE)
   }, [breakdown, text, by, descending])
-  // A search opens what it finds; what is closed then is closed for that search only.
+  // A search opens the rows that it finds. Rows that the user closes then are closed for that search only.
   const toggle = useCallback(
     (path: string) => {
       if (text) setClosed((before) => ({ text, paths: flip(before.text === text ? before.paths : [], path) }))
@@ -53,12 +53,13 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
     [text, change],
   )
   if (!breakdown) return <Skeleton height={320} radius="md" />
-  if (breakdown.rows.length === 0) return <Nothing breakdown={breakdown} />
+  if (breakdown.rows.length === 0) return <EmptyView breakdown={breakdown} />
 
   const toggled = new Set(text ? (closed.text === text ? closed.paths : []) : url.open)
   const opens = (path: string) => toggled.has(path) !== (text !== "")
   const own = rows.filter((row) => !isPinned(row))
-  // What was used only before is news when it is sorted for or searched; else many rows of zeros hide what was used.
+  // Rows with usage only in the previous range are hidden, because many zeros would bury the used rows. Sorting by change or a
+  // search shows them.
   const folded = text || by === "change" || showsUnused ? [] : own.filter(isUnused)
   const usual = layOut(folded.length > 1 ? own.filter((row) => !isUnused(row)) : own, opens)
   const special = layOut(rows.filter(isPinned), opens)
@@ -160,7 +161,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
   )
 }
 
-/** Rows that are not as they are by themselves, while a text is searched for. */
+/** Rows that the user toggled during a search. */
 interface Toggled {
   text: string
   paths: string[]

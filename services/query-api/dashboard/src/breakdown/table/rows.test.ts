@@ -19,7 +19,7 @@ function row(name: string, credits: string, given: Partial<Row> = {}): Row {
 const names = (rows: Row[]) => rows.map(({ name }) => name)
 const HIGHEST: Order = { by: "credits", descending: true }
 
-test("rows that are no agents of today stay below, in whatever order", () => {
+test("rows that are not current agents stay below in every order", () => {
   const rows = [
     row("Deleted agents", "9", { kind: "deleted" }),
     row("b", "2"),
@@ -32,13 +32,13 @@ test("rows that are no agents of today stay below, in whatever order", () => {
   expect(names(sortRows(rows, { by: "credits", descending: false }, "en"))).toEqual(["b", "a", ...below])
 })
 
-test("credits are sorted as numbers, names as people do", () => {
+test("credits are sorted as numbers, names by the locale", () => {
   const rows = [row("agent 10", "9.5"), row("Agent 9", "10"), row("Äpfel", "100000000000000000.000001")]
   expect(names(sortRows(rows, HIGHEST, "en"))).toEqual(["Äpfel", "Agent 9", "agent 10"])
   expect(names(sortRows(rows, { by: "name", descending: false }, "en"))).toEqual(["Agent 9", "agent 10", "Äpfel"])
 })
 
-test("what is new changed most, what cannot be compared least", () => {
+test("new rows changed most, rows without a comparison least", () => {
   const rows = [
     row("gone", "0", { change: "-1.000000" }),
     row("new", "3", { previous: "0.000000", change: null }),
@@ -47,7 +47,7 @@ test("what is new changed most, what cannot be compared least", () => {
   expect(names(sortRows(rows, { by: "change", descending: true }, "en"))).toEqual(["new", "doubled", "gone"])
 })
 
-test("a search keeps what leads to a match, and all that is in one", () => {
+test("a search keeps a match's parents and its parts", () => {
   const rows = [
     row("Media", "5", { kind: "category", rows: [row("Image Generation", "3"), row("Video", "2")] }),
     row("Writing", "4", { kind: "category", rows: [row("Drafts", "4")] }),
@@ -59,7 +59,7 @@ test("a search keeps what leads to a match, and all that is in one", () => {
   expect(searchRows(rows, "", "en")).toEqual(rows)
 })
 
-test("open rows show their parts, each under a key of its own", () => {
+test("open rows show their parts, each with a unique key", () => {
   const inside = row("Report", "1", { id: "a/1" })
   const rows = [row("One", "1", { rows: [inside] }), row("Two", "1", { rows: [inside] })]
   const lines = layOut(rows, (key) => key === "agent:Two")
@@ -73,7 +73,7 @@ test("open rows show their parts, each under a key of its own", () => {
   expect(new Set(paths).size).toBe(4)
 })
 
-test("neighbours of the same name are told apart by their ids", () => {
+test("rows with the same name beside each other are distinguished by their ids", () => {
   const rows = [row("Report", "3", { id: "agt_1" }), row("Report", "2", { id: "agt_2" }), row("Other", "1")]
   expect(layOut(rows, () => false).map(({ isTwin }) => isTwin)).toEqual([true, true, false])
 })
@@ -86,7 +86,7 @@ test("a row is unused when it has neither credits nor uses", () => {
   ])
 })
 
-test("the order is in the address unless it is the usual one", () => {
+test("the order is in the URL unless it is the default", () => {
   expect(writeOrder(readOrder(undefined))).toBeUndefined()
   expect(readOrder("-uses")).toEqual({ by: "uses", descending: true })
   expect(writeOrder(nextOrder(HIGHEST, "credits"))).toBe("credits")

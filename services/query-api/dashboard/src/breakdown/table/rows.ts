@@ -3,14 +3,14 @@ import { compare, isZero } from "../../format/credits"
 
 export type Row = Schemas["BreakdownRow"]
 
-/** A row as it stands in the table. */
+/** A row with its position in the table. */
 export interface Line {
   row: Row
-  /** Of kinds and ids: unique in the table, and the same after a reload. */
+  /** Built from kinds and ids: unique in the table, and the same after a reload. */
   path: string
   depth: number
   isOpen: boolean
-  /** Whether a neighbour has the same name: then its id says which it is. */
+  /** Whether a row beside it has the same name; then the id is shown too. */
   isTwin: boolean
 }
 
@@ -20,7 +20,7 @@ export interface Order {
   descending: boolean
 }
 
-/** The rows that are no agents of today, below all others, in this order. */
+/** Rows that are not current agents; they are shown below all others, in this order. */
 const PINNED: Row["kind"][] = ["system", "unsaved", "deleted"]
 
 export const EXPLAINED: Partial<Record<Row["kind"], string>> = {
@@ -39,17 +39,17 @@ export function readOrder(sort: string | undefined): Order {
   return { by: sort.slice(descending ? 1 : 0) as Column, descending }
 }
 
-/** In the address; nothing for the order that the table has by itself. */
+/** The order as a URL parameter; undefined for the default order. */
 export function writeOrder({ by, descending }: Order): string | undefined {
   return by === "credits" && descending ? undefined : `${descending ? "-" : ""}${by}`
 }
 
-/** Whatever a click on a column's head makes of the order: numbers begin with the highest, names with A. */
+/** The order after a click on a column's head: numbers begin with the highest, names with A. */
 export function nextOrder(order: Order, by: Column): Order {
   return order.by === by ? { by, descending: !order.descending } : { by, descending: by !== "name" }
 }
 
-/** Rows whose name has the text, with all that is in them, and what leads to such rows. */
+/** Rows whose name contains the text, with their parts and their parents. */
 export function searchRows(rows: readonly Row[], text: string, locale: string): Row[] {
   const wanted = text.trim().toLocaleLowerCase(locale)
   if (!wanted) return [...rows]
@@ -79,18 +79,18 @@ export function sortRows(rows: readonly Row[], order: Order, locale: string): Ro
   return sorted.map((row) => ({ ...row, rows: sortRows(row.rows, order, locale) }))
 }
 
-/** What is new grew without bounds; what cannot be compared comes first. */
+/** New rows have infinite growth; rows without a comparison sort lowest. */
 function compareChanges(one: Row, other: Row): number {
   const rank = (row: Row) => (row.previous === null ? 0 : row.change === null ? 2 : 1)
   return rank(one) - rank(other) || compare(one.change ?? "0", other.change ?? "0")
 }
 
-/** Nothing was used in the range: such a row is only there for what it used before. */
+/** Whether a row has no usage in the range; it is listed only for its usage in the previous range. */
 export function isUnused(row: Row): boolean {
   return row.events === 0 && isZero(row.credits)
 }
 
-/** The lines to show: rows, and below those that are open their parts. */
+/** The lines to show: rows, each open row followed by its parts. */
 export function layOut(rows: readonly Row[], opens: (path: string) => boolean, above = "", depth = 0): Line[] {
   const names = new Map<string, number>()
   for (const { name } of rows) names.set(name, (names.get(name) ?? 0) + 1)

@@ -7,7 +7,7 @@ interface Props {
   columns: Column[]
 }
 
-/** What colours, lines and patterns mean. */
+/** Explains colours, lines and patterns. */
 export function Legend({ lines, guides, columns }: Props) {
   const has = (state: Column["bucket"]["state"]) => columns.some(({ bucket }) => bucket.state === state)
   return (

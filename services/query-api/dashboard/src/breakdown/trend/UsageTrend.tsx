@@ -49,7 +49,7 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
   const budget = useQuery({ ...settingsQuery, select: budgetIn }).data
   const overview = useQuery(overviewQuery).data
   const cumulative = url.sum === "cumulative"
-  const isWhole = trend.product === null // of what is drawn, which another choice may not have replaced yet
+  const isWhole = trend.product === null // of the drawn trend: the newly chosen one may still be loading
   const columns = useMemo(() => {
     const all = columnsOf(trend, cumulative)
     return cumulative ? all : all.filter(({ bucket }) => bucket.state !== "future")
@@ -95,7 +95,7 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
   )
 }
 
-/** What there is to use in the range, where the range is the current credit period. */
+/** Available credits, if the range is the current credit period. */
 function availableIn(
   { credit_period, credits_available }: Schemas["Overview"],
   range: Schemas["DateRange"],

@@ -4,7 +4,7 @@ import { colorsOf } from "./colors"
 
 const KEYS = ["agent/a", "agent/b", "agent/c", "agent/d", "agent/e", "agent/f", "agent/g"]
 
-test("each has a colour of its own, and keeps it when it is overtaken or when others come and go", () => {
+test("each series has a distinct colour and keeps it when ranks or other series change", () => {
   const before = new Map<string, number>()
   const first = colorsOf(KEYS.slice(0, 5), before)
   expect(new Set(first.values()).size).toBe(5)
@@ -14,12 +14,12 @@ test("each has a colour of its own, and keeps it when it is overtaken or when ot
   expect(new Set(colorsOf(KEYS, before).values()).size).toBe(7)
 })
 
-test("it is the same after a reload, whatever the ranks are then", () => {
+test("the colour is the same after a reload, even with other ranks", () => {
   const [one, other] = [colorsOf(KEYS, new Map()), colorsOf([...KEYS].reverse(), new Map())]
   for (const key of KEYS) expect(one.get(key)).toBe(other.get(key))
 })
 
-test("no colour of a row is a product's", () => {
+test("no series has a product's colour", () => {
   const css = readFileSync("src/shell/page.css", "utf8")
   const colors = (names: RegExp) => [...css.matchAll(names)].flatMap(([, light, dark]) => [light, dark])
   const products = colors(/--(?:assistant|agents|api): light-dark\((#\w+), (#\w+)\)/g)

@@ -1,12 +1,12 @@
-/** How many colours there are for what is not a product, `--series-1` on; the products' own are none of them. */
+/** Number of colours `--series-1` and up, for series that are not products; products have separate colours. */
 const COLORS = 7
 
-/** What has had which colour since the page was opened. */
+/** Colours assigned since the page was opened, by key. */
 const given = new Map<string, number>()
 
 /**
- * A colour of its own for each of `keys`, by what it is and not by its rank: who is overtaken keeps the colour. It is the
- * same after a reload, unless two of the keys would have the same one.
+ * A distinct colour for each key, chosen by the key and not by its rank, so that a series keeps its colour when ranks change.
+ * It is the same after a reload, unless the hashes of two keys collide.
  */
 export function colorsOf(keys: readonly string[], before: Map<string, number> = given): Map<string, string> {
   const taken = new Map<number, string>()

@@ -28,12 +28,12 @@ export function linesOf({ series }: Trend): ChartLine[] {
   }))
 }
 
-/** With the id, which the key ends with, where others have the same name. */
+/** The name; with the id (the key's last part) if other series have the same name. */
 function twinName(name: string, key: string, names: Map<string, number>): string {
   return (names.get(name) ?? 0) > 1 ? `${name} (${key.slice(key.lastIndexOf("/") + 1)})` : name
 }
 
-/** The intervals that make a readable chart of so many days. */
+/** Intervals that give a readable chart for the range. */
 export function intervalsOf(range: Schemas["DateRange"]): Interval[] {
   const days = countDays(range.from, range.to)
   const readable: [Interval, boolean][] = [
@@ -45,7 +45,7 @@ export function intervalsOf(range: Schemas["DateRange"]): Interval[] {
   return readable.flatMap(([interval, isReadable]) => (isReadable ? [interval] : []))
 }
 
-/** Words for a bucket: under its column, and in full. */
+/** Labels of a bucket: short (under its column) and full. */
 export function bucketNames(interval: Interval, format: Format) {
   const short = ({ days, start_at }: Bucket) => {
     if (!days) return format.hour(new Date(start_at))
@@ -58,14 +58,14 @@ export function bucketNames(interval: Interval, format: Format) {
   return { short, full }
 }
 
-/** The days of a bucket, as a choice of days: whole months as such. */
+/** A bucket's days as a range; whole months become months. */
 export function rangeIn(days: { from: string; to: string }): Range {
   const month = monthOf(days.from)
   const isMonth = days.from === `${month}-01` && days.to === endOf(month)
   return isMonth ? { from: month, to: month } : { from: days.from, to: days.to }
 }
 
-/** The monthly budget over all products' columns: what it allows for each, or up to each. */
+/** The monthly budget as a guide over the columns of all products: per column, or cumulative. */
 export function budgetGuide(
   columns: readonly Column[],
   interval: Interval,
@@ -83,7 +83,7 @@ export function budgetGuide(
   return { name, kind: "budget", isRunning: cumulative, values }
 }
 
-/** What would be used up to each column if the available credits were used evenly over the credit period. */
+/** Cumulative usage at each column if the available credits were used evenly over the credit period. */
 export function paceGuide(columns: readonly Column[], range: Schemas["DateRange"], available: string): Guide {
   const days = BigInt(countDays(range.from, range.to))
   const values = columns.map(({ bucket }) =>

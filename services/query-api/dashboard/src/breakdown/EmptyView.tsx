@@ -9,8 +9,8 @@ import { useUrlState } from "../url/useUrlState"
 import { FirstEvent } from "./FirstEvent"
 import classes from "./table/UsageTable.module.css"
 
-/** Says that nothing was used, and stays: an empty view is an answer. Unless the data is late: then it is none. */
-export function Nothing({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
+/** The message of an empty view. If data is delayed, it says that usage may be missing. */
+export function EmptyView({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
   const [url, change] = useUrlState()
   const format = useFormat()
   const isLate = useQuery(freshnessQuery).data?.state === "delayed"
