@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from urllib.parse import urlsplit
 
-import flexcredits_schemas.zones  # noqa: F401 - from here on zoneinfo has the locked rules, for oracles too
+import flexcredits_schemas.zones  # noqa: F401 - zoneinfo uses the locked rules from here on, also in oracles
 import pytest
 from hypothesis import HealthCheck, settings
 from support.infra import stack as real
@@ -20,7 +20,7 @@ NAMED_AT_MOST = 100
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mark what asks for a real Kafka or Postgres, by a fixture at any depth."""
+    """Mark tests that use a real Kafka or Postgres through any fixture."""
     for item in items:
         if isinstance(item, pytest.Function) and SERVERS & set(item.fixturenames):
             item.add_marker("servers")
@@ -31,7 +31,7 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what was left out by `-m` or `-k` or skipped, so that nobody takes a part for the whole."""
+    """Print the tests that were skipped or deselected by `-m` or `-k`, so that a partial run is visible."""
     skipped = [f"{report.nodeid} ({report.longrepr[2]})" for report in terminalreporter.stats.get("skipped", [])]
     if left_out or skipped:
         terminalreporter.section("not run")
@@ -41,7 +41,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(line)
 
 
-# Two cores are shared with Kafka and Postgres: how long an example takes says nothing about our code.
+# Two cores are shared with Kafka and Postgres: an example's duration says nothing about our code.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-machine")
 
@@ -54,7 +54,7 @@ def kafka_bootstrap() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_dsn() -> Iterator[str]:
-    """A superuser's DSN; tests take `database` instead, which is theirs alone."""
+    """A superuser's DSN; tests use `database` instead, which each test has for itself."""
     with real.postgres_dsn() as dsn:
         yield dsn
 
@@ -99,7 +99,7 @@ def no_unexpected_errors(expected_errors: list[str]) -> Iterator[None]:
 
 
 class Collector(logging.Handler):
-    """Keeps what was logged, as text."""
+    """Stores log lines as text."""
 
     def __init__(self, level: int) -> None:
         super().__init__(level)

@@ -12,7 +12,7 @@ import pytest
 from alerter.outbox import LEASE_S
 from support.data.usage_source import ALLOWANCES, Source
 from support.faults.failpoints import POINTS
-from support.faults.fault_stage import find_settled_violations, until_applied
+from support.faults.fault_stage import find_lasting_violations, until_applied
 from support.infra.service_process import (
     ServiceProcess,
     aggregator_environment,
@@ -114,5 +114,5 @@ async def test_alerter_killed_at(topics: Topics, database: Database, mailbox: Sc
         with running("alerter", environment):
             await until_applied(topics, database.dsn)
             violations = await find_violations(topics, database.dsn, source.acknowledged)
-            violations += await find_settled_violations(topics, database.dsn, mailbox, len(in_doubt))
+            violations += await find_lasting_violations(topics, database.dsn, mailbox, len(in_doubt))
     assert not violations, "\n".join(violations)

@@ -1,4 +1,4 @@
-"""Mutants of services: each still changes what it means to change, wherever that has been moved to."""
+"""Each mutant changes exactly the files of its symbols, also after a symbol has moved."""
 
 from pathlib import Path
 

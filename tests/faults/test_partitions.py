@@ -17,7 +17,7 @@ from flexcredits_cli.machine.ports import free_ports
 from flexcredits_cli.processes.programs import Process
 from flexcredits_cli.stack.api_keys import create_key
 from support.data.usage_source import ALLOWANCES, Client, Source
-from support.faults.fault_stage import find_settled_violations, until_applied
+from support.faults.fault_stage import find_lasting_violations, until_applied
 from support.infra.brokers import AIOKAFKA_ERRORS, Broker
 from support.infra.hosts import Network, network, why_no_hosts
 from support.infra.service_process import ServiceProcess, aggregator_environment, alerter_environment, eventually
@@ -139,6 +139,6 @@ async def test_f8_partitions_between_named_hosts(expected_errors: list[str], see
             await until_applied(site.topics, site.database.dsn, within_s=90)
             violations = await find_violations(site.topics, site.database.dsn, site.client.acknowledged)
             copies_max = 4 * AT_ONCE  # the mail server's answers are lost once, and a cable may be pulled twice
-            violations += await find_settled_violations(site.topics, site.database.dsn, site.mailbox, copies_max)
+            violations += await find_lasting_violations(site.topics, site.database.dsn, site.mailbox, copies_max)
             assert site.mailbox.got, "no threshold was crossed"
     assert not violations, "\n".join(violations)

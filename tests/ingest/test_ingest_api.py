@@ -139,9 +139,9 @@ async def test_facts_go_to_the_catalog_and_corrections_beside_their_originals(in
     change = correction(original, "-0.5")
     answer = await ingest.post([organization(), original, change, rate(), rate(subject="org_acme")])
     assert answer.json() == {"accepted": 5, "rejected": []}
-    facts = await ingest.facts()
-    assert [record.key for record in facts] == [b"org_acme", b"", b"org_acme"]
-    assert next(json.loads(record.value or b"")["type"] for record in facts) == "flexcredits.organization.v1"
+    catalog_events = await ingest.catalog_events()
+    assert [record.key for record in catalog_events] == [b"org_acme", b"", b"org_acme"]
+    assert next(json.loads(record.value or b"")["type"] for record in catalog_events) == "flexcredits.organization.v1"
     first, second = await ingest.usage()
     assert (first.key, first.partition) == (second.key, second.partition)
     assert [json.loads(record.value or b"")["id"] for record in (first, second)] == [original["id"], change["id"]]

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 from support.clients.export_files import read_csv
-from support.data.random_history import FIRST, NOW, PERIODS, facts, random_history, the_rate
+from support.data.random_history import FIRST, NOW, PERIODS, catalog_events, random_history, the_rate
 from support.infra.stack import Database
 from support.invariants.reference_model import Counted, Model, Path, total
 from support.services.aggregator import Aggregator
@@ -34,8 +34,8 @@ async def told(request: pytest.FixtureRequest, aggregator: Aggregator) -> Model:
     """A history that the aggregator was told in pieces that overlap, with facts between them."""
     chance = random.Random(request.param)
     model, log = random_history(chance, request.param, 220)
-    await aggregator.learn(*facts(request.param)[:1])
-    rest, position = facts(request.param)[1:], dict.fromkeys(log, 0)
+    await aggregator.learn(*catalog_events(request.param)[:1])
+    rest, position = catalog_events(request.param)[1:], dict.fromkeys(log, 0)
     while any(position[at] < len(log[at]) for at in log):
         batches = []
         for partition, held in log.items():

@@ -1,4 +1,4 @@
-"""The fixtures that every other test relies on."""
+"""Tests of the shared fixtures."""
 
 import asyncpg
 import pytest

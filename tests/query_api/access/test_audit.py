@@ -48,7 +48,7 @@ async def test_a_deed_stands_with_its_transaction(pool: Pool, books: Books) -> N
     "statement", ["UPDATE audit_log SET role = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"]
 )
 async def test_what_is_written_is_never_changed(pool: Pool, books: Books, statement: str) -> None:
-    await books.deed(await books.organization(), "user-1")
+    await books.audit_entry(await books.organization(), "user-1")
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["act_for"], "org_acme")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -92,14 +92,14 @@ async def test_an_answer_names_its_request(api: Api, books: Books) -> None:
 async def test_pages_show_every_deed_once(api: Api, books: Books) -> None:
     acme = await books.organization()
     for number in range(7):
-        await books.deed(acme, f"user-{number}")
+        await books.audit_entry(acme, f"user-{number}")
     seen, path = [], "/api/v1/audit?limit=3"
     while True:
         page = await api.get(path)
         seen += [deed["subject"] for deed in page["deeds"]]
         if page["next"] is None:
             break
-        await books.deed(acme, "later")  # pages do not move
+        await books.audit_entry(acme, "later")  # pages do not move
         path = f"/api/v1/audit?limit=3&before={page['next']}"
     assert seen == [f"user-{number}" for number in range(6, -1, -1)]
     assert (await api.ask("/api/v1/audit?before=x")).status_code == 422

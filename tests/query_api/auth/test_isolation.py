@@ -92,7 +92,7 @@ async def fill(books: Books, name: str) -> int:
         " VALUES ($1, $2, $3, $3, $4)", number, [60 + number], [f"added@{name}"], f"admin@{name}",
     )  # fmt: skip
     await books.member(number, f"role@{name}")
-    await books.deed(number, f"person-{name}")
+    await books.audit_entry(number, f"person-{name}")
     await books.execute(
         "INSERT INTO sessions VALUES (sha256($2::text::bytea), $1, $2, $2, $2, $2, 'admin', now(), now(), now())",
         number,

@@ -41,7 +41,7 @@ async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIter
     await books.member(number, "ada@acme.example")
     await books.banner(number, 75)
     for person in range(3):
-        await books.deed(number, f"user-{person}")
+        await books.audit_entry(number, f"user-{person}")
     await books.progress(0, NOW, counted=1)
     verifier, stop, port = (
         Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE),

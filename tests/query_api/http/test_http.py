@@ -89,8 +89,8 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
     await books.attempt(acme, email, 1, "deferred", "451 greylisted")
     await books.email(acme, None, "ada@acme.example")
     await books.banner(acme, 75)
-    await books.deed(acme, "user-1")
-    await books.deed(acme, "user-2")
+    await books.audit_entry(acme, "user-1")
+    await books.audit_entry(acme, "user-2")
     for path, schema in PATHS.items():
         for moment in ("without progress", "with progress"):
             if moment == "with progress":

@@ -13,7 +13,7 @@ from aggregator.catalog.events import apply_facts
 from aggregator.consumer.isolation import count_batch
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
-from aggregator.domain.decode import empty_reading, read
+from aggregator.domain.decode import empty_batch, read
 from flexcredits_schemas.identity import bucket_of, identity_of
 from query_api.db.statements import SQL
 from query_api.ledger.domain import place_of
@@ -43,11 +43,11 @@ class Writer:
             await self._catalog.refresh(connection, version)
 
     async def count(self, *events: dict[str, Any]) -> None:
-        reading = empty_reading()
-        read(records(events, first=self._used), reading)
+        batch = empty_batch()
+        read(records(events, first=self._used), batch)
         self._used += len(events)
-        await load_progress(self._pool, TOPIC, reading.spans)
-        await count_batch(self._pool, TOPICS, reading, self._catalog)
+        await load_progress(self._pool, TOPIC, batch.spans)
+        await count_batch(self._pool, TOPICS, batch, self._catalog)
 
 
 @pytest.fixture

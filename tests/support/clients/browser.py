@@ -1,4 +1,4 @@
-"""People at the dashboard: a real Chromium, what a page asked for, and what it complained of."""
+"""Users of the dashboard: a real Chromium, the page's requests and its console errors."""
 
 import re
 import shutil
@@ -15,12 +15,12 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
-# A root of a container has no sandbox; the rest keeps the browser from asking its makers anything.
+# Root in a container has no sandbox. The other options stop the browser's own requests to its vendor.
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-# WCAG 2.2 at the levels A and AA, and what axe holds to be good practice.
+# WCAG 2.2 at the levels A and AA, and axe's best practices.
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 WITHIN_MS = 15_000
 WATCH_POLICY = "document.addEventListener('securitypolicyviolation', e => console.error('CSP: ' + e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sample))"
@@ -39,7 +39,7 @@ class Who:
 
 @dataclass
 class Visit:
-    """One person's window. `expected` are regular expressions for the complaints that a test provokes."""
+    """One user's window. `expected` are regular expressions for the console errors that a test provokes."""
 
     page: Page
     origin: str
@@ -53,7 +53,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
 
     def _note_request(self, request: Request) -> None:
-        # Signing in leads over the issuer's page, which is another site's by its nature.
+        # Signing in leads through the issuer's page, which is another site.
         if request.frame.parent_frame is None and (request.is_navigation_request() or not self._is_elsewhere()):
             self.requests.append(request.url)
 
@@ -68,12 +68,12 @@ class Visit:
         await self.page.goto(self.origin + path)
 
     async def sign_in(self, who: Who, to: str = "/") -> None:
-        """As a person does at the development issuer's page."""
+        """Sign in at the development issuer's page."""
         await self.open(f"/login?to={quote(to, safe='')}")
         await self.choose(who)
 
     async def choose(self, who: Who) -> None:
-        """Whom to be, on the development issuer's page."""
+        """Choose a person on the development issuer's page."""
         await self.page.get_by_label("Organization").fill(who.organization)
         await self.page.get_by_label("Role").select_option(who.role)
         await self.page.get_by_label("Email").fill(who.email)
@@ -84,7 +84,7 @@ class Visit:
         return self.page.get_by_test_id(name)
 
     def assert_clean(self) -> None:
-        """Nothing was asked from elsewhere, and nothing unexpected was complained of."""
+        """Raises AssertionError if the page requested another origin or logged an unexpected error."""
         elsewhere = {
             url for url in self.requests if urlsplit(url).hostname not in (None, urlsplit(self.origin).hostname)
         }
@@ -95,7 +95,7 @@ class Visit:
         assert not unexpected, "the page complained:\n" + "\n".join(unexpected)
 
     async def assert_accessible(self, what: str) -> None:
-        """No violation that axe can find."""
+        """Raises AssertionError if axe finds a violation."""
         await self.page.evaluate("document.getAnimations().forEach(each => { try { each.finish() } catch {} })")
         results: Any = await Axe().run(self.page, options=AXE)
         assert results.violations_count == 0, f"{what}:\n{results.generate_report()}"
@@ -109,7 +109,7 @@ def decimal(text: str | None) -> Decimal:
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """A Chromium with a user folder of its own, which is thrown away."""
+    """A Chromium with a temporary user folder."""
     assert CHROMIUM is not None, "needs_chromium marks the tests of a browser"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -121,7 +121,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def visiting(browser: Browser, origin: str, **how: Any) -> AsyncIterator[Visit]:
-    """A person's own window: cookies of its own; `how` as Playwright's new_context takes it. Clean at the end, or it fails."""
+    """A user's window with its own cookies; `how` are Playwright's options of new_context. Checks for errors at the end."""
     context = await browser.new_context(viewport=how.pop("viewport", {"width": 1440, "height": 900}), **how)
     context.set_default_timeout(WITHIN_MS)
     await context.add_init_script(WATCH_POLICY)

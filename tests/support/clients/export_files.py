@@ -1,4 +1,4 @@
-"""What the tests of files share: how a file is read, and a year in which everything happens."""
+"""Shared by the tests of exports: reading a file, and a year of usage with every special case."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from support.services.query_api import Api
 
 
 def read_csv(text: str) -> list[dict[str, str]]:
-    """Lines by column; each must end as RFC 4180 says."""
+    """Lines by column. Each must end with CRLF (RFC 4180)."""
     assert text.endswith("\r\n")
     assert text.count("\n") == text.count("\r\n")
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -32,7 +32,7 @@ def total(lines: list[dict[str, str]]) -> Decimal:
 
 
 async def special(books: Books, zone: str, name: str) -> int:
-    """A year in which everything happens: agents come and go, categories change, usage is late, corrected and undone."""
+    """A year of usage with every special case: agents are created and deleted, categories change, usage is late, corrected and reversed."""
     acme = await books.organization(name, zone)
     await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
     await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=20)

@@ -1,4 +1,4 @@
-"""Clients that others make or publish, from the package registries: fetched into a folder of the test, pinned, run as programs."""
+"""Public client libraries and generators: pinned, installed into the test's folder, run as programs."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ PYTHON_GENERATOR = "openapi-python-client==0.29.0"
 
 
 def run(*command: str | Path, folder: Path, **environment: Any) -> str:
-    """A program's output; the test fails with it when the program does."""
+    """A program's output. If the program fails, the test fails and shows it."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=folder, env={**os.environ, **{name: str(value) for name, value in environment.items()}},
@@ -26,14 +26,14 @@ def run(*command: str | Path, folder: Path, **environment: Any) -> str:
 
 
 def need(*programs: str) -> None:
-    """Skip the test where a program is missing."""
+    """Skip the test if a program is missing."""
     for program in programs:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not on this machine")
 
 
 def python_with(folder: Path, *packages: str) -> Path:
-    """The interpreter of a new environment that has these packages."""
+    """The interpreter of a new virtual environment with these packages."""
     home = folder / "venv"
     run(sys.executable, "-m", "venv", home, folder=folder)
     run(home / "bin" / "python", "-m", "pip", "install", "--quiet", *packages, folder=folder)

@@ -1,4 +1,4 @@
-"""Manifests as a cluster would get them, and what a container of theirs is told by its environment."""
+"""Manifests as a cluster gets them, and the environment of their containers."""
 
 import shutil
 import subprocess
@@ -16,13 +16,13 @@ from pydantic_settings import BaseSettings
 K8S = REPOSITORY / "deploy" / "k8s"
 Manifest = dict[str, Any]
 SERVICES = {"ingest": "ingest", "aggregator": "aggregator", "alerter": "alerter", "query-api": "query_api"}
-"""The module of each service by its name."""
+"""Each service's module by name."""
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 SECRETS = {"flexcredits-smtp": "smtps://mailer:secret@mail.example.com"}
 
 
 def render(folder: str) -> list[Manifest]:
-    """What kustomize makes of a folder of deploy/k8s. Skips where there is none."""
+    """kustomize's output for a folder of deploy/k8s. Skips the test without kustomize."""
     command = kustomize()
     if command is None:
         pytest.skip("neither kubectl nor kustomize is installed")
@@ -48,7 +48,7 @@ def find(manifests: list[Manifest], kind: str, name: str) -> Manifest:
 
 
 def workloads(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
-    """Kind and name, pod, and container of everything that runs."""
+    """Kind and name, pod, and container of every workload."""
     for manifest in manifests:
         if manifest["kind"] in WORKLOADS:
             pod = manifest["spec"]["template"]["spec"]

@@ -1,4 +1,4 @@
-"""Generated requests to an API, right and wrong, which must get only what its description says (schemathesis)."""
+"""Sends generated requests, valid and invalid, to an API; the answers must conform to its description (schemathesis)."""
 
 from collections.abc import Callable
 
@@ -11,13 +11,13 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 def check_everything(
     schema: OpenApiSchema, url: str, token: str, examples: int, *, makes_sense: Callable[[Case], bool] = lambda _: True
 ) -> set[int]:
-    """The statuses that came. Raises what schemathesis found first. A case that makes no sense is not sent."""
+    """Statuses of the answers. Raises schemathesis' first failure. Cases without a meaning are not sent."""
     statuses: set[int] = set()
     for result in schema.get_all_operations():
         operation = result.ok()
         for mode in GenerationMode.POSITIVE, GenerationMode.NEGATIVE:
             if mode is GenerationMode.NEGATIVE and not (operation.query or operation.body):
-                continue  # nothing to get wrong
+                continue  # nothing to vary
 
             @settings(
                 max_examples=examples, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
@@ -30,7 +30,7 @@ def check_everything(
                     base_url=url,
                     headers={"Authorization": f"Bearer {token}"},
                     allow_redirects=False,
-                    # That a product has its own views, or an instant lies in a window, OpenAPI cannot say.
+                    # OpenAPI cannot express that a product has its own views or that an instant lies in a window.
                     excluded_checks=[positive_data_acceptance],
                 )
                 statuses.add(answer.status_code)

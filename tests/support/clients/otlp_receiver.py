@@ -1,4 +1,4 @@
-"""A small receiver of OpenTelemetry's spans (OTLP over HTTP, protobuf), as a collector is one."""
+"""A small OpenTelemetry collector: receives spans (OTLP over HTTP, protobuf)."""
 
 import gzip
 import threading
@@ -22,13 +22,13 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """Spans come in whenever the services send them."""
+    """The spans that arrived."""
 
     def __init__(self) -> None:
         self.endpoint = ""
         self.spans: list[Received] = []
         self.bodies: list[bytes] = []
-        """All that came, as it was sent."""
+        """All received requests, unchanged."""
 
     def take(self, body: bytes) -> None:
         self.bodies.append(body)
@@ -59,7 +59,7 @@ def receiver() -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Tests show what they need."""
+            """No log: tests print what they need."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     received.endpoint = f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,4 +1,4 @@
-"""The rules and dashboards that we deliver, and a real Prometheus that follows them."""
+"""The rules and dashboards of deploy/, and a real Prometheus that evaluates them."""
 
 import json
 import re
@@ -25,7 +25,7 @@ _NAME = re.compile(r"\b(?:flexcredits[a-z0-9_:]+|process_[a-z_]+|up)\b")
 
 
 def find_program(name: str) -> str:
-    """Its path. Skips where it is not installed: Debian's package is prometheus."""
+    """Prometheus' path. Skips the test if it is not installed (Debian's package prometheus)."""
     path = shutil.which(name)
     if path is None:
         pytest.skip(f"{name} is not installed")
@@ -55,12 +55,12 @@ def names_in_dashboards() -> set[str]:
 
 
 def metric_names(expression: str) -> set[str]:
-    """Of metrics and recorded rules in a PromQL expression."""
+    """Names of metrics and recorded rules in a PromQL expression."""
     return set(_NAME.findall(re.sub(r'"[^"]*"', '""', expression)))
 
 
 class Prometheus:
-    """A running one."""
+    """A running Prometheus."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -71,15 +71,15 @@ class Prometheus:
         return answer["data"]
 
     def targets(self) -> dict[str, str]:
-        """Health by address."""
+        """Health of targets by address."""
         return {each["labels"]["instance"]: each["health"] for each in self.ask("targets")["activeTargets"]}
 
     def names(self) -> set[str]:
-        """Of all series."""
+        """Names of all series."""
         return set(self.ask("label/__name__/values"))
 
     def families(self) -> set[str]:
-        """Of all metrics that targets have told of, also those without a sample yet."""
+        """Names of all metrics that targets expose, also those without a sample."""
         return set(self.ask("metadata"))
 
     def rules(self) -> list[dict[str, Any]]:

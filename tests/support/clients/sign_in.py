@@ -27,7 +27,7 @@ SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 
 @dataclass
 class Browser:
-    """A client that keeps cookies and follows redirects only when it is told to; `now` is the API's clock."""
+    """A client that keeps cookies and follows no redirects by itself; `now` is the API's clock."""
 
     client: httpx.AsyncClient
     sign_in: SignIn
@@ -40,7 +40,7 @@ class Browser:
         return answer.headers["location"]
 
     async def choose(self, address: str, role: str = "super_admin", organization: str = "org_demo", email: str = "ada@demo.example") -> str:  # fmt: skip
-        """What the issuer's page does when somebody is chosen there; returns the callback's address."""
+        """Choose a person as the issuer's page does; returns the callback's address."""
         async with httpx.AsyncClient(trust_env=False) as web:
             page = await web.get(address)
             assert page.status_code == 200, page.text
@@ -52,8 +52,8 @@ class Browser:
         assert answer.status_code == 302, answer.text
         return answer.headers["location"]
 
-    async def enter(self, **whom: str) -> httpx.Response:
-        callback = await self.choose(await self.begin(), **whom)
+    async def enter(self, **person: str) -> httpx.Response:
+        callback = await self.choose(await self.begin(), **person)
         return await self.client.get(callback)
 
     async def status(self, path: str = "/api/v1/overview", **headers: str) -> int:

@@ -1,4 +1,4 @@
-"""A real HTTPS server on this machine that takes webhooks, as a test scripts it."""
+"""A real HTTPS server that receives webhooks, with scripted answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -20,7 +20,7 @@ class Post:
 
 @dataclass
 class Receiver:
-    """`answers` are statuses, or (status, headers), used up in order; then 200. A status of 0 never answers."""
+    """`answers` are statuses, or (status, headers), used in order, then 200. Status 0: no answer."""
 
     url: str
     ca_file: Path
@@ -38,7 +38,7 @@ class Receiver:
 
 @asynccontextmanager
 async def https_receiver(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[Receiver]:
-    """Answers on localhost, under a certificate that `ca_file` vouches for."""
+    """Listens on localhost, with a certificate signed by `ca_file`."""
     ca_file = make_certificate(folder / "receiver.pem", DNSName("localhost"))
     receiver = Receiver("", ca_file)
     app = web.Application()

@@ -1,4 +1,4 @@
-"""Organizations as the dashboard's stories need them: in order, over their contract, and without usage."""
+"""Organizations for the dashboard's tests: one within its contract, one in overage, one without usage."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def member(name: str, who: str, role: str) -> dict[str, Any]:
 
 
 def history(name: str) -> list[dict[str, Any]]:
-    """Usage of every kind over two months; each event has an amount of its own."""
+    """Usage of every kind over two months; each event has a different amount."""
     now, events = datetime.now(UTC), []
     for days in DAYS_AGO:
         for number, ((product, kind), features) in enumerate(FEATURES.items()):
@@ -58,18 +58,18 @@ def history(name: str) -> list[dict[str, Any]]:
 
 async def fill(stack: WholeStack) -> None:
     """All three organizations, counted."""
-    facts = [organization(name) for name in (NORMAL, OVER, EMPTY)]
-    facts[1]["data"]["billing_moderator_enabled"] = True
+    catalog_events = [organization(name) for name in (NORMAL, OVER, EMPTY)]
+    catalog_events[1]["data"]["billing_moderator_enabled"] = True
     amounts = {"assistant": "2000", "agents": "1000", "api": "500"}
-    facts.append(contract(NORMAL, total="4000", products=amounts))
+    catalog_events.append(contract(NORMAL, total="4000", products=amounts))
     small = contract(OVER, total="100", products={"assistant": "60", "agents": "20", "api": "20"})
     small["data"]["account_team"] = TEAM
-    facts += [small, contract(EMPTY, total="1000")]
-    facts += [member(name, who, role) for name in (NORMAL, OVER, EMPTY) for who, role in PEOPLE]
+    catalog_events += [small, contract(EMPTY, total="1000")]
+    catalog_events += [member(name, who, role) for name in (NORMAL, OVER, EMPTY) for who, role in PEOPLE]
     gone = [
         event("flexcredits.agent.v1", {"id": "agt_gone", "state": "deleted"}, subject=name) for name in (NORMAL, OVER)
     ]
-    for batch in (facts, history(NORMAL), history(OVER), gone):
+    for batch in (catalog_events, history(NORMAL), history(OVER), gone):
         answer = stack.post(batch)
         assert answer.json()["accepted"] == len(batch), answer.text
     for name in (NORMAL, OVER):

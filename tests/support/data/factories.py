@@ -1,4 +1,4 @@
-"""Events and Kafka records for tests: real-looking defaults, any field overridden by keyword."""
+"""Events and Kafka records for tests: realistic defaults; keywords override any field."""
 
 import itertools
 import json
@@ -100,7 +100,7 @@ class FakeRecord:
 
 
 def records(events: Sequence[dict[str, Any] | bytes | None], *, first: int = 0, partition: int = 0) -> list[FakeRecord]:
-    """Records with consecutive offsets from `first`; bytes stand for themselves."""
+    """Records with consecutive offsets from `first`; bytes are used unchanged."""
     return [
         FakeRecord(json.dumps(item).encode() if isinstance(item, dict) else item, first + position, partition)
         for position, item in enumerate(events)

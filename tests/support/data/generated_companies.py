@@ -1,4 +1,4 @@
-"""Companies as the simulation tells them, for the tests that look at them."""
+"""Companies of generated usage, for tests that inspect them."""
 
 from functools import cache
 
@@ -17,5 +17,5 @@ def play(company: Company, at: str = AT, months: int = 8, seed: int = 1) -> tupl
 
 @cache
 def demo_company() -> tuple[Past, list[Sending]]:
-    """Eight months of the demo company; made once, not to be changed."""
+    """Eight months of the demo company; created once, do not change it."""
     return play(DEMO)

@@ -1,4 +1,4 @@
-"""A random company over ten weeks: late, copied, contradicted, corrected and held usage, agents and categories that change."""
+"""A random company over ten weeks: late, copied, conflicting, corrected and held usage; agents and categories that change."""
 
 import random
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ KINDS = {"wf_draft": "unsaved", "wf_kept": "unsaved", "sys_chat": "system"}
 RATE_MICRO_PER_TOKEN = 1000
 
 
-def facts(zone: str) -> list[dict[str, Any]]:
-    """In an order of their own: the time of each decides, not its place."""
+def catalog_events(zone: str) -> list[dict[str, Any]]:
+    """Catalog events in random order: their times decide, not their positions."""
     periods = [{"id": name, "from": begins, "to": ends, "total": "100000"} for name, begins, ends in PERIODS]
     contract = {"contract_id": "c1", "from": PERIODS[0][1], "to": PERIODS[-1][2], "credit_periods": periods}
     agents = [
@@ -60,7 +60,7 @@ NAMES = {("tool", "drive"): "Google Drive"}
 
 
 def moments(chance: random.Random, zone: ZoneInfo) -> Iterator[datetime]:
-    """Instants at and around the edges of days and months, of days on which clocks change, and anywhere between."""
+    """Instants near the ends of days and months, on days on which clocks change, and at random times between."""
     edges = [
         date(2026, 10, 1),
         date(2026, 10, 4),
@@ -96,7 +96,7 @@ def use_at(chance: random.Random, at: datetime) -> tuple[dict[str, Any], Counted
 
 
 def random_history(chance: random.Random, zone: str, number: int) -> tuple[Model, dict[int, list[FakeRecord]]]:
-    """What must be counted, and the log of four partitions that says so, with whatever goes wrong on the way."""
+    """The usage that must be counted, and a log of four partitions that contains it with copies, conflicts and invalid records."""
     counted: list[Counted] = []
     log: dict[int, list[FakeRecord]] = {partition: [] for partition in range(4)}
 
@@ -128,7 +128,7 @@ def random_history(chance: random.Random, zone: str, number: int) -> tuple[Model
 
 
 def the_rate() -> list[dict[str, Any]]:
-    """Comes late: what needs it is held until then."""
+    """Is sent late: usage that needs it is held until then."""
     return [
         rate(product=product, effective_from=rfc3339(datetime(2026, 1, 1, tzinfo=UTC)))
         for product in ("assistant", "agents")

@@ -1,4 +1,4 @@
-"""A random log of usage.events.v1: what counts, what does not, and what comes twice, late or wrong."""
+"""A random log of usage.events.v1: counted, rejected, copied, late and invalid records."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from support.data.factories import FakeRecord, correction, records, rfc3339, usa
 
 
 def random_log(chance: random.Random) -> dict[int, list[FakeRecord]]:
-    """Three partitions with copies, corrections of anything, poison, rated and late usage, received over six hours."""
+    """Three partitions with copies, corrections of any event, invalid records, rated and late usage, received over six hours."""
     log: dict[int, list[FakeRecord]] = {0: [], 1: [], 2: []}
     sent: list[dict[str, Any]] = []
     for _ in range(400):
@@ -37,7 +37,7 @@ def random_log(chance: random.Random) -> dict[int, list[FakeRecord]]:
                 envelope={"subject": organization_name},
             )
         if isinstance(item, dict) and item not in sent:
-            if len(sent) % 10 == 3:  # made long before, or by a wrong clock: the ledger has no partition of such days
+            if len(sent) % 10 == 3:  # an id of long ago or by a wrong clock: the ledger has no partition for its day
                 item["id"] = uuid7(datetime.now(UTC) + timedelta(days=-900 if len(sent) % 20 == 3 else 300))
             # Some of it late, and received over several hours.
             happened = datetime.now(UTC) - timedelta(

@@ -1,4 +1,4 @@
-"""Rows as the aggregator would leave them, written as the owner of the tables."""
+"""Writes rows as the aggregator does, as the tables' owner."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,12 +15,12 @@ MICRO = 1_000_000
 
 
 def local(zone: str, day: str, at: str = "00:00") -> datetime:
-    """The instant of a wall clock's time."""
+    """The instant of a local time."""
     return datetime.combine(date.fromisoformat(day), time.fromisoformat(at), ZoneInfo(zone)).astimezone(UTC)
 
 
 class Books:
-    """Writes rows as the table's owner, as the aggregator would have left them."""
+    """Writes rows as the aggregator does, as the tables' owner."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -141,7 +141,7 @@ class Books:
         self, organization: int, product: str, kind: str, feature: str, day: str, micro_credits: int,
         *, agent: str = "", surface: str = "web", corrections: int = 1,
     ) -> int:  # fmt: skip
-        """Corrections of a day: part of both daily tables' credits, of no table's events."""
+        """Add corrections of a day: they change both daily tables' credits and no table's events."""
         series = await self.use(
             organization, product, kind, feature, day, micro_credits, agent=agent, surface=surface, events=0
         )
@@ -157,7 +157,7 @@ class Books:
         starts_on: str = "2026-01-01", ends_on: str = "2027-01-01", fired_at: datetime = NOW, used: int = 75 * MICRO,
         available: int = 100 * MICRO, resolution: str | None = None, resolved_at: datetime | None = None, rule: str = "usage",
     ) -> int:  # fmt: skip
-        """A threshold that was met, as the alerter would have left it; amounts in micro-credits."""
+        """Insert a firing as the alerter does; amounts in micro-credits."""
         number: int = await self._connection.fetchval(
             "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on,"
             " fired_at, used, available, told, facts, resolved_at, resolution)"
@@ -184,7 +184,7 @@ class Books:
     async def email(
         self, organization: int, firing: int | None, recipient: str, state: str = "pending", *, attempts: int = 0, settled_at: datetime | None = None,
     ) -> int:  # fmt: skip
-        """A mail that was written at NOW and, while it is pending, is due a minute later; without a firing, a test."""
+        """Insert a mail of NOW; a pending one is due a minute later. Without a firing it is a test mail."""
         number: int = await self._connection.fetchval(
             "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, state, attempts, due_at, settled_at, facts)"
             " VALUES ($1, $2, gen_random_uuid()::text, $3, $4, $5, $6, $7, $8, CASE WHEN $2::bigint IS NULL THEN '{}'::json END)"
@@ -202,7 +202,7 @@ class Books:
     async def notice(
         self, organization: int, channel: int, event_id: str, kind: str, firing: int | None, state: str, tries: Sequence[tuple[str, str]],
     ) -> None:  # fmt: skip
-        """An event to a channel, with the outcomes of its attempts; settled at NOW unless pending."""
+        """Insert a delivery to a channel with the results of its attempts; completed at NOW unless pending."""
         delivery: int = await self._connection.fetchval(
             "WITH notice AS (INSERT INTO alert_notices (organization_id, firing_id, event_id, kind, body, created_at, published_at)"
             " VALUES ($1, $4, $3, $5, '{}', $8, $8) RETURNING notice_id)"
@@ -216,25 +216,25 @@ class Books:
                 delivery, organization, attempt, NOW, outcome, detail,
             )  # fmt: skip
 
-    async def deed(self, organization: int, subject: str, action: str = "session.begin") -> None:
+    async def audit_entry(self, organization: int, subject: str, action: str = "session.begin") -> None:
         await self.execute(
             "INSERT INTO audit_log (organization_id, subject, email, role, action, details, request_id)"
             " VALUES ($1, $2, '', 'admin', $3, '{}', 'request')",
             organization, subject, action,
         )  # fmt: skip
 
-    async def progress(self, partition: int, caught_up_at: datetime | None, **fates: int) -> None:
-        fates = {"counted": 0, "duplicate": 0, "rejected": 0, "held": 0} | fates
+    async def progress(self, partition: int, caught_up_at: datetime | None, **dispositions: int) -> None:
+        dispositions = {"counted": 0, "duplicate": 0, "rejected": 0, "held": 0} | dispositions
         await self.execute(
             "INSERT INTO partition_progress (topic, partition, next_offset, counted, duplicate, rejected, held, updated_at, caught_up_at)"
             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            TOPIC, partition, sum(fates.values()), *fates.values(), NOW, caught_up_at,
+            TOPIC, partition, sum(dispositions.values()), *dispositions.values(), NOW, caught_up_at,
         )  # fmt: skip
 
     async def ledger(
         self, organization: int, series: int, occurred_at: datetime, micro_credits: int, *, held: bool = False
     ) -> None:
-        """A ledger row, and its quarter of an hour if it counts."""
+        """Insert a ledger row, and its quarter of an hour if it is counted."""
         await self.execute(
             "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits,"
             " received_at, kafka_offset, kafka_partition, held)"
@@ -252,7 +252,7 @@ class Books:
     async def event(
         self, name: str, organization: int, series: int, source: str, event_id: str, micro_credits: int
     ) -> None:
-        """A ledger row that its receipt can find; `name` is the organization's."""
+        """Insert a ledger row that `receipt` finds; `name` is the organization's."""
         identity = identity_of(name, source, event_id)
         await self.execute(
             "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits,"

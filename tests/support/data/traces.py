@@ -1,4 +1,4 @@
-"""The real request traces, or a generated file of the same format where they are not at hand."""
+"""The real request traces, or generated files of the same format if they are missing."""
 
 import csv
 import os
@@ -12,13 +12,13 @@ DEFAULT = Path(__file__).parents[4] / "shared" / "data"
 
 
 def find_traces(folder: Path) -> list[Path]:
-    """Both trace files from $FLEXCREDITS_TRACES (default ../shared/data); absent, generated into `folder`. Says which."""
+    """Both trace files from $FLEXCREDITS_TRACES (default ../shared/data); if missing, generated into `folder`. Prints which."""
     given = Path(os.environ.get("FLEXCREDITS_TRACES", DEFAULT))
     paths = [given / name for name in NAMES]
     if all(path.exists() for path in paths):
         print(f"traces: the real ones from {given.name}")  # noqa: T201 - pytest shows it with a failure
         return paths
-    print("traces: generated, the real ones are not here")  # noqa: T201
+    print("traces: generated, the real ones are missing")  # noqa: T201
     return [generate(folder / name) for name in NAMES]
 
 
@@ -34,7 +34,7 @@ def generate(path: Path, rows: int = 3000) -> Path:
 
 
 def credits_of(path: Path) -> tuple[Decimal, int]:
-    """What a trace must come to, computed from the file alone: 1 credit per 1,000 tokens, and the number of requests."""
+    """Expected credits and requests of a trace, from the file alone: 1 credit per 1,000 tokens."""
     with path.open(newline="") as lines:
         tokens = [int(row["ContextTokens"]) + int(row["GeneratedTokens"]) for row in csv.DictReader(lines)]
     return sum((Decimal(number) / 1000 for number in tokens), Decimal(0)), len(tokens)

@@ -1,4 +1,4 @@
-"""Usage as product services would send it: straight into Kafka with copies, contradictions and poison, or by HTTP."""
+"""Sends usage like a product service: directly to Kafka with copies, conflicts and invalid records, or by HTTP."""
 
 import asyncio
 import itertools
@@ -17,20 +17,20 @@ from support.infra.stack import Topics
 
 EVENTS, OVER_S = 9_000, 9.0
 ALLOWANCES = {"org_acme": "10000", "org_other": "16500", "org_third": "1000000"}
-"""Credits of each organization's contract: of EVENTS the first uses up all, the second about nine tenths, the third a little."""
+"""Credits of each organization's contract: EVENTS use all of the first, about 90% of the second and little of the third."""
 POISON = (b"{", b"", b"\xff", b"null", b'{"type":"flexcredits.usage.v1"}', b"[" * 3000)
 
 
 @dataclass
 class Source:
-    """Sends, and remembers what Kafka has acknowledged."""
+    """Sends events, and records the ones that Kafka acknowledged."""
 
     topics: Topics
     organizations: Sequence[str] = tuple(ALLOWANCES)
     acknowledged: set[tuple[str, str, str]] = field(default_factory=set)
 
     async def introduce(self, allowances: Mapping[str, str]) -> None:
-        """Organizations with one credit period, whom usage belongs to from now on, and two people each who are told of alerts."""
+        """Send catalog events: organizations with one credit period and two recipients of alerts. Later usage belongs to them."""
         self.organizations = tuple(allowances)
         async with open_producer(self.topics.bootstrap, "faults") as producer:
             for name, total in allowances.items():
@@ -42,8 +42,8 @@ class Source:
                     await producer.send_and_wait(self.topics.catalog, json.dumps(fact).encode(), partition=0)
 
     async def pour(self, events: int = EVENTS, over_s: float = OVER_S, seed: int = 1) -> None:
-        """Events of all organizations: a third is sent again up to four times, to any partition; one in a hundred is poison,
-        and one in a hundred contradicts an earlier one of its partition."""
+        """Send events of all organizations. A third of them is repeated up to four times, in any partition; 1% is invalid,
+        and 1% conflicts with an earlier event of its partition."""
         chance = random.Random(seed)
         async with open_producer(self.topics.bootstrap, "faults") as producer:
             history: list[list[dict[str, Any]]] = [[] for _ in range(4)]
@@ -77,17 +77,17 @@ class Source:
 
 @dataclass
 class Client:
-    """A product service that sends by HTTP, and sends again under the same ids whatever was not answered by 202."""
+    """A product service that sends by HTTP, and repeats events with the same ids until it gets 202."""
 
     url: str
     key: str
     acknowledged: set[tuple[str, str, str]] = field(default_factory=set)
     answers: Counter[int] = field(default_factory=Counter)
-    """How often each status came; 0 is no answer."""
+    """Number of answers by status; 0: no answer."""
     stopped: bool = False
 
     async def send(self, batches: int | None = None, pause_s: float = 0.05) -> None:
-        """Batches of 20 events of all organizations, until it is stopped if no number is given. The last one ends taken."""
+        """Send batches of 20 events of all organizations, until stopped if no number is given. The last batch is accepted."""
         async with httpx.AsyncClient(base_url=self.url, timeout=8) as http:
             while not self.stopped and batches != 0:
                 batches = batches and batches - 1

@@ -1,7 +1,7 @@
-"""python -m support.faults.failpoints: a service that SIGKILLs itself when it passes one of POINTS for the nth time.
+"""python -m support.faults.failpoints: runs a service that SIGKILLs itself when it passes one of POINTS for the nth time.
 
-The service is the real one, unchanged: the clients under it, which are libraries, are wrapped in this process alone.
-FAILPOINT says which point and which time, as in `after_lock:2`.
+The service's code is unchanged: methods of the client libraries are wrapped in this process.
+FAILPOINT has the point and the count, such as `after_lock:2`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from runtime.postgres import load_sql
 
 
 class Point(NamedTuple):
-    """A statement by its name, or a call to Kafka, and the side of it on which the service dies."""
+    """A statement's name or a call to Kafka, and whether the service dies before or after it."""
 
     service: str
     side: str
@@ -54,7 +54,7 @@ POINTS = {
 
 
 class Failpoint:
-    """Counts how often each side of each step is passed."""
+    """Counts how often the service passes each step, before and after."""
 
     def __init__(self, point: Point, hit: int) -> None:
         self._point, self._hit = point, hit
@@ -85,7 +85,7 @@ class Failpoint:
             step += " of nothing"
         self._pass("before", step)
         result = await do(connection, query, *args, **options)
-        if result != [] or step.startswith("add_"):  # a claim that found nothing is no step
+        if result != [] or step.startswith("add_"):  # a claim without rows does not count
             self._pass("after", step)
         self._last[id(connection)] = step
         return result

@@ -1,4 +1,4 @@
-"""A stage for faults: a Postgres of its own behind a proxy, services that are started again when they end, and usage."""
+"""Setup for fault tests: its own Postgres behind a proxy, services that are restarted when they end, and a stream of usage."""
 
 import asyncio
 import os
@@ -28,16 +28,16 @@ from support.services.ingest import TcpProxy
 
 
 class FaultyProxy(TcpProxy):
-    """Passes bytes on, as slowly as it is told, and may take the answer to a COMMIT for itself."""
+    """Forwards bytes with a delay, and can drop the answer to a COMMIT."""
 
     def __init__(self, target_url: str) -> None:
         super().__init__(target_url)
         self.delay_s = 0.0
         self.flowing = asyncio.Event()
-        """Cleared, what the server says does not arrive, and nobody is told so."""
+        """While cleared, the server's answers do not arrive, and no side gets an error."""
         self.flowing.set()
-        self.doubtful_commits = 0
-        """So many COMMITs will be carried out, and their connections end before the answer."""
+        self.unanswered_commits = 0
+        """Number of COMMITs that run but whose connections end before the answer."""
 
     async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter
@@ -45,14 +45,14 @@ class FaultyProxy(TcpProxy):
         with suppress(OSError):
             while data := await reader.read(65536):
                 await asyncio.sleep(self.delay_s)
-                in_doubt = self.doubtful_commits > 0 and b"COMMIT;" in data
-                if in_doubt:
-                    self.doubtful_commits -= 1
+                is_unanswered = self.unanswered_commits > 0 and b"COMMIT;" in data
+                if is_unanswered:
+                    self.unanswered_commits -= 1
                     client.transport.abort()
                 writer.write(data)
                 await writer.drain()
-                if in_doubt:
-                    await asyncio.sleep(0.2)  # it is carried out
+                if is_unanswered:
+                    await asyncio.sleep(0.2)  # Postgres runs the COMMIT
         writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,7 +67,7 @@ class FaultyProxy(TcpProxy):
 
 @dataclass
 class Stage:
-    """Everything that a fault may happen to."""
+    """The parts of the system that a fault can affect."""
 
     topics: Topics
     server: EmbeddedPostgres
@@ -76,15 +76,15 @@ class Stage:
     proxy: FaultyProxy
     source: Source
     environment: Mapping[str, str]
-    """Of the services, beside what they need."""
+    """More variables for the services' environment."""
     mailbox: Script
     mail_proxy: TcpProxy
     before: Sequence[str]
-    """Words before Postgres' command line."""
+    """Arguments before Postgres' command line."""
     aggregators: list[ServiceProcess] = field(default_factory=list)
     alerters: list[ServiceProcess] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
-    """Of processes that have ended by themselves, or were killed."""
+    """Logs of processes that ended or were killed."""
 
     def start(self) -> ServiceProcess:
         environment = aggregator_environment(self.database, self.topics)
@@ -100,7 +100,7 @@ class Stage:
         return {**environment, "POSTGRES_DSN": through(self.proxy, self.database.roles[role]), **self.environment}
 
     async def keep_running(self) -> None:
-        """What an orchestrator does: start again, a moment later, what has ended."""
+        """Restart processes that ended, as an orchestrator does."""
         while True:
             await asyncio.sleep(0.5)
             for processes, start in ((self.aggregators, self.start), (self.alerters, self.start_alerter)):
@@ -111,7 +111,7 @@ class Stage:
                     start()
 
     async def restart_postgres(self, number: signal.Signals, down_s: float) -> None:
-        """End the server by a signal to its main process, and start it again."""
+        """Stop the server by a signal to its main process, and start it after `down_s`."""
         lines = (self.server._data() / "postmaster.pid").read_text().splitlines()
         os.kill(int(lines[0]), number)
         while self.process.exit_code is None:
@@ -122,7 +122,7 @@ class Stage:
         await asyncio.to_thread(self.process.wait_ready)
 
     async def quiesce(self, within_s: float = 60) -> None:
-        """Until all that is in the log is applied and told. AssertionError (O10) when that takes too long."""
+        """Wait until the whole log is applied and its totals are published. Raises AssertionError (O10) after `within_s`."""
         try:
             await until_applied(self.topics, self.database.dsn, within_s)
         except TimeoutError:
@@ -131,15 +131,15 @@ class Stage:
             raise AssertionError(f"O10: not caught up after {within_s:g} s\n{last}") from None
 
     async def find_violations(self, copies_max: int) -> list[str]:
-        """All that is not as the log says; alerts have a minute to settle."""
+        """Violations against the log. Alerts have 40 s to become correct."""
         found = await find_violations(self.topics, self.database.dsn, self.source.acknowledged)
         if not self.alerters:
             return found
-        return found + await find_settled_violations(self.topics, self.database.dsn, self.mailbox, copies_max)
+        return found + await find_lasting_violations(self.topics, self.database.dsn, self.mailbox, copies_max)
 
 
 async def until_applied(topics: Topics, dsn: str, within_s: float = 60) -> None:
-    """Until Postgres is where the log ends and nothing waits to be told. TimeoutError."""
+    """Wait until Postgres has the log's end position and the totals outbox is empty. Raises TimeoutError."""
     async with asyncio.timeout(within_s):
         while True:
             with suppress(OSError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -149,7 +149,7 @@ async def until_applied(topics: Topics, dsn: str, within_s: float = 60) -> None:
 
 
 async def count_applied(topics: Topics, dsn: str) -> int:
-    """Records that have their fate; -1 while the totals are not told."""
+    """Records that have a disposition; -1 while totals wait to be published."""
     connection = await asyncpg.connect(dsn, timeout=5)
     try:
         waiting = await connection.fetchval("SELECT count(*) FROM totals_outbox")
@@ -161,9 +161,9 @@ async def count_applied(topics: Topics, dsn: str) -> int:
         await connection.close()
 
 
-async def find_settled_violations(topics: Topics, dsn: str, mailbox: Script, copies_max: int) -> list[str]:
-    """What is still not true of alerts when they have had time: what a dead process had claimed comes after a minute,
-    which passes here at once."""
+async def find_lasting_violations(topics: Topics, dsn: str, mailbox: Script, copies_max: int) -> list[str]:
+    """Violations in alerts that remain after 40 s. Mails that a dead process had claimed are due after LEASE_S,
+    which is skipped here."""
     connection = await asyncpg.connect(dsn)
     try:
         for second in range(0, 40, 2):
@@ -173,7 +173,7 @@ async def find_settled_violations(topics: Topics, dsn: str, mailbox: Script, cop
             if second == 4:
                 await age(connection, timedelta(seconds=LEASE_S))
             await asyncio.sleep(2)
-        await asyncio.sleep(1)  # a copy too many would come now
+        await asyncio.sleep(1)  # extra copies of mails would arrive now
         return await find_alert_violations(topics, dsn, mailbox.got, copies_max)
     finally:
         await connection.close()
@@ -202,7 +202,7 @@ async def open_stage(
     before: Sequence[str] = (),
     **overrides: str,
 ) -> AsyncIterator[Stage]:
-    """A Postgres whose data lies in `folder`, one aggregator that knows three organizations, and alerters, all ready."""
+    """A Postgres with its data in `folder`, an aggregator with three organizations, and alerters, all ready."""
     (port,) = free_ports(1)
     settings = {"shared_buffers": "64MB", "max_wal_size": "256MB", **overrides}
     server = EmbeddedPostgres(folder, find_binaries(), port, secrets.token_hex(16), settings)
@@ -237,7 +237,7 @@ async def open_stage(
 
 
 async def endure(stage: Stage, *faults: Fault, seed: int = 1, copies_max: int = 0) -> None:
-    """Usage comes while the faults happen; let everything settle, and hold the tables to the log."""
+    """Send usage during the faults, wait until all of it is applied, and compare the tables with the log."""
     streaming = asyncio.create_task(stage.source.pour(seed=seed))
     await asyncio.sleep(1.5)
     for fault in faults:
@@ -250,10 +250,10 @@ async def endure(stage: Stage, *faults: Fault, seed: int = 1, copies_max: int = 
 
 
 async def lose_commits(stage: Stage) -> None:
-    """Five COMMITs are carried out, and nobody hears of it."""
+    """Five COMMITs run, and their answers are lost."""
     for _ in range(5):
-        stage.proxy.doubtful_commits = 1
+        stage.proxy.unanswered_commits = 1
         async with asyncio.timeout(20):
-            while stage.proxy.doubtful_commits:
+            while stage.proxy.unanswered_commits:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.3)

@@ -1,4 +1,4 @@
-"""Sessions of a real Postgres that take turns: a step that waits for another session is noticed, and the schedule goes on."""
+"""Runs two sessions of a real Postgres step by step in a given order. A step that waits for another session does not stop the schedule."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import Any
 
 import asyncpg
 
-NOTICED_WITHIN_S = 20.0
+DETECTED_WITHIN_S = 20.0
 
 
 class Session:
-    """One connection, and what it waits for."""
+    """One connection, and the step that it runs."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", watcher: "asyncpg.Connection[asyncpg.Record]") -> None:  # fmt: skip
         self.connection = connection
@@ -25,15 +25,15 @@ class Session:
         return self._waiting is not None
 
     async def step(self, work: Awaitable[Any]) -> bool:
-        """Begin a step; True when it is done, False when it waits for another session."""
+        """Start a step. True: it is done. False: it waits for another session."""
         assert self._waiting is None
         self._waiting = asyncio.ensure_future(work)
         return await self.wait_done_or_blocked()
 
     async def wait_done_or_blocked(self) -> bool:
-        """Whether the step is done by now, once that is certain. Raises what the step raised."""
+        """Wait until the step is done (True) or waits for another session (False)."""
         assert self._waiting is not None
-        async with asyncio.timeout(NOTICED_WITHIN_S):
+        async with asyncio.timeout(DETECTED_WITHIN_S):
             while not self._waiting.done():
                 await asyncio.wait([self._waiting], timeout=0.002)
                 if not self._waiting.done() and await self.blockers():
@@ -41,18 +41,18 @@ class Session:
         return True
 
     async def blockers(self) -> list[int]:
-        """Server processes that stand in its way."""
+        """Process ids of the sessions that block this one."""
         found: list[int] = await self._watcher.fetchval("SELECT pg_blocking_pids($1)", self._pid)
         return found
 
     def answer(self) -> Any:
-        """Of the step that is done."""
+        """Result of the finished step; raises its exception."""
         assert self._waiting is not None
         done, self._waiting = self._waiting, None
         return done.result()
 
     async def kill(self) -> None:
-        """End the connection, whatever it does, and wait until Postgres has undone its transaction."""
+        """Terminate the connection and wait until Postgres has rolled back its transaction."""
         await self._watcher.fetchval("SELECT pg_terminate_backend($1, 10000)", self._pid)
         if self._waiting is not None:
             await asyncio.wait([self._waiting])
@@ -62,20 +62,20 @@ class Session:
 
 
 def schedules(mine: int, others: int) -> Iterator[Sequence[int]]:
-    """Every order in which two sessions, 0 and 1, may take so many steps each."""
+    """Every order of `mine` steps of session 0 and `others` steps of session 1."""
     for places in combinations(range(mine + others), mine):
         yield [0 if at in places else 1 for at in range(mine + others)]
 
 
 class Turns:
-    """A pool of one connection for a service's own code, whose named statements wait for their turn, each once."""
+    """A pool with one connection for a service's code. Each named statement waits once until step() lets it run."""
 
     def __init__(
         self, session: Session, sql: Mapping[str, str], named: Sequence[str],
         *, instead: Mapping[str, str] | None = None, isolated: bool = True,
     ) -> None:  # fmt: skip
-        """A name may be `commit` too. `instead` are other texts for statements. Without `isolated` every transaction is
-        READ COMMITTED, whatever it asks for."""
+        """A name may also be `commit`. `instead` replaces texts of statements. Without `isolated`, every transaction is
+        READ COMMITTED."""
         self.session = session
         self._names = {sql[name]: name for name in named if name != "commit"}
         self._ahead = {*named}
@@ -87,7 +87,7 @@ class Turns:
         self.is_waiting = False
 
     async def begin(self, work: Awaitable[Any]) -> None:
-        """Go up to the first named step."""
+        """Run up to the first named step."""
         self._work = asyncio.ensure_future(work)
         await self.wait_done_or_blocked()
 
@@ -96,7 +96,7 @@ class Turns:
         return self._work is not None and self._work.done()
 
     async def step(self) -> None:
-        """Take the next named step, and go on up to the one after it, or until another session is in the way."""
+        """Run the next named step, and continue up to the one after it or until another session blocks."""
         self._at_gate.clear()
         self._may_go.set()
         await self.wait_done_or_blocked()
@@ -105,7 +105,7 @@ class Turns:
         assert self._work is not None
         arrived = asyncio.ensure_future(self._at_gate.wait())
         self.is_waiting = False
-        async with asyncio.timeout(NOTICED_WITHIN_S):
+        async with asyncio.timeout(DETECTED_WITHIN_S):
             while not self._work.done() and not arrived.done() and not self.is_waiting:
                 await asyncio.wait([self._work, arrived], timeout=0.002, return_when=asyncio.FIRST_COMPLETED)
                 if not self._work.done() and not arrived.done():
@@ -117,7 +117,7 @@ class Turns:
         return await self._work
 
     async def end(self) -> None:
-        """Leave what is not done undone."""
+        """Cancel the work and wait for its end."""
         assert self._work is not None
         self._work.cancel()
         await asyncio.wait([self._work])
@@ -162,11 +162,12 @@ class Turns:
 
 
 async def interleave(schedule: Sequence[int], sides: Sequence[Turns]) -> int:
-    """Let two begun sessions take their steps in an order; who is in the way goes on first. Returns how often one waited."""
+    """Run the steps of two started sessions in the order of `schedule`; a blocked session's steps come after the blocker's.
+    Returns how many steps waited."""
     waited, ahead = 0, [*schedule, 0, 1] * 2
     while not all(side.is_done for side in sides):
         free = [at for at in ahead if not sides[at].is_waiting and not sides[at].is_done]
-        assert free, "both wait: a deadlock"
+        assert free, "both sessions wait: deadlock"
         ahead.remove(free[0])
         await sides[free[0]].step()
         waited += sides[free[0]].is_waiting

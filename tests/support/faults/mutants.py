@@ -1,4 +1,4 @@
-"""Services without one of their safeguards, to see whether a test notices."""
+"""Copies of the services, each with one safeguard removed. A test must fail on each."""
 
 import ast
 import importlib.util
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 Changes = Mapping[str, Sequence[tuple[str, str]]]
-"""By symbol of the package, wherever it stands: what is replaced in its source text, and by what. A symbol is a function,
-method or constant by the end of its qualified name (`UsageStream.run`), or a statement (`sql.insert_totals`)."""
+"""By symbol of the package, in any module: replacements in its source text, (old, new). A symbol is a function,
+method or constant, by the end of its qualified name (`UsageStream.run`), or a statement (`sql.insert_totals`)."""
 
 AGGREGATOR: dict[str, Changes] = {
     "the fence removed": {
@@ -80,7 +80,7 @@ class Symbol(NamedTuple):
 
 
 def make_mutant(package: str, changes: Changes, folder: Path) -> Path:
-    """A changed copy of a package; with its folder in PYTHONPATH it is what Python imports."""
+    """Write a changed copy of a package into `folder`. With the folder in PYTHONPATH, Python imports the copy."""
     copy = folder / package
     shutil.copytree(folder_of(package), copy)
     for name, replacements in changes.items():
@@ -138,7 +138,7 @@ def list_definitions(path: Path, owner: str, body: Sequence[ast.stmt]) -> Iterat
 
 
 def list_statements(path: Path) -> Iterator[Symbol]:
-    """As runtime.postgres.load_sql names them."""
+    """Statements, named as runtime.postgres.load_sql names them."""
     lines = path.read_text().splitlines()
     begins = [
         (at, line.removeprefix("-- name:").strip()) for at, line in enumerate(lines, 1) if re.match("-- name:", line)

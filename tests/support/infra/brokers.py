@@ -1,4 +1,4 @@
-"""A broker of a test's own, which can be frozen and killed."""
+"""A broker for one test, which can be paused and killed."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ from support.infra import stack as real
 from support.infra.service_process import eventually
 
 AIOKAFKA_ERRORS = r"^aiokafka"
-"""What aiokafka's clients log while their broker is away."""
+"""Patterns of what aiokafka's clients log while their broker is unavailable."""
 
 
 class Broker:
-    """Its data lies in `folder` and survives."""
+    """A broker with its data in `folder`, which a restart keeps."""
 
     def __init__(self, folder: Path, host: str = LOOPBACK) -> None:
         port, controller_port = free_ports(2)
@@ -43,7 +43,7 @@ class Broker:
             await eventually(self.launch(), what="the broker")
 
     def launch(self) -> Callable[[], bool]:
-        """Start it and return a way to ask whether it is ready."""
+        """Start it and return a function that says whether it is ready."""
         # Not in a worker thread: the kernel ends the broker when the thread that started it ends.
         program = self._kafka.program()
         self._process = Process(program, lambda name, line: real.log.info("%s | %s", name, line))
@@ -66,7 +66,7 @@ class Broker:
 
 @asynccontextmanager
 async def open_broker(folder: Path) -> AsyncIterator[Broker]:
-    """A broker that can be used."""
+    """A broker that is ready."""
     broker = Broker(folder)
     try:
         await broker.start()

@@ -12,7 +12,7 @@ from support.services.query_api import make_ec_key
 
 
 def make_certificate(path: Path, who: x509.GeneralName) -> Path:
-    """A certificate for a name or an address that signs itself, with its key in the same PEM file."""
+    """A self-signed certificate for a name or an address, with its key in the same PEM file."""
     key, name = make_ec_key(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "flexcredits.test")])
     now = datetime.now(UTC)
     signed = (
@@ -27,7 +27,7 @@ def make_certificate(path: Path, who: x509.GeneralName) -> Path:
 
 
 def serving(certificate: Path) -> ssl.SSLContext:
-    """What a server with this certificate needs."""
+    """TLS context for a server with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context

@@ -1,4 +1,4 @@
-"""Kafka and PostgreSQL in containers, for machines where a Docker engine answers."""
+"""Kafka and PostgreSQL in containers, for machines with a running Docker engine."""
 
 import shutil
 import subprocess
@@ -57,7 +57,7 @@ def kafka_container() -> Iterator[str]:
 @contextmanager
 def postgres_container() -> Iterator[str]:
     """A superuser's DSN."""
-    # As in the embedded server: the ledger's partitions need the locks, and nobody needs the data.
+    # As in the embedded server: the ledger's partitions need the locks, and the data may be lost.
     settings = "-c max_locks_per_transaction=1024 -c fsync=off -c full_page_writes=off -c jit=off"
     with PostgresContainer("postgres:18", driver=None).with_command(f"postgres {settings}") as container:
         yield container.get_connection_url()

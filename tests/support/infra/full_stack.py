@@ -1,4 +1,4 @@
-"""The whole stack by its one command, as a user starts it, and the commands that go with it."""
+"""The whole stack, started by the command that a user runs, and commands against it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from support.infra.stack import throwaway_folder
 
 @contextmanager
 def state_of_its_own() -> Iterator[StateFolder]:
-    """A state folder that shares only the downloads."""
+    """A new state folder that shares only the downloads."""
     downloads = state_folder().jars
     downloads.mkdir(parents=True, exist_ok=True)
     with throwaway_folder() as root:
@@ -36,7 +36,7 @@ def environment_of(home: StateFolder) -> dict[str, str]:
 def running_stack(
     home: StateFolder, *options: str, command: str = "up"
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A stack on free ports, and the JSON line that it printed; stopped as by Ctrl-C."""
+    """A stack on free ports, and the JSON line that it printed; stopped by Ctrl-C."""
     argv = [sys.executable, "-P", "-m", "flexcredits_cli", command, "--json", "--free-ports", *options]
     log = home.root / "up.log"
     with log.open("w") as errors:
@@ -50,11 +50,11 @@ def running_stack(
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=60)
-        assert rest == "", "one line of JSON is all that goes to stdout"
+        assert rest == "", "stdout has more than one line of JSON"
 
 
 class WholeStack:
-    """A running stack, and what people do with it."""
+    """A running stack and its clients."""
 
     def __init__(self, home: StateFolder, addresses: dict[str, Any]) -> None:
         self.home = home
@@ -63,7 +63,7 @@ class WholeStack:
 
     @property
     def origin(self) -> str:
-        """Where the dashboard and the query API are."""
+        """Address of the dashboard and the query API."""
         return str(self.addresses["query_url"])
 
     def command(self, *arguments: str | Path) -> str:
@@ -94,7 +94,7 @@ class WholeStack:
         return body
 
     def token_of(self, organization: str) -> str:
-        """A Super Admin's."""
+        """A Super Admin's token."""
         if organization not in self._tokens:
             who = ("--organization", organization, "--role", "super_admin", "--email", "a@acme.example")
             self._tokens[organization] = self.command("token", *who)

@@ -1,4 +1,4 @@
-"""Hosts of their own for the parts of a system: network namespaces around a router that can lose what one says to another."""
+"""Separate hosts for the parts of a system: network namespaces around a router that can drop packets between two of them."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 NAMESPACES = Path("/var/run/netns")
 CLONE_NEWNET = 0x40000000
-# TEST-NET-2 of RFC 5737, which is nobody's.
+# TEST-NET-2 of RFC 5737, for documentation only.
 ROUTER, TESTER, FIRST_HOST = "198.51.100.1", "198.51.100.2", 11
 
 
@@ -21,7 +21,7 @@ def ip(*arguments: str) -> None:
 
 @cache
 def why_no_hosts() -> str | None:
-    """None where hosts can be made."""
+    """Why hosts cannot be created; None if they can."""
     if os.geteuid() != 0:
         return "only root can make network namespaces"
     name = f"probe-{secrets.token_hex(3)}"
@@ -29,13 +29,13 @@ def why_no_hosts() -> str | None:
         ip("netns", "add", name)
         ip("netns", "delete", name)
     except (OSError, subprocess.CalledProcessError) as error:
-        return f"network namespaces cannot be made here: {error}"
+        return f"network namespaces cannot be created here: {error}"
     return None
 
 
 @contextmanager
 def entered(namespace: Path) -> Iterator[None]:
-    """Sockets that this thread opens in the block, and processes that it starts, are in the namespace for good."""
+    """Sockets that this thread opens and processes that it starts in the block stay in the namespace."""
     setns = ctypes.CDLL(None, use_errno=True).setns
     with Path("/proc/thread-self/ns/net").open() as home, namespace.open() as there:
         if setns(there.fileno(), CLONE_NEWNET) != 0:
@@ -47,7 +47,7 @@ def entered(namespace: Path) -> Iterator[None]:
 
 
 class Network:
-    """A router, hosts with one cable to it each, and us with one too."""
+    """A router, and hosts and the test itself with one cable each."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._id = secrets.token_hex(3)
@@ -110,7 +110,7 @@ class Network:
         self._connect(host, self._addresses[host])
 
     def lose(self, sender: str, receiver: str) -> None:
-        """What the sender says does not arrive, and neither is told so; the other way is as it was."""
+        """Drop packets from sender to receiver, without an error on either side. The other direction still works."""
         self._rule("add", sender, receiver)
 
     def heal(self, sender: str, receiver: str) -> None:

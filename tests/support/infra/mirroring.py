@@ -37,14 +37,14 @@ config.storage.replication.factor = 1
 
 
 def documented(language: str, begins: str) -> str:
-    """The block of docs/runbooks.md in this language that begins with these words."""
+    """The code block of docs/runbooks.md with this language and beginning."""
     blocks = re.findall(rf"```{language}\n(.*?)```", RUNBOOKS.read_text(), re.DOTALL)
     [block] = [block for block in blocks if block.startswith(begins)]
     return str(block)
 
 
 def switch(topics: Topics, *, catalog: bool = True) -> str:
-    """The statements by which Postgres goes over to other logs; without the catalog when only usage has another."""
+    """The statements that point Postgres to new logs. Without the catalog's if only the usage topic is new."""
     statements = documented("sql", "BEGIN;")
     if not catalog:
         lines = statements.replace(", 'usage.catalog.v1'", "").splitlines()
@@ -85,7 +85,7 @@ class Tools:
 
     @contextmanager
     def connect(self, bootstrap: str, converter: str, connector: Mapping[str, object]) -> Iterator[Process]:
-        """A standalone Connect worker with one connector, whose offsets nobody has written before."""
+        """A standalone Connect worker with one connector and no stored offsets."""
         [port] = free_ports(1)
         name = str(connector["name"])
         offsets = self._folder / f"{name}.offsets"
@@ -117,7 +117,7 @@ async def set_topic(bootstrap: str, topic: str, **settings: str) -> None:
 
 
 async def delete_topic(bootstrap: str, topic: str) -> None:
-    """Returns when it is gone."""
+    """Delete a topic and wait until it is deleted."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -132,7 +132,7 @@ async def delete_topic(bootstrap: str, topic: str) -> None:
 
 
 async def read_log(bootstrap: str, topic: str, count: int, within_s: float = 60) -> list[ConsumerRecord]:
-    """All committed records of a topic, which hold `count` or more."""
+    """All committed records of a topic, once there are `count` or more."""
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False,
         isolation_level="read_committed",
@@ -144,7 +144,7 @@ async def read_log(bootstrap: str, topic: str, count: int, within_s: float = 60)
             while len(found) < count:
                 for records in (await consumer.getmany(timeout_ms=300)).values():
                     found += records
-            for records in (await consumer.getmany(timeout_ms=1000)).values():  # what would be too much
+            for records in (await consumer.getmany(timeout_ms=1000)).values():  # extra records
                 found += records
     except TimeoutError as error:
         raise AssertionError(f"{len(found)} of {count} records in {topic}") from error

@@ -1,4 +1,4 @@
-"""A real Postfix of the machine's own package, as a test configures it: its own queue, ports and configuration."""
+"""A real Postfix from the machine's package, with its own queue, ports and configuration."""
 
 import asyncio
 import base64
@@ -58,17 +58,17 @@ postlog unix-dgram n - n - 1 postlogd
 class Postfix:
     folder: Path
     ports: Mapping[str, int]
-    """Of each listener, by its name."""
+    """Port of each listener by name."""
 
 
 @contextmanager
 def postfix(certificate: Path, listeners: Mapping[str, Mapping[str, str]]) -> Iterator[Postfix]:
-    """One Postfix that listens at a port per name, each with settings of its own. Skips where it cannot run."""
+    """One Postfix with a listener for each name, each with its own settings. Skips the test if Postfix cannot run."""
     if not (shutil.which("postfix") and DAEMONS.is_dir()):
         pytest.skip("Postfix is not installed")
     if os.geteuid() != 0:
         pytest.skip("Postfix starts as root only")
-    folder = Path(tempfile.mkdtemp(prefix="postfix-", dir="/tmp"))  # one that its own user can enter
+    folder = Path(tempfile.mkdtemp(prefix="postfix-", dir="/tmp"))  # Postfix' user can enter it
     folder.chmod(0o755)
     for name in ("conf", "queue", "data"):
         (folder / name).mkdir()
@@ -95,7 +95,7 @@ def postfix(certificate: Path, listeners: Mapping[str, Mapping[str, str]]) -> It
 
 @asynccontextmanager
 async def logins(path: Path, username: str, password: str) -> AsyncIterator[None]:
-    """Speaks Dovecot's protocol of authentication, by which Postfix asks who may log in."""
+    """Speaks Dovecot's protocol of authentication, which Postfix uses to check logins."""
     open_ones: set[asyncio.Transport] = set()
 
     class Dovecot(asyncio.Protocol):

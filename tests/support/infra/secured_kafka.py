@@ -1,4 +1,4 @@
-"""A broker that wants TLS, and a password or a certificate, with the users and rights that deploy/k8s gives to services."""
+"""A broker that requires TLS and a password or certificate, with the users and rights of deploy/k8s."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -42,23 +42,23 @@ ssl.truststore.location={authority}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 """
-"""ANONYMOUS is who comes without TLS: the broker itself, and what prepares it."""
+"""ANONYMOUS are clients without TLS: the broker itself and its preparation."""
 
 
 @dataclass(frozen=True)
 class Secured:
-    """A broker, and what lets one in."""
+    """A broker's addresses and certificate."""
 
     topics: Topics
     sasl: str
-    """Its address for who has a password."""
+    """Address for clients with a password."""
     mutual: str
-    """Its address for who has a certificate."""
+    """Address for clients with a certificate."""
     certificate: Path
-    """Its own, which signs itself, with its key."""
+    """The broker's self-signed certificate with its key."""
 
     def settings(self, service: str, **more: str) -> dict[str, str]:
-        """What a service is told."""
+        """Kafka settings of a service."""
         return {
             "KAFKA_BOOTSTRAP": self.sasl, "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_CA_FILE": f"{self.certificate}",
             "KAFKA_USERNAME": f"flexcredits-{service}", "KAFKA_PASSWORD": PASSWORD, **more,
@@ -67,7 +67,7 @@ class Secured:
 
 @contextmanager
 def secured_kafka() -> Iterator[Secured]:
-    """An embedded one, whatever else runs: what is tried are its listeners."""
+    """Always an embedded broker, because the tests are about its listeners."""
     plain, controller, sasl, mutual = free_ports(4)
     users = list(yaml.safe_load_all((K8S / "components" / "strimzi" / "users.yaml").read_text()))
     with throwaway_folder() as folder:
@@ -94,7 +94,7 @@ def secured_kafka() -> Iterator[Secured]:
 
 
 async def prepare(topics: Topics, users: Sequence[Manifest]) -> None:
-    """Make the topics, and give the users their rights; ingest also has them by its certificate."""
+    """Create the topics and give the users their rights. ingest also has its rights by certificate."""
     await wait_until_usable(topics.bootstrap)
     await create_topics(topics.bootstrap, SCHEMAS / "topics")
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)

@@ -1,4 +1,4 @@
-"""A service as the orchestrator runs it: its own process, its settings in the environment, ended by signals."""
+"""A service as an orchestrator runs it: its own process, settings in the environment, stopped by signals."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 
 class ServiceProcess:
-    """One run of `python -m <module>`."""
+    """One process of `python -m <module>`."""
 
     def __init__(self, module: str, environment: dict[str, str], host: str = "127.0.0.1") -> None:
         self.probe_port = int(environment.get("PROBE_PORT", 0)) or free_port()
@@ -68,7 +68,7 @@ class ServiceProcess:
             return False
 
     def readiness(self) -> dict[str, Any]:
-        """What the readiness probe says, whatever that is; nothing while nobody answers."""
+        """Body of the readiness probe; empty lists if the service does not answer."""
         try:
             with urlopen(f"{self._probes}/health/ready", timeout=5) as answer:
                 said = answer.read()
@@ -80,7 +80,7 @@ class ServiceProcess:
         return answered
 
     def metric(self, sample: str) -> float:
-        """A sample by its name and labels as they are exposed; 0 when there is none."""
+        """A metric's sample by name and labels as exposed; 0 if it does not exist."""
         with urlopen(f"{self._probes}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample), 0.0)
@@ -154,5 +154,5 @@ async def eventually(
         if held if isinstance(held, bool) else await held:
             return
         if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"{what} did not come true within {within_s} s")
+            raise AssertionError(f"{what} was not true within {within_s} s")
         await asyncio.sleep(0.05)

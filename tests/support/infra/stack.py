@@ -1,4 +1,4 @@
-"""Real Kafka and real PostgreSQL for tests: a running one, containers, or the embedded ones, whichever there is.
+"""Real Kafka and real PostgreSQL for tests: running ones, containers, or the embedded ones.
 
 KAFKA_BOOTSTRAP and POSTGRES_DSN (a superuser's) name running ones. Else testcontainers, when a Docker engine
 answers. Else the same embedded processes as `./flexcredits up`, on free ports and with their data thrown away.
@@ -43,14 +43,14 @@ class Database:
     """A migrated database of one test."""
 
     dsn: str
-    """As the owner of all tables, whom row-level security does not bind."""
+    """DSN of the owner of all tables, who bypasses row-level security."""
     roles: dict[str, str]
     """The DSN of each service's role: flexcredits_ingest, flexcredits_aggregator, flexcredits_api, ..."""
 
 
 @dataclass(frozen=True)
 class Topics:
-    """Empty topics of one test; the names are its own."""
+    """Empty topics of one test, with unique names."""
 
     bootstrap: str
     usage_events: str
@@ -66,7 +66,7 @@ class Topics:
 
 @contextmanager
 def kafka_bootstrap() -> Iterator[str]:
-    """A broker's address; what was started for it is stopped at the end."""
+    """A broker's address. If this starts the broker, it stops it at the end."""
     if os.environ.get("KAFKA_BOOTSTRAP"):
         yield os.environ["KAFKA_BOOTSTRAP"]
     elif docker_answers():
@@ -86,7 +86,7 @@ def kafka_bootstrap() -> Iterator[str]:
 
 @contextmanager
 def postgres_dsn() -> Iterator[str]:
-    """A superuser's DSN of a server; what was started for it is stopped at the end."""
+    """A superuser's DSN of a server. If this starts the server, it stops it at the end."""
     if os.environ.get("POSTGRES_DSN"):
         yield os.environ["POSTGRES_DSN"]
     elif docker_answers():
@@ -114,7 +114,7 @@ def running(program: Program) -> Iterator[Process]:
 
 @contextmanager
 def throwaway_folder(parent: Path | None = None) -> Iterator[Path]:
-    """A temporary folder that the account of an embedded PostgreSQL can enter too."""
+    """A temporary folder that the embedded PostgreSQL's account can enter too."""
     folder = Path(tempfile.mkdtemp(prefix="flexcredits-test-", dir=parent))
     folder.chmod(0o711)
     try:
@@ -124,7 +124,7 @@ def throwaway_folder(parent: Path | None = None) -> Iterator[Path]:
 
 
 def memory() -> Path | None:
-    """Where files cost no disk, if there is room: each test's database has 2,100 of them."""
+    """A folder in memory if there is room: each test's database has 2,100 files."""
     with suppress(OSError):
         if shutil.disk_usage(MEMORY).free > ROOM_BYTES:
             return MEMORY
@@ -169,7 +169,7 @@ async def copy_template(server_dsn: str, template: str) -> Database:
 
 
 async def make_topics(bootstrap: str) -> Topics:
-    """The topics of schemas/topics under names that no other test uses."""
+    """The topics of schemas/topics under unique names."""
     suffix = secrets.token_hex(4)
     real_names = ["usage.events.v1", "usage.catalog.v1", "usage.totals.v1", "usage.events.v1.dlq", "usage.alerts.v1"]
     names = {name: f"{name}.{suffix}" for name in real_names}

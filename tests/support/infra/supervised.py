@@ -1,4 +1,4 @@
-"""A supervisor in a process of its own, for tests that kill it: python tests/support/infra/supervised.py FOLDER.
+"""A supervisor in its own process, for tests that kill it: python tests/support/infra/supervised.py FOLDER.
 
 It runs `obedient`, `stubborn` (which ignores the stop signal) and `parent` (which has a child), and writes their
 process ids into FOLDER.

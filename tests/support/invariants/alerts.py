@@ -1,4 +1,4 @@
-"""What must be true of alerts after any fault, from the log: O7, every threshold that usage met fired once; O8, everybody was told.
+"""Checks alerts against the log after faults: O7, every threshold that usage met fired once; O8, each recipient was notified.
 
 For runs in which usage only grows, in one credit period, under the default thresholds and with one contract each.
 """
@@ -14,18 +14,18 @@ from support.infra.stack import Topics
 from support.invariants.log import Log, add_up, read_log
 
 THRESHOLDS = (75, 90, 100)
-TOLD = ("super_admin", "admin")
+NOTIFIED_ROLES = ("super_admin", "admin")
 
 
 class Customer(NamedTuple):
-    """Micro-credits, and addresses."""
+    """Contracted micro-credits, and addresses that get mail."""
 
     allowance: int
     recipients: set[str]
 
 
 def read_customers(catalog: Log) -> dict[str, Customer]:
-    """What the facts say of each organization."""
+    """Each organization's contract and recipients, from the catalog topic."""
     customers: dict[str, Customer] = {}
     for value in (value for values in catalog.values() for value in values):
         fact = json.loads(value or b"")
@@ -34,7 +34,7 @@ def read_customers(catalog: Log) -> dict[str, Customer]:
         if fact["type"] == "flexcredits.contract.v1":
             [period] = data["credit_periods"]
             known = known._replace(allowance=int(Decimal(period["total"]) * 1_000_000))
-        elif fact["type"] == "flexcredits.member.v1" and data["role"] in TOLD:
+        elif fact["type"] == "flexcredits.member.v1" and data["role"] in NOTIFIED_ROLES:
             known = known._replace(recipients=known.recipients | {data["email"]})
         customers[name] = known
     return customers
@@ -43,8 +43,8 @@ def read_customers(catalog: Log) -> dict[str, Customer]:
 async def find_alert_violations(
     topics: Topics, dsn: str, got: Sequence[tuple[str, str]], copies_max: int = 0
 ) -> list[str]:
-    """Every sentence that is not true of firings, banners and mails. `got` is recipient and Message-ID of every mail
-    that the mail server took; `copies_max` how many times its answer may have been lost."""
+    """Violations in firings, banners and mails. `got` has recipient and Message-ID of every mail that the mail server
+    accepted. `copies_max` is how many of its answers may have been lost."""
     levels: Counter[str] = Counter()
     for (name, *_), micro in add_up(await read_log(topics.bootstrap, topics.usage_events)).credits.items():
         levels[name] += micro
@@ -71,7 +71,7 @@ async def check_firings(
     expected = Counter((name, threshold) for name, thresholds in met.items() for threshold in thresholds)
     found = [] if fired == expected else [f"O7: fired {dict(fired)}, the log says {dict(expected)}"]
     found += [
-        f"O7: {dict(row)} fired below its threshold, at another amount, or has ended"
+        f"O7: {dict(row)} fired below its threshold, with a wrong amount, or is resolved"
         for row in rows
         if row["used"] * 100 < row["available"] * row["threshold"]
         or row["used"] > levels[row["organization"]]
@@ -80,7 +80,7 @@ async def check_firings(
     ]
     highest = {name: thresholds[-1] for name, thresholds in met.items() if thresholds}
     mailed = {(row["organization"], row["threshold"]) for row in rows if row["told"] == "mail"}
-    found += [f"O8: nobody is told of {at}" for at in highest.items() if at not in mailed]
+    found += [f"O8: no mail about {at}" for at in highest.items() if at not in mailed]
     banners = await connection.fetch(
         "SELECT organization, threshold FROM banners JOIN organizations USING (organization_id)"
     )
@@ -96,12 +96,12 @@ async def check_mails(
         " USING (organization_id) LEFT JOIN email_outbox e USING (firing_id) WHERE f.told = 'mail' GROUP BY 1, 2"
     )
     found = [
-        f"O8: {dict(row)}, to be told are {customers[row['organization']].recipients}"
+        f"O8: {dict(row)}, the recipients are {customers[row['organization']].recipients}"
         for row in rows
         if Counter(row["recipients"]) != Counter(customers[row["organization"]].recipients)
     ]
     mails = {tuple(row) for row in await connection.fetch("SELECT recipient, message_id FROM email_outbox")}
     copies = len(got) - len(set(got))
-    found += [f"O8: {mail} was never taken by the mail server" for mail in mails - set(got)]
-    found += [f"O8: {mail} is a mail that nobody wrote" for mail in set(got) - mails]
+    found += [f"O8: {mail} was never accepted by the mail server" for mail in mails - set(got)]
+    found += [f"O8: {mail} was accepted but is not in the outbox" for mail in set(got) - mails]
     return found + ([f"O8: {copies} copies, {copies_max} answers were lost"] if copies > copies_max else [])

@@ -1,8 +1,8 @@
-"""What must be true after any fault: an offline checker that shares no code with the aggregator.
+"""Checks Postgres and the totals topic against the log after faults. Shares no code with the aggregator.
 
-It reads the log from its beginning, adds it up by a model of thirty lines, and holds Postgres and the totals topic to it.
-The numbers are those of the oracles: O1 conservation, O2 nothing acknowledged is lost, O5 every record has one fate,
-O6 dead letters, O7 the level that alerts are made from.
+It reads the log from its beginning, adds it up by a model of thirty lines, and compares. Names of the oracles:
+O1 sums are conserved, O2 no acknowledged event is lost, O5 every record has one disposition, O6 dead letters,
+O7 the levels that alerts are evaluated from.
 """
 
 import json
@@ -22,7 +22,7 @@ Log = Mapping[int, list[bytes | None]]
 
 @dataclass
 class Truth:
-    """What a log comes to."""
+    """The expected result of a log."""
 
     credits: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     """Micro-credits by organization, product, feature and day (UTC)."""
@@ -33,7 +33,7 @@ class Truth:
 
 
 def add_up(log: Log) -> Truth:
-    """Usage with credits, copies of it anywhere, contradictions behind the first in its partition, and poison."""
+    """The model: usage with credits, copies in any partition, conflicts behind their original in its partition, and invalid records."""
     truth, first = Truth(), {}
     for values in log.values():
         for value in values:
@@ -59,7 +59,7 @@ def add_up(log: Log) -> Truth:
 
 
 async def read_log(bootstrap: str, topic: str) -> dict[int, list[bytes | None]]:
-    """All values of a topic by partition, without a group."""
+    """All values of a topic by partition, read without a consumer group."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -74,7 +74,7 @@ async def read_log(bootstrap: str, topic: str) -> dict[int, list[bytes | None]]:
 
 
 async def count_log(bootstrap: str, topic: str) -> int:
-    """Records that a topic has now."""
+    """Number of records in a topic."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap)
     await consumer.start()
     try:
@@ -84,16 +84,16 @@ async def count_log(bootstrap: str, topic: str) -> int:
 
 
 async def find_violations(topics: Topics, dsn: str, acknowledged: Iterable[tuple[str, str, str]] = ()) -> list[str]:
-    """Every sentence that is not true of Postgres and the totals topic; none, when all is well."""
+    """Violations in Postgres and the totals topic; empty if there are none."""
     log = await read_log(topics.bootstrap, topics.usage_events)
     truth = add_up(log)
-    found = [f"O2: {who} was acknowledged and is not in the log" for who in acknowledged if who not in truth.ids]
+    found = [f"O2: {key} was acknowledged and is not in the log" for key in acknowledged if key not in truth.ids]
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         found += await check_sums(connection, truth)
-        found += await check_fates(connection, topics, log, truth)
+        found += await check_dispositions(connection, topics, log, truth)
         found += await check_dead_letters(connection, truth)
-        found += await check_told(connection, topics)
+        found += await check_totals(connection, topics)
     finally:
         await connection.close()
     return found
@@ -117,15 +117,15 @@ async def check_sums(connection: "asyncpg.Connection[asyncpg.Record]", truth: Tr
     return found + [f"O1: {cell} is {stored_cells.get(cell)}, the log says {truth.credits[cell]}" for cell in wrong[:3]]
 
 
-async def check_fates(
+async def check_dispositions(
     connection: "asyncpg.Connection[asyncpg.Record]", topics: Topics, log: Log, truth: Truth
 ) -> list[str]:
     found, sums = [], Counter[str]()
     rows = await connection.fetch("SELECT * FROM partition_progress WHERE topic = $1", topics.usage_events)
     for row in rows:
-        fates = {name: row[name] for name in ("counted", "duplicate", "rejected", "held")}
-        sums.update(fates)
-        if row["next_offset"] != len(log[row["partition"]]) or sum(fates.values()) != row["next_offset"]:
+        dispositions = {name: row[name] for name in ("counted", "duplicate", "rejected", "held")}
+        sums.update(dispositions)
+        if row["next_offset"] != len(log[row["partition"]]) or sum(dispositions.values()) != row["next_offset"]:
             found.append(
                 f"O5: partition {row['partition']} has {len(log[row['partition']])} records, Postgres {dict(row)}"
             )
@@ -136,20 +136,24 @@ async def check_fates(
 async def check_dead_letters(connection: "asyncpg.Connection[asyncpg.Record]", truth: Truth) -> list[str]:
     rows = await connection.fetch("SELECT value FROM dead_letter_outbox")
     same = Counter(row["value"] for row in rows) == Counter(truth.refused)
-    return [] if same else [f"O6: {len(rows)} dead letters are not the {len(truth.refused)} that the log has"]
+    return (
+        []
+        if same
+        else [f"O6: {len(rows)} dead letters do not match the {len(truth.refused)} invalid records of the log"]
+    )
 
 
-async def check_told(connection: "asyncpg.Connection[asyncpg.Record]", topics: Topics) -> list[str]:
-    """The last totals message of each organization is its level."""
-    told: dict[str, dict[str, Any]] = {}
+async def check_totals(connection: "asyncpg.Connection[asyncpg.Record]", topics: Topics) -> list[str]:
+    """The last totals message of each organization must equal its level."""
+    messages: dict[str, dict[str, Any]] = {}
     for values in (await read_log(topics.bootstrap, topics.totals)).values():
         for message in map(json.loads, filter(None, values)):
-            told[message["organization"]] = message
+            messages[message["organization"]] = message
     levels: dict[str, dict[str, str]] = defaultdict(dict)
     for row in await connection.fetch(
         "SELECT o.organization, s.product, sum(l.credits)::bigint::text AS credits FROM usage_ledger l JOIN usage_series s USING (series_id)"
         " JOIN organizations o ON o.organization_id = l.organization_id WHERE NOT l.held GROUP BY 1, 2"
     ):
         levels[row["organization"]][row["product"]] = row["credits"]
-    said = {name: message["micro_credits"] for name, message in told.items()}
+    said = {name: message["micro_credits"] for name, message in messages.items()}
     return [] if said == levels else [f"O7: usage.totals.v1 says {said}, the ledger {dict(levels)}"]

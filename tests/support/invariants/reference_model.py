@@ -1,4 +1,4 @@
-"""What every answer must add up to, from the events alone: no rollup, no SQL, no code of the services."""
+"""Computes the expected answers of the query API from events alone: no rollups, no SQL, no code of the services."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 Path = tuple[tuple[str, str], ...]
-"""Kind and name of every row on the way down to a leaf."""
+"""Kind and name of each row from the root to a leaf."""
 
 
 class Counted(NamedTuple):
-    """A usage event, or a correction, that counts. `agent` is "" where none is named."""
+    """A counted usage event or correction. `agent` is "" if the event names none."""
 
     at: datetime
     product: str
@@ -26,7 +26,7 @@ class Counted(NamedTuple):
 
 @dataclass
 class Model:
-    """`agents`: state as now and name. `categories`, `names`: by kind and feature, (own, from, value), any order."""
+    """`agents`: present state and name by id. `categories`: (own, from, value) in any order, by kind and feature. `names`: by kind and feature."""
 
     zone: ZoneInfo
     today: date
@@ -43,9 +43,9 @@ class Model:
 
     def category(self, use: Counted, *, as_now: bool = False) -> str | None:
         on = self.today if as_now else self.day(use)
-        facts = [fact for fact in self.categories.get((use.kind, use.feature), []) if fact[1] <= on]
-        own = [fact for fact in facts if fact[0]]
-        return max(own or facts, key=lambda fact: fact[1])[2] if facts else None
+        periods = [period for period in self.categories.get((use.kind, use.feature), []) if period[1] <= on]
+        own = [period for period in periods if period[0]]
+        return max(own or periods, key=lambda period: period[1])[2] if periods else None
 
     def path(self, view: str, use: Counted, *, as_now: bool = False) -> Path:
         steps = []
@@ -63,7 +63,7 @@ class Model:
         return tuple(steps)
 
     def leaves(self, view: str, uses: Iterable[Counted], *, as_now: bool = False) -> dict[Path, tuple[int, int]]:
-        """Micro-credits and uses of every row that has usage of its own, not only that of its parts."""
+        """Micro-credits and number of uses of each row that has usage of its own, without its children's."""
         sums: dict[Path, list[int]] = defaultdict(lambda: [0, 0])
         for use in uses:
             cell = sums[self.path(view, use, as_now=as_now)]

@@ -1,4 +1,4 @@
-"""What every rollup must hold, from the ledger alone: an independent way to the same numbers, by Postgres' own calendar."""
+"""Computes the expected rollups from the ledger alone, with Postgres' calendar, and compares them with the tables."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ COUNTED = (
     " JOIN usage_series s USING (series_id) WHERE NOT held) AS l"
 )
 MONTH = "date_trunc('month', day)::date"
-# Per table: its key (the partition in the organizations' rows only keeps aggregators apart) and what the ledger says of it.
+# For each table: its key, and the key and filter of its ledger rows. The organizations' rows also have a partition, which is not compared.
 TABLES = {
     "usage_15m": ("organization_id, bucket_at, series_id", "organization_id, date_bin('15 minutes', occurred_at, 'epoch'), series_id", ""),
     "usage_daily": ("organization_id, day, series_id", "organization_id, day, series_id", ""),
@@ -25,7 +25,7 @@ Sums = dict[tuple[Any, ...], tuple[int, int]]
 
 
 async def kept(connection: asyncpg.Connection, table: str) -> Sums:
-    """Micro-credits and events by key, as the table has them; rows that came to nothing are none."""
+    """Micro-credits and events by key, as stored. Rows with sums of 0 are left out."""
     key = TABLES[table][0]
     number = "corrections" if table == "usage_corrections" else "events"
     rows = await connection.fetch(

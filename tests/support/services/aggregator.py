@@ -1,4 +1,4 @@
-"""The aggregator's database half for tests: what Kafka would deliver is passed in."""
+"""Applies batches with the aggregator's own code, without Kafka."""
 
 from typing import Any
 
@@ -23,24 +23,24 @@ TOTALS = (
     "usage_organization_daily",
     "usage_organization_monthly",
 )
-"""The tables whose credits are each the sum of all counted usage."""
+"""Tables whose credits must each equal the sum of all counted usage."""
 
 
 class Aggregator:
-    """The aggregator's database half: what Kafka would deliver is passed in."""
+    """The aggregator without Kafka. Tests pass the records that Kafka would deliver."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.catalog = Catalog()
-        self.facts = 0
+        self.catalog_events = 0
         self.applying = Turns[FactPlace]()
         self.releasing = Turns[Place]()
         self.retrying = Turns[None]()
 
-    async def learn(self, *facts: dict[str, Any]) -> None:
+    async def learn(self, *events: dict[str, Any]) -> None:
         await load_progress(self.pool, CATALOG, [0])
-        version = await apply_facts(self.pool, CATALOG, records(facts, first=self.facts))
-        self.facts += len(facts)
+        version = await apply_facts(self.pool, CATALOG, records(events, first=self.catalog_events))
+        self.catalog_events += len(events)
         async with self.pool.acquire() as connection:
             await self.catalog.refresh(connection, version)
 
@@ -52,7 +52,7 @@ class Aggregator:
         return await count_batch(self.pool, TOPICS, reading, self.catalog)
 
     async def release(self) -> int:
-        """All of it, in as many turns as it takes."""
+        """Release all releasable usage; returns how many events."""
         released, more = 0, True
         while more:
             done, more = await release_held(self.pool, TOPICS, self.catalog, self.releasing)
@@ -64,7 +64,7 @@ class Aggregator:
             await self.catalog.refresh(connection, self.catalog.version)
 
     async def retry(self) -> int:
-        """Take up at once whatever is in quarantine."""
+        """Retry all quarantined organizations now; returns how many records were applied."""
         await self.pool.execute("UPDATE quarantine SET retry_at = now()")
         done, more = 0, True
         while more:
@@ -78,7 +78,7 @@ class Aggregator:
         return done
 
     async def totals(self) -> dict[str, int]:
-        """Micro-credits and events by each way of asking; they must agree."""
+        """Micro-credits by table; they must be equal."""
         return {
             name: await self.pool.fetchval(f"SELECT coalesce(sum(credits), 0)::bigint FROM {name}") for name in TOTALS
         }
@@ -89,7 +89,7 @@ class Aggregator:
         return totals["usage_ledger"]
 
     async def check_grains(self) -> None:
-        """What is kept beside the totals equals what the ledger and the progress say by themselves."""
+        """Compare monthly rollups, corrections, late usage and hours with the ledger and the progress."""
         counted = (
             "(SELECT l.*, s.product, (occurred_at AT TIME ZONE o.time_zone)::date AS day, (received_at AT TIME ZONE o.time_zone)::date AS received_on"
             " FROM usage_ledger l JOIN organizations o USING (organization_id) JOIN usage_series s USING (series_id) WHERE NOT held) AS l"

@@ -1,4 +1,4 @@
-"""What the alerter's tests share: an organization with a contract, its level, and what became of it."""
+"""Shared by the alerter's tests: an organization with a contract and usage, its firings and mails."""
 
 import asyncio
 import base64
@@ -27,13 +27,13 @@ def evaluator(pool: Pool, now: Callable[[], datetime] = lambda: NOW, *, billing_
 
 @dataclass
 class Customer:
-    """An organization, as the aggregator would have left its rows."""
+    """An organization, with rows as the aggregator writes them."""
 
     books: Books
     number: int
 
     async def use(self, credits: float, day: str = "2026-11-20", product: str = "assistant") -> None:
-        """More usage; negative is a correction."""
+        """Add usage; a negative amount is a correction."""
         await self.books.use(
             self.number, product, "tool" if product != "api" else "namespace", "search", day, round(credits * MICRO)
         )
@@ -48,18 +48,18 @@ class Customer:
         await self.save(usage_thresholds=list(thresholds))
 
     async def set_budget(self, credits: float | None, **settings: Any) -> None:
-        """A recurring budget; None, there is none."""
+        """Set the recurring budget; None removes it."""
         micro = None if credits is None else round(credits * MICRO)
         await self.save(
             **{"budget_recurring_credits": micro, "budget_once_credits": None, "budget_once_month": None} | settings
         )
 
     async def set_budget_once(self, credits: float, month: str) -> None:
-        """A budget for one month only, such as 2026-11; a recurring one holds again after it."""
+        """Set a budget for one month, such as 2026-11. A recurring budget applies again after it."""
         await self.save(budget_once_credits=round(credits * MICRO), budget_once_month=date.fromisoformat(f"{month}-01"))
 
     async def save(self, at: datetime = NOW, **settings: Any) -> None:
-        """Save settings as the query API does, with a wake-up in the same statement; those not given stay as they are."""
+        """Save settings as the query API does, with a wake-up in the same statement. Other settings keep their values."""
         columns, places = ", ".join(settings), ", ".join(f"${number}" for number in range(3, 3 + len(settings)))
         changes = ", ".join(f"{name} = excluded.{name}" for name in settings)
         await self.books.execute(
@@ -91,7 +91,7 @@ async def make_customer(
 async def add_channel(
     acme: Customer, url: str, kind: str = "webhook", content_type: str = "application/json"
 ) -> tuple[int, str]:
-    """A channel as the query API would have written it: its number and signing secret."""
+    """Insert a channel as the query API does; returns its id and signing secret."""
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     number: int = await acme.books.count(
         "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by, content_type)"
@@ -102,7 +102,7 @@ async def add_channel(
 
 
 async def firings(connection: Connection | Pool, number: int, rule: str = "usage") -> list[tuple[Any, ...]]:
-    """Threshold, episode, who was told, and what ended it, in the order of their making."""
+    """Threshold, episode, notification and resolution of each firing, oldest first."""
     rows = await connection.fetch(
         "SELECT threshold, episode, told, resolution FROM alert_firings WHERE organization_id = $1 AND rule = $2"
         " ORDER BY firing_id",
@@ -127,7 +127,7 @@ async def outbox(connection: Connection | Pool, number: int) -> list[tuple[Any, 
 
 
 async def age(connection: Connection | Pool, by: timedelta) -> None:
-    """Let time pass for the outboxes: what is due after `by` is due now."""
+    """Advance the outboxes by `by`: items that are due after `by` are due now."""
     for outbox in ("email_outbox", "alert_deliveries"):
         await connection.execute(
             f"UPDATE {outbox} SET due_at = due_at - $1::interval, pending_since = pending_since - $1::interval"
@@ -137,7 +137,7 @@ async def age(connection: Connection | Pool, by: timedelta) -> None:
 
 
 class Hearing(SMTP):
-    """Remembers every line that came, in clear or decrypted."""
+    """Records every line that the client sent, in clear or decrypted."""
 
     def data_received(self, data: bytes) -> None:
         self.event_handler.heard += data.splitlines()
@@ -146,18 +146,18 @@ class Hearing(SMTP):
 
 @dataclass
 class Script:
-    """A real SMTP server that does as it is told, and remembers what it got."""
+    """A real SMTP server with scripted answers. It records the mails that it accepted."""
 
     port: int = field(default_factory=free_port)
     host: str = "127.0.0.1"
     refuse: dict[str, str] = field(default_factory=dict)
     """Answer to RCPT by address."""
     answer_data: Callable[[int], str] | None = None
-    """Answer to the nth DATA, counted from 1; `drop` ends the connection after the mail was taken."""
+    """Answer to the nth DATA, from 1. `drop` ends the connection after the mail was accepted."""
     hold: asyncio.Event | None = None
-    """DATA is answered only when it is set."""
+    """The server answers DATA only while this is set."""
     got: list[tuple[str, str]] = field(default_factory=list)
-    """Recipient and Message-ID of every mail that was taken, copies too."""
+    """Recipient and Message-ID of every accepted mail, including copies."""
     contents: list[bytes] = field(default_factory=list)
     holding: int = 0
     tls: ssl.SSLContext | None = None
@@ -165,9 +165,9 @@ class Script:
     smtp: dict[str, Any] = field(default_factory=dict)
     """More arguments of the server, such as its context for STARTTLS."""
     heard: list[bytes] = field(default_factory=list)
-    """Every line that came."""
+    """Every line that the client sent."""
     encrypted: list[bool] = field(default_factory=list)
-    """Of every mail that was taken."""
+    """Content of every accepted mail."""
     _server: asyncio.Server | None = None
 
     async def start(self) -> None:

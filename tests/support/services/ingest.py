@@ -1,4 +1,4 @@
-"""An ingest service for tests, in this process or in its own, and what came of it on the topics."""
+"""An ingest service for tests, in this process or its own, and the records on its topics."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ Record = ConsumerRecord[bytes, bytes]
 
 @dataclass(frozen=True)
 class Ingest:
-    """Where a running service is, whose topics it writes, and a key for everything."""
+    """A running service: its addresses, its topics, and a key without limits."""
 
     url: str
     probe_url: str
@@ -33,7 +33,7 @@ class Ingest:
     async def post(
         self, body: Any, content_type: str | None = "application/json", *, key: str | None = None, **headers: str
     ) -> httpx.Response:
-        """Send events, or bytes as they are."""
+        """Send events, or raw bytes."""
         content = body if isinstance(body, bytes) or hasattr(body, "__aiter__") else json.dumps(body).encode()
         sent = {"Authorization": f"Bearer {key or self.key}"} | {n.replace("_", "-"): v for n, v in headers.items()}
         if content_type is not None:
@@ -59,7 +59,7 @@ class Ingest:
     async def usage(self) -> list[Record]:
         return await read_topic(self.topics.bootstrap, self.topics.usage_events)
 
-    async def facts(self) -> list[Record]:
+    async def catalog_events(self) -> list[Record]:
         return await read_topic(self.topics.bootstrap, self.topics.catalog)
 
     async def dead_letters(self) -> list[Record]:
@@ -67,7 +67,7 @@ class Ingest:
 
     async def written(self) -> int:
         """Records on all topics of this service."""
-        return len(await self.usage()) + len(await self.facts()) + len(await self.dead_letters())
+        return len(await self.usage()) + len(await self.catalog_events()) + len(await self.dead_letters())
 
 
 def environment(postgres_dsn: str, topics: Topics, **more: Any) -> dict[str, str]:
@@ -103,7 +103,7 @@ async def running_here(
 
 
 async def read_topic(bootstrap: str, topic: str) -> list[Record]:
-    """All records up to the present end."""
+    """All records up to the current end."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     records: list[Record] = []
     await consumer.start()
@@ -127,7 +127,7 @@ def headers_of(record: Record) -> Mapping[str, str]:
 
 
 class TcpProxy:
-    """Passes bytes on to another address until it is cut."""
+    """Forwards connections to another address. Tests cut and restore it."""
 
     def __init__(self, target_url: str) -> None:
         parts = urlsplit(target_url)
@@ -147,7 +147,7 @@ class TcpProxy:
                 writer.transport.abort()
             await self._server.wait_closed()
             self._server = None
-            for _ in range(100):  # who carried bytes needs a moment to see that it is over
+            for _ in range(100):  # the forwarding tasks need a moment to end
                 if self._writers:
                     await asyncio.sleep(0.01)
 

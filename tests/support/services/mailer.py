@@ -1,4 +1,4 @@
-"""One mail through the mailer, without an outbox: what tests of mail servers share."""
+"""Sends one mail through the mailer, without an outbox, for tests of mail servers."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ def mail_to(recipient: str) -> Mail:
 
 
 async def attempt(port: int, scheme: str, login: str = "", *, strict: bool = False, to: str = TO, **more: Any) -> Attempt:  # fmt: skip
-    """What the mailer does with a mail that is due."""
+    """Send a mail as the mailer does when it is due."""
     given = settings(port, scheme, login, **more)
     server = replace(given.mail_server(), strict_certificates=strict)
     no_pool: Any = None

@@ -1,4 +1,4 @@
-"""What the query API's tests share: an identity provider and a client."""
+"""Shared by the query API's tests: an identity provider and a client."""
 
 import base64
 import json
@@ -49,10 +49,10 @@ class IdentityProvider:
     status: int = 200
     fetches: int = 0
     elsewhere: list[str] = field(default_factory=list)
-    """Paths that were asked for and are not the key set's."""
+    """Requested paths other than the key set's."""
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """Those of a Super Admin of org_acme; one given as None is left out."""
+        """Claims of a Super Admin of org_acme. A claim given as None is left out."""
         now = datetime.now(UTC)
         claims = {
             "iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "iat": now, "exp": now + timedelta(minutes=5),
@@ -95,7 +95,7 @@ def identity_provider(key: RSAPrivateKey) -> Iterator[IdentityProvider]:
 
 
 def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"") -> str:
-    """A token that says of itself whatever is wanted."""
+    """A token with any header and claims."""
 
     def part(value: dict[str, Any]) -> str:
         return encode(json.dumps(value, default=lambda at: int(at.timestamp())).encode())
@@ -109,7 +109,7 @@ def encode(data: bytes) -> str:
 
 @dataclass
 class Api:
-    """The application behind its real token verification; `now` is what its clock says."""
+    """The application behind its real token verification; `now` is its clock."""
 
     client: httpx.AsyncClient
     provider: IdentityProvider
