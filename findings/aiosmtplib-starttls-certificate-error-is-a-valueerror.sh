@@ -4,7 +4,7 @@
 # Expected: the same kind of exception in both modes. sendmail() also raises ValueError, "on an address that can't be safely sent" (its
 # docstring): a program that handles that one first takes a TLS fault for a bad recipient.
 # Seen: two kinds of exception for one fault, and `except ValueError` takes the one after STARTTLS.
-# In FlexCredits: only the parsing of the address says that an address is none (alerter/mail.py, tests/alerter/test_mail_server.py).
+# In FlexCredits: only the parsing of the address says that an address is none (alerter/email/smtp.py, tests/alerter/test_mail_server.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

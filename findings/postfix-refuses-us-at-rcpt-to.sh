@@ -4,7 +4,7 @@
 # Expected: a 5xx to RCPT TO is about the recipient, as in RFC 5321; so mail programs give up on the recipient.
 # Seen: HELO, MAIL FROM are answered 250, and RCPT TO 504 5.5.2, 550 5.1.8, 554 5.7.1; 550 5.1.1 for who is really unknown. Only the enhanced
 # status code tells whose fault it is.
-# In FlexCredits: alerter/refusals.py reads the enhanced status code (tests/alerter/test_postfix.py).
+# In FlexCredits: alerter/email/refusals.py reads the enhanced status code (tests/alerter/test_postfix.py).
 # Needs Postfix of the system's packages, and root to start an instance of its own; says so and ends well without them.
 set -euo pipefail
 if ! command -v postfix > /dev/null || [ "$(id -u)" != 0 ]; then echo "skipped: needs Postfix and root"; exit 0; fi

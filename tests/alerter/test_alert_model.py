@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerter.stream import drain_wakeups
+from alerter.evaluation.wakeups import drain_wakeups
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runtime.postgres import Connection, Pool

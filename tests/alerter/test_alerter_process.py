@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
-from alerter.outbox import LEASE_S
+from alerter.queues.outbox import LEASE_S
 from flexcredits_cli.embedded.java import find_java
 from flexcredits_cli.embedded.kafka import EmbeddedKafka
 from flexcredits_cli.embedded.kafka_jars import ensure_jars

@@ -4,7 +4,7 @@ import socket
 from typing import Any
 
 import pytest
-from alerter.application import credentials_of
+from alerter.faust.app import credentials_of
 from alerter.settings import Settings
 from pydantic import ValidationError
 

@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from alerter.stream import drain_wakeups
+from alerter.evaluation.wakeups import drain_wakeups
 from runtime.postgres import Connection, Pool
 from support.data.table_rows import Books
 from support.services.alerter import MICRO, NOW, banner, evaluator, firings, make_customer, outbox

@@ -10,11 +10,11 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from alerter.channels import Deliverer
-from alerter.public_http import NotPublic, is_public, open_public_http, open_socket
-from alerter.requests import answer_requests
-from alerter.rotation import Rotation
-from alerter.slack import write_message
+from alerter.evaluation.requests import answer_requests
+from alerter.notify.public_http import NotPublic, is_public, open_public_http, open_socket
+from alerter.notify.slack import write_message
+from alerter.notify.webhooks import Deliverer
+from alerter.queues.rotation import Rotation
 from flexcredits_schemas import SCHEMAS
 from runtime.postgres import Connection, Pool
 from standardwebhooks import Webhook

@@ -7,8 +7,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from alerter.store import claim_wakeups, read_accounts
-from alerter.stream import drain_wakeups
+from alerter.db.queries import claim_wakeups, read_accounts
+from alerter.evaluation.wakeups import drain_wakeups
 from runtime.postgres import Connection, Pool, open_pool
 from structlog.testing import capture_logs
 from support.data.table_rows import Books

@@ -10,8 +10,9 @@ from html import unescape
 from typing import Any
 
 import pytest
-from alerter.letter import Letterhead, Mail, NotAnAddress, header_text, write_letter
-from alerter.words import describe, moment
+from alerter.domain.mails import Mail
+from alerter.email.message import Letterhead, NotAnAddress, header_text, write_letter
+from alerter.email.text import describe, moment
 from flexcredits_schemas.unsubscribe import Unsubscription, unseal
 from hypothesis import given
 from hypothesis import strategies as st

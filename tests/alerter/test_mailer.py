@@ -7,11 +7,12 @@ from typing import Any
 
 import aiosmtplib
 import pytest
-from alerter.letter import Letterhead
-from alerter.mail import Mailer, MailServer
-from alerter.outbox import LEASE_S
-from alerter.refusals import judge_failure
-from alerter.store import Attempt, claim_mails, settle_mail
+from alerter.db.email_queries import claim_mails, settle_mail
+from alerter.domain.attempts import Attempt
+from alerter.email.message import Letterhead
+from alerter.email.refusals import judge_failure
+from alerter.email.smtp import Mailer, MailServer
+from alerter.queues.outbox import LEASE_S
 from pydantic import SecretStr
 from runtime.postgres import Connection, Pool
 from support.data.table_rows import Books

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
-from alerter.outbox import Outbox, brief
-from alerter.store import Attempt
+from alerter.domain.attempts import Attempt, brief
+from alerter.queues.outbox import Outbox
 from support.services.mailer import attempt
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alerter.store import Attempt
+from alerter.domain.attempts import Attempt
 from cryptography.x509 import IPAddress
 from support.infra.certificates import make_certificate
 from support.infra.postfix import Postfix, logins, postfix

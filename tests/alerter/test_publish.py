@@ -11,9 +11,9 @@ import jsonschema_rs
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
-from alerter.publish import publish_notices
-from alerter.retry import retry_quarantined
-from alerter.rotation import Rotation
+from alerter.evaluation.retry import retry_quarantined
+from alerter.notify.topic import publish_notices
+from alerter.queues.rotation import Rotation
 from flexcredits_schemas import SCHEMAS
 from runtime.kafka import open_consumer, open_producer
 from runtime.postgres import Connection, Pool

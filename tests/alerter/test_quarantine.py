@@ -10,18 +10,20 @@ from typing import Any, ClassVar
 
 import asyncpg
 import pytest
-from alerter.channel_store import Delivery, claim_deliveries, settle_delivery
-from alerter.channels import Deliverer
-from alerter.letter import Letterhead
-from alerter.mail import Mailer, MailServer
-from alerter.public_http import open_public_http
-from alerter.quarantine import UNWRITABLE, Quarantine
-from alerter.requests import answer_requests
-from alerter.retry import retry_quarantined
-from alerter.rotation import Rotation
-from alerter.statements import SQL
-from alerter.store import Attempt, claim_mails, settle_mail
-from alerter.stream import drain_wakeups, read_organizations
+from alerter.db.channel_queries import Delivery, claim_deliveries, settle_delivery
+from alerter.db.email_queries import claim_mails, settle_mail
+from alerter.db.statements import SQL
+from alerter.domain.attempts import Attempt
+from alerter.email.message import Letterhead
+from alerter.email.smtp import Mailer, MailServer
+from alerter.evaluation.requests import answer_requests
+from alerter.evaluation.retry import retry_quarantined
+from alerter.evaluation.wakeups import drain_wakeups
+from alerter.faust.stream import read_organizations
+from alerter.notify.public_http import open_public_http
+from alerter.notify.webhooks import Deliverer
+from alerter.queues.quarantine import UNWRITABLE, Quarantine
+from alerter.queues.rotation import Rotation
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from runtime.postgres import Connection, Pool

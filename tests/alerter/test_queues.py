@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import pytest
-from alerter.channel_store import LAST, claim_deliveries, claim_notices, mark_notices_published
-from alerter.requests import answer_requests
-from alerter.rotation import Rotation
-from alerter.statements import SQL
-from alerter.store import claim_mails, claim_wakeups
+from alerter.db.channel_queries import LAST, claim_deliveries, claim_notices, mark_notices_published
+from alerter.db.email_queries import claim_mails
+from alerter.db.queries import claim_wakeups
+from alerter.db.statements import SQL
+from alerter.evaluation.requests import answer_requests
+from alerter.queues.rotation import Rotation
 from runtime.postgres import Connection, Pool
 from support.data.table_rows import Books
 from support.services.alerter import NOW, Customer, add_channel, make_customer

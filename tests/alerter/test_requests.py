@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from alerter.letter import Letterhead
-from alerter.mail import Mailer, MailServer
-from alerter.requests import answer_requests
-from alerter.rotation import Rotation
+from alerter.email.message import Letterhead
+from alerter.email.smtp import Mailer, MailServer
+from alerter.evaluation.requests import answer_requests
+from alerter.queues.rotation import Rotation
 from pydantic import SecretStr
 from runtime.postgres import Connection, Pool
 from support.data.table_rows import Books

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from alerter.accounts import Account, Banner, decide
-from alerter.thresholds import (
+from alerter.domain.organization_state import Account, Banner, decide
+from alerter.domain.thresholds import (
     Latest,
     Level,
     NewFiring,

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from alerter.application import build_app
+from alerter.faust.app import build_app
+from alerter.faust.stream import Streams, read_organizations
+from alerter.faust.watchdog import Watchdog
 from alerter.settings import Settings
-from alerter.stream import Streams, read_organizations
-from alerter.watchdog import Watchdog
 from prometheus_client import CollectorRegistry
 from runtime.kafka import open_consumer, open_producer
 from runtime.postgres import Pool

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import uvicorn
-from alerter.channels import Deliverer
-from alerter.public_http import open_public_http
+from alerter.notify.public_http import open_public_http
+from alerter.notify.webhooks import Deliverer
 from cryptography.x509 import DNSName
 from fastapi import FastAPI, HTTPException, Request
 from runtime.postgres import Connection, Pool

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 import asyncpg
-from alerter.evaluation import Evaluator
+from alerter.evaluation.evaluator import Evaluator
 from runtime.postgres import open_pool
 from support.infra.stack import Database
 

@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 import pytest
-from alerter.mail import AT_ONCE
+from alerter.email.smtp import AT_ONCE
 from support.faults.fault_stage import Fault, Stage, endure, open_stage
 from support.infra.brokers import AIOKAFKA_ERRORS, Broker, open_broker
 from support.infra.stack import make_topics, throwaway_folder

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from alerter.outbox import LEASE_S
+from alerter.queues.outbox import LEASE_S
 from support.data.usage_source import ALLOWANCES, Source
 from support.faults.failpoints import POINTS
 from support.faults.fault_stage import find_lasting_violations, until_applied

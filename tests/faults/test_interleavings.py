@@ -15,7 +15,7 @@ from aggregator.db.progress import ProofBroken, load_progress
 from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch, read
-from alerter.statements import SQL as ALERTER_SQL
+from alerter.db.statements import SQL as ALERTER_SQL
 from query_api.db.session import read_as
 from query_api.db.statements import SQL as API_SQL
 from query_api.ledger.proof.queries import sum_ledger, sum_rollups

@@ -9,7 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from alerter.mail import AT_ONCE
+from alerter.email.smtp import AT_ONCE
 from flexcredits_cli.embedded.postgres import EmbeddedPostgres
 from flexcredits_cli.embedded.postgres_binaries import find_binaries
 from flexcredits_cli.embedded.readiness import wait_until_usable

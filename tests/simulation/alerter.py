@@ -9,13 +9,13 @@ from typing import Any
 
 import aiosmtplib
 from aiokafka import TopicPartition
-from alerter.evaluation import Evaluator
-from alerter.letter import Letterhead
-from alerter.mail import Mailer
-from alerter.publish import publish_notices
-from alerter.rotation import Rotation
-from alerter.statements import SQL
-from alerter.stream import drain_wakeups
+from alerter.db.statements import SQL
+from alerter.email.message import Letterhead
+from alerter.email.smtp import Mailer
+from alerter.evaluation.evaluator import Evaluator
+from alerter.evaluation.wakeups import drain_wakeups
+from alerter.notify.topic import publish_notices
+from alerter.queues.rotation import Rotation
 from runtime.kafka import is_transient
 from runtime.periodic import every
 from runtime.postgres import passing_failure

@@ -20,17 +20,18 @@ from runtime.process import run_process
 from runtime.time_zones import ZoneRules
 from runtime.tracing import open_tracing
 
-from alerter.application import build_app
-from alerter.channels import Deliverer
-from alerter.evaluation import Evaluator
-from alerter.mail import Mailer
-from alerter.public_http import open_public_http
-from alerter.quarantine import Quarantine
+from alerter.db.pool import open_queues
+from alerter.db.quarantine_queries import retry_all
+from alerter.db.statements import SQL
+from alerter.email.smtp import Mailer
+from alerter.evaluation.evaluator import Evaluator
+from alerter.faust.app import build_app
+from alerter.faust.stream import Senders, Streams, schedule
+from alerter.faust.watchdog import Watchdog
+from alerter.notify.public_http import open_public_http
+from alerter.notify.webhooks import Deliverer
+from alerter.queues.quarantine import Quarantine
 from alerter.settings import Settings
-from alerter.statements import SQL
-from alerter.store import open_queues
-from alerter.stream import Senders, Streams, schedule
-from alerter.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -95,7 +96,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             )
         )
         await zones.compare(pool)
-        await pool.execute(SQL["retry_all"])
+        await retry_all(pool)
         stack.push_async_callback(stop_app, streams)
         await app.start()
         probes.started = True
@@ -151,7 +152,7 @@ def main() -> None:
     structlog.contextvars.bind_contextvars(environment=settings.flexcredits_env)
     logging.getLogger("faust").setLevel(logging.WARNING)
     logging.getLogger("mode").setLevel(logging.ERROR)  # it warns of every timer that waits for a slow mail server
-    logging.getLogger("alerter.application").setLevel(logging.WARNING)  # where Faust's words about our subclasses come
+    logging.getLogger("alerter.faust.app").setLevel(logging.WARNING)  # where Faust's words about our subclasses come
     run_process(lambda stop: run(settings, stop))
 
 

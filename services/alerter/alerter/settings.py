@@ -10,8 +10,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from runtime.kafka import KafkaSettings
 from runtime.process import ProcessSettings
 
-from alerter.letter import Letterhead, address
-from alerter.mail import MailServer
+from alerter.email.message import Letterhead, address
+from alerter.email.smtp import MailServer
 
 
 class Settings(KafkaSettings, ProcessSettings):

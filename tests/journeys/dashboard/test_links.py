@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
-from alerter.notices import write_test
-from alerter.slack import write_message
+from alerter.notify.cloudevents import write_test
+from alerter.notify.slack import write_message
 from playwright.async_api import Browser, expect
 from support.clients.browser import Visit, Who, needs_chromium, visiting
 from support.data.factories import usage

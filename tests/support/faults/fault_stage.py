@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from aiokafka.errors import KafkaError
-from alerter.outbox import LEASE_S
+from alerter.queues.outbox import LEASE_S
 from flexcredits_cli.embedded.postgres import EmbeddedPostgres
 from flexcredits_cli.embedded.postgres_binaries import find_binaries
 from flexcredits_cli.machine.ports import free_ports

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from alerter.evaluation import Evaluator
+from alerter.evaluation.evaluator import Evaluator
 from runtime.postgres import Connection, Pool
 from support.data.table_rows import Books
 from support.infra.service_process import free_port

@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from alerter.letter import Mail
-from alerter.mail import Mailer
+from alerter.domain.attempts import Attempt
+from alerter.domain.mails import Mail
+from alerter.email.smtp import Mailer
 from alerter.settings import Settings
-from alerter.store import Attempt
 
 TO = "ada@acme.example"
 

@@ -1,0 +1,89 @@
+"""Notices, and what became of them, in Postgres."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from flexcredits_schemas.alerts import ChannelKind, Told
+from runtime.postgres import Connection, Pool, from_record
+
+from alerter.db.statements import SQL
+from alerter.domain.attempts import Attempt
+from alerter.domain.firings import Notice
+
+LAST = 2**31 - 1
+"""No organization has a higher number."""
+
+
+class Delivery(NamedTuple):
+    """A notice to one channel, claimed to be sent."""
+
+    delivery_id: int
+    organization_id: int
+    channel_id: int
+    kind: ChannelKind
+    url: str
+    signing_secret: str | None
+    """Of a webhook."""
+    content_type: str
+    event_id: str
+    body: str
+    created_at: datetime
+    attempt: int
+    waited_s: float
+
+
+async def insert_notice(
+    connection: Connection, organization_id: int, firing_id: int, kind: str, notice: Notice, at: datetime, told: Told
+) -> None:
+    """Into the outboxes of the topic and of the organization's channels; people are told of what is mailed, and of its
+    end, and nobody of a period that ended long ago."""
+    await connection.execute(
+        SQL["insert_notice"],
+        organization_id, firing_id, notice.event_id, kind, notice.body, at, told != "history", told == "mail",
+    )  # fmt: skip
+
+
+async def insert_test_notice(
+    connection: Connection, organization_id: int, channel_id: int, notice: Notice, at: datetime
+) -> None:
+    await connection.execute(SQL["insert_test_notice"], organization_id, channel_id, *notice, at)
+
+
+class Unpublished(NamedTuple):
+    """A notice that the topic lacks."""
+
+    notice_id: int
+    organization_id: int
+    organization: str
+    body: str
+
+
+async def claim_notices(connection: Connection, limit: int, after: int, last: int = LAST) -> list[Unpublished]:
+    """About `limit` notices that the topic lacks, in equal parts of organizations behind number `after`, up to `last`.
+    Nobody else publishes these organizations' until the transaction ends."""
+    return [from_record(Unpublished, row) for row in await connection.fetch(SQL["claim_notices"], limit, after, last)]
+
+
+async def mark_notices_published(connection: Connection, notice_ids: Sequence[int]) -> None:
+    await connection.execute(SQL["mark_notices_published"], notice_ids)
+
+
+async def claim_deliveries(
+    pool: Pool, limit: int, lease_s: float, running: Sequence[int], share: int, after: int = 0
+) -> list[Delivery]:
+    """Deliveries of organizations behind number `after` that are due, and that nobody else sends for `lease_s` seconds; of
+    channels to which nothing is being sent. `running` has an organization for each delivery in hand; with these none has
+    more than `share`."""
+    rows = await pool.fetch(SQL["claim_deliveries"], limit, lease_s, running, share, after)
+    return [from_record(Delivery, row) for row in rows]
+
+
+async def settle_delivery(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:
+    """Write down how the claimed attempt ended. Safe to repeat."""
+    await pool.execute(SQL["settle_delivery"], delivery.delivery_id, delivery.attempt, *attempt)
+
+
+async def stop_channel(pool: Pool, channel_id: int, because: str) -> None:
+    """Nothing more goes to a receiver that is gone. Safe to repeat."""
+    await pool.execute(SQL["stop_channel"], channel_id, because)

@@ -1,0 +1,168 @@
+"""Organizations, their levels, firings and banners in Postgres. Levels come from the rollups."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from flexcredits_schemas.alerts import Resolution, Rule
+from flexcredits_schemas.calendar import local_date
+from flexcredits_schemas.events import PRODUCTS
+from runtime.postgres import Connection, Pool
+
+from alerter.db.statements import SQL
+from alerter.domain.firings import Firing, Kind, identify_firing
+from alerter.domain.organization_state import Account, Banner
+from alerter.domain.thresholds import Latest, Level, NewFiring, Period
+
+
+async def read_accounts(
+    connection: Connection, organization_ids: Sequence[int] | None, begun_by: date, ended_after: date
+) -> list[Account]:
+    """Levels by both rules, firings and banners of these organizations (None: of all), for periods that end after a day."""
+    accounts: dict[int, Account] = {}
+
+    def account(number: int) -> Account:
+        return accounts.setdefault(number, Account(number))
+
+    statements: dict[Rule, str] = {"usage": SQL["select_levels"], "budget": SQL["select_budgets"]}
+    for rule, statement in statements.items():
+        for row in await connection.fetch(statement, organization_ids, begun_by, ended_after):
+            if rule == "budget" and row["starts_on"] < local_date(row["saved_at"], row["time_zone"]).replace(day=1):
+                continue
+            level = Level(
+                organization_id=row["organization_id"],
+                time_zone=row["time_zone"],
+                thresholds=row["thresholds"],
+                period=Period(rule, row["contract_id"], row["period_id"]),
+                starts_on=row["starts_on"],
+                ends_on=row["ends_on"],
+                available=row["available"],
+                used=row["used"],
+            )
+            account(row["organization_id"]).levels.append(level)
+    for row in await connection.fetch(SQL["select_firings"], organization_ids, ended_after):
+        period = Period(row["rule"], row["contract_id"], row["period_id"])
+        latest = Latest(episode=row["episode"], is_open=row["is_open"], fired_at=row["fired_at"])
+        account(row["organization_id"]).latest[period][row["threshold"]] = latest
+    for row in await connection.fetch(SQL["select_banners"], organization_ids):
+        account(row["organization_id"]).banner = Banner(
+            period=Period("usage", row["contract_id"], row["period_id"]),
+            threshold=row["threshold"],
+            episode=row["episode"],
+            fired_at=row["fired_at"],
+        )
+    return list(accounts.values())
+
+
+async def limit_statements(connection: Connection, timeout_s: float) -> None:
+    """End each of this transaction's next statements after `timeout_s` seconds."""
+    await connection.execute(SQL["limit_statements"], f"{timeout_s:g}s")
+
+
+async def number_organizations(pool: Pool, names: Iterable[str]) -> list[int]:
+    """Numbers of the organizations that are known."""
+    return [row["organization_id"] for row in await pool.fetch(SQL["select_numbers"], sorted(names))]
+
+
+async def list_organizations(pool: Pool) -> list[int]:
+    """The numbers of all organizations."""
+    return [row["organization_id"] for row in await pool.fetch(SQL["select_organizations"])]
+
+
+async def lock_account(connection: Connection, organization_id: int, now: datetime) -> None:
+    """Until the transaction ends nobody else changes this organization's firings. Read the levels after this."""
+    if not await connection.fetchval(SQL["lock_state"], organization_id):
+        await connection.execute(SQL["create_state"], organization_id, now)
+        await connection.fetchval(SQL["lock_state"], organization_id)
+
+
+async def adopt_firings(connection: Connection, organization_id: int) -> None:
+    """A contract that was sent again with other ids for the same credit periods fires nothing again. Call it under the lock."""
+    await connection.execute(SQL["displace_firings"], organization_id)
+    await connection.execute(SQL["adopt_firings"], organization_id)
+
+
+async def free_episode(connection: Connection, kind: Kind, organization: str, about: Firing) -> int:
+    """The firing's episode, or the next one of which no notice has the id. Ids of adopted firings name the period in which
+    they fired, and another period may have its id now."""
+    episode = about.episode
+    while await connection.fetchval(SQL["find_notice"], identify_firing(kind, organization, about, episode)):
+        episode += 1
+    return episode
+
+
+async def mark_settled(connection: Connection, organization_id: int, now: datetime) -> None:
+    await connection.execute(SQL["mark_settled"], organization_id, now)
+
+
+async def insert_firing(
+    connection: Connection, level: Level, firing: NewFiring, now: datetime, facts: dict[str, Any] | None
+) -> int:
+    """Returns the firing's number."""
+    number: int = await connection.fetchval(
+        SQL["insert_firing"],
+        level.organization_id, *level.period, firing.threshold, firing.episode, level.starts_on, level.ends_on, now,
+        level.used, level.available, firing.told, None if facts is None else json.dumps(facts),
+    )  # fmt: skip
+    return number
+
+
+async def resolve_firing(
+    connection: Connection, organization_id: int, period: Period, threshold: int, resolution: Resolution, now: datetime
+) -> tuple[int, Firing]:
+    """Returns the firing that this ends, and its number."""
+    row = await connection.fetchrow(SQL["resolve_firing"], organization_id, *period, threshold, now, resolution)
+    assert row is not None
+    return row["firing_id"], Firing(
+        period=period,
+        starts_on=row["starts_on"],
+        ends_on=row["ends_on"],
+        threshold=threshold,
+        episode=row["episode"],
+        told=row["told"],
+        fired_at=row["fired_at"],
+    )
+
+
+async def set_banner(connection: Connection, organization_id: int, banner: Banner | None) -> None:
+    if banner is None:
+        await connection.execute(SQL["lower_banner"], organization_id)
+    else:
+        await connection.execute(
+            SQL["raise_banner"],
+            organization_id, banner.period.contract_id, banner.period.period_id, banner.threshold, banner.episode,
+            banner.fired_at,
+        )  # fmt: skip
+
+
+async def read_usage(connection: Connection, level: Level, today: date) -> dict[str, Any]:
+    """Who the organization is, how its products stand in the level's period, and what used most. Micro-credits."""
+    row = await connection.fetchrow(
+        SQL["select_facts"],
+        level.organization_id, level.period.contract_id, level.period.period_id, level.starts_on, level.ends_on,
+    )  # fmt: skip
+    assert row is not None
+    drivers = await connection.fetch(
+        SQL["select_drivers"], level.organization_id, level.starts_on, level.ends_on, today
+    )
+    return {
+        "organization": row["organization"],
+        "name": row["name"],
+        "products": [
+            {"product": product, "contracted": row[product], "used": row[f"{product}_used"]} for product in PRODUCTS
+        ],
+        "drivers": [dict(driver) for driver in drivers],
+    }
+
+
+async def name_organization(connection: Connection, organization_id: int) -> dict[str, str]:
+    row = await connection.fetchrow(SQL["select_name"], organization_id)
+    assert row is not None
+    return dict(row)
+
+
+async def claim_wakeups(connection: Connection, limit: int) -> set[int]:
+    """All organizations that something changed for, with about `limit` of their wake-ups; 0 stands for all. They come
+    back if the transaction fails."""
+    return {row["organization_id"] for row in await connection.fetch(SQL["claim_wakeups"], limit)}

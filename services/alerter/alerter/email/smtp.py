@@ -1,0 +1,154 @@
+"""The outbox of mails -> a mail server."""
+
+import asyncio
+import ssl
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal
+
+import aiosmtplib
+import structlog
+from pydantic import SecretStr
+from runtime.postgres import Pool
+from runtime.tracing import TRACEPARENT, PassOn, Tracing
+
+from alerter.db.email_queries import claim_mails, count_pending_mails, settle_mail
+from alerter.domain.attempts import Attempt, brief
+from alerter.domain.mails import Mail
+from alerter.email.message import Letterhead, NotAnAddress, address, write_letter
+from alerter.email.refusals import judge_failure
+from alerter.metrics import MAIL_OLDEST_SECONDS, MAIL_SECONDS, MAILS, MAILS_PENDING
+from alerter.queues.outbox import LEASE_S, Outbox
+
+log = structlog.get_logger()
+
+AT_ONCE = 8
+"""Mails that one process sends side by side, each on a connection of its own."""
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail goes, and how it gets there."""
+
+    host: str
+    port: int
+    tls: Literal["offered", "required", "implicit"]
+    """STARTTLS where the server offers it, STARTTLS or nothing, or TLS from the first byte (RFC 8314)."""
+    username: str | None
+    password: SecretStr
+    send_within_s: float = 20.0
+    answer_within_s: float = 10.0
+    """For connecting, and for each answer of the server."""
+    ca_file: Path | None = None
+    """PEM file of the authorities that sign its certificate; the system's without it."""
+    helo_name: str = "localhost"
+    """What we call ourselves in EHLO. Many servers want a fully qualified name."""
+    strict_certificates: bool = sys.version_info >= (3, 13)
+    """Check certificates by RFC 5280 to the letter, as Python does by itself from 3.13 on."""
+
+    @property
+    def is_local(self) -> bool:
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    async def send(self, letter: EmailMessage, sender: str, recipient: str) -> str:
+        """Hand a letter over; returns the server's last word.
+
+        Raises aiosmtplib.SMTPException, OSError, TimeoutError. After STARTTLS, aiosmtplib lets ssl.SSLCertVerificationError
+        through, which is an OSError and a ValueError.
+        """
+        client = aiosmtplib.SMTP(
+            hostname=self.host,
+            port=self.port,
+            local_hostname=self.helo_name,  # the default asks the DNS, and blocks
+            use_tls=self.tls == "implicit",
+            start_tls={"offered": None, "required": True, "implicit": False}[self.tls],
+            tls_context=await asyncio.to_thread(self._open_tls),
+            username=self.username,
+            password=self.password.get_secret_value() if self.username else None,
+            timeout=self.answer_within_s,
+        )
+        try:
+            async with asyncio.timeout(self.send_within_s):
+                await client.connect()
+                _, answer = await client.send_message(letter, sender=sender, recipients=[recipient])
+            with suppress(aiosmtplib.SMTPException, OSError):  # it has the mail, however this ends
+                await client.quit(timeout=1)
+        finally:
+            client.close()
+        return answer
+
+    def _open_tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self.ca_file:
+            context.load_verify_locations(self.ca_file)
+        if self.strict_certificates:
+            context.verify_flags |= ssl.VERIFY_X509_STRICT
+        if self.is_local and self.tls == "offered":
+            # It would compare a certificate with an address of this machine, which no authority signs.
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+
+
+class Mailer(Outbox[Mail]):
+    """Sends the mails of the outbox."""
+
+    def __init__(self, pool: Pool, server: MailServer, letterhead: Letterhead, tracing: Tracing | None = None) -> None:
+        super().__init__(pool, "mail", AT_ONCE)
+        self._tracing = tracing or PassOn()
+        self._server = server
+        self._letterhead = letterhead
+
+    async def claim(self, limit: int, running: Sequence[int], after: int) -> Sequence[Mail]:
+        return await claim_mails(self._pool, limit, LEASE_S, running, self.share, after)
+
+    def number(self, item: Mail) -> int:
+        return item.email_id
+
+    def waited_s(self, item: Mail) -> float:
+        return item.waited_s
+
+    async def send(self, item: Mail) -> Attempt:
+        with self._tracing.span("send mail", "client", [item.facts.get(TRACEPARENT, "")], attempt=item.attempt) as span:
+            attempt = await self._try(item)
+            span.note(outcome=attempt.outcome, message_id=item.message_id)
+        return attempt
+
+    async def _try(self, item: Mail) -> Attempt:
+        try:
+            to = address(item.recipient)
+        except NotAnAddress as error:  # only this says that no server can be asked
+            return Attempt("refused", brief(f"this is not an email address: {error}"))
+        letter = write_letter(item, self._letterhead)
+        [sender] = letter["From"].addresses
+        try:
+            return Attempt("sent", brief(await self._server.send(letter, sender.addr_spec, to.addr_spec)))
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            return judge_failure(error, item.waited_s)
+
+    def tell(self, item: Mail, attempt: Attempt) -> None:
+        MAILS.labels(attempt.outcome).inc()
+        if attempt.outcome == "sent":
+            MAIL_SECONDS.observe((datetime.now(UTC) - item.created_at).total_seconds())
+        told = log.info if attempt.outcome == "sent" else log.warning
+        told(
+            "mail", outcome=attempt.outcome, organization=item.facts.get("organization"), message_id=item.message_id,
+            attempt=item.attempt, detail=attempt.detail,
+        )  # fmt: skip
+
+    async def settle(self, item: Mail, attempt: Attempt) -> None:
+        await settle_mail(self._pool, item, attempt)
+
+    async def measure(self) -> None:
+        """Tell the metrics what waits."""
+        pending, oldest_s = await count_pending_mails(self._pool)
+        MAILS_PENDING.set(pending)
+        MAIL_OLDEST_SECONDS.set(oldest_s)

@@ -1,0 +1,164 @@
+"""A mail's facts -> the words and numbers that its templates print, in American English. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from flexcredits_schemas.alerts import is_met
+from flexcredits_schemas.credits import amount_text, level_places, level_text, part_text, percent_text, share_text
+from flexcredits_schemas.zones import zone_of
+
+from alerter.domain.links import panel_url, period_url
+
+PRODUCT_NAMES = {"assistant": "Assistant", "agents": "Agents", "api": "API"}
+BAR_CELLS = 20
+EVEN_PACE_PERMILLE = 20
+"""Used and elapsed shares that differ by no more than this are on pace."""
+
+
+def describe(facts: Mapping[str, Any], dashboard_url: str) -> dict[str, Any]:
+    """Everything that the templates print of the facts."""
+    described = {
+        "rule": facts["rule"],
+        "name": facts["name"],
+        "is_test": "test" in facts,
+        "manage_url": panel_url(dashboard_url, "alerts"),
+    }
+    if facts["used"] is None:
+        return described | {"subject": f"Test: FlexCredits alerts reach you ({facts['name']})"}
+    described |= describe_level(facts)
+    headline = headline_of(facts, described)
+    numbers = f"{described['used']} of {described['available']}"
+    return described | {
+        "headline": headline,
+        "subject": f"{'Test: ' if 'test' in facts else ''}{headline}: {numbers} ({facts['name']})",
+        "url": period_url(dashboard_url, facts),
+    }
+
+
+def describe_level(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """How much of what is used, how fast, and by what."""
+    used, available = facts["used"], facts["available"]
+    starts_on, ends_on = date.fromisoformat(facts["period"]["from"]), date.fromisoformat(facts["period"]["to"])
+    reached = [percent for percent in thresholds_of(facts) if is_met(used, available, percent)]
+    text, places = level_text(used, available), level_places(used, available)
+    # What earlier versions wrote down may list what corrections took back as the top usage.
+    drivers = [driver for driver in facts["drivers"] if driver["credits"] > 0]
+    return {
+        "month": f"{starts_on:%B %Y}",
+        "period": days(starts_on, ends_on),
+        "has_end": ends_on < date.max,
+        "ended": facts["ended"],
+        "thresholds": percents(thresholds_of(facts)),
+        "percent": percent_in_words(used, available),
+        "used": text.used,
+        "available": text.available,
+        "remaining": text.left,
+        "overage": text.over,
+        "severity": "over" if used >= available else "met" if reached else "quiet",
+        "filled": max(0, min(100, used * 100 // available)),
+        "bar": "#" * max(0, min(BAR_CELLS, used * BAR_CELLS // available)),
+        "bar_cells": BAR_CELLS,
+        "elapsed_percent": facts["elapsed_permille"] // 10,
+        "elapsed": share_elapsed(facts["elapsed_permille"]),
+        "pace": pace(used * 1000 // available, facts["elapsed_permille"]),
+        "at": moment(datetime.fromisoformat(facts["at"]), facts["time_zone"]),
+        "day": short_day(datetime.fromisoformat(facts["at"])),
+        "products": [describe_product(product, places) for product in facts["products"]],
+        "drivers": [describe_driver(driver, used, places) for driver in drivers],
+    }
+
+
+def thresholds_of(facts: Mapping[str, Any]) -> Sequence[int]:
+    """The one that is reached; of a test, all that are set."""
+    return facts["test"]["thresholds"] if "test" in facts else [facts["threshold"]]
+
+
+def headline_of(facts: Mapping[str, Any], described: Mapping[str, Any]) -> str:
+    """What a subject begins with, and a mail's heading."""
+    percent = described["percent"]
+    if facts["rule"] == "budget":
+        budget = f"{percent} of your {described['month']} budget"
+        return f"You used {budget}, including late usage" if facts["ended"] else f"You've used {budget}"
+    if facts["ended"]:
+        return f"You used {percent} of your credits in a credit period that has ended"
+    return f"You've used {percent} of your credits"
+
+
+def describe_product(product: Mapping[str, Any], places: int) -> dict[str, Any]:
+    used, contracted = product["used"], product["contracted"]
+    name = PRODUCT_NAMES[product["product"]]
+    if contracted is None:
+        return {"name": name, "used": part_text(used, places), "contracted": None, "overage": None}
+    text = level_text(used, contracted)
+    return {"name": name, "used": text.used, "contracted": text.available, "overage": text.over}
+
+
+def describe_driver(driver: Mapping[str, Any], used: int, places: int) -> dict[str, Any]:
+    """A share of all usage, unless corrections elsewhere made that less than this."""
+    credits = driver["credits"]
+    return {
+        "name": driver["name"],
+        "product": PRODUCT_NAMES[driver["product"]],
+        "credits": part_text(credits, places),
+        "share": share_text(credits, used) if credits <= used else None,
+    }
+
+
+def pace(used_permille: int, elapsed_permille: int) -> str:
+    """How usage compares with the time that has passed."""
+    if abs(used_permille - elapsed_permille) <= EVEN_PACE_PERMILLE:
+        return "on pace"
+    return "ahead of pace" if used_permille > elapsed_permille else "below pace"
+
+
+def share_elapsed(permille: int) -> str:
+    return f"{permille // 10}%" if permille >= 10 else "Less than 1%"
+
+
+def percent_in_words(used: int, available: int) -> str:
+    """For a sentence: 92.4%, 90%, less than 0.1%."""
+    percent = percent_text(used, available) or ""
+    if percent == ">-0.1%":
+        return "0%"
+    words = {"<0": "less than 0", ">9": "more than 9"}
+    return (words[percent[:2]] + percent[2:] if percent[:2] in words else percent).replace(".0%", "%")
+
+
+def level_in_words(used: int | None, available: int | None) -> str:
+    """36,012 of 40,000; without anything available, what was used."""
+    if used is None:
+        return ""
+    if not available:
+        return f"{amount_text(used)} used, none available"
+    text = level_text(used, available)
+    return f"{text.used} of {text.available}"
+
+
+def percents(thresholds: Sequence[int]) -> str:
+    return ", ".join(f"{percent}%" for percent in thresholds) or "None, so no alert will be sent"
+
+
+def days(starts_on: date, ends_on: date) -> str:
+    """Of a half-open span: its first and last day."""
+    if ends_on == date.max:  # nobody knows its end
+        return f"since {long_day(starts_on)}"
+    return f"{long_day(starts_on)} – {long_day(ends_on - timedelta(days=1))}"
+
+
+def long_day(day: date) -> str:
+    return f"{day:%b} {day.day}, {day.year}"
+
+
+def short_day(day: date) -> str:
+    return f"{day:%b} {day.day}"
+
+
+def moment(at: datetime, time_zone: str) -> str:
+    """Nov 22, 2026, 11:15 CET, or GMT+5:45 where the zone has no letters."""
+    local = at.astimezone(zone_of(time_zone))
+    name = local.tzname() or "UTC"
+    if name[0] in "+-":
+        hours, minutes = divmod(int(name[1:3]) * 60 + int(name[3:5] or 0), 60)
+        name = f"GMT{name[0]}{hours}{f':{minutes:02}' if minutes else ''}"
+    return f"{long_day(local)}, {local:%H:%M} {name}"

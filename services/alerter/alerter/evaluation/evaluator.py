@@ -1,0 +1,209 @@
+"""Levels -> firings, banner and mails. A look nominates organizations, and settling one decides again under its lock."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import structlog
+from flexcredits_schemas.alerts import Resolution
+from runtime.isolation import concerns_one, slow_for_all
+from runtime.postgres import Connection, Pool, passing_failure, timed_out
+from runtime.tracing import TRACEPARENT, PassOn, Span, Tracing
+
+from alerter.db.channel_queries import insert_notice
+from alerter.db.email_queries import insert_emails, select_recipients
+from alerter.db.quarantine_queries import Step
+from alerter.db.queries import (
+    adopt_firings,
+    free_episode,
+    insert_firing,
+    limit_statements,
+    list_organizations,
+    lock_account,
+    mark_settled,
+    name_organization,
+    read_accounts,
+    resolve_firing,
+    set_banner,
+)
+from alerter.domain.firings import Firing
+from alerter.domain.organization_state import Account, Decision, decide
+from alerter.domain.thresholds import Level, NewFiring, Period
+from alerter.email.context import gather_facts
+from alerter.email.message import identify_mail
+from alerter.evaluation.state_reading import LOOK_S, read_readable
+from alerter.metrics import FIRINGS, LOOK_SECONDS, LOOKED_AT, RESOLVED, WAKEUPS
+from alerter.notify.cloudevents import write_fired, write_resolved
+from alerter.queues.quarantine import Quarantine
+
+log = structlog.get_logger()
+
+SETTLE_STATEMENT_S = 8.0
+"""How long a statement of an evaluation may take: two or three are tried within LOOK_S."""
+LIVELY = timedelta(days=5)
+"""Periods that ended longer ago can neither mail nor raise a banner, in whatever zone: only the rollover reads them."""
+
+
+class Evaluator:
+    """Makes firings, banners and mails agree with the levels in Postgres; any number of them may run at once."""
+
+    def __init__(
+        self, pool: Pool, *, billing_moderator_enabled: bool, mail_domain: str, now: Callable[[], datetime],
+        tracing: Tracing | None = None,
+    ) -> None:  # fmt: skip
+        self._pool = pool
+        self._billing_moderator_enabled = billing_moderator_enabled
+        self._mail_domain = mail_domain
+        self._now = now
+        self.quarantine = Quarantine(pool)
+        self._tracing = tracing or PassOn()
+
+    async def look(self, organization_ids: Sequence[int] | None, *, by: str, history: bool = False) -> int:
+        """Settle those of the organizations (None: of all) for whom something has to change; returns how many.
+
+        `history` includes periods that ended long ago. Repeating it changes nothing. A passing failure at one of them
+        keeps nobody else waiting; it is raised when the others are done. What one organization's data raises sets it
+        aside: only a wake-up of its own, or its retry, evaluates it before it has succeeded. So does a statement that takes
+        too long, unless it does for everybody. Raises TimeoutError when some are left to the next look.
+        """
+        began, now = time.monotonic(), self._now()
+        step: Step = "wakeup" if history else "evaluate"
+        held = await self.quarantine.read()
+        insist = by in ("wakeup", "retry")
+        if held[step] and not insist:
+            every = await list_organizations(self._pool) if organization_ids is None else organization_ids
+            organization_ids = [number for number in every if number not in held[step]]
+        accounts, failures, passing = await read_readable(self._pool, organization_ids, *horizon(now, history))
+        due = [account.organization_id for account in accounts if is_due(account, now, failures)]
+        due.sort(key=lambda organization_id: organization_id in held[step])  # who fails again keeps nobody waiting
+        unsettled: dict[int, Exception] = {}
+        ends, tried = time.monotonic() + LOOK_S, 0
+        for tried, organization_id in enumerate(due, 1):
+            try:
+                await self.settle(organization_id, history=history)
+            except Exception as error:
+                if passing_failure(error) is not None:
+                    passing = error
+                elif concerns_one(error):
+                    unsettled[organization_id] = error
+                else:
+                    raise
+            if time.monotonic() > ends and tried < len(due) and any(map(timed_out, unsettled.values())):
+                passing = TimeoutError(f"{len(due) - tried} organizations are left to the next look")
+                break
+        if slow := slow_for_all(unsettled.values(), tried):
+            passing = slow
+        else:
+            failures |= unsettled
+        await self.quarantine.add(step, failures)
+        if passing:
+            raise passing
+        await self._release(organization_ids, held, failures, history)
+        WAKEUPS.labels(by).inc(len(accounts))
+        LOOK_SECONDS.labels(by).observe(time.monotonic() - began)
+        LOOKED_AT.labels(by).set_to_current_time()
+        return len(due)
+
+    async def _release(
+        self,
+        organization_ids: Sequence[int] | None,
+        held: Mapping[Step, set[int]],
+        failures: Mapping[int, Exception],
+        history: bool,
+    ) -> None:
+        """Those who were set aside and have just succeeded; an evaluation with history includes the one without."""
+        steps: tuple[Step, ...] = ("evaluate", "wakeup") if history else ("evaluate",)
+        healed = set[int]().union(*(held.get(step, set()) for step in steps)) - failures.keys()
+        if organization_ids is not None:
+            healed &= set(organization_ids)
+        if healed:
+            await self.quarantine.release(healed, steps)
+
+    async def settle(self, organization_id: int, *, history: bool = False) -> None:
+        """Decide and write in one transaction. The levels are read after the lock is held, so they are never older
+        than what another evaluation has acted on."""
+        with self._tracing.span("settle", "internal", organization_id=organization_id) as span:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await limit_statements(connection, SETTLE_STATEMENT_S)
+                now = self._now()
+                await lock_account(connection, organization_id, now)
+                await adopt_firings(connection, organization_id)
+                for account in await read_accounts(connection, [organization_id], *horizon(now, history)):
+                    await self._apply(connection, account, decide(account, now), now, span)
+
+    async def _apply(
+        self, connection: Connection, account: Account, decision: Decision, now: datetime, span: Span
+    ) -> None:
+        banner = decision.banner
+        for period, verdict in decision.verdicts.items():
+            level = decision.levels.get(period)
+            for threshold, resolution in verdict.resolve:
+                await self._resolve(connection, account.organization_id, period, threshold, resolution, level, now)
+                RESOLVED.labels(period.rule, resolution).inc()
+            for firing in verdict.fire:
+                assert level is not None
+                episode = await self._fire(connection, level, firing, now, span)
+                if banner and (banner.period, banner.threshold) == (period, firing.threshold):
+                    banner = banner._replace(episode=episode)
+        if banner != account.banner:
+            await set_banner(connection, account.organization_id, banner)
+        if decision:
+            await mark_settled(connection, account.organization_id, now)
+
+    async def _resolve(
+        self, connection: Connection, organization_id: int, period: Period, threshold: int, resolution: Resolution,
+        level: Level | None, now: datetime,
+    ) -> None:  # fmt: skip
+        firing_id, firing = await resolve_firing(connection, organization_id, period, threshold, resolution, now)
+        who = await name_organization(connection, organization_id)
+        number = await free_episode(connection, "resolved", who["organization"], firing)
+        notice = write_resolved(who["organization"], who["name"], firing, level, now, resolution, number)
+        await insert_notice(connection, organization_id, firing_id, "resolved", notice, now, firing.told)
+        log.info(
+            "alert resolved", organization=who["organization"], rule=period.rule, contract=period.contract_id or None,
+            period=period.period_id, threshold=threshold, resolution=resolution,
+        )  # fmt: skip
+
+    async def _fire(self, connection: Connection, level: Level, firing: NewFiring, now: datetime, span: Span) -> int:
+        """Returns the firing's episode."""
+        who = await name_organization(connection, level.organization_id)
+        told = Firing(level.period, level.starts_on, level.ends_on, *firing, now)
+        episode = await free_episode(connection, "fired", who["organization"], told)
+        firing, told = firing._replace(episode=episode), told._replace(episode=episode)
+        facts, recipients = None, []
+        if firing.told == "mail":
+            facts = await gather_facts(connection, level, now) | {"threshold": firing.threshold}
+            if span.traceparent:
+                facts[TRACEPARENT] = span.traceparent  # the mails are sent later, by whichever alerter claims them
+            recipients = await select_recipients(
+                connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
+            )
+        firing_id = await insert_firing(connection, level, firing, now, facts)
+        notice = write_fired(who["organization"], who["name"], told, level)
+        await insert_notice(connection, level.organization_id, firing_id, "fired", notice, now, firing.told)
+        if facts is not None:
+            about = facts["organization"], *level.period, str(firing.threshold), str(firing.episode)
+            letters = [(identify_mail("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
+            await insert_emails(connection, level.organization_id, firing_id, letters, now)
+        FIRINGS.labels(level.period.rule, firing.told).inc()
+        log.info(
+            "alert fired", organization=who["organization"], rule=level.period.rule,
+            contract=level.period.contract_id or None, period=level.period.period_id, threshold=firing.threshold,
+            episode=firing.episode, told=firing.told, recipients=len(recipients),
+        )  # fmt: skip
+        return episode
+
+
+def is_due(account: Account, now: datetime, failures: dict[int, Exception]) -> bool:
+    """Whether something has to change for it; what its data raises is added to `failures`."""
+    try:
+        return bool(decide(account, now))
+    except Exception as error:
+        failures[account.organization_id] = error
+        return False
+
+
+def horizon(now: datetime, history: bool) -> tuple[date, date]:
+    """The latest day on which a period may have begun, in any zone, and the day after which it must end."""
+    today = now.astimezone(UTC).date()
+    return today + timedelta(days=1), date.min if history else today - LIVELY

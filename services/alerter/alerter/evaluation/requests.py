@@ -1,0 +1,93 @@
+"""What people ask for by hand: a test, by mail to themselves or to a channel, or a firing's failed mails again."""
+
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+from flexcredits_schemas.alerts import Rule
+from runtime.isolation import concerns_one
+from runtime.postgres import Connection, Pool, timed_out
+
+from alerter.db.channel_queries import insert_test_notice
+from alerter.db.email_queries import Request, claim_request, insert_test_email, resend_emails, select_requesting
+from alerter.db.queries import name_organization, read_accounts
+from alerter.domain.thresholds import Level, has_begun, standing_of
+from alerter.email.context import gather_test_facts
+from alerter.email.message import identify_mail
+from alerter.evaluation.evaluator import horizon
+from alerter.metrics import REQUESTS
+from alerter.notify.cloudevents import write_test as write_test_notice
+from alerter.queues.quarantine import Quarantine
+from alerter.queues.rotation import Rotation
+
+log = structlog.get_logger()
+
+AT_ONCE = 100
+
+
+async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], datetime], rotation: Rotation) -> None:
+    """Put what was asked for into the outbox, each request once: it leaves its table in the same transaction. Organizations
+    take turns.
+
+    One that cannot be answered stays there, and its organization waits; the others are answered.
+    """
+    failures: dict[int, Exception] = {}
+    failed: list[int] = []
+    waiting = deque(await select_requesting(pool, rotation.after))
+    for _ in range(AT_ONCE):
+        if not waiting:
+            break
+        rotation.after = waiting.popleft()
+        request: Request | None = None
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                request = await claim_request(connection, rotation.after, failed)
+                if request is None:
+                    continue
+                await answer_request(connection, request, mail_domain, now())
+        except Exception as error:
+            if request is None or not concerns_one(error):
+                raise
+            failures[request.organization_id] = error
+            failed.append(request.request_id)
+            if timed_out(error):
+                break  # the others are answered next time
+        waiting.append(rotation.after)
+    await Quarantine(pool).add("request", failures)
+
+
+async def answer_request(connection: Connection, request: Request, mail_domain: str, now: datetime) -> None:
+    if request.kind == "resend":
+        await resend_emails(connection, request)
+    elif request.kind == "channel_test":
+        await write_channel_test(connection, request)
+    else:
+        await write_test(connection, request, mail_domain, now)
+    REQUESTS.labels(request.kind).inc()
+    who = await name_organization(connection, request.organization_id)
+    log.info("request accepted", kind=request.kind, organization=who["organization"], rule=request.rule)
+
+
+async def write_test(connection: Connection, request: Request, mail_domain: str, now: datetime) -> None:
+    """A mail with the organization's numbers of now, which says that it is a test."""
+    level = await read_current_level(connection, request.organization_id, request.rule, now)
+    facts = await gather_test_facts(connection, request.organization_id, request.rule, level, now)
+    about = facts["organization"], str(request.request_id), f"{request.requested_at}", str(request.recipient)
+    await insert_test_email(connection, request, identify_mail("test", *about, domain=mail_domain), facts)
+
+
+async def write_channel_test(connection: Connection, request: Request) -> None:
+    assert request.channel_id is not None
+    who = await name_organization(connection, request.organization_id)
+    notice = write_test_notice(who["organization"], who["name"], request.request_id, request.requested_at)
+    await insert_test_notice(connection, request.organization_id, request.channel_id, notice, request.requested_at)
+
+
+async def read_current_level(connection: Connection, organization_id: int, rule: Rule, now: datetime) -> Level | None:
+    """How a rule stands now; None without a current credit period, or a budget."""
+    for account in await read_accounts(connection, [organization_id], *horizon(now, history=False)):
+        for level in account.levels:
+            if level.period.rule == rule and has_begun(level, now) and standing_of(level, now) == "current":
+                return level
+    return None

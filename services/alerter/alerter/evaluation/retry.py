@@ -1,0 +1,23 @@
+"""Takes up again whom the alerter has set aside, when the time for it has come."""
+
+from runtime.postgres import Pool
+
+from alerter.db.quarantine_queries import retry_deliveries, retry_emails
+from alerter.evaluation.evaluator import Evaluator
+from alerter.queues.quarantine import UNWRITABLE
+
+
+async def retry_quarantined(pool: Pool, evaluator: Evaluator) -> None:
+    """Retry what is due. What fails again is set aside for longer; mails and deliveries that
+    could not be written are made due and sent as always."""
+    quarantine = evaluator.quarantine
+    due = await quarantine.claim_due()
+    if due["wakeup"]:
+        await evaluator.look(due["wakeup"], by="retry", history=True)
+    if due["evaluate"]:
+        await evaluator.look(due["evaluate"], by="retry")
+    if due["mail"]:
+        await retry_emails(pool, due["mail"], UNWRITABLE)
+    if due["channel"]:
+        await retry_deliveries(pool, due["channel"], UNWRITABLE)
+    await quarantine.measure()

@@ -1,0 +1,83 @@
+"""Accounts of all organizations whose rows can be read, and who the others are."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+
+from runtime.isolation import concerns_one, slow_for_all
+from runtime.postgres import Pool
+
+from alerter.db.queries import limit_statements, list_organizations, read_accounts
+from alerter.domain.organization_state import Account
+
+LOOK_S = 20.0
+"""What takes longer is left to the next look: a timer that stands still for a minute ends the process."""
+STATEMENT_S = 2.0
+"""How long a statement about some of the organizations may take, after the one about all of them has failed."""
+
+
+class Readable(NamedTuple):
+    """`left` says why some organizations were not read, or that Postgres is slow for all of them."""
+
+    accounts: list[Account]
+    failures: dict[int, Exception]
+    left: Exception | None = None
+
+
+async def read_readable(
+    pool: Pool, organization_ids: Sequence[int] | None, begun_by: date, ended_after: date
+) -> Readable:
+    """read_accounts of these organizations (None: of all); those that fail alone are found by halving."""
+    try:
+        async with pool.acquire() as connection:
+            return Readable(await read_accounts(connection, organization_ids, begun_by, ended_after), {})
+    except Exception as error:
+        if not concerns_one(error):
+            raise
+        if organization_ids is None:
+            organization_ids = await list_organizations(pool)
+        if not organization_ids:
+            raise
+        if len(organization_ids) == 1:
+            return Readable([], {organization_ids[0]: error})
+    search = _Search(pool, (begun_by, ended_after), time.monotonic() + LOOK_S)
+    await search.halve(organization_ids)
+    if slow := slow_for_all(search.failures.values(), len(organization_ids) - search.left):
+        return Readable([], {}, slow)
+    left = TimeoutError(f"{search.left} organizations are left to the next look") if search.left else None
+    return Readable(search.accounts, search.failures, left)
+
+
+@dataclass
+class _Search:
+    pool: Pool
+    days: tuple[date, date]
+    ends: float
+    """Monotonic seconds."""
+    accounts: list[Account] = field(default_factory=list)
+    failures: dict[int, Exception] = field(default_factory=dict)
+    left: int = 0
+    """Organizations for which no time was left."""
+
+    async def halve(self, organization_ids: Sequence[int]) -> None:
+        half = len(organization_ids) // 2
+        await self._read(organization_ids[:half])
+        await self._read(organization_ids[half:])
+
+    async def _read(self, organization_ids: Sequence[int]) -> None:
+        if time.monotonic() > self.ends:
+            self.left += len(organization_ids)
+            return
+        try:
+            async with self.pool.acquire() as connection, connection.transaction(readonly=True):
+                await limit_statements(connection, STATEMENT_S)
+                self.accounts += await read_accounts(connection, organization_ids, *self.days)
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            if len(organization_ids) == 1:
+                self.failures[organization_ids[0]] = error
+            else:
+                await self.halve(organization_ids)

@@ -1,0 +1,18 @@
+"""Wake-ups: organizations whose settings or catalog facts changed."""
+
+from runtime.postgres import Pool
+
+from alerter.db.queries import claim_wakeups
+from alerter.evaluation.evaluator import Evaluator
+
+WAKEUPS_MAX = 5000
+ALL_ORGANIZATIONS = 0
+
+
+async def drain_wakeups(pool: Pool, evaluator: Evaluator) -> None:
+    """Look at the organizations that settings or facts changed for. They stay in the table until that is done."""
+    async with pool.acquire() as connection, connection.transaction():
+        woken = await claim_wakeups(connection, WAKEUPS_MAX)
+        if woken:
+            everybody = ALL_ORGANIZATIONS in woken
+            await evaluator.look(None if everybody else sorted(woken), by="wakeup", history=not everybody)

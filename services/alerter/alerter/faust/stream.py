@@ -1,0 +1,192 @@
+"""What the Faust application does: usage.totals.v1 wakes us, alert_wakeups and timers do too. Postgres has the level.
+
+Faust runs inside our own process (docs/decisions/0015-faust-runs-inside-the-alerters-process.md): raw bytes, bodies that raise
+nothing, and a process that ends instead of relying on Faust's supervisor. A message that Faust loses costs one sweep.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+import faust
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import TopicPartition
+from faust.agents import Agent
+from runtime.periodic import only_delays
+from runtime.postgres import Pool
+from runtime.tracing import TRACEPARENT, PassOn, Tracing
+
+from alerter.db.queries import number_organizations
+from alerter.email.smtp import Mailer
+from alerter.evaluation.evaluator import Evaluator
+from alerter.evaluation.requests import answer_requests
+from alerter.evaluation.retry import retry_quarantined
+from alerter.evaluation.wakeups import drain_wakeups
+from alerter.faust.app import MESSAGES_MAX
+from alerter.metrics import UNREADABLE
+from alerter.notify.topic import publish_notices
+from alerter.notify.webhooks import Deliverer
+from alerter.queues.rotation import Rotation
+from alerter.settings import Settings
+
+log = structlog.get_logger()
+
+TOGETHER_WITHIN_S = 0.2
+"""Totals that come within this time are looked at together."""
+ROLLOVER = "*/15 * * * *"
+"""Every time zone on Earth begins its days at a quarter of an hour of UTC."""
+RETRY_EVERY_S = 1.0
+"""How soon a row of the table `quarantine` is retried once its time has come."""
+
+Look = Callable[[Sequence[int]], Awaitable[object]]
+
+
+class Streams:
+    """What the application does, and signs of life for the watchdog."""
+
+    def __init__(
+        self, app: faust.App, topic: str, pool: Pool, look: Look, give_up: Callable[[str], None],
+        tracing: Tracing | None = None,
+    ) -> None:  # fmt: skip
+        """`look` gets organizations' numbers. `give_up` ends the process and does not return."""
+        self.app = app
+        self.topic = topic
+        self.applied: dict[TopicPartition, int] = {}
+        """Per partition: the offset after the last message that was looked at."""
+        self.ticked: dict[str, tuple[float, float]] = {}
+        """Per timer: when it was last done (monotonic seconds), and its interval."""
+        self.skipped: dict[str, str] = {}
+        """Per timer whose last try failed for a while: why."""
+        self._pool = pool
+        self._look = look
+        self._give_up = give_up
+        self._tracing = tracing or PassOn()
+        raw = app.topic(
+            topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
+        )
+        self.agent = cast(Agent, app.agent(raw, name="totals", concurrency=1)(self._read_totals))
+
+    async def _read_totals(self, stream: Any) -> None:
+        """The stream's body. It must neither raise nor return: Faust would stall or skip, and call that healthy."""
+        try:
+            # noack: what a crash interrupts is read again.
+            async for batch in stream.noack_take(MESSAGES_MAX, within=TOGETHER_WITHIN_S):
+                causes = list(dict.fromkeys(traceparent_of(event) for event in batch))
+                with self._tracing.span(f"process {self.topic}", "consumer", causes, messaging__system="kafka"):
+                    await self._attend(batch)
+                for event in batch:
+                    await stream.ack(event)
+        except Exception:
+            log.critical("the stream failed", exc_info=True)
+            self._give_up("the stream failed")
+        if not self.app.should_stop:
+            self._give_up("the stream ended")
+
+    async def _attend(self, batch: Sequence[Any]) -> None:
+        try:
+            numbers = await number_organizations(self._pool, read_organizations(event.value for event in batch))
+            if numbers:
+                await self._look(numbers)
+        except Exception as error:
+            if not only_delays(error):
+                raise
+            log.warning("left to the sweep", messages=len(batch), reason=f"{type(error).__name__}: {error}")
+        for event in batch:
+            at = TopicPartition(event.message.topic, event.message.partition)
+            self.applied[at] = event.message.offset + 1
+
+    def every(self, interval_s: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Have Faust do `work` at intervals. A passing failure, or a statement that takes too long, waits for the next time;
+        any other failure ends the process."""
+        self.ticked[name] = time.monotonic(), interval_s
+
+        async def tick() -> None:
+            await self._do(name, work)
+            self.ticked[name] = time.monotonic(), interval_s
+
+        self.app.timer(interval_s, name=name)(tick)
+
+    def at(self, cron: str, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Have Faust do `work` at the times of a crontab line, UTC."""
+
+        async def tick() -> None:
+            await self._do(name, work)
+
+        self.app.crontab(cron)(tick)
+
+    async def _do(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            if not only_delays(error):
+                log.critical("a timer failed", timer=name, exc_info=True)
+                self._give_up(f"the timer {name} failed")
+            self.skipped[name] = f"{type(error).__name__}: {error}"
+            log.warning("skipped once", timer=name, reason=self.skipped[name])
+        else:
+            self.skipped.pop(name, None)
+
+
+class Senders(NamedTuple):
+    """Ways out of the outboxes."""
+
+    mailer: Mailer
+    deliverer: Deliverer
+    producer: AIOKafkaProducer
+
+
+def schedule(
+    streams: Streams,
+    settings: Settings,
+    queues: Pool,
+    evaluator: Evaluator,
+    senders: Senders,
+    now: Callable[[], datetime],
+) -> None:
+    """All that happens without a message."""
+    mailer, deliverer, producer = senders
+    streams.every(settings.wakeup_interval_s, "wakeups", lambda: drain_wakeups(queues, evaluator))
+    answering, publishing = Rotation(), Rotation()
+    streams.every(
+        settings.wakeup_interval_s, "requests", lambda: answer_requests(queues, settings.mail_domain, now, answering)
+    )
+    streams.every(settings.mail_interval_s, "mail", mailer.tick)
+    streams.every(settings.mail_interval_s, "channels", deliverer.tick)
+    streams.every(
+        settings.mail_interval_s,
+        "topic",
+        lambda: publish_notices(queues, producer, settings.alerts_topic, publishing),
+    )
+    streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.look(None, by="sweep"))
+    streams.every(settings.sweep_interval_s, "measure", mailer.measure)
+    streams.every(RETRY_EVERY_S, "quarantine", lambda: retry_quarantined(queues, evaluator))
+    streams.at(ROLLOVER, "rollover", lambda: evaluator.look(None, by="rollover", history=True))
+
+
+def traceparent_of(event: Any) -> str:
+    """Empty where the message bears none."""
+    header: bytes = event.headers.get(TRACEPARENT, b"")
+    return header.decode("ascii", "replace")
+
+
+def read_organizations(values: Iterable[bytes | None]) -> set[str]:
+    """Names in messages of usage.totals.v1; what cannot be read is counted and left to the sweep."""
+    names = set()
+    for value in values:
+        try:
+            name = json.loads(value or b"")["organization"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            name = None
+        if isinstance(name, str) and is_text(name):
+            names.add(name)
+        else:
+            UNREADABLE.inc()
+    return names
+
+
+def is_text(name: str) -> bool:
+    """Whether Postgres takes it: no NUL, no half of a surrogate pair."""
+    return "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)

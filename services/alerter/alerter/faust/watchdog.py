@@ -1,0 +1,87 @@
+"""Notices what Faust does not tell: a stream that died or stands still, a timer that stopped."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from alerter.faust.stream import Streams
+
+log = structlog.get_logger()
+ENDS_WITHIN_S = 10.0
+
+
+class Watchdog:
+    """Compares signs of life with what they should be. Asks Kafka by a connection of its own, which Faust cannot stall."""
+
+    def __init__(
+        self, streams: Streams, consumer: AIOKafkaConsumer, stall_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._streams = streams
+        self._consumer = consumer
+        self._stall_s = stall_s
+        self._clock = clock
+        self._moved: dict[TopicPartition, tuple[int, float]] = {}
+        self.looked_at = clock()
+        self.assigned = 0
+        """Partitions that the group has given to this process, when last looked at."""
+        self.unreachable: str | None = None
+        """Why Kafka could not be asked, when last looked at."""
+        self.late: str | None = None
+        """A stream or timer that stands still for long enough to be told, and not for long enough to end the process."""
+
+    async def find_problem(self) -> str | None:
+        """Why only a new process helps; None while all is well."""
+        self.looked_at = self._clock()
+        self.assigned = len(self._streams.app.consumer.assignment())
+        return self._app_problem() or self._timer_problem() or await self._lag_problem()
+
+    def _app_problem(self) -> str | None:
+        app = self._streams.app
+        if app.crashed:
+            return f"Faust crashed: {app.crash_reason!r}"
+        actors = list(self._streams.agent._actors)
+        if not actors or any(actor.actor_task is None or actor.actor_task.done() for actor in actors):
+            return "the stream has no living task"
+        return None
+
+    def _timer_problem(self) -> str | None:
+        now, self.late = self._clock(), None
+        for name, (at, interval_s) in self._streams.ticked.items():
+            waited_s, problem = now - at - interval_s, f"the timer {name} was last done {now - at:.0f} s ago"
+            if waited_s > self._stall_s:
+                return problem
+            if waited_s > self._stall_s / 2:
+                self.late = problem
+        return None
+
+    async def _lag_problem(self) -> str | None:
+        """A partition of ours whose log goes on while the stream stands still."""
+        assigned = [TopicPartition(at.topic, at.partition) for at in self._streams.app.consumer.assignment()]
+        try:
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                ends = await self._consumer.end_offsets(assigned) if assigned else {}
+        except (KafkaError, TimeoutError) as error:
+            self._moved.clear()  # without Kafka nobody moves
+            self.unreachable = f"does not answer: {type(error).__name__}: {error}"
+            return None
+        self.unreachable = None
+        now = self._clock()
+        self._moved = {at: moved for at, moved in self._moved.items() if at in ends}
+        for at, end in ends.items():
+            # What was in the log before we looked at it first may be behind our starting point.
+            applied, since = self._moved.get(at, (end, now))
+            applied_now = max(self._streams.applied.get(at, 0), applied)
+            if applied_now >= end or applied_now > applied or at not in self._moved:
+                self._moved[at] = applied_now, now
+            elif now - since > self._stall_s / 2:
+                self.late = (
+                    f"{at.topic}/{at.partition}: the stream stands at {applied_now} of {end} for {now - since:.0f} s"
+                )
+                if now - since > self._stall_s:
+                    return self.late
+        return None

@@ -1,0 +1,59 @@
+"""A notice -> a message in Slack. Pure."""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from flexcredits_schemas.credits import micro_of
+
+from alerter.domain.links import panel_url, period_url
+from alerter.email.text import days, level_in_words, percent_in_words
+
+
+def write_message(body: str, dashboard_url: str) -> str:
+    """The JSON that an incoming webhook of Slack takes."""
+    event = json.loads(body)
+    text = describe(event["type"].split(".")[2], event["data"], dashboard_url)
+    return json.dumps({"text": text, "unfurl_links": False}, ensure_ascii=False)
+
+
+def describe(kind: str, data: Mapping[str, Any], dashboard_url: str) -> str:
+    """No name stands between asterisks: one with an asterisk would end the bold text."""
+    name = escape(data["name"])
+    if kind == "test":
+        link = f"<{panel_url(dashboard_url, 'channels')}|Manage channels>"
+        return f":white_check_mark: *Test*: FlexCredits alerts for {name} reach this channel. {link}"
+    of = "credits" if data["rule"] == "usage" else f"the {month_of(data)} budget"
+    used, available = (read(data[key]) for key in ("used", "available"))
+    level = f": {level_in_words(used, available)}" if used is not None else ""
+    if kind == "fired":
+        percent = sentence(percent_in_words(used or 0, available or 0))
+        fact = f":warning: *{percent} of {of} used*{level} ({name}, {data['threshold']}% alert)"
+    elif data["resolution"] == "level":
+        fact = f":white_check_mark: *Back under {data['threshold']}% of {of}*{level} ({name})"
+    else:
+        fact = f":white_check_mark: *The {data['threshold']}% alert on {of} was removed* ({name})"
+    return f"{fact}\n{period(data)} · <{period_url(dashboard_url, data)}|Open dashboard>"
+
+
+def read(credits: str | None) -> int | None:
+    return None if credits is None else micro_of(credits)
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def month_of(data: Mapping[str, Any]) -> str:
+    return f"{date.fromisoformat(data['period']['from']):%B %Y}"
+
+
+def period(data: Mapping[str, Any]) -> str:
+    starts_on, ends_on = (date.fromisoformat(data["period"][key]) for key in ("from", "to"))
+    return days(starts_on, ends_on)
+
+
+def escape(text: str) -> str:
+    """Slack's three: nothing in a name becomes a link or a mention."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
