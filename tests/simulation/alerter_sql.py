@@ -151,7 +151,7 @@ def lower_banner(t: Transaction, organization_id: int) -> None:
 
 def select_facts(t: Transaction, organization_id: int, *_: Any) -> Rows:
     used = t.get("levels", organization_id).used
-    return [(name_of(organization_id), "Acme", None, None, None, used, 0, 0)]
+    return [(None, None, None, used, 0, 0)]
 
 
 def select_drivers(t: Transaction, organization_id: int, *_: Any) -> Rows:
@@ -264,7 +264,7 @@ NAMES = {
     "select_firings": "organization_id rule contract_id period_id threshold episode is_open fired_at",
     "select_banners": "organization_id contract_id period_id threshold episode fired_at", "lock_state": "locked",
     "insert_firing": "firing_id", "resolve_firing": "firing_id episode told starts_on ends_on fired_at",
-    "select_facts": "organization name assistant agents api assistant_used agents_used api_used",
+    "select_facts": "assistant agents api assistant_used agents_used api_used",
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",
     "find_notice": "found", "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",
     "limit_statements": "set_config", "select_quarantined": "organization_id organization step reason",

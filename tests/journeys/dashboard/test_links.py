@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
+from alerter.domain.firings import Organization
 from alerter.notify.cloudevents import write_test
 from alerter.notify.slack import write_message
 from playwright.async_api import Browser, expect
@@ -125,7 +126,7 @@ async def test_every_link_of_slack_opens_what_it_promises_and_webhooks_have_none
 
     await eventually(are_written, what="the notices of both rules")
     bodies = [row["body"] for row in await owner.fetch(select, ada.organization)]
-    bodies.append(write_test(ada.organization, "Acme", 1, datetime.now(UTC)).body)
+    bodies.append(write_test(Organization(ada.organization, "Acme"), 1, datetime.now(UTC)).body)
     links = set()
     for body in bodies:
         assert not re.search("https?://", body), "what a webhook gets"

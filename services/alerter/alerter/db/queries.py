@@ -8,10 +8,10 @@ from typing import Any
 from flexcredits_schemas.alerts import Resolution, Rule
 from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.events import PRODUCTS
-from runtime.postgres import Connection, Pool
+from runtime.postgres import Connection, Pool, from_record
 
 from alerter.db.statements import SQL
-from alerter.domain.firings import Firing, Kind, identify_firing
+from alerter.domain.firings import Firing, Kind, Organization, identify_firing
 from alerter.domain.organization_state import Account, Banner
 from alerter.domain.thresholds import Latest, Level, NewFiring, Period
 
@@ -137,7 +137,7 @@ async def set_banner(connection: Connection, organization_id: int, banner: Banne
 
 
 async def read_usage(connection: Connection, level: Level, today: date) -> dict[str, Any]:
-    """Who the organization is, how its products stand in the level's period, and what used most. Micro-credits."""
+    """How the organization's products stand in the level's period, and what used most. Micro-credits."""
     row = await connection.fetchrow(
         SQL["select_facts"],
         level.organization_id, level.period.contract_id, level.period.period_id, level.starts_on, level.ends_on,
@@ -147,8 +147,6 @@ async def read_usage(connection: Connection, level: Level, today: date) -> dict[
         SQL["select_drivers"], level.organization_id, level.starts_on, level.ends_on, today
     )
     return {
-        "organization": row["organization"],
-        "name": row["name"],
         "products": [
             {"product": product, "contracted": row[product], "used": row[f"{product}_used"]} for product in PRODUCTS
         ],
@@ -156,10 +154,10 @@ async def read_usage(connection: Connection, level: Level, today: date) -> dict[
     }
 
 
-async def name_organization(connection: Connection, organization_id: int) -> dict[str, str]:
+async def name_organization(connection: Connection, organization_id: int) -> Organization:
     row = await connection.fetchrow(SQL["select_name"], organization_id)
     assert row is not None
-    return dict(row)
+    return from_record(Organization, row)
 
 
 async def claim_wakeups(connection: Connection, limit: int) -> set[int]:

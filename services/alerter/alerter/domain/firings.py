@@ -11,6 +11,13 @@ from alerter.domain.thresholds import Period
 Kind = Literal["fired", "resolved"]
 
 
+class Organization(NamedTuple):
+    """An organization's id, as the API names it, and the name that people read."""
+
+    organization: str
+    name: str
+
+
 class Firing(NamedTuple):
     """A firing as other systems see it; half-open dates in the organization's zone."""
 

@@ -8,35 +8,42 @@ from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.zones import zone_of
 from runtime.postgres import Connection
 
-from alerter.db.queries import name_organization, read_usage
+from alerter.db.queries import read_usage
+from alerter.domain.firings import Organization
 from alerter.domain.thresholds import Level, elapsed_permille, standing_of
 
 
-async def gather_facts(connection: Connection, level: Level, now: datetime) -> dict[str, Any]:
+async def gather_facts(
+    connection: Connection, organization: Organization, level: Level, now: datetime
+) -> dict[str, Any]:
     """About a level, as of `now`. The caller adds the threshold that it meets, or that it is a test. Micro-credits."""
     zone = zone_of(level.time_zone)
-    return await read_usage(connection, level, local_date(now, level.time_zone)) | {
-        "rule": level.period.rule,
-        "used": level.used,
-        "available": level.available,
-        "period": {
-            "contract": level.period.contract_id,
-            "id": level.period.period_id,
-            "from": f"{level.starts_on}",
-            "to": f"{level.ends_on}",
-        },
-        "elapsed_permille": elapsed_permille(level, now),
-        "ended": standing_of(level, now) != "current",
-        "time_zone": level.time_zone,
-        "at": now.astimezone(zone).isoformat(timespec="seconds"),
-    }
+    usage = await read_usage(connection, level, local_date(now, level.time_zone))
+    return (
+        organization._asdict()
+        | usage
+        | {
+            "rule": level.period.rule,
+            "used": level.used,
+            "available": level.available,
+            "period": {
+                "contract": level.period.contract_id,
+                "id": level.period.period_id,
+                "from": f"{level.starts_on}",
+                "to": f"{level.ends_on}",
+            },
+            "elapsed_permille": elapsed_permille(level, now),
+            "ended": standing_of(level, now) != "current",
+            "time_zone": level.time_zone,
+            "at": now.astimezone(zone).isoformat(timespec="seconds"),
+        }
+    )
 
 
 async def gather_test_facts(
-    connection: Connection, organization_id: int, rule: Rule, level: Level | None, now: datetime
+    connection: Connection, organization: Organization, rule: Rule, level: Level | None, now: datetime
 ) -> dict[str, Any]:
     """About the level as it is now, whatever its thresholds; or, without a level, about who the organization is."""
     if level is None or not level.available:
-        name = await name_organization(connection, organization_id)
-        return name | {"rule": rule, "test": {"thresholds": []}, "used": None}
-    return await gather_facts(connection, level, now) | {"test": {"thresholds": sorted(level.thresholds)}}
+        return organization._asdict() | {"rule": rule, "test": {"thresholds": []}, "used": None}
+    return await gather_facts(connection, organization, level, now) | {"test": {"thresholds": sorted(level.thresholds)}}

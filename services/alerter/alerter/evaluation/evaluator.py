@@ -26,7 +26,7 @@ from alerter.db.queries import (
     resolve_firing,
     set_banner,
 )
-from alerter.domain.firings import Firing
+from alerter.domain.firings import Firing, Organization
 from alerter.domain.organization_state import Account, Decision, decide
 from alerter.domain.thresholds import Level, NewFiring, Period
 from alerter.email.context import gather_facts
@@ -134,60 +134,70 @@ class Evaluator:
     async def _apply(
         self, connection: Connection, account: Account, decision: Decision, now: datetime, span: Span
     ) -> None:
+        if not decision:
+            return
+        organization = await name_organization(connection, account.organization_id)
         banner = decision.banner
         for period, verdict in decision.verdicts.items():
             level = decision.levels.get(period)
             for threshold, resolution in verdict.resolve:
-                await self._resolve(connection, account.organization_id, period, threshold, resolution, level, now)
+                await self._resolve(
+                    connection, organization, account.organization_id, period, threshold, resolution, level, now
+                )
                 RESOLVED.labels(period.rule, resolution).inc()
             for firing in verdict.fire:
                 assert level is not None
-                episode = await self._fire(connection, level, firing, now, span)
+                episode = await self._fire(connection, organization, level, firing, now, span)
                 if banner and (banner.period, banner.threshold) == (period, firing.threshold):
                     banner = banner._replace(episode=episode)
         if banner != account.banner:
             await set_banner(connection, account.organization_id, banner)
-        if decision:
-            await mark_settled(connection, account.organization_id, now)
+        await mark_settled(connection, account.organization_id, now)
 
     async def _resolve(
-        self, connection: Connection, organization_id: int, period: Period, threshold: int, resolution: Resolution,
-        level: Level | None, now: datetime,
+        self, connection: Connection, organization: Organization, organization_id: int, period: Period, threshold: int,
+        resolution: Resolution, level: Level | None, now: datetime,
     ) -> None:  # fmt: skip
         firing_id, firing = await resolve_firing(connection, organization_id, period, threshold, resolution, now)
-        who = await name_organization(connection, organization_id)
-        number = await free_episode(connection, "resolved", who["organization"], firing)
-        notice = write_resolved(who["organization"], who["name"], firing, level, now, resolution, number)
+        number = await free_episode(connection, "resolved", organization.organization, firing)
+        notice = write_resolved(organization, firing, level, now, resolution, number)
         await insert_notice(connection, organization_id, firing_id, "resolved", notice, now, firing.told)
         log.info(
-            "alert resolved", organization=who["organization"], rule=period.rule, contract=period.contract_id or None,
+            "alert resolved", organization=organization.organization, rule=period.rule, contract=period.contract_id or None,
             period=period.period_id, threshold=threshold, resolution=resolution,
         )  # fmt: skip
 
-    async def _fire(self, connection: Connection, level: Level, firing: NewFiring, now: datetime, span: Span) -> int:
+    async def _fire(
+        self,
+        connection: Connection,
+        organization: Organization,
+        level: Level,
+        firing: NewFiring,
+        now: datetime,
+        span: Span,
+    ) -> int:
         """Returns the firing's episode."""
-        who = await name_organization(connection, level.organization_id)
         told = Firing(level.period, level.starts_on, level.ends_on, *firing, now)
-        episode = await free_episode(connection, "fired", who["organization"], told)
+        episode = await free_episode(connection, "fired", organization.organization, told)
         firing, told = firing._replace(episode=episode), told._replace(episode=episode)
         facts, recipients = None, []
         if firing.told == "mail":
-            facts = await gather_facts(connection, level, now) | {"threshold": firing.threshold}
+            facts = await gather_facts(connection, organization, level, now) | {"threshold": firing.threshold}
             if span.traceparent:
                 facts[TRACEPARENT] = span.traceparent  # the mails are sent later, by whichever alerter claims them
             recipients = await select_recipients(
                 connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
             )
         firing_id = await insert_firing(connection, level, firing, now, facts)
-        notice = write_fired(who["organization"], who["name"], told, level)
+        notice = write_fired(organization, told, level)
         await insert_notice(connection, level.organization_id, firing_id, "fired", notice, now, firing.told)
         if facts is not None:
-            about = facts["organization"], *level.period, str(firing.threshold), str(firing.episode)
+            about = organization.organization, *level.period, str(firing.threshold), str(firing.episode)
             letters = [(identify_mail("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
             await insert_emails(connection, level.organization_id, firing_id, letters, now)
         FIRINGS.labels(level.period.rule, firing.told).inc()
         log.info(
-            "alert fired", organization=who["organization"], rule=level.period.rule,
+            "alert fired", organization=organization.organization, rule=level.period.rule,
             contract=level.period.contract_id or None, period=level.period.period_id, threshold=firing.threshold,
             episode=firing.episode, told=firing.told, recipients=len(recipients),
         )  # fmt: skip

@@ -12,6 +12,7 @@ from runtime.postgres import Connection, Pool, timed_out
 from alerter.db.channel_queries import insert_test_notice
 from alerter.db.email_queries import Request, claim_request, insert_test_email, resend_emails, select_requesting
 from alerter.db.queries import name_organization, read_accounts
+from alerter.domain.firings import Organization
 from alerter.domain.thresholds import Level, has_begun, standing_of
 from alerter.email.context import gather_test_facts
 from alerter.email.message import identify_mail
@@ -58,29 +59,30 @@ async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], dateti
 
 
 async def answer_request(connection: Connection, request: Request, mail_domain: str, now: datetime) -> None:
+    organization = await name_organization(connection, request.organization_id)
     if request.kind == "resend":
         await resend_emails(connection, request)
     elif request.kind == "channel_test":
-        await write_channel_test(connection, request)
+        await write_channel_test(connection, request, organization)
     else:
-        await write_test(connection, request, mail_domain, now)
+        await write_test(connection, request, organization, mail_domain, now)
     REQUESTS.labels(request.kind).inc()
-    who = await name_organization(connection, request.organization_id)
-    log.info("request accepted", kind=request.kind, organization=who["organization"], rule=request.rule)
+    log.info("request accepted", kind=request.kind, organization=organization.organization, rule=request.rule)
 
 
-async def write_test(connection: Connection, request: Request, mail_domain: str, now: datetime) -> None:
+async def write_test(
+    connection: Connection, request: Request, organization: Organization, mail_domain: str, now: datetime
+) -> None:
     """A mail with the organization's numbers of now, which says that it is a test."""
     level = await read_current_level(connection, request.organization_id, request.rule, now)
-    facts = await gather_test_facts(connection, request.organization_id, request.rule, level, now)
-    about = facts["organization"], str(request.request_id), f"{request.requested_at}", str(request.recipient)
+    facts = await gather_test_facts(connection, organization, request.rule, level, now)
+    about = organization.organization, str(request.request_id), f"{request.requested_at}", str(request.recipient)
     await insert_test_email(connection, request, identify_mail("test", *about, domain=mail_domain), facts)
 
 
-async def write_channel_test(connection: Connection, request: Request) -> None:
+async def write_channel_test(connection: Connection, request: Request, organization: Organization) -> None:
     assert request.channel_id is not None
-    who = await name_organization(connection, request.organization_id)
-    notice = write_test_notice(who["organization"], who["name"], request.request_id, request.requested_at)
+    notice = write_test_notice(organization, request.request_id, request.requested_at)
     await insert_test_notice(connection, request.organization_id, request.channel_id, notice, request.requested_at)
 
 

@@ -7,34 +7,34 @@ from typing import Any
 from flexcredits_schemas.alerts import Resolution
 from flexcredits_schemas.credits import decimal_text
 
-from alerter.domain.firings import Firing, Kind, Notice, identify_firing
+from alerter.domain.firings import Firing, Kind, Notice, Organization, identify_firing
 from alerter.domain.identity import identify
 from alerter.domain.thresholds import Level
 
 SOURCE = "/flexcredits/alerter"
 
 
-def write_fired(organization: str, name: str, firing: Firing, level: Level) -> Notice:
+def write_fired(organization: Organization, firing: Firing, level: Level) -> Notice:
     """A threshold was met."""
-    return write(organization, name, "fired", firing.fired_at, firing, level, {}, firing.episode)
+    return write(organization, "fired", firing.fired_at, firing, level, {}, firing.episode)
 
 
 def write_resolved(
-    organization: str, name: str, firing: Firing, level: Level | None, at: datetime, resolution: Resolution, number: int
+    organization: Organization, firing: Firing, level: Level | None, at: datetime, resolution: Resolution, number: int
 ) -> Notice:
     """The level fell under a threshold again, or (without a level, too) the threshold or its period was removed. `number`
     stands for the episode in the id."""
     end = {"resolved_at": at.isoformat(), "resolution": resolution}
-    return write(organization, name, "resolved", at, firing, level, end, number)
+    return write(organization, "resolved", at, firing, level, end, number)
 
 
 def write(
-    organization: str, name: str, kind: Kind, at: datetime, firing: Firing, level: Level | None, end: dict[str, str],
+    organization: Organization, kind: Kind, at: datetime, firing: Firing, level: Level | None, end: dict[str, str],
     number: int,
 ) -> Notice:  # fmt: skip
     period = firing.period
     about = {
-        "name": name,
+        "name": organization.name,
         "rule": period.rule,
         "threshold": firing.threshold,
         "episode": firing.episode,
@@ -49,14 +49,14 @@ def write(
         "available": decimal_text(level.available) if level and level.available is not None else None,
         "fired_at": firing.fired_at.isoformat(),
     }
-    event_id = identify_firing(kind, organization, firing, number)
-    return as_event(event_id, f"flexcredits.alert.{kind}.v1", organization, at, about | end)
+    event_id = identify_firing(kind, organization.organization, firing, number)
+    return as_event(event_id, f"flexcredits.alert.{kind}.v1", organization.organization, at, about | end)
 
 
-def write_test(organization: str, name: str, request_id: int, at: datetime) -> Notice:
+def write_test(organization: Organization, request_id: int, at: datetime) -> Notice:
     """What a channel gets to show that it works."""
-    event_id = identify("test", organization, f"{request_id}", at.isoformat())
-    return as_event(event_id, "flexcredits.alert.test.v1", organization, at, {"name": name})
+    event_id = identify("test", organization.organization, f"{request_id}", at.isoformat())
+    return as_event(event_id, "flexcredits.alert.test.v1", organization.organization, at, {"name": organization.name})
 
 
 def as_event(event_id: str, kind: str, organization: str, at: datetime, data: dict[str, Any]) -> Notice:

@@ -77,9 +77,9 @@ SELECT organization_id, contract_id, period_id, threshold, episode, fired_at FRO
 WHERE $1::integer[] IS NULL OR organization_id = ANY($1)
 
 -- name: select_facts
--- The organization, and each product from $4 to before $5: its usage, and its contracted credits in period $3 of
+-- Each product from $4 to before $5: its usage, and its contracted credits in period $3 of
 -- contract $2.
-SELECT o.organization, coalesce(o.name, o.organization) AS name, p.assistant, p.agents, p.api,
+SELECT p.assistant, p.agents, p.api,
     coalesce(sum(u.credits) FILTER (WHERE u.product = 'assistant'), 0)::bigint AS assistant_used,
     coalesce(sum(u.credits) FILTER (WHERE u.product = 'agents'), 0)::bigint AS agents_used,
     coalesce(sum(u.credits) FILTER (WHERE u.product = 'api'), 0)::bigint AS api_used
