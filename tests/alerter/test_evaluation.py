@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from alerter.db.queries import claim_wakeups, read_accounts
+from alerter.db.queries import claim_wakeups, read_states
 from alerter.evaluation.wakeups import drain_wakeups
 from runtime.postgres import Connection, Pool, open_pool
 from structlog.testing import capture_logs
@@ -124,9 +124,9 @@ async def test_a_period_is_the_sum_of_its_days_whatever_months_it_cuts(books: Bo
     for since, until in spans:
         await books.period(number, "c1", f"{since}/{until}", since, until, total=1)
     async with pool.acquire() as connection:
-        [account] = await read_accounts(connection, [number], date(2026, 12, 31), date.min)
-    assert len(account.levels) == len(spans) == 28
-    for level in account.levels:
+        [state] = await read_states(connection, [number], date(2026, 12, 31), date.min)
+    assert len(state.levels) == len(spans) == 28
+    for level in state.levels:
         days = [at for at in range(70) if level.starts_on <= first + timedelta(days=at) < level.ends_on]
         assert level.used == sum(MICRO << (at % 30) for at in days), level.period
 

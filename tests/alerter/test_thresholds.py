@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from alerter.domain.organization_state import Account, Banner, decide
+from alerter.domain.organization_state import Banner, OrganizationState, decide
 from alerter.domain.thresholds import (
     Latest,
-    Level,
     NewFiring,
     Period,
-    Standing,
+    PeriodState,
+    UsageLevel,
     Verdict,
     crossed,
     has_begun,
     judge,
-    standing_of,
+    period_state,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,9 +42,9 @@ def carry_out(history: History, verdict: Verdict) -> None:
 
 
 def step(
-    history: History, used: int, percents: Sequence[int] = DEFAULTS, available: int | None = 100, standing: Standing = "current"
+    history: History, used: int, percents: Sequence[int] = DEFAULTS, available: int | None = 100, state: PeriodState = "current"
 ) -> Verdict:  # fmt: skip
-    verdict = judge(used, available, percents, latest_of(history), standing)
+    verdict = judge(used, available, percents, latest_of(history), state)
     carry_out(history, verdict)
     return verdict
 
@@ -123,8 +123,8 @@ def test_a_contract_that_goes_away_resolves_everything() -> None:
 
 
 def test_a_period_that_ended_long_ago_is_history_only() -> None:
-    assert [told for _, _, told in step({}, 120, standing="long_ended").fire] == ["history"] * 3
-    assert step({}, 80, standing="ended").fire == [NewFiring(75, 1, "mail")]
+    assert [told for _, _, told in step({}, 120, state="long_ended").fire] == ["history"] * 3
+    assert step({}, 80, state="ended").fire == [NewFiring(75, 1, "mail")]
 
 
 percents = st.lists(st.integers(1, 200), max_size=5, unique=True)
@@ -158,9 +158,9 @@ def test_a_rising_level_mails_each_threshold_at_most_once_however_it_steps(level
     assert {episode for _, episode, _ in fired} <= {1}
 
 
-def level(time_zone: str, starts_on: str, ends_on: str, used: int = 0, *, period: str = "p1") -> Level:
+def level(time_zone: str, starts_on: str, ends_on: str, used: int = 0, *, period: str = "p1") -> UsageLevel:
     dates = date.fromisoformat(starts_on), date.fromisoformat(ends_on)
-    return Level(1, time_zone, DEFAULTS, Period("usage", "c1", period), *dates, 100, used)
+    return UsageLevel(1, time_zone, DEFAULTS, Period("usage", "c1", period), *dates, 100, used)
 
 
 @pytest.mark.parametrize(
@@ -175,10 +175,10 @@ def level(time_zone: str, starts_on: str, ends_on: str, used: int = 0, *, period
 def test_a_period_runs_from_midnight_to_midnight_of_the_organizations_zone(zone: str, midnight: str) -> None:
     at, moment = datetime.fromisoformat(midnight), timedelta(microseconds=1)
     ending, beginning = level(zone, "2026-10-01", "2026-11-01"), level(zone, "2026-11-01", "2026-12-01")
-    assert [standing_of(ending, when) for when in (at - moment, at)] == ["current", "ended"]
+    assert [period_state(ending, when) for when in (at - moment, at)] == ["current", "ended"]
     assert [has_begun(beginning, when) for when in (at - moment, at)] == [False, True]
     late = at + timedelta(hours=72)
-    assert [standing_of(ending, when) for when in (late - moment, late)] == ["ended", "long_ended"]
+    assert [period_state(ending, when) for when in (late - moment, late)] == ["ended", "long_ended"]
 
 
 def test_the_banner_is_the_highest_threshold_met_in_the_current_period_only() -> None:
@@ -187,9 +187,9 @@ def test_the_banner_is_the_highest_threshold_met_in_the_current_period_only() ->
         level("UTC", "2026-10-01", "2026-11-01", 120),
         level("UTC", "2026-11-01", "2026-12-01", 92, period="p2"),
     )
-    account = Account(1, [ended, current])
-    assert decide(account, now).banner == Banner(current.period, 90, 1, now)
-    quiet = Account(1, [ended, level("UTC", "2026-11-01", "2026-12-01", 10, period="p2")])
+    state = OrganizationState(1, [ended, current])
+    assert decide(state, now).banner == Banner(current.period, 90, 1, now)
+    quiet = OrganizationState(1, [ended, level("UTC", "2026-11-01", "2026-12-01", 10, period="p2")])
     assert decide(quiet, now).banner is None
 
 
@@ -197,11 +197,11 @@ def test_a_banner_stays_as_it_was_raised_and_goes_with_its_period() -> None:
     now = datetime(2026, 11, 2, tzinfo=UTC)
     current = level("UTC", "2026-11-01", "2026-12-01", 80)
     banner = Banner(current.period, 75, 1, AT)
-    account = Account(1, [current], {current.period: {75: Latest(1, True, AT)}}, banner)
-    assert not decide(account, now)
-    later = decide(account, now + timedelta(days=30))
+    state = OrganizationState(1, [current], {current.period: {75: Latest(1, True, AT)}}, banner)
+    assert not decide(state, now)
+    later = decide(state, now + timedelta(days=30))
     assert later
     assert later.banner is None
-    gone = decide(Account(1, [], {current.period: {75: Latest(1, True, AT)}}, banner), now)
+    gone = decide(OrganizationState(1, [], {current.period: {75: Latest(1, True, AT)}}, banner), now)
     assert gone.verdicts[current.period].resolve == [(75, "removed")]
     assert gone.banner is None

@@ -42,13 +42,13 @@ AGGREGATOR: dict[str, Changes] = {
     },
 }  # fmt: skip
 ALERTER: dict[str, Changes] = {
-    "the account's lock removed": {
-        "lock_account": [('    if not await connection.fetchval(SQL["lock_state"], organization_id):\n', "    if False:\n")]
+    "the organization's lock removed": {
+        "lock_organization": [('    if not await connection.fetchval(SQL["lock_state"], organization_id):\n', "    if False:\n")]
     },
     "levels read before the lock": {
         "Evaluator.settle": [
-            ("                await lock_account(connection, organization_id, now)\n", "                accounts = await read_accounts(connection, [organization_id], *horizon(now, history))\n                await lock_account(connection, organization_id, now)\n"),
-            ("                for account in await read_accounts(connection, [organization_id], *horizon(now, history)):\n", "                for account in accounts:\n"),
+            ("                await lock_organization(connection, organization_id, now)\n", "                states = await read_states(connection, [organization_id], *horizon(now, history))\n                await lock_organization(connection, organization_id, now)\n"),
+            ("                for state in await read_states(connection, [organization_id], *horizon(now, history)):\n", "                for state in states:\n"),
         ]
     },
     "the outbox removed": {

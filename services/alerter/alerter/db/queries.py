@@ -12,25 +12,25 @@ from runtime.postgres import Connection, Pool, from_record
 
 from alerter.db.statements import SQL
 from alerter.domain.firings import Firing, Kind, Organization, identify_firing
-from alerter.domain.organization_state import Account, Banner
-from alerter.domain.thresholds import Latest, Level, NewFiring, Period
+from alerter.domain.organization_state import Banner, OrganizationState
+from alerter.domain.thresholds import Latest, NewFiring, Period, UsageLevel
 
 
-async def read_accounts(
+async def read_states(
     connection: Connection, organization_ids: Sequence[int] | None, begun_by: date, ended_after: date
-) -> list[Account]:
+) -> list[OrganizationState]:
     """Levels by both rules, firings and banners of these organizations (None: of all), for periods that end after a day."""
-    accounts: dict[int, Account] = {}
+    states: dict[int, OrganizationState] = {}
 
-    def account(number: int) -> Account:
-        return accounts.setdefault(number, Account(number))
+    def state(number: int) -> OrganizationState:
+        return states.setdefault(number, OrganizationState(number))
 
     statements: dict[Rule, str] = {"usage": SQL["select_levels"], "budget": SQL["select_budgets"]}
     for rule, statement in statements.items():
         for row in await connection.fetch(statement, organization_ids, begun_by, ended_after):
             if rule == "budget" and row["starts_on"] < local_date(row["saved_at"], row["time_zone"]).replace(day=1):
                 continue
-            level = Level(
+            level = UsageLevel(
                 organization_id=row["organization_id"],
                 time_zone=row["time_zone"],
                 thresholds=row["thresholds"],
@@ -40,19 +40,19 @@ async def read_accounts(
                 available=row["available"],
                 used=row["used"],
             )
-            account(row["organization_id"]).levels.append(level)
+            state(row["organization_id"]).levels.append(level)
     for row in await connection.fetch(SQL["select_firings"], organization_ids, ended_after):
         period = Period(row["rule"], row["contract_id"], row["period_id"])
         latest = Latest(episode=row["episode"], is_open=row["is_open"], fired_at=row["fired_at"])
-        account(row["organization_id"]).latest[period][row["threshold"]] = latest
+        state(row["organization_id"]).latest[period][row["threshold"]] = latest
     for row in await connection.fetch(SQL["select_banners"], organization_ids):
-        account(row["organization_id"]).banner = Banner(
+        state(row["organization_id"]).banner = Banner(
             period=Period("usage", row["contract_id"], row["period_id"]),
             threshold=row["threshold"],
             episode=row["episode"],
             fired_at=row["fired_at"],
         )
-    return list(accounts.values())
+    return list(states.values())
 
 
 async def limit_statements(connection: Connection, timeout_s: float) -> None:
@@ -70,7 +70,7 @@ async def list_organizations(pool: Pool) -> list[int]:
     return [row["organization_id"] for row in await pool.fetch(SQL["select_organizations"])]
 
 
-async def lock_account(connection: Connection, organization_id: int, now: datetime) -> None:
+async def lock_organization(connection: Connection, organization_id: int, now: datetime) -> None:
     """Until the transaction ends nobody else changes this organization's firings. Read the levels after this."""
     if not await connection.fetchval(SQL["lock_state"], organization_id):
         await connection.execute(SQL["create_state"], organization_id, now)
@@ -97,7 +97,7 @@ async def mark_settled(connection: Connection, organization_id: int, now: dateti
 
 
 async def insert_firing(
-    connection: Connection, level: Level, firing: NewFiring, now: datetime, facts: dict[str, Any] | None
+    connection: Connection, level: UsageLevel, firing: NewFiring, now: datetime, facts: dict[str, Any] | None
 ) -> int:
     """Returns the firing's number."""
     number: int = await connection.fetchval(
@@ -136,7 +136,7 @@ async def set_banner(connection: Connection, organization_id: int, banner: Banne
         )  # fmt: skip
 
 
-async def read_usage(connection: Connection, level: Level, today: date) -> dict[str, Any]:
+async def read_usage(connection: Connection, level: UsageLevel, today: date) -> dict[str, Any]:
     """How the organization's products stand in the level's period, and what used most. Micro-credits."""
     row = await connection.fetchrow(
         SQL["select_facts"],

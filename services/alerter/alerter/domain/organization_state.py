@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from alerter.domain.thresholds import Latest, Level, Period, Verdict, has_begun, judge, standing_of
+from alerter.domain.thresholds import Latest, Period, UsageLevel, Verdict, has_begun, judge, period_state
 
 
 class Banner(NamedTuple):
@@ -16,11 +16,11 @@ class Banner(NamedTuple):
 
 
 @dataclass
-class Account:
+class OrganizationState:
     """What an evaluation of one organization looks at."""
 
     organization_id: int
-    levels: list[Level] = field(default_factory=list)
+    levels: list[UsageLevel] = field(default_factory=list)
     latest: dict[Period, dict[int, Latest]] = field(default_factory=lambda: defaultdict(dict))
     banner: Banner | None = None
 
@@ -28,33 +28,33 @@ class Account:
 class Decision:
     """What has to change for an organization; false when nothing has."""
 
-    def __init__(self, account: Account, verdicts: dict[Period, Verdict], banner: Banner | None) -> None:
-        self.levels = {level.period: level for level in account.levels}
+    def __init__(self, state: OrganizationState, verdicts: dict[Period, Verdict], banner: Banner | None) -> None:
+        self.levels = {level.period: level for level in state.levels}
         self.verdicts = verdicts
         self.banner = banner
-        self._changes = any(verdicts.values()) or banner != account.banner
+        self._changes = any(verdicts.values()) or banner != state.banner
 
     def __bool__(self) -> bool:
         return self._changes
 
 
-def decide(account: Account, now: datetime) -> Decision:
-    """Compare an account's levels with its firings. Pure."""
+def decide(state: OrganizationState, now: datetime) -> Decision:
+    """Compare an organization's levels with its firings. Pure."""
     verdicts: dict[Period, Verdict] = {}
     banner = None
-    for level in account.levels:
+    for level in state.levels:
         if not has_begun(level, now):
             continue
-        latest = account.latest.get(level.period, {})
-        standing = standing_of(level, now)
-        verdicts[level.period] = verdict = judge(level.used, level.available, level.thresholds, latest, standing)
-        if standing == "current" and level.period.rule == "usage":  # budgets only mail
+        latest = state.latest.get(level.period, {})
+        phase = period_state(level, now)
+        verdicts[level.period] = verdict = judge(level.used, level.available, level.thresholds, latest, phase)
+        if phase == "current" and level.period.rule == "usage":  # budgets only mail
             banner = banner_of(level.period, latest, verdict, now)
-    for period in account.latest.keys() - verdicts.keys():
+    for period in state.latest.keys() - verdicts.keys():
         if period.rule == "usage":  # no contract has it any more; months from before the settings stay as they were
-            open_ones = sorted(threshold for threshold, at in account.latest[period].items() if at.is_open)
+            open_ones = sorted(threshold for threshold, at in state.latest[period].items() if at.is_open)
             verdicts[period] = Verdict(resolve=[(threshold, "removed") for threshold in open_ones])
-    return Decision(account, verdicts, banner)
+    return Decision(state, verdicts, banner)
 
 
 def banner_of(period: Period, latest: dict[int, Latest], verdict: Verdict, now: datetime) -> Banner | None:

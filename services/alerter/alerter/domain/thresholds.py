@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from flexcredits_schemas.alerts import Resolution, Rule, Told, is_met
 from flexcredits_schemas.calendar import midnight
 
-Standing = Literal["current", "ended", "long_ended"]
+PeriodState = Literal["current", "ended", "long_ended"]
 
 TOLD_AFTER_END = timedelta(hours=72)
 """Late usage still fires for so long after a period's end; after that it is history only."""
@@ -25,7 +25,7 @@ class Period(NamedTuple):
     period_id: str
 
 
-class Level(NamedTuple):
+class UsageLevel(NamedTuple):
     """Micro-credits used and available (contracted, or the budget) in a period; half-open dates in the organization's
     zone."""
 
@@ -75,7 +75,7 @@ def crossed(used: int, available: int | None, percents: Sequence[int]) -> list[i
 
 
 def judge(
-    used: int, available: int | None, percents: Sequence[int], latest: Mapping[int, Latest], standing: Standing
+    used: int, available: int | None, percents: Sequence[int], latest: Mapping[int, Latest], state: PeriodState
 ) -> Verdict:
     """Compare a level with what has fired so far in its period.
 
@@ -93,7 +93,7 @@ def judge(
     worth_a_mail = [threshold for threshold in new if told[threshold] == "with_higher"]
     if worth_a_mail:
         told[worth_a_mail[-1]] = "mail"
-    if standing == "long_ended":
+    if state == "long_ended":
         told = dict.fromkeys(new, "history")
     fire = [
         NewFiring(threshold, latest[threshold].episode + 1 if threshold in latest else 1, told[threshold])
@@ -105,7 +105,7 @@ def judge(
     return Verdict(fire, resolve)
 
 
-def standing_of(level: Level, now: datetime) -> Standing:
+def period_state(level: UsageLevel, now: datetime) -> PeriodState:
     """Whether the level's period runs, has just ended, or is history."""
     ends_at = midnight(level.ends_on, level.time_zone)
     if now < ends_at:
@@ -113,11 +113,11 @@ def standing_of(level: Level, now: datetime) -> Standing:
     return "ended" if now - ends_at < TOLD_AFTER_END else "long_ended"
 
 
-def has_begun(level: Level, now: datetime) -> bool:
+def has_begun(level: UsageLevel, now: datetime) -> bool:
     return now >= midnight(level.starts_on, level.time_zone)
 
 
-def elapsed_permille(level: Level, now: datetime) -> int:
+def elapsed_permille(level: UsageLevel, now: datetime) -> int:
     """How much of the level's period has passed, in thousandths."""
     starts_at, ends_at = midnight(level.starts_on, level.time_zone), midnight(level.ends_on, level.time_zone)
     return max(0, min(1000, (now - starts_at) * 1000 // (ends_at - starts_at)))

@@ -10,11 +10,11 @@ from runtime.postgres import Connection
 
 from alerter.db.queries import read_usage
 from alerter.domain.firings import Organization
-from alerter.domain.thresholds import Level, elapsed_permille, standing_of
+from alerter.domain.thresholds import UsageLevel, elapsed_permille, period_state
 
 
 async def gather_facts(
-    connection: Connection, organization: Organization, level: Level, now: datetime
+    connection: Connection, organization: Organization, level: UsageLevel, now: datetime
 ) -> dict[str, Any]:
     """About a level, as of `now`. The caller adds the threshold that it meets, or that it is a test. Micro-credits."""
     zone = zone_of(level.time_zone)
@@ -33,7 +33,7 @@ async def gather_facts(
                 "to": f"{level.ends_on}",
             },
             "elapsed_permille": elapsed_permille(level, now),
-            "ended": standing_of(level, now) != "current",
+            "ended": period_state(level, now) != "current",
             "time_zone": level.time_zone,
             "at": now.astimezone(zone).isoformat(timespec="seconds"),
         }
@@ -41,7 +41,7 @@ async def gather_facts(
 
 
 async def gather_test_facts(
-    connection: Connection, organization: Organization, rule: Rule, level: Level | None, now: datetime
+    connection: Connection, organization: Organization, rule: Rule, level: UsageLevel | None, now: datetime
 ) -> dict[str, Any]:
     """About the level as it is now, whatever its thresholds; or, without a level, about who the organization is."""
     if level is None or not level.available:

@@ -19,16 +19,16 @@ from alerter.db.queries import (
     insert_firing,
     limit_statements,
     list_organizations,
-    lock_account,
+    lock_organization,
     mark_settled,
     name_organization,
-    read_accounts,
+    read_states,
     resolve_firing,
     set_banner,
 )
 from alerter.domain.firings import Firing, Organization
-from alerter.domain.organization_state import Account, Decision, decide
-from alerter.domain.thresholds import Level, NewFiring, Period
+from alerter.domain.organization_state import Decision, OrganizationState, decide
+from alerter.domain.thresholds import NewFiring, Period, UsageLevel
 from alerter.email.context import gather_facts
 from alerter.email.message import identify_mail
 from alerter.evaluation.state_reading import LOOK_S, read_readable
@@ -73,8 +73,8 @@ class Evaluator:
         if held[step] and not insist:
             every = await list_organizations(self._pool) if organization_ids is None else organization_ids
             organization_ids = [number for number in every if number not in held[step]]
-        accounts, failures, passing = await read_readable(self._pool, organization_ids, *horizon(now, history))
-        due = [account.organization_id for account in accounts if is_due(account, now, failures)]
+        states, failures, passing = await read_readable(self._pool, organization_ids, *horizon(now, history))
+        due = [state.organization_id for state in states if is_due(state, now, failures)]
         due.sort(key=lambda organization_id: organization_id in held[step])  # who fails again keeps nobody waiting
         unsettled: dict[int, Exception] = {}
         ends, tried = time.monotonic() + LOOK_S, 0
@@ -99,7 +99,7 @@ class Evaluator:
         if passing:
             raise passing
         await self._release(organization_ids, held, failures, history)
-        WAKEUPS.labels(by).inc(len(accounts))
+        WAKEUPS.labels(by).inc(len(states))
         LOOK_SECONDS.labels(by).observe(time.monotonic() - began)
         LOOKED_AT.labels(by).set_to_current_time()
         return len(due)
@@ -126,23 +126,23 @@ class Evaluator:
             async with self._pool.acquire() as connection, connection.transaction():
                 await limit_statements(connection, SETTLE_STATEMENT_S)
                 now = self._now()
-                await lock_account(connection, organization_id, now)
+                await lock_organization(connection, organization_id, now)
                 await adopt_firings(connection, organization_id)
-                for account in await read_accounts(connection, [organization_id], *horizon(now, history)):
-                    await self._apply(connection, account, decide(account, now), now, span)
+                for state in await read_states(connection, [organization_id], *horizon(now, history)):
+                    await self._apply(connection, state, decide(state, now), now, span)
 
     async def _apply(
-        self, connection: Connection, account: Account, decision: Decision, now: datetime, span: Span
+        self, connection: Connection, state: OrganizationState, decision: Decision, now: datetime, span: Span
     ) -> None:
         if not decision:
             return
-        organization = await name_organization(connection, account.organization_id)
+        organization = await name_organization(connection, state.organization_id)
         banner = decision.banner
         for period, verdict in decision.verdicts.items():
             level = decision.levels.get(period)
             for threshold, resolution in verdict.resolve:
                 await self._resolve(
-                    connection, organization, account.organization_id, period, threshold, resolution, level, now
+                    connection, organization, state.organization_id, period, threshold, resolution, level, now
                 )
                 RESOLVED.labels(period.rule, resolution).inc()
             for firing in verdict.fire:
@@ -150,13 +150,13 @@ class Evaluator:
                 episode = await self._fire(connection, organization, level, firing, now, span)
                 if banner and (banner.period, banner.threshold) == (period, firing.threshold):
                     banner = banner._replace(episode=episode)
-        if banner != account.banner:
-            await set_banner(connection, account.organization_id, banner)
-        await mark_settled(connection, account.organization_id, now)
+        if banner != state.banner:
+            await set_banner(connection, state.organization_id, banner)
+        await mark_settled(connection, state.organization_id, now)
 
     async def _resolve(
         self, connection: Connection, organization: Organization, organization_id: int, period: Period, threshold: int,
-        resolution: Resolution, level: Level | None, now: datetime,
+        resolution: Resolution, level: UsageLevel | None, now: datetime,
     ) -> None:  # fmt: skip
         firing_id, firing = await resolve_firing(connection, organization_id, period, threshold, resolution, now)
         number = await free_episode(connection, "resolved", organization.organization, firing)
@@ -171,7 +171,7 @@ class Evaluator:
         self,
         connection: Connection,
         organization: Organization,
-        level: Level,
+        level: UsageLevel,
         firing: NewFiring,
         now: datetime,
         span: Span,
@@ -204,12 +204,12 @@ class Evaluator:
         return episode
 
 
-def is_due(account: Account, now: datetime, failures: dict[int, Exception]) -> bool:
+def is_due(state: OrganizationState, now: datetime, failures: dict[int, Exception]) -> bool:
     """Whether something has to change for it; what its data raises is added to `failures`."""
     try:
-        return bool(decide(account, now))
+        return bool(decide(state, now))
     except Exception as error:
-        failures[account.organization_id] = error
+        failures[state.organization_id] = error
         return False
 
 

@@ -11,9 +11,9 @@ from runtime.postgres import Connection, Pool, timed_out
 
 from alerter.db.channel_queries import insert_test_notice
 from alerter.db.email_queries import Request, claim_request, insert_test_email, resend_emails, select_requesting
-from alerter.db.queries import name_organization, read_accounts
+from alerter.db.queries import name_organization, read_states
 from alerter.domain.firings import Organization
-from alerter.domain.thresholds import Level, has_begun, standing_of
+from alerter.domain.thresholds import UsageLevel, has_begun, period_state
 from alerter.email.context import gather_test_facts
 from alerter.email.message import identify_mail
 from alerter.evaluation.evaluator import horizon
@@ -86,10 +86,12 @@ async def write_channel_test(connection: Connection, request: Request, organizat
     await insert_test_notice(connection, request.organization_id, request.channel_id, notice, request.requested_at)
 
 
-async def read_current_level(connection: Connection, organization_id: int, rule: Rule, now: datetime) -> Level | None:
+async def read_current_level(
+    connection: Connection, organization_id: int, rule: Rule, now: datetime
+) -> UsageLevel | None:
     """How a rule stands now; None without a current credit period, or a budget."""
-    for account in await read_accounts(connection, [organization_id], *horizon(now, history=False)):
-        for level in account.levels:
-            if level.period.rule == rule and has_begun(level, now) and standing_of(level, now) == "current":
+    for state in await read_states(connection, [organization_id], *horizon(now, history=False)):
+        for level in state.levels:
+            if level.period.rule == rule and has_begun(level, now) and period_state(level, now) == "current":
                 return level
     return None

@@ -1,4 +1,4 @@
-"""Accounts of all organizations whose rows can be read, and who the others are."""
+"""States of all organizations whose rows can be read, and which organizations the others are."""
 
 import time
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from typing import NamedTuple
 from runtime.isolation import concerns_one, slow_for_all
 from runtime.postgres import Pool
 
-from alerter.db.queries import limit_statements, list_organizations, read_accounts
-from alerter.domain.organization_state import Account
+from alerter.db.queries import limit_statements, list_organizations, read_states
+from alerter.domain.organization_state import OrganizationState
 
 LOOK_S = 20.0
 """What takes longer is left to the next look: a timer that stands still for a minute ends the process."""
@@ -21,7 +21,7 @@ STATEMENT_S = 2.0
 class Readable(NamedTuple):
     """`left` says why some organizations were not read, or that Postgres is slow for all of them."""
 
-    accounts: list[Account]
+    states: list[OrganizationState]
     failures: dict[int, Exception]
     left: Exception | None = None
 
@@ -29,10 +29,10 @@ class Readable(NamedTuple):
 async def read_readable(
     pool: Pool, organization_ids: Sequence[int] | None, begun_by: date, ended_after: date
 ) -> Readable:
-    """read_accounts of these organizations (None: of all); those that fail alone are found by halving."""
+    """read_states of these organizations (None: of all); those that fail alone are found by halving."""
     try:
         async with pool.acquire() as connection:
-            return Readable(await read_accounts(connection, organization_ids, begun_by, ended_after), {})
+            return Readable(await read_states(connection, organization_ids, begun_by, ended_after), {})
     except Exception as error:
         if not concerns_one(error):
             raise
@@ -47,7 +47,7 @@ async def read_readable(
     if slow := slow_for_all(search.failures.values(), len(organization_ids) - search.left):
         return Readable([], {}, slow)
     left = TimeoutError(f"{search.left} organizations are left to the next look") if search.left else None
-    return Readable(search.accounts, search.failures, left)
+    return Readable(search.states, search.failures, left)
 
 
 @dataclass
@@ -56,7 +56,7 @@ class _Search:
     days: tuple[date, date]
     ends: float
     """Monotonic seconds."""
-    accounts: list[Account] = field(default_factory=list)
+    states: list[OrganizationState] = field(default_factory=list)
     failures: dict[int, Exception] = field(default_factory=dict)
     left: int = 0
     """Organizations for which no time was left."""
@@ -73,7 +73,7 @@ class _Search:
         try:
             async with self.pool.acquire() as connection, connection.transaction(readonly=True):
                 await limit_statements(connection, STATEMENT_S)
-                self.accounts += await read_accounts(connection, organization_ids, *self.days)
+                self.states += await read_states(connection, organization_ids, *self.days)
         except Exception as error:
             if not concerns_one(error):
                 raise

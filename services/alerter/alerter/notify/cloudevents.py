@@ -9,18 +9,23 @@ from flexcredits_schemas.credits import decimal_text
 
 from alerter.domain.firings import Firing, Kind, Notice, Organization, identify_firing
 from alerter.domain.identity import identify
-from alerter.domain.thresholds import Level
+from alerter.domain.thresholds import UsageLevel
 
 SOURCE = "/flexcredits/alerter"
 
 
-def write_fired(organization: Organization, firing: Firing, level: Level) -> Notice:
+def write_fired(organization: Organization, firing: Firing, level: UsageLevel) -> Notice:
     """A threshold was met."""
     return write(organization, "fired", firing.fired_at, firing, level, {}, firing.episode)
 
 
 def write_resolved(
-    organization: Organization, firing: Firing, level: Level | None, at: datetime, resolution: Resolution, number: int
+    organization: Organization,
+    firing: Firing,
+    level: UsageLevel | None,
+    at: datetime,
+    resolution: Resolution,
+    number: int,
 ) -> Notice:
     """The level fell under a threshold again, or (without a level, too) the threshold or its period was removed. `number`
     stands for the episode in the id."""
@@ -29,7 +34,7 @@ def write_resolved(
 
 
 def write(
-    organization: Organization, kind: Kind, at: datetime, firing: Firing, level: Level | None, end: dict[str, str],
+    organization: Organization, kind: Kind, at: datetime, firing: Firing, level: UsageLevel | None, end: dict[str, str],
     number: int,
 ) -> Notice:  # fmt: skip
     period = firing.period
