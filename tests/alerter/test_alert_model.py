@@ -57,7 +57,7 @@ class Model:
     def today(self) -> date:
         return self.now.astimezone(ZoneInfo(self.zone)).date()
 
-    def look(self) -> None:
+    def evaluate(self) -> None:
         """Make what is fired agree with what is met."""
         for period, (starts_on, ends_on) in PERIODS.items():
             self.compare("usage", period, starts_on, ends_on, self.totals[period])
@@ -193,13 +193,13 @@ async def test_what_fired_is_what_the_model_says(
     for step in story:
         for change in step:
             await carry_out(model, customer, change)
-        model.look()
-        looks = [
-            lambda: evaluate.look([customer.number], by="totals"),
-            lambda: evaluate.look([customer.number], by="rollover", history=True),
+        model.evaluate()
+        evaluations = [
+            lambda: evaluate.evaluate([customer.number], trigger="totals"),
+            lambda: evaluate.evaluate([customer.number], trigger="rollover", history=True),
             lambda: drain_wakeups(pool, evaluate),
         ]
-        await asyncio.gather(*(looks[number]() for number in order))
+        await asyncio.gather(*(evaluations[number]() for number in order))
         found = await rows(owner, customer.number)
         assert len(found) == len(set(found)) == len({row[:4] for row in found}), "fired twice"
         assert set(found) == model.rows()

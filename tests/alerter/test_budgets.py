@@ -18,9 +18,9 @@ async def test_a_budget_is_met_at_its_exact_level_and_only_mails(books: Books, p
     await acme.set_budget(100)
     await acme.use(1000, "2026-10-31")
     await acme.use(74.999999, "2026-11-01")
-    assert await evaluator(pool).look([acme.number], by="test") == 0
+    assert await evaluator(pool).evaluate([acme.number], trigger="test") == 0
     await acme.use(0.000001, "2026-11-22")
-    assert await evaluator(pool).look([acme.number], by="test") == 1
+    assert await evaluator(pool).evaluate([acme.number], trigger="test") == 1
     assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
     assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
     assert await banner(owner, acme.number) is None
@@ -32,7 +32,7 @@ async def test_a_budget_is_met_at_its_exact_level_and_only_mails(books: Books, p
     facts = json.loads(row["facts"])
     assert (facts["rule"], facts["elapsed_permille"], facts["drivers"][0]["credits"]) == ("budget", 716, 75 * MICRO)
     assert [product["contracted"] for product in facts["products"]] == [None] * 3
-    assert await evaluator(pool).look(None, by="test", history=True) == 0
+    assert await evaluator(pool).evaluate(None, trigger="test", history=True) == 0
 
 
 async def test_usage_and_budget_fire_side_by_side_and_neither_outranks_the_other(
@@ -41,14 +41,14 @@ async def test_usage_and_budget_fire_side_by_side_and_neither_outranks_the_other
     acme = await make_customer(books, total=100)
     await acme.set_budget(95)
     await acme.use(92)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     both = [(75, 1, "with_higher", None), (90, 1, "mail", None)]
     assert await firings(owner, acme.number) == both
     assert await firings(owner, acme.number, "budget") == both
     assert await outbox(owner, acme.number) == [(90, to) for to in TOLD] * 2
     assert await banner(owner, acme.number) == (90, 1)
     await acme.use(-5)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", "level")]
     assert await firings(owner, acme.number, "budget") == both
 
@@ -57,7 +57,7 @@ async def test_without_a_contract_a_budget_still_counts(books: Books, pool: Pool
     acme = await make_customer(books, total=None)
     await acme.set_budget(100)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
 
 
@@ -73,19 +73,19 @@ async def test_a_budget_that_is_exceeded_when_it_is_saved_fires_at_once_and_once
 
 async def test_a_larger_budget_resolves_and_no_budget_removes(books: Books, pool: Pool, owner: Connection) -> None:
     acme = await make_customer(books, total=None)
-    look = evaluator(pool).look
+    evaluate = evaluator(pool).evaluate
     await acme.set_budget(100)
     await acme.use(95)
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     await acme.set_budget(120)
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     assert await firings(owner, acme.number, "budget") == [(75, 1, "with_higher", None), (90, 1, "mail", "level")]
     await acme.set_budget(None)
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     assert await firings(owner, acme.number, "budget") == [(75, 1, "with_higher", "removed"), (90, 1, "mail", "level")]
-    assert await look(None, by="test", history=True) == 0
+    assert await evaluate(None, trigger="test", history=True) == 0
     await acme.set_budget(120)
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     assert (await firings(owner, acme.number, "budget"))[2:] == [(75, 2, "mail", None)]
 
 
@@ -95,7 +95,7 @@ async def test_a_save_that_leaves_a_threshold_as_it_is_keeps_its_state(
     acme = await make_customer(books, total=None)
     await acme.set_budget(100)
     await acme.use(95)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     await acme.save(budget_thresholds=[50, 75, 90], budget_recipients=["bob@acme.example"], usage_thresholds=[])
     await drain_wakeups(pool, evaluator(pool))
     assert await firings(owner, acme.number, "budget") == [
@@ -115,9 +115,9 @@ async def test_a_month_begins_and_ends_at_midnight_of_the_organization(
     await acme.use(80, "2026-11-30")
     await acme.use(92, "2026-12-01")
     at = datetime.fromisoformat(midnight)
-    await evaluator(pool, lambda: at - timedelta(microseconds=1)).look(None, by="test")
+    await evaluator(pool, lambda: at - timedelta(microseconds=1)).evaluate(None, trigger="test")
     assert await owner.fetchval("SELECT string_agg(period_id, ' ') FROM alert_firings") == "2026-11"
-    await evaluator(pool, lambda: at).look(None, by="test")
+    await evaluator(pool, lambda: at).evaluate(None, trigger="test")
     rows = await owner.fetch("SELECT period_id, threshold, told FROM alert_firings ORDER BY firing_id")
     assert [tuple(row) for row in rows] == [
         ("2026-11", 75, "mail"), ("2026-12", 75, "with_higher"), ("2026-12", 90, "mail"),
@@ -132,10 +132,10 @@ async def test_a_budget_for_once_replaces_the_recurring_one_in_its_month_only(
     await acme.set_budget_once(1000, "2026-11")
     await acme.use(80, "2026-11-20")
     await acme.use(80, "2026-12-02")
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number, "budget") == []
     december = datetime(2026, 12, 2, 12, tzinfo=UTC)
-    await evaluator(pool, lambda: december).look(None, by="test", history=True)
+    await evaluator(pool, lambda: december).evaluate(None, trigger="test", history=True)
     rows = await owner.fetch("SELECT period_id, available, told FROM alert_firings")
     assert [tuple(row) for row in rows] == [("2026-12", 100 * MICRO, "mail")]
 
@@ -147,10 +147,10 @@ async def test_a_budget_for_once_without_a_recurring_one_is_off_the_next_month(
     await acme.set_budget_once(100, "2026-11")
     await acme.use(80, "2026-11-20")
     await acme.use(80, "2026-12-20")
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     for day in (1, 20):
         december = datetime(2026, 12, day, 12, tzinfo=UTC)
-        await evaluator(pool, lambda at=december: at).look(None, by="test", history=True)  # type: ignore[misc]
+        await evaluator(pool, lambda at=december: at).evaluate(None, trigger="test", history=True)  # type: ignore[misc]
     assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
 
 
@@ -162,13 +162,13 @@ async def test_late_usage_mails_for_72_hours_after_the_month_and_is_history_then
     end = datetime(2026, 12, 1, tzinfo=UTC)
     await acme.use(80, "2026-11-20")
     late = evaluator(pool, lambda: end + timedelta(hours=71, minutes=59))
-    await late.look(None, by="test")
+    await late.evaluate(None, trigger="test")
     assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
     facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings"))
     assert (facts["ended"], facts["period"]["id"], facts["elapsed_permille"]) == (True, "2026-11", 1000)
     await acme.use(30, "2026-11-20")
     later = evaluator(pool, lambda: end + timedelta(hours=72))
-    await later.look(None, by="test")
+    await later.evaluate(None, trigger="test")
     assert (await firings(owner, acme.number, "budget"))[1:] == [(90, 1, "history", None), (100, 1, "history", None)]
     assert len(await outbox(owner, acme.number)) == 3
 
@@ -179,7 +179,7 @@ async def test_a_save_says_nothing_about_months_that_had_ended(books: Books, poo
     await acme.set_budget(100)
     await acme.use(80, "2026-11-20")
     await acme.use(500, "2026-10-20")
-    await evaluator(pool).look(None, by="test", history=True)
+    await evaluator(pool).evaluate(None, trigger="test", history=True)
     assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
     december = datetime(2026, 12, 1, 9, tzinfo=UTC)
     for change in (
@@ -189,7 +189,7 @@ async def test_a_save_says_nothing_about_months_that_had_ended(books: Books, poo
     ):
         await acme.save(at=december, **change)
         await drain_wakeups(pool, evaluator(pool, lambda: december))
-        await evaluator(pool, lambda: december).look(None, by="test", history=True)
+        await evaluator(pool, lambda: december).evaluate(None, trigger="test", history=True)
         assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
 
 
@@ -203,7 +203,7 @@ async def test_role_holders_and_the_rules_own_list_are_told_and_nobody_twice(
         usage_recipients_on=False, usage_recipients=["carol@finance.example"],
     )  # fmt: skip
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     rows = await owner.fetch(
         "SELECT f.rule, e.recipient, e.is_additional FROM email_outbox e JOIN alert_firings f USING (firing_id) ORDER BY 1 DESC, 2"
     )
@@ -216,7 +216,7 @@ async def test_with_no_role_holder_left_the_list_is_told(books: Books, pool: Poo
     acme = await make_customer(books, members=False)
     await acme.save(usage_recipients_on=True, usage_recipients=["carol@finance.example"])
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await outbox(owner, acme.number) == [(75, "carol@finance.example")]
 
 
@@ -232,7 +232,7 @@ async def test_the_defaults_of_the_deployment_hold_until_an_organization_saves_i
     await acme.save(usage_thresholds=[60])
     for customer in (acme, other):
         await customer.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert [await firings(owner, acme.number, rule) for rule in ("usage", "budget")] == [[(60, 1, "mail", None)], []]
     assert [await firings(owner, other.number, rule) for rule in ("usage", "budget")] == [
         [(50, 1, "mail", None)], [(75, 1, "mail", None)],
@@ -252,7 +252,7 @@ async def test_saves_during_a_crossing_fire_each_threshold_that_is_left_once(
     async def evaluate() -> None:
         while running:
             await drain_wakeups(pool, evaluator(pool))
-            await evaluator(pool).look([acme.number], by="test")
+            await evaluator(pool).evaluate([acme.number], trigger="test")
 
     evaluating = [asyncio.create_task(evaluate()) for _ in range(3)]
     try:
@@ -263,7 +263,7 @@ async def test_saves_during_a_crossing_fire_each_threshold_that_is_left_once(
     finally:
         running = False
         await asyncio.gather(*evaluating)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     for rule, met in (("usage", [50, 75, 80]), ("budget", [75])):
         made = await firings(owner, acme.number, rule)
         assert len({(threshold, episode) for threshold, episode, *_ in made}) == len(made)

@@ -53,12 +53,12 @@ async def test_a_webhook_is_told_of_every_firing_and_its_end_and_can_verify_it(
     acme = await make_customer(books)
     other = await make_customer(books, "org_other")
     _, secret = await add_channel(acme, receiver.url + "/hook")
-    look = evaluator(pool).look
+    evaluate = evaluator(pool).evaluate
     for customer in (acme, other):
         await customer.use(95)
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     await acme.use(-10)  # a correction
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     while await deliverer.send_due():
         pass
     assert await deliverer.send_due() == 0
@@ -86,7 +86,7 @@ async def test_a_webhook_gets_the_same_bytes_under_the_type_that_it_asked_for(
     await add_channel(acme, receiver.url + "/json")
     await add_channel(acme, receiver.url + "/cloudevents", content_type="application/cloudevents+json")
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await deliverer.send_due() == 2
     types = {post.path: post.headers["content-type"] for post in receiver.posts}
     assert types == {"/json": "application/json", "/cloudevents": "application/cloudevents+json"}
@@ -101,9 +101,9 @@ async def test_slack_is_told_what_is_mailed_and_its_end(
     await add_channel(acme, receiver.url + "/services/T1/B1/x", "slack")
     await acme.set_budget(100)
     await acme.use(95)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     await acme.set_total(1000)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     while await deliverer.send_due():
         pass
     texts = [json.loads(post.body)["text"] for post in receiver.posts]
@@ -162,7 +162,7 @@ async def test_what_is_not_taken_is_sent_again_with_the_same_id_and_bytes(
     await add_channel(acme, receiver.url)
     receiver.answers = [500, 302, (429, {"Retry-After": "120"}), 200]
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     for attempt in range(1, 5):
         assert await deliverer.send_due() == 1
         waiting = await owner.fetchval("SELECT extract(epoch FROM due_at - now())::float8 FROM alert_deliveries")
@@ -182,14 +182,14 @@ async def test_a_receiver_that_is_gone_gets_no_more_and_says_why(
     await add_channel(acme, receiver.url)
     receiver.answers = [410]
     await acme.use(95)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     while await deliverer.send_due():
         pass
     assert len(receiver.posts) == 1
     assert {state for _, state, _ in await deliveries(owner)} == {"failed"}
     assert await owner.fetchval("SELECT stopped_because FROM alert_channels") == "410 Gone said so"
     await acme.use(10)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert len(await deliveries(owner)) == 2
 
 
@@ -199,7 +199,7 @@ async def test_what_still_waits_for_a_removed_channel_is_not_sent_and_does_not_w
     acme = await make_customer(books)
     await add_channel(acme, receiver.url)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     await owner.execute("UPDATE alert_channels SET removed_at = now(), url = '', signing_secret = ''")
     assert await deliverer.send_due() == 1
     assert not receiver.posts
@@ -213,7 +213,7 @@ async def test_one_that_hangs_or_is_down_keeps_nobody_waiting_and_is_given_up_af
     await add_channel(acme, "https://localhost:1/nobody")
     await add_channel(acme, receiver.url)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await deliverer.send_due() == 2
     assert sorted(state for _, state, _ in await deliveries(owner)) == ["pending", "sent"]
     await owner.execute("UPDATE alert_deliveries SET due_at = now(), pending_since = now() - interval '73 hours'")
@@ -240,7 +240,7 @@ async def test_what_kept_a_delivery_from_its_receiver_is_said_in_a_few_words(
     acme = await make_customer(books)
     await add_channel(acme, url.format(receiver=receiver.url))
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     async with open_public_http(allowed=[*LOOPBACK, ip_network("::1/128")]) as http:
         assert await Deliverer(pool, http, "").send_due() == 1
     row = await owner.fetchrow("SELECT outcome, detail FROM alert_delivery_attempts")
@@ -260,7 +260,7 @@ async def test_a_url_that_names_no_host_is_an_outcome_and_holds_back_nobody(
     await add_channel(acme, url)
     await add_channel(acme, receiver.url)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await deliverer.send_due() == 2
     assert sorted(state for _, state, _ in await deliveries(owner)) == ["failed", "sent"]
     details = await owner.fetch("SELECT detail FROM alert_delivery_attempts WHERE outcome = 'refused'")
@@ -274,7 +274,7 @@ async def test_an_answer_that_never_comes_is_an_outcome(
     await add_channel(acme, receiver.url)
     receiver.answers = [0]
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     async with open_public_http(receiver.ca_file, LOOPBACK, within_s=0.5) as http:
         assert await Deliverer(pool, http, "").send_due() == 1
     assert await owner.fetchval("SELECT detail FROM alert_delivery_attempts") == "no answer in time"
@@ -287,7 +287,7 @@ async def test_no_spelling_of_a_private_address_is_connected_to(
     acme = await make_customer(books)
     await add_channel(acme, receiver.url.replace("localhost", host))
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     async with open_public_http(receiver.ca_file) as http:
         assert await Deliverer(pool, http, "").send_due() == 1
     assert not receiver.posts
@@ -342,7 +342,7 @@ async def test_two_processes_never_send_the_same_at_once_and_a_dead_one_is_taken
     for path in range(8):
         await add_channel(acme, f"{receiver.url}/{path}")
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     await asyncio.gather(deliverer.send_due(), deliverer.send_due())
     assert sorted(post.path for post in receiver.posts) == [f"/{path}" for path in range(8)]
     await owner.execute("UPDATE alert_deliveries SET state = 'pending', settled_at = NULL, due_at = now()")

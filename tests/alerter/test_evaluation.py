@@ -1,4 +1,4 @@
-"""Levels in Postgres become firings, banners and mails, once, whoever looks and however often."""
+"""Levels in Postgres become firings, banners and mails, once, whichever alerter evaluates and however often."""
 
 import asyncio
 import json
@@ -22,9 +22,9 @@ TOLD = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_a
 async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Pool, owner: Connection) -> None:
     acme = await make_customer(books)
     await acme.use(74.999999)
-    assert await evaluator(pool).look([acme.number], by="test") == 0
+    assert await evaluator(pool).evaluate([acme.number], trigger="test") == 0
     await acme.use(0.000001)
-    assert await evaluator(pool).look([acme.number], by="test") == 1
+    assert await evaluator(pool).evaluate([acme.number], trigger="test") == 1
     assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
     assert await banner(owner, acme.number) == (75, 1)
     assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
@@ -34,16 +34,16 @@ async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Poo
         "SELECT DISTINCT xmin FROM email_outbox UNION SELECT xmin FROM alert_firings UNION SELECT xmin FROM banners"
     )
     assert len(stamps) == 1, "written by more than one transaction"
-    assert await evaluator(pool).look(None, by="test") == 0
+    assert await evaluator(pool).evaluate(None, trigger="test") == 0
 
 
 async def test_the_log_names_organization_and_period(books: Books, pool: Pool) -> None:
     acme = await make_customer(books)
     await acme.use(80)
     with capture_logs() as lines:
-        await evaluator(pool).look(None, by="test")
+        await evaluator(pool).evaluate(None, trigger="test")
         await acme.use(-80)
-        await evaluator(pool).look(None, by="test")
+        await evaluator(pool).evaluate(None, trigger="test")
     about = {"organization": "org_acme", "rule": "usage", "contract": "c1", "period": "p1", "threshold": 75}
     assert [line["event"] for line in lines] == ["alert fired", "alert resolved"]
     assert all(about.items() <= line.items() for line in lines), lines
@@ -54,7 +54,7 @@ async def test_two_thresholds_in_one_step_are_one_mail_and_two_records(
 ) -> None:
     acme = await make_customer(books)
     await acme.use(95)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", None)]
     assert await outbox(owner, acme.number) == [(90, to) for to in TOLD]
 
@@ -63,18 +63,18 @@ async def test_a_correction_resolves_and_crossing_again_is_a_new_episode(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     acme = await make_customer(books)
-    look = evaluator(pool).look
+    evaluate = evaluator(pool).evaluate
     await acme.use(95)
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     await acme.use(-10)
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", "level")]
     assert await banner(owner, acme.number) == (75, 1)
     await acme.use(-80)
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     assert await banner(owner, acme.number) is None
     await acme.use(90)
-    await look(None, by="test")
+    await evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [
         (75, 1, "with_higher", "level"), (90, 1, "mail", "level"), (75, 2, "with_higher", None), (90, 2, "mail", None),
     ]  # fmt: skip
@@ -85,9 +85,9 @@ async def test_a_correction_resolves_and_crossing_again_is_a_new_episode(
 async def test_a_larger_contract_takes_the_banner_away(books: Books, pool: Pool, owner: Connection) -> None:
     acme = await make_customer(books)
     await acme.use(100)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     await acme.set_total(500)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await banner(owner, acme.number) is None
     assert [resolution for *_, resolution in await firings(owner, acme.number)] == ["level"] * 3
 
@@ -97,9 +97,9 @@ async def test_included_add_ons_are_available_and_others_are_not(books: Books, p
     await books.contract(number, "c1", "2026-01-01", "2027-01-01")
     await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100, add_ons=[(20, True), (1000, False)])
     await books.use(number, "assistant", "tool", "search", "2026-11-01", 89 * MICRO)
-    assert await evaluator(pool).look([number], by="test") == 0
+    assert await evaluator(pool).evaluate([number], trigger="test") == 0
     await books.use(number, "agents", "tool", "search", "2026-11-01", 1 * MICRO)
-    await evaluator(pool).look([number], by="test")
+    await evaluator(pool).evaluate([number], trigger="test")
     assert await owner.fetchval("SELECT available FROM alert_firings") == 120 * MICRO
 
 
@@ -136,7 +136,7 @@ async def test_without_a_contract_or_its_amounts_nothing_alerts(books: Books, po
     await nothing.use(1_000_000)
     number = await books.organization("org_without")
     await books.use(number, "api", "namespace", "search", "2026-11-20", 10**15)
-    assert await evaluator(pool).look(None, by="test", history=True) == 0
+    assert await evaluator(pool).evaluate(None, trigger="test", history=True) == 0
     assert await owner.fetchval("SELECT count(*) FROM alert_firings") == 0
 
 
@@ -157,8 +157,8 @@ async def test_months_that_ended_mail_nobody_and_late_usage_of_a_fresh_end_does(
     await books.period(acme.number, "c1", "fresh", "2026-07-14", "2026-07-15", total=10)
     await acme.use(8, "2026-07-14")
     now = datetime(2026, 7, 17, 23, 59, tzinfo=UTC)
-    await evaluator(pool, lambda: now).look(None, by="test")
-    await evaluator(pool, lambda: now).look(None, by="test", history=True)
+    await evaluator(pool, lambda: now).evaluate(None, trigger="test")
+    await evaluator(pool, lambda: now).evaluate(None, trigger="test", history=True)
     assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
     assert await banner(owner, acme.number) is None
     assert await owner.fetchval("SELECT facts->>'ended' FROM alert_firings WHERE facts IS NOT NULL") == "true"
@@ -166,7 +166,7 @@ async def test_months_that_ended_mail_nobody_and_late_usage_of_a_fresh_end_does(
     assert sorted(set(told)) == ["history", "mail"]
     assert told.count("history") == 36
     await acme.use(3, "2026-07-14")
-    await evaluator(pool, lambda: now + timedelta(minutes=2)).look(None, by="test")
+    await evaluator(pool, lambda: now + timedelta(minutes=2)).evaluate(None, trigger="test")
     assert len(await outbox(owner, acme.number)) == 3, "72 hours after the end it is history"
 
 
@@ -178,9 +178,9 @@ async def test_a_period_that_ends_takes_its_banner_along_and_the_next_one_fires_
     await acme.use(80)
     await acme.use(92, "2027-01-15")
     before = datetime(2027, 1, 14, 18, 14, 59, tzinfo=UTC)
-    await evaluator(pool, lambda: before).look(None, by="test")
+    await evaluator(pool, lambda: before).evaluate(None, trigger="test")
     assert await banner(owner, acme.number) == (75, 1)
-    await evaluator(pool, lambda: before + timedelta(seconds=1)).look(None, by="test")
+    await evaluator(pool, lambda: before + timedelta(seconds=1)).evaluate(None, trigger="test")
     assert await banner(owner, acme.number) == (90, 1)
     assert await firings(owner, acme.number) == [
         (75, 1, "mail", None),
@@ -194,10 +194,10 @@ async def test_an_amendment_that_moves_a_periods_dates_does_not_fire_again(
 ) -> None:
     acme = await make_customer(books)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     for dates in ("starts_on = '2026-01-01'", "ends_on = '2028-01-01'", "ends_on = '2026-11-23'"):
         await books.execute(f"UPDATE credit_periods SET {dates}")
-        await evaluator(pool).look(None, by="test", history=True)
+        await evaluator(pool).evaluate(None, trigger="test", history=True)
     assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
 
 
@@ -206,22 +206,22 @@ async def test_a_contract_sent_again_with_other_ids_for_the_same_periods_mails_n
 ) -> None:
     customer = await make_customer(books)
     await customer.use(95)
-    await evaluator(pool).look(None, by="sweep")
+    await evaluator(pool).evaluate(None, trigger="sweep")
     before = await firings(owner, customer.number), await outbox(owner, customer.number)
     for period in ("made-anew", "p1", "again"):
         await owner.execute("UPDATE credit_periods SET credit_period_id = $1", period)
         for _ in range(2):
-            await evaluator(pool).look(None, by="wakeup")
+            await evaluator(pool).evaluate(None, trigger="wakeup")
         assert (await firings(owner, customer.number), await outbox(owner, customer.number)) == before
         assert await banner(owner, customer.number) == (90, 1)
         assert await owner.fetchval("SELECT period_id FROM banners") == period
         assert await owner.fetch("SELECT FROM alert_firings WHERE period_id <> $1", period) == []
     await customer.use(5)
-    await evaluator(pool).look(None, by="wakeup")
+    await evaluator(pool).evaluate(None, trigger="wakeup")
     assert [threshold for threshold, *_ in await firings(owner, customer.number)] == [75, 90, 100]
     # Other dates are another period, and what was fired in this one ends with it.
     await owner.execute("UPDATE credit_periods SET credit_period_id = 'other', starts_on = starts_on + 1")
-    await evaluator(pool).look(None, by="wakeup")
+    await evaluator(pool).evaluate(None, trigger="wakeup")
     assert {resolution for *_, resolution in (await firings(owner, customer.number))[:3]} == {"removed"}
 
 
@@ -249,20 +249,20 @@ async def test_ids_that_a_new_version_shifts_mail_nobody_and_suppress_nothing(
     await books.period(acme.number, "c1", "p2", "2026-01-01", "2027-01-01", total=100)
     await acme.use(100 if both_fired else 1, "2025-05-05")
     await acme.use(80)
-    looks = evaluator(pool)
-    await looks.look(None, by="wakeup", history=True)
+    alerter = evaluator(pool)
+    await alerter.evaluate(None, trigger="wakeup", history=True)
     before = await outbox(owner, acme.number)
     await owner.execute("DELETE FROM credit_periods WHERE credit_period_id = 'p1'")
     await rename(owner, acme.number, ("p2", "p1"))
     await books.period(acme.number, "c1", "p2", "2027-01-01", "2028-01-01", total=100)
     for _ in range(2):
-        await looks.look(None, by="wakeup", history=True)
+        await alerter.evaluate(None, trigger="wakeup", history=True)
     assert await outbox(owner, acme.number) == before == [(75, to) for to in TOLD]
     assert await where(owner, 2026) == [("p1", None)]
     assert await where(owner, 2025) == ([("p1 2025-01-01/2026-01-01", "removed")] if both_fired else [])
     assert await owner.fetchval("SELECT period_id FROM banners") == "p1"
     await acme.use(15)
-    await looks.look(None, by="totals")
+    await alerter.evaluate(None, trigger="totals")
     assert await outbox(owner, acme.number) == before + [(90, to) for to in TOLD]
     assert await owner.fetch("SELECT FROM quarantine") == []
 
@@ -272,18 +272,18 @@ async def test_ids_that_two_periods_exchange_take_what_fired_along(books: Books,
     await books.period(acme.number, "c1", "p2", "2026-01-01", "2027-01-01", total=100)
     await acme.use(80, "2025-05-05")
     await acme.use(95)
-    looks = evaluator(pool)
-    await looks.look(None, by="wakeup", history=True)
+    alerter = evaluator(pool)
+    await alerter.evaluate(None, trigger="wakeup", history=True)
     before = await firings(owner, acme.number), await outbox(owner, acme.number)
     for since, now in (("p2", "p1"), ("p1", "p2"), ("p2", "p1")):
         await rename(owner, acme.number, ("p1", "p2"), ("p2", "p1"))
-        await looks.look(None, by="wakeup", history=True)
+        await alerter.evaluate(None, trigger="wakeup", history=True)
         assert (await firings(owner, acme.number), await outbox(owner, acme.number)) == before
         assert (await where(owner, 2025), await where(owner, 2026)) == ([(since, None)], [(now, None)])
     for used in (-80, 80, -80):
         await acme.use(used)
         await acme.use(used, "2025-05-05")
-        await looks.look(None, by="wakeup", history=True)
+        await alerter.evaluate(None, trigger="wakeup", history=True)
     assert await owner.fetch("SELECT FROM quarantine") == []
     assert await owner.fetchval("SELECT count(*) FROM alert_firings WHERE resolved_at IS NULL") == 0
 
@@ -294,14 +294,14 @@ async def test_an_id_that_fired_before_its_firings_were_adopted_fires_again(
     """Ids of notices and mails name the period in which they fired, and are unique."""
     acme = await make_customer(books)
     await acme.use(80)
-    looks = evaluator(pool)
-    await looks.look(None, by="wakeup")
+    alerter = evaluator(pool)
+    await alerter.evaluate(None, trigger="wakeup")
     await rename(owner, acme.number, ("p1", "q1"))
     await acme.use(15)
-    await looks.look(None, by="wakeup")
+    await alerter.evaluate(None, trigger="wakeup")
     await owner.execute("UPDATE credit_periods SET credit_period_id = 'p1', starts_on = starts_on + 1")
     for _ in range(2):
-        await looks.look(None, by="wakeup")
+        await alerter.evaluate(None, trigger="wakeup")
     assert await owner.fetch("SELECT FROM quarantine") == []
     assert await banner(owner, acme.number) == (90, 1)
     rows = await owner.fetch(
@@ -311,9 +311,9 @@ async def test_an_id_that_fired_before_its_firings_were_adopted_fires_again(
         ("q1", 75, 1, "removed"), ("q1", 90, 1, "removed"), ("p1", 75, 2, None), ("p1", 90, 1, None),
     ]  # fmt: skip
     await acme.use(-90)
-    await looks.look(None, by="wakeup")
+    await alerter.evaluate(None, trigger="wakeup")
     await acme.use(75)
-    await looks.look(None, by="wakeup")
+    await alerter.evaluate(None, trigger="wakeup")
     assert await banner(owner, acme.number) == (75, 3)
     assert len(await outbox(owner, acme.number)) == 12
 
@@ -321,22 +321,22 @@ async def test_an_id_that_fired_before_its_firings_were_adopted_fires_again(
 async def test_a_period_that_an_amendment_removes_is_resolved(books: Books, pool: Pool, owner: Connection) -> None:
     acme = await make_customer(books)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     await books.execute("DELETE FROM credit_periods")
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(75, 1, "mail", "removed")]
     assert await banner(owner, acme.number) is None
-    assert await evaluator(pool).look(None, by="test") == 0
+    assert await evaluator(pool).evaluate(None, trigger="test") == 0
 
 
 async def test_thresholds_are_the_organizations_own_settings(books: Books, pool: Pool, owner: Connection) -> None:
     acme = await make_customer(books)
     await acme.set_thresholds(10, 150)
     await acme.use(99)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(10, 1, "mail", None)]
     await acme.set_thresholds()
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(10, 1, "mail", "removed")]
     assert await banner(owner, acme.number) is None
 
@@ -349,7 +349,7 @@ async def test_billing_moderators_are_mailed_only_where_both_enable_them(
 ) -> None:
     acme = await make_customer(books, billing_moderators=organization)
     await acme.use(80)
-    await evaluator(pool, billing_moderators=deployment).look(None, by="test")
+    await evaluator(pool, billing_moderators=deployment).evaluate(None, trigger="test")
     assert len(await outbox(owner, acme.number)) == 2 + moderators
 
 
@@ -359,7 +359,7 @@ async def test_people_who_left_or_only_use_are_not_mailed_and_nobody_at_all_is_r
     acme = await make_customer(books)
     await books.execute("UPDATE members SET removed = true WHERE role <> 'member'")
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
     assert await outbox(owner, acme.number) == []
     assert await banner(owner, acme.number) == (75, 1)
@@ -370,7 +370,7 @@ async def test_many_evaluators_at_once_fire_once(books: Books, pool: Pool, owner
     for step in (75, 15, -20, 40):
         for customer in customers:
             await customer.use(step)
-        await asyncio.gather(*(evaluator(pool).look(None, by="test") for _ in range(8)))
+        await asyncio.gather(*(evaluator(pool).evaluate(None, trigger="test") for _ in range(8)))
     for customer in customers:
         assert await firings(owner, customer.number) == [
             (75, 1, "mail", "level"), (90, 1, "mail", "level"), (75, 2, "with_higher", None), (90, 2, "with_higher", None),
@@ -383,7 +383,7 @@ async def test_levels_are_read_after_the_lock_is_held(books: Books, pool: Pool, 
     """An evaluation that waited acts on what is there when it goes on, not on what it saw before."""
     acme = await make_customer(books)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     async with owner.transaction():
         await owner.execute("SELECT FROM alert_state WHERE organization_id = $1 FOR UPDATE", acme.number)
         await acme.use(15)
@@ -406,9 +406,9 @@ async def test_an_organization_whose_lock_is_held_keeps_no_other_waiting(
         async with owner.transaction():
             await owner.execute("SELECT FROM alert_state FOR UPDATE")
             with pytest.raises(asyncpg.LockNotAvailableError):
-                await evaluator(hasty).look(None, by="test")
+                await evaluator(hasty).evaluate(None, trigger="test")
             assert [await banner(owner, customer.number) for customer in customers] == [None, (75, 1), (75, 1)]
-        await evaluator(hasty).look(None, by="test")
+        await evaluator(hasty).evaluate(None, trigger="test")
     assert await banner(owner, customers[0].number) == (75, 1)
 
 
@@ -468,7 +468,7 @@ async def test_the_mail_names_the_three_features_that_used_most(books: Books, po
         for agent in ("a", "b"):
             await books.use(number, product, kind, feature, "2026-11-01", credits * MICRO // 2, agent=agent)
     await books.use(number, "assistant", "tool", "x", "2025-12-31", 10**12)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings WHERE facts IS NOT NULL"))
     assert [(driver["product"], driver["name"], driver["credits"]) for driver in facts["drivers"]] == [
         ("assistant", "Claude Opus", 40 * MICRO), ("agents", "jira", 30 * MICRO), ("api", "Search", 4 * MICRO),
@@ -486,7 +486,7 @@ async def test_a_feature_with_more_refunds_than_usage_is_not_among_those_that_us
     await acme.use(-3, product="agents")
     await acme.use(2, product="api")
     await acme.use(-2, product="api")
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings WHERE facts IS NOT NULL"))
     assert [(driver["product"], driver["credits"]) for driver in facts["drivers"]] == [("assistant", 80 * MICRO)]
 
@@ -510,7 +510,7 @@ async def test_a_mail_adds_up_the_days_of_the_period_and_no_other(
     ):  # fmt: skip
         inside = starts_on <= f"2026-{day}" < ends_on
         await acme.use(80 / len(used) if day in used else 0.01 if inside else 1000, f"2026-{day}")
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings WHERE facts IS NOT NULL"))
     assert [driver["credits"] for driver in facts["drivers"]] == [facts["used"]]
     assert facts["products"][0]["used"] == facts["used"] < 81 * MICRO

@@ -30,7 +30,7 @@ async def fired(request: pytest.FixtureRequest, books: Books, pool: Pool) -> Non
         await books.execute("UPDATE members SET removed = true WHERE email = $1", TO[1])
         await acme.set_budget(100, budget_recipients_on=True, budget_recipients=[TO[1]])
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
 
 
 def mailer(pool: Pool, port: int, send_within_s: float = 20) -> Mailer:
@@ -155,7 +155,7 @@ async def test_a_server_that_hangs_with_a_backlog_is_left_within_a_bounded_time(
     for number in range(40):
         customer = await make_customer(books, f"org_{number}")
         await customer.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     async with smtp_server(hold=asyncio.Event()) as server:
         began = asyncio.get_running_loop().time()
         attempts = await mailer(pool, server.port, send_within_s=3).send_due()
@@ -191,7 +191,7 @@ async def test_many_mailers_send_each_mail_once(books: Books, pool: Pool, owner:
     for number in range(10):
         customer = await make_customer(books, f"org_{number}")
         await customer.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     async with smtp_server() as server:
         sent = await asyncio.gather(*(mailer(pool, server.port).send_due() for _ in range(4)))
     assert sum(sent) == 30

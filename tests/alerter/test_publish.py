@@ -59,9 +59,9 @@ async def test_every_firing_and_its_end_reach_the_topic_in_order(
     acme, other = await make_customer(books), await make_customer(books, "org_other")
     await acme.use(95)
     await other.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     await acme.use(-10)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 4
     assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 0
     events = await read(topics, 4)
@@ -76,7 +76,7 @@ async def test_what_kafka_does_not_confirm_waits(
 ) -> None:
     acme = await make_customer(books)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     async with open_producer(topics.bootstrap, "test") as closed:
         pass
     assert await publish_notices(pool, closed, topics.alerts, Rotation()) == 0
@@ -90,7 +90,7 @@ async def test_a_crash_after_kafka_has_it_makes_a_copy_with_the_same_id(
 ) -> None:
     acme = await make_customer(books)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     await owner.execute(
         "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'crash' USING ERRCODE = '58030'; END $$;"
         "CREATE TRIGGER crash BEFORE UPDATE ON alert_notices FOR EACH ROW EXECUTE FUNCTION crash()"
@@ -111,7 +111,7 @@ async def test_a_notice_that_cannot_be_published_waits_and_the_others_are_publis
     broken = customers[1].number
     for customer in customers:
         await customer.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     body = await owner.fetchval("SELECT body FROM alert_notices WHERE organization_id = $1", broken)
     if how == "a body that Kafka does not take":
         await owner.execute("UPDATE alert_notices SET body = repeat('x', 2000000) WHERE organization_id = $1", broken)
@@ -151,7 +151,7 @@ async def test_a_kafka_that_leaves_is_not_waited_for_once_per_organization(
     for at in range(4):
         customer = await make_customer(books, f"org_{at}")
         await customer.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     producer: Any = LeavingKafka()
     assert await publish_notices(pool, producer, "alerts", Rotation()) == 0
     assert producer.sends == 2

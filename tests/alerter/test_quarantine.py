@@ -136,32 +136,32 @@ async def test_who_cannot_be_evaluated_is_set_aside_and_evaluated_once_healed(
 ) -> None:
     *others, broken = await make_customers(books)
     heal = await BREAKS[how](owner, broken)
-    looks = evaluator(pool)
-    await looks.look(None, by="sweep")
+    alerter = evaluator(pool)
+    await alerter.evaluate(None, trigger="sweep")
     await assert_all_told(owner, others)
     assert await rows(owner) == [("org_broken", "evaluate", 1)]
     for customer in others:
         await customer.use(10)
-    await looks.look(None, by="sweep")
-    await looks.look([customer.number for customer in (*others, broken)], by="totals")
+    await alerter.evaluate(None, trigger="sweep")
+    await alerter.evaluate([customer.number for customer in (*others, broken)], trigger="totals")
     assert [await banner(owner, customer.number) for customer in others] == [(100, 1)] * 3
     assert await rows(owner) == [("org_broken", "evaluate", 1)], "tried again before its time"
     await come_due(owner)
-    await retry_quarantined(pool, looks)
+    await retry_quarantined(pool, alerter)
     assert await rows(owner) == [("org_broken", "evaluate", 2)]
     assert await owner.fetchval("SELECT retry_at > now() + interval '9 s' FROM quarantine")
     assert await firings(owner, broken.number) == []
     await heal()
     if healed_by == "wake-up":
         await wake(owner, broken)
-        await drain_wakeups(pool, looks)
+        await drain_wakeups(pool, alerter)
     else:
         await come_due(owner)
-        await retry_quarantined(pool, looks)
+        await retry_quarantined(pool, alerter)
     await assert_all_told(owner, [broken])
     assert await rows(owner) == []
-    await looks.look(None, by="rollover", history=True)
-    await retry_quarantined(pool, looks)
+    await alerter.evaluate(None, trigger="rollover", history=True)
+    await retry_quarantined(pool, alerter)
     assert REGISTRY.get_sample_value("flexcredits_alerter_quarantined", {"step": "evaluate"}) == 0
     await assert_all_told(owner, [broken])
 
@@ -171,17 +171,17 @@ async def test_others_wakeups_are_done_once_and_leave_the_table(books: Books, po
     heal = await sum_beyond_bigint(owner, broken)
     for customer in (broken, *others):
         await wake(owner, customer)
-    looks = evaluator(pool)
-    await drain_wakeups(pool, looks)
+    alerter = evaluator(pool)
+    await drain_wakeups(pool, alerter)
     await assert_all_told(owner, others)
     assert await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
     assert await rows(owner) == [("org_broken", "wakeup", 1)]
     await wake(owner, broken)
-    await drain_wakeups(pool, looks)
+    await drain_wakeups(pool, alerter)
     assert await rows(owner) == [("org_broken", "wakeup", 2)], "a change of its own is reason enough to try"
     await heal()
     await come_due(owner)
-    await retry_quarantined(pool, looks)
+    await retry_quarantined(pool, alerter)
     await assert_all_told(owner, [broken])
     assert await rows(owner) == []
 
@@ -193,10 +193,10 @@ async def test_an_old_period_that_raises_stops_no_evaluation_of_the_present(
     await books.period(broken.number, "c1", "ancient", "2020-01-01", "2021-01-01", total=1)
     for product in ("agents", "api"):
         await broken.use(HUGE / MICRO, "2020-05-05", product)
-    looks = evaluator(pool)
-    await looks.look(None, by="rollover", history=True)
+    alerter = evaluator(pool)
+    await alerter.evaluate(None, trigger="rollover", history=True)
     assert await rows(owner) == [("org_broken", "wakeup", 1)]
-    await looks.look(None, by="sweep")
+    await alerter.evaluate(None, trigger="sweep")
     await assert_all_told(owner, [*others, broken])
     assert await rows(owner) == [("org_broken", "wakeup", 1)]
 
@@ -208,19 +208,19 @@ async def test_however_many_fail_all_others_are_told(
     """One defective product may spoil most of a few customers. The process goes on, is not ready, and says why."""
     customers = await make_customers(books, known)
     heal = [await sum_beyond_bigint(owner, customer) for customer in customers[:failing]]
-    looks = evaluator(pool)
+    alerter = evaluator(pool)
     for _ in range(2):
-        await looks.look(None, by="sweep")
+        await alerter.evaluate(None, trigger="sweep")
     assert [at[1:] for at in await rows(owner)] == [("evaluate", 1)] * failing
     await assert_all_told(owner, customers[failing:])
-    await looks.quarantine.measure()
-    assert looks.quarantine.widespread == f"evaluate fails for {failing} of {known} organizations"
+    await alerter.quarantine.measure()
+    assert alerter.quarantine.widespread == f"evaluate fails for {failing} of {known} organizations"
     for heal_one in heal:
         await heal_one()
     await owner.execute(SQL["retry_all"])
-    await retry_quarantined(pool, looks)
+    await retry_quarantined(pool, alerter)
     await assert_all_told(owner, customers)
-    assert looks.quarantine.widespread is None
+    assert alerter.quarantine.widespread is None
 
 
 async def slow_for(owner: Connection, *customers: Customer) -> Callable[[], Any]:
@@ -243,13 +243,13 @@ async def test_an_evaluation_that_takes_too_long_is_put_off_for_its_organization
 ) -> None:
     *others, broken = await make_customers(books)
     heal = await slow_for(owner, broken)
-    looks = evaluator(pool)
-    await looks.look(None, by="sweep")
+    alerter = evaluator(pool)
+    await alerter.evaluate(None, trigger="sweep")
     await assert_all_told(owner, others)
     assert await rows(owner) == [("org_broken", "evaluate", 1)]
     await heal()
     await come_due(owner)
-    await retry_quarantined(pool, looks)
+    await retry_quarantined(pool, alerter)
     await assert_all_told(owner, [*others, broken])
 
 
@@ -259,10 +259,10 @@ async def test_a_server_that_is_slow_for_everybody_sets_nobody_aside(
     customers = await make_customers(books)
     heal = await slow_for(owner, *customers)
     with pytest.raises(asyncpg.QueryCanceledError):
-        await evaluator(pool).look(None, by="sweep")
+        await evaluator(pool).evaluate(None, trigger="sweep")
     assert await rows(owner) == []
     await heal()
-    await evaluator(pool).look(None, by="sweep")
+    await evaluator(pool).evaluate(None, trigger="sweep")
     await assert_all_told(owner, customers)
 
 
@@ -271,7 +271,7 @@ async def test_reading_that_takes_too_long_for_one_and_for_all(
     books: Books, pool: Pool, owner: Connection, everybody: bool
 ) -> None:
     *others, broken = await make_customers(books)
-    await evaluator(pool).look(None, by="sweep")
+    await evaluator(pool).evaluate(None, trigger="sweep")
     slow = [customer.number for customer in (*others, broken)] if everybody else [broken.number]
     await owner.execute(
         "CREATE FUNCTION slow(number integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
@@ -282,10 +282,10 @@ async def test_reading_that_takes_too_long_for_one_and_for_all(
         await customer.use(-50)
     if everybody:
         with pytest.raises(asyncpg.QueryCanceledError):
-            await evaluator(pool).look(None, by="sweep")
+            await evaluator(pool).evaluate(None, trigger="sweep")
         assert await rows(owner) == []
     else:
-        await evaluator(pool).look(None, by="sweep")
+        await evaluator(pool).evaluate(None, trigger="sweep")
         assert await rows(owner) == [("org_broken", "evaluate", 1)]
         assert [await banner(owner, customer.number) for customer in others] == [None] * 3
 
@@ -296,14 +296,14 @@ async def test_a_statement_that_does_not_fit_the_schema_stops_the_process(
     await make_customers(books)
     await owner.execute("ALTER TABLE alert_firings RENAME COLUMN facts TO facts_of_a_newer_release")
     with pytest.raises(asyncpg.UndefinedColumnError):
-        await evaluator(pool).look(None, by="sweep")
+        await evaluator(pool).evaluate(None, trigger="sweep")
     assert await rows(owner) == []
 
 
 async def test_a_reason_is_one_line_without_what_is_secret(books: Books, pool: Pool, owner: Connection) -> None:
     *_, broken = await make_customers(books)
     await raise_for(owner, broken, "alert_firings")
-    await evaluator(pool).look(None, by="sweep")
+    await evaluator(pool).evaluate(None, trigger="sweep")
     assert await owner.fetchval("SELECT reason FROM quarantine") == "RaiseError: broken row"
     secret = ValueError("https://hooks.slack.com/services/SECRET")
     await Quarantine(pool).add("channel", {broken.number: secret})
@@ -314,8 +314,8 @@ async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sen
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     *_, broken = await make_customers(books)
-    looks = evaluator(pool)
-    await looks.look(None, by="sweep")
+    alerter = evaluator(pool)
+    await alerter.evaluate(None, trigger="sweep")
     facts = await owner.fetchval(
         "SELECT facts FROM alert_firings WHERE organization_id = $1 AND told = 'mail'", broken.number
     )
@@ -333,11 +333,11 @@ async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sen
     await owner.execute("UPDATE alert_firings SET facts = $2 WHERE organization_id = $1 AND told = 'mail'", broken.number, facts)  # fmt: skip
     await owner.execute("UPDATE email_outbox SET due_at = now() + interval '1 hour' WHERE state = 'pending'")
     await come_due(owner)
-    await retry_quarantined(pool, looks)
+    await retry_quarantined(pool, alerter)
     async with smtp_server() as server:
         await mailer(pool, server.port).send_due()
         assert len(server.got) == len({to for to, _ in server.got}) == 3
-    await retry_quarantined(pool, looks)
+    await retry_quarantined(pool, alerter)
     assert await rows(owner) == []
 
 
@@ -345,19 +345,19 @@ async def test_what_a_server_deferred_keeps_its_wait_while_another_mail_is_set_a
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     [acme] = await make_customers(books, 1)
-    looks = evaluator(pool)
-    await looks.look(None, by="sweep")
+    alerter = evaluator(pool)
+    await alerter.evaluate(None, trigger="sweep")
     deferred, unwritten = await claim_mails(pool, 2, 60, [], 4)
     await settle_mail(pool, deferred, Attempt("deferred", "451 4.7.1 try again later", 3600))
     await settle_mail(pool, unwritten, Attempt("deferred", UNWRITABLE, 3600))
     await Quarantine(pool).add("mail", {acme.number: ValueError()})
     await come_due(owner)
-    await retry_quarantined(pool, looks)
+    await retry_quarantined(pool, alerter)
     due = await owner.fetch("SELECT email_id FROM email_outbox WHERE due_at <= now() AND attempts > 0")
     assert [row["email_id"] for row in due] == [unwritten.email_id]
     assert await rows(owner) == [("org_broken", "mail", 1)]
     await settle_mail(pool, unwritten, Attempt("sent", "250 taken"))
-    await retry_quarantined(pool, looks)
+    await retry_quarantined(pool, alerter)
     assert await rows(owner) == [], "held for what only the server deferred"
 
 
@@ -365,8 +365,8 @@ async def test_a_mail_whose_end_cannot_be_written_down_is_not_sent_again(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     *_, broken = await make_customers(books)
-    looks = evaluator(pool)
-    await looks.look(None, by="sweep")
+    alerter = evaluator(pool)
+    await alerter.evaluate(None, trigger="sweep")
     heal = await raise_for(owner, broken, "email_attempts")
     async with smtp_server() as server:
         sender = mailer(pool, server.port)
@@ -379,7 +379,7 @@ async def test_a_mail_whose_end_cannot_be_written_down_is_not_sent_again(
         await sender.send_due()
         assert len(server.got) == 12
     assert await owner.fetchval("SELECT count(*) FROM email_outbox WHERE state = 'sent'") == 12
-    await retry_quarantined(pool, looks)
+    await retry_quarantined(pool, alerter)
     assert await rows(owner) == []
 
 
@@ -387,11 +387,11 @@ async def test_a_message_that_cannot_be_written_is_deferred_and_the_others_are_s
     books: Books, pool: Pool, owner: Connection, tmp_path: Path
 ) -> None:
     *others, broken = await make_customers(books)
-    looks = evaluator(pool)
+    alerter = evaluator(pool)
     async with https_receiver(tmp_path) as receiver, open_public_http(receiver.ca_file, LOOPBACK) as http:
         for customer in (broken, *others):
             await add_slack(customer, f"{receiver.url}/{customer.number}")
-        await looks.look(None, by="sweep")
+        await alerter.evaluate(None, trigger="sweep")
         bodies = await owner.fetch(
             "SELECT notice_id, body FROM alert_notices WHERE organization_id = $1", broken.number
         )
@@ -403,10 +403,10 @@ async def test_a_message_that_cannot_be_written_is_deferred_and_the_others_are_s
         for notice_id, body in bodies:
             await owner.execute("UPDATE alert_notices SET body = $2 WHERE notice_id = $1", notice_id, body)
         await come_due(owner)
-        await retry_quarantined(pool, looks)
+        await retry_quarantined(pool, alerter)
         await deliverer.send_due()
         assert [post.path for post in receiver.posts].count(f"/{broken.number}") == 1
-        await retry_quarantined(pool, looks)
+        await retry_quarantined(pool, alerter)
         assert await rows(owner) == []
 
 
@@ -438,7 +438,7 @@ async def test_thousands_of_due_mails_of_one_leave_the_others_their_turn(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     *others, many = await make_customers(books)
-    await evaluator(pool).look(None, by="sweep")
+    await evaluator(pool).evaluate(None, trigger="sweep")
     await owner.execute(
         "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, due_at)"
         " SELECT organization_id, firing_id, message_id || n, recipient, created_at, now() - interval '1 hour'"
@@ -453,7 +453,7 @@ async def test_thousands_of_due_mails_of_one_leave_the_others_their_turn(
 
 async def test_one_has_no_more_than_its_share_in_hand(books: Books, pool: Pool, owner: Connection) -> None:
     [acme] = await make_customers(books, 1)
-    await evaluator(pool).look(None, by="sweep")
+    await evaluator(pool).evaluate(None, trigger="sweep")
     await owner.execute(
         "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at)"
         " SELECT organization_id, firing_id, message_id || n, recipient, created_at"
@@ -471,7 +471,7 @@ async def test_a_channel_to_which_something_is_being_sent_gets_nothing_else(
     [acme] = await make_customers(books, 1)
     await add_channel(acme, "https://hanging.example/")
     await add_channel(acme, "https://other.example/")
-    await evaluator(pool).look(None, by="sweep")
+    await evaluator(pool).evaluate(None, trigger="sweep")
 
     async def claim() -> list[Delivery]:
         return await claim_deliveries(pool, 32, 60, [], 16)
@@ -494,7 +494,7 @@ async def test_a_receiver_that_hangs_keeps_nobody_elses_messages_waiting(
     books: Books, pool: Pool, owner: Connection, tmp_path: Path
 ) -> None:
     hanging, quick, late = [await make_customer(books, f"org_{name}") for name in ("hanging", "quick", "late")]
-    looks = evaluator(pool)
+    alerter = evaluator(pool)
     silent = await asyncio.get_running_loop().create_server(Silent, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     async with https_receiver(tmp_path) as receiver, open_public_http(receiver.ca_file, LOOPBACK) as http:
@@ -505,10 +505,10 @@ async def test_a_receiver_that_hangs_keeps_nobody_elses_messages_waiting(
         deliverer = Deliverer(pool, http, "https://flex.example")
         await hanging.use(95)
         await quick.use(95)
-        await looks.look(None, by="sweep")
+        await alerter.evaluate(None, trigger="sweep")
         await eventually(lambda: ticked(deliverer, receiver.posts, 1), within_s=5, what="the quick one's message")
         await late.use(95)
-        await looks.look(None, by="sweep")
+        await alerter.evaluate(None, trigger="sweep")
         await eventually(lambda: ticked(deliverer, receiver.posts, 2), within_s=5, what="the late one's message")
         assert await owner.fetchval("SELECT count(*) FROM alert_delivery_attempts WHERE outcome = 'deferred'") == 0
         for task in deliverer._running:

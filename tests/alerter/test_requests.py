@@ -97,7 +97,7 @@ async def fail_two_of_three(books: Books, pool: Pool, owner: Connection) -> tupl
     """A firing whose mails to the first two of three recipients were refused."""
     acme = await make_customer(books)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     to = [row["recipient"] for row in await owner.fetch("SELECT recipient FROM email_outbox ORDER BY 1")]
     async with smtp_server(refuse={to[0]: "550 5.1.1 no such user", to[1]: "550 5.1.1 no such user"}) as server:
         await mailer(pool, server.port).send_due()

@@ -139,7 +139,9 @@ def test_what_is_open_is_what_is_met_whatever_happened_before(steps: list[tuple[
         verdict = step(history, used, chosen, available)
         met = {p for p in chosen if available and used * 100 >= available * p}
         assert {threshold for threshold, episodes in history.items() if episodes[-1]} == met
-        assert not judge(used, available, chosen, latest_of(history), "current"), "a second look changes something"
+        assert not judge(used, available, chosen, latest_of(history), "current"), (
+            "a second evaluation changes something"
+        )
         told = {threshold: word for threshold, _, word in verdict.fire}
         mailed = [threshold for threshold, word in told.items() if word == "mail"]
         # A mail goes out exactly when something is news: nothing higher is open, and it is not a late addition.

@@ -18,7 +18,7 @@ async def test_a_zone_that_postgres_may_not_know_evaluates_like_any(
     for customer in (odd, acme):
         await customer.set_budget(100)
         await customer.use(95)
-    assert await evaluator(pool).look(None, by="test", history=True) == 2
+    assert await evaluator(pool).evaluate(None, trigger="test", history=True) == 2
     for customer in (odd, acme):
         assert [threshold for threshold, *_ in await firings(owner, customer.number)] == [75, 90]
         assert [threshold for threshold, *_ in await firings(owner, customer.number, "budget")] == [75, 90]
@@ -33,7 +33,7 @@ async def test_a_contract_at_the_edges_of_the_calendar_alerts(
     """Facts of before had them; an open end is accepted."""
     acme = await make_customer(books, time_zone=zone, starts_on=starts_on, ends_on=ends_on)
     await acme.use(95)
-    assert await evaluator(pool).look(None, by="test", history=True) == 1
+    assert await evaluator(pool).evaluate(None, trigger="test", history=True) == 1
     assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", None)]
 
 
@@ -57,7 +57,7 @@ async def test_a_budget_holds_from_the_month_of_the_zone_in_which_it_was_saved(
     await acme.save(saved_at, budget_recurring_credits=1_000_000)
     for day in ("2026-09-15", "2026-10-15", "2026-11-15", "2026-12-15"):
         await acme.use(1, day)
-    look = evaluator(pool, lambda: max(NOW, saved_at + timedelta(days=1))).look
-    await look([acme.number], by="test", history=True)
+    evaluate = evaluator(pool, lambda: max(NOW, saved_at + timedelta(days=1))).evaluate
+    await evaluate([acme.number], trigger="test", history=True)
     rows = await owner.fetch("SELECT DISTINCT period_id FROM alert_firings ORDER BY 1")
     assert [row["period_id"] for row in rows] == months

@@ -23,13 +23,13 @@ STALL_S = 1.0
 
 @asynccontextmanager
 async def watched(
-    database: Database, topics: Topics, pool: Pool, look: Callable[[Sequence[int]], Awaitable[object]], **more: str
+    database: Database, topics: Topics, pool: Pool, evaluate: Callable[[Sequence[int]], Awaitable[object]], **more: str
 ) -> AsyncIterator[tuple[Streams, Watchdog, list[str]]]:
-    """A running application whose looks are the test's own; what made it give up goes into the list."""
+    """A running application whose evaluations are the test's own; what made it give up goes into the list."""
     environment = alerter_environment(database, topics, free_port(), PROBE_PORT="0", **more)
     settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
     app, reasons = build_app(settings, CollectorRegistry()), []
-    streams = Streams(app, topics.totals, pool, look, reasons.append)
+    streams = Streams(app, topics.totals, pool, evaluate, reasons.append)
     async with open_consumer(topics.bootstrap, "watchdog") as consumer:
         await app.start()
         try:
@@ -48,19 +48,19 @@ async def test_finds_nothing_while_messages_are_read(
     database: Database, topics: Topics, pool: Pool, books: Books
 ) -> None:
     acme = await make_customer(books)
-    looked: list[int] = []
+    evaluated: list[int] = []
 
-    async def look(numbers: Sequence[int]) -> None:
-        looked.extend(numbers)
+    async def evaluate(numbers: Sequence[int]) -> None:
+        evaluated.extend(numbers)
 
-    async with watched(database, topics, pool, look) as (streams, watchdog, reasons):
+    async with watched(database, topics, pool, evaluate) as (streams, watchdog, reasons):
         for number in range(3):
             await send(topics)
-            await eventually(lambda number=number: len(looked) > number, what="a look")  # type: ignore[misc]
+            await eventually(lambda number=number: len(evaluated) > number, what="an evaluation")  # type: ignore[misc]
             assert await watchdog.find_problem() is None
         await asyncio.sleep(STALL_S * 1.5)
         assert await watchdog.find_problem() is None, "an idle topic is no stall"
-        assert set(looked) == {acme.number}
+        assert set(evaluated) == {acme.number}
         assert sum(streams.applied.values()) == 3
     assert reasons == []
 
@@ -71,10 +71,10 @@ async def test_finds_a_stream_that_stands_still_while_its_log_goes_on(
     await make_customer(books)
     stuck = asyncio.Event()
 
-    async def look(_: Sequence[int]) -> None:
+    async def evaluate(_: Sequence[int]) -> None:
         await stuck.wait()
 
-    async with watched(database, topics, pool, look) as (_, watchdog, _):
+    async with watched(database, topics, pool, evaluate) as (_, watchdog, _):
         assert await watchdog.find_problem() is None
         await send(topics)
         found: list[str] = []
@@ -94,10 +94,10 @@ async def test_gives_up_when_the_stream_fails_or_ends(
     await make_customer(books)
     expected_errors.append("the stream failed")
 
-    async def look(_: Sequence[int]) -> None:
+    async def evaluate(_: Sequence[int]) -> None:
         raise KeyError("a defect")
 
-    async with watched(database, topics, pool, look) as (_, watchdog, reasons):
+    async with watched(database, topics, pool, evaluate) as (_, watchdog, reasons):
         await send(topics)
         await eventually(lambda: len(reasons) == 2, what="both reasons")
         assert reasons == ["the stream failed", "the stream ended"]
@@ -109,10 +109,10 @@ async def test_gives_up_when_the_stream_fails_or_ends(
 
 
 async def test_finds_a_timer_that_stopped(database: Database, topics: Topics, pool: Pool) -> None:
-    async def look(_: Sequence[int]) -> None:
+    async def evaluate(_: Sequence[int]) -> None:
         """Nothing."""
 
-    async with watched(database, topics, pool, look) as (streams, watchdog, _):
+    async with watched(database, topics, pool, evaluate) as (streams, watchdog, _):
         streams.ticked["sweep"] = time.monotonic() - STALL_S - 3, 2.0
         assert await watchdog.find_problem() == "the timer sweep was last done 4 s ago"
 

@@ -54,7 +54,7 @@ async def alert(books: Books, pool: Pool, url: str, content_type: str) -> str:
     acme = await make_customer(books)
     _, secret = await add_channel(acme, url, content_type=content_type)
     await acme.use(80)
-    await evaluator(pool).look(None, by="test")
+    await evaluator(pool).evaluate(None, trigger="test")
     return secret
 
 

@@ -63,8 +63,8 @@ async def measure_sweep(database: Database) -> SweepResult:
     async with open_pool(dsn, application="alerter", size=6, statement_timeout_s=20) as pool:
         evaluator = Evaluator(pool, billing_moderator_enabled=True, mail_domain="flex.example", now=lambda: NOW)
         began = time.monotonic()
-        settled = await evaluator.look(None, by="bench")
+        settled = await evaluator.evaluate(None, trigger="bench")
         first_s, began = time.monotonic() - began, time.monotonic()
-        if await evaluator.look(None, by="bench"):
+        if await evaluator.evaluate(None, trigger="bench"):
             raise SystemExit("the second sweep found something to do")
         return SweepResult(time.monotonic() - began, first_s, settled)

@@ -187,7 +187,7 @@ class Scenario:
             (0.25, lambda: drain_wakeups(pool, evaluator)),
             (1.0, mailer.send_due),
             (1.0, lambda: publish_notices(pool, producer, ALERTS.topic, rotation)),
-            (5.0, lambda: evaluator.look(None, by="sweep")),
+            (5.0, lambda: evaluator.evaluate(None, trigger="sweep")),
         ):
             self.world.run(process, every(interval_s, work, transient=is_transient))  # type: ignore[arg-type]
 
@@ -243,7 +243,7 @@ class Scenario:
 async def consume_totals(evaluator: Evaluator, numbers: Sequence[int]) -> None:
     """Evaluate as after a totals message: a transient error is ignored, since the sweep evaluates again."""
     try:
-        await evaluator.look(numbers, by="totals")
+        await evaluator.evaluate(numbers, trigger="totals")
     except Exception as error:
         if passing_failure(error) is None:
             raise

@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 WATCH_EVERY_S = 1.0
 LATE_S = 15.0
-"""A look at Kafka that is away takes ten seconds."""
+"""Asking Kafka that is away takes ten seconds."""
 STOP_WITHIN_S = 15.0
 """Faust's own stop waits for ever for a coordinator that is gone. Ending at once is safe: Postgres has everything."""
 EX_SOFTWARE = 70
@@ -82,7 +82,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(senders.deliverer.close)
         app = build_app(settings)
         streams = Streams(
-            app, settings.totals_topic, pool, lambda numbers: evaluator.look(numbers, by="totals"), give_up, tracing
+            app,
+            settings.totals_topic,
+            pool,
+            lambda numbers: evaluator.evaluate(numbers, trigger="totals"),
+            give_up,
+            tracing,
         )
         schedule(streams, settings, queues, evaluator, senders, utc_now)
         watchdog = Watchdog(streams, watcher, settings.stall_s)
@@ -136,7 +141,7 @@ def give_up(reason: str) -> NoReturn:
 
 def checks_of(watchdog: Watchdog, streams: Streams, quarantine: Quarantine) -> dict[str, str | None]:
     """For the readiness probe. Called from another thread, where Faust must not be asked."""
-    late_s = time.monotonic() - watchdog.looked_at
+    late_s = time.monotonic() - watchdog.checked_at
     return {
         "kafka": watchdog.unreachable,
         "postgres": streams.skipped.get("wakeups"),

@@ -6,13 +6,15 @@ FIRINGS = Counter("flexcredits_alerter_firings_total", "Thresholds met, by rule 
 RESOLVED = Counter(
     "flexcredits_alerter_resolved_total", "Firings that ended, by rule and what ended them.", ["rule", "resolution"]
 )
-WAKEUPS = Counter("flexcredits_alerter_wakeups_total", "Organizations looked at, by what woke us.", ["by"])
+WAKEUPS = Counter("flexcredits_alerter_wakeups_total", "Organizations evaluated, by trigger.", ["by"])
 REQUESTS = Counter("flexcredits_alerter_mail_requests_total", "Tests and mails again that people asked for.", ["kind"])
 UNREADABLE = Counter("flexcredits_alerter_unreadable_total", "Messages of usage.totals.v1 that name no organization.")
-LOOK_SECONDS = Histogram("flexcredits_alerter_look_seconds", "Seconds that one look at organizations takes.", ["by"])
-LOOKED_AT = Gauge(
+EVALUATION_SECONDS = Histogram(
+    "flexcredits_alerter_look_seconds", "Seconds that one evaluation of organizations takes.", ["by"]
+)
+EVALUATED_AT = Gauge(
     "flexcredits_alerter_looked_timestamp_seconds",
-    "When the last look at organizations ended, or this process began, by what woke us, as Unix time.",
+    "When the last evaluation ended, or this process began, by trigger, as Unix time.",
     ["by"],
 )
 MAILS = Counter("flexcredits_alerter_mail_attempts_total", "Attempts to send a mail, by how they ended.", ["outcome"])
@@ -31,7 +33,7 @@ DELIVERIES = Counter(
 PUBLISHED = Counter("flexcredits_alerter_published_total", "Notices that usage.alerts.v1 has.")
 
 # What is there before it first happens is seen to happen: a counter that begins with 1 has not risen.
-LOOKED_AT.labels("sweep").set_to_current_time()
+EVALUATED_AT.labels("sweep").set_to_current_time()
 for _outcome in ("sent", "deferred", "refused"):
     MAILS.labels(_outcome)
 QUARANTINED = Gauge("flexcredits_alerter_quarantined", "Organizations that are set aside, by step.", ["step"])

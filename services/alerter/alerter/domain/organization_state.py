@@ -17,7 +17,7 @@ class Banner(NamedTuple):
 
 @dataclass
 class OrganizationState:
-    """What an evaluation of one organization looks at."""
+    """What an evaluation of one organization decides by."""
 
     organization_id: int
     levels: list[UsageLevel] = field(default_factory=list)

@@ -15,7 +15,7 @@ TOLD_AFTER_END = timedelta(hours=72)
 
 
 class Period(NamedTuple):
-    """Identity of what a rule looks at, which an amendment of dates or amounts does not change.
+    """Identity of what a rule measures, which an amendment of dates or amounts does not change.
 
     Usage: a credit period. Budget: a calendar month such as 2026-11, of no contract.
     """

@@ -1,4 +1,4 @@
-"""Levels -> firings, banner and mails. A look nominates organizations, and settling one decides again under its lock."""
+"""Levels -> firings, banner and mails. Organizations are selected without a lock; each is decided again under its lock."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,15 +31,15 @@ from alerter.domain.organization_state import Decision, OrganizationState, decid
 from alerter.domain.thresholds import NewFiring, Period, UsageLevel
 from alerter.email.context import gather_facts
 from alerter.email.message import identify_mail
-from alerter.evaluation.state_reading import LOOK_S, read_readable
-from alerter.metrics import FIRINGS, LOOK_SECONDS, LOOKED_AT, RESOLVED, WAKEUPS
+from alerter.evaluation.state_reading import EVALUATION_S, read_readable
+from alerter.metrics import EVALUATED_AT, EVALUATION_SECONDS, FIRINGS, RESOLVED, WAKEUPS
 from alerter.notify.cloudevents import write_fired, write_resolved
 from alerter.queues.quarantine import Quarantine
 
 log = structlog.get_logger()
 
 SETTLE_STATEMENT_S = 8.0
-"""How long a statement of an evaluation may take: two or three are tried within LOOK_S."""
+"""How long a statement of an evaluation may take: two or three are tried within EVALUATION_S."""
 LIVELY = timedelta(days=5)
 """Periods that ended longer ago can neither mail nor raise a banner, in whatever zone: only the rollover reads them."""
 
@@ -58,18 +58,18 @@ class Evaluator:
         self.quarantine = Quarantine(pool)
         self._tracing = tracing or PassOn()
 
-    async def look(self, organization_ids: Sequence[int] | None, *, by: str, history: bool = False) -> int:
+    async def evaluate(self, organization_ids: Sequence[int] | None, *, trigger: str, history: bool = False) -> int:
         """Settle those of the organizations (None: of all) for whom something has to change; returns how many.
 
         `history` includes periods that ended long ago. Repeating it changes nothing. A passing failure at one of them
         keeps nobody else waiting; it is raised when the others are done. What one organization's data raises sets it
         aside: only a wake-up of its own, or its retry, evaluates it before it has succeeded. So does a statement that takes
-        too long, unless it does for everybody. Raises TimeoutError when some are left to the next look.
+        too long, unless it does for everybody. Raises TimeoutError when some are left to the next evaluation.
         """
         began, now = time.monotonic(), self._now()
         step: Step = "wakeup" if history else "evaluate"
         held = await self.quarantine.read()
-        insist = by in ("wakeup", "retry")
+        insist = trigger in ("wakeup", "retry")
         if held[step] and not insist:
             every = await list_organizations(self._pool) if organization_ids is None else organization_ids
             organization_ids = [number for number in every if number not in held[step]]
@@ -77,7 +77,7 @@ class Evaluator:
         due = [state.organization_id for state in states if is_due(state, now, failures)]
         due.sort(key=lambda organization_id: organization_id in held[step])  # who fails again keeps nobody waiting
         unsettled: dict[int, Exception] = {}
-        ends, tried = time.monotonic() + LOOK_S, 0
+        ends, tried = time.monotonic() + EVALUATION_S, 0
         for tried, organization_id in enumerate(due, 1):
             try:
                 await self.settle(organization_id, history=history)
@@ -89,7 +89,7 @@ class Evaluator:
                 else:
                     raise
             if time.monotonic() > ends and tried < len(due) and any(map(timed_out, unsettled.values())):
-                passing = TimeoutError(f"{len(due) - tried} organizations are left to the next look")
+                passing = TimeoutError(f"{len(due) - tried} organizations are left to the next evaluation")
                 break
         if slow := slow_for_all(unsettled.values(), tried):
             passing = slow
@@ -99,9 +99,9 @@ class Evaluator:
         if passing:
             raise passing
         await self._release(organization_ids, held, failures, history)
-        WAKEUPS.labels(by).inc(len(states))
-        LOOK_SECONDS.labels(by).observe(time.monotonic() - began)
-        LOOKED_AT.labels(by).set_to_current_time()
+        WAKEUPS.labels(trigger).inc(len(states))
+        EVALUATION_SECONDS.labels(trigger).observe(time.monotonic() - began)
+        EVALUATED_AT.labels(trigger).set_to_current_time()
         return len(due)
 
     async def _release(

@@ -13,9 +13,9 @@ async def retry_quarantined(pool: Pool, evaluator: Evaluator) -> None:
     quarantine = evaluator.quarantine
     due = await quarantine.claim_due()
     if due["wakeup"]:
-        await evaluator.look(due["wakeup"], by="retry", history=True)
+        await evaluator.evaluate(due["wakeup"], trigger="retry", history=True)
     if due["evaluate"]:
-        await evaluator.look(due["evaluate"], by="retry")
+        await evaluator.evaluate(due["evaluate"], trigger="retry")
     if due["mail"]:
         await retry_emails(pool, due["mail"], UNWRITABLE)
     if due["channel"]:

@@ -12,8 +12,8 @@ from runtime.postgres import Pool
 from alerter.db.queries import limit_statements, list_organizations, read_states
 from alerter.domain.organization_state import OrganizationState
 
-LOOK_S = 20.0
-"""What takes longer is left to the next look: a timer that stands still for a minute ends the process."""
+EVALUATION_S = 20.0
+"""What takes longer is left to the next evaluation: a timer that stands still for a minute ends the process."""
 STATEMENT_S = 2.0
 """How long a statement about some of the organizations may take, after the one about all of them has failed."""
 
@@ -42,11 +42,11 @@ async def read_readable(
             raise
         if len(organization_ids) == 1:
             return Readable([], {organization_ids[0]: error})
-    search = _Search(pool, (begun_by, ended_after), time.monotonic() + LOOK_S)
+    search = _Search(pool, (begun_by, ended_after), time.monotonic() + EVALUATION_S)
     await search.halve(organization_ids)
     if slow := slow_for_all(search.failures.values(), len(organization_ids) - search.left):
         return Readable([], {}, slow)
-    left = TimeoutError(f"{search.left} organizations are left to the next look") if search.left else None
+    left = TimeoutError(f"{search.left} organizations are left to the next evaluation") if search.left else None
     return Readable(search.states, search.failures, left)
 
 

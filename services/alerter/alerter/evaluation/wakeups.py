@@ -10,9 +10,9 @@ ALL_ORGANIZATIONS = 0
 
 
 async def drain_wakeups(pool: Pool, evaluator: Evaluator) -> None:
-    """Look at the organizations that settings or facts changed for. They stay in the table until that is done."""
+    """Evaluate the organizations whose settings or catalog facts changed. They stay in the table until that is done."""
     async with pool.acquire() as connection, connection.transaction():
         woken = await claim_wakeups(connection, WAKEUPS_MAX)
         if woken:
             everybody = ALL_ORGANIZATIONS in woken
-            await evaluator.look(None if everybody else sorted(woken), by="wakeup", history=not everybody)
+            await evaluator.evaluate(None if everybody else sorted(woken), trigger="wakeup", history=not everybody)

@@ -35,33 +35,33 @@ from alerter.settings import Settings
 log = structlog.get_logger()
 
 TOGETHER_WITHIN_S = 0.2
-"""Totals that come within this time are looked at together."""
+"""Totals that come within this time are evaluated together."""
 ROLLOVER = "*/15 * * * *"
 """Every time zone on Earth begins its days at a quarter of an hour of UTC."""
 RETRY_EVERY_S = 1.0
 """How soon a row of the table `quarantine` is retried once its time has come."""
 
-Look = Callable[[Sequence[int]], Awaitable[object]]
+Evaluate = Callable[[Sequence[int]], Awaitable[object]]
 
 
 class Streams:
     """What the application does, and signs of life for the watchdog."""
 
     def __init__(
-        self, app: faust.App, topic: str, pool: Pool, look: Look, give_up: Callable[[str], None],
+        self, app: faust.App, topic: str, pool: Pool, evaluate: Evaluate, give_up: Callable[[str], None],
         tracing: Tracing | None = None,
     ) -> None:  # fmt: skip
-        """`look` gets organizations' numbers. `give_up` ends the process and does not return."""
+        """`evaluate` gets organizations' numbers. `give_up` ends the process and does not return."""
         self.app = app
         self.topic = topic
         self.applied: dict[TopicPartition, int] = {}
-        """Per partition: the offset after the last message that was looked at."""
+        """Per partition: the offset after the last message that was evaluated."""
         self.ticked: dict[str, tuple[float, float]] = {}
         """Per timer: when it was last done (monotonic seconds), and its interval."""
         self.skipped: dict[str, str] = {}
         """Per timer whose last try failed for a while: why."""
         self._pool = pool
-        self._look = look
+        self._evaluate = evaluate
         self._give_up = give_up
         self._tracing = tracing or PassOn()
         raw = app.topic(
@@ -89,7 +89,7 @@ class Streams:
         try:
             numbers = await number_organizations(self._pool, read_organizations(event.value for event in batch))
             if numbers:
-                await self._look(numbers)
+                await self._evaluate(numbers)
         except Exception as error:
             if not only_delays(error):
                 raise
@@ -160,10 +160,10 @@ def schedule(
         "topic",
         lambda: publish_notices(queues, producer, settings.alerts_topic, publishing),
     )
-    streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.look(None, by="sweep"))
+    streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.evaluate(None, trigger="sweep"))
     streams.every(settings.sweep_interval_s, "measure", mailer.measure)
     streams.every(RETRY_EVERY_S, "quarantine", lambda: retry_quarantined(queues, evaluator))
-    streams.at(ROLLOVER, "rollover", lambda: evaluator.look(None, by="rollover", history=True))
+    streams.at(ROLLOVER, "rollover", lambda: evaluator.evaluate(None, trigger="rollover", history=True))
 
 
 def traceparent_of(event: Any) -> str:

@@ -26,17 +26,17 @@ class Watchdog:
         self._stall_s = stall_s
         self._clock = clock
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
-        self.looked_at = clock()
+        self.checked_at = clock()
         self.assigned = 0
-        """Partitions that the group has given to this process, when last looked at."""
+        """Partitions that the group has given to this process, at the last check."""
         self.unreachable: str | None = None
-        """Why Kafka could not be asked, when last looked at."""
+        """Why Kafka could not be asked, at the last check."""
         self.late: str | None = None
         """A stream or timer that stands still for long enough to be told, and not for long enough to end the process."""
 
     async def find_problem(self) -> str | None:
         """Why only a new process helps; None while all is well."""
-        self.looked_at = self._clock()
+        self.checked_at = self._clock()
         self.assigned = len(self._streams.app.consumer.assignment())
         return self._app_problem() or self._timer_problem() or await self._lag_problem()
 
@@ -73,7 +73,7 @@ class Watchdog:
         now = self._clock()
         self._moved = {at: moved for at, moved in self._moved.items() if at in ends}
         for at, end in ends.items():
-            # What was in the log before we looked at it first may be behind our starting point.
+            # What was in the log before the first check may be behind our starting point.
             applied, since = self._moved.get(at, (end, now))
             applied_now = max(self._streams.applied.get(at, 0), applied)
             if applied_now >= end or applied_now > applied or at not in self._moved:
