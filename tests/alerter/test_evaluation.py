@@ -387,10 +387,10 @@ async def test_levels_are_read_after_the_lock_is_held(books: Books, pool: Pool, 
     async with owner.transaction():
         await owner.execute("SELECT FROM alert_state WHERE organization_id = $1 FOR UPDATE", acme.number)
         await acme.use(15)
-        settling = asyncio.create_task(evaluator(pool).settle(acme.number))
+        evaluating = asyncio.create_task(evaluator(pool).evaluate_one(acme.number))
         await eventually(lambda: waits_for_a_lock(pool), what="an evaluation that waits")
         await acme.use(-15)
-    await settling
+    await evaluating
     assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
 
 
@@ -400,7 +400,7 @@ async def test_an_organization_whose_lock_is_held_keeps_no_other_waiting(
     customers = [await make_customer(books, f"org_{number}") for number in range(3)]
     dsn = database.roles["flexcredits_alerter"]
     async with open_pool(dsn, application="alerter", size=2, statement_timeout_s=1) as hasty:
-        await evaluator(hasty).settle(customers[0].number)
+        await evaluator(hasty).evaluate_one(customers[0].number)
         for customer in customers:
             await customer.use(80)
         async with owner.transaction():

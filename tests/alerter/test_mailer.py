@@ -7,10 +7,10 @@ from typing import Any
 
 import aiosmtplib
 import pytest
-from alerter.db.email_queries import claim_mails, settle_mail
+from alerter.db.email_queries import claim_mails, record_mail_result
 from alerter.domain.attempts import Attempt
 from alerter.email.message import Letterhead
-from alerter.email.refusals import judge_failure
+from alerter.email.refusals import classify_failure
 from alerter.email.smtp import Mailer, MailServer
 from alerter.queues.outbox import LEASE_S
 from pydantic import SecretStr
@@ -177,13 +177,13 @@ async def test_a_claim_of_a_dead_process_comes_back_and_a_zombies_word_counts_on
         await age(owner, timedelta(seconds=1))
         again = await claim_mails(pool, 8, LEASE_S, [], 4)
         assert [mail.attempt for mail in again] == [2, 2, 2]
-        await settle_mail(pool, frozen[0], Attempt("sent", "by the zombie"))
-        await settle_mail(pool, frozen[1], Attempt("deferred", "by the zombie", 3600))
-        await settle_mail(pool, frozen[2], Attempt("refused", "by the zombie"))
+        await record_mail_result(pool, frozen[0], Attempt("sent", "by the zombie"))
+        await record_mail_result(pool, frozen[1], Attempt("deferred", "by the zombie", 3600))
+        await record_mail_result(pool, frozen[2], Attempt("refused", "by the zombie"))
         assert sorted(state for state, _ in await states(owner)) == ["pending", "pending", "sent"]
         for mail in again:
-            await settle_mail(pool, mail, Attempt("sent", "by the owner"))
-            await settle_mail(pool, mail, Attempt("sent", "by the owner"))
+            await record_mail_result(pool, mail, Attempt("sent", "by the owner"))
+            await record_mail_result(pool, mail, Attempt("sent", "by the owner"))
     assert await states(owner) == [("sent", 2)] * 3
 
 
@@ -235,7 +235,7 @@ def at_rcpt(code: int, message: str) -> aiosmtplib.SMTPRecipientsRefused:
     ],
 )  # fmt: skip
 def test_what_the_server_says_of_the_recipient_or_the_mail_is_permanent(error: Exception) -> None:
-    assert judge_failure(error, 0).outcome == "refused"
+    assert classify_failure(error, 0).outcome == "refused"
 
 
 @pytest.mark.parametrize(
@@ -272,12 +272,12 @@ def test_what_the_server_says_of_the_recipient_or_the_mail_is_permanent(error: E
     ],
 )
 def test_what_somebody_can_fix_is_tried_again(error: Exception) -> None:
-    assert judge_failure(error, 0).outcome == "deferred"
+    assert classify_failure(error, 0).outcome == "deferred"
 
 
 def test_waits_grow_and_end_after_three_days() -> None:
     waited_s, waits = 0.0, []
-    while (attempt := judge_failure(OSError("away"), waited_s)).outcome == "deferred":
+    while (attempt := classify_failure(OSError("away"), waited_s)).outcome == "deferred":
         waits.append(attempt.retry_s)
         waited_s += attempt.retry_s
     assert waits == sorted(waits)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
-from alerter.domain.attempts import Attempt, brief
+from alerter.domain.attempts import Attempt, truncate
 from alerter.queues.outbox import Outbox
 from support.services.mailer import attempt
 
@@ -40,10 +40,10 @@ class Letters(Outbox[Letter]):
         self.sent.append(item.number)
         return Attempt("sent", "taken")
 
-    def tell(self, item: Letter, attempt: Attempt) -> None:
+    def report(self, item: Letter, attempt: Attempt) -> None:
         """No metrics."""
 
-    async def settle(self, item: Letter, attempt: Attempt) -> None:
+    async def record_result(self, item: Letter, attempt: Attempt) -> None:
         await self._write()
         self.written.append((item.number, attempt))
 
@@ -80,7 +80,7 @@ async def test_a_claim_that_ran_out_while_its_attempt_is_written_down_is_not_sen
 def test_words_that_are_not_utf8_can_be_written_down(code: bytes) -> None:
     """aiosmtplib and aiohttp decode with surrogateescape."""
     words = (code + b" Nachricht f\xfcr\0 \xe2\x82\xac").decode(errors="surrogateescape")
-    assert brief(words) == f"{code.decode()} Nachricht f?r €"
+    assert truncate(words) == f"{code.decode()} Nachricht f?r €"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import asyncpg
 import pytest
-from alerter.db.channel_queries import Delivery, claim_deliveries, settle_delivery
-from alerter.db.email_queries import claim_mails, settle_mail
+from alerter.db.channel_queries import Delivery, claim_deliveries, record_delivery_result
+from alerter.db.email_queries import claim_mails, record_mail_result
 from alerter.db.statements import SQL
 from alerter.domain.attempts import Attempt
 from alerter.email.message import Letterhead
@@ -348,15 +348,15 @@ async def test_what_a_server_deferred_keeps_its_wait_while_another_mail_is_set_a
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
     deferred, unwritten = await claim_mails(pool, 2, 60, [], 4)
-    await settle_mail(pool, deferred, Attempt("deferred", "451 4.7.1 try again later", 3600))
-    await settle_mail(pool, unwritten, Attempt("deferred", UNWRITABLE, 3600))
+    await record_mail_result(pool, deferred, Attempt("deferred", "451 4.7.1 try again later", 3600))
+    await record_mail_result(pool, unwritten, Attempt("deferred", UNWRITABLE, 3600))
     await Quarantine(pool).add("mail", {acme.number: ValueError()})
     await come_due(owner)
     await retry_quarantined(pool, alerter)
     due = await owner.fetch("SELECT email_id FROM email_outbox WHERE due_at <= now() AND attempts > 0")
     assert [row["email_id"] for row in due] == [unwritten.email_id]
     assert await rows(owner) == [("org_broken", "mail", 1)]
-    await settle_mail(pool, unwritten, Attempt("sent", "250 taken"))
+    await record_mail_result(pool, unwritten, Attempt("sent", "250 taken"))
     await retry_quarantined(pool, alerter)
     assert await rows(owner) == [], "held for what only the server deferred"
 
@@ -479,13 +479,13 @@ async def test_a_channel_to_which_something_is_being_sent_gets_nothing_else(
     first, other = sorted(await claim())
     assert first.channel_id < other.channel_id
     assert await claim() == []
-    await settle_delivery(pool, other, Attempt("sent", "200 OK"))
+    await record_delivery_result(pool, other, Attempt("sent", "200 OK"))
     [second] = await claim()
     assert (second.channel_id, second.delivery_id > other.delivery_id) == (other.channel_id, True)
-    await settle_delivery(pool, first, Attempt("deferred", "500", 30))
+    await record_delivery_result(pool, first, Attempt("deferred", "500", 30))
     [after] = await claim()
     assert (after.channel_id, after.delivery_id > first.delivery_id) == (first.channel_id, True)
-    await settle_delivery(pool, after, Attempt("sent", "200 OK"))
+    await record_delivery_result(pool, after, Attempt("sent", "200 OK"))
     await age(owner, timedelta(seconds=30))
     assert [delivery.delivery_id for delivery in await claim()] == [first.delivery_id]
 

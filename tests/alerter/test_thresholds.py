@@ -13,8 +13,8 @@ from alerter.domain.thresholds import (
     UsageLevel,
     Verdict,
     crossed,
+    evaluate,
     has_begun,
-    judge,
     period_state,
 )
 from hypothesis import given
@@ -44,7 +44,7 @@ def carry_out(history: History, verdict: Verdict) -> None:
 def step(
     history: History, used: int, percents: Sequence[int] = DEFAULTS, available: int | None = 100, state: PeriodState = "current"
 ) -> Verdict:  # fmt: skip
-    verdict = judge(used, available, percents, latest_of(history), state)
+    verdict = evaluate(used, available, percents, latest_of(history), state)
     carry_out(history, verdict)
     return verdict
 
@@ -139,7 +139,7 @@ def test_what_is_open_is_what_is_met_whatever_happened_before(steps: list[tuple[
         verdict = step(history, used, chosen, available)
         met = {p for p in chosen if available and used * 100 >= available * p}
         assert {threshold for threshold, episodes in history.items() if episodes[-1]} == met
-        assert not judge(used, available, chosen, latest_of(history), "current"), (
+        assert not evaluate(used, available, chosen, latest_of(history), "current"), (
             "a second evaluation changes something"
         )
         told = {threshold: word for threshold, _, word in verdict.fire}

@@ -136,13 +136,13 @@ async def books(sides: Sides) -> Books:
 
 
 async def alert_twice(sides: Sides, books: Books, schedule: Sequence[int], *, known: bool, **otherwise: Any) -> int:
-    """Two alerters settle one organization, `known` to them or not, that has used exactly 75 of its 100 credits."""
+    """Two alerters evaluate one organization, `known` to them or not, that has used exactly 75 of its 100 credits."""
     customer = await make_customer(books, f"org_{next(numbers)}", total=100)
     if known:
         await books.execute("INSERT INTO alert_state (organization_id, settled_at) VALUES ($1, now())", customer.number)
     await customer.use(75)
     both = [await sides.side(at, "alerter", ALERTER_SQL, ALERTS, **otherwise) for at in (0, 1)]
-    waited, _ = await run(schedule, [(side, make_evaluator(side).settle(customer.number)) for side in both])
+    waited, _ = await run(schedule, [(side, make_evaluator(side).evaluate_one(customer.number)) for side in both])
     assert await firings(sides.owner, customer.number) == [(75, 1, "mail", None)], schedule
     mails = await sides.owner.fetch(
         "SELECT recipient, count(*) FROM email_outbox WHERE organization_id = $1 GROUP BY 1", customer.number

@@ -27,7 +27,7 @@ MAILS_PENDING = Gauge("flexcredits_alerter_mails_pending", "Mails that are not s
 MAIL_OLDEST_SECONDS = Gauge("flexcredits_alerter_oldest_mail_seconds", "Age of the oldest mail that is not sent yet.")
 DELIVERIES = Counter(
     "flexcredits_alerter_delivery_attempts_total",
-    "Attempts to tell a channel, by its kind and outcome.",
+    "Attempts to deliver to a channel, by its kind and outcome.",
     ["kind", "outcome"],
 )
 PUBLISHED = Counter("flexcredits_alerter_published_total", "Notices that usage.alerts.v1 has.")

@@ -46,7 +46,7 @@ ALERTER: dict[str, Changes] = {
         "lock_organization": [('    if not await connection.fetchval(SQL["lock_state"], organization_id):\n', "    if False:\n")]
     },
     "levels read before the lock": {
-        "Evaluator.settle": [
+        "Evaluator.evaluate_one": [
             ("                await lock_organization(connection, organization_id, now)\n", "                states = await read_states(connection, [organization_id], *horizon(now, history))\n                await lock_organization(connection, organization_id, now)\n"),
             ("                for state in await read_states(connection, [organization_id], *horizon(now, history)):\n", "                for state in states:\n"),
         ]
@@ -55,7 +55,7 @@ ALERTER: dict[str, Changes] = {
         "Evaluator._fire": [("            await insert_emails(connection, level.organization_id, firing_id, letters, now)\n", "            letters.clear()\n")]
     },
     "mails marked before they are sent": {
-        "Outbox._attempt": [("                attempt = await self.send(item)\n", '                await self.settle(item, Attempt("sent", ""))\n                attempt = await self.send(item)\n')]
+        "Outbox._attempt": [("                attempt = await self.send(item)\n", '                await self.record_result(item, Attempt("sent", ""))\n                attempt = await self.send(item)\n')]
     },
     "mails not claimed for long enough": {"outbox.LEASE_S": [("LEASE_S = 60.0\n", "LEASE_S = 0.0\n")]},
     "notices marked before they are published": {

@@ -79,7 +79,7 @@ async def claim_deliveries(
     return [from_record(Delivery, row) for row in rows]
 
 
-async def settle_delivery(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:
+async def record_delivery_result(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:
     """Write down how the claimed attempt ended. Safe to repeat."""
     await pool.execute(SQL["settle_delivery"], delivery.delivery_id, delivery.attempt, *attempt)
 

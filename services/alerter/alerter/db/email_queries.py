@@ -86,7 +86,7 @@ async def claim_mails(
     return [from_record(Mail, {**row, "facts": json.loads(row["facts"] or "{}")}) for row in rows]
 
 
-async def settle_mail(pool: Pool, mail: Mail, attempt: Attempt) -> None:
+async def record_mail_result(pool: Pool, mail: Mail, attempt: Attempt) -> None:
     """Write down how the claimed attempt ended. Safe to repeat."""
     await pool.execute(SQL["settle_email"], mail.email_id, mail.attempt, *attempt)
 

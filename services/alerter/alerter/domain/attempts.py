@@ -21,7 +21,7 @@ GIVE_UP_AFTER_S = 72 * 3600.0
 DETAIL_CHARACTERS_MAX = 500
 
 
-def put_off(detail: str, waited_s: float, at_least_s: float = 0.0) -> Attempt:
+def reschedule(detail: str, waited_s: float, at_least_s: float = 0.0) -> Attempt:
     """Deferred, or refused when it has waited for too long."""
     if waited_s > GIVE_UP_AFTER_S:
         return Attempt("refused", f"given up after {GIVE_UP_AFTER_S / 86400:.0f} days: {detail}")
@@ -35,7 +35,7 @@ def next_wait_s(waited_s: float) -> float:
     )
 
 
-def brief(text: str) -> str:
-    """A server's words on one line: they are shown to people. Postgres takes no NUL and no surrogates, which stand for bytes
-    that are not UTF-8."""
+def truncate(text: str) -> str:
+    """A server's answer on one line, cut to the length that is stored. Postgres takes no NUL and no surrogates, which stand
+    for bytes that are not UTF-8."""
     return " ".join(text.replace("\0", " ").encode(errors="replace").decode().split())[:DETAIL_CHARACTERS_MAX]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from alerter.domain.thresholds import Latest, Period, UsageLevel, Verdict, has_begun, judge, period_state
+from alerter.domain.thresholds import Latest, Period, UsageLevel, Verdict, evaluate, has_begun, period_state
 
 
 class Banner(NamedTuple):
@@ -47,7 +47,7 @@ def decide(state: OrganizationState, now: datetime) -> Decision:
             continue
         latest = state.latest.get(level.period, {})
         phase = period_state(level, now)
-        verdicts[level.period] = verdict = judge(level.used, level.available, level.thresholds, latest, phase)
+        verdicts[level.period] = verdict = evaluate(level.used, level.available, level.thresholds, latest, phase)
         if phase == "current" and level.period.rule == "usage":  # budgets only mail
             banner = banner_of(level.period, latest, verdict, now)
     for period in state.latest.keys() - verdicts.keys():

@@ -74,7 +74,7 @@ def crossed(used: int, available: int | None, percents: Sequence[int]) -> list[i
     return sorted({percent for percent in percents if is_met(used, available, percent)})
 
 
-def judge(
+def evaluate(
     used: int, available: int | None, percents: Sequence[int], latest: Mapping[int, Latest], state: PeriodState
 ) -> Verdict:
     """Compare a level with what has fired so far in its period.

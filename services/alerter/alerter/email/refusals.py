@@ -9,7 +9,7 @@ import ssl
 
 import aiosmtplib
 
-from alerter.domain.attempts import Attempt, brief, put_off
+from alerter.domain.attempts import Attempt, reschedule, truncate
 
 _ENHANCED = re.compile(r"(?:^|\n)5\.(\d{1,3})\.(\d{1,3})\b")
 _RECIPIENT_AFTER_DATA = {(1, 1), (1, 2), (1, 3), (1, 6), (1, 10), (2, 1), (2, 2)}
@@ -24,14 +24,14 @@ _STRICT = re.compile(
 """OpenSSL's words for what only VERIFY_X509_STRICT asks for, which Python sets from 3.13 on."""
 
 
-def judge_failure(error: Exception, waited_s: float) -> Attempt:
+def classify_failure(error: Exception, waited_s: float) -> Attempt:
     """Refused for good only when the server names this recipient or this mail as the reason; deferred otherwise, until it
     has waited for too long.
 
     A refusal without an enhanced status code is deferred: "550 relay not permitted" (Exim) and "550 no such user" look
     alike, a mail that is deferred in error costs some attempts, and one that is refused in error is lost.
     """
-    detail = brief(describe(error))
+    detail = truncate(describe(error))
     match error:
         case aiosmtplib.SMTPRecipientsRefused(recipients=[refusal]) if read_status(refusal) in _RECIPIENT:
             return Attempt("refused", detail)
@@ -41,7 +41,7 @@ def judge_failure(error: Exception, waited_s: float) -> Attempt:
             return Attempt("refused", detail)
         case aiosmtplib.SMTPNotSupported():  # a recipient's name beyond ASCII, at a server without SMTPUTF8
             return Attempt("refused", detail)
-    return put_off(detail, waited_s)
+    return reschedule(detail, waited_s)
 
 
 def is_about_message(refusal: aiosmtplib.SMTPResponseException) -> bool:

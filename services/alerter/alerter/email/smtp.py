@@ -18,11 +18,11 @@ from pydantic import SecretStr
 from runtime.postgres import Pool
 from runtime.tracing import TRACEPARENT, PassOn, Tracing
 
-from alerter.db.email_queries import claim_mails, count_pending_mails, settle_mail
-from alerter.domain.attempts import Attempt, brief
+from alerter.db.email_queries import claim_mails, count_pending_mails, record_mail_result
+from alerter.domain.attempts import Attempt, truncate
 from alerter.domain.mails import Mail
 from alerter.email.message import Letterhead, NotAnAddress, address, write_letter
-from alerter.email.refusals import judge_failure
+from alerter.email.refusals import classify_failure
 from alerter.metrics import MAIL_OLDEST_SECONDS, MAIL_SECONDS, MAILS, MAILS_PENDING
 from alerter.queues.outbox import LEASE_S, Outbox
 
@@ -126,29 +126,29 @@ class Mailer(Outbox[Mail]):
         try:
             to = address(item.recipient)
         except NotAnAddress as error:  # only this says that no server can be asked
-            return Attempt("refused", brief(f"this is not an email address: {error}"))
+            return Attempt("refused", truncate(f"this is not an email address: {error}"))
         letter = write_letter(item, self._letterhead)
         [sender] = letter["From"].addresses
         try:
-            return Attempt("sent", brief(await self._server.send(letter, sender.addr_spec, to.addr_spec)))
+            return Attempt("sent", truncate(await self._server.send(letter, sender.addr_spec, to.addr_spec)))
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            return judge_failure(error, item.waited_s)
+            return classify_failure(error, item.waited_s)
 
-    def tell(self, item: Mail, attempt: Attempt) -> None:
+    def report(self, item: Mail, attempt: Attempt) -> None:
         MAILS.labels(attempt.outcome).inc()
         if attempt.outcome == "sent":
             MAIL_SECONDS.observe((datetime.now(UTC) - item.created_at).total_seconds())
-        told = log.info if attempt.outcome == "sent" else log.warning
-        told(
+        log_attempt = log.info if attempt.outcome == "sent" else log.warning
+        log_attempt(
             "mail", outcome=attempt.outcome, organization=item.facts.get("organization"), message_id=item.message_id,
             attempt=item.attempt, detail=attempt.detail,
         )  # fmt: skip
 
-    async def settle(self, item: Mail, attempt: Attempt) -> None:
-        await settle_mail(self._pool, item, attempt)
+    async def record_result(self, item: Mail, attempt: Attempt) -> None:
+        await record_mail_result(self._pool, item, attempt)
 
     async def measure(self) -> None:
-        """Tell the metrics what waits."""
+        """Set the metrics of pending mails."""
         pending, oldest_s = await count_pending_mails(self._pool)
         MAILS_PENDING.set(pending)
         MAIL_OLDEST_SECONDS.set(oldest_s)

@@ -38,7 +38,7 @@ from alerter.queues.quarantine import Quarantine
 
 log = structlog.get_logger()
 
-SETTLE_STATEMENT_S = 8.0
+STATEMENT_S = 8.0
 """How long a statement of an evaluation may take: two or three are tried within EVALUATION_S."""
 LIVELY = timedelta(days=5)
 """Periods that ended longer ago can neither mail nor raise a banner, in whatever zone: only the rollover reads them."""
@@ -59,7 +59,7 @@ class Evaluator:
         self._tracing = tracing or PassOn()
 
     async def evaluate(self, organization_ids: Sequence[int] | None, *, trigger: str, history: bool = False) -> int:
-        """Settle those of the organizations (None: of all) for whom something has to change; returns how many.
+        """Evaluate the organizations (None: all) and write what has to change; returns for how many.
 
         `history` includes periods that ended long ago. Repeating it changes nothing. A passing failure at one of them
         keeps nobody else waiting; it is raised when the others are done. What one organization's data raises sets it
@@ -76,25 +76,25 @@ class Evaluator:
         states, failures, passing = await read_readable(self._pool, organization_ids, *horizon(now, history))
         due = [state.organization_id for state in states if is_due(state, now, failures)]
         due.sort(key=lambda organization_id: organization_id in held[step])  # who fails again keeps nobody waiting
-        unsettled: dict[int, Exception] = {}
+        failed: dict[int, Exception] = {}
         ends, tried = time.monotonic() + EVALUATION_S, 0
         for tried, organization_id in enumerate(due, 1):
             try:
-                await self.settle(organization_id, history=history)
+                await self.evaluate_one(organization_id, history=history)
             except Exception as error:
                 if passing_failure(error) is not None:
                     passing = error
                 elif concerns_one(error):
-                    unsettled[organization_id] = error
+                    failed[organization_id] = error
                 else:
                     raise
-            if time.monotonic() > ends and tried < len(due) and any(map(timed_out, unsettled.values())):
+            if time.monotonic() > ends and tried < len(due) and any(map(timed_out, failed.values())):
                 passing = TimeoutError(f"{len(due) - tried} organizations are left to the next evaluation")
                 break
-        if slow := slow_for_all(unsettled.values(), tried):
+        if slow := slow_for_all(failed.values(), tried):
             passing = slow
         else:
-            failures |= unsettled
+            failures |= failed
         await self.quarantine.add(step, failures)
         if passing:
             raise passing
@@ -119,12 +119,12 @@ class Evaluator:
         if healed:
             await self.quarantine.release(healed, steps)
 
-    async def settle(self, organization_id: int, *, history: bool = False) -> None:
+    async def evaluate_one(self, organization_id: int, *, history: bool = False) -> None:
         """Decide and write in one transaction. The levels are read after the lock is held, so they are never older
         than what another evaluation has acted on."""
         with self._tracing.span("settle", "internal", organization_id=organization_id) as span:
             async with self._pool.acquire() as connection, connection.transaction():
-                await limit_statements(connection, SETTLE_STATEMENT_S)
+                await limit_statements(connection, STATEMENT_S)
                 now = self._now()
                 await lock_organization(connection, organization_id, now)
                 await adopt_firings(connection, organization_id)

@@ -1,4 +1,4 @@
-"""Notices what Faust does not tell: a stream that died or stands still, a timer that stopped."""
+"""Detects what Faust does not report: a stream that died or stands still, a timer that stopped."""
 
 import asyncio
 import time

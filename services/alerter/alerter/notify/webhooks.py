@@ -11,8 +11,8 @@ import aiohttp
 import structlog
 from runtime.postgres import Pool
 
-from alerter.db.channel_queries import Delivery, claim_deliveries, settle_delivery, stop_channel
-from alerter.domain.attempts import RETRY_S, Attempt, brief, put_off
+from alerter.db.channel_queries import Delivery, claim_deliveries, record_delivery_result, stop_channel
+from alerter.domain.attempts import RETRY_S, Attempt, reschedule, truncate
 from alerter.email.refusals import explain_certificate
 from alerter.metrics import DELIVERIES
 from alerter.notify.public_http import NotPublic
@@ -55,12 +55,12 @@ class Deliverer(Outbox[Delivery]):
             async with self._http.post(item.url, data=body, headers=headers, allow_redirects=False) as response:
                 answer = (await response.content.read(ANSWER_BYTES_MAX)).decode(errors="replace")
         except (aiohttp.InvalidURL, UnicodeError) as error:  # asyncio encodes host names, and raises UnicodeError
-            return Attempt("refused", brief(f"not sent: the URL is not valid: {error}"))
+            return Attempt("refused", truncate(f"not sent: the URL is not valid: {error}"))
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, NotPublic):
-                return Attempt("refused", brief(f"not sent: {error.os_error}"))
-            return put_off(brief(describe(error)), item.waited_s)
-        return judge(item, response, answer)
+                return Attempt("refused", truncate(f"not sent: {error.os_error}"))
+            return reschedule(truncate(describe(error)), item.waited_s)
+        return classify_response(item, response, answer)
 
     def _write(self, item: Delivery) -> tuple[bytes, dict[str, str]]:
         if item.kind == "slack":
@@ -74,16 +74,16 @@ class Deliverer(Outbox[Delivery]):
             "webhook-signature": sign(item.signing_secret, item.event_id, at, body),
         }
 
-    def tell(self, item: Delivery, attempt: Attempt) -> None:
+    def report(self, item: Delivery, attempt: Attempt) -> None:
         DELIVERIES.labels(item.kind, attempt.outcome).inc()
-        told = log.info if attempt.outcome == "sent" else log.warning
-        told(
+        log_attempt = log.info if attempt.outcome == "sent" else log.warning
+        log_attempt(
             "notice", outcome=attempt.outcome, organization=organization_of(item.body), channel=item.channel_id,
             event_id=item.event_id, attempt=item.attempt, detail=attempt.detail,
         )  # fmt: skip
 
-    async def settle(self, item: Delivery, attempt: Attempt) -> None:
-        await settle_delivery(self._pool, item, attempt)
+    async def record_result(self, item: Delivery, attempt: Attempt) -> None:
+        await record_delivery_result(self._pool, item, attempt)
         if isinstance(attempt, Gone):
             await stop_channel(self._pool, item.channel_id, attempt.detail)
 
@@ -106,15 +106,15 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if f"{error}" else "no answer in time"
 
 
-def judge(item: Delivery, response: aiohttp.ClientResponse, answer: str) -> Attempt:
+def classify_response(item: Delivery, response: aiohttp.ClientResponse, answer: str) -> Attempt:
     """2xx: it has it. 410, and Slack's 404: it never will. Anything else, a redirect too, somebody can mend."""
-    detail = brief(f"{response.status} {response.reason or ''} {answer}")
+    detail = truncate(f"{response.status} {response.reason or ''} {answer}")
     if 200 <= response.status < 300:
         return Attempt("sent", detail)
     if response.status == 410 or (item.kind == "slack" and response.status == 404):
         return Gone("refused", detail)
     asked = response.headers.get("Retry-After", "")
-    return put_off(
+    return reschedule(
         detail, item.waited_s, min(float(asked), RETRY_S[-1]) if asked.isascii() and asked.isdigit() else 0.0
     )
 

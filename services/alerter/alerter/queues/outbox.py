@@ -11,7 +11,7 @@ from runtime.isolation import concerns_one
 from runtime.postgres import Pool, passing_failure
 
 from alerter.db.quarantine_queries import Step
-from alerter.domain.attempts import Attempt, put_off
+from alerter.domain.attempts import Attempt, reschedule
 from alerter.queues.quarantine import UNWRITABLE, Quarantine
 from alerter.queues.rotation import Item, Rotation
 
@@ -58,11 +58,11 @@ class Outbox(ABC, Generic[Item]):
         """One attempt, within bounds; its failure is an outcome."""
 
     @abstractmethod
-    def tell(self, item: Item, attempt: Attempt) -> None:
+    def report(self, item: Item, attempt: Attempt) -> None:
         """Metrics and the log."""
 
     @abstractmethod
-    async def settle(self, item: Item, attempt: Attempt) -> None:
+    async def record_result(self, item: Item, attempt: Attempt) -> None:
         """Write down how the claimed attempt ended. Safe to repeat."""
 
     async def send_due(self) -> int:
@@ -127,8 +127,8 @@ class Outbox(ABC, Generic[Item]):
                 attempt = await self.send(item)
             except Exception as error:
                 self._failures[item.organization_id] = error
-                attempt = put_off(UNWRITABLE, self.waited_s(item))
-            self._tell(item, attempt)
+                attempt = reschedule(UNWRITABLE, self.waited_s(item))
+            self._report(item, attempt)
         try:
             await self._write_down(item, attempt)
         except Exception as error:
@@ -142,9 +142,9 @@ class Outbox(ABC, Generic[Item]):
     def waited_s(self, item: Item) -> float:
         """Since it was written, or asked for again."""
 
-    def _tell(self, item: Item, attempt: Attempt) -> None:
+    def _report(self, item: Item, attempt: Attempt) -> None:
         try:
-            self.tell(item, attempt)
+            self.report(item, attempt)
         except Exception as error:
             self._failures[item.organization_id] = error
 
@@ -154,7 +154,7 @@ class Outbox(ABC, Generic[Item]):
         deadline = clock() + LEASE_S
         while True:
             try:
-                return await self.settle(item, attempt)
+                return await self.record_result(item, attempt)
             except Exception as error:
                 if passing_failure(error) is None or clock() > deadline:
                     raise
