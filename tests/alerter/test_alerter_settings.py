@@ -67,11 +67,11 @@ def test_refuses_what_is_unsafe_or_senseless(changes: dict[str, Any]) -> None:
 
 
 def test_takes_no_unsubscribe_secret_or_one_that_is_long_enough() -> None:
-    assert settings().letterhead().unsubscribe_secret == ""
+    assert settings().mail_config().unsubscribe_secret == ""
     given = settings(flexcredits_unsubscribe_secret="ü" * 16, dashboard_url="https://flex.example/")
-    assert given.letterhead().unsubscribe_secret == "ü" * 16
-    assert given.letterhead().dashboard_url == "https://flex.example"
-    assert "ü" not in repr(given) + repr(given.letterhead())
+    assert given.mail_config().unsubscribe_secret == "ü" * 16
+    assert given.mail_config().dashboard_url == "https://flex.example"
+    assert "ü" not in repr(given) + repr(given.mail_config())
 
 
 def test_the_mail_servers_limits_and_authorities_are_settings() -> None:

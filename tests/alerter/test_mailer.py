@@ -9,7 +9,7 @@ import aiosmtplib
 import pytest
 from alerter.db.email_queries import claim_mails, record_mail_result
 from alerter.domain.attempts import Attempt
-from alerter.email.message import Letterhead
+from alerter.email.message import MailConfig
 from alerter.email.refusals import classify_failure
 from alerter.email.smtp import Mailer, MailServer
 from alerter.queues.outbox import LEASE_S
@@ -35,7 +35,7 @@ async def fired(request: pytest.FixtureRequest, books: Books, pool: Pool) -> Non
 
 def mailer(pool: Pool, port: int, send_within_s: float = 20) -> Mailer:
     server = MailServer("127.0.0.1", port, "offered", None, SecretStr(""), send_within_s)
-    return Mailer(pool, server, Letterhead("flex@flex.example", "https://flex.example", "s" * 32))
+    return Mailer(pool, server, MailConfig("flex@flex.example", "https://flex.example", "s" * 32))
 
 
 async def states(owner: Connection) -> list[tuple[Any, ...]]:

@@ -11,39 +11,39 @@ from alerter.queues.outbox import Outbox
 from support.services.mailer import attempt
 
 
-class Letter(NamedTuple):
+class Message(NamedTuple):
     number: int
     organization_id: int = 1
 
 
-class Letters(Outbox[Letter]):
+class Messages(Outbox[Message]):
     """Claims what the test says is due, and remembers what was sent and written down."""
 
     def __init__(self, write: Callable[[], Any]) -> None:
         no_pool: Any = None
         super().__init__(no_pool, "mail", 8)
-        self.due: list[list[Letter]] = []
+        self.due: list[list[Message]] = []
         self.sent: list[int] = []
         self.written: list[tuple[int, Attempt]] = []
         self._write = write
 
-    async def claim(self, limit: int, running: Sequence[int], after: int) -> Sequence[Letter]:
+    async def claim(self, limit: int, running: Sequence[int], after: int) -> Sequence[Message]:
         return self.due.pop(0) if self.due else []
 
-    def number(self, item: Letter) -> int:
+    def number(self, item: Message) -> int:
         return item.number
 
-    def waited_s(self, item: Letter) -> float:
+    def waited_s(self, item: Message) -> float:
         return 0.0
 
-    async def send(self, item: Letter) -> Attempt:
+    async def send(self, item: Message) -> Attempt:
         self.sent.append(item.number)
         return Attempt("sent", "taken")
 
-    def report(self, item: Letter, attempt: Attempt) -> None:
+    def report(self, item: Message, attempt: Attempt) -> None:
         """No metrics."""
 
-    async def record_result(self, item: Letter, attempt: Attempt) -> None:
+    async def record_result(self, item: Message, attempt: Attempt) -> None:
         await self._write()
         self.written.append((item.number, attempt))
 
@@ -55,32 +55,32 @@ async def test_what_postgres_failed_to_write_down_is_written_later_and_not_sent_
         if failures:
             raise failures.pop()
 
-    letters = Letters(write)
-    letters.due = [[Letter(1)]]
+    messages = Messages(write)
+    messages.due = [[Message(1)]]
     with pytest.raises(asyncpg.DiskFullError):
-        await letters.send_due()
-    letters.due = [[Letter(1)]]
-    await letters.send_due()
-    assert (letters.sent, letters.written) == ([1], [(1, Attempt("sent", "taken"))])
+        await messages.send_due()
+    messages.due = [[Message(1)]]
+    await messages.send_due()
+    assert (messages.sent, messages.written) == ([1], [(1, Attempt("sent", "taken"))])
 
 
 async def test_a_claim_that_ran_out_while_its_attempt_is_written_down_is_not_sent_again() -> None:
     postgres_is_back = asyncio.Event()
-    letters = Letters(postgres_is_back.wait)
-    letters.due = [[Letter(1)], [Letter(1), Letter(2)]]
-    await letters.tick()
-    await letters.tick()
-    assert letters.sent == [1, 2]
+    messages = Messages(postgres_is_back.wait)
+    messages.due = [[Message(1)], [Message(1), Message(2)]]
+    await messages.tick()
+    await messages.tick()
+    assert messages.sent == [1, 2]
     postgres_is_back.set()
-    await letters.send_due()
-    assert sorted(number for number, _ in letters.written) == [1, 2]
+    await messages.send_due()
+    assert sorted(number for number, _ in messages.written) == [1, 2]
 
 
 @pytest.mark.parametrize("code", [b"250", b"550 5.1.1"])
 def test_words_that_are_not_utf8_can_be_written_down(code: bytes) -> None:
     """aiosmtplib and aiohttp decode with surrogateescape."""
-    words = (code + b" Nachricht f\xfcr\0 \xe2\x82\xac").decode(errors="surrogateescape")
-    assert truncate(words) == f"{code.decode()} Nachricht f?r €"
+    answer = (code + b" Nachricht f\xfcr\0 \xe2\x82\xac").decode(errors="surrogateescape")
+    assert truncate(answer) == f"{code.decode()} Nachricht f?r €"
 
 
 @pytest.mark.parametrize(

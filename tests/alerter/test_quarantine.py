@@ -14,7 +14,7 @@ from alerter.db.channel_queries import Delivery, claim_deliveries, record_delive
 from alerter.db.email_queries import claim_mails, record_mail_result
 from alerter.db.statements import SQL
 from alerter.domain.attempts import Attempt
-from alerter.email.message import Letterhead
+from alerter.email.message import MailConfig
 from alerter.email.smtp import Mailer, MailServer
 from alerter.evaluation.requests import answer_requests
 from alerter.evaluation.retry import retry_quarantined
@@ -110,7 +110,7 @@ async def add_slack(customer: Customer, url: str) -> None:
 
 def mailer(pool: Pool, port: int) -> Mailer:
     server = MailServer("127.0.0.1", port, "offered", None, SecretStr(""))
-    return Mailer(pool, server, Letterhead("flex@flex.example", "https://flex.example"))
+    return Mailer(pool, server, MailConfig("flex@flex.example", "https://flex.example"))
 
 
 async def assert_all_told(owner: Connection, customers: list[Customer]) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from alerter.email.message import Letterhead
+from alerter.email.message import MailConfig
 from alerter.email.smtp import Mailer, MailServer
 from alerter.evaluation.requests import answer_requests
 from alerter.queues.rotation import Rotation
@@ -31,7 +31,7 @@ async def answer(pool: Pool) -> None:
 
 def mailer(pool: Pool, port: int) -> Mailer:
     server = MailServer("127.0.0.1", port, "offered", None, SecretStr(""))
-    return Mailer(pool, server, Letterhead("flex@flex.example", "https://flex.example"))
+    return Mailer(pool, server, MailConfig("flex@flex.example", "https://flex.example"))
 
 
 @pytest.mark.parametrize("rule", ["usage", "budget"])

@@ -10,7 +10,7 @@ from typing import Any
 import aiosmtplib
 from aiokafka import TopicPartition
 from alerter.db.statements import SQL
-from alerter.email.message import Letterhead
+from alerter.email.message import MailConfig
 from alerter.email.smtp import Mailer
 from alerter.evaluation.evaluator import Evaluator
 from alerter.evaluation.wakeups import drain_wakeups
@@ -39,7 +39,7 @@ class Delivery:
     """A mail that the server accepted. `dropped`: the connection ended before its answer."""
 
     process: Process
-    letter: EmailMessage
+    message: EmailMessage
     dropped: bool
 
 
@@ -50,21 +50,21 @@ class MailServer:
         self._story = scenario
         self._process = process
 
-    async def send(self, letter: EmailMessage, sender: str, recipient: str) -> str:
-        return await self._story.world.reach(self._process, lambda: self._take(letter, recipient))
+    async def send(self, message: EmailMessage, sender: str, recipient: str) -> str:
+        return await self._story.world.reach(self._process, lambda: self._take(message, recipient))
 
-    def _take(self, letter: EmailMessage, recipient: str) -> str:
+    def _take(self, message: EmailMessage, recipient: str) -> str:
         roll = self._story.world.chance.random()
         if roll < self._story.mail_error_rate:
             raise aiosmtplib.SMTPDataError(451, "not now")
         dropped = roll > 1 - self._story.mail_error_rate
-        before = self._story.mailbox[str(letter["Message-ID"]), recipient]
+        before = self._story.mailbox[str(message["Message-ID"]), recipient]
         for earlier in before:
             if not earlier.dropped and earlier.process.alive:
-                self._story.violations.append(f"O8: {letter['Message-ID']} sent again, its outcome was not in doubt")
-            if earlier.letter.as_bytes() != letter.as_bytes():
-                self._story.violations.append(f"O8: {letter['Message-ID']} has two contents")
-        before.append(Delivery(self._process, letter, dropped))
+                self._story.violations.append(f"O8: {message['Message-ID']} sent again, its outcome was not in doubt")
+            if earlier.message.as_bytes() != message.as_bytes():
+                self._story.violations.append(f"O8: {message['Message-ID']} has two contents")
+        before.append(Delivery(self._process, message, dropped))
         if dropped:
             raise aiosmtplib.SMTPServerDisconnected("gone after DATA")
         return "250 taken"
@@ -180,7 +180,7 @@ class Scenario:
             pool, billing_moderator_enabled=True, mail_domain="flex.example",
             now=lambda: NOW + timedelta(seconds=self.world.now),
         )  # fmt: skip
-        mailer = Mailer(pool, server, Letterhead("alerts@flex.example", "https://flex.example"))
+        mailer = Mailer(pool, server, MailConfig("alerts@flex.example", "https://flex.example"))
         rotation = Rotation()
         self.processes[process] = evaluator
         for interval_s, work in (

@@ -64,8 +64,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             now=utc_now,
             tracing=tracing,
         )
-        letterhead = settings.letterhead()
-        if not letterhead.unsubscribe_secret:
+        config = settings.mail_config()
+        if not config.unsubscribe_secret:
             log.warning(
                 "without FLEXCREDITS_UNSUBSCRIBE_SECRET mails to additional recipients have no unsubscribe link"
             )
@@ -74,8 +74,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             open_producer(settings.kafka_bootstrap, "alerter", **settings.kafka_security())
         )
         senders = Senders(
-            Mailer(queues, settings.mail_server(), letterhead, tracing),
-            Deliverer(queues, http, letterhead.dashboard_url),
+            Mailer(queues, settings.mail_server(), config, tracing),
+            Deliverer(queues, http, config.dashboard_url),
             producer,
         )
         stack.push_async_callback(senders.mailer.close)

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from runtime.kafka import KafkaSettings
 from runtime.process import ProcessSettings
 
-from alerter.email.message import Letterhead, address
+from alerter.email.message import MailConfig, address
 from alerter.email.smtp import MailServer
 
 
@@ -104,6 +104,6 @@ class Settings(KafkaSettings, ProcessSettings):
         name = self.smtp_helo_name or socket.gethostname()
         return name if "." in name.strip(".") or self.smtp_helo_name else address(self.mail_from).domain
 
-    def letterhead(self) -> Letterhead:
+    def mail_config(self) -> MailConfig:
         secret = self.flexcredits_unsubscribe_secret.get_secret_value()
-        return Letterhead(self.mail_from, self.dashboard_url.rstrip("/"), secret)
+        return MailConfig(self.mail_from, self.dashboard_url.rstrip("/"), secret)

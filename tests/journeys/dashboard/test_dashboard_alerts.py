@@ -33,7 +33,7 @@ async def make(stack: WholeStack, name: str, used: str) -> tuple[Who, Who]:
     return Who(name), Who(name, "admin", "Ben")
 
 
-def letters_to(stack: WholeStack, address: str) -> list[EmailMessage]:
+def messages_to(stack: WholeStack, address: str) -> list[EmailMessage]:
     """What lies in the mailbox, in the order of its arrival."""
     mails = [
         email.message_from_bytes(path.read_bytes(), policy=default)
@@ -43,7 +43,7 @@ def letters_to(stack: WholeStack, address: str) -> list[EmailMessage]:
 
 
 def subjects_to(stack: WholeStack, address: str) -> list[str]:
-    return [str(mail["Subject"]) for mail in letters_to(stack, address)]
+    return [str(mail["Subject"]) for mail in messages_to(stack, address)]
 
 
 async def open_settings(visit: Visit, who: Who) -> Locator:
@@ -280,7 +280,7 @@ async def test_who_was_added_leaves_by_the_link_of_a_mail_and_gets_no_other(stac
         await save(drawer)
         assert stack.post(usage(credits="780", envelope={"subject": ada.organization})).status_code == 202
         await eventually(lambda: subjects_to(stack, finance) != [], what="a mail to who was added")
-        text = letters_to(stack, finance)[0].get_body(("plain",))
+        text = messages_to(stack, finance)[0].get_body(("plain",))
         link = re.search(r"http\S+/unsubscribe\S+", text.get_content() if text else "")
         assert link
 

@@ -19,7 +19,7 @@ from support.data.factories import usage
 from support.infra.full_stack import WholeStack
 from support.infra.service_process import eventually
 
-from .test_dashboard_alerts import letters_to, make
+from .test_dashboard_alerts import make, messages_to
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 FINANCE = "finance@links.example"
@@ -48,19 +48,19 @@ async def alert_everybody(stack: WholeStack, owner: asyncpg.Connection, ada: Who
     assert stack.post(usage(credits="200", envelope={"subject": ada.organization})).status_code == 202
 
 
-def parts(letter: EmailMessage) -> tuple[str, str]:
-    plain, html = (letter.get_body((kind,)) for kind in ("plain", "html"))
+def parts(message: EmailMessage) -> tuple[str, str]:
+    plain, html = (message.get_body((kind,)) for kind in ("plain", "html"))
     assert plain is not None
     assert html is not None
     return plain.get_content(), html.get_content()
 
 
-def links_of(letter: EmailMessage) -> set[str]:
+def links_of(message: EmailMessage) -> set[str]:
     """The same in text and HTML, and in the header for mail programs."""
-    plain, html = parts(letter)
+    plain, html = parts(message)
     links = set(re.findall(r"https?://\S+", plain))
     assert links == {unescape(link) for link in re.findall(r'href="([^"]+)"', html)}
-    header = re.findall(r"<(https?://\S+)>", letter["List-Unsubscribe"] or "")
+    header = re.findall(r"<(https?://\S+)>", message["List-Unsubscribe"] or "")
     assert set(header) <= links
     return links
 
@@ -99,11 +99,12 @@ async def test_every_link_opens_what_it_promises(
     expected = {ada.email: 4, ben.email: 2, FINANCE: 2}  # usage and budget; Ada's tests of both
     for address, number in expected.items():
         await eventually(
-            lambda address=address, number=number: len(letters_to(stack, address)) == number, what=f"mails to {address}"
+            lambda address=address, number=number: len(messages_to(stack, address)) == number,
+            what=f"mails to {address}",
         )
     opened: set[str] = set()
     for who in (ada, ben, None):
-        links = set().union(*(links_of(letter) for letter in letters_to(stack, who.email if who else FINANCE)))
+        links = set().union(*(links_of(message) for message in messages_to(stack, who.email if who else FINANCE)))
         async with visiting(browser, stack.origin) as visit:
             visit.expected = ["status of 401"]
             for link in sorted(links):

@@ -52,7 +52,7 @@ ALERTER: dict[str, Changes] = {
         ]
     },
     "the outbox removed": {
-        "Evaluator._fire": [("            await insert_emails(connection, level.organization_id, firing_id, letters, now)\n", "            letters.clear()\n")]
+        "Evaluator._fire": [("            await insert_emails(connection, level.organization_id, firing_id, messages, now)\n", "            messages.clear()\n")]
     },
     "mails marked before they are sent": {
         "Outbox._attempt": [("                attempt = await self.send(item)\n", '                await self.record_result(item, Attempt("sent", ""))\n                attempt = await self.send(item)\n')]

@@ -30,4 +30,4 @@ async def attempt(port: int, scheme: str, login: str = "", *, strict: bool = Fal
     given = settings(port, scheme, login, **more)
     server = replace(given.mail_server(), strict_certificates=strict)
     no_pool: Any = None
-    return await Mailer(no_pool, server, given.letterhead()).send(mail_to(to))
+    return await Mailer(no_pool, server, given.mail_config()).send(mail_to(to))

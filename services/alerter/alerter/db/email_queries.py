@@ -46,11 +46,11 @@ async def insert_emails(
     connection: Connection,
     organization_id: int,
     firing_id: int,
-    letters: Iterable[tuple[str, Recipient]],
+    messages: Iterable[tuple[str, Recipient]],
     now: datetime,
 ) -> None:
-    """Mails about a firing, which has the facts. `letters` are pairs of Message-ID and recipient."""
-    rows = [(organization_id, firing_id, message_id, *recipient, now, None) for message_id, recipient in letters]
+    """Mails about a firing, which has the facts. `messages` are pairs of Message-ID and recipient."""
+    rows = [(organization_id, firing_id, message_id, *recipient, now, None) for message_id, recipient in messages]
     await connection.executemany(SQL["insert_email"], rows)
 
 

@@ -39,7 +39,7 @@ class NotAnAddress(ValueError):
 
 
 @dataclass(frozen=True)
-class Letterhead:
+class MailConfig:
     """What all mails of a deployment share."""
 
     sender: str
@@ -71,53 +71,53 @@ _headers.map_to_type("list-unsubscribe", Unbroken)
 _POLICY = SMTP.clone(header_factory=_headers)
 
 
-def write_letter(mail: Mail, letterhead: Letterhead) -> EmailMessage:
+def write_message(mail: Mail, config: MailConfig) -> EmailMessage:
     """The message; the same bytes for the same arguments. Raises NotAnAddress."""
-    words = describe(mail.facts, letterhead.dashboard_url) | {
+    texts = describe(mail.facts, config.dashboard_url) | {
         "is_additional": mail.is_additional,
-        "unsubscribe_url": write_unsubscribe_url(mail, letterhead),
+        "unsubscribe_url": write_unsubscribe_url(mail, config),
     }
-    letter = EmailMessage(policy=_POLICY)
-    letter["From"] = address(letterhead.sender, "FlexCredits")
-    letter["To"] = address(mail.recipient)
-    letter["Subject"] = header_text(words["subject"])
-    letter["Date"] = format_datetime(mail.created_at)
-    letter["Message-ID"] = mail.message_id
-    add_list_headers(letter, mail, letterhead, words["unsubscribe_url"])
+    message = EmailMessage(policy=_POLICY)
+    message["From"] = address(config.sender, "FlexCredits")
+    message["To"] = address(mail.recipient)
+    message["Subject"] = header_text(texts["subject"])
+    message["Date"] = format_datetime(mail.created_at)
+    message["Message-ID"] = mail.message_id
+    add_list_headers(message, mail, config, texts["unsubscribe_url"])
     kind = mail.facts["rule"] if mail.facts["used"] is not None else "silent"
-    letter.set_content(_environment.get_template(f"{kind}.txt").render(words))
-    letter.add_alternative(_environment.get_template(f"{kind}.html").render(words), subtype="html")
+    message.set_content(_environment.get_template(f"{kind}.txt").render(texts))
+    message.add_alternative(_environment.get_template(f"{kind}.html").render(texts), subtype="html")
     # Derived from the identity, so that a copy is a copy byte for byte.
-    letter.set_boundary(f"=_{mail.message_id.strip('<>').partition('@')[0]}")
-    return letter
+    message.set_boundary(f"=_{mail.message_id.strip('<>').partition('@')[0]}")
+    return message
 
 
-def add_list_headers(letter: EmailMessage, mail: Mail, letterhead: Letterhead, unsubscribe_url: str | None) -> None:
+def add_list_headers(message: EmailMessage, mail: Mail, config: MailConfig, unsubscribe_url: str | None) -> None:
     """What mail programs go by: which alerts belong together, that nobody wrote this, and how to get no more of it."""
-    facts, domain = mail.facts, letterhead.sender.rpartition("@")[2]
-    letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
-    letter["X-Auto-Response-Suppress"] = "All"  # Exchange's word for the same
+    facts, domain = mail.facts, config.sender.rpartition("@")[2]
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+    message["X-Auto-Response-Suppress"] = "All"  # Exchange's word for the same
     organization = re.sub(r"[^a-z0-9]+", "-", facts["organization"].lower()).strip("-")
-    letter["List-Id"] = f"<{facts['rule']}.{organization}.flexcredits.{domain}>"  # RFC 2919
+    message["List-Id"] = f"<{facts['rule']}.{organization}.flexcredits.{domain}>"  # RFC 2919
     if "threshold" in facts:
         period = facts["period"]
         # The mails of one period form a thread, under a first one that nobody ever got.
         root = identify_mail(
             "period", facts["organization"], facts["rule"], period["contract"], period["id"], domain=domain
         )
-        letter["References"] = root
+        message["References"] = root
     if unsubscribe_url:
-        letter["List-Unsubscribe"] = f"<{unsubscribe_url}>"
-        letter["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
+        message["List-Unsubscribe"] = f"<{unsubscribe_url}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
 
 
-def write_unsubscribe_url(mail: Mail, letterhead: Letterhead) -> str | None:
+def write_unsubscribe_url(mail: Mail, config: MailConfig) -> str | None:
     """Only for additional recipients: who is told for a role is told as long as the role lasts."""
-    if not mail.is_additional or not letterhead.unsubscribe_secret:
+    if not mail.is_additional or not config.unsubscribe_secret:
         return None
     what = Unsubscription(mail.facts["organization"], mail.facts["rule"], mail.recipient)
-    token = seal(what, letterhead.unsubscribe_secret, written_at=mail.created_at)
-    return f"{letterhead.dashboard_url}/unsubscribe?token={token}"
+    token = seal(what, config.unsubscribe_secret, written_at=mail.created_at)
+    return f"{config.dashboard_url}/unsubscribe?token={token}"
 
 
 def identify_mail(kind: str, *parts: str, domain: str) -> str:

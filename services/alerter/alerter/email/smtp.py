@@ -21,7 +21,7 @@ from runtime.tracing import TRACEPARENT, PassOn, Tracing
 from alerter.db.email_queries import claim_mails, count_pending_mails, record_mail_result
 from alerter.domain.attempts import Attempt, truncate
 from alerter.domain.mails import Mail
-from alerter.email.message import Letterhead, NotAnAddress, address, write_letter
+from alerter.email.message import MailConfig, NotAnAddress, address, write_message
 from alerter.email.refusals import classify_failure
 from alerter.metrics import MAIL_OLDEST_SECONDS, MAIL_SECONDS, MAILS, MAILS_PENDING
 from alerter.queues.outbox import LEASE_S, Outbox
@@ -59,8 +59,8 @@ class MailServer:
         except ValueError:
             return self.host == "localhost"
 
-    async def send(self, letter: EmailMessage, sender: str, recipient: str) -> str:
-        """Hand a letter over; returns the server's last word.
+    async def send(self, message: EmailMessage, sender: str, recipient: str) -> str:
+        """Hand a message over; returns the server's last answer.
 
         Raises aiosmtplib.SMTPException, OSError, TimeoutError. After STARTTLS, aiosmtplib lets ssl.SSLCertVerificationError
         through, which is an OSError and a ValueError.
@@ -79,7 +79,7 @@ class MailServer:
         try:
             async with asyncio.timeout(self.send_within_s):
                 await client.connect()
-                _, answer = await client.send_message(letter, sender=sender, recipients=[recipient])
+                _, answer = await client.send_message(message, sender=sender, recipients=[recipient])
             with suppress(aiosmtplib.SMTPException, OSError):  # it has the mail, however this ends
                 await client.quit(timeout=1)
         finally:
@@ -101,11 +101,11 @@ class MailServer:
 class Mailer(Outbox[Mail]):
     """Sends the mails of the outbox."""
 
-    def __init__(self, pool: Pool, server: MailServer, letterhead: Letterhead, tracing: Tracing | None = None) -> None:
+    def __init__(self, pool: Pool, server: MailServer, config: MailConfig, tracing: Tracing | None = None) -> None:
         super().__init__(pool, "mail", AT_ONCE)
         self._tracing = tracing or PassOn()
         self._server = server
-        self._letterhead = letterhead
+        self._config = config
 
     async def claim(self, limit: int, running: Sequence[int], after: int) -> Sequence[Mail]:
         return await claim_mails(self._pool, limit, LEASE_S, running, self.share, after)
@@ -127,10 +127,10 @@ class Mailer(Outbox[Mail]):
             to = address(item.recipient)
         except NotAnAddress as error:  # only this says that no server can be asked
             return Attempt("refused", truncate(f"this is not an email address: {error}"))
-        letter = write_letter(item, self._letterhead)
-        [sender] = letter["From"].addresses
+        message = write_message(item, self._config)
+        [sender] = message["From"].addresses
         try:
-            return Attempt("sent", truncate(await self._server.send(letter, sender.addr_spec, to.addr_spec)))
+            return Attempt("sent", truncate(await self._server.send(message, sender.addr_spec, to.addr_spec)))
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             return classify_failure(error, item.waited_s)
 

@@ -1,4 +1,4 @@
-"""A mail's facts -> the words and numbers that its templates print, in American English. Pure."""
+"""A mail's facts -> the texts and numbers that its templates print, in American English. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta

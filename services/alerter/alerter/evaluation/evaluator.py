@@ -193,8 +193,8 @@ class Evaluator:
         await insert_notice(connection, level.organization_id, firing_id, "fired", notice, now, firing.told)
         if facts is not None:
             about = organization.organization, *level.period, str(firing.threshold), str(firing.episode)
-            letters = [(identify_mail("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
-            await insert_emails(connection, level.organization_id, firing_id, letters, now)
+            messages = [(identify_mail("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
+            await insert_emails(connection, level.organization_id, firing_id, messages, now)
         FIRINGS.labels(level.period.rule, firing.told).inc()
         log.info(
             "alert fired", organization=organization.organization, rule=level.period.rule,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from alerter.domain.mails import Mail
-from alerter.email.message import Letterhead, NotAnAddress, header_text, write_letter
+from alerter.email.message import MailConfig, NotAnAddress, header_text, write_message
 from alerter.email.text import describe, moment
 from flexcredits_schemas.unsubscribe import Unsubscription, unseal
 from hypothesis import given
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 AT = datetime(2026, 11, 22, 10, 15, 4, tzinfo=UTC)
 C = 1_000_000
 SECRET = "a secret of at least thirty-two bytes"
-LETTERHEAD = Letterhead("flex@flex.example", "https://flex.example", SECRET)
+CONFIG = MailConfig("flex@flex.example", "https://flex.example", SECRET)
 NAMES = {
     "from", "to", "subject", "date", "message-id", "auto-submitted", "x-auto-response-suppress", "list-id", "references",
     "mime-version", "content-type",
@@ -56,14 +56,14 @@ def facts_of_a_test(**changes: Any) -> dict[str, Any]:
     return {name: fact for name, fact in facts(test={"thresholds": [75, 90]}, **changes).items() if name != "threshold"}
 
 
-def letter_about(
-    what: dict[str, Any], to: str = "ada@acme.example", *, additional: bool = False, letterhead: Letterhead = LETTERHEAD
+def message_about(
+    what: dict[str, Any], to: str = "ada@acme.example", *, additional: bool = False, config: MailConfig = CONFIG
 ) -> EmailMessage:
-    return write_letter(Mail(1, "<alert.0a@flex.example>", to, additional, AT, 1, 0.0, what), letterhead)
+    return write_message(Mail(1, "<alert.0a@flex.example>", to, additional, AT, 1, 0.0, what), config)
 
 
-def letter(to: str = "ada@acme.example", **changes: Any) -> EmailMessage:
-    return letter_about(facts(**changes), to)
+def message_with(to: str = "ada@acme.example", **changes: Any) -> EmailMessage:
+    return message_about(facts(**changes), to)
 
 
 def read(message: EmailMessage) -> EmailMessage:
@@ -85,7 +85,7 @@ def text_of(html: str) -> str:
 
 
 def test_says_the_fact_the_number_and_what_drives_it_in_text_and_html() -> None:
-    message = read(letter())
+    message = read(message_with())
     assert message["Subject"] == "You've used 90% of your credits: 36,012 of 40,000 (Acme)"
     assert message["Message-ID"] == "<alert.0a@flex.example>"
     assert message["Auto-Submitted"] == "auto-generated"
@@ -94,7 +94,7 @@ def test_says_the_fact_the_number_and_what_drives_it_in_text_and_html() -> None:
     assert message["List-Id"] == "<usage.org-acme.flexcredits.flex.example>"
     assert message["List-Unsubscribe"] is None  # roles are managed in the dashboard
     assert message.get_content_type() == "multipart/alternative"
-    for body in bodies(letter()):
+    for body in bodies(message_with()):
         for words in ("You've used 90% of your credits", "36,012 of 40,000 credits used", "90%", "3,988", "Claude Opus 5", "18,000", "50.0%",
                       "512.3 of 500", "12.3 over, covered by the pool", "Jul 15, 2026 – Jan 14, 2027",
                       "You're ahead of pace: 70% of the credit period has passed.", "an admin or billing moderator of Acme",
@@ -103,20 +103,20 @@ def test_says_the_fact_the_number_and_what_drives_it_in_text_and_html() -> None:
         assert "https://flex.example/?panel=alerts" in body
         assert "https://flex.example/?credit_period=c1/2026%20H2" in body
         assert "nsubscribe" not in body
-    assert bodies(letter())[1].count('class="button"') == 1
+    assert bodies(message_with())[1].count('class="button"') == 1
 
 
 @pytest.mark.parametrize("length", range(1, 129))
 def test_a_subject_begins_on_the_line_of_its_name_however_long(length: int) -> None:
     for name in ("o" * length, "ö" * length, "o " * (length // 2) + "o"):
-        message = letter_about(facts(name=name))
+        message = message_about(facts(name=name))
         line = message.as_bytes().partition(b"\r\nSubject: ")[2].partition(b"\r\n")[0]
         assert line.startswith(b"You've used")
         assert read(message)["Subject"] == f"You've used 90% of your credits: 36,012 of 40,000 ({name})"
 
 
 def test_a_budgets_mail_names_the_month_and_leads_to_it() -> None:
-    message = letter_about(budget_facts())
+    message = message_about(budget_facts())
     assert read(message)["Subject"] == "You've used 75.2% of your November 2026 budget: 3,760 of 5,000 (Acme)"
     assert read(message)["List-Id"] == "<budget.org-acme.flexcredits.flex.example>"
     for body in bodies(message):
@@ -130,14 +130,14 @@ def test_a_budgets_mail_names_the_month_and_leads_to_it() -> None:
 
 
 def test_a_budget_that_is_exceeded_says_by_how_much() -> None:
-    for body in bodies(letter_about(budget_facts(threshold=100, used=5_100 * C))):
+    for body in bodies(message_about(budget_facts(threshold=100, used=5_100 * C))):
         assert "Over budget" in body
         assert re.search(r"Over budget\s+100\s", text_of(body))
         assert "Remaining" not in body
 
 
 def test_late_usage_of_a_month_says_that_it_has_ended() -> None:
-    message = letter_about(budget_facts(ended=True, elapsed_permille=1000))
+    message = message_about(budget_facts(ended=True, elapsed_permille=1000))
     assert read(message)["Subject"].startswith("You used 75.2% of your November 2026 budget, including late usage: ")
     assert all(
         "The month has ended. Usage that arrives late still counts toward it." in body for body in bodies(message)
@@ -146,7 +146,7 @@ def test_late_usage_of_a_month_says_that_it_has_ended() -> None:
 
 @pytest.mark.parametrize("rule_facts", [facts, budget_facts])
 def test_an_additional_recipient_can_leave_by_one_click(rule_facts: Any) -> None:
-    message = read(letter_about(rule_facts(), "bob@finance.example", additional=True))
+    message = read(message_about(rule_facts(), "bob@finance.example", additional=True))
     [(url, token)] = re.findall(r"^<(https://flex\.example/unsubscribe\?token=(\S+))>$", message["List-Unsubscribe"])
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     what = Unsubscription("org_acme", rule_facts()["rule"], "bob@finance.example")
@@ -159,8 +159,8 @@ def test_an_additional_recipient_can_leave_by_one_click(rule_facts: Any) -> None
 
 
 def test_without_a_secret_there_is_no_link_that_cannot_work() -> None:
-    letterhead = Letterhead("flex@flex.example", "https://flex.example")
-    message = letter_about(facts(), additional=True, letterhead=letterhead)
+    config = MailConfig("flex@flex.example", "https://flex.example")
+    message = message_about(facts(), additional=True, config=config)
     assert message["List-Unsubscribe"] is None
     assert message["List-Unsubscribe-Post"] is None
     assert all(
@@ -171,7 +171,7 @@ def test_without_a_secret_there_is_no_link_that_cannot_work() -> None:
 def test_a_long_link_stays_whole_in_its_header() -> None:
     """Python would break it into encoded words, which are no link; RFC 5322 allows 998 characters."""
     recipient = f"{'a' * 64}@{'.'.join(['b' * 60] * 3)}.example"
-    message = letter_about(facts(organization="o" * 64), recipient, additional=True)
+    message = message_about(facts(organization="o" * 64), recipient, additional=True)
     head = message.as_bytes().partition(b"\r\n\r\n")[0].decode()
     [line] = [line for line in head.split("\r\n") if line.startswith("List-Unsubscribe: ")]
     assert len(line) < 998
@@ -180,18 +180,18 @@ def test_a_long_link_stays_whole_in_its_header() -> None:
 
 
 def test_mails_of_one_period_are_one_thread_and_others_are_not() -> None:
-    threads = [read(letter(threshold=threshold))["References"] for threshold in (75, 90, 100)]
+    threads = [read(message_with(threshold=threshold))["References"] for threshold in (75, 90, 100)]
     assert len(set(threads)) == 1
     others = [
-        letter(period=facts()["period"] | {"id": "2027 H1"}), letter(period=facts()["period"] | {"contract": "c2"}),
-        letter(organization="org_other"), letter_about(budget_facts()),
+        message_with(period=facts()["period"] | {"id": "2027 H1"}), message_with(period=facts()["period"] | {"contract": "c2"}),
+        message_with(organization="org_other"), message_about(budget_facts()),
     ]  # fmt: skip
     assert len({read(other)["References"] for other in others} | set(threads)) == 5
-    assert letter_about(facts_of_a_test())["References"] is None
+    assert message_about(facts_of_a_test())["References"] is None
 
 
 def test_a_test_says_so_and_shows_the_real_numbers() -> None:
-    message = letter_about(facts_of_a_test())
+    message = message_about(facts_of_a_test())
     assert read(message)["Subject"] == "Test: You've used 90% of your credits: 36,012 of 40,000 (Acme)"
     for body in bodies(message):
         for words in ("This is a test you requested.", "It was sent only to you, with current numbers.", "36,012", "75%, 90%", "you requested a test"):  # fmt: skip
@@ -201,7 +201,7 @@ def test_a_test_says_so_and_shows_the_real_numbers() -> None:
 @pytest.mark.parametrize(("rule", "words"), [("usage", "There are no contracted credits right now."), ("budget", "There is no budget for this month.")])  # fmt: skip
 def test_a_test_without_anything_to_compare_with_says_that(rule: str, words: str) -> None:
     nothing = {"rule": rule, "organization": "org_acme", "name": "Acme", "test": {"thresholds": []}, "used": None}
-    message = letter_about(nothing)
+    message = message_about(nothing)
     assert read(message)["Subject"] == "Test: FlexCredits alerts reach you (Acme)"
     for body in bodies(message):
         assert words in body
@@ -219,13 +219,13 @@ def test_a_test_without_anything_to_compare_with_says_that(rule: str, words: str
     ],
 )
 def test_the_pace_is_said_in_words(used_permille: int, elapsed_permille: int, words: str) -> None:
-    plain, html = bodies(letter(used=used_permille * 40 * C, elapsed_permille=elapsed_permille))
+    plain, html = bodies(message_with(used=used_permille * 40 * C, elapsed_permille=elapsed_permille))
     assert words in plain
     assert words in text_of(html)
 
 
 def test_overage_replaces_what_remains() -> None:
-    for body in bodies(letter(threshold=100, used=41_000 * C)):
+    for body in bodies(message_with(threshold=100, used=41_000 * C)):
         assert "Overage" in body
         assert "1,000" in body
         assert "Remaining" not in body
@@ -235,20 +235,21 @@ def test_overage_replaces_what_remains() -> None:
 
 
 def test_names_a_period_that_has_ended() -> None:
-    message = read(letter(ended=True))
+    message = read(message_with(ended=True))
     assert message["Subject"].startswith("You used 90% of your credits in a credit period that has ended: ")
-    assert all("in a credit period that has ended" in body for body in bodies(letter(ended=True)))
+    assert all("in a credit period that has ended" in body for body in bodies(message_with(ended=True)))
 
 
 def test_without_drivers_says_nothing_of_them() -> None:
-    assert all("Top usage" not in body for body in bodies(letter(drivers=[])))
+    assert all("Top usage" not in body for body in bodies(message_with(drivers=[])))
 
 
 @pytest.mark.parametrize("additional", [False, True])
 def test_is_the_same_bytes_each_time(additional: bool) -> None:
     for what in (facts(), budget_facts(), facts_of_a_test()):
         assert (
-            letter_about(what, additional=additional).as_bytes() == letter_about(what, additional=additional).as_bytes()
+            message_about(what, additional=additional).as_bytes()
+            == message_about(what, additional=additional).as_bytes()
         )
 
 
@@ -269,7 +270,7 @@ def test_is_the_same_bytes_each_time(additional: bool) -> None:
 def test_the_numbers_of_a_mail_do_not_contradict_each_other(used: str, available: str, words: list[str]) -> None:
     micro = [int(Decimal(text) * C) for text in (used, available)]
     products = [{"product": "assistant", "contracted": None, "used": micro[0]}]
-    for body in bodies(letter(used=micro[0], available=micro[1], products=products, drivers=[])):
+    for body in bodies(message_with(used=micro[0], available=micro[1], products=products, drivers=[])):
         assert all(text in text_of(body) for text in words)
         shown = words[1].partition(" of ")[0]
         assert re.search(rf"Assistant\s+{re.escape(shown)}\s", text_of(body)), "the product has all of it"
@@ -278,7 +279,7 @@ def test_the_numbers_of_a_mail_do_not_contradict_each_other(used: str, available
 def test_what_corrections_took_back_is_no_top_usage_and_leaves_no_more_than_there_is() -> None:
     refund = {"product": "api", "name": "Refunded", "credits": -3 * C}
     top = {"product": "assistant", "name": "Search", "credits": 2 * C}
-    for body in bodies(letter(used=-1 * C, available=10 * C, drivers=[top, refund], products=[])):
+    for body in bodies(message_with(used=-1 * C, available=10 * C, drivers=[top, refund], products=[])):
         assert "Refunded" not in body
         assert re.search(r"Remaining\s+10\s", text_of(body))
         assert re.search(r"Search (\(Assistant\)|Assistant) 2 ", text_of(body)), "no share of less than nothing"
@@ -310,7 +311,7 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_cannot_add_a_header(name: str) -> None:
     for what in (facts, budget_facts, facts_of_a_test):
-        message = letter_about(what(name=name))
+        message = message_about(what(name=name))
         head, _, _ = message.as_bytes().partition(b"\r\n\r\n")
         assert b"\nbcc:" not in head.lower()
         expected = NAMES if "threshold" in what() else NAMES - {"references"}
@@ -322,7 +323,7 @@ def test_an_additional_recipient_cannot_add_a_header(hostile: str) -> None:
     """The API refuses such addresses; this is for one that came in another way."""
     for address in (f"{hostile}@acme.example", f"bob@{hostile}", f'"{hostile}"@acme.example'):
         try:
-            message = letter_about(facts(), address, additional=True)
+            message = message_about(facts(), address, additional=True)
         except ValueError:
             continue  # recorded as refused
         head, _, _ = message.as_bytes().partition(b"\r\n\r\n")
@@ -339,19 +340,19 @@ def test_header_text_is_one_line_without_encoded_words(text: str) -> None:
 
 @given(st.text(st.characters(blacklist_categories=["Cs"]), max_size=80))
 def test_any_name_gives_a_mail_with_the_headers_it_should_have(name: str) -> None:
-    assert {header.lower() for header in read(letter(name=name))} == NAMES
+    assert {header.lower() for header in read(message_with(name=name))} == NAMES
 
 
 @given(st.integers(0, 10**15), st.integers(1, 10**15), st.integers(0, 1000))
 def test_any_numbers_make_a_sentence(used: int, available: int, elapsed_permille: int) -> None:
-    words = describe(facts(used=used, available=available, elapsed_permille=elapsed_permille), "https://flex.example")
-    assert 0 <= words["filled"] <= 100
-    assert (words["overage"] is None) == (used <= available)
+    text = describe(facts(used=used, available=available, elapsed_permille=elapsed_permille), "https://flex.example")
+    assert 0 <= text["filled"] <= 100
+    assert (text["overage"] is None) == (used <= available)
 
 
 def test_markup_in_names_is_text() -> None:
     driver = {"product": "assistant", "name": "<img src=x onerror=alert(1)>", "credits": C}
-    _, html = bodies(letter(name="<b>Acme</b> & Co", drivers=[driver]))
+    _, html = bodies(message_with(name="<b>Acme</b> & Co", drivers=[driver]))
     assert "<b>" not in html
     assert "<img" not in html
     assert "&lt;b&gt;Acme&lt;/b&gt; &amp; Co" in html
@@ -363,21 +364,21 @@ def test_markup_in_names_is_text() -> None:
 )
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(NotAnAddress):
-        letter(address)
+        message_with(address)
 
 
 @pytest.mark.parametrize(
     "address", ["a..b@acme.example", "a(b@acme.example", "a@x, b@acme.example", "jörg@acme.example"]
 )
 def test_an_address_is_one_recipient_whatever_is_in_it(address: str) -> None:
-    [only] = letter(address)["To"].addresses
+    [only] = message_with(address)["To"].addresses
     assert (only.username, only.domain) == tuple(address.rsplit("@", 1))
 
 
 def test_a_credit_period_without_an_end_has_no_pace() -> None:
     period = {"contract": "c1", "id": "p1", "from": "2026-01-01", "to": "9999-12-31"}
-    letter = letter_about(facts(period=period, elapsed_permille=0))
-    for part in letter.iter_parts():
+    message = message_about(facts(period=period, elapsed_permille=0))
+    for part in message.iter_parts():
         text = part.get_content()
         assert "since Jan 1, 2026" in text
         assert "The credit period has no end date." in text
