@@ -1,4 +1,4 @@
-"""Notices reach usage.alerts.v1 in order, are kept while Kafka is away, and a copy has the id of the first."""
+"""Alert events reach usage.alerts.v1 in order, are kept while Kafka is away, and a copy has the id of the first."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from alerter.evaluation.retry import retry_quarantined
-from alerter.notify.topic import publish_notices
+from alerter.notify.topic import publish_alert_events
 from alerter.queues.rotation import Rotation
 from flexcredits_schemas import SCHEMAS
 from runtime.kafka import open_consumer, open_producer
@@ -62,8 +62,8 @@ async def test_every_firing_and_its_end_reach_the_topic_in_order(
     await evaluator(pool).evaluate(None, trigger="test")
     await acme.use(-10)
     await evaluator(pool).evaluate(None, trigger="test")
-    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 4
-    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 0
+    assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 4
+    assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 0
     events = await read(topics, 4)
     assert told(events) == [
         ("org_acme", "fired", 75), ("org_acme", "fired", 90), ("org_acme", "resolved", 90), ("org_other", "fired", 75),
@@ -79,9 +79,9 @@ async def test_what_kafka_does_not_confirm_waits(
     await evaluator(pool).evaluate(None, trigger="test")
     async with open_producer(topics.bootstrap, "test") as closed:
         pass
-    assert await publish_notices(pool, closed, topics.alerts, Rotation()) == 0
+    assert await publish_alert_events(pool, closed, topics.alerts, Rotation()) == 0
     assert await owner.fetchval("SELECT published_at FROM alert_notices") is None
-    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 1
+    assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 1
     assert told(await read(topics, 1)) == [("org_acme", "fired", 75)]
 
 
@@ -96,15 +96,15 @@ async def test_a_crash_after_kafka_has_it_makes_a_copy_with_the_same_id(
         "CREATE TRIGGER crash BEFORE UPDATE ON alert_notices FOR EACH ROW EXECUTE FUNCTION crash()"
     )
     with pytest.raises(asyncpg.PostgresIOError):
-        await publish_notices(pool, producer, topics.alerts, Rotation())
+        await publish_alert_events(pool, producer, topics.alerts, Rotation())
     await owner.execute("DROP TRIGGER crash ON alert_notices")
-    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 1
+    assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 1
     first, copy = await read(topics, 2)
     assert first == copy
 
 
 @pytest.mark.parametrize("how", ["a body that Kafka does not take", "a row that cannot be marked"])
-async def test_a_notice_that_cannot_be_published_waits_and_the_others_are_published(
+async def test_an_alert_event_that_cannot_be_published_waits_and_the_others_are_published(
     books: Books, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer, how: str
 ) -> None:
     customers = [await make_customer(books, f"org_{at}") for at in range(4)]
@@ -121,13 +121,13 @@ async def test_a_notice_that_cannot_be_published_waits_and_the_others_are_publis
             f" IF NEW.organization_id = {broken} THEN RAISE 'broken'; END IF; RETURN NEW; END $$;"
             "CREATE TRIGGER broken BEFORE UPDATE OF published_at ON alert_notices FOR EACH ROW EXECUTE FUNCTION broken()"
         )
-    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 3
-    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 0, "tried again before its time"
+    assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 3
+    assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 0, "tried again before its time"
     rows = await owner.fetch("SELECT organization_id, step, attempts FROM quarantine")
     assert [tuple(row) for row in rows] == [(broken, "publish", 1)]
     await owner.execute("DROP TRIGGER IF EXISTS broken ON alert_notices; UPDATE quarantine SET retry_at = now()")
     await owner.execute("UPDATE alert_notices SET body = $2 WHERE organization_id = $1", broken, body)
-    assert await publish_notices(pool, producer, topics.alerts, Rotation()) == 1
+    assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 1
     await retry_quarantined(pool, evaluator(pool))
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
     told_of = {event["subject"] for event in await read(topics, 4)}
@@ -153,7 +153,7 @@ async def test_a_kafka_that_leaves_is_not_waited_for_once_per_organization(
         await customer.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     producer: Any = LeavingKafka()
-    assert await publish_notices(pool, producer, "alerts", Rotation()) == 0
+    assert await publish_alert_events(pool, producer, "alerts", Rotation()) == 0
     assert producer.sends == 2
     assert await owner.fetchval("SELECT count(*) FROM alert_notices WHERE published_at IS NULL") == 4
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0

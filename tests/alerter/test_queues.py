@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import pytest
-from alerter.db.channel_queries import LAST, claim_deliveries, claim_notices, mark_notices_published
+from alerter.db.channel_queries import LAST, claim_alert_events, claim_deliveries, mark_alert_events_published
 from alerter.db.email_queries import claim_mails
 from alerter.db.queries import claim_wakeups
 from alerter.db.statements import SQL
@@ -45,11 +45,11 @@ async def take_deliveries(pool: Pool, rotation: Rotation) -> Sequence[int]:
     return [delivery.organization_id for delivery in deliveries]
 
 
-async def take_notices(pool: Pool, rotation: Rotation) -> Sequence[int]:
+async def take_alert_events(pool: Pool, rotation: Rotation) -> Sequence[int]:
     async with pool.acquire() as connection, connection.transaction():
-        notices = await rotation.take(lambda after: claim_notices(connection, 500, after))
-        await mark_notices_published(connection, [notice.notice_id for notice in notices])
-    return [notice.organization_id for notice in notices]
+        events = await rotation.take(lambda after: claim_alert_events(connection, 500, after))
+        await mark_alert_events_published(connection, [event.notice_id for event in events])
+    return [event.organization_id for event in events]
 
 
 async def take_wakeups(pool: Pool, _: Rotation) -> Sequence[int]:
@@ -82,7 +82,7 @@ QUEUES = {
         f"INSERT INTO alert_notices (organization_id, firing_id, event_id, kind, body, created_at)"
         f" SELECT $1, firing_id, gen_random_uuid(), 'fired', '{NOTICE}', now() FROM alert_firings, generate_series(1, $2::integer) n"
         " WHERE organization_id = $1",
-        take_notices, "claim_notices", f"1, 0, {LAST}",
+        take_alert_events, "claim_notices", f"1, 0, {LAST}",
     ),
     "wake-ups": Queue(
         "INSERT INTO alert_wakeups (organization_id) SELECT $1 FROM generate_series(1, $2::integer)",
@@ -179,7 +179,7 @@ async def count_blocks(connection: Connection, queue: Queue) -> int:
     return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
 
 
-async def test_an_organizations_notices_are_published_by_one_process_at_a_time(
+async def test_an_organizations_alert_events_are_published_by_one_process_at_a_time(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     """Two would take parts of them, and the end of an alert could overtake its beginning."""
@@ -187,11 +187,11 @@ async def test_an_organizations_notices_are_published_by_one_process_at_a_time(
     await put(owner, QUEUES["notices"], acme, 3)
     async with pool.acquire() as one, pool.acquire() as two:
         async with one.transaction():
-            first = await claim_notices(one, 1, 0)
+            first = await claim_alert_events(one, 1, 0)
             await put(owner, QUEUES["notices"], other, 1)
             async with two.transaction():
-                assert {notice.organization_id for notice in await claim_notices(two, 500, 0)} == {other.number}
+                assert {event.organization_id for event in await claim_alert_events(two, 500, 0)} == {other.number}
         async with two.transaction():
-            rest = [notice for notice in await claim_notices(two, 500, 0) if notice.organization_id == acme.number]
-    assert [notice.notice_id for notice in rest] == sorted(notice.notice_id for notice in rest)
+            rest = [event for event in await claim_alert_events(two, 500, 0) if event.organization_id == acme.number]
+    assert [event.notice_id for event in rest] == sorted(event.notice_id for event in rest)
     assert (len(first), len(rest), first[0].notice_id) == (1, 3, rest[0].notice_id)

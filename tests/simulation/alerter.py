@@ -14,7 +14,7 @@ from alerter.email.message import MailConfig
 from alerter.email.smtp import Mailer
 from alerter.evaluation.evaluator import Evaluator
 from alerter.evaluation.wakeups import drain_wakeups
-from alerter.notify.topic import publish_notices
+from alerter.notify.topic import publish_alert_events
 from alerter.queues.rotation import Rotation
 from runtime.kafka import is_transient
 from runtime.periodic import every
@@ -186,7 +186,7 @@ class Scenario:
         for interval_s, work in (
             (0.25, lambda: drain_wakeups(pool, evaluator)),
             (1.0, mailer.send_due),
-            (1.0, lambda: publish_notices(pool, producer, ALERTS.topic, rotation)),
+            (1.0, lambda: publish_alert_events(pool, producer, ALERTS.topic, rotation)),
             (5.0, lambda: evaluator.evaluate(None, trigger="sweep")),
         ):
             self.world.run(process, every(interval_s, work, transient=is_transient))  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ DELIVERIES = Counter(
     "Attempts to deliver to a channel, by its kind and outcome.",
     ["kind", "outcome"],
 )
-PUBLISHED = Counter("flexcredits_alerter_published_total", "Notices that usage.alerts.v1 has.")
+PUBLISHED = Counter("flexcredits_alerter_published_total", "Alert events that usage.alerts.v1 has.")
 
 # What is there before it first happens is seen to happen: a counter that begins with 1 has not risen.
 EVALUATED_AT.labels("sweep").set_to_current_time()

@@ -1,4 +1,4 @@
-"""Notices, and what became of them, in Postgres."""
+"""Alert events, and what became of them, in Postgres."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,14 +9,14 @@ from runtime.postgres import Connection, Pool, from_record
 
 from alerter.db.statements import SQL
 from alerter.domain.attempts import Attempt
-from alerter.domain.firings import Notice
+from alerter.domain.firings import AlertEvent
 
 LAST = 2**31 - 1
 """No organization has a higher number."""
 
 
 class Delivery(NamedTuple):
-    """A notice to one channel, claimed to be sent."""
+    """An alert event to one channel, claimed to be sent."""
 
     delivery_id: int
     organization_id: int
@@ -33,25 +33,25 @@ class Delivery(NamedTuple):
     waited_s: float
 
 
-async def insert_notice(
-    connection: Connection, organization_id: int, firing_id: int, kind: str, notice: Notice, at: datetime, told: Told
+async def insert_alert_event(
+    connection: Connection, organization_id: int, firing_id: int, kind: str, event: AlertEvent, at: datetime, told: Told
 ) -> None:
     """Into the outboxes of the topic and of the organization's channels; people are told of what is mailed, and of its
     end, and nobody of a period that ended long ago."""
     await connection.execute(
         SQL["insert_notice"],
-        organization_id, firing_id, notice.event_id, kind, notice.body, at, told != "history", told == "mail",
+        organization_id, firing_id, event.event_id, kind, event.body, at, told != "history", told == "mail",
     )  # fmt: skip
 
 
-async def insert_test_notice(
-    connection: Connection, organization_id: int, channel_id: int, notice: Notice, at: datetime
+async def insert_test_alert_event(
+    connection: Connection, organization_id: int, channel_id: int, event: AlertEvent, at: datetime
 ) -> None:
-    await connection.execute(SQL["insert_test_notice"], organization_id, channel_id, *notice, at)
+    await connection.execute(SQL["insert_test_notice"], organization_id, channel_id, *event, at)
 
 
 class Unpublished(NamedTuple):
-    """A notice that the topic lacks."""
+    """An alert event that the topic lacks."""
 
     notice_id: int
     organization_id: int
@@ -59,13 +59,13 @@ class Unpublished(NamedTuple):
     body: str
 
 
-async def claim_notices(connection: Connection, limit: int, after: int, last: int = LAST) -> list[Unpublished]:
-    """About `limit` notices that the topic lacks, in equal parts of organizations behind number `after`, up to `last`.
+async def claim_alert_events(connection: Connection, limit: int, after: int, last: int = LAST) -> list[Unpublished]:
+    """About `limit` alert events that the topic lacks, in equal parts of organizations behind number `after`, up to `last`.
     Nobody else publishes these organizations' until the transaction ends."""
     return [from_record(Unpublished, row) for row in await connection.fetch(SQL["claim_notices"], limit, after, last)]
 
 
-async def mark_notices_published(connection: Connection, notice_ids: Sequence[int]) -> None:
+async def mark_alert_events_published(connection: Connection, notice_ids: Sequence[int]) -> None:
     await connection.execute(SQL["mark_notices_published"], notice_ids)
 
 

@@ -84,7 +84,7 @@ async def adopt_firings(connection: Connection, organization_id: int) -> None:
 
 
 async def free_episode(connection: Connection, kind: Kind, organization: str, about: Firing) -> int:
-    """The firing's episode, or the next one of which no notice has the id. Ids of adopted firings name the period in which
+    """The firing's episode, or the next one of which no alert event has the id. Ids of adopted firings name the period in which
     they fired, and another period may have its id now."""
     episode = about.episode
     while await connection.fetchval(SQL["find_notice"], identify_firing(kind, organization, about, episode)):

@@ -30,7 +30,7 @@ class Firing(NamedTuple):
     fired_at: datetime
 
 
-class Notice(NamedTuple):
+class AlertEvent(NamedTuple):
     """A CloudEvent; `body` is what is sent, byte for byte."""
 
     event_id: str
@@ -38,5 +38,5 @@ class Notice(NamedTuple):
 
 
 def identify_firing(kind: Kind, organization: str, firing: Firing, number: int) -> str:
-    """The id of a firing's notice; `number` is its episode, unless another notice had that id already."""
+    """The id of a firing's alert event; `number` is its episode, unless another one had that id already."""
     return identify(kind, organization, *firing.period, f"{firing.threshold}", f"{number}")

@@ -10,7 +10,7 @@ from runtime.isolation import concerns_one, slow_for_all
 from runtime.postgres import Connection, Pool, passing_failure, timed_out
 from runtime.tracing import TRACEPARENT, PassOn, Span, Tracing
 
-from alerter.db.channel_queries import insert_notice
+from alerter.db.channel_queries import insert_alert_event
 from alerter.db.email_queries import insert_emails, select_recipients
 from alerter.db.quarantine_queries import Step
 from alerter.db.queries import (
@@ -160,8 +160,8 @@ class Evaluator:
     ) -> None:  # fmt: skip
         firing_id, firing = await resolve_firing(connection, organization_id, period, threshold, resolution, now)
         number = await free_episode(connection, "resolved", organization.organization, firing)
-        notice = write_resolved(organization, firing, level, now, resolution, number)
-        await insert_notice(connection, organization_id, firing_id, "resolved", notice, now, firing.told)
+        event = write_resolved(organization, firing, level, now, resolution, number)
+        await insert_alert_event(connection, organization_id, firing_id, "resolved", event, now, firing.told)
         log.info(
             "alert resolved", organization=organization.organization, rule=period.rule, contract=period.contract_id or None,
             period=period.period_id, threshold=threshold, resolution=resolution,
@@ -189,8 +189,8 @@ class Evaluator:
                 connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
             )
         firing_id = await insert_firing(connection, level, firing, now, facts)
-        notice = write_fired(organization, told, level)
-        await insert_notice(connection, level.organization_id, firing_id, "fired", notice, now, firing.told)
+        event = write_fired(organization, told, level)
+        await insert_alert_event(connection, level.organization_id, firing_id, "fired", event, now, firing.told)
         if facts is not None:
             about = organization.organization, *level.period, str(firing.threshold), str(firing.episode)
             messages = [(identify_mail("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]

@@ -9,7 +9,7 @@ from flexcredits_schemas.alerts import Rule
 from runtime.isolation import concerns_one
 from runtime.postgres import Connection, Pool, timed_out
 
-from alerter.db.channel_queries import insert_test_notice
+from alerter.db.channel_queries import insert_test_alert_event
 from alerter.db.email_queries import Request, claim_request, insert_test_email, resend_emails, select_requesting
 from alerter.db.queries import name_organization, read_states
 from alerter.domain.firings import Organization
@@ -18,7 +18,7 @@ from alerter.email.context import gather_test_facts
 from alerter.email.message import identify_mail
 from alerter.evaluation.evaluator import horizon
 from alerter.metrics import REQUESTS
-from alerter.notify.cloudevents import write_test as write_test_notice
+from alerter.notify.cloudevents import write_test as write_test_event
 from alerter.queues.quarantine import Quarantine
 from alerter.queues.rotation import Rotation
 
@@ -82,8 +82,8 @@ async def write_test(
 
 async def write_channel_test(connection: Connection, request: Request, organization: Organization) -> None:
     assert request.channel_id is not None
-    notice = write_test_notice(organization, request.request_id, request.requested_at)
-    await insert_test_notice(connection, request.organization_id, request.channel_id, notice, request.requested_at)
+    event = write_test_event(organization, request.request_id, request.requested_at)
+    await insert_test_alert_event(connection, request.organization_id, request.channel_id, event, request.requested_at)
 
 
 async def read_current_level(

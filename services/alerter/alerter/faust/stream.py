@@ -27,7 +27,7 @@ from alerter.evaluation.retry import retry_quarantined
 from alerter.evaluation.wakeups import drain_wakeups
 from alerter.faust.app import MESSAGES_MAX
 from alerter.metrics import UNREADABLE
-from alerter.notify.topic import publish_notices
+from alerter.notify.topic import publish_alert_events
 from alerter.notify.webhooks import Deliverer
 from alerter.queues.rotation import Rotation
 from alerter.settings import Settings
@@ -158,7 +158,7 @@ def schedule(
     streams.every(
         settings.mail_interval_s,
         "topic",
-        lambda: publish_notices(queues, producer, settings.alerts_topic, publishing),
+        lambda: publish_alert_events(queues, producer, settings.alerts_topic, publishing),
     )
     streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.evaluate(None, trigger="sweep"))
     streams.every(settings.sweep_interval_s, "measure", mailer.measure)

@@ -7,14 +7,14 @@ from typing import Any
 from flexcredits_schemas.alerts import Resolution
 from flexcredits_schemas.credits import decimal_text
 
-from alerter.domain.firings import Firing, Kind, Notice, Organization, identify_firing
+from alerter.domain.firings import AlertEvent, Firing, Kind, Organization, identify_firing
 from alerter.domain.identity import identify
 from alerter.domain.thresholds import UsageLevel
 
 SOURCE = "/flexcredits/alerter"
 
 
-def write_fired(organization: Organization, firing: Firing, level: UsageLevel) -> Notice:
+def write_fired(organization: Organization, firing: Firing, level: UsageLevel) -> AlertEvent:
     """A threshold was met."""
     return write(organization, "fired", firing.fired_at, firing, level, {}, firing.episode)
 
@@ -26,7 +26,7 @@ def write_resolved(
     at: datetime,
     resolution: Resolution,
     number: int,
-) -> Notice:
+) -> AlertEvent:
     """The level fell under a threshold again, or (without a level, too) the threshold or its period was removed. `number`
     stands for the episode in the id."""
     end = {"resolved_at": at.isoformat(), "resolution": resolution}
@@ -36,7 +36,7 @@ def write_resolved(
 def write(
     organization: Organization, kind: Kind, at: datetime, firing: Firing, level: UsageLevel | None, end: dict[str, str],
     number: int,
-) -> Notice:  # fmt: skip
+) -> AlertEvent:  # fmt: skip
     period = firing.period
     about = {
         "name": organization.name,
@@ -58,15 +58,15 @@ def write(
     return as_event(event_id, f"flexcredits.alert.{kind}.v1", organization.organization, at, about | end)
 
 
-def write_test(organization: Organization, request_id: int, at: datetime) -> Notice:
+def write_test(organization: Organization, request_id: int, at: datetime) -> AlertEvent:
     """What a channel gets to show that it works."""
     event_id = identify("test", organization.organization, f"{request_id}", at.isoformat())
     return as_event(event_id, "flexcredits.alert.test.v1", organization.organization, at, {"name": organization.name})
 
 
-def as_event(event_id: str, kind: str, organization: str, at: datetime, data: dict[str, Any]) -> Notice:
+def as_event(event_id: str, kind: str, organization: str, at: datetime, data: dict[str, Any]) -> AlertEvent:
     event = {
         "specversion": "1.0", "id": event_id, "source": SOURCE, "type": kind, "subject": organization,
         "time": at.isoformat(), "datacontenttype": "application/json", "data": data,
     }  # fmt: skip
-    return Notice(event_id, json.dumps(event, ensure_ascii=False))
+    return AlertEvent(event_id, json.dumps(event, ensure_ascii=False))

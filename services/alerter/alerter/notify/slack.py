@@ -1,4 +1,4 @@
-"""A notice -> a message in Slack. Pure."""
+"""An alert event -> a message in Slack. Pure."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The outbox of notices -> the channels of organizations: webhooks signed as Standard Webhooks has it, and Slack."""
+"""The outbox of alert events -> the channels of organizations: webhooks signed as Standard Webhooks has it, and Slack."""
 
 import base64
 import hmac
@@ -31,7 +31,7 @@ class Gone(Attempt):
 
 
 class Deliverer(Outbox[Delivery]):
-    """Sends notices to channels."""
+    """Sends alert events to channels."""
 
     def __init__(self, pool: Pool, http: aiohttp.ClientSession, dashboard_url: str) -> None:
         super().__init__(pool, "channel", AT_ONCE)
@@ -89,7 +89,7 @@ class Deliverer(Outbox[Delivery]):
 
 
 def organization_of(body: str) -> str:
-    """The organization's id, as the API names it: the subject of the notice's CloudEvent."""
+    """The organization's id, as the API names it: the subject of the CloudEvent."""
     return str(json.loads(body)["subject"])
 
 

@@ -17,7 +17,7 @@ RETURNING (SELECT organization FROM organizations o WHERE o.organization_id = q.
 
 -- name: claim_quarantined
 -- Take up to $1 organizations and steps that are due for a retry; nobody else takes them for $2 seconds. Requests and
--- notices wait in their own tables.
+-- alert events wait in their own tables.
 UPDATE quarantine SET retry_at = now() + make_interval(secs => $2) WHERE (organization_id, component, step) IN (
     SELECT organization_id, component, step FROM quarantine
     WHERE component = 'alerter' AND step IN ('evaluate', 'wakeup', 'mail', 'channel') AND retry_at <= now()

@@ -1,7 +1,7 @@
 -- The outbox of alert events: alert_notices for the topic, alert_deliveries with their attempts for webhooks and Slack.
 
 -- name: find_notice
--- Whether a notice has this id.
+-- Whether an alert event has this id.
 SELECT true FROM alert_notices WHERE event_id = $1
 
 -- name: insert_notice
@@ -24,9 +24,9 @@ WITH channel AS (
 INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at) SELECT $1, $2, notice_id, $5 FROM notice
 
 -- name: claim_notices
--- Notices that the topic does not have yet, in order: about $1, in equal parts of organizations behind number $2, to
--- number $3 at most. Nobody else publishes an organization's notices until this transaction ends, so none overtakes an
--- earlier one. Whom this step has set aside waits.
+-- Alert events that the topic does not have yet, in order: about $1, in equal parts of organizations behind number $2,
+-- to number $3 at most. Nobody else publishes an organization's events until this transaction ends, so none overtakes
+-- an earlier one. Whom this step has set aside waits.
 WITH RECURSIVE walk (organization_id, is_mine, claimed) AS (
     SELECT $2::integer, false, 0
     UNION ALL
@@ -46,7 +46,7 @@ FROM turns CROSS JOIN LATERAL (
 ORDER BY n.notice_id
 
 -- name: mark_notices_published
--- Kafka has confirmed these notices.
+-- Kafka has confirmed these alert events.
 UPDATE alert_notices SET published_at = now() WHERE notice_id = ANY($1::bigint[])
 
 -- name: claim_deliveries
