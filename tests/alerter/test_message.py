@@ -27,7 +27,7 @@ NAMES = {
 }  # fmt: skip
 
 
-def facts(**changes: Any) -> dict[str, Any]:
+def context(**changes: Any) -> dict[str, Any]:
     return {
         "rule": "usage", "organization": "org_acme", "name": "Acme", "threshold": 90, "used": 36_012_345_678, "available": 40_000 * C,
         "period": {"contract": "c1", "id": "2026 H2", "from": "2026-07-15", "to": "2027-01-15"}, "elapsed_permille": 707,
@@ -42,8 +42,8 @@ def facts(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def budget_facts(**changes: Any) -> dict[str, Any]:
-    return facts(
+def budget_context(**changes: Any) -> dict[str, Any]:
+    return context(
         rule="budget", threshold=75, used=3_760 * C, available=5_000 * C, elapsed_permille=380,
         period={"contract": "", "id": "2026-11", "from": "2026-11-01", "to": "2026-12-01"},
         products=[{"product": "assistant", "contracted": None, "used": 3_760 * C}],
@@ -51,9 +51,11 @@ def budget_facts(**changes: Any) -> dict[str, Any]:
     ) | changes  # fmt: skip
 
 
-def facts_of_a_test(**changes: Any) -> dict[str, Any]:
-    """Those of a test mail."""
-    return {name: fact for name, fact in facts(test={"thresholds": [75, 90]}, **changes).items() if name != "threshold"}
+def context_of_a_test(**changes: Any) -> dict[str, Any]:
+    """That of a test mail."""
+    return {
+        name: value for name, value in context(test={"thresholds": [75, 90]}, **changes).items() if name != "threshold"
+    }
 
 
 def message_about(
@@ -63,7 +65,7 @@ def message_about(
 
 
 def message_with(to: str = "ada@acme.example", **changes: Any) -> EmailMessage:
-    return message_about(facts(**changes), to)
+    return message_about(context(**changes), to)
 
 
 def read(message: EmailMessage) -> EmailMessage:
@@ -109,14 +111,14 @@ def test_says_the_fact_the_number_and_what_drives_it_in_text_and_html() -> None:
 @pytest.mark.parametrize("length", range(1, 129))
 def test_a_subject_begins_on_the_line_of_its_name_however_long(length: int) -> None:
     for name in ("o" * length, "ö" * length, "o " * (length // 2) + "o"):
-        message = message_about(facts(name=name))
+        message = message_about(context(name=name))
         line = message.as_bytes().partition(b"\r\nSubject: ")[2].partition(b"\r\n")[0]
         assert line.startswith(b"You've used")
         assert read(message)["Subject"] == f"You've used 90% of your credits: 36,012 of 40,000 ({name})"
 
 
 def test_a_budgets_mail_names_the_month_and_leads_to_it() -> None:
-    message = message_about(budget_facts())
+    message = message_about(budget_context())
     assert read(message)["Subject"] == "You've used 75.2% of your November 2026 budget: 3,760 of 5,000 (Acme)"
     assert read(message)["List-Id"] == "<budget.org-acme.flexcredits.flex.example>"
     for body in bodies(message):
@@ -130,26 +132,26 @@ def test_a_budgets_mail_names_the_month_and_leads_to_it() -> None:
 
 
 def test_a_budget_that_is_exceeded_says_by_how_much() -> None:
-    for body in bodies(message_about(budget_facts(threshold=100, used=5_100 * C))):
+    for body in bodies(message_about(budget_context(threshold=100, used=5_100 * C))):
         assert "Over budget" in body
         assert re.search(r"Over budget\s+100\s", text_of(body))
         assert "Remaining" not in body
 
 
 def test_late_usage_of_a_month_says_that_it_has_ended() -> None:
-    message = message_about(budget_facts(ended=True, elapsed_permille=1000))
+    message = message_about(budget_context(ended=True, elapsed_permille=1000))
     assert read(message)["Subject"].startswith("You used 75.2% of your November 2026 budget, including late usage: ")
     assert all(
         "The month has ended. Usage that arrives late still counts toward it." in body for body in bodies(message)
     )
 
 
-@pytest.mark.parametrize("rule_facts", [facts, budget_facts])
-def test_an_additional_recipient_can_leave_by_one_click(rule_facts: Any) -> None:
-    message = read(message_about(rule_facts(), "bob@finance.example", additional=True))
+@pytest.mark.parametrize("rule_context", [context, budget_context])
+def test_an_additional_recipient_can_leave_by_one_click(rule_context: Any) -> None:
+    message = read(message_about(rule_context(), "bob@finance.example", additional=True))
     [(url, token)] = re.findall(r"^<(https://flex\.example/unsubscribe\?token=(\S+))>$", message["List-Unsubscribe"])
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    what = Unsubscription("org_acme", rule_facts()["rule"], "bob@finance.example")
+    what = Unsubscription("org_acme", rule_context()["rule"], "bob@finance.example")
     assert unseal(token, SECRET) == what
     for body in bodies(message):
         assert url in body
@@ -160,7 +162,7 @@ def test_an_additional_recipient_can_leave_by_one_click(rule_facts: Any) -> None
 
 def test_without_a_secret_there_is_no_link_that_cannot_work() -> None:
     config = MailConfig("flex@flex.example", "https://flex.example")
-    message = message_about(facts(), additional=True, config=config)
+    message = message_about(context(), additional=True, config=config)
     assert message["List-Unsubscribe"] is None
     assert message["List-Unsubscribe-Post"] is None
     assert all(
@@ -171,7 +173,7 @@ def test_without_a_secret_there_is_no_link_that_cannot_work() -> None:
 def test_a_long_link_stays_whole_in_its_header() -> None:
     """Python would break it into encoded words, which are no link; RFC 5322 allows 998 characters."""
     recipient = f"{'a' * 64}@{'.'.join(['b' * 60] * 3)}.example"
-    message = message_about(facts(organization="o" * 64), recipient, additional=True)
+    message = message_about(context(organization="o" * 64), recipient, additional=True)
     head = message.as_bytes().partition(b"\r\n\r\n")[0].decode()
     [line] = [line for line in head.split("\r\n") if line.startswith("List-Unsubscribe: ")]
     assert len(line) < 998
@@ -183,15 +185,15 @@ def test_mails_of_one_period_are_one_thread_and_others_are_not() -> None:
     threads = [read(message_with(threshold=threshold))["References"] for threshold in (75, 90, 100)]
     assert len(set(threads)) == 1
     others = [
-        message_with(period=facts()["period"] | {"id": "2027 H1"}), message_with(period=facts()["period"] | {"contract": "c2"}),
-        message_with(organization="org_other"), message_about(budget_facts()),
+        message_with(period=context()["period"] | {"id": "2027 H1"}), message_with(period=context()["period"] | {"contract": "c2"}),
+        message_with(organization="org_other"), message_about(budget_context()),
     ]  # fmt: skip
     assert len({read(other)["References"] for other in others} | set(threads)) == 5
-    assert message_about(facts_of_a_test())["References"] is None
+    assert message_about(context_of_a_test())["References"] is None
 
 
 def test_a_test_says_so_and_shows_the_real_numbers() -> None:
-    message = message_about(facts_of_a_test())
+    message = message_about(context_of_a_test())
     assert read(message)["Subject"] == "Test: You've used 90% of your credits: 36,012 of 40,000 (Acme)"
     for body in bodies(message):
         for words in ("This is a test you requested.", "It was sent only to you, with current numbers.", "36,012", "75%, 90%", "you requested a test"):  # fmt: skip
@@ -246,7 +248,7 @@ def test_without_drivers_says_nothing_of_them() -> None:
 
 @pytest.mark.parametrize("additional", [False, True])
 def test_is_the_same_bytes_each_time(additional: bool) -> None:
-    for what in (facts(), budget_facts(), facts_of_a_test()):
+    for what in (context(), budget_context(), context_of_a_test()):
         assert (
             message_about(what, additional=additional).as_bytes()
             == message_about(what, additional=additional).as_bytes()
@@ -310,7 +312,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_cannot_add_a_header(name: str) -> None:
-    for what in (facts, budget_facts, facts_of_a_test):
+    for what in (context, budget_context, context_of_a_test):
         message = message_about(what(name=name))
         head, _, _ = message.as_bytes().partition(b"\r\n\r\n")
         assert b"\nbcc:" not in head.lower()
@@ -323,7 +325,7 @@ def test_an_additional_recipient_cannot_add_a_header(hostile: str) -> None:
     """The API refuses such addresses; this is for one that came in another way."""
     for address in (f"{hostile}@acme.example", f"bob@{hostile}", f'"{hostile}"@acme.example'):
         try:
-            message = message_about(facts(), address, additional=True)
+            message = message_about(context(), address, additional=True)
         except ValueError:
             continue  # recorded as refused
         head, _, _ = message.as_bytes().partition(b"\r\n\r\n")
@@ -345,7 +347,7 @@ def test_any_name_gives_a_mail_with_the_headers_it_should_have(name: str) -> Non
 
 @given(st.integers(0, 10**15), st.integers(1, 10**15), st.integers(0, 1000))
 def test_any_numbers_make_a_sentence(used: int, available: int, elapsed_permille: int) -> None:
-    text = describe(facts(used=used, available=available, elapsed_permille=elapsed_permille), "https://flex.example")
+    text = describe(context(used=used, available=available, elapsed_permille=elapsed_permille), "https://flex.example")
     assert 0 <= text["filled"] <= 100
     assert (text["overage"] is None) == (used <= available)
 
@@ -377,7 +379,7 @@ def test_an_address_is_one_recipient_whatever_is_in_it(address: str) -> None:
 
 def test_a_credit_period_without_an_end_has_no_pace() -> None:
     period = {"contract": "c1", "id": "p1", "from": "2026-01-01", "to": "9999-12-31"}
-    message = message_about(facts(period=period, elapsed_permille=0))
+    message = message_about(context(period=period, elapsed_permille=0))
     for part in message.iter_parts():
         text = part.get_content()
         assert "since Jan 1, 2026" in text

@@ -268,6 +268,6 @@ NAMES = {
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",
     "find_notice": "found", "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",
     "limit_statements": "set_config", "select_quarantined": "organization_id organization step reason",
-    "claim_emails": "email_id message_id recipient is_additional created_at attempt waited_s facts organization_id",
+    "claim_emails": "email_id message_id recipient is_additional created_at attempt waited_s context organization_id",
 }  # fmt: skip
 STATEMENTS = functions_of(globals())

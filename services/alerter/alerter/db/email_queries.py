@@ -49,15 +49,15 @@ async def insert_emails(
     messages: Iterable[tuple[str, Recipient]],
     now: datetime,
 ) -> None:
-    """Mails about a firing, which has the facts. `messages` are pairs of Message-ID and recipient."""
+    """Mails about a firing, which has the context. `messages` are pairs of Message-ID and recipient."""
     rows = [(organization_id, firing_id, message_id, *recipient, now, None) for message_id, recipient in messages]
     await connection.executemany(SQL["insert_email"], rows)
 
 
-async def insert_test_email(connection: Connection, request: Request, message_id: str, facts: dict[str, Any]) -> None:
+async def insert_test_email(connection: Connection, request: Request, message_id: str, context: dict[str, Any]) -> None:
     await connection.execute(
         SQL["insert_email"],
-        request.organization_id, None, message_id, request.recipient, False, request.requested_at, json.dumps(facts),
+        request.organization_id, None, message_id, request.recipient, False, request.requested_at, json.dumps(context),
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ async def claim_mails(
     """Mails of organizations behind number `after` that are due, and that nobody else sends for `lease_s` seconds. `running`
     has an organization for each mail in hand; with these none has more than `share`."""
     rows = await pool.fetch(SQL["claim_emails"], limit, lease_s, running, share, after)
-    return [from_record(Mail, {**row, "facts": json.loads(row["facts"] or "{}")}) for row in rows]
+    return [from_record(Mail, {**row, "context": json.loads(row["context"] or "{}")}) for row in rows]
 
 
 async def record_mail_result(pool: Pool, mail: Mail, attempt: Attempt) -> None:

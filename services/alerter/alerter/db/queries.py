@@ -97,13 +97,13 @@ async def mark_settled(connection: Connection, organization_id: int, now: dateti
 
 
 async def insert_firing(
-    connection: Connection, level: UsageLevel, firing: NewFiring, now: datetime, facts: dict[str, Any] | None
+    connection: Connection, level: UsageLevel, firing: NewFiring, now: datetime, context: dict[str, Any] | None
 ) -> int:
     """Returns the firing's number."""
     number: int = await connection.fetchval(
         SQL["insert_firing"],
         level.organization_id, *level.period, firing.threshold, firing.episode, level.starts_on, level.ends_on, now,
-        level.used, level.available, firing.told, None if facts is None else json.dumps(facts),
+        level.used, level.available, firing.told, None if context is None else json.dumps(context),
     )  # fmt: skip
     return number
 

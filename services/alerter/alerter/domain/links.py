@@ -10,7 +10,7 @@ Panel = Literal["alerts", "channels"]
 
 
 def period_url(dashboard_url: str, about: Mapping[str, Any]) -> str:
-    """The credit period or month that a firing is about; `about` is a mail's facts, or the data of an event."""
+    """The credit period or month that a firing is about; `about` is a mail's context, or the data of an event."""
     period = about["period"]
     if about["rule"] == "budget":
         return _write(dashboard_url, **{"from": period["id"], "to": period["id"]})

@@ -13,7 +13,7 @@ from alerter.domain.firings import Organization
 from alerter.domain.thresholds import UsageLevel, elapsed_permille, period_state
 
 
-async def gather_facts(
+async def gather_context(
     connection: Connection, organization: Organization, level: UsageLevel, now: datetime
 ) -> dict[str, Any]:
     """About a level, as of `now`. The caller adds the threshold that it meets, or that it is a test. Micro-credits."""
@@ -40,10 +40,12 @@ async def gather_facts(
     )
 
 
-async def gather_test_facts(
+async def gather_test_context(
     connection: Connection, organization: Organization, rule: Rule, level: UsageLevel | None, now: datetime
 ) -> dict[str, Any]:
     """About the level as it is now, whatever its thresholds; or, without a level, about who the organization is."""
     if level is None or not level.available:
         return organization._asdict() | {"rule": rule, "test": {"thresholds": []}, "used": None}
-    return await gather_facts(connection, organization, level, now) | {"test": {"thresholds": sorted(level.thresholds)}}
+    return await gather_context(connection, organization, level, now) | {
+        "test": {"thresholds": sorted(level.thresholds)}
+    }

@@ -73,7 +73,7 @@ _POLICY = SMTP.clone(header_factory=_headers)
 
 def write_message(mail: Mail, config: MailConfig) -> EmailMessage:
     """The message; the same bytes for the same arguments. Raises NotAnAddress."""
-    texts = describe(mail.facts, config.dashboard_url) | {
+    texts = describe(mail.context, config.dashboard_url) | {
         "is_additional": mail.is_additional,
         "unsubscribe_url": write_unsubscribe_url(mail, config),
     }
@@ -84,7 +84,7 @@ def write_message(mail: Mail, config: MailConfig) -> EmailMessage:
     message["Date"] = format_datetime(mail.created_at)
     message["Message-ID"] = mail.message_id
     add_list_headers(message, mail, config, texts["unsubscribe_url"])
-    kind = mail.facts["rule"] if mail.facts["used"] is not None else "silent"
+    kind = mail.context["rule"] if mail.context["used"] is not None else "silent"
     message.set_content(_environment.get_template(f"{kind}.txt").render(texts))
     message.add_alternative(_environment.get_template(f"{kind}.html").render(texts), subtype="html")
     # Derived from the identity, so that a copy is a copy byte for byte.
@@ -94,16 +94,16 @@ def write_message(mail: Mail, config: MailConfig) -> EmailMessage:
 
 def add_list_headers(message: EmailMessage, mail: Mail, config: MailConfig, unsubscribe_url: str | None) -> None:
     """What mail programs go by: which alerts belong together, that nobody wrote this, and how to get no more of it."""
-    facts, domain = mail.facts, config.sender.rpartition("@")[2]
+    context, domain = mail.context, config.sender.rpartition("@")[2]
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
     message["X-Auto-Response-Suppress"] = "All"  # Exchange's word for the same
-    organization = re.sub(r"[^a-z0-9]+", "-", facts["organization"].lower()).strip("-")
-    message["List-Id"] = f"<{facts['rule']}.{organization}.flexcredits.{domain}>"  # RFC 2919
-    if "threshold" in facts:
-        period = facts["period"]
+    organization = re.sub(r"[^a-z0-9]+", "-", context["organization"].lower()).strip("-")
+    message["List-Id"] = f"<{context['rule']}.{organization}.flexcredits.{domain}>"  # RFC 2919
+    if "threshold" in context:
+        period = context["period"]
         # The mails of one period form a thread, under a first one that nobody ever got.
         root = identify_mail(
-            "period", facts["organization"], facts["rule"], period["contract"], period["id"], domain=domain
+            "period", context["organization"], context["rule"], period["contract"], period["id"], domain=domain
         )
         message["References"] = root
     if unsubscribe_url:
@@ -115,7 +115,7 @@ def write_unsubscribe_url(mail: Mail, config: MailConfig) -> str | None:
     """Only for additional recipients: who is told for a role is told as long as the role lasts."""
     if not mail.is_additional or not config.unsubscribe_secret:
         return None
-    what = Unsubscription(mail.facts["organization"], mail.facts["rule"], mail.recipient)
+    what = Unsubscription(mail.context["organization"], mail.context["rule"], mail.recipient)
     token = seal(what, config.unsubscribe_secret, written_at=mail.created_at)
     return f"{config.dashboard_url}/unsubscribe?token={token}"
 

@@ -117,7 +117,9 @@ class Mailer(Outbox[Mail]):
         return item.waited_s
 
     async def send(self, item: Mail) -> Attempt:
-        with self._tracing.span("send mail", "client", [item.facts.get(TRACEPARENT, "")], attempt=item.attempt) as span:
+        with self._tracing.span(
+            "send mail", "client", [item.context.get(TRACEPARENT, "")], attempt=item.attempt
+        ) as span:
             attempt = await self._try(item)
             span.note(outcome=attempt.outcome, message_id=item.message_id)
         return attempt
@@ -140,7 +142,7 @@ class Mailer(Outbox[Mail]):
             MAIL_SECONDS.observe((datetime.now(UTC) - item.created_at).total_seconds())
         log_attempt = log.info if attempt.outcome == "sent" else log.warning
         log_attempt(
-            "mail", outcome=attempt.outcome, organization=item.facts.get("organization"), message_id=item.message_id,
+            "mail", outcome=attempt.outcome, organization=item.context.get("organization"), message_id=item.message_id,
             attempt=item.attempt, detail=attempt.detail,
         )  # fmt: skip
 

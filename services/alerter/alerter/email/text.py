@@ -1,4 +1,4 @@
-"""A mail's facts -> the texts and numbers that its templates print, in American English. Pure."""
+"""A mail's context -> the texts and numbers that its templates print, in American English. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -9,6 +9,7 @@ from flexcredits_schemas.credits import amount_text, level_places, level_text, p
 from flexcredits_schemas.zones import zone_of
 
 from alerter.domain.links import panel_url, period_url
+from alerter.domain.mails import MessageContext
 
 PRODUCT_NAMES = {"assistant": "Assistant", "agents": "Agents", "api": "API"}
 BAR_CELLS = 20
@@ -16,40 +17,40 @@ EVEN_PACE_PERMILLE = 20
 """Used and elapsed shares that differ by no more than this are on pace."""
 
 
-def describe(facts: Mapping[str, Any], dashboard_url: str) -> dict[str, Any]:
-    """Everything that the templates print of the facts."""
+def describe(context: MessageContext, dashboard_url: str) -> dict[str, Any]:
+    """Everything that the templates print of the context."""
     described = {
-        "rule": facts["rule"],
-        "name": facts["name"],
-        "is_test": "test" in facts,
+        "rule": context["rule"],
+        "name": context["name"],
+        "is_test": "test" in context,
         "manage_url": panel_url(dashboard_url, "alerts"),
     }
-    if facts["used"] is None:
-        return described | {"subject": f"Test: FlexCredits alerts reach you ({facts['name']})"}
-    described |= describe_level(facts)
-    headline = headline_of(facts, described)
+    if context["used"] is None:
+        return described | {"subject": f"Test: FlexCredits alerts reach you ({context['name']})"}
+    described |= describe_level(context)
+    headline = headline_of(context, described)
     numbers = f"{described['used']} of {described['available']}"
     return described | {
         "headline": headline,
-        "subject": f"{'Test: ' if 'test' in facts else ''}{headline}: {numbers} ({facts['name']})",
-        "url": period_url(dashboard_url, facts),
+        "subject": f"{'Test: ' if 'test' in context else ''}{headline}: {numbers} ({context['name']})",
+        "url": period_url(dashboard_url, context),
     }
 
 
-def describe_level(facts: Mapping[str, Any]) -> dict[str, Any]:
+def describe_level(context: MessageContext) -> dict[str, Any]:
     """How much of what is used, how fast, and by what."""
-    used, available = facts["used"], facts["available"]
-    starts_on, ends_on = date.fromisoformat(facts["period"]["from"]), date.fromisoformat(facts["period"]["to"])
-    reached = [percent for percent in thresholds_of(facts) if is_met(used, available, percent)]
+    used, available = context["used"], context["available"]
+    starts_on, ends_on = date.fromisoformat(context["period"]["from"]), date.fromisoformat(context["period"]["to"])
+    reached = [percent for percent in thresholds_of(context) if is_met(used, available, percent)]
     text, places = level_text(used, available), level_places(used, available)
     # What earlier versions wrote down may list what corrections took back as the top usage.
-    drivers = [driver for driver in facts["drivers"] if driver["credits"] > 0]
+    drivers = [driver for driver in context["drivers"] if driver["credits"] > 0]
     return {
         "month": f"{starts_on:%B %Y}",
         "period": days(starts_on, ends_on),
         "has_end": ends_on < date.max,
-        "ended": facts["ended"],
-        "thresholds": percents(thresholds_of(facts)),
+        "ended": context["ended"],
+        "thresholds": percents(thresholds_of(context)),
         "percent": percent_in_words(used, available),
         "used": text.used,
         "available": text.available,
@@ -59,28 +60,28 @@ def describe_level(facts: Mapping[str, Any]) -> dict[str, Any]:
         "filled": max(0, min(100, used * 100 // available)),
         "bar": "#" * max(0, min(BAR_CELLS, used * BAR_CELLS // available)),
         "bar_cells": BAR_CELLS,
-        "elapsed_percent": facts["elapsed_permille"] // 10,
-        "elapsed": share_elapsed(facts["elapsed_permille"]),
-        "pace": pace(used * 1000 // available, facts["elapsed_permille"]),
-        "at": moment(datetime.fromisoformat(facts["at"]), facts["time_zone"]),
-        "day": short_day(datetime.fromisoformat(facts["at"])),
-        "products": [describe_product(product, places) for product in facts["products"]],
+        "elapsed_percent": context["elapsed_permille"] // 10,
+        "elapsed": share_elapsed(context["elapsed_permille"]),
+        "pace": pace(used * 1000 // available, context["elapsed_permille"]),
+        "at": moment(datetime.fromisoformat(context["at"]), context["time_zone"]),
+        "day": short_day(datetime.fromisoformat(context["at"])),
+        "products": [describe_product(product, places) for product in context["products"]],
         "drivers": [describe_driver(driver, used, places) for driver in drivers],
     }
 
 
-def thresholds_of(facts: Mapping[str, Any]) -> Sequence[int]:
+def thresholds_of(context: MessageContext) -> Sequence[int]:
     """The one that is reached; of a test, all that are set."""
-    return facts["test"]["thresholds"] if "test" in facts else [facts["threshold"]]
+    return context["test"]["thresholds"] if "test" in context else [context["threshold"]]
 
 
-def headline_of(facts: Mapping[str, Any], described: Mapping[str, Any]) -> str:
+def headline_of(context: MessageContext, described: Mapping[str, Any]) -> str:
     """What a subject begins with, and a mail's heading."""
     percent = described["percent"]
-    if facts["rule"] == "budget":
+    if context["rule"] == "budget":
         budget = f"{percent} of your {described['month']} budget"
-        return f"You used {budget}, including late usage" if facts["ended"] else f"You've used {budget}"
-    if facts["ended"]:
+        return f"You used {budget}, including late usage" if context["ended"] else f"You've used {budget}"
+    if context["ended"]:
         return f"You used {percent} of your credits in a credit period that has ended"
     return f"You've used {percent} of your credits"
 

@@ -29,7 +29,7 @@ from alerter.db.queries import (
 from alerter.domain.firings import Firing, Organization
 from alerter.domain.organization_state import Decision, OrganizationState, decide
 from alerter.domain.thresholds import NewFiring, Period, UsageLevel
-from alerter.email.context import gather_facts
+from alerter.email.context import gather_context
 from alerter.email.message import identify_mail
 from alerter.evaluation.state_reading import EVALUATION_S, read_readable
 from alerter.metrics import EVALUATED_AT, EVALUATION_SECONDS, FIRINGS, RESOLVED, WAKEUPS
@@ -180,18 +180,18 @@ class Evaluator:
         told = Firing(level.period, level.starts_on, level.ends_on, *firing, now)
         episode = await free_episode(connection, "fired", organization.organization, told)
         firing, told = firing._replace(episode=episode), told._replace(episode=episode)
-        facts, recipients = None, []
+        context, recipients = None, []
         if firing.told == "mail":
-            facts = await gather_facts(connection, organization, level, now) | {"threshold": firing.threshold}
+            context = await gather_context(connection, organization, level, now) | {"threshold": firing.threshold}
             if span.traceparent:
-                facts[TRACEPARENT] = span.traceparent  # the mails are sent later, by whichever alerter claims them
+                context[TRACEPARENT] = span.traceparent  # the mails are sent later, by whichever alerter claims them
             recipients = await select_recipients(
                 connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
             )
-        firing_id = await insert_firing(connection, level, firing, now, facts)
+        firing_id = await insert_firing(connection, level, firing, now, context)
         event = write_fired(organization, told, level)
         await insert_alert_event(connection, level.organization_id, firing_id, "fired", event, now, firing.told)
-        if facts is not None:
+        if context is not None:
             about = organization.organization, *level.period, str(firing.threshold), str(firing.episode)
             messages = [(identify_mail("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
             await insert_emails(connection, level.organization_id, firing_id, messages, now)

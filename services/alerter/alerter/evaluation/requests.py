@@ -14,7 +14,7 @@ from alerter.db.email_queries import Request, claim_request, insert_test_email, 
 from alerter.db.queries import name_organization, read_states
 from alerter.domain.firings import Organization
 from alerter.domain.thresholds import UsageLevel, has_begun, period_state
-from alerter.email.context import gather_test_facts
+from alerter.email.context import gather_test_context
 from alerter.email.message import identify_mail
 from alerter.evaluation.evaluator import horizon
 from alerter.metrics import REQUESTS
@@ -75,9 +75,9 @@ async def write_test(
 ) -> None:
     """A mail with the organization's numbers of now, which says that it is a test."""
     level = await read_current_level(connection, request.organization_id, request.rule, now)
-    facts = await gather_test_facts(connection, organization, request.rule, level, now)
+    context = await gather_test_context(connection, organization, request.rule, level, now)
     about = organization.organization, str(request.request_id), f"{request.requested_at}", str(request.recipient)
-    await insert_test_email(connection, request, identify_mail("test", *about, domain=mail_domain), facts)
+    await insert_test_email(connection, request, identify_mail("test", *about, domain=mail_domain), context)
 
 
 async def write_channel_test(connection: Connection, request: Request, organization: Organization) -> None:

@@ -1,4 +1,4 @@
-"""Wake-ups: organizations whose settings or catalog facts changed."""
+"""Wake-ups: organizations whose settings or catalog data changed."""
 
 from runtime.postgres import Pool
 
@@ -10,7 +10,7 @@ ALL_ORGANIZATIONS = 0
 
 
 async def drain_wakeups(pool: Pool, evaluator: Evaluator) -> None:
-    """Evaluate the organizations whose settings or catalog facts changed. They stay in the table until that is done."""
+    """Evaluate the organizations whose settings or catalog data changed. They stay in the table until that is done."""
     async with pool.acquire() as connection, connection.transaction():
         woken = await claim_wakeups(connection, WAKEUPS_MAX)
         if woken:

@@ -17,7 +17,7 @@ FROM (
 ORDER BY lower(told.address), told.is_additional, told.address
 
 -- name: insert_email
--- A mail to one person: about a firing, or a test with facts of its own.
+-- A mail to one person: about a firing, or a test with a context of its own.
 INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, is_additional, created_at, facts) VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: claim_emails
@@ -45,7 +45,7 @@ WHERE e.email_id = ANY (ARRAY(
     LIMIT $1))
 RETURNING e.email_id, e.message_id, e.recipient, e.is_additional, e.created_at, e.attempts AS attempt,
     extract(epoch FROM now() - e.pending_since)::float8 AS waited_s,
-    coalesce(e.facts, (SELECT f.facts FROM alert_firings f WHERE f.firing_id = e.firing_id)) AS facts, e.organization_id
+    coalesce(e.facts, (SELECT f.facts FROM alert_firings f WHERE f.firing_id = e.firing_id)) AS context, e.organization_id
 
 -- name: settle_email
 -- How attempt $2 ended: sent, refused, or deferred for $5 seconds. Sent stays sent, even if another attempt has begun
