@@ -67,7 +67,7 @@ class Streams:
         raw = app.topic(
             topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
         )
-        self.agent = cast(Agent, app.agent(raw, name="totals", concurrency=1)(self._read_totals))
+        self.reader = cast(Agent, app.agent(raw, name="totals", concurrency=1)(self._read_totals))
 
     async def _read_totals(self, stream: Any) -> None:
         """The stream's body. It must neither raise nor return: Faust would stall or skip, and call that healthy."""

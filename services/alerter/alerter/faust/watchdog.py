@@ -44,7 +44,7 @@ class Watchdog:
         app = self._streams.app
         if app.crashed:
             return f"Faust crashed: {app.crash_reason!r}"
-        actors = list(self._streams.agent._actors)
+        actors = list(self._streams.reader._actors)
         if not actors or any(actor.actor_task is None or actor.actor_task.done() for actor in actors):
             return "the stream has no living task"
         return None
