@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 from alerter.db.queries import claim_wakeups, read_states
+from alerter.db.statements import SQL
 from alerter.evaluation.wakeups import drain_wakeups
 from runtime.postgres import Connection, Pool, open_pool
 from structlog.testing import capture_logs
@@ -35,6 +36,19 @@ async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Poo
     )
     assert len(stamps) == 1, "written by more than one transaction"
     assert await evaluator(pool).evaluate(None, trigger="test") == 0
+
+
+async def test_an_evaluation_asks_once_for_the_organizations_name(books: Books, database: Database) -> None:
+    acme = await make_customer(books)
+    await acme.use(120)
+    sent: list[str] = []
+    async with open_pool(
+        database.roles["flexcredits_alerter"], application="test", size=2, statement_timeout_s=10,
+        tell=lambda statement: sent.append(statement.query),
+    ) as pool:  # fmt: skip
+        assert await evaluator(pool).evaluate([acme.number], trigger="test") == 1
+    assert sent.count(SQL["insert_firing"]) == 3
+    assert sent.count(SQL["select_name"]) == 1
 
 
 async def test_the_log_names_organization_and_period(books: Books, pool: Pool) -> None:
