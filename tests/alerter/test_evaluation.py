@@ -305,7 +305,7 @@ async def test_ids_that_two_periods_exchange_take_what_fired_along(books: Books,
 async def test_an_id_that_fired_before_its_firings_were_adopted_fires_again(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
-    """Ids of notices and mails name the period in which they fired, and are unique."""
+    """Ids of alert events and mails name the period in which they fired, and are unique."""
     acme = await make_customer(books)
     await acme.use(80)
     alerter = evaluator(pool)

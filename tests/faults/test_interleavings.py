@@ -156,7 +156,7 @@ async def test_two_alerters_in_any_order_fire_once_at_exactly_the_percent(sides:
     assert sum(waited) > len(ALL)
 
 
-async def test_without_the_accounts_lock_some_order_goes_wrong(sides: Sides, books: Books) -> None:
+async def test_without_the_organizations_lock_some_order_goes_wrong(sides: Sides, books: Books) -> None:
     without = {"lock_state": ALERTER_SQL["lock_state"].replace("FOR UPDATE", "")}
     with pytest.raises(asyncpg.UniqueViolationError, match="alert_firings"):
         [await alert_twice(sides, books, schedule, known=True, instead=without) for schedule in ALL]

@@ -78,7 +78,7 @@ class Deliverer(Outbox[Delivery]):
         DELIVERIES.labels(item.kind, attempt.outcome).inc()
         log_attempt = log.info if attempt.outcome == "sent" else log.warning
         log_attempt(
-            "notice", outcome=attempt.outcome, organization=organization_of(item.body), channel=item.channel_id,
+            "alert event", outcome=attempt.outcome, organization=organization_of(item.body), channel=item.channel_id,
             event_id=item.event_id, attempt=item.attempt, detail=attempt.detail,
         )  # fmt: skip
 
