@@ -1,4 +1,4 @@
-"""How many events a second the aggregator counts out of Kafka, next to the bare ledger insert of the same rows."""
+"""Measures events per second that the aggregator counts, and the insert of the same ledger rows alone."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ PREFIX = b'{"type":"flexcredits.usage.v1","specversion":"1.0","id":"%s","source"
 
 @dataclass(frozen=True)
 class AggregatorResult:
-    """Of one run; seconds from the first record applied to the last."""
+    """Result of a run; seconds from the first applied record to the last."""
 
     events: int
     event_bytes: float
@@ -44,7 +44,7 @@ class AggregatorResult:
 
 
 def build_series(number: int) -> tuple[str, bytes, bytes]:
-    """Product, Kafka key and the data before its credits, of one of the 60,000 series."""
+    """One of the 60,000 series: product, Kafka key and the data before its credits."""
     organization, place = divmod(number, SERIES_PER_ORGANIZATION)
     product = ("assistant", "agents", "api")[place % 3]
     feature = f"feature-{place // 6}" if product != "agents" else f"model-{place % 12}"
@@ -62,7 +62,7 @@ def build_series(number: int) -> tuple[str, bytes, bytes]:
 
 
 def build_events(events: int, seed: int, partitions: int = PARTITIONS) -> Iterator[tuple[int, bytes, bytes]]:
-    """Partition, key and value: canonical bytes as ingest writes them, some 60,000 series, a few copies and late ones."""
+    """Partition, key and value: canonical bytes as ingest writes them; about 60,000 series, some copies and late events."""
     chance = random.Random(seed)
     series = [build_series(number) for number in range(ORGANIZATIONS * SERIES_PER_ORGANIZATION)]
     now = datetime.now(UTC)
@@ -71,7 +71,7 @@ def build_events(events: int, seed: int, partitions: int = PARTITIONS) -> Iterat
         if recent and chance.random() < COPIES:
             yield chance.choice(recent)
             continue
-        number = int(len(series) * chance.random() ** 2)  # a few are busy, most are not
+        number = int(len(series) * chance.random() ** 2)  # few series have most of the events
         product, key, data = series[number]
         milliseconds = int(now.timestamp() * 1000) - chance.randrange(600_000)
         identity = str(
@@ -103,7 +103,7 @@ def build_events(events: int, seed: int, partitions: int = PARTITIONS) -> Iterat
 async def fill_topics(
     bootstrap: str, usage_topic: str, catalog_topic: str, events: int, seed: int, partitions: int = PARTITIONS
 ) -> float:
-    """Write the facts and the events; returns the mean size of an event in bytes."""
+    """Write the catalog events and the usage; returns the mean size of an event in bytes."""
     sizes, checked = 0, False
     headers = [("content-type", b"application/cloudevents+json")]
     async with open_producer(bootstrap, "load", compression_type="lz4") as producer:

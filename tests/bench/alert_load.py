@@ -1,4 +1,4 @@
-"""How long after an event is accepted the banner is up and the mail is with the mail server, under a steady load."""
+"""Measures the time from an accepted event to the banner and to the mail server's answer, under a steady load."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ LOAD_ORGANIZATIONS = 20
 
 @dataclass(frozen=True)
 class AlertResult:
-    """Of one run: milliseconds from the answer of ingest, one figure for each organization that crossed."""
+    """Result of a run: milliseconds from ingest's answer, one for each organization that met a threshold."""
 
     events_per_second: float
     banner_ms: list[float]
@@ -36,7 +36,7 @@ def percentile(figures: list[float], percent: int) -> float:
 async def measure_alerts(
     stack: WholeStack, run: int, *, per_second: int, crossings: int, between_s: float = 0.2
 ) -> AlertResult:
-    """While `per_second` events of other organizations are counted, let one organization after the other cross 75 %."""
+    """Let organizations cross 75 % one after the other, while `per_second` events of others are counted."""
     names = [f"org_crossing_{run}_{number}" for number in range(crossings)]
     loaded = [f"org_load_{run}_{number}" for number in range(LOAD_ORGANIZATIONS)]
     for name in [*names, *loaded]:
@@ -44,7 +44,7 @@ async def measure_alerts(
         stack.post([organization(name), contract(name, total="100" if name in names else "1000000000"), admin])
     tokens = {name: mint(stack, name) for name in names}
     await eventually(
-        lambda: stack.get("overview", organization=names[-1])["credits_available"] is not None, what="facts"
+        lambda: stack.get("overview", organization=names[-1])["credits_available"] is not None, what="catalog events"
     )
     async with loading(stack, loaded, per_second) as sent:
         banners, mails = [], []
@@ -102,7 +102,7 @@ async def cross(client: httpx.AsyncClient, stack: WholeStack, name: str, token: 
 
 @asynccontextmanager
 async def loading(stack: WholeStack, names: list[str], per_second: int) -> AsyncIterator[list[float]]:
-    """Steady usage of other organizations; yields the events accepted so far, and when that began."""
+    """Steady usage of other organizations; yields the number of accepted events and the start time."""
     sent = [0.0, time.monotonic()]
     size = per_second // REQUESTS_PER_SECOND
     headers = {

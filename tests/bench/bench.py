@@ -1,7 +1,7 @@
-"""The floors: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [dashboard] [scale] [--events N] [--runs N]. `./flexcredits bench` runs it.
+"""Benchmarks: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [dashboard] [scale] [--events N] [--runs N]. `./flexcredits bench` runs it.
 
-Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as everything
-else. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
+Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as the
+services and the load. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
 """
 
 import argparse
@@ -78,7 +78,7 @@ async def bench_aggregator(
 
 
 async def check_sums(dsn: str) -> None:
-    """A fast aggregator that loses something is no aggregator."""
+    """Ends the benchmark if the sums of ledger and rollups differ."""
     connection = await asyncpg.connect(dsn)
     sums = [
         await connection.fetchval(f"SELECT sum(credits) FROM {table}")
@@ -130,7 +130,7 @@ async def bench_floors(parts: list[str], events: int, runs: int) -> None:
 
 
 async def bench_scale(events: int) -> None:
-    """One, two and three aggregators on the same log: as fast as they go, and each held to 2,000 events/s."""
+    """One, two and three aggregators on the same log: without a limit, and each limited to 2,000 events/s."""
     with embedded_stack() as (bootstrap, server):
         template, topics = await make_template(server), await make_topics(bootstrap)
         await fill_partitions(topics, events)
@@ -185,7 +185,7 @@ async def bench_alerts(runs: int, per_second: int, crossings: int) -> None:
 
 
 async def bench_sweep(runs: int) -> None:
-    """The alerter's look at all organizations, over rows that are put there."""
+    """The alerter's sweep over all organizations, on inserted rows."""
     with embedded_postgres() as server:
         database = await copy_template(server, await make_template(server))
         await fill_books(database.dsn)
@@ -194,7 +194,7 @@ async def bench_sweep(runs: int) -> None:
             results.append(await measure_sweep(database))
             print(
                 f"sweep run {run + 1}: {ORGANIZATIONS:,} organizations in {results[-1].quiet_s:.2f} s, and"
-                f" {results[-1].first_s:.2f} s with {results[-1].settled} that fired",
+                f" {results[-1].first_s:.2f} s with {results[-1].fired} that fired",
                 flush=True,
             )
         report("sweep (limit 5 s)", results, lambda result: result.quiet_s, "{:.2f} s")
@@ -215,7 +215,7 @@ async def bench_queries(runs: int, seconds: float) -> None:
 
 
 async def bench_csv(runs: int) -> None:
-    """The query API as a process of its own over rows that are put there: no Kafka has a part in it."""
+    """The query API in its own process on inserted rows, without Kafka."""
     with embedded_postgres() as server, identity_provider(make_rsa_key()) as provider:
         database = await copy_template(server, await make_template(server))
         await fill(database.dsn)
@@ -244,11 +244,13 @@ async def bench_dashboard(runs: int) -> None:
         for run in range(runs):
             result = await measure_dashboard(stack)
             results.append(result)
-            deeds = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in result.interaction_ms.items())
+            interactions = ", ".join(
+                f"{name} {milliseconds:.0f}" for name, milliseconds in result.interaction_ms.items()
+            )
             answers = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in result.answer_ms.items())
             print(
                 f"dashboard run {run + 1}: first paint {statistics.median(result.first_paint_ms):.0f} ms, largest"
-                f" {statistics.median(result.largest_paint_ms):.0f} ms, {result.kilobytes:.0f} kB; until the next paint: {deeds} ms;"
+                f" {statistics.median(result.largest_paint_ms):.0f} ms, {result.kilobytes:.0f} kB; until the next paint: {interactions} ms;"
                 f" until the API's numbers are shown: {answers} ms",
                 flush=True,
             )

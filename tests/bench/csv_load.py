@@ -1,4 +1,4 @@
-"""How fast a year of a large organization is exported, and whether the process that sends it stays as small as it was."""
+"""Measures the export of a year of a large organization, and the memory of the process that sends it."""
 
 import time
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from support.infra.service_process import ServiceProcess
 
 ORGANIZATION = "org_acme"
 SERIES, DAYS = 1_500, 396
-"""13 months; a line in seventeen has a day and series on which something was corrected."""
+"""13 months; one in seventeen combinations of day and series has a correction."""
 PATH = "/api/v1/export/usage.csv"
 MICRO = 1_000_000
 
 
 @dataclass(frozen=True)
 class CsvResult:
-    """Of one run, through HTTP; megabytes are the process's resident ones at their highest since it started."""
+    """Result of a run through HTTP; megabytes are the process's maximum resident memory since its start."""
 
     lines_per_second: float
     lines: int
@@ -29,7 +29,7 @@ class CsvResult:
 
 
 async def fill(dsn: str) -> None:
-    """Rows as the aggregator would leave them, of 13 months until today."""
+    """Insert rows of the 13 months until today, as the aggregator does."""
     connection = await asyncpg.connect(dsn)
     await connection.execute(
         """
@@ -75,13 +75,13 @@ async def measure_csv(url: str, token: str, process: ServiceProcess, expected_mi
 
 
 async def take(client: httpx.AsyncClient, parameters: dict[str, str]) -> tuple[float, float, bytes]:
-    """Seconds to the end and to the first line, and the body."""
+    """Seconds to the end, seconds to the first line, and the body."""
     began, first_s, pieces = time.monotonic(), 0.0, []
     async with client.stream("GET", PATH, params=parameters) as answer:
         answer.raise_for_status()
         async for piece in answer.aiter_raw():
             pieces.append(piece)
-            if not first_s and len(pieces) > 1:  # the header comes alone
+            if not first_s and len(pieces) > 1:  # the first chunk is the header
                 first_s = time.monotonic() - began
     return time.monotonic() - began, first_s, b"".join(pieces)
 

@@ -1,4 +1,4 @@
-"""How fast the dashboard paints and answers a person, in a real Chromium, for a large organization with all its history."""
+"""Measures paints and interactions of the dashboard in a real Chromium, for a large organization with its whole history."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -28,14 +28,14 @@ new PerformanceObserver(list => list.getEntries().forEach(each => {
 # The last frame that still showed older numbers, or none.
 WATCH_NUMBERS = """
 const old = '[data-testid=breakdown] :is([data-stale=true], .mantine-Skeleton-root)'
-const look = () => { if (document.querySelector(old)) window.oldAt = performance.now(); requestAnimationFrame(look) }
-requestAnimationFrame(look)
+const watch = () => { if (document.querySelector(old)) window.oldAt = performance.now(); requestAnimationFrame(watch) }
+requestAnimationFrame(watch)
 """
 SLOWEST = "Math.max(0, ...interactions.map(each => each.duration))"
 ANSWERED = "Math.max(0, (window.oldAt ?? 0) - Math.min(...interactions.map(each => each.startTime)))"
 
-Deed = Callable[[Page], Awaitable[Any]]
-DEEDS: dict[str, Deed] = {
+Interaction = Callable[[Page], Awaitable[Any]]
+INTERACTIONS: dict[str, Interaction] = {
     "another tab": lambda page: page.get_by_role("tab", name="Agents").click(),
     "another view": lambda page: page.get_by_text("Feature", exact=True).first.click(),
     "sort": lambda page: page.get_by_role("columnheader", name="Credits").get_by_role("button").click(),
@@ -48,16 +48,16 @@ DEEDS: dict[str, Deed] = {
 
 @dataclass(frozen=True)
 class DashboardResult:
-    """Of one run, in milliseconds: paints of page loads with an empty cache, and each deed until the next paint."""
+    """Result of a run in milliseconds: paints of page loads with an empty cache, and each interaction until the next paint."""
 
     first_paint_ms: list[float]
     largest_paint_ms: list[float]
     interaction_ms: dict[str, float]
-    """The slowest event of each deed; 0 is less than the 16 that the browser begins to count at."""
+    """The slowest event of each interaction; 0: below the browser's minimum of 16."""
     answer_ms: dict[str, float]
-    """Of each deed that asks the API: until its numbers are shown, in place of a paint with older ones. Not limited."""
+    """For each interaction that requests data: time until the new numbers are shown. No limit."""
     kilobytes: float
-    """Sent for a first load, API included."""
+    """Transferred for a first load, including the API."""
 
     @property
     def slowest_interaction_ms(self) -> float:
@@ -85,12 +85,12 @@ async def shown(visit: Visit) -> None:
 
 
 async def load_afresh(browser: Browser, origin: str, state: Any, paints: dict[str, list[float]]) -> float:
-    """Load the page with nothing in the cache but who is signed in. Returns the bytes that were sent."""
+    """Load the page signed in, with an empty cache. Returns the transferred bytes."""
     async with visiting(browser, origin, storage_state=state) as visit:
         await visit.page.add_init_script(WATCH)
         await visit.open("/")
         await shown(visit)
-        await visit.page.wait_for_timeout(500)  # the largest paint is only known when nothing larger follows
+        await visit.page.wait_for_timeout(500)  # a larger paint may follow
         for name, milliseconds in (await visit.page.evaluate("paints")).items():
             paints[name].append(milliseconds)
         sent = "performance.getEntriesByType('resource').reduce((sum, each) => sum + each.transferSize, 0)"
@@ -98,15 +98,15 @@ async def load_afresh(browser: Browser, origin: str, state: Any, paints: dict[st
 
 
 async def interact(browser: Browser, origin: str, state: Any, measure: str, also: str = "") -> dict[str, float]:
-    """What `measure` says after each deed."""
+    """Value of `measure` after each interaction."""
     measured = {}
     async with visiting(browser, origin, storage_state=state) as visit:
         await visit.page.add_init_script(WATCH + also)
         await visit.open("/")
         await shown(visit)
-        for name, deed in DEEDS.items():
+        for name, interact_with in INTERACTIONS.items():
             await visit.page.evaluate("interactions.length = 0; window.oldAt = undefined")
-            await deed(visit.page)
+            await interact_with(visit.page)
             await visit.page.wait_for_timeout(700)
             measured[name] = float(await visit.page.evaluate(measure))
     return measured

@@ -1,4 +1,4 @@
-"""How many events a second the ingest API acknowledges: `python tests/bench/ingest_load.py URL KEY`, or `measure_ingest`."""
+"""Measures events per second that the ingest API acknowledges: `python tests/bench/ingest_load.py URL KEY`, or `measure_ingest`."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ SURFACES = ["web", "slack", "chrome", "teams", "desktop"]
 
 @dataclass(frozen=True)
 class IngestResult:
-    """Of one run; seconds from the first request to the last answer."""
+    """Result of a run; seconds from the first request to the last answer."""
 
     events: int
     accepted: int
@@ -42,7 +42,7 @@ class IngestResult:
 async def measure_ingest(
     ingest_url: str, key: str, events: int = 200_000, request_size: int = 500, connections: int = 8, seed: int = 1
 ) -> IngestResult:
-    """Send `events` different events in requests of `request_size` over keep-alive connections. Bodies are made before."""
+    """Send `events` different events in requests of `request_size` over keep-alive connections. Bodies are built before."""
     address = urlsplit(ingest_url)
     requests = build_requests(address.netloc, key, events, request_size, random.Random(seed))
     sizes = sum(map(len, requests)) / events

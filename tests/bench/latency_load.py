@@ -1,4 +1,4 @@
-"""How long an accepted event takes to be visible in the overview, at a steady rate."""
+"""Measures the time until an accepted event is visible in the overview, at a steady rate."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ REQUESTS_PER_SECOND = 20
 
 @dataclass(frozen=True)
 class LatencyResult:
-    """Of one run: from the answer of ingest to the first overview that contains the event."""
+    """Result of a run: from the answer of ingest to the first overview that contains the event."""
 
     events_per_second: float
     p50_ms: float

@@ -1,4 +1,4 @@
-"""GET over connections that stay open, at a tenth of a client library's cost: what measures shares its cores with what is measured."""
+"""GET over keep-alive connections at a tenth of a client library's CPU, since the benchmark shares cores with the service."""
 
 import asyncio
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ from ingest_load import read_answer
 
 
 class PlainClient:
-    """As many connections as there are requests at a time."""
+    """Opens one connection for each concurrent request."""
 
     def __init__(self, url: str, token: str) -> None:
         self._address = urlsplit(url)
@@ -15,7 +15,7 @@ class PlainClient:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def get(self, target: str) -> bytes:
-        """The answer's body. Raises RuntimeError for another status than 200."""
+        """Body of the answer. Raises RuntimeError for a status other than 200."""
         connection = self._idle.pop() if self._idle else await self._connect()
         reader, writer = connection
         writer.write(f"GET {target}{self._head}".encode())

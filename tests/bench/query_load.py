@@ -1,4 +1,4 @@
-"""How fast the query API answers a large organization among many, while usage is being counted."""
+"""Measures the query API for one large organization among many, while usage is counted."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ from support.infra.full_stack import WholeStack, environment_of
 from support.infra.service_process import eventually
 
 ORGANIZATION = "org_sim_0000"
-"""The first company of the simulation, which has as many series as it is told to."""
+"""The first generated company, which has the requested number of series."""
 ORGANIZATIONS, SERIES, EVENTS = 200, 1_500, 1_000_000
 COUNTED_PER_SECOND = 5_000
 WARM_UP_S = 10
@@ -29,14 +29,14 @@ VIEWS = [("assistant", "models"), ("assistant", "tools"), ("assistant", "other_f
 
 @dataclass(frozen=True)
 class QueryResult:
-    """Of one run: milliseconds from the time at which a request was due, by kind of request."""
+    """Result of a run: milliseconds from a request's due time, by kind of request."""
 
     counted_per_second: float
     milliseconds: dict[str, list[float]]
 
 
 async def fill_history(stack: WholeStack) -> None:
-    """13 months of history of 200 organizations, counted."""
+    """Generate 13 months of 200 organizations, and wait until they are counted."""
     options = {"organizations": ORGANIZATIONS, "events": EVENTS, "series": SERIES}
     arguments = [part for name, value in options.items() for part in (f"--{name}", f"{value}")]
     began = time.monotonic()
@@ -72,7 +72,7 @@ async def until_counted(stack: WholeStack) -> None:
 
 
 async def measure_queries(stack: WholeStack, *, per_second: float, seconds: float, seed: int) -> QueryResult:
-    """Ask at fixed times, whether or not the answers before have come; no request says what it knows already."""
+    """Send requests at fixed times, without waiting for earlier answers, and without If-None-Match."""
     chance = random.Random(seed)
     load = stack.home.root / "load.jsonl"
     await asyncio.to_thread(write_load, load, ORGANIZATIONS, COUNTED_PER_SECOND, seconds + 30, seed)

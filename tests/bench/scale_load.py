@@ -1,4 +1,4 @@
-"""How much faster two and three aggregators are than one, and what an event costs each part in processor time."""
+"""Measures the speedup of two and three aggregators, and each part's processor time per event."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ PARTITIONS = 6
 SETTLED_S = 3.0
 TICKS = os.sysconf("SC_CLK_TCK")
 HELD_TO_2000 = {"BATCH_EVENTS_MAX": "400", "BATCH_INTERVAL_S": "0.2"}
-"""So little that the processors have time left: what then keeps several from being faster than one is in our code."""
+"""A rate that leaves processor time, so that only the code can limit the speedup."""
 LEDGER_BYTES = (
     "SELECT sum(pg_total_relation_size(inhrelid))::bigint FROM pg_inherits WHERE inhparent = 'usage_ledger'::regclass"
     " AND pg_relation_size(inhrelid) > 0"
@@ -52,7 +52,7 @@ def describe_scale(result: ScaleResult) -> str:
 
 
 async def fill_partitions(topics: Topics, events: int) -> None:
-    """The log that all runs count, in a number of partitions that one, two and three share evenly."""
+    """Write the log that all runs count. One, two and three aggregators can share its partitions evenly."""
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
     await admin.start()
     await admin.create_partitions({topics.usage_events: NewPartitions(PARTITIONS)})
@@ -64,12 +64,12 @@ async def fill_partitions(topics: Topics, events: int) -> None:
 async def measure_scale(
     database: Database, topics: Topics, events: int, aggregators: int, limit: Mapping[str, str]
 ) -> ScaleResult:
-    """Count `events` or more from the log's beginning into an empty database; the clock runs when all have their partitions."""
+    """Count `events` or more from the log's beginning into an empty database. Timing starts when all aggregators have their partitions."""
     owner = await asyncpg.connect(database.dsn)
     group = f"{topics.usage_events}-{aggregators}-{len(limit)}"
     environment = aggregator_environment(database, topics, **limit) | {"CONSUMER_GROUP": group}
     with ExitStack() as stack:
-        # What batches hold shared: with it taken, nobody counts before all are there.
+        # Batches hold this lock shared: while it is taken exclusively, no aggregator counts before all are ready.
         await owner.execute("SELECT pg_advisory_lock($1)", CATALOG_LOCK)
         processes = []
         for _ in range(aggregators):
@@ -103,12 +103,12 @@ async def applied(owner: asyncpg.Connection, topic: str) -> int:
 
 
 async def backends(owner: asyncpg.Connection) -> list[int]:
-    """Process ids of the whole server."""
+    """Process ids of the server and its children."""
     return [row["pid"] for row in await owner.fetch("SELECT pid FROM pg_stat_activity")]
 
 
 def cpu_of(pids: Iterable[int]) -> float:
-    """User and system seconds that these processes have had; those that have ended count as none."""
+    """User and system seconds of these processes; 0 for ended ones."""
     total = 0
     for pid in pids:
         try:
@@ -120,6 +120,6 @@ def cpu_of(pids: Iterable[int]) -> float:
 
 
 def machine_cpu() -> float:
-    """Seconds in which the processors were not idle, of whoever's work."""
+    """Seconds in which the processors were not idle, by any process."""
     user, nice, system, _idle, _wait, *rest = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
     return sum(map(int, (user, nice, system, *rest[:3]))) / TICKS

@@ -1,4 +1,4 @@
-"""A steady load of usage, made before it is sent, since sending shares its cores with what is measured.
+"""A steady load of usage, generated before it is sent, because sending shares cores with the services.
 
 `python steady_load.py FILE INGEST_URL KEY PER_SECOND` sends the file's batches, one a line, in BATCH_EVENTS / PER_SECOND
 seconds each.
@@ -22,11 +22,11 @@ from ingest_load import build_request, read_answer
 
 BATCH_EVENTS = 250
 THOUSANDTH = 1000
-"""Millionths of the usual amounts: a minute of this load is a year of usage, and would take everybody over every threshold."""
+"""Millionths of the usual amounts: a minute of this load has the events of a year, and would exceed every threshold."""
 
 
 def write_load(path: Path, organizations: int, per_second: int, seconds: float, seed: int = 1) -> None:
-    """The usage of the simulation's companies, from now on."""
+    """Usage of the generated companies, from now on."""
     now = int(datetime.now(UTC).timestamp() * 1000)
     cast = list(companies(organizations))
     sendings = steady(seed, cast, now, per_second, seconds, scale=lambda _company: THOUSANDTH)
@@ -37,11 +37,11 @@ def write_load(path: Path, organizations: int, per_second: int, seconds: float, 
 
 @contextmanager
 def sending(path: Path, ingest_url: str, key: str, per_second: int) -> Iterator[None]:
-    """Send the file meanwhile, from a process of its own. Raises AssertionError when it ended before the block did."""
+    """Send the file from another process during the block. Raises AssertionError if it ends before the block."""
     process = subprocess.Popen([sys.executable, __file__, str(path), ingest_url, key, str(per_second)])
     try:
         yield
-        assert process.poll() is None, "the load ended before what it should be there for"
+        assert process.poll() is None, "the load ended before the measurement"
     finally:
         process.terminate()
         process.wait(20)

@@ -16,16 +16,16 @@ PARTITIONS = 2
 
 
 class SweepResult(NamedTuple):
-    """Seconds of a sweep that finds nothing new, of the first one, and how many organizations it settled."""
+    """Seconds of a sweep without new firings and of the first one, and how many organizations fired."""
 
     quiet_s: float
     first_s: float
-    settled: int
+    fired: int
 
 
 async def fill_books(dsn: str) -> None:
-    """Every organization has credit periods of a year that begin in the middle of a month, usage of all products on every day of
-    a year, an admin and settings; each second one has a budget, each hundredth has met thresholds."""
+    """Insert organizations with yearly credit periods from the middle of a month, usage of all products on every day of a
+    year, an admin and settings. Each second one has a budget, each hundredth has met thresholds."""
     connection = await asyncpg.connect(dsn)
     for statement in FILLING:
         await connection.execute(statement)
@@ -58,13 +58,13 @@ FILLING = [
 
 
 async def measure_sweep(database: Database) -> SweepResult:
-    """The first sweep fires what is met; the second finds nothing, as almost all of them do."""
+    """Run two sweeps. The first fires all met thresholds; the second finds nothing, as most sweeps do."""
     dsn = database.roles["flexcredits_alerter"]
     async with open_pool(dsn, application="alerter", size=6, statement_timeout_s=20) as pool:
         evaluator = Evaluator(pool, billing_moderator_enabled=True, mail_domain="flex.example", now=lambda: NOW)
         began = time.monotonic()
-        settled = await evaluator.evaluate(None, trigger="bench")
+        fired = await evaluator.evaluate(None, trigger="bench")
         first_s, began = time.monotonic() - began, time.monotonic()
         if await evaluator.evaluate(None, trigger="bench"):
             raise SystemExit("the second sweep found something to do")
-        return SweepResult(time.monotonic() - began, first_s, settled)
+        return SweepResult(time.monotonic() - began, first_s, fired)

@@ -1,4 +1,4 @@
-"""Faults while usage crosses thresholds, and what the checker says of firings, banners and mails afterwards."""
+"""Faults while usage crosses thresholds, and the checker's result for firings, banners and mails."""
 
 import asyncio
 import signal

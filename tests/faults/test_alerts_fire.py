@@ -1,4 +1,4 @@
-"""The alerts that need minutes, each made to fire by its fault in running services that Debian's Prometheus follows.
+"""Makes each alert that needs minutes fire by its fault, in running services that Debian's Prometheus scrapes.
 
 The others are set off in tests/journeys/test_prometheus.py.
 """
@@ -29,23 +29,23 @@ from support.services.query_api import AUDIENCE, ISSUER, identity_provider, make
 
 NOWHERE = 9
 LOCKED_S = 121
-"""The sweep may be late for two minutes before anybody is called."""
+"""Longer than the two minutes that the alert rule allows a sweep to be late."""
 
 
 @dataclass
 class Watched:
-    """Four services and who watches them."""
+    """Four services and the Prometheus that scrapes them."""
 
     here: AsyncExitStack
-    told: dict[str, dict[str, str]]
+    settings: dict[str, dict[str, str]]
     processes: dict[str, ServiceProcess]
     watching: Prometheus
     ingest: Ingest
     browser: httpx.AsyncClient
 
     def start(self, service: str) -> ServiceProcess:
-        """Anew, where the one before was to be found."""
-        self.processes[service] = self.here.enter_context(running(service, self.told[service]))
+        """Start a service again, on the same ports."""
+        self.processes[service] = self.here.enter_context(running(service, self.settings[service]))
         return self.processes[service]
 
     async def fires(
@@ -59,7 +59,7 @@ class Watched:
         await eventually(fired, within_s=within_s, what=name)
 
     async def rests(self, *names: str) -> None:
-        """None of these fires any more."""
+        """Wait until none of these alerts fires."""
 
         async def resting() -> bool:
             return not {f"FlexCredits{name}" for name in names} & set(await asyncio.to_thread(self.watching.firing))
@@ -69,17 +69,17 @@ class Watched:
     async def send(self, events: int) -> None:
         assert (await self.ingest.post([usage() for _ in range(events)])).status_code == 202
 
-    async def look(self) -> None:
+    async def query(self) -> None:
         await asyncio.gather(*(self.browser.get("/api/v1/credit-periods") for _ in range(3)))
 
 
 @asynccontextmanager
 async def watched(database: Database, topics: Topics) -> AsyncIterator[Watched]:
-    """Four services of which each is patient with itself, so that alerts come first. No server takes their mail."""
+    """Four services with long limits of their own, so that alerts fire first. No mail server is reachable."""
     async with AsyncExitStack() as here:
         provider = here.enter_context(identity_provider(make_rsa_key()))
         shared = {"FLEXCREDITS_ENV": "test", **without_proxy()}
-        told = {
+        settings = {
             "ingest": environment(database.roles["flexcredits_ingest"], topics, **shared),
             "aggregator": aggregator_environment(database, topics, STALL_S="5", GIVE_UP_S="1000", **shared),
             "alerter": alerter_environment(database, topics, NOWHERE, SWEEP_INTERVAL_S="1", STALL_S="1000", **shared),
@@ -89,17 +89,17 @@ async def watched(database: Database, topics: Topics) -> AsyncIterator[Watched]:
                 "FLEXCREDITS_UNSUBSCRIBE_SECRET": "for tests alone, and for nothing else", **shared,
             },
         }  # fmt: skip
-        for settings in told.values():
-            settings["PROBE_PORT"] = str(free_port())
-        url = {service: f"http://127.0.0.1:{told[service]['HTTP_PORT']}" for service in ("ingest", "query_api")}
+        for environment_ in settings.values():
+            environment_["PROBE_PORT"] = str(free_port())
+        url = {service: f"http://127.0.0.1:{settings[service]['HTTP_PORT']}" for service in ("ingest", "query_api")}
         key = await create_key(database.dsn, "*", "*")
         token = {"Authorization": f"Bearer {provider.token()}"}
         browser = httpx.AsyncClient(base_url=url["query_api"], headers=token, trust_env=False, timeout=10)
-        targets = [(service.replace("_", "-"), int(settings["PROBE_PORT"])) for service, settings in told.items()]
+        targets = [(service.replace("_", "-"), int(own["PROBE_PORT"])) for service, own in settings.items()]
         watching = here.enter_context(prometheus(targets, impatient=True))
-        all_ = Watched(here, told, {}, watching, Ingest(url["ingest"], "", topics, key), browser)
+        all_ = Watched(here, settings, {}, watching, Ingest(url["ingest"], "", topics, key), browser)
         await here.enter_async_context(browser)
-        for service in told:
+        for service in settings:
             await eventually(all_.start(service).ready, what=service)
         yield all_
 
@@ -126,10 +126,10 @@ async def test_faults_that_last_set_off_their_alerts(database: Database, topics:
         await eventually(lambda: set(watching.targets().values()) == {"up"}, what="all targets up")
         await system.rests(*names - {"MailsFail"})
 
-        # Mail that nobody takes, for eleven minutes.
+        # Mail that no server accepts, for eleven minutes.
         await owner.execute("UPDATE email_outbox SET created_at = created_at - interval '11 minutes'")
         await fires("MailOld")
-        # A row that was changed by hand: ingest has a defect with it.
+        # A row that was changed by hand makes ingest fail.
         broken_key = await create_key(database.dsn, "*", "*")
         await owner.execute("ALTER TABLE api_keys ALTER COLUMN organizations DROP NOT NULL")
         await owner.execute("UPDATE api_keys SET organizations = NULL WHERE key_id = $1", broken_key.split("_")[2])
@@ -139,13 +139,13 @@ async def test_faults_that_last_set_off_their_alerts(database: Database, topics:
 
         await fires("IngestFails", send_with_broken_key)
         await fires("IngestErrorsBurnSlowly")
-        # Sessions that hold what the aggregator counts into, and what the alerter and the query API read.
+        # Sessions that lock the tables of aggregator, alerter and query API.
         async with at_rows.transaction():
             await at_rows.execute("SELECT FROM partition_progress FOR UPDATE")
             async with at_table.transaction():
                 await at_table.execute("LOCK TABLE credit_periods")
                 locked_at = asyncio.get_running_loop().time()
-                await fires("QueryApiSlow", system.look)
+                await fires("QueryApiSlow", system.query)
                 await system.send(9_000)
                 await fires("StandsStill")
 
@@ -161,11 +161,11 @@ async def test_faults_that_last_set_off_their_alerts(database: Database, topics:
         await fires("FreshnessBurnsSlowly")
 
         await system.rests("TotalsDelayed", "SweepLate", "StandsStill")
-        # A process that is killed again and again, and one that stays away.
+        # A process that is killed repeatedly, and one that stays down.
         for _ in range(3):
             system.processes["ingest"].kill()
             await eventually(system.start("ingest").ready, what="ingest again")
-            await asyncio.sleep(2.5)  # two scrapes: a start that nobody saw is none
+            await asyncio.sleep(2.5)  # two scrapes: Prometheus must see each start
         await fires("RestartsOften")
         assert "FlexCreditsServiceStopped" not in watching.firing()
         system.processes["query_api"].kill()

@@ -1,4 +1,4 @@
-"""F13: the clocks of servers jump by days under usage. Kafka's own, which stamps what it takes, stays."""
+"""F13: the clocks of servers jump by days under usage. Kafka's clock, which stamps records, stays right."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"
 
 
 def false_clock(file: Path) -> dict[str, str]:
-    """The environment of a process whose time is that of the file; what it measures by its monotonic clock is right."""
+    """Environment of a process that gets its time from the file. Its monotonic clock is right."""
     file.write_text("+0")
     file.chmod(0o644)
     return {
@@ -33,7 +33,7 @@ async def test_f13_clocks_of_services_and_postgres_jump(topics: Topics) -> None:
         ) as stage:  # fmt: skip
 
             async def jump(stage: Stage) -> None:
-                # Postgres' clock does not go back: mails that it made due in a future would wait for that.
+                # Postgres' clock does not go back: mails that are due in the future would wait until then.
                 for clock, to in ((services, "+3d"), (postgres, "+3d"), (services, "-3d"), (services, "+0")):
                     clock.write_text(to)
                     await asyncio.sleep(2.5)
@@ -47,4 +47,4 @@ async def test_f13_clocks_of_services_and_postgres_jump(topics: Topics) -> None:
                 " FROM alert_firings", datetime.now(UTC),
             )  # fmt: skip
             await connection.close()
-    assert min(off) > 2 * 86400, "nobody believed the false clocks"
+    assert min(off) > 2 * 86400, "no service used the wrong clocks"

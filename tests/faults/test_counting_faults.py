@@ -1,4 +1,4 @@
-"""Faults under a stream of usage, and what the offline checker says of the tables afterwards."""
+"""Faults under a stream of usage, and the offline checker's result."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ async def stage(topics: Topics) -> AsyncIterator[Stage]:
 @pytest.mark.smoke
 async def test_f6_commits_whose_answer_is_lost(stage: Stage) -> None:
     await endure(stage, lose_commits)
-    assert stage.logs == [], "it decides again by itself, and needs nobody to start it"
+    assert stage.logs == [], "the aggregator was restarted, it should retry by itself"
 
 
 @pytest.mark.faults
@@ -52,7 +52,7 @@ async def test_f7_postgres_slow_and_its_rows_locked(stage: Stage) -> None:
 
 
 @pytest.mark.faults
-async def test_f8_postgres_hears_us_and_we_do_not_hear_it(stage: Stage) -> None:
+async def test_f8_postgres_receives_and_its_answers_are_lost(stage: Stage) -> None:
     async def one_way(stage: Stage) -> None:
         stage.proxy.flowing.clear()
         await asyncio.sleep(8)
@@ -92,7 +92,7 @@ async def test_f20_postgres_restored_to_an_earlier_point(stage: Stage) -> None:
     name = stage.database.dsn.rpartition("/")[2]
 
     async def alone(*statements: str) -> None:
-        """While nobody is connected to it."""
+        """While no client is connected."""
         await stage.proxy.cut()
         await server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
         for statement in statements:

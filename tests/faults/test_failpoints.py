@@ -1,4 +1,4 @@
-"""L2: killed by SIGKILL at every named point, the first, second and third time it is passed; a plain process takes over."""
+"""L2: services are killed by SIGKILL at every named point, at the first, second and third pass; another process continues."""
 
 import asyncio
 import signal
@@ -67,7 +67,7 @@ def kill_at_mail(hit: int, alerter: ServiceProcess) -> Callable[[int], str]:
 
 
 async def pour_until_it_dies(source: Source, process: ServiceProcess) -> None:
-    """AssertionError unless the process is ended by its own SIGKILL."""
+    """Raises AssertionError unless the process ends by its own SIGKILL."""
     await eventually(lambda: process.exit_code is not None or process.ready(), what="readiness")
     try:
         async with asyncio.timeout(40):
@@ -105,14 +105,14 @@ async def test_alerter_killed_at(topics: Topics, database: Database, mailbox: Sc
         else:
             dying = start_failing(point, hit, environment)
         await pour_until_it_dies(source, dying)
-        await asyncio.sleep(0.5)  # what it had said to the mail server and to Postgres arrives
+        await asyncio.sleep(0.5)  # its last bytes arrive at the mail server and Postgres
         connection = await asyncpg.connect(database.dsn)
         known = await connection.fetch("SELECT recipient, message_id FROM email_outbox WHERE state = 'sent'")
-        in_doubt = set(mailbox.got) - {(row["recipient"], row["message_id"]) for row in known}
+        unrecorded = set(mailbox.got) - {(row["recipient"], row["message_id"]) for row in known}
         await age(connection, timedelta(seconds=LEASE_S))
         await connection.close()
         with running("alerter", environment):
             await until_applied(topics, database.dsn)
             violations = await find_violations(topics, database.dsn, source.acknowledged)
-            violations += await find_lasting_violations(topics, database.dsn, mailbox, len(in_doubt))
+            violations += await find_lasting_violations(topics, database.dsn, mailbox, len(unrecorded))
     assert not violations, "\n".join(violations)

@@ -1,4 +1,4 @@
-"""The checker is worth something: an aggregator without one of its safeguards does not pass."""
+"""Tests the checker: it must find violations of services without one of their safeguards."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Two sessions of the services' own code on a real Postgres, in every order that their named steps can take."""
+"""Runs two sessions of the services' code on a real Postgres, in every order of their named steps."""
 
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -47,7 +47,7 @@ class Sides:
         self._connections: dict[tuple[int, str], Any] = {}
 
     async def side(self, at: int, role: str, sql: Mapping[str, str], named: Sequence[str], **otherwise: Any) -> Any:
-        """The connection is the same for every schedule."""
+        """A side; each schedule uses the same connection."""
         if (at, role) not in self._connections:
             dsn = self.database.roles[f"flexcredits_{role}"]
             self._connections[at, role] = await self._stack.enter_async_context(connect(dsn))
@@ -62,7 +62,7 @@ async def sides(database: Database) -> AsyncIterator[Sides]:
 
 
 async def aggregate(pool: Any, topic: str, batch: Sequence[FakeRecord]) -> BatchResult:
-    """Count a batch as an aggregator does that has just come to know the catalog."""
+    """Count a batch as an aggregator does that has just loaded the catalog."""
     reading, known = empty_batch(), Catalog()
     read(batch, reading)
     async with pool.acquire() as connection:
@@ -72,7 +72,7 @@ async def aggregate(pool: Any, topic: str, batch: Sequence[FakeRecord]) -> Batch
 
 
 async def prepare(sides: Sides) -> tuple[str, str]:
-    """A topic and an organization of their own."""
+    """A new topic and a new organization."""
     number = next(numbers)
     topic, name = f"usage.{number}", f"org_{number}"
     pool = await sides.side(0, "aggregator", {}, ())
@@ -96,7 +96,7 @@ async def run(schedule: Sequence[int], both: Sequence[tuple[Turns, Awaitable[Any
 
 
 async def count_twice(sides: Sides, schedule: Sequence[int], **otherwise: Any) -> tuple[int, dict[str, int]]:
-    """An owner and a zombie that holds the first half of the same records; what became of them."""
+    """Run an owner and a zombie that has the first half of the same records; returns their results."""
     topic, name = await prepare(sides)
     batch = records([usage(envelope={"subject": name}) for _ in range(4)])
     owner, zombie = [await sides.side(at, "aggregator", SQL, COUNTS, **otherwise) for at in (0, 1)]
@@ -124,7 +124,7 @@ async def test_owner_and_zombie_in_any_order_count_once(sides: Sides) -> None:
     assert waited > len(ALL) / 2
 
 
-async def test_without_the_fences_lock_some_order_goes_wrong(sides: Sides) -> None:
+async def test_without_the_fences_lock_some_order_fails(sides: Sides) -> None:
     without = {"lock_progress": SQL["lock_progress"].replace("FOR UPDATE", "")}
     with pytest.raises(ProofBroken, match="every_offset_has_one_fate"):
         [await count_twice(sides, schedule, instead=without) for schedule in ALL]
@@ -136,7 +136,7 @@ async def books(sides: Sides) -> Books:
 
 
 async def alert_twice(sides: Sides, books: Books, schedule: Sequence[int], *, known: bool, **otherwise: Any) -> int:
-    """Two alerters evaluate one organization, `known` to them or not, that has used exactly 75 of its 100 credits."""
+    """Two alerters evaluate one organization with exactly 75 of 100 credits used, `known` to them or not."""
     customer = await make_customer(books, f"org_{next(numbers)}", total=100)
     if known:
         await books.execute("INSERT INTO alert_state (organization_id, settled_at) VALUES ($1, now())", customer.number)
@@ -156,30 +156,30 @@ async def test_two_alerters_in_any_order_fire_once_at_exactly_the_percent(sides:
     assert sum(waited) > len(ALL)
 
 
-async def test_without_the_organizations_lock_some_order_goes_wrong(sides: Sides, books: Books) -> None:
+async def test_without_the_organizations_lock_some_order_fails(sides: Sides, books: Books) -> None:
     without = {"lock_state": ALERTER_SQL["lock_state"].replace("FOR UPDATE", "")}
     with pytest.raises(asyncpg.UniqueViolationError, match="alert_firings"):
         [await alert_twice(sides, books, schedule, known=True, instead=without) for schedule in ALL]
 
 
 async def read_while_counting(sides: Sides, schedule: Sequence[int], *, isolated: bool) -> set[int]:
-    """What a dashboard's request is told, by each way of asking, while four credits are counted after one."""
+    """The sums that a dashboard's request reads from each table, while four credits are counted after one."""
     topic, name = await prepare(sides)
     events = records([usage(envelope={"subject": name}) for _ in range(5)])
     await aggregate(await sides.side(0, "aggregator", {}, ()), topic, events[:1])
     writer = await sides.side(0, "aggregator", SQL, WRITES)
     reader = await sides.side(1, "api", API_SQL, READS, isolated=isolated)
 
-    async def look() -> set[int]:
+    async def read() -> set[int]:
         async with read_as(reader, name, "") as session:
             rollups = await sum_rollups(session, date(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC))
             ledger = await sum_ledger(session)
             level = await select_level(session)
             return {int(credits) for credits in (*rollups, ledger or 0, level.credits)}
 
-    _, (_, seen) = await run(schedule, [(writer, aggregate(writer, topic, events[1:])), (reader, look())])
-    told: set[int] = seen
-    return told
+    _, (_, seen) = await run(schedule, [(writer, aggregate(writer, topic, events[1:])), (reader, read())])
+    sums: set[int] = seen
+    return sums
 
 
 async def test_a_reader_sees_all_of_a_batch_or_nothing_of_it(sides: Sides) -> None:

@@ -1,4 +1,4 @@
-"""F19: the topic is deleted and re-created under the aggregator, which must stop and say so, whatever the new one holds."""
+"""F19: a topic is deleted and re-created; the aggregator must stop with an error, whatever the new topic contains."""
 
 import signal
 
@@ -16,7 +16,7 @@ COUNTED = 600
 
 
 async def make_anew(topics: Topics, topic: str = "", partitions: int = 4) -> None:
-    """Delete and re-create a topic, that of usage by default."""
+    """Delete and re-create a topic, by default the usage topic."""
     topic = topic or topics.usage_events
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
     await admin.start()
@@ -35,7 +35,7 @@ async def make_anew(topics: Topics, topic: str = "", partitions: int = 4) -> Non
 
 
 async def check_halted(process: ServiceProcess, database: Database, topics: Topics, counted: int) -> None:
-    """It ends by itself, says why, and has counted nothing of the new topic."""
+    """Check that the aggregator ends with the reason and has counted nothing of the new topic."""
     await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
     assert process.exit_code == 1
     assert "topic was re-created" in process.log or f"{topics.usage_events} is gone" in process.log
@@ -49,7 +49,7 @@ async def check_halted(process: ServiceProcess, database: Database, topics: Topi
         pytest.param(2_000, id="longer", marks=pytest.mark.smoke),
     ],
 )
-async def test_f19_topic_made_anew_while_the_aggregator_was_away(
+async def test_f19_topic_re_created_while_the_aggregator_was_away(
     topics: Topics, database: Database, events: int
 ) -> None:
     source, environment = Source(topics), aggregator_environment(database, topics, CONSUMER_INSTANCE="one")
@@ -69,7 +69,7 @@ async def test_f19_topic_made_anew_while_the_aggregator_was_away(
 
 @pytest.mark.faults
 @pytest.mark.parametrize("events", [100, 2_000], ids=["shorter", "longer"])
-async def test_f19_topic_made_anew_under_a_running_aggregator(
+async def test_f19_topic_re_created_under_a_running_aggregator(
     topics: Topics, database: Database, expected_errors: list[str], events: int
 ) -> None:
     expected_errors.append(AIOKAFKA_ERRORS)
@@ -83,12 +83,12 @@ async def test_f19_topic_made_anew_under_a_running_aggregator(
         await make_anew(topics)
         await source.pour(events, 0.1, seed=2)
         await check_halted(process, database, topics, counted)
-    with running("aggregator", environment) as process:  # whoever starts it again learns the same
+    with running("aggregator", environment) as process:  # a restart gives the same error
         await check_halted(process, database, topics, counted)
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "organizations",
     [
         pytest.param(1, id="shorter", marks=pytest.mark.smoke),
         pytest.param(40, id="longer", marks=pytest.mark.faults),
@@ -101,17 +101,17 @@ async def test_f19_topic_made_anew_under_a_running_aggregator(
         pytest.param(True, id="running", marks=pytest.mark.faults),
     ],
 )
-async def test_f19_a_catalog_that_was_made_anew_is_not_waited_for(
-    topics: Topics, database: Database, expected_errors: list[str], facts: int, runs: bool
+async def test_f19_a_re_created_catalog_stops_the_aggregator(
+    topics: Topics, database: Database, expected_errors: list[str], organizations: int, runs: bool
 ) -> None:
-    """Facts of the new topic would be passed until it is as long as the old one was."""
+    """Otherwise, catalog events would be skipped until the new topic is as long as the old one."""
     expected_errors.append(AIOKAFKA_ERRORS)
     source, environment = Source(topics), aggregator_environment(database, topics)
     await source.introduce(ALLOWANCES)
 
     async def make_catalog_anew() -> None:
         await make_anew(topics, topics.catalog, 1)
-        await source.introduce({f"org_{number}": "1" for number in range(facts)})
+        await source.introduce({f"org_{number}": "1" for number in range(organizations)})
 
     with running("aggregator", environment) as process:
         await source.pour(100, 0.1)

@@ -1,4 +1,4 @@
-"""Topics copied by Apache's own tools: a move to another Kafka, and a lost topic that is restored. By --clients: they are downloaded.
+"""Topics copied by Apache's own tools: a move to another Kafka, and a lost topic that is restored. Needs --clients: the tools are downloaded.
 
 Every step is the one of docs/runbooks.md, whose settings and statements are read from there.
 """
@@ -35,7 +35,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
 
 
 class Books:
-    """What Postgres says, as the owner of its tables."""
+    """Queries Postgres as the owner of its tables."""
 
     def __init__(self, database: Database) -> None:
         self._dsn = database.dsn
@@ -47,7 +47,7 @@ class Books:
         finally:
             await connection.close()
 
-    async def carry_out(self, statements: str) -> None:
+    async def execute(self, statements: str) -> None:
         connection = await asyncpg.connect(self._dsn)
         try:
             await connection.execute(statements)
@@ -61,7 +61,7 @@ class Books:
         await eventually(is_so, within_s=40, what=f"{query} = {expected}")
 
     async def until_counted(self, topic: str, credits: int) -> None:
-        """All of the log has its fate, and every table says `credits`."""
+        """Wait until the whole log is applied, and check that every table has `credits`."""
         await self.until("SELECT coalesce(sum(credits), 0)::bigint FROM usage_daily", credits * CREDIT)
         await self.until(
             "SELECT bool_and(next_offset = end_offset) FROM partition_progress WHERE topic = $1", True, topic
@@ -70,7 +70,7 @@ class Books:
             held = "WHERE NOT held" if table == "usage_ledger" else ""
             assert await self.ask(f"SELECT sum(credits)::bigint FROM {table} {held}") == credits * CREDIT, table
 
-    async def fates(self, topic: str) -> tuple[int, ...]:
+    async def dispositions(self, topic: str) -> tuple[int, ...]:
         """Counted, duplicate, rejected and held records of a topic's current log."""
         query = "SELECT array[sum(counted), sum(duplicate), sum(rejected), sum(held)]::int[] FROM partition_progress WHERE topic = $1"
         return tuple(await self.ask(query, topic))
@@ -100,7 +100,7 @@ async def transact(bootstrap: str, topic: str, events: Sequence[dict[str, Any]],
 
 
 async def check_halts(environment: dict[str, str]) -> str:
-    """An aggregator that starts before the switch ends by itself and says why; returns what it said."""
+    """Check that an aggregator that starts before the switch ends with the reason; returns its log."""
     with running("aggregator", environment) as process:
         await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
         assert process.exit_code == 1
@@ -114,8 +114,8 @@ async def end(process: ServiceProcess) -> None:
 
 
 async def make_history(topics: Topics) -> tuple[dict[str, Any], int]:
-    """Usage and facts whose log has offsets without records, a dead letter, and held usage; returns a correction's original,
-    which is not there yet, and how many records are committed."""
+    """Write usage and catalog events with offsets without records, a dead letter and held usage. Returns a correction's
+    original, which is not yet in the log, and the number of committed records."""
     original = usage()
     await transact(topics.bootstrap, topics.catalog, [organization()])
     await transact(topics.bootstrap, topics.usage_events, [usage() for _ in range(10)])
@@ -140,13 +140,13 @@ async def test_a_move_to_another_kafka_by_mirror_maker(
         original, records = await make_history(old)
         with running("aggregator", aggregator_environment(database, old)) as process:
             await books.until_counted(old.usage_events, 90)
-            assert await books.fates(old.usage_events) == (90, 0, 1, 2)
+            assert await books.dispositions(old.usage_events) == (90, 0, 1, 2)
             await end(process)
 
         await set_topic(new.bootstrap, new.catalog, message_timestamp_type="CreateTime")
         with tools.mirror_maker(old.bootstrap, new.bootstrap):
             await read_log(new.bootstrap, new.catalog, 3, within_s=120)
-            # Nobody has counted this when the old cluster is left; its copies lie behind markers of the first ones.
+            # Not counted when the old cluster is left. The copies are behind markers of the first ones.
             async with open_producer(old.bootstrap, "test") as producer:
                 await send(producer, old.usage_events, [usage() for _ in range(10)], 0)
                 await send(producer, old.catalog, [organization("org_late")], 0)
@@ -168,21 +168,21 @@ async def test_a_move_to_another_kafka_by_mirror_maker(
 
         environment = aggregator_environment(database, new)
         await check_halts(environment)
-        await books.carry_out(switch(new))
+        await books.execute(switch(new))
         await take_oldest(new, partition=3, before=4)
         with running("aggregator", environment) as process:
             await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
             assert "Postgres expects offset 0, the log holds 4 to" in process.log
         passing = documented("sql", "UPDATE partition_progress SET next_offset").replace("500", "4")
-        await books.carry_out(passing.replace("partition = 0 AND", "partition = 3 AND"))
+        await books.execute(passing.replace("partition = 0 AND", "partition = 3 AND"))
 
         with running("aggregator", environment) as process:
             await books.until_counted(new.usage_events, 90 + 10 + 5)
-            assert await books.fates(new.usage_events) == (15, 90 - 4, 1, 2)
+            assert await books.dispositions(new.usage_events) == (15, 90 - 4, 1, 2)
             assert await books.ask("SELECT count(*)::int FROM organizations WHERE organization = 'org_late'") == 1
             await end(process)
         with running("aggregator", environment) as process:
-            # What was held goes on: its facts come to the new cluster.
+            # Held usage is released: its catalog events are written to the new cluster.
             async with open_producer(new.bootstrap, "test") as producer:
                 priced = rate("1", "1", unit="images", feature="painter", effective_from="2020-01-01T00:00:00Z")
                 await send(producer, new.catalog, [priced], 0)
@@ -197,7 +197,7 @@ async def test_a_move_to_another_kafka_by_mirror_maker(
 
 
 async def take_oldest(topics: Topics, partition: int, before: int) -> None:
-    """Retention takes the records before this offset."""
+    """Delete the records before this offset, as retention does."""
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
     await admin.start()
     try:
@@ -211,7 +211,7 @@ TEXT = "org.apache.kafka.connect.storage.StringConverter"
 
 
 def mirror(source: str, target: str, topic: str) -> dict[str, object]:
-    """MirrorMaker's connector as any Connect worker runs it."""
+    """MirrorMaker's connector in a Connect worker."""
     return {
         "name": "mirror", "connector.class": "org.apache.kafka.connect.mirror.MirrorSourceConnector", "tasks.max": 2,
         "source.cluster.alias": "from", "source.cluster.bootstrap.servers": source,
@@ -240,7 +240,7 @@ async def test_a_lost_topic_is_restored_by_connect(
             sink = {"name": "sink", "connector.class": "FileStreamSink", "topics": topics.usage_events, "file": copy}
             with tools.connect(topics.bootstrap, TEXT, sink):
                 await eventually(lambda: copy.exists() and copy.read_text().count("\n") == records, within_s=90)
-        # The copy does not have this.
+        # Not in the copy.
         async with open_producer(topics.bootstrap, "test") as producer:
             await send(producer, topics.usage_events, [usage() for _ in range(5)], 2)
         with running("aggregator", environment) as process:
@@ -267,10 +267,10 @@ async def test_a_lost_topic_is_restored_by_connect(
     async with open_producer(topics.bootstrap, "test") as producer:
         await send(producer, topics.usage_events, [usage() for _ in range(5)], 0)
     await check_halts(environment)
-    await books.carry_out(switch(topics, catalog=False))
+    await books.execute(switch(topics, catalog=False))
     with running("aggregator", environment) as process:
         await books.until_counted(topics.usage_events, 100)
-        assert await books.fates(topics.usage_events) == (5, 90, 1, 2)
+        assert await books.dispositions(topics.usage_events) == (5, 90, 1, 2)
         async with open_producer(topics.bootstrap, "test") as producer:
             await send(producer, topics.usage_events, [original], 3)
         await books.until("SELECT sum(held)::int FROM partition_progress WHERE topic = $1", 1, topics.usage_events)

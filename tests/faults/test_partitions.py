@@ -1,4 +1,4 @@
-"""F8: every part on a host of its own, and a network that stops carrying what one host says to another."""
+"""F8: every process on its own host, and a network that drops packets between two of them."""
 
 import asyncio
 import dataclasses
@@ -36,7 +36,7 @@ WAYS = [
 
 @dataclasses.dataclass
 class Site:
-    """What runs where."""
+    """The processes and their hosts."""
 
     network: Network
     topics: Topics
@@ -105,7 +105,7 @@ async def open_postgres(stack: ExitStack, net: Network, folder: Path) -> Databas
 
 
 async def part(site: Site, seed: int) -> None:
-    """Ways are lost one by one and found again in another order; then a cable is pulled."""
+    """Cut connections one by one and restore them in another order; then unplug a cable."""
     chance, ways = random.Random(seed), list(WAYS)
     chance.shuffle(ways)
     for way in ways:
