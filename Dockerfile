@@ -1,5 +1,5 @@
-# Two images from one file. `service` is everything that runs in production: `python -m ingest`, `aggregator`,
-# `alerter`, `query_api`, and `runtime.prepare` for tables and topics. `tools` adds the commands of ./flexcredits.
+# Two images. `service` has all production programs: `python -m ingest`, `aggregator`, `alerter`, `query_api`, and
+# `runtime.prepare` for tables and topics. `tools` adds the commands of ./flexcredits.
 #
 #   docker build --target service -t flexcredits:0.1.0 --build-arg REVISION=$(git rev-parse HEAD) .
 #   docker build --target tools -t flexcredits-tools:0.1.0 .
@@ -20,18 +20,19 @@ COPY deploy/installer.lock /build/
 RUN python3 -m venv /build/installer \
     && /build/installer/bin/pip install --quiet --no-cache-dir --require-hashes --requirement /build/installer.lock
 ENV UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/app
-# So that two builds are the same to the byte: bytecode that bears its source's hash instead of its time, sets in one order,
-# and (below) no note of the moment at which uv built a package of ours.
+# For reproducible builds: bytecode has its source's hash instead of its time, sets have a fixed order, and (below) uv's build
+# times of our packages are removed.
 ENV PYC_INVALIDATION_MODE=UNCHECKED_HASH PYTHONHASHSEED=0
 RUN /build/installer/bin/uv venv --quiet --python python3 /app
 WORKDIR /build
 COPY requirements.lock ./
 COPY schemas schemas
 COPY services services
-# Shown at /docs, beside the query API's own.
+# The query API shows it at /docs, beside its own description.
 RUN cp schemas/http/ingest-api.json schemas/flexcredits_schemas/
-# As constraints the lock gives versions and hashes to what the services need, and leaves out what only tests do. Without
-# sources our own packages are copied into the environment, not linked to folders that the images do not have.
+# The lock is used as constraints: it provides versions and hashes for the services' dependencies and does not install the
+# tests' packages. --no-sources copies our own packages into the environment instead of linking to folders that the final
+# images do not have.
 RUN /build/installer/bin/uv pip install --no-sources --constraint requirements.lock ./schemas ./services/*
 RUN find /app -path '*/flexcredits_*.dist-info/RECORD' -exec sed -i '/uv_cache\.json/d' {} + \
     && find /app -name uv_cache.json -delete
@@ -50,7 +51,7 @@ LABEL org.opencontainers.image.title="FlexCredits" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}" \
     org.opencontainers.image.licenses="Apache-2.0"
-# HOME: clients look there for certificates, and the user that runs has no other.
+# HOME: clients search it for certificates, and the image's user has no home folder.
 ENV PATH=/app/bin:$PATH HOME=/tmp PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 RUN install -d -o 10001 -g 10001 /var/lib/flexcredits
 COPY schemas/postgres /usr/share/flexcredits/postgres
@@ -63,7 +64,7 @@ ENV FLEXCREDITS_HOME=/var/lib/flexcredits
 COPY --from=build-tools /app /app
 ENTRYPOINT ["python", "-m", "flexcredits_cli"]
 
-# Last, so that it is what a build without --target makes.
+# The last stage is the default target.
 FROM base AS service
 ARG REVISION=""
 ENV REVISION=$REVISION

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lets the services' roles log in; the migrations, which come later, find them there and give them their rights.
-# Postgres' image runs it once, when it has made the database.
+# Creates the services' roles with LOGIN. The migrations run later and grant their rights.
+# Postgres' image runs this script once, after it has created the database.
 set -eu
 folder=${SECRETS_FOLDER:-/secrets}
 for role in flexcredits_ingest flexcredits_aggregator flexcredits_alerter flexcredits_api; do

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what nobody has to know: random passwords of Postgres' roles, once, in a volume of their own.
-# Runs as root in Postgres' image. `postgres` may read the passwords, our services' user the file of libpq's form.
+# Generates random passwords of Postgres' roles, once, in a separate volume. No user needs to know them.
+# Runs as root in Postgres' image. `postgres` may read the passwords; the services' user may read the pgpass file.
 set -eu
 umask 077
 folder=${1:-/secrets}
@@ -17,4 +17,4 @@ for role in flexcredits flexcredits_ingest flexcredits_aggregator flexcredits_al
 done
 chown "$services" "$folder/pgpass.new"
 chmod 711 "$folder"
-mv "$folder/pgpass.new" "$folder/pgpass"  # last: half of them would count as none
+mv "$folder/pgpass.new" "$folder/pgpass"  # last, so that an interrupted run is repeated

@@ -1,4 +1,4 @@
-"""What two services must agree on: event types, the codec, and where the contract files lie."""
+"""Contracts between services: event types, the codec, shared rules, and the folder of the contract files."""
 
 from pathlib import Path
 

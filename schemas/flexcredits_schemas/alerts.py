@@ -1,18 +1,18 @@
-"""Alerts as the alerter decides them and the query API shows them: their words, and when a threshold is met. Pure."""
+"""Types of alerts, shared by alerter and query API, and the condition for a met threshold. Pure."""
 
 from typing import Literal
 
 Rule = Literal["usage", "budget"]
-"""Of a credit period's contracted credits, or of a calendar month's budget."""
+"""A threshold refers to a credit period's available credits (usage) or to a calendar month's budget (budget)."""
 Told = Literal["mail", "with_higher", "silent", "history"]
 """How people were notified of a firing: see `told` in schemas/alerts/alert.v1.json."""
 Resolution = Literal["level", "removed"]
 """Why a firing ended: the level fell under the threshold, or the threshold or its period was removed."""
 
 ChannelKind = Literal["webhook", "slack"]
-"""Where alerts go beside mail."""
+"""Kinds of channels; alerts are sent to channels in addition to mail."""
 AttemptOutcome = Literal["sent", "deferred", "refused"]
-"""How an attempt to send a mail or an alert event ended."""
+"""Result of an attempt to send a mail or an alert event."""
 
 
 def is_met(used: int, available: int, percent: int) -> bool:

@@ -1,4 +1,4 @@
-"""Bytes <-> events: the one decoder that ingest and aggregator share, so both always reach the same verdict."""
+"""Decodes and encodes events. Ingest and aggregator share it, so both accept and reject the same events."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -36,17 +36,17 @@ from flexcredits_schemas.zones import canonical_zone
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 FIRST_CONTRACT_DAY = date(2000, 1, 1)
-"""No contract begins earlier: instants of its days can be computed in every zone."""
+"""Earliest first day of a contract: from it on, instants can be computed in every zone."""
 
 _CANONICAL = re.compile(rb'"(?=[^"]*[1-9])(?:0|[1-9]\d{0,8})(?:\.\d{1,6})?"')
 _PLAIN = re.compile(rb'"?(-?)(\d{1,12})(?:\.(\d{1,6}))?"?')
 _NUMBER = re.compile(rb"-?\d{1,1000}(?:\.\d{1,1000})?(?:[eE][+-]?\d{1,9})?")
-_EXACT = Context(prec=3000)  # more digits than _NUMBER takes, so that nothing is rounded on the way
+_EXACT = Context(prec=3000)  # more digits than _NUMBER accepts, so that no value is rounded
 _MANY_DIGITS = re.compile(rb"\.\d{7}")
 _INSTANT = re.compile(rb'("(?:time|effective_from)"\s*:\s*"[^"\\]*\.\d{6})\d+')
 _JSON_TYPE = re.compile(r"(?:application|text)/(?:[a-z0-9!#$&^_.+-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE)
 _NAMES = {"feature": 200, "surface": 64, "unit": 64, "name": 200, "display_name": 200, "category": 200}
-"""Fields of `data` and of its `agent` that are names, with their greatest lengths. Ids are not: they stay as they are."""
+"""Names in `data` and `agent` that are normalized to NFC, with their maximum lengths. Ids are not normalized."""
 _FIELD = re.compile(r"(?:missing required|unknown) field `(.*)`")
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder()
@@ -55,16 +55,16 @@ encode = _encoder.encode
 
 
 class InvalidEvent(Exception):
-    """A message that can never work: goes to the dead letters, never retried."""
+    """An event that can never be accepted. It becomes a dead letter and is never retried."""
 
     def __init__(self, detail: str, pointer: str = "") -> None:
         super().__init__(detail)
         self.detail = _presentable(detail)
-        self.pointer = _presentable(pointer)  # RFC 6901, "" is the whole event
+        self.pointer = _presentable(pointer)  # JSON Pointer (RFC 6901); "" refers to the whole event
 
 
 def _presentable(text: str) -> str:
-    """Without what an event may have smuggled into its error: Postgres takes no NUL, a log no line break."""
+    """Replace unprintable characters from an event's content: Postgres accepts no NUL, and logs no line break."""
     shown = (
         text if text.isprintable() else "".join(at if at.isprintable() else "\N{REPLACEMENT CHARACTER}" for at in text)
     )
@@ -72,12 +72,12 @@ def _presentable(text: str) -> str:
 
 
 def decode(message: bytes) -> Event:
-    """The event in `message`, fully checked. Raises InvalidEvent.
+    """Decode and validate an event. Raises InvalidEvent.
 
-    Decimals are canonical strings, names are in NFC, and instants are cut to microseconds.
+    In the result decimals are canonical strings, names are in NFC, and instants are cut to microseconds.
     """
     if _MANY_DIGITS.search(message):
-        # msgspec rounds to microseconds, possibly over the edge of a month. Clocks of Java, Go and .NET have 7 to 9 digits.
+        # msgspec rounds to microseconds, possibly into the next month. Java, Go and .NET send 7 to 9 digits.
         message = _INSTANT.sub(rb"\1", message)
     try:
         event = _decoder.decode(message)
@@ -89,7 +89,7 @@ def decode(message: bytes) -> Event:
         raise InvalidEvent(f"not valid JSON: {error}") from None
     except RecursionError:
         raise InvalidEvent("nested too deeply") from None
-    # JSON strings hold control characters and lone surrogates only as escapes, so most messages need no second look.
+    # JSON strings contain control characters and lone surrogates only as escapes, so most messages need no further check.
     has_escapes = b"\\" in message
     if has_escapes or b"\x7f" in message:
         _check_characters(msgspec.to_builtins(event, builtin_types=(Raw, date)), "")
@@ -111,7 +111,7 @@ def micro(amount: Raw) -> int:
 
 
 def _normalize_names(event: Event) -> None:
-    """Bring names into Unicode NFC, so that the same name typed on two keyboards is one row."""
+    """Normalize names to Unicode NFC, so that different encodings of a name give one series."""
     data = event.data
     _normalize_fields(data, "/data")
     if isinstance(data, UsageData | CorrectionData) and data.agent is not None:
@@ -123,20 +123,20 @@ def _normalize_fields(data: msgspec.Struct, pointer: str) -> None:
         name = getattr(data, field, None)
         if isinstance(name, str) and not name.isascii():
             normal = normalize("NFC", name)
-            if len(normal) > length_max:  # a few characters are longer in NFC
+            if len(normal) > length_max:  # NFC makes a few characters longer
                 raise InvalidEvent(f"Expected `str` of length <= {length_max} in Unicode NFC", f"{pointer}/{field}")
             setattr(data, field, normal)
 
 
 def _check_content_type(event: Event) -> None:
-    """CloudEvents take any media type of JSON, with parameters, in any case (RFC 2045 5.1)."""
+    """Accept any JSON media type, with parameters, case-insensitively (RFC 2045 5.1)."""
     if not _JSON_TYPE.fullmatch(event.datacontenttype or ""):
-        raise InvalidEvent("`data` is JSON: `application/json`, or leave the attribute out", "/datacontenttype")
+        raise InvalidEvent("`data` is JSON: use `application/json`, or omit the attribute", "/datacontenttype")
     event.datacontenttype = "application/json"
 
 
 def _check_rules(event: Event) -> None:
-    """What the types cannot say; decimals become canonical on the way."""
+    """Check rules that the types do not express, and make decimals canonical."""
     match event:
         case Usage():
             _check_usage(event)
@@ -191,9 +191,11 @@ def _check_dimensions(event: Usage | Correction) -> None:
     data = event.data
     if data.product == "agents" and data.agent is None:
         raise InvalidEvent("product `agents` needs an `agent`", "/data/agent")
-    # The API tab lists namespaces and the others list the three other kinds, so every credit has exactly one place.
+    # The dashboard's API tab lists namespaces, and the other tabs list the other kinds, so each credit is in exactly one view.
     if (data.feature_kind == "namespace") != (data.product == "api"):
-        raise InvalidEvent("`namespace` is the feature kind of product `api`, and its only one", "/data/feature_kind")
+        raise InvalidEvent(
+            "product `api` has only the feature kind `namespace`; no other product has it", "/data/feature_kind"
+        )
 
 
 def _check_contract(event: Contract) -> None:
@@ -250,14 +252,14 @@ def _check_credit_period(period: CreditPeriod, contract_from: date, contract_to:
 
 
 def _canonical(amount: Raw, pointer: str, *, signed: bool = False, zero: bool = False, digits: int = 12) -> Raw:
-    """The decimal as a plain JSON string without superfluous zeros in front, at most 6 places. Raises InvalidEvent."""
+    """The decimal as a plain JSON string without leading zeros and with at most 6 places. Raises InvalidEvent."""
     text = bytes(amount)
     if _CANONICAL.fullmatch(text):
-        return amount  # what ingest wrote, so nearly always
+        return amount  # the format that ingest writes, so this is the usual case
     quoted = text[:1] == b'"'
     found = _PLAIN.fullmatch(text)
     if found is None or quoted != (text[-1:] == b'"'):
-        # It may have an exponent (json.dumps(0.000001) is 1e-06, str(Decimal("1e3")) is 1E+3), or zeros at the end.
+        # The number may have an exponent (json.dumps(0.000001) is 1e-06, str(Decimal("1e3")) is 1E+3) or trailing zeros.
         found = _PLAIN.fullmatch(_without_exponent(text[1:-1] if quoted else text, pointer))
     if found is None:
         raise InvalidEvent("not a decimal number with at most 6 places, in range", pointer)
@@ -271,19 +273,19 @@ def _canonical(amount: Raw, pointer: str, *, signed: bool = False, zero: bool = 
 
 
 def _without_exponent(number: bytes, pointer: str) -> bytes:
-    """The number in plain digits; empty when it is none. Raises InvalidEvent when it has more than 6 places."""
+    """The number in plain digits; empty if it is not a number. Raises InvalidEvent if it has more than 6 places."""
     if not _NUMBER.fullmatch(number):
         return b""
     try:
         value = Decimal(number.decode())
-        if not -1000 <= value.adjusted() < 13:  # before any arithmetic, which overflows at exponents of a million
+        if not -1000 <= value.adjusted() < 13:  # before any arithmetic: it overflows at exponents of a million
             return b""
         value = value.normalize(_EXACT)
     except ArithmeticError:
         return b""
     plain = f"{value:f}"
     if len(plain.partition(".")[2]) > 6:
-        # Sums and products of floats: 0.1 + 0.2 is 0.30000000000000004. Rounding is the sender's decision.
+        # Typical for sums and products of floats: 0.1 + 0.2 is 0.30000000000000004. The sender must decide how to round.
         example = f"{value:.6f}" if abs(value) > Decimal("0.0000005") else "0.000001"
         raise InvalidEvent(
             f'more than 6 decimal places. Round it to 6 places and send a decimal string, such as "{example}"', pointer
@@ -295,11 +297,11 @@ _ALLOWED: Mapping[str, Sequence[str]] = {
     "product": get_args(Product), "feature_kind": get_args(FeatureKind), "kind": get_args(AgentKind),
     "state": get_args(AgentState), "role": get_args(Role),
 }  # fmt: skip
-"""By the last step of a pointer: msgspec names only the value that it did not expect."""
+"""Allowed values by a pointer's last step: msgspec's error has only the invalid value."""
 
 
 def _invalid(error: msgspec.ValidationError) -> InvalidEvent:
-    """msgspec says "Expected `str` - at `$.data.feature`"; RFC 6901 says "/data/feature"."""
+    """Convert msgspec's error "Expected `str` - at `$.data.feature`" to a JSON Pointer (RFC 6901): "/data/feature"."""
     detail, _, path = str(error).partition(" - at `$")
     pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
     if field := _FIELD.search(detail):

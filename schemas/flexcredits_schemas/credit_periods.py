@@ -1,10 +1,10 @@
-"""The address of a credit period, in URLs and answers. Its id is only unique within its contract."""
+"""The key of a credit period in URLs and responses. A period's id is unique only within its contract."""
 
 
 def credit_period_key(contract_id: str, credit_period_id: str) -> str:
-    """`contract/period`, with % and / inside of either percent-encoded: no two credit periods share one, and it always has a /.
+    """`contract/period`, with % and / inside the ids percent-encoded, so that keys are unique and contain exactly one /.
 
-    As a parameter of a URL it is encoded once more, like any other text.
+    As a URL parameter the key is encoded again, like any other text.
     """
     return f"{_encode(contract_id)}/{_encode(credit_period_id)}"
 

@@ -1,26 +1,26 @@
-"""Credits, money and shares: how they are rounded and written, in API, files, mails, Slack and webhooks. Pure.
+"""Rounding and formatting of credits, money and shares, for API, files, mails, Slack and webhooks. Pure.
 
-Amounts are integer micro-credits. The dashboard's `src/format.ts` applies the same rules; `schemas/texts/credits.json`
-has inputs and texts that the tests of both read.
+Amounts are integer micro-credits. The dashboard's `src/format/format.ts` applies the same rules; `schemas/texts/credits.json`
+has inputs and expected texts for the tests of both.
 
-Amounts are rounded half to even. Percentages are rounded half away from zero to one place, so that they come out the same from a
-percentage that was cut to two places before.
+Amounts are rounded half to even. Percentages are rounded half away from zero to one place, so that the result is the same if
+the percentage was cut to two places before.
 """
 
 from decimal import Decimal
 from typing import NamedTuple
 
 MICRO = 1_000_000
-"""Micro-credits in a credit: the smallest amount that is ever counted. Prices and shares are in millionths too."""
+"""Micro-credits in a credit. A micro-credit is the smallest counted amount. Prices and shares are in millionths too."""
 PLACES_MAX = 6
 _TENTHS_MAX = 9990
-"""In tenths of a percent. A larger share is written as ">999%"."""
+"""In tenths of a percent. A larger share is formatted as ">999%"."""
 
 
 class LevelText(NamedTuple):
-    """Numbers of one sentence: they add up, and agree with the percentage.
+    """Consistent numbers for one sentence: they add up and agree with the percentage.
 
-    `used` is never more than was used. Exactly one of `left` and `over` is a text.
+    `used` never exceeds the true usage. Exactly one of `left` and `over` is a text.
     """
 
     used: str
@@ -28,7 +28,7 @@ class LevelText(NamedTuple):
     left: str | None
     over: str | None
     percent: str | None
-    """None when nothing is available."""
+    """None if nothing is available."""
 
 
 def round_half_even(numerator: int, denominator: int) -> int:
@@ -43,16 +43,16 @@ def micro_of(text: str) -> int:
 
 
 def decimal_text(micro: int) -> str:
-    """All six places, for programs: 12.500000."""
+    """A decimal with six places, for programs: 12.500000."""
     whole, fraction = divmod(abs(micro), MICRO)
     return f"{'-' if micro < 0 else ''}{whole}.{fraction:06}"
 
 
 def scaled_text(scaled: int, places: int) -> str:
-    """An integer times 10^-places, exact, with six decimal places or, where it has more, as many as it needs.
+    """An integer times 10^-places as an exact decimal with at least six places.
 
-    With three, as in 5.213, a spreadsheet of a country that groups thousands by points reads 5213. Without any, tools that
-    guess a column's type from its first rows take it for one of integers.
+    With three places, as in 5.213, a spreadsheet whose locale groups thousands with points reads 5213. Without places, tools
+    that infer a column's type from its first rows infer integers.
     """
     whole, fraction = divmod(abs(scaled), 10**places)
     digits = f"{fraction:0{places}}".rstrip("0").ljust(PLACES_MAX, "0")
@@ -60,19 +60,19 @@ def scaled_text(scaled: int, places: int) -> str:
 
 
 def amount_text(micro: int) -> str:
-    """One amount, for people: 12,093; under a hundred 89.5; under ten 9.25; under a hundredth with all that it has, 0.004."""
+    """One amount, for users: 12,093; under a hundred 89.5; under ten 9.25; under a hundredth all places, 0.004."""
     places = _places(micro)
     return _text(_round(micro, places), places, fixed=places == 2)
 
 
 def part_text(micro: int, places: int) -> str:
-    """A part of what was used, beside a level with so many places: never more than it is."""
+    """A part of the usage, shown beside a level with `places` places; rounded down."""
     places = max(places, _places(micro) if abs(micro) < 10 * MICRO else 0)
     return _text(_cut(micro, places), places)
 
 
 def level_text(used: int, available: int) -> LevelText:
-    """`used` of `available`, with as many places as the percentage needs: 99.7 of 100, 35,999 of 40,000, 0.7 of 0.8."""
+    """Texts for `used` of `available`, with as many places as the percentage needs: 99.7 of 100, 35,999 of 40,000."""
     places = level_places(used, available)
     shown, limit = _cut(used, places), _round(available, places)
     over = shown - limit
@@ -86,8 +86,8 @@ def level_text(used: int, available: int) -> LevelText:
 
 
 def level_places(used: int, available: int) -> int:
-    """As few places as possible such that one unit of the last is a thousandth of what is available or less, and that the
-    numbers as written are in the same order and give the same percentage as the true ones."""
+    """The fewest decimal places for which the last place's unit is at most a thousandth of `available`, and the rounded
+    numbers have the same order and percentage as the exact ones."""
     for places in range(PLACES_MAX):
         shown, limit = _cut(used, places), _round(available, places)
         if (
@@ -100,23 +100,23 @@ def level_places(used: int, available: int) -> int:
 
 
 def percent_text(part: int, whole: int) -> str | None:
-    """Of a level: never a whole percent that is not reached, so 89.96% is 89.9%. None of nothing."""
+    """A level's percentage, never rounded up to a whole percent: 89.96% gives 89.9%. None if `whole` is 0."""
     return _percent(part, whole, 10) if whole > 0 else None
 
 
 def share_text(part: int, whole: int) -> str:
-    """Of a part: never 100% while something is missing. Of nothing 0.0%."""
+    """A part's percentage, never rounded up to 100%. 0.0% if `whole` is 0."""
     return _percent(part, whole, 1000) if whole > 0 else "0.0%"
 
 
 def change_text(part: int, whole: int) -> str:
-    """A share with its sign: +0.3%."""
+    """A share with sign: +0.3%."""
     text = share_text(part, whole)
     return f"+{text}" if part > 0 and text[0].isdigit() else text
 
 
 def _percent(part: int, whole: int, step: int) -> str:
-    """Rounding never reaches a multiple of `step` tenths of a percent."""
+    """Rounded, but never up to a multiple of `step` tenths of a percent."""
     size = abs(part) * 1000
     tenths = (2 * size + whole) // (2 * whole)
     if tenths % step == 0 and tenths * whole > size:
@@ -129,7 +129,7 @@ def _percent(part: int, whole: int, step: int) -> str:
 
 
 def _places(micro: int) -> int:
-    """Of one amount by itself."""
+    """Decimal places of a single amount."""
     size = abs(micro)
     if size >= 100 * MICRO or not size:
         return 0
@@ -139,19 +139,19 @@ def _places(micro: int) -> int:
 
 
 def _round(micro: int, places: int) -> int:
-    """To a multiple of the last place's unit, half to even."""
+    """Round half to even to `places`."""
     unit = int(10 ** (PLACES_MAX - places))
     return round_half_even(micro, unit) * unit
 
 
 def _cut(micro: int, places: int) -> int:
-    """Towards zero."""
+    """Round towards zero to `places`."""
     unit = int(10 ** (PLACES_MAX - places))
     return abs(micro) // unit * unit * (-1 if micro < 0 else 1)
 
 
 def _text(micro: int, places: int, *, fixed: bool = False) -> str:
-    """Grouped in thousands; `fixed` keeps zeros at the end."""
+    """With thousands separators; `fixed` keeps trailing zeros."""
     whole, fraction = divmod(abs(micro), MICRO)
     decimals = f"{fraction:06}"[:places]
     if not fixed:

@@ -30,7 +30,7 @@ PRODUCTS: tuple[Product, ...] = get_args(Product)
 
 
 class AgentData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """The latest fact about this agent."""
+    """The agent's current state."""
 
     id: Word
     state: AgentState
@@ -51,7 +51,7 @@ class Agent(Struct, tag_field="type", tag="flexcredits.agent.v1", omit_defaults=
 
 
 class ProductAmounts(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """Contracted credits per product; a product left out has no amount of its own."""
+    """Contracted credits per product. An omitted product has no amount of its own."""
 
     assistant: Amount = Raw()
     agents: Amount = Raw()
@@ -59,7 +59,7 @@ class ProductAmounts(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
 
 
 class AddOn(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """A bundle next to the contracted credits. Only an included one counts as available."""
+    """Credits in addition to the contracted ones. Only included add-ons are available."""
 
     name: Text
     credits: Amount
@@ -67,7 +67,7 @@ class AddOn(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 
 
 class CreditPeriod(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """Half-open dates [from, to) in the organization's time zone. Unused credits expire at `to`. `total` defaults to the products' sum; above it the rest is unallocated, below it the contract is refused."""
+    """Half-open dates [from, to) in the organization's time zone. Unused credits expire at `to`. `total` defaults to the sum of the products. If it is higher, the difference is unallocated; if it is lower, the contract is refused."""
 
     id: Word
     from_: ContractDate = field(name="from")
@@ -78,7 +78,7 @@ class CreditPeriod(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_on
 
 
 class AccountTeam(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """Whom to ask about the contract and its overage; at least one of the words is there."""
+    """The contact for questions about the contract and its overage. At least one field is required."""
 
     name: Text | None = None
     email: Email | None = None
@@ -86,7 +86,7 @@ class AccountTeam(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_onl
 
 
 class Price(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """Prices from a day on, in the contract's `currency` for one credit. One that is left out stays as it was before."""
+    """Prices from `effective_from` on, in the contract's `currency` for one credit. An omitted price does not change."""
 
     effective_from: Date
     overage_price: Amount = Raw()
@@ -94,7 +94,7 @@ class Price(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 
 
 class ContractData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """Contract period as half-open dates [from, to), and its credit periods. `minimum_commitment` is in credits, over the whole contract period; prices are in `currency` for one credit. Without `prices`, a price that a newer version changes holds from the day on which that version arrives, and the contract's first one from its beginning. With `prices`, `overage_price` and `credit_price` hold until the first of them begins; where that changes days that are over, files for finance correct them by lines of their own."""
+    """Contract period as half-open dates [from, to), and its credit periods. `minimum_commitment` is in credits, for the whole contract period; prices are in `currency` for one credit. Without `prices`, the first version's price applies from the contract's beginning, and a price that a newer version changes applies from the day on which that version arrives. With `prices`, `overage_price` and `credit_price` apply until the first entry takes effect; if prices of past days change, files for finance contain correcting lines."""
 
     contract_id: Word
     from_: ContractDate = field(name="from")
@@ -109,7 +109,7 @@ class ContractData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_on
 
 
 class Contract(Struct, tag_field="type", tag="flexcredits.contract.v1", omit_defaults=True, kw_only=True, gc=False):
-    """A contract: the full new version by `contract_id`. Credit periods never overlap."""
+    """The full new version of a contract, by `contract_id`. Credit periods never overlap."""
 
     specversion: Literal["1.0"]
     id: EventId
@@ -121,7 +121,7 @@ class Contract(Struct, tag_field="type", tag="flexcredits.contract.v1", omit_def
 
 
 class FeatureData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """Older usage keeps the category that was in force at its time. A later fact for the same `effective_from` keeps the display name and category that it leaves out. From an `effective_from` of its own without `category` on, the feature has none; its display name stays."""
+    """Older usage keeps the category that was in effect at its time. A later event for the same `effective_from` does not change a display name or category that it omits. An event with a new `effective_from` and without `category` removes the category from that day on; the display name stays."""
 
     product: Product
     feature_kind: FeatureKind
@@ -132,7 +132,7 @@ class FeatureData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_onl
 
 
 class Feature(Struct, tag_field="type", tag="flexcredits.feature.v1", omit_defaults=True, kw_only=True, gc=False):
-    """Display name and category of a feature from a day on. Without `subject` it holds for the whole deployment."""
+    """Display name and category of a feature from `effective_from` on. Without `subject` it applies to the whole deployment."""
 
     specversion: Literal["1.0"]
     id: EventId
@@ -144,7 +144,7 @@ class Feature(Struct, tag_field="type", tag="flexcredits.feature.v1", omit_defau
 
 
 class MemberData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """The latest fact about this address."""
+    """The member's current state."""
 
     email: Email
     name: Text | None = None
@@ -153,7 +153,7 @@ class MemberData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only
 
 
 class Member(Struct, tag_field="type", tag="flexcredits.member.v1", omit_defaults=True, kw_only=True, gc=False):
-    """A person of the organization: who may look, and who is mailed."""
+    """A person of the organization. The role determines access and who gets mail."""
 
     specversion: Literal["1.0"]
     id: EventId
@@ -165,7 +165,7 @@ class Member(Struct, tag_field="type", tag="flexcredits.member.v1", omit_default
 
 
 class OrganizationData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """The new version; what is optional and left out stays as it was."""
+    """The new version. Optional fields that are omitted do not change."""
 
     name: Text
     time_zone: TimeZone
@@ -174,7 +174,7 @@ class OrganizationData(Struct, forbid_unknown_fields=True, omit_defaults=True, k
 
 
 class Organization(Struct, tag_field="type", tag="flexcredits.organization.v1", omit_defaults=True, kw_only=True, gc=False):
-    """A customer organization. Usage sent before it exists is held and counted when it arrives."""
+    """A customer organization. Usage that arrives before this event is held, and counted when this event arrives."""
 
     specversion: Literal["1.0"]
     id: EventId
@@ -186,7 +186,7 @@ class Organization(Struct, tag_field="type", tag="flexcredits.organization.v1", 
 
 
 class RateData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """`credits` per `per` units. A rate takes effect after its receipt; only a time that no rate covered yet can be priced by a backdated `effective_from`, which then releases held usage. Without `effective_from` it reaches back without limit."""
+    """`credits` per `per` units. A rate takes effect after its receipt. A backdated `effective_from` applies only to times without a rate, and releases usage held for them. Without `effective_from` the rate applies to all earlier times without a rate."""
 
     product: Product
     feature_kind: FeatureKind
@@ -198,7 +198,7 @@ class RateData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=T
 
 
 class Rate(Struct, tag_field="type", tag="flexcredits.rate.v1", omit_defaults=True, kw_only=True, gc=False):
-    """Price of a unit in credits. Without `subject` it holds for the whole deployment; an organization's own goes before it, an exact feature before `*`."""
+    """Price of a unit in credits. Without `subject` it applies to the whole deployment. An organization's own rate takes precedence, and an exact feature takes precedence over `*`."""
 
     specversion: Literal["1.0"]
     id: EventId
@@ -225,7 +225,7 @@ class Corrects(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=T
 
 
 class CorrectionData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """The original's dimensions, the signed difference, and why."""
+    """The original's dimensions, the signed difference, and the reason."""
 
     product: Product
     feature_kind: FeatureKind
@@ -238,7 +238,7 @@ class CorrectionData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
 
 
 class Correction(Struct, tag_field="type", tag="flexcredits.usage.correction.v1", omit_defaults=True, kw_only=True, gc=False):
-    """Adds signed credits to an earlier usage event, with the same dimensions. Original plus corrections never falls below 0."""
+    """Adds signed credits to an earlier usage event with the same dimensions. The sum of original and corrections is never below 0."""
 
     specversion: Literal["1.0"]
     id: EventId
@@ -250,7 +250,7 @@ class Correction(Struct, tag_field="type", tag="flexcredits.usage.correction.v1"
 
 
 class UsageData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """What was used, and how much: either `credits`, or `quantity` with `unit`, which the rate card in force at `time` turns into credits."""
+    """The used feature and the amount: either `credits`, or `quantity` with `unit`, which the rate in effect at `time` converts to credits."""
 
     product: Product
     feature_kind: FeatureKind
@@ -263,7 +263,7 @@ class UsageData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=
 
 
 class Usage(Struct, tag_field="type", tag="flexcredits.usage.v1", omit_defaults=True, kw_only=True, gc=False):
-    """One use of a product that costs credits. Identity is (organization, source, id): a copy is never counted again."""
+    """One use of a product that consumes credits. Its identity is (organization, source, id); copies are not counted again."""
 
     specversion: Literal["1.0"]
     id: EventId

@@ -1,4 +1,4 @@
-"""Who an event is: its identity, its payload's fingerprint, and the ledger partition that its id asks for."""
+"""An event's identity, the fingerprint of its payload, and the ledger partition for its id."""
 
 import re
 from hashlib import blake2b
@@ -7,19 +7,19 @@ from flexcredits_schemas.codec import micro
 from flexcredits_schemas.events import Correction, Usage
 
 HASH_BUCKETS = 16
-"""Ledger partitions for ids without a day inside; changing it would lose sight of stored identities."""
+"""Number of ledger partitions for ids that contain no day. After a change, stored identities would not be found."""
 
 _UUID7 = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
 _ULID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _CROCKFORD = {digit: value for value, digit in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
 _DAY_MS = 86_400_000
 _DAYS = range(18_262, 47_482)
-"""2020 to 2099, in days since 1970. Ids of the package uuid7 (seconds first, 2199 and later), 26 digits (4200) and most 26
-capitals lie outside: they only look time-ordered, so they go to the hash partitions at once."""
+"""2020 to 2099, in days since 1970. Some ids only seem time-ordered: those of the package uuid7 (it puts seconds first, so they
+decode to 2199 and later), 26 digits (4200), and most strings of 26 capitals. They go to the hash partitions."""
 
 
 def identity_of(organization: str, source: str, event_id: str) -> bytes:
-    """BLAKE2b-128 (RFC 7693) over the length-prefixed parts, so ("a", "bc") and ("ab", "c") differ."""
+    """BLAKE2b-128 (RFC 7693) of the length-prefixed parts, so that ("a", "bc") and ("ab", "c") differ."""
 
     organization_, source_, id_ = organization.encode(), source.encode(), event_id.encode()
     message = b"%d:%b%d:%b%d:%b" % (len(organization_), organization_, len(source_), source_, len(id_), id_)
@@ -27,17 +27,17 @@ def identity_of(organization: str, source: str, event_id: str) -> bytes:
 
 
 def amount_of(event: Usage | Correction) -> int:
-    """Millionths of credits, or of the event's unit."""
+    """The amount in millionths of credits, or of the event's unit."""
     if isinstance(event, Correction) or event.data.unit is None:
         return micro(event.data.credits)
     return micro(event.data.quantity)
 
 
 def payload_of(event: Usage | Correction, amount: int, occurred: float) -> bytes:
-    """BLAKE2b-128 over type, time, dimensions and amount: two copies of an event agree in it, a conflict does not.
+    """BLAKE2b-128 of type, time, dimensions and amount: equal for copies of an event, different for a conflict.
 
-    `amount` is in millionths, of credits or of the event's unit; `occurred` in seconds since 1970. The time counts in
-    milliseconds: CloudEvents' JavaScript SDK cuts it to them in every event that passes through it.
+    `amount` is in millionths of credits or of the event's unit; `occurred` is in seconds since 1970. The time is hashed in
+    milliseconds, because CloudEvents' JavaScript SDK cuts times to milliseconds.
     """
     data = event.data
     if isinstance(event, Correction):
@@ -48,7 +48,7 @@ def payload_of(event: Usage | Correction, amount: int, occurred: float) -> bytes
     parts = (
         kind,
         str(amount),
-        str(round(occurred * 1e6) // 1000),  # by way of whole microseconds, which a double holds exactly
+        str(round(occurred * 1e6) // 1000),  # via whole microseconds, which a double represents exactly
         data.product,
         data.feature_kind,
         data.feature,
@@ -59,10 +59,10 @@ def payload_of(event: Usage | Correction, amount: int, occurred: float) -> bytes
 
 
 def bucket_of(event_id: str, identity: bytes) -> int:
-    """Ledger partition: days since 1970 inside a UUIDv7 or ULID, else -1 to -16 by the identity's hash.
+    """Ledger partition: the day (days since 1970) inside a UUIDv7 or ULID, otherwise -1 to -16 by the identity's hash.
 
-    A function of the id alone, so a retry with another time still meets its first copy. Where the ledger has no partition of
-    that day, for an id made long before its use or by a wrong clock, the row lies in `hash_bucket`; see
+    It depends on the id alone, so that a retry with another time is found in the same partition as its first copy. If the ledger
+    has no partition for that day (an id created long before its use, or with a wrong clock), the row goes to `hash_bucket`; see
     aggregator/db/batch/ledger_partitions.py.
     """
     length = len(event_id)
@@ -80,5 +80,5 @@ def bucket_of(event_id: str, identity: bytes) -> int:
 
 
 def hash_bucket(identity: bytes) -> int:
-    """Ledger partition, -1 to -16, of an identity whose id has no day, or a day without a partition."""
+    """Ledger partition, -1 to -16, for an id without a day, or with a day that has no partition."""
     return -1 - identity[0] % HASH_BUCKETS

@@ -1,4 +1,4 @@
-"""What the unsubscribe link of a mail carries: the alerter seals it, the query API opens it. Pure."""
+"""Tokens in unsubscribe links of mails: the alerter signs them, the query API verifies them. Pure."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -12,7 +12,7 @@ AUDIENCE = "flexcredits-unsubscribe"
 
 
 class Unsubscription(NamedTuple):
-    """Who no longer wants to be told, and of what."""
+    """The recipient, and the organization's rule to unsubscribe from."""
 
     organization: str
     rule: Rule
@@ -20,17 +20,17 @@ class Unsubscription(NamedTuple):
 
 
 class InvalidToken(Exception):
-    """No token of ours, or one that has expired."""
+    """The token is invalid or has expired."""
 
 
 def seal(what: Unsubscription, secret: str, written_at: datetime) -> str:
-    """A token of the same characters for the same arguments, so that a mail's copies stay equal."""
+    """A token; the same arguments give the same token, so that copies of a mail are equal."""
     expires_at = int((written_at + VALID_FOR).timestamp())
     return jwt.encode({**what._asdict(), "aud": AUDIENCE, "exp": expires_at}, secret, "HS256")
 
 
 def unseal(token: str, secret: str) -> Unsubscription:
-    """Raises InvalidToken."""
+    """Verify a token. Raises InvalidToken."""
     try:
         claims = jwt.decode(
             token, secret, ["HS256"], audience=AUDIENCE, options={"require": ["exp", *Unsubscription._fields]}

@@ -1,6 +1,6 @@
-"""Time zones, by the rules of the locked `tzdata` package alone: the same log gives the same days on any machine.
+"""Time zones by the rules of the locked `tzdata` package only, so that a log gives the same days on each machine.
 
-Only this module uses `zoneinfo`, which would prefer the machine's files.
+Only this module uses `zoneinfo`, because by default it prefers the machine's files.
 """
 
 import json
@@ -18,27 +18,27 @@ zoneinfo.reset_tzpath(())
 zoneinfo.ZoneInfo.clear_cache()
 
 TZ_VERSION: str = tzdata.IANA_VERSION
-"""Release of the tz database that counts, such as 2026f."""
+"""Release of the tz database in use, such as 2026f."""
 
 _document = json.loads(files("flexcredits_schemas").joinpath("time-zones.json").read_text())
 ACCEPTED_ZONES: frozenset[str] = frozenset(_document["zones"])
-"""Names that an organization may have: Python's tzdata, PostgreSQL and browsers know them all."""
+"""Names that an organization may have. Python's tzdata, PostgreSQL and browsers support all of them."""
 ZONE_LINKS: dict[str, str] = _document["links"]
-"""Legacy names of tz, each with the accepted name that replaces it."""
+"""Legacy names of tz, with the accepted name that replaces each."""
 
 WEEK_S = 604_800  # no zone changes its clocks twice within one
 RULES_FROM, RULES_TO = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2024, 2040))
-"""Nothing was counted earlier, and rules of later days will have changed by then."""
+"""Compared range: no usage is older, and rules for later days may still change."""
 
 
 def canonical_zone(name: str) -> str | None:
-    """The accepted name for `name`: itself, or the target of a legacy link such as US/Pacific. None: not accepted."""
+    """The accepted name: `name` itself, or the target of a legacy link such as US/Pacific. None: not accepted."""
     return name if name in ACCEPTED_ZONES else ZONE_LINKS.get(name)
 
 
 @lru_cache(maxsize=2_000)
 def find_zone(name: str) -> tzinfo | None:
-    """The rules of a name that the locked tzdata has, accepted or not; None for any other."""
+    """The rules of any name in the locked tzdata, accepted or not; None if tzdata does not have it."""
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -53,7 +53,7 @@ def offset_at(name: str, second: int) -> int:
 
 @lru_cache(maxsize=2_000)
 def changes_of(name: str) -> tuple[int, ...]:
-    """A zone's rules from 2024 to 2040: a second since 1970, the offset from then on, the second of its change, and so on."""
+    """A zone's rules from 2024 to 2040, alternating: a second since 1970, the offset from then on, the next second, ..."""
     changes = [RULES_FROM, offset_at(name, RULES_FROM)]
     for begin in range(RULES_FROM, RULES_TO, WEEK_S):
         if offset_at(name, begin + WEEK_S) != changes[-1]:
@@ -66,7 +66,7 @@ def changes_of(name: str) -> tuple[int, ...]:
 
 
 def differ_since(some: Sequence[int], others: Sequence[int]) -> int | None:
-    """The first second at which two zones' rules (as changes_of gives them) have different offsets; None: never."""
+    """The first second at which two zones' rules (of changes_of) have different offsets; None: never."""
     for second in sorted({*some[::2], *others[::2]}):
         if _offset_in(some, second) != _offset_in(others, second):
             return second
@@ -97,5 +97,5 @@ def _offsets_in(file: Path, instants: Sequence[int]) -> list[int]:
 
 
 def zone_of(name: str | None) -> tzinfo:
-    """The rules by which to show a zone; UTC without a name, and for one that nobody knows. Never raises."""
+    """The rules of a zone; UTC without a name, and for an unknown name. Never raises."""
     return (find_zone(name) if name else None) or UTC

@@ -145,5 +145,5 @@ async def test_faults_in_the_running_system_set_off_their_alerts(stack: WholeSta
             await owner.execute(f"DROP TABLE usage_ledger_{day}")
         for name in ("HeldUsageAges", "ProofBroken", "PartitionsMissingAhead"):
             await fires(f"FlexCredits{name}")
-        assert watching.firing()["FlexCreditsProofBroken"]["annotations"]["summary"] == "2 records have no fate, or two"
+        assert watching.firing()["FlexCreditsProofBroken"]["annotations"]["summary"] == "The proof differs by 2 records"
         await fires("FlexCreditsQueryApiFails", look)

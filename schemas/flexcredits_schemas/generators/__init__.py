@@ -1,1 +1,1 @@
-"""Write committed files from their sources: event types from JSON Schemas, time zones from tzdata."""
+"""Generators of committed files: event types from JSON Schemas, time zones from tzdata."""

@@ -1,7 +1,7 @@
 """Writes events.py from ../events/*.json: `python -m flexcredits_schemas.generators.events`.
 
-Reads only the JSON Schema words that our schemas use and refuses any other, so a schema never says more than the
-generated types and the codec's rules check.
+It supports only the JSON Schema keywords that our schemas use and refuses others, so that the generated types and the codec
+check everything that a schema states.
 """
 
 import json
@@ -20,13 +20,15 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Raw, Struct, field
 
 '''
-# Control characters are refused by the codec for the whole message at once, which is cheaper than a pattern per field.
+# The codec refuses control characters for the whole message at once, which is cheaper than a pattern per field.
 NO_CONTROL_CHARACTERS = "^[^\\u0000-\\u001f\\u007f]+$"
-CHECKED_BY_CODEC = ("JsonMediaType",)  # `application/json` needs no pattern, and is what nearly everybody sends
+CHECKED_BY_CODEC = (
+    "JsonMediaType",
+)  # the codec skips the pattern for `application/json`, which nearly all events have
 
 
 def scalar(schema: dict[str, Any]) -> str:
-    """Python type of a schema without fields. Decimals stay raw JSON text; the codec reads them digit by digit."""
+    """Python type of a schema without fields. Decimals stay raw JSON text; the codec parses them exactly."""
     if schema.get("format") == "decimal":
         return "Raw"
     if "const" in schema:

@@ -1,8 +1,8 @@
 """Writes time-zones.json from the locked `tzdata` package: `python -m flexcredits_schemas.generators.zones`.
 
-An organization may have a zone of tz's `zone.tab` (a place of a country), a fixed offset `Etc/GMT±N`, or UTC: Python's tzdata,
-PostgreSQL (an image without tz's legacy names too) and ICU, which browsers use, all know them. Every other name that tz
-documents as a link to one of these is translated to it.
+An organization may have a zone of tz's `zone.tab`, a fixed offset `Etc/GMT±N`, or UTC: Python's tzdata, PostgreSQL (also
+builds without tz's legacy names) and ICU, which browsers use, support all of them. A legacy name that tz links to one of them
+is replaced by it.
 """
 
 import json
@@ -17,7 +17,7 @@ UTC_NAMES = ("Etc/UTC", "Etc/GMT", "GMT")
 
 
 def generate() -> str:
-    """The file's text: the version of tz, the accepted names, and the target of each translated one."""
+    """The file's text: tz's version, the accepted names, and the target of each legacy name."""
     folder = files("tzdata.zoneinfo")
     header, *lines = folder.joinpath("tzdata.zi").read_text().splitlines()
     rows = [line.split() for line in lines]
@@ -36,7 +36,7 @@ def generate() -> str:
 
 
 def resolve(name: str, targets: dict[str, str], zones: set[str]) -> str | None:
-    """The accepted zone that a link leads to, or None."""
+    """The accepted zone at the end of a chain of links, or None."""
     while name not in zones:
         if name not in targets:
             return None
