@@ -5,7 +5,7 @@
 # Seen: `InternalClientError: cannot switch to state 15; another operation (2) is in progress`. InternalClientError is neither a
 # PostgresError nor an InterfaceError; its docstring says "All unexpected errors not classified otherwise". A busy server that is
 # stopped (SIGINT) leaves such a moment between its message and the end of its sockets; here a proxy holds the end back.
-# In FlexCredits: runtime/postgres.py (CONNECTION_STATES), tests/runtime/test_runtime.py, tests/query_api/http/test_outage.py.
+# In FlexCredits: runtime/postgres/errors.py (CONNECTION_STATES), tests/runtime/test_runtime.py, tests/query_api/http/test_outage.py.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 chmod 711 "$work"; cd "$work"

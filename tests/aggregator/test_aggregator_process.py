@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from flexcredits_schemas.zones import TZ_VERSION
-from runtime.kafka import open_producer
+from runtime.kafka.clients import open_producer
 from support.data.factories import organization, rate, rfc3339, usage
 from support.infra.service_process import aggregator_environment, eventually, running
 from support.infra.stack import Database, Topics

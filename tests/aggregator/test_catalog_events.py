@@ -12,7 +12,7 @@ from aggregator.catalog.zone_rules import record_zone_rules
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.factories import contract, organization, rate, records
 from support.infra.stack import Database
 

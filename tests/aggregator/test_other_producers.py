@@ -13,7 +13,7 @@ from aggregator.topic_settings import find_compacted
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from runtime.kafka import open_producer
+from runtime.kafka.clients import open_producer
 from support.data.factories import organization, rate, usage, uuid7
 from support.infra.mirroring import switch
 from support.infra.service_process import aggregator_environment, eventually, running

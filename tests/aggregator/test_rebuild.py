@@ -20,7 +20,7 @@ from flexcredits_cli.terminal.problem import SetupProblem
 from flexcredits_schemas.zones import TZ_VERSION
 from hypothesis import given
 from hypothesis import strategies as st
-from runtime.kafka import KafkaSettings, open_producer
+from runtime.kafka.clients import KafkaSettings, open_producer
 from support.data.factories import organization, rate, usage
 from support.data.random_log import random_log
 from support.infra.service_process import aggregator_environment, eventually, running

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from alerter.db.pool import open_queues
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.table_rows import Books
 from support.infra.stack import Database
 

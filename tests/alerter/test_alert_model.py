@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from alerter.evaluation.wakeups import drain_wakeups
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import Books
 from support.services.alerter import MICRO, Customer, banner, evaluator, make_customer
 

@@ -19,8 +19,8 @@ from flexcredits_cli.embedded.readiness import wait_until_usable
 from flexcredits_cli.machine.ports import free_ports
 from flexcredits_cli.machine.state_folder import state_folder
 from flexcredits_cli.processes.programs import Process
-from runtime.kafka import open_producer
-from runtime.postgres import Connection, Pool
+from runtime.kafka.clients import open_producer
+from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import Books
 from support.infra.service_process import alerter_environment, eventually, running
 from support.infra.stack import Database, Topics, make_topics, throwaway_folder

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from alerter.evaluation.wakeups import drain_wakeups
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import Books
 from support.services.alerter import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
 

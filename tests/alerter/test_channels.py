@@ -16,7 +16,7 @@ from alerter.notify.slack import write_message
 from alerter.notify.webhooks import Deliverer
 from alerter.queues.rotation import Rotation
 from flexcredits_schemas import SCHEMAS
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from standardwebhooks import Webhook
 from support.clients.webhook_receiver import Receiver, https_receiver
 from support.data.table_rows import Books

@@ -10,7 +10,7 @@ import pytest
 from alerter.db.queries import claim_wakeups, read_states
 from alerter.db.statements import SQL
 from alerter.evaluation.wakeups import drain_wakeups
-from runtime.postgres import Connection, Pool, open_pool
+from runtime.postgres.pool import Connection, Pool, open_pool
 from structlog.testing import capture_logs
 from support.data.table_rows import Books
 from support.infra.service_process import eventually

@@ -14,7 +14,7 @@ from alerter.email.refusals import classify_failure
 from alerter.email.smtp import Mailer, MailServer
 from alerter.queues.outbox import LEASE_S
 from pydantic import SecretStr
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import Books
 from support.infra.service_process import eventually
 from support.services.alerter import Script, age, evaluator, make_customer, smtp_server

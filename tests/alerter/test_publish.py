@@ -15,8 +15,8 @@ from alerter.evaluation.retry import retry_quarantined
 from alerter.notify.topic import publish_alert_events
 from alerter.queues.rotation import Rotation
 from flexcredits_schemas import SCHEMAS
-from runtime.kafka import open_consumer, open_producer
-from runtime.postgres import Connection, Pool
+from runtime.kafka.clients import open_consumer, open_producer
+from runtime.postgres.pool import Connection, Pool
 from support.clients.webhook_receiver import https_receiver
 from support.data.table_rows import Books
 from support.infra.service_process import alerter_environment, eventually, running

@@ -26,7 +26,7 @@ from alerter.queues.quarantine import UNWRITABLE, Quarantine
 from alerter.queues.rotation import Rotation
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from support.clients.webhook_receiver import https_receiver
 from support.data.table_rows import Books
 from support.infra.service_process import eventually

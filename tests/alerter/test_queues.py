@@ -12,7 +12,7 @@ from alerter.db.queries import claim_wakeups
 from alerter.db.statements import SQL
 from alerter.evaluation.requests import answer_requests
 from alerter.queues.rotation import Rotation
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import Books
 from support.services.alerter import NOW, Customer, add_channel, make_customer
 

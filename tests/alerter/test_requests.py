@@ -11,7 +11,7 @@ from alerter.email.smtp import Mailer, MailServer
 from alerter.evaluation.requests import answer_requests
 from alerter.queues.rotation import Rotation
 from pydantic import SecretStr
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import Books
 from support.services.alerter import MICRO, NOW, Customer, age, banner, evaluator, firings, make_customer, smtp_server
 

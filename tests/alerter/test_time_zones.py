@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import Books
 from support.services.alerter import NOW, evaluator, firings, make_customer, outbox
 

@@ -11,8 +11,8 @@ from alerter.faust.stream import Streams, read_organizations
 from alerter.faust.watchdog import Watchdog
 from alerter.settings import Settings
 from prometheus_client import CollectorRegistry
-from runtime.kafka import open_consumer, open_producer
-from runtime.postgres import Pool
+from runtime.kafka.clients import open_consumer, open_producer
+from runtime.postgres.pool import Pool
 from support.data.table_rows import Books
 from support.infra.service_process import alerter_environment, eventually, free_port
 from support.infra.stack import Database, Topics

@@ -17,7 +17,7 @@ from alerter.notify.public_http import open_public_http
 from alerter.notify.webhooks import Deliverer
 from cryptography.x509 import DNSName
 from fastapi import FastAPI, HTTPException, Request
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from standardwebhooks import Webhook, WebhookVerificationError
 from support.data.table_rows import Books
 from support.infra.certificates import make_certificate

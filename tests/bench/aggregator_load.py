@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 from flexcredits_schemas.codec import decode, encode
-from runtime.kafka import open_producer
+from runtime.kafka.clients import open_producer
 
 ORGANIZATIONS = 300
 SERIES_PER_ORGANIZATION = 200

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import asyncpg
 from alerter.evaluation.evaluator import Evaluator
-from runtime.postgres import open_pool
+from runtime.postgres.pool import open_pool
 from support.infra.stack import Database
 
 ORGANIZATIONS = 10_000

@@ -21,8 +21,8 @@ from flexcredits_cli.machine.state_folder import StateFolder
 from flexcredits_cli.stack.description import Description, publish
 from flexcredits_cli.terminal.problem import SetupProblem
 from flexcredits_schemas.zones import TZ_VERSION
-from runtime.migrations import migrate
-from runtime.postgres import open_pool
+from runtime.postgres.migrations import migrate
+from runtime.postgres.pool import open_pool
 from support.infra.service_process import eventually
 from support.infra.stack import SCHEMAS, Database, execute, with_database
 from typer.testing import CliRunner

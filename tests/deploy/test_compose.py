@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
-from runtime.kafka import KafkaSettings
+from runtime.kafka.clients import KafkaSettings
 from runtime.prepare import DatabaseSettings
 from support.clients.manifests import SERVICES, read_yaml, settings_of
 

@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from pydantic_settings import BaseSettings
-from runtime.kafka import KafkaSettings
+from runtime.kafka.clients import KafkaSettings
 from runtime.prepare import DatabaseSettings
 from support.clients.manifests import (
     K8S,

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from runtime.kafka import create_topics, open_producer
+from runtime.kafka.clients import create_topics, open_producer
 from support.data.factories import correction, organization, rate, usage, uuid7
 from support.infra.brokers import AIOKAFKA_ERRORS, open_broker
 from support.infra.mirroring import Tools, delete_topic, documented, read_log, set_topic, switch

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from runtime.kafka import open_producer
+from runtime.kafka.clients import open_producer
 from support.data.factories import usage
 from support.faults.fault_stage import Stage, endure, open_stage
 from support.infra.service_process import ServiceProcess, eventually

@@ -12,7 +12,7 @@ from click.testing import Result
 from flexcredits_cli.commands.operator import dlq
 from flexcredits_cli.stack.api_keys import create_key
 from flexcredits_cli.terminal.problem import SetupProblem
-from runtime.kafka import open_producer
+from runtime.kafka.clients import open_producer
 from support.data.factories import usage
 from support.infra.stack import Database
 from support.services.ingest import Ingest, ids, read_topic

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 from pydantic import ValidationError
-from runtime.kafka import KafkaSettings
+from runtime.kafka.clients import KafkaSettings
 
 
 def test_plain_connection_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

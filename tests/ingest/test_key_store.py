@@ -10,7 +10,7 @@ import pytest
 from flexcredits_cli.stack.api_keys import create_key
 from ingest.db.key_store import KeyStore, KeysUnavailable
 from ingest.domain.keys import is_valid, parse_key
-from runtime.postgres import open_pool
+from runtime.postgres.pool import open_pool
 from support.data.factories import usage
 from support.infra.service_process import eventually
 from support.infra.stack import Database, Topics

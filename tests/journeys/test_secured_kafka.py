@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from cryptography.x509 import DNSName
 from flexcredits_cli.stack.api_keys import create_key
-from runtime.kafka import KafkaSettings, open_consumer, open_producer
+from runtime.kafka.clients import KafkaSettings, open_consumer, open_producer
 from support.data.factories import contract, event, organization, usage
 from support.infra.certificates import make_certificate
 from support.infra.secured_kafka import PASSWORD, Secured, secured_kafka

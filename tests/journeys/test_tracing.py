@@ -13,8 +13,8 @@ import pytest
 import structlog
 from flexcredits_cli.stack.api_keys import create_key
 from flexcredits_cli.stack.services import without_proxy
-from runtime.logs import configure_logs
-from runtime.tracing import LINKS_MAX, PassOn, trace_id_of
+from runtime.observability.logs import configure_logs
+from runtime.observability.tracing import LINKS_MAX, PassOn, trace_id_of
 from support.clients.otlp_receiver import Received, receiver
 from support.data.factories import contract, event, organization, usage
 from support.infra.service_process import aggregator_environment, alerter_environment, eventually, free_port, running

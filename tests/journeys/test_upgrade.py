@@ -20,7 +20,7 @@ import httpx
 import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from flexcredits_cli.stack.api_keys import create_key
-from runtime.migrations import migrate
+from runtime.postgres.migrations import migrate
 from support.data.factories import contract, organization, rate, usage
 from support.infra.service_process import (
     ServiceProcess,

@@ -16,7 +16,7 @@ from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.http.middleware import Observed
 from query_api.web.files import BuiltFile
-from runtime.postgres import Pool, open_pool
+from runtime.postgres.pool import Pool, open_pool
 from support.clients.sign_in import Browser, open_browser
 from support.data.table_rows import TOPIC, Books
 from support.infra.service_process import free_port

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from runtime.line import Line, LineFull
+from runtime.postgres.line import Line, LineFull
 
 
 async def hold(line: Line, key: str, came: list[str], until: asyncio.Event, wait_s: float = 5) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
-from runtime.kafka import is_transient
+from runtime.kafka.clients import is_transient
 from runtime.periodic import every
 from structlog.testing import capture_logs
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import asyncpg
 import pytest
-from runtime.postgres import load_sql
+from runtime.postgres.statements import load_sql
 from simulation import aggregator_sql, alerter_sql
 from support.faults.mutants import folder_of
 from support.infra.stack import Database

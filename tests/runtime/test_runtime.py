@@ -14,13 +14,14 @@ import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from flexcredits_schemas.zones import offset_at
 from prometheus_client import CollectorRegistry, Counter
-from runtime.build import build_of
 from runtime.isolation import Shared, concerns_one, is_data_failure, is_widespread, slow_for_all
-from runtime.logs import Sparing, configure_logs
-from runtime.migrations import MigrationError, migrate
-from runtime.postgres import open_pool, passing_failure
-from runtime.probes import serve_probes
-from runtime.time_zones import ZoneRules
+from runtime.observability.build import build_of
+from runtime.observability.logs import Sparing, configure_logs
+from runtime.observability.probes import serve_probes
+from runtime.postgres.errors import passing_failure
+from runtime.postgres.migrations import MigrationError, migrate
+from runtime.postgres.pool import open_pool
+from runtime.postgres.time_zones import ZoneRules
 from support.infra.service_process import eventually
 from support.infra.stack import Database
 from support.services.ingest import TcpProxy

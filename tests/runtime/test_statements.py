@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from runtime.postgres import from_record, load_sql
+from runtime.postgres.statements import from_record, load_sql
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from aggregator.db.statements import SQL
 from aggregator.outbox_relay import Topics, relay
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from runtime.kafka import is_transient
+from runtime.kafka.clients import is_transient
+from runtime.observability.tracing import PassOn
 from runtime.periodic import every
-from runtime.postgres import passing_failure
-from runtime.tracing import PassOn
+from runtime.postgres.errors import passing_failure
 from support.data.factories import FakeRecord, correction, organization, rate, rfc3339, usage
 from support.services.aggregator import CATALOG, TOPIC
 

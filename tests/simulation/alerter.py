@@ -16,9 +16,9 @@ from alerter.evaluation.evaluator import Evaluator
 from alerter.evaluation.wakeups import drain_wakeups
 from alerter.notify.topic import publish_alert_events
 from alerter.queues.rotation import Rotation
-from runtime.kafka import is_transient
+from runtime.kafka.clients import is_transient
 from runtime.periodic import every
-from runtime.postgres import passing_failure
+from runtime.postgres.errors import passing_failure
 
 from simulation import alerter_sql
 from simulation.alerter_sql import RECIPIENTS, LevelRow

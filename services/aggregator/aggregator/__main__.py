@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
-from runtime.build import build_of
-from runtime.kafka import is_transient, open_consumer, open_producer
-from runtime.logs import configure_logs
+from runtime.kafka.clients import is_transient, open_consumer, open_producer
+from runtime.observability.build import build_of
+from runtime.observability.logs import configure_logs
+from runtime.observability.probes import serve_probes
+from runtime.observability.tracing import open_tracing
 from runtime.periodic import every
-from runtime.postgres import Pool, open_pool
-from runtime.probes import serve_probes
+from runtime.postgres.pool import Pool, open_pool
+from runtime.postgres.time_zones import ZoneRules
 from runtime.process import run_process
-from runtime.time_zones import ZoneRules
-from runtime.tracing import open_tracing
 
 from aggregator import metrics
 from aggregator.catalog.reader import CatalogReader

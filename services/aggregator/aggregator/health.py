@@ -5,10 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from runtime.kafka import is_transient
+from runtime.kafka.clients import is_transient
 from runtime.periodic import every
-from runtime.postgres import Pool
-from runtime.time_zones import ZoneRules
+from runtime.postgres.pool import Pool
+from runtime.postgres.time_zones import ZoneRules
 
 from aggregator.backlog.quarantined import find_widespread
 from aggregator.catalog.reader import CatalogReader

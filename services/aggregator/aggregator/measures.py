@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from flexcredits_schemas.credits import MICRO
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from aggregator import metrics
 from aggregator.db.statements import SQL

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from runtime.kafka import is_transient
+from runtime.kafka.clients import is_transient
+from runtime.observability.tracing import TRACEPARENT, Tracing
 from runtime.periodic import every
-from runtime.postgres import Pool
-from runtime.tracing import TRACEPARENT, Tracing
+from runtime.postgres.pool import Pool
 
 from aggregator.db.statements import SQL
 from aggregator.metrics import RELAYED

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from runtime.kafka import KafkaSettings
+from runtime.kafka.clients import KafkaSettings
 from runtime.process import ProcessSettings
 
 

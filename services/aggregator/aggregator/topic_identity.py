@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from aggregator.db.progress import OffsetGap, load_received
 from aggregator.domain.decode import Record, find_gaps

@@ -2,7 +2,7 @@
 
 import structlog
 from aiokafka.errors import KafkaError
-from runtime.topics import read_setting
+from runtime.kafka.topics import read_setting
 
 log = structlog.get_logger()
 

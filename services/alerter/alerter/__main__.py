@@ -11,14 +11,14 @@ from typing import NoReturn
 
 import structlog
 from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
-from runtime.build import build_of
-from runtime.kafka import open_consumer, open_producer
-from runtime.logs import configure_logs
-from runtime.postgres import open_pool, trace_statements
-from runtime.probes import serve_probes
+from runtime.kafka.clients import open_consumer, open_producer
+from runtime.observability.build import build_of
+from runtime.observability.logs import configure_logs
+from runtime.observability.probes import serve_probes
+from runtime.observability.tracing import open_tracing
+from runtime.postgres.pool import open_pool, trace_statements
+from runtime.postgres.time_zones import ZoneRules
 from runtime.process import run_process
-from runtime.time_zones import ZoneRules
-from runtime.tracing import open_tracing
 
 from alerter.db.pool import open_queues
 from alerter.db.quarantine_queries import retry_all

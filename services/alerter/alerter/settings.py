@@ -7,7 +7,7 @@ from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from runtime.kafka import KafkaSettings
+from runtime.kafka.clients import KafkaSettings
 from runtime.process import ProcessSettings
 
 from alerter.email.message import MailConfig, address

@@ -5,13 +5,13 @@ import time
 from contextlib import AsyncExitStack
 
 import structlog
-from runtime.build import build_of
-from runtime.http import Server, listen, serve
-from runtime.logs import configure_logs
-from runtime.postgres import open_pool
-from runtime.probes import serve_probes
+from runtime.http.server import Server, listen, serve
+from runtime.observability.build import build_of
+from runtime.observability.logs import configure_logs
+from runtime.observability.probes import serve_probes
+from runtime.observability.tracing import open_tracing
+from runtime.postgres.pool import open_pool
 from runtime.process import run_process
-from runtime.tracing import open_tracing
 
 from ingest.api import EventEndpoint, build_app, utc_now
 from ingest.db.key_store import KeyStore

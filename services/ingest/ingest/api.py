@@ -11,9 +11,9 @@ from uuid import UUID
 import msgspec
 from fastapi import FastAPI, Request, Response
 from msgspec import UNSET
-from runtime.http import request_id_of
-from runtime.problems import MEDIA_TYPE
-from runtime.tracing import TRACEPARENT, Tracing
+from runtime.http.problems import MEDIA_TYPE
+from runtime.http.server import request_id_of
+from runtime.observability.tracing import TRACEPARENT, Tracing
 from starlette.exceptions import HTTPException
 from structlog.contextvars import bound_contextvars
 

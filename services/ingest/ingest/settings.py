@@ -3,7 +3,7 @@
 from typing import Self
 
 from pydantic import Field, model_validator
-from runtime.kafka import KafkaSettings
+from runtime.kafka.clients import KafkaSettings
 from runtime.process import ProcessSettings
 
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import structlog
-from runtime.build import build_of
-from runtime.http import Server, listen, serve
-from runtime.logs import configure_logs
-from runtime.postgres import Pool, open_pool, trace_statements
-from runtime.probes import serve_probes
+from runtime.http.server import Server, listen, serve
+from runtime.observability.build import build_of
+from runtime.observability.logs import configure_logs
+from runtime.observability.probes import serve_probes
+from runtime.observability.tracing import open_tracing
+from runtime.postgres.pool import Pool, open_pool, trace_statements
 from runtime.process import run_process
-from runtime.tracing import open_tracing
 
 from query_api.access.state import AppState, SignIn, utc_now
 from query_api.app import build_app

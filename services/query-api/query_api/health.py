@@ -4,8 +4,8 @@ import time
 
 import structlog
 from runtime.periodic import every
-from runtime.postgres import Pool
-from runtime.time_zones import ZoneRules
+from runtime.postgres.pool import Pool
+from runtime.postgres.time_zones import ZoneRules
 
 from query_api.auth.signing_keys import SigningKeys
 from query_api.db.session import find_problem

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from runtime.postgres import passing_failure, timed_out
+from runtime.postgres.errors import passing_failure, timed_out
 
 DATA_CLASSES = ("0A", "20", "21", "22", "23", "27", "2F", "38", "39", "44", "54", "P0", "XX")
 """SQLSTATE classes (PostgreSQL, appendix A): what Postgres cannot do with a value, cases, cardinality, data, integrity,

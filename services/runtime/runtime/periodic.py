@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import structlog
 
-from runtime.postgres import passing_failure, timed_out
+from runtime.postgres.errors import passing_failure, timed_out
 
 log = structlog.get_logger()
 

@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runtime.kafka import KafkaSettings, create_topics
-from runtime.logs import configure_logs
-from runtime.migrations import migrate
-from runtime.topics import inspect_topics
+from runtime.kafka.clients import KafkaSettings, create_topics
+from runtime.kafka.topics import inspect_topics
+from runtime.observability.logs import configure_logs
+from runtime.postgres.migrations import migrate
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from query_api.auth.principal import Principal
 from query_api.db.session import write_as
 from query_api.db.statements import SQL
 from query_api.http.origin import ORIGIN, Origin
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.table_rows import Books
 from support.services.query_api import Api
 

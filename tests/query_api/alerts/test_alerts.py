@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from query_api.db.statements import SQL
 from query_api.http.pagination import InvalidCursor, read_cursor, write_cursor
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.table_rows import MICRO, NOW, Books
 from support.services.query_api import Api, OpenApi
 

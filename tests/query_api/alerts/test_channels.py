@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.table_rows import Books
 from support.services.query_api import Api
 

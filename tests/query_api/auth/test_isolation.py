@@ -9,7 +9,7 @@ from query_api.contracts.queries import select_days
 from query_api.db.session import NotIsolated, find_problem, read_as
 from query_api.db.statements import SQL
 from query_api.description.examples import BODIES
-from runtime.postgres import Pool, open_pool
+from runtime.postgres.pool import Pool, open_pool
 from support.data.table_rows import NOW, Books
 from support.infra.stack import Database
 from support.services.query_api import Api, OpenApi

@@ -8,7 +8,7 @@ from flexcredits_cli.dev_idp.tokens import key_path, load_key, mint_token
 from flexcredits_cli.machine.state_folder import StateFolder
 from query_api.auth.cookies import Cookies, hash_id
 from query_api.db.statements import SQL
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.clients.sign_in import DASHBOARD, IDLE, LIFETIME, SAME_ORIGIN, Browser, open_browser
 from support.data.table_rows import NOW, Books
 

@@ -22,7 +22,7 @@ from query_api.auth.tokens import Verifier
 from query_api.description.examples import BODIES
 from query_api.http.middleware import Observed
 from query_api.http.problems import ApiProblem
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.clients.sign_in import DASHBOARD, SAME_ORIGIN, Browser, open_browser
 from support.data.table_rows import NOW, TOPIC, Books
 from support.infra.service_process import free_port

@@ -9,7 +9,7 @@ from flexcredits_schemas.events import PRODUCTS
 from query_api.calendar import days_of
 from query_api.contracts.queries import select_credit_periods, sum_periods, sum_products
 from query_api.db.session import read_as
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.table_rows import MICRO, NOW, Books, local
 from support.services.query_api import Api
 

@@ -11,7 +11,7 @@ from query_api.exports.domain.labels import Label
 from query_api.exports.queries import columns_of
 from query_api.exports.routes import USAGE_COLUMNS
 from query_api.usage.domain.catalog import FEATURE_KINDS
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total
 from support.data.table_rows import Books
 from support.services.query_api import Api

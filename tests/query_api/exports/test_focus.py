@@ -12,7 +12,7 @@ from query_api.contracts.domain.balance import overage_by_day
 from query_api.contracts.domain.periods import CreditPeriod
 from query_api.db.statements import SQL
 from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, instant
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total
 from support.data.table_rows import Books, local
 from support.services.query_api import Api

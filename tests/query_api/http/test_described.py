@@ -9,8 +9,8 @@ from query_api.app import build_app
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.http.middleware import Observed
-from runtime.http import Server, listen, serve
-from runtime.postgres import Pool
+from runtime.http.server import Server, listen, serve
+from runtime.postgres.pool import Pool
 from schemathesis import openapi
 from support.clients.openapi_fuzz import check_everything
 from support.data.table_rows import NOW, TOPIC, Books

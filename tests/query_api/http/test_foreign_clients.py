@@ -11,8 +11,8 @@ from query_api.app import build_app
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.http.middleware import Observed
-from runtime.http import Server, listen, serve
-from runtime.postgres import Pool
+from runtime.http.server import Server, listen, serve
+from runtime.postgres.pool import Pool
 from support.clients.foreign_clients import generate_go, generate_python, run
 from support.data.table_rows import NOW, TOPIC, Books
 from support.infra.service_process import free_port

@@ -17,7 +17,7 @@ from query_api.db.session import find_problem
 from query_api.description.examples import BODIES
 from query_api.openapi import TARGET, render
 from query_api.settings import Settings
-from runtime.postgres import open_pool
+from runtime.postgres.pool import open_pool
 from support.data.table_rows import NOW, Books
 from support.infra.service_process import eventually, free_port, running
 from support.infra.stack import Database

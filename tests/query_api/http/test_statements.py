@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 from query_api.db.statements import SQL
-from runtime.postgres import Pool, open_pool
+from runtime.postgres.pool import Pool, open_pool
 from support.data.table_rows import Books
 from support.infra.stack import Database
 from support.services.query_api import OpenApi

@@ -9,7 +9,7 @@ from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from query_api.db.session import read_as
 from query_api.freshness.queries import count_held
 from query_api.ledger.proof.queries import sum_ledger
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.table_rows import NOW, TOPIC, Books, local
 from support.infra.stack import Database
 from support.services.aggregator import TOTALS

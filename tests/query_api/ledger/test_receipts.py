@@ -17,7 +17,7 @@ from aggregator.domain.decode import empty_batch, read
 from flexcredits_schemas.identity import bucket_of, identity_of
 from query_api.db.statements import SQL
 from query_api.ledger.domain import place_of
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.factories import correction, organization, rate, records, rfc3339, usage, uuid7
 from support.data.table_rows import TOPIC, Books, local
 from support.infra.stack import Database

@@ -23,9 +23,9 @@ from query_api.auth.tokens import Verifier
 from query_api.db.session import write_as
 from query_api.http.middleware import Observed
 from query_api.live.hub import LiveHub, LiveLimits
-from runtime.http import Server, listen, serve
-from runtime.line import LineFull
-from runtime.postgres import Pool, line_of
+from runtime.http.server import Server, listen, serve
+from runtime.postgres.line import LineFull
+from runtime.postgres.pool import Pool, line_of
 from support.data.table_rows import NOW, TOPIC, Books
 from support.infra.service_process import eventually, free_port
 from support.services.query_api import AUDIENCE, ISSUER, IdentityProvider

@@ -13,8 +13,8 @@ from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.exports.downloads import FileResponse, Put
 from query_api.http.middleware import Observed
-from runtime.http import Server, listen, serve
-from runtime.postgres import Pool
+from runtime.http.server import Server, listen, serve
+from runtime.postgres.pool import Pool
 from starlette.types import Message
 from support.data.table_rows import NOW, TOPIC, Books
 from support.infra.service_process import eventually, free_port

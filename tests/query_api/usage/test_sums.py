@@ -8,7 +8,7 @@ import pytest
 from query_api.calendar import Days, split_at
 from query_api.db.session import read_as
 from query_api.usage.queries import select_series, sum_uses
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.table_rows import Books
 
 BEGIN, DAYS = date(2025, 12, 20), 140

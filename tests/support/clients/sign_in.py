@@ -17,7 +17,7 @@ from query_api.auth.oidc import Issuer
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.http.middleware import Observed
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.table_rows import NOW, TOPIC
 
 DASHBOARD = "http://127.0.0.1:8081"

@@ -7,7 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from flexcredits_schemas.identity import bucket_of, identity_of
-from runtime.postgres import Connection
+from runtime.postgres.pool import Connection
 
 TOPIC = "usage.events.v1"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaProducer
-from runtime.kafka import open_producer
+from runtime.kafka.clients import open_producer
 from support.data.factories import contract, event, organization, usage
 from support.infra.stack import Topics
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from runtime.postgres import load_sql
+from runtime.postgres.statements import load_sql
 
 
 class Point(NamedTuple):

@@ -17,7 +17,7 @@ from flexcredits_cli.embedded.kafka_jars import ensure_jars
 from flexcredits_cli.embedded.readiness import wait_until_usable
 from flexcredits_cli.machine.ports import free_ports
 from flexcredits_cli.machine.state_folder import state_folder
-from runtime.kafka import create_topics
+from runtime.kafka.clients import create_topics
 from support.clients.manifests import K8S, Manifest
 from support.infra.certificates import make_certificate
 from support.infra.stack import SCHEMAS, Topics, running, throwaway_folder

@@ -27,8 +27,8 @@ from flexcredits_cli.embedded.readiness import wait_until_usable
 from flexcredits_cli.machine.ports import free_ports
 from flexcredits_cli.machine.state_folder import REPOSITORY, remove_tree, state_folder
 from flexcredits_cli.processes.programs import Process, Program
-from runtime.kafka import create_topics
-from runtime.migrations import migrate
+from runtime.kafka.clients import create_topics
+from runtime.postgres.migrations import migrate
 from support.infra.containers import docker_answers, kafka_container, postgres_container
 
 log = logging.getLogger("stack")

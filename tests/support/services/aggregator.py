@@ -11,7 +11,7 @@ from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch, read
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 from support.data.factories import FakeRecord, records
 
 TOPIC, CATALOG = TOPICS = ("usage.events.v1", "usage.catalog.v1")

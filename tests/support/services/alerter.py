@@ -12,7 +12,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from alerter.evaluation.evaluator import Evaluator
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import Books
 from support.infra.service_process import free_port
 

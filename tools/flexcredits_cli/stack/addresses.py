@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from pydantic import ValidationError
-from runtime.kafka import KafkaSettings
+from runtime.kafka.clients import KafkaSettings
 
 from flexcredits_cli.machine.state_folder import REPOSITORY, state_folder
 from flexcredits_cli.stack.description import running_stack

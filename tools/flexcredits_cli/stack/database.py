@@ -1,7 +1,7 @@
 """Creates and migrates the stack's database, enables its services' roles, and stores a key for the ingest API."""
 
 import asyncpg
-from runtime.migrations import migrate
+from runtime.postgres.migrations import migrate
 
 from flexcredits_cli.machine.state_folder import REPOSITORY, StateFolder, write_private
 from flexcredits_cli.stack.api_keys import create_key

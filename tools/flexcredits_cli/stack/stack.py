@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import asyncpg
 from aiokafka.errors import KafkaError
-from runtime.kafka import KafkaSettings, create_topics
-from runtime.migrations import MigrationError
+from runtime.kafka.clients import KafkaSettings, create_topics
+from runtime.postgres.migrations import MigrationError
 
 from flexcredits_cli.dev_idp.tokens import issuer_url
 from flexcredits_cli.embedded.dashboard import ensure_dashboard

@@ -1,6 +1,6 @@
 """What waits behind the batches: facts and usage in quarantine, and held usage."""
 
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from aggregator import metrics
 from aggregator.backlog.held import Place, release_held

@@ -11,7 +11,7 @@ from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.codec import InvalidEvent
 from flexcredits_schemas.zones import find_zone
 from runtime.isolation import concerns_one, describe_failure
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 
 from aggregator.backlog.turns import TURNS_S, Turns
 from aggregator.db.batch.ledger import add_corrected, select_originals

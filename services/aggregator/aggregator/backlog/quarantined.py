@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 from flexcredits_schemas.codec import InvalidEvent
 from runtime.isolation import concerns_one, describe_failure, is_data_failure, is_widespread
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 
 from aggregator.backlog.turns import Turns
 from aggregator.catalog.events import apply_fact

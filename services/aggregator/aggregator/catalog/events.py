@@ -22,7 +22,7 @@ from flexcredits_schemas.events import (
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from msgspec import Raw
 from runtime.isolation import describe_failure, is_data_failure
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 
 from aggregator.db.catalog_cache import CATALOG_LOCK
 from aggregator.db.dead_letters import insert_dead_letters

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from aggregator import metrics
 from aggregator.catalog.events import apply_facts

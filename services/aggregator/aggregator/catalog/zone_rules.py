@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from flexcredits_schemas.zones import TZ_VERSION, changes_of, differ_since
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 
 from aggregator.db.statements import SQL
 

@@ -8,8 +8,9 @@ from math import inf
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
-from runtime.postgres import Pool, timed_out
-from runtime.tracing import LINKS_MAX, Tracing
+from runtime.observability.tracing import LINKS_MAX, Tracing
+from runtime.postgres.errors import timed_out
+from runtime.postgres.pool import Pool
 
 from aggregator.backlog.backlog import Backlog
 from aggregator.catalog.reader import CatalogReader

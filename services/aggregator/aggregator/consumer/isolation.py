@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 from runtime.isolation import concerns_one, describe_failure
-from runtime.postgres import Pool, timed_out
+from runtime.postgres.errors import timed_out
+from runtime.postgres.pool import Pool
 
 from aggregator import metrics
 from aggregator.db.batch.apply import OnTrial, apply_batch

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
-from runtime.postgres import passing_failure, timed_out
+from runtime.postgres.errors import passing_failure, timed_out
 
 from aggregator import metrics
 

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from aggregator import metrics
 from aggregator.catalog.reader import CatalogReader

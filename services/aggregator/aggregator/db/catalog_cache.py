@@ -8,7 +8,8 @@ import asyncpg
 import structlog
 from flexcredits_schemas.zones import find_zone
 from runtime.isolation import Shared
-from runtime.postgres import Connection, Pool, from_record
+from runtime.postgres.pool import Connection, Pool
+from runtime.postgres.statements import from_record
 
 from aggregator.db.statements import SQL
 from aggregator.domain.rating import Rate, RateCard

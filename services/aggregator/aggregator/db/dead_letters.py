@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from asyncpg.pgproto.pgproto import UUID
-from runtime.postgres import Connection
+from runtime.postgres.pool import Connection
 
 from aggregator.db.quarantine import headers_json
 from aggregator.db.statements import SQL

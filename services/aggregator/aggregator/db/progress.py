@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 from runtime.isolation import Shared
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 
-from runtime.postgres import Connection
+from runtime.postgres.pool import Connection
 
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL

@@ -1,6 +1,6 @@
 """Sums into the rollup tables."""
 
-from runtime.postgres import Connection
+from runtime.postgres.pool import Connection
 
 from aggregator.db.statements import SQL
 from aggregator.db.sums import check_sums

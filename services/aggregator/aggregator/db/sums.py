@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterable
 
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.quarantine import SUMS, quarantine

@@ -11,7 +11,8 @@ import asyncpg
 from flexcredits_schemas.calendar import EPOCH, QUARTER_S, local_day, midnight
 from flexcredits_schemas.identity import hash_bucket
 from runtime.isolation import describe_failure, is_data_failure
-from runtime.postgres import Connection, from_record
+from runtime.postgres.pool import Connection
+from runtime.postgres.statements import from_record
 
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket

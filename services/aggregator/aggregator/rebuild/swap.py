@@ -15,8 +15,8 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from flexcredits_schemas.calendar import midnight
 from runtime.isolation import describe_failure, is_data_failure
-from runtime.kafka import KafkaSettings, open_consumer
-from runtime.postgres import Connection
+from runtime.kafka.clients import KafkaSettings, open_consumer
+from runtime.postgres.pool import Connection
 
 from aggregator.db.rollups import add_rollups
 from aggregator.db.statements import SQL

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import asyncpg
 from flexcredits_schemas.calendar import EPOCH, local_day
 from flexcredits_schemas.zones import canonical_zone, find_zone
-from runtime.postgres import Connection
+from runtime.postgres.pool import Connection
 
 from aggregator.catalog.zone_rules import record_zone_rules, set_zone_rules
 from aggregator.db.catalog_cache import CATALOG_LOCK

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from flexcredits_schemas.alerts import ChannelKind, Told
-from runtime.postgres import Connection, Pool, from_record
+from runtime.postgres.pool import Connection, Pool
+from runtime.postgres.statements import from_record
 
 from alerter.db.statements import SQL
 from alerter.domain.attempts import Attempt

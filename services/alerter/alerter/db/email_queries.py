@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from flexcredits_schemas.alerts import Rule
-from runtime.postgres import Connection, Pool, from_record
+from runtime.postgres.pool import Connection, Pool
+from runtime.postgres.statements import from_record
 
 from alerter.db.statements import SQL
 from alerter.domain.attempts import Attempt

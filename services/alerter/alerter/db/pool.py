@@ -2,7 +2,7 @@
 
 from contextlib import AbstractAsyncContextManager
 
-from runtime.postgres import Pool, Tell, open_pool
+from runtime.postgres.pool import Pool, Tell, open_pool
 
 
 def open_queues(dsn: str, tell: Tell | None = None) -> AbstractAsyncContextManager[Pool]:

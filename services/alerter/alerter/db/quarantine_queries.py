@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from runtime.postgres import Pool, from_record
+from runtime.postgres.pool import Pool
+from runtime.postgres.statements import from_record
 
 from alerter.db.statements import SQL
 

@@ -8,7 +8,8 @@ from typing import Any
 from flexcredits_schemas.alerts import Resolution, Rule
 from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.events import PRODUCTS
-from runtime.postgres import Connection, Pool, from_record
+from runtime.postgres.pool import Connection, Pool
+from runtime.postgres.statements import from_record
 
 from alerter.db.statements import SQL
 from alerter.domain.firings import Firing, Kind, Organization, identify_firing

@@ -6,7 +6,7 @@ from typing import Any
 from flexcredits_schemas.alerts import Rule
 from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.zones import zone_of
-from runtime.postgres import Connection
+from runtime.postgres.pool import Connection
 
 from alerter.db.queries import read_usage
 from alerter.domain.firings import Organization

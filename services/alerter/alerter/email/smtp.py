@@ -15,8 +15,8 @@ from typing import Literal
 import aiosmtplib
 import structlog
 from pydantic import SecretStr
-from runtime.postgres import Pool
-from runtime.tracing import TRACEPARENT, PassOn, Tracing
+from runtime.observability.tracing import TRACEPARENT, PassOn, Tracing
+from runtime.postgres.pool import Pool
 
 from alerter.db.email_queries import claim_mails, count_pending_mails, record_mail_result
 from alerter.domain.attempts import Attempt, truncate

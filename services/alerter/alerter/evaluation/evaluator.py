@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import structlog
 from flexcredits_schemas.alerts import Resolution
 from runtime.isolation import concerns_one, slow_for_all
-from runtime.postgres import Connection, Pool, passing_failure, timed_out
-from runtime.tracing import TRACEPARENT, PassOn, Span, Tracing
+from runtime.observability.tracing import TRACEPARENT, PassOn, Span, Tracing
+from runtime.postgres.errors import passing_failure, timed_out
+from runtime.postgres.pool import Connection, Pool
 
 from alerter.db.channel_queries import insert_alert_event
 from alerter.db.email_queries import insert_emails, select_recipients

@@ -7,7 +7,8 @@ from datetime import datetime
 import structlog
 from flexcredits_schemas.alerts import Rule
 from runtime.isolation import concerns_one
-from runtime.postgres import Connection, Pool, timed_out
+from runtime.postgres.errors import timed_out
+from runtime.postgres.pool import Connection, Pool
 
 from alerter.db.channel_queries import insert_test_alert_event
 from alerter.db.email_queries import Request, claim_request, insert_test_email, resend_emails, select_requesting

@@ -1,6 +1,6 @@
 """Takes up again whom the alerter has set aside, when the time for it has come."""
 
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from alerter.db.quarantine_queries import retry_deliveries, retry_emails
 from alerter.evaluation.evaluator import Evaluator

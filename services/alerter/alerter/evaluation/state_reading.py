@@ -7,7 +7,7 @@ from datetime import date
 from typing import NamedTuple
 
 from runtime.isolation import concerns_one, slow_for_all
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from alerter.db.queries import limit_statements, list_organizations, read_states
 from alerter.domain.organization_state import OrganizationState

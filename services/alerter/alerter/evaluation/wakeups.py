@@ -1,6 +1,6 @@
 """Wake-ups: organizations whose settings or catalog data changed."""
 
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from alerter.db.queries import claim_wakeups
 from alerter.evaluation.evaluator import Evaluator

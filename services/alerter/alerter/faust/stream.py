@@ -15,9 +15,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 from faust.agents import Agent
+from runtime.observability.tracing import TRACEPARENT, PassOn, Tracing
 from runtime.periodic import only_delays
-from runtime.postgres import Pool
-from runtime.tracing import TRACEPARENT, PassOn, Tracing
+from runtime.postgres.pool import Pool
 
 from alerter.db.queries import number_organizations
 from alerter.email.smtp import Mailer

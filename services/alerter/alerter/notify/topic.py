@@ -8,7 +8,8 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from runtime.isolation import concerns_one
-from runtime.postgres import Connection, Pool, timed_out
+from runtime.postgres.errors import timed_out
+from runtime.postgres.pool import Connection, Pool
 
 from alerter.db.channel_queries import Unpublished, claim_alert_events, mark_alert_events_published
 from alerter.metrics import PUBLISHED

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import aiohttp
 import structlog
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from alerter.db.channel_queries import Delivery, claim_deliveries, record_delivery_result, stop_channel
 from alerter.domain.attempts import RETRY_S, Attempt, reschedule, truncate

@@ -8,7 +8,8 @@ from typing import Generic
 
 import structlog
 from runtime.isolation import concerns_one
-from runtime.postgres import Pool, passing_failure
+from runtime.postgres.errors import passing_failure
+from runtime.postgres.pool import Pool
 
 from alerter.db.quarantine_queries import Step
 from alerter.domain.attempts import Attempt, reschedule

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 from runtime.isolation import is_widespread
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from alerter.db.quarantine_queries import (
     Released,

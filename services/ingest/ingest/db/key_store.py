@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import asyncpg
 import structlog
-from runtime.postgres import load_sql
+from runtime.postgres.statements import load_sql
 
 from ingest.domain.keys import KEY_ID_LENGTH, Scope, StoredKey
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runtime.problems import MEDIA_TYPE, describe_problems
+from runtime.http.problems import MEDIA_TYPE, describe_problems
 
 from ingest.http.responses import PROBLEM_TYPES
 

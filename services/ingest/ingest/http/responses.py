@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-from runtime.problems import ProblemError, ProblemType
+from runtime.http.problems import ProblemError, ProblemType
 
 
 class RejectedEvent(Struct, kw_only=True):

@@ -13,7 +13,7 @@ from zlib import crc32
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from runtime.kafka import open_producer
+from runtime.kafka.clients import open_producer
 
 from ingest.domain.limits import MemoryBudget
 from ingest.kafka.partition_queue import Headers, PartitionQueue, size_of

@@ -8,7 +8,7 @@ import structlog
 from fastapi import Depends, Query, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from flexcredits_schemas.unsubscribe import InvalidToken, Unsubscription, unseal
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from query_api.access.audit import audit
 from query_api.access.state import AppState, app_state

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from fastapi import Request
 from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
-from runtime.postgres import Pool
-from runtime.time_zones import ZoneRules
+from runtime.postgres.pool import Pool
+from runtime.postgres.time_zones import ZoneRules
 
 from query_api.access.refusals import Refusals
 from query_api.auth.cookies import Cookies

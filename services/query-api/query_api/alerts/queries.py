@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runtime.postgres import from_record
+from runtime.postgres.statements import from_record
 
 from query_api.alerts.domain.firings import Firing, RaisedBanner, SentTo, Tried
 from query_api.db.rows import from_records, group_records

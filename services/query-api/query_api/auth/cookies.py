@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from fastapi import Request, Response
-from runtime.postgres import Pool
+from runtime.postgres.pool import Pool
 
 from query_api.auth.principal import Principal
 from query_api.auth.queries import (

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
 
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 
 from query_api.auth.principal import Principal
 from query_api.db.session import WAIT_S, WriteSession, connect_as, reaching_postgres

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import asyncpg
-from runtime.postgres import from_record
+from runtime.postgres.statements import from_record
 
 RowT = TypeVar("RowT", bound=tuple[Any, ...])
 

@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import asyncpg
-from runtime.line import LineFull
-from runtime.postgres import Connection, Pool, from_record, line_of, passing_failure
+from runtime.postgres.errors import passing_failure
+from runtime.postgres.line import LineFull
+from runtime.postgres.pool import Connection, Pool, line_of
+from runtime.postgres.statements import from_record
 
 from query_api.db.statements import SQL
 

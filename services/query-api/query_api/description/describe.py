@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from runtime.problems import MEDIA_TYPE, describe_problems
+from runtime.http.problems import MEDIA_TYPE, describe_problems
 
 from query_api.description.examples import ANSWERS, BODIES, PARAMETERS
 from query_api.description.topics import tag

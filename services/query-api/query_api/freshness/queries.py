@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from runtime.postgres import from_record
+from runtime.postgres.statements import from_record
 
 from query_api.db.rows import from_records
 from query_api.db.session import ReadSession

@@ -2,7 +2,7 @@
 
 import time
 
-from runtime.tracing import TRACEPARENT, PassOn, Tracing
+from runtime.observability.tracing import TRACEPARENT, PassOn, Tracing
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars

@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from runtime.http import request_id_of
+from runtime.http.server import request_id_of
 from starlette.datastructures import Headers
 from starlette.types import Scope
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import Field
-from runtime.problems import BASE, MEDIA_TYPE, ProblemError, ProblemType
+from runtime.http.problems import BASE, MEDIA_TYPE, ProblemError, ProblemType
 from starlette.responses import Response
 
 from query_api.http.fields import Answer

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import structlog
-from runtime.line import Line, LineFull
+from runtime.postgres.line import Line, LineFull
 
 from query_api.db.session import Unavailable
 from query_api.metrics import LOOKS_FAILED, WATCHERS

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from runtime.postgres import from_record
+from runtime.postgres.statements import from_record
 
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL

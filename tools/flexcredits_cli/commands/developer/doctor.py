@@ -18,7 +18,7 @@ import requests
 import typer
 from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at, zones_differing_in
 from jgo.constants import MAVEN_CENTRAL_URL
-from runtime.time_zones import ZoneRules, sampled_instants
+from runtime.postgres.time_zones import ZoneRules, sampled_instants
 
 from flexcredits_cli.embedded.dashboard import BIN, has_packages, is_built, node_version, workplace
 from flexcredits_cli.embedded.java import find_java

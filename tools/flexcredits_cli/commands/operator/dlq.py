@@ -14,7 +14,7 @@ import httpx
 import typer
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
-from runtime.kafka import KafkaSettings
+from runtime.kafka.clients import KafkaSettings
 
 from flexcredits_cli.machine.state_folder import state_folder
 from flexcredits_cli.stack.addresses import kafka_settings

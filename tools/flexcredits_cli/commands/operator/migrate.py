@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 import typer
-from runtime.migrations import MigrationError, Migrations, inspect_migrations
-from runtime.migrations import migrate as apply_migrations
+from runtime.postgres.migrations import MigrationError, Migrations, inspect_migrations
+from runtime.postgres.migrations import migrate as apply_migrations
 
 from flexcredits_cli.stack.addresses import postgres_dsn, schema_folder
 from flexcredits_cli.terminal.output import DIFFERS, AsJson, DryRun, print_json, print_table

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from aiokafka.errors import KafkaError
-from runtime.kafka import create_topics
-from runtime.topics import Topic, inspect_topics
+from runtime.kafka.clients import create_topics
+from runtime.kafka.topics import Topic, inspect_topics
 
 from flexcredits_cli.stack.addresses import kafka_settings, schema_folder
 from flexcredits_cli.terminal.output import DIFFERS, AsJson, DryRun, print_json, print_table

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asyncpg.pgproto.pgproto import UUID
-from runtime.postgres import Connection
+from runtime.postgres.pool import Connection
 
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL

@@ -14,7 +14,7 @@ aggregator; it meets its first because both are placed by the id and by the set 
 
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.identity import hash_bucket
-from runtime.postgres import Connection
+from runtime.postgres.pool import Connection
 
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL

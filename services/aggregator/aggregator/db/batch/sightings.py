@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from runtime.postgres import Connection
+from runtime.postgres.pool import Connection
 
 from aggregator.db.catalog_cache import SIGHTING_S, Sighting
 from aggregator.db.statements import SQL

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from runtime.build import Build
+from runtime.observability.build import Build
 
 Checks = Callable[[], Mapping[str, str | None]]
 """What the service needs to do its work, by name: why it is missing, or None. Called from another thread: reads plain

@@ -14,7 +14,7 @@ from aiokafka.helpers import create_ssl_context
 from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runtime.postgres import passing_failure
+from runtime.postgres.errors import passing_failure
 
 
 class KafkaSettings(BaseSettings):

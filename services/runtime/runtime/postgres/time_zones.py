@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from runtime.postgres import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 
 log = structlog.get_logger()
 

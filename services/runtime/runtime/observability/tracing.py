@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from structlog.contextvars import bound_contextvars
 
-from runtime.build import Build
+from runtime.observability.build import Build
 
 if TYPE_CHECKING:
     from opentelemetry import trace

@@ -1,0 +1,1 @@
+"""HTTP: the server, and problems (RFC 9457)."""

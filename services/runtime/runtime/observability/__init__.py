@@ -1,0 +1,1 @@
+"""What operators see: logs, probes and metrics, traces, the build."""

@@ -1,0 +1,1 @@
+"""Postgres: pool, statements, failures, migrations, and its rules of time zones."""

@@ -1,0 +1,57 @@
+"""Statements that live in .sql files, and rows by the names of their columns."""
+
+import re
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, TypeVar
+
+RowT = TypeVar("RowT", bound=tuple[Any, ...])
+
+
+def from_record(kind: Callable[..., RowT], record: Any) -> RowT:
+    """A NamedTuple from an `asyncpg.Record`, or another mapping, by name: the order of the columns does not matter.
+
+    TypeError where columns and fields are not the same, fields with a default included.
+    """
+    row = kind(**record)
+    if len(row) != len(record):
+        raise TypeError(f"{row} has more fields than the columns {(*record.keys(),)}")
+    return row
+
+
+def load_sql(package: str) -> dict[str, str]:
+    """Statements by name, of every .sql file in `package` and its folders.
+
+    A file holds blocks that begin with a line `-- name: statement_name`; what stands before the first of them speaks
+    of the file. A file without such a line is one statement, under the file's name. ValueError if a name stands twice.
+    """
+    statements: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for path, text in sorted(find_sql(files(package), package)):
+        for name, statement in split_statements(path, text):
+            if name in statements:
+                raise ValueError(f"the statement {name} stands in {places[name]} and in {path}")
+            statements[name], places[name] = statement, path
+    return statements
+
+
+def find_sql(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
+    """Path and text of each .sql file, at any depth."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from find_sql(entry, f"{path}/{entry.name}")
+        elif entry.name.endswith(".sql"):
+            yield f"{path}/{entry.name}", entry.read_text(encoding="utf-8")
+
+
+def split_statements(path: str, text: str) -> Iterator[tuple[str, str]]:
+    """Name and text of each statement of a file. ValueError if a name is none or has no statement."""
+    _, *blocks = re.split(r"^-- name:", text, flags=re.MULTILINE)
+    if not blocks:
+        yield path.rpartition("/")[2].removesuffix(".sql"), text
+    for block in blocks:
+        name, _, statement = block.partition("\n")
+        if not name.strip().isidentifier() or not statement.strip():
+            raise ValueError(f"{path} names no statement in: -- name:{name}")
+        yield name.strip(), statement.strip() + "\n"
