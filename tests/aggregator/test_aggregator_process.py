@@ -301,7 +301,7 @@ async def test_stops_loudly_when_retention_took_unread_records(
 
 
 @pytest.mark.slow
-async def test_stops_on_a_bad_deploy_and_goes_on_when_told(
+async def test_stops_on_a_bad_deploy_and_continues_when_allowed(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
     await send_facts(producer, topics)
@@ -320,7 +320,7 @@ async def test_stops_on_a_bad_deploy_and_goes_on_when_told(
     assert await owner.fetchval("SELECT count(*) FROM dead_letter_outbox") == 800
 
 
-async def test_records_that_nobody_counts_fail_readiness_and_then_end_the_process(
+async def test_uncounted_records_fail_readiness_and_then_end_the_process(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
     await send_facts(producer, topics)
@@ -345,7 +345,7 @@ async def test_records_that_nobody_counts_fail_readiness_and_then_end_the_proces
         await check_totals(owner, 2_000_000)
 
 
-async def test_metrics_tell_what_became_of_events(
+async def test_metrics_count_events_by_disposition(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
     await send_facts(producer, topics)
@@ -376,7 +376,7 @@ async def test_metrics_tell_what_became_of_events(
         assert process.metric(f"{name}lag_records") == 0
 
 
-async def test_one_organizations_defect_leaves_everybody_else_on_time(
+async def test_one_organizations_defect_delays_no_other(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
     """A trigger stands for the defect. Killed in between, the aggregator forgets and doubles nothing."""

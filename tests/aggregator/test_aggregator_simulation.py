@@ -29,7 +29,7 @@ def test_every_record_has_one_disposition_under_faults() -> None:
 
 
 @pytest.mark.slow
-def test_a_seed_is_a_history() -> None:
+def test_a_seed_always_gives_the_same_history() -> None:
     again = [result(run) for run in [begin("aggregator", 7, 40), begin("aggregator", 7, 40)]]
     assert again[0] == again[1]
     assert "40 histories" in again[0][1]

@@ -40,7 +40,7 @@ async def test_account_team_is_that_of_the_latest_version_of_the_contract(pool: 
         assert tuple(row) == tuple((team or {}).get(word) for word in ("name", "email", "url"))
 
 
-async def test_an_account_team_that_nobody_could_reach_is_dead_lettered(pool: Pool) -> None:
+async def test_an_account_team_without_a_valid_address_is_dead_lettered(pool: Pool) -> None:
     await load_progress(pool, CATALOG, [0])
     await apply_facts(pool, CATALOG, records([with_team({}), with_team({"url": "http://flexcredits.example"})]))
     pointers = await pool.fetch("SELECT pointer FROM dead_letter_outbox ORDER BY kafka_offset")
@@ -76,7 +76,7 @@ async def test_a_contract_from_the_year_1_is_dead_lettered_and_one_without_an_en
 
 
 @pytest.mark.parametrize("zone", ["posix/Europe/Berlin", "localtime", "Nowhere"])
-async def test_a_stored_zone_without_rules_holds_usage_of_its_organization_alone_until_a_fact_heals_it(
+async def test_a_stored_zone_without_rules_holds_its_organizations_usage_until_an_event_corrects_it(
     pool: Pool, database: Database, zone: str
 ) -> None:
     await load_progress(pool, CATALOG, [0])

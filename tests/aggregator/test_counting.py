@@ -257,7 +257,7 @@ async def test_zone_stays_once_usage_was_counted(aggregator: Aggregator) -> None
     )
 
 
-async def test_older_fact_never_overwrites_a_newer_one(aggregator: Aggregator) -> None:
+async def test_an_older_event_never_overwrites_a_newer_one(aggregator: Aggregator) -> None:
     newer = organization()
     newer["data"]["name"] = "New name"
     older = organization(time=rfc3339(datetime.now(UTC) - timedelta(hours=1)))

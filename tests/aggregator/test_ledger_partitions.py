@@ -203,7 +203,7 @@ async def test_partitions_that_take_too_long_are_made_the_next_time(
         await keep_partitions(pool)
 
 
-async def test_known_days_cost_no_look(aggregator: Aggregator) -> None:
+async def test_known_days_cost_no_query(aggregator: Aggregator) -> None:
     """True UUIDv7 pay nothing: once its days are known, a batch asks nothing about partitions."""
     await aggregator.count(records([usage()]))
     reading = empty_batch()

@@ -66,7 +66,7 @@ async def apply(aggregator: Aggregator, kind: str, *data: dict[str, Any]) -> Non
     await aggregator.learn(*facts)
 
 
-async def test_facts_keep_what_they_leave_out(aggregator: Aggregator) -> None:
+async def test_catalog_events_keep_fields_that_they_omit(aggregator: Aggregator) -> None:
     tool = {"product": "assistant", "feature_kind": "tool", "feature": "jira", "effective_from": "2026-01-01"}
     await apply(
         aggregator, "feature", {**tool, "display_name": "Jira"}, {**tool, "category": "Search"}, {**tool, "display_name": "Jira Cloud"}
@@ -92,7 +92,7 @@ async def test_facts_keep_what_they_leave_out(aggregator: Aggregator) -> None:
     assert tuple(found) == ("deleted", "Report", "ada")
 
 
-async def test_an_organizations_fact_keeps_what_it_leaves_out(aggregator: Aggregator) -> None:
+async def test_an_organization_event_keeps_fields_that_it_omits(aggregator: Aggregator) -> None:
     async def said() -> tuple[Any, ...]:
         row = await aggregator.pool.fetchrow(
             "SELECT name, billing_moderator_enabled, locale FROM organizations WHERE organization = 'org_acme'"

@@ -190,7 +190,7 @@ async def make_again(topics: Topics) -> None:
         await admin.close()
 
 
-async def test_a_compacted_topic_is_told_at_the_start(topics: Topics) -> None:
+async def test_a_compacted_topic_is_reported_at_start(topics: Topics) -> None:
     assert await find_compacted(topics.bootstrap, (topics.usage_events, topics.catalog)) == []
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
     await admin.start()

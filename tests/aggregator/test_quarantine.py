@@ -31,7 +31,7 @@ from support.infra.stack import Database
 from support.services.aggregator import CATALOG, TOPIC, TOPICS, Aggregator
 
 GOOD = ("org_b", "org_c", "org_d", "org_e")
-EVERYBODY = ("org_a", *GOOD)
+ALL = ("org_a", *GOOD)
 STEPS = {
     "rating": ("usage_series", "organization_id", ""),
     "ledger": ("usage_ledger", "organization_id", ""),
@@ -115,8 +115,8 @@ async def check_proof(aggregator: Aggregator) -> None:
 async def test_one_organizations_failure_is_set_aside_for_it_alone(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]", step: str
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
-    first = [use_of(name) for name in EVERYBODY]
+    await aggregator.learn(*(organization(name) for name in ALL))
+    first = [use_of(name) for name in ALL]
     async with failing(owner, STEPS[step][0]):
         outcome = await aggregator.count(records(first), records([use_of("org_a")], partition=1))
         assert len(outcome.counted) == len(GOOD)
@@ -143,11 +143,11 @@ async def test_one_organizations_failure_is_set_aside_for_it_alone(
 
 
 async def test_folding_that_fails_for_one_organization(aggregator: Aggregator) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     known = aggregator.catalog.organizations["org_a"]
     broken: Any = ["not a zone"]
     aggregator.catalog.organizations["org_a"] = known._replace(time_zone=broken)
-    outcome = await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    outcome = await aggregator.count(records([use_of(name) for name in ALL]))
     assert len(outcome.counted) == len(GOOD)
     assert "folding: TypeError in fold" in await aggregator.pool.fetchval("SELECT reason FROM quarantine")
     aggregator.catalog.organizations["org_a"] = known
@@ -157,9 +157,9 @@ async def test_folding_that_fails_for_one_organization(aggregator: Aggregator) -
 
 
 async def test_rating_that_fails_for_one_organization(aggregator: Aggregator) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY), rate())
-    tokens = [use_of(name, feature_kind="model", feature="gpt", quantity="2000", unit="tokens") for name in EVERYBODY]
-    await aggregator.learn(*(rate(product="agents", subject=name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL), rate())
+    tokens = [use_of(name, feature_kind="model", feature="gpt", quantity="2000", unit="tokens") for name in ALL]
+    await aggregator.learn(*(rate(product="agents", subject=name) for name in ALL))
     broken = aggregator.catalog.card._rates["org_a", "agents", "model", "*", "tokens"]
     right = broken.copy()
     broken[:] = [at._replace(per=0) for at in broken]
@@ -177,7 +177,7 @@ async def test_rating_that_fails_for_one_organization(aggregator: Aggregator) ->
 async def test_corrections_wait_in_order_with_their_originals(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     original = use_of("org_a", credits="5")
     too_much = correction(original, "-4")
     async with failing(owner, "usage_corrections"):
@@ -214,26 +214,26 @@ async def test_however_many_fail_all_others_count(
     await check_proof(aggregator)
 
 
-async def test_what_fails_for_everybody_waits_and_is_said(
+async def test_usage_that_fails_for_all_organizations_waits_and_is_reported(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     await owner.execute("ALTER TABLE usage_daily ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
-    outcome = await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    outcome = await aggregator.count(records([use_of(name) for name in ALL]))
     assert len(outcome.quarantined) == 5
     assert await find_widespread(aggregator.pool) == "counting fails for 5 of 5 organizations"
     await owner.execute("ALTER TABLE usage_daily DROP CONSTRAINT wrong")
     assert await aggregator.retry() == 5
-    assert await credits_of(aggregator) == dict.fromkeys(EVERYBODY, 1_000_000)
+    assert await credits_of(aggregator) == dict.fromkeys(ALL, 1_000_000)
     await check_proof(aggregator)
 
 
 async def test_a_search_that_takes_too_long_sets_aside_who_is_not_tried(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     reading = empty_batch()
-    read(records([use_of(name) for name in EVERYBODY]), reading)
+    read(records([use_of(name) for name in ALL]), reading)
     await load_progress(aggregator.pool, TOPIC, reading.spans)
     async with failing(owner, "usage_daily"):
         outcome = await count_batch(aggregator.pool, TOPICS, reading, aggregator.catalog, trials_s=-1)
@@ -247,31 +247,31 @@ async def test_a_search_that_takes_too_long_sets_aside_who_is_not_tried(
 async def test_a_batch_that_takes_too_long_by_one_organizations_work_is_counted_without_it(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     async with failing(owner, "usage_daily", code="57014"):
-        outcome = await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+        outcome = await aggregator.count(records([use_of(name) for name in ALL]))
         assert len(outcome.counted) == len(GOOD)
         assert await quarantined(aggregator) == [("org_a", "aggregator", "counting", 1)]
     assert await aggregator.retry() == 1
     await check_proof(aggregator)
 
 
-async def test_a_server_that_is_slow_for_everybody_sets_nobody_aside(
+async def test_a_server_that_is_slow_for_all_quarantines_no_organization(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
-    async with failing(owner, "usage_daily", *EVERYBODY, code="57014"):
+    await aggregator.learn(*(organization(name) for name in ALL))
+    async with failing(owner, "usage_daily", *ALL, code="57014"):
         for _ in range(SLOW_MAX + 1):
             with pytest.raises(asyncpg.QueryCanceledError):
-                await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+                await aggregator.count(records([use_of(name) for name in ALL]))
     assert await quarantined(aggregator) == []
-    assert len((await aggregator.count(records([use_of(name) for name in EVERYBODY]))).counted) == 5
+    assert len((await aggregator.count(records([use_of(name) for name in ALL]))).counted) == 5
 
 
 async def test_a_batch_of_one_organization_alone_that_takes_too_long_again_and_again(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     async with failing(owner, "usage_daily", code="57014"):
         for _ in range(SLOW_MAX - 1):
             with pytest.raises(asyncpg.QueryCanceledError):
@@ -303,21 +303,21 @@ async def test_held_usage_that_fails_for_all_who_have_any_leaves_the_others(
     assert await quarantined(aggregator) == [(f"org_{at}", "aggregator", "release", 2) for at in range(3)]
 
 
-async def test_an_organization_without_a_known_time_zone_is_shown_until_a_fact_names_another(
+async def test_an_organization_without_a_known_time_zone_is_shown_until_an_event_names_another(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     await owner.execute("UPDATE organizations SET time_zone = 'Mars/Olympus' WHERE organization = 'org_a'")
     other = Aggregator(aggregator.pool)
-    other.facts = aggregator.facts
+    other.catalog_events = aggregator.catalog_events
     for _ in range(2):
         async with other.pool.acquire() as connection:
-            await other.catalog.refresh(connection, other.facts)
+            await other.catalog.refresh(connection, other.catalog_events)
         await note_unknown_zones(other.pool, other.catalog.unknown_zones)
     assert await quarantined(other) == [("org_a", "aggregator", "time_zone", 1)]
     reason = await other.pool.fetchval("SELECT reason FROM quarantine")
     assert reason == f"time zone 'Mars/Olympus' is not in tz {TZ_VERSION}"
-    outcome = await other.count(records([use_of(name) for name in EVERYBODY]))
+    outcome = await other.count(records([use_of(name) for name in ALL]))
     assert (len(outcome.counted), len(outcome.held)) == (len(GOOD), 1)
     await other.learn(organization("org_a", "Europe/Berlin"))
     await note_unknown_zones(other.pool, other.catalog.unknown_zones)
@@ -325,11 +325,11 @@ async def test_an_organization_without_a_known_time_zone_is_shown_until_a_fact_n
     assert await other.release() == 1
 
 
-async def test_held_usage_that_fails_for_everybody_waits(
+async def test_held_usage_that_fails_for_all_organizations_waits(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.count(records([use_of(name) for name in EVERYBODY]))
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.count(records([use_of(name) for name in ALL]))
+    await aggregator.learn(*(organization(name) for name in ALL))
     await owner.execute("ALTER TABLE usage_daily ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
     assert await aggregator.release() == 0
     assert [at[2:] for at in await quarantined(aggregator)] == [("release", 1)] * 5
@@ -340,19 +340,19 @@ async def test_held_usage_that_fails_for_everybody_waits(
     await check_proof(aggregator)
 
 
-async def test_facts_that_fail_for_all_who_sent_some_wait(
+async def test_catalog_events_that_fail_for_all_organizations_wait(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     await owner.execute("ALTER TABLE rates ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
-    await aggregator.learn(*(rate(subject=name) for name in EVERYBODY))
-    assert await quarantined(aggregator) == [(name, "aggregator", "catalog", 1) for name in EVERYBODY]
+    await aggregator.learn(*(rate(subject=name) for name in ALL))
+    assert await quarantined(aggregator) == [(name, "aggregator", "catalog", 1) for name in ALL]
     await owner.execute("ALTER TABLE rates DROP CONSTRAINT wrong")
-    assert await aggregator.retry() == len(EVERYBODY)
+    assert await aggregator.retry() == len(ALL)
     assert await quarantined(aggregator) == []
 
 
-async def test_a_failure_that_is_nobodys_data_stops(
+async def test_a_failure_without_an_organization_stops_the_process(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await aggregator.learn(organization("org_a"))
@@ -377,8 +377,8 @@ async def test_a_full_disk_is_no_organizations_fault_for_retention(
 async def test_held_usage_of_one_that_cannot_be_released_leaves_the_others(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.count(records([use_of(name) for name in EVERYBODY]))
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.count(records([use_of(name) for name in ALL]))
+    await aggregator.learn(*(organization(name) for name in ALL))
     async with failing(owner, "usage_15m"):
         assert await aggregator.release() == len(GOOD)
         assert await quarantined(aggregator) == [("org_a", "aggregator", "release", 1)]
@@ -389,17 +389,17 @@ async def test_held_usage_of_one_that_cannot_be_released_leaves_the_others(
     await aggregator.learn(organization("org_a"))  # a fact of its own: tried at once
     assert await aggregator.release() == 1
     assert await quarantined(aggregator) == []
-    assert await credits_of(aggregator) == dict.fromkeys(EVERYBODY, 1_000_000)
+    assert await credits_of(aggregator) == dict.fromkeys(ALL, 1_000_000)
     await check_proof(aggregator)
     await aggregator.check_grains()
 
 
-async def test_a_fact_that_fails_waits_for_itself_and_usage_follows(
+async def test_a_failing_catalog_event_waits_and_usage_follows_it(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.count(records([use_of(name) for name in EVERYBODY]))
+    await aggregator.count(records([use_of(name) for name in ALL]))
     async with failing(owner, "organizations", when="UPDATE"):
-        await aggregator.learn(*(organization(name) for name in EVERYBODY))
+        await aggregator.learn(*(organization(name) for name in ALL))
         assert await aggregator.release() == len(GOOD)
         assert await quarantined(aggregator) == [("org_a", "aggregator", "catalog", 1)]
         facts = await aggregator.pool.fetchrow("SELECT * FROM partition_progress WHERE topic = 'usage.catalog.v1'")
@@ -409,19 +409,19 @@ async def test_a_fact_that_fails_waits_for_itself_and_usage_follows(
     assert await aggregator.retry() == 1
     assert await quarantined(aggregator) == []
     assert await aggregator.release() == 1
-    assert await credits_of(aggregator) == dict.fromkeys(EVERYBODY, 1_000_000)
+    assert await credits_of(aggregator) == dict.fromkeys(ALL, 1_000_000)
     facts = await aggregator.pool.fetchrow("SELECT * FROM partition_progress WHERE topic = 'usage.catalog.v1'")
     assert facts is not None
     assert (facts["counted"], facts["held"]) == (5, 0)
     await check_proof(aggregator)
 
 
-async def test_a_fact_that_never_works_becomes_a_dead_letter(
+async def test_a_catalog_event_that_never_works_becomes_a_dead_letter(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await aggregator.count(records([use_of("org_a")]))
     async with failing(owner, "rates"):
-        await aggregator.learn(*(organization(name) for name in EVERYBODY), rate(subject="org_a"))
+        await aggregator.learn(*(organization(name) for name in ALL), rate(subject="org_a"))
         for _ in range(FACT_ATTEMPTS_MAX + 3):
             assert await aggregator.retry() == 0, "as many tries as other facts cause in a few seconds"
         await owner.execute(
@@ -434,7 +434,7 @@ async def test_a_fact_that_never_works_becomes_a_dead_letter(
     assert reason == "cannot be applied: RaiseError P0001: a defect of …"
 
 
-async def test_many_facts_in_quarantine_are_tried_in_short_transactions(
+async def test_many_quarantined_catalog_events_are_tried_in_short_transactions(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     """Nobody counts during one of them."""
@@ -454,7 +454,7 @@ async def test_many_facts_in_quarantine_are_tried_in_short_transactions(
     assert await quarantined(aggregator) == []
 
 
-async def test_another_process_learns_of_a_fact_that_was_applied_late(
+async def test_another_process_loads_a_catalog_event_that_was_applied_late(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await aggregator.count(
@@ -463,8 +463,8 @@ async def test_another_process_learns_of_a_fact_that_was_applied_late(
     async with failing(owner, "rates"):
         await aggregator.learn(organization("org_a"), rate(subject="org_a", product="agents"))
     other = Aggregator(aggregator.pool)
-    other.facts = aggregator.facts
-    other.catalog.version = other.facts
+    other.catalog_events = aggregator.catalog_events
+    other.catalog.version = other.catalog_events
     await other.refresh()
     await aggregator.retry()
     assert await aggregator.release() == 2
@@ -478,21 +478,21 @@ async def test_another_process_learns_of_a_fact_that_was_applied_late(
 async def test_what_takes_too_long_for_one_organization_is_put_off_for_it_alone(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.count(records([use_of(name) for name in EVERYBODY]))
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.count(records([use_of(name) for name in ALL]))
+    await aggregator.learn(*(organization(name) for name in ALL))
     async with failing(owner, "usage_15m", code="57014"):
         assert await aggregator.release() == len(GOOD)
     assert await quarantined(aggregator) == [("org_a", "aggregator", "release", 1)]
     async with failing(owner, "rates"):
         await aggregator.learn(rate(subject="org_a"))
     async with failing(owner, "usage_daily"):
-        await aggregator.count(records([use_of("org_a"), use_of("org_b")], first=len(EVERYBODY)))
+        await aggregator.count(records([use_of("org_a"), use_of("org_b")], first=len(ALL)))
     waiting = [("org_a", "aggregator", step, 1) for step in ("catalog", "counting", "release")]
     assert await quarantined(aggregator) == waiting
     async with failing(owner, "rates", code="57014"):
         assert await aggregator.retry() == 1
     async with failing(owner, "usage_daily"):
-        await aggregator.count(records([use_of("org_a")], first=len(EVERYBODY) + 2))
+        await aggregator.count(records([use_of("org_a")], first=len(ALL) + 2))
     async with failing(owner, "usage_daily", code="57014"):
         assert await aggregator.retry() == 1, "the fact"
     assert await quarantined(aggregator) == [
@@ -527,9 +527,9 @@ async def waits(aggregator: Aggregator) -> dict[str, int]:
     return {row["waits_for"]: row["number"] for row in rows}
 
 
-async def test_more_than_sums_can_keep_is_held_and_everybody_else_counts(aggregator: Aggregator) -> None:
+async def test_usage_beyond_the_sum_limit_is_held_and_others_are_counted(aggregator: Aggregator) -> None:
     """9,300 events of 999,999,999 credits were `bigint out of range`, for ever and for all."""
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     huge = [use_of("org_a", credits=MOST) for _ in range(9_300)]
     outcome = await aggregator.count(records([*huge, *(use_of(name) for name in GOOD)]))
     assert len(outcome.counted) == SUM_MAX // 999_999_999_000_000 + len(GOOD)
@@ -541,8 +541,8 @@ async def test_more_than_sums_can_keep_is_held_and_everybody_else_counts(aggrega
     await check_proof(aggregator)
     # It goes on so: also in another batch, partition, product and process; what is small enough still counts.
     other = Aggregator(aggregator.pool)
-    other.facts = aggregator.facts
-    other.catalog.version = other.facts
+    other.catalog_events = aggregator.catalog_events
+    other.catalog.version = other.catalog_events
     other.catalog.changes = -1
     await other.refresh()
     more = [usage(product="assistant", credits=MOST, envelope={"subject": "org_a"}) for _ in range(5_000)]
@@ -562,11 +562,11 @@ async def test_sums_grow_to_their_limit_in_small_batches(aggregator: Aggregator)
         " '2025-01-01', 'api', 7, $1, 1)",
         SUM_MAX - 12 * 10**15,
     )
-    fates = []
+    results = []
     for batch in range(3):
         outcome = await aggregator.count(records([use_of("org_a", credits=MOST) for _ in range(9)], first=9 * batch))
-        fates.append((len(outcome.counted), len(outcome.held)))
-    assert fates == [(9, 0), (3, 6), (0, 9)]
+        results.append((len(outcome.counted), len(outcome.held)))
+    assert results == [(9, 0), (3, 6), (0, 9)]
 
 
 async def test_large_sums_far_from_their_limit_are_not_added_up_for_every_batch(aggregator: Aggregator) -> None:
@@ -642,9 +642,9 @@ async def test_what_is_beyond_the_limit_is_asked_for_in_portions(aggregator: Agg
 async def test_the_proof_knows_all_that_waits(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     async with failing(owner, "usage_ledger"):
-        await aggregator.count(records([use_of(name) for name in (*EVERYBODY, "org_unknown")]))
+        await aggregator.count(records([use_of(name) for name in (*ALL, "org_unknown")]))
     await measure_tables(aggregator.pool, TOPIC)
     assert (metrics.UNACCOUNTED._value.get(), metrics.QUARANTINED_RECORDS._value.get()) == (0, 1)
     assert metrics.HELD_OLDEST_SECONDS._value.get() > 0
@@ -663,12 +663,12 @@ class UnreadOnce(FakeRecord):
 
 
 async def test_a_record_that_our_code_cannot_read_waits_for_its_organization(aggregator: Aggregator) -> None:
-    await aggregator.learn(*(organization(name) for name in EVERYBODY))
+    await aggregator.learn(*(organization(name) for name in ALL))
     broken = UnreadOnce(json.dumps(use_of("org_a")).encode(), 0)
     broken.__dict__["is_broken"] = True
     outcome = await aggregator.count([broken, *records([use_of(name) for name in GOOD], first=1)])
     assert (len(outcome.counted), len(outcome.quarantined)) == (len(GOOD), 1)
     assert "reading: ZeroDivisionError" in await aggregator.pool.fetchval("SELECT reason FROM quarantine")
     assert await aggregator.retry() == 1
-    assert await credits_of(aggregator) == dict.fromkeys(EVERYBODY, 1_000_000)
+    assert await credits_of(aggregator) == dict.fromkeys(ALL, 1_000_000)
     await check_proof(aggregator)

@@ -90,7 +90,7 @@ def test_more_specific_rate_does_not_reprice_what_a_general_one_covered() -> Non
     ),
     occurred=st.floats(0, 100),
 )  # fmt: skip
-def test_a_new_fact_never_changes_the_rate_of_a_time_that_was_covered(
+def test_a_new_rate_never_changes_a_time_that_was_covered(
     facts: list[tuple[str, str, float, float]], occurred: float
 ) -> None:
     received = 0.0

@@ -45,7 +45,7 @@ async def producer(topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
         yield open_
 
 
-async def test_an_organization_that_fails_is_left_out_and_everybody_else_is_set_right(
+async def test_a_failing_organization_is_left_out_and_all_others_are_corrected(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
     names = ("org_a", "org_b", "org_c")

@@ -15,7 +15,7 @@ async def test_organizations_take_turns_chunk_by_chunk() -> None:
     assert done == [1, 2, 3, 1, 3, 1, 1]
 
 
-async def test_time_ends_a_round_and_the_next_one_begins_with_whoever_waits() -> None:
+async def test_time_ends_a_round_and_the_next_one_begins_with_waiting_organizations() -> None:
     turns, done = Turns[None](), list[int]()
 
     async def never_ends(number: int) -> bool:

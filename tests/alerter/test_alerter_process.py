@@ -97,7 +97,7 @@ async def test_a_wakeup_is_drained_within_a_moment(
         await until_told(owner, mailbox, acme.number)
 
 
-async def test_one_whose_rows_cannot_be_evaluated_keeps_nobody_waiting_and_is_told_once_they_can(
+async def test_an_organization_that_cannot_be_evaluated_delays_no_other_and_is_notified_later(
     database: Database, topics: Topics, mailbox: Script, books: Books, owner: Connection
 ) -> None:
     """Sums beyond bigint in one of three organizations, for the sweep and for a wake-up of all."""

@@ -193,7 +193,7 @@ async def test_a_save_says_nothing_about_months_that_had_ended(books: Books, poo
         assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
 
 
-async def test_role_holders_and_the_rules_own_list_are_told_and_nobody_twice(
+async def test_role_holders_and_the_rules_own_list_are_notified_once(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     acme = await make_customer(books, total=100)
@@ -212,7 +212,7 @@ async def test_role_holders_and_the_rules_own_list_are_told_and_nobody_twice(
     assert await owner.fetchval("SELECT count(DISTINCT message_id) FROM email_outbox") == 7
 
 
-async def test_with_no_role_holder_left_the_list_is_told(books: Books, pool: Pool, owner: Connection) -> None:
+async def test_without_role_holders_the_list_is_notified(books: Books, pool: Pool, owner: Connection) -> None:
     acme = await make_customer(books, members=False)
     await acme.save(usage_recipients_on=True, usage_recipients=["carol@finance.example"])
     await acme.use(80)

@@ -47,7 +47,7 @@ async def deliveries(owner: Connection) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def test_a_webhook_is_told_of_every_firing_and_its_end_and_can_verify_it(
+async def test_a_webhook_gets_every_firing_and_its_end_and_can_verify_them(
     books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     acme = await make_customer(books)
@@ -93,7 +93,7 @@ async def test_a_webhook_gets_the_same_bytes_under_the_type_that_it_asked_for(
     assert len({post.body for post in receiver.posts}) == 1
 
 
-async def test_slack_is_told_what_is_mailed_and_its_end(
+async def test_slack_gets_what_is_mailed_and_its_end(
     books: Books, pool: Pool, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     acme = await make_customer(books)
@@ -193,7 +193,7 @@ async def test_a_receiver_that_is_gone_gets_no_more_and_says_why(
     assert len(await deliveries(owner)) == 2
 
 
-async def test_what_still_waits_for_a_removed_channel_is_not_sent_and_does_not_wait_for_ever(
+async def test_deliveries_to_a_removed_channel_are_not_sent_and_fail(
     books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     acme = await make_customer(books)
@@ -206,7 +206,7 @@ async def test_what_still_waits_for_a_removed_channel_is_not_sent_and_does_not_w
     assert await deliveries(owner) == [("fired", "failed", 1)]
 
 
-async def test_one_that_hangs_or_is_down_keeps_nobody_waiting_and_is_given_up_after_three_days(
+async def test_a_receiver_that_hangs_or_is_down_delays_no_other_and_fails_after_three_days(
     books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     acme = await make_customer(books)
@@ -252,7 +252,7 @@ async def test_what_kept_a_delivery_from_its_receiver_is_said_in_a_few_words(
 @pytest.mark.parametrize(
     "url", ["https://a..example/", f"https://{'a' * 64}.example/", "https://1.2.3/", "https://x:99999/"]
 )
-async def test_a_url_that_names_no_host_is_an_outcome_and_holds_back_nobody(
+async def test_a_url_without_a_host_fails_alone(
     books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer, url: str
 ) -> None:
     """asyncio's UnicodeError is no OSError: it ended the alerter for everybody."""

@@ -154,7 +154,7 @@ async def test_without_a_contract_or_its_amounts_nothing_alerts(books: Books, po
     assert await owner.fetchval("SELECT count(*) FROM alert_firings") == 0
 
 
-async def test_months_that_ended_mail_nobody_and_late_usage_of_a_fresh_end_does(
+async def test_ended_months_send_no_mail_and_late_usage_of_a_recent_one_does(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     acme = await make_customer(books, total=10_000)
@@ -184,7 +184,7 @@ async def test_months_that_ended_mail_nobody_and_late_usage_of_a_fresh_end_does(
     assert len(await outbox(owner, acme.number)) == 3, "72 hours after the end it is history"
 
 
-async def test_a_period_that_ends_takes_its_banner_along_and_the_next_one_fires_anew(
+async def test_a_period_that_ends_removes_its_banner_and_the_next_one_fires_again(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     acme = await make_customer(books, time_zone="Asia/Kathmandu")
@@ -215,7 +215,7 @@ async def test_an_amendment_that_moves_a_periods_dates_does_not_fire_again(
     assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
 
 
-async def test_a_contract_sent_again_with_other_ids_for_the_same_periods_mails_nobody(
+async def test_a_contract_sent_again_with_other_ids_for_the_same_periods_sends_no_mail(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     customer = await make_customer(books)
@@ -256,7 +256,7 @@ async def where(owner: Connection, year: int) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("both_fired", [False, True])
-async def test_ids_that_a_new_version_shifts_mail_nobody_and_suppress_nothing(
+async def test_ids_that_a_new_version_shifts_send_no_mail_and_suppress_none(
     books: Books, pool: Pool, owner: Connection, both_fired: bool
 ) -> None:
     acme = await make_customer(books, starts_on="2025-01-01", ends_on="2026-01-01")
@@ -367,7 +367,7 @@ async def test_billing_moderators_are_mailed_only_where_both_enable_them(
     assert len(await outbox(owner, acme.number)) == 2 + moderators
 
 
-async def test_people_who_left_or_only_use_are_not_mailed_and_nobody_at_all_is_recorded(
+async def test_former_members_and_members_without_a_role_are_not_mailed_and_no_recipient_is_recorded(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     acme = await make_customer(books)
@@ -433,7 +433,7 @@ async def waits_for_a_lock(pool: Pool) -> bool:
     return bool(count)
 
 
-async def test_wakeups_are_drained_and_come_back_when_the_look_fails(
+async def test_wakeups_are_drained_and_come_back_when_the_evaluation_fails(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     acme = await make_customer(books)
@@ -449,7 +449,9 @@ async def test_wakeups_are_drained_and_come_back_when_the_look_fails(
     assert await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
 
 
-async def test_a_deployment_wide_wakeup_looks_at_everybody(books: Books, pool: Pool, owner: Connection) -> None:
+async def test_a_deployment_wide_wakeup_evaluates_all_organizations(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
     customers = [await make_customer(books, f"org_{number}") for number in range(3)]
     for customer in customers:
         await customer.use(80)

@@ -66,7 +66,7 @@ async def test_tls_from_the_first_byte(certificate: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
-async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(certificate: Path, scheme: str) -> None:
+async def test_a_certificate_without_a_known_authority_is_not_trusted(certificate: Path, scheme: str) -> None:
     script = {"tls": serving(certificate)} if scheme == "smtps" else {"smtp": {"tls_context": serving(certificate)}}
     async with smtp_server(**script) as server:
         words = await fail(server.port, scheme, "flex:secret@")

@@ -87,7 +87,7 @@ async def test_a_server_that_is_away_loses_nothing(fired: None, pool: Pool, owne
     assert sorted(server.got) == sorted(await message_ids(owner))
 
 
-async def test_one_of_three_refused_for_good_holds_back_nobody(fired: None, pool: Pool, owner: Connection) -> None:
+async def test_one_of_three_refused_permanently_delays_no_other(fired: None, pool: Pool, owner: Connection) -> None:
     async with smtp_server(refuse={TO[1]: "550 5.1.1 no such user"}) as server:
         await mailer(pool, server.port).send_due()
         await age(owner, timedelta(days=1))
@@ -198,9 +198,7 @@ async def test_many_mailers_send_each_mail_once(books: Books, pool: Pool, owner:
     assert sorted(server.got) == sorted(await message_ids(owner))
 
 
-async def test_an_address_that_is_none_is_recorded_and_holds_back_nobody(
-    fired: None, pool: Pool, owner: Connection
-) -> None:
+async def test_an_invalid_address_is_recorded_and_delays_no_other(fired: None, pool: Pool, owner: Connection) -> None:
     await owner.execute("UPDATE email_outbox SET recipient = 'nobody' WHERE recipient = $1", TO[0])
     await owner.execute("UPDATE email_outbox SET recipient = 'jörg@org-acme.example' WHERE recipient = $1", TO[1])
     async with smtp_server() as server:
@@ -271,7 +269,7 @@ def test_what_the_server_says_of_the_recipient_or_the_mail_is_permanent(error: E
         OSError("unreachable"),
     ],
 )
-def test_what_somebody_can_fix_is_tried_again(error: Exception) -> None:
+def test_errors_that_an_operator_can_fix_are_retried(error: Exception) -> None:
     assert classify_failure(error, 0).outcome == "deferred"
 
 

@@ -86,7 +86,7 @@ def text_of(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", inline)).replace("\xa0", " ").split())
 
 
-def test_says_the_fact_the_number_and_what_drives_it_in_text_and_html() -> None:
+def test_shows_the_threshold_the_number_and_the_top_usage_in_text_and_html() -> None:
     message = read(message_with())
     assert message["Subject"] == "You've used 90% of your credits: 36,012 of 40,000 (Acme)"
     assert message["Message-ID"] == "<alert.0a@flex.example>"

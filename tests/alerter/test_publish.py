@@ -160,7 +160,7 @@ async def test_a_kafka_that_leaves_is_not_waited_for_once_per_organization(
 
 
 @pytest.mark.slow
-async def test_a_running_alerter_tells_the_topic_and_a_webhook(
+async def test_a_running_alerter_notifies_the_topic_and_a_webhook(
     database: Database, books: Books, topics: Topics, owner: Connection, tmp_path: Path
 ) -> None:
     acme = await make_customer(books, starts_on="2026-01-01", ends_on="2036-01-01")

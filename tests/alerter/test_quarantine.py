@@ -202,7 +202,7 @@ async def test_an_old_period_that_raises_stops_no_evaluation_of_the_present(
 
 
 @pytest.mark.parametrize(("known", "failing"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 5)])
-async def test_however_many_fail_all_others_are_told(
+async def test_however_many_fail_all_others_are_notified(
     books: Books, pool: Pool, owner: Connection, known: int, failing: int
 ) -> None:
     """One defective product may spoil most of a few customers. The process goes on, is not ready, and says why."""
@@ -253,7 +253,7 @@ async def test_an_evaluation_that_takes_too_long_is_put_off_for_its_organization
     await assert_all_told(owner, [*others, broken])
 
 
-async def test_a_server_that_is_slow_for_everybody_sets_nobody_aside(
+async def test_a_server_that_is_slow_for_all_quarantines_no_organization(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     customers = await make_customers(books)
@@ -490,7 +490,7 @@ async def test_a_channel_to_which_something_is_being_sent_gets_nothing_else(
     assert [delivery.delivery_id for delivery in await claim()] == [first.delivery_id]
 
 
-async def test_a_receiver_that_hangs_keeps_nobody_elses_messages_waiting(
+async def test_a_receiver_that_hangs_delays_no_others_messages(
     books: Books, pool: Pool, owner: Connection, tmp_path: Path
 ) -> None:
     hanging, quick, late = [await make_customer(books, f"org_{name}") for name in ("hanging", "quick", "late")]

@@ -119,7 +119,7 @@ async def put(owner: Connection, queue: Queue, customer: Customer, many: int) ->
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-async def test_who_has_tens_of_thousands_keeps_nobody_waiting(
+async def test_an_organization_with_tens_of_thousands_of_items_delays_no_other(
     books: Books, pool: Pool, owner: Connection, queue: Queue, at: int
 ) -> None:
     customers = await make_customers(books, 3)

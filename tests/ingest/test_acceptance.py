@@ -58,7 +58,7 @@ def test_usage_time_lies_in_the_window(time: datetime, expected: str) -> None:
     assert fate(validate(correction(usage(), "-1", time=rfc3339(time), id="1"))) == expected
 
 
-def test_facts_may_be_old_but_not_of_the_future() -> None:
+def test_catalog_events_may_be_old_but_not_of_the_future() -> None:
     assert fate(validate(organization(time=rfc3339(NOW - 5000 * DAY)))) == "accepted"
     assert fate(validate(organization(time=rfc3339(NOW + timedelta(minutes=6))))) == "outside_window /time"
 
@@ -68,7 +68,7 @@ def test_facts_may_be_old_but_not_of_the_future() -> None:
     ["20261129104500000000000001", "065e5a96-172c-771e-8000-bbac546447e1", "ABCDEF0123456789ABCDEF0123", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ",
      "2023-01-01/row-1", "x" * 128, *(uuid7(NOW + days * DAY) for days in (-900, -431, 0, 2, 40_000))],
 )  # fmt: skip
-def test_no_id_is_refused_for_its_looks(event_id: str) -> None:
+def test_no_id_is_refused_for_its_format(event_id: str) -> None:
     assert fate(validate(usage_at(NOW, event_id))) == "accepted"
     read_record(FakeRecord(json.dumps(usage_at(NOW, event_id)).encode(), 0, timestamp=int(NOW.timestamp() * 1000)))
 

@@ -50,7 +50,7 @@ def from_aggregator(offset: int, reason: str) -> tuple[str, dict[str, str]]:
     return key, {"reason": reason, "pointer": "/time", **facts}
 
 
-def test_letters_are_listed_once_and_shown_as_they_came(call: Call, shared: Ingest, topic: str) -> None:
+def test_dead_letters_are_listed_once_and_shown_unchanged(call: Call, shared: Ingest, topic: str) -> None:
     key, headers = from_aggregator(17, "more than 400 days before its receipt")
     event = json.dumps(usage()).encode()
     broken = b"{\xff \x1b[2J"

@@ -134,7 +134,7 @@ async def test_rows_of_one_rollup_share_a_partition(ingest: Ingest) -> None:
     assert ids(records) == sorted(sent["id"] for sent in tools + agents)
 
 
-async def test_facts_go_to_the_catalog_and_corrections_beside_their_originals(ingest: Ingest) -> None:
+async def test_catalog_events_go_to_the_catalog_and_corrections_beside_their_originals(ingest: Ingest) -> None:
     original = usage(product="agents")
     change = correction(original, "-0.5")
     answer = await ingest.post([organization(), original, change, rate(), rate(subject="org_acme")])

@@ -26,7 +26,7 @@ def test_quota_refills_with_time() -> None:
     quota.check("a")
 
 
-def test_whoever_overdraws_waits_until_it_is_paid_back() -> None:
+def test_a_client_over_its_quota_waits_until_it_refills() -> None:
     clock = Clock()
     quota = Quota(10, clock)
     quota.charge("a", 1000)

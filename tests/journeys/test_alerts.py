@@ -106,7 +106,7 @@ async def test_with_all_three_crossed_no_threshold_mails_anyone_twice_and_every_
     assert banner(stack, "org_over")["products_over"] == []
 
 
-async def test_a_correction_and_a_larger_contract_take_the_banner_away_and_crossing_again_tells_again(
+async def test_a_correction_and_a_larger_contract_remove_the_banner_and_crossing_again_notifies_again(
     stack: WholeStack,
 ) -> None:
     def at(threshold: int | None) -> bool:
@@ -132,7 +132,7 @@ async def test_a_correction_and_a_larger_contract_take_the_banner_away_and_cross
     assert subjects == ["You've used 95%", "You've used 78.5%"]
 
 
-async def test_without_a_contract_nothing_alerts_and_ended_months_mail_nobody(stack: WholeStack) -> None:
+async def test_without_a_contract_nothing_alerts_and_ended_months_send_no_mail(stack: WholeStack) -> None:
     name, now = "org_backfill", datetime.now(UTC)
     first = (now.replace(day=1) - timedelta(days=200)).date().replace(day=1)
     months = [first]

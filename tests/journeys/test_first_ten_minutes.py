@@ -75,7 +75,7 @@ def poll(ask: Callable[[], Any], until: Callable[[Any], bool], within_s: float =
     return found
 
 
-def test_ready_means_that_the_story_is_counted(demo: tuple[WholeStack, dict[str, Any]]) -> None:
+def test_ready_means_that_the_sample_usage_is_counted(demo: tuple[WholeStack, dict[str, Any]]) -> None:
     _, seen = demo
     overview = seen["overview"]
     used, available = Decimal(overview["credits_used"]), Decimal(overview["credits_available"])

@@ -94,7 +94,7 @@ async def test_ingest_is_let_in_by_its_other_ways(broker: Secured, database: Dat
 
 
 @pytest.mark.parametrize("mistake", ["password", "authority"])
-async def test_who_is_not_let_in_says_why_and_never_the_password(
+async def test_a_refused_client_logs_the_reason_and_never_the_password(
     broker: Secured, database: Database, mailbox: Script, tmp_path: Path, mistake: str
 ) -> None:
     stranger = make_certificate(tmp_path / "stranger.pem", DNSName("elsewhere.example"))
@@ -114,7 +114,7 @@ async def test_who_is_not_let_in_says_why_and_never_the_password(
             assert not {PASSWORD, WRONG_PASSWORD} & set(re.findall(r"canary-\w+-password", process.log + said)), service
 
 
-async def test_nobody_may_do_what_is_anothers(broker: Secured, expected_errors: list[str]) -> None:
+async def test_no_service_has_another_services_rights(broker: Secured, expected_errors: list[str]) -> None:
     expected_errors.append("is not authorized for this client")
     topics = broker.topics
     written_by_others = {"ingest": topics.totals, "aggregator": topics.usage_events, "alerter": topics.totals}

@@ -170,7 +170,7 @@ def check(stack: WholeStack, pasts: list[Past], truth: Truth) -> None:
         assert get(stack, past.company.id, "proof")["credits"]["equal"]
 
 
-async def test_the_demos_story_adds_exactly_its_truth_and_its_company_stands_before_90_percent(
+async def test_the_demos_usage_adds_exactly_its_expected_sums_and_its_company_is_below_90_percent(
     stack: WholeStack,
 ) -> None:
     """Beside the companies of a backfill, which are others."""

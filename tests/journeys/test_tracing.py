@@ -117,7 +117,7 @@ async def test_the_trace_goes_on_to_the_firing_and_the_mail(database: Database, 
         } == set()
 
 
-async def test_a_look_is_named_by_its_route_and_has_its_statements(database: Database) -> None:
+async def test_a_request_span_is_named_by_its_route_and_has_its_statements(database: Database) -> None:
     with receiver() as received, identity_provider(make_rsa_key()) as provider:
         url = f"http://127.0.0.1:{(port := free_port())}"
         told = {

@@ -58,7 +58,7 @@ async def test_an_event_moves_the_number_on_the_open_page_within_two_seconds(sta
         assert await used_on(visit) == Decimal(shown)
 
 
-async def test_who_listens_is_told_where_usage_has_come_to_and_not_of_each_event(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+async def test_screen_readers_announce_the_level_and_not_each_event(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     async with visiting(browser, stack.origin) as visit:
         await visit.page.clock.install()
         await visit.sign_in(ADA)
@@ -154,7 +154,7 @@ async def test_agents_that_are_gone_never_saved_or_the_systems_own_are_all_there
         assert {"Quarterly report", "Deep Research", "Deleted agents", "Unsaved workflows"} == set(await rows_on(visit))
 
 
-async def test_overage_is_shown_for_as_long_as_it_lasts_with_whom_to_contact(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+async def test_overage_is_shown_while_it_lasts_with_a_contact(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(OLGA)
         overview = stack.get("overview", organization=OVER)
@@ -167,7 +167,7 @@ async def test_overage_is_shown_for_as_long_as_it_lasts_with_whom_to_contact(sta
         await expect(panel.get_by_text("Grace Hopper")).to_be_visible()
 
 
-async def test_who_may_not_look_is_told_whom_to_ask(stack: WholeStack, browser: Browser) -> None:
+async def test_a_person_without_access_sees_a_contact(stack: WholeStack, browser: Browser) -> None:
     for who in (Who(NORMAL, "member", "Dev"), Who(NORMAL, "billing_moderator", "Chi")):
         async with visiting(browser, stack.origin) as visit:
             visit.expected.append(r"status of 401")

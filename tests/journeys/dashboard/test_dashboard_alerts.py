@@ -105,7 +105,7 @@ async def test_a_threshold_under_the_level_raises_banner_and_mail_and_each_dismi
         await expect(other.page.get_by_role("region", name="Usage notice")).to_be_visible()
 
 
-async def test_two_admins_who_save_at_once_are_told_of_each_other_and_nothing_is_lost(
+async def test_two_admins_who_save_at_once_see_the_conflict_and_lose_nothing(
     stack: WholeStack, browser: Browser
 ) -> None:
     ada, ben = await make(stack, "org_conflict", "1")
@@ -144,7 +144,7 @@ async def test_two_admins_who_save_at_once_are_told_of_each_other_and_nothing_is
         assert stack.get("alerts/settings", organization=ada.organization)["version"] == 2
 
 
-async def test_a_monthly_budget_is_set_as_recommended_once_or_for_good_and_mails(
+async def test_a_monthly_budget_is_set_as_recommended_once_or_recurring_and_mails(
     stack: WholeStack, browser: Browser
 ) -> None:
     ada, _ = await make(stack, "org_budget", "400")
@@ -231,7 +231,7 @@ async def test_what_was_typed_stays_when_the_drawer_is_closed_and_goes_when_it_i
         await expect(usage_part(drawer).get_by_role("checkbox", name="42%")).to_have_count(0)
 
 
-async def test_a_test_mail_comes_to_whoever_asks_and_says_what_became_of_it(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+async def test_a_test_mail_goes_to_the_person_who_asks_and_shows_its_result(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     ada, ben = await make(stack, "org_test_mail", "1")
     async with visiting(browser, stack.origin) as visit:
         visit.expected.append(r"status of 429")
@@ -245,7 +245,7 @@ async def test_a_test_mail_comes_to_whoever_asks_and_says_what_became_of_it(stac
         await expect(part.get_by_text(re.compile("minute"))).to_be_visible()
 
 
-async def test_the_history_tells_every_attempt_and_sends_again_what_failed(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+async def test_the_history_shows_every_attempt_and_resends_failed_mails(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     ada, ben = await make(stack, "org_history", "600")
     nobody = "nobody@refused.example"
     async with visiting(browser, stack.origin) as visit:

@@ -62,7 +62,9 @@ async def test_a_webhook_is_added_tried_and_removed(stack: WholeStack, browser: 
     ]  # fmt: skip
 
 
-async def test_who_may_only_look_sees_channels_and_changes_none(stack: WholeStack, browser: Browser) -> None:
+async def test_a_person_with_read_access_sees_channels_and_cannot_change_them(
+    stack: WholeStack, browser: Browser
+) -> None:
     ben = Who(OVER, "admin", "Ben")
     async with visiting(browser, stack.origin) as visit:
         drawer = await open_settings(visit, ben)

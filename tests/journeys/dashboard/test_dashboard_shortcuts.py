@@ -74,7 +74,7 @@ async def test_each_key_in_the_list_does_what_the_list_says(stack: WholeStack, b
             await check()
 
 
-async def test_who_hits_keys_by_accident_switches_them_off_for_good(stack: WholeStack, browser: Browser) -> None:
+async def test_shortcuts_can_be_switched_off_permanently(stack: WholeStack, browser: Browser) -> None:
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(Who(NORMAL))
         await visit.page.get_by_role("button", name="Keyboard shortcuts").click()

@@ -167,7 +167,7 @@ async def test_numbers_and_days_are_written_as_the_words_around_them(stack: Whol
         )
 
 
-async def test_where_the_system_chooses_the_colours_what_is_chosen_is_told_by_a_line(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
+async def test_with_forced_colours_the_selection_is_shown_by_a_line(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     async with visiting(browser, stack.origin, forced_colors="active") as visit:
         await visit.sign_in(ADA)
         await rows_on(visit)
@@ -191,7 +191,7 @@ MADE_UP = [
 ]  # fmt: skip
 
 
-async def test_an_address_that_somebody_made_up_shows_the_page(stack: WholeStack, browser: Browser) -> None:
+async def test_an_address_with_invalid_parameters_shows_the_page(stack: WholeStack, browser: Browser) -> None:
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA)
         for search in MADE_UP:
@@ -258,7 +258,7 @@ async def test_nothing_is_asked_before_it_is_known_who_asks(stack: WholeStack, b
         assert asked(visit) == ["/api/v1/session"]
 
 
-async def test_an_organization_that_nobody_has_heard_of_is_called_that(stack: WholeStack, browser: Browser) -> None:
+async def test_an_unknown_organization_is_reported(stack: WholeStack, browser: Browser) -> None:
     async with visiting(browser, stack.origin) as visit:
         visit.expected = ["status of 401"]
         await visit.sign_in(Who("org_misspelt"))
