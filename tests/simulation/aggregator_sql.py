@@ -423,11 +423,11 @@ def insert_dead_letters(t: Transaction, topic: str, *columns: Sequence[Any] | No
         t.put("dead_letters", key, (number, False, *row[2:8]))
 
 
-def claim_dead_letters(t: Transaction, limit: int) -> Rows:
+def claim_dead_letters(t: Transaction, limit: int, _bytes: int, value_bytes: int) -> Rows:
     waiting = sorted((row[0], key, row) for key, row in t.rows("dead_letters").items() if not row[1])
     free = [(key, row) for _, key, row in waiting if t.postgres.is_free(t, ("dead_letters", key))][:limit]
     t.lock("dead_letters", *(key for key, _ in free))
-    return [(row[0], *key, *row[2:]) for key, row in free]
+    return [(row[0], *key, row[3] and row[3][:value_bytes], row[3] and len(row[3]), *row[4:]) for key, row in free]
 
 
 def mark_dead_letters_published(t: Transaction, numbers: Sequence[int]) -> None:
@@ -576,7 +576,7 @@ NAMES = {
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
     " corrects_bucket corrects value received",
-    "claim_dead_letters": "dead_letter_id topic partition kafka_offset key value headers reason pointer received",
+    "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",
     "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",

@@ -18,8 +18,11 @@ from aggregator.metrics import RELAYED
 RELAY_LOCK = 0x666C6502
 TOTALS_MAX = 20_000
 DEAD_LETTERS_MAX = 500
+PORTION_BYTES_MAX = 4 * 1024 * 1024
+"""Of dead letters between two looks at totals: Kafka confirms it well within CONFIRM_WITHIN_S."""
 DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024
 VALUE_BYTES_MAX = 1024 * 1024  # what the usage topic takes; a compressed record may inflate to much more
+HEADERS_BYTES_MAX = 512 * 1024  # as much again is left for what we add
 RETRY_S = 1.0
 CONFIRM_WITHIN_S = 10  # well below the statement timeout that a lock holder may block
 
@@ -59,9 +62,10 @@ async def relay_totals(
 
 
 async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str) -> int:
-    """Publish dead letters, keyed by where they came from, after which readers deduplicate."""
+    """Publish a portion of the dead letters, keyed by where they came from, after which readers deduplicate; returns how
+    many."""
     async with pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(SQL["claim_dead_letters"], DEAD_LETTERS_MAX)
+        rows = await connection.fetch(SQL["claim_dead_letters"], DEAD_LETTERS_MAX, PORTION_BYTES_MAX, VALUE_BYTES_MAX)
         sent = []
         for row in rows:
             origin = f"{row['topic']}/{row['partition']}/{row['kafka_offset']}"
@@ -70,12 +74,15 @@ async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str)
                 "offset": row["kafka_offset"], "received_at": row["received"],
             }  # fmt: skip
             headers = [(name, str(value).encode()) for name, value in facts.items()]
-            value = row["value"]
-            if value is not None and len(value) > VALUE_BYTES_MAX:
-                value = value[:VALUE_BYTES_MAX]  # the table has all of it
-                headers.append(("dlq.truncated_from", str(len(row["value"])).encode()))
-            headers += [(name, bytes.fromhex(value or "")) for name, value in json.loads(row["headers"])]
-            sent.append(await producer.send(topic, value, key=origin.encode(), headers=headers))
+            if row["value"] is not None and row["value_bytes"] > VALUE_BYTES_MAX:  # the table has all of it
+                headers.append(("dlq.truncated_from", str(row["value_bytes"]).encode()))
+            own = [(name, bytes.fromhex(value or "")) for name, value in json.loads(row["headers"])]
+            own_bytes = sum(len(name.encode()) + len(value) for name, value in own)
+            if own_bytes > HEADERS_BYTES_MAX:
+                headers.append(("dlq.headers_left_out", str(own_bytes).encode()))
+            else:
+                headers += own
+            sent.append(await producer.send(topic, row["value"], key=origin.encode(), headers=headers))
         await asyncio.wait_for(asyncio.gather(*sent), CONFIRM_WITHIN_S)
         await connection.execute(SQL["mark_dead_letters_published"], [row["dead_letter_id"] for row in rows])
     RELAYED.labels(topic).inc(len(rows))
@@ -97,7 +104,7 @@ async def relay(
 
     async def publish() -> None:
         await relay_totals(pool, producer, topics.totals, tracing, take_causes)
-        while await relay_dead_letters(pool, producer, topics.dead_letters) == DEAD_LETTERS_MAX:
+        while await relay_dead_letters(pool, producer, topics.dead_letters):
             await relay_totals(pool, producer, topics.totals, tracing, take_causes)
 
     await every(interval_s, publish, name="relay", transient=is_transient, retry_s=RETRY_S)

@@ -27,10 +27,17 @@ FROM organizations o JOIN usage_organization_monthly t USING (organization_id)
 WHERE o.organization_id = ANY($1::integer[]) GROUP BY 1, 2, 3
 
 -- name: claim_dead_letters
--- Dead letters that the topic has not got yet.
-SELECT dead_letter_id, topic, partition, kafka_offset, key, value, headers, reason, pointer,
-    extract(epoch FROM received_at)::float8 AS received
-FROM dead_letter_outbox WHERE published_at IS NULL ORDER BY dead_letter_id LIMIT $1 FOR UPDATE SKIP LOCKED
+-- Dead letters that the topic has not got yet: $1 at most, and none after those that have $2 bytes together. Of a value
+-- come the first $3 bytes.
+SELECT dead_letter_id, topic, partition, kafka_offset, substring(value FOR $3) AS value, octet_length(value) AS value_bytes, headers,
+    reason, pointer, extract(epoch FROM received_at)::float8 AS received
+FROM dead_letter_outbox WHERE dead_letter_id = ANY (ARRAY(
+    SELECT dead_letter_id FROM (
+        SELECT dead_letter_id, sum(bytes) OVER (ORDER BY dead_letter_id) - bytes AS before FROM (
+            SELECT dead_letter_id, least(coalesce(octet_length(value), 0), $3) + octet_length(headers::text) AS bytes
+            FROM dead_letter_outbox WHERE published_at IS NULL ORDER BY dead_letter_id LIMIT $1 FOR UPDATE SKIP LOCKED) AS waiting) AS sized
+    WHERE before < $2))
+ORDER BY dead_letter_id
 
 -- name: mark_dead_letters_published
 -- The topic has them.
