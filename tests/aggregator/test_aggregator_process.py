@@ -300,6 +300,29 @@ async def test_stops_loudly_when_retention_took_unread_records(
         assert "Postgres expects offset 0, the log holds 5 to 10" in process.log
 
 
+async def test_a_batch_that_always_takes_too_long_is_counted_in_halves(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
+) -> None:
+    names = [f"org_{number}" for number in range(8)]
+    events = [usage(envelope={"subject": name}) for name in names for _ in range(40)]
+    await send(producer, topics.catalog, [organization(name) for name in names])
+    await send(producer, topics.usage_events, [*events, b"{"], partition=0)
+    await owner.execute(
+        "CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF (SELECT count(*) FROM added) > 50"
+        " THEN RAISE EXCEPTION 'slow' USING ERRCODE = '57014'; END IF; RETURN NULL; END $$"
+    )
+    await owner.execute(
+        "CREATE TRIGGER slow AFTER INSERT ON usage_ledger REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION be_slow()"
+    )
+    with running("aggregator", aggregator_environment(database, topics)) as process:
+        await until_applied(owner, topics, 40 * 8 + 1)
+        await check_totals(owner, 40 * 8 * 1_000_000)
+        assert "counting a batch in halves" in process.log
+        assert process.exit_code is None
+    assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
+    assert await owner.fetchval("SELECT count(*) FROM dead_letter_outbox") == 1
+
+
 @pytest.mark.slow
 async def test_stops_on_a_bad_deploy_and_continues_when_allowed(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection

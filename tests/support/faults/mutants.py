@@ -28,7 +28,7 @@ AGGREGATOR: dict[str, Changes] = {
     },
     "offsets committed before the transaction": {
         "UsageStream._seek": [("            self._consumer.seek(at, positions[at.partition])\n", "            pass\n")],
-        "UsageStream.process_batch": [
+        "UsageStream._process_at_once": [
             (
                 "            result = await rerun(lambda: self._count(batch))\n",
                 "            taken = {TopicPartition(self.topic, at): last + 1 for at, (_, last) in batch.spans.items()}\n"

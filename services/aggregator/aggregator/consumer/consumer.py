@@ -14,6 +14,7 @@ from runtime.postgres.pool import Pool
 
 from aggregator.backlog.backlog import Backlog
 from aggregator.catalog.reader import CatalogReader
+from aggregator.consumer.halves import TooLarge, halve
 from aggregator.consumer.isolation import count_batch
 from aggregator.consumer.rerun import rerun
 from aggregator.consumer.stuck_detector import ConsumerState, StuckDetector
@@ -29,6 +30,8 @@ from aggregator.topic_identity import TopicIdentity, find_passed
 log = structlog.get_logger()
 DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
 RELEASE_EVERY_S = 3.0  # a correction may wait for its original, of which no fact tells
+SLOW_TRIES = 2
+"""So often a batch may take too long before it is counted in halves."""
 
 
 class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -50,6 +53,10 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._guard = guard
         self._tracing = tracing
         self._batch_events_max = batch_events_max
+        self._fetch_max = batch_events_max
+        """Records of the next batch: halved after one that took too long, and a tenth more after each that did not."""
+        self._slow = 0
+        """How often this batch took too long."""
         self._batch_interval_s = batch_interval_s
         self._fetch_due = 0.0
         self._fetch_wait_ms = fetch_wait_ms
@@ -108,6 +115,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             while True:
                 batch = await fetching
                 fetching = asyncio.create_task(self.fetch())
+                if self._guard is not None:
+                    self._guard.check(batch)
                 await self.process_batch(batch)
         finally:
             fetching.cancel()
@@ -118,7 +127,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         await asyncio.sleep(max(0.0, self._fetch_due - clock()))
         self._fetch_due = clock() + self._batch_interval_s
         assignments = self._assignments
-        fetched = await self._consumer.getmany(timeout_ms=self._fetch_wait_ms, max_records=self._batch_events_max)
+        fetched = await self._consumer.getmany(timeout_ms=self._fetch_wait_ms, max_records=self._fetch_max)
         if self._failure is not None:
             raise self._failure
         batch = empty_batch()
@@ -158,12 +167,18 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         batch.gaps.extend(await find_passed(self._ends, at, begin, position, records))
         batch.spans[at.partition] = (begin, position - 1)
 
-    async def process_batch(self, batch: DecodedBatch) -> BatchResult | None:
-        """Count one batch: everything in it has its fate in Postgres when this returns."""
+    async def process_batch(self, batch: DecodedBatch) -> None:
+        """Count one batch, at once or in halves: everything in it has its fate in Postgres when this returns."""
         if not batch.spans:
-            return None
-        if self._guard is not None:
-            self._guard.check(batch)
+            return
+        try:
+            await self._process_at_once(batch)
+        except TooLarge as error:
+            for half in error.halves:
+                await self.process_batch(half)
+
+    async def _process_at_once(self, batch: DecodedBatch) -> None:
+        self._slow = 0
         self.state.batch_began, began_s = time.monotonic(), time.time()
         causes = traceparents(batch, LINKS_MAX) if self._tracing.is_on else ()
         with self._tracing.span(f"process {self.topic}", "consumer", causes) as span:
@@ -176,7 +191,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         # partition_progress drops it.
         await self._commit(result)
         self.state.batch_began = None
-        return result
+        self._fetch_max = min(self._batch_events_max, self._fetch_max + self._fetch_max // 10 + 1)
 
     def take_trace_links(self) -> list[str]:
         """Traceparents for the totals that are published next. Another aggregator may publish ours, without these links."""
@@ -199,8 +214,18 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             except Exception as error:
                 if timed_out(error):
                     self._detector.restart()  # Postgres is slow for everybody: a new process would not be quicker
+                    self._note_slow(batch, error)
                 raise
         return result
+
+    def _note_slow(self, batch: DecodedBatch, error: Exception) -> None:
+        """Raise TooLarge when this batch took too long several times, and can be halved."""
+        self._slow += 1
+        if self._slow < SLOW_TRIES or (halves := halve(batch)) is None:
+            return
+        self._fetch_max = max(1, self._fetch_max // 2)
+        log.warning("counting a batch in halves", reason=f"{type(error).__name__}: {error}", fetch_max=self._fetch_max)
+        raise TooLarge(halves) from error
 
     async def _commit(self, result: BatchResult) -> None:
         owned = self._consumer.assignment()

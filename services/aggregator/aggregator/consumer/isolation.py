@@ -78,10 +78,11 @@ async def count_batch(
 ) -> BatchResult:
     """apply_batch; what fails for an organization is set aside for it, and everybody else's usage is counted.
 
-    Raises what fails when it is nobody's data, and QueryCanceledError when Postgres is slow for everybody.
+    Raises what fails when it is nobody's data, and QueryCanceledError when Postgres is slow for everybody, or only for all
+    of the batch together.
     """
     failing = {at.organization: f"reading: {describe_failure(at.error)}" for at in batch.failures}
-    unexplained = 0
+    unexplained, was_slow = 0, False
     while True:
         result = BatchResult()
         try:
@@ -92,15 +93,21 @@ async def count_batch(
             if result.step == "positions" or not concerns_one(error):
                 raise
             is_slow = timed_out(error)
+            if is_slow and was_slow:
+                raise
+            was_slow |= is_slow
             tried = {use.series[0] for use in (*batch.uses, *batch.corrections)} - catalog.aside
             names = sorted(tried - failing.keys())
             statement_s = TRIAL_STATEMENT_S if is_slow else STATEMENT_S
-            search = _Search(pool, topics, batch, catalog, statement_s, time.monotonic() + trials_s)
+            ends = time.monotonic() + (trials_s / 2 if is_slow else trials_s)
+            search = _Search(pool, topics, batch, catalog, statement_s, ends)
             found = await search.find(names, result.step, error)
             if is_slow and not search.has_passed:
                 catalog.slow_batches += 1
                 if len(names) > 1 or catalog.slow_batches < SLOW_MAX:
                     raise
+            if is_slow and not found:
+                raise
             failing |= found
             unexplained += not found  # it has passed, or fails only for all together
             if unexplained == UNEXPLAINED_MAX:

@@ -1,0 +1,55 @@
+"""A batch that takes too long, as two batches one after the other: each moves the positions by its own part."""
+
+from aggregator.domain.decode import DecodedBatch, empty_batch
+
+
+class TooLarge(Exception):
+    """The statements of a batch take too long each time; those of its halves may not."""
+
+    def __init__(self, halves: tuple[DecodedBatch, DecodedBatch]) -> None:
+        super().__init__("a batch takes too long")
+        self.halves = halves
+
+
+def halve(batch: DecodedBatch) -> tuple[DecodedBatch, DecodedBatch] | None:
+    """The same records and gaps as two batches, of which the first ends where the second begins in each partition; None
+    when there are not two records."""
+    records = [use.record for use in (*batch.uses, *batch.corrections)]
+    records += [at.record for at in batch.rejections] + [at.record for at in batch.failures]
+    records.sort(key=lambda record: (record.partition, record.offset))
+    if len(records) < 2:
+        return None
+    cut = records[len(records) // 2]
+    before, after = empty_batch(), empty_batch()
+
+    def half(partition: int, offset: int) -> DecodedBatch:
+        return before if (partition, offset) < (cut.partition, cut.offset) else after
+
+    for use in batch.uses:
+        half(use.partition, use.offset).uses.append(use)
+    for use in batch.corrections:
+        half(use.partition, use.offset).corrections.append(use)
+    for rejection in batch.rejections:
+        half(rejection.record.partition, rejection.record.offset).rejections.append(rejection)
+    for failure in batch.failures:
+        half(failure.record.partition, failure.record.offset).failures.append(failure)
+    for record in records:
+        into, received = half(record.partition, record.offset), record.timestamp / 1000
+        into.first_received.setdefault(record.partition, received)
+        into.last_received[record.partition] = max(received, into.last_received.get(record.partition, 0.0))
+    for partition, (first, last) in batch.spans.items():
+        for part, begin, end in _split(partition, first, last + 1, (cut.partition, cut.offset), before, after):
+            part.spans[partition] = (begin, end - 1)
+    for partition, first, last in batch.gaps:
+        for part, begin, end in _split(partition, first, last, (cut.partition, cut.offset), before, after):
+            part.gaps.append((partition, begin, end))
+    return before, after
+
+
+def _split(
+    partition: int, begin: int, end: int, cut: tuple[int, int], before: DecodedBatch, after: DecodedBatch
+) -> list[tuple[DecodedBatch, int, int]]:
+    """The parts of offsets from `begin` up to `end`, the latter excluded, that stand before and after the cut."""
+    middle = begin if partition > cut[0] else end if partition < cut[0] else min(max(begin, cut[1]), end)
+    parts = [(before, begin, middle), (after, middle, end)]
+    return [part for part in parts if part[1] < part[2]]

@@ -1,0 +1,45 @@
+"""A batch in two parts."""
+
+from aggregator.consumer.halves import halve
+from aggregator.domain.decode import DecodedBatch, empty_batch, read
+from support.data.factories import records, usage
+
+
+def places(batch: DecodedBatch) -> set[tuple[int, int]]:
+    """Every offset of a batch, which holds each once, as a record or in a gap."""
+    held = [(use.partition, use.offset) for use in (*batch.uses, *batch.corrections)]
+    held += [(at.record.partition, at.record.offset) for at in batch.rejections]
+    held += [(partition, offset) for partition, begin, end in batch.gaps for offset in range(begin, end)]
+    assert len(held) == len(set(held))
+    spans = {(at, offset) for at, (first, last) in batch.spans.items() for offset in range(first, last + 1)}
+    assert set(held) == spans
+    return spans
+
+
+def test_halves_hold_every_offset_once_and_follow_each_other() -> None:
+    whole = empty_batch()
+    for partition in range(3):
+        read(records([usage(), b"{", usage()], first=5, partition=partition), whole)
+        read(records([usage(), usage()], first=12, partition=partition), whole)
+        whole.gaps.append((partition, 8, 12))
+        whole.gaps.append((partition, 14, 17))
+        whole.spans[partition] = (5, 16)
+    whole.gaps.append((3, 0, 4))
+    whole.spans[3] = (0, 3)
+    parts, whole_places = [whole], places(whole)
+    while halves := [halve(part) for part in parts if halve(part)]:
+        parts = [part for part in parts if halve(part) is None] + [half for pair in halves if pair for half in pair]
+        found = [places(part) for part in parts]
+        assert set().union(*found) == whole_places
+        assert sum(map(len, found)) == len(whole_places)
+    assert sum(len(part.uses) for part in parts) == 12
+    assert all(part.last_received.keys() <= part.spans.keys() for part in parts)
+
+
+def test_the_first_half_ends_where_the_second_begins() -> None:
+    whole = empty_batch()
+    read(records([usage() for _ in range(5)], first=7), whole)
+    halves = halve(whole)
+    assert halves is not None
+    assert [half.spans for half in halves] == [{0: (7, 8)}, {0: (9, 11)}]
+    assert [half.last_received for half in halves] == [whole.last_received, whole.last_received]
