@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from aggregator.outbox_relay import DEAD_LETTER_BYTES_MAX, HEADERS_BYTES_MAX, VALUE_BYTES_MAX, relay_dead_letters
-from runtime.kafka import open_producer
-from runtime.postgres import Pool, open_pool
+from runtime.kafka.clients import open_producer
+from runtime.postgres.pool import Pool, open_pool
 from support.infra.mirroring import read_log
 from support.infra.stack import Database, Topics
 
