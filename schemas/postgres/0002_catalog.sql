@@ -1,5 +1,6 @@
--- Facts about customers, written by the aggregator from usage.catalog.v1.
--- fact_at and fact_offset order the facts: an older one never overwrites a newer one.
+-- Customers, contracts, agents, features and rates: the state after the events of usage.catalog.v1.
+-- fact_at and fact_offset order the events: an older event never overwrites a newer one.
+-- The query API reads one organization per transaction. Row-level security enforces this even if a statement lacks its WHERE.
 
 CREATE TABLE organizations (
     organization_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -11,14 +12,23 @@ CREATE TABLE organizations (
     fact_at timestamptz,
     fact_offset bigint
 );
-COMMENT ON TABLE organizations IS 'Writer: aggregator. A row without time_zone was only seen in usage, which is held until its fact arrives. Id 0 stands for the whole deployment.';
+COMMENT ON TABLE organizations IS 'Writer: aggregator. A row without time_zone is known from usage only; its usage is held until the catalog event of the organization arrives. Id 0 is the whole deployment.';
 INSERT INTO organizations (organization_id, organization) OVERRIDING SYSTEM VALUE VALUES (0, '');
 
--- The organization that the API acts for in this transaction; nobody's when unset or empty.
+-- The organization of the API's transaction, from the setting app.organization; null if that is unset, empty or unknown.
 CREATE FUNCTION app_organization_id() RETURNS integer
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
     RETURN (SELECT organization_id FROM organizations
             WHERE organization = nullif(current_setting('app.organization', true), ''));
+
+GRANT SELECT, INSERT, UPDATE ON organizations TO flexcredits_aggregator;
+GRANT SELECT ON organizations TO flexcredits_alerter, flexcredits_api;
+GRANT SELECT, UPDATE (time_zone) ON organizations TO flexcredits_rebuild;
+ALTER TABLE organizations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON organizations TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON organizations FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY rebuild ON organizations TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON organizations FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE contracts (
     organization_id integer NOT NULL REFERENCES organizations,
@@ -29,11 +39,23 @@ CREATE TABLE contracts (
     overage_price bigint,
     credit_price bigint,
     currency text,
+    price_versions jsonb NOT NULL DEFAULT '[]',
+    account_team_name text,
+    account_team_email text,
+    account_team_url text,
     fact_at timestamptz NOT NULL,
     fact_offset bigint NOT NULL,
     PRIMARY KEY (organization_id, contract_id)
 );
-COMMENT ON TABLE contracts IS 'Writer: aggregator. Half-open dates in the organization''s zone; amounts and prices in millionths.';
+COMMENT ON TABLE contracts IS 'Writer: aggregator. Half-open dates in the organization''s time zone; amounts and prices in millionths.';
+COMMENT ON COLUMN contracts.minimum_commitment IS 'Micro-credits over the whole contract period.';
+COMMENT ON COLUMN contracts.price_versions IS 'The prices of each version of the contract that differ from those of the version before, in order of arrival: received_at, currency, is_list, and steps of from (null: the start of the contract), overage and credit (millionths). Empty: overage_price, credit_price and currency hold for the whole contract.';
+GRANT SELECT, INSERT, UPDATE ON contracts TO flexcredits_aggregator;
+GRANT SELECT ON contracts TO flexcredits_alerter, flexcredits_api;
+ALTER TABLE contracts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON contracts TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON contracts FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY one_organization ON contracts FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE credit_periods (
     organization_id integer NOT NULL,
@@ -48,7 +70,13 @@ CREATE TABLE credit_periods (
     PRIMARY KEY (organization_id, contract_id, credit_period_id),
     FOREIGN KEY (organization_id, contract_id) REFERENCES contracts ON DELETE CASCADE
 );
-COMMENT ON TABLE credit_periods IS 'Writer: aggregator. Half-open dates; contracted micro-credits, total null when no amount was given.';
+COMMENT ON TABLE credit_periods IS 'Writer: aggregator. Half-open dates; contracted micro-credits, total is null if the contract has no amount.';
+GRANT SELECT, INSERT, DELETE ON credit_periods TO flexcredits_aggregator;
+GRANT SELECT ON credit_periods TO flexcredits_alerter, flexcredits_api;
+ALTER TABLE credit_periods ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON credit_periods TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON credit_periods FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY one_organization ON credit_periods FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE add_ons (
     organization_id integer NOT NULL,
@@ -61,7 +89,13 @@ CREATE TABLE add_ons (
     PRIMARY KEY (organization_id, contract_id, credit_period_id, position),
     FOREIGN KEY (organization_id, contract_id, credit_period_id) REFERENCES credit_periods ON DELETE CASCADE
 );
-COMMENT ON TABLE add_ons IS 'Writer: aggregator. Micro-credits next to the contracted ones; only included ones are available.';
+COMMENT ON TABLE add_ons IS 'Writer: aggregator. Micro-credits in addition to the contracted ones; only included add-ons are available.';
+GRANT SELECT, INSERT, DELETE ON add_ons TO flexcredits_aggregator;
+GRANT SELECT ON add_ons TO flexcredits_alerter, flexcredits_api;
+ALTER TABLE add_ons ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON add_ons TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON add_ons FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY one_organization ON add_ons FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE members (
     organization_id integer NOT NULL REFERENCES organizations,
@@ -74,6 +108,12 @@ CREATE TABLE members (
     PRIMARY KEY (organization_id, email)
 );
 COMMENT ON TABLE members IS 'Writer: aggregator. email is lower-case.';
+GRANT SELECT, INSERT, UPDATE ON members TO flexcredits_aggregator;
+GRANT SELECT ON members TO flexcredits_alerter, flexcredits_api;
+ALTER TABLE members ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON members TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON members FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY one_organization ON members FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE agents (
     organization_id integer NOT NULL REFERENCES organizations,
@@ -86,7 +126,13 @@ CREATE TABLE agents (
     fact_offset bigint NOT NULL,
     PRIMARY KEY (organization_id, agent_id)
 );
-COMMENT ON TABLE agents IS 'Writer: aggregator. The registry''s latest word; agent_sightings says what usage called them.';
+COMMENT ON TABLE agents IS 'Writer: aggregator. The latest catalog event of each agent; agent_sightings has what usage events say about agents.';
+GRANT SELECT, INSERT, UPDATE ON agents TO flexcredits_aggregator;
+GRANT SELECT ON agents TO flexcredits_alerter, flexcredits_api;
+ALTER TABLE agents ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON agents TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON agents FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY one_organization ON agents FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE agent_sightings (
     organization_id integer NOT NULL REFERENCES organizations,
@@ -95,9 +141,16 @@ CREATE TABLE agent_sightings (
     name text NOT NULL,
     ever_saved boolean NOT NULL,
     seen_at timestamptz NOT NULL,
+    named_at timestamptz,
     PRIMARY KEY (organization_id, agent_id)
 );
-COMMENT ON TABLE agent_sightings IS 'Writer: aggregator. Kind and name in the latest usage event; seen_at is kept to a quarter of an hour.';
+COMMENT ON TABLE agent_sightings IS 'Writer: aggregator. Kind from the latest usage event, at seen_at, and name from the latest one that has a name, at named_at; both times are accurate to a quarter of an hour. name is empty until an event has one.';
+GRANT SELECT, INSERT, UPDATE ON agent_sightings TO flexcredits_aggregator;
+GRANT SELECT ON agent_sightings TO flexcredits_alerter, flexcredits_api;
+ALTER TABLE agent_sightings ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON agent_sightings TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON agent_sightings FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY one_organization ON agent_sightings FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE features (
     organization_id integer NOT NULL REFERENCES organizations,
@@ -111,7 +164,14 @@ CREATE TABLE features (
     fact_offset bigint NOT NULL,
     PRIMARY KEY (organization_id, product, feature_kind, feature, effective_from)
 );
-COMMENT ON TABLE features IS 'Writer: aggregator. organization_id 0 holds for the whole deployment.';
+COMMENT ON TABLE features IS 'Writer: aggregator. organization_id 0 applies to the whole deployment.';
+GRANT SELECT, INSERT, UPDATE ON features TO flexcredits_aggregator;
+GRANT SELECT ON features TO flexcredits_alerter, flexcredits_api;
+ALTER TABLE features ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON features TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON features FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY one_organization ON features FOR SELECT TO flexcredits_api
+    USING (organization_id = (SELECT app_organization_id()) OR (organization_id = 0 AND (SELECT app_organization_id()) IS NOT NULL));
 
 CREATE TABLE rates (
     rate_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -129,4 +189,11 @@ CREATE TABLE rates (
     event_id text NOT NULL,
     UNIQUE (organization_id, source, event_id)
 );
-COMMENT ON TABLE rates IS 'Writer: aggregator. Append-only; credits and per in millionths. A copy of a rate fact is dropped, so a retry cannot postpone it.';
+COMMENT ON TABLE rates IS 'Writer: aggregator. Append-only; credits and per in millionths. A copy of a rate event is dropped, so that a retry cannot change received_at.';
+GRANT SELECT, INSERT ON rates TO flexcredits_aggregator;
+GRANT SELECT ON rates TO flexcredits_api, flexcredits_rebuild;
+ALTER TABLE rates ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON rates TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON rates TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON rates FOR SELECT TO flexcredits_api
+    USING (organization_id = (SELECT app_organization_id()) OR (organization_id = 0 AND (SELECT app_organization_id()) IS NOT NULL));

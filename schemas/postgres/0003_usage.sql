@@ -1,4 +1,4 @@
--- What was used: the ledger proves it, the rollups answer for it.
+-- The ledger: one row per usage event, and what belongs to its rows.
 
 CREATE TABLE usage_series (
     series_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -10,7 +10,14 @@ CREATE TABLE usage_series (
     surface text NOT NULL,
     UNIQUE (organization_id, product, feature_kind, feature, agent_id, surface)
 );
-COMMENT ON TABLE usage_series IS 'Writer: aggregator. One row per combination of dimensions; '''' where there is no agent or surface.';
+COMMENT ON TABLE usage_series IS 'Writer: aggregator. One row per combination of dimensions; '''' if there is no agent or no surface.';
+GRANT SELECT, INSERT ON usage_series TO flexcredits_aggregator;
+GRANT SELECT ON usage_series TO flexcredits_alerter, flexcredits_api, flexcredits_rebuild;
+ALTER TABLE usage_series ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_series TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON usage_series FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY rebuild ON usage_series TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_series FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE usage_ledger (
     ledger_bucket integer NOT NULL,
@@ -31,7 +38,16 @@ CREATE TABLE usage_ledger (
     corrects uuid,
     PRIMARY KEY (ledger_bucket, identity)
 ) PARTITION BY LIST (ledger_bucket);
+-- Finds the corrections of an event, for its receipt. Partial, so that the insert of usage does not touch it.
+CREATE INDEX usage_ledger_corrections ON usage_ledger (corrects) WHERE corrects IS NOT NULL;
 COMMENT ON TABLE usage_ledger IS 'Writer: aggregator. One row per event identity, counted or held. corrected is the sum of an event''s corrections, so that original plus corrections never falls below 0. Credits and quantity in millionths.';
+-- The aggregator deletes the row of a held correction that is rejected in the end.
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_ledger TO flexcredits_aggregator;
+GRANT SELECT ON usage_ledger TO flexcredits_api, flexcredits_rebuild;
+ALTER TABLE usage_ledger ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_ledger TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON usage_ledger TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_ledger FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE usage_held (
     ledger_bucket integer NOT NULL,
@@ -39,96 +55,54 @@ CREATE TABLE usage_held (
     organization_id integer NOT NULL,
     series_id integer NOT NULL,
     occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
     credits bigint,
     quantity bigint,
     unit text,
     kafka_partition integer NOT NULL,
     kafka_offset bigint NOT NULL,
-    waits_for text NOT NULL CHECK (waits_for IN ('organization', 'rate', 'original')),
+    waits_for text NOT NULL CHECK (waits_for IN ('organization', 'rate', 'original', 'sum_limit')),
     corrects_bucket integer,
     corrects uuid,
     value bytea,
     PRIMARY KEY (ledger_bucket, identity)
 );
 CREATE INDEX usage_held_by_organization ON usage_held (organization_id, series_id, kafka_partition, kafka_offset);
-COMMENT ON TABLE usage_held IS 'Writer: aggregator. Usage that waits for its organization, rate or original; a row leaves in the transaction that counts it. value is the record of a correction, which may still be rejected.';
+-- Usage beyond the limit of sums may be millions of rows: searches for releasable usage leave it out.
+CREATE INDEX usage_held_waiting ON usage_held (organization_id, series_id, kafka_partition, kafka_offset) INCLUDE (unit)
+    WHERE waits_for <> 'sum_limit';
+CREATE INDEX usage_held_corrections ON usage_held (corrects, corrects_bucket) WHERE corrects IS NOT NULL;
+COMMENT ON TABLE usage_held IS 'Writer: aggregator. Usage that waits for its organization, rate or original, or is beyond the limit of sums; a row is deleted in the transaction that counts it. value is the record of a correction, which may still be rejected.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_held TO flexcredits_aggregator;
+GRANT SELECT ON usage_held TO flexcredits_api;
+ALTER TABLE usage_held ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_held TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_held FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
-CREATE TABLE usage_15m (
-    organization_id integer NOT NULL,
-    bucket_at timestamptz NOT NULL,
-    series_id integer NOT NULL,
-    credits bigint NOT NULL,
-    events bigint NOT NULL,
-    PRIMARY KEY (organization_id, bucket_at, series_id)
-) PARTITION BY RANGE (bucket_at);
-COMMENT ON TABLE usage_15m IS 'Writer: aggregator. Micro-credits per quarter of an hour, UTC.';
-
-CREATE TABLE usage_daily (
-    organization_id integer NOT NULL,
-    day date NOT NULL,
-    series_id integer NOT NULL,
-    credits bigint NOT NULL,
-    events bigint NOT NULL,
-    PRIMARY KEY (organization_id, day, series_id)
-) WITH (fillfactor = 80);
-COMMENT ON TABLE usage_daily IS 'Writer: aggregator. Micro-credits per day of the organization''s zone. Never dropped.';
-
-CREATE TABLE usage_organization_daily (
-    organization_id integer NOT NULL,
-    day date NOT NULL,
-    product text NOT NULL,
-    kafka_partition integer NOT NULL,
-    credits bigint NOT NULL,
-    events bigint NOT NULL,
-    PRIMARY KEY (organization_id, day, product, kafka_partition)
-) WITH (fillfactor = 50);
-COMMENT ON TABLE usage_organization_daily IS 'Writer: aggregator. The overview''s sums; the partition in the key keeps replicas off each other''s rows.';
-
-CREATE TABLE partition_progress (
-    topic text NOT NULL,
-    partition integer NOT NULL,
-    next_offset bigint NOT NULL DEFAULT 0,
-    counted bigint NOT NULL DEFAULT 0,
-    duplicate bigint NOT NULL DEFAULT 0,
-    rejected bigint NOT NULL DEFAULT 0,
-    held bigint NOT NULL DEFAULT 0,
-    updated_at timestamptz NOT NULL DEFAULT now(),
-    caught_up_at timestamptz,
-    PRIMARY KEY (topic, partition),
-    CONSTRAINT every_offset_has_one_fate CHECK (next_offset = counted + duplicate + rejected + held AND held >= 0)
-) WITH (fillfactor = 50);
-COMMENT ON TABLE partition_progress IS 'Writer: aggregator. What became of every offset below next_offset; Kafka''s own group offsets are only a hint.';
-
-CREATE TABLE totals_outbox (
-    totals_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    organization_id integer NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
-);
-COMMENT ON TABLE totals_outbox IS 'Writer: aggregator. Organizations whose totals changed, until the relay has told usage.totals.v1.';
-
-CREATE TABLE dead_letter_outbox (
-    dead_letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    topic text NOT NULL,
-    partition integer NOT NULL,
-    kafka_offset bigint NOT NULL,
-    key bytea,
-    value bytea,
-    headers json NOT NULL,  -- not jsonb, which refuses the NUL that a foreign header name may hold
-    reason text NOT NULL,
-    pointer text NOT NULL,
+CREATE TABLE ledger_strays (
+    id_day integer NOT NULL,
+    ledger_bucket integer NOT NULL,
+    identity uuid NOT NULL,
     received_at timestamptz NOT NULL,
-    published_at timestamptz,
-    UNIQUE (topic, partition, kafka_offset)
+    PRIMARY KEY (id_day, ledger_bucket, identity)
 );
-CREATE INDEX dead_letter_outbox_unpublished ON dead_letter_outbox (dead_letter_id) WHERE published_at IS NULL;
-COMMENT ON TABLE dead_letter_outbox IS 'Writer: aggregator. Every record that could not be counted, exactly once; the relay copies it to the dead-letter topic at least once.';
+COMMENT ON TABLE ledger_strays IS 'Writer: aggregator. Identities in a hash partition of the ledger because the day in their id (days since 1970) has no partition: the id was created long before its use, or by a wrong clock. ensure_ledger_partition() moves them when it creates the partition.';
+GRANT SELECT, INSERT ON ledger_strays TO flexcredits_aggregator;
 
-CREATE TABLE alert_wakeups (
-    wakeup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+CREATE TABLE correction_reasons (
+    ledger_bucket integer NOT NULL,
+    identity uuid NOT NULL,
     organization_id integer NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    reason text NOT NULL,
+    PRIMARY KEY (ledger_bucket, identity)
 );
-COMMENT ON TABLE alert_wakeups IS 'Writers: aggregator (catalog changes). Drained by the alerter.';
+COMMENT ON TABLE correction_reasons IS 'Writer: aggregator. The reason of a correction in the ledger, counted or held.';
+-- UPDATE: a rejected held correction frees its identity; the same correction sent again overwrites the reason.
+GRANT SELECT, INSERT, UPDATE (organization_id, reason) ON correction_reasons TO flexcredits_aggregator;
+GRANT SELECT ON correction_reasons TO flexcredits_api;
+ALTER TABLE correction_reasons ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON correction_reasons TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON correction_reasons FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE ledger_seals (
     ledger_bucket integer NOT NULL,
@@ -138,15 +112,8 @@ CREATE TABLE ledger_seals (
     sealed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (ledger_bucket, organization_id)
 );
-COMMENT ON TABLE ledger_seals IS 'Writer: drop_expired_partitions(). Sums of the counted rows of ledger partitions that have left the window.';
-
-CREATE TABLE api_keys (
-    key_id text PRIMARY KEY,
-    secret_sha256 bytea NOT NULL,
-    organizations text[] NOT NULL,
-    products text[] NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz,
-    revoked_at timestamptz
-);
-COMMENT ON TABLE api_keys IS 'Writer: the command line. Only a hash of the 256-bit secret; * in a list means all.';
+COMMENT ON TABLE ledger_seals IS 'Writer: drop_expired_partitions(). Sums of the counted ledger rows that retention has deleted.';
+GRANT SELECT ON ledger_seals TO flexcredits_api;
+ALTER TABLE ledger_seals ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON ledger_seals TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON ledger_seals FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));

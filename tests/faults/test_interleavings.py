@@ -126,7 +126,7 @@ async def test_owner_and_zombie_in_any_order_count_once(sides: Sides) -> None:
 
 async def test_without_the_fences_lock_some_order_fails(sides: Sides) -> None:
     without = {"lock_progress": SQL["lock_progress"].replace("FOR UPDATE", "")}
-    with pytest.raises(ProofBroken, match="every_offset_has_one_fate"):
+    with pytest.raises(ProofBroken, match="every_offset_has_one_result"):
         [await count_twice(sides, schedule, instead=without) for schedule in ALL]
 
 

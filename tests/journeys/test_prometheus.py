@@ -136,7 +136,7 @@ async def test_faults_in_the_running_system_set_off_their_alerts(stack: WholeSta
         await fires("FlexCreditsDeadLetters")
         await fires("FlexCreditsMailsFail")
         await owner.execute("UPDATE usage_held SET received_at = received_at - interval '2 hours'")
-        await owner.execute("ALTER TABLE partition_progress DROP CONSTRAINT every_offset_has_one_fate")
+        await owner.execute("ALTER TABLE partition_progress DROP CONSTRAINT every_offset_has_one_result")
         await owner.execute(
             "UPDATE partition_progress SET counted = counted + 1 WHERE topic = 'usage.events.v1' AND partition = 0"
         )

@@ -46,9 +46,31 @@ async def test_migrations_apply_once_and_refuse_a_changed_file(database: Databas
     (tmp_path / "0001_one.sql").write_text("CREATE TABLE one (b integer)")
     with pytest.raises(MigrationError, match="was changed after it was applied"):
         await migrate(database.dsn, tmp_path)
-    (tmp_path / "0001_one.sql").unlink()
-    with pytest.raises(MigrationError, match="not in"):
+    (tmp_path / "0001_one.sql").write_text("CREATE TABLE one (a integer)")
+    (tmp_path / "0002_two.sql").unlink()
+    with pytest.raises(MigrationError, match=r"is newer: it has migrations that are not in .*0002_two\.sql"):
         await migrate(database.dsn, tmp_path)
+    await connection.close()
+
+
+@pytest.mark.parametrize("common", ["0001_one.sql", "0002_two.sql"])
+async def test_a_database_of_an_earlier_build_is_refused_with_the_way_out(
+    database: Database, tmp_path: Path, common: str
+) -> None:
+    """Builds before the first release had other files, some of them under the same name."""
+    await (connection := await asyncpg.connect(database.dsn)).execute("DROP TABLE schema_migrations")
+    (old := tmp_path / "old").mkdir()
+    (new := tmp_path / "new").mkdir()
+    (old / common).write_text("CREATE TABLE earlier (a integer)")
+    (old / "0041_last.sql").write_text("CREATE TABLE last (a integer)")
+    await migrate(database.dsn, old)
+    for name in ("0001_one.sql", "0002_two.sql"):
+        (new / name).write_text("CREATE TABLE never (a integer)")
+    with pytest.raises(
+        MigrationError, match=r"before the first release cannot be migrated: create a new database.*docs/upgrading\.md"
+    ):
+        await migrate(database.dsn, new)
+    assert await connection.fetchval("SELECT to_regclass('never') IS NULL")
     await connection.close()
 
 

@@ -110,7 +110,7 @@ def change_progress(t: Transaction, topic: str, changes: dict[int, dict[str, int
     for at, change in changes.items():
         row = Progress(**change)
         if row.held < 0 or row.next_offset != row.counted + row.duplicate + row.rejected + row.held + row.skipped:
-            raise asyncpg.CheckViolationError(f"every_offset_has_one_fate: {row}")
+            raise asyncpg.CheckViolationError(f"every_offset_has_one_result: {row}")
         t.put("progress", (topic, at), row)
 
 

@@ -18,12 +18,12 @@ else:
 
 LOCK = 0x666C6578  # any number of our own for pg_advisory_lock
 LOCK_WAIT = "2s"
-"""While a migration waits for a table, everybody who comes later waits behind it: rather give up and try again."""
+"""Later transactions queue behind a migration that waits for a table: give up and try again."""
 ATTEMPTS = 30
 
 
 class MigrationError(Exception):
-    """The database holds something else than these files would have made."""
+    """The migrations of the database are not the first ones of these files."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ async def inspect_migrations(dsn: str, folder: Path) -> Migrations:
 async def migrate(dsn: str, folder: Path) -> list[str]:
     """Apply the files of `folder` (NNNN_name.sql) that the database lacks; returns their names.
 
-    Raises MigrationError when an applied file has changed since, or the database is newer than `folder`.
+    Raises MigrationError when an applied file has changed since, or the database has migrations that `folder` lacks: it
+    is newer, or of a build before the first release.
     """
     async with _connect(dsn) as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
@@ -81,7 +82,16 @@ async def _applied(connection: Connection) -> dict[str, tuple[str, datetime]]:
 def _pending(folder: Path, applied: dict[str, str]) -> list[Path]:
     paths = sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
     if unknown := set(applied) - {path.name for path in paths}:
-        raise MigrationError(f"the database has migrations that are not in {folder}: {sorted(unknown)}")
+        if any(applied.get(path.name) != _digest(path) for path in paths):
+            raise MigrationError(
+                f"the database has other migrations than those of {folder}. A database of a build before the first release"
+                " cannot be migrated: create a new database and count again from Kafka, as docs/upgrading.md describes"
+                f" (not in the folder: {sorted(unknown)})"
+            )
+        raise MigrationError(
+            f"the database is newer: it has migrations that are not in {folder}: {sorted(unknown)}. Use the migrations of"
+            " its version"
+        )
     for path in paths:
         if path.name in applied and applied[path.name] != _digest(path):
             raise MigrationError(f"{path.name} was changed after it was applied: add a new file instead")

@@ -1,0 +1,129 @@
+-- Sums of the ledger at several grains. Rows of several replicas are kept apart by kafka_partition where many events meet one row.
+
+CREATE TABLE usage_15m (
+    organization_id integer NOT NULL,
+    bucket_at timestamptz NOT NULL,
+    series_id integer NOT NULL,
+    credits bigint NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (organization_id, bucket_at, series_id)
+) PARTITION BY RANGE (bucket_at);
+COMMENT ON TABLE usage_15m IS 'Writer: aggregator. Micro-credits per quarter of an hour, UTC.';
+GRANT SELECT, INSERT, UPDATE ON usage_15m TO flexcredits_aggregator;
+GRANT SELECT ON usage_15m TO flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_15m TO flexcredits_rebuild;
+ALTER TABLE usage_15m ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_15m TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON usage_15m TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_15m FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE usage_daily (
+    organization_id integer NOT NULL,
+    day date NOT NULL,
+    series_id integer NOT NULL,
+    credits bigint NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (organization_id, day, series_id)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE usage_daily IS 'Writer: aggregator. Micro-credits per day of the organization''s time zone. Never dropped.';
+GRANT SELECT, INSERT, UPDATE ON usage_daily TO flexcredits_aggregator;
+GRANT SELECT ON usage_daily TO flexcredits_alerter, flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_daily TO flexcredits_rebuild;
+ALTER TABLE usage_daily ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_daily TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON usage_daily FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY rebuild ON usage_daily TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_daily FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE usage_monthly (
+    organization_id integer NOT NULL,
+    month date NOT NULL,
+    series_id integer NOT NULL,
+    credits bigint NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (organization_id, month, series_id)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE usage_monthly IS 'Writer: aggregator. Micro-credits per calendar month of the organization''s time zone, the sum of its days; month is its first day. Never dropped.';
+GRANT SELECT, INSERT, UPDATE ON usage_monthly TO flexcredits_aggregator;
+GRANT SELECT ON usage_monthly TO flexcredits_alerter, flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_monthly TO flexcredits_rebuild;
+ALTER TABLE usage_monthly ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_monthly TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON usage_monthly FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY rebuild ON usage_monthly TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_monthly FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE usage_corrections (
+    organization_id integer NOT NULL,
+    day date NOT NULL,
+    series_id integer NOT NULL,
+    credits bigint NOT NULL,
+    corrections bigint NOT NULL,
+    PRIMARY KEY (organization_id, day, series_id)
+);
+COMMENT ON TABLE usage_corrections IS 'Writer: aggregator. The signed micro-credits that corrections contribute to a row of usage_daily, and the number of these corrections. Never dropped.';
+GRANT SELECT, INSERT, UPDATE ON usage_corrections TO flexcredits_aggregator;
+GRANT SELECT ON usage_corrections TO flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_corrections TO flexcredits_rebuild;
+ALTER TABLE usage_corrections ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_corrections TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON usage_corrections TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_corrections FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE usage_late (
+    organization_id integer NOT NULL,
+    day date NOT NULL,
+    received_on date NOT NULL,
+    product text NOT NULL,
+    credits bigint NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (organization_id, day, received_on, product)
+);
+COMMENT ON TABLE usage_late IS 'Writer: aggregator. Usage received on a later day than the day on which it counts, both in the organization''s time zone. Corrections are in credits and not in events. Micro-credits. Never dropped.';
+GRANT SELECT, INSERT, UPDATE ON usage_late TO flexcredits_aggregator;
+GRANT SELECT ON usage_late TO flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_late TO flexcredits_rebuild;
+ALTER TABLE usage_late ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_late TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON usage_late TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_late FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE usage_organization_daily (
+    organization_id integer NOT NULL,
+    day date NOT NULL,
+    product text NOT NULL,
+    kafka_partition integer NOT NULL,
+    credits bigint NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (organization_id, day, product, kafka_partition)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE usage_organization_daily IS 'Writer: aggregator. Micro-credits per organization, day and product. kafka_partition is in the key so that replicas never update the same row.';
+GRANT SELECT, INSERT, UPDATE ON usage_organization_daily TO flexcredits_aggregator;
+GRANT SELECT ON usage_organization_daily TO flexcredits_alerter, flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_organization_daily TO flexcredits_rebuild;
+ALTER TABLE usage_organization_daily ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_organization_daily TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON usage_organization_daily FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY rebuild ON usage_organization_daily TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_organization_daily FOR SELECT TO flexcredits_api
+    USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE usage_organization_monthly (
+    organization_id integer NOT NULL,
+    month date NOT NULL,
+    product text NOT NULL,
+    kafka_partition integer NOT NULL,
+    credits bigint NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (organization_id, month, product, kafka_partition)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE usage_organization_monthly IS 'Writer: aggregator. The sum of usage_organization_daily over a calendar month, so that totals, credit periods and budgets do not read years of days; month is its first day. Micro-credits. Never dropped.';
+GRANT SELECT, INSERT, UPDATE ON usage_organization_monthly TO flexcredits_aggregator;
+GRANT SELECT ON usage_organization_monthly TO flexcredits_alerter, flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_organization_monthly TO flexcredits_rebuild;
+ALTER TABLE usage_organization_monthly ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_organization_monthly TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY alerter ON usage_organization_monthly FOR SELECT TO flexcredits_alerter USING (true);
+CREATE POLICY rebuild ON usage_organization_monthly TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_organization_monthly FOR SELECT TO flexcredits_api
+    USING (organization_id = (SELECT app_organization_id()));
