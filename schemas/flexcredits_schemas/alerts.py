@@ -4,8 +4,8 @@ from typing import Literal
 
 Rule = Literal["usage", "budget"]
 """A threshold refers to a credit period's available credits (usage) or to a calendar month's budget (budget)."""
-Told = Literal["mail", "with_higher", "silent", "history"]
-"""How people were notified of a firing: see `told` in schemas/alerts/alert.v1.json."""
+Notification = Literal["sent", "bundled", "suppressed", "backfilled"]
+"""How people were notified of a firing: see `notification` in schemas/alerts/alert.v1.json."""
 Resolution = Literal["level", "removed"]
 """Why a firing ended: the level fell under the threshold, or the threshold or its period was removed."""
 

@@ -56,20 +56,20 @@ CREATE TABLE alert_firings (
     fired_at timestamptz NOT NULL,
     used bigint NOT NULL,
     available bigint NOT NULL,
-    told text NOT NULL CHECK (told IN ('mail', 'with_higher', 'silent', 'history')),
+    notification text NOT NULL CHECK (notification IN ('sent', 'bundled', 'suppressed', 'backfilled')),
     facts json,
     resolved_at timestamptz,
     resolution text CHECK (resolution IN ('level', 'removed')),
     PRIMARY KEY (organization_id, rule, contract_id, period_id, threshold, episode),
     CONSTRAINT resolved_with_a_resolution CHECK ((resolved_at IS NULL) = (resolution IS NULL)),
-    CONSTRAINT mailed_with_facts CHECK ((facts IS NOT NULL) = (told = 'mail'))
+    CONSTRAINT sent_with_facts CHECK ((facts IS NOT NULL) = (notification = 'sent'))
 );
 CREATE UNIQUE INDEX alert_firings_open ON alert_firings (organization_id, rule, contract_id, period_id, threshold)
     WHERE resolved_at IS NULL;
 -- NULLS LAST though there are no nulls: only this index then has the order of the history, so the planner never scans the firings of other organizations.
 CREATE INDEX alert_firings_by_time ON alert_firings (organization_id, firing_id DESC NULLS LAST);
 COMMENT ON TABLE alert_firings IS 'Writer: alerter. A threshold was met. Open until usage falls below the threshold or the threshold is removed; the next time is a new episode. The rule budget compares a calendar month with its budget: contract_id is '''' and period_id the month, as 2026-11. Micro-credits.';
-COMMENT ON COLUMN alert_firings.told IS 'mail; with_higher: by the mail for a higher threshold met at the same time; silent: a higher threshold was announced before; history: the period had ended too long ago.';
+COMMENT ON COLUMN alert_firings.notification IS 'sent: by mails of this firing; bundled: by the mails of a higher threshold met at the same time; suppressed: a higher threshold was announced before; backfilled: the period had ended long before.';
 COMMENT ON COLUMN alert_firings.facts IS 'The data of the mails.';
 GRANT SELECT, INSERT, UPDATE ON alert_firings TO flexcredits_alerter;
 GRANT SELECT ON alert_firings TO flexcredits_api;

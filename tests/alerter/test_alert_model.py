@@ -27,7 +27,7 @@ class Fired:
     """One episode of a threshold, and who was told."""
 
     episode: int
-    told: str
+    notification: str
     used: int
     available: int
     mails: int
@@ -88,14 +88,16 @@ class Model:
         news = new - announced_higher
         late = self.now >= self.midnight(ends_on) + timedelta(hours=72)
         for percent in new:
-            told = "silent" if percent in announced_higher else "mail" if percent == max(news) else "with_higher"
-            told = "history" if late else told
-            mails = ROLE_HOLDERS + self.listed[rule] if told == "mail" else 0
-            fired[percent].append(Fired(len(fired[percent]) + 1, told, used, available or 0, mails))
+            notification = (
+                "suppressed" if percent in announced_higher else "sent" if percent == max(news) else "bundled"
+            )
+            notification = "backfilled" if late else notification
+            mails = ROLE_HOLDERS + self.listed[rule] if notification == "sent" else 0
+            fired[percent].append(Fired(len(fired[percent]) + 1, notification, used, available or 0, mails))
 
     def rows(self) -> set[tuple[Any, ...]]:
         return {
-            (rule, period, percent, at.episode, at.told, at.used, at.available, at.mails, at.resolution)
+            (rule, period, percent, at.episode, at.notification, at.used, at.available, at.mails, at.resolution)
             for (rule, period), fired in self.fired.items()
             for percent, episodes in fired.items()
             for at in episodes
@@ -169,7 +171,7 @@ def save(model: Model, change: tuple[str, Any, Any]) -> dict[str, Any]:
 
 async def rows(owner: Connection, number: int) -> list[tuple[Any, ...]]:
     found = await owner.fetch(
-        "SELECT f.rule, f.period_id, f.threshold, f.episode, f.told, f.used, f.available,"
+        "SELECT f.rule, f.period_id, f.threshold, f.episode, f.notification, f.used, f.available,"
         " (SELECT count(DISTINCT e.message_id) FROM email_outbox e WHERE e.firing_id = f.firing_id), f.resolution"
         " FROM alert_firings f WHERE f.organization_id = $1",
         number,

@@ -80,7 +80,7 @@ async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it
         assert await banner(owner, acme.number) == (75, 1)
         assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
         await eventually(lambda: process.metric("flexcredits_alerter_unreadable_total") == 2)
-        assert process.metric('flexcredits_alerter_firings_total{rule="usage",told="mail"}') == 1
+        assert process.metric('flexcredits_alerter_firings_total{notification="sent",rule="usage"}') == 1
         process.send(signal.SIGTERM)
         assert process.wait() == 0
 
@@ -190,7 +190,7 @@ async def test_killed_at_any_step_it_fires_once_and_loses_no_mail(
     with running("alerter", environment):
         await until_told(owner, mailbox, acme.number)
         assert await banner(owner, acme.number) == (90, 1)
-        assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", None)]
+        assert await firings(owner, acme.number) == [(75, 1, "bundled", None), (90, 1, "sent", None)]
     copies = len(mailbox.got) - 3
     assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
     assert len(set(mailbox.got)) == 3, "a copy under another Message-ID"
@@ -224,7 +224,7 @@ async def test_killed_while_it_evaluates_a_save_the_wakeup_comes_back_and_each_r
         await until_told(owner, mailbox, acme.number, mails=7)
         await eventually(is_done, what="the wake-up's own transaction, which ends after those of the organizations")
     for rule in ("usage", "budget"):
-        assert await firings(owner, acme.number, rule) == [(75, 1, "mail", None)]
+        assert await firings(owner, acme.number, rule) == [(75, 1, "sent", None)]
     assert len(mailbox.got) == len(set(mailbox.got)) == 7
 
 
@@ -358,7 +358,7 @@ async def test_while_one_is_frozen_the_others_sweep_catches_up_and_nothing_fires
             await acme.use(12)
             await until_settled(owner, acme, 90)
             await until_told(owner, mailbox, acme.number, mails=6)
-    assert await firings(owner, acme.number) == [(75, 1, "mail", None), (90, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "sent", None), (90, 1, "sent", None)]
     assert len(mailbox.got) == 6
 
 
@@ -372,7 +372,7 @@ async def test_messages_that_never_come_cost_one_sweep(
         await acme.use(80)
         await until_told(owner, mailbox, acme.number)
         assert asyncio.get_running_loop().time() - began < 6
-    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
 
 
 @pytest.mark.timeout(240)
@@ -414,7 +414,7 @@ async def test_without_kafka_for_a_minute_it_sweeps_on_and_then_listens_again(
                 assert alerter.exit_code is None
         finally:
             process.stop()
-    assert await firings(owner, acme.number) == [(75, 1, "mail", None), (90, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "sent", None), (90, 1, "sent", None)]
     assert len(mailbox.got) == 6
 
 

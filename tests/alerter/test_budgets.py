@@ -21,7 +21,7 @@ async def test_a_budget_is_met_at_its_exact_level_and_only_mails(books: Books, p
     assert await evaluator(pool).evaluate([acme.number], trigger="test") == 0
     await acme.use(0.000001, "2026-11-22")
     assert await evaluator(pool).evaluate([acme.number], trigger="test") == 1
-    assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number, "budget") == [(75, 1, "sent", None)]
     assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
     assert await banner(owner, acme.number) is None
     row = await owner.fetchrow("SELECT * FROM alert_firings")
@@ -42,14 +42,14 @@ async def test_usage_and_budget_fire_side_by_side_and_neither_outranks_the_other
     await acme.set_budget(95)
     await acme.use(92)
     await evaluator(pool).evaluate(None, trigger="test")
-    both = [(75, 1, "with_higher", None), (90, 1, "mail", None)]
+    both = [(75, 1, "bundled", None), (90, 1, "sent", None)]
     assert await firings(owner, acme.number) == both
     assert await firings(owner, acme.number, "budget") == both
     assert await outbox(owner, acme.number) == [(90, to) for to in TOLD] * 2
     assert await banner(owner, acme.number) == (90, 1)
     await acme.use(-5)
     await evaluator(pool).evaluate(None, trigger="test")
-    assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", "level")]
+    assert await firings(owner, acme.number) == [(75, 1, "bundled", None), (90, 1, "sent", "level")]
     assert await firings(owner, acme.number, "budget") == both
 
 
@@ -58,7 +58,7 @@ async def test_without_a_contract_a_budget_still_counts(books: Books, pool: Pool
     await acme.set_budget(100)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
-    assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number, "budget") == [(75, 1, "sent", None)]
 
 
 async def test_a_budget_that_is_exceeded_when_it_is_saved_fires_at_once_and_once(
@@ -68,7 +68,7 @@ async def test_a_budget_that_is_exceeded_when_it_is_saved_fires_at_once_and_once
     await acme.use(1000)
     await acme.set_budget(100, budget_thresholds=[50, 120])
     await drain_wakeups(pool, evaluator(pool))
-    assert await firings(owner, acme.number, "budget") == [(50, 1, "with_higher", None), (120, 1, "mail", None)]
+    assert await firings(owner, acme.number, "budget") == [(50, 1, "bundled", None), (120, 1, "sent", None)]
 
 
 async def test_a_larger_budget_resolves_and_no_budget_removes(books: Books, pool: Pool, owner: Connection) -> None:
@@ -79,14 +79,14 @@ async def test_a_larger_budget_resolves_and_no_budget_removes(books: Books, pool
     await evaluate(None, trigger="test")
     await acme.set_budget(120)
     await evaluate(None, trigger="test")
-    assert await firings(owner, acme.number, "budget") == [(75, 1, "with_higher", None), (90, 1, "mail", "level")]
+    assert await firings(owner, acme.number, "budget") == [(75, 1, "bundled", None), (90, 1, "sent", "level")]
     await acme.set_budget(None)
     await evaluate(None, trigger="test")
-    assert await firings(owner, acme.number, "budget") == [(75, 1, "with_higher", "removed"), (90, 1, "mail", "level")]
+    assert await firings(owner, acme.number, "budget") == [(75, 1, "bundled", "removed"), (90, 1, "sent", "level")]
     assert await evaluate(None, trigger="test", history=True) == 0
     await acme.set_budget(120)
     await evaluate(None, trigger="test")
-    assert (await firings(owner, acme.number, "budget"))[2:] == [(75, 2, "mail", None)]
+    assert (await firings(owner, acme.number, "budget"))[2:] == [(75, 2, "sent", None)]
 
 
 async def test_a_save_that_leaves_a_threshold_as_it_is_keeps_its_state(
@@ -99,7 +99,7 @@ async def test_a_save_that_leaves_a_threshold_as_it_is_keeps_its_state(
     await acme.save(budget_thresholds=[50, 75, 90], budget_recipients=["bob@acme.example"], usage_thresholds=[])
     await drain_wakeups(pool, evaluator(pool))
     assert await firings(owner, acme.number, "budget") == [
-        (75, 1, "with_higher", None), (90, 1, "mail", None), (50, 1, "silent", None),
+        (75, 1, "bundled", None), (90, 1, "sent", None), (50, 1, "suppressed", None),
     ]  # fmt: skip
 
 
@@ -118,9 +118,9 @@ async def test_a_month_begins_and_ends_at_midnight_of_the_organization(
     await evaluator(pool, lambda: at - timedelta(microseconds=1)).evaluate(None, trigger="test")
     assert await owner.fetchval("SELECT string_agg(period_id, ' ') FROM alert_firings") == "2026-11"
     await evaluator(pool, lambda: at).evaluate(None, trigger="test")
-    rows = await owner.fetch("SELECT period_id, threshold, told FROM alert_firings ORDER BY firing_id")
+    rows = await owner.fetch("SELECT period_id, threshold, notification FROM alert_firings ORDER BY firing_id")
     assert [tuple(row) for row in rows] == [
-        ("2026-11", 75, "mail"), ("2026-12", 75, "with_higher"), ("2026-12", 90, "mail"),
+        ("2026-11", 75, "sent"), ("2026-12", 75, "bundled"), ("2026-12", 90, "sent"),
     ]  # fmt: skip
 
 
@@ -136,8 +136,8 @@ async def test_a_budget_for_once_replaces_the_recurring_one_in_its_month_only(
     assert await firings(owner, acme.number, "budget") == []
     december = datetime(2026, 12, 2, 12, tzinfo=UTC)
     await evaluator(pool, lambda: december).evaluate(None, trigger="test", history=True)
-    rows = await owner.fetch("SELECT period_id, available, told FROM alert_firings")
-    assert [tuple(row) for row in rows] == [("2026-12", 100 * MICRO, "mail")]
+    rows = await owner.fetch("SELECT period_id, available, notification FROM alert_firings")
+    assert [tuple(row) for row in rows] == [("2026-12", 100 * MICRO, "sent")]
 
 
 async def test_a_budget_for_once_without_a_recurring_one_is_off_the_next_month(
@@ -151,7 +151,7 @@ async def test_a_budget_for_once_without_a_recurring_one_is_off_the_next_month(
     for day in (1, 20):
         december = datetime(2026, 12, day, 12, tzinfo=UTC)
         await evaluator(pool, lambda at=december: at).evaluate(None, trigger="test", history=True)  # type: ignore[misc]
-    assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number, "budget") == [(75, 1, "sent", None)]
 
 
 async def test_late_usage_mails_for_72_hours_after_the_month_and_is_history_then(
@@ -163,13 +163,16 @@ async def test_late_usage_mails_for_72_hours_after_the_month_and_is_history_then
     await acme.use(80, "2026-11-20")
     late = evaluator(pool, lambda: end + timedelta(hours=71, minutes=59))
     await late.evaluate(None, trigger="test")
-    assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number, "budget") == [(75, 1, "sent", None)]
     facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings"))
     assert (facts["ended"], facts["period"]["id"], facts["elapsed_permille"]) == (True, "2026-11", 1000)
     await acme.use(30, "2026-11-20")
     later = evaluator(pool, lambda: end + timedelta(hours=72))
     await later.evaluate(None, trigger="test")
-    assert (await firings(owner, acme.number, "budget"))[1:] == [(90, 1, "history", None), (100, 1, "history", None)]
+    assert (await firings(owner, acme.number, "budget"))[1:] == [
+        (90, 1, "backfilled", None),
+        (100, 1, "backfilled", None),
+    ]
     assert len(await outbox(owner, acme.number)) == 3
 
 
@@ -180,7 +183,7 @@ async def test_a_save_says_nothing_about_months_that_had_ended(books: Books, poo
     await acme.use(80, "2026-11-20")
     await acme.use(500, "2026-10-20")
     await evaluator(pool).evaluate(None, trigger="test", history=True)
-    assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number, "budget") == [(75, 1, "sent", None)]
     december = datetime(2026, 12, 1, 9, tzinfo=UTC)
     for change in (
         {"budget_recurring_credits": 10 * MICRO},
@@ -190,7 +193,7 @@ async def test_a_save_says_nothing_about_months_that_had_ended(books: Books, poo
         await acme.save(at=december, **change)
         await drain_wakeups(pool, evaluator(pool, lambda: december))
         await evaluator(pool, lambda: december).evaluate(None, trigger="test", history=True)
-        assert await firings(owner, acme.number, "budget") == [(75, 1, "mail", None)]
+        assert await firings(owner, acme.number, "budget") == [(75, 1, "sent", None)]
 
 
 async def test_role_holders_and_the_rules_own_list_are_notified_once(
@@ -233,9 +236,9 @@ async def test_the_defaults_of_the_deployment_hold_until_an_organization_saves_i
     for customer in (acme, other):
         await customer.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
-    assert [await firings(owner, acme.number, rule) for rule in ("usage", "budget")] == [[(60, 1, "mail", None)], []]
+    assert [await firings(owner, acme.number, rule) for rule in ("usage", "budget")] == [[(60, 1, "sent", None)], []]
     assert [await firings(owner, other.number, rule) for rule in ("usage", "budget")] == [
-        [(50, 1, "mail", None)], [(75, 1, "mail", None)],
+        [(50, 1, "sent", None)], [(75, 1, "sent", None)],
     ]  # fmt: skip
     assert "all@flex.example" not in {to for _, to in await outbox(owner, acme.number)}
     assert "all@flex.example" in {to for _, to in await outbox(owner, other.number)}

@@ -26,7 +26,7 @@ async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Poo
     assert await evaluator(pool).evaluate([acme.number], trigger="test") == 0
     await acme.use(0.000001)
     assert await evaluator(pool).evaluate([acme.number], trigger="test") == 1
-    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
     assert await banner(owner, acme.number) == (75, 1)
     assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
     row = await owner.fetchrow("SELECT * FROM alert_firings")
@@ -69,7 +69,7 @@ async def test_two_thresholds_in_one_step_are_one_mail_and_two_records(
     acme = await make_customer(books)
     await acme.use(95)
     await evaluator(pool).evaluate(None, trigger="test")
-    assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "bundled", None), (90, 1, "sent", None)]
     assert await outbox(owner, acme.number) == [(90, to) for to in TOLD]
 
 
@@ -82,7 +82,7 @@ async def test_a_correction_resolves_and_crossing_again_is_a_new_episode(
     await evaluate(None, trigger="test")
     await acme.use(-10)
     await evaluate(None, trigger="test")
-    assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", "level")]
+    assert await firings(owner, acme.number) == [(75, 1, "bundled", None), (90, 1, "sent", "level")]
     assert await banner(owner, acme.number) == (75, 1)
     await acme.use(-80)
     await evaluate(None, trigger="test")
@@ -90,7 +90,7 @@ async def test_a_correction_resolves_and_crossing_again_is_a_new_episode(
     await acme.use(90)
     await evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [
-        (75, 1, "with_higher", "level"), (90, 1, "mail", "level"), (75, 2, "with_higher", None), (90, 2, "mail", None),
+        (75, 1, "bundled", "level"), (90, 1, "sent", "level"), (75, 2, "bundled", None), (90, 2, "sent", None),
     ]  # fmt: skip
     ids = [row["message_id"] for row in await owner.fetch("SELECT message_id FROM email_outbox")]
     assert len(set(ids)) == len(ids) == 6
@@ -177,8 +177,8 @@ async def test_ended_months_send_no_mail_and_late_usage_of_a_recent_one_does(
     assert await banner(owner, acme.number) is None
     assert await owner.fetchval("SELECT facts->>'ended' FROM alert_firings WHERE facts IS NOT NULL") == "true"
     told = [told for _, _, told, _ in await firings(owner, acme.number)]
-    assert sorted(set(told)) == ["history", "mail"]
-    assert told.count("history") == 36
+    assert sorted(set(told)) == ["backfilled", "sent"]
+    assert told.count("backfilled") == 36
     await acme.use(3, "2026-07-14")
     await evaluator(pool, lambda: now + timedelta(minutes=2)).evaluate(None, trigger="test")
     assert len(await outbox(owner, acme.number)) == 3, "72 hours after the end it is history"
@@ -197,9 +197,9 @@ async def test_a_period_that_ends_removes_its_banner_and_the_next_one_fires_agai
     await evaluator(pool, lambda: before + timedelta(seconds=1)).evaluate(None, trigger="test")
     assert await banner(owner, acme.number) == (90, 1)
     assert await firings(owner, acme.number) == [
-        (75, 1, "mail", None),
-        (75, 1, "with_higher", None),
-        (90, 1, "mail", None),
+        (75, 1, "sent", None),
+        (75, 1, "bundled", None),
+        (90, 1, "sent", None),
     ]
 
 
@@ -212,7 +212,7 @@ async def test_an_amendment_that_moves_a_periods_dates_does_not_fire_again(
     for dates in ("starts_on = '2026-01-01'", "ends_on = '2028-01-01'", "ends_on = '2026-11-23'"):
         await books.execute(f"UPDATE credit_periods SET {dates}")
         await evaluator(pool).evaluate(None, trigger="test", history=True)
-    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
 
 
 async def test_a_contract_sent_again_with_other_ids_for_the_same_periods_sends_no_mail(
@@ -338,7 +338,7 @@ async def test_a_period_that_an_amendment_removes_is_resolved(books: Books, pool
     await evaluator(pool).evaluate(None, trigger="test")
     await books.execute("DELETE FROM credit_periods")
     await evaluator(pool).evaluate(None, trigger="test")
-    assert await firings(owner, acme.number) == [(75, 1, "mail", "removed")]
+    assert await firings(owner, acme.number) == [(75, 1, "sent", "removed")]
     assert await banner(owner, acme.number) is None
     assert await evaluator(pool).evaluate(None, trigger="test") == 0
 
@@ -348,10 +348,10 @@ async def test_thresholds_are_the_organizations_own_settings(books: Books, pool:
     await acme.set_thresholds(10, 150)
     await acme.use(99)
     await evaluator(pool).evaluate(None, trigger="test")
-    assert await firings(owner, acme.number) == [(10, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(10, 1, "sent", None)]
     await acme.set_thresholds()
     await evaluator(pool).evaluate(None, trigger="test")
-    assert await firings(owner, acme.number) == [(10, 1, "mail", "removed")]
+    assert await firings(owner, acme.number) == [(10, 1, "sent", "removed")]
     assert await banner(owner, acme.number) is None
 
 
@@ -374,7 +374,7 @@ async def test_former_members_and_members_without_a_role_are_not_mailed_and_no_r
     await books.execute("UPDATE members SET removed = true WHERE role <> 'member'")
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
-    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
     assert await outbox(owner, acme.number) == []
     assert await banner(owner, acme.number) == (75, 1)
 
@@ -387,8 +387,8 @@ async def test_many_evaluators_at_once_fire_once(books: Books, pool: Pool, owner
         await asyncio.gather(*(evaluator(pool).evaluate(None, trigger="test") for _ in range(8)))
     for customer in customers:
         assert await firings(owner, customer.number) == [
-            (75, 1, "mail", "level"), (90, 1, "mail", "level"), (75, 2, "with_higher", None), (90, 2, "with_higher", None),
-            (100, 1, "mail", None),
+            (75, 1, "sent", "level"), (90, 1, "sent", "level"), (75, 2, "bundled", None), (90, 2, "bundled", None),
+            (100, 1, "sent", None),
         ]  # fmt: skip
         assert len(await outbox(owner, customer.number)) == 9
 
@@ -405,7 +405,7 @@ async def test_levels_are_read_after_the_lock_is_held(books: Books, pool: Pool, 
         await eventually(lambda: waits_for_a_lock(pool), what="an evaluation that waits")
         await acme.use(-15)
     await evaluating
-    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
 
 
 async def test_an_organization_whose_lock_is_held_keeps_no_other_waiting(
@@ -445,7 +445,7 @@ async def test_wakeups_are_drained_and_come_back_when_the_evaluation_fails(
         assert await claim_wakeups(connection, 10) == {acme.number}
         await interrupted.rollback()
     await drain_wakeups(pool, evaluator(pool))
-    assert await firings(owner, acme.number) == [(75, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
     assert await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
 
 

@@ -44,7 +44,7 @@ from support.services.alerter import (
     smtp_server,
 )
 
-FIRED = [(75, 1, "with_higher", None), (90, 1, "mail", None)]
+FIRED = [(75, 1, "bundled", None), (90, 1, "sent", None)]
 LOOPBACK = [ip_network("127.0.0.0/8")]
 HUGE = 5_000_000_000_000_000_000
 
@@ -317,10 +317,10 @@ async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sen
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
     facts = await owner.fetchval(
-        "SELECT facts FROM alert_firings WHERE organization_id = $1 AND told = 'mail'", broken.number
+        "SELECT facts FROM alert_firings WHERE organization_id = $1 AND notification = 'sent'", broken.number
     )
     for nonsense in ('{"rule": "usage"}', "[]", "null"):
-        await owner.execute("UPDATE alert_firings SET facts = $2 WHERE organization_id = $1 AND told = 'mail'", broken.number, nonsense)  # fmt: skip
+        await owner.execute("UPDATE alert_firings SET facts = $2 WHERE organization_id = $1 AND notification = 'sent'", broken.number, nonsense)  # fmt: skip
         async with smtp_server() as server:
             await mailer(pool, server.port).send_due()
             sent = [to for to, _ in server.got]
@@ -330,7 +330,7 @@ async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sen
     assert await rows(owner) == [("org_broken", "mail", 3)]
     details = await owner.fetch("SELECT DISTINCT detail FROM email_attempts WHERE outcome = 'deferred'")
     assert [row["detail"] for row in details] == ["could not be written, the operators were notified"]
-    await owner.execute("UPDATE alert_firings SET facts = $2 WHERE organization_id = $1 AND told = 'mail'", broken.number, facts)  # fmt: skip
+    await owner.execute("UPDATE alert_firings SET facts = $2 WHERE organization_id = $1 AND notification = 'sent'", broken.number, facts)  # fmt: skip
     await owner.execute("UPDATE email_outbox SET due_at = now() + interval '1 hour' WHERE state = 'pending'")
     await come_due(owner)
     await retry_quarantined(pool, alerter)

@@ -108,7 +108,7 @@ async def make_customers(books: Books, many: int) -> list[Customer]:
         await add_channel(customer, "https://hooks.example/")
         await books.execute(
             "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on,"
-            " fired_at, used, available, told) VALUES ($1, 'usage', 'c1', 'p1', 75, 1, now(), now(), now(), 1, 1, 'silent')",
+            " fired_at, used, available, notification) VALUES ($1, 'usage', 'c1', 'p1', 75, 1, now(), now(), now(), 1, 1, 'suppressed')",
             customer.number,
         )
     return customers

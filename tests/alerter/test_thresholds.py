@@ -68,13 +68,13 @@ def test_a_threshold_is_met_at_its_exact_level(used: int, available: int | None,
 
 
 def test_crossing_two_at_once_mails_the_higher_and_records_both() -> None:
-    assert step({}, 92).fire == [NewFiring(75, 1, "with_higher"), NewFiring(90, 1, "mail")]
+    assert step({}, 92).fire == [NewFiring(75, 1, "bundled"), NewFiring(90, 1, "sent")]
 
 
 def test_crossing_one_after_the_other_mails_each() -> None:
     history: History = {}
     assert [step(history, used).fire for used in (10, 75, 80, 90, 90, 100, 170)] == [
-        [], [NewFiring(75, 1, "mail")], [], [NewFiring(90, 1, "mail")], [], [NewFiring(100, 1, "mail")], [],
+        [], [NewFiring(75, 1, "sent")], [], [NewFiring(90, 1, "sent")], [], [NewFiring(100, 1, "sent")], [],
     ]  # fmt: skip
 
 
@@ -82,30 +82,30 @@ def test_falling_under_a_threshold_resolves_it_and_rising_again_is_a_new_episode
     history: History = {}
     step(history, 92)
     assert step(history, 89).resolve == [(90, "level")]
-    assert step(history, 91).fire == [NewFiring(90, 2, "mail")]
+    assert step(history, 91).fire == [NewFiring(90, 2, "sent")]
     assert step(history, 92, available=200).resolve == [(75, "level"), (90, "level")]
-    assert step(history, 155, available=200).fire == [NewFiring(75, 2, "mail")]
+    assert step(history, 155, available=200).fire == [NewFiring(75, 2, "sent")]
 
 
 def test_a_threshold_added_under_one_that_was_announced_is_recorded_silently() -> None:
     history: History = {}
     step(history, 92)
-    assert step(history, 92, (50, 75, 90, 100)).fire == [NewFiring(50, 1, "silent")]
+    assert step(history, 92, (50, 75, 90, 100)).fire == [NewFiring(50, 1, "suppressed")]
     step(history, 60, (50, 75, 90, 100))
-    assert step(history, 60, (50, 55, 75, 90, 100)).fire == [NewFiring(55, 1, "silent")]
+    assert step(history, 60, (50, 55, 75, 90, 100)).fire == [NewFiring(55, 1, "suppressed")]
 
 
 def test_a_threshold_added_above_what_was_announced_mails_at_once() -> None:
     history: History = {}
     step(history, 96)
-    assert step(history, 96, (75, 90, 95, 100)).fire == [NewFiring(95, 1, "mail")]
+    assert step(history, 96, (75, 90, 95, 100)).fire == [NewFiring(95, 1, "sent")]
 
 
 def test_a_threshold_removed_and_added_again_is_a_new_episode() -> None:
     history: History = {}
     step(history, 80)
     assert step(history, 80, (90, 100)).resolve == [(75, "removed")]
-    assert step(history, 80).fire == [NewFiring(75, 2, "mail")]
+    assert step(history, 80).fire == [NewFiring(75, 2, "sent")]
 
 
 def test_when_several_rise_again_one_of_them_mails_even_if_another_was_added_later() -> None:
@@ -113,7 +113,7 @@ def test_when_several_rise_again_one_of_them_mails_even_if_another_was_added_lat
     step(history, 100)
     step(history, 10)
     fired = step(history, 85, (75, 80, 90, 100)).fire
-    assert fired == [NewFiring(75, 2, "mail"), NewFiring(80, 1, "silent")]
+    assert fired == [NewFiring(75, 2, "sent"), NewFiring(80, 1, "suppressed")]
 
 
 def test_a_contract_that_goes_away_resolves_everything() -> None:
@@ -123,8 +123,8 @@ def test_a_contract_that_goes_away_resolves_everything() -> None:
 
 
 def test_a_period_that_ended_long_ago_is_history_only() -> None:
-    assert [told for _, _, told in step({}, 120, state="long_ended").fire] == ["history"] * 3
-    assert step({}, 80, state="ended").fire == [NewFiring(75, 1, "mail")]
+    assert [told for _, _, told in step({}, 120, state="long_ended").fire] == ["backfilled"] * 3
+    assert step({}, 80, state="ended").fire == [NewFiring(75, 1, "sent")]
 
 
 percents = st.lists(st.integers(1, 200), max_size=5, unique=True)
@@ -143,7 +143,7 @@ def test_what_is_open_is_what_is_met_whatever_happened_before(steps: list[tuple[
             "a second evaluation changes something"
         )
         told = {threshold: word for threshold, _, word in verdict.fire}
-        mailed = [threshold for threshold, word in told.items() if word == "mail"]
+        mailed = [threshold for threshold, word in told.items() if word == "sent"]
         # A mail goes out exactly when something is news: nothing higher is open, and it is not a late addition.
         news = [
             t for t in met - before

@@ -34,7 +34,7 @@ async def test_a_contract_at_the_edges_of_the_calendar_alerts(
     acme = await make_customer(books, time_zone=zone, starts_on=starts_on, ends_on=ends_on)
     await acme.use(95)
     assert await evaluator(pool).evaluate(None, trigger="test", history=True) == 1
-    assert await firings(owner, acme.number) == [(75, 1, "with_higher", None), (90, 1, "mail", None)]
+    assert await firings(owner, acme.number) == [(75, 1, "bundled", None), (90, 1, "sent", None)]
 
 
 @pytest.mark.parametrize(

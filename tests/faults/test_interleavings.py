@@ -143,7 +143,7 @@ async def alert_twice(sides: Sides, books: Books, schedule: Sequence[int], *, kn
     await customer.use(75)
     both = [await sides.side(at, "alerter", ALERTER_SQL, ALERTS, **otherwise) for at in (0, 1)]
     waited, _ = await run(schedule, [(side, make_evaluator(side).evaluate_one(customer.number)) for side in both])
-    assert await firings(sides.owner, customer.number) == [(75, 1, "mail", None)], schedule
+    assert await firings(sides.owner, customer.number) == [(75, 1, "sent", None)], schedule
     mails = await sides.owner.fetch(
         "SELECT recipient, count(*) FROM email_outbox WHERE organization_id = $1 GROUP BY 1", customer.number
     )

@@ -77,7 +77,7 @@ async def test_real_requests_that_cross_75_percent_raise_one_banner_and_mail_eac
     await until_all_mailed(stack, "org_three_quarters", 75)
     await eventually(lambda: Decimal(stack.get("overview", organization="org_three_quarters")["credits_used"]) == used)
     [alert] = history(stack, "org_three_quarters")
-    assert (alert["threshold"], alert["episode"], alert["told"], alert["state"]) == (75, 1, "mail", "met")
+    assert (alert["threshold"], alert["episode"], alert["notification"], alert["state"]) == (75, 1, "sent", "met")
     assert alert["resolution"] is None
     now = banner(stack, "org_three_quarters")
     assert (now["active"], now["threshold"], now["fired_at"]) == (True, 75, alert["fired_at"])
@@ -98,7 +98,7 @@ async def test_with_all_three_crossed_no_threshold_mails_anyone_twice_and_every_
     assert [(alert["threshold"], alert["episode"]) for alert in reversed(alerts)] == [(75, 1), (90, 1), (100, 1)]
     mails = mails_about(stack, "org_over")
     assert len({mail["Message-ID"] for mail in mails}) == len(mails)
-    mailed = [alert for alert in alerts if alert["told"] == "mail"]
+    mailed = [alert for alert in alerts if alert["notification"] == "sent"]
     assert Counter(str(mail["To"]) for mail in mails) == dict.fromkeys(
         (f"{role}@org-over.example" for role in TOLD_ROLES), len(mailed)
     )
@@ -125,8 +125,8 @@ async def test_a_correction_and_a_larger_contract_remove_the_banner_and_crossing
     stack.post(usage(credits="700", envelope={"subject": "org_back"}))
     await eventually(lambda: at(75), what="the banner again")
     await until_all_mailed(stack, "org_back", 75)
-    assert [(a["threshold"], a["episode"], a["state"], a["told"]) for a in reversed(history(stack, "org_back"))] == [
-        (75, 1, "resolved", "with_higher"), (90, 1, "resolved", "mail"), (75, 2, "met", "mail"),
+    assert [(a["threshold"], a["episode"], a["state"], a["notification"]) for a in reversed(history(stack, "org_back"))] == [
+        (75, 1, "resolved", "bundled"), (90, 1, "resolved", "sent"), (75, 2, "met", "sent"),
     ]  # fmt: skip
     subjects = [str(mail["Subject"]).partition(" of")[0] for mail in mails_about(stack, "org_back")]
     assert subjects == ["You've used 95%", "You've used 78.5%"]
@@ -162,7 +162,7 @@ async def test_without_a_contract_nothing_alerts_and_ended_months_send_no_mail(s
     # A fact wakes the alerter for the organization's whole history.
     stack.post(organization(name))
     await eventually(lambda: len(history(stack, name)) == 3 * len(late), within_s=60, what="the history")
-    assert {alert["told"] for alert in history(stack, name)} == {"history"}
+    assert {alert["notification"] for alert in history(stack, name)} == {"backfilled"}
     assert mails_about(stack, name) == mails_about(stack, "org_free") == []
     assert banner(stack, name)["active"] is banner(stack, "org_free")["active"] is False
     assert history(stack, "org_free") == []

@@ -142,7 +142,7 @@ async def check_alerts(stack: WholeStack, pasts: list[Past]) -> None:
         alerts = get(stack, past.company.id, "alerts", limit="200")["alerts"]
         for alert in alerts:
             over_for = past.today - date.fromisoformat(alert["period"]["to"])
-            assert alert["told"] == "history" or over_for < timedelta(days=4), alert
+            assert alert["notification"] == "backfilled" or over_for < timedelta(days=4), alert
             assert alert["state"] == "met", alert
         deliveries += sum(len(alert["deliveries"]) for alert in alerts)
     await eventually(lambda: len(mailed(stack)) == deliveries, what=f"{deliveries} mails")

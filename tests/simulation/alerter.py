@@ -222,8 +222,8 @@ class Scenario:
                 level[:2] for level in self.levels[key[0]]
             } or at.used * 100 < at.available * key[4]:
                 found.append(f"O7: {key} fired at {at.used} of {at.available}")
-            if mails[at.firing_id] != (len(RECIPIENTS) if at.told == "mail" else 0):
-                found.append(f"O8: {key} {at.told} has {mails[at.firing_id]} mails")
+            if mails[at.firing_id] != (len(RECIPIENTS) if at.notification == "sent" else 0):
+                found.append(f"O8: {key} {at.notification} has {mails[at.firing_id]} mails")
             kinds = [row[3] for _, row in sorted(table("notices").items()) if row[1] == at.firing_id]
             if kinds != ["fired", "resolved"][: 1 if at.resolution is None else 2]:
                 found.append(f"{key} has the alert events {kinds}")

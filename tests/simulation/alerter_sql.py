@@ -36,7 +36,7 @@ class Firing(NamedTuple):
     fired_at: datetime
     used: int
     available: int
-    told: str
+    notification: str
     facts: str | None
     resolution: str | None = None
 
@@ -135,7 +135,7 @@ def resolve_firing(t: Transaction, *row: Any) -> Rows:
     t.lock("firings", *(key for key, _ in found))
     for key, at in found:
         t.put("firings", key, at._replace(resolution=resolution))
-    return [(at.firing_id, key[5], at.told, at.starts_on, at.ends_on, at.fired_at) for key, at in found]
+    return [(at.firing_id, key[5], at.notification, at.starts_on, at.ends_on, at.fired_at) for key, at in found]
 
 
 def raise_banner(t: Transaction, organization_id: int, *row: Any) -> None:
@@ -263,7 +263,7 @@ NAMES = {
     "select_levels": "organization_id time_zone thresholds contract_id period_id starts_on ends_on available used", "select_budgets": "",
     "select_firings": "organization_id rule contract_id period_id threshold episode is_open fired_at",
     "select_banners": "organization_id contract_id period_id threshold episode fired_at", "lock_state": "locked",
-    "insert_firing": "firing_id", "resolve_firing": "firing_id episode told starts_on ends_on fired_at",
+    "insert_firing": "firing_id", "resolve_firing": "firing_id episode notification starts_on ends_on fired_at",
     "select_facts": "assistant agents api assistant_used agents_used api_used",
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",
     "find_notice": "found", "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",

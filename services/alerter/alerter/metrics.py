@@ -2,7 +2,9 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-FIRINGS = Counter("flexcredits_alerter_firings_total", "Thresholds met, by rule and who was told.", ["rule", "told"])
+FIRINGS = Counter(
+    "flexcredits_alerter_firings_total", "Thresholds met, by rule and notification.", ["rule", "notification"]
+)
 RESOLVED = Counter(
     "flexcredits_alerter_resolved_total", "Firings that ended, by rule and what ended them.", ["rule", "resolution"]
 )

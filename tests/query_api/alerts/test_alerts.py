@@ -66,7 +66,7 @@ async def test_an_alert_and_its_deliveries(api: Api, books: Books) -> None:
                 "fired_at": "2026-11-22T07:00:00Z",
                 "resolved_at": None,
                 "resolution": None,
-                "told": "mail",
+                "notification": "sent",
                 "used": "360.039999",
                 "available": "400.000000",
                 "percent_used": "90.00",
@@ -76,7 +76,7 @@ async def test_an_alert_and_its_deliveries(api: Api, books: Books) -> None:
                     delivery("cleo", "pending", 3, last_error="450 mailbox busy", due_at="2026-11-22T12:01:00Z"),
                     delivery("dora", "pending", 0, due_at="2026-11-22T12:01:00Z"),
                 ],
-                "nobody_to_tell": False,
+                "no_recipients": False,
             }
         ],
         "next": None,
@@ -95,7 +95,7 @@ def delivery(
 async def test_a_mail_goes_with_its_own_firing(api: Api, books: Books) -> None:
     number = await books.organization()
     for threshold, recipients in ((75, ["bob", "ada"]), (90, []), (100, ["ada"])):
-        firing = await books.firing(number, threshold, "mail" if recipients else "with_higher")
+        firing = await books.firing(number, threshold, "sent" if recipients else "bundled")
         for recipient in recipients:
             email = await books.email(number, firing, recipient, attempts=1)
             await books.attempt(number, email, 1, "deferred", f"{recipient} at {threshold}")
@@ -107,11 +107,11 @@ async def test_a_mail_goes_with_its_own_firing(api: Api, books: Books) -> None:
 
 async def test_a_mail_for_nobody_is_told_apart_from_none(api: Api, books: Books) -> None:
     number = await books.organization()
-    for threshold, told in enumerate(("mail", "with_higher", "silent", "history"), start=1):
-        await books.firing(number, threshold, told)
+    for threshold, notification in enumerate(("sent", "bundled", "suppressed", "backfilled"), start=1):
+        await books.firing(number, threshold, notification)
     alerts = (await api.get("/api/v1/alerts"))["alerts"]
-    assert [(alert["told"], alert["nobody_to_tell"], alert["deliveries"]) for alert in alerts] == [
-        ("history", False, []), ("silent", False, []), ("with_higher", False, []), ("mail", True, [])
+    assert [(alert["notification"], alert["no_recipients"], alert["deliveries"]) for alert in alerts] == [
+        ("backfilled", False, []), ("suppressed", False, []), ("bundled", False, []), ("sent", True, [])
     ]  # fmt: skip
 
 
@@ -160,8 +160,8 @@ async def test_pages_visit_every_alert_once_while_others_fire(api: Api, books: B
         number, other = await books.organization(name), await books.organization(f"org_other_{limit}")
         fired = []
         for threshold in range(1, 121):
-            fired.append(await books.firing(number, threshold, "silent"))
-            await books.firing(other, threshold, "silent")
+            fired.append(await books.firing(number, threshold, "suppressed"))
+            await books.firing(other, threshold, "suppressed")
         path = "/api/v1/alerts?" + (f"limit={limit}&" if limit else "")
         visited: list[int] = []
         following: str | None = path
@@ -169,7 +169,7 @@ async def test_pages_visit_every_alert_once_while_others_fire(api: Api, books: B
             page = await api.get(following, organization=name)
             assert len(page["alerts"]) == min(limit or 50, 120 - len(visited))
             visited += [int(alert["id"]) for alert in page["alerts"]]
-            await books.firing(number, 1000 + len(visited), "silent")  # stands before the first page
+            await books.firing(number, 1000 + len(visited), "suppressed")  # stands before the first page
             following = f"{path}before={page['next']}" if page["next"] else None
         assert visited == fired[::-1], limit
 
@@ -179,7 +179,7 @@ async def test_a_page_is_found_without_walking_through_the_firings_of_others(boo
     for organization, first, last in ((busy, 1, 1000), (quiet, 1001, 1500), (busy, 1501, 2500)):
         await books.execute(
             "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at,"
-            " used, available, told) SELECT $1, 'usage', 'c1', n::text, 75, 1, $2, $2, $3, 3, 4, 'silent' FROM generate_series($4::integer, $5) AS n",
+            " used, available, notification) SELECT $1, 'usage', 'c1', n::text, 75, 1, $2, $2, $3, 3, 4, 'suppressed' FROM generate_series($4::integer, $5) AS n",
             organization, NOW.date(), NOW, first, last,
         )  # fmt: skip
     await books.execute("ANALYZE alert_firings")

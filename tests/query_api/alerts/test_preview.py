@@ -28,7 +28,7 @@ def model(by_day: dict[date, int], span: Span, available: int | None, percents: 
                 firings.append((day, percent, used))
                 break
     return [
-        WouldFire(percent, day, used, "mail" if percent == max(p for d, p, _ in firings if d == day) else "with_higher")
+        WouldFire(percent, day, used, "sent" if percent == max(p for d, p, _ in firings if d == day) else "bundled")
         for day, percent, used in sorted(firings)
     ]
 
@@ -85,13 +85,13 @@ async def test_previews_of_random_organizations_are_the_models(api: Api, books: 
         answer = await api.send("POST", PREVIEW, body, organization=name)
         assert answer.status_code == 200, answer.text
         preview = answer.json()
-        assert [(f["credit_period"]["id"], f["threshold"], f["on"], f["used"], f["told"], f["available"]) for f in preview["usage"]["firings"]] == [
-            (period, fired.threshold, f"{fired.on}", text(fired.used), fired.told, text(available or 0))
+        assert [(f["credit_period"]["id"], f["threshold"], f["on"], f["used"], f["notification"], f["available"]) for f in preview["usage"]["firings"]] == [
+            (period, fired.threshold, f"{fired.on}", text(fired.used), fired.notification, text(available or 0))
             for period, span, available in periods
             for fired in model(by_day, span, available, percents)
         ]  # fmt: skip
-        assert [(f["month"], f["threshold"], f["on"], f["used"], f["told"], f["budget"]) for f in preview["monthly_budget"]["firings"]] == [
-            (f"{month:%Y-%m}", fired.threshold, f"{fired.on}", text(fired.used), fired.told, text(budget * MICRO))
+        assert [(f["month"], f["threshold"], f["on"], f["used"], f["notification"], f["budget"]) for f in preview["monthly_budget"]["firings"]] == [
+            (f"{month:%Y-%m}", fired.threshold, f"{fired.on}", text(fired.used), fired.notification, text(budget * MICRO))
             for month in months
             for fired in model(by_day, Span(month, (month + timedelta(days=31)).replace(day=1)), budget * MICRO, percents or [50])
         ]  # fmt: skip
@@ -115,8 +115,8 @@ async def test_several_thresholds_of_one_day_are_one_mail_and_a_correction_does_
     assert answer.json() == {
         "usage": {
             "firings": [
-                fired(50, "2026-09-15", 60, "mail", period), fired(75, "2026-10-02", 95, "with_higher", period),
-                fired(90, "2026-10-02", 95, "mail", period), fired(100, "2026-10-20", 105, "mail", period),
+                fired(50, "2026-09-15", 60, "sent", period), fired(75, "2026-10-02", 95, "bundled", period),
+                fired(90, "2026-10-02", 95, "sent", period), fired(100, "2026-10-20", 105, "sent", period),
             ],
             "recipients": [],
         },
@@ -124,9 +124,9 @@ async def test_several_thresholds_of_one_day_are_one_mail_and_a_correction_does_
     }  # fmt: skip
 
 
-def fired(threshold: int, on: str, used: int, told: str, period: dict[str, str]) -> dict[str, Any]:
+def fired(threshold: int, on: str, used: int, notification: str, period: dict[str, str]) -> dict[str, Any]:
     return {
-        "threshold": threshold, "credit_period": period, "on": on, "used": f"{used}.000000", "available": "100.000000", "told": told,
+        "threshold": threshold, "credit_period": period, "on": on, "used": f"{used}.000000", "available": "100.000000", "notification": notification,
     }  # fmt: skip
 
 
@@ -170,6 +170,6 @@ async def test_a_preview_reads_one_organizations_history(api: Api, books: Books)
     body = {"monthly_budget": asked([75, 100], enabled=True, type="one_time", credits=50)}
     budget = (await api.send("POST", PREVIEW, body)).json()["monthly_budget"]
     assert budget == {
-        "firings": [{"threshold": 75, "month": "2026-11", "on": "2026-11-02", "used": "40.000000", "budget": "50.000000", "told": "mail"}],
+        "firings": [{"threshold": 75, "month": "2026-11", "on": "2026-11-02", "used": "40.000000", "budget": "50.000000", "notification": "sent"}],
         "recipients": [],
     }  # fmt: skip

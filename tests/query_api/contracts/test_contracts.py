@@ -251,8 +251,8 @@ async def test_an_alert_names_the_period_that_it_fired_in(api: Api, books: Books
     acme = await furnish_two_contracts(books)
     await books.execute(
         "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used,"
-        " available, told) VALUES ($1, 'usage', 'c2025', 'year-1', 75, 1, '2025-01-01', '2026-01-01', now(), 1, 1, 'silent'),"
-        " ($1, 'budget', '', '2025-11', 75, 1, '2025-11-01', '2025-12-01', now(), 1, 1, 'silent')",
+        " available, notification) VALUES ($1, 'usage', 'c2025', 'year-1', 75, 1, '2025-01-01', '2026-01-01', now(), 1, 1, 'suppressed'),"
+        " ($1, 'budget', '', '2025-11', 75, 1, '2025-11-01', '2025-12-01', now(), 1, 1, 'suppressed')",
         acme,
     )
     month, period = (alert["period"] for alert in (await api.get("/api/v1/alerts"))["alerts"])

@@ -183,7 +183,7 @@ async def test_nobody_hears_of_another_organization(served: Served, books: Books
 
 async def test_a_banner_is_hidden_from_who_dismissed_it_and_shown_to_the_others(served: Served, books: Books) -> None:
     number = await acme(books)
-    firing = await books.firing(number, 75, "silent")
+    firing = await books.firing(number, 75, "suppressed")
     await books.banner(number, 75)
     async with served.listen() as ours, served.listen(sub="user-2") as others:
         for stream in (ours, others):
@@ -191,7 +191,7 @@ async def test_a_banner_is_hidden_from_who_dismissed_it_and_shown_to_the_others(
         await books.execute("INSERT INTO banner_dismissals VALUES ($1, 'user-1', $2)", number, firing)
         assert (await ours.both(WITHIN_S))[1]["dismissed"] is True
         assert (await others.both(WITHIN_S))[1]["dismissed"] is False
-        await books.firing(number, 90, "silent")
+        await books.firing(number, 90, "suppressed")
         await books.banner(number, 90)
         for stream in (ours, others):
             banner = (await stream.both(WITHIN_S))[1]

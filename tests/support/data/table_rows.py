@@ -153,17 +153,17 @@ class Books:
         return series
 
     async def firing(
-        self, organization: int, threshold: int, told: str = "mail", *, period: str = "p1", contract: str = "c1", episode: int = 1,
+        self, organization: int, threshold: int, notification: str = "sent", *, period: str = "p1", contract: str = "c1", episode: int = 1,
         starts_on: str = "2026-01-01", ends_on: str = "2027-01-01", fired_at: datetime = NOW, used: int = 75 * MICRO,
         available: int = 100 * MICRO, resolution: str | None = None, resolved_at: datetime | None = None, rule: str = "usage",
     ) -> int:  # fmt: skip
         """Insert a firing as the alerter does; amounts in micro-credits."""
         number: int = await self._connection.fetchval(
             "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on,"
-            " fired_at, used, available, told, facts, resolved_at, resolution)"
+            " fired_at, used, available, notification, facts, resolved_at, resolution)"
             " VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING firing_id",
             organization, contract, period, threshold, episode, date.fromisoformat(starts_on), date.fromisoformat(ends_on), fired_at,
-            used, available, told, "{}" if told == "mail" else None, resolved_at, resolution, rule,
+            used, available, notification, "{}" if notification == "sent" else None, resolved_at, resolution, rule,
         )  # fmt: skip
         return number
 

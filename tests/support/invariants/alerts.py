@@ -79,7 +79,7 @@ async def check_firings(
         or row["resolved_at"] is not None
     ]
     highest = {name: thresholds[-1] for name, thresholds in met.items() if thresholds}
-    mailed = {(row["organization"], row["threshold"]) for row in rows if row["told"] == "mail"}
+    mailed = {(row["organization"], row["threshold"]) for row in rows if row["notification"] == "sent"}
     found += [f"O8: no mail about {at}" for at in highest.items() if at not in mailed]
     banners = await connection.fetch(
         "SELECT organization, threshold FROM banners JOIN organizations USING (organization_id)"
@@ -93,7 +93,7 @@ async def check_mails(
 ) -> list[str]:  # fmt: skip
     rows = await connection.fetch(
         "SELECT f.firing_id, o.organization, array_agg(e.recipient) AS recipients FROM alert_firings f JOIN organizations o"
-        " USING (organization_id) LEFT JOIN email_outbox e USING (firing_id) WHERE f.told = 'mail' GROUP BY 1, 2"
+        " USING (organization_id) LEFT JOIN email_outbox e USING (firing_id) WHERE f.notification = 'sent' GROUP BY 1, 2"
     )
     found = [
         f"O8: {dict(row)}, the recipients are {customers[row['organization']].recipients}"

@@ -104,7 +104,7 @@ async def add_channel(
 async def firings(connection: Connection | Pool, number: int, rule: str = "usage") -> list[tuple[Any, ...]]:
     """Threshold, episode, notification and resolution of each firing, oldest first."""
     rows = await connection.fetch(
-        "SELECT threshold, episode, told, resolution FROM alert_firings WHERE organization_id = $1 AND rule = $2"
+        "SELECT threshold, episode, notification, resolution FROM alert_firings WHERE organization_id = $1 AND rule = $2"
         " ORDER BY firing_id",
         number, rule,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from flexcredits_schemas.alerts import ChannelKind, Told
+from flexcredits_schemas.alerts import ChannelKind, Notification
 from runtime.postgres.pool import Connection, Pool
 from runtime.postgres.statements import from_record
 
@@ -35,13 +35,14 @@ class Delivery(NamedTuple):
 
 
 async def insert_alert_event(
-    connection: Connection, organization_id: int, firing_id: int, kind: str, event: AlertEvent, at: datetime, told: Told
-) -> None:
+    connection: Connection, organization_id: int, firing_id: int, kind: str, event: AlertEvent, at: datetime,
+    notification: Notification,
+) -> None:  # fmt: skip
     """Into the outboxes of the topic and of the organization's channels; people are told of what is mailed, and of its
     end, and nobody of a period that ended long ago."""
     await connection.execute(
         SQL["insert_notice"],
-        organization_id, firing_id, event.event_id, kind, event.body, at, told != "history", told == "mail",
+        organization_id, firing_id, event.event_id, kind, event.body, at, notification != "backfilled", notification == "sent",
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ async def insert_firing(
     number: int = await connection.fetchval(
         SQL["insert_firing"],
         level.organization_id, *level.period, firing.threshold, firing.episode, level.starts_on, level.ends_on, now,
-        level.used, level.available, firing.told, None if context is None else json.dumps(context),
+        level.used, level.available, firing.notification, None if context is None else json.dumps(context),
     )  # fmt: skip
     return number
 
@@ -121,7 +121,7 @@ async def resolve_firing(
         ends_on=row["ends_on"],
         threshold=threshold,
         episode=row["episode"],
-        told=row["told"],
+        notification=row["notification"],
         fired_at=row["fired_at"],
     )
 

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
-from flexcredits_schemas.alerts import Told
+from flexcredits_schemas.alerts import Notification
 
 from alerter.domain.identity import identify
 from alerter.domain.thresholds import Period
@@ -26,7 +26,7 @@ class Firing(NamedTuple):
     ends_on: date
     threshold: int
     episode: int
-    told: Told
+    notification: Notification
     fired_at: datetime
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
-from flexcredits_schemas.alerts import Resolution, Rule, Told, is_met
+from flexcredits_schemas.alerts import Notification, Resolution, Rule, is_met
 from flexcredits_schemas.calendar import midnight
 
 PeriodState = Literal["current", "ended", "long_ended"]
@@ -50,7 +50,7 @@ class Latest(NamedTuple):
 class NewFiring(NamedTuple):
     threshold: int
     episode: int
-    told: Told
+    notification: Notification
 
 
 @dataclass(frozen=True)
@@ -85,18 +85,18 @@ def evaluate(
     met = crossed(used, available, percents)
     open_ones = {threshold for threshold, at in latest.items() if at.is_open}
     new = [threshold for threshold in met if threshold not in open_ones]
-    told: dict[int, Told] = {}
+    notifications: dict[int, Notification] = {}
     for threshold in new:
         outranked = any(other > threshold for other in open_ones.intersection(met))
         added_later = threshold not in latest and any(other > threshold for other in latest)
-        told[threshold] = "silent" if outranked or added_later else "with_higher"
-    worth_a_mail = [threshold for threshold in new if told[threshold] == "with_higher"]
+        notifications[threshold] = "suppressed" if outranked or added_later else "bundled"
+    worth_a_mail = [threshold for threshold in new if notifications[threshold] == "bundled"]
     if worth_a_mail:
-        told[worth_a_mail[-1]] = "mail"
+        notifications[worth_a_mail[-1]] = "sent"
     if state == "long_ended":
-        told = dict.fromkeys(new, "history")
+        notifications = dict.fromkeys(new, "backfilled")
     fire = [
-        NewFiring(threshold, latest[threshold].episode + 1 if threshold in latest else 1, told[threshold])
+        NewFiring(threshold, latest[threshold].episode + 1 if threshold in latest else 1, notifications[threshold])
         for threshold in new
     ]
     resolve: list[tuple[int, Resolution]] = [

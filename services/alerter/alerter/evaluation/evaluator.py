@@ -162,7 +162,7 @@ class Evaluator:
         firing_id, firing = await resolve_firing(connection, organization_id, period, threshold, resolution, now)
         number = await free_episode(connection, "resolved", organization.organization, firing)
         event = write_resolved(organization, firing, level, now, resolution, number)
-        await insert_alert_event(connection, organization_id, firing_id, "resolved", event, now, firing.told)
+        await insert_alert_event(connection, organization_id, firing_id, "resolved", event, now, firing.notification)
         log.info(
             "alert resolved", organization=organization.organization, rule=period.rule, contract=period.contract_id or None,
             period=period.period_id, threshold=threshold, resolution=resolution,
@@ -178,11 +178,11 @@ class Evaluator:
         span: Span,
     ) -> int:
         """Returns the firing's episode."""
-        told = Firing(level.period, level.starts_on, level.ends_on, *firing, now)
-        episode = await free_episode(connection, "fired", organization.organization, told)
-        firing, told = firing._replace(episode=episode), told._replace(episode=episode)
+        fired = Firing(level.period, level.starts_on, level.ends_on, *firing, now)
+        episode = await free_episode(connection, "fired", organization.organization, fired)
+        firing, fired = firing._replace(episode=episode), fired._replace(episode=episode)
         context, recipients = None, []
-        if firing.told == "mail":
+        if firing.notification == "sent":
             context = await gather_context(connection, organization, level, now) | {"threshold": firing.threshold}
             if span.traceparent:
                 context[TRACEPARENT] = span.traceparent  # the mails are sent later, by whichever alerter claims them
@@ -190,17 +190,17 @@ class Evaluator:
                 connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
             )
         firing_id = await insert_firing(connection, level, firing, now, context)
-        event = write_fired(organization, told, level)
-        await insert_alert_event(connection, level.organization_id, firing_id, "fired", event, now, firing.told)
+        event = write_fired(organization, fired, level)
+        await insert_alert_event(connection, level.organization_id, firing_id, "fired", event, now, firing.notification)
         if context is not None:
             about = organization.organization, *level.period, str(firing.threshold), str(firing.episode)
             messages = [(identify_mail("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
             await insert_emails(connection, level.organization_id, firing_id, messages, now)
-        FIRINGS.labels(level.period.rule, firing.told).inc()
+        FIRINGS.labels(level.period.rule, firing.notification).inc()
         log.info(
             "alert fired", organization=organization.organization, rule=level.period.rule,
             contract=level.period.contract_id or None, period=level.period.period_id, threshold=firing.threshold,
-            episode=firing.episode, told=firing.told, recipients=len(recipients),
+            episode=firing.episode, notification=firing.notification, recipients=len(recipients),
         )  # fmt: skip
         return episode
 

@@ -49,7 +49,7 @@ def write(
             "from": f"{firing.starts_on}",
             "to": f"{firing.ends_on}",
         },
-        "told": firing.told,
+        "notification": firing.notification,
         "used": decimal_text(level.used) if level else None,
         "available": decimal_text(level.available) if level and level.available is not None else None,
         "fired_at": firing.fired_at.isoformat(),

@@ -17,13 +17,13 @@ INSERT INTO banner_dismissals (organization_id, subject, firing_id) VALUES ($1, 
 -- name: select_firings
 -- A page of the organization's firings, the newest first: at most $3 of those before firing $2 (null: of all).
 -- Firings of an organization are inserted one after the other, so a later one never gets a lower id.
-SELECT firing_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used, available, told, resolved_at, resolution
+SELECT firing_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used, available, notification, resolved_at, resolution
 FROM alert_firings WHERE organization_id = $1 AND ($2::bigint IS NULL OR firing_id < $2)
 ORDER BY firing_id DESC NULLS LAST LIMIT $3
 
 -- name: select_firing
 -- One firing of the organization.
-SELECT firing_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used, available, told, resolved_at, resolution
+SELECT firing_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used, available, notification, resolved_at, resolution
 FROM alert_firings WHERE organization_id = $1 AND firing_id = $2
 
 -- name: select_deliveries

@@ -103,9 +103,9 @@ def describe_firing(firing: Firing, mails: list[SentTo]) -> dict[str, Any]:
         "fired_at": firing.fired_at,
         "resolved_at": firing.resolved_at,
         "resolution": firing.resolution,
-        "told": firing.told,
+        "notification": firing.notification,
         "used": firing.used,
         "available": firing.available,
         "percent_used": percent(firing.used, firing.available),
-        "nobody_to_tell": firing.told == "mail" and not mails,
+        "no_recipients": firing.notification == "sent" and not mails,
     }

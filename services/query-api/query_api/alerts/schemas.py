@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from flexcredits_schemas.alerts import AttemptOutcome, Resolution, Rule, Told
+from flexcredits_schemas.alerts import AttemptOutcome, Notification, Resolution, Rule
 from pydantic import Field, StrictStr
 
 from query_api.alerts.domain.firings import DeliveryState
@@ -87,23 +87,23 @@ class Fired(Answer):
         description="level: usage fell under the threshold, or the contract grew. removed: the threshold or the period "
         "was removed. null unless resolved."
     )
-    told: Told = Field(
-        description="mail: by mails of its own. with_higher: by the mail for a higher threshold that was met at the same "
-        "instant. silent: not told, because a higher threshold was announced before. history: not told, because the "
-        "period had ended too long ago."
+    notification: Notification = Field(
+        description="sent: by mails of this alert. bundled: by the mails of a higher threshold met at the same time. "
+        "suppressed: no mail, because a higher threshold was announced before. backfilled: no mail, because the period "
+        "had ended long before."
     )
     used: Credits = Field(description="In the period, when the threshold was met.")
     available: Credits = Field(description="In the period, when the threshold was met; of rule budget the budget.")
     percent_used: Percent | None = Field(description="When the threshold was met. null if nothing was available.")
-    nobody_to_tell: bool = Field(description="told is mail, and there was no one to mail it to.")
+    no_recipients: bool = Field(description="notification is sent, but there was nobody to send a mail to.")
 
 
 class Alert(Fired):
     """A threshold that was met, and its mails."""
 
     deliveries: list[Delivery] = Field(
-        description="The alert's mails, by recipient. Without any, an alert with told = mail reached nobody: there was "
-        "no one to tell."
+        description="The alert's mails, by recipient. Empty if there was nobody to send a mail to, and if "
+        "notification is not sent."
     )
 
 

@@ -3,7 +3,7 @@
 -- name: select_recipients
 -- Recipients of alerts of rule $3: those who may see the dashboard, $2: whether Billing Moderators of this deployment
 -- may, and those whom the settings add. Who is both counts as the first.
-SELECT DISTINCT ON (lower(told.address)) told.address, told.is_additional
+SELECT DISTINCT ON (lower(recipients.address)) recipients.address, recipients.is_additional
 FROM (
     SELECT lower(m.email) AS address, false AS is_additional FROM members m JOIN organizations o USING (organization_id)
     WHERE m.organization_id = $1 AND NOT m.removed
@@ -13,8 +13,8 @@ FROM (
     FROM (SELECT * FROM alert_settings WHERE organization_id IN (0, $1) ORDER BY organization_id DESC LIMIT 1) AS s
     CROSS JOIN LATERAL unnest(CASE $3 WHEN 'usage' THEN s.usage_recipients ELSE s.budget_recipients END) AS added (address)
     WHERE CASE $3 WHEN 'usage' THEN s.usage_recipients_on ELSE s.budget_recipients_on END
-) AS told
-ORDER BY lower(told.address), told.is_additional, told.address
+) AS recipients
+ORDER BY lower(recipients.address), recipients.is_additional, recipients.address
 
 -- name: insert_email
 -- A mail to one person: about a firing, or a test with a context of its own.

@@ -48,7 +48,7 @@ WHERE f.organization_id = $1 AND f.rule = 'usage'
 -- name: insert_firing
 -- A threshold is met. A second open firing of it is refused by a unique index.
 INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used, available,
-    told, facts)
+    notification, facts)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 RETURNING firing_id
 
@@ -56,7 +56,7 @@ RETURNING firing_id
 -- The level fell under a threshold again, or the threshold or what it is a percentage of was removed.
 UPDATE alert_firings SET resolved_at = $6, resolution = $7
 WHERE organization_id = $1 AND rule = $2 AND contract_id = $3 AND period_id = $4 AND threshold = $5 AND resolved_at IS NULL
-RETURNING firing_id, episode, told, starts_on, ends_on, fired_at
+RETURNING firing_id, episode, notification, starts_on, ends_on, fired_at
 
 -- name: raise_banner
 -- The organization's one banner.

@@ -53,8 +53,8 @@ export function History() {
 }
 
 /** Whether the alert was to be sent. Others are only recorded: the period was over, or a higher threshold was announced before. */
-function wasToBeSent({ told }: Schemas["Alert"]): boolean {
-  return told === "mail" || told === "with_higher"
+function wasToBeSent({ notification }: Schemas["Alert"]): boolean {
+  return notification === "sent" || notification === "bundled"
 }
 
 /** The highest threshold that was reached at the same instant; its email covers this one too. */
@@ -99,10 +99,10 @@ function Item({ alert, higher }: { alert: Schemas["Alert"]; higher: number | und
 
 /** A short text about the notifications of an alert. */
 function notifiedIn(alert: Schemas["Alert"], higher: number | undefined): string {
-  if (alert.nobody_to_tell) return "No recipients"
-  if (alert.told === "with_higher") return `Sent with the ${higher ? threshold(higher) : "higher"} alert`
-  if (alert.told === "silent") return "Not sent: a higher alert came first"
-  if (alert.told === "history") return "Not sent: period already over"
+  if (alert.no_recipients) return "No recipients"
+  if (alert.notification === "bundled") return `Sent with the ${higher ? threshold(higher) : "higher"} alert`
+  if (alert.notification === "suppressed") return "Not sent: a higher alert came first"
+  if (alert.notification === "backfilled") return "Not sent: period already over"
   const counts = (["sent", "pending", "failed"] as const)
     .map((state) => [alert.deliveries.filter((one) => one.state === state).length, state] as const)
     .filter(([count]) => count > 0)

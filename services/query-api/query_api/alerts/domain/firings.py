@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
-from flexcredits_schemas.alerts import AttemptOutcome, Resolution, Rule, Told
+from flexcredits_schemas.alerts import AttemptOutcome, Notification, Resolution, Rule
 
 DeliveryState = Literal["pending", "sent", "failed"]
 
@@ -30,7 +30,7 @@ class Firing(NamedTuple):
     fired_at: datetime
     used: int
     available: int
-    told: Told
+    notification: Notification
     resolved_at: datetime | None
     resolution: Resolution | None
 

@@ -166,7 +166,7 @@ def explain(budget: MonthlyBudget) -> ExplainedBudget:
 
 @router.post("/preview")
 async def preview_alerts(request: Request, session: ReadAccess, asked: AskedPreview) -> Preview:
-    """When it would have fired over the organization's history, and who would have been told. Saves nothing."""
+    """When these settings would have fired over the organization's history, and the recipients. Saves nothing."""
     app = app_state(request)
     usage = asked.usage.read() if asked.usage else None
     budget = asked.monthly_budget.read() if asked.monthly_budget else None

@@ -7,7 +7,7 @@ from flexcredits_schemas.credits import decimal_text
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from query_api.alerts.settings.domain.preview import Told
+from query_api.alerts.settings.domain.preview import Notification
 from query_api.alerts.settings.domain.rules import (
     ADDRESSES_MAX,
     CREDITS_BELOW,
@@ -57,7 +57,7 @@ Thresholds = Annotated[
 
 
 class AskedRecipients(Asked):
-    """Who is told beside the role holders."""
+    """Recipients in addition to the role holders."""
 
     enabled: StrictBool
     addresses: list[StrictStr] = Field(
@@ -69,7 +69,7 @@ class AskedRecipients(Asked):
 
 
 class AskedUsage(Asked):
-    """At how many percent of the credit period's available credits who else is told."""
+    """Thresholds in percent of the credit period's available credits, and additional recipients."""
 
     thresholds: Thresholds = Field(description="Percent, none twice. Empty: there are no usage alerts.")
     additional_recipients: AskedRecipients
@@ -107,7 +107,7 @@ class AskedPreview(Asked):
 
 
 class AdditionalRecipients(Answer):
-    """Who is told beside the role holders."""
+    """Recipients in addition to the role holders."""
 
     enabled: bool
     addresses: list[str] = Field(description="Kept while not enabled.")
@@ -159,7 +159,7 @@ class UsageFiring(Answer):
     on: date = Field(description="The day whose usage met it.")
     used: Credits = Field(description="In the period, to the end of that day.")
     available: Credits
-    told: Told = Field(description="with_higher: by the mail for a higher threshold that was met on the same day.")
+    notification: Notification = Field(description="bundled: by the mails of a higher threshold met on the same day.")
 
 
 class BudgetFiring(Answer):
@@ -170,7 +170,7 @@ class BudgetFiring(Answer):
     on: date = Field(description="The day whose usage met it.")
     used: Credits = Field(description="In the month, to the end of that day.")
     budget: Credits
-    told: Told = Field(description="with_higher: by the mail for a higher threshold that was met on the same day.")
+    notification: Notification = Field(description="bundled: by the mails of a higher threshold met on the same day.")
 
 
 class UsagePreview(Answer):
@@ -184,7 +184,7 @@ class BudgetPreview(Answer):
 
 
 class Preview(Answer):
-    """When it would have fired, and who would have been told; a part is null that was not asked for."""
+    """When these settings would have fired, and the recipients; a part that the request leaves out is null."""
 
     usage: UsagePreview | None
     monthly_budget: BudgetPreview | None

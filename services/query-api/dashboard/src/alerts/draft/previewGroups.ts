@@ -31,10 +31,10 @@ export interface Mail {
 
 export function mailsOf({ firings }: PeriodGroup): Mail[] {
   return firings
-    .filter(({ told }) => told === "mail")
+    .filter(({ notification }) => notification === "sent")
     .map(({ threshold, on }) => ({
       threshold,
       on,
-      others: firings.filter((one) => one.told === "with_higher" && one.on === on).map((one) => one.threshold),
+      others: firings.filter((one) => one.notification === "bundled" && one.on === on).map((one) => one.threshold),
     }))
 }

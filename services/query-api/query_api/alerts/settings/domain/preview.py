@@ -8,7 +8,7 @@ from flexcredits_schemas.alerts import is_met
 
 from query_api.calendar import Span
 
-Told = Literal["mail", "with_higher"]
+Notification = Literal["sent", "bundled"]
 
 
 class WouldFire(NamedTuple):
@@ -17,7 +17,7 @@ class WouldFire(NamedTuple):
     threshold: int
     on: date
     used: int
-    told: Told
+    notification: Notification
 
 
 def would_fire(
@@ -36,5 +36,5 @@ def would_fire(
         used += by_day[day]
         met = [percent for percent in waiting if is_met(used, available, percent)]
         waiting = waiting[len(met) :]
-        firings += [WouldFire(percent, day, used, "mail" if percent == met[-1] else "with_higher") for percent in met]
+        firings += [WouldFire(percent, day, used, "sent" if percent == met[-1] else "bundled") for percent in met]
     return firings
