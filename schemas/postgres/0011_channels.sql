@@ -7,27 +7,27 @@ CREATE TABLE alert_channels (
     organization_id integer NOT NULL REFERENCES organizations,
     kind text NOT NULL CHECK (kind IN ('webhook', 'slack')),
     name text NOT NULL,
-    shown_url text NOT NULL,
+    masked_url text NOT NULL,
     url text NOT NULL,
     signing_secret text,
     content_type text NOT NULL DEFAULT 'application/json',
     created_at timestamptz NOT NULL DEFAULT now(),
     created_by text NOT NULL,
     stopped_at timestamptz,
-    stopped_because text,
+    stop_reason text,
     removed_at timestamptz,
     CONSTRAINT webhooks_have_a_signing_secret CHECK ((kind = 'webhook') = (signing_secret IS NOT NULL)),
     CONSTRAINT content_type_is_supported
         CHECK (content_type = 'application/json' OR (content_type = 'application/cloudevents+json' AND kind = 'webhook')),
-    CONSTRAINT stopped_with_a_reason CHECK ((stopped_at IS NULL) = (stopped_because IS NULL)),
+    CONSTRAINT stopped_with_stop_reason CHECK ((stopped_at IS NULL) = (stop_reason IS NULL)),
     CONSTRAINT removed_without_url CHECK (removed_at IS NULL OR url = '')
 );
 CREATE INDEX alert_channels_by_organization ON alert_channels (organization_id) WHERE removed_at IS NULL;
 COMMENT ON TABLE alert_channels IS 'Writer: query API; the alerter stops a channel whose receiver is gone permanently. url and signing_secret are secrets that the query API may write and not read; they are deleted when the channel is removed.';
 COMMENT ON COLUMN alert_channels.content_type IS 'Content-Type of the requests. Most receivers parse application/json only; the body is the same CloudEvent in both cases.';
-GRANT SELECT, UPDATE (stopped_at, stopped_because) ON alert_channels TO flexcredits_alerter;
-GRANT SELECT (channel_id, organization_id, kind, name, shown_url, created_at, created_by, stopped_at, stopped_because, removed_at, content_type),
-    INSERT (organization_id, kind, name, shown_url, url, signing_secret, created_by, content_type),
+GRANT SELECT, UPDATE (stopped_at, stop_reason) ON alert_channels TO flexcredits_alerter;
+GRANT SELECT (channel_id, organization_id, kind, name, masked_url, created_at, created_by, stopped_at, stop_reason, removed_at, content_type),
+    INSERT (organization_id, kind, name, masked_url, url, signing_secret, created_by, content_type),
     UPDATE (url, signing_secret, removed_at)
     ON alert_channels TO flexcredits_api;
 ALTER TABLE alert_channels ENABLE ROW LEVEL SECURITY;

@@ -189,7 +189,7 @@ async def test_a_receiver_that_is_gone_gets_no_more_and_says_why(
         pass
     assert len(receiver.posts) == 1
     assert {state for _, state, _ in await deliveries(owner)} == {"failed"}
-    assert await owner.fetchval("SELECT stopped_because FROM alert_channels") == "410 Gone said so"
+    assert await owner.fetchval("SELECT stop_reason FROM alert_channels") == "410 Gone said so"
     await acme.use(10)
     await evaluator(pool).evaluate(None, trigger="test")
     assert len(await deliveries(owner)) == 2

@@ -166,7 +166,7 @@ async def test_a_running_alerter_notifies_the_topic_and_a_webhook(
     acme = await make_customer(books, starts_on="2026-01-01", ends_on="2036-01-01")
     async with smtp_server() as mailbox, https_receiver(tmp_path) as receiver:
         await books.execute(
-            "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by)"
+            "INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, signing_secret, created_by)"
             " VALUES ($1, 'webhook', 'Ops', '', $2, 'whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0', 'ada')",
             acme.number, receiver.url,
         )  # fmt: skip

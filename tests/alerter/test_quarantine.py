@@ -103,7 +103,7 @@ async def wake(owner: Connection, customer: Customer) -> None:
 
 async def add_slack(customer: Customer, url: str) -> None:
     await customer.books.execute(
-        "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, created_by) VALUES ($1, 'slack', 'Ops', $2, $2, 'ada')",
+        "INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, created_by) VALUES ($1, 'slack', 'Ops', $2, $2, 'ada')",
         customer.number, url,
     )  # fmt: skip
 

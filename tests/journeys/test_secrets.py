@@ -114,7 +114,7 @@ async def test_defects_and_outages_say_no_secret(database: Database, topics: Top
         await eventually(known, what="the contract")
         for kind, url, signing in ("webhook", "https://127.0.0.1:9/hook", f"whsec_{SIGNING}"), ("slack", "https://127.0.0.1:9/canary-slack-path", None):  # fmt: skip
             await owner.execute(
-                "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by)"
+                "INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, signing_secret, created_by)"
                 " SELECT organization_id, $1, 'Ops', 'https://127.0.0.1', $2, $3, 'ada' FROM organizations"
                 " WHERE organization = 'org_acme'",
                 kind, url, signing,

@@ -139,7 +139,7 @@ async def test_a_test_is_asked_of_the_alerter_at_most_every_ten_seconds(api: Api
     assert (again.status_code, 1 <= int(again.headers["retry-after"]) <= 10) == (429, True)
     await books.execute("UPDATE audit_log SET at = at - interval '11 seconds'")
     assert (await api.send("POST", path, None)).status_code == 202
-    await books.execute("UPDATE alert_channels SET stopped_at = now(), stopped_because = '410 Gone'")
+    await books.execute("UPDATE alert_channels SET stopped_at = now(), stop_reason = '410 Gone'")
     await books.execute("UPDATE audit_log SET at = at - interval '11 seconds'")
     stopped = await api.send("POST", path, None)
     assert (stopped.status_code, stopped.json()["type"]) == (409, "/problems/channel-stopped")
@@ -174,11 +174,11 @@ async def test_deliveries_are_told_with_every_attempt_page_by_page(api: Api, boo
         ("test.1", "test", "pending"), ("resolved.1", "resolved", "failed"),
     ]  # fmt: skip
     assert page["deliveries"][0]["next_attempt_at"] is not None
-    assert page["deliveries"][1]["tries"][0]["detail"] == "not sent: 10.0.0.1 is not a public address"
+    assert page["deliveries"][1]["attempt_log"][0]["detail"] == "not sent: 10.0.0.1 is not a public address"
     rest = await api.get(f"{PATH}/{channel}/deliveries?limit=2&before={page['next']}")
     assert rest["next"] is None
     [first] = rest["deliveries"]
     assert (first["alert"], first["attempts"], first["sent_at"]) == (str(firing), 2, "2026-11-22T12:00:00Z")
-    assert [(tried["attempt"], tried["outcome"], tried["detail"]) for tried in first["tries"]] == [
+    assert [(tried["attempt"], tried["outcome"], tried["detail"]) for tried in first["attempt_log"]] == [
         (1, "deferred", "503 busy"), (2, "sent", "200 OK"),
     ]  # fmt: skip

@@ -84,7 +84,7 @@ async def test_an_alert_with_every_attempt(api: Api, books: Books) -> None:
         "budget",
         {"id": "2026-11", "contract_id": None, "key": None, "from": "2026-11-01", "to": "2026-12-01"},
     )
-    assert [delivery.pop("tries") for delivery in alert["deliveries"]] == [
+    assert [delivery.pop("attempt_log") for delivery in alert["deliveries"]] == [
         [
             {"attempt": 1, "at": "2026-11-22T12:00:00Z", "outcome": "deferred", "detail": "451 greylisted"},
             {"attempt": 3, "at": "2026-11-22T12:00:00Z", "outcome": "sent", "detail": "250 ok"},

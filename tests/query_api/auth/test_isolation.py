@@ -109,7 +109,7 @@ async def fill(books: Books, name: str) -> int:
     )
     await books.execute("INSERT INTO banner_dismissals VALUES ($1, $2, $3)", number, f"person-{name}", firing)
     channel = await books.count(
-        "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, created_by) VALUES ($1, 'slack', $2, $2, $2, $2)"
+        "INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, created_by) VALUES ($1, 'slack', $2, $2, $2, $2)"
         " RETURNING channel_id", number, f"channel-{name}",
     )  # fmt: skip
     await books.notice(

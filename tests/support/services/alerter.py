@@ -94,7 +94,7 @@ async def add_channel(
     """Insert a channel as the query API does; returns its id and signing secret."""
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     number: int = await acme.books.count(
-        "INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by, content_type)"
+        "INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, signing_secret, created_by, content_type)"
         " VALUES ($1, $2, 'Ops', $3, $3, $4, 'ada', $5) RETURNING channel_id",
         acme.number, kind, url, secret if kind == "webhook" else None, content_type,
     )  # fmt: skip

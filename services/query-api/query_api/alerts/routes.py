@@ -18,9 +18,9 @@ from query_api.alerts.schemas import (
     AskedDismissal,
     Banner,
     Delivery,
+    DeliveryAttempt,
+    DeliveryWithAttempts,
     FiredPeriod,
-    TriedDelivery,
-    Try,
 )
 from query_api.calendar import today_in
 from query_api.contracts.domain.balance import percent
@@ -67,9 +67,9 @@ async def get_alert(session: ReadAccess, alert_id: AlertId) -> AlertInDetail:
     mails = (await select_deliveries(session, [firing.firing_id])).get(firing.firing_id, [])
     tries = await select_tries(session, firing.firing_id)
     deliveries = [
-        TriedDelivery(
+        DeliveryWithAttempts(
             **Delivery.model_validate(mail).model_dump(),
-            tries=[Try.model_validate(tried) for tried in tries.get(mail.email_id, [])],
+            attempt_log=[DeliveryAttempt.model_validate(tried) for tried in tries.get(mail.email_id, [])],
         )
         for mail in mails
     ]

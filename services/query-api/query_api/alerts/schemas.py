@@ -47,7 +47,7 @@ class Delivery(Answer):
     )
 
 
-class Try(Answer):
+class DeliveryAttempt(Answer):
     """An attempt that has ended."""
 
     attempt: int = Field(description="Counts from 1. One that ended with its process is missing.")
@@ -56,10 +56,10 @@ class Try(Answer):
     detail: str = Field(description="What the mail server said, or why it could not.")
 
 
-class TriedDelivery(Delivery):
+class DeliveryWithAttempts(Delivery):
     """A mail with every attempt."""
 
-    tries: list[Try] = Field(description="In order.")
+    attempt_log: list[DeliveryAttempt] = Field(description="In order.")
 
 
 class FiredPeriod(Period):
@@ -110,7 +110,7 @@ class Alert(Fired):
 class AlertInDetail(Fired):
     """A threshold that was met, and its mails with every attempt."""
 
-    deliveries: list[TriedDelivery] = Field(
+    deliveries: list[DeliveryWithAttempts] = Field(
         description="The alert's mails, by recipient; the newest is the last of each."
     )
 

@@ -10,7 +10,7 @@ import { Failure } from "../ui/Failure"
 import { PanelSkeleton } from "../ui/PanelSkeleton"
 import { DeliveryState } from "./delivery/DeliveryState"
 import { Pill } from "./delivery/Pill"
-import { Tries } from "./delivery/Tries"
+import { AttemptLog } from "./delivery/AttemptLog"
 import classes from "./Manage.module.css"
 import { alertQuery, historyQuery, resend, WATCH_MAIL_EVERY_MS } from "./queries"
 
@@ -152,7 +152,7 @@ function Detail({ id, alert, format }: { id: string; alert: Schemas["Alert"]; fo
               </Button>
             )}
           </div>
-          <Tries of={delivery} />
+          <AttemptLog of={delivery} />
         </div>
       ))}
       {failed.size > 1 && (

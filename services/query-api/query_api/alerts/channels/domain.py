@@ -32,11 +32,11 @@ class Channel(NamedTuple):
     channel_id: int
     kind: ChannelKind
     name: str
-    shown_url: str
+    masked_url: str
     created_at: datetime
     created_by: str
     stopped_at: datetime | None
-    stopped_because: str | None
+    stop_reason: str | None
     content_type: ContentType
 
 

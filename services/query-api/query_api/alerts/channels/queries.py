@@ -38,7 +38,7 @@ async def insert_channel(
     session: WriteSession,
     kind: ChannelKind,
     name: str,
-    shown_url: str,
+    masked_url: str,
     url: str,
     signing_secret: str | None,
     created_by: str,
@@ -46,7 +46,7 @@ async def insert_channel(
 ) -> int:
     """Returns its number."""
     number: int = await session.connection.fetchval(
-        SQL["insert_channel"], session.organization_id, kind, name, shown_url, url, signing_secret, created_by, content_type
+        SQL["insert_channel"], session.organization_id, kind, name, masked_url, url, signing_secret, created_by, content_type
     )  # fmt: skip
     return number
 

@@ -1,6 +1,6 @@
 -- name: select_channels
 -- Where alerts go beside mail, oldest first.
-SELECT channel_id, kind, name, shown_url, created_at, created_by, stopped_at, stopped_because, content_type FROM alert_channels
+SELECT channel_id, kind, name, masked_url, created_at, created_by, stopped_at, stop_reason, content_type FROM alert_channels
 WHERE organization_id = $1 AND removed_at IS NULL ORDER BY channel_id
 
 -- name: select_channel_deliveries
@@ -18,7 +18,7 @@ WHERE organization_id = $1 AND delivery_id = ANY($2::bigint[]) ORDER BY delivery
 
 -- name: insert_channel
 -- A new channel; its address and secret can be written here and read by the alerter alone.
-INSERT INTO alert_channels (organization_id, kind, name, shown_url, url, signing_secret, created_by, content_type)
+INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, signing_secret, created_by, content_type)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 RETURNING channel_id
 

@@ -36,7 +36,7 @@ from query_api.alerts.channels.schemas import (
     ChannelTestAsked,
 )
 from query_api.alerts.domain.firings import Tried
-from query_api.alerts.schemas import Try
+from query_api.alerts.schemas import DeliveryAttempt
 from query_api.auth.principal import check_admin
 from query_api.db.session import ReadSession
 from query_api.http.pagination import HistoryQuery, cut_history
@@ -69,19 +69,19 @@ async def add_alert_channel(principal: CurrentUser, session: WriteAccess, asked:
     if len(await select_channels(session)) >= CHANNELS_MAX:
         raise ApiProblem("too-many-channels", f"{CHANNELS_MAX} channels is the limit. Remove one first.")
     secret = make_signing_secret() if asked.kind == "webhook" else None
-    shown_url = mask(asked.url)
+    masked_url = mask(asked.url)
     channel_id = await insert_channel(
         session,
         asked.kind,
         asked.name,
-        shown_url,
+        masked_url,
         asked.url,
         secret,
         principal.email or principal.subject,
         asked.content_type,
     )
     details = {
-        "channel": str(channel_id), "kind": asked.kind, "name": asked.name, "url": shown_url, "content_type": asked.content_type,
+        "channel": str(channel_id), "kind": asked.kind, "name": asked.name, "url": masked_url, "content_type": asked.content_type,
     }  # fmt: skip
     await audit(session, principal, "alert_channel.add", details)
     added = await find_channel(session, str(channel_id))
@@ -94,7 +94,7 @@ async def remove_alert_channel(principal: CurrentUser, session: WriteAccess, cha
     check_admin(principal)
     channel = await find_channel(session, channel_id)
     await remove_channel(session, channel.channel_id)
-    details = {"channel": channel_id, "kind": channel.kind, "name": channel.name, "url": channel.shown_url}
+    details = {"channel": channel_id, "kind": channel.kind, "name": channel.name, "url": channel.masked_url}
     await audit(session, principal, "alert_channel.remove", details)
 
 
@@ -107,7 +107,7 @@ async def test_alert_channel(
     channel = await find_channel(session, channel_id)
     if channel.stopped_at:
         raise ApiProblem(
-            "channel-stopped", f"Its receiver is gone ({channel.stopped_because}). Remove the channel and add it again."
+            "channel-stopped", f"Its receiver is gone ({channel.stop_reason}). Remove the channel and add it again."
         )
     await lock_person(session, principal.subject)
     wait_s = math.ceil(await select_wait(session, principal.subject, TEST, TEST_EVERY_S))
@@ -146,16 +146,16 @@ def answer_channel(channel: Channel) -> ChannelAnswer:
         kind=channel.kind,
         name=channel.name,
         content_type=channel.content_type,
-        url=channel.shown_url,
+        url=channel.masked_url,
         state="stopped" if channel.stopped_at else "active",
         stopped_at=channel.stopped_at,
-        stopped_because=channel.stopped_because,
+        stop_reason=channel.stop_reason,
         created_at=channel.created_at,
         created_by=channel.created_by,
     )
 
 
-def answer_delivery(row: SentToChannel, tries: list[Tried]) -> ChannelDelivery:
+def answer_delivery(row: SentToChannel, attempt_log: list[Tried]) -> ChannelDelivery:
     return ChannelDelivery(
         event_id=row.event_id,
         event=row.event,
@@ -165,5 +165,5 @@ def answer_delivery(row: SentToChannel, tries: list[Tried]) -> ChannelDelivery:
         created_at=row.created_at,
         sent_at=row.sent_at,
         next_attempt_at=row.next_attempt_at,
-        tries=[Try.model_validate(tried) for tried in tries],
+        attempt_log=[DeliveryAttempt.model_validate(tried) for tried in attempt_log],
     )

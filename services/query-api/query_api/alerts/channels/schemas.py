@@ -8,7 +8,7 @@ from pydantic import Field, StrictStr
 
 from query_api.alerts.channels.domain import NAME_CHARACTERS_MAX, URL_CHARACTERS_MAX, ContentType
 from query_api.alerts.domain.firings import DeliveryState
-from query_api.alerts.schemas import Try
+from query_api.alerts.schemas import DeliveryAttempt
 from query_api.http.fields import Answer, Asked
 
 
@@ -34,7 +34,7 @@ class ChannelAnswer(Answer):
     url: str = Field(description="Host and last characters: what is between may be a secret.")
     state: Literal["active", "stopped"] = Field(description="stopped: the receiver said that it is gone. Add it anew.")
     stopped_at: datetime | None
-    stopped_because: str | None = Field(description="What the receiver said.")
+    stop_reason: str | None = Field(description="What the receiver said.")
     created_at: datetime
     created_by: str
 
@@ -64,7 +64,7 @@ class ChannelDelivery(Answer):
     created_at: datetime
     sent_at: datetime | None = Field(description="When the receiver took it. null unless sent.")
     next_attempt_at: datetime | None = Field(description="Not before. null unless pending.")
-    tries: list[Try] = Field(description="In order.")
+    attempt_log: list[DeliveryAttempt] = Field(description="In order.")
 
 
 class ChannelDeliveries(Answer):

@@ -5,7 +5,7 @@ import type { Schemas } from "../../api/client"
 import { useFormat } from "../../format/useFormat"
 import { DeliveryState } from "../delivery/DeliveryState"
 import { Pill } from "../delivery/Pill"
-import { Tries } from "../delivery/Tries"
+import { AttemptLog } from "../delivery/AttemptLog"
 import classes from "../Manage.module.css"
 import { type Channel, channelDeliveriesQuery, channelsQuery, KINDS, removeChannel, testChannel } from "./channels"
 
@@ -41,7 +41,7 @@ export function ChannelItem({ channel, mayChange }: { channel: Channel; mayChang
       </p>
       {channel.stopped_at && (
         <p className={classes.quiet}>
-          Stopped {format.moment(new Date(channel.stopped_at))}: {channel.stopped_because}. To resume, remove the
+          Stopped {format.moment(new Date(channel.stopped_at))}: {channel.stop_reason}. To resume, remove the
           channel and add it again.
         </p>
       )}
@@ -117,7 +117,7 @@ function Delivery({ delivery }: { delivery: Schemas["ChannelDelivery"] }) {
         </span>
         <DeliveryState state={delivery.state} />
       </div>
-      <Tries of={delivery} />
+      <AttemptLog of={delivery} />
     </div>
   )
 }
