@@ -384,8 +384,8 @@ async def test_metrics_count_events_by_disposition(
         await until_applied(owner, topics, 5)
         name = "flexcredits_aggregator_"
         fates = {"counted": 2, "duplicate": 1, "rejected": 1, "held": 1, "replayed": 0}
-        await eventually(lambda: process.metric(f'{name}events_total{{fate="counted"}}') == 2, what="counted")
-        assert {fate: process.metric(f'{name}events_total{{fate="{fate}"}}') for fate in fates} == fates
+        await eventually(lambda: process.metric(f'{name}events_total{{disposition="counted"}}') == 2, what="counted")
+        assert {fate: process.metric(f'{name}events_total{{disposition="{fate}"}}') for fate in fates} == fates
         assert process.metric(f'{name}dead_letters_total{{reason="unreadable"}}') == 1
         assert process.metric(f"{name}late_events_total") == 1
         assert process.metric(f'{name}visible_events_total{{within_2s="yes"}}') == 2

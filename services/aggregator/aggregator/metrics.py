@@ -5,7 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from aggregator.domain.decode import Kind
 
 FATES = ("counted", "held", "duplicate", "rejected", "replayed")
-EVENTS = Counter("flexcredits_aggregator_events_total", "Records of usage.events.v1 by what became of them.", ["fate"])
+EVENTS = Counter("flexcredits_aggregator_events_total", "Records of usage.events.v1 by disposition.", ["disposition"])
 DEAD_LETTERS = Counter(
     "flexcredits_aggregator_dead_letters_total", "Records that could not be counted, by the kind of reason.", ["reason"]
 )

@@ -56,8 +56,8 @@ async def test_a_webhook_is_added_tried_and_removed(stack: WholeStack, browser: 
         await channel.get_by_role("button", name="Remove").click()
         await channel.get_by_role("button", name="Remove channel").click()
         await expect(channel).to_have_count(0)
-    deeds = [entry["action"] for entry in stack.get("audit", organization=ada.organization)["deeds"]]
-    assert [deed for deed in deeds if deed.startswith("alert_channel")] == [
+    entries = [entry["action"] for entry in stack.get("audit", organization=ada.organization)["entries"]]
+    assert [entry for entry in entries if entry.startswith("alert_channel")] == [
         "alert_channel.remove", "alert_channel.test", "alert_channel.add",
     ]  # fmt: skip
 

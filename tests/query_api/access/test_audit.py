@@ -71,13 +71,13 @@ async def test_a_refusal_is_audited_once_a_while(api: Api, books: Books) -> None
         assert refused.status_code == 403
     assert (await api.ask("/api/v1/audit", role="billing_moderator")).status_code == 403
     assert (await api.ask("/api/v1/overview", role="member", organization="org_nobody")).status_code == 403
-    deeds = (await api.get("/api/v1/audit"))["deeds"]
-    assert [(deed["action"], deed["subject"], deed["role"]) for deed in deeds] == [
+    entries = (await api.get("/api/v1/audit"))["entries"]
+    assert [(entry["action"], entry["subject"], entry["role"]) for entry in entries] == [
         ("access.refused", "user-1", "billing_moderator"), ("access.refused", "user-2", "member")
     ]  # fmt: skip
-    assert "Super Admins, Admins and Billing Moderators" in deeds[1]["details"]["why"]
-    assert deeds[1]["request_id"]
-    assert deeds[1]["ip"] == "127.0.0.1"
+    assert "Super Admins, Admins and Billing Moderators" in entries[1]["details"]["why"]
+    assert entries[1]["request_id"]
+    assert entries[1]["ip"] == "127.0.0.1"
 
 
 async def test_an_answer_names_its_request(api: Api, books: Books) -> None:
@@ -96,7 +96,7 @@ async def test_pages_show_every_deed_once(api: Api, books: Books) -> None:
     seen, path = [], "/api/v1/audit?limit=3"
     while True:
         page = await api.get(path)
-        seen += [deed["subject"] for deed in page["deeds"]]
+        seen += [entry["subject"] for entry in page["entries"]]
         if page["next"] is None:
             break
         await books.audit_entry(acme, "later")  # pages do not move

@@ -36,10 +36,10 @@ async def test_a_channel_is_added_and_its_secrets_are_shown_once(api: Api, books
         "SELECT url, signing_secret FROM alert_channels WHERE organization_id = $1 ORDER BY 1", number
     )
     assert [tuple(row) for row in rows] == [(WEBHOOK["url"], webhook["signing_secret"]), (SLACK["url"], None)]
-    deeds = await books.fetch("SELECT action, details FROM audit_log ORDER BY audit_id")
-    assert [deed["action"] for deed in deeds] == ["alert_channel.add"] * 2
-    assert not any("s3cret" in deed["details"] or "whsec" in deed["details"] for deed in deeds)
-    assert json.loads(deeds[0]["details"]) == {
+    entries = await books.fetch("SELECT action, details FROM audit_log ORDER BY audit_id")
+    assert [entry["action"] for entry in entries] == ["alert_channel.add"] * 2
+    assert not any("s3cret" in entry["details"] or "whsec" in entry["details"] for entry in entries)
+    assert json.loads(entries[0]["details"]) == {
         "channel": webhook["id"], "kind": "webhook", "name": "On call", "url": "https://hooks.acme.example/…oken",
         "content_type": "application/json",
     }  # fmt: skip
@@ -116,8 +116,8 @@ async def test_a_removed_channel_is_gone_with_its_secrets_and_its_history_stays(
     assert (await api.get(PATH)) == {"channels": []}
     rows = await books.fetch("SELECT url, coalesce(signing_secret, '') AS secret FROM alert_channels")
     assert {tuple(row) for row in rows} == {("", "")}
-    deeds = await books.fetch("SELECT action FROM audit_log ORDER BY audit_id")
-    assert [deed["action"] for deed in deeds] == ["alert_channel.add"] * 2 + ["alert_channel.remove"] * 2
+    entries = await books.fetch("SELECT action FROM audit_log ORDER BY audit_id")
+    assert [entry["action"] for entry in entries] == ["alert_channel.add"] * 2 + ["alert_channel.remove"] * 2
 
 
 async def test_there_are_at_most_ten_also_when_all_come_at_once(api: Api, books: Books) -> None:

@@ -121,8 +121,8 @@ async def test_mails_are_sent_again(api: Api, books: Books) -> None:
         ("resend", "usage", firing, "Cleo@acme.example"),
     ]
     assert await books.count("SELECT count(*) FROM alert_wakeups") == 2
-    deeds = await books.fetch("SELECT details FROM audit_log WHERE action = 'alert.resend' ORDER BY audit_id")
-    assert json.loads(deeds[1]["details"]) == {"alert": str(firing), "recipients": ["Cleo@acme.example"]}
+    entries = await books.fetch("SELECT details FROM audit_log WHERE action = 'alert.resend' ORDER BY audit_id")
+    assert json.loads(entries[1]["details"]) == {"alert": str(firing), "recipients": ["Cleo@acme.example"]}
     for recipient in ("dora@acme.example", "bob@acme.example", "eve@acme.example", "", "\0", "\ud800"):
         answer = await api.send("POST", path, {"recipient": recipient})
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/nothing-to-resend"), recipient

@@ -278,9 +278,9 @@ async def test_a_file_for_excel_begins_with_a_byte_order_mark(api: Api, books: B
 async def test_who_takes_a_file_along_is_written_down(api: Api, books: Books) -> None:
     await books.organization()
     await read_file(api, f"{USAGE}?from=2026-11&to=2026-11&surface=web")
-    [deed] = (await api.get("/api/v1/audit"))["deeds"]
-    assert (deed["action"], deed["email"]) == ("export", "ada@acme.example")
-    assert deed["details"]["query"] == "from=2026-11&to=2026-11&surface=web"
-    assert "org_acme" in deed["details"]["file"]
+    [entry] = (await api.get("/api/v1/audit"))["entries"]
+    assert (entry["action"], entry["email"]) == ("export", "ada@acme.example")
+    assert entry["details"]["query"] == "from=2026-11&to=2026-11&surface=web"
+    assert "org_acme" in entry["details"]["file"]
     assert (await api.ask(USAGE, role="member")).status_code == 403
-    assert [deed["action"] for deed in (await api.get("/api/v1/audit"))["deeds"]] == ["access.refused", "export"]
+    assert [entry["action"] for entry in (await api.get("/api/v1/audit"))["entries"]] == ["access.refused", "export"]

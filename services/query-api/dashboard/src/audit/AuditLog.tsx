@@ -12,7 +12,7 @@ export default function AuditLog() {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(auditQuery)
   if (error && !data) return <Failure error={error} retry={() => void refetch()} />
   if (!data) return <Skeleton height={420} />
-  const entries = data.pages.flatMap((page) => page.deeds)
+  const entries = data.pages.flatMap((page) => page.entries)
   return (
     <div className={classes.content}>
       <p className={classes.about}>Sign-ins, downloads, and changes in your organization, newest first.</p>
@@ -31,7 +31,7 @@ export default function AuditLog() {
   )
 }
 
-function Entry({ entry }: { entry: Schemas["Deed"] }) {
+function Entry({ entry }: { entry: Schemas["AuditEntry"] }) {
   const format = useFormat()
   const details = detailsOf(entry.details)
   return (

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from query_api.access.audit_log.schemas import AuditLog, Deed
+from query_api.access.audit_log.schemas import AuditEntry, AuditLog
 from query_api.access.dependencies import AdminAccess
 from query_api.access.queries import select_audit
 from query_api.http.pagination import HistoryQuery, cut_history
@@ -19,8 +19,8 @@ async def get_audit(session: AdminAccess, query: Annotated[HistoryQuery, Query()
     rows = await select_audit(session, query.read_before(), query.limit + 1)
     page, following = cut_history(rows, query.limit, lambda row: row.audit_id)
     return AuditLog(
-        deeds=[
-            Deed(
+        entries=[
+            AuditEntry(
                 id=str(row.audit_id),
                 at=row.at,
                 email=row.email,

@@ -8,7 +8,7 @@ from pydantic import Field
 from query_api.http.fields import Answer
 
 
-class Deed(Answer):
+class AuditEntry(Answer):
     """Something that somebody did."""
 
     id: str
@@ -25,5 +25,5 @@ class Deed(Answer):
 class AuditLog(Answer):
     """A page of what was done, newest first."""
 
-    deeds: list[Deed]
+    entries: list[AuditEntry]
     next: str | None = Field(description="Give it as `before` to get the page of older ones. null: there are none.")

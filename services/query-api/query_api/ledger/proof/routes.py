@@ -1,4 +1,4 @@
-"""GET /api/v1/proof: that every record has one fate, and that sums agree."""
+"""GET /api/v1/proof: that every record has one disposition, and that sums agree."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -20,7 +20,14 @@ from query_api.ledger.proof.queries import (
     sum_ledger,
     sum_rollups,
 )
-from query_api.ledger.proof.schemas import Fates, HourFates, PartitionFates, Proof, Sums, TimeZoneRules
+from query_api.ledger.proof.schemas import (
+    Dispositions,
+    HourDispositions,
+    PartitionDispositions,
+    Proof,
+    Sums,
+    TimeZoneRules,
+)
 from query_api.usage.queries import first_whole_day
 
 router = APIRouter(prefix="/api/v1")
@@ -34,11 +41,11 @@ class ProofQuery(BaseModel):
 
 @router.get("/proof")
 async def get_proof(request: Request, session: SlowReadAccess, query: Annotated[ProofQuery, Query()]) -> Proof:
-    """That every record has one fate, and that the organization's sums agree at every grain. May take seconds."""
+    """That every record has one disposition, and that the organization's sums agree at every grain. May take seconds."""
     app = app_state(request)
     progress = await select_progress(session, app.topic)
     names = ("applied", "counted", "duplicate", "rejected", "held", "skipped")
-    totals = Fates(**fates(*(sum(getattr(row, name) for row in progress) for name in names)))
+    totals = Dispositions(**dispositions(*(sum(getattr(row, name) for row in progress) for name in names)))
     this_hour = app.now().replace(minute=0, second=0, microsecond=0)
     hours = await select_hours(session, app.topic, this_hour - timedelta(hours=query.hours - 1)) if query.hours else []
     rollups = await sum_rollups(session, *await first_whole_day(session))
@@ -59,7 +66,7 @@ async def get_proof(request: Request, session: SlowReadAccess, query: Annotated[
         ),
         time_zone_rules=await answer_rules(app, session, zone) if zone else None,
         quarantine=[QuarantineEntry.model_validate(at) for at in await select_quarantine(session)],
-        hours=[HourFates.model_validate(hour) for hour in hours],
+        hours=[HourDispositions.model_validate(hour) for hour in hours],
     )
 
 
@@ -74,13 +81,13 @@ async def answer_rules(app: AppState, session: ReadSession, zone: str) -> TimeZo
     )
 
 
-def answer_partition(row: Progress) -> PartitionFates:
+def answer_partition(row: Progress) -> PartitionDispositions:
     # The end is seen about once a second, so records may have been applied that lie behind it.
     in_flight = None if row.end_offset is None else max(0, row.end_offset - row.applied - row.skipped)
-    return PartitionFates(
+    return PartitionDispositions(
         topic=row.topic,
         partition=row.partition,
-        **fates(row.applied, row.counted, row.duplicate, row.rejected, row.held, row.skipped),
+        **dispositions(row.applied, row.counted, row.duplicate, row.rejected, row.held, row.skipped),
         in_flight=in_flight,
         accepted=None if in_flight is None else row.applied + in_flight,
         end_offset=row.end_offset,
@@ -88,7 +95,7 @@ def answer_partition(row: Progress) -> PartitionFates:
     )
 
 
-def fates(applied: int, counted: int, duplicate: int, rejected: int, held: int, skipped: int) -> dict[str, int]:
+def dispositions(applied: int, counted: int, duplicate: int, rejected: int, held: int, skipped: int) -> dict[str, int]:
     return {
         "applied": applied,
         "counted": counted,

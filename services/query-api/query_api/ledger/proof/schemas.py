@@ -8,7 +8,7 @@ from query_api.freshness.schemas import QuarantineEntry
 from query_api.http.fields import Answer, Credits
 
 
-class Fates(Answer):
+class Dispositions(Answer):
     """What became of records: applied = counted + duplicate + rejected + held."""
 
     applied: int
@@ -22,10 +22,10 @@ class Fates(Answer):
     balanced: bool
 
 
-class PartitionFates(Fates):
+class PartitionDispositions(Dispositions):
     """`applied` + `skipped` is also the offset of the next record.
 
-    accepted = counted + duplicate + rejected + held + in_flight: every record of the log has one fate or is on its way.
+    accepted = counted + duplicate + rejected + held + in_flight: every record of the log has one disposition or is on its way.
     """
 
     topic: str
@@ -38,7 +38,7 @@ class PartitionFates(Fates):
     end_seen_at: datetime | None
 
 
-class HourFates(Answer):
+class HourDispositions(Answer):
     """What became, until now, of the records that a partition of the log took in an hour."""
 
     topic: str
@@ -81,13 +81,13 @@ class TimeZoneRules(Answer):
 
 
 class Proof(Answer):
-    partitions: list[PartitionFates]
-    totals: Fates
+    partitions: list[PartitionDispositions]
+    totals: Dispositions
     credits: Sums
     time_zone_rules: TimeZoneRules | None = Field(description="null: the organization's time zone is not known.")
     quarantine: list[QuarantineEntry] = Field(
         description="What fails for this organization alone; its records are `held` meanwhile. Empty when all is well."
     )
-    hours: list[HourFates] = Field(
+    hours: list[HourDispositions] = Field(
         description="The last hours with records, as many as were asked for, by partition, the oldest first."
     )
