@@ -22,7 +22,7 @@ async def test_who_signs_in_is_led_back_and_may_look(browser: Browser, demo: int
     assert (await browser.client.get("/api/v1/session")).json() == {
         "email": "ada@demo.example", "name": "Ada", "organization": "org_demo", "role": "super_admin",
         "organization_name": "org_demo", "locale": "en-US", "time_zone": "UTC",
-        "expires_at": "2026-11-23T00:00:00Z", "by": "session", "refused": None,
+        "expires_at": "2026-11-23T00:00:00Z", "auth_method": "session", "refusal_reason": None,
     }  # fmt: skip
 
 

@@ -34,11 +34,11 @@ PATHS = {
     "/api/v1/proof?hours=24": "Proof",
     "/api/v1/banner": "Banner",
     "/api/v1/alerts?limit=1": "Alerts",
-    "/api/v1/alerts/settings": "AlertSettingsAnswer",
+    "/api/v1/alerts/settings": "AlertSettingsResponse",
     "/api/v1/alerts/test-mail": "TestMails",
     "/api/v1/alert-channels": "Channels",
     "/api/v1/audit?limit=1": "AuditLog",
-    "/api/v1/session": "SignedIn",
+    "/api/v1/session": "SessionResponse",
     "/api/v1/credit-periods": "CreditPeriods",
     "/api/v1/reconcile": "Reconciliation",
     "/api/v1/receipt?source=/products/api&id=event-1": "Receipt",
@@ -99,10 +99,10 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
             validator(schema).validate(await api.get(path))
     validator("AlertInDetail").validate(await api.get(f"/api/v1/alerts/{firing}"))
     for method, path, schema, status in (
-        ("PUT", "/api/v1/alerts/settings", "AlertSettingsAnswer", 200),
+        ("PUT", "/api/v1/alerts/settings", "AlertSettingsResponse", 200),
         ("POST", "/api/v1/alerts/preview", "Preview", 200),
-        ("POST", "/api/v1/alerts/test-mail", "TestMailAsked", 202),
-        ("POST", "/api/v1/alert-channels", "AddedChannel", 201),
+        ("POST", "/api/v1/alerts/test-mail", "TestMailAccepted", 202),
+        ("POST", "/api/v1/alert-channels", "CreatedChannel", 201),
     ):
         answer = await api.send(method, path, BODIES[path], headers={"If-Match": '"0"'})
         assert answer.status_code == status, answer.text

@@ -15,11 +15,11 @@ from query_api.alerts.schemas import (
     Alert,
     AlertInDetail,
     Alerts,
-    AskedDismissal,
     Banner,
     Delivery,
     DeliveryAttempt,
     DeliveryWithAttempts,
+    DismissalRequest,
     FiredPeriod,
 )
 from query_api.calendar import today_in
@@ -40,7 +40,9 @@ async def get_banner(request: Request, principal: CurrentUser, session: ReadAcce
 
 
 @router.post("/banner/dismiss", status_code=204, responses=problems(409))
-async def dismiss_banner(request: Request, principal: CurrentUser, session: WriteAccess, asked: AskedDismissal) -> None:
+async def dismiss_banner(
+    request: Request, principal: CurrentUser, session: WriteAccess, asked: DismissalRequest
+) -> None:
     """Hide the banner from yourself, until another threshold is met, or this one again. Harmless when it is hidden."""
     today = today_in(session.organization.time_zone, app_state(request).now())
     banner = await select_current_banner(session, period_on(await select_credit_periods(session), today))

@@ -122,5 +122,5 @@ class Alerts(Answer):
     next: str | None = Field(description="Give it as `before` to get the page of older ones. null: there are none.")
 
 
-class AskedDismissal(Asked):
+class DismissalRequest(Asked):
     id: StrictStr = Field(description="The banner's.", examples=["7"])

@@ -41,7 +41,7 @@ SUMMARIES = {
     "put_alert_settings": "Save budget and alert settings",
     "preview_alerts": "Preview alerts over past usage",
     "get_test_mails": "List your latest test emails",
-    "ask_for_test_mail": "Send yourself a test email",
+    "send_test_mail": "Send yourself a test email",
     "resend_alert": "Resend an alert",
     "get_banner": "Get the current banner",
     "dismiss_banner": "Dismiss the banner",

@@ -13,11 +13,11 @@ export const settingsQuery = queryOptions({
 })
 
 /** Throws Refusal; its status is 412 if another admin has saved since `version`. */
-export function saveSettings(version: number, body: Schemas["AskedSettings"]): Promise<Schemas["AlertSettingsAnswer"]> {
+export function saveSettings(version: number, body: Schemas["AlertSettingsRequest"]): Promise<Schemas["AlertSettingsResponse"]> {
   return bodyOf(api.PUT("/api/v1/alerts/settings", { params: { header: { "if-match": `"${version}"` } }, body }))
 }
 
-export function previewQuery(body: Schemas["AskedPreview"]) {
+export function previewQuery(body: Schemas["PreviewRequest"]) {
   return queryOptions({
     queryKey: ["alert-preview", body],
     queryFn: ({ signal }) => bodyOf(api.POST("/api/v1/alerts/preview", { body, signal })),
@@ -58,7 +58,7 @@ export const testMailsQuery = queryOptions({
   staleTime: 0,
 })
 
-export function sendTestMail(rule: Schemas["AskedTestMail"]["rule"]) {
+export function sendTestMail(rule: Schemas["TestMailRequest"]["rule"]) {
   return bodyOf(api.POST("/api/v1/alerts/test-mail", { body: { rule } }))
 }
 

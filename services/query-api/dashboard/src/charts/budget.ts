@@ -3,12 +3,12 @@ import { fromMicro, toMicro } from "../format/credits"
 import { addMonths, countDays, endOf, monthOf } from "../format/dates"
 
 /** The budget of the settings: a one-time budget applies in its `month`; in all other months `resumes` applies. */
-export type Budget = Pick<Schemas["AlertSettingsAnswer"]["monthly_budget"], "type" | "month" | "resumes"> & {
+export type Budget = Pick<Schemas["AlertSettingsResponse"]["monthly_budget"], "type" | "month" | "resumes"> & {
   credits: string
 }
 
 /** Null without a budget. */
-export function budgetIn({ monthly_budget }: Schemas["AlertSettingsAnswer"]): Budget | null {
+export function budgetIn({ monthly_budget }: Schemas["AlertSettingsResponse"]): Budget | null {
   const { enabled, type, credits, month, resumes } = monthly_budget
   return enabled && credits !== null ? { type, credits, month, resumes } : null
 }

@@ -7,7 +7,7 @@ import { maySeeAudit } from "../audit/queries"
 import { roleName } from "../ui/labels"
 
 /** The signed-in user, with a menu to sign out. */
-export function Person({ session }: { session: Schemas["SignedIn"] }) {
+export function Person({ session }: { session: Schemas["SessionResponse"] }) {
   const open = useOpenAudit()
   const who = session.name || session.email || "Signed in"
   return (
@@ -25,7 +25,7 @@ export function Person({ session }: { session: Schemas["SignedIn"] }) {
           {session.name && session.email && <Text size="xs">{session.email}</Text>}
           <Text size="xs">{roleName(session.role)}</Text>
         </Menu.Label>
-        {maySeeAudit(session.role) && !session.refused && (
+        {maySeeAudit(session.role) && !session.refusal_reason && (
           <Menu.Item
             component="a"
             href="/?panel=audit"
@@ -35,7 +35,7 @@ export function Person({ session }: { session: Schemas["SignedIn"] }) {
             Audit log
           </Menu.Item>
         )}
-        {session.by === "session" && (
+        {session.auth_method === "session" && (
           <Menu.Item leftSection={<IconLogout size={16} stroke={1.6} />} onClick={signOut}>
             Sign out
           </Menu.Item>

@@ -33,7 +33,7 @@ export function Shell() {
 }
 
 interface FrameProps {
-  session?: Schemas["SignedIn"] | undefined
+  session?: Schemas["SessionResponse"] | undefined
   children: ReactNode
 }
 
@@ -70,7 +70,7 @@ export function Frame({ session, children }: FrameProps) {
 function Gate({ children }: { children: ReactNode }) {
   const { data, error, refetch } = useQuery(sessionQuery)
   if (isSignedOut(error)) return <AccessPage error={error} />
-  if (data?.refused) return <AccessPage refused={data.refused} />
+  if (data?.refusal_reason) return <AccessPage refused={data.refusal_reason} />
   if (data) return children
   if (error) return <Failure error={error} retry={() => void refetch()} />
   return <Waiting />

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from query_api.access.audit import audit
 from query_api.access.dependencies import CurrentUser, audit_refusal, find_refusal
-from query_api.access.sign_in.schemas import SignedIn
+from query_api.access.sign_in.schemas import SessionResponse
 from query_api.access.state import SignIn, app_state
 from query_api.auth.cookies import SIGN_IN_WITHIN_S, hash_id
 from query_api.auth.handshake import Handshake, is_local, read_handshake
@@ -131,7 +131,7 @@ def sign_in_of(request: Request) -> SignIn:
 
 
 @router.get("/api/v1/session")
-async def get_session(request: Request, principal: CurrentUser) -> SignedIn:
+async def get_session(request: Request, principal: CurrentUser) -> SessionResponse:
     """Who is signed in, and whether they may see the dashboard."""
     app = app_state(request)
     async with read_as(app.pool, principal.organization, principal.email) as session:
@@ -139,7 +139,7 @@ async def get_session(request: Request, principal: CurrentUser) -> SignedIn:
     refused = find_refusal(app, principal, organization)
     if refused:
         await audit_refusal(app, principal, refused)
-    return SignedIn(
+    return SessionResponse(
         email=principal.email,
         name=principal.name,
         organization=principal.organization,
@@ -148,6 +148,6 @@ async def get_session(request: Request, principal: CurrentUser) -> SignedIn:
         time_zone=organization.time_zone,
         role=principal.role,
         expires_at=principal.expires_at,
-        by="session" if principal.session_sha256 else "token",
-        refused=str(refused) if refused else None,
+        auth_method="session" if principal.session_sha256 else "token",
+        refusal_reason=str(refused) if refused else None,
     )

@@ -8,8 +8,8 @@ from pydantic import Field
 from query_api.http.fields import Answer, TimeZone
 
 
-class SignedIn(Answer):
-    """Who asks."""
+class SessionResponse(Answer):
+    """The signed-in person."""
 
     email: str = Field(description="Empty when the identity provider did not say.")
     name: str = Field(description="Empty when the identity provider did not say.")
@@ -21,5 +21,7 @@ class SignedIn(Answer):
     time_zone: TimeZone
     role: str
     expires_at: datetime | None = Field(description="When the session or token ends; a session also ends by disuse.")
-    by: Literal["session", "token"]
-    refused: str | None = Field(description="Why this person may not see the dashboard, for people. null: they may.")
+    auth_method: Literal["session", "token"]
+    refusal_reason: str | None = Field(
+        description="Why this person may not see the dashboard, for people. null: they may."
+    )

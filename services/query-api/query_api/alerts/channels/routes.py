@@ -27,13 +27,13 @@ from query_api.alerts.channels.queries import (
     select_channels,
 )
 from query_api.alerts.channels.schemas import (
-    AddedChannel,
-    AskedChannel,
-    ChannelAnswer,
     ChannelDeliveries,
     ChannelDelivery,
+    ChannelRequest,
+    ChannelResponse,
     Channels,
-    ChannelTestAsked,
+    ChannelTestAccepted,
+    CreatedChannel,
 )
 from query_api.alerts.domain.firings import Tried
 from query_api.alerts.schemas import DeliveryAttempt
@@ -57,7 +57,7 @@ async def get_alert_channels(session: ReadAccess) -> Channels:
 
 
 @router.post("", status_code=201, responses=problems(409))
-async def add_alert_channel(principal: CurrentUser, session: WriteAccess, asked: AskedChannel) -> AddedChannel:
+async def add_alert_channel(principal: CurrentUser, session: WriteAccess, asked: ChannelRequest) -> CreatedChannel:
     """Have alerts sent to a webhook, signed as Standard Webhooks has it, or to Slack. For Super Admins and Admins."""
     check_admin(principal)
     try:
@@ -85,7 +85,7 @@ async def add_alert_channel(principal: CurrentUser, session: WriteAccess, asked:
     }  # fmt: skip
     await audit(session, principal, "alert_channel.add", details)
     added = await find_channel(session, str(channel_id))
-    return AddedChannel(**answer_channel(added).model_dump(), signing_secret=secret)
+    return CreatedChannel(**answer_channel(added).model_dump(), signing_secret=secret)
 
 
 @router.delete("/{id}", status_code=204)
@@ -101,7 +101,7 @@ async def remove_alert_channel(principal: CurrentUser, session: WriteAccess, cha
 @router.post("/{id}/test", status_code=202, responses=problems(409, 429))
 async def test_alert_channel(
     request: Request, principal: CurrentUser, session: WriteAccess, channel_id: ChannelId
-) -> ChannelTestAsked:
+) -> ChannelTestAccepted:
     """Have a test sent there; its deliveries say what became of it. For Super Admins and Admins, at most every 10 s."""
     check_admin(principal)
     channel = await find_channel(session, channel_id)
@@ -115,7 +115,7 @@ async def test_alert_channel(
         raise ApiProblem("too-soon", f"Try again in {wait_s} seconds.", headers={"Retry-After": str(wait_s)})
     await insert_channel_test(session, channel.channel_id)
     await audit(session, principal, TEST, {"channel": channel_id})
-    return ChannelTestAsked(requested_at=app_state(request).now())
+    return ChannelTestAccepted(requested_at=app_state(request).now())
 
 
 @router.get("/{id}/deliveries")
@@ -140,8 +140,8 @@ async def find_channel(session: ReadSession, channel_id: str) -> Channel:
     raise ApiProblem("no-such-channel", "No channel of this organization has this id.")
 
 
-def answer_channel(channel: Channel) -> ChannelAnswer:
-    return ChannelAnswer(
+def answer_channel(channel: Channel) -> ChannelResponse:
+    return ChannelResponse(
         id=str(channel.channel_id),
         kind=channel.kind,
         name=channel.name,

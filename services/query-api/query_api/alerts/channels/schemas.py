@@ -12,7 +12,7 @@ from query_api.alerts.schemas import DeliveryAttempt
 from query_api.http.fields import Answer, Asked
 
 
-class AskedChannel(Asked):
+class ChannelRequest(Asked):
     """A receiver of alerts."""
 
     kind: ChannelKind = Field(
@@ -26,7 +26,7 @@ class AskedChannel(Asked):
     )
 
 
-class ChannelAnswer(Answer):
+class ChannelResponse(Answer):
     id: str
     kind: ChannelKind
     name: str
@@ -39,17 +39,17 @@ class ChannelAnswer(Answer):
     created_by: str
 
 
-class AddedChannel(ChannelAnswer):
+class CreatedChannel(ChannelResponse):
     signing_secret: str | None = Field(
         description="Of a webhook, to verify its signature by Standard Webhooks. Shown this once. null for Slack."
     )
 
 
 class Channels(Answer):
-    channels: list[ChannelAnswer]
+    channels: list[ChannelResponse]
 
 
-class ChannelTestAsked(Answer):
+class ChannelTestAccepted(Answer):
     requested_at: datetime
 
 

@@ -12,7 +12,7 @@ from query_api.access.state import app_state
 from query_api.alerts.domain.email_address import InvalidAddress, key_of
 from query_api.alerts.domain.firings import SentTo
 from query_api.alerts.emails.queries import insert_mail_request, select_test_mails
-from query_api.alerts.emails.schemas import AskedResend, AskedTestMail, ResendAsked, TestMailAsked, TestMails
+from query_api.alerts.emails.schemas import ResendAccepted, ResendRequest, TestMailAccepted, TestMailRequest, TestMails
 from query_api.alerts.find import AlertId, find_firing
 from query_api.alerts.queries import select_deliveries
 from query_api.alerts.schemas import Delivery
@@ -26,9 +26,9 @@ TESTS_SHOWN = 5
 
 
 @router.post("/test-mail", status_code=202, responses=problems(409, 429))
-async def ask_for_test_mail(
-    request: Request, principal: CurrentUser, session: WriteAccess, asked: AskedTestMail
-) -> TestMailAsked:
+async def send_test_mail(
+    request: Request, principal: CurrentUser, session: WriteAccess, asked: TestMailRequest
+) -> TestMailAccepted:
     """Have a mail sent to your own address, as one of this rule would be. At most one a minute."""
     try:
         key_of(principal.email)
@@ -45,7 +45,7 @@ async def ask_for_test_mail(
     rule: Rule = "usage" if asked.rule == "usage" else "budget"
     await insert_mail_request(session, rule, None, principal.email)
     await audit(session, principal, TEST_MAIL, {"rule": rule, "recipient": principal.email})
-    return TestMailAsked(recipient=principal.email, requested_at=app_state(request).now())
+    return TestMailAccepted(recipient=principal.email, requested_at=app_state(request).now())
 
 
 @router.get("/test-mail")
@@ -57,15 +57,15 @@ async def get_test_mails(principal: CurrentUser, session: ReadAccess) -> TestMai
 
 @router.post("/{id}/resend", status_code=202, responses=problems(409))
 async def resend_alert(
-    request: Request, principal: CurrentUser, session: WriteAccess, alert_id: AlertId, asked: AskedResend
-) -> ResendAsked:
+    request: Request, principal: CurrentUser, session: WriteAccess, alert_id: AlertId, asked: ResendRequest
+) -> ResendAccepted:
     """Have an alert's mail sent again to one recipient, or to all, whom it failed to reach."""
     firing = await find_firing(session, alert_id)
     mails = (await select_deliveries(session, [firing.firing_id])).get(firing.firing_id, [])
     recipients = choose_recipients(mails, asked.recipient)
     await insert_mail_request(session, firing.rule, firing.firing_id, recipients[0] if asked.recipient else None)
     await audit(session, principal, "alert.resend", {"alert": alert_id, "recipients": recipients})
-    return ResendAsked(recipients=recipients, requested_at=app_state(request).now())
+    return ResendAccepted(recipients=recipients, requested_at=app_state(request).now())
 
 
 def choose_recipients(mails: list[SentTo], recipient: str | None) -> list[str]:

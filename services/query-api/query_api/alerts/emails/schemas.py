@@ -11,11 +11,11 @@ from query_api.http.fields import Answer, Asked
 RuleToTest = Literal["usage", "monthly_budget"]
 
 
-class AskedTestMail(Asked):
+class TestMailRequest(Asked):
     rule: RuleToTest
 
 
-class AskedResend(Asked):
+class ResendRequest(Asked):
     recipient: StrictStr | None = Field(description="One whose mail failed. null: everybody whose did.")
 
 
@@ -25,14 +25,14 @@ class TestMails(Answer):
     mails: list[Delivery] = Field(description="At most five, newest first.")
 
 
-class TestMailAsked(Answer):
+class TestMailAccepted(Answer):
     """It is written within a second, unless the alerter is down."""
 
     recipient: str
     requested_at: datetime
 
 
-class ResendAsked(Answer):
+class ResendAccepted(Answer):
     """They are due within a second, unless the alerter is down."""
 
     recipients: list[str] = Field(description="Whom it is sent to again.")

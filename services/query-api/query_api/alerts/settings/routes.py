@@ -23,14 +23,14 @@ from query_api.alerts.settings.domain.rules import (
 from query_api.alerts.settings.queries import save_alert_settings, select_alert_settings, select_role_recipients
 from query_api.alerts.settings.schemas import (
     AdditionalRecipients,
-    AlertSettingsAnswer,
-    AskedPreview,
-    AskedSettings,
+    AlertSettingsRequest,
+    AlertSettingsResponse,
     BudgetFiring,
     BudgetPreview,
     ExplainedBudget,
     MonthlyBudgetAlerts,
     Preview,
+    PreviewRequest,
     UsageAlerts,
     UsageFiring,
     UsagePreview,
@@ -60,7 +60,7 @@ TAGGED: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/settings", responses=TAGGED)
-async def get_alert_settings(request: Request, response: Response, session: ReadAccess) -> AlertSettingsAnswer:
+async def get_alert_settings(request: Request, response: Response, session: ReadAccess) -> AlertSettingsResponse:
     """What is set, with a recommendation, this month's usage, and who is mailed for a role."""
     return await answer_settings(app_state(request), session, response)
 
@@ -71,11 +71,11 @@ async def put_alert_settings(
     response: Response,
     principal: CurrentUser,
     session: WriteAccess,
-    asked: AskedSettings,
+    asked: AlertSettingsRequest,
     if_match: Annotated[
         str | None, Header(description="ETag of the settings that this changes.", examples=['"3"'])
     ] = None,
-) -> AlertSettingsAnswer:
+) -> AlertSettingsResponse:
     """Save everything, unless somebody else has saved since."""
     app, organization = app_state(request), session.organization
     usage, budget = asked.usage.read(), asked.monthly_budget.read()
@@ -116,13 +116,13 @@ def changed_meanwhile(current: AlertSettings) -> ApiProblem:
     )
 
 
-async def answer_settings(app: AppState, session: ReadSession, response: Response) -> AlertSettingsAnswer:
+async def answer_settings(app: AppState, session: ReadSession, response: Response) -> AlertSettingsResponse:
     settings, today = await select_alert_settings(session), today_in(session.organization.time_zone, app.now())
     period, standing, _ = await read_standing(session, today)
     recommended = recommend_budget(period, standing.remaining, today)
     response.headers["ETag"] = f'"{settings.version}"'
     response.headers["Cache-Control"] = "no-store"  # the tag does not know of the numbers, which change without a save
-    return AlertSettingsAnswer(
+    return AlertSettingsResponse(
         version=settings.version,
         updated_at=settings.updated_at,
         updated_by=settings.updated_by or None,
@@ -165,7 +165,7 @@ def explain(budget: MonthlyBudget) -> ExplainedBudget:
 
 
 @router.post("/preview")
-async def preview_alerts(request: Request, session: ReadAccess, asked: AskedPreview) -> Preview:
+async def preview_alerts(request: Request, session: ReadAccess, asked: PreviewRequest) -> Preview:
     """When these settings would have fired over the organization's history, and the recipients. Saves nothing."""
     app = app_state(request)
     usage = asked.usage.read() if asked.usage else None

@@ -56,7 +56,7 @@ Thresholds = Annotated[
 ]
 
 
-class AskedRecipients(Asked):
+class RecipientsRequest(Asked):
     """Recipients in addition to the role holders."""
 
     enabled: StrictBool
@@ -68,42 +68,42 @@ class AskedRecipients(Asked):
         return Recipients(self.enabled, self.addresses)
 
 
-class AskedUsage(Asked):
+class UsageAlertsRequest(Asked):
     """Thresholds in percent of the credit period's available credits, and additional recipients."""
 
     thresholds: Thresholds = Field(description="Percent, none twice. Empty: there are no usage alerts.")
-    additional_recipients: AskedRecipients
+    additional_recipients: RecipientsRequest
 
     def read(self) -> Rule:
         return Rule(self.thresholds, self.additional_recipients.read())
 
 
-class AskedMonthlyBudget(Asked):
+class MonthlyBudgetRequest(Asked):
     """A soft budget: it mails, and blocks nothing."""
 
     enabled: StrictBool = Field(description="false forgets a budget, and what would resume after a one-time one.")
     type: Kind = Field(description="one_time: for the current month of the organization's time zone alone.")
     credits: Amount = Field(description="More than zero if enabled.")
     thresholds: Thresholds = Field(description="Percent of the budget, none twice; at least one if enabled.")
-    additional_recipients: AskedRecipients
+    additional_recipients: RecipientsRequest
 
     def read(self) -> AskedBudget:
         rule = Rule(self.thresholds, self.additional_recipients.read())
         return AskedBudget(self.enabled, self.type, self.credits, rule)
 
 
-class AskedSettings(Asked):
+class AlertSettingsRequest(Asked):
     """Everything that is set."""
 
-    usage: AskedUsage
-    monthly_budget: AskedMonthlyBudget
+    usage: UsageAlertsRequest
+    monthly_budget: MonthlyBudgetRequest
 
 
-class AskedPreview(Asked):
+class PreviewRequest(Asked):
     """What is not saved yet; either part may be left out."""
 
-    usage: AskedUsage | None = None
-    monthly_budget: AskedMonthlyBudget | None = None
+    usage: UsageAlertsRequest | None = None
+    monthly_budget: MonthlyBudgetRequest | None = None
 
 
 class AdditionalRecipients(Answer):
@@ -137,7 +137,7 @@ class ExplainedBudget(RecommendedBudget):
     explanation: str
 
 
-class AlertSettingsAnswer(Answer):
+class AlertSettingsResponse(Answer):
     """What is set, and what helps to set it. Its ETag is its version alone: give it as If-Match to save."""
 
     version: int = Field(description="0: nobody has saved anything, and the defaults hold.")

@@ -3,9 +3,9 @@ import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-q
 import { useState } from "react"
 import type { Schemas } from "../../api/client"
 import { useFormat } from "../../format/useFormat"
+import { AttemptLog } from "../delivery/AttemptLog"
 import { DeliveryState } from "../delivery/DeliveryState"
 import { Pill } from "../delivery/Pill"
-import { AttemptLog } from "../delivery/AttemptLog"
 import classes from "../Manage.module.css"
 import { type Channel, channelDeliveriesQuery, channelsQuery, KINDS, removeChannel, testChannel } from "./channels"
 
@@ -41,8 +41,8 @@ export function ChannelItem({ channel, mayChange }: { channel: Channel; mayChang
       </p>
       {channel.stopped_at && (
         <p className={classes.quiet}>
-          Stopped {format.moment(new Date(channel.stopped_at))}: {channel.stop_reason}. To resume, remove the
-          channel and add it again.
+          Stopped {format.moment(new Date(channel.stopped_at))}: {channel.stop_reason}. To resume, remove the channel
+          and add it again.
         </p>
       )}
       <div className={classes.mails}>

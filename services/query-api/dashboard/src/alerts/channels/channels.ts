@@ -5,7 +5,7 @@ import { WATCH_MAIL_EVERY_MS } from "../queries"
 const PAGE = 10
 const WATCH_DELIVERIES_EVERY_MS = 5_000
 
-export type Channel = Schemas["ChannelAnswer"]
+export type Channel = Schemas["ChannelResponse"]
 
 export const KINDS = { webhook: "Webhook", slack: "Slack" } as const
 
@@ -37,7 +37,7 @@ export function channelDeliveriesQuery(id: string) {
   })
 }
 
-export function addChannel(body: Schemas["AskedChannel"]) {
+export function addChannel(body: Schemas["ChannelRequest"]) {
   return bodyOf(api.POST("/api/v1/alert-channels", { body }))
 }
 

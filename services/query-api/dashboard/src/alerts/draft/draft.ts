@@ -1,7 +1,7 @@
 import type { Schemas } from "../../api/client"
 import { compare, isZero, toMicro } from "../../format/credits"
 
-export type Settings = Schemas["AlertSettingsAnswer"]
+export type Settings = Schemas["AlertSettingsResponse"]
 
 /** The form's values, one field for each setting. */
 export interface Draft {
@@ -51,7 +51,7 @@ export function wholeOf(credits: string): string {
   return compare(credits, "10") < 0 ? plain(credits) : (credits.split(".")[0] ?? credits)
 }
 
-export function requestOf(draft: Draft): Schemas["AskedSettings"] {
+export function requestOf(draft: Draft): Schemas["AlertSettingsRequest"] {
   return {
     usage: {
       thresholds: draft.usageThresholds,

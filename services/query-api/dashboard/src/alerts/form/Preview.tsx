@@ -13,14 +13,14 @@ const SHOWN = 6
 
 interface PreviewProps {
   part: "usage" | "monthly_budget"
-  request: Schemas["AskedPreview"]
+  request: Schemas["PreviewRequest"]
 }
 
 /** Applies the form's settings to the organization's history: the alerts and their recipients. */
 export function Preview({ part, request }: PreviewProps) {
   const format = useFormat()
   const [debounced] = useDebouncedValue(JSON.stringify(request), AFTER_MS)
-  const { data, error, isPlaceholderData } = useQuery(previewQuery(JSON.parse(debounced) as Schemas["AskedPreview"]))
+  const { data, error, isPlaceholderData } = useQuery(previewQuery(JSON.parse(debounced) as Schemas["PreviewRequest"]))
   if (error) return <p className={classes.quiet}>No preview available: {error.message}</p>
   const found = data?.[part]
   if (!found) return <p className={classes.quiet}>Checking your history…</p>

@@ -16,7 +16,7 @@ function isOver(mail: Schemas["Delivery"] | undefined): boolean {
 }
 
 /** Sends a test mail of the rule to the signed-in user, and shows its delivery state. */
-export function TestMail({ rule }: { rule: Schemas["AskedTestMail"]["rule"] }) {
+export function TestMail({ rule }: { rule: Schemas["TestMailRequest"]["rule"] }) {
   const client = useQueryClient()
   const format = useFormat()
   const send = useMutation({
