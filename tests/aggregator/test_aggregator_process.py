@@ -338,7 +338,7 @@ async def test_stops_on_a_bad_deploy_and_continues_when_allowed(
         assert process.wait(40) == 1
         assert "cannot be read, from 3 sources" in process.log
     assert await owner.fetchval("SELECT count(*) FROM dead_letter_outbox") < 800
-    with running("aggregator", {**environment, "POISON_GUARD": "off"}):
+    with running("aggregator", {**environment, "DEAD_LETTER_LIMIT": "off"}):
         await until_applied(owner, topics, 800)
     assert await owner.fetchval("SELECT count(*) FROM dead_letter_outbox") == 800
 
@@ -347,7 +347,7 @@ async def test_uncounted_records_fail_readiness_and_then_end_the_process(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
     await send_facts(producer, topics)
-    environment = aggregator_environment(database, topics, STALL_S="2", GIVE_UP_S="6")
+    environment = aggregator_environment(database, topics, STALL_S="2", STUCK_EXIT_S="6")
     with running("aggregator", environment) as process:
         await eventually(process.ready, what="readiness")
         async with owner.transaction():

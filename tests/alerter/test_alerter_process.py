@@ -402,7 +402,7 @@ async def test_without_kafka_for_a_minute_it_sweeps_on_and_then_listens_again(
                 process = Process(broker.program(), lambda *_: None)
                 process.wait_ready()
                 await wait_until_usable(broker.bootstrap)
-                listened = 'flexcredits_alerter_wakeups_total{by="totals"}'
+                listened = 'flexcredits_alerter_evaluated_organizations_total{trigger="totals"}'
                 async with open_producer(broker.bootstrap, "test") as producer:
 
                     async def hears() -> bool:

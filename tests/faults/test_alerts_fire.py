@@ -81,7 +81,7 @@ async def watched(database: Database, topics: Topics) -> AsyncIterator[Watched]:
         shared = {"FLEXCREDITS_ENV": "test", **without_proxy()}
         settings = {
             "ingest": environment(database.roles["flexcredits_ingest"], topics, **shared),
-            "aggregator": aggregator_environment(database, topics, STALL_S="5", GIVE_UP_S="1000", **shared),
+            "aggregator": aggregator_environment(database, topics, STALL_S="5", STUCK_EXIT_S="1000", **shared),
             "alerter": alerter_environment(database, topics, NOWHERE, SWEEP_INTERVAL_S="1", STALL_S="1000", **shared),
             "query_api": {
                 "POSTGRES_DSN": database.roles["flexcredits_api"], "HTTP_PORT": str(free_port()), "JWKS_URL": provider.url,

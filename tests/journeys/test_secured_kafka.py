@@ -72,7 +72,7 @@ async def test_an_event_goes_its_whole_way_by_passwords_and_the_rights_of_the_ma
         await eventually(lambda: alerter.metric("flexcredits_alerter_published_total") == 1, what="usage.alerts.v1")
         relayed = f'flexcredits_aggregator_relayed_total{{topic="{broker.topics.dlq}"}}'
         await eventually(lambda: aggregator.metric(relayed) == 1, what="the dead letter")
-        assert alerter.metric('flexcredits_alerter_wakeups_total{by="totals"}') >= 1
+        assert alerter.metric('flexcredits_alerter_evaluated_organizations_total{trigger="totals"}') >= 1
         assert not any(PASSWORD in process.log for process in processes.values())
 
 

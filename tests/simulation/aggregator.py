@@ -296,7 +296,7 @@ class Scenario:
         facts = CatalogReader(pool_, facts_consumer, CATALOG, Catalog())
         stream = UsageStream(
             pool_, consumer, facts_consumer, TOPIC, facts, None, PassOn(),
-            batch_events_max=8, batch_interval_s=0.0, fetch_wait_ms=200, give_up_s=60,
+            batch_events_max=8, batch_interval_s=0.0, fetch_wait_ms=200, stuck_exit_s=60,
         )  # fmt: skip
         await facts.start()
         stream.subscribe()

@@ -66,11 +66,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         build = build_of("flexcredits-aggregator", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         facts = CatalogReader(pool, facts_consumer, settings.catalog_topic, Catalog())
-        guard = DeadLetterLimit() if settings.poison_guard == "on" else None
+        guard = DeadLetterLimit() if settings.dead_letter_limit == "on" else None
         stream = UsageStream(
             pool, consumer, ends_consumer, settings.usage_events_topic, facts, guard, tracing,
             batch_events_max=settings.batch_events_max, batch_interval_s=settings.batch_interval_s,
-            fetch_wait_ms=settings.fetch_wait_ms, give_up_s=settings.give_up_s,
+            fetch_wait_ms=settings.fetch_wait_ms, stuck_exit_s=settings.stuck_exit_s,
         )  # fmt: skip
         zones = ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
         health = Health(pool, stream.state, facts, settings.stall_s, zones)

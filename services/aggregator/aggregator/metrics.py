@@ -35,7 +35,9 @@ BATCH_SECONDS = Histogram(
     "Seconds from a fetched batch to its commit.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30),
 )
-RERUNS = Counter("flexcredits_aggregator_reruns_total", "Transactions run again after a passing failure.", ["code"])
+RERUNS = Counter(
+    "flexcredits_aggregator_transaction_retries_total", "Transactions run again after a passing failure.", ["code"]
+)
 LAG = Gauge("flexcredits_aggregator_lag_records", "Records of this process's partitions that are not applied yet.")
 COMPLETE_TO = Gauge(
     "flexcredits_aggregator_complete_to_timestamp_seconds",
@@ -57,7 +59,7 @@ PARTITIONS_AHEAD_DAYS = Gauge(
     "flexcredits_aggregator_partitions_ahead_days", "Days from today for which Postgres has all time partitions."
 )
 CROWDED_DAYS = Gauge(
-    "flexcredits_aggregator_crowded_days",
+    "flexcredits_aggregator_unpartitioned_days",
     "Days, from a week ago on, of which more than 100,000 ids came before the ledger had a partition: it gets none.",
 )
 DATABASE_BYTES = Gauge("flexcredits_aggregator_database_bytes", "Bytes of the database on disk.")

@@ -27,6 +27,6 @@ class Settings(KafkaSettings, ProcessSettings):
     """An organization whose usage goes on is told to the alerter this often."""
     stall_s: float = 30.0
     """A turn that takes longer than this makes the process not ready, and so do records that wait uncounted for as long."""
-    give_up_s: float = 60.0
+    stuck_exit_s: float = 60.0
     """Records that wait uncounted for as long as this end the process: a new one may do better."""
-    poison_guard: Literal["on", "off"] = "on"
+    dead_letter_limit: Literal["on", "off"] = "on"

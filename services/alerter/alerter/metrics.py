@@ -8,16 +8,18 @@ FIRINGS = Counter(
 RESOLVED = Counter(
     "flexcredits_alerter_resolved_total", "Firings that ended, by rule and what ended them.", ["rule", "resolution"]
 )
-WAKEUPS = Counter("flexcredits_alerter_wakeups_total", "Organizations evaluated, by trigger.", ["by"])
+WAKEUPS = Counter(
+    "flexcredits_alerter_evaluated_organizations_total", "Organizations evaluated, by trigger.", ["trigger"]
+)
 REQUESTS = Counter("flexcredits_alerter_mail_requests_total", "Tests and mails again that people asked for.", ["kind"])
 UNREADABLE = Counter("flexcredits_alerter_unreadable_total", "Messages of usage.totals.v1 that name no organization.")
 EVALUATION_SECONDS = Histogram(
-    "flexcredits_alerter_look_seconds", "Seconds that one evaluation of organizations takes.", ["by"]
+    "flexcredits_alerter_evaluation_seconds", "Seconds that one evaluation of organizations takes.", ["trigger"]
 )
 EVALUATED_AT = Gauge(
-    "flexcredits_alerter_looked_timestamp_seconds",
+    "flexcredits_alerter_evaluated_timestamp_seconds",
     "When the last evaluation ended, or this process began, by trigger, as Unix time.",
-    ["by"],
+    ["trigger"],
 )
 MAILS = Counter("flexcredits_alerter_mail_attempts_total", "Attempts to send a mail, by how they ended.", ["outcome"])
 MAIL_SECONDS = Histogram(

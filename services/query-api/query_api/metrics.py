@@ -22,7 +22,7 @@ EXPORTS = Counter(
     "Files begun, by how they ended: complete, left (the client went away), failed (too slow, or Postgres).",
     ["end"],
 )
-WATCHERS = Gauge("flexcredits_query_api_live_watchers", "Streams of live updates that are open.")
+WATCHERS = Gauge("flexcredits_query_api_live_streams", "Streams of live updates that are open.")
 LOOKS_FAILED = Counter(
     "flexcredits_query_api_live_failures_total",
     "Looks for live updates that failed, by kind: waiting (Postgres is away or busy), failed (one organization's data).",

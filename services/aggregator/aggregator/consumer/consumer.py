@@ -40,7 +40,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(
         self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, facts: CatalogReader,
         guard: DeadLetterLimit | None, tracing: Tracing, *, batch_events_max: int, batch_interval_s: float,
-        fetch_wait_ms: int, give_up_s: float,
+        fetch_wait_ms: int, stuck_exit_s: float,
     ) -> None:  # fmt: skip
         self.topic = topic
         self.state = ConsumerState()
@@ -60,7 +60,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._batch_interval_s = batch_interval_s
         self._fetch_due = 0.0
         self._fetch_wait_ms = fetch_wait_ms
-        self._detector = StuckDetector(topic, give_up_s, self.state)
+        self._detector = StuckDetector(topic, stuck_exit_s, self.state)
         self._failure: Exception | None = None
         self._assignments = 0
         self._swept = -inf

@@ -33,9 +33,9 @@ class ConsumerState:
 class StuckDetector:
     """Remembers since when each partition's position has not moved although records wait."""
 
-    def __init__(self, topic: str, give_up_s: float, state: ConsumerState) -> None:
+    def __init__(self, topic: str, stuck_exit_s: float, state: ConsumerState) -> None:
         self._topic = topic
-        self._give_up_s = give_up_s
+        self._stuck_exit_s = stuck_exit_s
         self._state = state
         self._moving: dict[TopicPartition, tuple[int, float]] = {}
 
@@ -59,7 +59,7 @@ class StuckDetector:
         standing = [(since, at) for at, (position, since) in self._moving.items() if since < now]
         self._state.stuck_since = min(standing)[0] if standing else None
         for since, at in standing:
-            if now - since > self._give_up_s:
+            if now - since > self._stuck_exit_s:
                 position = positions[at.partition]
                 raise Stalled(
                     f"{self._topic}/{at.partition} stands at {position} of {ends[at]} for {now - since:.0f} s"

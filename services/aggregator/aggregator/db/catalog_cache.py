@@ -19,7 +19,7 @@ from aggregator.domain.sum_limit import Gross
 log = structlog.get_logger()
 CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive for applying facts
 STATEMENT_S = 20.0
-"""How long a statement of a transaction that counts may take; a process that stands still for GIVE_UP_S ends."""
+"""How long a statement of a transaction that counts may take; a process that stands still for STUCK_EXIT_S ends."""
 SERIES_MAX = 1_000_000  # some 500 bytes each; beyond that it is cheaper to look up again than to keep
 
 
