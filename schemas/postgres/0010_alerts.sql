@@ -35,7 +35,7 @@ CREATE POLICY update_settings ON alert_settings FOR UPDATE TO flexcredits_api
 
 CREATE TABLE alert_state (
     organization_id integer PRIMARY KEY REFERENCES organizations,
-    settled_at timestamptz NOT NULL
+    evaluated_at timestamptz NOT NULL
 );
 COMMENT ON TABLE alert_state IS 'Writer: alerter. One row per organization. A transaction that changes the firings of an organization locks this row first and reads the levels after that.';
 GRANT SELECT, INSERT, UPDATE ON alert_state TO flexcredits_alerter;

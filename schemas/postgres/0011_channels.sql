@@ -36,8 +36,8 @@ CREATE POLICY one_organization ON alert_channels TO flexcredits_api
     USING (organization_id = (SELECT app_organization_id()))
     WITH CHECK (organization_id = (SELECT app_organization_id()));
 
-CREATE TABLE alert_notices (
-    notice_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+CREATE TABLE alert_events (
+    alert_event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     organization_id integer NOT NULL REFERENCES organizations,
     firing_id bigint REFERENCES alert_firings (firing_id),
     event_id text NOT NULL UNIQUE,
@@ -48,13 +48,13 @@ CREATE TABLE alert_notices (
     CONSTRAINT tests_have_no_firing CHECK ((kind = 'test') = (firing_id IS NULL)),
     CONSTRAINT tests_are_not_published CHECK (kind <> 'test' OR published_at IS NOT NULL)
 );
-CREATE INDEX alert_notices_waiting ON alert_notices (organization_id, notice_id NULLS FIRST) WHERE published_at IS NULL;
-COMMENT ON TABLE alert_notices IS 'Writer: alerter. A CloudEvent, byte for byte as the topic and webhooks get it, inserted with the firing or its resolution. A test goes to its channel only.';
-GRANT SELECT, INSERT, UPDATE (published_at) ON alert_notices TO flexcredits_alerter;
-GRANT SELECT (notice_id, organization_id, firing_id, event_id, kind, created_at) ON alert_notices TO flexcredits_api;
-ALTER TABLE alert_notices ENABLE ROW LEVEL SECURITY;
-CREATE POLICY alerter ON alert_notices TO flexcredits_alerter USING (true) WITH CHECK (true);
-CREATE POLICY one_organization ON alert_notices TO flexcredits_api
+CREATE INDEX alert_events_waiting ON alert_events (organization_id, alert_event_id NULLS FIRST) WHERE published_at IS NULL;
+COMMENT ON TABLE alert_events IS 'Writer: alerter. A CloudEvent, byte for byte as the topic and webhooks get it, inserted with the firing or its resolution. A test goes to its channel only.';
+GRANT SELECT, INSERT, UPDATE (published_at) ON alert_events TO flexcredits_alerter;
+GRANT SELECT (alert_event_id, organization_id, firing_id, event_id, kind, created_at) ON alert_events TO flexcredits_api;
+ALTER TABLE alert_events ENABLE ROW LEVEL SECURITY;
+CREATE POLICY alerter ON alert_events TO flexcredits_alerter USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON alert_events TO flexcredits_api
     USING (organization_id = (SELECT app_organization_id()))
     WITH CHECK (organization_id = (SELECT app_organization_id()));
 
@@ -62,15 +62,15 @@ CREATE TABLE alert_deliveries (
     delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     organization_id integer NOT NULL REFERENCES organizations,
     channel_id bigint NOT NULL REFERENCES alert_channels,
-    notice_id bigint NOT NULL REFERENCES alert_notices,
+    alert_event_id bigint NOT NULL REFERENCES alert_events,
     created_at timestamptz NOT NULL,
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'failed')),
     attempts integer NOT NULL DEFAULT 0,
     due_at timestamptz NOT NULL DEFAULT now(),
     pending_since timestamptz NOT NULL DEFAULT now(),
-    settled_at timestamptz,
-    UNIQUE (channel_id, notice_id),
-    CONSTRAINT settled_unless_pending CHECK ((settled_at IS NULL) = (state = 'pending'))
+    finished_at timestamptz,
+    UNIQUE (channel_id, alert_event_id),
+    CONSTRAINT finished_unless_pending CHECK ((finished_at IS NULL) = (state = 'pending'))
 );
 CREATE INDEX alert_deliveries_due ON alert_deliveries (due_at) WHERE state = 'pending';
 CREATE INDEX alert_deliveries_waiting ON alert_deliveries (organization_id, channel_id, delivery_id NULLS FIRST, due_at) WHERE state = 'pending';

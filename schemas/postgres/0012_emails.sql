@@ -13,9 +13,9 @@ CREATE TABLE email_outbox (
     attempts integer NOT NULL DEFAULT 0,
     due_at timestamptz NOT NULL DEFAULT now(),
     pending_since timestamptz NOT NULL DEFAULT now(),
-    settled_at timestamptz,
+    finished_at timestamptz,
     CONSTRAINT tests_have_facts CHECK ((firing_id IS NULL) = (facts IS NOT NULL)),
-    CONSTRAINT settled_unless_pending CHECK ((settled_at IS NULL) = (state = 'pending'))
+    CONSTRAINT finished_unless_pending CHECK ((finished_at IS NULL) = (state = 'pending'))
 );
 CREATE INDEX email_outbox_by_firing ON email_outbox (firing_id);
 CREATE INDEX email_outbox_tests ON email_outbox (organization_id, recipient, email_id) WHERE firing_id IS NULL;

@@ -24,13 +24,13 @@ CREATE POLICY own_session ON sessions TO flexcredits_api
     WITH CHECK (session_sha256 = (SELECT decode(nullif(current_setting('app.session', true), ''), 'hex')));
 
 -- Sessions that have ended are deleted; the API can call this function and cannot end other sessions with it.
-CREATE FUNCTION forget_expired_sessions(at timestamptz) RETURNS bigint
+CREATE FUNCTION delete_expired_sessions(at timestamptz) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
     BEGIN ATOMIC
         WITH deleted AS (DELETE FROM sessions WHERE expires_at < least(at, now()) RETURNING 1) SELECT count(*) FROM deleted;
     END;
-REVOKE EXECUTE ON FUNCTION forget_expired_sessions FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION forget_expired_sessions TO flexcredits_api;
+REVOKE EXECUTE ON FUNCTION delete_expired_sessions FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION delete_expired_sessions TO flexcredits_api;
 
 CREATE TABLE audit_log (
     organization_id integer NOT NULL REFERENCES organizations,

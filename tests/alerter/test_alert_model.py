@@ -209,8 +209,8 @@ async def test_what_fired_is_what_the_model_says(
         assert (raised[0] if raised else None) == model.banner()
         assert all(used * 100 >= available * percent for _, _, percent, _, _, used, available, *_ in found), "too early"
         notices = await owner.fetch(
-            "SELECT array_agg(n.kind ORDER BY n.notice_id) AS kinds, f.resolved_at FROM alert_firings f"
-            " LEFT JOIN alert_notices n USING (firing_id) WHERE f.organization_id = $1 GROUP BY f.firing_id, f.resolved_at",
+            "SELECT array_agg(n.kind ORDER BY n.alert_event_id) AS kinds, f.resolved_at FROM alert_firings f"
+            " LEFT JOIN alert_events n USING (firing_id) WHERE f.organization_id = $1 GROUP BY f.firing_id, f.resolved_at",
             customer.number,
         )
         assert all(row["kinds"] == ["fired", "resolved"][: 2 if row["resolved_at"] else 1] for row in notices)

@@ -42,7 +42,7 @@ async def deliverer(pool: Pool, receiver: Receiver) -> AsyncIterator[Deliverer]:
 
 async def deliveries(owner: Connection) -> list[tuple[Any, ...]]:
     rows = await owner.fetch(
-        "SELECT n.kind, d.state, d.attempts FROM alert_deliveries d JOIN alert_notices n USING (notice_id) ORDER BY d.delivery_id"
+        "SELECT n.kind, d.state, d.attempts FROM alert_deliveries d JOIN alert_events n USING (alert_event_id) ORDER BY d.delivery_id"
     )
     return [tuple(row) for row in rows]
 
@@ -334,7 +334,7 @@ async def test_a_test_reaches_its_channel_alone_and_not_the_topic(
     event = Webhook(secret).verify(post.body.decode(), dict(post.headers))
     ALERT.validate(event)
     assert (post.path, event["type"]) == ("/tested", "flexcredits.alert.test.v1")
-    assert await owner.fetchval("SELECT count(*) FROM alert_notices WHERE published_at IS NULL") == 0
+    assert await owner.fetchval("SELECT count(*) FROM alert_events WHERE published_at IS NULL") == 0
 
 
 async def test_two_processes_never_send_the_same_at_once_and_a_dead_one_is_taken_over(
@@ -347,7 +347,7 @@ async def test_two_processes_never_send_the_same_at_once_and_a_dead_one_is_taken
     await evaluator(pool).evaluate(None, trigger="test")
     await asyncio.gather(deliverer.send_due(), deliverer.send_due())
     assert sorted(post.path for post in receiver.posts) == [f"/{path}" for path in range(8)]
-    await owner.execute("UPDATE alert_deliveries SET state = 'pending', settled_at = NULL, due_at = now()")
+    await owner.execute("UPDATE alert_deliveries SET state = 'pending', finished_at = NULL, due_at = now()")
     assert len(await deliverer.claim(32, (), 0)) == 8  # and then that process dies
     assert await deliverer.send_due() == 0
     await age(owner, timedelta(minutes=2))

@@ -64,7 +64,7 @@ async def test_each_person_gets_one_mail_and_it_is_written_down(fired: None, poo
     assert sorted(server.got) == sorted(await message_ids(owner))
     assert await states(owner) == [("sent", 1)] * 3
     assert await attempts(owner, TO[0]) == [(1, "sent", "taken")]
-    assert await owner.fetchval("SELECT count(*) FROM email_outbox WHERE settled_at IS NULL") == 0
+    assert await owner.fetchval("SELECT count(*) FROM email_outbox WHERE finished_at IS NULL") == 0
 
 
 async def test_a_server_that_is_away_loses_nothing(fired: None, pool: Pool, owner: Connection) -> None:

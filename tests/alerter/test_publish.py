@@ -80,7 +80,7 @@ async def test_what_kafka_does_not_confirm_waits(
     async with open_producer(topics.bootstrap, "test") as closed:
         pass
     assert await publish_alert_events(pool, closed, topics.alerts, Rotation()) == 0
-    assert await owner.fetchval("SELECT published_at FROM alert_notices") is None
+    assert await owner.fetchval("SELECT published_at FROM alert_events") is None
     assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 1
     assert told(await read(topics, 1)) == [("org_acme", "fired", 75)]
 
@@ -93,11 +93,11 @@ async def test_a_crash_after_kafka_has_it_makes_a_copy_with_the_same_id(
     await evaluator(pool).evaluate(None, trigger="test")
     await owner.execute(
         "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'crash' USING ERRCODE = '58030'; END $$;"
-        "CREATE TRIGGER crash BEFORE UPDATE ON alert_notices FOR EACH ROW EXECUTE FUNCTION crash()"
+        "CREATE TRIGGER crash BEFORE UPDATE ON alert_events FOR EACH ROW EXECUTE FUNCTION crash()"
     )
     with pytest.raises(asyncpg.PostgresIOError):
         await publish_alert_events(pool, producer, topics.alerts, Rotation())
-    await owner.execute("DROP TRIGGER crash ON alert_notices")
+    await owner.execute("DROP TRIGGER crash ON alert_events")
     assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 1
     first, copy = await read(topics, 2)
     assert first == copy
@@ -112,21 +112,21 @@ async def test_an_alert_event_that_cannot_be_published_waits_and_the_others_are_
     for customer in customers:
         await customer.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
-    body = await owner.fetchval("SELECT body FROM alert_notices WHERE organization_id = $1", broken)
+    body = await owner.fetchval("SELECT body FROM alert_events WHERE organization_id = $1", broken)
     if how == "a body that Kafka does not take":
-        await owner.execute("UPDATE alert_notices SET body = repeat('x', 2000000) WHERE organization_id = $1", broken)
+        await owner.execute("UPDATE alert_events SET body = repeat('x', 2000000) WHERE organization_id = $1", broken)
     else:
         await owner.execute(
             "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             f" IF NEW.organization_id = {broken} THEN RAISE 'broken'; END IF; RETURN NEW; END $$;"
-            "CREATE TRIGGER broken BEFORE UPDATE OF published_at ON alert_notices FOR EACH ROW EXECUTE FUNCTION broken()"
+            "CREATE TRIGGER broken BEFORE UPDATE OF published_at ON alert_events FOR EACH ROW EXECUTE FUNCTION broken()"
         )
     assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 3
     assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 0, "tried again before its time"
     rows = await owner.fetch("SELECT organization_id, step, attempts FROM quarantine")
     assert [tuple(row) for row in rows] == [(broken, "publish", 1)]
-    await owner.execute("DROP TRIGGER IF EXISTS broken ON alert_notices; UPDATE quarantine SET retry_at = now()")
-    await owner.execute("UPDATE alert_notices SET body = $2 WHERE organization_id = $1", broken, body)
+    await owner.execute("DROP TRIGGER IF EXISTS broken ON alert_events; UPDATE quarantine SET retry_at = now()")
+    await owner.execute("UPDATE alert_events SET body = $2 WHERE organization_id = $1", broken, body)
     assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 1
     await retry_quarantined(pool, evaluator(pool))
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
@@ -155,7 +155,7 @@ async def test_a_kafka_that_leaves_is_not_waited_for_once_per_organization(
     producer: Any = LeavingKafka()
     assert await publish_alert_events(pool, producer, "alerts", Rotation()) == 0
     assert producer.sends == 2
-    assert await owner.fetchval("SELECT count(*) FROM alert_notices WHERE published_at IS NULL") == 4
+    assert await owner.fetchval("SELECT count(*) FROM alert_events WHERE published_at IS NULL") == 4
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
 
 

@@ -125,7 +125,7 @@ BREAKS: dict[str, Callable[[Connection, Customer], Any]] = {
     "a firing that cannot be written": lambda owner, customer: raise_for(owner, customer, "alert_firings"),
     "a banner that cannot be written": lambda owner, customer: raise_for(owner, customer, "banners"),
     "a mail that cannot be written": lambda owner, customer: raise_for(owner, customer, "email_outbox"),
-    "a notice that cannot be written": lambda owner, customer: raise_for(owner, customer, "alert_notices"),
+    "a notice that cannot be written": lambda owner, customer: raise_for(owner, customer, "alert_events"),
 }
 
 
@@ -393,15 +393,15 @@ async def test_a_message_that_cannot_be_written_is_deferred_and_the_others_are_s
             await add_slack(customer, f"{receiver.url}/{customer.number}")
         await alerter.evaluate(None, trigger="sweep")
         bodies = await owner.fetch(
-            "SELECT notice_id, body FROM alert_notices WHERE organization_id = $1", broken.number
+            "SELECT alert_event_id, body FROM alert_events WHERE organization_id = $1", broken.number
         )
-        await owner.execute("UPDATE alert_notices SET body = 'nonsense' WHERE organization_id = $1", broken.number)
+        await owner.execute("UPDATE alert_events SET body = 'nonsense' WHERE organization_id = $1", broken.number)
         deliverer = Deliverer(pool, http, "https://flex.example")
         await deliverer.send_due()
         assert sorted(post.path for post in receiver.posts) == sorted(f"/{customer.number}" for customer in others)
         assert await rows(owner) == [("org_broken", "channel", 1)]
-        for notice_id, body in bodies:
-            await owner.execute("UPDATE alert_notices SET body = $2 WHERE notice_id = $1", notice_id, body)
+        for alert_event_id, body in bodies:
+            await owner.execute("UPDATE alert_events SET body = $2 WHERE alert_event_id = $1", alert_event_id, body)
         await come_due(owner)
         await retry_quarantined(pool, alerter)
         await deliverer.send_due()

@@ -20,7 +20,7 @@ FLOOD = 30_000
 BLOCKS_MAX = 150
 """Blocks of 8 KiB that a claim of one item may read or write: fewer than a flood has."""
 
-ANALYZE = "VACUUM ANALYZE email_outbox, alert_deliveries, alert_notices, alert_wakeups, mail_requests"
+ANALYZE = "VACUUM ANALYZE email_outbox, alert_deliveries, alert_events, alert_wakeups, mail_requests"
 
 
 class Queue(NamedTuple):
@@ -48,7 +48,7 @@ async def take_deliveries(pool: Pool, rotation: Rotation) -> Sequence[int]:
 async def take_alert_events(pool: Pool, rotation: Rotation) -> Sequence[int]:
     async with pool.acquire() as connection, connection.transaction():
         events = await rotation.take(lambda after: claim_alert_events(connection, 500, after))
-        await mark_alert_events_published(connection, [event.notice_id for event in events])
+        await mark_alert_events_published(connection, [event.alert_event_id for event in events])
     return [event.organization_id for event in events]
 
 
@@ -72,14 +72,14 @@ QUEUES = {
         take_mails, "claim_emails", "1, 60, '{}', 4, 0",
     ),
     "deliveries": Queue(
-        f"WITH notice AS (INSERT INTO alert_notices (organization_id, event_id, kind, body, created_at, published_at)"
-        f" SELECT $1, gen_random_uuid(), 'test', '{NOTICE}', now(), now() FROM generate_series(1, $2::integer) n RETURNING notice_id)"
-        " INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at) SELECT $1, c.channel_id, notice_id, now()"
+        f"WITH notice AS (INSERT INTO alert_events (organization_id, event_id, kind, body, created_at, published_at)"
+        f" SELECT $1, gen_random_uuid(), 'test', '{NOTICE}', now(), now() FROM generate_series(1, $2::integer) n RETURNING alert_event_id)"
+        " INSERT INTO alert_deliveries (organization_id, channel_id, alert_event_id, created_at) SELECT $1, c.channel_id, alert_event_id, now()"
         " FROM notice JOIN alert_channels c ON c.organization_id = $1",
         take_deliveries, "claim_deliveries", "1, 60, '{}', 16, 0",
     ),
     "notices": Queue(
-        f"INSERT INTO alert_notices (organization_id, firing_id, event_id, kind, body, created_at)"
+        f"INSERT INTO alert_events (organization_id, firing_id, event_id, kind, body, created_at)"
         f" SELECT $1, firing_id, gen_random_uuid(), 'fired', '{NOTICE}', now() FROM alert_firings, generate_series(1, $2::integer) n"
         " WHERE organization_id = $1",
         take_alert_events, "claim_notices", f"1, 0, {LAST}",
@@ -193,5 +193,5 @@ async def test_an_organizations_alert_events_are_published_by_one_process_at_a_t
                 assert {event.organization_id for event in await claim_alert_events(two, 500, 0)} == {other.number}
         async with two.transaction():
             rest = [event for event in await claim_alert_events(two, 500, 0) if event.organization_id == acme.number]
-    assert [event.notice_id for event in rest] == sorted(event.notice_id for event in rest)
-    assert (len(first), len(rest), first[0].notice_id) == (1, 3, rest[0].notice_id)
+    assert [event.alert_event_id for event in rest] == sorted(event.alert_event_id for event in rest)
+    assert (len(first), len(rest), first[0].alert_event_id) == (1, 3, rest[0].alert_event_id)

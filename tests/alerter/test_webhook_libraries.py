@@ -140,5 +140,5 @@ async def test_express_with_the_javascript_library(
     finally:
         process.kill()
         await process.communicate()
-    body = await owner.fetchval("SELECT body FROM alert_notices")
+    body = await owner.fetchval("SELECT body FROM alert_events")
     assert json.loads(body)["type"] == "flexcredits.alert.fired.v1"

@@ -139,7 +139,9 @@ async def alert_twice(sides: Sides, books: Books, schedule: Sequence[int], *, kn
     """Two alerters evaluate one organization with exactly 75 of 100 credits used, `known` to them or not."""
     customer = await make_customer(books, f"org_{next(numbers)}", total=100)
     if known:
-        await books.execute("INSERT INTO alert_state (organization_id, settled_at) VALUES ($1, now())", customer.number)
+        await books.execute(
+            "INSERT INTO alert_state (organization_id, evaluated_at) VALUES ($1, now())", customer.number
+        )
     await customer.use(75)
     both = [await sides.side(at, "alerter", ALERTER_SQL, ALERTS, **otherwise) for at in (0, 1)]
     waited, _ = await run(schedule, [(side, make_evaluator(side).evaluate_one(customer.number)) for side in both])

@@ -266,7 +266,7 @@ NAMES = {
     "insert_firing": "firing_id", "resolve_firing": "firing_id episode notification starts_on ends_on fired_at",
     "select_facts": "assistant agents api assistant_used agents_used api_used",
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",
-    "find_notice": "found", "claim_notices": "notice_id organization_id organization body", "claim_wakeups": "organization_id",
+    "find_notice": "found", "claim_notices": "alert_event_id organization_id organization body", "claim_wakeups": "organization_id",
     "limit_statements": "set_config", "select_quarantined": "organization_id organization step reason",
     "claim_emails": "email_id message_id recipient is_additional created_at attempt waited_s context organization_id",
 }  # fmt: skip

@@ -120,7 +120,7 @@ async def test_every_link_of_slack_opens_what_it_promises_and_webhooks_have_none
 ) -> None:
     ada, _ = await make(stack, "org_slack_links", "600")
     await alert_everybody(stack, owner, ada)
-    select = "SELECT body FROM alert_notices n JOIN organizations o USING (organization_id) WHERE o.organization = $1"
+    select = "SELECT body FROM alert_events n JOIN organizations o USING (organization_id) WHERE o.organization = $1"
 
     async def are_written() -> bool:
         return len(await owner.fetch(select, ada.organization)) == 2

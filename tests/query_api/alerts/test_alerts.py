@@ -39,11 +39,11 @@ async def test_an_alert_and_its_deliveries(api: Api, books: Books) -> None:
     waiting = await books.email(number, firing, "cleo@acme.example", attempts=3)
     await books.attempt(number, waiting, 1, "deferred", "451 greylisted")
     await books.attempt(number, waiting, 2, "deferred", "450 mailbox busy")  # and the third is under way
-    refused = await books.email(number, firing, "bob@acme.example", "failed", attempts=2, settled_at=NOW)
+    refused = await books.email(number, firing, "bob@acme.example", "failed", attempts=2, finished_at=NOW)
     await books.attempt(number, refused, 1, "deferred", "451 greylisted")
     await books.attempt(number, refused, 2, "refused", "550 no such user")
     sent = await books.email(
-        number, firing, "ada@acme.example", "sent", attempts=2, settled_at=NOW + timedelta(seconds=7)
+        number, firing, "ada@acme.example", "sent", attempts=2, finished_at=NOW + timedelta(seconds=7)
     )
     await books.attempt(number, sent, 1, "deferred", "451 greylisted")
     await books.attempt(number, sent, 2, "sent", "250 ok")

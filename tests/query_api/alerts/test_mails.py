@@ -56,7 +56,7 @@ async def test_who_has_no_address_gets_no_test_mail(api: Api, books: Books) -> N
 async def test_what_became_of_ones_test_mails(api: Api, books: Books) -> None:
     number, other = await books.organization(), await books.organization("org_other")
     for turn in range(6):
-        email = await books.email(number, None, "ada@acme.example", "failed" if turn == 5 else "pending", attempts=turn, settled_at=NOW if turn == 5 else None)  # fmt: skip
+        email = await books.email(number, None, "ada@acme.example", "failed" if turn == 5 else "pending", attempts=turn, finished_at=NOW if turn == 5 else None)  # fmt: skip
     await books.attempt(number, email, 5, "refused", "550 no such user")
     await books.email(number, None, "ben@acme.example")
     await books.email(other, None, "ada@acme.example")
@@ -74,7 +74,7 @@ async def test_what_became_of_ones_test_mails(api: Api, books: Books) -> None:
 async def test_an_alert_with_every_attempt(api: Api, books: Books) -> None:
     number = await books.organization()
     firing = await books.firing(number, 90, rule="budget", contract="", period="2026-11", starts_on="2026-11-01", ends_on="2026-12-01")  # fmt: skip
-    sent = await books.email(number, firing, "ada@acme.example", "sent", attempts=3, settled_at=NOW)
+    sent = await books.email(number, firing, "ada@acme.example", "sent", attempts=3, finished_at=NOW)
     await books.attempt(number, sent, 1, "deferred", "451 greylisted")
     await books.attempt(number, sent, 3, "sent", "250 ok")  # the second ended with its process
     await books.email(number, firing, "bob@acme.example")
@@ -108,7 +108,9 @@ async def test_mails_are_sent_again(api: Api, books: Books) -> None:
     number = await books.organization()
     firing = await books.firing(number, 75)
     for name, state in (("ada", "failed"), ("bob", "sent"), ("Cleo", "failed"), ("dora", "pending")):
-        await books.email(number, firing, f"{name}@acme.example", state, settled_at=None if state == "pending" else NOW)
+        await books.email(
+            number, firing, f"{name}@acme.example", state, finished_at=None if state == "pending" else NOW
+        )
     path = f"/api/v1/alerts/{firing}/resend"
     all_failed = await api.send("POST", path, {"recipient": None})
     assert (all_failed.status_code, all_failed.json()) == (
@@ -134,7 +136,7 @@ async def test_mails_are_sent_again(api: Api, books: Books) -> None:
 async def test_the_newest_mail_to_somebody_says_whether_it_failed(api: Api, books: Books) -> None:
     number = await books.organization()
     firing = await books.firing(number, 75)
-    await books.email(number, firing, "ada@acme.example", "failed", settled_at=NOW)
+    await books.email(number, firing, "ada@acme.example", "failed", finished_at=NOW)
     await books.email(number, firing, "ada@acme.example", "pending")
     for recipient in (None, "ada@acme.example"):
         answer = await api.send("POST", f"/api/v1/alerts/{firing}/resend", {"recipient": recipient})

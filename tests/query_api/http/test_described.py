@@ -35,7 +35,7 @@ async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIter
         await books.feature(number, product, kind, kind, "2026-01-01", "Category")
         agent = "a1" if product == "agents" else ""
         await books.ledger(number, await books.use(number, product, kind, kind, "2026-11-01", 5, agent=agent), NOW, 5)
-    email = await books.email(number, await books.firing(number, 75), "ada@acme.example", "failed", settled_at=NOW)
+    email = await books.email(number, await books.firing(number, 75), "ada@acme.example", "failed", finished_at=NOW)
     await books.attempt(number, email, 1, "refused", "550 no such user")
     await books.email(number, None, "ada@acme.example")
     await books.member(number, "ada@acme.example")

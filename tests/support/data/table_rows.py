@@ -182,14 +182,14 @@ class Books:
         )
 
     async def email(
-        self, organization: int, firing: int | None, recipient: str, state: str = "pending", *, attempts: int = 0, settled_at: datetime | None = None,
+        self, organization: int, firing: int | None, recipient: str, state: str = "pending", *, attempts: int = 0, finished_at: datetime | None = None,
     ) -> int:  # fmt: skip
         """Insert a mail of NOW; a pending one is due a minute later. Without a firing it is a test mail."""
         number: int = await self._connection.fetchval(
-            "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, state, attempts, due_at, settled_at, facts)"
+            "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, state, attempts, due_at, finished_at, facts)"
             " VALUES ($1, $2, gen_random_uuid()::text, $3, $4, $5, $6, $7, $8, CASE WHEN $2::bigint IS NULL THEN '{}'::json END)"
             " RETURNING email_id",
-            organization, firing, recipient, NOW, state, attempts, NOW + timedelta(minutes=1), settled_at,
+            organization, firing, recipient, NOW, state, attempts, NOW + timedelta(minutes=1), finished_at,
         )  # fmt: skip
         return number
 
@@ -204,10 +204,10 @@ class Books:
     ) -> None:  # fmt: skip
         """Insert a delivery to a channel with the results of its attempts; completed at NOW unless pending."""
         delivery: int = await self._connection.fetchval(
-            "WITH notice AS (INSERT INTO alert_notices (organization_id, firing_id, event_id, kind, body, created_at, published_at)"
-            " VALUES ($1, $4, $3, $5, '{}', $8, $8) RETURNING notice_id)"
-            " INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at, state, attempts, settled_at)"
-            " SELECT $1, $2, notice_id, $8, $6, $7, CASE WHEN $6 <> 'pending' THEN $8::timestamptz END FROM notice RETURNING delivery_id",
+            "WITH notice AS (INSERT INTO alert_events (organization_id, firing_id, event_id, kind, body, created_at, published_at)"
+            " VALUES ($1, $4, $3, $5, '{}', $8, $8) RETURNING alert_event_id)"
+            " INSERT INTO alert_deliveries (organization_id, channel_id, alert_event_id, created_at, state, attempts, finished_at)"
+            " SELECT $1, $2, alert_event_id, $8, $6, $7, CASE WHEN $6 <> 'pending' THEN $8::timestamptz END FROM notice RETURNING delivery_id",
             organization, channel, event_id, firing, kind, state, len(tries), NOW,
         )  # fmt: skip
         for attempt, (outcome, detail) in enumerate(tries, 1):

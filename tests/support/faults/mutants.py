@@ -65,7 +65,7 @@ ALERTER: dict[str, Changes] = {
         "crossed": [("is_met(used, available, percent)", "is_met(used * 105, available * 100, percent)")]
     },
     "mails called sent when they are taken up": {
-        "sql.claim_emails": [("SET attempts", "SET state = 'sent', settled_at = now(), attempts")]
+        "sql.claim_emails": [("SET attempts", "SET state = 'sent', finished_at = now(), attempts")]
     },
 }  # fmt: skip
 

@@ -55,7 +55,7 @@ async def insert_test_alert_event(
 class Unpublished(NamedTuple):
     """An alert event that the topic lacks."""
 
-    notice_id: int
+    alert_event_id: int
     organization_id: int
     organization: str
     body: str

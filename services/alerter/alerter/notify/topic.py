@@ -81,6 +81,6 @@ async def publish_of(pool: Pool, producer: AIOKafkaProducer, topic: str, claim: 
                 "alert events wait for Kafka", alert_events=len(events), reason=f"{type(error).__name__}: {error}"
             )
             return None
-        await mark_alert_events_published(connection, [event.notice_id for event in events])
+        await mark_alert_events_published(connection, [event.alert_event_id for event in events])
     PUBLISHED.inc(len(events))
     return len(events)

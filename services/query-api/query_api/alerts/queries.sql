@@ -28,7 +28,7 @@ FROM alert_firings WHERE organization_id = $1 AND firing_id = $2
 
 -- name: select_deliveries
 -- The mails of these firings by recipient, and what the mail server said last to one that is not sent.
-SELECT e.firing_id, e.recipient, e.state, e.attempts, e.created_at, CASE e.state WHEN 'sent' THEN e.settled_at END AS sent_at,
+SELECT e.firing_id, e.recipient, e.state, e.attempts, e.created_at, CASE e.state WHEN 'sent' THEN e.finished_at END AS sent_at,
     CASE e.state WHEN 'pending' THEN e.due_at END AS next_attempt_at, last_failure.detail AS last_error, e.email_id
 FROM email_outbox e
 LEFT JOIN LATERAL (SELECT a.detail FROM email_attempts a

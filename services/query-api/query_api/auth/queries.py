@@ -71,5 +71,5 @@ async def delete_session(connection: Connection, session_sha256: str) -> None:
     await connection.execute(SQL["delete_session"], session_sha256)
 
 
-async def forget_expired_sessions(session: WriteSession, at: datetime) -> None:
-    await session.connection.execute(SQL["forget_expired_sessions"], at)
+async def delete_expired_sessions(session: WriteSession, at: datetime) -> None:
+    await session.connection.execute(SQL["delete_expired_sessions"], at)

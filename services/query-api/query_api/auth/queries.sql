@@ -24,6 +24,6 @@ VALUES (decode($1, 'hex'), $2, $3, $4, $5, $6, $7, $8, $8, $9)
 -- The session ends.
 DELETE FROM sessions WHERE session_sha256 = decode($1, 'hex')
 
--- name: forget_expired_sessions
+-- name: delete_expired_sessions
 -- Sessions that have ended are not kept.
-SELECT forget_expired_sessions($1)
+SELECT delete_expired_sessions($1)

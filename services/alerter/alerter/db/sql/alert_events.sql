@@ -1,16 +1,16 @@
--- The outbox of alert events: alert_notices for the topic, alert_deliveries with their attempts for webhooks and Slack.
+-- The outbox of alert events: alert_events for the topic, alert_deliveries with their attempts for webhooks and Slack.
 
 -- name: find_notice
 -- Whether an alert event has this id.
-SELECT true FROM alert_notices WHERE event_id = $1
+SELECT true FROM alert_events WHERE event_id = $1
 
 -- name: insert_notice
 -- An alert event about a firing or its end, and to which channels it goes: $7: to webhooks; $8: to people too.
 WITH notice AS (
-    INSERT INTO alert_notices (organization_id, firing_id, event_id, kind, body, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING notice_id
+    INSERT INTO alert_events (organization_id, firing_id, event_id, kind, body, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING alert_event_id
 )
-INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at)
-SELECT $1, c.channel_id, notice.notice_id, $6 FROM notice, alert_channels c
+INSERT INTO alert_deliveries (organization_id, channel_id, alert_event_id, created_at)
+SELECT $1, c.channel_id, notice.alert_event_id, $6 FROM notice, alert_channels c
 WHERE c.organization_id = $1 AND c.removed_at IS NULL AND c.stopped_at IS NULL AND CASE c.kind WHEN 'webhook' THEN $7::boolean ELSE $8::boolean END
 
 -- name: insert_test_notice
@@ -18,10 +18,10 @@ WHERE c.organization_id = $1 AND c.removed_at IS NULL AND c.stopped_at IS NULL A
 WITH channel AS (
     SELECT channel_id FROM alert_channels WHERE organization_id = $1 AND channel_id = $2 AND removed_at IS NULL AND stopped_at IS NULL
 ), notice AS (
-    INSERT INTO alert_notices (organization_id, event_id, kind, body, created_at, published_at)
-    SELECT $1, $3, 'test', $4, $5, $5 FROM channel RETURNING notice_id
+    INSERT INTO alert_events (organization_id, event_id, kind, body, created_at, published_at)
+    SELECT $1, $3, 'test', $4, $5, $5 FROM channel RETURNING alert_event_id
 )
-INSERT INTO alert_deliveries (organization_id, channel_id, notice_id, created_at) SELECT $1, $2, notice_id, $5 FROM notice
+INSERT INTO alert_deliveries (organization_id, channel_id, alert_event_id, created_at) SELECT $1, $2, alert_event_id, $5 FROM notice
 
 -- name: claim_notices
 -- Alert events that the topic does not have yet, in order: about $1, in equal parts of organizations behind number $2,
@@ -35,19 +35,19 @@ WITH RECURSIVE walk (organization_id, is_mine, claimed) AS (
         SELECT n.organization_id, NOT EXISTS (SELECT FROM quarantine q
                 WHERE q.organization_id = n.organization_id AND q.component = 'alerter' AND q.step = 'publish' AND q.retry_at > now())
             AND pg_try_advisory_xact_lock(hashtext('flexcredits.publish'), n.organization_id) AS is_mine
-        FROM alert_notices n WHERE n.published_at IS NULL AND n.organization_id > walk.organization_id AND n.organization_id <= $3
-        ORDER BY n.organization_id, n.notice_id NULLS FIRST LIMIT 1) AS next
+        FROM alert_events n WHERE n.published_at IS NULL AND n.organization_id > walk.organization_id AND n.organization_id <= $3
+        ORDER BY n.organization_id, n.alert_event_id NULLS FIRST LIMIT 1) AS next
     WHERE walk.claimed < $1
 ), turns AS MATERIALIZED (SELECT organization_id FROM walk WHERE is_mine)
-SELECT n.notice_id, n.organization_id, (SELECT o.organization FROM organizations o WHERE o.organization_id = n.organization_id) AS organization, n.body
+SELECT n.alert_event_id, n.organization_id, (SELECT o.organization FROM organizations o WHERE o.organization_id = n.organization_id) AS organization, n.body
 FROM turns CROSS JOIN LATERAL (
-    SELECT notice_id, organization_id, body FROM alert_notices WHERE organization_id = turns.organization_id AND published_at IS NULL
-    ORDER BY notice_id NULLS FIRST LIMIT (SELECT ceil($1::float8 / count(*)) FROM turns) FOR UPDATE SKIP LOCKED) AS n
-ORDER BY n.notice_id
+    SELECT alert_event_id, organization_id, body FROM alert_events WHERE organization_id = turns.organization_id AND published_at IS NULL
+    ORDER BY alert_event_id NULLS FIRST LIMIT (SELECT ceil($1::float8 / count(*)) FROM turns) FOR UPDATE SKIP LOCKED) AS n
+ORDER BY n.alert_event_id
 
 -- name: mark_notices_published
 -- Kafka has confirmed these alert events.
-UPDATE alert_notices SET published_at = now() WHERE notice_id = ANY($1::bigint[])
+UPDATE alert_events SET published_at = now() WHERE alert_event_id = ANY($1::bigint[])
 
 -- name: claim_deliveries
 -- Take up to $1 deliveries that are due, for $2 seconds: who does not say how it ended by then has died, and they are
@@ -82,7 +82,7 @@ WITH RECURSIVE sending AS MATERIALIZED (
     WHERE delivery_id IS NOT NULL
 )
 UPDATE alert_deliveries d SET attempts = d.attempts + 1, due_at = now() + make_interval(secs => $2)
-FROM alert_channels c, alert_notices n
+FROM alert_channels c, alert_events n
 WHERE d.delivery_id = ANY (ARRAY(
     SELECT due.delivery_id FROM (
         SELECT delivery_id FROM turns
@@ -91,7 +91,7 @@ WHERE d.delivery_id = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT delivery_id FROM alert_deliveries WHERE delivery_id = first.delivery_id AND state = 'pending' AND due_at <= now()
         LIMIT 1 FOR UPDATE SKIP LOCKED) AS due))
-    AND c.channel_id = d.channel_id AND n.notice_id = d.notice_id
+    AND c.channel_id = d.channel_id AND n.alert_event_id = d.alert_event_id
 RETURNING d.delivery_id, d.organization_id, d.channel_id, c.kind, c.url, c.signing_secret, c.content_type, n.event_id, n.body, d.created_at, d.attempts AS attempt,
     extract(epoch FROM now() - d.pending_since)::float8 AS waited_s
 
@@ -105,7 +105,7 @@ WITH attempt AS (
 )
 UPDATE alert_deliveries SET
     state = CASE $3 WHEN 'sent' THEN 'sent' WHEN 'refused' THEN 'failed' ELSE 'pending' END,
-    settled_at = CASE WHEN $3 <> 'deferred' THEN now() END,
+    finished_at = CASE WHEN $3 <> 'deferred' THEN now() END,
     due_at = CASE WHEN $3 = 'deferred' THEN now() + make_interval(secs => $5) ELSE due_at END
 WHERE delivery_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
 
@@ -121,4 +121,4 @@ WHERE d.organization_id = ANY($1::integer[]) AND d.state = 'pending' AND d.due_a
 WITH stopped AS (
     UPDATE alert_channels SET stopped_at = now(), stop_reason = $2 WHERE channel_id = $1 AND stopped_at IS NULL
 )
-UPDATE alert_deliveries SET state = 'failed', settled_at = now() WHERE channel_id = $1 AND state = 'pending'
+UPDATE alert_deliveries SET state = 'failed', finished_at = now() WHERE channel_id = $1 AND state = 'pending'

@@ -57,7 +57,7 @@ WITH attempt AS (
 )
 UPDATE email_outbox SET
     state = CASE $3 WHEN 'sent' THEN 'sent' WHEN 'refused' THEN 'failed' ELSE 'pending' END,
-    settled_at = CASE WHEN $3 <> 'deferred' THEN now() END,
+    finished_at = CASE WHEN $3 <> 'deferred' THEN now() END,
     due_at = CASE WHEN $3 = 'deferred' THEN now() + make_interval(secs => $5) ELSE due_at END
 WHERE email_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
 
@@ -71,7 +71,7 @@ WHERE e.organization_id = ANY($1::integer[]) AND e.state = 'pending' AND e.due_a
 -- name: resend_emails
 -- A firing's failed mails (recipient $3, null: all of them) are due again under their Message-ID; their attempts are
 -- counted on.
-UPDATE email_outbox SET state = 'pending', settled_at = NULL, due_at = now(), pending_since = now()
+UPDATE email_outbox SET state = 'pending', finished_at = NULL, due_at = now(), pending_since = now()
 WHERE organization_id = $1 AND firing_id = $2 AND state = 'failed' AND ($3::text IS NULL OR lower(recipient) = lower($3))
 
 -- name: count_pending_emails

@@ -3,7 +3,7 @@
 
 -- name: create_state
 -- The row to lock.
-INSERT INTO alert_state (organization_id, settled_at) VALUES ($1, $2) ON CONFLICT DO NOTHING
+INSERT INTO alert_state (organization_id, evaluated_at) VALUES ($1, $2) ON CONFLICT DO NOTHING
 
 -- name: lock_state
 -- Whoever holds this row may change the organization's firings; no row is there before the first time.
@@ -11,7 +11,7 @@ SELECT true FROM alert_state WHERE organization_id = $1 FOR UPDATE
 
 -- name: mark_settled
 -- When this organization's firings last changed.
-UPDATE alert_state SET settled_at = $2 WHERE organization_id = $1
+UPDATE alert_state SET evaluated_at = $2 WHERE organization_id = $1
 
 -- name: displace_firings
 -- Firings of credit periods whose id a new version of their contract gave to other dates, for which another id has

@@ -16,7 +16,7 @@ from query_api.auth.cookies import SIGN_IN_WITHIN_S, hash_id
 from query_api.auth.handshake import Handshake, is_local, read_handshake
 from query_api.auth.oidc import failed
 from query_api.auth.principal import Principal
-from query_api.auth.queries import delete_session, forget_expired_sessions, insert_session
+from query_api.auth.queries import delete_expired_sessions, delete_session, insert_session
 from query_api.db.session import read_as, write_as
 from query_api.http.problems import ApiProblem, invalid_parameter
 from query_api.metrics import REFUSED
@@ -96,7 +96,7 @@ async def begin(request: Request, sign_in: SignIn, handshake: Handshake, princip
     async with write_as(app.pool, principal.organization) as session:
         if session.organization_id is None:
             raise UnknownOrganization(principal.organization)
-        await forget_expired_sessions(session, signed_in.created_at)
+        await delete_expired_sessions(session, signed_in.created_at)
         if before := cookies.hash_of(request):
             await delete_session(session.connection, before)
         await insert_session(session, hash_id(session_id), signed_in)

@@ -5,9 +5,9 @@ WHERE organization_id = $1 AND removed_at IS NULL ORDER BY channel_id
 
 -- name: select_channel_deliveries
 -- What went to a channel, newest first, before delivery $3 or from the newest on.
-SELECT d.delivery_id, n.event_id, n.kind AS event, n.firing_id, d.state, d.attempts, d.created_at, CASE d.state WHEN 'sent' THEN d.settled_at END AS sent_at,
+SELECT d.delivery_id, n.event_id, n.kind AS event, n.firing_id, d.state, d.attempts, d.created_at, CASE d.state WHEN 'sent' THEN d.finished_at END AS sent_at,
     CASE d.state WHEN 'pending' THEN d.due_at END AS next_attempt_at
-FROM alert_deliveries d JOIN alert_notices n USING (notice_id)
+FROM alert_deliveries d JOIN alert_events n USING (alert_event_id)
 WHERE d.organization_id = $1 AND d.channel_id = $2 AND ($3::bigint IS NULL OR d.delivery_id < $3)
 ORDER BY d.delivery_id DESC NULLS LAST LIMIT $4
 

@@ -1,6 +1,6 @@
 -- name: select_test_mails
 -- The latest $3 test mails to an address, and what the mail server said last to one that is not sent.
-SELECT e.recipient, e.state, e.attempts, e.created_at, CASE e.state WHEN 'sent' THEN e.settled_at END AS sent_at,
+SELECT e.recipient, e.state, e.attempts, e.created_at, CASE e.state WHEN 'sent' THEN e.finished_at END AS sent_at,
     CASE e.state WHEN 'pending' THEN e.due_at END AS next_attempt_at, last_failure.detail AS last_error, e.email_id
 FROM email_outbox e
 LEFT JOIN LATERAL (SELECT a.detail FROM email_attempts a
