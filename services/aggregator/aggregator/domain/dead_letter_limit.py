@@ -32,7 +32,7 @@ class DeadLetterLimit:
         if self._failed.maxlen and len(senders) * 2 > self._failed.maxlen and len(set(senders)) >= self._sources_min:
             raise DeadLetterLimitExceeded(
                 f"{len(senders)} of the last {len(self._failed)} records cannot be read, from {len(set(senders))} sources."
-                " Nothing of this batch was taken. Fix the codec or the producers; to dead-letter them all, set DEAD_LETTER_LIMIT=off"
+                " Nothing of this batch was applied. Fix the codec or the producers; DEAD_LETTER_LIMIT=off dead-letters them all."
             )
 
 
