@@ -13,7 +13,10 @@ export const settingsQuery = queryOptions({
 })
 
 /** Throws Refusal; its status is 412 if another admin has saved since `version`. */
-export function saveSettings(version: number, body: Schemas["AlertSettingsRequest"]): Promise<Schemas["AlertSettingsResponse"]> {
+export function saveSettings(
+  version: number,
+  body: Schemas["AlertSettingsRequest"],
+): Promise<Schemas["AlertSettingsResponse"]> {
   return bodyOf(api.PUT("/api/v1/alerts/settings", { params: { header: { "if-match": `"${version}"` } }, body }))
 }
 
