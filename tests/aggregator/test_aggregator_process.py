@@ -1,4 +1,4 @@
-"""The aggregator as a process, on real Kafka: killed, doubled, frozen, replayed; the numbers never change."""
+"""The aggregator as a process on real Kafka: killed, run twice, paused, replayed. Totals must not change."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def send_facts(producer: AIOKafkaProducer, topics: Topics) -> None:
 
 
 def many(number: int, seed: int = 1) -> tuple[list[dict[str, Any] | bytes], int]:
-    """`number` events with 3 % copies, and the micro-credits they must come to."""
+    """`number` events with 3 % copies, and the expected micro-credits."""
     chance = random.Random(seed)
     events: list[dict[str, Any] | bytes] = []
     total = 0
@@ -159,7 +159,9 @@ async def test_ten_kills_while_it_works_change_no_total(
             await asyncio.sleep(chance.random() * 0.1)
             process.kill()
             kills += 1
-            assert await applied(owner, topics) < len(events), "finished before the last kill: nothing was shown"
+            assert await applied(owner, topics) < len(events), (
+                "finished before the last kill, so the test shows nothing"
+            )
     await sending
     with running("aggregator", environment):
         await until_applied(owner, topics, len(events))
@@ -178,7 +180,7 @@ async def test_two_aggregators_with_moving_partitions_change_no_total(
         await eventually(first.ready)
         with running("aggregator", environment) as second:
             await eventually(second.ready, within_s=40)
-            first.send(signal.SIGSTOP)  # a zombie: it holds its partitions and comes back with old batches
+            first.send(signal.SIGSTOP)  # a zombie: it keeps its partitions and continues with old batches
             await asyncio.sleep(2)
             first.send(signal.SIGCONT)
             second.kill()
@@ -206,7 +208,7 @@ async def test_groups_offsets_in_kafka_mean_nothing(
     second, second_total = many(400, seed=5)
     await send(producer, topics.usage_events, second)
     partitions = [TopicPartition(topics.usage_events, number) for number in range(4)]
-    for offset in (0, 200):  # behind: everything again; ahead: everything skipped
+    for offset in (0, 200):  # behind: all records again; ahead: all records skipped
         await set_group_offsets(topics, dict.fromkeys(partitions, offset))
         with running("aggregator", environment) as process:
             await until_applied(owner, topics, len(first) + len(second))
@@ -254,7 +256,7 @@ async def set_group_offsets(topics: Topics, offsets: dict[TopicPartition, int]) 
 async def test_a_new_database_is_rebuilt_from_the_topic_to_the_same_tables(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    await send(producer, topics.usage_events, many(300, seed=6)[0])  # held, until the facts arrive
+    await send(producer, topics.usage_events, many(300, seed=6)[0])  # held until the catalog events arrive
     environment = aggregator_environment(database, topics)
     tables = {
         "usage_15m": "SELECT bucket_at, product, feature, sum(credits)::bigint, sum(events)::bigint"
@@ -383,9 +385,11 @@ async def test_metrics_count_events_by_disposition(
         await send(producer, topics.usage_events, [event, event, late, b"{", stranger], partition=0)
         await until_applied(owner, topics, 5)
         name = "flexcredits_aggregator_"
-        fates = {"counted": 2, "duplicate": 1, "rejected": 1, "held": 1, "replayed": 0}
+        dispositions = {"counted": 2, "duplicate": 1, "rejected": 1, "held": 1, "replayed": 0}
         await eventually(lambda: process.metric(f'{name}events_total{{disposition="counted"}}') == 2, what="counted")
-        assert {fate: process.metric(f'{name}events_total{{disposition="{fate}"}}') for fate in fates} == fates
+        assert {
+            each: process.metric(f'{name}events_total{{disposition="{each}"}}') for each in dispositions
+        } == dispositions
         assert process.metric(f'{name}dead_letters_total{{reason="unreadable"}}') == 1
         assert process.metric(f"{name}late_events_total") == 1
         assert process.metric(f'{name}visible_events_total{{within_2s="yes"}}') == 2
@@ -402,7 +406,7 @@ async def test_metrics_count_events_by_disposition(
 async def test_one_organizations_defect_delays_no_other(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    """A trigger stands for the defect. Killed in between, the aggregator forgets and doubles nothing."""
+    """A trigger simulates the defect. The aggregator is killed meanwhile, and must not lose or repeat events."""
     names = [f"org_{letter}" for letter in "abcd"]
     await send(producer, topics.catalog, [organization(name) for name in names], partition=0)
 
@@ -445,9 +449,9 @@ async def test_one_organizations_defect_delays_no_other(
         assert process.exit_code is None
     await check_totals(owner, 48_000_000)
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
-    fates = await owner.fetchrow(
+    dispositions = await owner.fetchrow(
         "SELECT sum(counted)::int, sum(held)::int, sum(duplicate)::int FROM partition_progress WHERE topic = $1",
         topics.usage_events,
     )
-    assert fates is not None
-    assert tuple(fates) == (48, 0, 0)
+    assert dispositions is not None
+    assert tuple(dispositions) == (48, 0, 0)

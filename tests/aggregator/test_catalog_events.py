@@ -1,4 +1,4 @@
-"""Contract facts into their tables."""
+"""Contract events and their tables."""
 
 import json
 from collections.abc import AsyncIterator

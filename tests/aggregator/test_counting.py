@@ -1,4 +1,4 @@
-"""One batch, one transaction: what counts, what is held, what is refused, and that nothing counts twice."""
+"""One batch in one transaction: counted, held and refused events, and no event counted twice."""
 
 import json
 import random
@@ -83,7 +83,7 @@ async def test_gap_stops_and_counts_nothing(aggregator: Aggregator) -> None:
 async def test_losing_one_partition_keeps_the_others_work(aggregator: Aggregator) -> None:
     await aggregator.learn(organization())
     lost, kept = records([usage(), usage()], partition=0), records([usage(), usage()], partition=1)
-    await aggregator.count(lost)  # the new owner was faster
+    await aggregator.count(lost)  # the new owner applied it first
     outcome = await aggregator.count(lost, kept)
     assert outcome.replayed == 2
     assert len(outcome.counted) == 2
@@ -172,13 +172,13 @@ async def test_correction_that_was_held_and_rejected_may_be_sent_again(aggregato
     await aggregator.count(records([too_much], partition=1))
     await aggregator.count(records([original]))
     await aggregator.release()
-    again = {**too_much, "data": {**too_much["data"], "reason": "a second look"}}
+    again = {**too_much, "data": {**too_much["data"], "reason": "a second check"}}
     await aggregator.count(records([correction(original, "2"), again], first=1))
     assert await aggregator.total() == 1_000_000
     reasons = await aggregator.pool.fetch(
         "SELECT reason FROM correction_reasons JOIN usage_ledger USING (ledger_bucket, identity) WHERE credits < 0"
     )
-    assert [row["reason"] for row in reasons] == ["a second look"]
+    assert [row["reason"] for row in reasons] == ["a second check"]
 
 
 async def test_correction_with_other_dimensions_is_refused(aggregator: Aggregator) -> None:
@@ -268,7 +268,7 @@ async def test_an_older_event_never_overwrites_a_newer_one(aggregator: Aggregato
 
 
 async def test_any_slicing_and_repetition_of_the_log_gives_the_same_tables(aggregator: Aggregator) -> None:
-    """Invariants 1 to 3 over a random log, cut and replayed at random, with facts arriving in between."""
+    """Invariants 1 to 3 over a random log, cut and replayed at random, with catalog events in between."""
     chance = random.Random(7)
     log = random_log(chance)
     facts = [[organization("org_a")], [rate()], [organization("org_b", "Asia/Kathmandu")]]

@@ -1,4 +1,4 @@
-"""Any id counts once, whatever it looks like: also where the day inside it is far from its receipt."""
+"""Any id counts once, whatever its format, also if its day is far from its receipt."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -106,7 +106,7 @@ async def test_rows_move_when_the_day_inside_their_id_gets_its_partition(
 async def test_copies_at_once_count_once_while_partitions_are_made(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """Two aggregators take copies from two partitions, one received when its day is far, one when it is near."""
+    """Two aggregators count copies from two partitions, one received long before its id's day, one close to it."""
     second = Aggregator(aggregator.pool)
     async with second.pool.acquire() as connection:
         await second.catalog.refresh(connection, aggregator.catalog.version)
@@ -157,7 +157,7 @@ async def test_strays_are_forgotten_with_their_rows(
 async def test_a_stray_is_known_as_long_as_its_row_lives(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """Its id was named by a correction more than a year before it came itself."""
+    """A correction named its id more than a year before the event arrived."""
     first = usage(envelope={"id": uuid7(NOW + 480 * DAY), "time": rfc3339(NOW)})
     await aggregator.count(received(correction(first, "-0.5"), 0, NOW))
     await aggregator.count(received(first, 1, NOW + 380 * DAY))
@@ -170,7 +170,7 @@ async def test_a_stray_is_known_as_long_as_its_row_lives(
 async def test_a_day_of_too_many_strays_goes_on_without_a_partition(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """A client whose clock is ten days ahead sends millions of ids of one day: moving them would hold everybody up."""
+    """A client whose clock is ten days ahead sends millions of ids of one day: moving their rows would delay all organizations."""
     first = usage(envelope={"id": uuid7(NOW + 10 * DAY), "time": rfc3339(NOW)})
     await aggregator.count(received(first, 0, NOW))
     await owner.execute(
@@ -204,7 +204,7 @@ async def test_partitions_that_take_too_long_are_made_the_next_time(
 
 
 async def test_known_days_cost_no_query(aggregator: Aggregator) -> None:
-    """True UUIDv7 pay nothing: once its days are known, a batch asks nothing about partitions."""
+    """Real UUIDv7 ids cost nothing: once their days are known, a batch sends no query about partitions."""
     await aggregator.count(records([usage()]))
     reading = empty_batch()
     read(records([usage()], first=1), reading)

@@ -1,4 +1,4 @@
-"""What is optional never erases: a fact or usage that leaves a field out leaves it as it was."""
+"""Missing optional fields never erase values, in catalog events and usage."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ async def test_usage_without_the_agents_name_keeps_it(aggregator: Aggregator, ap
 
 
 async def test_the_latest_name_is_kept_in_any_order(aggregator: Aggregator) -> None:
-    """Another agent for each order; every event is a batch of its own, counted by one of two aggregators."""
+    """A different agent for each order. Each event is its own batch, counted by one of two aggregators."""
     second = Aggregator(aggregator.pool)
     async with second.pool.acquire() as connection:
         await second.catalog.refresh(connection, aggregator.catalog.version)

@@ -1,4 +1,4 @@
-"""What producers other than ours write: transactions, committed and aborted, and a topic restored from a copy."""
+"""Records of other producers: transactions, committed and aborted, and a topic restored from a copy."""
 
 import asyncio
 import json
@@ -88,7 +88,7 @@ async def test_transactions_are_counted_when_and_if_they_are_committed(
             await producer.abort_transaction()
             await send(plain, topics.usage_events, [usage()])
             await until(owner, COUNTED, 4_000_000)
-            # The log ends with a marker: complete, and no reason to stop or to start anew.
+            # The log ends with a marker: complete, and no reason to stop or restart.
             async with producer.transaction():
                 await send(producer, topics.usage_events, [usage()])
                 await send(producer, topics.catalog, [rate()])
@@ -98,7 +98,7 @@ async def test_transactions_are_counted_when_and_if_they_are_committed(
             assert process.wait() == 0
         with running("aggregator", environment) as process:
             await move_on(owner, topics.usage_events)
-            # An open one is not counted, and nothing behind it is complete.
+            # An open transaction is not counted, and totals are not complete behind it.
             await producer.begin_transaction()
             await send(producer, topics.usage_events, [usage()])
             await send(plain, topics.usage_events, [usage()])
@@ -129,7 +129,7 @@ async def test_transactions_are_counted_when_and_if_they_are_committed(
 async def test_a_topic_restored_from_a_copy_counts_nothing_twice(
     database: Database, topics: Topics, owner: "asyncpg.Connection[asyncpg.Record]", expected_errors: list[str]
 ) -> None:
-    """By any program that produces the records again, at other offsets. Apache's own: tests/faults/test_mirrored_logs.py."""
+    """A program produces the records again at other offsets. tests/faults/test_mirrored_logs.py uses Apache's tools."""
     expected_errors.append("aiokafka")
     environment = aggregator_environment(database, topics)
     async with open_producer(topics.bootstrap, "test") as producer:

@@ -1,4 +1,4 @@
-"""Where a batch leaves a partition: its next offset, and the offset after the last record that is known."""
+"""A partition's progress after a batch: its next offset, and the offset after its last known record."""
 
 import pytest
 from aggregator.db.progress import drop_replayed
@@ -13,7 +13,7 @@ from aggregator.domain.decode import empty_batch
         (5, (5, 7), [(0, 7, 8)], 8, 7),  # a marker at the end: the records end before it
         (8, (3, 5), [], 8, None),  # a replay alone: a marker may lie before the position
         (8, (3, 7), [(0, 7, 8)], 8, None),
-        (8, (8, 8), [(0, 8, 9)], 9, None),  # a marker alone says nothing of records
+        (8, (8, 8), [(0, 8, 9)], 9, None),  # a marker alone does not move the end of the records
         (8, (5, 9), [], 10, 10),
     ],
 )

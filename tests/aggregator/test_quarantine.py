@@ -1,4 +1,4 @@
-"""What one organization's data makes fail is set aside for it alone; everybody else's usage counts, and later so does its."""
+"""If one organization's data makes a step fail, only that organization is quarantined; others are counted, and it is counted later."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ STEPS = {
     "agents": ("agent_sightings", "organization_id", ""),
     "totals": ("totals_outbox", "organization_id", ""),
 }
-"""Where an exception is raised for one organization: by a trigger of its table, as a defect of a column or an index would."""
+"""Tables whose trigger raises for one organization, as a defect of a column or index would."""
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def failing(
     owner: "asyncpg.Connection[asyncpg.Record]", table: str, *names: str, when: str = "INSERT OR UPDATE",
     code: str = "P0001",
 ) -> AsyncIterator[None]:  # fmt: skip
-    """Every write of these organizations (none given: org_a) to a table raises while the block goes on."""
+    """During the block, every write of these organizations (default org_a) to a table raises."""
     name, *_ = names = names or ("org_a",)
     numbers = await owner.fetchval(
         "SELECT array_agg(organization_id) FROM organizations WHERE organization = ANY ($1)", names
@@ -126,7 +126,7 @@ async def test_one_organizations_failure_is_set_aside_for_it_alone(
         reason = await aggregator.pool.fetchval("SELECT reason FROM quarantine")
         assert "RaiseError P0001: a defect of …" in reason
         await check_proof(aggregator)
-        # While it waits, so does what comes: in its order, and without a look at its data.
+        # While it waits, later records wait too: in order, and without being decoded.
         again = await aggregator.count(records([first[0], use_of("org_a"), use_of("org_b")], first=len(first)))
         assert len(again.counted) == 1
         assert len(again.quarantined) == 2
@@ -194,7 +194,7 @@ async def test_corrections_wait_in_order_with_their_originals(
 async def test_however_many_fail_all_others_count(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]", known: int
 ) -> None:
-    """One defective product may spoil most of a few customers, and nothing says that it is not our code."""
+    """One defective product may affect most of a few customers, and may be a defect of our code."""
     names = [f"org_{at:02}" for at in range(known)]
     failing_names, good = names[: known // 2 + 1], names[known // 2 + 1 :]
     await aggregator.learn(*(organization(name) for name in names))
@@ -386,7 +386,7 @@ async def test_held_usage_of_one_that_cannot_be_released_leaves_the_others(
         assert await quarantined(aggregator) == [("org_a", "aggregator", "release", 1)], "not before its time"
         await check_proof(aggregator)
     assert await aggregator.release() == 0
-    await aggregator.learn(organization("org_a"))  # a fact of its own: tried at once
+    await aggregator.learn(organization("org_a"))  # an event of its own: retried at once
     assert await aggregator.release() == 1
     assert await quarantined(aggregator) == []
     assert await credits_of(aggregator) == dict.fromkeys(ALL, 1_000_000)
@@ -423,7 +423,7 @@ async def test_a_catalog_event_that_never_works_becomes_a_dead_letter(
     async with failing(owner, "rates"):
         await aggregator.learn(*(organization(name) for name in ALL), rate(subject="org_a"))
         for _ in range(FACT_ATTEMPTS_MAX + 3):
-            assert await aggregator.retry() == 0, "as many tries as other facts cause in a few seconds"
+            assert await aggregator.retry() == 0, "as many tries as other catalog events cause in a few seconds"
         await owner.execute(
             "UPDATE quarantined_records SET received_at = received_at - make_interval(secs => $1)",
             FACT_WAITS_MIN_MS / 1000,
@@ -437,7 +437,7 @@ async def test_a_catalog_event_that_never_works_becomes_a_dead_letter(
 async def test_many_quarantined_catalog_events_are_tried_in_short_transactions(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """Nobody counts during one of them."""
+    """No usage is counted during one of these transactions."""
     await aggregator.learn(organization("org_a"))
     await owner.execute("ALTER TABLE rates ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
     bad = [rate(subject="org_a", feature=f"bad_{at}") for at in range(FACTS_AT_ONCE + 20)]
@@ -494,7 +494,7 @@ async def test_what_takes_too_long_for_one_organization_is_put_off_for_it_alone(
     async with failing(owner, "usage_daily"):
         await aggregator.count(records([use_of("org_a")], first=len(ALL) + 2))
     async with failing(owner, "usage_daily", code="57014"):
-        assert await aggregator.retry() == 1, "the fact"
+        assert await aggregator.retry() == 1, "the catalog event"
     assert await quarantined(aggregator) == [
         ("org_a", "aggregator", "counting", 2),
         ("org_a", "aggregator", "release", 1),
@@ -507,7 +507,7 @@ async def test_what_takes_too_long_for_one_organization_is_put_off_for_it_alone(
 async def test_who_retries_does_not_wait_for_a_quarantine_that_is_in_use(
     aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """It would wait with the locks of its partitions, for which all of their usage waits."""
+    """Otherwise it would wait while it holds its partitions' locks, and block all of their usage."""
     await aggregator.learn(organization("org_a"))
     async with failing(owner, "usage_15m"):
         await aggregator.count(records([use_of("org_a")]))
@@ -528,7 +528,7 @@ async def waits(aggregator: Aggregator) -> dict[str, int]:
 
 
 async def test_usage_beyond_the_sum_limit_is_held_and_others_are_counted(aggregator: Aggregator) -> None:
-    """9,300 events of 999,999,999 credits were `bigint out of range`, for ever and for all."""
+    """9,300 events of 999,999,999 credits caused `bigint out of range` for all organizations, at every retry."""
     await aggregator.learn(*(organization(name) for name in ALL))
     huge = [use_of("org_a", credits=MOST) for _ in range(9_300)]
     outcome = await aggregator.count(records([*huge, *(use_of(name) for name in GOOD)]))
@@ -539,7 +539,7 @@ async def test_usage_beyond_the_sum_limit_is_held_and_others_are_counted(aggrega
     assert totals["org_a"] <= SUM_MAX
     assert {name: totals[name] for name in GOOD} == dict.fromkeys(GOOD, 1_000_000)
     await check_proof(aggregator)
-    # It goes on so: also in another batch, partition, product and process; what is small enough still counts.
+    # The limit also holds in another batch, partition, product and process. Small amounts still count.
     other = Aggregator(aggregator.pool)
     other.catalog_events = aggregator.catalog_events
     other.catalog.version = other.catalog_events
@@ -575,9 +575,9 @@ async def test_large_sums_far_from_their_limit_are_not_added_up_for_every_batch(
     [(number, seen)] = aggregator.catalog.gross.items()
     assert seen.credits == 10_000_001_000_000
     await aggregator.count(records([use_of("org_a")], first=1))
-    assert aggregator.catalog.gross[number] == seen, "not asked again"
+    assert aggregator.catalog.gross[number] == seen, "not queried again"
     await aggregator.count(records([use_of("org_a", credits="10000001")], first=2))
-    assert aggregator.catalog.gross[number].credits == 20_000_003_000_000, "a batch this large asks always"
+    assert aggregator.catalog.gross[number].credits == 20_000_003_000_000, "a batch this large always queries"
     for gross, added, later in ((FAR_MAX, 0, 1.0), (0, SMALL_MAX + 1, 1.0), (0, 0, FAR_S)):
         assert not is_far(Gross(gross, 5.0), added, 5.0 + later)
     assert is_far(Gross(FAR_MAX - 1, 5.0), SMALL_MAX, 6.0)
@@ -591,17 +591,17 @@ async def test_held_usage_is_released_up_to_the_limit(aggregator: Aggregator) ->
     assert await aggregator.release() == 1_001
     assert await waits(aggregator) == {SUM_LIMIT: 300}
     assert await aggregator.release() == 0
-    assert await aggregator.retry() == 0  # an operator asks for it
+    assert await aggregator.retry() == 0  # until an operator requests it
     assert await aggregator.release() == 0
     assert await waits(aggregator) == {SUM_LIMIT: 300}
-    # A correction that no sum can keep waits as well.
+    # A correction beyond the limit waits as well.
     await aggregator.count(records([correction(use_of("org_a"), "1")], first=1_301))
     await check_proof(aggregator)
     await aggregator.check_grains()
 
 
 async def test_what_is_beyond_the_limit_is_counted_only_on_request(aggregator: Aggregator) -> None:
-    """Also when there is room for it, and the same series holds a correction that waits for its original."""
+    """Also if there is room, and the same series has a correction that waits for its original."""
     await aggregator.count(records([use_of("org_a")]))
     await aggregator.pool.execute("UPDATE usage_held SET waits_for = 'sum_limit'")
     await aggregator.learn(organization("org_a"))
@@ -609,7 +609,7 @@ async def test_what_is_beyond_the_limit_is_counted_only_on_request(aggregator: A
     assert await aggregator.release() == 0
     assert await waits(aggregator) == {SUM_LIMIT: 1, "original": 1}
     await aggregator.retry()
-    assert await waits(aggregator) == {SUM_LIMIT: 1, "original": 1}, "nobody has asked"
+    assert await waits(aggregator) == {SUM_LIMIT: 1, "original": 1}, "no operator requested it"
     async with aggregator.pool.acquire() as connection:
         await quarantine(connection, SUMS, [(aggregator.catalog.organizations["org_a"].organization_id, "")])
     await aggregator.retry()
@@ -654,7 +654,7 @@ async def test_the_proof_knows_all_that_waits(
 
 
 class UnreadOnce(FakeRecord):
-    """Fails in our code when it is read for the first time, as a defect of the codec would."""
+    """Raises in our code when it is first read, as a defect of the codec would."""
 
     def __getattribute__(self, name: str) -> Any:
         if name == "timestamp" and self.__dict__.pop("is_broken", False):

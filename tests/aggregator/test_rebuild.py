@@ -1,4 +1,4 @@
-"""Rollups damaged by hand, and made right from the log while the aggregator counts on."""
+"""Rollups are damaged by hand and corrected from the log while the aggregator continues."""
 
 import asyncio
 import json
@@ -83,7 +83,7 @@ async def test_a_failing_organization_is_left_out_and_all_others_are_corrected(
     assert await owner.fetchval(wrong, number) == [0]
     assert [*await owner.fetchrow("SELECT organization_id, component FROM quarantine")] == [number, "rebuild"]
     await owner.execute("DROP TRIGGER fail ON usage_daily")
-    # A rate that nothing can be divided by: left out of the comparison, and named.
+    # A rate with a divisor of 0: left out of the comparison, and named.
     per = await owner.fetchval("SELECT per FROM rates")
     await owner.execute("UPDATE rates SET per = 0")
     found = await rebuild()
@@ -106,7 +106,7 @@ async def aggregator(database: Database, topics: Topics) -> AsyncIterator[None]:
 
 
 async def send_log(producer: AIOKafkaProducer, topics: Topics, seed: int, *, pause_s: float = 0) -> int:
-    """Some 400 random records; returns how many."""
+    """Send about 400 random records; returns how many."""
     log = random_log(random.Random(seed))
     for partition, records in log.items():
         for record in records:
@@ -116,9 +116,9 @@ async def send_log(producer: AIOKafkaProducer, topics: Topics, seed: int, *, pau
     return sum(map(len, log.values()))
 
 
-async def learn(producer: AIOKafkaProducer, topics: Topics, *facts: dict[str, Any]) -> None:
-    for fact in facts:
-        await producer.send_and_wait(topics.catalog, json.dumps(fact).encode(), partition=0)
+async def learn(producer: AIOKafkaProducer, topics: Topics, *events: dict[str, Any]) -> None:
+    for event in events:
+        await producer.send_and_wait(topics.catalog, json.dumps(event).encode(), partition=0)
 
 
 async def applied(owner: asyncpg.Connection, topics: Topics) -> int:
@@ -137,7 +137,7 @@ async def until_applied(owner: asyncpg.Connection, topics: Topics, number: int) 
 
 
 async def damage(owner: asyncpg.Connection, chance: random.Random) -> None:
-    """Rows changed, lost and made up in every table, as only somebody above all roles could."""
+    """Change, delete and invent rows in every table, as only a superuser can."""
     for table, (key, _, _) in TABLES.items():
         number = "corrections" if table == "usage_corrections" else "events"
         rows = await owner.fetch(f"SELECT ctid, tableoid FROM {table}")
@@ -168,7 +168,7 @@ async def damage(owner: asyncpg.Connection, chance: random.Random) -> None:
 
 
 async def recount(database: Database, topics: Topics, holder: Any, **scope: Any) -> Comparison:
-    """As the role that may only rebuild."""
+    """Connection of the role that may only rebuild."""
     chosen = {"first": SINCE, "last": TODAY + timedelta(days=1), "organization": None} | scope
     return await compare(
         KafkaSettings(kafka_bootstrap=topics.bootstrap), database.roles["flexcredits_rebuild"], holder,
@@ -179,11 +179,11 @@ async def recount(database: Database, topics: Topics, holder: Any, **scope: Any)
 async def test_damaged_rollups_are_made_right_while_counting_goes_on(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
 ) -> None:
-    """Three random histories, each damaged; between comparison and swap usage is counted, held usage released, another batch sent."""
+    """Three random histories, each damaged. Between comparison and correction, usage is counted, held usage released, and another batch sent."""
     chance = random.Random(5)
     await learn(producer, topics, organization("org_a"))
     sent = 0
-    facts = [[organization("org_b", "Asia/Kathmandu")], [rate()], []]
+    events = [[organization("org_b", "Asia/Kathmandu")], [rate()], []]
     for number in range(3):
         sent += await send_log(producer, topics, seed=100 + number)
         await until_applied(owner, topics, sent)
@@ -195,7 +195,7 @@ async def test_damaged_rollups_are_made_right_while_counting_goes_on(
             assert all(line.differing for line in found.tables)
             assert found.recount.held > 0 or number == 2
             counting = asyncio.create_task(send_log(producer, topics, seed=200 + number, pause_s=0.001))
-            await learn(producer, topics, *facts[number])
+            await learn(producer, topics, *events[number])
 
             async def counted_on(before: int = sent) -> bool:
                 return await applied(owner, topics) > before + 50
@@ -306,7 +306,7 @@ async def test_command_proves_compares_and_refuses(
         assert isinstance(refused.exception, SetupProblem)
         assert reason in str(refused.exception)
 
-    # Somebody changed the ledger itself: the rollups cannot agree with both, and are left alone.
+    # The ledger itself was changed: the rollups cannot agree with log and ledger, and stay unchanged.
     await owner.execute("UPDATE usage_ledger SET credits = credits + 1 WHERE kafka_offset = 3")
     refused = await call("--from", f"{SINCE}")
     assert isinstance(refused.exception, SetupProblem)
@@ -337,7 +337,7 @@ async def test_the_rebuilders_role_cannot_change_the_proof_and_works_alone(
         with pytest.raises(CannotRebuild, match="another rebuild is running"):
             async with only_rebuild(database.roles["flexcredits_rebuild"]):
                 pass
-        # It reads the ledger: nothing of it is dropped meanwhile.
+        # It reads the ledger, so no partition is dropped meanwhile.
         await owner.execute("SELECT ensure_ledger_partition((current_date - 500) - date '1970-01-01')")
         assert await owner.fetch("SELECT drop_expired_partitions(current_date)") == []
     assert len(await owner.fetch("SELECT drop_expired_partitions(current_date)")) == 1
@@ -364,7 +364,7 @@ async def test_days_counted_by_older_rules_of_a_zone_are_moved(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """As if Asia/Kathmandu's clocks had been those of Tokyo until a new release of tz, which an aggregator counts by already."""
+    """As if Asia/Kathmandu had had Tokyo's time until a new tz release, which an aggregator already uses."""
     await learn(producer, topics, organization("org_a"), organization("org_b", "Asia/Tokyo"), rate())
     sent = await send_log(producer, topics, seed=21)
     await until_applied(owner, topics, sent)
@@ -396,7 +396,7 @@ async def test_days_counted_by_older_rules_of_a_zone_are_moved(
     await check_rollups(owner)
     assert await owner.fetchval("SELECT sum(credits) FROM usage_organization_monthly") == total
     assert await apply() == {"tz": TZ_VERSION, "organizations": []}
-    # Of days from before rules were recorded nobody knows by which they were counted: they are recounted once.
+    # For days before rules were recorded, the rules are unknown: they are recounted once.
     await owner.execute("UPDATE zone_rules SET tz = NULL, changes = NULL")
     await owner.execute("DELETE FROM zone_rules WHERE organization_id = $1", number)
     unknown = (await apply())["organizations"]
@@ -406,7 +406,7 @@ async def test_days_counted_by_older_rules_of_a_zone_are_moved(
     assert (await apply())["organizations"] == []
     async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
         assert not (await recount(database, topics, holder)).differs
-        # Days of other rules than the stored zone has now, or of a zone that nobody knows, move to a third one all the same.
+        # Days counted by other rules than the stored zone has now, or by an unknown zone, can also move to a third zone.
         for zone, becomes in (("Pacific/Kiritimati", "America/St_Johns"), ("Nowhere", "Asia/Tokyo")):
             await owner.execute("UPDATE organizations SET time_zone = $2 WHERE organization_id = $1", number, zone)
             await owner.execute("UPDATE zone_rules SET time_zone = $2 WHERE organization_id = $1", number, zone)

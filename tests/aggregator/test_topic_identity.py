@@ -1,4 +1,4 @@
-"""Offsets that were passed without a record, and what Kafka says of where its log begins."""
+"""Offsets that were skipped without a record, and the log's first offset in Kafka."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ AT = TopicPartition("usage.events.v1", 0)
 
 
 async def passed(kept_from: int) -> list[tuple[int, int, int]]:
-    """Offsets 10 to 14 were delivered, 15 is a marker, and the log begins at `kept_from` by now."""
+    """Offsets 10 to 14 were delivered, 15 is a marker, and the log now begins at `kept_from`."""
     kafka = Kafka(World(0))
     kafka.begins[AT] = kept_from
     consumer: Any = Consumer(kafka, Process("first"))

@@ -1,4 +1,4 @@
-"""One organization with a lot of work keeps nobody waiting."""
+"""An organization with much work does not delay others."""
 
 from aggregator.backlog.turns import Turns
 

@@ -1,4 +1,4 @@
-"""The alerter on a database of its own, under its own role."""
+"""The alerter's own database and role."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ from support.infra.stack import Database
 
 @pytest.fixture
 async def owner(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Whom row-level security does not bind."""
+    """A connection that bypasses row-level security."""
     connection = await asyncpg.connect(database.dsn, timeout=10)
     yield connection
     await connection.close()

@@ -1,4 +1,4 @@
-"""Whatever happens to usage, contracts, settings and the calendar: what fired, and whom it told, is what a model says."""
+"""Random changes of usage, contracts, settings and time: firings and mails must equal a model's."""
 
 import asyncio
 from collections import defaultdict
@@ -24,7 +24,7 @@ numbers = count()
 
 @dataclass
 class Fired:
-    """One episode of a threshold, and who was told."""
+    """One episode of a threshold, and its notification."""
 
     episode: int
     notification: str
@@ -36,7 +36,7 @@ class Fired:
 
 @dataclass
 class Model:
-    """The issue's words, one organization, whole micro-credits, no database."""
+    """The model: one organization, whole micro-credits, no database."""
 
     zone: str
     now: datetime = BEGAN
@@ -58,7 +58,7 @@ class Model:
         return self.now.astimezone(ZoneInfo(self.zone)).date()
 
     def evaluate(self) -> None:
-        """Make what is fired agree with what is met."""
+        """Fire and resolve thresholds according to the level."""
         for period, (starts_on, ends_on) in PERIODS.items():
             self.compare("usage", period, starts_on, ends_on, self.totals[period])
         month = self.saved_at.astimezone(ZoneInfo(self.zone)).date().replace(day=1)
@@ -128,7 +128,7 @@ stories = st.lists(st.lists(changes, min_size=1, max_size=3), min_size=8, max_si
 
 
 async def carry_out(model: Model, customer: Customer, change: tuple[str, Any, Any]) -> None:
-    """One change, to the model and to the rows that aggregator and query API would have written."""
+    """Apply one change to the model and to the rows of aggregator and query API."""
     match change:
         case ("use", days_ago, credits):
             day = model.today() - timedelta(days=days_ago)
@@ -150,7 +150,7 @@ async def carry_out(model: Model, customer: Customer, change: tuple[str, Any, An
 
 
 def save(model: Model, change: tuple[str, Any, Any]) -> dict[str, Any]:
-    """The columns that a save changes."""
+    """Columns that a save changes."""
     match change:
         case ("thresholds", rule, chosen):
             model.thresholds[rule] = chosen

@@ -1,4 +1,4 @@
-"""The alerter as a process, on real Kafka, Postgres and SMTP: killed at every step, doubled, frozen, without Kafka."""
+"""The alerter as a process on real Kafka, Postgres and SMTP: killed at every step, run twice, paused, without Kafka."""
 
 import asyncio
 import json
@@ -29,8 +29,8 @@ from support.services.alerter import MICRO, Customer, Script, age, banner, firin
 pytestmark = pytest.mark.slow
 
 NEVER_S = "100000"
-"""As the sweep's interval: what happens does not come from it."""
-STEP = 4711  # the lock at which the alerter is held
+"""Sweep interval: too long to affect the test."""
+STEP = 4711  # the lock that stops the alerter
 RECIPIENTS = {"admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"}
 
 
@@ -52,7 +52,7 @@ async def acme(books: Books) -> Customer:
 
 
 async def tell(producer: AIOKafkaProducer, topic: str, name: str = "org_acme") -> None:
-    """What the aggregator's relay says when totals have changed."""
+    """Send a totals message as the aggregator's relay does."""
     value = json.dumps({"organization": name, "version": 1, "micro_credits": {}}).encode()
     await producer.send_and_wait(topic, value, key=name.encode())
 
@@ -100,7 +100,7 @@ async def test_a_wakeup_is_drained_within_a_moment(
 async def test_an_organization_that_cannot_be_evaluated_delays_no_other_and_is_notified_later(
     database: Database, topics: Topics, mailbox: Script, books: Books, owner: Connection
 ) -> None:
-    """Sums beyond bigint in one of three organizations, for the sweep and for a wake-up of all."""
+    """One of three organizations has sums beyond bigint, in the sweep and in a wake-up of all."""
     names = ("org_one", "org_broken", "org_two")
     one, broken, two = [
         await make_customer(books, name, starts_on="2026-01-01", ends_on="2036-01-01") for name in names
@@ -129,7 +129,7 @@ async def test_an_organization_that_cannot_be_evaluated_delays_no_other_and_is_n
 
 
 async def stop_at(owner: Connection, table: str, event: str, *, at_commit: bool = False) -> None:
-    """Hold whoever does this at that very statement, until the test lets go of the lock."""
+    """Make a statement wait until the test releases the lock."""
     await owner.execute(
         "CREATE OR REPLACE FUNCTION stop_here() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
         f" $$ BEGIN PERFORM pg_advisory_xact_lock({STEP}); RETURN NEW; END $$"
@@ -141,7 +141,7 @@ async def stop_at(owner: Connection, table: str, event: str, *, at_commit: bool 
 
 @asynccontextmanager
 async def held_at(owner: Connection, mailbox: Script, acme: Customer, step: str) -> AsyncIterator[None]:
-    """Nobody gets past `step` inside the block."""
+    """Inside the block, no process can pass `step`."""
     if step == "lock":
         await owner.execute("INSERT INTO alert_state VALUES ($1, now())", acme.number)
         async with owner.transaction():
@@ -194,7 +194,7 @@ async def test_killed_at_any_step_it_fires_once_and_loses_no_mail(
     copies = len(mailbox.got) - 3
     assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
     assert len(set(mailbox.got)) == 3, "a copy under another Message-ID"
-    assert copies == 0 or step in ("data", "write down"), "a copy although the outcome was not in doubt"
+    assert copies == 0 or step in ("data", "write down"), "a copy although the result was known"
 
 
 @pytest.mark.parametrize("step", ["lock", "firing", "mails", "commit"])
@@ -237,7 +237,7 @@ async def waits_for_a_lock(onlooker: Pool) -> bool:
 
 
 async def save_elsewhere(database: Database, customer: Customer, at: datetime, **settings: Any) -> None:
-    """A save by a connection of its own, as by another admin."""
+    """Save with its own connection, as another admin does."""
     connection = await asyncpg.connect(database.dsn)
     try:
         await Customer(Books(connection), customer.number).save(at=at, **settings)
@@ -365,7 +365,7 @@ async def test_while_one_is_frozen_the_others_sweep_catches_up_and_nothing_fires
 async def test_messages_that_never_come_cost_one_sweep(
     database: Database, topics: Topics, mailbox: Script, acme: Customer, owner: Connection
 ) -> None:
-    """Of a consumer that stalls nothing is seen but this."""
+    """A stalled consumer has no other effect."""
     with running("alerter", alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="2")) as process:
         await eventually(process.ready, what="readiness")
         began = asyncio.get_running_loop().time()
@@ -433,7 +433,7 @@ async def test_postgres_away_for_a_moment_delays_and_loses_nothing(
             await tell(producer, topics.totals)
             await eventually(lambda: "skipped once" in process.log, what="a sweep without Postgres")
             assert await firings(owner, acme.number) == []
-        finally:  # the limit is the whole server's
+        finally:  # the limit applies to the whole server
             await owner.execute("ALTER ROLE flexcredits_alerter CONNECTION LIMIT -1")
         await until_told(owner, mailbox, acme.number)
         assert process.exit_code is None

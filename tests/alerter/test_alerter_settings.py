@@ -1,4 +1,4 @@
-"""What the alerter takes from its environment."""
+"""The alerter's settings."""
 
 import socket
 from typing import Any

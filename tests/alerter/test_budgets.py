@@ -1,4 +1,4 @@
-"""Monthly budgets: fired once a month in the organization's own zone, mailed, never a banner, and gone with the budget."""
+"""Monthly budgets: they fire once a month in the organization's zone, send mail, never raise a banner, and resolve when the budget is removed."""
 
 import asyncio
 import json
@@ -177,7 +177,7 @@ async def test_late_usage_mails_for_72_hours_after_the_month_and_is_history_then
 
 
 async def test_a_save_says_nothing_about_months_that_had_ended(books: Books, pool: Pool, owner: Connection) -> None:
-    """A recurring budget applies to the current and future months; what was announced of an earlier one stays."""
+    """A recurring budget applies to the current and future months; firings of earlier months stay."""
     acme = await make_customer(books, total=None)
     await acme.set_budget(100)
     await acme.use(80, "2026-11-20")
@@ -247,7 +247,7 @@ async def test_the_defaults_of_the_deployment_hold_until_an_organization_saves_i
 async def test_saves_during_a_crossing_fire_each_threshold_that_is_left_once(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
-    """Two admins and usage at the same time, with several evaluators: what is open in the end is what is met, once."""
+    """Two admins and usage at the same time, with several evaluators: in the end, the met thresholds are open, each once."""
     acme = await make_customer(books, total=100)
     await acme.set_budget(100)
     running = True

@@ -1,4 +1,4 @@
-"""Firings and their ends reach other systems: the topic, signed webhooks and Slack, once each, and never a private address."""
+"""Firings and resolutions reach the topic, signed webhooks and Slack, once each, and never a private address."""
 
 import asyncio
 import json
@@ -257,7 +257,7 @@ async def test_what_kept_a_delivery_from_its_receiver_is_said_in_a_few_words(
 async def test_a_url_without_a_host_fails_alone(
     books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer, url: str
 ) -> None:
-    """asyncio's UnicodeError is no OSError: it ended the alerter for everybody."""
+    """asyncio's UnicodeError is not an OSError: before, it ended the alerter."""
     acme = await make_customer(books)
     await add_channel(acme, url)
     await add_channel(acme, receiver.url)

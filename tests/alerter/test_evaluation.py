@@ -1,4 +1,4 @@
-"""Levels in Postgres become firings, banners and mails, once, whichever alerter evaluates and however often."""
+"""Levels in Postgres become firings, banners and mails exactly once, whichever alerter evaluates and however often."""
 
 import asyncio
 import json
@@ -118,7 +118,7 @@ async def test_included_add_ons_are_available_and_others_are_not(books: Books, p
 
 
 async def test_a_period_is_the_sum_of_its_days_whatever_months_it_cuts(books: Books, pool: Pool) -> None:
-    """Whole months are read as such, the days at the edges by day."""
+    """Whole months are read from monthly rollups, the other days by day."""
     number = await books.organization()
     await books.contract(number, "c1", "2026-01-01", "2027-01-01")
     first = date(2026, 9, 25)
@@ -233,14 +233,14 @@ async def test_a_contract_sent_again_with_other_ids_for_the_same_periods_sends_n
     await customer.use(5)
     await evaluator(pool).evaluate(None, trigger="wakeup")
     assert [threshold for threshold, *_ in await firings(owner, customer.number)] == [75, 90, 100]
-    # Other dates are another period, and what was fired in this one ends with it.
+    # Other dates are another period; firings of the old one are resolved.
     await owner.execute("UPDATE credit_periods SET credit_period_id = 'other', starts_on = starts_on + 1")
     await evaluator(pool).evaluate(None, trigger="wakeup")
     assert {resolution for *_, resolution in (await firings(owner, customer.number))[:3]} == {"removed"}
 
 
 async def rename(owner: Connection, number: int, *names: tuple[str, str]) -> None:
-    """Credit periods of a new version of the contract, from ids to ids."""
+    """Write a new version of the contract's credit periods with other ids."""
     for before, _ in names:
         await owner.execute("UPDATE credit_periods SET credit_period_id = $3 WHERE (organization_id, credit_period_id) = ($1, $2)", number, before, f"new {before}")  # fmt: skip
     for before, after in names:
@@ -248,7 +248,7 @@ async def rename(owner: Connection, number: int, *names: tuple[str, str]) -> Non
 
 
 async def where(owner: Connection, year: int) -> list[tuple[Any, ...]]:
-    """Period id and resolution of what fired in a year."""
+    """Period id and resolution of a year's firings."""
     rows = await owner.fetch(
         "SELECT DISTINCT period_id, resolution FROM alert_firings WHERE starts_on = $1", date(year, 1, 1)
     )
@@ -305,7 +305,7 @@ async def test_ids_that_two_periods_exchange_take_what_fired_along(books: Books,
 async def test_an_id_that_fired_before_its_firings_were_adopted_fires_again(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
-    """Ids of alert events and mails name the period in which they fired, and are unique."""
+    """Ids of alert events and mails contain the period of the firing, and are unique."""
     acme = await make_customer(books)
     await acme.use(80)
     alerter = evaluator(pool)
@@ -394,7 +394,7 @@ async def test_many_evaluators_at_once_fire_once(books: Books, pool: Pool, owner
 
 
 async def test_levels_are_read_after_the_lock_is_held(books: Books, pool: Pool, owner: Connection) -> None:
-    """An evaluation that waited acts on what is there when it goes on, not on what it saw before."""
+    """An evaluation that waited for the lock uses the levels after the wait, not those before."""
     acme = await make_customer(books)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")

@@ -1,4 +1,4 @@
-"""STARTTLS, TLS, certificates, passwords and time limits, against a real server with a certificate of its own."""
+"""STARTTLS, TLS, certificates, passwords and time limits, against a real server with its own certificate."""
 
 import asyncio
 import subprocess
@@ -29,9 +29,9 @@ async def send(port: int, scheme: str, login: str = "", **more: Any) -> str:
 
 
 async def fail(port: int, scheme: str, login: str = "", **more: Any) -> str:
-    """The words under which the mail is deferred."""
+    """Send a mail that must be deferred; returns the reason."""
     made = await attempt(port, scheme, login, **more)
-    assert made.outcome == "deferred", f"somebody can fix it: {made}"
+    assert made.outcome == "deferred", f"an operator can fix it: {made}"
     return made.detail
 
 
@@ -50,7 +50,7 @@ async def test_starttls_that_is_required_and_not_offered_defers_and_nothing_is_s
         words = await fail(server.port, "smtp+starttls", "flex:secret@")
     assert words == "SMTPException: SMTP STARTTLS extension not supported by server."
     assert server.got == []
-    assert {line.split()[0] for line in server.heard} <= {b"EHLO", b"QUIT"}, "not even who writes to whom"
+    assert {line.split()[0] for line in server.heard} <= {b"EHLO", b"QUIT"}, "not even sender and recipient"
 
 
 async def test_starttls_is_used_where_it_is_offered(certificate: Path) -> None:
@@ -79,7 +79,7 @@ async def test_a_certificate_without_a_known_authority_is_not_trusted(certificat
 async def test_a_private_authority_without_key_usage_fails_strict_checks_and_the_words_say_what_to_do(
     tmp_path: Path, scheme: str, expected_errors: list[str]
 ) -> None:
-    """Python sets VERIFY_X509_STRICT from 3.13 on; here it is set by hand. The authority is what `openssl req -x509` makes."""
+    """Python sets VERIFY_X509_STRICT from 3.13 on; the test sets it. `openssl req -x509` creates such an authority."""
     expected_errors.append("SMTP session exception")  # aiosmtpd's, when the client leaves in the middle of STARTTLS
     authority, certificate = make_authority(tmp_path)
     script = {"tls": serving(certificate)} if scheme == "smtps" else {"smtp": {"tls_context": serving(certificate)}}
@@ -94,7 +94,7 @@ async def test_a_private_authority_without_key_usage_fails_strict_checks_and_the
 
 
 def make_authority(folder: Path, *options: str) -> tuple[Path, Path]:
-    """A private authority and a server's certificate that it signed, with its key, as docs/configuration.md says."""
+    """A private authority and a server certificate that it signed, created as docs/configuration.md describes."""
     ca, key, request, certificate = (folder / name for name in ("ca.pem", "ca.key", "server.csr", "server.pem"))
     run = partial(subprocess.run, check=True, capture_output=True, timeout=30, cwd=folder)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"]
@@ -181,7 +181,7 @@ async def test_a_server_that_takes_its_time_with_each_answer_is_left_after_the_m
 
 
 async def test_a_script_hears_what_is_said() -> None:
-    """The tests above rest on it."""
+    """The tests above need it."""
     async with smtp_server() as server:
         await send(server.port, "smtp")
     assert [line.split()[0] for line in server.heard[:3]] == [b"EHLO", b"MAIL", b"RCPT"]

@@ -1,4 +1,4 @@
-"""The outbox against a real SMTP server that is away, refuses, hangs, or takes a mail and drops the connection."""
+"""The outbox against a real SMTP server that is down, refuses, hangs, or accepts a mail and drops the connection."""
 
 import asyncio
 import ssl
@@ -24,7 +24,7 @@ TO = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_adm
 
 @pytest.fixture(params=["usage", "budget"])
 async def fired(request: pytest.FixtureRequest, books: Books, pool: Pool) -> None:
-    """Three mails are due: about usage to role holders; or about a budget, to one who is on the list and two who hold roles."""
+    """Three due mails: about usage to role holders, or about a budget to one additional recipient and two role holders."""
     acme = await make_customer(books, total=100 if request.param == "usage" else None)
     if request.param == "budget":
         await books.execute("UPDATE members SET removed = true WHERE email = $1", TO[1])
@@ -72,7 +72,7 @@ async def test_a_server_that_is_away_loses_nothing(fired: None, pool: Pool, owne
     sender = mailer(pool, server.port)
     assert await sender.send_due() == 3
     assert await states(owner) == [("pending", 1)] * 3
-    assert await sender.send_due() == 0, "tried again without waiting"
+    assert await sender.send_due() == 0, "retried without waiting"
     [(number, outcome, detail)] = await attempts(owner, TO[0])
     assert (number, outcome) == (1, "deferred")
     assert "SMTPConnectError" in detail
@@ -129,7 +129,7 @@ async def test_a_connection_that_drops_after_data_makes_copies_with_the_same_mes
         await mailer(pool, server.port).send_due()
         await age(owner, timedelta(seconds=1))
         await mailer(pool, server.port).send_due()
-    assert len(server.got) == 4, "the one in doubt goes out again"
+    assert len(server.got) == 4, "the mail with unknown result is sent again"
     assert len(set(server.contents)) == 3, "a copy is the same byte for byte"
     assert set(server.got) == await message_ids(owner)
     assert sorted(await states(owner)) == [("sent", 1), ("sent", 1), ("sent", 2)]
@@ -138,7 +138,7 @@ async def test_a_connection_that_drops_after_data_makes_copies_with_the_same_mes
 async def test_a_server_that_hangs_is_given_up_and_the_others_are_served(
     fired: None, pool: Pool, owner: Connection
 ) -> None:
-    """While one process waits for a hanging server, the claim keeps the mails from a second one."""
+    """While one process waits for a hanging server, its claim keeps a second process from the mails."""
     async with smtp_server(hold=asyncio.Event()) as server:
         sending = asyncio.create_task(mailer(pool, server.port).send_due())
         await eventually(lambda: server.holding == 3, what="three mails on their way")

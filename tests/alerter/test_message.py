@@ -1,4 +1,4 @@
-"""The mail about a firing: what it says, and what nobody can make it say."""
+"""The mail about a firing: its content, and attempts to inject content."""
 
 import email
 import re
@@ -52,7 +52,7 @@ def budget_context(**changes: Any) -> dict[str, Any]:
 
 
 def context_of_a_test(**changes: Any) -> dict[str, Any]:
-    """That of a test mail."""
+    """Context of a test mail."""
     return {
         name: value for name, value in context(test={"thresholds": [75, 90]}, **changes).items() if name != "threshold"
     }
@@ -69,7 +69,7 @@ def message_with(to: str = "ada@acme.example", **changes: Any) -> EmailMessage:
 
 
 def read(message: EmailMessage) -> EmailMessage:
-    """As a mail program does."""
+    """Parse a mail as a mail program does."""
     parsed = email.message_from_bytes(message.as_bytes(policy=SMTP), policy=default)
     assert isinstance(parsed, EmailMessage)
     return parsed
@@ -81,7 +81,7 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
 
 
 def text_of(html: str) -> str:
-    """What a reader sees, on one line."""
+    """Visible text, on one line."""
     inline = re.sub(r"</?(?:strong|span|a)\b[^>]*>", "", html)
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", inline)).replace("\xa0", " ").split())
 
@@ -156,7 +156,7 @@ def test_an_additional_recipient_can_leave_by_one_click(rule_context: Any) -> No
     for body in bodies(message):
         assert url in body
         assert "an admin of Acme added you to its" in body
-        assert "panel=alerts" not in body, "they may not look at the dashboard"
+        assert "panel=alerts" not in body, "they have no access to the dashboard"
         assert "billing moderator" not in body
 
 
@@ -171,7 +171,7 @@ def test_without_a_secret_there_is_no_link_that_cannot_work() -> None:
 
 
 def test_a_long_link_stays_whole_in_its_header() -> None:
-    """Python would break it into encoded words, which are no link; RFC 5322 allows 998 characters."""
+    """Python would split it into encoded words, which are not a link; RFC 5322 allows 998 characters."""
     recipient = f"{'a' * 64}@{'.'.join(['b' * 60] * 3)}.example"
     message = message_about(context(organization="o" * 64), recipient, additional=True)
     head = message.as_bytes().partition(b"\r\n\r\n")[0].decode()
@@ -322,7 +322,7 @@ def test_a_name_cannot_add_a_header(name: str) -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_an_additional_recipient_cannot_add_a_header(hostile: str) -> None:
-    """The API refuses such addresses; this is for one that came in another way."""
+    """The API refuses such addresses; this covers addresses from another source."""
     for address in (f"{hostile}@acme.example", f"bob@{hostile}", f'"{hostile}"@acme.example'):
         try:
             message = message_about(context(), address, additional=True)

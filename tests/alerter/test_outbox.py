@@ -1,4 +1,4 @@
-"""The outbox without a database: what was sent is written down, and not sent a second time."""
+"""The outbox without a database: sent messages are recorded and not sent again."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ class Message(NamedTuple):
 
 
 class Messages(Outbox[Message]):
-    """Claims what the test says is due, and remembers what was sent and written down."""
+    """Returns the items that the test makes due, and records sends and results."""
 
     def __init__(self, write: Callable[[], Any]) -> None:
         no_pool: Any = None

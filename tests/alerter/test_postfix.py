@@ -1,4 +1,4 @@
-"""The mailer against a real Postfix, which answers most refusals only at RCPT TO. Skipped where there is none."""
+"""The mailer against a real Postfix, which refuses most mail only at RCPT TO. Skipped without Postfix."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address

@@ -1,4 +1,4 @@
-"""Alert events reach usage.alerts.v1 in order, are kept while Kafka is away, and a copy has the id of the first."""
+"""Alert events reach usage.alerts.v1 in order, are kept while Kafka is unavailable, and copies have the same id."""
 
 import asyncio
 import json
@@ -135,7 +135,7 @@ async def test_an_alert_event_that_cannot_be_published_waits_and_the_others_are_
 
 
 class LeavingKafka:
-    """A producer to which Kafka says that one record is too large, and then nothing any more."""
+    """A producer whose first record is too large for Kafka, and whose other sends time out."""
 
     def __init__(self) -> None:
         self.sends = 0

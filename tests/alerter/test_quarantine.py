@@ -1,4 +1,4 @@
-"""What one organization's rows raise, at any step, is its own: the others' alerts, mails and messages are complete and in time."""
+"""If one organization's rows make a step fail, the others' alerts, mails and messages are complete and in time."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ HUGE = 5_000_000_000_000_000_000
 
 
 async def make_customers(books: Books, many: int = 4) -> list[Customer]:
-    """The last one is the broken one; all have used 95 %."""
+    """Organizations that have used 95 %. The last one is broken."""
     customers = [await make_customer(books, f"org_{at}") for at in range(many - 1)]
     customers.append(await make_customer(books, "org_broken"))
     for customer in customers:
@@ -59,7 +59,7 @@ async def make_customers(books: Books, many: int = 4) -> list[Customer]:
 
 
 async def raise_for(owner: Connection, customer: Customer, table: str, when: str = "INSERT") -> Callable[[], Any]:
-    """A trigger that fails for this organization's rows; returns how to take it away."""
+    """Create a trigger that fails for this organization's rows; returns a function that removes it."""
     await owner.execute(
         f"CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         f" IF NEW.organization_id = {customer.number} THEN RAISE 'broken row\nof a secret'; END IF; RETURN NEW; END $$;"
@@ -84,7 +84,7 @@ async def sum_beyond_bigint(owner: Connection, customer: Customer) -> Callable[[
 
 
 async def rows(owner: Connection) -> list[tuple[Any, ...]]:
-    """Organization, step and attempts of all who are set aside."""
+    """Organization, step and attempts of all quarantined organizations."""
     found = await owner.fetch(
         "SELECT organization, step, attempts FROM quarantine JOIN organizations USING (organization_id)"
         " WHERE component = 'alerter' ORDER BY 1, 2"
@@ -93,7 +93,7 @@ async def rows(owner: Connection) -> list[tuple[Any, ...]]:
 
 
 async def come_due(owner: Connection) -> None:
-    """As `flexcredits quarantine release` does it, or time."""
+    """Make quarantined organizations due, as `flexcredits quarantine release` does."""
     await owner.execute("UPDATE quarantine SET retry_at = now()")
 
 
@@ -145,7 +145,7 @@ async def test_who_cannot_be_evaluated_is_set_aside_and_evaluated_once_healed(
     await alerter.evaluate(None, trigger="sweep")
     await alerter.evaluate([customer.number for customer in (*others, broken)], trigger="totals")
     assert [await banner(owner, customer.number) for customer in others] == [(100, 1)] * 3
-    assert await rows(owner) == [("org_broken", "evaluate", 1)], "tried again before its time"
+    assert await rows(owner) == [("org_broken", "evaluate", 1)], "retried before its time"
     await come_due(owner)
     await retry_quarantined(pool, alerter)
     assert await rows(owner) == [("org_broken", "evaluate", 2)]
@@ -178,7 +178,7 @@ async def test_others_wakeups_are_done_once_and_leave_the_table(books: Books, po
     assert await rows(owner) == [("org_broken", "wakeup", 1)]
     await wake(owner, broken)
     await drain_wakeups(pool, alerter)
-    assert await rows(owner) == [("org_broken", "wakeup", 2)], "a change of its own is reason enough to try"
+    assert await rows(owner) == [("org_broken", "wakeup", 2)], "a change of its own triggers a retry"
     await heal()
     await come_due(owner)
     await retry_quarantined(pool, alerter)
@@ -205,7 +205,7 @@ async def test_an_old_period_that_raises_stops_no_evaluation_of_the_present(
 async def test_however_many_fail_all_others_are_notified(
     books: Books, pool: Pool, owner: Connection, known: int, failing: int
 ) -> None:
-    """One defective product may spoil most of a few customers. The process goes on, is not ready, and says why."""
+    """One defective product may affect most of a few customers. The process continues, is not ready, and names the reason."""
     customers = await make_customers(books, known)
     heal = [await sum_beyond_bigint(owner, customer) for customer in customers[:failing]]
     alerter = evaluator(pool)
@@ -224,7 +224,7 @@ async def test_however_many_fail_all_others_are_notified(
 
 
 async def slow_for(owner: Connection, *customers: Customer) -> Callable[[], Any]:
-    """A trigger that fails as a statement does that took too long; returns how to take it away."""
+    """Create a trigger that fails like a statement timeout; returns a function that removes it."""
     numbers = [customer.number for customer in customers]
     await owner.execute(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -358,7 +358,7 @@ async def test_what_a_server_deferred_keeps_its_wait_while_another_mail_is_set_a
     assert await rows(owner) == [("org_broken", "mail", 1)]
     await record_mail_result(pool, unwritten, Attempt("sent", "250 taken"))
     await retry_quarantined(pool, alerter)
-    assert await rows(owner) == [], "held for what only the server deferred"
+    assert await rows(owner) == [], "quarantined although only the server deferred"
 
 
 async def test_a_mail_whose_end_cannot_be_written_down_is_not_sent_again(
@@ -467,7 +467,7 @@ async def test_one_has_no_more_than_its_share_in_hand(books: Books, pool: Pool, 
 async def test_a_channel_to_which_something_is_being_sent_gets_nothing_else(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
-    """Each tick claimed one more for a receiver that hangs, and the end of an alert could overtake it."""
+    """Otherwise each tick would claim one more message for a hanging receiver, and a resolution could arrive first."""
     [acme] = await make_customers(books, 1)
     await add_channel(acme, "https://hanging.example/")
     await add_channel(acme, "https://other.example/")
@@ -519,7 +519,7 @@ async def test_a_receiver_that_hangs_delays_no_others_messages(
 
 
 class Silent(asyncio.Protocol):
-    """Takes connections and never says a word."""
+    """Accepts connections and never answers."""
 
     connected: ClassVar[set[asyncio.Protocol]] = set()
 

@@ -1,4 +1,4 @@
-"""Work that is kept in Postgres for many organizations: one with tens of thousands of items keeps nobody waiting, and a claim
+"""Work that is kept in Postgres for many organizations: one with tens of thousands of items delays no other, and a claim
 costs no more for it, also where the planner knows nothing about them yet."""
 
 import json
@@ -18,21 +18,21 @@ from support.services.alerter import NOW, Customer, add_channel, make_customer
 
 FLOOD = 30_000
 BLOCKS_MAX = 150
-"""Blocks of 8 KiB that a claim of one item may read or write: fewer than a flood has."""
+"""Limit of 8 KiB blocks that a claim of one item may read or write; the backlog has more."""
 
 ANALYZE = "VACUUM ANALYZE email_outbox, alert_deliveries, alert_events, alert_wakeups, mail_requests"
 
 
 class Queue(NamedTuple):
-    """How to fill a queue, to claim once from it, and the statement that finds what to do."""
+    """How to fill a queue and claim from it, and its claim statement."""
 
     put: str
-    """For organization $1, $2 items."""
+    """SQL that inserts $2 items for organization $1."""
     claim: Callable[[Pool, Rotation], Awaitable[Sequence[int]]]
-    """The organizations whose items were done."""
+    """Organizations whose items were processed."""
     statement: str
     arguments: str
-    """With which it claims one item."""
+    """Arguments with which it claims one item."""
 
 
 async def take_mails(pool: Pool, rotation: Rotation) -> Sequence[int]:
@@ -102,7 +102,7 @@ def queue(request: pytest.FixtureRequest) -> Queue:
 
 
 async def make_customers(books: Books, many: int) -> list[Customer]:
-    """With a channel and a firing each, of which nothing waits."""
+    """Organizations with a channel and a firing each, and empty queues."""
     customers = [await make_customer(books, f"org_{at}", members=False) for at in range(many)]
     for customer in customers:
         await add_channel(customer, "https://hooks.example/")
@@ -136,7 +136,7 @@ async def test_an_organization_with_tens_of_thousands_of_items_delays_no_other(
 async def test_thirty_with_hundreds_each_leave_another_its_turn(
     books: Books, pool: Pool, owner: Connection, queue: Queue
 ) -> None:
-    """More of them than a claim takes at a time, all of them older."""
+    """More organizations than a claim takes at a time, with older items."""
     *many, other = await make_customers(books, 41)
     for customer in many:
         await put(owner, queue, customer, 300)
@@ -173,7 +173,7 @@ async def prepare(connection: Connection, queue: Queue) -> None:
 
 
 async def count_blocks(connection: Connection, queue: Queue) -> int:
-    """What the statement reads and writes when it claims one item."""
+    """Blocks that the statement reads and writes to claim one item."""
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim({queue.arguments})"
     [plan] = json.loads(await connection.fetchval(explain))
     return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
@@ -182,7 +182,7 @@ async def count_blocks(connection: Connection, queue: Queue) -> int:
 async def test_an_organizations_alert_events_are_published_by_one_process_at_a_time(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
-    """Two would take parts of them, and the end of an alert could overtake its beginning."""
+    """Two processes would each take a part, and a resolution could be published before its firing."""
     acme, other = await make_customers(books, 2)
     await put(owner, QUEUES["notices"], acme, 3)
     async with pool.acquire() as one, pool.acquire() as two:

@@ -1,4 +1,4 @@
-"""What people ask for by hand: a test to themselves, and failed mails again."""
+"""Requests by admins: test mails to themselves, and resending failed mails."""
 
 import asyncio
 import json
@@ -152,5 +152,5 @@ async def test_a_mail_sent_again_long_after_its_firing_is_not_given_up_at_its_fi
         await mailer(pool, server.port).send_due()
         server.refuse.clear()
         await age(owner, timedelta(seconds=1))
-        assert await mailer(pool, server.port).send_due() == 1, "waits begin anew"
+        assert await mailer(pool, server.port).send_due() == 1, "waits start again"
     assert (await mails(owner))[0] == ("sent", ["1 refused", "92 deferred", "93 sent"])

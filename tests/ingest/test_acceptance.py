@@ -1,4 +1,4 @@
-"""What becomes of each event, without any server."""
+"""Acceptance of events, without any server."""
 
 import json
 import random
@@ -31,7 +31,7 @@ def usage_at(time: datetime, event_id: str = "1", **envelope: Any) -> dict[str, 
     return usage(envelope={"time": rfc3339(time), "id": event_id, **envelope})
 
 
-def fate(verdict: Verdict) -> str:
+def disposition_of(verdict: Verdict) -> str:
     """`accepted`, or reason and pointer of the only event."""
     if verdict.accepted:
         return "accepted"
@@ -54,13 +54,13 @@ SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
     ],
 )
 def test_usage_time_lies_in_the_window(time: datetime, expected: str) -> None:
-    assert fate(validate(usage_at(time))) == expected
-    assert fate(validate(correction(usage(), "-1", time=rfc3339(time), id="1"))) == expected
+    assert disposition_of(validate(usage_at(time))) == expected
+    assert disposition_of(validate(correction(usage(), "-1", time=rfc3339(time), id="1"))) == expected
 
 
 def test_catalog_events_may_be_old_but_not_of_the_future() -> None:
-    assert fate(validate(organization(time=rfc3339(NOW - 5000 * DAY)))) == "accepted"
-    assert fate(validate(organization(time=rfc3339(NOW + timedelta(minutes=6))))) == "outside_window /time"
+    assert disposition_of(validate(organization(time=rfc3339(NOW - 5000 * DAY)))) == "accepted"
+    assert disposition_of(validate(organization(time=rfc3339(NOW + timedelta(minutes=6))))) == "outside_window /time"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_catalog_events_may_be_old_but_not_of_the_future() -> None:
      "2023-01-01/row-1", "x" * 128, *(uuid7(NOW + days * DAY) for days in (-900, -431, 0, 2, 40_000))],
 )  # fmt: skip
 def test_no_id_is_refused_for_its_format(event_id: str) -> None:
-    assert fate(validate(usage_at(NOW, event_id))) == "accepted"
+    assert disposition_of(validate(usage_at(NOW, event_id))) == "accepted"
     read_record(FakeRecord(json.dumps(usage_at(NOW, event_id)).encode(), 0, timestamp=int(NOW.timestamp() * 1000)))
 
 
@@ -79,7 +79,7 @@ ASSISTANT = Scope(frozenset("*"), frozenset({"assistant"}))
 AGENTS = Scope(frozenset("*"), frozenset({"agents"}))
 
 
-def fact(kind: str, subject: str | None = "org_acme") -> dict[str, Any]:
+def catalog_event(kind: str, subject: str | None = "org_acme") -> dict[str, Any]:
     data = {
         "organization": {"name": "Acme", "time_zone": "UTC"},
         "contract": {
@@ -108,21 +108,24 @@ def fact(kind: str, subject: str | None = "org_acme") -> dict[str, Any]:
         (usage_at(NOW, subject="org_other"), ACME_ASSISTANT, "outside_scope /subject"),
         (usage_at(NOW, subject="ORG_ACME"), ACME_ASSISTANT, "outside_scope /subject"),
         (usage_at(NOW), AGENTS, "outside_scope /data/product"),
-        (fact("agent"), AGENTS, "accepted"),
-        (fact("agent"), ASSISTANT, "outside_scope /type"),
-        (fact("feature"), ACME_ASSISTANT, "accepted"),
-        (fact("feature"), AGENTS, "outside_scope /data/product"),
-        (fact("feature", None), ASSISTANT, "accepted"),
-        (fact("feature", None), ACME, "outside_scope /subject"),
-        (fact("rate", None), ACME, "outside_scope /subject"),
-        (fact("rate", None), ASSISTANT, "outside_scope /type"),
-        (fact("rate", None), EVERYTHING, "accepted"),
-        *[(fact(kind), ACME, "accepted") for kind in ("organization", "contract", "member", "agent", "rate")],
-        *[(fact(kind), ASSISTANT, "outside_scope /type") for kind in ("organization", "contract", "member", "rate")],
+        (catalog_event("agent"), AGENTS, "accepted"),
+        (catalog_event("agent"), ASSISTANT, "outside_scope /type"),
+        (catalog_event("feature"), ACME_ASSISTANT, "accepted"),
+        (catalog_event("feature"), AGENTS, "outside_scope /data/product"),
+        (catalog_event("feature", None), ASSISTANT, "accepted"),
+        (catalog_event("feature", None), ACME, "outside_scope /subject"),
+        (catalog_event("rate", None), ACME, "outside_scope /subject"),
+        (catalog_event("rate", None), ASSISTANT, "outside_scope /type"),
+        (catalog_event("rate", None), EVERYTHING, "accepted"),
+        *[(catalog_event(kind), ACME, "accepted") for kind in ("organization", "contract", "member", "agent", "rate")],
+        *[
+            (catalog_event(kind), ASSISTANT, "outside_scope /type")
+            for kind in ("organization", "contract", "member", "rate")
+        ],
     ],
 )
 def test_key_covers_what_it_says(sent: dict[str, Any], scope: Scope, expected: str) -> None:
-    assert fate(validate(sent, scope=scope)) == expected
+    assert disposition_of(validate(sent, scope=scope)) == expected
 
 
 def test_scope_is_checked_for_every_organization_and_product_of_a_request() -> None:
@@ -187,7 +190,7 @@ def test_large_events_are_refused_in_either_form() -> None:
     (rejected,) = validate(b" " * 10_001).rejected
     assert rejected.reason is Reason.TOO_LARGE
     padded = json.dumps(usage_at(NOW)).encode().replace(b"{", b"{" + b" " * 10_000, 1)
-    assert fate(validate(padded)) == "too_large "
+    assert disposition_of(validate(padded)) == "too_large "
 
 
 def test_keys_keep_a_rollup_row_together() -> None:
@@ -217,7 +220,7 @@ JSON_VALUES = st.recursive(
 
 @given(st.lists(st.tuples(st.sampled_from(["", "data"]), st.integers(0, 8), JSON_VALUES), max_size=3), st.booleans())
 def test_what_is_accepted_reads_the_same_everywhere(changes: list[tuple[str, int, Any]], ascii_only: bool) -> None:
-    """The aggregator reads the canonical bytes with the same decoder: it must never disagree with us."""
+    """The aggregator reads the canonical bytes with the same decoder, and must get the same event."""
     sent = usage_at(NOW, agent={"id": "a", "kind": "saved", "name": "ä"})
     for place, number, value in changes:
         target = sent["data"] if place == "data" and isinstance(sent["data"], dict) and sent["data"] else sent
@@ -227,7 +230,7 @@ def test_what_is_accepted_reads_the_same_everywhere(changes: list[tuple[str, int
     assert verdict.accepted + len(verdict.rejected) == 1
     for _, canonical in verdict.usage + verdict.facts:
         assert encode(decode(canonical)) == canonical
-        assert fate(validate(canonical)) == "accepted"
+        assert disposition_of(validate(canonical)) == "accepted"
 
 
 changed_events = st.tuples(
@@ -239,7 +242,7 @@ changed_events = st.tuples(
 
 
 def write_straight(kind: str, changes: list[tuple[str, int, Any]], late_s: int, seed: int) -> bytes:
-    """What somebody may write to the topic past ingest: an event with other values, of another time, with other bytes."""
+    """A record that was written directly to the topic: an event with other values, another time, or other bytes."""
     sent = {
         "usage": usage_at(NOW, agent={"id": "a", "kind": "saved"}),
         "correction": correction(usage(), "-1", time=rfc3339(NOW), id="1"),
@@ -260,7 +263,7 @@ def write_straight(kind: str, changes: list[tuple[str, int, Any]], late_s: int, 
 @given(changed_events)
 @settings(max_examples=300)
 def test_what_the_aggregator_counts_ingest_would_have_taken(about: tuple[Any, ...]) -> None:
-    """Whatever was written straight to the topic. The one difference: the aggregator grants the window 1 h and 1 min."""
+    """Also for records written directly to the topic. One difference: the aggregator extends the window by 1 h and 1 min."""
     raw = write_straight(*about)
     record = FakeRecord(raw, 0, timestamp=int(NOW.timestamp() * 1000))
     verdict = validate(raw)
@@ -268,11 +271,11 @@ def test_what_the_aggregator_counts_ingest_would_have_taken(about: tuple[Any, ..
     with suppress(InvalidEvent):
         use = read_record(record)
     if use is None:
-        assert not verdict.usage, "ingest takes what the aggregator refuses"
+        assert not verdict.usage, "ingest accepts what the aggregator refuses"
     elif verdict.usage:
         [(_, canonical)] = verdict.usage
         again = read_record(FakeRecord(canonical, 0, timestamp=record.timestamp))
-        assert again._replace(record=record) == use, "the canonical bytes say something else"
+        assert again._replace(record=record) == use, "the canonical bytes have another meaning"
     else:
         outside = [rejected.reason for rejected in verdict.rejected] == [Reason.OUTSIDE_WINDOW]
         beyond = use.occurred - NOW.timestamp()

@@ -1,4 +1,4 @@
-"""`dlq ls|show|replay` on what ingest and aggregator put there."""
+"""`dlq ls|show|replay` on dead letters of ingest and aggregator."""
 
 import asyncio
 import base64
@@ -30,14 +30,14 @@ def call(shared: Ingest, topic: str, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 @pytest.fixture
 def topic(topics: Any) -> str:
-    """Dead letters of this test alone; what is replayed goes through the shared service."""
+    """A dead letter topic for one test. Replays go to the shared service."""
     return str(topics.dlq)
 
 
-def put(shared: Ingest, topic: str, letters: Sequence[tuple[str, bytes | None, dict[str, str]]]) -> None:
+def put(shared: Ingest, topic: str, dead_letters: Sequence[tuple[str, bytes | None, dict[str, str]]]) -> None:
     async def send() -> None:
         async with open_producer(shared.topics.bootstrap, "test") as producer:
-            for key, value, headers in letters:
+            for key, value, headers in dead_letters:
                 pairs = [(name, text.encode()) for name, text in headers.items()]
                 await producer.send_and_wait(topic, value, key=key.encode(), headers=pairs)
 
@@ -46,8 +46,8 @@ def put(shared: Ingest, topic: str, letters: Sequence[tuple[str, bytes | None, d
 
 def from_aggregator(offset: int, reason: str) -> tuple[str, dict[str, str]]:
     key = f"usage.events.v1/2/{offset}"
-    facts = {"topic": "usage.events.v1", "partition": "2", "offset": str(offset), "received_at": "2026-11-22"}
-    return key, {"reason": reason, "pointer": "/time", **facts}
+    place = {"topic": "usage.events.v1", "partition": "2", "offset": str(offset), "received_at": "2026-11-22"}
+    return key, {"reason": reason, "pointer": "/time", **place}
 
 
 def test_dead_letters_are_listed_once_and_shown_unchanged(call: Call, shared: Ingest, topic: str) -> None:
@@ -78,11 +78,11 @@ def test_dead_letters_are_listed_once_and_shown_unchanged(call: Call, shared: In
 
 def test_replay_keeps_the_id_and_says_what_came_of_it(call: Call, shared: Ingest, topic: str) -> None:
     good, bad = usage(), usage(credits="0")
-    letters = []
+    dead_letters = []
     for offset, value in enumerate([json.dumps(good).encode(), json.dumps(bad).encode(), None, b"{"]):
         key, headers = from_aggregator(offset, f"reason {offset}")
-        letters.append((key, value, headers))
-    put(shared, topic, letters)
+        dead_letters.append((key, value, headers))
+    put(shared, topic, dead_letters)
     how = ["--url", shared.url, "--key", shared.key]
 
     dry = call("replay", "--all", "--dry-run")
@@ -97,8 +97,8 @@ def test_replay_keeps_the_id_and_says_what_came_of_it(call: Call, shared: Ingest
     assert second.startswith("usage.events.v1/2/1  refused again: must not be 0")
     assert "skipped" in third
     assert "refused again: not valid JSON" in fourth
-    again = call("replay", letters[0][0], "--json", *how)
-    assert json.loads(again.stdout) == {"dead_letters": [{"key": letters[0][0], "outcome": "accepted"}]}
+    again = call("replay", dead_letters[0][0], "--json", *how)
+    assert json.loads(again.stdout) == {"dead_letters": [{"key": dead_letters[0][0], "outcome": "accepted"}]}
     written = ids(asyncio.run(read_topic(shared.topics.bootstrap, shared.topics.usage_events)))
     assert written.count(good["id"]) == 2  # the ledger counts one
 
@@ -110,10 +110,12 @@ def test_what_a_key_did_not_cover_is_replayed_only_when_named(
     key = asyncio.run(create_key(shared_database.dsn, "org_acme", "*"))
     with httpx.Client(base_url=shared.url, headers={"Authorization": f"Bearer {key}"}) as client:
         assert client.post("/api/v1/events", json=[usage(), foreign]).status_code == 202
-    letters = asyncio.run(read_topic(shared.topics.bootstrap, shared.topics.dlq))
-    letter = next(letter for letter in letters if foreign["id"].encode() in (letter.value or b""))
-    name = (letter.key or b"").decode()
-    put(shared, topic, [(name, letter.value, {n: v.decode() for n, v in letter.headers})])
+    dead_letters = asyncio.run(read_topic(shared.topics.bootstrap, shared.topics.dlq))
+    dead_letter = next(
+        dead_letter for dead_letter in dead_letters if foreign["id"].encode() in (dead_letter.value or b"")
+    )
+    name = (dead_letter.key or b"").decode()
+    put(shared, topic, [(name, dead_letter.value, {n: v.decode() for n, v in dead_letter.headers})])
 
     how = ["--url", shared.url, "--key", shared.key]
     assert "skipped: the sender's key did not cover it" in call("replay", "--all", *how).output

@@ -1,4 +1,4 @@
-"""Clients generated from our description, and the SDKs of CloudEvents, against a real ingest service. Only with --clients."""
+"""Clients generated from the OpenAPI description and the CloudEvents SDKs against a real ingest service. Needs --clients."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The events endpoint over HTTP: what it takes, what it writes, and what it answers."""
+"""The events endpoint over HTTP: accepted content, written records, and answers."""
 
 import gzip
 import json
@@ -164,10 +164,10 @@ async def test_one_bad_event_leaves_its_neighbours_counted_and_stands_in_the_dea
         ],
     }
     assert ids(await ingest.usage()) == sorted(sent["id"] for sent in good)
-    (letter,) = await ingest.dead_letters()
-    assert letter.value == json.dumps(bad).encode()
-    assert (letter.key or b"").startswith(b"ingest/")
-    headers = headers_of(letter)
+    (dead_letter,) = await ingest.dead_letters()
+    assert dead_letter.value == json.dumps(bad).encode()
+    assert (dead_letter.key or b"").startswith(b"ingest/")
+    headers = headers_of(dead_letter)
     assert headers["reason"] == "Invalid enum value 'assistants': must be one of assistant, agents, api"
     assert headers["pointer"] == "/data/product"
     assert headers["organization"] == "org_acme"
@@ -183,10 +183,10 @@ async def test_nothing_acceptable_is_a_problem_with_every_event(ingest: Ingest) 
     problem = answer.json()
     assert problem["type"] == "/problems/invalid-events"
     assert [rejected["id"] for rejected in problem["rejected"]] == [event["id"] for event in bad]
-    # Sending it again makes no second dead letter for readers, who go by the key.
+    # Sent again, the dead letter has the same key, so readers see one.
     assert (await ingest.post(bad)).status_code == 422
     letters = await ingest.dead_letters()
-    assert (len(letters), len({letter.key for letter in letters})) == (4, 2)
+    assert (len(letters), len({each.key for each in letters})) == (4, 2)
 
 
 async def test_copies_within_a_request_are_written_once(ingest: Ingest) -> None:
@@ -204,4 +204,4 @@ async def test_same_id_with_another_payload_is_a_conflict(ingest: Ingest) -> Non
     assert answer.json()["accepted"] == 2
     (rejected,) = answer.json()["rejected"]
     assert (rejected["index"], rejected["pointer"]) == (1, "/id")
-    assert [headers_of(letter)["dlq.class"] for letter in await ingest.dead_letters()] == ["conflict"]
+    assert [headers_of(dead_letter)["dlq.class"] for dead_letter in await ingest.dead_letters()] == ["conflict"]

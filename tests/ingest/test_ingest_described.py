@@ -1,4 +1,4 @@
-"""The description and the service agree: generated events, right and wrong, get only what is described (schemathesis)."""
+"""Generated events, valid and invalid, get only answers that the OpenAPI description contains (schemathesis)."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from support.services.ingest import Ingest
 
 
 def names_a_coding(case: Case) -> bool:
-    """An empty list of codings is none (RFC 9110 5.6.1), which the description's enumeration cannot say."""
+    """An empty list of codings means none (RFC 9110 5.6.1), which the description's enumeration cannot express."""
     return (case.headers or {}).get("Content-Encoding") != ""
 
 
@@ -23,7 +23,7 @@ async def check(ingest: Ingest, examples: int) -> set[int]:
 
 
 async def test_a_few_generated_requests_get_what_is_described(shared: Ingest) -> None:
-    assert {202, 422} <= await check(shared, 20), "some are taken, and some are refused one by one"
+    assert {202, 422} <= await check(shared, 20), "some events are accepted, and some are refused"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""How API keys look and when they count."""
+"""The format of API keys, and when a key is valid."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What the service does under its own limits: quotas, slow senders, many small requests."""
+"""The service's limits: quotas, slow senders, many small requests."""
 
 import asyncio
 import gzip
@@ -33,7 +33,7 @@ async def test_slow_body_is_given_up(database: Database, topics: Topics, key: st
         reader, writer = await asyncio.open_connection(*ingest.url.removeprefix("http://").split(":"))
         head = f"POST /api/v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\n"
         writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n[".encode())
-        # Answered, and closed: the rest may never come.
+        # Answered and closed, since the rest may never arrive.
         answer = await asyncio.wait_for(reader.read(), 5)
         writer.close()
         assert answer.startswith(b"HTTP/1.1 408 ")

@@ -1,4 +1,4 @@
-"""The committed description is the code's, and the code answers as it says."""
+"""The committed description equals the code's, and the code's answers conform to it."""
 
 import json
 from typing import Any

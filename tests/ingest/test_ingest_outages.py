@@ -1,4 +1,4 @@
-"""Kafka away, frozen, killed and refusing: never a 202 for what is not written, never a hang, and back by itself."""
+"""Kafka unavailable, paused, killed or refusing: ingest sends no 202 for unwritten events, does not hang, and recovers by itself."""
 
 import asyncio
 import os
@@ -99,7 +99,7 @@ async def test_frozen_kafka_is_answered_in_bounded_time_and_recovers(
             broker.thaw()
         await eventually(ingest.is_ready, what="readiness")
         await eventually(lambda: takes(ingest, last), what="a 202")
-        # What was resent meanwhile is a copy, which the ledger drops.
+        # Events that were resent are copies, which the ledger ignores.
         written = set(ids(await ingest.usage()))
         assert {first["id"], unknown["id"], last["id"]} <= written
         assert refused["id"] not in written
@@ -164,13 +164,13 @@ async def test_acknowledged_events_survive_a_killed_broker(
         await asyncio.gather(*senders)
         written = ids(await ingest.usage())
     assert set(acknowledged) <= set(written)
-    # Neither the producer's own retries nor the restarts wrote anything twice.
+    # Neither the producer's retries nor the restarts wrote an event twice.
     assert len(written) == len(set(written))
 
 
 @pytest.fixture
 async def narrow_topics(kafka_bootstrap: str) -> AsyncIterator[Topics]:
-    """Topics that refuse every batch of some size."""
+    """Topics that refuse every batch above a small size."""
     topics = await real.make_topics(kafka_bootstrap)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     await admin.start()
@@ -190,7 +190,7 @@ async def is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:
 
 
 async def test_batch_that_failed_for_good_ends_the_process(narrow_topics: Topics, database: Database, key: str) -> None:
-    """Its sequence numbers are missing now: a producer that went on would be refused everything."""
+    """The broker misses its sequence numbers and would refuse all later batches of this producer."""
     given = environment(database.roles["flexcredits_ingest"], narrow_topics)
     with running("ingest", given) as process:
         await eventually(process.ready, what="readiness")

@@ -1,4 +1,4 @@
-"""What ingest refuses: one event of many, or a request whole, always in words that say what and where."""
+"""What ingest refuses: single events or whole requests. Each refusal names the reason and the place."""
 
 import gzip
 import json
@@ -84,10 +84,10 @@ async def test_bad_event_is_refused_alone_and_named(shared: Ingest, name: str) -
     (rejected,) = answer.json()["rejected"]
     assert (rejected["index"], rejected["pointer"]) == (1, pointer), rejected
     assert rejected["detail"]
-    (letter,) = (await shared.dead_letters())[before:]
+    (dead_letter,) = (await shared.dead_letters())[before:]
     raw = json.dumps(bad).encode()
-    assert letter.value == raw[: 256 * 1024]
-    assert headers_of(letter)["reason"] == rejected["detail"]
+    assert dead_letter.value == raw[: 256 * 1024]
+    assert headers_of(dead_letter)["reason"] == rejected["detail"]
     assert {sent["id"] for sent in good} <= set(ids(await shared.usage()))
 
 
@@ -222,9 +222,9 @@ async def test_organization_outside_the_key(ingest: Ingest, database: Database) 
     answer = await ingest.post([mine, other], key=key)
     assert answer.status_code == 202
     assert [(r["index"], r["pointer"]) for r in answer.json()["rejected"]] == [(1, "/subject")]
-    (letter,) = await ingest.dead_letters()
-    assert headers_of(letter)["organization"] == "org_other"
-    assert headers_of(letter)["dlq.class"] == "outside_scope"
+    (dead_letter,) = await ingest.dead_letters()
+    assert headers_of(dead_letter)["organization"] == "org_other"
+    assert headers_of(dead_letter)["dlq.class"] == "outside_scope"
 
     answer = await ingest.post([other, other], key=key)
     assert answer.status_code == 403

@@ -1,4 +1,4 @@
-"""How a service proves to Kafka who it is."""
+"""A service's authentication to Kafka."""
 
 import ssl
 

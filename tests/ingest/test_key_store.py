@@ -1,4 +1,4 @@
-"""Keys in Postgres and in the cache: revoked in seconds, alive while Postgres is not, bounded whatever is asked for."""
+"""Keys in Postgres and in the cache: revoked within seconds, valid during an outage of Postgres, with bounded memory."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -139,7 +139,7 @@ async def test_invented_ids_push_no_real_key_out(keys: KeyStore, proxy: TcpProxy
     clock.now -= 10
     assert await keys.find(f"invented-{2 * ENTRIES_MAX - 1}") is None
     with pytest.raises(KeysUnavailable):
-        await keys.find("invented-0")  # forgotten long ago
+        await keys.find("invented-0")  # evicted long ago
 
 
 async def test_not_ready_before_the_first_answer(keys: KeyStore) -> None:

@@ -38,7 +38,7 @@ def test_created_key_is_listed_without_its_secret_and_revoked_for_good(call: Cal
     first = call("ls").output
     assert "revoked" in first
     assert call("revoke", key_id).exit_code == 0
-    assert call("ls").output == first  # the first moment counts
+    assert call("ls").output == first  # the first revocation's time stays
 
 
 def test_product_is_all_without_a_word_and_organization_must_be_said(call: Call) -> None:

@@ -1,4 +1,4 @@
-"""Whole-system stories of alerts: real requests cross thresholds, and each person is told once."""
+"""Tests of alerts on the whole system: real requests cross thresholds, and each recipient is notified once."""
 
 import email
 import itertools
@@ -33,7 +33,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def mails_about(stack: WholeStack, name: str) -> list[EmailMessage]:
-    """What lies in the mailbox for people of an organization, in the order of its arrival."""
+    """Mails in the mailbox for an organization's people, in order of arrival."""
     found = []
     for path in sorted(Path(stack.addresses["mailbox"]).glob("*.eml")):
         mail = email.message_from_bytes(path.read_bytes(), policy=default)
@@ -54,7 +54,7 @@ def banner(stack: WholeStack, name: str) -> dict[str, Any]:
 
 
 def replay(stack: WholeStack, traces: list[Path], name: str, percent: int) -> Decimal:
-    """Replay the traces into a contract of which they are `percent`; returns the credits."""
+    """Replay the traces into a contract so that they use `percent` of it; returns the credits."""
     used = sum((credits_of(path)[0] for path in traces), Decimal(0))
     contracted = (used * 100 / percent).quantize(Decimal("0.000001"))
     stack.command("replay", "azure-llm", *traces, "--organization", name, "--contracted", str(contracted))
@@ -159,7 +159,7 @@ async def test_without_a_contract_nothing_alerts_and_ended_months_send_no_mail(s
     everything += [usage(credits="1000", envelope={"subject": "org_free"})]
     assert stack.post(everything).json()["accepted"] == len(everything)
     await eventually(lambda: Decimal(stack.get("overview", organization="org_free")["credits_used"]) == 1000)
-    # A fact wakes the alerter for the organization's whole history.
+    # A catalog event triggers an evaluation of the organization's whole history.
     stack.post(organization(name))
     await eventually(lambda: len(history(stack, name)) == 3 * len(late), within_s=60, what="the history")
     assert {alert["notification"] for alert in history(stack, name)} == {"backfilled"}

@@ -1,4 +1,4 @@
-"""README's commands run as pasted, in a second terminal, against a demo that is ready when it says so."""
+"""README's commands run as pasted in a second terminal, against a demo that reported that it is ready."""
 
 import json
 import re
@@ -19,12 +19,12 @@ from support.infra.full_stack import WholeStack, environment_of, running_stack, 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 DONE = "---done---"
 LAUNCHER = shlex.join([*PYTHON, "flexcredits_cli"])
-"""Instead of ./flexcredits, which would make an environment of its own in the state folder of this test."""
+"""Instead of ./flexcredits, which would create its own environment in this test's state folder."""
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[tuple[WholeStack, dict[str, Any]]]:
-    """A demo, and its overview and trend at the moment in which it said that it is ready."""
+    """A demo, and its overview and trend when it reported that it is ready."""
     with state_of_its_own() as home, running_stack(home, command="demo") as (_, addresses):
         stack = WholeStack(home, addresses)
         today = date.today()  # noqa: DTZ011 - of the company's zone or a day off, which the test allows for
@@ -37,7 +37,7 @@ def demo() -> Iterator[tuple[WholeStack, dict[str, Any]]]:
 
 
 class Terminal:
-    """A shell in the checkout, into which commands are pasted."""
+    """A shell in the checkout that runs pasted commands."""
 
     def __init__(self, stack: WholeStack) -> None:
         self._shell = subprocess.Popen(
@@ -50,7 +50,7 @@ class Terminal:
         )
 
     def paste(self, text: str) -> str:
-        """What the commands print on stdout."""
+        """Run the commands; returns their stdout."""
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
         self._shell.stdin.write(f"{text.replace('./flexcredits', LAUNCHER)}\necho; echo {DONE}\n")
@@ -90,12 +90,12 @@ def test_readme_runs_as_pasted_and_the_same_event_again_is_a_duplicate(
     demo: tuple[WholeStack, dict[str, Any]],
 ) -> None:
     stack, _ = demo
-    send, look, send_again = readme_blocks()
+    send, query, send_again = readme_blocks()
     terminal = Terminal(stack)
     assert json.loads(terminal.paste(send))["accepted"] == 1
 
     def shown() -> list[dict[str, Any]]:
-        decoder, text, documents = json.JSONDecoder(), terminal.paste(look), []
+        decoder, text, documents = json.JSONDecoder(), terminal.paste(query), []
         while text:
             document, end = decoder.raw_decode(text)
             documents.append(document)

@@ -18,7 +18,7 @@ from support.infra.service_process import ServiceProcess, eventually, free_port,
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NOWHERE = "127.0.0.1:9"
 UNKNOWN_KEY = b64encode(b'{"alg":"RS256","kid":"unknown"}').decode().rstrip("=") + ".e30.e30"
-"""A token that can only be judged with the identity provider's keys."""
+"""A token that can only be verified with the identity provider's keys."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ async def owner(stack: WholeStack) -> AsyncIterator[asyncpg.Connection]:
 
 
 def serve_nowhere(stack: WholeStack) -> dict[str, tuple[str, dict[str, str]]]:
-    """Ingest and query API whose Kafka, Postgres and identity provider are not there, and where they would answer."""
+    """Ingest and query API without Kafka, Postgres and identity provider, and their addresses."""
     shared = {
         "POSTGRES_DSN": f"postgresql://nobody:nothing@{NOWHERE}/nothing",
         "FLEXCREDITS_ENV": "test",
@@ -55,10 +55,10 @@ def serve_nowhere(stack: WholeStack) -> dict[str, tuple[str, dict[str, str]]]:
 
 
 async def use(stack: WholeStack) -> None:
-    """Enough of everything for every metric to have something to say."""
+    """Send events so that every metric has a sample."""
     member = {"email": "nobody@refused.example", "name": "Nobody", "role": "super_admin"}
-    facts = [organization(), contract(total="10"), event("flexcredits.member.v1", member, subject="org_acme")]
-    assert stack.post(facts).status_code == 202
+    events = [organization(), contract(total="10"), event("flexcredits.member.v1", member, subject="org_acme")]
+    assert stack.post(events).status_code == 202
     assert stack.post([usage(credits="1")]).status_code == 202
 
     def visible() -> bool:
@@ -82,7 +82,7 @@ async def test_every_target_is_up_and_no_metric_is_unknown(stack: WholeStack) ->
 
 
 def exposed(watching: Prometheus) -> set[str]:
-    """Names of series that the told families have or will have."""
+    """Names of the given families' series."""
     return {
         f"{family.removesuffix('_total')}{suffix}"
         for family in watching.families()
@@ -126,7 +126,7 @@ async def test_faults_in_the_running_system_set_off_their_alerts(stack: WholeSta
             answer = await ask.post(f"{urls['ingest']}/api/v1/events", json=usage())
             assert answer.status_code == 503
 
-        async def look() -> None:
+        async def query() -> None:
             url = f"{urls['query_api']}/api/v1/overview"
             answer = await ask.get(url, headers={"Authorization": f"Bearer {UNKNOWN_KEY}"})
             assert answer.status_code == 503
@@ -146,4 +146,4 @@ async def test_faults_in_the_running_system_set_off_their_alerts(stack: WholeSta
         for name in ("HeldUsageAges", "ProofBroken", "PartitionsMissingAhead"):
             await fires(f"FlexCredits{name}")
         assert watching.firing()["FlexCreditsProofBroken"]["annotations"]["summary"] == "The proof differs by 2 records"
-        await fires("FlexCreditsQueryApiFails", look)
+        await fires("FlexCreditsQueryApiFails", query)

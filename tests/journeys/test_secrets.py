@@ -1,4 +1,4 @@
-"""Canaries in every secret: whatever goes wrong, no log, metric, trace or answer says one."""
+"""Every secret contains a canary: no log, metric, trace or answer may contain one, also after failures."""
 
 import asyncio
 import base64
@@ -56,7 +56,7 @@ def environments(database: Database, topics: Topics, smtp_port: int, jwks_url: s
 
 
 def leaks(text: str, canaries: set[str]) -> Iterator[str]:
-    """Canaries in a text, and what is said before each."""
+    """Canaries in a text, each with the text before it."""
     for canary in canaries:
         if canary in text:
             at = text.index(canary)
@@ -75,16 +75,16 @@ async def test_defects_and_outages_say_no_secret(database: Database, topics: Top
         owner = await asyncpg.connect(database.dsn)
         here.push_async_callback(owner.close)
         processes: dict[str, ServiceProcess] = {}
-        told = environments(database, topics, mailbox.port, provider.url)
+        environments_ = environments(database, topics, mailbox.port, provider.url)
         traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-        for service, settings in told.items():
+        for service, settings in environments_.items():
             processes[service] = here.enter_context(running(service, settings | traces))
         for service, process in processes.items():
             await eventually(process.ready, what=service)
-        ingest = Ingest(f"http://127.0.0.1:{told['ingest']['HTTP_PORT']}", "", topics, key)
+        ingest = Ingest(f"http://127.0.0.1:{environments_['ingest']['HTTP_PORT']}", "", topics, key)
         browser = await here.enter_async_context(
             httpx.AsyncClient(
-                base_url=told["query_api"]["DASHBOARD_URL"],
+                base_url=environments_["query_api"]["DASHBOARD_URL"],
                 trust_env=False,
                 timeout=20,
                 limits=httpx.Limits(max_keepalive_connections=0),  # a connection ends with a defect
@@ -94,8 +94,8 @@ async def test_defects_and_outages_say_no_secret(database: Database, topics: Top
         def keep(what: str, answer: httpx.Response) -> None:
             said[what] = f"{answer.headers}{answer.text}"
 
-        async def look(what: str) -> int:
-            """With all that a client may send."""
+        async def query(what: str) -> int:
+            """Send a request with every possible header and parameter."""
             for name, headers in {"token": {"Authorization": f"Bearer {token}"}, "cookie": {"Cookie": f"flexcredits={SESSION}"}}.items():  # fmt: skip
                 answer = await browser.get("/api/v1/overview", headers=headers)
                 keep(f"{what} {name}", answer)
@@ -124,9 +124,9 @@ async def test_defects_and_outages_say_no_secret(database: Database, topics: Top
         attempts = "flexcredits_alerter_mail_attempts_total"
         await eventually(lambda: alerter.metric(f'{attempts}{{outcome="deferred"}}') >= 1, what="a mail without TLS")
         await eventually(lambda: alerter.log.count("not sent: 127.0.0.1") == 2, what="both channels")
-        assert await look("sound") == 401
+        assert await query("sound") == 401
 
-        # Defects: what the services read is not as they know it.
+        # Defects: the tables differ from what the services expect.
         await owner.execute("ALTER TABLE api_keys ALTER COLUMN organizations DROP NOT NULL")
         await owner.execute("UPDATE api_keys SET organizations = NULL WHERE key_id = $1", broken_key.split("_")[2])
         answer = await ingest.post(usage(), key=broken_key)
@@ -134,11 +134,11 @@ async def test_defects_and_outages_say_no_secret(database: Database, topics: Top
         keep("defect", answer)
         for table in ("sessions", "credit_periods", "usage_ledger"):
             await owner.execute(f"ALTER TABLE {table} RENAME TO {table}_gone")
-        assert await look("defect") == 500
+        assert await query("defect") == 500
         assert (await ingest.post(usage())).status_code == 202
         await eventually(lambda: alerter.exit_code == 70, what="the alerter ends")
         await eventually(lambda: processes["aggregator"].exit_code == 1, what="the aggregator ends")
-        # An outage: ingest meets a key that it does not know, the query API everybody.
+        # An outage: ingest gets an unknown key, the query API gets requests.
         await owner.execute("ALTER TABLE api_keys RENAME TO api_keys_gone")
         another, _, _ = mint_key("test")
         answer = await ingest.post(usage(), key=another)
@@ -158,7 +158,7 @@ async def test_defects_and_outages_say_no_secret(database: Database, topics: Top
 
 
 @pytest.mark.parametrize(
-    ("service", "wrong", "told"),
+    ("service", "wrong", "expected"),
     [
         ("alerter", {"FLEXCREDITS_UNSUBSCRIBE_SECRET": "canary-short"}, "FLEXCREDITS_UNSUBSCRIBE_SECRET"),
         ("query_api", {"SESSION_IDLE_S": "canary"}, "session_idle_s"),
@@ -166,10 +166,10 @@ async def test_defects_and_outages_say_no_secret(database: Database, topics: Top
     ],
 )
 async def test_settings_that_are_wrong_are_named_without_their_values(
-    database: Database, topics: Topics, service: str, wrong: dict[str, str], told: str
+    database: Database, topics: Topics, service: str, wrong: dict[str, str], expected: str
 ) -> None:
     given = environments(database, topics, 9, "http://127.0.0.1:9/jwks")[service]
     with running(service, given | wrong) as process:
         assert await asyncio.to_thread(process.wait) == 1
-        assert told in process.log
+        assert expected in process.log
         assert not [*leaks(process.log, CANARIES | {"canary"})]

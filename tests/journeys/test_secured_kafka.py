@@ -1,4 +1,4 @@
-"""Services on a Kafka that wants TLS and to know who they are, with exactly the rights that deploy/k8s gives them."""
+"""Services on a Kafka that requires TLS and authentication, with exactly the rights of deploy/k8s."""
 
 import asyncio
 import re
@@ -39,15 +39,15 @@ async def mailbox() -> AsyncIterator[Script]:
 
 
 def environments(database: Database, broker: Secured, mailbox: Script, **more: str) -> dict[str, dict[str, str]]:
-    """Of the three services that know Kafka."""
-    told = {service: broker.settings(service, **more) for service in ("ingest", "aggregator", "alerter")}
-    never = {"CONSUMER_GROUP": "alerter", "SWEEP_INTERVAL_S": "100000"}  # what is seen comes from Kafka
+    """Environments of the three services that use Kafka."""
+    settings = {service: broker.settings(service, **more) for service in ("ingest", "aggregator", "alerter")}
+    never = {"CONSUMER_GROUP": "alerter", "SWEEP_INTERVAL_S": "100000"}  # so that mails come from totals messages
     return {
-        "ingest": environment(database.roles["flexcredits_ingest"], broker.topics, **told["ingest"]),
+        "ingest": environment(database.roles["flexcredits_ingest"], broker.topics, **settings["ingest"]),
         "aggregator": aggregator_environment(
-            database, broker.topics, **told["aggregator"], CONSUMER_GROUP="aggregator"
+            database, broker.topics, **settings["aggregator"], CONSUMER_GROUP="aggregator"
         ),
-        "alerter": alerter_environment(database, broker.topics, mailbox.port, **told["alerter"], **never),
+        "alerter": alerter_environment(database, broker.topics, mailbox.port, **settings["alerter"], **never),
     }
 
 
@@ -135,5 +135,5 @@ async def test_no_service_has_another_services_rights(broker: Secured, expected_
 
 
 def client_settings(broker: Secured, service: str) -> dict[str, Any]:
-    told = KafkaSettings.model_validate({name.lower(): value for name, value in broker.settings(service).items()})
-    return told.kafka_security()
+    settings = KafkaSettings.model_validate({name.lower(): value for name, value in broker.settings(service).items()})
+    return settings.kafka_security()

@@ -1,4 +1,4 @@
-"""What the simulation says must be counted is what an admin sees, to the micro-credit, however often it is sent."""
+"""An admin sees the expected sums of generated usage, to the micro-credit, however often it is sent."""
 
 import json
 from collections import Counter
@@ -42,7 +42,7 @@ def stack() -> Iterator[WholeStack]:
 
 @pytest.fixture(scope="module")
 def backfill() -> tuple[list[Past], Truth]:
-    """The same as the command sends, and what it must come to."""
+    """The events that the command sends, and their expected sums."""
     cast = sized(list(companies(NUMBER)), EVENTS, read_at(AT), MONTHS_MAX, SERIES)
     pasts, truth = [past_of(1, company, read_at(AT), MONTHS_MAX) for company in cast], Truth()
     for past in pasts:
@@ -63,7 +63,7 @@ def credits(micro: int) -> Decimal:
 
 
 def seen(stack: WholeStack, organizations: list[str]) -> tuple[dict[tuple[str, str], Decimal], Counter[str]]:
-    """Credits by organization and product, and events by organization, of all time, as the breakdown adds them up."""
+    """Credits by organization and product, and events by organization, of all time, from the breakdown."""
     amounts: dict[tuple[str, str], Decimal] = {}
     events: Counter[str] = Counter()
     for organization in organizations:
@@ -76,13 +76,13 @@ def seen(stack: WholeStack, organizations: list[str]) -> tuple[dict[tuple[str, s
     return amounts, events
 
 
-def fates(stack: WholeStack) -> dict[str, int]:
+def dispositions(stack: WholeStack) -> dict[str, int]:
     return dict(get(stack, "org_sim_0000", "proof")["totals"])
 
 
 def dead_letters(stack: WholeStack) -> list[dict[str, Any]]:
-    letters: list[dict[str, Any]] = json.loads(stack.command("dlq", "ls", "--json"))["dead_letters"]
-    return letters
+    dead: list[dict[str, Any]] = json.loads(stack.command("dlq", "ls", "--json"))["dead_letters"]
+    return dead
 
 
 async def test_backfill_comes_out_to_the_micro_credit_and_sent_again_changes_nothing(
@@ -91,12 +91,12 @@ async def test_backfill_comes_out_to_the_micro_credit_and_sent_again_changes_not
     pasts, truth = backfill
     names = [past.company.id for past in pasts]
     counted = truth.uses.total() + truth.kinds[Kind.CORRECTION]
-    assert all(truth.kinds[fate] for fate in Kind), truth.kinds
+    assert all(truth.kinds[kind] for kind in Kind), truth.kinds
 
     stack.command(*BACKFILL)
-    await eventually(lambda: fates(stack)["counted"] == counted, within_s=60, what=f"{counted} counted")
+    await eventually(lambda: dispositions(stack)["counted"] == counted, within_s=60, what=f"{counted} counted")
     check(stack, pasts, truth)
-    first = fates(stack)
+    first = dispositions(stack)
     assert first["held"] == 0
     assert first["rejected"] == truth.kinds[Kind.CONFLICT]
     assert truth.kinds[Kind.COPY_APART] <= first["duplicate"] <= truth.kinds[Kind.COPY_APART] + truth.kinds[Kind.COPY]
@@ -105,18 +105,20 @@ async def test_backfill_comes_out_to_the_micro_credit_and_sent_again_changes_not
         lambda: len(dead_letters(stack)) == truth.kinds[Kind.CONFLICT] + truth.kinds[Kind.MALFORMED],
         within_s=30, what="the dead letters",
     )  # fmt: skip
-    letters = dead_letters(stack)
-    contradicted = [letter for letter in letters if "used before with another payload" in letter["reason"]]
+    dead = dead_letters(stack)
+    contradicted = [each for each in dead if "used before with another payload" in each["reason"]]
     assert len(contradicted) == truth.kinds[Kind.CONFLICT]
-    assert all(letter["pointer"] for letter in letters if letter not in contradicted)
-    assert {letter["organization"] for letter in letters} <= set(names)
+    assert all(each["pointer"] for each in dead if each not in contradicted)
+    assert {each["organization"] for each in dead} <= set(names)
 
     await check_alerts(stack, pasts)
     mails = mailed(stack)
 
     stack.command(*BACKFILL)
-    await eventually(lambda: fates(stack)["duplicate"] >= first["duplicate"] + counted, within_s=60, what="the copies")
-    assert fates(stack)["counted"] == counted
+    await eventually(
+        lambda: dispositions(stack)["duplicate"] >= first["duplicate"] + counted, within_s=60, what="the copies"
+    )
+    assert dispositions(stack)["counted"] == counted
     check(stack, pasts, truth)
     await check_alerts(stack, pasts)
     assert mailed(stack) == mails, "mailed again"
@@ -127,7 +129,7 @@ def mailed(stack: WholeStack) -> list[str]:
 
 
 async def check_alerts(stack: WholeStack, pasts: list[Past]) -> None:
-    """Thirteen months come at once: the level of now is announced, and of months that ended nobody hears."""
+    """Thirteen months arrive at once: the current level is announced, and ended months send no mail."""
     deliveries = 0
     for past in pasts:
         threshold = None
@@ -149,7 +151,7 @@ async def check_alerts(stack: WholeStack, pasts: list[Past]) -> None:
 
 
 def check(stack: WholeStack, pasts: list[Past], truth: Truth) -> None:
-    """Breakdown, overview and proof of every organization against the truth."""
+    """Compare breakdown, overview and proof of every organization with the expected sums."""
     names = [past.company.id for past in pasts]
     amounts, events = seen(stack, names)
     assert amounts == {key: credits(truth.micro[key]) for key in amounts}
@@ -173,7 +175,7 @@ def check(stack: WholeStack, pasts: list[Past], truth: Truth) -> None:
 async def test_the_demos_usage_adds_exactly_its_expected_sums_and_its_company_is_below_90_percent(
     stack: WholeStack,
 ) -> None:
-    """Beside the companies of a backfill, which are others."""
+    """The companies of a backfill are in the same stack."""
     cast = HAND_WRITTEN[:DEMO_COMPANIES]
     names, truth = [company.id for company in cast], Truth()
     pasts = [past_of(2, company, read_at(AT), MONTHS_MAX) for company in cast]
@@ -182,7 +184,7 @@ async def test_the_demos_usage_adds_exactly_its_expected_sums_and_its_company_is
             truth.add(sending)
     for sending in Opening(2, pasts, LIVE_RATE).sendings(LIVE_S):
         truth.add(sending)
-    fates_before = fates(stack)
+    dispositions_before = dispositions(stack)
 
     said = stack.command("simulate", "scenario", "--seed", "2", "--seconds", f"{LIVE_S}", "--at", AT).splitlines()
     [waited] = [line for line in said if line.startswith("everything is counted after")]
@@ -191,7 +193,9 @@ async def test_the_demos_usage_adds_exactly_its_expected_sums_and_its_company_is
     assert said[-1] == f"{stack.origin}/"
     counted = truth.uses.total() + truth.kinds[Kind.CORRECTION]
     await eventually(
-        lambda: fates(stack)["counted"] == fates_before["counted"] + counted, within_s=60, what=f"{counted} more"
+        lambda: dispositions(stack)["counted"] == dispositions_before["counted"] + counted,
+        within_s=60,
+        what=f"{counted} more",
     )
     after, events_after = seen(stack, names)
     assert after == {key: credits(truth.micro[key]) for key in after}

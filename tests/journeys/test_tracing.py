@@ -50,7 +50,7 @@ async def test_one_trace_leads_from_the_request_to_the_transaction(database: Dat
                 name = f"process {topics.usage_events}"
                 await eventually(lambda: bool(received.named(name)), what="the batch's span")
                 [batch] = received.named(name)
-                assert batch.parent_id == "", "a batch of many is nobody's child"
+                assert batch.parent_id == "", "a batch of many requests has a parent"
                 assert len(batch.links) == LINKS_MAX
                 assert set(batch.links) < {trace_id_of(caller) for caller in callers}
                 caller = new_traceparent()
@@ -82,12 +82,12 @@ async def test_the_trace_goes_on_to_the_firing_and_the_mail(database: Database, 
         }
         only_messages = {"SWEEP_INTERVAL_S": "100000", "WAKEUP_INTERVAL_S": "100000"}
         given = environment(database.roles["flexcredits_ingest"], topics, **tracing)
-        for service, told in {
+        for service, settings in {
             "ingest": given,
             "aggregator": aggregator_environment(database, topics, **tracing),
             "alerter": alerter_environment(database, topics, mailbox.port, **only_messages, **tracing),
         }.items():
-            await eventually(here.enter_context(running(service, told)).ready, what=service)
+            await eventually(here.enter_context(running(service, settings)).ready, what=service)
         ingest = Ingest(f"http://127.0.0.1:{given['HTTP_PORT']}", "", topics, key)
         assert (await ingest.post([organization(), contract(total="10"), member])).status_code == 202
         caller = new_traceparent()
@@ -111,7 +111,7 @@ async def test_the_trace_goes_on_to_the_firing_and_the_mail(database: Database, 
         for child in ("insert_firing", "insert_email", "send mail"):
             assert parents[child] == ids["settle"], child
         assert "sent" in mine()["send mail"].attributes["outcome"]
-        # Timers that find nothing to do leave nothing.
+        # Timers without work create no spans.
         assert {
             span.name for span in received.spans if span.service == "flexcredits-alerter" and not span.parent_id
         } == set()
@@ -120,13 +120,13 @@ async def test_the_trace_goes_on_to_the_firing_and_the_mail(database: Database, 
 async def test_a_request_span_is_named_by_its_route_and_has_its_statements(database: Database) -> None:
     with receiver() as received, identity_provider(make_rsa_key()) as provider:
         url = f"http://127.0.0.1:{(port := free_port())}"
-        told = {
+        settings = {
             "POSTGRES_DSN": database.roles["flexcredits_api"], "HTTP_PORT": str(port), "FLEXCREDITS_ENV": "test",
             "JWKS_URL": provider.url, "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE,
             "FLEXCREDITS_UNSUBSCRIBE_SECRET": "for tests alone, and for nothing else",
             "OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100", **without_proxy(),
         }  # fmt: skip
-        with running("query_api", told) as process:
+        with running("query_api", settings) as process:
             await eventually(process.ready, what="query-api")
             caller = new_traceparent()
             async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
@@ -140,15 +140,15 @@ async def test_a_request_span_is_named_by_its_route_and_has_its_statements(datab
     statements = [span for span in received.spans if span.parent_id == request.span_id]
     assert {"BEGIN", "act_for", "select_organization", "select_firing"} <= {span.name for span in statements}
     assert all("postgresql" in span.attributes["db.system.name"] for span in statements)
-    assert {span.trace_id for span in received.spans} == {request.trace_id}, "the probes' own statements are nobody's"
+    assert {span.trace_id for span in received.spans} == {request.trace_id}, "statements of probes have a trace"
 
 
 @pytest.mark.parametrize("service", ["ingest", "aggregator", "alerter", "query_api"])
 def test_without_an_endpoint_nothing_of_it_is_imported(service: str) -> None:
-    look = (
+    program = (
         f"import sys, {service}.__main__; print([name for name in sys.modules if name.startswith('opentelemetry.sdk')])"
     )
-    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
 
 

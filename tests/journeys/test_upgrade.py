@@ -1,4 +1,4 @@
-"""Every service replaced by its successor, one by one, under a steady stream of events and questions.
+"""Each service is replaced by its next version, one by one, under a steady stream of events and requests.
 
 UPGRADE_FROM names a checkout of the previous version: its services, on the tables of its migrations, are then what is
 replaced, and the new migrations are applied while they run. Without it the versions are the same.
@@ -60,7 +60,7 @@ SHARES = (("assistant", "tool", "jira"), ("agents", "tool", "jira"), ("api", "na
 
 @pytest.fixture
 async def old_database(postgres_dsn: str, database_template: str) -> AsyncIterator[Database]:
-    """The tables of the previous version; the roles are those of the cluster, which the template has made."""
+    """A database with the previous version's tables. The roles exist in the cluster, created by the template."""
     name = f"test_{secrets.token_hex(6)}"
     await execute(postgres_dsn, f"CREATE DATABASE {name}")
     dsn = with_database(postgres_dsn, name)
@@ -71,7 +71,7 @@ async def old_database(postgres_dsn: str, database_template: str) -> AsyncIterat
 
 @dataclass
 class Traffic:
-    """What product services and people do all the while, and what they were answered."""
+    """Clients that send events and requests during the upgrade, and their answers."""
 
     ingest_url: str
     query_url: str
@@ -83,7 +83,7 @@ class Traffic:
     _ended: bool = False
 
     async def send(self, number: int) -> None:
-        """Batches of ten, one after the other, to whichever ingest is in rotation."""
+        """Send batches of ten one after the other to the ingest in rotation."""
         product, kind, feature = SHARES[number]
         async with httpx.AsyncClient(timeout=30) as client:
             while not self._ended:
@@ -94,8 +94,8 @@ class Traffic:
                     self.accepted += len(batch)
                 await asyncio.sleep(0.03)
 
-    async def look(self) -> None:
-        """The overview, whose number never falls."""
+    async def query(self) -> None:
+        """Request the overview, whose used credits must never fall."""
         seen = Decimal(0)
         async with httpx.AsyncClient(timeout=30) as client:
             while not self._ended:
@@ -136,7 +136,7 @@ class Services:
         self._secrets = {"FLEXCREDITS_UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET}
 
     async def start(self, module: str, *, previous: bool = False) -> str:
-        """Start one and wait until it is ready; returns where it answers."""
+        """Start a service and wait until it is ready; returns its address."""
         environment = self._environment(module)
         if previous and PREVIOUS != REPOSITORY:
             parts = [
@@ -154,7 +154,7 @@ class Services:
         assert await asyncio.to_thread(process.wait, 40) == 0, process.log
 
     async def replace(self, module: str, traffic: Traffic) -> None:
-        """What serves requests overlaps: the new one is ready before the old one leaves. The others follow each other."""
+        """Services with requests overlap: the new one is ready before the old one stops. Others stop before the new one starts."""
         old = self._running[module]
         if module in ("aggregator", "alerter"):
             await self.stop(old)
@@ -199,15 +199,15 @@ async def test_an_upgrade_under_load_loses_no_event_and_no_request(old_database:
         query_url = await services.start("query_api", previous=True)
         key = await create_key(database.dsn, "*", "*")
         traffic = Traffic(ingest_url, query_url, key, provider.token())
-        facts = [organization(), contract(total="1000"), rate()]
-        await post(ingest_url, key, facts)
+        events = [organization(), contract(total="1000"), rate()]
+        await post(ingest_url, key, events)
         await eventually(lambda: counts(owner, "credit_periods", 1), what="the contract")
 
         load = [asyncio.create_task(traffic.send(number)) for number in range(SENDERS)]
-        load.append(asyncio.create_task(traffic.look()))
+        load.append(asyncio.create_task(traffic.query()))
         await asyncio.sleep(1)
         applied = await migrate(database.dsn, REPOSITORY / "schemas" / "postgres")
-        await asyncio.sleep(1)  # what ran before works on with the new tables
+        await asyncio.sleep(1)  # the old version works with the new tables
         for module in ("aggregator", "alerter", "query_api", "ingest"):
             await services.replace(module, traffic)
         await asyncio.sleep(1)
@@ -220,12 +220,12 @@ async def test_an_upgrade_under_load_loses_no_event_and_no_request(old_database:
         await eventually(lambda: counts(owner, "usage_ledger WHERE NOT held", traffic.accepted), what="all counted")
         assert await owner.fetchval("SELECT sum(credits) FROM usage_ledger") == traffic.accepted * int(CREDITS * 10**6)
         await check_rollups(owner)
-        fates = await owner.fetchrow(
+        dispositions = await owner.fetchrow(
             "SELECT sum(counted), sum(duplicate), sum(rejected), sum(held) FROM partition_progress WHERE topic = $1",
             topics.usage_events,
         )
-        assert tuple(fates or ()) == (traffic.accepted, 0, 0, 0)
-        # 0.5 credits each: 75, 90 and 100 % of 1,000 were met on the way, by whichever alerter ran then.
+        assert tuple(dispositions or ()) == (traffic.accepted, 0, 0, 0)
+        # 0.5 credits each: 75, 90 and 100 % of 1,000 were met meanwhile, by either alerter.
         await eventually(lambda: counts(owner, "alert_firings", 3), what="three thresholds")
         print(f"{traffic.accepted} events, {traffic.answers} answers, migrations {applied}")  # noqa: T201 - for the record
 

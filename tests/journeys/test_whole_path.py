@@ -1,4 +1,4 @@
-"""Whole-system stories on the real stack: what a product service sends is what an admin sees, to the micro-credit."""
+"""Tests of the whole system on the real stack: an admin sees what a product service sent, to the micro-credit."""
 
 import asyncio
 import json
@@ -145,7 +145,7 @@ async def test_an_accepted_event_is_visible_within_two_seconds(stack: WholeStack
     assert stack.post(usage(credits="41", envelope={"subject": "org_quick"})).status_code == 202
     expected = {"jira_search": (Decimal(42), 2)}
     await eventually(lambda: breakdown(stack, "org_quick", "assistant", "tools") == expected, within_s=10)
-    assert time.monotonic() - began < 4  # two seconds, and the second that a token and a look cost in this test
+    assert time.monotonic() - began < 4  # two seconds, and one second for a token and a request in this test
 
 
 async def test_bad_events_stand_in_the_dead_letters_and_their_neighbours_count(stack: WholeStack) -> None:
@@ -161,7 +161,7 @@ async def test_bad_events_stand_in_the_dead_letters_and_their_neighbours_count(s
     answer = stack.post([good, bad, twice, undo]).json()
     assert answer["accepted"] == 3
     assert [(row["index"], row["pointer"]) for row in answer["rejected"]] == [(1, "/data/credits")]
-    assert stack.post(other).status_code == 202  # ingest cannot know; the ledger does
+    assert stack.post(other).status_code == 202  # only the ledger can detect it
     await eventually(
         lambda: breakdown(stack, "org_mixed", "assistant", "tools") == {"jira_search": (Decimal("3.5"), 2)}
     )
@@ -175,7 +175,7 @@ async def test_bad_events_stand_in_the_dead_letters_and_their_neighbours_count(s
 
 
 def test_operators_find_everything_as_it_should_be_and_log_ledger_and_rollups_agree(stack: WholeStack) -> None:
-    """After all that has happened to this stack: kills, copies, held usage, corrections and dead letters."""
+    """After the tests before, with kills, copies, held usage, corrections and dead letters."""
     assert {topic["drift"] == [] for topic in json.loads(stack.command("topics", "ls", "--json"))["topics"]} == {True}
     assert json.loads(stack.command("migrate", "--dry-run", "--json"))["pending"] == []
     assert json.loads(stack.command("retention", "--dry-run", "--json"))["expired"] == []

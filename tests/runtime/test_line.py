@@ -1,4 +1,4 @@
-"""Places are given in turn, and nobody who asks often keeps the others from theirs."""
+"""Places are given to keys in turn, so a key with many requests does not delay others."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Every statement of a service is used, fits the tables and the service's role, and has the columns of the rows made of it."""
+"""Every statement is used, can be prepared by the service's role, and has the columns of the NamedTuple that takes its rows."""
 
 import ast
 import importlib
@@ -23,11 +23,11 @@ ROLES = {
 }
 
 SIMULATED = {"aggregator": aggregator_sql.NAMES, "alerter": alerter_sql.NAMES}
-"""Columns of the statements that the simulated Postgres answers."""
+"""Columns of the simulated Postgres' statements."""
 
 
 class Function(NamedTuple):
-    """A function, or a class with all of its methods, that stands in a module."""
+    """A function, or a class with its methods."""
 
     name: str
     module: ModuleType
@@ -39,7 +39,7 @@ class Function(NamedTuple):
         }
 
     def rows(self) -> Iterator[set[str]]:
-        """The columns of the NamedTuples that it builds of records."""
+        """Columns of the NamedTuples that it builds from records."""
         kinds = {name: found for name, found in vars(self.module).items() if hasattr(found, "_fields")}
         for node in ast.walk(self.node):
             match node:
@@ -53,7 +53,7 @@ class Function(NamedTuple):
 
 
 def functions_of(package: str) -> Iterator[Function]:
-    """Methods one by one, other statements of a module as they stand."""
+    """The module's functions, and methods one by one."""
     for path in sorted(folder_of(package).rglob("*.py")):
         module = importlib.import_module(module_of(package, path))
         for node in ast.parse(path.read_text()).body:
@@ -83,7 +83,7 @@ def test_every_statement_is_used_and_every_use_exists(package: str) -> None:
                     pytest.fail(f"{path}:{node.lineno} builds the name of a statement, which a search does not find")
                 case ast.Constant(value=str(name)):
                     named.add(name)
-    assert not statements.keys() - named, "nobody uses these statements"
+    assert not statements.keys() - named, "these statements are unused"
 
 
 @pytest.mark.parametrize("package", ROLES)
@@ -121,7 +121,7 @@ async def test_every_statement_fits_the_role_and_its_rows(database: Database, pa
             columns[name] = [attribute.name for attribute in prepared.get_attributes()]
     await connection.close()
     for name, found in columns.items():
-        read = [column for column in found if column != "set_config"]  # nobody reads its answer
+        read = [column for column in found if column != "set_config"]  # its result is not read
         assert len(read) < 2 or (max(Counter(read).values()) == 1 and "?column?" not in read), f"{name}: {found}"
     for name, simulated in SIMULATED.get(package, {}).items():
         assert len(columns[name]) < 2 or simulated in ("", " ".join(columns[name])), f"{name} in the simulation"

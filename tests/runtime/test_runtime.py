@@ -1,4 +1,4 @@
-"""The plumbing that all services share."""
+"""Tests of the runtime package, which all services share."""
 
 import asyncio
 import logging
@@ -150,7 +150,7 @@ def test_only_passing_failures_are_run_again(error: Exception, passes: bool) -> 
 
 
 async def test_rules_of_time_zones_are_compared_with_those_of_postgres(database: Database) -> None:
-    """Postgres knows America/Los_Angeles and no Mars/Olympus; we say that Tokyo is where Kathmandu is."""
+    """Postgres knows America/Los_Angeles and no Mars/Olympus; the test gives Tokyo the rules of Kathmandu."""
     offsets = {"Asia/Tokyo": "Asia/Kathmandu", "Mars/Olympus": "UTC"}
     names = ["Asia/Tokyo", "America/Los_Angeles", "Mars/Olympus", "UTC"]
     rules = ZoneRules("2026f", names, lambda name, second: offset_at(offsets.get(name, name), second))
@@ -199,7 +199,7 @@ def test_a_server_is_slow_when_it_is_for_each_of_several() -> None:
 
 
 def test_every_failure_of_the_client_is_decided() -> None:
-    """A new version of asyncpg that adds a class fails here, so that somebody decides what it means."""
+    """A new version of asyncpg that adds a class fails here, so that its meaning is decided explicitly."""
     kinds = (kind for kind in vars(asyncpg.exceptions._base).values() if isinstance(kind, type))
     classes = {kind.__name__ for kind in kinds if issubclass(kind, Exception) and not issubclass(kind, Warning)}
     assert classes - {"PostgresMessage", "InterfaceMessage", "FatalPostgresError", "UnknownPostgresError"} == {
@@ -210,7 +210,7 @@ def test_every_failure_of_the_client_is_decided() -> None:
 
 
 class LastWords(TcpProxy):
-    """Passes on what the server says, and holds back that it has closed the connection."""
+    """Forwards the server's bytes, but not the end of its connection."""
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -228,22 +228,22 @@ class LastWords(TcpProxy):
 
 
 async def test_a_server_that_has_said_that_it_stops_and_not_closed_the_socket_yet_passes(database: Database) -> None:
-    """As between SIGINT of a busy server and the end of its sockets: asyncpg then raises InternalClientError."""
+    """As between SIGINT to a busy server and the end of its sockets: asyncpg raises InternalClientError."""
     parts = urlsplit(database.dsn)
     proxy = LastWords(database.dsn)
     await proxy.restore()
     account = parts.netloc.rpartition("@")[0]
     dsn = urlunsplit(parts._replace(netloc=f"{account}@127.0.0.1:{proxy.port}"))
-    async with open_pool(dsn, application="told to go", size=1, statement_timeout_s=5) as pool:
+    async with open_pool(dsn, application="to be terminated", size=1, statement_timeout_s=5) as pool:
         async with pool.acquire() as connection:
             assert await connection.fetchval("SELECT 1") == 1
             operator = await asyncpg.connect(database.dsn)
             await operator.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'told to go'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'to be terminated'"
             )
             await operator.close()
             await eventually(lambda: b"terminating connection" in proxy.heard, what="the server's last words")
-            for _ in range(50):  # turns of the loop in which the client reads them
+            for _ in range(50):  # iterations of the loop in which the client reads them
                 await asyncio.sleep(0)
             with pytest.raises(asyncpg.InternalClientError) as caught:
                 await connection.fetchval("SELECT 1")
@@ -277,7 +277,7 @@ async def test_probes_answer_while_the_loop_is_busy() -> None:
             "ready": False, "missing": ["postgres"], "checks": {"kafka": "ok", "postgres": "does not answer"},
             "time_zones": {"tz": "2026f"},
         }  # fmt: skip
-        assert (await client.get("/health/started")).status_code == 200, "an outage does not restart who has started"
+        assert (await client.get("/health/started")).status_code == 200, "an outage does not restart a started service"
         metrics = (await client.get("/metrics")).text
         assert "things_total 1.0" in metrics
         assert 'flexcredits_check_up{check="kafka"} 1.0' in metrics

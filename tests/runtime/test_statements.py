@@ -1,4 +1,4 @@
-"""Statements in .sql files, and rows that are built by name."""
+"""Loading statements from .sql files, and building rows by column name."""
 
 import sys
 from collections.abc import Iterator

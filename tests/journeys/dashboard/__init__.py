@@ -1,1 +1,1 @@
-"""A package, so that its stack lives as long as its stories, and no longer."""
+"""A package, so that its stack lives exactly as long as its tests."""

@@ -1,4 +1,4 @@
-"""A browser for stories of the dashboard, and the stack that they share."""
+"""A browser for the dashboard's tests, and the stack that they share."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="package")
 def stack() -> Iterator[WholeStack]:
-    """With the organizations of dashboard_data. Stories that change an organization make one of their own."""
+    """A stack with the organizations of dashboard_data. Tests that change an organization create their own."""
     with state_of_its_own() as home, running_stack(home) as (_, addresses):
         filled = WholeStack(home, addresses)
         asyncio.run(fill(filled))

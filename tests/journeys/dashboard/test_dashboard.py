@@ -1,4 +1,4 @@
-"""Stories of the dashboard in a real browser, on the whole stack: what it shows is what was counted."""
+"""Tests of the dashboard in a real browser on the whole stack: it shows the counted usage."""
 
 import asyncio
 import csv
@@ -28,12 +28,12 @@ ADA, OLGA = Who(NORMAL), Who(OVER, name="Ada")
 
 
 async def used_on(visit: Visit) -> Decimal:
-    """The number on the card, exactly."""
+    """The exact number on the card."""
     return decimal(await visit.of_test_id("credits-used").get_attribute("data-hint"))
 
 
 async def rows_on(visit: Visit) -> dict[str, Decimal]:
-    """Names and exact credits of the table's rows; those inside of others are not open."""
+    """Names and exact credits of the table's visible rows; groups are closed."""
     rows = visit.of_test_id("usage-table").locator("tbody tr")
     await rows.first.wait_for()
     pairs = await rows.evaluate_all(
@@ -222,9 +222,9 @@ async def test_the_keyboard_alone_reaches_everything(stack: WholeStack, browser:
                     outline = await wanted.evaluate(
                         "e => getComputedStyle(e).outlineStyle + getComputedStyle(e).boxShadow"
                     )
-                    assert outline != "nonenone", f"{name} does not show that it has the focus"
+                    assert outline != "nonenone", f"{name} does not show its focus"
                     return
-            raise AssertionError(f"Tab never came to the {role} {name}")
+            raise AssertionError(f"Tab never reached the {role} {name}")
 
         await keys.press("Tab")
         await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -300,7 +300,7 @@ async def test_on_a_phone_each_column_can_be_brought_beside_the_names(stack: Who
             assert box
             return box["x"], box["x"] + box["width"]
 
-        assert (await left_and_right(head("Change")))[1] > 390, "the columns fit, so this shows nothing"
+        assert (await left_and_right(head("Change")))[1] > 390, "the columns fit, so the test shows nothing"
         _, end_of_names = await left_and_right(table.get_by_role("columnheader", name="Agent"))
         for column in ("Credits", "Share", "Uses", "Change"):
             await head(column).focus()

@@ -1,4 +1,4 @@
-"""Stories of budget and alerts in a real browser: what admins set, what it sets off, and who gets in whose way."""
+"""Tests of budget and alerts in a real browser: settings, their effects, and conflicts between admins."""
 
 import asyncio
 import email
@@ -20,7 +20,7 @@ pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def make(stack: WholeStack, name: str, used: str) -> tuple[Who, Who]:
-    """An organization that used some of 1,000 credits. Returns Ada, its Super Admin, and Ben, its Admin."""
+    """Create an organization that used some of 1,000 credits. Returns Ada, its Super Admin, and Ben, its Admin."""
     people = [member(name, who, role) for who, role in PEOPLE]
     facts = [organization(name), contract(name, total="1000"), *people]
     assert stack.post([*facts, usage(credits=used, envelope={"subject": name})]).status_code == 202
@@ -34,7 +34,7 @@ async def make(stack: WholeStack, name: str, used: str) -> tuple[Who, Who]:
 
 
 def messages_to(stack: WholeStack, address: str) -> list[EmailMessage]:
-    """What lies in the mailbox, in the order of its arrival."""
+    """Subjects in the mailbox, in order of arrival."""
     mails = [
         email.message_from_bytes(path.read_bytes(), policy=default)
         for path in sorted(Path(stack.addresses["mailbox"]).glob("*.eml"))
@@ -47,7 +47,7 @@ def subjects_to(stack: WholeStack, address: str) -> list[str]:
 
 
 async def open_settings(visit: Visit, who: Who) -> Locator:
-    """The drawer, as it is opened from the page."""
+    """Open the drawer from the page."""
     await visit.sign_in(who)
     await visit.page.get_by_role("button", name="Manage budget and alerts").first.click()
     drawer = visit.page.get_by_role("dialog", name="Manage budget and alerts")

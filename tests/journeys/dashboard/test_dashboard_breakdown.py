@@ -1,4 +1,4 @@
-"""Stories of the breakdown's chart, table and files in a real browser, and of the page at night and on paper."""
+"""Tests of the breakdown's chart, table and files in a real browser, and of dark mode and printing."""
 
 import asyncio
 import csv
@@ -25,7 +25,7 @@ ADA = Who(NORMAL)
 
 
 async def lines_on(visit: Visit) -> dict[str, list[Decimal]]:
-    """What "view as table" shows, exactly, by line of the chart and oldest first; the last one is the total."""
+    """Exact numbers of "view as table" by line of the chart, oldest first; the last line is the total."""
     table = visit.of_test_id("trend-table")
     await table.wait_for()
     names = await table.locator("thead th").all_inner_texts()
@@ -63,12 +63,12 @@ def save_budget(stack: WholeStack, credits: str) -> None:
     headers = {"Authorization": f"Bearer {stack.token_of(NORMAL)}"}
     with httpx.Client(base_url=f"{stack.origin}/api/v1/alerts", headers=headers) as client:
         settings = client.get("/settings").json()
-        nobody: dict[str, Any] = {"enabled": False, "addresses": []}
+        no_recipients: dict[str, Any] = {"enabled": False, "addresses": []}
         body = {
-            "usage": {"thresholds": settings["usage"]["thresholds"], "additional_recipients": nobody},
+            "usage": {"thresholds": settings["usage"]["thresholds"], "additional_recipients": no_recipients},
             "monthly_budget": {
                 "enabled": True, "type": "recurring", "credits": credits, "thresholds": [90],
-                "additional_recipients": nobody,
+                "additional_recipients": no_recipients,
             },
         }  # fmt: skip
         client.put("/settings", json=body, headers={"If-Match": f'"{settings["version"]}"'}).raise_for_status()

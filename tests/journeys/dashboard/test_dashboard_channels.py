@@ -1,4 +1,4 @@
-"""Stories of the channels beside mail: added, tried, watched and removed by admins, and seen by the others."""
+"""Tests of channels: admins add, test, observe and remove them, others can see them."""
 
 import re
 
@@ -12,7 +12,7 @@ from .test_dashboard_alerts import make, open_settings
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 NOWHERE = "https://127.0.0.1:9/hooks/credits"
-"""Nothing is ever sent to an address inside our own network."""
+"""No message is sent to this address, because it is in a private network."""
 
 
 async def add(drawer: Locator, name: str, url: str) -> None:

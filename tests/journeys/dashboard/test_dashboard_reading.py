@@ -1,4 +1,4 @@
-"""Stories of reading the page closely: exact amounts and explanations, rows that look alike, paper, and who did what."""
+"""Tests of details of the page: exact amounts and explanations, rows with equal names, printing, and the audit log."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Keys for what is used often: listed under `?`, typed into nothing, and to be switched off."""
+"""Keyboard shortcuts: listed under `?`, inactive in text fields, and optional."""
 
 import re
 
@@ -14,7 +14,7 @@ pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def listed(visit: Visit) -> dict[str, str]:
-    """What the open list says that each key does."""
+    """Keys and descriptions in the open list."""
     lines = visit.page.get_by_role("dialog", name="Keyboard shortcuts").locator("dl").first.locator("div")
     await lines.first.wait_for()
     pairs = await lines.evaluate_all("all => all.map(each => [...each.children].map(part => part.textContent))")
@@ -27,7 +27,7 @@ async def test_each_key_in_the_list_does_what_the_list_says(stack: WholeStack, b
         await rows_on(visit)
         page, keys = visit.page, visit.page.keyboard
         await keys.press("?")
-        told = await listed(visit)
+        descriptions = await listed(visit)
         await keys.press("m")  # a dialog is open: keys of the page behind it rest
         await expect(page.get_by_role("dialog")).to_have_count(1)
         await keys.press("Escape")
@@ -67,9 +67,9 @@ async def test_each_key_in_the_list_does_what_the_list_says(stack: WholeStack, b
             "Manage budget and alerts": lambda: opens_panel("Manage budget and alerts"),
             "Why doesn't this match my contract?": lambda: opens_panel("Why doesn't this match my contract?"),
         }  # fmt: skip
-        assert set(checks) == set(told.values())
+        assert set(checks) == set(descriptions.values())
         for does, check in checks.items():
-            (key,) = [key for key, said in told.items() if said == does]
+            (key,) = [key for key, said in descriptions.items() if said == does]
             await keys.press(key)
             await check()
 

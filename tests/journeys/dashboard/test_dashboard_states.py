@@ -1,4 +1,4 @@
-"""The page when something is missing, late, broken or otherwise than usual."""
+"""The page with missing, late or broken data, and in unusual states."""
 
 import asyncio
 import re
@@ -54,7 +54,7 @@ async def test_without_a_connection_the_last_numbers_stay_and_are_called_that(st
 
 @asynccontextmanager
 async def counting_behind(stack: WholeStack) -> AsyncIterator[None]:
-    """As if no partition had been seen to its end for five minutes."""
+    """Make every partition appear incomplete for five minutes."""
     connection = await asyncpg.connect(stack.addresses["postgres_dsn"])
     try:
         await connection.execute(
@@ -75,7 +75,7 @@ async def test_data_that_is_delayed_is_called_that(stack: WholeStack, browser: B
         line = visit.of_test_id("freshness")
         await expect(line.get_by_role("status")).to_have_text(
             ""
-        )  # there before it says anything, or it is not announced
+        )  # present while empty, or screen readers do not announce it
         async with counting_behind(stack):
             await expect(line.get_by_role("status")).to_have_text("Data delayed", timeout=20_000)
             await visit.assert_accessible("delayed")
@@ -251,7 +251,7 @@ async def test_nothing_is_asked_before_it_is_known_who_asks(stack: WholeStack, b
         await visit.open("/")
         await expect(visit.page.get_by_role("heading", name="Sign in to FlexCredits")).to_be_visible()
         assert asked(visit) == ["/api/v1/session"]
-    async with visiting(browser, stack.origin) as visit:  # and not one complaint in the console
+    async with visiting(browser, stack.origin) as visit:  # and no error in the console
         await visit.sign_in(Who(NORMAL, "member", "Dev"))
         await expect(visit.page.get_by_role("heading", name="You don’t have access to FlexCredits")).to_be_visible()
         await expect(visit.page.get_by_text("· Member")).to_be_visible()
@@ -267,7 +267,7 @@ async def test_an_unknown_organization_is_reported(stack: WholeStack, browser: B
 
 
 async def filled(stack: WholeStack, name: str, facts: list[dict[str, Any]], used: dict[str, str]) -> None:
-    """An organization with usage of products, counted."""
+    """Create an organization with usage of products, and wait until it is counted."""
     events = []
     for product, credits in used.items():
         kind = {"assistant": "tool", "agents": "tool", "api": "namespace"}[product]

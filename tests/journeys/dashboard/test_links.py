@@ -1,4 +1,4 @@
-"""Every link of every kind of email and Slack message, opened in a browser as its recipient, leads to what it promises."""
+"""Every link of every kind of email and Slack message, opened in a browser by its recipient, shows the right page."""
 
 import json
 import re
@@ -56,7 +56,7 @@ def parts(message: EmailMessage) -> tuple[str, str]:
 
 
 def links_of(message: EmailMessage) -> set[str]:
-    """The same in text and HTML, and in the header for mail programs."""
+    """Links in text and HTML, and in the header for mail programs."""
     plain, html = parts(message)
     links = set(re.findall(r"https?://\S+", plain))
     assert links == {unescape(link) for link in re.findall(r'href="([^"]+)"', html)}
@@ -66,7 +66,7 @@ def links_of(message: EmailMessage) -> set[str]:
 
 
 async def open_and_see(visit: Visit, who: Who | None, link: str) -> None:
-    """What a link promises by what it says; `who` signs in on the way."""
+    """Open a link and check the page for its text; `who` signs in on the way."""
     page = visit.page
     await page.goto(link)
     if who is not None:
@@ -79,7 +79,7 @@ async def open_and_see(visit: Visit, who: Who | None, link: str) -> None:
     if "token=" in query:
         await expect(page.get_by_role("heading", name=re.compile("^Unsubscribe from"))).to_be_visible()
         return
-    assert parse_qs(urlsplit(page.url).query) == parse_qs(query), "signing in leads back to where the link led"
+    assert parse_qs(urlsplit(page.url).query) == parse_qs(query), "signing in must lead back to the link's page"
     await expect(page.get_by_test_id("credits-used")).to_be_visible()
     if panel := re.match(r"panel=(\w+)$", query):
         drawer = page.get_by_role("dialog", name="Manage budget and alerts")
