@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# aiokafka 0.14.0: an exception in on_partitions_assigned is logged, and consuming goes on from the group's own position.
+# aiokafka 0.14.0: an exception in on_partitions_assigned is logged, and consuming continues at the group's committed offset.
 # Expected: what a rebalance listener raises reaches getmany(), as it does in confluent-kafka (poll() raises it) and in Kafka's
-# Java client. A consumer that seeks to a position of its own in the listener otherwise reads from the wrong place, unnoticed.
+# Java client. Otherwise a consumer whose listener seeks to a stored position reads from the wrong offset, unnoticed.
 # Seen (against the broker that librdkafka simulates in process): the listener raises, getmany() returns the records.
 # In FlexCredits: the listener keeps its exception and the loop raises it (aggregator/consumer/consumer.py, tests/aggregator).
 set -euo pipefail

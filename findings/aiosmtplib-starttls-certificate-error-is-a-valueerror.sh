@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # aiosmtplib 5.1.3: a certificate that does not verify raises SMTPConnectError with TLS from the first byte, but after STARTTLS
-# ssl.SSLCertVerificationError, which is an OSError and a ValueError and no SMTPException.
+# ssl.SSLCertVerificationError, which is an OSError and a ValueError, but not an SMTPException.
 # Expected: the same kind of exception in both modes. sendmail() also raises ValueError, "on an address that can't be safely sent" (its
-# docstring): a program that handles that one first takes a TLS fault for a bad recipient.
-# Seen: two kinds of exception for one fault, and `except ValueError` takes the one after STARTTLS.
-# In FlexCredits: only the parsing of the address says that an address is none (alerter/email/smtp.py, tests/alerter/test_mail_server.py).
+# docstring): a program that handles ValueError first mistakes a TLS fault for an invalid recipient.
+# Seen: two kinds of exception for one fault, and `except ValueError` catches the one after STARTTLS.
+# In FlexCredits: only parsing decides whether an address is invalid (alerter/email/smtp.py, tests/alerter/test_mail_server.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

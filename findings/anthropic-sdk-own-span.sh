@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# anthropic (Python SDK) 2.14.0 emits an OpenTelemetry span of its own for every call as soon as a tracer provider is set.
+# anthropic (Python SDK) 2.14.0 emits its own OpenTelemetry span for every call as soon as a tracer provider is set.
 # Expected: only an instrumentation package emits spans, so one model call is one span with token counts.
 # Seen: with openinference-instrumentation-anthropic 3.1.0 beside it, one call gives two spans, and both carry the tokens:
 #   anthropic.messages.create  gen_ai.usage.input_tokens=1050  gen_ai.usage.output_tokens=100
 #   messages.create            llm.token_count.prompt=1050     llm.token_count.completion=100
-# Whoever meters spans by trace id + span id charges such a call twice. In FlexCredits: docs/compatibility.md.
+# A meter that identifies usage by trace id and span id charges such a call twice. In FlexCredits: docs/compatibility.md.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

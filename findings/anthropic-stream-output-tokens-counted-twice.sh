@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # opentelemetry-instrumentation-anthropic 0.62.4 (OpenLLMetry) counts one output token too many for every streamed message.
-# Anthropic's stream says the output tokens twice: a first value in message_start and the cumulative total in message_delta.
+# Anthropic's stream contains the output tokens twice: a first value in message_start and the cumulative total in message_delta.
 # Expected: gen_ai.usage.output_tokens = 100, the total. Seen: 101, the sum of both; the metric gen_ai.client.token.usage too.
 # The span that the SDK itself (anthropic 2.14.0) emits for the same stream has 100. In FlexCredits: docs/compatibility.md.
 set -euo pipefail

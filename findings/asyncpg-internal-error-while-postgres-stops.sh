@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# asyncpg 0.32.0: a statement on a connection whose server has said goodbye, and not closed the socket yet, raises InternalClientError.
-# Expected: an error of the kinds that say that the connection is gone (a PostgresError of class 57P01 or 08, InterfaceError, OSError),
-# which is what callers test for before they try again; the server's FATAL 57P01 has arrived by then.
+# asyncpg 0.32.0: a statement on a connection that the server has terminated, but whose socket is still open, raises InternalClientError.
+# Expected: an error for a lost connection (a PostgresError of class 57P01 or 08, InterfaceError, OSError),
+# which callers check before they retry; the server's FATAL 57P01 has arrived by then.
 # Seen: `InternalClientError: cannot switch to state 15; another operation (2) is in progress`. InternalClientError is neither a
 # PostgresError nor an InterfaceError; its docstring says "All unexpected errors not classified otherwise". A busy server that is
-# stopped (SIGINT) leaves such a moment between its message and the end of its sockets; here a proxy holds the end back.
+# stopped (SIGINT) sends its message some time before its sockets end; here a proxy delays the end.
 # In FlexCredits: runtime/postgres/errors.py (CONNECTION_STATES), tests/runtime/test_runtime.py, tests/query_api/http/test_outage.py.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Usage events by the Python SDKs of Metronome (metronome-sdk 4.12.0) and Orb (orb-billing 4.90.0): a datetime without a zone,
-# which datetime.now() and utcnow() give and both SDKs' types accept, goes out as it is: "2026-11-29T01:02:03.456789".
+# which datetime.now() and utcnow() give and both SDKs' types accept, is sent unchanged: "2026-11-29T01:02:03.456789".
 # Expected: an error, as cloudevents 2.x raises, or a time with an offset; RFC 3339, which both APIs name, requires one. The
-# server has to guess, and usage near midnight lands on another day or month. Both also refuse Decimal with a bare TypeError.
+# server has to guess the zone, so usage near midnight may count on another day or in another month. Both also refuse Decimal with a bare TypeError.
 # In FlexCredits: a time without offset is refused with the pointer /time (tests/ingest).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

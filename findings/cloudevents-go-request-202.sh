@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# CloudEvents sdk-go v2.16.2: Client.Request of an event that the receiver answers with 202 and a JSON body that is no event returns a
+# CloudEvents sdk-go v2.16.2: Client.Request of an event that the receiver answers with 202 and a JSON body that is not an event returns a
 # result whose text is an error ("failed to convert response into event"), although IsACK is true.
-# Expected: an acknowledgement and no event. 202 with an answer of the receiver's own is allowed by the HTTP protocol binding.
-# In FlexCredits: nothing to do. Clients use Send, to which every 2xx is an acknowledgement.
+# Expected: an acknowledgement and no event. The HTTP protocol binding allows 202 with a body of the receiver's own format.
+# In FlexCredits: nothing to do. Clients use Send, which treats every 2xx as an acknowledgement.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 mkdir "$work/module"; cd "$work/module"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# cloudevents 10.0.0 for JavaScript: an event that is only read and written again has another `time`. It is rewritten to UTC with
-# milliseconds; microseconds and the offset are gone.
-# Expected: a gateway that passes events on does not change them: CloudEvents 1.0 says that intermediaries forward attributes.
-# Whoever compares the copy that came directly with the one that came through the gateway sees two different events of one id.
-# In FlexCredits: times that agree when cut to milliseconds are copies (tests/schemas, `./flexcredits test --clients`).
+# cloudevents 10.0.0 for JavaScript: an event that is parsed and serialized again has another `time`: UTC with
+# milliseconds, without microseconds and offset.
+# Expected: a gateway forwards events unchanged: CloudEvents 1.0 says that intermediaries forward attributes.
+# A receiver that gets one copy directly and one through the gateway sees two different events with one id.
+# In FlexCredits: events whose times are equal in milliseconds are copies (tests/schemas, `./flexcredits test --clients`).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cd "$work"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Kafka Connect's FileStreamSink (org.apache.kafka:connect-file 4.3.1), the usual example of a copy of a topic in a file, with the
-# converters that are recommended for an exact copy: with ByteArrayConverter it writes "[B@1b2c3d", Java's name of the array, and
-# with JsonConverter Java's text of a map, {id=7}. Neither fails, and such a copy restores nothing.
+# Kafka Connect's FileStreamSink (org.apache.kafka:connect-file 4.3.1), often used to copy a topic to a file, with the
+# converters that are recommended for exact copies: with ByteArrayConverter it writes "[B@1b2c3d", Java's name of the array, and
+# with JsonConverter Java's text of a map, {id=7}. Neither fails, and the topic cannot be restored from the file.
 # Expected: the record's bytes (ByteArrayConverter passes them through everywhere else), JSON, or an error.
 # In FlexCredits: docs/runbooks.md says StringConverter, with which tests/faults/test_mirrored_logs.py restores a topic; lines
-# of the other two are no JSON and become dead letters.
+# of the other two are not JSON and become dead letters.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cd "$work"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # express 5.1.0, fastify 5.6.1: a webhook sent as application/cloudevents+json, the content type of CloudEvents' HTTP binding (structured mode).
 # Expected: a body whose media type ends in +json (RFC 6839) is parsed as JSON.
-# Seen: express.json() leaves request.body undefined without a word, Fastify answers 415 FST_ERR_CTP_INVALID_MEDIA_TYPE. Both parse application/json.
+# Seen: express.json() leaves request.body undefined without an error, Fastify answers 415 FST_ERR_CTP_INVALID_MEDIA_TYPE. Both parse application/json.
 # In FlexCredits: webhooks are application/json unless a channel asks for the other (tests/alerter/test_webhook_libraries.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

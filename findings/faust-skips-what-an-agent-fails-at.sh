@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # faust-streaming 0.15.3: an agent that raises once at an event loses that event: it is acknowledged, the offset behind it is
-# committed, and the restarted agent goes on with the next one.
-# Expected of a stream processor that commits offsets after processing: the event comes again (at least once).
+# committed, and the restarted agent continues with the next one.
+# Expected of a stream processor that commits offsets after processing: the event is delivered again (at least once).
 # Seen (against the broker that confluent-kafka's librdkafka simulates in process): events 1 2 3 4, a failure at 2, done 1 3 4,
 # committed 5 of 5. In FlexCredits: usage is counted by a plain consumer whose position is in Postgres; the alerter's stream body
-# lets nothing out and reads levels, not deltas (docs/decisions/0015-faust-runs-inside-the-alerters-process.md,
+# raises no exception and reads levels, not deltas (docs/decisions/0015-faust-runs-inside-the-alerters-process.md,
 # tests/alerter/test_alerter_process.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

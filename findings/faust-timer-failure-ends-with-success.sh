@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # faust-streaming 0.15.3 started by `await app.start()`: one exception in one timer stops the whole application, and start()
-# returns as if all were well. Expected: start() raises it, or only the timer stops, or it runs again. Seen: app.crashed is True,
-# app.crash_reason holds the exception, no stream takes another event, and start() returns None: the process ends with status 0, so
-# that whatever restarts on failure does not. In FlexCredits: timers let nothing out, and a watchdog asks app.crashed and the age of
-# each timer and ends the process with 70 (services/alerter, tests/alerter/test_watchdog.py).
+# returns without an error. Expected: start() raises it, or only the timer stops, or it runs again. Seen: app.crashed is True,
+# app.crash_reason holds the exception, no stream processes another event, and start() returns None: the process ends with status 0, so
+# that a supervisor that restarts on failure does not restart it. In FlexCredits: timers raise no exception, and a watchdog checks
+# app.crashed and the age of each timer and ends the process with 70 (services/alerter, tests/alerter/test_watchdog.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cd "$work"

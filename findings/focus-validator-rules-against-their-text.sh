@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# focus-validator 2.2.1 (the FinOps Foundation's, rules 1.2.0.1): three rules fail on rows that FOCUS 1.2 allows, and the process ends with 0.
+# focus-validator 2.2.1 (the FinOps Foundation's, rules 1.2.0.1): three rules fail on rows that FOCUS 1.2 allows, and the process exits with 0.
 # Expected: a valid file of two rows passes, and a file that breaks a MUST ends with an exit code other than 0.
-# Seen: InvoiceId-C-005-C wants an InvoiceId in every row (its condition "when the charge is associated with an invoice" is empty in
-# the rules); PricingCurrency-C-003-M wants ISO 4217 where FOCUS allows a virtual currency; ConsumedQuantity-C-006-C says "not null when
-# ChargeClass is NOT Correction" and checks the rows where it IS. FormatString refuses every letter beyond ASCII ("Jira – Suche").
-# It starts only in its own site-packages folder, and only with an older pyarrow than pip picks (numpy < 2). Python 3.12.
+# Seen: InvoiceId-C-005-C requires an InvoiceId in every row (its condition "when the charge is associated with an invoice" is empty in
+# the rules); PricingCurrency-C-003-M requires ISO 4217 where FOCUS allows a virtual currency; ConsumedQuantity-C-006-C says "not null when
+# ChargeClass is NOT Correction" and checks the rows where it IS. FormatString refuses every non-ASCII letter ("Jira – Suche").
+# It starts only in its own site-packages folder, and only with an older pyarrow than pip selects (numpy < 2). Python 3.12.
 # In FlexCredits: tests/query_api/exports/test_focus_validator.py lists these rules by name; ChargeDescription is written in ASCII.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

@@ -2,7 +2,7 @@
 # Expected: a short zone name is the same everywhere: Python's strftime("%Z") and Postgres' TZ write CET for Berlin in winter.
 # What happens: Intl.DateTimeFormat("en-US", { timeZoneName: "short" }) of Node and Chromium (CLDR) writes GMT+1, and letters only
 # for American zones (EST, PST); "en-GB" writes CET, and GMT-5 for New York. A page and an email of the same instant disagree.
-# Where our product handles it: services/query-api/dashboard/src/format/format.ts asks several kinds of English (zoneOf), format.test.ts.
+# Where our product handles it: services/query-api/dashboard/src/format/format.ts tries several English locales (zoneOf), format.test.ts.
 set -euo pipefail
 cd "$(mktemp -d)"
 python3 -m venv env

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# langchain-anthropic 1.7.10: usage_metadata of a streamed message has input_tokens 0 when the stream names them in message_start
-# alone, as the examples of Anthropic's streaming documentation do (message_delta carries the cumulative output_tokens).
-# Expected: the same counts as of the message that is not streamed (1,050 input tokens, 900 of them read from the cache).
-# Seen: input_tokens 0, no cache details, total 100. An application that meters by usage_metadata gives the input away.
+# langchain-anthropic 1.7.10: usage_metadata of a streamed message has input_tokens 0 when the stream has them only in message_start,
+# as the examples of Anthropic's streaming documentation do (message_delta carries the cumulative output_tokens).
+# Expected: the same counts as for the message without streaming (1,050 input tokens, 900 of them read from the cache).
+# Seen: input_tokens 0, no cache details, total 100. An application that meters by usage_metadata does not charge the input.
 # In FlexCredits: docs/compatibility.md.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

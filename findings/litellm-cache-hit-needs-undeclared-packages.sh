@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # litellm 1.110.2 with its in-memory cache: the first call works, the second, which is a cache hit, raises.
-# Expected: litellm.cache = Cache(type="local") needs nothing beside litellm, as its first (missing) look-up suggests.
+# Expected: litellm.cache = Cache(type="local") needs only litellm, as the first call (a cache miss) does.
 # Seen: ModuleNotFoundError for fastapi, then for soundfile: the cache hit imports the proxy's pass-through logging, whose packages
-# belong to the extra litellm[proxy] or to none. The model answers, the caller sees an error, and no usage event is emitted for
+# belong to the extra litellm[proxy] or to no extra. The model answers, the caller sees an error, and no usage event is emitted for
 # it. In FlexCredits: docs/compatibility.md (LiteLLM).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

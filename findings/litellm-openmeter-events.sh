@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# LiteLLM 1.110.2's "openmeter" callback, which posts a CloudEvent per model call, sends something else than one would bill:
-#  1. litellm.completion(), the synchronous call, sends nothing at all, although the callback has a synchronous handler;
+# LiteLLM 1.110.2's "openmeter" callback, which posts a CloudEvent per model call, sends events that differ from what should be billed:
+#  1. litellm.completion(), the synchronous call, sends no event, although the callback has a synchronous handler;
 #  2. a cache hit sends a second event with the FIRST call's id, cost 0.0 and the full token counts;
-#  3. a model that its price list does not know has "cost": null, not a missing cost and not an error.
-# Expected: one event per call, with an id of its own, and a number as cost. In FlexCredits: a copy of an id is counted once (the
+#  3. a model that is not in its price list has "cost": null, not a missing cost and not an error.
+# Expected: one event per call, with its own id, and a number as cost. In FlexCredits: a copy of an id is counted once (the
 # ledger), other data under the same id is a conflict that is shown, null is refused with a reason; docs/compatibility.md.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

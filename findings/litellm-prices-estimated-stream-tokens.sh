@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# litellm 1.110.2: a stream that carries no usage gets token counts that LiteLLM estimated from the text, priced as if measured.
-# Expected: no usage, or a mark that says "estimated". Seen: stream_chunk_builder() returns a Usage of the same shape, and
-# completion_cost() a price, where the server counted 1,000 and 100 tokens (which it says only if asked by include_usage).
-# A meter cannot tell such a number from a real one. In FlexCredits: docs/compatibility.md (LiteLLM).
+# litellm 1.110.2: a stream without usage gets token counts that LiteLLM estimated from the text, and prices as if they were measured.
+# Expected: no usage, or a flag "estimated". Seen: stream_chunk_builder() returns a Usage of the same shape, and
+# completion_cost() a price, where the server counted 1,000 and 100 tokens (which it reports only with include_usage).
+# A meter cannot distinguish such numbers from measured ones. In FlexCredits: docs/compatibility.md (LiteLLM).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

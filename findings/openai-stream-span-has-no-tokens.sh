@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A streamed OpenAI chat completion leaves a span without any token count unless the caller asked for include_usage.
-# Expected of instrumentations that report token usage: they ask for it, estimate it, or mark the span as incomplete.
+# A streamed OpenAI chat completion creates a span without token counts unless the caller sets include_usage.
+# Expected of instrumentations that report token usage: they request it, estimate it, or mark the span as incomplete.
 # Seen with opentelemetry-instrumentation-openai 0.62.4 and openinference-instrumentation-openai 0.1.66 (openai 3.57.0): the
-# request goes out without stream_options, and the span has no attribute that names tokens: a free call, silently.
-# A meter that reads spans must hold such a span and say so, never count it as zero. In FlexCredits: docs/compatibility.md.
+# request is sent without stream_options, and the span has no token attribute: the call appears to be free.
+# A meter that reads spans must hold and report such a span, never count it as zero. In FlexCredits: docs/compatibility.md.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

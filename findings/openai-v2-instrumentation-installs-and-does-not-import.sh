@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # opentelemetry-instrumentation-openai-v2 2.4b0, OpenTelemetry's own instrumentation of OpenAI, installs and cannot be imported.
-# Expected: what pip resolves without a complaint can be imported. Seen, with the newest packages of November 2026:
+# Expected: packages that pip resolves without an error can be imported. Seen, with the newest packages of November 2026:
 #  1. it imports httpx, which neither it nor openai 3.57.0 (which moved to httpx2) declares;
-#  2. with httpx installed by hand it imports opentelemetry.util.genai.instruments, which util-genai 1.3b0 does not have.
-# So an application can look instrumented in its requirements and emit no gen_ai spans at all. In FlexCredits: docs/compatibility.md.
+#  2. with httpx installed, it imports opentelemetry.util.genai.instruments, which util-genai 1.3b0 does not have.
+# So an application may list the instrumentation in its requirements and emit no gen_ai spans. In FlexCredits: docs/compatibility.md.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Postfix 3.7 (Debian 12), smtpd_delay_reject = yes, its default: what it has against a client's HELO name, sender or address it says in the
+# Postfix 3.7 (Debian 12), smtpd_delay_reject = yes, its default: it refuses a client's HELO name, sender or address only in the
 # answer to RCPT TO, with the same 5xx codes as for an unknown recipient.
-# Expected: a 5xx to RCPT TO is about the recipient, as in RFC 5321; so mail programs give up on the recipient.
-# Seen: HELO, MAIL FROM are answered 250, and RCPT TO 504 5.5.2, 550 5.1.8, 554 5.7.1; 550 5.1.1 for who is really unknown. Only the enhanced
-# status code tells whose fault it is.
+# Expected: a 5xx to RCPT TO is about the recipient, as in RFC 5321; so mail programs fail the recipient.
+# Seen: HELO and MAIL FROM get 250, and RCPT TO 504 5.5.2, 550 5.1.8 or 554 5.7.1; an unknown recipient gets 550 5.1.1. Only the enhanced
+# status code says whether client or recipient is refused.
 # In FlexCredits: alerter/email/refusals.py reads the enhanced status code (tests/alerter/test_postfix.py).
-# Needs Postfix of the system's packages, and root to start an instance of its own; says so and ends well without them.
+# Needs the system's Postfix package, and root to start its own instance; without them it prints that and exits with 0.
 set -euo pipefail
 if ! command -v postfix > /dev/null || [ "$(id -u)" != 0 ]; then echo "skipped: needs Postfix and root"; exit 0; fi
 work=$(mktemp -d /tmp/postfix-finding-XXXXXX); chmod 755 "$work"; mkdir "$work/conf" "$work/queue" "$work/data"; chown postfix "$work/data"

