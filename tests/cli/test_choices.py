@@ -27,9 +27,9 @@ def test_taken_port_is_named_with_the_option_that_changes_it() -> None:
 
 
 def test_zero_picks_different_free_ports() -> None:
-    settled = dataclasses.asdict(resolve_ports(ANY, needed_ports(NOTHING_EXTERNAL)))
-    assert 0 not in settled.values()
-    assert len(set(settled.values())) == len(settled)
+    resolved = dataclasses.asdict(resolve_ports(ANY, needed_ports(NOTHING_EXTERNAL)))
+    assert 0 not in resolved.values()
+    assert len(set(resolved.values())) == len(resolved)
 
 
 def test_port_given_twice_is_refused() -> None:

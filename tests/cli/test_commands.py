@@ -1,4 +1,4 @@
-"""The commands as a person meets them: what they print, and how they refuse."""
+"""Output and errors of the commands."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The dashboard's build, by the real npm, of a page as small as can be."""
+"""The dashboard's build: the real npm builds a minimal page."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "
 appendFileSync(process.env.BUILDS, `${process.version}\\n`)
 rmSync("dist", { recursive: true, force: true })
 mkdirSync("dist")
-writeFileSync("src/api/schema.d.ts", "made anew at every build: " + Math.random())
+writeFileSync("src/api/schema.d.ts", "new at every build: " + Math.random())
 const description = readFileSync("../../../schemas/http/query-api.json", "utf8")
 const page = readFileSync("src/page.html", "utf8")
 if (page.includes("mistake")) throw new Error("src/page.html has a mistake")
@@ -38,10 +38,10 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def build(sources: Path, place: Path | None = None) -> list[str]:
-    """What was told while building."""
-    told: list[str] = []
-    build_dashboard(sources, place or sources, told.append)
-    return told
+    """The messages of a build."""
+    messages: list[str] = []
+    build_dashboard(sources, place or sources, messages.append)
+    return messages
 
 
 def count_builds(sources: Path) -> int:
@@ -78,7 +78,7 @@ def test_a_file_that_comes_or_goes_builds_again(sources: Path) -> None:
     assert build(sources) == ["building the dashboard"]
 
 
-def test_other_packages_are_installed_anew(sources: Path) -> None:
+def test_other_packages_are_installed_again(sources: Path) -> None:
     build(sources)
     lock = sources / "package-lock.json"
     lock.write_text(lock.read_text() + "\n")
@@ -99,14 +99,14 @@ def test_a_build_that_fails_says_what_npm_said_and_is_tried_again(sources: Path)
     with pytest.raises(SetupProblem, match=r"(?s)npm run build.*page\.html has a mistake"):
         build(sources)
     assert not is_built(sources, sources)
-    (sources / "src" / "page.html").write_text("mended")
+    (sources / "src" / "page.html").write_text("fixed")
     assert build(sources) == ["building the dashboard"]
 
 
 def test_two_at_once_build_once(sources: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        told = [work.result() for work in [pool.submit(build, sources), pool.submit(build, sources)]]
-    assert sorted(map(len, told)) == [0, 2]
+        messages = [work.result() for work in [pool.submit(build, sources), pool.submit(build, sources)]]
+    assert sorted(map(len, messages)) == [0, 2]
     assert count_builds(sources) == 1
 
 

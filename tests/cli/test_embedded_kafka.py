@@ -1,4 +1,4 @@
-"""The embedded broker keeps its data: through SIGKILL, and through a change of its ports."""
+"""The embedded broker keeps its data after SIGKILL and after a change of its ports."""
 
 import dataclasses
 import logging

@@ -1,4 +1,4 @@
-"""The embedded server keeps its data through SIGKILL, and finds a place for it as root."""
+"""The embedded server keeps its data after SIGKILL, and as root chooses a folder that its account can enter."""
 
 import os
 import secrets
@@ -12,8 +12,8 @@ from flexcredits_cli.machine.ports import free_ports
 from flexcredits_cli.terminal.problem import SetupProblem
 from support.infra.stack import running, throwaway_folder
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="about what root has to do")
-# Unlike the other tests these are about data that survives.
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
+# Unlike other tests, these need durable data.
 SETTINGS = {"shared_buffers": "16MB", "max_wal_size": "256MB"}
 
 
@@ -48,7 +48,7 @@ async def test_rows_survive_sigkill() -> None:
 async def test_lock_file_that_names_another_programs_process_is_not_obeyed() -> None:
     with throwaway_folder() as folder:
         server = make_server(folder)
-        # What a restart of a container leaves: a process id that now belongs to something else.
+        # As after a restart of a container: the file's process id belongs to another program.
         (folder / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n{folder / 'data'}\n")
         server.prepare()
         with running(server.program()):
@@ -80,16 +80,16 @@ async def test_interrupted_initialization_is_done_again() -> None:
 
 @as_root
 async def test_root_keeps_data_where_the_servers_account_can_go() -> None:
-    told: list[str] = []
+    messages: list[str] = []
     with throwaway_folder() as folder:
         folder.chmod(0o700)
         (port,) = free_ports(1)
-        server = EmbeddedPostgres(folder / "postgres", find_binaries(), port, "secret", THROWAWAY, told.append)
+        server = EmbeddedPostgres(folder / "postgres", find_binaries(), port, "secret", THROWAWAY, messages.append)
         try:
             server.prepare()
             with running(server.program()):
                 assert await fetch(server, "SELECT 1") == 1
-            assert "its data goes to" in told[0]
+            assert "its data goes to" in messages[0]
             assert not (folder / "postgres").exists()
         finally:
             server.wipe()

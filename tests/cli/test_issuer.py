@@ -1,4 +1,4 @@
-"""Tokens of the development issuer verify as an identity provider's would, and only in development."""
+"""The development issuer's tokens verify like an identity provider's, and it refuses to run in production."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Jars come from a repository of this test; what arrives is checked before it is used."""
+"""Jars from a local test repository are checked before use."""
 
 import functools
 import hashlib
@@ -48,7 +48,7 @@ def test_jar_with_the_right_checksum_is_taken(repository: MavenContext) -> None:
 
 @pytest.fixture
 def untrusting(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No variable says which certificates to trust; what the code sets is forgotten after the test."""
+    """Unsets the variables that choose trusted certificates; changes are undone after the test."""
     for name in (*FOR_REQUESTS, "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""The launcher installs once, again when something changed or was interrupted, and one at a time."""
+"""The launcher installs once, again after a change or an interruption, and never twice at the same time."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import pytest
 from flexcredits_cli.cli import app
 from flexcredits_cli.machine.state_folder import REPOSITORY
 
-# Stands in for uv: notes how it was called, and does what the launcher relies on. `broken` makes a call fail.
+# A fake uv: records its calls and creates the files that the launcher needs. With a file `broken`, `uv pip` fails.
 UV = """#!/bin/sh
 echo "$*" >> "{folder}/calls"
 [ "$1" = pip ] && echo "uv talks"
@@ -31,7 +31,7 @@ chmod +x "$last/bin/python"
 
 
 class Checkout:
-    """A repository with one member, a launcher, and a uv that only pretends."""
+    """A repository with one member, a launcher, and the fake uv."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ class Checkout:
         return notes.read_text().splitlines() if notes.exists() else []
 
     def calls(self) -> list[str]:
-        """What uv was asked for since the last look."""
+        """uv's subcommands since the last call of this method."""
         lines = self.notes()
         (self.folder / "calls").unlink(missing_ok=True)
         return ["venv" if line.startswith("venv") else line.split()[1] for line in lines]
@@ -121,7 +121,7 @@ def test_second_start_installs_nothing(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("file", ["requirements.lock", "part/pyproject.toml"])
-def test_change_of_what_is_installed_installs_again(checkout: Checkout, file: str) -> None:
+def test_a_changed_lock_or_member_installs_again(checkout: Checkout, file: str) -> None:
     checkout.launch("up")
     checkout.calls()
     with (checkout.folder / file).open("a") as changed:

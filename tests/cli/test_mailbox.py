@@ -1,4 +1,4 @@
-"""The mailbox turns what an SMTP client sends into files."""
+"""The mailbox writes each mail of an SMTP client into a file."""
 
 import smtplib
 from email import message_from_bytes

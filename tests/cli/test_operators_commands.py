@@ -1,4 +1,4 @@
-"""`topics`, `migrate`, `retention`, `config` and `doctor`: what they say to people, to scripts, and by their exit codes."""
+"""`topics`, `migrate`, `retention`, `config` and `doctor`: text output, JSON output and exit codes."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 
 def document(result: Result, exit_code: int) -> Any:
-    """The one document on stdout."""
+    """The JSON document on stdout."""
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)
 
@@ -54,7 +54,7 @@ def test_every_command_explains_itself_and_speaks_json(call: Call, command: str)
     assert "--json" in shown.output
 
 
-def test_topics_are_shown_created_once_and_drift_is_told(
+def test_topics_are_shown_created_once_and_drift_is_reported(
     call: Call, kafka_bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected_errors: list[str]
 ) -> None:
     expected_errors.append("Unable connect")
@@ -79,7 +79,7 @@ def test_topics_are_shown_created_once_and_drift_is_told(
         await admin.close()
 
     asyncio.run(change())
-    for command in ("ls", "create"):  # told, and never changed
+    for command in ("ls", "create"):  # drift is reported and never corrected
         drifted = document(call("topics", command, *folder, "--json"), 3)["topics"][0]
         assert drifted["drift"] == ["retention.ms is 1000, not 86400000"]
 
@@ -124,7 +124,7 @@ async def test_a_migration_gives_up_on_a_table_in_use_and_tries_again(database: 
         )
 
     await eventually(waits, what="the migration waits for the table")
-    # Whoever comes meanwhile waits behind it for two seconds, not for as long as the reader reads.
+    # Other statements wait behind the migration for two seconds only, not until the reader finishes.
     await asyncio.wait_for(writer.execute("INSERT INTO busy VALUES (1)"), 5)
     assert not migrating.done()
     await transaction.commit()
@@ -254,12 +254,12 @@ def test_quarantine_is_listed_shown_and_released(
     assert call("quarantine", "release", "--all").exit_code == 0
 
 
-async def test_the_aggregator_drops_by_itself_and_waits_for_nobody(database: Database) -> None:
+async def test_the_aggregator_drops_by_itself_and_never_waits(database: Database) -> None:
     owner, reader = await asyncpg.connect(database.dsn), await asyncpg.connect(database.dsn)
     await owner.execute(f"SELECT ensure_ledger_partition({OLD.format(500)})")
     transaction = reader.transaction()
     await transaction.start()
-    await reader.fetch("SELECT 1 FROM usage_ledger LIMIT 1")  # keeps the whole table from being changed
+    await reader.fetch("SELECT 1 FROM usage_ledger LIMIT 1")  # its lock prevents changes of the table
     left = "SELECT count(*) FROM expired_partitions(current_date)"
     async with open_pool(
         database.roles["flexcredits_aggregator"], application="aggregator", size=1, statement_timeout_s=60
@@ -286,11 +286,11 @@ def test_config_shows_every_setting_masks_secrets_and_checks(call: Call, monkeyp
         assert settings_of(empty, service)["POSTGRES_DSN"] == (None, "missing")
         assert "POSTGRES_DSN: Field required" in empty["services"][service]["problems"]
 
-    said = call("config")
-    assert said.exit_code == 1
-    assert said.stderr.count("No stack is running here") == 1
-    assert "Field required" not in said.stderr
-    assert said.stdout.splitlines()[0].split() == ["SERVICE", "SETTING", "VALUE", "SOURCE"]
+    result = call("config")
+    assert result.exit_code == 1
+    assert result.stderr.count("No stack is running here") == 1
+    assert "Field required" not in result.stderr
+    assert result.stdout.splitlines()[0].split() == ["SERVICE", "SETTING", "VALUE", "SOURCE"]
 
     monkeypatch.setenv("POSTGRES_DSN", "postgresql://someone:hunter2@db/flex")
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "broker:9092")
@@ -324,10 +324,10 @@ def test_config_of_a_running_stack_is_what_its_services_were_given(
 
 
 def test_doctor_says_the_same_to_a_script(call: Call) -> None:
-    said = call("doctor", "--json")
-    findings = json.loads(said.stdout)["findings"]
+    result = call("doctor", "--json")
+    findings = json.loads(result.stdout)["findings"]
     assert {"python", "disk", "memory"} <= {finding["subject"] for finding in findings}
     zones = [finding["text"] for finding in findings if finding["subject"] == "time zones"]
     assert zones[0] == f"usage is counted by tz {TZ_VERSION}, from the tzdata package"
     assert all("the same rules" in text or "they are not used for counting" in text for text in zones[1:])
-    assert said.exit_code == int(any(finding["level"] == "fail" for finding in findings))
+    assert result.exit_code == int(any(finding["level"] == "fail" for finding in findings))

@@ -1,4 +1,4 @@
-"""What the local stack tells its services."""
+"""Environments of the local stack's services."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from flexcredits_cli.stack.services import service_programs
 
 
 def secrets_of_links(home: Path) -> dict[str, str]:
-    """By the services that are told one."""
+    """The secret by service, for services that have one."""
     folder = StateFolder(home).make()
     programs = service_programs(Ports(), {}, "postgresql://owner:x@127.0.0.1:1/flex", "smtp://127.0.0.1:1", folder)
     name = "FLEXCREDITS_UNSUBSCRIBE_SECRET"

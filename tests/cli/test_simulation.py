@@ -1,4 +1,4 @@
-"""The simulation generates the same every time, and what must be counted of it is known."""
+"""Generated usage is deterministic, and its expected totals are known."""
 
 import json
 import math
@@ -37,8 +37,8 @@ def demo() -> tuple[Past, list[Sending]]:
 
 
 @pytest.fixture(scope="module")
-def everybody() -> list[Sending]:
-    """Three months of all hand-written companies and some generated ones, with the deployment's facts."""
+def all_sendings() -> list[Sending]:
+    """Three months of all hand-written companies and some generated ones, with the deployment's catalog events."""
     pasts = [past_of(1, company, read_at(AT), 3) for company in (*HAND_WRITTEN, *companies(5))]
     return [*deployment_catalog(pasts), *(sending for past in pasts for sending in past.sendings())]
 
@@ -86,9 +86,9 @@ def test_another_number_of_series_shares_no_id(demo: tuple[Past, list[Sending]])
     assert ids.isdisjoint(sending.event["id"] for sending in other if sending.kind is not Kind.CATALOG)
 
 
-def test_every_event_is_decoded_and_every_malformed_one_refused_with_its_pointer(everybody: list[Sending]) -> None:
+def test_every_event_is_decoded_and_every_malformed_one_refused_with_its_pointer(all_sendings: list[Sending]) -> None:
     pointers = set()
-    for sending in everybody:
+    for sending in all_sendings:
         if sending.kind is Kind.MALFORMED:
             with pytest.raises(InvalidEvent) as refused:
                 decode(encoded(sending.event))
@@ -123,14 +123,14 @@ def test_ids_carry_the_events_time_and_nothing_lies_outside_of_ingests_window() 
 
 
 def test_disturbances_come_in_their_shares(demo: tuple[Past, list[Sending]]) -> None:
-    fates = Counter(sending.kind for sending in demo[1])
-    whole = fates.total() - fates[Kind.CATALOG]
-    for fate, share in PER_TEN_THOUSAND.items():
+    kinds = Counter(sending.kind for sending in demo[1])
+    whole = kinds.total() - kinds[Kind.CATALOG]
+    for kind, share in PER_TEN_THOUSAND.items():
         expected = whole * share / 10_000
-        assert abs(fates[fate] - expected) < 5 * math.sqrt(expected), fate
+        assert abs(kinds[kind] - expected) < 5 * math.sqrt(expected), kind
     truth = Truth()
     assert list(truth.watch(demo[1])) == demo[1]
-    assert f"{fates[Kind.LATE]:,} late" in truth.report()
+    assert f"{kinds[Kind.LATE]:,} late" in truth.report()
 
 
 def test_late_events_are_late_by_minutes_and_by_weeks(demo: tuple[Past, list[Sending]]) -> None:
@@ -159,20 +159,20 @@ def test_requests_keep_the_order_and_a_later_copy_begins_a_new_one(demo: tuple[P
     assert [event for batch in batches for event in batch] == [sending.event for sending in demo[1]]
     assert max(map(len, batches)) <= 500
     usage = [[event["id"] for event in batch if event["type"] == "flexcredits.usage.v1"] for batch in batches]
-    fates = {sending.event["id"]: sending.kind for sending in demo[1]}
+    kinds = {sending.event["id"]: sending.kind for sending in demo[1]}
     repeated = [name for ids in usage for name, times in Counter(ids).items() if times > 1]
     assert repeated
-    assert {fates[name] for name in repeated} == {Kind.COPY}
+    assert {kinds[name] for name in repeated} == {Kind.COPY}
 
 
-def test_truth_is_what_the_aggregators_own_rules_come_to(everybody: list[Sending]) -> None:
-    """Facts first, each identity once, rates by the aggregator's rate card: for history, and for usage after it."""
+def test_truth_is_what_the_aggregators_own_rules_come_to(all_sendings: list[Sending]) -> None:
+    """Catalog events first, each identity once, rates by the aggregator's rate card: for history, and for usage after it."""
     truth, independent = Truth(), Counter[tuple[str, str]]()
-    list(truth.watch(everybody))
+    list(truth.watch(all_sendings))
     received = read_at(AT) / 1000
     card = rate_card(received)
     counted: set[tuple[str, str, str]] = set()
-    for sending in everybody:
+    for sending in all_sendings:
         try:
             event = decode(encoded(sending.event))
         except InvalidEvent:
@@ -188,9 +188,9 @@ def test_truth_is_what_the_aggregators_own_rules_come_to(everybody: list[Sending
 
 def rate_card(received: float) -> RateCard:
     card = RateCard()
-    for offset, fact in enumerate(build_rates()):
-        data = decode(encoded(fact)).data
-        key = (fact.get("subject", DEPLOYMENT), data.product, data.feature_kind, data.feature, data.unit)  # type: ignore[union-attr]
+    for offset, rate_event in enumerate(build_rates()):
+        data = decode(encoded(rate_event)).data
+        key = (rate_event.get("subject", DEPLOYMENT), data.product, data.feature_kind, data.feature, data.unit)  # type: ignore[union-attr]
         card.add([Rate(offset, *key, micro(data.credits), micro(data.per), -math.inf, received, offset)])  # type: ignore[union-attr]
     return card
 
@@ -212,7 +212,7 @@ def test_originals_and_their_corrections_never_fall_below_0(demo: tuple[Past, li
             event = sending.event
             original = event["data"]["corrects"]["id"] if sending.kind is Kind.CORRECTION else event["id"]
             left[original] += micro_credits(event)
-    assert min(left.values()) == 0  # some are taken back whole
+    assert min(left.values()) == 0  # some are corrected to 0
 
 
 def test_output_is_json_lines(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The simulator obeys the signal that stops a container, while it sends and while it waits for its time."""
+"""The simulator exits on the signal that stops a container, while it sends and while it waits."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 
 
 class TakesEverything(BaseHTTPRequestHandler):
-    """An ingest API that accepts."""
+    """An ingest API that accepts all events."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -55,7 +55,7 @@ def test_sigterm_ends_it_within_two_seconds_with_a_last_line(
     assert ingest.asked.wait(60)  # type: ignore[attr-defined]
     process.send_signal(signal.SIGTERM)
     began = time.monotonic()
-    said, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=20)
     assert time.monotonic() - began < 2
     assert process.returncode in (0, 128 + signal.SIGTERM)
-    assert said.splitlines()[-1].startswith("stopped; ")
+    assert output.splitlines()[-1].startswith("stopped; ")

@@ -1,4 +1,4 @@
-"""The simulated companies are believable, and the demo company stands where the demo needs it."""
+"""Generated companies are plausible, and the demo company has the level that the demo needs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -27,8 +27,8 @@ def demo() -> tuple[Past, list[Sending]]:
 
 
 @pytest.fixture(scope="module")
-def everybody() -> list[Sending]:
-    """Three months of all hand-written companies and some generated ones, with the deployment's facts."""
+def all_sendings() -> list[Sending]:
+    """Three months of all hand-written companies and some generated ones, with the deployment's catalog events."""
     pasts = [past_of(1, company, read_at(AT), 3) for company in (*HAND_WRITTEN, *companies(5))]
     return [*deployment_catalog(pasts), *(sending for past in pasts for sending in past.sendings())]
 
@@ -83,26 +83,26 @@ def days_before(day: date, number: int) -> list[date]:
 
 
 def test_every_kind_of_life_cycle_is_there(demo: tuple[Past, list[Sending]]) -> None:
-    facts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    changes: dict[str, list[dict[str, Any]]] = defaultdict(list)
     kinds: dict[str, list[str]] = defaultdict(list)
     for sending in demo[1]:
         event = sending.event
         if event["type"] == "flexcredits.agent.v1":
-            facts[event["data"]["id"]].append(event["data"])
+            changes[event["data"]["id"]].append(event["data"])
         elif sending.kind is Kind.USAGE and "agent" in event["data"]:
             kinds[event["data"]["agent"]["id"]].append(event["data"]["agent"]["kind"])
 
     def used(states: tuple[str, ...], check: Callable[[str], bool] = lambda _: True) -> list[str]:
-        return [name for name in kinds if tuple(fact["state"] for fact in facts[name]) == states and check(name)]
+        return [name for name in kinds if tuple(change["state"] for change in changes[name]) == states and check(name)]
 
     assert used(("saved", "deleted"))
     assert used(("saved", "deleted", "saved"))
-    assert used(("saved", "saved"), lambda name: facts[name][0]["name"] != facts[name][1]["name"])
+    assert used(("saved", "saved"), lambda name: changes[name][0]["name"] != changes[name][1]["name"])
     assert used((), lambda name: set(kinds[name]) == {"unsaved"})
     assert used(("deleted",), lambda name: set(kinds[name]) == {"unsaved"})
     assert used(("saved",), lambda name: kinds[name][0] == "unsaved" and kinds[name][-1] == "saved")
     assert len(used(("system",))) == 2
-    # A deleted agent is not used any more, and a restored one is again.
+    # A deleted agent is no longer used; a restored agent is used again.
     deleted, restored, *_ = seasonal_agents(season_of(demo[0].today) - 1)
     assert not deleted.is_used_on(deleted.versions[-1].day)
     assert not restored.is_used_on(restored.versions[1].day)
@@ -110,27 +110,29 @@ def test_every_kind_of_life_cycle_is_there(demo: tuple[Past, list[Sending]]) -> 
 
 
 def test_categories_change_and_the_newest_feature_has_none(
-    everybody: list[Sending], demo: tuple[Past, list[Sending]]
+    all_sendings: list[Sending], demo: tuple[Past, list[Sending]]
 ) -> None:
     categories: dict[str, set[str]] = defaultdict(set)
-    for sending in everybody:
+    for sending in all_sendings:
         if sending.event["type"] == "flexcredits.feature.v1":
             assert "subject" not in sending.event
             categories[sending.event["data"]["feature"]].add(sending.event["data"]["category"])
     assert categories["web_browser"] == {"Browsing", "Research"}
     assert categories["image_generation"] == {"Media", "Creative"}
-    # The newest feature is some days old and up to a season: it first appears within the history.
+    # The newest feature is between a few days and a season old, so its first use lies within the history.
     first_used: dict[str, int] = {}
     for sending in demo[1]:
         if sending.kind is Kind.USAGE and sending.event["data"]["feature_kind"] == "feature":
             first_used.setdefault(sending.event["data"]["feature"], sending.happened_ms)
     newest = max(first_used, key=lambda name: first_used[name])
     assert demo[0].at - first_used[newest] < 120 * 86_400_000
-    facts = [fact.event for fact in deployment_catalog([demo[0]]) if fact.event["type"] == "flexcredits.feature.v1"]
-    assert set(first_used) - {fact["data"]["feature"] for fact in facts} == {newest}
+    categorized = [
+        event.event for event in deployment_catalog([demo[0]]) if event.event["type"] == "flexcredits.feature.v1"
+    ]
+    assert set(first_used) - {event["data"]["feature"] for event in categorized} == {newest}
 
 
-def test_no_fact_is_of_the_future_wherever_the_day_begins_first() -> None:
+def test_no_catalog_event_is_of_the_future_in_any_zone() -> None:
     auckland = next(company for company in HAND_WRITTEN if company.time_zone == "Pacific/Auckland")
     for day in range(182):
         at = read_at("2026-09-01T11:02:00Z") + day * 86_400_000  # midnight has just passed there
@@ -139,10 +141,10 @@ def test_no_fact_is_of_the_future_wherever_the_day_begins_first() -> None:
             assert event["time"] <= instant_text(at)
 
 
-def test_contracts_are_of_many_kinds(everybody: list[Sending]) -> None:
+def test_contracts_are_of_many_kinds(all_sendings: list[Sending]) -> None:
     contracts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     organizations, members = {}, []
-    for sending in everybody:
+    for sending in all_sendings:
         event = sending.event
         match event["type"]:
             case "flexcredits.contract.v1":

@@ -1,4 +1,4 @@
-"""The supervisor starts in order, restarts what crashes, and leaves nothing behind, however it ends."""
+"""The supervisor starts programs in order, restarts crashed ones, and leaves no process behind, even after SIGKILL."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 15) -> None:
 
 
 def gone(pid: int) -> bool:
-    """Whether the process has ended; one that nobody has waited for yet counts as ended."""
+    """Whether the process has ended. A zombie counts as ended."""
     status = Path(f"/proc/{pid}/stat")
     return not is_alive(pid) or (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
@@ -68,7 +68,7 @@ def test_second_ctrl_c_kills_what_does_not_stop(supervisor_process: subprocess.P
 def test_ctrl_c_in_the_terminal_does_not_reach_the_children(
     supervisor_process: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    # Or services would end before the supervisor stops them in order.
+    # Otherwise services would end before the supervisor stops them in order.
     assert all(os.getpgid(pid) == pid for pid in pids(tmp_path))
 
 

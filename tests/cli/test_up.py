@@ -1,4 +1,4 @@
-"""The whole stack by its one command: the JSON line, two runs on the same data, and a stop that leaves nothing."""
+"""`up` starts the whole stack: its JSON line, two runs on the same data, and a stop that leaves no process behind."""
 
 import json
 import os
@@ -36,15 +36,15 @@ def home() -> Iterator[StateFolder]:
 
 
 def processes_of(home: StateFolder) -> list[str]:
-    """Command lines of whatever still runs with this state folder in its arguments or environment."""
+    """Command lines of processes with this state folder in their arguments or environment."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            told = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            identity = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
         except OSError:
-            continue  # it ended while we looked, or belongs to somebody else
-        if str(home.root).encode() in told and int(folder.name) != os.getpid():
-            found.append(told.replace(b"\0", b" ").decode(errors="replace")[:200])
+            continue  # the process has ended, or belongs to another user
+        if str(home.root).encode() in identity and int(folder.name) != os.getpid():
+            found.append(identity.replace(b"\0", b" ").decode(errors="replace")[:200])
     return found
 
 

@@ -1,4 +1,4 @@
-"""docker-compose.yml: valid, on the loopback address alone, without a secret, and of one mind with the settings of the services."""
+"""docker-compose.yml: valid, on the loopback address only, without secrets, and consistent with the services' settings."""
 
 import json
 import os
@@ -64,9 +64,9 @@ def test_every_service_starts_with_its_environment(
     assert services[service]["command"] == [SERVICES[service]]
     environment = services[service]["environment"]
     known = {name.upper() for name in settings.model_fields}
-    # Maps are shared, so a service may be given the name of another's setting, but of no setting that nobody has.
-    everybody = {name.upper() for module in SERVICES.values() for name in settings_of(module).model_fields}
-    assert set(environment) <= everybody | {"PGPASSFILE"}
+    # Services share maps, so a service may get another service's variable, but each variable must be a setting of some service.
+    known_to_any = {name.upper() for module in SERVICES.values() for name in settings_of(module).model_fields}
+    assert set(environment) <= known_to_any | {"PGPASSFILE"}
     for name in known:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -97,7 +97,7 @@ def test_everything_waits_for_what_it_needs(services: dict[str, Service]) -> Non
                 assert "healthcheck" in services[needed], (name, needed)
     for name in SERVICES:
         assert {"migrations", "topics"} <= set(services[name]["depends_on"])
-    # `up --wait` takes a process that ended for a failure, unless somebody waited for its end.
+    # `up --wait` treats an exited process as a failure, unless another service depends on its completion.
     waited_for = {needed for service in services.values() for needed in service.get("depends_on", {})}
     assert waited_for >= ONE_SHOTS
     without = {name for name, service in services.items() if "healthcheck" not in service}

@@ -1,4 +1,4 @@
-"""The documents name what exists: links, anchors, files, tests and settings. Each failure says file:line."""
+"""Links, anchors, files, tests and settings that documents name exist. Failures have file:line."""
 
 import json
 import os
@@ -28,7 +28,7 @@ NOT_OURS = {"dist", "node_modules", "__pycache__"}
 
 @cache
 def repository_files() -> list[str]:
-    """Paths from the root, each with a slash in front: a document may name a file by the end of its path."""
+    """Paths from the root with a leading slash: a document may name a file by the end of its path."""
     found: list[str] = []
     for folder, folders, names in os.walk(REPOSITORY):
         folders[:] = [name for name in folders if name not in NOT_OURS and (not name.startswith(".") or name == ".ci")]
@@ -38,7 +38,7 @@ def repository_files() -> list[str]:
 
 @cache
 def anchors(document: Path) -> set[str]:
-    """As GitHub makes them from headings."""
+    """Anchors, in GitHub's format, of all headings."""
     headings = re.findall(r"^#{1,6} (.+)$", without_code(document.read_text()), re.MULTILINE)
     words = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
     return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in words}
@@ -150,7 +150,7 @@ def test_every_decision_has_its_parts_and_stands_in_the_index() -> None:
 
 
 def default_of(field: FieldInfo) -> str:
-    """As the tables write it; "" where there is none to write."""
+    """The default in the tables' format; "" if there is none."""
     value = None if field.is_required() else field.default
     for size, unit in ((2**20, "MiB"), (2**10, "KiB")):
         if isinstance(value, int) and value >= size and value % size == 0:
@@ -163,7 +163,7 @@ def default_of(field: FieldInfo) -> str:
 
 
 def test_configuration_lists_every_setting_with_its_default() -> None:
-    """By section: those named after a service speak of it, the others of every service that has the setting."""
+    """A section with a service's name lists its settings; other sections apply to every service that has the setting."""
     document, listed = REPOSITORY / "docs/configuration.md", set[str]()
     for section in document.read_text().split("\n## "):
         name = section.partition("\n")[0]

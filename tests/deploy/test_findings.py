@@ -1,4 +1,4 @@
-"""Surprises about other people's software: each has a script and a row that says what FlexCredits does about it."""
+"""Each finding about other software has a script, and a row that says how FlexCredits handles it."""
 
 import os
 import re

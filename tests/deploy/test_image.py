@@ -1,4 +1,4 @@
-"""What can be said of the Dockerfile without a container engine; docs/deployment.md says how it was built and run."""
+"""Checks of the Dockerfile that need no container engine; docs/deployment.md describes how images are built and run."""
 
 import re
 from importlib.metadata import requires
@@ -11,7 +11,7 @@ DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 LOCKED = set(re.findall(r"^([a-z0-9-]+)==", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE))
 
 
-def test_nobody_is_root_in_an_image_that_runs() -> None:
+def test_images_do_not_run_as_root() -> None:
     stages = dict(re.findall(r"^FROM \S+ AS (\S+)\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL))
     assert re.search(r"^USER 10001:10001$", stages["base"], re.MULTILINE)
     for image in ("service", "tools"):
@@ -53,7 +53,7 @@ def test_the_lock_holds_all_that_services_need() -> None:
     assert {name for name in needed if not name.startswith("flexcredits-")} <= LOCKED
 
 
-def test_what_is_copied_is_in_the_context() -> None:
+def test_copied_files_are_in_the_context() -> None:
     shown = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copies = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
     for source in {path for copy in copies for path in copy.split()[:-1]}:

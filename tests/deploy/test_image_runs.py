@@ -1,4 +1,4 @@
-"""The images themselves: jobs, services and commands run from them, and an event is counted. Needs root and buildah.
+"""Runs jobs, services and commands from the images, and counts an event. Needs root and buildah.
 
     FLEXCREDITS_IMAGE=localhost/flexcredits:0.1.0 .venv/bin/pytest tests/deploy/test_image_runs.py
 
@@ -36,25 +36,25 @@ pytestmark = [
 
 
 class Container:
-    """A container of an image, in which programs run as the image's user, on this machine's network."""
+    """A container of an image. Programs run in it as the image's user, on this machine's network."""
 
     def __init__(self, image: str) -> None:
         made = subprocess.run([*BUILDAH, "from", "--pull-never", image], capture_output=True, text=True, check=True)
         self.name = made.stdout.strip()
 
     def command(self, *program: str, **environment: str) -> list[str]:
-        told = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
-        return [*BUILDAH, "run", "--isolation", "chroot", "--user", USER, *told, self.name, "--", *program]
+        variables = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
+        return [*BUILDAH, "run", "--isolation", "chroot", "--user", USER, *variables, self.name, "--", *program]
 
     def run(self, *program: str, **environment: str) -> str:
-        """What it says; it must succeed."""
+        """The program's output; it must succeed."""
         done = subprocess.run(self.command(*program, **environment), capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
     @contextmanager
     def running(self, *program: str, **environment: str) -> Iterator[Path]:
-        """Until the block ends; yields its log."""
+        """Run a program until the block ends; yields its log."""
         with tempfile.NamedTemporaryFile(suffix=".log") as log:
             process = subprocess.Popen(
                 self.command(*program, **environment), stdout=log, stderr=log, start_new_session=True
@@ -70,7 +70,7 @@ class Container:
 
 
 def installed(within: Container) -> set[str]:
-    """What of others is there, as an SBOM would name it."""
+    """Installed third-party packages, named as in an SBOM."""
     found = within.run(
         "python", "-c",
         "from importlib.metadata import distributions as all_\n"
@@ -115,7 +115,7 @@ async def test_services_from_the_images_count_an_event(postgres_dsn: str, kafka_
             "query_api": {
                 "HTTP_PORT": query.rpartition(":")[2], "JWKS_URL": f"{issuer}/.well-known/jwks.json",
                 "TOKEN_ISSUER": issuer, "TOKEN_AUDIENCE": "flexcredits",
-                "FLEXCREDITS_UNSUBSCRIBE_SECRET": "for tests alone, and for nothing else",
+                "FLEXCREDITS_UNSUBSCRIBE_SECRET": "for tests only, 32 characters or more",
             },
         }  # fmt: skip
         probes = {module: free_port() for module in own}

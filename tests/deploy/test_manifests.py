@@ -1,4 +1,4 @@
-"""deploy/k8s as a cluster would get it: valid, restricted, and of one mind with the settings, topics and ports of the services."""
+"""The rendered manifests of deploy/k8s: valid, restricted, and consistent with the services' settings, topics and ports."""
 
 import json
 import re
@@ -29,8 +29,8 @@ HERE = Path(__file__).parent
 OVERLAYS = ["base", "overlays/dev", "overlays/prod"]
 COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir())
 ASYNCPG = {"PGPASSWORD"}
-"""What a service's Postgres client reads itself, so that no password stands in a DSN."""
-# Made by an operator, from what is in the manifests.
+"""Variables that asyncpg reads itself, so that DSNs contain no password."""
+# Secrets that an operator creates from resources in the manifests.
 STRIMZI = {"flexcredits-ingest", "flexcredits-aggregator", "flexcredits-alerter"}
 CLOUDNATIVE_PG = {"flexcredits-postgres-app"}
 
@@ -137,7 +137,7 @@ def test_every_job_starts_with_its_environment(manifests: list[Manifest], monkey
 def hold_to_settings(
     environment: dict[str, str], settings: list[type[BaseSettings]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every name is one that the process reads; it is then the process' environment."""
+    """Check that the process reads every variable, then set them as its environment."""
     known = {name.upper() for each in settings for name in each.model_fields} | ASYNCPG
     assert set(environment) <= known
     for name in known:
@@ -160,7 +160,7 @@ def test_secrets_come_by_reference_alone(manifests: list[Manifest]) -> None:
             assert not [key for key in manifest["data"] if secret.search(key)]
 
 
-def test_the_docs_name_every_secret_that_nobody_makes(prod: list[Manifest]) -> None:
+def test_the_docs_name_every_secret_that_users_must_create(prod: list[Manifest]) -> None:
     references = [
         variable["valueFrom"]["secretKeyRef"]["name"]
         for _, _, container in workloads(prod)
@@ -196,7 +196,9 @@ def test_customers_reach_the_http_port(service: str, manifests: list[Manifest]) 
     assert find(manifests, "Service", service)["spec"]["selector"].items() <= labels.items()
     scaler = find(manifests, "HorizontalPodAutoscaler", service)["spec"]
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": service}
-    assert "replicas" not in find(manifests, "Deployment", service)["spec"]  # else every apply would undo the scaler
+    assert (
+        "replicas" not in find(manifests, "Deployment", service)["spec"]
+    )  # otherwise each apply would override the autoscaler
 
 
 @pytest.mark.parametrize("service", ["aggregator", "alerter"])
@@ -238,7 +240,11 @@ def test_kafka_users_may_do_what_the_topics_say_and_no_more(prod: list[Manifest]
         writes = {
             ("topic", name): ["Write", "Describe"] for name, topic in topics().items() if service in topic["producers"]
         }
-        read = ["Read", "Describe", *(["DescribeConfigs"] if service == "aggregator" else [])]  # it warns of compaction
+        read = [
+            "Read",
+            "Describe",
+            *(["DescribeConfigs"] if service == "aggregator" else []),
+        ]  # it warns about compaction
         reads = {("topic", name): read for name, topic in topics().items() if service in topic["consumers"]}
         group = {} if service == "ingest" else {("group", service): ["Read", "Describe"]}
         assert rights == {**writes, **reads, **group}
@@ -268,7 +274,7 @@ def test_network_policies_name_pods_and_ports_that_exist(prod: list[Manifest]) -
         selector = policy["podSelector"]
         names = [name for each in selector.get("matchExpressions", []) for name in each["values"]]
         names += selector.get("matchLabels", {}).values()
-        assert set(names) - {"topics"} <= pods  # Strimzi has a resource for each topic instead of that job
+        assert set(names) - {"topics"} <= pods  # with Strimzi, topics are resources, so this job does not exist
         covered |= set(names) if {"Ingress", "Egress"} <= set(policy["policyTypes"]) else set()
         for rule in policy.get("ingress", []):
             assert {each["port"] for each in rule["ports"]} <= ports

@@ -1,4 +1,4 @@
-"""Rules and dashboards: valid, each alert made to fire by its fault, and each with a runbook. Skips what needs promtool."""
+"""Rules and dashboards are valid; each alert fires on its fault and has a runbook. Tests that need promtool may be skipped."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The jobs that prepare tables and topics, as a deployment runs them."""
+"""The jobs of a deployment that prepare tables and topics."""
 
 import os
 import secrets
@@ -24,7 +24,7 @@ def prepare(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 async def test_migrations_need_an_owner_who_may_make_roles_but_no_superuser(
     postgres_dsn: str, database_template: str
 ) -> None:
-    # The template has made the services' roles, as CloudNativePG does before the migrations.
+    # The template has created the services' roles, as CloudNativePG does before the migrations.
     owner = f"owner_{secrets.token_hex(4)}"
     server = await asyncpg.connect(postgres_dsn)
     try:

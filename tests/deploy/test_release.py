@@ -1,4 +1,4 @@
-"""A release: one version, wheels that anybody can build to the byte, and migrations that the version before can live with."""
+"""A release has one version, reproducible wheels, and migrations that are compatible with the previous version."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ MIGRATIONS = sorted((REPOSITORY / "schemas" / "postgres").glob("*.sql"))
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what a release is made of, with other times and rights on every file."""
+    """A copy of the release's files, with other times and modes."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -45,10 +45,10 @@ def test_every_file_bears_the_version_of_the_root(checkout: Path) -> None:
     version = current_version(REPOSITORY)
     for path, pattern in copies(REPOSITORY):
         assert format_version(pattern, version) in path.read_text(), (
-            f"{path} does not say {format_version(pattern, version).strip()}"
+            f"{path} does not contain {format_version(pattern, version).strip()}"
         )
     assert CliRunner().invoke(app, ["version"]).output.strip() == version
-    # And no file bears it that the command does not know: after another was written, nothing says the old one.
+    # The command must know all files with the version: after a change, no file contains the old version.
     write_version(checkout, "77.8.9")
     old = re.compile(rf"(?<![\d.^~>=]){re.escape(version)}(?![\d.])|-{version.replace('.', '-')}\b")
     for path in checkout.rglob("*"):
@@ -88,7 +88,7 @@ def test_the_list_of_parts_names_what_the_locks_have_and_no_more() -> None:
     assert python < {f"pkg:pypi/{name}@{version}" for name, version in locked}
     names = {part["name"] for part in document["components"]}
     assert {"aiokafka", "asyncpg", "cryptography", "faust-streaming", "uvloop", "react", "@mantine/core"} <= names
-    assert not {"pytest", "aiosmtpd", "vite", "typescript"} & names, "what only tests, commands or builds need"
+    assert not {"pytest", "aiosmtpd", "vite", "typescript"} & names, "packages that only tests, commands or builds need"
     assert CliRunner().invoke(app, ["sbom", "service"]).stdout == done.stdout
 
 
@@ -101,7 +101,7 @@ def test_images_say_what_they_are() -> None:
     assert labels["licenses"] == "Apache-2.0"
 
 
-# While a new version comes up the old one's services still run on the tables that the migrations have left.
+# During an upgrade, services of the previous version run on the migrated tables.
 TAKES_AWAY = re.compile(
     r"\b(DROP\s+(TABLE|COLUMN|VIEW|FUNCTION|SCHEMA|TYPE|DOMAIN|SEQUENCE|ROLE)"
     r"|RENAME\b|ALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE|SET\s+NOT\s+NULL|REVOKE\s+(?!EXECUTE\s+ON\s+FUNCTION))",
@@ -116,9 +116,9 @@ OF_THE_FIRST_RELEASE = "0014"
 
 
 def complaints(source: str) -> list[str]:
-    """What of a migration the previous version's services may stumble over."""
+    """Statements of a migration that may break services of the previous version."""
     statements = "\n".join(line.partition("--")[0] for line in source.splitlines())
-    # A function's body runs when it is called, not when it is made.
+    # A function's body runs when it is called, not when it is created.
     statements = re.sub(r"CREATE (OR REPLACE )?FUNCTION.*?AS \$\$.*?\$\$", "", statements, flags=re.DOTALL)
     made = set(MADE_HERE.findall(statements))
     found = [match[0] for pattern in (TAKES_AWAY, NEEDS_A_VALUE) for match in pattern.finditer(statements)]

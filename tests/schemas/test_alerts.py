@@ -1,4 +1,4 @@
-"""Alerts: the words that two services share are those of the event's schema, and a threshold is met by whole micro-credits."""
+"""Alert types that services share equal the event's schema, and thresholds are compared in whole micro-credits."""
 
 import json
 from typing import get_args

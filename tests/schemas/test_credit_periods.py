@@ -1,4 +1,4 @@
-"""The address of a credit period."""
+"""The key of a credit period."""
 
 from flexcredits_schemas.credit_periods import credit_period_key
 from hypothesis import given

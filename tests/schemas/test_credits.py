@@ -1,4 +1,4 @@
-"""Credits and percentages as text: by the vectors that the dashboard's tests read too, and by what holds for all of them."""
+"""Credits and percentages as text: by the vectors that the dashboard's tests use too, and by properties."""
 
 import json
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
@@ -106,7 +106,7 @@ def test_a_percentage_reaches_a_threshold_when_the_level_does(used: int, availab
 
 @given(st.integers(0, 9_990_000), st.sampled_from([1, -1]))
 def test_a_share_is_the_same_from_a_percentage_that_was_cut_to_two_places(ten_thousandths: int, sign: int) -> None:
-    """As the API writes it."""
+    """The API sends percentages cut to two places."""
     cut = ten_thousandths // 100
     if cut:
         assert percent_text(sign * ten_thousandths, 10**6) == percent_text(sign * cut, 10**4)

@@ -1,4 +1,4 @@
-"""Log lines name things as the API and people do: no row numbers, no reprs of our own types."""
+"""Log lines use the names of the API: no row numbers, no reprs of our own types."""
 
 import ast
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
 
-LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "told"}
+LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 NAMES = {"message_id", "event_id", "key_id"}
-"""Ids that people see elsewhere too."""
-NUMBERED = {"facts in quarantine", "held usage not released", "organization out of quarantine"}
-"""Lines of places where only the number is known; `quarantine ls` has the name and the reason."""
+"""Ids that users see elsewhere too."""
+NUMBERED = {"catalog events in quarantine", "held usage not released", "organization out of quarantine"}
+"""Log lines where only the row number is known; `quarantine ls` has the name and the reason."""
 
 
 def log_calls() -> Iterator[tuple[Path, ast.Call]]:
@@ -20,13 +20,12 @@ def log_calls() -> Iterator[tuple[Path, ast.Call]]:
             if not isinstance(node, ast.Call):
                 continue
             called = node.func
-            is_method = (
-                isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id == "log"
-            )
-            name = (
-                called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
-            )
-            if name in LEVELS and (is_method or name == "told"):
+            if (
+                isinstance(called, ast.Attribute)
+                and isinstance(called.value, ast.Name)
+                and called.value.id == "log"
+                and called.attr in LEVELS
+            ):
                 yield path, node
 
 

@@ -1,4 +1,4 @@
-"""The contract files: every example is valid, types and schemas agree, topics are described once."""
+"""The contract files: examples are valid, types and schemas agree, and topics are described once."""
 
 import json
 import subprocess
@@ -69,7 +69,7 @@ def test_topics_name_their_producers_and_schemas_and_asyncapi_lists_them() -> No
         assert topic["name"] == name
         assert topic["producers"], name
         assert topic["config"]["message.timestamp.type"] == "LogAppendTime", (
-            "a backdated event must not fall to retention"
+            "retention must not delete a backdated event"
         )
         assert all(schema in FILES or schema == "alert.v1.json" for schema in topic["schema"])
     asyncapi = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text())
@@ -122,13 +122,13 @@ def test_schema_and_codec_give_the_same_verdict(changed: dict[str, Any], removed
     document["data"] = {name: value for name, value in {**document["data"], **changed}.items() if name not in removed}
     data = document["data"]
     optional = {"surface", "agent"} if corrects else {"surface", "agent", "unit"}
-    # JSON null for an optional word: the codec takes it as absent, so that a client need not strip nulls.
+    # The codec treats JSON null in an optional field as absent, so that clients need not remove nulls.
     stripped = {
         **document,
         "data": {name: value for name, value in data.items() if value is not None or name not in optional},
     }
     if any(isinstance(data.get(name), float | int) or "e" in str(data.get(name)).lower() for name in DECIMALS):
-        return  # JSON Schema cannot count the decimal places of a number or an exponent; the tests of the codec do
+        return  # JSON Schema cannot limit decimal places or exponents of numbers; the codec's tests cover them
     assert accepts(document) == VALIDATORS[document["type"]].is_valid(stripped), document
 
 
@@ -267,8 +267,8 @@ def test_times_are_cut_to_microseconds(written: str, canonical: str) -> None:
         json.dumps(usage(envelope={"time": written}), indent=2),
     ):
         assert json.loads(encode(decode(text.encode())))["time"] == canonical
-    fact = rate(effective_from=written)
-    in_force = json.loads(encode(decode(json.dumps(fact).encode())))["data"]["effective_from"]
+    sent = rate(effective_from=written)
+    in_force = json.loads(encode(decode(json.dumps(sent).encode())))["data"]["effective_from"]
     assert datetime.fromisoformat(in_force) == datetime.fromisoformat(canonical)
 
 
@@ -341,17 +341,17 @@ def test_names_are_the_same_in_nfc_and_nfd_and_ids_are_not(ensure_ascii: bool) -
     assert decode(encode(nfd)) == nfd
 
 
-def test_facts_name_the_same_rows_as_usage() -> None:
+def test_catalog_events_name_the_same_rows_as_usage() -> None:
     key = {"product": "assistant", "feature_kind": "tool", "effective_from": "2026-01-01"}
     feature = event(
         "flexcredits.feature.v1", {**key, "feature": DECOMPOSED, "display_name": DECOMPOSED, "category": DECOMPOSED}
     )
     named = organization()
     named["data"]["name"] = DECOMPOSED
-    facts = [decode(json.dumps(fact).encode()) for fact in (feature, rate(feature=DECOMPOSED, unit=DECOMPOSED), named)]
-    assert (facts[0].data.feature, facts[0].data.display_name, facts[0].data.category) == (COMPOSED,) * 3  # type: ignore[union-attr]
-    assert (facts[1].data.feature, facts[1].data.unit) == (COMPOSED,) * 2  # type: ignore[union-attr]
-    assert facts[2].data.name == COMPOSED  # type: ignore[union-attr]
+    events = [decode(json.dumps(sent).encode()) for sent in (feature, rate(feature=DECOMPOSED, unit=DECOMPOSED), named)]
+    assert (events[0].data.feature, events[0].data.display_name, events[0].data.category) == (COMPOSED,) * 3  # type: ignore[union-attr]
+    assert (events[1].data.feature, events[1].data.unit) == (COMPOSED,) * 2  # type: ignore[union-attr]
+    assert events[2].data.name == COMPOSED  # type: ignore[union-attr]
 
 
 def test_a_name_that_is_too_long_in_nfc_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Time zones: which names are accepted, and that the locked rules count on any machine."""
+"""Time zones: accepted names, and the locked rules, which apply on every machine."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_a_legacy_name_is_replaced_by_its_successor(name: str, zone: str) -> Non
 
 
 def test_names_that_postgres_images_lack_are_never_stored() -> None:
-    """Of docker-library/postgres#1355: Debian 13, and so the image of Postgres 18, has tz's legacy names in a package of their own."""
+    """See docker-library/postgres#1355: Debian 13, and so the image of Postgres 18, has tz's legacy names in a separate package."""
     lacking = (
         "America/Buenos_Aires America/Indianapolis Asia/Ashkhabad Asia/Chungking Asia/Macao Asia/Thimbu Australia/NSW Australia/South"
         " Australia/West Brazil/Acre Canada/Atlantic Chile/EasterIsland Europe/Uzhgorod Iran NZ Pacific/Truk Singapore US/Michigan"
@@ -103,7 +103,7 @@ def test_names_that_postgres_images_lack_are_never_stored() -> None:
 def test_any_other_name_is_refused_with_the_form_to_use(name: str) -> None:
     pointer, detail = refused(organization(time_zone=name))
     assert pointer == "/data/time_zone"
-    if "." not in name:  # the schema's pattern refuses those
+    if "." not in name:  # the schema's pattern refuses names with a dot
         assert name in detail
         assert "Area/Location, such as Europe/Berlin, or UTC" in detail
 
@@ -142,15 +142,15 @@ for name in ("America/Vancouver", "Africa/Casablanca"):
 
 
 def test_the_machines_own_files_never_count(tmp_path: Path) -> None:
-    """A machine whose files are wrong: each name is that of UTC-5 there."""
+    """On this machine the zone files are wrong: each name has UTC-5."""
     for name in ("America/Vancouver", "Africa/Casablanca"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         zone = Path(sys.modules["tzdata"].__file__ or "").parent / "zoneinfo" / "Etc" / "GMT+5"
         shutil.copy(zone, tmp_path / name)
     environment = {**os.environ, "PYTHONTZPATH": str(tmp_path)}
-    said = subprocess.run([sys.executable, "-c", RULES], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", RULES], env=environment, capture_output=True, text=True, check=True)
     # British Columbia keeps daylight time since 1 November 2026, Morocco standard time since 20 September 2026.
-    assert said.stdout.splitlines() == ["-1 day, 17:00:00 -1 day, 17:00:00", "0:00:00 0:00:00"]
+    assert done.stdout.splitlines() == ["-1 day, 17:00:00 -1 day, 17:00:00", "0:00:00 0:00:00"]
 
 
 def test_no_code_of_ours_reads_zones_otherwise() -> None:
@@ -168,7 +168,7 @@ def test_rules_of_this_autumn_are_the_locked_ones() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", "posix/Europe/Berlin", "../../etc/passwd", "Africa", "x" * 300])
-def test_a_name_that_nobody_knows_is_shown_in_utc(name: str | None) -> None:
+def test_an_unknown_name_is_shown_in_utc(name: str | None) -> None:
     assert zone_of(name) is UTC
     assert name is None or find_zone(name) is None
     assert name is None or canonical_zone(name) is None
@@ -199,8 +199,8 @@ def test_a_contract_begins_in_2000_or_later(begins: str) -> None:
 
 @pytest.mark.parametrize(("begins", "ends"), [("2000-01-01", "2027-01-01"), ("2026-01-01", "9999-12-31")])
 def test_a_contract_may_have_an_open_end(begins: str, ends: str) -> None:
-    fact = taken(dated(begins, ends))
-    assert (str(fact.data.from_), str(fact.data.to)) == (begins, ends)
+    decoded = taken(dated(begins, ends))
+    assert (str(decoded.data.from_), str(decoded.data.to)) == (begins, ends)
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])

@@ -33,7 +33,7 @@ class Supervised:
 class Supervisor:
     """Use as a context manager in the main thread: it handles the signals, and its exit stops every program.
 
-    The first SIGINT, SIGTERM or SIGHUP stops everything in order, the second kills what is left.
+    The first SIGINT, SIGTERM or SIGHUP stops everything in order, the second kills the remaining ones.
     """
 
     def __init__(self, console: Console) -> None:

@@ -80,7 +80,7 @@ async def wait_until_counted(organization: str, api: QueryApi | None, within_s: 
 
 
 async def missing_so_far(client: httpx.AsyncClient, accepted_at: datetime) -> str | None:
-    """What is still missing, as text; None if nothing is."""
+    """A text about missing data; None if all data has arrived."""
     try:
         freshness = (await client.get("freshness")).raise_for_status().json()
         complete_to = freshness["complete_to"]

@@ -119,7 +119,7 @@ async def _keep(connection: Connection, topic: str, failures: Sequence[tuple[int
     await connection.execute(SQL["insert_quarantined_records"], topic, *columns_of(rows))
     for number, reason in reasons.items():
         QUARANTINES.labels("aggregator").inc()
-        log.error("facts in quarantine", organization_id=number, reason=reason)
+        log.error("catalog events in quarantine", organization_id=number, reason=reason)
 
 
 async def apply_fact(connection: Connection, record: Record) -> int:

@@ -17,7 +17,7 @@ export function useSearchText(): [string, (text: string) => void] {
   }, INTO_URL_AFTER_MS)
   if (inUrl !== before) {
     setBefore(inUrl)
-    if (inUrl !== sent) setText(inUrl) // the user went back or followed a link; otherwise keep what is being typed
+    if (inUrl !== sent) setText(inUrl) // the user went back or followed a link; otherwise keep the typed text
   }
   return [
     text,

@@ -10,13 +10,13 @@ const given = new Map<string, number>()
  */
 export function colorsOf(keys: readonly string[], before: Map<string, number> = given): Map<string, string> {
   const taken = new Map<number, string>()
-  const settled = keys.filter((key) => {
+  const unchanged = keys.filter((key) => {
     const color = before.get(key)
     if (color === undefined || taken.has(color)) return false
     taken.set(color, key)
     return true
   })
-  const others = keys.filter((key) => !settled.includes(key)).sort()
+  const others = keys.filter((key) => !unchanged.includes(key)).sort()
   for (const key of others) {
     let color = hash(key) % COLORS
     for (let tried = 0; taken.has(color) && tried < COLORS; tried++) color = (color + 1) % COLORS
