@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import asyncpg
 import pytest
@@ -359,6 +359,64 @@ async def test_what_a_server_deferred_keeps_its_wait_while_another_mail_is_set_a
     await record_mail_result(pool, unwritten, Attempt("sent", "250 taken"))
     await retry_quarantined(pool, alerter)
     assert await rows(owner) == [], "quarantined although only the server deferred"
+
+
+FLOOD = 30_000
+BLOCKS_MAX = 3000
+"""Blocks of 8 KiB that a statement may touch that reads 100 items of each organization: fewer than a flood has."""
+FLOODS = {
+    "mail": (
+        "INSERT INTO email_outbox (organization_id, message_id, recipient, created_at, facts, attempts, due_at)"
+        " SELECT $1, gen_random_uuid(), 'ada@acme.example', now(), '{}', 1, now() + interval '1 hour' FROM generate_series(1, $2::integer) n",
+        "INSERT INTO email_attempts (email_id, organization_id, attempt, outcome, detail)"
+        " SELECT email_id, organization_id, 1, 'deferred', $1 FROM email_outbox WHERE attempts = 1",
+        "SELECT count(*) FROM email_outbox WHERE organization_id = $1 AND due_at <= now()",
+        "retry_emails",
+    ),
+    "channel": (
+        "WITH notice AS (INSERT INTO alert_events (organization_id, event_id, kind, body, created_at, published_at)"
+        " SELECT $1, gen_random_uuid(), 'test', '{}', now(), now() FROM generate_series(1, $2::integer) n RETURNING alert_event_id)"
+        " INSERT INTO alert_deliveries (organization_id, channel_id, alert_event_id, created_at, attempts, due_at)"
+        " SELECT $1, c.channel_id, alert_event_id, now(), 1, now() + interval '1 hour' FROM notice JOIN alert_channels c ON c.organization_id = $1",
+        "INSERT INTO alert_delivery_attempts (delivery_id, organization_id, attempt, outcome, detail)"
+        " SELECT delivery_id, organization_id, 1, 'deferred', $1 FROM alert_deliveries WHERE attempts = 1",
+        "SELECT count(*) FROM alert_deliveries WHERE organization_id = $1 AND due_at <= now()",
+        "retry_deliveries",
+    ),
+}  # fmt: skip
+"""How to put $2 items of organization $1, how their attempts ended ($1), how many are due, and what makes them due."""
+
+
+@pytest.mark.parametrize("detail", [UNWRITABLE, "451 4.7.1 try again later"])
+@pytest.mark.parametrize("step", FLOODS)
+async def test_retries_read_a_portion_of_each_organizations_items(
+    books: Books, pool: Pool, owner: Connection, step: Literal["mail", "channel"], detail: str
+) -> None:
+    """One has tens of thousands; none of an organization's items is read for another."""
+    put, attempted, due, retry = FLOODS[step]
+    many, few = [await make_customer(books, name, members=False) for name in ("org_many", "org_few")]
+    for customer in (many, few):
+        await add_channel(customer, "https://hooks.example/")
+        await Quarantine(pool).add(step, {customer.number: ValueError()})
+    await owner.execute(put, many.number, FLOOD)
+    await owner.execute(attempted, detail)
+    await owner.execute(put, few.number, 1)
+    await owner.execute(attempted + " ON CONFLICT DO NOTHING", UNWRITABLE)
+    async with pool.acquire() as connection:
+        released = await count_blocks(connection, "release_finished", UNWRITABLE, 200)
+        assert released < BLOCKS_MAX
+        assert await rows(owner) == [("org_few", step, 1)] + [("org_many", step, 1)] * (detail == UNWRITABLE)
+        numbers = [many.number, few.number]
+        assert await count_blocks(connection, retry, numbers, UNWRITABLE, 100) < BLOCKS_MAX
+    assert await owner.fetchval(due, few.number) == 1
+    assert await owner.fetchval(due, many.number) == (100 if detail == UNWRITABLE else 0)
+
+
+async def count_blocks(connection: Connection, statement: str, *arguments: object) -> int:
+    """What the statement reads and writes when it is carried out."""
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {SQL[statement]}"
+    [plan] = json.loads(await connection.fetchval(explain, *arguments))
+    return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
 
 
 async def test_a_mail_whose_end_cannot_be_written_down_is_not_sent_again(

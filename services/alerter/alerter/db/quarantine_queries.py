@@ -11,6 +11,9 @@ from alerter.db.statements import SQL
 Step = Literal["evaluate", "wakeup", "mail", "channel", "request", "publish"]
 """evaluate: the periods that run or have just ended. wakeup: all periods, after a change and at every rollover."""
 
+ITEMS_MAX = 20_000
+"""Mails, or deliveries of a channel, that are read at a time in all: one organization may have a million."""
+
 
 class Quarantined(NamedTuple):
     organization_id: int
@@ -61,7 +64,7 @@ async def release_organizations(pool: Pool, organization_ids: Sequence[int], ste
 
 async def release_finished(pool: Pool, unwritable: str) -> list[Released]:
     """Those whose outbox has nothing left that could not be written (detail `unwritable`) or recorded."""
-    return [from_record(Released, row) for row in await pool.fetch(SQL["release_finished"], unwritable)]
+    return [from_record(Released, row) for row in await pool.fetch(SQL["release_finished"], unwritable, ITEMS_MAX)]
 
 
 async def retry_all(pool: Pool) -> None:
@@ -71,12 +74,12 @@ async def retry_all(pool: Pool) -> None:
 
 async def retry_emails(pool: Pool, organization_ids: Sequence[int], unwritable: str) -> None:
     """Make mails due that could not be written (detail `unwritable`)."""
-    await pool.execute(SQL["retry_emails"], organization_ids, unwritable)
+    await pool.execute(SQL["retry_emails"], organization_ids, unwritable, ITEMS_MAX // len(organization_ids))
 
 
 async def retry_deliveries(pool: Pool, organization_ids: Sequence[int], unwritable: str) -> None:
     """Make deliveries to channels due that could not be written (detail `unwritable`)."""
-    await pool.execute(SQL["retry_deliveries"], organization_ids, unwritable)
+    await pool.execute(SQL["retry_deliveries"], organization_ids, unwritable, ITEMS_MAX // len(organization_ids))
 
 
 async def count_organizations(pool: Pool) -> int:

@@ -110,11 +110,17 @@ UPDATE alert_deliveries SET
 WHERE delivery_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
 
 -- name: retry_deliveries
--- Deliveries of these organizations that could not be written ($2) are due now. What was deferred for another reason
--- keeps its wait, and what is being sent has no attempt yet.
-UPDATE alert_deliveries d SET due_at = now()
-WHERE d.organization_id = ANY($1::integer[]) AND d.state = 'pending' AND d.due_at > now()
-    AND EXISTS (SELECT FROM alert_delivery_attempts a WHERE a.delivery_id = d.delivery_id AND a.attempt = d.attempts AND a.detail = $2)
+-- Deliveries of these organizations that could not be written ($2) are due now, of the first $3 of each channel; the others
+-- are due at their time. What was deferred for another reason keeps its wait, and what is being sent has no attempt yet.
+UPDATE alert_deliveries SET due_at = now() WHERE delivery_id = ANY (ARRAY(
+    SELECT d.delivery_id FROM unnest($1::integer[]) AS due (organization_id)
+    JOIN alert_channels c ON c.organization_id = due.organization_id AND c.removed_at IS NULL
+    CROSS JOIN LATERAL (
+        SELECT delivery_id, attempts FROM alert_deliveries
+        WHERE organization_id = c.organization_id AND channel_id = c.channel_id AND state = 'pending'
+        ORDER BY delivery_id NULLS FIRST LIMIT $3) AS d
+    WHERE (SELECT a.detail FROM alert_delivery_attempts a WHERE (a.delivery_id, a.attempt) = (d.delivery_id, d.attempts)) = $2))
+    AND state = 'pending' AND due_at > now()
 
 -- name: stop_channel
 -- The receiver is gone for good: nothing more goes to it, and what waits for it has failed.

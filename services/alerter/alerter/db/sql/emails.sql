@@ -62,11 +62,15 @@ UPDATE email_outbox SET
 WHERE email_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
 
 -- name: retry_emails
--- Mails of these organizations that could not be written ($2) are due now. What was deferred for another reason keeps
--- its wait, and what is being sent has no attempt yet.
-UPDATE email_outbox e SET due_at = now()
-WHERE e.organization_id = ANY($1::integer[]) AND e.state = 'pending' AND e.due_at > now()
-    AND EXISTS (SELECT FROM email_attempts a WHERE a.email_id = e.email_id AND a.attempt = e.attempts AND a.detail = $2)
+-- Mails of these organizations that could not be written ($2) are due now, of the next $3 of each that wait; the others are
+-- due at their time. What was deferred for another reason keeps its wait, and what is being sent has no attempt yet.
+UPDATE email_outbox SET due_at = now() WHERE email_id = ANY (ARRAY(
+    SELECT e.email_id FROM unnest($1::integer[]) AS due (organization_id) CROSS JOIN LATERAL (
+        SELECT email_id, attempts FROM email_outbox
+        WHERE organization_id = due.organization_id AND state = 'pending' AND due_at > now()
+        ORDER BY due_at NULLS FIRST, email_id LIMIT $3) AS e
+    WHERE (SELECT a.detail FROM email_attempts a WHERE (a.email_id, a.attempt) = (e.email_id, e.attempts)) = $2))
+    AND state = 'pending'
 
 -- name: resend_emails
 -- A firing's failed mails (recipient $3, null: all of them) are due again under their Message-ID; their attempts are

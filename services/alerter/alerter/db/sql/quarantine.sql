@@ -31,15 +31,34 @@ WHERE o.organization_id = q.organization_id AND q.component = 'alerter' AND q.or
 RETURNING o.organization, q.step
 
 -- name: release_finished
--- Organizations in quarantine for an outbox in which nothing is left that could not be written ($1) or recorded.
+-- Organizations in quarantine for an outbox in which nothing is left that could not be written ($1) or recorded. Only the
+-- first ones of their mails that are due, of those that wait, and of each channel's deliveries are read, about $2 for all
+-- organizations together: one behind them puts its organization into quarantine again when it fails.
+WITH portion AS MATERIALIZED (
+    SELECT 1 + $2::bigint / greatest(count(*), 1) AS items FROM quarantine WHERE component = 'alerter' AND step IN ('mail', 'channel')
+)
 DELETE FROM quarantine q USING organizations o
 WHERE o.organization_id = q.organization_id AND q.component = 'alerter' AND CASE q.step
-    WHEN 'mail' THEN NOT EXISTS (SELECT FROM email_outbox e WHERE e.organization_id = q.organization_id AND e.state = 'pending' AND e.attempts > 0
-        AND NOT EXISTS (SELECT FROM email_attempts a WHERE (a.email_id, a.attempt) = (e.email_id, e.attempts) AND a.detail <> $1))
-    WHEN 'channel' THEN NOT EXISTS (SELECT FROM alert_deliveries d WHERE d.organization_id = q.organization_id AND d.state = 'pending' AND d.attempts > 0
-        AND NOT EXISTS (SELECT FROM alert_delivery_attempts a WHERE (a.delivery_id, a.attempt) = (d.delivery_id, d.attempts) AND a.detail <> $1))
-    WHEN 'publish' THEN NOT EXISTS (SELECT FROM alert_events n WHERE n.organization_id = q.organization_id AND n.published_at IS NULL)
-    WHEN 'request' THEN NOT EXISTS (SELECT FROM mail_requests r WHERE r.organization_id = q.organization_id)
+    WHEN 'mail' THEN (SELECT true FROM (
+            (SELECT email_id, attempts FROM email_outbox
+             WHERE organization_id = q.organization_id AND state = 'pending' AND due_at <= now()
+             ORDER BY due_at NULLS FIRST, email_id LIMIT (SELECT items FROM portion))
+            UNION ALL
+            (SELECT email_id, attempts FROM email_outbox
+             WHERE organization_id = q.organization_id AND state = 'pending' AND due_at > now()
+             ORDER BY due_at NULLS FIRST, email_id LIMIT (SELECT items FROM portion))) AS e
+        WHERE e.attempts > 0
+            AND coalesce((SELECT a.detail FROM email_attempts a WHERE (a.email_id, a.attempt) = (e.email_id, e.attempts)), $1) = $1
+        LIMIT 1) IS NULL
+    WHEN 'channel' THEN (SELECT true FROM alert_channels c CROSS JOIN LATERAL (
+            SELECT delivery_id, attempts FROM alert_deliveries
+            WHERE organization_id = q.organization_id AND channel_id = c.channel_id AND state = 'pending'
+            ORDER BY delivery_id NULLS FIRST LIMIT (SELECT items FROM portion)) AS d
+        WHERE c.organization_id = q.organization_id AND d.attempts > 0
+            AND coalesce((SELECT a.detail FROM alert_delivery_attempts a WHERE (a.delivery_id, a.attempt) = (d.delivery_id, d.attempts)), $1) = $1
+        LIMIT 1) IS NULL
+    WHEN 'publish' THEN (SELECT true FROM alert_events n WHERE n.organization_id = q.organization_id AND n.published_at IS NULL LIMIT 1) IS NULL
+    WHEN 'request' THEN (SELECT true FROM mail_requests r WHERE r.organization_id = q.organization_id LIMIT 1) IS NULL
     ELSE false END
 RETURNING o.organization, q.step
 
