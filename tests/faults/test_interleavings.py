@@ -19,7 +19,7 @@ from alerter.db.statements import SQL as ALERTER_SQL
 from query_api.db.session import read_as
 from query_api.db.statements import SQL as API_SQL
 from query_api.ledger.proof.queries import sum_ledger, sum_rollups
-from query_api.live.queries import select_level
+from query_api.live.queries import select_live_version
 from simulation.replay import connect
 from support.data.factories import FakeRecord, organization, records, usage
 from support.data.table_rows import Books
@@ -33,7 +33,7 @@ numbers = count(1)
 COUNTS = ("lock_progress", "insert_ledger", "add_quarters", "commit")
 ALERTS = ("lock_state", "select_levels", "insert_firing", "commit")
 WRITES = ("insert_ledger", "add_quarters", "add_organization_days", "commit")
-READS = ("act_for", "sum_rollups", "sum_ledger", "select_level")
+READS = ("act_for", "sum_rollups", "sum_ledger", "select_live_version")
 ALL = [*schedules(4, 4)]
 
 
@@ -176,7 +176,7 @@ async def read_while_counting(sides: Sides, schedule: Sequence[int], *, isolated
         async with read_as(reader, name, "") as session:
             rollups = await sum_rollups(session, date(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC))
             ledger = await sum_ledger(session)
-            level = await select_level(session)
+            level = await select_live_version(session)
             return {int(credits) for credits in (*rollups, ledger or 0, level.credits)}
 
     _, (_, seen) = await run(schedule, [(writer, aggregate(writer, topic, events[1:])), (reader, read())])

@@ -14,7 +14,7 @@ from query_api.access.state import AppState
 from query_api.app import build_app
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
-from query_api.http.middleware import Observed
+from query_api.http.middleware import RequestObserver
 from query_api.web.files import BuiltFile
 from runtime.postgres.pool import Pool, open_pool
 from support.clients.sign_in import Browser, open_browser
@@ -90,7 +90,9 @@ async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) ->
             export_pool,
             unsubscribe_secret=UNSUBSCRIBE_SECRET,
         )
-        transport = httpx.ASGITransport(Observed(build_app(state, dashboard=dashboard)), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(
+            RequestObserver(build_app(state, dashboard=dashboard)), raise_app_exceptions=False
+        )
         async with httpx.AsyncClient(transport=transport, base_url="http://api.example") as client:
             api = Api(client, provider)
             yield api

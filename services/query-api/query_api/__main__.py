@@ -24,21 +24,25 @@ from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.db.statements import SQL
 from query_api.health import Health
-from query_api.http.middleware import Observed
+from query_api.http.middleware import RequestObserver
 from query_api.live.hub import LiveHub
 from query_api.settings import Settings
 from query_api.web.files import BuiltFile, read_dashboard
 
 log = structlog.get_logger()
 
-POOL_SIZE, LONG_POOL_SIZE, EXPORT_POOL_SIZE = 8, 3, 3  # one organization has at most three quarters, at least one
+POOL_SIZE, LONG_POOL_SIZE, EXPORT_POOL_SIZE = (
+    8,
+    3,
+    3,
+)  # per organization: at most three quarters, at least one
 STATEMENT_TIMEOUT_S, LONG_STATEMENT_TIMEOUT_S = 15, 20
-"""Reads take a hundredth of it. A machine that is loaded ten times over answers late, and a read that hangs still ends."""
-EXPORT_STATEMENT_TIMEOUT_S = 120  # a statement copies one month, at the pace at which the client takes it
+"""Reads take about 1 % of it. The limit ends statements that hang, and leaves room for a machine under ten times its load."""
+EXPORT_STATEMENT_TIMEOUT_S = 120  # a statement copies one month, as fast as the client reads it
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop`, then finish what has begun."""
+    """Serve until `stop`, then finish open requests."""
     dsn = settings.postgres_dsn.get_secret_value()
     keys = SigningKeys(fetch_from(settings.jwks_url))
     async with AsyncExitStack() as stack:
@@ -72,12 +76,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         api = build_app(state, hub=hub, dashboard=find_dashboard(settings.dashboard_folder))
         server = Server(
-            Observed(api, tracing),
+            RequestObserver(api, tracing),
             connections_max=settings.connections_max,
             head_wait_s=settings.head_wait_s,
             shutdown_s=settings.shutdown_s,
         )
-        gc.freeze()  # else a large answer's objects set off searches through everything that was imported, 80 ms each
+        gc.freeze()  # without it, a large response triggers full collections of all imported modules, 80 ms each
         background = (keys.keep_fresh(), health.watch(), hub.close_after(stop))
         listener = listen(settings.http_host, settings.http_port)
         probes.started = True
@@ -85,7 +89,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def make_sign_in(settings: Settings, verifier: Verifier) -> SignIn | None:
-    """How browsers sign in, where the settings say it; they say all of it or nothing."""
+    """Browser sign-in, if it is configured. Settings checks that its four values are set together or not at all."""
     origin, authorization_url, token_url = settings.dashboard_url, settings.authorization_url, settings.token_url
     if not (origin and authorization_url and token_url and settings.client_id):
         return None
@@ -98,12 +102,12 @@ def make_sign_in(settings: Settings, verifier: Verifier) -> SignIn | None:
 
 
 def find_dashboard(folder: Path | None) -> Mapping[str, BuiltFile] | None:
-    """The built dashboard; without it the API serves, and says at `/` what is missing."""
+    """The files of the built dashboard. Without them only the API is served, and `/` says that the dashboard is missing."""
     files = read_dashboard(folder) if folder else None
     if files:
-        log.info("the dashboard is served", folder=str(folder), files=len(files))
+        log.info("serving the dashboard", folder=str(folder), files=len(files))
     else:
-        log.warning("no dashboard: DASHBOARD_FOLDER names no folder that it was built into", folder=str(folder))
+        log.warning("no dashboard: DASHBOARD_FOLDER has no built dashboard", folder=str(folder))
     return files
 
 

@@ -1,4 +1,4 @@
-"""The HTTP application: every topic's routes, each with a policy, and what surrounds them."""
+"""The HTTP application: routes of all topics, each with a policy, and the middleware."""
 
 from collections.abc import Mapping
 
@@ -21,8 +21,8 @@ from query_api.description.describe import describe
 from query_api.error_handlers import add_error_handlers
 from query_api.exports import routes as exports
 from query_api.freshness import routes as freshness
-from query_api.http.body_limit import SmallBodies
-from query_api.http.etags import Conditional
+from query_api.http.body_limit import BodyLimit
+from query_api.http.etags import ConditionalRequests
 from query_api.http.problems import answer_problem
 from query_api.ledger.proof import routes as proof
 from query_api.ledger.receipt import routes as receipt
@@ -34,14 +34,14 @@ from query_api.usage.trend import routes as trend
 from query_api.web import routes as web
 from query_api.web.files import BuiltFile
 
-PUBLIC = docs.PATHS | {"/login", "/login/callback", "/logout"} | web.PATHS
-"""The only routes without a policy: they describe the API or are the dashboard's own files, which hold nobody's data, or
-lead into and out of a session."""
+PUBLIC = docs.DOCS_PATHS | {"/login", "/login/callback", "/logout"} | web.DASHBOARD_PATHS
+"""The only routes without a policy: the API's description, the dashboard's files, which contain no customer data, and sign-in
+and sign-out."""
 
 ROUTERS = (
     overview.router,
     freshness.router,
-    alert_settings.router,  # its paths and the next one's come before /alerts/{id}
+    alert_settings.router,  # this router and the next come before /alerts/{id}, which would match their paths
     alert_emails.router,
     alert_channels.router,
     alerts.router,
@@ -63,9 +63,9 @@ ROUTERS = (
 def build_app(
     state: AppState | None, *, hub: LiveHub | None = None, dashboard: Mapping[str, BuiltFile] | None = None
 ) -> FastAPI:
-    """The application; without a state it can only be described.
+    """The application. Without a state it can only produce its OpenAPI description.
 
-    `dashboard` None: it was not built, or another server serves it.
+    `dashboard` is None if it was not built or another server serves it.
     """
     api = FastAPI(
         title="FlexCredits query API",
@@ -79,8 +79,8 @@ def build_app(
         api.include_router(router)
     api.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
     api.openapi = lambda: describe(api, PUBLIC)  # type: ignore[method-assign]
-    api.add_middleware(Conditional)
-    api.add_middleware(SmallBodies, answer=answer_problem)
+    api.add_middleware(ConditionalRequests)
+    api.add_middleware(BodyLimit, answer=answer_problem)
     add_error_handlers(api)
     if open_routes := find_open_routes(api):
         raise RuntimeError(f"routes without a policy: {open_routes}")
@@ -88,7 +88,7 @@ def build_app(
 
 
 def find_open_routes(api: FastAPI) -> list[str]:
-    """Paths that anybody could ask for, apart from PUBLIC ones."""
+    """Paths without a policy that are not in PUBLIC."""
     return [
         str(route.path)
         for route in iter_route_contexts(api.routes)

@@ -1,4 +1,4 @@
-"""Days of an organization's calendar: spans, ranges and months, and instants in its zone. Pure."""
+"""Dates in an organization's time zone: spans, ranges, months, and their instants. Pure."""
 
 import re
 from calendar import monthrange
@@ -13,32 +13,32 @@ _MONTH_OR_DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
 
 
 class Span(NamedTuple):
-    """Half-open: `ends_on` is the first day that no longer belongs to it."""
+    """Half-open range of days: `ends_on` is the first day after it."""
 
     starts_on: date
     ends_on: date
 
     @property
     def has_end(self) -> bool:
-        """A contract whose end nobody knows ends on the last day of the calendar."""
+        """False for a contract without a known end, which is stored as date.max."""
         return self.ends_on < date.max
 
     def covers(self, day: date) -> bool:
         return self.starts_on <= day < self.ends_on
 
 
-EVER = Span(date.min, date.max)
+ALL_TIME = Span(date.min, date.max)
 
 
 class Days(NamedTuple):
-    """Inclusive: what a range in a request or an answer is."""
+    """Inclusive range of days, as in requests and responses."""
 
     first: date
     last: date
 
 
 class InvalidRange(Exception):
-    """A range that cannot be read; `parameter` is the one to fix."""
+    """An invalid range; `parameter` is the request parameter to correct."""
 
     def __init__(self, parameter: str, detail: str) -> None:
         super().__init__(detail)
@@ -47,18 +47,18 @@ class InvalidRange(Exception):
 
 
 def today_in(time_zone: str | None, now: datetime) -> date:
-    """The date on the organization's wall at the instant `now`; without a zone, UTC's."""
+    """The date in the organization's time zone at the instant `now`; without a zone, in UTC."""
     return local_date(now, time_zone)
 
 
 def months_left(span: Span, today: date) -> int:
-    """Calendar months that the rest of a span with `today` in it touches, this one among them."""
+    """Number of calendar months from `today` to the end of the span, including the current one. `today` is in the span."""
     last = span.ends_on - timedelta(days=1)
     return (last.year - today.year) * 12 + last.month - today.month + 1
 
 
 def elapsed_share(span: Span, time_zone: str | None, now: datetime) -> int:
-    """Millionths of the span's time that have passed at `now`; its days may have 23 or 25 hours."""
+    """Share of the span's time that has passed at `now`, in millionths, from 0 to 1,000,000. Days may have 23 or 25 hours."""
     passed = now - midnight(span.starts_on, time_zone)
     left = midnight(span.ends_on, time_zone) - now
     if passed <= timedelta():
@@ -70,23 +70,23 @@ def elapsed_share(span: Span, time_zone: str | None, now: datetime) -> int:
 
 
 def read_days(first: str | None, last: str | None) -> Days:
-    """`from` and `to`, both months or both dates, both inclusive. Raises InvalidRange."""
+    """Parse `from` and `to`: both months or both dates, both inclusive. Raises InvalidRange."""
     if first is None:
-        raise InvalidRange("from", "`to` needs a `from`")
+        raise InvalidRange("from", "give `from` together with `to`")
     if last is None:
-        raise InvalidRange("to", "`from` needs a `to`")
+        raise InvalidRange("to", "give `to` together with `from`")
     (begin, begins_with_month), (end, ends_with_month) = _read("from", first), _read("to", last)
     if begins_with_month != ends_with_month:
-        raise InvalidRange("to", "`from` and `to` are both months or both dates")
+        raise InvalidRange("to", "`from` and `to` must both be months or both be dates")
     if ends_with_month:
         end = end.replace(day=monthrange(end.year, end.month)[1])
     if end < begin:
-        raise InvalidRange("to", "`to` lies before `from`")
+        raise InvalidRange("to", "`to` must not be before `from`")
     return Days(begin, end)
 
 
 def _read(parameter: str, text: str) -> tuple[date, bool]:
-    """A date, and whether `text` was a month; then the date is its first day."""
+    """The date, and whether `text` was a month. Of a month, the date is the first day."""
     if match := _MONTH_OR_DATE.fullmatch(text):
         year, month, day = match.groups()
         try:
@@ -101,7 +101,7 @@ def days_of(span: Span) -> Days:
 
 
 def span_of(days: Days) -> Span:
-    """Half-open; nothing is used on the last day of the calendar."""
+    """The same days, half-open. date.max itself is cut off: no usage can have that date."""
     return Span(days.first, min(days.last, date.max - timedelta(days=1)) + timedelta(days=1))
 
 
@@ -110,7 +110,7 @@ def month_of(day: date) -> Days:
 
 
 def previous_days(days: Days, *, are_months: bool) -> Days | None:
-    """As many calendar months, or days, directly before. None before the year 1."""
+    """The same number of calendar months, or of days, directly before `days`. None before the year 1."""
     try:
         last = days.first - timedelta(days=1)
         if not are_months:
@@ -122,21 +122,21 @@ def previous_days(days: Days, *, are_months: bool) -> Days | None:
 
 
 def comparable(before: Days, days: Days, today: date) -> Days:
-    """The first days of `before`, as many as `days` has had until `today`; all of it unless `days` is running."""
+    """The part of `before` to compare with: while `days` is running, as many days as have begun until `today`; else all."""
     if not days.first <= today < days.last:
         return before
     return Days(before.first, min(before.last, before.first + (today - days.first)))
 
 
 def split_at(days: Days, cuts: Sequence[date]) -> list[Days]:
-    """`days` in pieces that begin at its first day and at each of the sorted `cuts` inside it."""
+    """Split `days` at each of the sorted `cuts` inside it; a cut is the first day of a piece."""
     starts = [days.first, *(cut for cut in cuts if days.first < cut <= days.last)]
     ends = [start - timedelta(days=1) for start in starts[1:]] + [days.last]
     return [Days(*piece) for piece in zip(starts, ends, strict=True)]
 
 
 class Grains(NamedTuple):
-    """Days as the calendar months that lie among them whole, each by its first day, and the days before and after."""
+    """A range split into its whole calendar months (first days of the first and the last one) and the days before and after."""
 
     before: Days | None
     months: Days | None
@@ -144,7 +144,7 @@ class Grains(NamedTuple):
 
 
 def by_grain(days: Days) -> Grains:
-    """Without a whole month, all days are those before it."""
+    """Without a whole month, all days are in `before`."""
     first = _number(days.first) + (days.first.day > 1)
     last = _number(days.last) - (days.last < month_of(days.last).last)
     if first > last:
@@ -160,7 +160,7 @@ def by_grain(days: Days) -> Grains:
 
 
 def grain_bounds(days: Days) -> list[date | None]:
-    """As statements take a stretch: first and last of the days before its whole months, of these, and of the days after."""
+    """Statement parameters for a range: first and last day before its whole months, of the whole months, and after them."""
     bounds: list[date | None] = []
     for grain in by_grain(days):
         bounds += grain or (None, None)
@@ -168,10 +168,10 @@ def grain_bounds(days: Days) -> list[date | None]:
 
 
 def _number(day: date) -> int:
-    """Of the day's month: consecutive months have consecutive numbers."""
+    """Number of the day's month; consecutive months have consecutive numbers."""
     return day.year * 12 + day.month - 1
 
 
 def with_whole_months(days: Days) -> Days:
-    """`days` and what is missing to the whole calendar months of its first and last day."""
+    """`days`, extended to the whole calendar months of its first and last day."""
     return Days(month_of(days.first).first, month_of(days.last).last)

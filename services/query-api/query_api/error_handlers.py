@@ -1,4 +1,4 @@
-"""What the API answers when a route raises: problems, or the page that says so."""
+"""Error handlers: map exceptions of routes to problem responses, or to the dashboard page for browsers."""
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -32,7 +32,7 @@ def add_error_handlers(api: FastAPI) -> None:
     @api.exception_handler(Unavailable)
     async def answer_unavailable(request: Request, error: Unavailable) -> Response:
         is_busy = isinstance(error, Busy)
-        log.warning("busy" if is_busy else "Postgres does not answer", reason=str(error), path=request.url.path)
+        log.warning("busy" if is_busy else "Postgres is unavailable", reason=str(error), path=request.url.path)
         what = "is busy" if is_busy else "isn't responding"
         detail = f"The database {what}. Try again in a moment."
         return answer_problem(ApiProblem("unavailable", detail, headers={"Retry-After": RETRY_AFTER_S}))
@@ -47,7 +47,7 @@ def add_error_handlers(api: FastAPI) -> None:
     async def answer_http_error(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404 and is_navigation(request):
             return answer_page(request, 404)
-        if error.status_code == 400:  # what FastAPI says of a body that is not even text, or nested too deeply
+        if error.status_code == 400:  # FastAPI's message for a body that is not text or nested too deeply
             unread = ParameterError(pointer="", detail="cannot be read as JSON")
             return answer_problem(ApiProblem("invalid-parameter", f"the body: {unread.detail}", errors=[unread]))
         problem = "method-not-allowed" if error.status_code == 405 else "not-found"
@@ -56,5 +56,5 @@ def add_error_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(Exception)
     async def answer_defect(request: Request, error: Exception) -> Response:
-        # The server logs it: Starlette raises it again after this answer.
+        # Starlette raises the exception again after this response, and the server logs it.
         return answer_problem(ApiProblem("internal", "The error has been logged. Try again in a moment."))

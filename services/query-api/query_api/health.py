@@ -1,4 +1,4 @@
-"""Whether the query API can answer."""
+"""Readiness of the query API: Postgres and signing keys."""
 
 import time
 
@@ -14,21 +14,21 @@ log = structlog.get_logger()
 
 CHECK_EVERY_S = 2.0
 ANSWER_WITHIN_S = 10.0
-"""A loaded machine answers the readiness probe's question later than usual, and a database that hangs does not."""
+"""Long enough for a machine under load; a check that takes longer means that the database hangs."""
 
 
 class Health:
-    """Whether we can answer. Keys count only until they were read once: an identity provider may rest without us."""
+    """Readiness checks. Signing keys count only until they were fetched once; later outages of the provider do no harm."""
 
     def __init__(self, pool: Pool, keys: SigningKeys, zones: ZoneRules) -> None:
         self._pool = pool
         self._keys = keys
         self._zones = zones
-        self._problem: str | None = "Postgres: not asked yet"
+        self._problem: str | None = "Postgres: not checked yet"
         self._asking_since: float | None = None
 
     async def watch(self) -> None:
-        """Ask Postgres every CHECK_EVERY_S; once it answers, compare its rules of time zones with ours."""
+        """Check Postgres every CHECK_EVERY_S. After the first success, compare its time zone rules with those of this process."""
         await every(CHECK_EVERY_S, self._check)
 
     async def _check(self) -> None:
@@ -37,9 +37,9 @@ class Health:
         self._asking_since = None
         if problem != self._problem:
             if problem is None:
-                log.info("Postgres can be used")
+                log.info("Postgres is available")
             else:
-                log.warning("Postgres cannot be used", reason=problem)
+                log.warning("Postgres is unavailable", reason=problem)
         self._problem = problem
         if problem is None and self._zones.differing is None:
             await self._zones.compare(self._pool)
@@ -48,9 +48,9 @@ class Health:
         return {"time_zones": self._zones.about()}
 
     def checks(self) -> dict[str, str | None]:
-        """For the readiness probe."""
+        """Problems for the readiness probe; none if ready."""
         since = self._asking_since
         waits = since is not None and time.monotonic() - since > ANSWER_WITHIN_S
         problem = f"Postgres: no answer for {ANSWER_WITHIN_S:g} s" if waits else self._problem
-        unread = None if self._keys.known else "the signing keys could not be read yet"
+        unread = None if self._keys.known else "the signing keys were not fetched yet"
         return {"postgres": problem, "signing_keys": unread}

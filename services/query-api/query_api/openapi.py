@@ -1,4 +1,4 @@
-"""The description of our HTTP interface: `python -m query_api.openapi` writes schemas/http/query-api.json, --check compares."""
+"""The OpenAPI description: `python -m query_api.openapi` writes schemas/http/query-api.json, --check compares."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What the environment says."""
+"""Settings from the environment."""
 
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,40 +10,40 @@ from runtime.process import ProcessSettings
 
 
 class Settings(ProcessSettings):
-    """Read from the environment under these names in upper case."""
+    """Each field is the environment variable of the same name in upper case."""
 
     http_host: str = "127.0.0.1"
     http_port: int
     flexcredits_env: str = "production"
-    """Anything else allows a JWKS_URL without TLS on this machine."""
+    """Any other value allows addresses without TLS on the loopback interface."""
 
     jwks_url: str
-    """Where the identity provider publishes the keys that sign tokens."""
+    """URL of the identity provider's signing keys (JWKS)."""
     token_issuer: str
     token_audience: str
     billing_moderator_enabled: bool = True
-    """Whether Billing Moderators of this deployment may read, where their organization enables them too."""
+    """Whether Billing Moderators may read in this deployment. Their organization must enable them too."""
 
     dashboard_url: str | None = None
-    """Where browsers reach us, without a path. With the next three it lets them sign in; without, there are only tokens."""
+    """Origin of the dashboard, without a path. Set with the next three to enable browser sign-in; without, only tokens work."""
     authorization_url: str | None = None
-    """The identity provider's authorization endpoint, to which browsers are sent."""
+    """The identity provider's authorization endpoint."""
     token_url: str | None = None
-    """Its token endpoint, which we ask. It must know `DASHBOARD_URL/login/callback`."""
+    """Its token endpoint. Register `DASHBOARD_URL/login/callback` as the redirect URL."""
     client_id: str | None = None
     client_secret: SecretStr | None = None
-    """Where the identity provider wants one beside PKCE."""
+    """Optional: only if the identity provider requires one in addition to PKCE."""
     session_idle_s: float = Field(default=3600, gt=0)
-    """A browser that was left alone for a meeting stays signed in, one left for the night does not."""
+    """Idle time after which a session ends: long enough for a meeting, shorter than a night."""
     session_max_s: float = Field(default=12 * 3600, gt=0)
-    """A working day: no role outlives its withdrawal at the identity provider by more, however busy the browser."""
+    """Maximum lifetime of a session, a working day. Until then, a role revoked at the identity provider may stay valid."""
     dashboard_folder: Path | None = None
-    """What `npm run build` made of the dashboard; without it there is only the API."""
+    """The dashboard's `dist` folder, written by `npm run build`. Without it, only the API is served."""
     provider_name: str = "FlexCredits"
-    """The company that sells the credits, as files for finance name it."""
+    """The company that sells the credits, as named in FOCUS files."""
 
     flexcredits_unsubscribe_secret: SecretStr = Field(min_length=32)
-    """Seals the links by which additional recipients unsubscribe; the alerter's too."""
+    """Signs the unsubscribe links of additional recipients. The alerter needs the same value."""
 
     usage_events_topic: str = "usage.events.v1"
     connections_max: int = Field(default=1000, gt=0)
@@ -52,16 +52,16 @@ class Settings(ProcessSettings):
 
     @model_validator(mode="after")
     def check_addresses(self) -> Self:
-        # A server at these addresses decides who is an administrator, or sees an administrator's cookie.
+        # A server at these addresses decides who is an administrator, or receives an administrator's cookie.
         for name in ("jwks_url", "authorization_url", "token_url", "dashboard_url"):
             value = getattr(self, name)
             if value is not None and not self.is_protected(value):
                 raise ValueError(f"{name.upper()} must be https, except on the loopback interface outside production")
         together = (self.dashboard_url, self.authorization_url, self.token_url, self.client_id)
         if any(together) != all(together):
-            raise ValueError("DASHBOARD_URL, AUTHORIZATION_URL, TOKEN_URL and CLIENT_ID come together or not at all")
+            raise ValueError("set all of DASHBOARD_URL, AUTHORIZATION_URL, TOKEN_URL and CLIENT_ID, or none of them")
         if self.dashboard_url and urlsplit(self.dashboard_url)[2:] != ("", "", ""):
-            raise ValueError("DASHBOARD_URL is scheme, host and port alone")
+            raise ValueError("DASHBOARD_URL must be scheme, host and port only")
         return self
 
     def is_protected(self, url: str) -> bool:
@@ -76,4 +76,4 @@ def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return False  # a name can be made to mean anything
+        return False  # other names may resolve to any address

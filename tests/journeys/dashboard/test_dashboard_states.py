@@ -201,7 +201,7 @@ async def test_an_address_with_invalid_parameters_shows_the_page(stack: WholeSta
         visit.expected.append("status of 404")
         await visit.open("/?credit_period=zzz")
         await expect(
-            visit.page.get_by_text("No credit period of this organization has this key or id.").first
+            visit.page.get_by_text("This organization has no credit period with this key or id.").first
         ).to_be_visible()
         await visit.page.get_by_role("link", name="Reset view").first.click()
         assert await rows_on(visit)

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from query_api.access.dependencies import POLICIES, hold_link
 from query_api.app import PUBLIC, build_app, find_open_routes
-from query_api.auth.signing_keys import REFETCH_AFTER_S, KeysUnknown, SigningKeys, fetch_from, read_keys
+from query_api.auth.signing_keys import REFETCH_AFTER_S, KeysUnavailable, SigningKeys, fetch_from, read_keys
 from support.data.table_rows import Books
 from support.services.query_api import (
     Api,
@@ -309,7 +309,7 @@ async def test_before_the_first_keys_nobody_is_refused_for_good(api: Api) -> Non
 async def test_keys_are_never_read_from_where_a_redirect_leads(provider: IdentityProvider) -> None:
     provider.status = 302
     keys = SigningKeys(fetch_from(provider.url))
-    with pytest.raises(KeysUnknown):
+    with pytest.raises(KeysUnavailable):
         await keys.find("k1")
     assert provider.elsewhere == []
 

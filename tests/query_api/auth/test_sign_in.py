@@ -20,7 +20,7 @@ from query_api.auth.handshake import Handshake, is_local, read_handshake
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.description.examples import BODIES
-from query_api.http.middleware import Observed
+from query_api.http.middleware import RequestObserver
 from query_api.http.problems import ApiProblem
 from runtime.postgres.pool import Pool
 from support.clients.sign_in import DASHBOARD, SAME_ORIGIN, Browser, open_browser
@@ -56,7 +56,7 @@ async def test_a_stolen_callback_is_worth_nothing_in_another_browser(
         # Even with a state of his own, the code is bound to the verifier that only the first browser has.
         state = parse_qs(urlsplit(callback).query)["state"][0]
         own = parse_qs(urlsplit(await thief.begin()).query)["state"][0]
-        await refused(thief, callback.replace(state, own), "does not take this code")
+        await refused(thief, callback.replace(state, own), "rejected this code")
 
 
 async def test_a_code_is_good_once(browser: Browser, demo: int) -> None:
@@ -67,7 +67,7 @@ async def test_a_code_is_good_once(browser: Browser, demo: int) -> None:
     browser.client.cookies.clear()
     await refused(browser, callback, "did not start")  # the browser has forgotten its half
     browser.client.cookies.set("flexcredits-sign-in", handshake)
-    await refused(browser, callback, "does not take this code")
+    await refused(browser, callback, "rejected this code")
 
 
 async def test_a_refusal_or_another_issuers_answer_lets_nobody_in(browser: Browser, demo: int) -> None:
@@ -77,7 +77,7 @@ async def test_a_refusal_or_another_issuers_answer_lets_nobody_in(browser: Brows
     await refused(
         browser, f"/login/callback?state={state}&code=x&iss=https://evil.example", "another identity provider"
     )
-    await refused(browser, f"/login/callback?state={state}&code=x", "does not take this code")
+    await refused(browser, f"/login/callback?state={state}&code=x", "rejected this code")
 
 
 async def test_an_organization_that_nobody_has_heard_of_lets_nobody_in(browser: Browser) -> None:
@@ -103,8 +103,8 @@ async def test_only_tokens_for_us_of_this_attempt_and_of_one_person_are_taken(
     assert "another audience" in await outcome(access_token=access, id_token=identity(audience="another-client"))
     assert "another audience" in await outcome(access_token=identity(), id_token=identity())
     assert "another audience" in await outcome(access_token=access, id_token=access)
-    assert "another attempt" in await outcome(access_token=access, id_token=identity(nonce="another"))
-    assert "another attempt" in await outcome(access_token=access, id_token=identity(email="eve@demo.example"))
+    assert "another sign-in" in await outcome(access_token=access, id_token=identity(nonce="another"))
+    assert "another sign-in" in await outcome(access_token=access, id_token=identity(email="eve@demo.example"))
     assert "not valid" in await outcome(access_token=access, id_token=identity()[:-4] + "AAAA")
     old = mint_token(key, issuer, "org_demo", "admin", "ada@demo.example", lifetime=timedelta(minutes=-5))
     assert "expired" in await outcome(access_token=old, id_token=identity())
@@ -229,7 +229,9 @@ async def test_an_issuer_that_is_away_is_503(pool: Pool, issuer: str) -> None:
 
 async def test_a_deployment_without_an_issuer_for_browsers_says_so(pool: Pool, issuer: str) -> None:
     verifier = Verifier(SigningKeys(fetch_from(issuer + JWKS_PATH)), issuer, AUDIENCE)
-    transport = httpx.ASGITransport(Observed(build_app(AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, pool))))
+    transport = httpx.ASGITransport(
+        RequestObserver(build_app(AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)))
+    )
     async with httpx.AsyncClient(transport=transport, base_url=DASHBOARD) as client:
         for answer in (await client.get("/login"), await client.get("/login/callback"), await client.post("/logout")):
             assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")

@@ -229,7 +229,7 @@ async def test_an_id_that_several_periods_have_is_answered_by_what_tells_them_ap
         assert answer.status_code == 422, path
         [error] = answer.json()["errors"]
         assert error["parameter"] == "credit_period"
-        assert error["detail"].endswith("give one of: `c2025/year-1`, `c2026/year-1`")
+        assert error["detail"].endswith("use one of: `c2025/year-1`, `c2026/year-1`")
 
 
 @pytest.mark.parametrize("name", ["current", "all", "c/1", "100%", "c/c%2F1", "Jahr 1", "=1"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from query_api.calendar import Days
 from query_api.exports.domain.cells import end_lines, file_name, guard, guard_id, text_cell, unguard_id, write_lines
 from query_api.exports.domain.labels import Catalog, UsedSeries, build_labels, months_of
-from query_api.usage.domain.catalog import Agent, Feature, FeatureFact, Features
+from query_api.usage.domain.catalog import Agent, Feature, FeatureEntry, Features
 
 DAY = date(2026, 2, 27)
 MONTH = Days(DAY, DAY + timedelta(days=40))
@@ -19,7 +19,7 @@ features = st.builds(Feature, st.sampled_from(["tool", "feature"]), st.sampled_f
 days = st.integers(0, 40).map(lambda after: DAY + timedelta(days=after))
 facts = st.lists(
     st.builds(
-        FeatureFact,
+        FeatureEntry,
         features,
         st.booleans(),
         st.integers(-5, 45).map(lambda after: DAY + timedelta(days=after)),
@@ -33,7 +33,7 @@ facts = st.lists(
 
 @given(facts, st.lists(features, max_size=4), days)
 def test_every_day_of_a_series_has_one_label_with_the_category_of_that_day(
-    facts: list[FeatureFact], used: list[Feature], today: date
+    facts: list[FeatureEntry], used: list[Feature], today: date
 ) -> None:
     known = Features(facts, today)
     series = [UsedSeries(number, "agents", feature, f"a{number}", "") for number, feature in enumerate(used)]

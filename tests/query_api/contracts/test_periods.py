@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.calendar import (
-    EVER,
+    ALL_TIME,
     Days,
     Grains,
     InvalidRange,
@@ -76,8 +76,8 @@ def test_the_last_day_of_a_period_belongs_to_it_and_the_next_one_does_not() -> N
 def test_a_gap_reaches_from_the_last_period_to_the_next() -> None:
     periods = [period(date(2026, 1, 1), date(2026, 2, 1)), period(date(2026, 5, 1), date(2026, 6, 1))]
     assert gap_around(periods, date(2026, 3, 1)) == Span(date(2026, 2, 1), date(2026, 5, 1))
-    assert gap_around(periods, date(2026, 7, 1)) == Span(date(2026, 6, 1), EVER.ends_on)
-    assert gap_around([], date(2026, 7, 1)) == EVER
+    assert gap_around(periods, date(2026, 7, 1)) == Span(date(2026, 6, 1), ALL_TIME.ends_on)
+    assert gap_around([], date(2026, 7, 1)) == ALL_TIME
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_elapsed_share_counts_hours_that_happened(zone: str, first: date, ho
 
 def test_the_elapsed_share_of_the_longest_contract_is_a_number() -> None:
     for zone in (KATHMANDU, ST_JOHNS, None):
-        assert 0 < elapsed_share(EVER, zone, datetime(2026, 1, 1, tzinfo=UTC)) < 1_000_000
+        assert 0 < elapsed_share(ALL_TIME, zone, datetime(2026, 1, 1, tzinfo=UTC)) < 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -243,4 +243,4 @@ def test_the_period_before_is_the_last_that_had_ended() -> None:
 
 def test_a_span_of_days_ends_the_day_after() -> None:
     assert span_of(Days(date(2026, 1, 1), date(2026, 1, 31))) == Span(date(2026, 1, 1), date(2026, 2, 1))
-    assert span_of(Days(date.min, date.max)) == EVER
+    assert span_of(Days(date.min, date.max)) == ALL_TIME

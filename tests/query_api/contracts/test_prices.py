@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from query_api.calendar import Days, Span
 from query_api.contracts.domain.periods import Contract, CreditPeriod
 from query_api.contracts.domain.prices import Prices
-from query_api.contracts.domain.terms import Price, Step, Version
+from query_api.contracts.domain.terms import Price, PriceStep, PriceVersion
 from query_api.exports.domain.focus import focus_days
 from query_api.exports.domain.focus_corrections import price_corrections
 from support.clients.export_files import read_csv, read_file
@@ -29,18 +29,18 @@ some_days = st.integers(-5, 70).map(lambda after: FIRST + timedelta(days=after))
 
 
 @st.composite
-def versions(draw: st.DrawFn) -> list[Version]:
+def versions(draw: st.DrawFn) -> list[PriceVersion]:
     arrivals = sorted(draw(st.lists(some_days, min_size=1, max_size=5)))
     made = []
     for received_on in arrivals:
         begins = sorted(draw(st.sets(some_days, max_size=3)))
-        steps = [Step(date.min, draw(some_prices)), *(Step(day, draw(some_prices)) for day in begins)]
-        made.append(Version(received_on, bool(begins), steps))
+        steps = [PriceStep(date.min, draw(some_prices)), *(PriceStep(day, draw(some_prices)) for day in begins)]
+        made.append(PriceVersion(received_on, bool(begins), steps))
     return made
 
 
 @given(versions())
-def test_what_was_charged_and_its_corrections_are_the_price_as_it_is_known_now(said: list[Version]) -> None:
+def test_what_was_charged_and_its_corrections_are_the_price_as_it_is_known_now(said: list[PriceVersion]) -> None:
     prices = Prices(said, SPAN)
     repricings = list(prices.repricings())
     for after in range(60):
@@ -53,7 +53,7 @@ def test_what_was_charged_and_its_corrections_are_the_price_as_it_is_known_now(s
 
 
 @given(versions(), some_days)
-def test_what_arrives_later_changes_no_charge_of_a_day_that_is_over(said: list[Version], until: date) -> None:
+def test_what_arrives_later_changes_no_charge_of_a_day_that_is_over(said: list[PriceVersion], until: date) -> None:
     known = [version for version in said if version.received_on <= until] or said[:1]
     now, then = Prices(said, SPAN), Prices(known, SPAN)
     for after in range(60):
@@ -62,15 +62,17 @@ def test_what_arrives_later_changes_no_charge_of_a_day_that_is_over(said: list[V
             assert now.charged_on(day) == then.charged_on(day)
 
 
-def said_by(received_on: str, overage: int | None, credit: int | None, *listed: Any, currency: str = "USD") -> Version:
+def said_by(
+    received_on: str, overage: int | None, credit: int | None, *listed: Any, currency: str = "USD"
+) -> PriceVersion:
     """A version of a contract; `listed` is begins_on, overage, credit."""
-    steps = [Step(date.fromisoformat(begins_on), Price(*prices, currency)) for begins_on, *prices in listed]
-    return Version(
-        date.fromisoformat(received_on), bool(listed), [Step(date.min, Price(overage, credit, currency)), *steps]
+    steps = [PriceStep(date.fromisoformat(begins_on), Price(*prices, currency)) for begins_on, *prices in listed]
+    return PriceVersion(
+        date.fromisoformat(received_on), bool(listed), [PriceStep(date.min, Price(overage, credit, currency)), *steps]
     )
 
 
-def schedule_of(*said: Version) -> list[tuple[str, int | None, int | None, str | None]]:
+def schedule_of(*said: PriceVersion) -> list[tuple[str, int | None, int | None, str | None]]:
     schedule = Prices(said, Span(FIRST, date(2028, 1, 1))).schedule
     return [(f"{max(begins_on, FIRST)}", *price) for begins_on, price in schedule]
 
@@ -120,7 +122,7 @@ def test_as_many_versions_as_are_kept_take_no_time() -> None:
 
 @given(versions(), st.dictionaries(some_days, st.integers(-9, 9)), st.dictionaries(some_days, st.integers(-9, 9)))
 def test_corrections_are_the_days_prices_that_changed(
-    said: list[Version], used: dict[date, int], overage: dict[date, int]
+    said: list[PriceVersion], used: dict[date, int], overage: dict[date, int]
 ) -> None:
     corrections = list(price_corrections([Contract("c", SPAN, versions=said)], [], used, overage, EVER))
     prices, days = Prices(said, SPAN), [FIRST + timedelta(days=after) for after in range(60)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from query_api.calendar import Span
 from query_api.contracts.domain.periods import CreditPeriod, PeriodKey
-from query_api.contracts.domain.reconcile import SUMS, Charges, Line, Used, commit, reconcile
+from query_api.contracts.domain.reconcile import SUMS, Charges, PeriodUsage, ReconciliationLine, commit, reconcile
 from query_api.contracts.domain.terms import AddOn, money
 from support.data.table_rows import MICRO, NOW, Books
 from support.services.query_api import Api
@@ -67,7 +67,7 @@ def test_every_line_is_what_pouring_the_events_gives(
     state: Any,
 ) -> None:
     period, add_ons = given_period
-    used = Used(sum(usage) + sum(corrections), sum(corrections), 5)
+    used = PeriodUsage(sum(usage) + sum(corrections), sum(corrections), 5)
     commitment = commit([period], {period.key: {"api": used.total}}, "c", minimum)
     lines = reconcile(
         period, state, used, add_ons, Charges("USD", credit_price, credit_price, overage_price), commitment
@@ -94,7 +94,7 @@ def test_every_line_is_what_pouring_the_events_gives(
         assert due == sum(line.money or 0 for line in chargeable)
 
 
-def check_sums(lines: list[Line]) -> None:
+def check_sums(lines: list[ReconciliationLine]) -> None:
     credits = {line.kind: line.credits for line in lines}
     for total, kinds in SUMS:
         assert credits[total] == sum(line.credits for line in lines if line.kind in kinds), total
@@ -113,7 +113,7 @@ def test_totals_of_a_contracts_periods_add_up_to_its_minimum_commitment_or_more(
     commitment = commit(periods, used, "c", minimum)
     total = without = 0
     for period in periods:
-        use = Used(used[period.key]["api"], 0, 0)
+        use = PeriodUsage(used[period.key]["api"], 0, 0)
         total += reconcile(period, "past", use, [], Charges(), commitment)[-1].credits
         without += reconcile(period, "past", use, [], Charges(), None)[-1].credits
     assert total == max(minimum, without)

@@ -8,7 +8,7 @@ from query_api.access.state import AppState
 from query_api.app import build_app
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
-from query_api.http.middleware import Observed
+from query_api.http.middleware import RequestObserver
 from runtime.http.server import Server, listen, serve
 from runtime.postgres.pool import Pool
 from schemathesis import openapi
@@ -49,7 +49,7 @@ async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIter
         free_port(),
     )
     parts = AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)
-    server = Server(Observed(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
+    server = Server(RequestObserver(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
     serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop))
     yield f"http://127.0.0.1:{port}"
     stop.set()

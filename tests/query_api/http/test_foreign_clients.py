@@ -10,7 +10,7 @@ from query_api.access.state import AppState
 from query_api.app import build_app
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
-from query_api.http.middleware import Observed
+from query_api.http.middleware import RequestObserver
 from runtime.http.server import Server, listen, serve
 from runtime.postgres.pool import Pool
 from support.clients.foreign_clients import generate_go, generate_python, run
@@ -64,7 +64,7 @@ async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIter
     await books.progress(0, NOW, counted=1)
     verifier = Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE)
     parts = AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)
-    server = Server(Observed(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
+    server = Server(RequestObserver(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)
     stop, port = asyncio.Event(), free_port()
     serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop))
     yield f"http://127.0.0.1:{port}"

@@ -16,7 +16,7 @@ from aggregator.db.progress import load_progress
 from aggregator.domain.decode import empty_batch, read
 from flexcredits_schemas.identity import bucket_of, identity_of
 from query_api.db.statements import SQL
-from query_api.ledger.domain import place_of
+from query_api.ledger.domain import event_buckets
 from runtime.postgres.pool import Pool
 from support.data.factories import correction, organization, rate, records, rfc3339, usage, uuid7
 from support.data.table_rows import TOPIC, Books, local
@@ -293,5 +293,5 @@ def nodes_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
 def test_an_event_counts_in_the_quarter_of_an_hour_and_the_day_that_has_it(
     zone: str, at: str, quarter: str, day: str
 ) -> None:
-    place = place_of(local("UTC", "2026-11-22", at), zone)
+    place = event_buckets(local("UTC", "2026-11-22", at), zone)
     assert (place.quarter_hour_at, str(place.day)) == (local("UTC", "2026-11-22", quarter), day)

@@ -21,7 +21,7 @@ from query_api.auth.queries import insert_session
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.db.session import write_as
-from query_api.http.middleware import Observed
+from query_api.http.middleware import RequestObserver
 from query_api.live.hub import LiveHub, LiveLimits
 from runtime.http.server import Server, listen, serve
 from runtime.postgres.line import LineFull
@@ -111,7 +111,7 @@ async def served(pool: Pool, provider: IdentityProvider) -> AsyncIterator[Served
     sign_in = SignIn(issuer, Cookies(url, timedelta(hours=1), timedelta(hours=12)))
     state, hub = AppState(pool, pool, verifier, True, TOPIC, lambda: running.now, pool, sign_in=sign_in), LiveHub(QUICK)
     running = Served(url, state, hub, provider, stop)
-    server = Server(Observed(build_app(state, hub=hub)), connections_max=100, head_wait_s=5, shutdown_s=5)
+    server = Server(RequestObserver(build_app(state, hub=hub)), connections_max=100, head_wait_s=5, shutdown_s=5)
     serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop, hub.close_after(stop)))
     yield running
     stop.set()
@@ -299,7 +299,7 @@ async def test_a_look_that_raises_is_repeated_and_the_others_watch_on(
     served: Served, books: Books, expected_errors: list[str]
 ) -> None:
     """What org_broken's rows raise keeps its own stream silent, which shows all once they are corrected."""
-    expected_errors.append("nothing to show live")
+    expected_errors.append("live poll failed")
     number = await acme(books)
     broken = await acme(books, "org_broken")
     await books.execute(

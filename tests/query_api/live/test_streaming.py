@@ -12,7 +12,7 @@ from query_api.app import build_app
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.exports.downloads import FileResponse, Put
-from query_api.http.middleware import Observed
+from query_api.http.middleware import RequestObserver
 from runtime.http.server import Server, listen, serve
 from runtime.postgres.pool import Pool
 from starlette.types import Message
@@ -53,7 +53,7 @@ async def fill(books: Books) -> None:
 async def listening(pool: Pool, export_pool: Pool, provider: IdentityProvider) -> AsyncIterator[httpx.AsyncClient]:
     """The application on a real socket."""
     verifier = Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE)
-    app = Observed(build_app(AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, export_pool)))
+    app = RequestObserver(build_app(AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, export_pool)))
     stop, port = asyncio.Event(), free_port()
     server = Server(app, connections_max=10, head_wait_s=5, shutdown_s=1)
     serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop))

@@ -14,14 +14,14 @@ from query_api.usage.domain.catalog import (
     FEATURE_KINDS,
     NO_AGENT,
     Agent,
+    AgentStatus,
     Feature,
-    FeatureFact,
+    FeatureEntry,
     Features,
-    State,
     View,
     agent_state,
 )
-from query_api.usage.domain.series import Series, Use
+from query_api.usage.domain.series import Series, SeriesUsage
 
 DAY = date(2026, 9, 1)
 CODE, IMAGE, SEARCH = Feature("feature", "code"), Feature("feature", "image"), Feature("tool", "search")
@@ -37,14 +37,14 @@ AGENTS = {
 }
 
 
-def use(feature: Feature, credits: int, agent: str = "", *, day: date = DAY, events: int = 1) -> Use:
-    return Use(day, Series(feature, agent, "", "agents"), credits, events)
+def use(feature: Feature, credits: int, agent: str = "", *, day: date = DAY, events: int = 1) -> SeriesUsage:
+    return SeriesUsage(day, Series(feature, agent, "", "agents"), credits, events)
 
 
 def fact(
     feature: Feature, category: str | None, *, since: int = 0, wide: bool = False, name: str | None = None
-) -> FeatureFact:
-    return FeatureFact(feature, wide, DAY + timedelta(days=since), name, category)
+) -> FeatureEntry:
+    return FeatureEntry(feature, wide, DAY + timedelta(days=since), name, category)
 
 
 def outline(rows: list[Row]) -> list[Any]:
@@ -55,7 +55,7 @@ def outline(rows: list[Row]) -> list[Any]:
     ]
 
 
-def tree(view: View, uses: list[Use], *facts: FeatureFact) -> list[Any]:
+def tree(view: View, uses: list[SeriesUsage], *facts: FeatureEntry) -> list[Any]:
     return outline(build_rows(view, uses, Features(facts, DAY + timedelta(days=100)), AGENTS))
 
 
@@ -170,7 +170,7 @@ def test_api_namespaces() -> None:
         (None, None, False, "agent"),
     ],
 )
-def test_agent_state(registered: Any, seen: Any, ever_saved: bool, state: State) -> None:
+def test_agent_state(registered: Any, seen: Any, ever_saved: bool, state: AgentStatus) -> None:
     assert agent_state(registered, seen, ever_saved) == state
 
 
@@ -186,7 +186,7 @@ features = st.builds(Feature, st.sampled_from(["model", "tool", "feature"]), nam
 days = st.integers(0, 40).map(lambda n: DAY + timedelta(days=n))
 facts = st.lists(
     st.builds(
-        FeatureFact, features, st.booleans(), days, st.none() | names, st.none() | st.sampled_from(["X", "Y", "a"])
+        FeatureEntry, features, st.booleans(), days, st.none() | names, st.none() | st.sampled_from(["X", "Y", "a"])
     ),
     max_size=12,
     unique_by=lambda fact: (fact.feature, fact.deployment_wide, fact.effective_from),
@@ -194,7 +194,7 @@ facts = st.lists(
 # Corrections make negative sums and sums without a use.
 uses = st.lists(
     st.builds(
-        Use,
+        SeriesUsage,
         days,
         st.builds(
             Series,
@@ -218,7 +218,7 @@ def walk(rows: list[Row]) -> Iterator[Row]:
 
 
 @given(views, uses, facts)
-def test_every_level_adds_up_to_the_usage(view: View, uses: list[Use], facts: list[FeatureFact]) -> None:
+def test_every_level_adds_up_to_the_usage(view: View, uses: list[SeriesUsage], facts: list[FeatureEntry]) -> None:
     rows = build_rows(view, uses, Features(facts, DAY), AGENTS)
     assert sum(row.credits for row in rows) == sum(use.credits for use in uses)
     assert sum(row.events for row in rows) == sum(use.events for use in uses)
@@ -232,7 +232,7 @@ def test_every_level_adds_up_to_the_usage(view: View, uses: list[Use], facts: li
 
 @given(views, uses, uses, facts, st.booleans())
 def test_previous_usage_adds_up_and_changes_nothing_else(
-    view: View, uses: list[Use], before: list[Use], facts: list[FeatureFact], by_surface: bool
+    view: View, uses: list[SeriesUsage], before: list[SeriesUsage], facts: list[FeatureEntry], by_surface: bool
 ) -> None:
     features = Features(facts, DAY)
     rows = build_rows(view, uses, features, AGENTS, before, by_surface=by_surface)
@@ -254,7 +254,9 @@ def test_previous_usage_adds_up_and_changes_nothing_else(
 
 
 @given(views, uses, facts)
-def test_by_surface_each_row_is_the_view_of_that_surface(view: View, uses: list[Use], facts: list[FeatureFact]) -> None:
+def test_by_surface_each_row_is_the_view_of_that_surface(
+    view: View, uses: list[SeriesUsage], facts: list[FeatureEntry]
+) -> None:
     features = Features(facts, DAY)
     rows = build_rows(view, uses, features, AGENTS, by_surface=True)
     assert {row.kind for row in rows} <= {"surface"}
@@ -284,7 +286,7 @@ def test_change_is_a_fraction_of_what_was_before() -> None:
 
 @given(features, days, days, facts)
 def test_as_now_every_day_has_todays_category(
-    feature: Feature, today: date, day: date, facts: list[FeatureFact]
+    feature: Feature, today: date, day: date, facts: list[FeatureEntry]
 ) -> None:
     as_now = Features(facts, today, "now")
     assert as_now.category(feature, day) == Features(facts, today).category(feature, today)
@@ -292,7 +294,7 @@ def test_as_now_every_day_has_todays_category(
 
 
 @given(st.sampled_from(["agents", "features", "other_features"]), uses)
-def test_special_rows_hold_exactly_their_agents_usage(view: View, uses: list[Use]) -> None:
+def test_special_rows_hold_exactly_their_agents_usage(view: View, uses: list[SeriesUsage]) -> None:
     expected: Counter[str] = Counter()
     for item in uses:
         state = AGENTS[item.series.agent_id].state if item.series.agent_id in AGENTS else "agent"
@@ -313,7 +315,7 @@ def test_special_rows_hold_exactly_their_agents_usage(view: View, uses: list[Use
 
 @given(views, uses, facts)
 def test_stretches_between_changes_give_the_same_tree_as_days(
-    view: View, uses: list[Use], facts: list[FeatureFact]
+    view: View, uses: list[SeriesUsage], facts: list[FeatureEntry]
 ) -> None:
     by_day = Features(facts, DAY)
     stretches = split_at(Days(DAY, DAY + timedelta(days=40)), by_day.changes())
@@ -323,12 +325,12 @@ def test_stretches_between_changes_give_the_same_tree_as_days(
         cell = sums.setdefault((first, item.series), [0, 0])
         cell[0] += item.credits
         cell[1] += item.events
-    folded = [Use(first, series, *cell) for (first, series), cell in sums.items()]
+    folded = [SeriesUsage(first, series, *cell) for (first, series), cell in sums.items()]
     assert build_rows(view, folded, by_day, AGENTS) == build_rows(view, uses, by_day, AGENTS)
 
 
 @given(facts, days, days)
-def test_a_feature_that_does_not_change_has_one_category(facts: list[FeatureFact], first: date, last: date) -> None:
+def test_a_feature_that_does_not_change_has_one_category(facts: list[FeatureEntry], first: date, last: date) -> None:
     by_day = Features(facts, DAY)
     categories = {
         feature: {by_day.category(feature, first + timedelta(days=n)) for n in range((last - first).days + 1)}
@@ -341,7 +343,7 @@ def test_a_feature_that_does_not_change_has_one_category(facts: list[FeatureFact
 
 @given(features, days, facts)
 def test_the_category_is_that_of_the_latest_fact_of_whoever_speaks(
-    feature: Feature, day: date, facts: list[FeatureFact]
+    feature: Feature, day: date, facts: list[FeatureEntry]
 ) -> None:
     spoken = [fact for fact in facts if fact.feature == feature and fact.effective_from <= day]
     own = [fact for fact in spoken if not fact.deployment_wide]

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from query_api.calendar import Days, split_at
 from query_api.db.session import read_as
-from query_api.usage.queries import select_series, sum_uses
+from query_api.usage.queries import select_series, sum_series_usage
 from runtime.postgres.pool import Pool
 from support.data.table_rows import Books
 
@@ -44,4 +44,4 @@ async def test_sums_over_any_stretches_are_those_of_their_days(books: Books, poo
                     (stretch, picked.by_id[series], credits, events_by[stretch, series])
                     for (stretch, series), credits in credits_by.items()
                 }
-                assert set(await sum_uses(session, picked, stretches, by_surface=True)) == expected, stretches
+                assert set(await sum_series_usage(session, picked, stretches, by_surface=True)) == expected, stretches

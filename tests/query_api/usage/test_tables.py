@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.usage.breakdown.domain.cursor import InvalidPlace, Place, cut_page, read_place, write_place
+from query_api.usage.breakdown.domain.cursor import (
+    InvalidPosition,
+    RowPosition,
+    cut_page,
+    read_position,
+    write_position,
+)
 from query_api.usage.breakdown.domain.rows import Row, in_order
 from support.data.table_rows import Books, local
 from support.services.query_api import Api
@@ -178,21 +184,21 @@ def test_pages_hold_every_row_once(rows: list[Row], limit: int) -> None:
         if place is None:
             break
         assert len(page) == limit
-        after = read_place(write_place(place))
+        after = read_position(write_position(place))
     assert found == rows
     assert place is None
     assert cut_page(rows, None, None) == (rows, None, False)
 
 
-@given(st.builds(Place, st.integers(), names, names, names, names))
-def test_a_place_is_read_as_it_was_written(place: Place) -> None:
-    assert read_place(write_place(place)) == place
+@given(st.builds(RowPosition, st.integers(), names, names, names, names))
+def test_a_place_is_read_as_it_was_written(place: RowPosition) -> None:
+    assert read_position(write_position(place)) == place
 
 
 @given(st.text())
 def test_any_other_text_is_no_place(text: str) -> None:
-    with suppress(InvalidPlace):
-        assert write_place(read_place(text)) == text
+    with suppress(InvalidPosition):
+        assert write_position(read_position(text)) == text
 
 
 async def test_pages_add_up_to_the_total_and_each_shows_the_whole_ranges_figures(api: Api, books: Books) -> None:

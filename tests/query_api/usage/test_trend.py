@@ -168,7 +168,7 @@ async def test_a_trend_of_a_view_is_of_what_the_table_shows(api: Api, books: Boo
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("view=models", "is a view of a product's table: give `product` too"),
+        ("view=models", "needs a `product`"),
         ("view=models&product=api", "the views of product `api` are: namespaces"),
     ],
 )
@@ -276,7 +276,7 @@ async def test_days_say_whether_their_data_has_come(api: Api, books: Books) -> N
         ("group_by=model", "group_by", "must be"),
         ("top=0", "top", "greater than"),
         ("product=chat", "product", "must be"),
-        ("view=agents", "view", "give `product` too"),
+        ("view=agents", "view", "needs a `product`"),
     ],
 )
 async def test_a_trend_that_cannot_be_drawn_says_why(api: Api, books: Books, query: str, parameter: str, says: str) -> None:  # fmt: skip

@@ -16,7 +16,7 @@ from query_api.auth.cookies import Cookies
 from query_api.auth.oidc import Issuer
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
-from query_api.http.middleware import Observed
+from query_api.http.middleware import RequestObserver
 from runtime.postgres.pool import Pool
 from support.data.table_rows import NOW, TOPIC
 
@@ -70,7 +70,7 @@ async def open_browser(
         Issuer(verifier, *endpoints, CLIENT_ID, None, f"{dashboard}/login/callback"), Cookies(dashboard, IDLE, LIFETIME)
     )
     parts = AppState(pool, pool, verifier, True, TOPIC, lambda: browser.now, pool, sign_in=sign_in)
-    transport = httpx.ASGITransport(Observed(build_app(parts)), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(RequestObserver(build_app(parts)), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=dashboard) as client:
         browser = Browser(client, sign_in)
         yield browser

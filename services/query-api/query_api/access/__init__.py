@@ -1,1 +1,1 @@
-"""What people may do: the state of the application, the policies of its routes, and the audit log."""
+"""Authorization: application state, policies of routes, and the audit log."""

@@ -1,4 +1,4 @@
-"""Who did what: `audit` is called in the transaction that does it."""
+"""Audit entries, written in the transaction of the audited change."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from query_api.http.origin import ORIGIN
 
 
 async def audit(session: WriteSession, principal: Principal, action: str, details: Mapping[str, Any]) -> None:
-    """Write down that `person` did `action`, a name such as `session.begin`; it stands if the transaction does.
+    """Insert an audit entry for an action such as `session.begin`. It is committed with the transaction.
 
-    `details` hold what was changed, with old and new values, and never a secret.
+    `details` contain old and new values of what changed, never secrets.
     """
     origin = ORIGIN.get()
     await insert_audit(session, principal, action, details, origin.request_id, origin.ip)

@@ -1,4 +1,4 @@
-"""The policies: every route takes its session from one of them, which opens it for one organization."""
+"""Policies of routes, as FastAPI dependencies. Each opens a session for one organization."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,11 +24,11 @@ EXPORT_WAIT_S = 15.0
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False, bearerFormat="JWT"))]
 
 
-LinkToken = Annotated[str, Query(description="As the alerter sealed it.")]
+LinkToken = Annotated[str, Query(description="The token that the alerter signed.")]
 
 
 class Linked(NamedTuple):
-    """What a link asks for, and the transaction in which it may be done."""
+    """The content of an unsubscribe link, and the transaction for the change."""
 
     wish: Unsubscription
     session: WriteSession
@@ -40,7 +40,7 @@ SessionCookie = Annotated[
         APIKeyCookie(
             name="__Host-flexcredits",
             scheme_name="Session",
-            description="Set by /login. Without TLS, in development, its name is `flexcredits`.",
+            description="Set by /login. In development without TLS its name is `flexcredits`.",
             auto_error=False,
         )
     ),
@@ -48,7 +48,7 @@ SessionCookie = Annotated[
 
 
 async def identify(request: Request, credentials: Credentials, _described: SessionCookie) -> Principal:
-    """Policy: anyone with a valid token, or else with the cookie of a session. Raises ApiProblem."""
+    """Policy: a valid token, or the cookie of a session. Raises ApiProblem."""
     app = app_state(request)
     if "authorization" in request.headers or app.sign_in is None:
         scheme, token = (credentials.scheme, credentials.credentials) if credentials else ("", "")
@@ -68,7 +68,7 @@ async def identify(request: Request, credentials: Credentials, _described: Sessi
 async def read_as_principal(
     app: AppState, pool: Pool, principal: Principal, wait_s: float
 ) -> AsyncIterator[ReadSession]:
-    """Read as a person's organization, if the person may. Raises ApiProblem, which is audited."""
+    """Read rows of the principal's organization if the role allows it. Raises ApiProblem; refusals are audited."""
     async with auditing_refusals(app, principal):
         check(app, principal, None)
         async with read_as(pool, principal.organization, principal.email, wait_s=wait_s) as session:
@@ -78,7 +78,7 @@ async def read_as_principal(
 
 @asynccontextmanager
 async def write_as_principal(app: AppState, principal: Principal) -> AsyncIterator[WriteSession]:
-    """Change what is the organization's, if the person may read it. Raises ApiProblem, which is audited."""
+    """Change data of the principal's organization if the role may read it. Raises ApiProblem; refusals are audited."""
     async with auditing_refusals(app, principal):
         check(app, principal, None)
         async with write_as(app.pool, principal.organization, principal.email) as session:
@@ -89,9 +89,9 @@ async def write_as_principal(app: AppState, principal: Principal) -> AsyncIterat
 
 
 def check(app: AppState, principal: Principal, organization: Organization | None) -> None:
-    """Raises ApiProblem unless the person may read.
+    """Raises ApiProblem unless the principal may read.
 
-    Without an organization, the token alone decides: most refusals then need no connection.
+    Without an organization only the token is checked, so most refusals need no connection.
     """
     check_role(
         principal,
@@ -102,7 +102,7 @@ def check(app: AppState, principal: Principal, organization: Organization | None
 
 
 def find_refusal(app: AppState, principal: Principal, organization: Organization) -> ApiProblem | None:
-    """What `check` raises, for a page that asks before it loads anything."""
+    """The ApiProblem that `check` would raise, or None. The dashboard requests it before anything else."""
     try:
         check(app, principal, organization)
     except ApiProblem as refused:
@@ -121,19 +121,19 @@ async def auditing_refusals(app: AppState, principal: Principal) -> AsyncIterato
 
 
 async def audit_refusal(app: AppState, principal: Principal, refused: ApiProblem) -> None:
-    """Write down, once in a while, who was refused. Nobody is let in because it could not be written."""
+    """Add an audit entry for a refusal, unless there was one recently. If that fails, the request is refused all the same."""
     if not app.refusals.is_news(principal):
         return
     try:
         async with write_as(app.pool, principal.organization) as session:
-            if session.organization_id is not None:  # else nobody would be there to read it
+            if session.organization_id is not None:  # an unknown organization has no admins who could read it
                 await audit(session, principal, "access.refused", {"why": str(refused)})
     except Unavailable as error:
-        log.warning("a refusal was not audited", reason=str(error))
+        log.warning("could not audit a refusal", reason=str(error))
 
 
 async def read(request: Request, principal: Annotated[Principal, Depends(identify)]) -> AsyncIterator[ReadSession]:
-    """Policy: those who may read."""
+    """Policy: roles that may read."""
     app = app_state(request)
     async with read_as_principal(app, app.pool, principal, WAIT_S) as session:
         yield session
@@ -142,7 +142,7 @@ async def read(request: Request, principal: Annotated[Principal, Depends(identif
 async def read_slowly(
     request: Request, principal: Annotated[Principal, Depends(identify)]
 ) -> AsyncIterator[ReadSession]:
-    """Policy: the same people, for reads of seconds, which take turns."""
+    """Policy: roles that may read, for reads that take seconds. Their pool is separate."""
     app = app_state(request)
     async with read_as_principal(app, app.long_pool, principal, LONG_READ_WAIT_S) as session:
         yield session
@@ -161,37 +161,37 @@ async def read_as_admin(
 async def read_to_export(
     request: Request, principal: Annotated[Principal, Depends(identify)]
 ) -> AsyncIterator[ReadSession]:
-    """Policy: the same people, for files that are read while they are sent. Their number is small and their time bounded."""
+    """Policy: roles that may read, for files that are read while they are sent. Number and duration are limited."""
     app = app_state(request)
     async with read_as_principal(app, app.export_pool, principal, EXPORT_WAIT_S) as session:
         yield session
 
 
 async def write(request: Request, principal: Annotated[Principal, Depends(identify)]) -> AsyncIterator[WriteSession]:
-    """Policy: those who may read may change alerts, in one transaction that ends before the answer."""
+    """Policy: roles that may read may change alerts. The transaction ends before the response is sent."""
     async with write_as_principal(app_state(request), principal) as session:
         yield session
 
 
 async def hold_link(request: Request, token: LinkToken = "") -> AsyncIterator[Linked]:
-    """Policy: the holder of a mail's link may unsubscribe its address, and nothing else. Raises InvalidToken."""
+    """Policy: the unsubscribe link of a mail may remove its own address only. Raises InvalidToken."""
     app = app_state(request)
     if app.unsubscribe_secret is None:
-        raise InvalidToken("links are not set up in this deployment")
+        raise InvalidToken("unsubscribe links are not configured in this deployment")
     wish = unseal(token, app.unsubscribe_secret)
     async with write_as(app.pool, wish.organization) as session:
         yield Linked(wish, session)
 
 
 POLICIES = frozenset({identify, read, read_slowly, read_as_admin, read_to_export, write, hold_link})
-"""Every route has one of these, or the application does not start."""
+"""Every route except public ones needs one of these; else the application does not start."""
 
-# Scope "function": the transaction ends before the answer is sent, however slowly the client reads it.
+# Scope "function": the transaction ends before the response is sent, so a slow client does not keep it open.
 ReadAccess = Annotated[ReadSession, Depends(read, scope="function")]
 SlowReadAccess = Annotated[ReadSession, Depends(read_slowly, scope="function")]
 AdminAccess = Annotated[ReadSession, Depends(read_as_admin, scope="function")]
 LinkAccess = Annotated[Linked, Depends(hold_link, scope="function")]
 WriteAccess = Annotated[WriteSession, Depends(write, scope="function")]
 CurrentUser = Annotated[Principal, Depends(identify)]
-# Scope "request": the transaction lasts until the file is sent or given up; exports/downloads.py bounds that time.
+# Scope "request": the transaction stays open until the file is sent or aborted; exports/downloads.py limits the time.
 ExportAccess = Annotated[ReadSession, Depends(read_to_export, scope="request")]

@@ -1,4 +1,4 @@
-"""Statements about the audit log, which also says when a person did something last."""
+"""Statements about the audit log, which is also used for rate limits."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from query_api.db.session import ReadSession, WriteSession
 from query_api.db.statements import SQL
 
 
-class AuditEntry(NamedTuple):
+class StoredAuditEntry(NamedTuple):
     audit_id: int
     at: datetime
     subject: str
@@ -37,19 +37,19 @@ async def insert_audit(
     )  # fmt: skip
 
 
-async def select_audit(session: ReadSession, before: int | None, limit: int) -> list[AuditEntry]:
-    """The newest first, those before the row `before` or from the newest on."""
+async def select_audit(session: ReadSession, before: int | None, limit: int) -> list[StoredAuditEntry]:
+    """Newest first: entries before `before`, or the newest ones if it is None."""
     rows = await session.connection.fetch(SQL["select_audit"], session.organization_id, before, limit)
-    return from_records(AuditEntry, rows)
+    return from_records(StoredAuditEntry, rows)
 
 
-async def lock_person(session: WriteSession, subject: str) -> None:
-    """One request of a person at a time, until the transaction ends."""
-    await session.connection.execute(SQL["lock_person"], session.organization_id, subject)
+async def lock_principal(session: WriteSession, subject: str) -> None:
+    """Serialize the requests of one principal until the transaction ends."""
+    await session.connection.execute(SQL["lock_principal"], session.organization_id, subject)
 
 
 async def select_wait(session: ReadSession, subject: str, action: str, every_s: float) -> float:
-    """Seconds until a person may do again what may be done once in `every_s`; 0 for now."""
+    """Seconds until the principal may repeat an action that is allowed once per `every_s`; 0: now."""
     wait_s: float | None = await session.connection.fetchval(
         SQL["select_wait"], session.organization_id, subject, action, every_s
     )

@@ -1,4 +1,4 @@
-"""Who was refused a moment ago."""
+"""Recent refusals, so that repeated ones are audited once."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ REFUSALS_REMEMBERED_MAX = 10_000
 
 
 class Refusals:
-    """Who was refused a moment ago: a page that asks again and again must not fill the audit log."""
+    """Recent refusals. A page that repeats its requests must not fill the audit log."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""The state of the application: what routes work with."""
+"""Application state, shared by all routes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,36 +17,36 @@ from query_api.auth.tokens import Verifier
 
 @dataclass(frozen=True)
 class SignIn:
-    """How browsers sign in."""
+    """Configuration of browser sign-in."""
 
     issuer: Issuer
     cookies: Cookies
 
 
 def zone_rules() -> ZoneRules:
-    """Those of this process, not compared with Postgres yet."""
+    """Time zone rules of this process, not yet compared with those of Postgres."""
     return ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
 
 
 @dataclass(frozen=True)
 class AppState:
-    """What routes work with."""
+    """What routes need besides their session."""
 
     pool: Pool
     long_pool: Pool
-    """For reads of seconds, so that they never keep the others waiting."""
+    """For reads that take seconds, so that they do not delay the others."""
     verifier: Verifier
     billing_moderator_enabled: bool
     topic: str
     now: Callable[[], datetime]
     export_pool: Pool
-    """For files, whose reads last for as long as the client takes to receive them."""
+    """For file downloads, which take as long as the client reads."""
     provider_name: str = "FlexCredits"
-    """Whose invoice it is, in files for finance."""
+    """The company that sells the credits, as named in FOCUS files."""
     sign_in: SignIn | None = None
-    """None: there are only bearer tokens."""
+    """None: only bearer tokens are accepted."""
     unsubscribe_secret: str | None = None
-    """None: no link is valid."""
+    """None: no unsubscribe link is valid."""
     zones: ZoneRules = field(default_factory=zone_rules)
     refusals: Refusals = field(default_factory=Refusals)
 

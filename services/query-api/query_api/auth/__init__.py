@@ -1,1 +1,1 @@
-"""Who asks: bearer tokens, and sessions of browsers."""
+"""Authentication: bearer tokens and browser sessions."""

@@ -1,4 +1,4 @@
-"""The browser's sessions: the cookie that stands for one, who it is, and when it ends."""
+"""Session cookies of browsers: names, lifetime, and the principal of a session."""
 
 import re
 import secrets
@@ -20,7 +20,7 @@ from query_api.auth.queries import (
 )
 from query_api.http.problems import ApiProblem
 
-TOUCH_EVERY = timedelta(minutes=1)  # else every read would write
+TOUCH_EVERY = timedelta(minutes=1)  # limits writes: not every read updates the session
 SIGN_IN_WITHIN_S = 600
 
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -28,14 +28,14 @@ _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True)
 class Cookies:
-    """What the browser keeps for us, and for how long it is good.
+    """Names and attributes of our cookies, and the lifetime of sessions.
 
-    The prefix __Host- makes browsers refuse a cookie of that name from another host or without TLS. On loopback without
-    TLS, in development, there is neither.
+    The prefix __Host- makes browsers reject a cookie of that name from another host or without TLS. In development, on
+    loopback without TLS, it is left out.
     """
 
     origin: str
-    """Scheme and host of the dashboard, where all requests with a cookie come from."""
+    """Scheme and host of the dashboard. All requests with a cookie must come from it."""
     idle: timedelta
     lifetime: timedelta
 
@@ -52,7 +52,7 @@ class Cookies:
         return f"{self.session}-sign-in"
 
     def set(self, answer: Response, name: str, value: str, max_age_s: float) -> None:
-        # Lax, not Strict: who follows a mail's link to a view is still signed in, and the issuer's redirect brings the handshake.
+        # Lax, not Strict: links in mails must open signed in, and the issuer's redirect must send the handshake cookie.
         answer.set_cookie(
             name, value, max_age=int(max_age_s), path="/", secure=self.is_secure, httponly=True, samesite="lax"
         )
@@ -61,28 +61,26 @@ class Cookies:
         answer.delete_cookie(name, path="/", secure=self.is_secure, httponly=True, samesite="lax")
 
     def hash_of(self, request: Request) -> str | None:
-        """Of the session id that the request presents; None without one that could be ours."""
+        """SHA-256 of the request's session id; None without a well-formed one."""
         session_id = request.cookies.get(self.session, "")
         return hash_id(session_id) if _ID.fullmatch(session_id) else None
 
     def check_origin(self, request: Request) -> None:
-        """Refuse changes that another site asks the browser for; the cookie would come with them. Raises ApiProblem.
+        """Refuse changes that another site makes the browser send with our cookie (CSRF). Raises ApiProblem.
 
-        Browsers say where a request comes from in Sec-Fetch-Site; those that do not (before 2023) send Origin with every
-        POST. Lax alone would leave sites of the same registrable domain.
+        Browsers name the source in Sec-Fetch-Site; browsers before 2023 send Origin with every POST instead. SameSite=Lax
+        alone would accept requests of other sites of the same registrable domain.
         """
         if request.method in ("GET", "HEAD", "OPTIONS"):
             return
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         if site != "same-origin" if site is not None else origin != self.origin:
-            raise ApiProblem(
-                "cross-site", "A change that is asked for with a cookie must come from the dashboard itself."
-            )
+            raise ApiProblem("cross-site", "Changes with a session cookie must come from the dashboard itself.")
 
     async def find_principal(
         self, pool: Pool, session_sha256: str, now: datetime, *, in_use: bool = True
     ) -> Principal | None:
-        """Whose session it is; None when it has ended, and by now for who was given another role. Raises Unavailable."""
+        """The session's principal; None if it has expired or the member's role has changed since. Raises Unavailable."""
         async with present(pool, session_sha256) as connection:
             found = await select_session(connection, session_sha256)
             if found is None:
@@ -97,7 +95,7 @@ class Cookies:
         return found.principal
 
     def begin(self, principal: Principal, now: datetime) -> tuple[str, BrowserSession]:
-        """A new session and its id, whose only copy goes into the cookie."""
+        """A new session and its id. Only the cookie holds the id; the database holds its hash."""
         return secrets.token_urlsafe(32), BrowserSession(principal, now, now, now + self.lifetime)
 
 

@@ -1,4 +1,4 @@
-"""What ties the two halves of signing in to one browser: state, nonce, PKCE (RFC 7636), and where to go afterwards. Pure."""
+"""Sign-in handshake, bound to one browser: state, nonce, PKCE (RFC 7636), and the page to return to. Pure."""
 
 import hmac
 import re
@@ -15,7 +15,7 @@ _LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 
 class Handshake(NamedTuple):
-    """Its secret never leaves the browser's cookie; what the issuer sees is derived from it and does not lead back."""
+    """The secret is only in the browser's cookie. State, nonce and PKCE verifier are derived from it one-way (HMAC-SHA256)."""
 
     secret: str
     to: str
@@ -44,7 +44,7 @@ class Handshake(NamedTuple):
 
 
 def read_handshake(cookie: str) -> Handshake | None:
-    """What to_cookie wrote; a path that somebody made lead elsewhere leads home."""
+    """Parse the value of `to_cookie`; None if invalid. A path to another origin becomes `/`."""
     secret, _, to = cookie.partition(".")
     if not _SECRET.fullmatch(secret):
         return None

@@ -1,4 +1,4 @@
-"""The identity provider as a browser's sign-in needs it: where to send the browser, and what its code is worth."""
+"""OpenID Connect client for browser sign-in: authorization URL and code exchange."""
 
 import asyncio
 import base64
@@ -13,7 +13,7 @@ from urllib.request import Request
 import structlog
 
 from query_api.auth.handshake import Handshake
-from query_api.auth.principal import Principal, read_person
+from query_api.auth.principal import Principal, read_principal
 from query_api.auth.signing_keys import FETCH_WITHIN_S, open_at
 from query_api.auth.tokens import Verifier
 from query_api.http.problems import ApiProblem
@@ -35,7 +35,7 @@ class Issuer:
     redirect_url: str
 
     def begin(self, handshake: Handshake) -> str:
-        """Where the browser goes to sign in."""
+        """Authorization URL for the browser."""
         parameters = {
             "response_type": "code",
             "client_id": self.client_id,
@@ -50,28 +50,28 @@ class Issuer:
         return f"{self.authorization_url}{separator}{urlencode(parameters)}"
 
     async def finish(self, handshake: Handshake, code: str) -> Principal:
-        """Who signed in. Raises ApiProblem."""
+        """Exchange the code and return the principal. Raises ApiProblem."""
         return await self.check(handshake, await asyncio.to_thread(self._exchange, handshake, code))
 
     async def check(self, handshake: Handshake, tokens: Mapping[str, Any]) -> Principal:
-        """Whose tokens these are. Raises ApiProblem.
+        """Verify the tokens and return their principal. Raises ApiProblem.
 
-        The access token says who may do what, as it would for a program, and must be one for us; the ID token ties it to
-        this very attempt.
+        The access token grants access, as for programs, and must be for our audience. The ID token binds it to this
+        sign-in by its nonce.
         """
         access_token, id_token = tokens.get("access_token"), tokens.get("id_token")
         if not isinstance(access_token, str) or not isinstance(id_token, str):
-            raise failed("The identity provider sent no tokens.")
+            raise sign_in_failed("The identity provider sent no tokens.")
         try:
             claims = await self.verifier.verify(access_token)
             identity = await self.verifier.verify(id_token, self.client_id)
-            principal = read_person(claims)
+            principal = read_principal(claims)
         except ApiProblem as refused:
             if refused.status == 503:
                 raise
-            raise failed(f"The identity provider's answer is not valid: {refused}.") from None
+            raise sign_in_failed(f"The identity provider's response is not valid: {refused}.") from None
         if identity.get("nonce") != handshake.nonce or identity["sub"] != claims["sub"]:
-            raise failed("The identity provider's answer belongs to another attempt.")
+            raise sign_in_failed("The identity provider's response belongs to another sign-in.")
         return principal
 
     def _exchange(self, handshake: Handshake, code: str) -> Mapping[str, Any]:
@@ -93,17 +93,19 @@ class Issuer:
         except HTTPError as error:
             error.close()
             if error.code < 500:
-                raise failed("The identity provider does not take this code: it was used, or is too old.") from None
-            raise away(error) from error
+                raise sign_in_failed(
+                    "The identity provider rejected this code: it was used before or has expired."
+                ) from None
+            raise provider_unavailable(error) from error
         except (OSError, ValueError, RecursionError) as error:
-            raise away(error) from error
+            raise provider_unavailable(error) from error
         return tokens if isinstance(tokens, dict) else {}
 
 
-def failed(detail: str) -> ApiProblem:
-    return ApiProblem("sign-in-failed", f"{detail} Start again at /login.")
+def sign_in_failed(detail: str) -> ApiProblem:
+    return ApiProblem("sign-in-failed", f"{detail} Try again at /login.")
 
 
-def away(error: Exception) -> ApiProblem:
-    log.warning("no tokens for a code", reason=f"{type(error).__name__}: {error}")
+def provider_unavailable(error: Exception) -> ApiProblem:
+    log.warning("code exchange failed", reason=f"{type(error).__name__}: {error}")
     return ApiProblem("unavailable", "The identity provider isn't responding.", headers={"Retry-After": "2"})

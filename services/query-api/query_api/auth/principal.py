@@ -1,4 +1,4 @@
-"""Who asks, and what the role allows."""
+"""The principal of a request, and what its role allows."""
 
 import re
 from datetime import UTC, datetime
@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from query_api.http.problems import ApiProblem
 
-FAR_S = 253_402_300_799  # the last second that has a date
+FAR_S = 253_402_300_799  # the last second that datetime can represent
 
 READERS = frozenset({"super_admin", "admin", "billing_moderator"})
-"""Roles that may read; a Billing Moderator only where deployment and organization allow it."""
+"""Roles that may read; Billing Moderators only if deployment and organization enable them."""
 
 HINT = "Contact a Super Admin of your organization to confirm your role and permissions."
 
@@ -17,7 +17,7 @@ _ORGANIZATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
 class Principal(NamedTuple):
-    """Identified by issuer and subject; the organization comes from the token alone, never from the request."""
+    """Identified by issuer and subject. The organization is the one in the token, never one in the request."""
 
     subject: str
     organization: str
@@ -25,11 +25,11 @@ class Principal(NamedTuple):
     email: str
     name: str = ""
     expires_at: datetime | None = None
-    session_sha256: str = ""  # of a browser's session, or empty
+    session_sha256: str = ""  # of a browser session; empty for tokens
 
 
-def read_person(claims: dict[str, Any]) -> Principal:
-    """Raises ApiProblem when the claims name no organization; an unknown role is left to the policy, which refuses it."""
+def read_principal(claims: dict[str, Any]) -> Principal:
+    """Raises ApiProblem if the claims name no organization. Unknown roles are refused later, by the policy."""
     organization, role, email, name = (claims.get(key) for key in ("organization", "role", "email", "name"))
     if not isinstance(organization, str) or not _ORGANIZATION.fullmatch(organization):
         raise unauthorized("the token lacks the claim `organization`")
@@ -44,7 +44,7 @@ def read_person(claims: dict[str, Any]) -> Principal:
 
 
 def readable(claim: object) -> str:
-    """A text that Postgres can keep, else an empty one; halves of surrogate pairs are left out."""
+    """The text if Postgres can store it, else an empty one. Unpaired surrogates are removed."""
     return claim.encode(errors="ignore").decode() if isinstance(claim, str) and "\0" not in claim else ""
 
 
@@ -56,7 +56,7 @@ def unauthorized(detail: str, *, error: bool = True) -> ApiProblem:
 
 
 def check_role(principal: Principal, *, removed: bool, deployment_allows: bool, organization_allows: bool) -> None:
-    """Raises ApiProblem, which says whom to ask, unless the person may read."""
+    """Raises ApiProblem, which names whom to contact, unless the principal may read."""
     if removed:
         raise ApiProblem("forbidden", f"You are no longer a member of this organization. {HINT}")
     if principal.role not in READERS:
@@ -67,6 +67,6 @@ def check_role(principal: Principal, *, removed: bool, deployment_allows: bool, 
 
 
 def check_admin(principal: Principal) -> None:
-    """Raises ApiProblem unless a person who may read is a Super Admin or an Admin."""
+    """Raises ApiProblem unless the principal may read and is a Super Admin or Admin."""
     if principal.role not in ("super_admin", "admin"):
         raise ApiProblem("forbidden", f"This is for Super Admins and Admins. {HINT}")

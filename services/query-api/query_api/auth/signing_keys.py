@@ -1,4 +1,4 @@
-"""The identity provider's published keys (RFC 7517), and how they are fetched."""
+"""The identity provider's signing keys (RFC 7517): fetched, refreshed and found by key id."""
 
 import asyncio
 import json
@@ -19,17 +19,17 @@ log = structlog.get_logger()
 KEYS_BYTES_MAX = 512 * 1024
 FETCH_WITHIN_S = 5
 REFETCH_AFTER_S = 10.0
-"""Between two fetches at least: tokens with made-up key ids cannot make us flood the identity provider."""
+"""Minimum time between two fetches, so that tokens with invented key ids cannot flood the identity provider."""
 RENEW_EVERY_S = 300.0
 RETRY_EVERY_S = 2.0
 
 
-class KeysUnknown(Exception):
-    """The identity provider has not answered yet."""
+class KeysUnavailable(Exception):
+    """The signing keys could not be fetched yet."""
 
 
 class SigningKeys:
-    """The identity provider's keys by id. What was read once is used until something newer can be read."""
+    """Signing keys by id. If a fetch fails, the last known keys stay in use."""
 
     def __init__(self, fetch: Callable[[], bytes], clock: Callable[[], float] = time.monotonic) -> None:
         """`fetch` is called in a thread and returns a JSON Web Key Set (RFC 7517); it may raise OSError."""
@@ -44,15 +44,15 @@ class SigningKeys:
         return self._keys is not None
 
     async def find(self, key_id: str) -> jwt.PyJWK | None:
-        """The key, asking again for one that is new to us. Raises KeysUnknown."""
+        """The key; fetches the key set again if the id is unknown. Raises KeysUnavailable."""
         if self._keys is None or key_id not in self._keys:
             await self.renew()
         if self._keys is None:
-            raise KeysUnknown(KeysUnknown.__doc__)
+            raise KeysUnavailable(KeysUnavailable.__doc__)
         return self._keys.get(key_id)
 
     async def renew(self) -> None:
-        """Read the keys again, unless that was tried a moment ago. Failing leaves the old ones."""
+        """Fetch the keys, unless the last try was less than REFETCH_AFTER_S ago. On failure the old keys stay."""
         async with self._one_at_a_time:
             if self._clock() - self._asked_at < REFETCH_AFTER_S:
                 return
@@ -61,20 +61,20 @@ class SigningKeys:
                 self._keys = read_keys(await asyncio.to_thread(self._fetch))
             except (OSError, ValueError) as error:
                 KEY_FETCHES.labels("failed").inc()
-                log.warning("signing keys not read", reason=f"{type(error).__name__}: {error}")
+                log.warning("could not fetch the signing keys", reason=f"{type(error).__name__}: {error}")
             else:
                 KEY_FETCHES.labels("ok").inc()
                 KEYS_FETCHED_AT.set_to_current_time()
 
     async def keep_fresh(self) -> None:
-        """Read the keys now and every RENEW_EVERY_S, so that a withdrawn key is forgotten."""
+        """Fetch the keys now and every RENEW_EVERY_S, so that revoked keys are dropped."""
         while True:
             await self.renew()
             await asyncio.sleep(RENEW_EVERY_S if self.known else RETRY_EVERY_S)
 
 
 def read_keys(document: bytes) -> dict[str, jwt.PyJWK]:
-    """Usable keys of a JSON Web Key Set: public, for signatures, with an id. Raises ValueError if there is none."""
+    """Usable keys of a JSON Web Key Set: RSA or EC, for signatures, with an id. Raises ValueError if there is none."""
     entries = json.loads(document)
     entries = entries.get("keys") if isinstance(entries, dict) else None
     keys = {}
@@ -84,7 +84,7 @@ def read_keys(document: bytes) -> dict[str, jwt.PyJWK]:
         try:
             key = jwt.PyJWK(entry)
         except jwt.PyJWTError:
-            continue  # a kind of key we do not know must not lock out those that sign with another
+            continue  # skip unsupported keys: the others must still work
         if isinstance(key.key_id, str) and key.algorithm_name in ("RS256", "ES256"):
             keys[key.key_id] = key
     if not keys:
@@ -92,22 +92,22 @@ def read_keys(document: bytes) -> dict[str, jwt.PyJWK]:
     return keys
 
 
-class Stay(HTTPRedirectHandler):
-    """Follows no redirect: an address that decides who is let in is the one that the settings say."""
+class NoRedirects(HTTPRedirectHandler):
+    """Follows no redirect: keys and tokens come only from the configured addresses."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def open_at(url: str) -> OpenerDirector:
-    handlers: list[BaseHandler] = [Stay()]
+    handlers: list[BaseHandler] = [NoRedirects()]
     if is_loopback(urlsplit(url).hostname or ""):
-        handlers.append(ProxyHandler({}))  # a proxy has another idea of what this machine is
+        handlers.append(ProxyHandler({}))  # a proxy would connect to its own loopback interface
     return build_opener(*handlers)
 
 
 def fetch_from(url: str) -> Callable[[], bytes]:
-    """Reads the key set at `url`, within limits, and does not follow it elsewhere."""
+    """A function that fetches the key set at `url`, with limits for time and size, without redirects."""
     opener = open_at(url)
 
     def fetch() -> bytes:

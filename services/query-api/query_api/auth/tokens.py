@@ -1,17 +1,17 @@
-"""Bearer tokens (RFC 6750), verified by the identity provider's published keys."""
+"""Bearer tokens (RFC 6750), verified with the identity provider's published keys."""
 
 from typing import Any
 
 import jwt
 
-from query_api.auth.principal import Principal, read_person, unauthorized
-from query_api.auth.signing_keys import KeysUnknown, SigningKeys
+from query_api.auth.principal import Principal, read_principal, unauthorized
+from query_api.auth.signing_keys import KeysUnavailable, SigningKeys
 from query_api.http.problems import ApiProblem
 
 LEEWAY_S = 30
 TOKEN_BYTES_MAX = 8192
 
-# An access token says so (RFC 9068) or just JWT; a logout or identity assertion with its own type is none.
+# Access tokens have `typ` at+jwt (RFC 9068) or JWT. Tokens of other types, such as logout tokens, are refused.
 _TYPES = {None, "jwt", "at+jwt", "application/at+jwt"}
 
 
@@ -24,22 +24,22 @@ class Verifier:
         self._audience = audience
 
     async def identify(self, scheme: str, token: str) -> Principal:
-        """Raises ApiProblem: 401 for anything but a valid token, 503 while no key could be read yet."""
+        """Raises ApiProblem: 401 unless the token is valid, 503 while no signing key was fetched yet."""
         if scheme.lower() != "bearer" or not token:
             raise unauthorized("send an access token as `Authorization: Bearer ...`", error=False)
-        return read_person(await self.verify(token))
+        return read_principal(await self.verify(token))
 
     async def verify(self, token: str, audience: str | None = None) -> dict[str, Any]:
-        """Claims of a token for us, or for another audience of the same issuer. Raises ApiProblem as identify does."""
+        """Verified claims of a token for our audience, or for `audience`. Raises ApiProblem as `identify` does."""
         if len(token) > TOKEN_BYTES_MAX:
             raise unauthorized("the token is too long")
         try:
             header = jwt.get_unverified_header(token)
             key_id, token_type = header.get("kid"), header.get("typ")
             if not isinstance(key_id, str):
-                raise unauthorized("the token names no key")
+                raise unauthorized("the token has no key id")
             if (token_type.lower() if isinstance(token_type, str) else token_type) not in _TYPES:
-                raise unauthorized("this is not an access token")
+                raise unauthorized("the token is not an access token")
             key = await self._keys.find(key_id)
             if key is None:
                 raise unauthorized("the token is signed with an unknown key")
@@ -52,7 +52,7 @@ class Verifier:
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iat", "aud", "iss", "sub"], "enforce_minimum_key_length": True},
             )
-        except KeysUnknown as error:
+        except KeysUnavailable as error:
             raise ApiProblem(
                 "unavailable", f"tokens cannot be verified: {error}", headers={"Retry-After": "2"}
             ) from None
@@ -62,7 +62,7 @@ class Verifier:
 
 
 def describe(error: Exception) -> str:
-    """What a client may know about why its token is refused."""
+    """Reason for the refusal, without details that clients must not see."""
     match error:
         case jwt.ExpiredSignatureError():
             return "the token has expired"

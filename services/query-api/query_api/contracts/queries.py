@@ -1,4 +1,4 @@
-"""Statements about contracts: their periods, terms and add-ons, and what was used in them. Credits are micro-credits."""
+"""Statements about contracts: periods, terms, add-ons, and usage in periods. Credits are micro-credits."""
 
 import json
 from datetime import date, datetime
@@ -9,7 +9,7 @@ from flexcredits_schemas.events import PRODUCTS
 
 from query_api.calendar import Days, Span, grain_bounds, today_in
 from query_api.contracts.domain.periods import Contract, CreditPeriod, PeriodKey
-from query_api.contracts.domain.terms import AccountTeam, AddOn, Price, Step, Terms, Version
+from query_api.contracts.domain.terms import AddOn, Price, PriceStep, PriceVersion, TeamContact, Terms
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
 
@@ -20,7 +20,7 @@ async def select_contracts(session: ReadSession) -> list[Contract]:
 
 
 def read_contract(row: asyncpg.Record) -> Contract:
-    team = AccountTeam(row["account_team_name"], row["account_team_email"], row["account_team_url"])
+    team = TeamContact(row["account_team_name"], row["account_team_email"], row["account_team_url"])
     terms = Terms(
         minimum_commitment=row["minimum_commitment"],
         overage_price=row["overage_price"],
@@ -48,7 +48,7 @@ async def select_credit_periods(session: ReadSession) -> list[CreditPeriod]:
 
 
 async def select_add_ons(session: ReadSession) -> dict[PeriodKey, list[AddOn]]:
-    """By credit period, in the order of the contract; nothing for a period without any."""
+    """By credit period, in the order of the contract. Periods without add-ons are left out."""
     by_period: dict[PeriodKey, list[AddOn]] = {}
     for row in await session.connection.fetch(SQL["select_add_ons"], session.organization_id):
         key = PeriodKey(row["contract_id"], row["credit_period_id"])
@@ -63,13 +63,13 @@ async def select_days(session: ReadSession) -> Days | None:
 
 
 async def sum_days(session: ReadSession, days: Days) -> dict[date, int]:
-    """By day; days without usage are not there."""
+    """By day. Days without usage are left out."""
     rows = await session.connection.fetch(SQL["sum_days"], session.organization_id, *days)
     return {row["day"]: row["credits"] for row in rows}
 
 
 async def sum_products(session: ReadSession, *stretches: Days) -> list[dict[str, int]]:
-    """By product in each stretch; every product is there."""
+    """By product, for each range of days. Includes products without usage."""
     columns = zip(*(grain_bounds(days) for days in stretches), strict=True)
     sums: list[dict[str, int]] = [dict.fromkeys(PRODUCTS, 0) for _ in stretches]
     for row in await session.connection.fetch(SQL["sum_products"], session.organization_id, *columns):
@@ -78,7 +78,7 @@ async def sum_products(session: ReadSession, *stretches: Days) -> list[dict[str,
 
 
 async def sum_periods(session: ReadSession) -> dict[PeriodKey, dict[str, int]]:
-    """By product in each credit period; every period with usage is there, with every product."""
+    """By product, for each credit period with usage. Includes products without usage."""
     by_period: dict[PeriodKey, dict[str, int]] = {}
     for row in await session.connection.fetch(SQL["sum_periods"], session.organization_id):
         key = PeriodKey(row["contract_id"], row["credit_period_id"])
@@ -87,16 +87,16 @@ async def sum_periods(session: ReadSession) -> dict[PeriodKey, dict[str, int]]:
 
 
 async def sum_adjustments(session: ReadSession, span: Span) -> tuple[int, int]:
-    """Credits that corrections add to a span, and credits in it that were received after its end."""
+    """Credits of corrections in a span, and credits in it that were received after its end."""
     row = await session.connection.fetchrow(SQL["sum_adjustments"], session.organization_id, *span)
     assert row is not None
     return row["corrections"], row["late"]
 
 
-def read_versions(text: str, time_zone: str | None) -> list[Version]:
-    """As the aggregator writes them (facts.py): None for a price that a step leaves out."""
+def read_versions(text: str, time_zone: str | None) -> list[PriceVersion]:
+    """Parse the JSON that the aggregator stores. A price is None if the step leaves it out."""
     return [
-        Version(
+        PriceVersion(
             today_in(time_zone, datetime.fromisoformat(version["received_at"])),
             version["is_list"],
             read_steps(version["steps"], version["currency"]),
@@ -105,9 +105,9 @@ def read_versions(text: str, time_zone: str | None) -> list[Version]:
     ]
 
 
-def read_steps(steps: list[dict[str, Any]], currency: str | None) -> list[Step]:
+def read_steps(steps: list[dict[str, Any]], currency: str | None) -> list[PriceStep]:
     return [
-        Step(
+        PriceStep(
             date.fromisoformat(step["from"]) if step["from"] else date.min,
             Price(step["overage"], step["credit"], currency),
         )

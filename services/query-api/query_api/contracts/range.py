@@ -1,4 +1,4 @@
-"""Which days a request means: dates, a credit period, or all."""
+"""The days that a request selects: dates, a credit period, or all."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -22,12 +22,12 @@ from query_api.db.session import ReadSession
 from query_api.http.problems import ApiProblem, invalid_parameter
 
 CREDIT_PERIOD = (
-    "`current`, or a credit period by its `key`, such as contract-2026/year-1; by its id alone where no other has it."
+    "`current`, or a credit period by its `key`, such as contract-2026/year-1; by its id alone if the id is unique."
 )
 
 
 class RangeQuery(BaseModel):
-    """Which days: `from` and `to`, or a credit period, or all; by default the current credit period."""
+    """The days: `from` and `to`, a credit period, or all. By default the current credit period."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,9 +40,9 @@ class RangeQuery(BaseModel):
 
 
 class ChosenRange(NamedTuple):
-    """The days of a request, and the range directly before, of the same kind and length; None if there is none.
+    """The days of a request, and the range before of the same kind and length; None if there is none.
 
-    Of a range that is running, the one before has as many days as it has had.
+    While the range is running, the range before has as many days as have begun.
     """
 
     days: Days
@@ -52,14 +52,14 @@ class ChosenRange(NamedTuple):
 async def choose_days(
     session: ReadSession, query: RangeQuery, today: date, periods: Sequence[CreditPeriod] | None = None
 ) -> Days:
-    """The days that a request means. Raises ApiProblem."""
+    """The days that a request selects. Raises ApiProblem."""
     return (await choose_range(session, query, today, periods)).days
 
 
 async def choose_range(
     session: ReadSession, query: RangeQuery, today: date, periods: Sequence[CreditPeriod] | None = None
 ) -> ChosenRange:
-    """The days that a request means, and those before. `periods` None: they are read where needed. Raises ApiProblem."""
+    """The days that a request selects, and the range before. `periods` are read if None and needed. Raises ApiProblem."""
     check_one_way(query)
     if query.from_ is not None or query.to is not None:
         days = read_dates(query)
@@ -80,15 +80,15 @@ async def choose_range(
 
 
 def stretch_to_months(query: RangeQuery, days: Days) -> Days:
-    """The days to read: a range of all time may grow to whole months, which are read from fewer rows.
+    """The days to read: a range of all time is extended to whole months, which need fewer rows.
 
-    No usage lies outside of all time, so the sums stay the same.
+    The sums do not change: there is no usage outside of it.
     """
     return with_whole_months(days) if query.range == "all" else days
 
 
 def check_one_way(query: RangeQuery) -> None:
-    """Raises ApiProblem when a request names its days in two ways."""
+    """Raises ApiProblem if a request selects days in two ways."""
     is_dates = query.from_ is not None or query.to is not None
     given = [
         name
@@ -112,7 +112,7 @@ def with_previous(days: Days, before: Days | None, today: date) -> ChosenRange:
 
 
 def choose_period(periods: Sequence[CreditPeriod], name: str, today: date) -> CreditPeriod | None:
-    """The current one, or one by key or id. Raises ApiProblem where several have the id."""
+    """The current credit period, or one by key or id. Raises ApiProblem if the id is ambiguous."""
     if name == "current":
         return period_on(periods, today)
     try:
@@ -120,14 +120,14 @@ def choose_period(periods: Sequence[CreditPeriod], name: str, today: date) -> Cr
     except AmbiguousPeriod as error:
         candidates = ", ".join(f"`{address}`" for address in error.addresses)
         raise invalid_parameter(
-            "credit_period", f"several credit periods have this id; give one of: {candidates}"
+            "credit_period", f"several credit periods have this id; use one of: {candidates}"
         ) from None
 
 
 def no_such_period(name: str) -> ApiProblem:
     return ApiProblem(
         "no-credit-period",
-        "No credit period of this organization is current."
+        "This organization has no current credit period."
         if name == "current"
-        else "No credit period of this organization has this key or id.",
+        else "This organization has no credit period with this key or id.",
     )

@@ -1,4 +1,4 @@
-"""GET /api/v1/credit-periods and /reconcile: what the contracts give, what became of it, and what it comes to."""
+"""GET /api/v1/credit-periods and /reconcile: contracts, credit periods, and their usage and cost."""
 
 from datetime import date, timedelta
 from typing import Annotated
@@ -12,7 +12,15 @@ from query_api.calendar import Span, days_of, today_in
 from query_api.contracts.domain.balance import overage_by_day, standing
 from query_api.contracts.domain.periods import Contract, CreditPeriod, contract_of, gap_around
 from query_api.contracts.domain.prices import prices_of
-from query_api.contracts.domain.reconcile import SUMS, Charges, Line, Overage, Used, commit, reconcile
+from query_api.contracts.domain.reconcile import (
+    SUMS,
+    Charges,
+    Overage,
+    PeriodUsage,
+    ReconciliationLine,
+    commit,
+    reconcile,
+)
 from query_api.contracts.domain.terms import NO_TERMS, AddOn, Terms, state_of
 from query_api.contracts.queries import (
     select_add_ons,
@@ -46,7 +54,7 @@ router = APIRouter(prefix="/api/v1")
 
 @router.get("/credit-periods")
 async def get_credit_periods(request: Request, session: ReadAccess) -> CreditPeriods:
-    """Every contract and credit period, with what was used, what remains and what has expired."""
+    """All contracts and credit periods, with used, remaining and expired credits."""
     app, organization = app_state(request), session.organization
     today = today_in(organization.time_zone, app.now())
     contracts = await select_contracts(session)
@@ -122,7 +130,7 @@ class ReconcileQuery(BaseModel):
 
     credit_period: str | None = Field(
         None,
-        description=f"{CREDIT_PERIOD} By default the current one or, where there is none, the days since the last one ended.",
+        description=f"{CREDIT_PERIOD} By default the current one or, if there is none, the days since the last one ended.",
     )
 
 
@@ -130,7 +138,7 @@ class ReconcileQuery(BaseModel):
 async def get_reconcile(
     request: Request, session: ReadAccess, query: Annotated[ReconcileQuery, Query()]
 ) -> Reconciliation:
-    """From the feature total to the contract total, line by line, in credits and, where prices are known, in money."""
+    """From the feature total to the contract total, line by line, in credits and, if prices are known, in money."""
     app, organization = app_state(request), session.organization
     today = today_in(organization.time_zone, app.now())
     periods = await select_credit_periods(session)
@@ -139,7 +147,7 @@ async def get_reconcile(
         raise no_such_period(query.credit_period)
     span = period.span if period else gap_around(periods, today)
     [in_period] = await sum_products(session, days_of(span))
-    used = Used(sum(in_period.values()), *await sum_adjustments(session, span))
+    used = PeriodUsage(sum(in_period.values()), *await sum_adjustments(session, span))
     contract = contract_of(await select_contracts(session), period, today)
     terms = contract.terms if contract else NO_TERMS
     commitment = (
@@ -170,8 +178,8 @@ async def get_reconcile(
 async def read_charges(
     session: ReadSession, contract: Contract | None, period: CreditPeriod | None, span: Span
 ) -> Charges:
-    """As they are known now: a correction of the past is part of it. All in the currency of the span's last day: what has its
-    price in another one has none that could be added."""
+    """Prices as currently known, including corrections of the past, in the currency of the span's last day. Prices in other
+    currencies are None, because they cannot be added."""
     prices = prices_of(contract)
     pieces = prices.pieces(days_of(span))
     currency = pieces[-1][1].currency
@@ -198,5 +206,5 @@ async def read_charges(
     )
 
 
-def answer_line(line: Line, currency: str | None) -> ReconcileLine:
+def answer_line(line: ReconciliationLine, currency: str | None) -> ReconcileLine:
     return ReconcileLine(**line._asdict(), currency=currency if line.money is not None else None)

@@ -1,4 +1,4 @@
-"""The bodies of answers about contracts and credit periods."""
+"""Responses about contracts and credit periods."""
 
 from datetime import date
 from typing import Annotated
@@ -9,15 +9,15 @@ from pydantic import Field
 from query_api.calendar import Span
 from query_api.contracts.domain.periods import CreditPeriod
 from query_api.contracts.domain.reconcile import LineKind
-from query_api.contracts.domain.terms import State
+from query_api.contracts.domain.terms import PeriodPhase
 from query_api.http.fields import Answer, CompleteTo, Credits, Money, Percent, TimeZone
 
 PERIOD_KEY = (
-    "Names the credit period, as the parameter `credit_period` and in links: contract_id/id, with % and / inside of either "
+    "Identifies the credit period in the parameter `credit_period` and in links: contract_id/id, with % and / inside of each "
     "percent-encoded."
 )
 
-Currency = Annotated[str | None, Field(description="ISO 4217. null: the contract names none.", examples=["USD"])]
+Currency = Annotated[str | None, Field(description="ISO 4217. null: the contract has none.", examples=["USD"])]
 
 
 class Period(Answer):
@@ -36,7 +36,7 @@ class CreditPeriodRef(Period):
 
 
 class ProductCredits(Answer):
-    """One product. Without an amount of its own in the contract, contracted and overage are null."""
+    """Credits of one product. contracted and overage are null if the contract has no amount for this product."""
 
     product: Product
     used: Credits
@@ -45,23 +45,23 @@ class ProductCredits(Answer):
 
 
 class AccountTeam(Answer):
-    """Whom to ask about the contract; at least one of the words is there."""
+    """Contact for questions about the contract. At least one field is not null."""
 
     name: str | None
     email: str | None
-    url: str | None = Field(description="Of the scheme https.")
+    url: str | None = Field(description="An https URL.")
 
 
 class AddOnCredits(Answer):
-    """A bundle next to the contracted credits."""
+    """Extra credits of a credit period."""
 
     name: str
     credits: Credits
-    included: bool = Field(description="Only included ones are available.")
+    included: bool = Field(description="Only included add-ons are available.")
 
 
 class ContractPrice(Answer):
-    """What a credit costs from a day on, until the next price takes effect; as it is known now."""
+    """Price of a credit from a day until the next price, as currently known."""
 
     effective_from: date
     overage_price: Money | None
@@ -70,52 +70,52 @@ class ContractPrice(Answer):
 
 
 class ContractTerms(Answer):
-    """A contract and its terms, which are null where it is silent. Half-open: `to` is the first day after it."""
+    """A contract and its terms; null: not specified. Half-open: `to` is the first day after it."""
 
     id: str
     from_: date = Field(alias="from")
     to: date
-    state: State
-    minimum_commitment: Credits | None = Field(description="Over the whole contract.")
-    overage_price: Money | None = Field(description="Of a credit beyond what is available, today.")
-    credit_price: Money | None = Field(description="Of a contracted credit, today.")
+    state: PeriodPhase
+    minimum_commitment: Credits | None = Field(description="For the whole contract.")
+    overage_price: Money | None = Field(description="Today's price of a credit beyond the available ones.")
+    credit_price: Money | None = Field(description="Today's price of a contracted credit.")
     currency: Currency
-    prices: list[ContractPrice] = Field(description="All of them, the earliest first.")
+    prices: list[ContractPrice] = Field(description="All prices, earliest first.")
     account_team: AccountTeam | None
 
 
 class CreditPeriodCredits(Answer):
-    """What a credit period gives and what was used of it. Half-open: `to` is the first day after it."""
+    """Contracted and used credits of a credit period. Half-open: `to` is the first day after it."""
 
     id: str = Field(description="Unique within its contract.")
     contract_id: str
     key: str = Field(description=PERIOD_KEY)
     from_: date = Field(alias="from")
     to: date
-    state: State
-    contracted: Credits | None = Field(description="In total, without add-ons. null: the contract names no amount.")
+    state: PeriodPhase
+    contracted: Credits | None = Field(description="In total, without add-ons. null: the contract has no amount.")
     unallocated: Credits | None = Field(
-        description="What the total has more than the products' amounts. null: the contract names no amount."
+        description="The total minus the products' amounts. null: the contract has no amount."
     )
-    products: list[ProductCredits] = Field(description="All three, in a fixed order.")
+    products: list[ProductCredits] = Field(description="All three products, in a fixed order.")
     add_ons: list[AddOnCredits]
-    available: Credits | None = Field(description="Contracted credits and included add-ons. null: there are none.")
+    available: Credits | None = Field(description="Contracted credits plus included add-ons. null: none.")
     used: Credits
     remaining: Credits | None = Field(
-        description="Never below zero, and never more than is available. null: of a past period, or nothing is available."
+        description="Between zero and the available credits. null: the period is over, or nothing is available."
     )
     expired: Credits | None = Field(
-        description="What a past period left unused; late usage still makes it less. null until the period ends."
+        description="Credits that a past period left unused. Late usage can still reduce them. null until the period ends."
     )
-    overage: Credits = Field(description="Used beyond what is available.")
+    overage: Credits = Field(description="Used beyond the available credits.")
     percent_used: Percent | None = Field(description="null without available credits.")
 
 
 class CreditPeriods(Answer):
-    """What there is to choose from in the credit-period picker."""
+    """All credit periods and contracts of the organization."""
 
-    credit_periods: list[CreditPeriodCredits] = Field(description="Of all contracts, the newest first.")
-    contracts: list[ContractTerms] = Field(description="The newest first.")
+    credit_periods: list[CreditPeriodCredits] = Field(description="Of all contracts, newest first.")
+    contracts: list[ContractTerms] = Field(description="Newest first.")
     time_zone: TimeZone
     complete_to: CompleteTo
 
@@ -124,21 +124,21 @@ class ReconcileLine(Answer):
     """A step from the feature total to the contract total."""
 
     kind: LineKind
-    label: str = Field(description="For people. Of an add-on, its name.")
+    label: str = Field(description="Text for people. For an add-on, its name.")
     credits: Credits
-    price: Money | None = Field(description="Of a credit. null where nothing is charged, or no price is known.")
+    price: Money | None = Field(description="Price per credit. null: nothing is charged, or the price is unknown.")
     money: Money | None = Field(
-        description="credits x price, rounded half-even once; of the contract total, the sum of its parts, or null while "
-        "one of them that is not 0 has no price."
+        description="credits x price, rounded half-even once. For the contract total, the sum of its parts; null if a part "
+        "other than 0 has no price."
     )
-    currency: Currency = Field(description="Where there is money.")
+    currency: Currency = Field(description="Currency of `money`. null without money.")
     included_in: LineKind | None = Field(
-        description="The line that this one tells more about; it is no further summand of any sum. null for all others."
+        description="The line that contains this one: it gives details and must not be added again. null for all other lines."
     )
 
 
 class ReconcileSum(Answer):
-    """The credits of all lines of the kinds in `parts` add up to `credits`, which is the line `total`."""
+    """The credits of all lines of the kinds in `parts` add up to `credits`, the credits of the line `total`."""
 
     total: LineKind
     parts: list[LineKind]
@@ -146,31 +146,33 @@ class ReconcileSum(Answer):
 
 
 class CommitmentCredits(Answer):
-    """The whole contract against its minimum commitment, as of now."""
+    """The minimum commitment of the whole contract, as of now."""
 
     minimum: Credits
-    reached: Credits = Field(description="Contracted credits and overage of all its credit periods.")
-    shortfall: Credits = Field(description="What is missing, never below zero.")
+    reached: Credits = Field(description="Contracted credits plus overage of all its credit periods.")
+    shortfall: Credits = Field(description="minimum minus reached, never below zero.")
     settled_with: str = Field(
-        description="Id of the contract's last credit period, whose total has the shortfall in it."
+        description="Id of the contract's last credit period, in whose total the shortfall is charged."
     )
 
 
 class Reconciliation(Answer):
-    """Why the feature total is not the contract total.
+    """The difference between the feature total and the contract total, line by line.
 
     feature_total = usage + corrections = within_available + overage; available = contracted + included add-ons =
     within_available + unused; contract_total = contracted + overage + minimum_commitment. Until a credit period ends,
-    this is how it stands now.
+    the figures are as of now.
     """
 
-    credit_period: CreditPeriodRef | None = Field(description="null: between two periods, where all usage is overage.")
+    credit_period: CreditPeriodRef | None = Field(
+        description="null: no current credit period, so all usage is overage."
+    )
     contract_id: str | None
-    state: State | None = Field(description="null without a credit period.")
+    state: PeriodPhase | None = Field(description="null without a credit period.")
     lines: list[ReconcileLine]
     sums: list[ReconcileSum]
-    commitment: CommitmentCredits | None = Field(description="null: the contract makes none.")
-    amount_due: Money | None = Field(description="Of the contract total. null: a price is not known.")
+    commitment: CommitmentCredits | None = Field(description="null: the contract has no minimum commitment.")
+    amount_due: Money | None = Field(description="Money of the contract total. null: a price is unknown.")
     currency: Currency
     account_team: AccountTeam | None
     time_zone: TimeZone

@@ -1,4 +1,4 @@
-"""How the organization stands in its current credit period, for all routes that show it."""
+"""Usage of the current credit period compared with its available credits, for all routes that need it."""
 
 from datetime import date
 
@@ -12,7 +12,7 @@ from query_api.db.session import ReadSession
 async def read_standing(
     session: ReadSession, today: date, contract: Contract | None = None
 ) -> tuple[CreditPeriod | None, Standing, int]:
-    """The current credit period, how the organization stands in it or outside of any, and what it used in `contract`."""
+    """The current credit period (or None), its state, and the micro-credits used in `contract`."""
     periods = await select_credit_periods(session)
     period = period_on(periods, today)
     span = period.span if period else gap_around(periods, today)

@@ -1,1 +1,1 @@
-"""Sessions of Postgres, each of one organization."""
+"""Postgres sessions, each bound to one organization."""

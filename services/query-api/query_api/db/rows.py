@@ -1,4 +1,4 @@
-"""Rows of Postgres as NamedTuples, by the names of their columns."""
+"""Converts Postgres rows to NamedTuples by column name."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ def from_records(kind: Callable[..., RowT], records: Iterable[asyncpg.Record]) -
 
 
 def group_records(key: str, kind: Callable[..., RowT], records: Iterable[asyncpg.Record]) -> dict[Any, list[RowT]]:
-    """By the value of the column `key`, which is no field of the NamedTuple; in the order of the records."""
+    """Group by the column `key`, which is not a field of the NamedTuple. Keeps the order of the records."""
     groups: dict[Any, list[RowT]] = {}
     for record in records:
         columns = dict(record)

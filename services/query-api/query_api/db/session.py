@@ -1,4 +1,4 @@
-"""Sessions of Postgres: one transaction for each request, which row-level security ties to one organization."""
+"""Postgres sessions: one transaction per request, limited to one organization by row-level security."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,17 +13,17 @@ from runtime.postgres.statements import from_record
 from query_api.db.statements import SQL
 
 WAIT_S = 15.0
-"""For a connection while all are in use: a loaded machine answers late rather than not at all."""
+"""Wait for a free connection of the pool. Long, because under load a late answer is better than an error."""
 CONNECT_S = 10.0
-"""For a new connection. One that is refused or lost fails at once."""
+"""Timeout for a new connection. A refused or lost connection fails at once."""
 
 
 class Unavailable(Exception):
-    """Postgres does not answer, or not in time."""
+    """Postgres is unavailable, or too slow."""
 
 
 class Busy(Unavailable):
-    """Postgres answers others: this read waited for too long, or took too long."""
+    """Postgres is available, but this request waited too long for a connection or its statement timed out."""
 
 
 class NotIsolated(Exception):
@@ -31,35 +31,35 @@ class NotIsolated(Exception):
 
 
 class Organization(NamedTuple):
-    """Ids are None when nothing is known; no time zone means that no fact about it has arrived."""
+    """`organization_id` is None for an unknown organization; `time_zone` is None until an organization event arrived."""
 
     organization_id: int | None
     time_zone: str | None
     billing_moderator_enabled: bool
-    removed: bool  # the person who asks has left it
+    removed: bool  # the principal was removed from it
     name: str | None
     locale: str
-    is_isolated: bool  # row-level security binds us
+    is_isolated: bool  # row-level security applies to our role
 
 
 class ReadSession:
-    """The transaction of one request, which reads one organization's rows at one instant."""
+    """Read-only transaction of one request: one organization's rows in one snapshot."""
 
     def __init__(self, connection: Connection, organization: Organization) -> None:
         self.connection = connection
         self.organization = organization
         self.organization_id = organization.organization_id
         self.is_broken = False
-        """Whether a copy was broken off. Nothing can be read any more then."""
+        """Whether a COPY was aborted. The connection is then closed and cannot be used any more."""
 
 
 class WriteSession(ReadSession):
-    """The transaction of one request that changes something. Each of its reads sees what others have committed by then."""
+    """Read-write transaction of one request (READ COMMITTED): each statement sees what others have committed before it."""
 
 
 @contextmanager
 def reaching_postgres(given_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Turns failures that pass into Unavailable, or into nothing when nobody wants any more of what failed."""
+    """Raises Unavailable for transient errors. Ignores them if `given_up()`: the result is not needed any more."""
     try:
         yield
     except LineFull as error:
@@ -70,7 +70,7 @@ def reaching_postgres(given_up: Callable[[], bool] = lambda: False) -> Iterator[
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         if given_up():
             return
-        # A value that asyncpg cannot encode is a ValueError too, and a defect of ours.
+        # A value that asyncpg cannot encode raises a ValueError subclass; that is a bug, not an outage.
         if isinstance(error, ValueError) or not passing_failure(error):
             raise
         raise Unavailable(f"{type(error).__name__}: {error}") from error
@@ -78,14 +78,14 @@ def reaching_postgres(given_up: Callable[[], bool] = lambda: False) -> Iterator[
 
 @asynccontextmanager
 async def connect_as(pool: Pool, organization: str, *, wait_s: float) -> AsyncIterator[Connection]:
-    """A connection of the pool. Organizations take turns, so that one's slow reads leave the others their places."""
+    """A connection of the pool. Organizations get connections in turn, so slow reads of one do not block the others."""
     async with line_of(pool).place(organization, wait_s=wait_s), pool.acquire(timeout=CONNECT_S) as connection:
         yield connection
 
 
 @asynccontextmanager
 async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = WAIT_S) -> AsyncIterator[ReadSession]:
-    """One snapshot for all reads of a request. Raises Unavailable, from the reads inside the block too."""
+    """One snapshot for all reads of a request. Raises Unavailable, also for errors of reads inside the block."""
     is_broken = False
     with reaching_postgres(lambda: is_broken):
         async with (
@@ -101,16 +101,16 @@ async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = 
 async def write_as(
     pool: Pool, organization: str, email: str = "", *, wait_s: float = WAIT_S
 ) -> AsyncIterator[WriteSession]:
-    """One transaction for everything that a request changes. Raises Unavailable."""
+    """One transaction for all changes of a request. Raises Unavailable."""
     with reaching_postgres():
         async with connect_as(pool, organization, wait_s=wait_s) as connection, connection.transaction():
             yield WriteSession(connection, await act_for(connection, organization, email))
 
 
 async def act_for(connection: Connection, organization: str, email: str) -> Organization:
-    """From here to the end of the transaction, row-level security shows this organization alone. Raises NotIsolated.
+    """Limit the transaction to this organization by row-level security. Raises NotIsolated.
 
-    `email` is that of the person who asks.
+    `email` is the principal's.
     """
     await connection.execute(SQL["act_for"], organization)
     row = await connection.fetchrow(SQL["select_organization"], organization, email)
@@ -122,7 +122,7 @@ async def act_for(connection: Connection, organization: str, email: str) -> Orga
 
 
 async def find_problem(pool: Pool) -> str | None:
-    """Why requests cannot be answered now, for the readiness probe, whose pool is its own: a busy one is no problem."""
+    """Why Postgres cannot be used, for the readiness probe; None if it can. `pool` is separate, so busy pools do not count."""
     try:
         async with read_as(pool, "", ""):
             return None

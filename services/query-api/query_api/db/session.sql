@@ -1,10 +1,10 @@
 -- name: act_for
--- From here to the end of the transaction, row-level security shows this organization alone.
+-- Row-level security shows only this organization until the transaction ends.
 SELECT set_config('app.organization', $1, true)
 
 -- name: select_organization
--- The organization, whether this person has left it, and whether row-level security binds us.
--- One row, also for an unknown organization.
+-- The organization, whether this person was removed from it, and whether row-level security applies to this role.
+-- Always one row, also for an unknown organization.
 SELECT o.organization_id, o.time_zone, coalesce(o.billing_moderator_enabled, false) AS billing_moderator_enabled,
     coalesce(m.removed, false) AS removed, o.name, coalesce(o.locale, 'en-US') AS locale,
     row_security_active('usage_daily') AS is_isolated

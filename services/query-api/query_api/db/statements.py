@@ -1,4 +1,4 @@
-"""Every statement by its name. They stand beside the functions that send them, in the folder of their topic."""
+"""All SQL statements by name. Each topic's folder has its own queries.sql, beside the functions that run it."""
 
 from runtime.postgres.statements import load_sql
 

@@ -11,7 +11,7 @@ from query_api.description.topics import with_ingest
 
 router = APIRouter(include_in_schema=False)
 
-PATHS = frozenset({"/openapi.json", "/docs", "/docs/openapi.json", "/docs/assets"})
+DOCS_PATHS = frozenset({"/openapi.json", "/docs", "/docs/openapi.json", "/docs/assets"})
 
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self' '{script}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "

@@ -1,4 +1,4 @@
-"""A file that is read from Postgres while it is sent: in constant memory, within a time, and never cut off unnoticed."""
+"""File responses that stream from Postgres: constant memory, limited time, and truncation that the client can detect."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,18 +12,18 @@ from query_api.metrics import EXPORTS
 log = structlog.get_logger()
 
 SEND_WITHIN_S = 15.0
-"""For a client to take the next piece, some hundred kilobytes at most. Below the time that a transaction may idle (20 s)."""
+"""Timeout for the client to accept the next piece (at most some 100 kB). Below the idle timeout of transactions (20 s)."""
 FILE_WITHIN_S = 300.0
-"""For a whole file. It holds one of few connections, and a snapshot for whose sake Postgres keeps old rows."""
+"""Timeout for a whole file. It occupies one of few connections, and its snapshot keeps Postgres from vacuuming."""
 
 Put = Callable[[bytes], Awaitable[None]]
 
 
 class FileResponse(Response):
-    """An attachment whose bytes `write` puts, piece by piece, while the client takes them.
+    """An attachment that `write` produces in pieces while the client reads.
 
-    What fails before the first byte is answered as a problem. After it the connection is closed without the last chunk
-    of RFC 9112, so that no client takes what it has for the whole file. A client that goes away ends the writing.
+    Errors before the first byte become a problem response. After it, the connection is closed without the last chunk
+    (RFC 9112), so that the client sees that the file is incomplete. `write` is cancelled when the client disconnects.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class FileResponse(Response):
             elif leaving.done():
                 EXPORTS.labels("left").inc()
             else:
-                raise TimeoutError(f"the file was not taken within {self._file_within_s} s")
+                raise TimeoutError(f"the client did not receive the file within {self._file_within_s} s")
         except Exception:
             EXPORTS.labels("failed").inc()
             raise
         finally:
-            # The transaction ends after us: by then nobody may use its connection any more.
+            # The transaction ends after this response; `write` must not use its connection any longer.
             writing.cancel()
             leaving.cancel()
             await asyncio.gather(writing, leaving, return_exceptions=True)
@@ -78,7 +78,7 @@ class FileResponse(Response):
 
 
 def file_headers(file_name: str) -> dict[str, str]:
-    """Of a CSV file (RFC 4180, RFC 6266); the name is ASCII without quotes."""
+    """Headers of a CSV file (RFC 4180, RFC 6266). The name must be ASCII without quotes."""
     return {
         "Content-Type": "text/csv; charset=utf-8; header=present",
         "Content-Disposition": f'attachment; filename="{file_name}"',

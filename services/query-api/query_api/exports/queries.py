@@ -1,4 +1,4 @@
-"""Statements of files: reads that last as long as their client takes to receive them. Credits are micro-credits."""
+"""Statements for file downloads, which run as long as the client reads. Credits are micro-credits."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import asyncpg
 from query_api.calendar import Days
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
-from query_api.exports.domain.focus import Account, FocusDay, FocusLabel
+from query_api.exports.domain.focus import BillingAccount, FocusDay, FocusLabel
 from query_api.exports.domain.labels import Label, UsedSeries
 from query_api.usage.domain.catalog import Feature
 
@@ -19,7 +19,7 @@ async def select_exported_series(
     session: ReadSession, products: Sequence[str], feature_kinds: Sequence[str], surfaces: Sequence[str] | None
 ) -> list[UsedSeries]:
     if surfaces is not None:
-        surfaces = [surface for surface in surfaces if "\0" not in surface]  # no text in Postgres has one
+        surfaces = [surface for surface in surfaces if "\0" not in surface]  # Postgres cannot store NUL in text
     rows = await session.connection.fetch(
         SQL["select_exported_series"], session.organization_id, products, feature_kinds, surfaces
     )
@@ -36,21 +36,21 @@ async def select_exported_series(
 
 
 async def select_used_series(session: ReadSession, days: Days) -> set[int]:
-    """The series that have a row within these days."""
+    """Series with a row on these days."""
     await session.connection.execute(SQL["plan_for_values"])
     rows = await session.connection.fetch(SQL["select_used_series"], session.organization_id, *days)
     return {row["series_id"] for row in rows}
 
 
 async def prepare_copy(session: ReadSession) -> None:
-    """For the rest of the transaction, whatever the server's settings are."""
+    """Set date format and sort memory for the rest of the transaction."""
     await session.connection.execute(SQL["prepare_copy"])
 
 
 async def copy_usage(
-    session: ReadSession, labels: Sequence[Label], days: Days, account: Account, output: Output
+    session: ReadSession, labels: Sequence[Label], days: Days, account: BillingAccount, output: Output
 ) -> None:
-    """Lines of daily usage and corrections as CSV without a header, given to `output` as Postgres sends them."""
+    """Daily usage and corrections as CSV lines without a header, passed to `output` as Postgres sends them."""
     values = (account.organization, account.time_zone, *columns_of(Label, labels))
     await _copy(session, SQL["copy_usage"], *days, *values, output=output)
 
@@ -60,30 +60,30 @@ async def copy_focus(
     labels: Sequence[FocusLabel],
     calendar: Sequence[FocusDay],
     days: Days,
-    account: Account,
+    account: BillingAccount,
     output: Output,
 ) -> None:
-    """The same lines as rows of FOCUS 1.2; `calendar` has each of the days."""
+    """The same lines as rows of FOCUS 1.2; `calendar` has a row for each day."""
     values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, calendar))
     await _copy(session, SQL["copy_focus"], *days, *values, output=output)
 
 
 async def _copy(session: ReadSession, statement: str, *values: object, output: Output) -> None:
-    """`output` may wait for as long as it likes: nothing is read ahead of it but what the sockets hold."""
+    """`output` may block: nothing is read ahead except what the socket buffers hold."""
     try:
         await session.connection.copy_from_query(
             statement, session.organization_id, *values, output=output, format="csv"
         )
     except asyncpg.PostgresError:
-        raise  # Postgres has ended the copy, and the connection is good for the next user
+        raise  # Postgres ended the COPY; the connection can be reused
     except BaseException:
-        # asyncpg takes what still arrives of a cancelled copy for its end, and would confuse the next user of the
-        # connection. Without it Postgres stops too.
+        # asyncpg mistakes the remaining data of a cancelled COPY for its end, so the connection cannot be reused.
+        # Closing it also stops the COPY in Postgres.
         session.is_broken = True
         session.connection.terminate()
         raise
 
 
 def columns_of(kind: type[NamedTuple], rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    """Columns as unnest wants them: as many as a row of this kind has, also when there is no row."""
+    """The rows as columns for unnest; one list per field of `kind`, also without rows."""
     return [[row[at] for row in rows] for at in range(len(kind._fields))]

@@ -1,19 +1,19 @@
 -- name: select_exported_series
--- The series of these products, kinds of feature and surfaces (null: of all).
+-- Series of these products, kinds of feature and surfaces (null: all surfaces).
 SELECT series_id, product, feature_kind, feature, agent_id, surface FROM usage_series
 WHERE organization_id = $1 AND product = ANY($2) AND feature_kind = ANY($3) AND ($4::text[] IS NULL OR surface = ANY($4))
 
 -- name: select_used_series
--- The series that have a row within a stretch of days.
+-- Series with a row in a range of days.
 SELECT DISTINCT series_id FROM usage_daily WHERE organization_id = $1 AND day BETWEEN $2 AND $3
 
 -- name: prepare_copy
--- Dates as ISO 8601, whatever the server prefers, and room to sort a month without files.
+-- Use ISO 8601 dates regardless of the server's settings, and enough memory to sort a month without temporary files.
 SELECT set_config('datestyle', 'ISO', true), set_config('work_mem', '64MB', true)
 
 -- name: copy_usage
--- Daily usage within a stretch of days, usage and corrections each on a line of its own, named by labels.
--- The client writes the values into the text of this statement, so no sentence here may name one of them by its number.
+-- Daily usage in a range of days as lines with labels; corrections are separate lines.
+-- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
 SELECT used.day AS date, label.product, label.kind, label.category, label.category_now, label.feature, label.feature_name,
     label.agent_id, label.agent_name, label.agent_status, label.surface, line.line, line.credits * 0.000001 AS credits, line.events,
     $4::text AS organization_id, $5::text AS time_zone
@@ -32,8 +32,8 @@ WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND (line.credits
 ORDER BY used.day, label.position, line.number
 
 -- name: copy_focus
--- Daily usage within a stretch of days as rows of FOCUS 1.2, corrections as rows of their own.
--- The client writes the values into the text of this statement, so no sentence here may name one of them by its number.
+-- Daily usage in a range of days as rows of FOCUS 1.2; corrections are separate rows.
+-- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
 SELECT 0.000000 AS "BilledCost", $4::text AS "BillingAccountId", $5::text AS "BillingAccountName", 'Organization' AS "BillingAccountType",
     calendar.currency AS "BillingCurrency", calendar.billing_ends_at AS "BillingPeriodEnd",
     calendar.billing_starts_at AS "BillingPeriodStart", 'Usage' AS "ChargeCategory", line.class AS "ChargeClass",

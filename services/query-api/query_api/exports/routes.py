@@ -1,4 +1,4 @@
-"""GET /api/v1/export/*: files for spreadsheets and finance tools. Their sums are those of the screen."""
+"""GET /api/v1/export/*: files for spreadsheets and finance tools. Their totals equal those of the dashboard."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -29,7 +29,7 @@ from query_api.exports.domain.cells import (
     text_cell,
     write_lines,
 )
-from query_api.exports.domain.focus import FOCUS_COLUMNS, Account, focus_days, focus_labels, purchase_lines
+from query_api.exports.domain.focus import FOCUS_COLUMNS, BillingAccount, focus_days, focus_labels, purchase_lines
 from query_api.exports.domain.focus_corrections import correction_lines, price_corrections
 from query_api.exports.domain.labels import Catalog, Label, UsedSeries, build_labels, label_cells, months_of
 from query_api.exports.domain.table import TABLE_COLUMNS, table_lines
@@ -50,13 +50,13 @@ USAGE_COLUMNS = (
 )  # fmt: skip
 
 CORRECTIONS_AT_ONCE = 500
-"""Whose lines are made, in some 20 ms, before other requests have their turn."""
+"""Rows per step: formatting them takes about 20 ms, then other requests run."""
 
 ALL_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
 A_FILE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The file. It is whole if the answer ends as HTTP says; else the connection is cut off.",
+        "description": "The file. It is complete if the response ends as HTTP defines; otherwise the connection is closed early.",
         "content": {
             "text/csv": {"schema": {"type": "string"}, "example": "date,product,...\r\n2026-11-22,agents,...\r\n"}
         },
@@ -64,17 +64,15 @@ A_FILE: dict[int | str, dict[str, Any]] = {
 }
 
 
-BOM = Field(False, description="Begin the file with a byte order mark, by which Excel knows that it is UTF-8.")
+BOM = Field(False, description="Start the file with a byte order mark, so that Excel reads it as UTF-8.")
 
 
 class UsageQuery(RangeQuery):
-    """Which usage, of which days. Without a product, that of all."""
+    """Which usage, and which days. Without a product, all products."""
 
     product: Product | None = None
-    view: View | None = Field(None, description="Only the kinds of feature that this view of the product shows.")
-    surface: list[str] | SkipJsonSchema[None] = Field(
-        None, description="Only these surfaces; may be given several times."
-    )
+    view: View | None = Field(None, description="Only kinds of feature that this view of the product shows.")
+    surface: list[str] | SkipJsonSchema[None] = Field(None, description="Only these surfaces; may be repeated.")
     bom: bool = BOM
 
 
@@ -90,10 +88,10 @@ class FocusQuery(RangeQuery):
 async def get_usage_file(
     request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageQuery, Query()]
 ) -> FileResponse:
-    """The daily data that the tables are made of. What corrections changed stands on lines of its own, signed.
+    """The daily data behind the tables. Corrections are separate, signed lines.
 
-    Names that a spreadsheet would take for formulas begin with an apostrophe. Ids stay as they are, unless a spreadsheet
-    would run them (`=x`, `@SUM(1)`): take one apostrophe away from the front of such a cell, and it is the id.
+    Names that a spreadsheet would interpret as formulas get a leading apostrophe. Ids get one only if a spreadsheet would
+    execute them (`=x`, `@SUM(1)`): remove that apostrophe to get the id.
     """
     today = today_in(session.organization.time_zone, app_state(request).now())
     products, kinds = choose_products(query)
@@ -115,7 +113,7 @@ async def get_usage_file(
 
 
 def choose_products(query: UsageQuery) -> tuple[list[Product], tuple[FeatureKind, ...]]:
-    """Products and kinds of feature that a request means. Raises ApiProblem."""
+    """Products and kinds of feature that a request selects. Raises ApiProblem."""
     if query.product is None:
         if query.view is not None:
             raise invalid_parameter("view", "needs a `product`")
@@ -127,9 +125,9 @@ def choose_products(query: UsageQuery) -> tuple[list[Product], tuple[FeatureKind
 async def get_table_file(
     request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[TableQuery, Query()]
 ) -> Response:
-    """The table as on the screen: every row of `breakdown`, and in is_leaf which of them add up to its total."""
+    """The table as in the dashboard: all rows of `breakdown`. Rows with is_leaf true add up to its total."""
     if query.limit is not None or query.after is not None:
-        raise invalid_parameter("limit" if query.after is None else "after", "a file has all rows")
+        raise invalid_parameter("limit" if query.after is None else "after", "a file always has all rows")
     today = today_in(session.organization.time_zone, app_state(request).now())
     table = await compute_breakdown(session, query, today)
     filters = (
@@ -146,10 +144,10 @@ async def get_table_file(
 async def get_focus_file(
     request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[FocusQuery, Query()]
 ) -> FileResponse:
-    """The daily data as FOCUS 1.2. Credits are prepaid: what usage beyond the available ones costs is a Purchase.
+    """The daily data as FOCUS 1.2. Credits are prepaid; overage is a Purchase.
 
-    A day has the prices that were known on it. What a later version of the contract changed about it is a Correction in the
-    month in which that version arrived. `SkuId` always holds the exact id of the feature.
+    Each day has the prices that were known on it. If a later contract version changes them, the difference is a Correction in
+    the month in which that version was received. `SkuId` always contains the exact id of the feature.
     """
     time_zone = session.organization.time_zone
     today = today_in(time_zone, app_state(request).now())
@@ -189,21 +187,21 @@ def begin_file(columns: Sequence[str], *, bom: bool) -> bytes:
 
 
 async def audit_export(request: Request, principal: Principal, days: Days, *what: str | None) -> str:
-    """Write down who takes which file along, before it is sent; returns its name.
+    """Audit the download before the file is sent; returns the file name.
 
-    By a connection of the other pool: a request that waits for a second one of its own pool could wait for itself.
+    Uses a connection of the other pool: waiting for a second one of the same pool could deadlock.
     """
     name = file_name(principal.organization, days, *what)
     async with write_as(app_state(request).pool, principal.organization) as session:
-        if session.organization_id is not None:  # of an unknown organization there is nothing to take
+        if session.organization_id is not None:  # an unknown organization has no data
             await audit(session, principal, "export", {"file": name, "query": request.url.query})
     return name
 
 
-def read_account(request: Request, session: ReadSession, principal: Principal) -> Account:
-    """Whom a file is about, and who sells to them."""
+def read_account(request: Request, session: ReadSession, principal: Principal) -> BillingAccount:
+    """The billing account and the provider for a file."""
     name, provider = text_cell(session.organization.name), app_state(request).provider_name
-    return Account(principal.organization, name, provider, session.organization.time_zone)
+    return BillingAccount(principal.organization, name, provider, session.organization.time_zone)
 
 
 async def read_catalog(session: ReadSession, products: Sequence[Product], today: date) -> Catalog:
@@ -216,7 +214,7 @@ async def read_catalog(session: ReadSession, products: Sequence[Product], today:
 async def label_months(
     session: ReadSession, series: list[UsedSeries], catalog: Catalog, days: Days
 ) -> AsyncIterator[tuple[Days, list[Label]]]:
-    """Month by month, so that Postgres sorts in memory and the first lines come at once."""
+    """Labels month by month, so that Postgres sorts in memory and the first lines are sent early."""
     await prepare_copy(session)
     for month in months_of(days, await select_days(session)):
         used = await select_used_series(session, month)

@@ -1,1 +1,1 @@
-"""How far the totals reach."""
+"""Freshness: how current the totals are."""

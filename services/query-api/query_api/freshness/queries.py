@@ -1,4 +1,4 @@
-"""Statements about how far the totals reach."""
+"""Statements about the freshness of totals."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Watermark(NamedTuple):
 
 
 class Quarantined(NamedTuple):
-    """Something that fails for this organization alone."""
+    """A step that fails for this organization only."""
 
     component: str
     step: str

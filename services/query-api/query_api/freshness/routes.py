@@ -1,4 +1,4 @@
-"""GET /api/v1/freshness: whether the numbers are up to date."""
+"""GET /api/v1/freshness: how current the totals are."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ DELAYED_AFTER_S = 60
 
 @router.get("/freshness")
 async def get_freshness(request: Request, session: ReadAccess) -> Freshness:
-    """Whether the numbers are up to date, and what waits to be counted."""
+    """How current the totals are, and how many events are held."""
     app = app_state(request)
     watermark = await select_watermark(session, app.topic)
     lag_s = None

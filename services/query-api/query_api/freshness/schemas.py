@@ -1,4 +1,4 @@
-"""The body of the freshness, and of what fails for one organization."""
+"""Response of the freshness, with quarantined steps."""
 
 from datetime import datetime
 from typing import Literal
@@ -9,31 +9,29 @@ from query_api.http.fields import Answer, CompleteTo
 
 
 class QuarantineEntry(Answer):
-    """Something that fails for this organization, because of its own data; other organizations are not concerned."""
+    """A step that fails because of this organization's data. Others are not affected."""
 
-    component: Literal["aggregator", "alerter", "rebuild", "retention"] = Field(description="Which part fails.")
+    component: Literal["aggregator", "alerter", "rebuild", "retention"] = Field(description="The component that fails.")
     step: str = Field(
-        description="At what: of the aggregator `counting` (all further usage waits), `release` (held usage waits), `catalog` "
-        "(a fact waits), `sums` (usage beyond what sums can keep is held)."
+        description="The step. In the aggregator: `counting` (all usage waits), `release` (held usage waits), `catalog` "
+        "(a catalog event waits), `sums` (usage beyond the range of sums is held)."
     )
     since: datetime
-    retry_at: datetime | None = Field(
-        description="When it is tried again at the latest. null: when an operator asks for it."
-    )
+    retry_at: datetime | None = Field(description="Latest time of the next retry. null: retried only by an operator.")
 
 
 class Freshness(Answer):
-    """How far the numbers reach. Missing data is told apart from no usage."""
+    """How current the totals are. Distinguishes missing data from no usage."""
 
     updated_at: datetime | None = Field(description="When the totals last changed.")
     complete_to: CompleteTo
-    lag_seconds: float | None = Field(description="From complete_to until now.")
+    lag_seconds: float | None = Field(description="Seconds from complete_to until now.")
     held: int = Field(
-        description="This organization's events that are not counted yet: they wait for a fact, or for the end of its quarantine."
+        description="This organization's events that are not counted yet: they wait for a catalog event or a quarantine."
     )
     quarantine: list[QuarantineEntry] = Field(
-        description="What fails for this organization alone and is tried again. Empty when all is well."
+        description="Steps that fail for this organization only, and are retried. Normally empty."
     )
     state: Literal["current", "delayed", "no_data"] = Field(
-        description="delayed: complete_to is unknown or more than a minute ago. no_data: nothing was ever counted here."
+        description="delayed: complete_to is unknown or more than a minute ago. no_data: nothing was counted yet."
     )

@@ -1,4 +1,4 @@
-"""Bodies of requests are small: one that is not, or takes too long, is refused before anybody reads it."""
+"""Limits size and duration of request bodies, before the application reads them."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from query_api.http.problems import ApiProblem
 
 BYTES_MAX = 64 * 1024
-"""Two lists of fifty addresses of 254 characters take less than half of it."""
+"""Twice the size of the largest valid body: two lists of fifty addresses of 254 characters."""
 WITHIN_S = 10.0
 
 
-class SmallBodies:
-    """Reads each body whole, within bounds, and hands it on."""
+class BodyLimit:
+    """Middleware that reads each body completely, within limits, and passes it on."""
 
     def __init__(self, app: ASGIApp, answer: Callable[[ApiProblem], ASGIApp]) -> None:
         self._app = app
@@ -43,7 +43,7 @@ class SmallBodies:
 
 
 async def read(receive: Receive) -> bytes | None:
-    """The whole body, or None when the client has gone. Raises ApiProblem."""
+    """The whole body, or None if the client disconnected. Raises ApiProblem."""
     body = bytearray()
     try:
         async with asyncio.timeout(WITHIN_S):
@@ -54,7 +54,7 @@ async def read(receive: Receive) -> bytes | None:
                 body += message.get("body", b"")
                 if len(body) > BYTES_MAX:
                     raise ApiProblem(
-                        "too-large", f"A body has at most {BYTES_MAX} bytes.", headers={"Connection": "close"}
+                        "too-large", f"The body may have at most {BYTES_MAX} bytes.", headers={"Connection": "close"}
                     )
                 if not message.get("more_body", False):
                     return bytes(body)

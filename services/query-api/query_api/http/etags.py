@@ -1,7 +1,7 @@
-"""Answers that a client has already: entity tags, and 304 in place of the same answer again (RFC 9110, 13.1.2).
+"""Entity tags, and 304 Not Modified for unchanged responses (RFC 9110, 13.1.2).
 
-Every JSON answer is tagged by its own bytes, which is always right and costs the work of making them. The large ones are
-tagged by what they are made from, so that the same answer is known before it is made.
+By default the tag is a digest of the JSON response, which must be computed first. Large responses get a tag from the
+versions of their input data, so that 304 needs no computation.
 """
 
 import re
@@ -16,9 +16,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PACKAGES = ("query_api", "flexcredits_schemas", "runtime")
-"""Whose code makes the answers."""
+"""Packages whose code determines responses."""
 
-# no-store would leave nothing to ask about. What a browser keeps it must not show before we have let its user in again.
+# Not no-store: browsers need a copy to revalidate. no-cache: they must not show it before access was checked again.
 CACHE_CONTROL = "private, no-cache"
 VARY = "Authorization, Cookie"
 
@@ -26,7 +26,7 @@ _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 class NotModified(Exception):
-    """The client has this answer."""
+    """The client already has this response."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         super().__init__(headers["ETag"])
@@ -34,30 +34,30 @@ class NotModified(Exception):
 
 
 def answer_if_new(request: Request, made_from: tuple[object, ...], more: Mapping[str, str]) -> None:
-    """Tag what will be answered by what it is made from. Raises NotModified when the client has it.
+    """Set the response's entity tag from its inputs. Raises NotModified if the client has it.
 
-    `more` are headers that answers have beside the tag, whether they are sent or not.
+    `more` are further headers of the response, also of a 304.
     """
     tag = f'W/"{digest(repr((build(), request.url.path, request.url.query, *made_from)).encode())}"'
     headers = {"ETag": tag, **more}
-    if has(request.headers, tag):
+    if names_tag(request.headers, tag):
         raise NotModified(headers)
     request.state.tagged = headers
 
 
 @cache
 def build() -> str:
-    """Another build may answer the same request differently."""
+    """Digest of the source code: another build may respond differently to the same request."""
     return digest("".join(digest_sources(files(package)) for package in PACKAGES).encode())
 
 
 def digest_sources(folder: Traversable) -> str:
-    """Of every module and statement in a folder and in the folders below it."""
+    """Digest of all modules and SQL files in a folder, recursively."""
     return digest(repr(sorted(find_sources(folder, ""))).encode())
 
 
 def find_sources(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
-    """Path and digest of each file that answers follow from."""
+    """Path and digest of each module and SQL file."""
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from find_sources(entry, f"{path}{entry.name}/")
@@ -69,16 +69,16 @@ def digest(data: bytes) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
-def has(headers: Headers, tag: str) -> bool:
+def names_tag(headers: Headers, tag: str) -> bool:
     """Whether If-None-Match names the tag; weak comparison (RFC 9110, 8.8.3.2)."""
     asked = ",".join(headers.getlist("if-none-match"))
     match = _TAG.fullmatch(tag)
     return match is not None and match[1] in _TAG.findall(asked)
 
 
-class Conditional:
-    """Tags JSON answers of the API, and sends 304 for one that the client has. A tag that a route gave stays, and an
-    answer that no client is to keep is left alone."""
+class ConditionalRequests:
+    """Middleware: adds entity tags to JSON responses of the API, and sends 304 for those that the client has. Keeps a tag
+    that the route set, and skips responses with no-store."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -112,7 +112,7 @@ class Conditional:
             for name, value in scope.get("state", {}).get("tagged", {}).items():
                 headers.setdefault(name, value)
             tag = headers.setdefault("ETag", f'"{digest(bytes(body))}"')
-            if has(Headers(scope=scope), tag):
+            if names_tag(Headers(scope=scope), tag):
                 start["status"] = 304
                 del headers["Content-Length"], headers["Content-Type"]
                 body.clear()

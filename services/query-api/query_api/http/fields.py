@@ -1,6 +1,6 @@
-"""Types that the bodies of all topics share. The OpenAPI description is made from these same types.
+"""Field types that request and response bodies share. They define the OpenAPI description, too.
 
-Credits are decimal strings with exactly six places, "12.500000", so that no client ever reads one as a float.
+Credits are decimal strings with exactly six places, "12.500000", so that no client parses them as floats.
 """
 
 from datetime import date, datetime
@@ -36,20 +36,22 @@ Percent = Annotated[
     Decimal,
     PlainSerializer(str, return_type=str),
     _decimal_string(
-        r"^-?\d+\.\d{2}$", "103.25", "Percent, cut to two places, so that 100.00 means all of it; may exceed 100."
+        r"^-?\d+\.\d{2}$",
+        "103.25",
+        "Percent, truncated to two decimal places, so that 100.00 is never rounded up. May exceed 100.",
     ),
 ]
 TimeZone = Annotated[
     str | None,
     Field(
-        description="IANA name. Every date is one of this zone. null: no fact about the organization has arrived, and "
-        "its usage is held until one does.",
+        description="IANA name. All dates are in this zone. null: no organization event has arrived yet; usage is held "
+        "until one does.",
         examples=["Asia/Kathmandu"],
     ),
 ]
 CompleteTo = Annotated[
     datetime | None,
-    Field(description="Every event received up to this instant is in the totals. null: not known."),
+    Field(description="Every event received up to this instant is in the totals. null: unknown."),
 ]
 
 
@@ -64,7 +66,7 @@ class Asked(BaseModel):
 
 
 class DateRange(Answer):
-    """Inclusive: `to` is the last day of it."""
+    """Inclusive: `to` is the last day."""
 
     from_: date = Field(alias="from")
     to: date

@@ -1,4 +1,4 @@
-"""What surrounds every request: measurements, traces, its origin, and headers of every answer."""
+"""Middleware for all requests: metrics, traces, request ids, and default response headers."""
 
 import time
 
@@ -15,12 +15,12 @@ HEADERS = {
     b"referrer-policy": b"no-referrer",
     b"x-frame-options": b"DENY",
 }
-NOTHING = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-"""What an answer that is no page may load."""
+NO_CONTENT_POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""Content security policy of responses that are not pages: load nothing."""
 
 
-class Observed:
-    """Measures and traces every request, and adds the security headers and cache rules that its answer does not set itself."""
+class RequestObserver:
+    """Measures and traces every request, and adds security and cache headers that the response does not set."""
 
     def __init__(self, app: ASGIApp, tracing: Tracing | None = None) -> None:
         self._app = app
@@ -39,7 +39,7 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 given = dict(message.get("headers", ()))
-                defaults = {b"cache-control": b"no-store", b"content-security-policy": NOTHING}
+                defaults = {b"cache-control": b"no-store", b"content-security-policy": NO_CONTENT_POLICY}
                 missing = [(name, value) for name, value in defaults.items() if name not in given]
                 message["headers"] = [*message.get("headers", ()), *HEADERS.items(), *missing]
                 message["headers"].append((b"x-request-id", origin.request_id.encode()))
@@ -62,5 +62,5 @@ class Observed:
 
 
 def route_of(scope: Scope) -> str:
-    """The route's template: what people ask for has no bound."""
+    """The route's template, because the number of paths is unbounded."""
     return getattr(scope.get("route"), "path", "unmatched")

@@ -1,4 +1,4 @@
-"""Where a request came from."""
+"""Request id and client address of the current request."""
 
 from contextvars import ContextVar
 from ipaddress import ip_address
@@ -10,18 +10,18 @@ from starlette.types import Scope
 
 
 class Origin(NamedTuple):
-    """Where a request came from: its id, which its answer repeats, and its peer, which may be a proxy."""
+    """Request id, which the response repeats, and client address, possibly a proxy's."""
 
     request_id: str
     ip: str | None
 
 
 ORIGIN: ContextVar[Origin] = ContextVar("origin")
-"""Of the request at hand."""
+"""Origin of the current request."""
 
 
 def origin_of(scope: Scope) -> Origin:
-    """Its own id where it has one."""
+    """Origin of a request. Uses its own request id if it has one."""
     try:
         ip = str(ip_address(scope["client"][0]))
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Problems (RFC 9457): what every route answers when it cannot do what was asked."""
+"""Problem responses (RFC 9457), used by all routes."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,9 @@ from query_api.metrics import REFUSED
 class ParameterError(Answer):
     parameter: str | None = None
     pointer: str | None = Field(
-        default=None, description="In the body (RFC 6901), empty for all of it.", examples=["/usage/thresholds/1"]
+        default=None,
+        description="JSON pointer into the body (RFC 6901); empty for the whole body.",
+        examples=["/usage/thresholds/1"],
     )
     detail: str
 
@@ -27,11 +29,11 @@ class Problem(Answer):
     status: int
     detail: str = Field(description="For people.")
     errors: list[ParameterError] | None = Field(
-        default=None, description="With 422: what is wrong with which parameter, or where in the body."
+        default=None, description="For 422: each invalid parameter or place in the body."
     )
-    current_version: int | None = Field(default=None, description="With 412: what is saved now.")
-    updated_by: str | None = Field(default=None, description="With 412: who saved it.")
-    updated_at: datetime | None = Field(default=None, description="With 412: when.")
+    current_version: int | None = Field(default=None, description="For 412: the version that is saved now.")
+    updated_by: str | None = Field(default=None, description="For 412: who saved it.")
+    updated_at: datetime | None = Field(default=None, description="For 412: when it was saved.")
 
 
 TYPES = {
@@ -62,7 +64,7 @@ TYPES = {
 
 
 class ApiProblem(ProblemError):
-    """A request that is answered with a problem; `problem` is a key of TYPES."""
+    """Makes the request fail with a problem response; `problem` is a key of TYPES."""
 
     types = TYPES
 
@@ -72,7 +74,7 @@ class ApiProblem(ProblemError):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer beside the problems of all routes; the description fills in what they look like."""
+    """Problem statuses of a route besides those of all routes, for OpenAPI; describe.py adds their content."""
     return {status: {} for status in statuses}
 
 

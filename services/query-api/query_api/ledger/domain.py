@@ -1,4 +1,4 @@
-"""What the ledger knows of single events, and where an event's time puts it. Pure."""
+"""Single events of the ledger, and the buckets in which they count. Pure."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -12,14 +12,14 @@ WaitsFor = Literal["organization", "rate", "original", "sum_limit"]
 
 
 class LedgerKey(NamedTuple):
-    """Partition and 16 bytes, both of which follow from who the event is (flexcredits_schemas.identity)."""
+    """Primary key: partition and 16 bytes, both computed from the identity (flexcredits_schemas.identity)."""
 
     ledger_bucket: int
     identity: bytes
 
 
 class Posting(NamedTuple):
-    """How an event stands in the ledger. Micro-credits are 0 as long as it is held."""
+    """Ledger row of an event. Its micro-credits are 0 while it is held."""
 
     credits: int
     occurred_at: datetime
@@ -28,7 +28,7 @@ class Posting(NamedTuple):
     offset: int
     held: bool
     reason: str | None = None
-    """Why a correction was made."""
+    """Reason of a correction."""
 
 
 class Rejected(NamedTuple):
@@ -43,7 +43,7 @@ class Rejected(NamedTuple):
 
 
 class Dimensions(NamedTuple):
-    """ "" where there is no agent or surface."""
+    """Empty text: no agent or surface."""
 
     product: Product
     feature_kind: FeatureKind
@@ -53,21 +53,21 @@ class Dimensions(NamedTuple):
 
 
 class RateUsed(NamedTuple):
-    """`credits` for `per` units, both in millionths. Without `effective_from` it is in force from its receipt."""
+    """`credits` per `per` units, both in millionths. Without `effective_from` it applies from `received_at`."""
 
     credits: int
     per: int
     effective_from: datetime | None
     received_at: datetime
-    is_own: bool  # the organization's, not the deployment's
+    is_own: bool  # rate of the organization, not of the deployment
 
 
 class Entry(NamedTuple):
-    """An event: its posting, and how its credits came about. Quantity is in millionths of the unit."""
+    """An event: its posting, and how its credits were computed. Quantity is in millionths of the unit."""
 
     posting: Posting
     dimensions: Dimensions
-    corrected: int | None  # micro-credits that its corrections add; None without any
+    corrected: int | None  # sum of its corrections in micro-credits; None without any
     quantity: int | None
     unit: str | None
     rate: RateUsed | None
@@ -76,9 +76,9 @@ class Entry(NamedTuple):
 
 
 def waits_for_now(entry: Entry, *, knows_organization: bool) -> WaitsFor | None:
-    """What a held event still waits for: the ledger names the first thing that was missing, which may have come since.
+    """What a held event waits for now. The ledger names the first thing that was missing, which may have arrived since.
 
-    The organization's fact is asked for first. With it, a quantity waits for its rate and a correction for its original.
+    The organization is needed first; then a quantity needs its rate, and a correction its original event.
     """
     if entry.waits_for != "organization" or not knows_organization:
         return entry.waits_for
@@ -88,7 +88,7 @@ def waits_for_now(entry: Entry, *, knows_organization: bool) -> WaitsFor | None:
 
 
 class Hour(NamedTuple):
-    """What became of the records that a partition took in the hour that begins then."""
+    """Dispositions of the records that were appended to a partition in an hour."""
 
     topic: str
     partition: int
@@ -101,26 +101,26 @@ class Hour(NamedTuple):
 
 
 class CountedZone(NamedTuple):
-    """Rules by which days were counted, as changes_of gives them; None where nobody wrote them down."""
+    """Time zone rules with which days were counted, as `changes_of` returns them; None: not recorded."""
 
     tz: str | None
     changes: list[int] | None
 
     def differs_since(self, today: Sequence[int]) -> datetime | None:
-        """When they first differed from today's rules."""
+        """First instant at which they differ from today's rules."""
         since = None if self.changes is None else differ_since(self.changes, today)
         return None if since is None else datetime.fromtimestamp(since, UTC)
 
 
-class Place(NamedTuple):
-    """The buckets in which an event counts."""
+class EventBuckets(NamedTuple):
+    """The quarter of an hour and the day in which an event counts."""
 
     quarter_hour_at: datetime
     day: date
 
 
-def place_of(occurred_at: datetime, time_zone: str) -> Place:
-    """The quarter of an hour, UTC, and the day on which that begins in the zone."""
+def event_buckets(occurred_at: datetime, time_zone: str) -> EventBuckets:
+    """The quarter of an hour (UTC), and the day in the zone on which it begins."""
     quarter = int(occurred_at.timestamp() // QUARTER_S)
     day = EPOCH + timedelta(days=local_day(quarter, time_zone))
-    return Place(datetime.fromtimestamp(quarter * QUARTER_S, UTC), day)
+    return EventBuckets(datetime.fromtimestamp(quarter * QUARTER_S, UTC), day)

@@ -10,7 +10,7 @@ from query_api.ledger.domain import Dimensions, Entry, LedgerKey, Posting, RateU
 
 
 async def select_receipt(session: ReadSession, key: LedgerKey) -> Entry | None:
-    """An event of the organization that is counted or held."""
+    """A counted or held event of the organization; None if there is none."""
     row = await session.connection.fetchrow(
         SQL["select_receipt"], session.organization_id, key.ledger_bucket, UUID(key.identity)
     )
@@ -36,7 +36,7 @@ async def select_receipt(session: ReadSession, key: LedgerKey) -> Entry | None:
 
 
 async def select_corrections(session: ReadSession, key: LedgerKey) -> list[Posting]:
-    """Corrections of an event that count, in the order of their time."""
+    """Counted corrections of an event, ordered by time."""
     rows = await session.connection.fetch(
         SQL["select_corrections"], session.organization_id, key.ledger_bucket, UUID(key.identity)
     )
@@ -44,7 +44,7 @@ async def select_corrections(session: ReadSession, key: LedgerKey) -> list[Posti
 
 
 async def select_rejections(session: ReadSession, identity: bytes) -> list[Rejected]:
-    """Each time at which an event was rejected, the oldest first."""
+    """Rejections of an event, oldest first."""
     return from_records(Rejected, await session.connection.fetch(SQL["select_rejections"], UUID(identity)))
 
 

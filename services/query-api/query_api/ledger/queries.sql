@@ -1,5 +1,5 @@
 -- name: select_receipt
--- One event by its identity: its ledger row, the rate it was counted at, and what it waits for while held.
+-- One event by its identity: ledger row, rate, and what it waits for while held.
 SELECT l.credits, l.occurred_at, l.received_at, l.kafka_partition, l.kafka_offset, l.held, l.corrected, l.quantity,
     l.corrects_bucket, l.corrects, s.product, s.feature_kind, s.feature, s.agent_id, s.surface,
     coalesce(r.unit, h.unit) AS unit, r.credits AS rate_credits, r.per, r.effective_from, r.received_at AS rate_received_at,
@@ -12,15 +12,15 @@ LEFT JOIN correction_reasons c ON (c.ledger_bucket, c.identity) = (l.ledger_buck
 WHERE l.organization_id = $1 AND l.ledger_bucket = $2 AND l.identity = $3
 
 -- name: select_corrections
--- Corrections of one event that count, in the order of their time.
--- Their ids say nothing of the event's, so every partition is read, by an index of corrections alone.
+-- Counted corrections of one event, ordered by time.
+-- Their partition is unknown, so all partitions are read by a partial index of corrections.
 SELECT l.credits, l.occurred_at, l.received_at, l.kafka_partition, l.kafka_offset, l.held, c.reason
 FROM usage_ledger l LEFT JOIN correction_reasons c USING (ledger_bucket, identity)
 WHERE l.organization_id = $1 AND l.corrects_bucket = $2 AND l.corrects = $3 AND NOT l.held
 ORDER BY l.occurred_at, l.kafka_partition, l.kafka_offset
 
 -- name: select_rejections
--- The times at which an event of this identity was rejected, the oldest first.
+-- Rejections of an event by its identity, oldest first.
 SELECT topic, partition, kafka_offset AS "offset", reason, pointer, received_at FROM dead_letter_outbox
 WHERE organization = current_setting('app.organization', true) AND identity = $1
 ORDER BY received_at, partition, kafka_offset

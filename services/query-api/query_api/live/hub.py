@@ -1,4 +1,4 @@
-"""Who watches an organization live: one loop for each organization that is watched, however many watch it."""
+"""Live updates: one polling loop for each organization with open streams, shared by all its streams."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,43 +16,43 @@ log = structlog.get_logger()
 
 
 class Snapshot(NamedTuple):
-    """What is shown; the tag changes with it, and not with the seconds that pass."""
+    """Events for the streams. The tag changes with their content, but not with fields that depend on time only."""
 
     tag: str
     events_for: Callable[[str], bytes]
-    """By the subject of who watches: a banner is dismissed by one person, and shown to the others."""
+    """The events for a subject: a dismissed banner is hidden only from the person who dismissed it."""
 
 
-WAITING = (Unavailable, LineFull, TimeoutError)
-"""A database that is away or busy: nobody's fault, and over by itself."""
+TRANSIENT = (Unavailable, LineFull, TimeoutError)
+"""Transient errors: Postgres is unavailable or busy."""
 
 Poll = Callable[[], AbstractAsyncContextManager[Callable[[], Awaitable[Snapshot | None]]]]
-"""Waits for a connection, then gives a function that finds a new snapshot, or None. Raises Unavailable."""
+"""Waits for a connection, then yields a function that returns a new snapshot, or None if unchanged. Raises Unavailable."""
 
 
 @dataclass(frozen=True)
 class LiveLimits:
     poll_s: float = 0.4
-    """A change is shown within a second of its commit, and a poll takes a few milliseconds."""
-    heartbeat_s: float = 15.0  # proxies close what is silent for a minute, and a dead peer is only noticed by writing
+    """Changes must be visible within a second of their commit; a poll takes a few milliseconds."""
+    heartbeat_s: float = 15.0  # proxies close silent connections after a minute, and only a write detects a dead client
     recheck_s: float = 5.0
-    """How long who was removed goes on watching."""
-    per_organization_max: int = 50  # one organization's open tabs must not use up what all have
+    """How often access is checked again: the longest time a removed member keeps a stream."""
+    per_organization_max: int = 50  # one organization's open tabs must not use up the limit of all
     in_all_max: int = 500
-    """Half of the connections that the process takes."""
+    """Half of the maximum number of connections of the process."""
     polls_at_once: int = 3  # of the pool's eight connections
     poll_within_s: float = 5.0
-    """A poll that takes longer, once it has its connection, is given up. An organization whose polls are slow pauses for
-    four times as long after each."""
+    """Timeout of a poll once it has its connection. After each poll the loop pauses for at least four times its duration, to
+    limit the load of slow polls."""
     wait_s: float = 15.0
-    """For a turn to poll. Organizations take turns."""
+    """Maximum wait for a slot. Organizations poll in turn."""
     retry_max_s: float = 5.0
-    """Failed polls are repeated after `poll_s`, doubled with every further one, up to this."""
+    """Maximum pause after failed polls: `poll_s`, doubled for each further failure."""
 
 
 @dataclass
-class Watched:
-    """An organization that somebody watches."""
+class WatchedOrganization:
+    """An organization with open streams."""
 
     watchers: int = 0
     snapshot: Snapshot | None = None
@@ -65,12 +65,12 @@ class Watched:
 
 
 class LiveHub:
-    """Every organization that is watched in this process."""
+    """All organizations with open streams in this process."""
 
     def __init__(self, limits: LiveLimits | None = None) -> None:
         self.limits = limits or LiveLimits()
         self.is_closing = False
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, WatchedOrganization] = {}
         self._turns = Line(self.limits.polls_at_once)
 
     def is_full(self, organization: str) -> bool:
@@ -81,9 +81,9 @@ class LiveHub:
         )
 
     @asynccontextmanager
-    async def watch(self, organization: str, poll: Poll) -> AsyncIterator[Watched]:
-        """Watch until the block ends; The first watcher's `poll` serves all."""
-        watched = self._watched.setdefault(organization, Watched())
+    async def watch(self, organization: str, poll: Poll) -> AsyncIterator[WatchedOrganization]:
+        """Register a stream until the block ends. The first stream's `poll` is used for all."""
+        watched = self._watched.setdefault(organization, WatchedOrganization())
         watched.watchers += 1
         WATCHERS.inc()
         if watched.polling is None:
@@ -98,7 +98,7 @@ class LiveHub:
                 if self._watched.get(organization) is watched:
                     del self._watched[organization]
 
-    async def _keep_polling(self, organization: str, watched: Watched, poll: Poll) -> None:
+    async def _keep_polling(self, organization: str, watched: WatchedOrganization, poll: Poll) -> None:
         clock, failed, reason = asyncio.get_running_loop().time, 0, ""
         try:
             while True:
@@ -112,13 +112,13 @@ class LiveHub:
                         finally:
                             took_s = clock() - began
                 except Exception as error:
-                    # Whatever this organization's data raises concerns its own streams alone, which stay open and silent.
+                    # An error affects only this organization's streams. They stay open, without events.
                     failed, before, reason = failed + 1, reason, f"{type(error).__name__}: {error}"
                     if reason != before:
-                        is_waiting = isinstance(error, WAITING)
+                        is_waiting = isinstance(error, TRANSIENT)
                         write = log.warning if is_waiting else log.error
-                        write("nothing to show live", organization=organization, reason=reason, exc_info=not is_waiting)
-                    LOOKS_FAILED.labels("waiting" if isinstance(error, WAITING) else "failed").inc()
+                        write("live poll failed", organization=organization, reason=reason, exc_info=not is_waiting)
+                    LOOKS_FAILED.labels("waiting" if isinstance(error, TRANSIENT) else "failed").inc()
                 else:
                     failed, reason = 0, ""
                     if snapshot is not None and (watched.snapshot is None or snapshot.tag != watched.snapshot.tag):
@@ -128,13 +128,13 @@ class LiveHub:
                     self.limits.poll_s * 2 ** min(failed, 10), max(self.limits.poll_s, self.limits.retry_max_s)
                 )
                 await asyncio.sleep(max(pause_s, 4 * took_s))
-        finally:  # a later watcher begins again, and present ones see the end
+        finally:  # the next stream starts a new loop; wake present ones, so that they end
             if self._watched.get(organization) is watched:
                 del self._watched[organization]
             watched.wake()
 
     async def close_after(self, stop: asyncio.Event) -> None:
-        """End what is watched when the process stops, which else would wait for it."""
+        """End all streams when the process stops; shutdown would wait for them."""
         await stop.wait()
         self.is_closing = True
         for watched in list(self._watched.values()):

@@ -8,8 +8,8 @@ from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
 
 
-class Level(NamedTuple):
-    """What totals and banner follow from on one day."""
+class LiveVersion(NamedTuple):
+    """Versions of the data behind overview and banner. While they are equal, so are both, within one day."""
 
     events: int
     credits: int
@@ -20,7 +20,7 @@ class Level(NamedTuple):
     dismissals: int
 
 
-async def select_level(session: ReadSession) -> Level:
-    row = await session.connection.fetchrow(SQL["select_level"], session.organization_id)
+async def select_live_version(session: ReadSession) -> LiveVersion:
+    row = await session.connection.fetchrow(SQL["select_live_version"], session.organization_id)
     assert row is not None
-    return from_record(Level, row)
+    return from_record(LiveVersion, row)

@@ -1,5 +1,5 @@
--- name: select_level
--- What totals and banner follow from, in few reads: while none of it changes, neither do they on the same day.
+-- name: select_live_version
+-- Versions of the data behind overview and banner, in few reads. While they are equal, so are both, within one day.
 SELECT u.events, u.credits,
     (SELECT coalesce(sum(corrections), 0) FROM usage_corrections WHERE organization_id = $1)::bigint AS corrections,
     (SELECT max(fact_offset) FROM contracts WHERE organization_id = $1) AS newest_contract,

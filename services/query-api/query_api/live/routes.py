@@ -13,7 +13,7 @@ from query_api.live.stream import watch
 
 router = APIRouter(prefix="/api/v1")
 
-RETRY_AFTER_S = "15"
+LIVE_RETRY_AFTER_S = "15"
 
 
 class EventStream(StreamingResponse):
@@ -22,8 +22,8 @@ class EventStream(StreamingResponse):
 
 DESCRIPTION: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Events `overview` and `banner`, each with the body of the path of that name, at once and whenever one "
-        "of them changes; a comment every 15 s. The stream ends with the session or token.",
+        "description": "Events `overview` and `banner`, each with the response of that path, at once and after each "
+        "change; a comment every 15 s. The stream ends with the session or token.",
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},
@@ -39,13 +39,15 @@ async def get_live(
     request: Request,
     principal: CurrentUser,
     _may_read: ReadAccess,
-    last_event_id: Annotated[str, Header(description="Of the last event received: it is not sent again.")] = "",
+    last_event_id: Annotated[str, Header(description="Id of the last event received, which is not sent again.")] = "",
 ) -> EventStream:
-    """Totals and banner, live: within a second of their change."""
+    """Overview and banner as server-sent events, within a second of a change."""
     app, hub = app_state(request), hub_of(request)
     if hub.is_full(principal.organization):
         raise ApiProblem(
-            "unavailable", "Too many live connections. Try again in a moment.", headers={"Retry-After": RETRY_AFTER_S}
+            "unavailable",
+            "Too many live connections. Try again in a moment.",
+            headers={"Retry-After": LIVE_RETRY_AFTER_S},
         )
     return EventStream(watch(app, hub, principal, last_event_id), headers={"X-Accel-Buffering": "no"})
 

@@ -1,4 +1,4 @@
-"""The stream of one watcher: server-sent events (HTML Standard, 9.2) of the overview and the banner as they change."""
+"""One live stream: server-sent events (HTML Standard, 9.2) with overview and banner."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,27 +13,27 @@ from query_api.calendar import today_in
 from query_api.db.session import WAIT_S, ReadSession, Unavailable, read_as
 from query_api.http.etags import digest
 from query_api.http.problems import ApiProblem
-from query_api.live.hub import LiveHub, Poll, Snapshot, Watched
-from query_api.live.queries import Level, select_level
+from query_api.live.hub import LiveHub, Poll, Snapshot, WatchedOrganization
+from query_api.live.queries import LiveVersion, select_live_version
 from query_api.overview.overview import compute_overview
 
 TIME_DEPENDENT_FIELDS = {"complete_to", "updated_at", "period_elapsed"}
-"""Of the overview: they change with time alone, and `freshness` answers them."""
+"""Fields of the overview that change with time only; `freshness` has them."""
 
 
 async def watch(app: AppState, hub: LiveHub, principal: Principal, last_event_id: str) -> AsyncIterator[bytes]:
-    """Events, for as long as the person may read. No connection to Postgres is held meanwhile."""
+    """Events while the principal may read. Holds no Postgres connection while waiting."""
     limits = hub.limits
     clock = asyncio.get_running_loop().time
     recheck_at, sent_at, sent = clock() + limits.recheck_s, clock(), last_event_id
-    async with hub.watch(principal.organization, poll_level(app, principal.organization)) as watched:
+    async with hub.watch(principal.organization, poll_changes(app, principal.organization)) as watched:
         yield b": live\n\n"
-        while is_going_on(hub, watched, app, principal):
+        while is_open(hub, watched, app, principal):
             changed = watched.changed
             if watched.snapshot is not None and watched.snapshot.tag != sent:
                 sent, sent_at = watched.snapshot.tag, clock()
                 yield watched.snapshot.events_for(principal.subject)
-                continue  # it may have changed while the client took its time
+                continue  # it may have changed while the client was reading
             if clock() >= recheck_at:
                 if not await may_still_read(app, principal):
                     return
@@ -50,13 +50,13 @@ async def watch(app: AppState, hub: LiveHub, principal: Principal, last_event_id
                 pass
 
 
-def is_going_on(hub: LiveHub, watched: Watched, app: AppState, principal: Principal) -> bool:
+def is_open(hub: LiveHub, watched: WatchedOrganization, app: AppState, principal: Principal) -> bool:
     is_polled = watched.polling is not None and not watched.polling.done()
     return is_polled and not hub.is_closing and (principal.expires_at is None or app.now() < principal.expires_at)
 
 
 async def may_still_read(app: AppState, principal: Principal) -> bool:
-    """Whether the session goes on and the role is still enough. While Postgres is away nothing is known, nor shown."""
+    """Whether session and role are still valid. True while Postgres is unavailable: no events are sent then."""
     try:
         if principal.session_sha256 and app.sign_in:
             cookies = app.sign_in.cookies
@@ -70,9 +70,9 @@ async def may_still_read(app: AppState, principal: Principal) -> bool:
         return True
 
 
-def poll_level(app: AppState, organization: str) -> Poll:
-    """Reads an organization's level, and makes a snapshot only when that has changed."""
-    before: tuple[Level, date] | None = None
+def poll_changes(app: AppState, organization: str) -> Poll:
+    """Polls the version, and computes a snapshot only if it has changed."""
+    before: tuple[LiveVersion, date] | None = None
 
     @asynccontextmanager
     async def poll() -> AsyncIterator[Callable[[], Awaitable[Snapshot | None]]]:
@@ -82,11 +82,11 @@ def poll_level(app: AppState, organization: str) -> Poll:
 
             async def find_news() -> Snapshot | None:
                 nonlocal level
-                level = (await select_level(session), today_in(session.organization.time_zone, app.now()))
+                level = (await select_live_version(session), today_in(session.organization.time_zone, app.now()))
                 return None if level == before else await make_snapshot(app, session)
 
             yield find_news
-        before = level  # only now: what failed on the way is read again
+        before = level  # only after success, so that a failed computation is retried
 
     return poll
 
@@ -99,7 +99,7 @@ async def make_snapshot(app: AppState, session: ReadSession) -> Snapshot:
 
     def events_for(subject: str) -> bytes:
         its_banner = show_to(subject, banner, dismissed_by)
-        # The id comes with the last one: a stream that breaks between them begins with both again.
+        # The id is on the last event: if the stream breaks between the two, both are sent again.
         return write_event("overview", overview.model_dump_json(by_alias=True)) + write_event(
             "banner", its_banner.model_dump_json(by_alias=True), tag
         )
@@ -108,6 +108,6 @@ async def make_snapshot(app: AppState, session: ReadSession) -> Snapshot:
 
 
 def write_event(name: str, data: str, event_id: str | None = None) -> bytes:
-    """`data` is one line, as JSON without indentation is."""
+    """`data` must be one line, such as JSON without indentation."""
     its_id = f"id: {event_id}\n" if event_id else ""
     return f"event: {name}\n{its_id}data: {data}\n\n".encode()

@@ -1,1 +1,1 @@
-"""GET /api/v1/overview: how the organization stands now."""
+"""GET /api/v1/overview: usage and available credits now."""

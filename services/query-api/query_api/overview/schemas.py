@@ -1,4 +1,4 @@
-"""The body of the overview."""
+"""Response of the overview."""
 
 from datetime import datetime
 
@@ -9,47 +9,49 @@ from query_api.http.fields import Answer, CompleteTo, Credits, Percent, Share, T
 
 
 class RecommendedBudget(Answer):
-    """What to spend in a month so that the rest of the credit period's credits lasts."""
+    """The monthly budget that makes the remaining credits last until the credit period ends."""
 
     credits: Credits = Field(description="remaining_credits / remaining_months, rounded down.")
     remaining_credits: Credits
     remaining_months: int = Field(
-        description="Calendar months that the rest of the credit period touches; the current one counts as one."
+        description="Calendar months until the credit period ends, including the current one."
     )
 
 
 class Overview(Answer):
-    """How the organization stands in its current credit period.
+    """Used, available and remaining credits of the current credit period.
 
-    Without a current one, credits_used is what was used since the last one ended, and all of it is overage; where there
-    never was a contract, it is what was ever used, and none of it is.
+    Without a current credit period, credits_used counts from the end of the last one, and all of it is overage. Without any
+    contract, credits_used is all usage, and there is no overage.
     """
 
     credits_used: Credits
     credits_available: Credits | None = Field(
-        description="The period's contracted credits and included add-ons. null: nothing is contracted."
+        description="The period's contracted credits plus included add-ons. null: nothing is contracted."
     )
-    remaining: Credits | None = Field(description="Never below zero, and never more than is available.")
-    overage: Credits = Field(description="Used beyond what is available. 0 where there never was a contract.")
+    remaining: Credits | None = Field(description="Between zero and the available credits.")
+    overage: Credits = Field(description="Used beyond the available credits. 0 without any contract.")
     percent_used: Percent | None = Field(description="null without contracted credits.")
-    contract_period_used: Credits | None = Field(description="In the whole contract. null without a current contract.")
-    products: list[ProductCredits] = Field(description="All three, in a fixed order.")
+    contract_period_used: Credits | None = Field(
+        description="Used in the whole contract. null without a current contract."
+    )
+    products: list[ProductCredits] = Field(description="All three products, in a fixed order.")
     credit_period: CreditPeriodRef | None
     contract_period: Period | None
     period_elapsed: Share | None = Field(
-        description="How much of the credit period has passed. null: there is none, or it has no end."
+        description="The part of the credit period that has passed. null: no credit period, or it has no end."
     )
     recommended_monthly_budget: RecommendedBudget | None = Field(
         description="null without a current credit period, or without contracted credits in it."
     )
     unallocated: Credits | None = Field(
-        description="What the contracted total has more than the products' amounts. null: the contract names no amount."
+        description="The contracted total minus the products' amounts. null: the contract has no amount."
     )
     add_ons: Credits | None = Field(
-        description="Included ones, part of what is available. null without a credit period."
+        description="Included add-ons, part of the available credits. null without a credit period."
     )
     account_team: AccountTeam | None = Field(
-        description="Whom to ask, while there is overage, in total or of a product. null: no overage, or nobody is named."
+        description="Contact, if there is overage in total or for a product. null: no overage, or no contact."
     )
     time_zone: TimeZone
     complete_to: CompleteTo

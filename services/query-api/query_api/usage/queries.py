@@ -1,4 +1,4 @@
-"""Statements about usage: its sums, and its series, features and agents. Credits are micro-credits."""
+"""Statements about usage: sums, series, features and agents. Credits are micro-credits."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,14 +10,14 @@ from flexcredits_schemas.events import Product
 from query_api.calendar import Days, grain_bounds
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
-from query_api.usage.domain.catalog import Agent, Feature, FeatureFact, agent_state
-from query_api.usage.domain.series import PickedSeries, Series, Use
+from query_api.usage.domain.catalog import Agent, Feature, FeatureEntry, agent_state
+from query_api.usage.domain.series import PickedSeries, Series, SeriesUsage
 
 
-async def select_features(session: ReadSession, product: str, feature_kinds: Sequence[str]) -> list[FeatureFact]:
+async def select_features(session: ReadSession, product: str, feature_kinds: Sequence[str]) -> list[FeatureEntry]:
     rows = await session.connection.fetch(SQL["select_features"], session.organization_id, product, feature_kinds)
     return [
-        FeatureFact(
+        FeatureEntry(
             feature=Feature(row["feature_kind"], row["feature"]),
             deployment_wide=row["deployment_wide"],
             effective_from=row["effective_from"],
@@ -55,10 +55,10 @@ async def select_used_surfaces(session: ReadSession, product: str, feature_kinds
     return [row["surface"] for row in rows]
 
 
-async def sum_uses(
+async def sum_series_usage(
     session: ReadSession, series: PickedSeries, stretches: Sequence[Days], *, by_surface: bool
-) -> list[Use]:
-    """What was used within each stretch, whose first day is `day`; if not `by_surface`, any surface stands for all."""
+) -> list[SeriesUsage]:
+    """Usage by series in each range of days; `day` is its first day. Unless `by_surface`, surfaces are added up."""
     if not series.by_id:
         return []
     numbers: dict[tuple[Feature, str, str], int] = {}
@@ -71,13 +71,13 @@ async def sum_uses(
         if number == len(one_of):
             one_of.append(one)
     sums = await sum_groups(session, series, groups, stretches)
-    return [Use(first, one_of[number], credits, events) for first, number, credits, events in sums]
+    return [SeriesUsage(first, one_of[number], credits, events) for first, number, credits, events in sums]
 
 
 async def sum_groups(
     session: ReadSession, series: PickedSeries, groups: Mapping[int, int], stretches: Sequence[Days]
 ) -> list[tuple[date, int, int, int]]:
-    """First day of the stretch, group, credits and events; `groups` gives the number of each series' group."""
+    """First day of the range, group, credits and events; `groups` maps series ids to group numbers."""
     columns = zip(*([days.first, *grain_bounds(days)] for days in stretches), strict=True)
     grouped = (groups.keys(), groups.values(), series.picks())
     rows = await _sum(session, "sum_groups", *columns, *grouped)
@@ -87,7 +87,7 @@ async def sum_groups(
 async def sum_quarters(
     session: ReadSession, groups: Mapping[int, int], starts: Sequence[datetime], end_at: datetime
 ) -> list[tuple[int, int, int, int]]:
-    """Place of the bucket among those that begin at `starts`, group, credits and events. Only of kept quarters."""
+    """Index of the bucket in `starts`, group, credits and events. Only quarters of an hour that are still kept."""
     rows = await _sum(session, "sum_quarters", starts, end_at, groups.keys(), groups.values())
     return [(row["place"], row["number"], row["credits"], row["events"]) for row in rows]
 
@@ -95,7 +95,7 @@ async def sum_quarters(
 async def sum_product_days(
     session: ReadSession, products: Sequence[Product], days: Days
 ) -> list[tuple[date, Product, int, int]]:
-    """Day, product, credits and events; without the days on which a product was not used."""
+    """Day, product, credits and events. Days on which a product was not used are left out."""
     rows = await _sum(session, "sum_product_days", products, *days)
     return [(row["day"], row["product"], row["credits"], row["events"]) for row in rows]
 
@@ -111,7 +111,7 @@ async def select_first_quarter(session: ReadSession) -> date | None:
 
 
 async def first_whole_day(session: ReadSession) -> tuple[date, datetime]:
-    """The first day of the organization's zone whose quarters of an hour are all kept, and when it begins."""
+    """The first day in the organization's zone with all quarters of an hour, and its first instant."""
     zone = session.organization.time_zone
     kept_from = datetime.combine(await select_first_quarter(session) or date(9999, 1, 1), time(), UTC)
     day = local_date(kept_from, zone)

@@ -1,10 +1,10 @@
 -- name: select_features
--- What the catalog says about the features of a product, the organization's own facts and the deployment's.
+-- Catalog entries for features of a product, of the organization and of the deployment.
 SELECT feature_kind, feature, organization_id = 0 AS deployment_wide, effective_from, display_name, category
 FROM features WHERE organization_id IN (0, $1) AND product = $2 AND feature_kind = ANY($3)
 
 -- name: select_agents
--- What the registry says of each agent that was used, and what its latest usage called it.
+-- State and name of each agent, from the registry and from its latest usage.
 SELECT agent_id, a.state AS registered, s.kind AS seen, coalesce(a.ever_saved, false) OR coalesce(s.ever_saved, false) AS ever_saved,
     coalesce(a.name, nullif(s.name, ''), agent_id) AS name,
     CASE a.state WHEN 'deleted' THEN a.fact_at END AS deleted_at
@@ -12,14 +12,14 @@ FROM (SELECT * FROM agents WHERE organization_id = $1) AS a
 FULL JOIN (SELECT * FROM agent_sightings WHERE organization_id = $1) AS s USING (agent_id)
 
 -- name: select_series
--- The series of these products and kinds of feature, and how many the organization has in all.
+-- Series of these products and kinds of feature, and the total number of series of the organization.
 SELECT series_id, feature_kind, feature, agent_id, surface, product,
     (SELECT count(*) FROM usage_series WHERE organization_id = $1) AS series
 FROM usage_series WHERE organization_id = $1 AND product = ANY($2) AND feature_kind = ANY($3)
 
 -- name: select_used_surfaces
--- The surfaces of these products and kinds of feature with counted usage.
--- A series exists from its first event on, even while that is held or rejected.
+-- Surfaces of these products and kinds of feature with counted usage.
+-- A series may exist without counted usage: its events may be held or rejected.
 SELECT surface FROM (
     SELECT DISTINCT surface FROM usage_series WHERE organization_id = $1 AND product = ANY($2) AND feature_kind = ANY($3)) AS named
 WHERE EXISTS (SELECT FROM usage_series s JOIN usage_monthly m USING (organization_id, series_id)
@@ -27,10 +27,10 @@ WHERE EXISTS (SELECT FROM usage_series s JOIN usage_monthly m USING (organizatio
 ORDER BY surface
 
 -- name: sum_groups
--- Sums by group over stretches of days that begin on $2.
--- Their whole months [$5, $6] are read from the monthly rows, the days before [$3, $4] and after [$7, $8] from the daily rows;
--- each may be null. $9 are the series and $10 the number of each one's group. $11 picks series; null reads all, which is faster
--- when most are wanted.
+-- Sums by group over ranges of days that begin on $2.
+-- Whole months [$5, $6] come from the monthly rows; days before [$3, $4] and after [$7, $8] from the daily rows.
+-- Each may be null. $9 are series ids, $10 their group numbers. $11 selects series by index; null reads all series,
+-- which is faster for most of them.
 SELECT stretch.first, used.number, used.credits, used.events
 FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
     AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (
@@ -50,7 +50,7 @@ FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date
 
 -- name: sum_quarters
 -- Sums by group over quarters of an hour up to $3, in buckets that begin at the instants $2.
--- `place` is the bucket's place among them, from 0. $4 are the series and $5 the number of each one's group.
+-- `place` is the index of the bucket, from 0. $4 are series ids, $5 their group numbers.
 SELECT width_bucket(bucket_at, $2::timestamptz[]) - 1 AS place, number, sum(credits)::bigint AS credits, sum(events)::bigint AS events
 FROM usage_15m JOIN unnest($4::integer[], $5::integer[]) AS grouped(series_id, number) USING (series_id)
 WHERE organization_id = $1 AND bucket_at >= ($2::timestamptz[])[1] AND bucket_at < $3::timestamptz
@@ -63,8 +63,8 @@ FROM usage_organization_daily WHERE organization_id = $1 AND product = ANY($2) A
 GROUP BY day, product
 
 -- name: plan_for_values
--- From here to the end of the transaction, plans are made for the values at hand.
--- A day and a year need different plans.
+-- Plan statements for their actual parameters until the transaction ends.
+-- A range of a day and of a year need different plans.
 SET LOCAL plan_cache_mode = force_custom_plan
 
 -- name: select_first_quarter

@@ -1,1 +1,1 @@
-"""The dashboard's own files."""
+"""Serves the built dashboard."""

@@ -1,4 +1,4 @@
-"""The dashboard as `npm run build` made it: read once, and served from memory, so that no request reaches the file system."""
+"""Files of the built dashboard: read once and served from memory, so that no request accesses the file system."""
 
 import gzip
 import mimetypes
@@ -14,21 +14,21 @@ PAGE = "index.html"
 class BuiltFile:
     body: bytes
     zipped: bytes | None
-    """None where that would not make it smaller."""
+    """None if gzip does not make it smaller."""
     media_type: str
     tag: str
     """For If-None-Match."""
 
 
 def read_dashboard(folder: Path) -> Mapping[str, BuiltFile] | None:
-    """What was built into `folder`, by its path there; None when nothing was. Raises OSError where it cannot be read."""
+    """Files by path relative to `folder`; None if the dashboard was not built. Raises OSError."""
     if not (folder / PAGE).is_file():
         return None
     return {path.relative_to(folder).as_posix(): read_file(path) for path in find_files(folder)}
 
 
 def find_files(folder: Path) -> Iterator[Path]:
-    """All but hidden ones, and links, which could lead elsewhere."""
+    """All files except hidden ones and symbolic links, which could point outside the folder."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.is_symlink():
             continue
@@ -42,5 +42,5 @@ def read_file(path: Path) -> BuiltFile:
     body = path.read_bytes()
     zipped = gzip.compress(body, mtime=0)
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    tag = f'W/"{blake2b(body, digest_size=16).hexdigest()}"'  # weak: the same for the body as it is and compressed
+    tag = f'W/"{blake2b(body, digest_size=16).hexdigest()}"'  # weak: the same for plain and compressed bodies
     return BuiltFile(body, zipped if len(zipped) < len(body) else None, media_type, tag)

@@ -14,7 +14,7 @@ from query_api.access.sign_in.schemas import SessionResponse
 from query_api.access.state import SignIn, app_state
 from query_api.auth.cookies import SIGN_IN_WITHIN_S, hash_id
 from query_api.auth.handshake import Handshake, is_local, read_handshake
-from query_api.auth.oidc import failed
+from query_api.auth.oidc import sign_in_failed
 from query_api.auth.principal import Principal
 from query_api.auth.queries import delete_expired_sessions, delete_session, insert_session
 from query_api.db.session import read_as, write_as
@@ -81,11 +81,11 @@ def check_answer(request: Request, sign_in: SignIn, state: str, is_let_in: bool,
     """The half of the handshake that this browser has kept. Raises ApiProblem."""
     handshake = read_handshake(request.cookies.get(sign_in.cookies.handshake, ""))
     if handshake is None or not hmac.compare_digest(handshake.state.encode(), state.encode()):
-        raise failed("This browser did not start this sign-in, or started another one, or too long ago.")
+        raise sign_in_failed("This browser did not start this sign-in, or started another one, or too long ago.")
     if not is_let_in:
-        raise failed("The identity provider denied access.")
+        raise sign_in_failed("The identity provider denied access.")
     if iss is not None and iss != sign_in.issuer.verifier.issuer:
-        raise failed("This answer is from another identity provider.")
+        raise sign_in_failed("This answer is from another identity provider.")
     return handshake
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from query_api.access.audit import audit
 from query_api.access.dependencies import CurrentUser, ReadAccess, WriteAccess
-from query_api.access.queries import lock_person, select_wait
+from query_api.access.queries import lock_principal, select_wait
 from query_api.access.state import app_state
 from query_api.alerts.channels.domain import (
     CHANNELS_MAX,
@@ -65,7 +65,7 @@ async def add_alert_channel(principal: CurrentUser, session: WriteAccess, asked:
     except InvalidChannel as error:
         mistake = ParameterError(pointer=error.pointer, detail=str(error))
         raise ApiProblem("invalid-parameter", f"{error.pointer}: {error}", errors=[mistake]) from None
-    await lock_person(session, "alert channels")  # one addition at a time, by any person
+    await lock_principal(session, "alert channels")  # one addition at a time, by any person
     if len(await select_channels(session)) >= CHANNELS_MAX:
         raise ApiProblem("too-many-channels", f"{CHANNELS_MAX} channels is the limit. Remove one first.")
     secret = make_signing_secret() if asked.kind == "webhook" else None
@@ -109,7 +109,7 @@ async def test_alert_channel(
         raise ApiProblem(
             "channel-stopped", f"Its receiver is gone ({channel.stop_reason}). Remove the channel and add it again."
         )
-    await lock_person(session, principal.subject)
+    await lock_principal(session, principal.subject)
     wait_s = math.ceil(await select_wait(session, principal.subject, TEST, TEST_EVERY_S))
     if wait_s:
         raise ApiProblem("too-soon", f"Try again in {wait_s} seconds.", headers={"Retry-After": str(wait_s)})

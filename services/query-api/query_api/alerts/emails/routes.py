@@ -7,7 +7,7 @@ from flexcredits_schemas.alerts import Rule
 
 from query_api.access.audit import audit
 from query_api.access.dependencies import CurrentUser, ReadAccess, WriteAccess
-from query_api.access.queries import lock_person, select_wait
+from query_api.access.queries import lock_principal, select_wait
 from query_api.access.state import app_state
 from query_api.alerts.domain.email_address import InvalidAddress, key_of
 from query_api.alerts.domain.firings import SentTo
@@ -34,7 +34,7 @@ async def send_test_mail(
         key_of(principal.email)
     except InvalidAddress as error:
         raise ApiProblem("no-address", f"Your account has no email address that can receive mail: {error}") from None
-    await lock_person(session, principal.subject)
+    await lock_principal(session, principal.subject)
     wait_s = math.ceil(await select_wait(session, principal.subject, TEST_MAIL, TEST_EVERY_S))
     if wait_s:
         raise ApiProblem(

@@ -1,4 +1,4 @@
-"""What was used of what the contract gives: remaining, overage and percent, in micro-credits. Pure."""
+"""Usage compared with contracted credits: remaining, overage and percent, in micro-credits. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -15,11 +15,11 @@ class ProductUsage(NamedTuple):
     product: str
     used: int
     contracted: int | None
-    overage: int | None  # None where nothing is contracted for this product alone
+    overage: int | None  # None if the contract has no amount for this product
 
 
 class Standing(NamedTuple):
-    """How an organization stands in a credit period, or outside of any."""
+    """Usage and available credits in a credit period, or between two."""
 
     used: int
     available: int | None
@@ -30,12 +30,12 @@ class Standing(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether anything was used beyond what is available, or beyond a product's own amount."""
+        """Whether usage exceeds the available credits, or the contracted amount of a product."""
         return self.overage > 0 or any(product.overage for product in self.products)
 
 
 class MonthlyBudget(NamedTuple):
-    """Micro-credits to spend in a calendar month so that the remaining ones last until the credit period ends."""
+    """Micro-credits per calendar month that make the remaining ones last until the credit period ends."""
 
     credits: int
     remaining_credits: int
@@ -43,9 +43,9 @@ class MonthlyBudget(NamedTuple):
 
 
 def standing(period: CreditPeriod | None, used: Mapping[str, int]) -> Standing:
-    """Compare micro-credits `used` by product with what `period` gives.
+    """Compare `used` micro-credits by product with the amounts of `period`.
 
-    Without contracted credits there is no percentage, and all usage is overage.
+    Without contracted credits `percent_used` is None and all usage is overage.
     """
     total = sum(used.values())
     available = period.available if period else None
@@ -69,17 +69,17 @@ def standing(period: CreditPeriod | None, used: Mapping[str, int]) -> Standing:
 
 
 def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) -> dict[date, int]:
-    """Micro-credits by which each day's usage moved its credit period further beyond what was available in it.
+    """Micro-credits by which each day's usage increased the overage of its credit period.
 
-    `used` begins no later than the periods that matter. Negative where a correction took overage back. The days of a
-    period, however a range cuts it, add up to the overage that the overview shows.
+    `used` must begin no later than the first relevant period. Negative when a correction reduced the overage. All days of a
+    period add up to the overage that the overview shows.
     """
     so_far: dict[PeriodKey, int] = {}
     overage = {}
     for day in sorted(used):
         period = period_on(periods, day)
         if period is None:
-            continue  # no contract says what it costs
+            continue  # no contract, so no price
         before = so_far.get(period.key, 0)
         so_far[period.key] = after = before + used[day]
         available = period.available or 0
@@ -89,16 +89,16 @@ def overage_by_day(used: Mapping[date, int], periods: Sequence[CreditPeriod]) ->
 
 
 def recommend_budget(period: CreditPeriod | None, remaining: int | None, today: date) -> MonthlyBudget | None:
-    """Remaining credits / remaining months of the period that has `today` in it, rounded down to the micro-credit."""
+    """Remaining credits divided by remaining months of the current period, rounded down to the micro-credit."""
     if period is None or remaining is None or not period.span.has_end:
-        return None  # without an end, there are no months to divide by
+        return None  # a period without an end has no number of months
     months = months_left(period.span, today)
     return MonthlyBudget(remaining // months, remaining, months)
 
 
 def percent(used: int, available: int | None) -> Decimal | None:
-    """Percent with two places, cut, not rounded: 99.999 is not 100 yet, and -0.001 is 0. May exceed 100; None without
-    contracted credits."""
+    """Percent, truncated to two places: 99.999 becomes 99.99, -0.001 becomes 0. May exceed 100. None without contracted
+    credits."""
     if not available:
         return None
     hundredths = abs(used) * 10_000 // available

@@ -1,7 +1,7 @@
-"""What a contract's credits cost on a day, as was known on that day and as is known now, and what corrects the one to the other.
+"""Prices of a contract by day: as charged (known on that day) and as known now, and the corrections between the two.
 
-Files of past months keep the prices that they were made with. A version of the contract that changes days before its arrival
-changes them by a correction, in the month in which it arrived.
+Files of past months keep their prices. If a contract version changes prices of days before it was received, corrections are
+added in the month in which it was received.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from query_api.calendar import Days, Span, split_at
 from query_api.contracts.domain.periods import Contract
-from query_api.contracts.domain.terms import Price, Step, Terms, Version
+from query_api.contracts.domain.terms import Price, PriceStep, PriceVersion, Terms
 
 
 class Repricing(NamedTuple):
-    """Days that were over when their price changed."""
+    """A price change for days that were over when the change was received."""
 
     made_on: date
     days: Days
@@ -25,16 +25,16 @@ class Repricing(NamedTuple):
 
 
 NO_PRICE = Price()
-Schedule = Sequence[Step]
-"""In the order of their days."""
+Schedule = Sequence[PriceStep]
+"""Sorted by day."""
 _begins_on = attrgetter("begins_on")
 
 
 class Prices:
     """The prices of one contract."""
 
-    def __init__(self, versions: Iterable[Version], span: Span) -> None:
-        """`versions` in the order of their arrival."""
+    def __init__(self, versions: Iterable[PriceVersion], span: Span) -> None:
+        """`versions` in the order in which they were received."""
         self._span = span
         self._known: list[tuple[date, Schedule]] = []
         for version in versions:
@@ -42,7 +42,7 @@ class Prices:
             self._known.append((version.received_on, follow(previous, version)))
 
     def charged_on(self, day: date) -> Price:
-        """What was known on the day itself; before the contract's first version arrived, what that one said."""
+        """The price known on the day itself; before the first version was received, the price of the first version."""
         schedule: Schedule = self._known[0][1] if self._known else ()
         for received_on, known in self._known:
             if received_on <= day:
@@ -50,7 +50,7 @@ class Prices:
         return price_at(schedule, day)
 
     def price_on(self, day: date) -> Price:
-        """As it is known now."""
+        """The price as known now."""
         return price_at(self.schedule, day)
 
     @property
@@ -58,11 +58,11 @@ class Prices:
         return self._known[-1][1] if self._known else ()
 
     def pieces(self, days: Days) -> list[tuple[Days, Price]]:
-        """`days` in pieces in which the price, as it is known now, is one."""
+        """Split `days` into pieces with one price each, as known now."""
         return list(_pieces(days, self.schedule))
 
     def repricings(self) -> Iterator[Repricing]:
-        """What was charged on each day and all its repricings make up the price as it is known now."""
+        """For each day, the charged price plus all its repricings is the price as known now."""
         for (_, before), (made_on, after) in zip(self._known, self._known[1:], strict=False):
             last = min(made_on, self._span.ends_on) - timedelta(days=1)
             if last < self._span.starts_on or _until(before, last) == _until(after, last):
@@ -74,7 +74,7 @@ class Prices:
 
 
 def prices_of(contract: Contract | None) -> Prices:
-    """A contract whose versions are not known had its present prices always."""
+    """Prices of a contract. Without known versions, its current terms apply to all days."""
     if contract is None:
         return Prices([], Span(date.min, date.max))
     return Prices(contract.versions or [only_version(contract.terms)], contract.span)
@@ -83,13 +83,13 @@ def prices_of(contract: Contract | None) -> Prices:
 NO_PRICES = prices_of(None)
 
 
-def only_version(terms: Terms) -> Version:
+def only_version(terms: Terms) -> PriceVersion:
     price = Price(terms.overage_price, terms.credit_price, terms.currency)
-    return Version(date.min, False, [Step(date.min, price)])
+    return PriceVersion(date.min, False, [PriceStep(date.min, price)])
 
 
-def follow(previous: Schedule | None, version: Version) -> Schedule:
-    """The schedule after a version. Without a list, a price changes on arrival, and one that was never known has always held."""
+def follow(previous: Schedule | None, version: PriceVersion) -> Schedule:
+    """The schedule after a version. Without a list, a known price changes on receipt; an unknown one applies to all days."""
     base = version.steps[0].price
     if version.is_list:
         return _follow_list(previous or version.steps[:1], version.steps)
@@ -99,21 +99,21 @@ def follow(previous: Schedule | None, version: Version) -> Schedule:
     if price_at(filled, version.received_on) == base and filled[-1].begins_on <= version.received_on:
         return filled
     kept = bisect_left(filled, version.received_on, key=_begins_on)
-    return [*filled[:kept], Step(version.received_on, base)]
+    return [*filled[:kept], PriceStep(version.received_on, base)]
 
 
 def _follow_list(previous: Schedule, said: Schedule) -> Schedule:
-    """A price that the list leaves out is the one before it: of the step before or, ahead of the list, of that day so far."""
+    """A price that a step leaves out is inherited: from the previous step or, before the list begins, from the old schedule."""
     base, *listed = said
     earlier = [step for step in previous if step.begins_on < listed[0].begins_on] or previous[:1]
-    steps = [Step(begins_on, _inherit(base.price, price)) for begins_on, price in earlier]
+    steps = [PriceStep(begins_on, _inherit(base.price, price)) for begins_on, price in earlier]
     for begins_on, price in listed:
-        steps.append(Step(begins_on, _inherit(price, steps[-1].price)))
+        steps.append(PriceStep(begins_on, _inherit(price, steps[-1].price)))
     return steps
 
 
 def _inherit(said: Price, before: Price) -> Price:
-    """`said`, and what was before of that which it leaves out; a price of another currency cannot stand beside it."""
+    """`said`, with missing prices inherited from `before`, unless the currency differs."""
     if said.overage is None and said.credit is None:
         return before
     if before.currency not in (None, said.currency):
@@ -123,13 +123,13 @@ def _inherit(said: Price, before: Price) -> Price:
 
 
 def _fill(previous: Schedule, base: Price) -> Schedule:
-    """With what no step has said so far."""
+    """The schedule, with prices of `base` that no step had so far."""
     unknown = {
         name: value
         for name, value in base._asdict().items()
         if value is not None and all(getattr(step.price, name) is None for step in previous)
     }
-    return [Step(begins_on, price._replace(**unknown)) for begins_on, price in previous] if unknown else previous
+    return [PriceStep(begins_on, price._replace(**unknown)) for begins_on, price in previous] if unknown else previous
 
 
 def price_at(schedule: Schedule, day: date) -> Price:
@@ -138,7 +138,7 @@ def price_at(schedule: Schedule, day: date) -> Price:
 
 
 def _steps_to(schedule: Schedule, day: date) -> int:
-    """How many steps have begun on a day."""
+    """Number of steps that have begun on a day."""
     return bisect_right(schedule, day, key=_begins_on)
 
 
@@ -146,7 +146,7 @@ def _until(schedule: Schedule, day: date) -> Schedule:
     return schedule[: _steps_to(schedule, day)]
 
 
-def _pieces(days: Days, steps: Iterable[Step]) -> Iterator[tuple[Days, Price]]:
+def _pieces(days: Days, steps: Iterable[PriceStep]) -> Iterator[tuple[Days, Price]]:
     steps = sorted(steps, key=_begins_on)
     for piece in split_at(days, sorted({step.begins_on for step in steps})):
         yield piece, price_at(steps, piece.first)

@@ -1,11 +1,11 @@
-"""From what the features used to what the contract counts, line by line, each sum exact to the micro-credit. Pure."""
+"""Reconciles the feature total with the contract total, line by line, exact to the micro-credit. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
 from query_api.contracts.domain.periods import CreditPeriod, PeriodKey
-from query_api.contracts.domain.terms import AddOn, State, money
+from query_api.contracts.domain.terms import AddOn, PeriodPhase, money
 
 LineKind = Literal[
     "usage", "corrections", "late", "feature_total", "within_available", "overage",
@@ -20,31 +20,31 @@ SUMS: Sequence[tuple[LineKind, tuple[LineKind, ...]]] = (
     ("available", ("within_available", "unused")),
     ("contract_total", ("contracted", "overage", "minimum_commitment")),
 )
-"""A total, and the kinds of lines that add up to it."""
+"""Each total, and the kinds of lines that add up to it."""
 
 
-class Line(NamedTuple):
-    """`price` is millionths of the currency for a credit, and None where nothing is charged or no price is known."""
+class ReconciliationLine(NamedTuple):
+    """`price` is millionths of the currency per credit; None if nothing is charged or the price is unknown."""
 
     kind: LineKind
     label: str
     credits: int
     price: int | None = None
     money: int | None = None
-    included_in: LineKind | None = None  # said again of that line, and part of no sum
+    included_in: LineKind | None = None  # the line that contains this one; not added again
 
 
 class Commitment(NamedTuple):
-    """How a whole contract stands against its minimum commitment, in micro-credits."""
+    """The minimum commitment of a whole contract, and what was reached, in micro-credits."""
 
     minimum: int
-    reached: int  # contracted credits and overage of all its credit periods
+    reached: int  # contracted credits plus overage of all its credit periods
     shortfall: int
-    settled_with: str  # the contract's last credit period, in which the shortfall counts
+    settled_with: str  # the contract's last credit period, in which the shortfall is charged
 
 
 class Overage(NamedTuple):
-    """Micro-credits of overage since a day of the period, at one price."""
+    """Micro-credits of overage from a day of the period on, at one price."""
 
     since: date | None
     credits: int
@@ -52,20 +52,20 @@ class Overage(NamedTuple):
 
 
 class Charges(NamedTuple):
-    """What credits of a credit period cost, in millionths of the one currency; None is not known."""
+    """Prices of a credit period, in millionths of the currency per credit; None: unknown."""
 
     currency: str | None = None
     contracted: int | None = None
-    """Of contracted credits, which are bought as the period begins."""
+    """For contracted credits: the price on the first day of the period."""
     shortfall: int | None = None
-    """Of what is missing to the minimum commitment, as the contract ends."""
+    """For the shortfall: the price at the end of the contract."""
     overage_price: int | None = None
     overage: Sequence[Overage] = ()
-    """Where the price changed within the period: its overage by price."""
+    """If the price changed within the period: the overage for each price."""
 
 
-class Used(NamedTuple):
-    """Micro-credits in a credit period; corrections are part of the total, and late is what came after its end."""
+class PeriodUsage(NamedTuple):
+    """Micro-credits in a credit period. `total` includes corrections, and late usage (received after the period ended)."""
 
     total: int
     corrections: int
@@ -73,14 +73,14 @@ class Used(NamedTuple):
 
 
 def charged(period: CreditPeriod, used: int) -> int:
-    """Micro-credits that a credit period is charged for: the contracted ones, used or not, and overage."""
+    """Micro-credits charged for a credit period: contracted ones, used or not, plus overage."""
     return (period.contracted or 0) + max(0, used - (period.available or 0))
 
 
 def commit(
     periods: Iterable[CreditPeriod], used: Mapping[PeriodKey, Mapping[str, int]], contract_id: str, minimum: int | None
 ) -> Commitment | None:
-    """A contract against its minimum commitment; None if it makes none."""
+    """The commitment of a contract; None if it has none."""
     own = [period for period in periods if period.contract_id == contract_id]
     if minimum is None or not own:
         return None
@@ -91,13 +91,13 @@ def commit(
 
 def reconcile(
     period: CreditPeriod | None,
-    state: State | None,
-    used: Used,
+    state: PeriodPhase | None,
+    used: PeriodUsage,
     add_ons: Iterable[AddOn],
     charges: Charges,
     commitment: Commitment | None,
-) -> list[Line]:
-    """The lines from the feature total to the contract total. Outside of any credit period all usage is overage."""
+) -> list[ReconciliationLine]:
+    """The lines from the feature total to the contract total. Without a credit period all usage is overage."""
     available = (period.available if period else None) or 0
     contracted = (period.contracted if period else None) or 0
     within = min(used.total, available)
@@ -107,45 +107,51 @@ def reconcile(
         _charge("overage", "Overage" if since is None else f"Overage from {since}", credits, price)
         for since, credits, price in charges.overage or [Overage(None, overage, charges.overage_price)]
     ]
-    shortfall = commitment.shortfall if commitment and period and _settles(period, commitment) else 0
+    shortfall = commitment.shortfall if commitment and period and _ends_contract(period, commitment) else 0
     return [
-        Line("usage", "Usage as counted", used.total - used.corrections),
-        Line("corrections", "Corrections", used.corrections),
-        Line("late", "Received after the period's end", used.late, included_in="feature_total"),
-        Line("feature_total", "Feature total", used.total),
-        Line("within_available", "Covered by available credits", within),
+        ReconciliationLine("usage", "Usage as counted", used.total - used.corrections),
+        ReconciliationLine("corrections", "Corrections", used.corrections),
+        ReconciliationLine("late", "Received after the period's end", used.late, included_in="feature_total"),
+        ReconciliationLine("feature_total", "Feature total", used.total),
+        ReconciliationLine("within_available", "Covered by available credits", within),
         *overages,
         _charge("contracted", "Contracted credits", contracted, charges.contracted),
         *(
-            Line("add_on" if add_on.included else "add_on_not_included", add_on.name, add_on.credits)
+            ReconciliationLine("add_on" if add_on.included else "add_on_not_included", add_on.name, add_on.credits)
             for add_on in add_ons
         ),
-        Line("available", "Available credits", available),
-        Line("unused", "Not used", unused),
-        *([Line("expired", "Expired at the period's end", unused, included_in="unused")] if state == "past" else []),
+        ReconciliationLine("available", "Available credits", available),
+        ReconciliationLine("unused", "Not used", unused),
+        *(
+            [ReconciliationLine("expired", "Expired at the period's end", unused, included_in="unused")]
+            if state == "past"
+            else []
+        ),
         _charge("minimum_commitment", "Minimum-commitment shortfall", shortfall, charges.shortfall),
         total_up(contracted, overages, shortfall, charges),
     ]
 
 
-def total_up(contracted: int, overages: Sequence[Line], shortfall: int, charges: Charges) -> Line:
-    """The contract total. Its money is the sum of the rounded lines, and None while one that matters has no price."""
+def total_up(
+    contracted: int, overages: Sequence[ReconciliationLine], shortfall: int, charges: Charges
+) -> ReconciliationLine:
+    """The contract total. Its money is the sum of the rounded lines; None if a line other than 0 has no price."""
     parts = [
         (contracted, charges.contracted),
         *((line.credits, line.price) for line in overages),
         (shortfall, charges.shortfall),
     ]
     amounts = [money(credits, price) for credits, price in parts if credits]
-    if not amounts:  # nothing is due, in whichever currency there is
+    if not amounts:  # nothing is due
         amounts = [0 if any(price is not None for _, price in parts) else None]
     known = [amount for amount in amounts if amount is not None]
     due = sum(known) if len(known) == len(amounts) else None
-    return Line("contract_total", "Contract total", sum(credits for credits, _ in parts), money=due)
+    return ReconciliationLine("contract_total", "Contract total", sum(credits for credits, _ in parts), money=due)
 
 
-def _charge(kind: LineKind, label: str, credits: int, price: int | None) -> Line:
-    return Line(kind, label, credits, price, money(credits, price))
+def _charge(kind: LineKind, label: str, credits: int, price: int | None) -> ReconciliationLine:
+    return ReconciliationLine(kind, label, credits, price, money(credits, price))
 
 
-def _settles(period: CreditPeriod, commitment: Commitment) -> bool:
+def _ends_contract(period: CreditPeriod, commitment: Commitment) -> bool:
     return period.credit_period_id == commitment.settled_with

@@ -1,4 +1,4 @@
-"""What a contract says besides its credits: prices, commitment, add-ons, and whom to ask. Pure."""
+"""Terms of a contract besides its credits: prices, commitment, add-ons, contact. Pure."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 
 from flexcredits_schemas.credits import MICRO, round_half_even
 
-State = Literal["past", "current", "future"]
+PeriodPhase = Literal["past", "current", "future"]
 
 
-class AccountTeam(NamedTuple):
-    """At least one of them is there."""
+class TeamContact(NamedTuple):
+    """At least one field is not None."""
 
     name: str | None
     email: str | None
@@ -18,49 +18,49 @@ class AccountTeam(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """None where the contract is silent. The commitment is micro-credits over the whole contract; prices are millionths
-    of the currency for one credit."""
+    """None: not specified. The commitment is in micro-credits for the whole contract; prices are millionths of the currency
+    per credit."""
 
     minimum_commitment: int | None = None
     overage_price: int | None = None
     credit_price: int | None = None
     currency: str | None = None
-    account_team: AccountTeam | None = None
+    account_team: TeamContact | None = None
 
 
 NO_TERMS = Terms()
 
 
 class Price(NamedTuple):
-    """Millionths of the currency for one credit; None: no price is known."""
+    """Millionths of the currency per credit; None: unknown."""
 
     overage: int | None = None
     credit: int | None = None
     currency: str | None = None
 
     def in_currency(self, currency: str | None) -> "Price":
-        """No price is known in any other currency than its own."""
+        """The price if it is in this currency; otherwise an unknown price in this currency."""
         return self if self.currency == currency else Price(currency=currency)
 
 
-class Step(NamedTuple):
-    """A price from a day on; date.min: since the contract began."""
+class PriceStep(NamedTuple):
+    """A price from a day on; date.min: from the beginning of the contract."""
 
     begins_on: date
     price: Price
 
 
-class Version(NamedTuple):
-    """What a version of a contract says about prices, and the day on which it arrived. Only a list says since when they hold, and
-    what one of its steps leaves out stays as it was before."""
+class PriceVersion(NamedTuple):
+    """Prices in one version of a contract, and the day when it was received. Only a price list has effective dates; a price that
+    one of its steps leaves out stays unchanged."""
 
     received_on: date
     is_list: bool
-    steps: Sequence[Step]
+    steps: Sequence[PriceStep]
 
 
 class AddOn(NamedTuple):
-    """A bundle next to the contracted micro-credits; only an included one may be used."""
+    """Extra micro-credits; only included add-ons are available."""
 
     name: str
     credits: int
@@ -68,14 +68,14 @@ class AddOn(NamedTuple):
 
 
 def money(micro_credits: int, price: int | None) -> int | None:
-    """Millionths of the currency that credits cost, rounded half-even once; None without a price."""
+    """Cost of credits in millionths of the currency, rounded half-even once; None without a price."""
     if price is None:
         return None
     return round_half_even(micro_credits * price, MICRO)
 
 
-def state_of(starts_on: date, ends_on: date, today: date) -> State:
-    """Of a half-open span of days."""
+def state_of(starts_on: date, ends_on: date, today: date) -> PeriodPhase:
+    """Whether a half-open range of days is past, current or future."""
     if ends_on <= today:
         return "past"
     return "future" if starts_on > today else "current"

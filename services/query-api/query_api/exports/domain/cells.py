@@ -1,4 +1,4 @@
-"""Cells of a CSV file, its lines and its name. Pure."""
+"""CSV cells, lines and file names. Pure."""
 
 import csv
 import io
@@ -7,39 +7,39 @@ from collections.abc import Iterable, Sequence
 
 from query_api.calendar import Days
 
-# OWASP's list of what makes a spreadsheet calculate, with the full-width forms, also behind spaces and invisible marks.
+# Formula triggers (OWASP: CSV injection) with full-width forms, also after spaces and invisible characters.
 _FORMULA = re.compile("(?:[^\\S\t\r\n]|[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff])*[=+\\-@\t\r\n\0＝＋－＠]")
 
-# An id that begins with one of +-@ only shows a wrong value, unless it calls a function, a program (DDE) or another sheet.
+# An id that begins with one of +-@ is harmless unless it calls a function, a program (DDE) or another sheet.
 _CALLS = re.compile(r"[(|!\[（｜！［]")
 _ANY_SIGN = re.compile("[+\\-@＋－＠]")
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+-]")
-_NAMED_UP_TO = 60  # characters: a name of 255 is what file systems take
+_NAMED_UP_TO = 60  # characters; file systems limit names to 255 bytes
 
 LINE_END = b"\r\n"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""Without it, Excel takes a UTF-8 file for one of the machine's old code page."""
+"""Without it, Excel reads a UTF-8 file in a legacy code page."""
 
 
 def guard(text: str) -> str:
-    """`text` so that no spreadsheet takes it for a formula: a dangerous one gets a leading apostrophe.
+    """Escape `text` for spreadsheets: a leading apostrophe if it could be a formula.
 
-    For texts only. A number is written by us, and an apostrophe would make a negative one a text.
+    For texts only: numbers are ours, and an apostrophe would turn negative ones into text.
     """
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def guard_id(text: str) -> str:
-    """`text` as it is, so that it can be joined with, unless a spreadsheet would run it as a formula that does something.
+    """Escape an id only if a spreadsheet would execute it, so that other ids can be used in joins.
 
-    `unguard_id` gives back the id: an id that looks like a guarded one gets an apostrophe too.
+    Reversible by `unguard_id`: an id that looks like an escaped one gets an apostrophe too.
     """
     return f"'{text}" if _runs(text.lstrip("'")) else text
 
 
 def unguard_id(cell: str) -> str:
-    """The id that `guard_id` made a cell of."""
+    """The id from a cell of `guard_id`."""
     return cell[1:] if cell[:1] == "'" and _runs(cell.lstrip("'")) else cell
 
 
@@ -49,7 +49,7 @@ def _runs(text: str) -> bool:
 
 
 def text_cell(text: str | None) -> str | None:
-    """A guarded text, or None for an empty cell. Postgres writes such cells, and ends lines with a bare line feed."""
+    """An escaped text, or None for an empty cell. CRLF becomes LF, as in the lines that Postgres writes."""
     return guard(text.replace("\r\n", "\n")) if text else None
 
 
@@ -59,7 +59,7 @@ def id_cell(text: str | None) -> str | None:
 
 
 def end_lines(data: bytes) -> bytes:
-    """Lines as RFC 4180 ends them, where Postgres ended them. No text of ours holds a line feed: the schemas refuse it."""
+    """Replace line ends of Postgres (LF) by CRLF (RFC 4180). No cell contains LF: the event schemas reject it."""
     return data.replace(b"\n", LINE_END)
 
 
@@ -71,13 +71,13 @@ def write_lines(lines: Iterable[Iterable[str | int | None]]) -> bytes:
 
 
 def file_name(organization: str, days: Days, *what: str | None) -> str:
-    """The same name for the same question, in ASCII: whose, which days, what, and each filter that leaves usage out."""
+    """A deterministic ASCII name: organization, days, content, and each filter that excludes usage."""
     parts = [organization, f"{days.first}", f"{days.last}", *filter(None, what)]
     return "_".join(["flexcredits", *(_NOT_IN_NAMES.sub("-", part) for part in parts)]) + ".csv"
 
 
 def surfaces_in_name(surfaces: Sequence[str] | None) -> str | None:
-    """The filter as a part of a file's name; many of them as their number."""
+    """The surface filter for the file name; if it is long, only the number of surfaces."""
     if surfaces is None:
         return None
     named = sorted({surface or "none" for surface in surfaces})

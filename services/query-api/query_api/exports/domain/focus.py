@@ -1,7 +1,7 @@
-"""FOCUS 1.2 (FinOps Open Cost and Usage Specification): what its columns hold beside the quantities. Pure.
+"""FOCUS 1.2 (FinOps Open Cost and Usage Specification): contents of the columns, except quantities of usage. Pure.
 
-Credits are prepaid: usage is billed 0 and its EffectiveCost is what its credits are worth at the contract's price.
-What goes beyond the available credits is a Purchase on the day on which it does, billed at the overage price.
+Credits are prepaid: usage has BilledCost 0, and its EffectiveCost is the credits at the contract's price. Overage is a
+Purchase on the day on which it arises, billed at the overage price.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,18 +29,18 @@ FOCUS_COLUMNS = (
     "x_Category", "x_ContractId", "x_CreditPeriodId", "x_Events", "x_Feature", "x_FeatureKind", "x_OverageCredits",
     "x_PriceUnknown", "x_ProductType", "x_RowKind", "x_Surface", "x_TimeZone",
 )  # fmt: skip
-"""Those of FOCUS by name, then ours, which begin with x_ as it demands."""
+"""Columns of FOCUS by name, then ours with the prefix x_ that FOCUS requires."""
 
 SERVICES = {"assistant": "Assistant", "agents": "Agents", "api": "API"}
 RESOURCE_TYPES = {"model": "Model", "tool": "Tool", "feature": "Feature", "namespace": "API Namespace"}
 NO_CURRENCY = "XXX"
-"""ISO 4217's own code for none: BillingCurrency must not be null, and a contract may name no currency."""
+"""ISO 4217 code for no currency: BillingCurrency must not be null, but a contract may have no currency."""
 
 _CREDITS, COST_PLACES = 6, 12  # decimal places of micro-credits, and of micro-credits times a price in millionths
 ZERO, ONE = "0.000000", "1.000000"
 
 
-class Account(NamedTuple):
+class BillingAccount(NamedTuple):
     organization: str
     name: str | None
     provider: str
@@ -48,8 +48,8 @@ class Account(NamedTuple):
 
 
 class FocusLabel(NamedTuple):
-    """A series' cells in a stretch of days; None is null. SkuId, SkuPriceId and ChargeDescription begin with a word of ours, so
-    no spreadsheet takes them for formulas and what follows stands in them as it is."""
+    """A series' cells in a range of days; None is null. SkuId, SkuPriceId and ChargeDescription start with a fixed word, so
+    spreadsheets do not interpret them as formulas and the rest needs no escaping."""
 
     series_id: int
     first: date
@@ -71,7 +71,7 @@ class FocusLabel(NamedTuple):
 
 
 class FocusDay(NamedTuple):
-    """A day of the organization's zone as instants, and what a credit was worth on it."""
+    """A day of the organization's zone as instants, with the prices of that day."""
 
     day: date
     starts_at: str
@@ -104,7 +104,7 @@ def focus_label(label: Label) -> FocusLabel:
         f"{label.product}/{label.kind}/{label.feature}",
         guard(label.feature_name),
         guard_id(resource),
-        None if name == resource else text_cell(name),  # a name that only repeats the id is none
+        None if name == resource else text_cell(name),  # no name if it only repeats the id
         resource_type,
         id_cell(label.agent_id),
         text_cell(label.category),
@@ -129,7 +129,7 @@ def focus_days(
 
 
 def focus_day(day: date, time_zone: str | None, prices: Prices, period: CreditPeriod | None) -> FocusDay:
-    """With the prices that were known on the day: a file of a month that is over stays as it is."""
+    """A day with the prices that were known on it, so that files of past months do not change."""
     month, price = month_of(day), prices.charged_on(day)
     return FocusDay(
         day,
@@ -150,14 +150,14 @@ def each_day(days: Days) -> Iterator[date]:
 
 
 def instant(day: date, time_zone: str | None) -> str:
-    """When a day of the zone begins, as FOCUS writes instants."""
+    """Start of a day in the zone, in the format of FOCUS."""
     return f"{midnight(day, time_zone).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def purchase_lines(
-    calendar: Iterable[FocusDay], overage: Mapping[date, int], account: Account
+    calendar: Iterable[FocusDay], overage: Mapping[date, int], account: BillingAccount
 ) -> list[list[str | None]]:
-    """A line for each day of the calendar on which the overage moved."""
+    """A line for each day on which the overage changed."""
     lines = []
     for day in calendar:
         if credits := overage.get(day.day, 0):
@@ -165,8 +165,8 @@ def purchase_lines(
     return lines
 
 
-def purchase_line(day: FocusDay, credits: int, account: Account) -> list[str | None]:
-    """The Purchase of a day's overage, in the order of FOCUS_COLUMNS."""
+def purchase_line(day: FocusDay, credits: int, account: BillingAccount) -> list[str | None]:
+    """The Purchase line for a day's overage, in the order of FOCUS_COLUMNS."""
     price = day.overage_price
     cost = scaled_text(credits * (price or 0), COST_PLACES)
     unit_price = None if price is None else scaled_text(price, _CREDITS)

@@ -1,4 +1,4 @@
-"""FOCUS 1.2: the lines that correct days that are over, after a version of the contract changed their prices. Pure."""
+"""FOCUS 1.2: correction lines for past days whose prices a later contract version changed. Pure."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -13,12 +13,12 @@ from query_api.calendar import Days, month_of
 from query_api.contracts.domain.periods import Contract, CreditPeriod, pricing_contract
 from query_api.contracts.domain.prices import prices_of
 from query_api.exports.domain.cells import id_cell
-from query_api.exports.domain.focus import COST_PLACES, FOCUS_COLUMNS, NO_CURRENCY, ONE, ZERO, Account, instant
+from query_api.exports.domain.focus import COST_PLACES, FOCUS_COLUMNS, NO_CURRENCY, ONE, ZERO, BillingAccount, instant
 from query_api.exports.domain.labels import ONE_DAY
 
 
 class PriceCorrection(NamedTuple):
-    """Costs, in micro-credits times millionths of the currency, by which days of one calendar month were charged wrongly."""
+    """Cost difference for days of one calendar month, in micro-credits times millionths of the currency."""
 
     contract_id: str
     made_on: date
@@ -35,9 +35,9 @@ def price_corrections(
     overage: Mapping[date, int],
     made_in: Days,
 ) -> Iterator[PriceCorrection]:
-    """`used` and `overage` are micro-credits by day. One for each repricing made on these days, calendar month and currency.
+    """One correction per repricing on the days `made_in`, calendar month and currency. `used`, `overage`: micro-credits by day.
 
-    A contract corrects only the days that it priced: spans of contracts may overlap.
+    A contract corrects only days that it priced, because contracts may overlap.
     """
     days_of: dict[str, list[date]] = defaultdict(list)
     for day in sorted({*used, *overage}):
@@ -65,8 +65,8 @@ def price_corrections(
                         yield PriceCorrection(contract.contract_id, made_on, piece, currency, of_overage, of_usage)
 
 
-def correction_lines(corrections: Iterable[PriceCorrection], account: Account) -> list[list[str | None]]:
-    """In the order of FOCUS_COLUMNS: what was billed for overage, and what usage was worth."""
+def correction_lines(corrections: Iterable[PriceCorrection], account: BillingAccount) -> list[list[str | None]]:
+    """Correction lines for billed overage and for the worth of usage, in the order of FOCUS_COLUMNS."""
     lines = []
     for correction in corrections:
         if correction.overage:
@@ -76,7 +76,9 @@ def correction_lines(corrections: Iterable[PriceCorrection], account: Account) -
     return lines
 
 
-def correction_line(correction: PriceCorrection, cost: int, account: Account, *, is_overage: bool) -> list[str | None]:
+def correction_line(
+    correction: PriceCorrection, cost: int, account: BillingAccount, *, is_overage: bool
+) -> list[str | None]:
     amount, zone, month = scaled_text(cost, COST_PLACES), account.time_zone, month_of(correction.made_on)
     what, sku = ("Overage", "overage") if is_overage else ("Credits", "credits")
     cells = {

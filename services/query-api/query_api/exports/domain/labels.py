@@ -1,4 +1,4 @@
-"""What the lines of an export say beside their numbers. Pure: names, categories and states come from where the tables' do."""
+"""Labels of export lines: names, categories and states, from the same source as the tables. Pure."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
@@ -15,12 +15,12 @@ class UsedSeries(NamedTuple):
     series_id: int
     product: str
     feature: Feature
-    agent_id: str  # "" where no agent is named
-    surface: str  # "" where none is known
+    agent_id: str  # "" if no agent is given
+    surface: str  # "" if unknown
 
 
 class Label(NamedTuple):
-    """A series' texts in a stretch of days in which its category is constant. None is an empty cell."""
+    """A series' texts in a range of days with one category. None is an empty cell."""
 
     series_id: int
     first: date
@@ -38,7 +38,7 @@ class Label(NamedTuple):
 
 
 class Catalog(NamedTuple):
-    """What series are called."""
+    """Names of features and agents."""
 
     features: Mapping[str, Features]  # by product
     agents: Mapping[str, Agent]
@@ -46,7 +46,7 @@ class Catalog(NamedTuple):
 
 
 def build_labels(series: Iterable[UsedSeries], days: Days, catalog: Catalog) -> list[Label]:
-    """For each day of `days` one label of each series, in an order that does not depend on the series' numbers."""
+    """One label per series and day of `days`, in an order that does not depend on series ids."""
     labels = []
     for series_id, product, feature, agent_id, surface in sorted(series, key=lambda each: each[1:]):
         features = catalog.features[product]
@@ -73,7 +73,7 @@ def build_labels(series: Iterable[UsedSeries], days: Days, catalog: Catalog) -> 
 
 
 def label_cells(label: Label) -> Label:
-    """The label with texts that no spreadsheet takes for formulas."""
+    """The label with texts escaped for spreadsheets."""
     return label._replace(
         category=text_cell(label.category),
         category_now=text_cell(label.category_now),
@@ -86,7 +86,7 @@ def label_cells(label: Label) -> Label:
 
 
 def agent_cells(product: str, agent_id: str, agents: Mapping[str, Agent]) -> tuple[str | None, str | None]:
-    """An agent's name and state as the tables show them now: nobody gave an unsaved one a name."""
+    """An agent's current name and state, as in the tables. Unsaved agents have no name."""
     if not agent_id and product != "agents":
         return None, None
     agent = agent_as_now(agent_id, agents)
@@ -94,7 +94,7 @@ def agent_cells(product: str, agent_id: str, agents: Mapping[str, Agent]) -> tup
 
 
 def months_of(days: Days, used: Days | None) -> list[Days]:
-    """`days`, as far as they were used, in pieces of a calendar month at most."""
+    """The part of `days` within `used`, split by calendar month."""
     if used is None or used.last < days.first or days.last < used.first:
         return []
     first, last = max(days.first, used.first), min(days.last, used.last)

@@ -1,4 +1,4 @@
-"""A breakdown as the lines of a file: the same rows, deeper ones after the one that they are part of. Pure."""
+"""A breakdown as CSV lines: the same rows, each followed by its child rows. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,7 +11,7 @@ TABLE_COLUMNS = ("level", "path", "kind", "id", "name", "is_leaf", "credits", "e
 
 
 def table_lines(rows: Sequence[Row], total: int, above: tuple[str, ...] = ()) -> Iterator[Iterable[str | int]]:
-    """A line for each row; `path` names those that it is part of. The lines with is_leaf true add up to `total`."""
+    """A line for each row; `path` has the names of its parents. Lines with is_leaf true add up to `total`."""
     for row in rows:
         yield (
             len(above) + 1,

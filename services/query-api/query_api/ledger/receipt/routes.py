@@ -15,7 +15,7 @@ from query_api.contracts.queries import select_credit_periods
 from query_api.contracts.schemas import answer_credit_period
 from query_api.db.session import ReadSession
 from query_api.http.problems import ApiProblem
-from query_api.ledger.domain import Entry, LedgerKey, Posting, RateUsed, place_of, waits_for_now
+from query_api.ledger.domain import Entry, LedgerKey, Posting, RateUsed, event_buckets, waits_for_now
 from query_api.ledger.queries import select_corrections, select_receipt, select_rejections
 from query_api.ledger.receipt.schemas import CountedIn, PostedEvent, Receipt, ReceiptRate, RejectedRecord
 
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/api/v1")
 
 
 class ReceiptQuery(BaseModel):
-    """Who the event is, together with the organization that asks."""
+    """Identity of the event, together with the organization of the principal."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,8 +46,8 @@ async def get_receipt(
     if entry is None and not rejections:
         raise ApiProblem(
             "no-such-event",
-            "No event of this organization with this source and id is counted, held or rejected. It was never sent, ingest "
-            "refused it, or it is older than the ledger.",
+            "This organization has no event with this source and id that is counted, held or rejected. It was never sent, "
+            "ingest refused it, or it is older than the ledger.",
         )
     if entry is None:
         return Receipt(
@@ -91,7 +91,7 @@ async def get_receipt(
 
 
 async def find_entry(session: ReadSession, event_id: str, identity: bytes) -> tuple[LedgerKey, Entry | None]:
-    """Where the event lies: in the partition that its id asks for, or in a hash partition if the ledger had none of that day."""
+    """Find the event in the partition of its id or, if the ledger had no partition for that day, in a hash partition."""
     key = LedgerKey(bucket_of(event_id, identity), identity)
     entry = await select_receipt(session, key)
     if entry is None and key.ledger_bucket >= 0:
@@ -122,7 +122,7 @@ def answer_rate(rate: RateUsed) -> ReceiptRate:
 
 
 def answer_place(occurred_at: datetime, time_zone: str, periods: list[CreditPeriod]) -> CountedIn:
-    place = place_of(occurred_at, time_zone)
+    place = event_buckets(occurred_at, time_zone)
     period = period_on(periods, place.day)
     return CountedIn(
         quarter_hour_at=place.quarter_hour_at,

@@ -1,4 +1,4 @@
-"""The body of an event's receipt."""
+"""Response of the receipt."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -22,30 +22,30 @@ Quantity = Annotated[
 
 
 class CountedIn(Answer):
-    """The totals that have the event in them."""
+    """The totals that contain the event."""
 
-    quarter_hour_at: datetime = Field(description="When its quarter of an hour begins, UTC.")
-    day: date = Field(description="Of the organization's time zone.")
+    quarter_hour_at: datetime = Field(description="Start of its quarter of an hour (UTC).")
+    day: date = Field(description="In the organization's time zone.")
     month: str = Field(examples=["2026-11"])
     credit_period: CreditPeriodRef | None = Field(description="null: no credit period covers the day.")
 
 
 class PostedEvent(Answer):
-    """Another event of the same use: a correction, or what a correction corrects."""
+    """A related event: a correction of this event, or the event that this one corrects."""
 
-    credits: Credits | None = Field(description="null while it is held.")
+    credits: Credits | None = Field(description="null while held.")
     occurred_at: datetime
     received_at: datetime
     partition: int
     offset: int
-    reason: str | None = Field(None, description="Of a correction: why it was made. null: not known any more.")
+    reason: str | None = Field(None, description="Reason of a correction. null: no longer known.")
 
 
 class RejectedRecord(Answer):
-    """A record of this event that could not be counted. It lies in the dead-letter topic too."""
+    """A record of this event that could not be counted. The dead-letter topic contains it, too."""
 
     reason: str
-    pointer: str = Field(description="Where in the event, as a JSON pointer; empty for the event as a whole.")
+    pointer: str = Field(description="JSON pointer into the event; empty for the whole event.")
     received_at: datetime
     topic: str
     partition: int
@@ -53,13 +53,13 @@ class RejectedRecord(Answer):
 
 
 class ReceiptRate(Answer):
-    """`credits` for `per` units."""
+    """`credits` per `per` units."""
 
     credits: Credits
     per: Quantity
-    effective_from: datetime | None = Field(description="null: from its receipt on.")
+    effective_from: datetime | None = Field(description="null: from received_at.")
     received_at: datetime
-    scope: Literal["organization", "deployment"] = Field(description="Whose rate card it stands in.")
+    scope: Literal["organization", "deployment"] = Field(description="Whose rate card contains it.")
 
 
 class Receipt(Answer):
@@ -68,8 +68,8 @@ class Receipt(Answer):
     source: str
     id: str
     state: Literal["counted", "held", "corrected", "rejected"] = Field(
-        description="held: it waits, and is in no total yet. corrected: it is counted, and so are corrections of it. "
-        "rejected: it is in no total; `rejections` say why, and most of the rest is null."
+        description="held: not in any total yet. corrected: counted, and has counted corrections. "
+        "rejected: not in any total; `rejections` give the reasons, and most other fields are null."
     )
     type: Literal["usage", "correction"] | None = None
     waits_for: WaitsFor | None = Field(None, description="null unless held.")
@@ -79,25 +79,25 @@ class Receipt(Answer):
     agent: str | None = Field(None, description="The agent's id.")
     surface: str | None = None
     occurred_at: datetime | None = Field(None, description="The event's `time`.")
-    received_at: datetime | None = Field(None, description="When the log took it.")
+    received_at: datetime | None = Field(None, description="When Kafka stored it.")
     topic: str
     partition: int | None = None
     offset: int | None = None
-    credits: Credits | None = Field(None, description="As counted; signed, of a correction. null while it is held.")
-    credits_after_corrections: Credits | None = Field(None, description="null while it is held, and of a correction.")
-    quantity: Quantity | None = Field(None, description="null: the event named its credits itself.")
+    credits: Credits | None = Field(None, description="As counted; signed for a correction. null while held.")
+    credits_after_corrections: Credits | None = Field(None, description="null while held, and for a correction.")
+    quantity: Quantity | None = Field(None, description="null: the event contained credits.")
     unit: str | None = None
-    rate: ReceiptRate | None = Field(None, description="That made credits of the quantity. null without one.")
-    counted_in: CountedIn | None = Field(None, description="null while it is held.")
+    rate: ReceiptRate | None = Field(
+        None, description="The rate that converted the quantity to credits. null without a quantity."
+    )
+    counted_in: CountedIn | None = Field(None, description="null while held.")
     corrections: list[PostedEvent] = Field(
-        [], description="Of this event, the oldest first. Each counts at its own time."
+        [], description="Corrections of this event, oldest first. Each counts at its own time."
     )
-    corrects: PostedEvent | None = Field(
-        None, description="Of a correction: the usage event. null: it has not arrived."
-    )
-    reason: str | None = Field(None, description="Of a correction: why it was made. null: not known any more.")
+    corrects: PostedEvent | None = Field(None, description="For a correction: the usage event. null: not arrived yet.")
+    reason: str | None = Field(None, description="Reason of a correction. null: no longer known.")
     rejections: list[RejectedRecord] = Field(
         [],
-        description="Records of this event that were not counted, the oldest first: also one that another payload followed.",
+        description="Rejected records of this event, oldest first, including those with another payload.",
     )
     time_zone: TimeZone

@@ -1,4 +1,4 @@
-"""The breakdown without HTTP: its route answers it, and a file holds it."""
+"""Computes the breakdown, for its route and for files."""
 
 from collections.abc import Collection, Sequence
 from datetime import date
@@ -13,13 +13,13 @@ from query_api.db.session import ReadSession
 from query_api.usage.breakdown.domain.rows import WITH_AGENTS, WITH_CATEGORIES, Row, build_rows
 from query_api.usage.breakdown.schemas import BreakdownQuery
 from query_api.usage.domain.catalog import Features
-from query_api.usage.domain.series import PickedSeries, Use
-from query_api.usage.queries import select_agents, select_features, select_series, sum_groups, sum_uses
+from query_api.usage.domain.series import PickedSeries, SeriesUsage
+from query_api.usage.queries import select_agents, select_features, select_series, sum_groups, sum_series_usage
 from query_api.usage.views import kinds_of
 
 
 class BreakdownTable(NamedTuple):
-    """Every row of a view. Micro-credits; `previous` is None without a range before."""
+    """All rows of a view, in micro-credits. `previous` is None without a previous range."""
 
     days: Days
     days_before: Days | None
@@ -39,14 +39,14 @@ class BreakdownTable(NamedTuple):
 
 
 async def compute_breakdown(session: ReadSession, query: BreakdownQuery, today: date) -> BreakdownTable:
-    """What a product's usage consists of. Agents appear as they are now. Raises ApiProblem."""
+    """A product's usage as rows. Agents have their current name and status. Raises ApiProblem."""
     kinds = kinds_of(query.product, query.view)
     days, before = await choose_range(session, query, today)
     features = Features(await select_features(session, query.product, kinds), today, query.categories)
     series = await select_series(session, [query.product], kinds)
     stretch = stretch_to_months(query, days)
     by_surface = query.group_by == "surface"
-    used = await read_uses(
+    used = await read_series_usage(
         session, series.of_surfaces(query.surface), features if query.view in WITH_CATEGORIES else None, stretch, before,
         by_surface=by_surface,
     )  # fmt: skip
@@ -57,22 +57,22 @@ async def compute_breakdown(session: ReadSession, query: BreakdownQuery, today: 
     return BreakdownTable(days, before, rows)
 
 
-async def read_uses(
+async def read_series_usage(
     session: ReadSession, series: PickedSeries, features: Features | None, days: Days, before: Days | None,
     *, by_surface: bool = False,
-) -> list[Use]:  # fmt: skip
-    """Sums of series over `days`, and over the earlier days `before`; with features, apart for each category."""
+) -> list[SeriesUsage]:  # fmt: skip
+    """Sums of series over `days`, and over the previous range `before`. With `features`, separate sums for each category."""
     ranges = [before, days] if before else [days]
-    # Features that stay in their category are added up as one; the others apart for every stretch between two changes.
+    # One sum for features whose category does not change; one per range between changes for the others.
     changing, constant = series.divide(features.changing(ranges[0].first, days.last) if features else set())
     cuts = features.changes() if features else []
     parts = [part for whole in ranges for part in split_at(whole, cuts)]
-    uses = await sum_uses(session, constant, ranges, by_surface=by_surface)
-    return uses + await sum_uses(session, changing, parts, by_surface=by_surface)
+    uses = await sum_series_usage(session, constant, ranges, by_surface=by_surface)
+    return uses + await sum_series_usage(session, changing, parts, by_surface=by_surface)
 
 
 async def sum_product_credits(session: ReadSession, days: Days, surfaces: Collection[str] | None) -> dict[str, int]:
-    """By product, every one of them; `surfaces` None: of all."""
+    """Micro-credits of all products; `surfaces` None: all surfaces."""
     if surfaces is None:
         [used] = await sum_products(session, days)
         return used

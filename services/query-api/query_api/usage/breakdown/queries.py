@@ -1,4 +1,4 @@
-"""The statement behind the breakdown's entity tag."""
+"""The statement for the breakdown's entity tag."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
 
 
-class Version(NamedTuple):
-    """Counts of what usage and catalog have come to; with another content, one of them is another."""
+class UsageVersion(NamedTuple):
+    """Counters of usage and catalog. If the content changes, at least one of them changes."""
 
     events: int
     credits: int
@@ -20,7 +20,7 @@ class Version(NamedTuple):
     rebuilt: int
 
 
-async def select_version(session: ReadSession) -> Version:
-    row = await session.connection.fetchrow(SQL["select_version"], session.organization_id)
+async def select_usage_version(session: ReadSession) -> UsageVersion:
+    row = await session.connection.fetchrow(SQL["select_usage_version"], session.organization_id)
     assert row is not None
-    return from_record(Version, row)
+    return from_record(UsageVersion, row)

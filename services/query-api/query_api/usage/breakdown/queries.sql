@@ -1,7 +1,7 @@
--- name: select_version
--- What usage and catalog of the organization have come to.
--- Events, corrections and sightings only grow (also those of held usage, which names agents too), and every applied fact has a
--- higher offset than those before it. A rebuild may move credits without changing any of them.
+-- name: select_usage_version
+-- Counters that change with usage and catalog of the organization.
+-- Events, corrections and sightings only increase (held usage counts too, as it names agents), and each applied catalog event has
+-- a higher offset. The rebuild counter is included because a rebuild may move credits without changing the others.
 SELECT u.events, u.credits,
     (SELECT coalesce(sum(corrections), 0) FROM usage_corrections WHERE organization_id = $1)::bigint AS corrections,
     (SELECT coalesce(sum(extract(epoch FROM seen_at) + coalesce(extract(epoch FROM named_at), 0)) + count(*) + count(*) FILTER (WHERE ever_saved), 0)

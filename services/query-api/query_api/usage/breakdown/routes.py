@@ -1,4 +1,4 @@
-"""GET /api/v1/breakdown and /api/v1/deleted-agents: the tables of what was used, of any days."""
+"""GET /api/v1/breakdown and /api/v1/deleted-agents: usage tables for any range of days."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -13,8 +13,14 @@ from query_api.contracts.range import choose_days, stretch_to_months
 from query_api.freshness.queries import select_watermark
 from query_api.http.fields import DateRange
 from query_api.http.problems import invalid_parameter
-from query_api.usage.breakdown.compute import compute_breakdown, read_uses, sum_product_credits
-from query_api.usage.breakdown.domain.cursor import InvalidPlace, Place, cut_page, read_place, write_place
+from query_api.usage.breakdown.compute import compute_breakdown, read_series_usage, sum_product_credits
+from query_api.usage.breakdown.domain.cursor import (
+    InvalidPosition,
+    RowPosition,
+    cut_page,
+    read_position,
+    write_position,
+)
 from query_api.usage.breakdown.domain.rows import Row, build_rows, change, share
 from query_api.usage.breakdown.etag import Tagged
 from query_api.usage.breakdown.schemas import (
@@ -37,7 +43,7 @@ router = APIRouter(prefix="/api/v1")
 async def get_breakdown(
     request: Request, session: ReadAccess, watermark: Tagged, query: Annotated[BreakdownQuery, Query()]
 ) -> Breakdown:
-    """What a product's usage consists of, over any days. Agents appear as they are now."""
+    """A product's usage by feature, agent or namespace, for any range. Agents have their current name and status."""
     time_zone = session.organization.time_zone
     after = read_after(query.after)
     table = await compute_breakdown(session, query, today_in(time_zone, app_state(request).now()))
@@ -57,7 +63,7 @@ async def get_breakdown(
         previous=previous,
         change=change(total, previous or 0),
         rows=answer_rows(page.rows, total, has_previous=before is not None),
-        next=write_place(page.place) if page.place else None,
+        next=write_position(page.place) if page.place else None,
         moved=page.moved,
         surfaces=await select_used_surfaces(session, query.product, kinds_of(query.product, query.view)),
         product_shares=answer_shares(by_product),
@@ -90,24 +96,24 @@ def answer_shares(by_product: Mapping[str, int]) -> list[ProductShare]:
     ]
 
 
-def read_after(cursor: str | None) -> Place | None:
+def read_after(cursor: str | None) -> RowPosition | None:
     try:
-        return None if cursor is None else read_place(cursor)
-    except InvalidPlace:
-        raise invalid_parameter("after", "must be `next` of a previous answer") from None
+        return None if cursor is None else read_position(cursor)
+    except InvalidPosition:
+        raise invalid_parameter("after", "must be `next` of a previous response") from None
 
 
 @router.get("/deleted-agents")
 async def get_deleted_agents(
     request: Request, session: ReadAccess, query: Annotated[DeletedAgentsQuery, Query()]
 ) -> DeletedAgents:
-    """The agents that the agents' table shows as one row, because they no longer exist."""
+    """The deleted agents that the table of agents combines in one row."""
     app, organization = app_state(request), session.organization
     today = today_in(organization.time_zone, app.now())
     days = await choose_days(session, query, today)
     kinds = FEATURE_KINDS["agents", "agents"]
     series = (await select_series(session, ["agents"], kinds)).of_surfaces(query.surface)
-    uses = await read_uses(session, series, None, stretch_to_months(query, days), None)
+    uses = await read_series_usage(session, series, None, stretch_to_months(query, days), None)
     agents = await select_agents(session)
     rows = build_rows("agents", uses, Features([], today), agents)
     total, events, inside = next(

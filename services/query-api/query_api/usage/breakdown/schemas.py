@@ -1,4 +1,4 @@
-"""The requests and bodies of the breakdown and of deleted agents."""
+"""Requests and responses of the breakdown and of deleted agents."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from query_api.contracts.range import RangeQuery
 from query_api.http.fields import Answer, CompleteTo, Credits, DateRange, Share, TimeZone
-from query_api.usage.domain.catalog import Categories, Kind, View
+from query_api.usage.domain.catalog import Categories, RowKind, View
 from query_api.usage.views import SURFACE
 
 Change = Annotated[
@@ -35,17 +35,17 @@ Previous = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class BreakdownRow:
-    """A line of the table. When it has rows, they add up to it exactly.
+    """A row of the table. Its child rows, if any, add up to it exactly.
 
-    What was used in the previous range and no more is a row too, with zero credits and uses: that it is gone is news.
+    Includes rows that were used in the previous range only, with zero credits and events.
     """
 
-    # A dataclass, because there may be ten thousand of them, and pydantic looks into each of its models twice.
-    kind: Kind
-    id: Annotated[str, Field(description="Unique among its neighbours of this kind.")]
+    # A dataclass, because there may be ten thousand of them and pydantic validates each of its models twice.
+    kind: RowKind
+    id: Annotated[str, Field(description="Unique among sibling rows of the same kind.")]
     name: str
     credits: Credits
-    events: Annotated[int, Field(description="Uses. A correction changes credits, not uses.")]
+    events: Annotated[int, Field(description="Number of usage events. Corrections change credits only.")]
     share: Share
     previous: Previous
     change: Change
@@ -53,7 +53,7 @@ class BreakdownRow:
 
 
 class ProductShare(Answer):
-    """What a product contributed to all usage of the range."""
+    """A product's share of all usage in the range."""
 
     product: Product
     credits: Credits
@@ -74,7 +74,7 @@ class Breakdown(Answer):
     time_zone: TimeZone
     categories: Categories
     group_by: Literal["surface"] | None
-    total: Credits = Field(description="Of the whole range, as are events, shares and changes, on every page.")
+    total: Credits = Field(description="Of the whole range, on every page; so are events, shares and changes.")
     events: int
     previous: Previous
     change: Change
@@ -102,11 +102,11 @@ class Breakdown(Answer):
 
 class DeletedAgent(Answer):
     id: str
-    name: str = Field(description="The last one it had.")
-    deleted_at: datetime | None = Field(description="When the registry says that it was deleted.")
+    name: str = Field(description="Its last name.")
+    deleted_at: datetime | None = Field(description="When it was deleted, according to the registry.")
     credits: Credits
     events: int
-    share: Share = Field(description="Of the credits of all deleted agents in the range.")
+    share: Share = Field(description="Share of the credits of all deleted agents in the range.")
 
 
 class DeletedAgents(Answer):
@@ -127,9 +127,13 @@ class BreakdownQuery(RangeQuery):
     )
     surface: list[str] | SkipJsonSchema[None] = Field(None, description=SURFACE)
     group_by: Literal["surface"] | None = None
-    categories: Categories = Field("then", description="Those in force when it was used, or today's for all usage.")
-    limit: int | None = Field(None, ge=1, le=1000, description="Rows at the top level; by default all.")
-    after: str | None = Field(None, description="`next` of a previous answer: go on where that one ended.")
+    categories: Categories = Field(
+        "then", description="then: categories at the time of usage. now: today's categories for all usage."
+    )
+    limit: int | None = Field(
+        None, ge=1, le=1000, description="Maximum number of rows at the top level. By default all."
+    )
+    after: str | None = Field(None, description="`next` of the previous response, to continue after it.")
 
 
 class DeletedAgentsQuery(RangeQuery):

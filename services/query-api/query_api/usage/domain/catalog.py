@@ -1,4 +1,4 @@
-"""What usage is called: features and their categories on any day, and agents as they are now. Pure."""
+"""Names for usage: features and their categories on any day, and agents as they are now. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
@@ -10,8 +10,10 @@ from flexcredits_schemas.events import AgentKind, AgentState, FeatureKind
 from query_api.calendar import Days, split_at
 
 View = Literal["models", "tools", "other_features", "agents", "features", "namespaces"]
-Kind = Literal["model", "tool", "feature", "category", "namespace", "agent", "deleted", "unsaved", "system", "surface"]
-State = Literal["agent", "deleted", "unsaved", "system"]
+RowKind = Literal[
+    "model", "tool", "feature", "category", "namespace", "agent", "deleted", "unsaved", "system", "surface"
+]
+AgentStatus = Literal["agent", "deleted", "unsaved", "system"]
 
 FEATURE_KINDS: Mapping[tuple[str, str], tuple[FeatureKind, ...]] = {
     ("assistant", "models"): ("model",),
@@ -21,17 +23,17 @@ FEATURE_KINDS: Mapping[tuple[str, str], tuple[FeatureKind, ...]] = {
     ("agents", "features"): ("model", "tool", "feature"),
     ("api", "namespaces"): ("namespace",),
 }
-"""The views that each product has, and the kinds of feature that they show."""
+"""Views of each product, and the kinds of feature that they show."""
 
-AGGREGATES: Mapping[State, str] = {"deleted": "Deleted agents", "unsaved": "Unsaved workflows"}
-"""Agents that a view shows as one row together."""
+AGGREGATES: Mapping[AgentStatus, str] = {"deleted": "Deleted agents", "unsaved": "Unsaved workflows"}
+"""Agents that a view combines in one row."""
 NO_AGENT = "No agent"
 NO_SURFACE = "No surface"
 
 Categories = Literal["then", "now"]
 
-Step = tuple[Kind, str, str]
-"""Kind, id and name of a row on the way down to a use."""
+RowStep = tuple[RowKind, str, str]
+"""Kind, id and name of a row on the path to a leaf."""
 
 
 class Feature(NamedTuple):
@@ -39,8 +41,8 @@ class Feature(NamedTuple):
     feature: str
 
 
-class FeatureFact(NamedTuple):
-    """What the catalog says about a feature from a day on, for one organization or for the deployment."""
+class FeatureEntry(NamedTuple):
+    """Name and category of a feature from a day on, for one organization or for the deployment."""
 
     feature: Feature
     deployment_wide: bool
@@ -50,10 +52,10 @@ class FeatureFact(NamedTuple):
 
 
 class Features:
-    """Names, and the category of any day: the one that was in force then, or for all days the one of today."""
+    """Names of features, and their category on any day: the one in force on that day, or today's for all days."""
 
-    def __init__(self, facts: Iterable[FeatureFact], today: date, categories: Categories = "then") -> None:
-        """An organization's own facts go before the deployment's from the day that its first one takes effect."""
+    def __init__(self, facts: Iterable[FeatureEntry], today: date, categories: Categories = "then") -> None:
+        """Entries of the organization override those of the deployment, from the day when its first one takes effect."""
         self._names: dict[Feature, str] = {}
         self._categories: dict[Feature, list[tuple[date, str | None]]] = {}
         for feature, group in groupby(sorted(facts, key=lambda fact: fact.feature), key=lambda fact: fact.feature):
@@ -66,16 +68,16 @@ class Features:
             own_from = own[0].effective_from if own else date.max
             in_force = [fact for fact in wide if fact.effective_from < own_from] + own
             timeline = [(fact.effective_from, fact.category) for fact in in_force]
-            if categories == "now":  # that of the latest fact until today, since ever
+            if categories == "now":  # the category of the latest entry until today, for all days
                 timeline = [(date.min, category) for since, category in timeline if since <= today][-1:]
             self._categories[feature] = timeline
 
     def name(self, feature: Feature) -> str:
-        """Today's display name, else the feature's own."""
+        """Today's display name, else the feature's id."""
         return self._names.get(feature, feature.feature)
 
     def category(self, feature: Feature, day: date) -> str | None:
-        """The category of usage of `day`: as then, that of the latest fact from that day or before."""
+        """The category of usage on `day`: that of the latest entry on or before the day."""
         category = None
         for effective_from, name in self._categories.get(feature, ()):
             if effective_from > day:
@@ -84,15 +86,15 @@ class Features:
         return category
 
     def stretches(self, feature: Feature, days: Days) -> list[Days]:
-        """`days` in pieces within each of which this feature keeps its category."""
+        """Split `days` into ranges in which this feature has one category."""
         return split_at(days, [effective_from for effective_from, _ in self._categories.get(feature, ())])
 
     def changes(self) -> list[date]:
-        """Days on which any feature's category becomes another one, sorted. Between them every category is constant."""
+        """Days on which the category of any feature changes, sorted."""
         return sorted({day for timeline in self._categories.values() for day in _changes(timeline)})
 
     def changing(self, after: date, until: date) -> set[Feature]:
-        """Features whose category on a day after `after`, and not after `until`, is another one than the day before."""
+        """Features whose category changes on a day after `after` and not after `until`."""
         return {
             feature
             for feature, timeline in self._categories.items()
@@ -109,7 +111,7 @@ def _changes(timeline: Iterable[tuple[date, str | None]]) -> Iterator[date]:
 
 
 class Agent(NamedTuple):
-    state: State
+    state: AgentStatus
     name: str
     deleted_at: datetime | None = None
 
@@ -118,11 +120,11 @@ def agent_state(
     registered: AgentState | None,
     seen: AgentKind | None,
     ever_saved: bool,
-) -> State:
-    """An agent as of now, from the registry's latest fact, the kind in its latest usage, and whether it ever was saved.
+) -> AgentStatus:
+    """Current status of an agent, from the latest registry event, the kind in its latest usage, and whether it was ever saved.
 
-    The registry speaks first: a deletion wins over later usage until a newer saved fact. What was never saved stays
-    unsaved when it is deleted, and what once was saved is never an unsaved workflow. A system workflow stays one.
+    The registry has priority: a deletion holds, despite later usage, until a newer `saved` event. An agent that was never saved
+    stays unsaved when deleted; one that was ever saved is never an unsaved workflow. System workflows stay system.
     """
     if registered == "system" or (seen == "system" and registered != "saved"):
         return "system"
@@ -134,14 +136,14 @@ def agent_state(
 
 
 def agent_as_now(agent_id: str, agents: Mapping[str, Agent]) -> Agent:
-    """What an agent is now; without an id it is one that nobody saved."""
+    """The agent as it is now. Usage without an agent id belongs to an unsaved agent."""
     return agents.get(agent_id, Agent("agent", agent_id) if agent_id else Agent("unsaved", ""))
 
 
-def agent_steps(agent_id: str, agents: Mapping[str, Agent]) -> list[Step]:
-    """The row of an agent's usage in a list of agents, and the one inside it if there is one."""
+def agent_steps(agent_id: str, agents: Mapping[str, Agent]) -> list[RowStep]:
+    """The path of an agent's row in a list of agents: the row itself, or a combined row and the agent inside it."""
     agent = agent_as_now(agent_id, agents)
-    if agent.state == "unsaved":  # drafts have no name that anybody gave them
+    if agent.state == "unsaved":  # drafts have no names
         return [("unsaved", "unsaved", AGGREGATES["unsaved"])]
     if agent.state == "deleted":
         return [("deleted", "deleted", AGGREGATES["deleted"]), ("agent", agent_id, agent.name)]

@@ -1,4 +1,4 @@
-"""Series: usage by product, feature, agent and surface, and which of them a request picks. Pure."""
+"""Series: usage by product, feature, agent and surface, and selecting them. Pure."""
 
 from collections.abc import Collection
 from datetime import date
@@ -9,18 +9,18 @@ from flexcredits_schemas.events import Product
 from query_api.usage.domain.catalog import Feature
 
 PICK_SERIES_UP_TO = 0.25
-"""Looking up one series in the index of days costs about as much as four series cost when all days are read in order."""
+"""Share of series up to which index lookups are faster: one lookup costs about as much as four series in a sequential read."""
 
 
 class Series(NamedTuple):
     feature: Feature
-    agent_id: str  # "" where no agent is named
-    surface: str  # "" where none is named
+    agent_id: str  # "" if no agent is given
+    surface: str  # "" if none is given
     product: Product
 
 
-class Use(NamedTuple):
-    """Micro-credits and events of a series in a stretch of days that begins on `day`."""
+class SeriesUsage(NamedTuple):
+    """Micro-credits and events of a series in a range of days that begins on `day`."""
 
     day: date
     series: Series
@@ -33,7 +33,7 @@ class PickedSeries(NamedTuple):
     of_all: int  # how many series the organization has
 
     def picks(self) -> list[int] | None:
-        """The series that a statement picks by index; None when reading all series in order is faster."""
+        """Series ids to select by index; None if reading all series is faster."""
         return sorted(self.by_id) if len(self.by_id) <= self.of_all * PICK_SERIES_UP_TO else None
 
     def divide(self, features: Collection[Feature]) -> tuple["PickedSeries", "PickedSeries"]:
@@ -43,7 +43,7 @@ class PickedSeries(NamedTuple):
         return PickedSeries(inside, self.of_all), PickedSeries(outside, self.of_all)
 
     def of_surfaces(self, surfaces: Collection[str] | None) -> "PickedSeries":
-        """The series of these surfaces, "" being usage that named none; all for None."""
+        """The series of these surfaces; "" is usage without a surface, None selects all."""
         if surfaces is None:
             return self
         by_id = {series_id: series for series_id, series in self.by_id.items() if series.surface in surfaces}

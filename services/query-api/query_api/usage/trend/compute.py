@@ -1,4 +1,4 @@
-"""What a trend is drawn from: its interval, and its sums by bucket and group."""
+"""Computes a trend: its interval, and sums by bucket and group."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -23,37 +23,37 @@ from query_api.usage.queries import (
     sum_quarters,
 )
 from query_api.usage.trend.domain.buckets import LIMIT_DAYS, WITHIN_DAYS, YEARS, Bucket, Interval, default_interval
-from query_api.usage.trend.domain.lines import PRODUCT_GROUPS, Cell, group_of, tell_apart
+from query_api.usage.trend.domain.lines import PRODUCT_GROUPS, Cell, group_key, group_of
 from query_api.usage.trend.schemas import TrendQuery
 from query_api.usage.views import kinds_of
 
-FEATURE_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
+ALL_FEATURE_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
 
 async def choose_interval(session: ReadSession, wanted: Interval | None, days: Days) -> Interval:
-    """The interval that was asked for, or one that suits the range. Raises ApiProblem where the range does not allow it."""
+    """The requested interval, or a default for the range. Raises ApiProblem if the range does not allow it."""
     if days.first.year not in YEARS or days.last.year not in YEARS:
-        raise invalid_parameter("from", f"no usage lies outside of the years {YEARS[0]} to {YEARS[-1]}")
+        raise invalid_parameter("from", f"must be within the years {YEARS[0]} to {YEARS[-1]}")
     interval = wanted or default_interval(days)
     length, limit = (days.last - days.first).days + 1, LIMIT_DAYS[interval]
     if length > limit:
-        raise invalid_parameter("interval", f"`{interval}` is for up to {limit:,} days, and the range has {length:,}")
+        raise invalid_parameter("interval", f"`{interval}` allows up to {limit:,} days, but the range has {length:,}")
     if interval in WITHIN_DAYS:
         kept_from, _ = await first_whole_day(session)
         if days.first < kept_from:
             if wanted is None:
                 return "day"
-            detail = f"quarters of an hour are kept since {kept_from}; `day` and longer ones are there for all time"
+            detail = f"quarters of an hour are kept since {kept_from}; use `day` or longer for earlier dates"
             raise invalid_parameter("interval", detail)
     return interval
 
 
 def choose_kinds(query: TrendQuery) -> tuple[FeatureKind, ...]:
-    """The kinds of feature that count. Raises ApiProblem."""
+    """The selected kinds of feature. Raises ApiProblem."""
     if query.view is None:
-        return FEATURE_KINDS
+        return ALL_FEATURE_KINDS
     if query.product is None:
-        raise invalid_parameter("view", "is a view of a product's table: give `product` too")
+        raise invalid_parameter("view", "needs a `product`")
     return kinds_of(query.product, query.view)
 
 
@@ -66,7 +66,7 @@ async def read_cells(
     days: Days,
     today: date,
 ) -> list[Cell]:
-    """What was used, by bucket and group."""
+    """Usage by bucket and group."""
     group_by, firsts = query.group_by, [bucket.days.first for bucket in buckets if bucket.days]
     if group_by == "product" and query.surface is None and query.view is None and firsts:
         return [
@@ -80,9 +80,9 @@ async def read_cells(
             features[product] = Features(facts, today, query.categories)
     agents = await select_agents(session) if group_by == "agent" else {}
     series = (await select_series(session, products, kinds)).of_surfaces(query.surface)
-    # Postgres adds up the series of a group; any one of them stands for all.
+    # Postgres sums the series of a group; `one_of` has any one series of it, to find its name.
     numbers: dict[tuple[object, ...], int] = {}
-    groups = {key: numbers.setdefault(tell_apart(group_by, one), len(numbers)) for key, one in series.by_id.items()}
+    groups = {key: numbers.setdefault(group_key(group_by, one), len(numbers)) for key, one in series.by_id.items()}
     one_of = {number: series.by_id[key] for key, number in groups.items()}
     if firsts:
         changes = {day for names in features.values() for day in names.changes()} if group_by == "category" else set()

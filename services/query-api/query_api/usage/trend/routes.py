@@ -1,4 +1,4 @@
-"""GET /api/v1/trend: usage over time, in buckets of the organization's zone and by whatever drives it."""
+"""GET /api/v1/trend: usage over time, in buckets of the organization's time zone and by group."""
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
@@ -24,9 +24,9 @@ router = APIRouter(prefix="/api/v1")
 
 @router.get("/trend")
 async def get_trend(request: Request, session: ReadAccess, query: Annotated[TrendQuery, Query()]) -> Trend:
-    """Usage over time. Zero is told apart from data that has not come yet.
+    """Usage over time. `state` distinguishes zero from missing data.
 
-    Of a credit period without an end, `range` is its days to the end of this month.
+    For a credit period without an end, `range` ends with this month.
     """
     app, organization = app_state(request), session.organization
     now = app.now()
@@ -68,7 +68,7 @@ async def get_trend(request: Request, session: ReadAccess, query: Annotated[Tren
 def answer_bucket(
     bucket: Bucket, zone: tzinfo, now: datetime, complete_to: datetime | None, values: Sequence[tuple[int, int]]
 ) -> TrendBucket:
-    """`values` are the bucket's credits and events of each line."""
+    """`values` are credits and events of each line in this bucket."""
     return TrendBucket(
         start_at=bucket.start_at.astimezone(zone),
         end_at=bucket.end_at.astimezone(zone),

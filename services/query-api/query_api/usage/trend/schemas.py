@@ -1,4 +1,4 @@
-"""The request and body of the trend."""
+"""Request and response of the trend."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,36 +16,35 @@ from query_api.usage.trend.domain.lines import GroupBy, GroupKind
 
 
 class TrendQuery(RangeQuery):
-    product: Product | None = Field(None, description="By default all.")
-    view: View | None = Field(None, description="Only what this view of the product's table shows.")
+    product: Product | None = Field(None, description="By default all products.")
+    view: View | None = Field(None, description="Only usage that this view of the product shows.")
     interval: Interval | None = Field(
         None,
         description=", ".join(f"{interval}: up to {limit:,} days" for interval, limit in LIMIT_DAYS.items())
-        + ". Parts of a day only as long as quarters of an hour are kept. By default as the range is long.",
+        + ". Intervals below a day only while quarters of an hour are kept. The default depends on the length of the range.",
     )
     group_by: GroupBy = "product"
     surface: list[str] | SkipJsonSchema[None] = Field(
-        None, description="Only usage of these surfaces; may be given several times. Empty: usage that named none."
+        None, description="Only usage of these surfaces; may be repeated. Empty text: usage without a surface."
     )
-    categories: Categories = Field("then", description="Those in force when it was used, or today's for all usage.")
-    top: int = Field(10, ge=1, le=100, description="How many groups have a series of their own.")
+    categories: Categories = Field(
+        "then", description="then: categories at the time of usage. now: today's categories for all usage."
+    )
+    top: int = Field(10, ge=1, le=100, description="Number of groups with a series of their own.")
 
 
 @dataclass(frozen=True, slots=True)
 class TrendBucket:
-    """A piece of the range, half-open, with the offsets that the organization's clocks have at its ends."""
+    """A part of the range, half-open. Instants have the UTC offset of the organization's time zone."""
 
     start_at: datetime
     end_at: datetime
-    days: Annotated[
-        DateRange | None, Field(description="The days that it consists of. null where it is a part of a day.")
-    ]
+    days: Annotated[DateRange | None, Field(description="Its days. null if it is shorter than a day.")]
     state: Annotated[
         BucketState,
         Field(
-            description="complete: all that was received for it is in, and zero means that nothing was used. partial: more may "
-            "come, it has not ended or the data is delayed. missing: it has begun, and no data has come yet. future: it has "
-            "not begun."
+            description="complete: all events received for it are counted; zero means no usage. partial: it has not ended, or "
+            "data is delayed. missing: it has begun, but there is no data yet. future: it has not begun."
         ),
     ]
     total: Credits
@@ -54,25 +53,25 @@ class TrendBucket:
 
 @dataclass(frozen=True, slots=True)
 class TrendSeries:
-    """A line of the chart: one value for each bucket, 0 where nothing was used."""
+    """A line of the chart: one value for each bucket, 0 without usage."""
 
-    key: Annotated[str, Field(description="Unique in the answer, and the same in every answer of this `group_by`.")]
+    key: Annotated[str, Field(description="Unique in the response, and stable for this `group_by`.")]
     name: str
     kind: Annotated[
         GroupKind,
         Field(
-            description="With `group_by=category`, a feature without a category is a line of its own. no_agent: usage of "
-            "products other than agents that named none. other: the groups beyond `top` together."
+            description="With `group_by=category`, each feature without a category is a line. no_agent: usage without an "
+            "agent, of products other than agents. other: the sum of all groups beyond `top`."
         ),
     ]
-    product: Annotated[Product | None, Field(description="null where the line may hold several products' usage.")]
+    product: Annotated[Product | None, Field(description="null if the line may contain usage of several products.")]
     total: Credits
     credits: list[Credits]
     events: list[int]
 
 
 class Trend(Answer):
-    """Usage over time. Buckets and series add up to the total exactly, which is the breakdown's of the same range."""
+    """Usage over time. Buckets and series each add up exactly to the total, which equals the breakdown's."""
 
     product: Product | None
     range: DateRange
@@ -81,8 +80,8 @@ class Trend(Answer):
     group_by: GroupBy
     total: Credits
     events: int
-    buckets: list[TrendBucket] = Field(description="The whole range in order, without a gap.")
+    buckets: list[TrendBucket] = Field(description="The whole range, in order, without gaps.")
     series: list[TrendSeries] = Field(
-        description="Highest total first, `other` last. With `group_by=product`, every product that was asked for."
+        description="Highest total first, `other` last. With `group_by=product`, all requested products."
     )
     complete_to: CompleteTo

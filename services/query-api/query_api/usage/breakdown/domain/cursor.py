@@ -1,4 +1,4 @@
-"""Pages of a table's rows, and the place at which the next one goes on. Pure: no row is lost between pages."""
+"""Pages of table rows with cursors, such that no row is lost between pages. Pure."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -9,33 +9,33 @@ from typing import NamedTuple
 from query_api.usage.breakdown.domain.rows import Row, in_order
 
 
-class InvalidPlace(Exception):
-    """A text that was never the place at which a page goes on."""
+class InvalidPosition(Exception):
+    """The text is not a cursor."""
 
 
-class Place(NamedTuple):
-    """Of a row among its neighbours, in their order."""
+class RowPosition(NamedTuple):
+    """Position of a row in the sort order; written as a cursor."""
 
-    less_credits: int  # negative, so that many come first
+    less_credits: int  # negative, so that most credits sort first
     name: str
     id: str
     kind: str
-    sent: str  # digest of which rows were sent up to here, this one included
+    sent: str  # digest of the set of rows sent so far, including this one
 
 
 class Page(NamedTuple):
     rows: Sequence[Row]
-    place: Place | None
-    """Of the last row, if others follow."""
+    place: RowPosition | None
+    """Position of the last row, if more rows follow."""
     moved: bool
-    """Rows have changed sides of the place that was asked for, and this is the first page again."""
+    """The set of rows before the position has changed, so this is the first page again."""
 
 
-def cut_page(rows: Sequence[Row], after: Place | None, limit: int | None) -> Page:
-    """At most `limit` of the sorted rows, those after a place.
+def cut_page(rows: Sequence[Row], after: RowPosition | None, limit: int | None) -> Page:
+    """At most `limit` of the sorted rows after a position.
 
-    Usage that was counted since may have lifted a row from behind the place to before it, where no later page would show it. So
-    the place names which rows were sent; as soon as others stand before it, the pages begin again.
+    Newly counted usage may move a row from after the position to before it, where no later page would show it. So the
+    position contains a digest of the rows sent; if other rows are before it now, paging starts again.
     """
     begin = 0 if after is None else next((n for n, row in enumerate(rows) if in_order(row) > after[:4]), len(rows))
     moved = after is not None and digest_rows(rows[:begin]) != after.sent
@@ -43,26 +43,26 @@ def cut_page(rows: Sequence[Row], after: Place | None, limit: int | None) -> Pag
         begin = 0
     page = rows[begin:] if limit is None else rows[begin : begin + limit]
     end = begin + len(page)
-    return Page(page, Place(*in_order(page[-1]), digest_rows(rows[:end])) if end < len(rows) else None, moved)
+    return Page(page, RowPosition(*in_order(page[-1]), digest_rows(rows[:end])) if end < len(rows) else None, moved)
 
 
 def digest_rows(rows: Iterable[Row]) -> str:
-    """The same for the same rows, in whatever order and with whatever credits and names."""
+    """Digest of the set of rows, independent of order, credits and names."""
     return blake2b(json.dumps(sorted((row.kind, row.id) for row in rows)).encode(), digest_size=16).hexdigest()
 
 
-def write_place(place: Place) -> str:
+def write_position(place: RowPosition) -> str:
     """Opaque to clients."""
     return urlsafe_b64encode(json.dumps(place).encode()).rstrip(b"=").decode()
 
 
-def read_place(text: str) -> Place:
+def read_position(text: str) -> RowPosition:
     """Raises InvalidPlace for what write_place never wrote."""
     try:
-        place = Place(*json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4))))
-        # Only what we wrote is written so again.
-        if [type(value) for value in place] == [int, str, str, str, str] and write_place(place) == text:
+        place = RowPosition(*json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+        # Accept only text that encodes to itself.
+        if [type(value) for value in place] == [int, str, str, str, str] and write_position(place) == text:
             return place
     except (ValueError, TypeError, RecursionError):
         pass
-    raise InvalidPlace(InvalidPlace.__doc__)
+    raise InvalidPosition(InvalidPosition.__doc__)

@@ -1,4 +1,4 @@
-"""Usage as the tree of rows that a view shows. Pure: the sum of every level is the sum of the usage, to the micro-credit."""
+"""Builds the tree of rows of a view. Each level adds up to the total usage exactly. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,18 @@ from itertools import chain, repeat
 
 from flexcredits_schemas.credits import MICRO, round_half_even
 
-from query_api.usage.domain.catalog import NO_AGENT, NO_SURFACE, Agent, Feature, Features, Kind, Step, View, agent_steps
-from query_api.usage.domain.series import Use
+from query_api.usage.domain.catalog import (
+    NO_AGENT,
+    NO_SURFACE,
+    Agent,
+    Feature,
+    Features,
+    RowKind,
+    RowStep,
+    View,
+    agent_steps,
+)
+from query_api.usage.domain.series import SeriesUsage
 
 WITH_CATEGORIES = {"tools", "other_features", "features"}
 WITH_AGENTS = {"other_features", "agents", "features"}
@@ -16,27 +26,27 @@ WITH_AGENTS = {"other_features", "agents", "features"}
 
 @dataclass(slots=True)
 class Row:
-    """A line of the table; `rows` are its parts, and when there are any they add up to it."""
+    """A row of the table; its child rows, if any, add up to it."""
 
-    kind: Kind
+    kind: RowKind
     id: str
     name: str
     credits: int
     events: int
-    previous: int  # micro-credits in the range before
+    previous: int  # micro-credits in the previous range
     rows: list["Row"] = field(default_factory=list)
 
 
 def build_rows(
-    view: View, uses: Iterable[Use], features: Features, agents: Mapping[str, Agent], before: Iterable[Use] = (),
+    view: View, uses: Iterable[SeriesUsage], features: Features, agents: Mapping[str, Agent], before: Iterable[SeriesUsage] = (),
     *, by_surface: bool = False,
 ) -> list[Row]:  # fmt: skip
-    """The view's rows, highest credits first; by surface, a row for each surface, in which are the view's rows.
+    """The view's rows, highest credits first. If grouped by surface, a row for each surface contains the view's rows.
 
-    `before` is the usage of the previous range. What only that one had is a row too, with nothing used.
+    `before` is the usage of the previous range. Includes rows that were used in that range only.
     """
     root = _Node(("category", "", ""))
-    lines: dict[tuple[str, date, Feature], _Node] = {}  # there are many more uses than lines, and than agents in a line
+    lines: dict[tuple[str, date, Feature], _Node] = {}  # cached, because there are many more sums than lines or agents
     for is_before, (day, (feature, agent_id, surface, _), credits, events) in chain(
         zip(repeat(False), uses), zip(repeat(True), before)
     ):
@@ -44,7 +54,7 @@ def build_rows(
         line = lines.get((on, day, feature))
         if line is None:
             steps = _line_steps(view, feature, day, features)
-            outer: list[Step] = [("surface", surface, surface or NO_SURFACE)] if by_surface else []
+            outer: list[RowStep] = [("surface", surface, surface or NO_SURFACE)] if by_surface else []
             line = lines[on, day, feature] = root.descend(outer + steps)
         leaf = line.leaves.get(agent_id)
         if leaf is None:
@@ -58,17 +68,17 @@ def build_rows(
 
 
 def in_order(row: Row) -> tuple[int, str, str, str]:
-    """How neighbours are sorted; no two are equal."""
+    """Sort order of sibling rows; unique."""
     return -row.credits, row.name, row.id, row.kind
 
 
 def change(now: int, before: int) -> int | None:
-    """Millionths of what it was before by which it became more, or less; None if it was nothing."""
+    """Relative change in millionths of `before`; None if `before` is zero."""
     return share(now - before, abs(before)) if before else None
 
 
 def share(part: int, whole: int) -> int:
-    """Millionths that a part is of the whole, rounded half-even; 0 of nothing."""
+    """Share of the whole in millionths, rounded half-even; 0 if the whole is zero."""
     if whole == 0:
         return 0
     if whole < 0:
@@ -76,8 +86,8 @@ def share(part: int, whole: int) -> int:
     return round_half_even(part * MICRO, whole)
 
 
-def _line_steps(view: View, feature: Feature, day: date, features: Features) -> list[Step]:
-    steps: list[Step] = []
+def _line_steps(view: View, feature: Feature, day: date, features: Features) -> list[RowStep]:
+    steps: list[RowStep] = []
     if view in WITH_CATEGORIES and (category := features.category(feature, day)) is not None:
         steps.append(("category", category, category))
     if view != "agents":
@@ -85,26 +95,26 @@ def _line_steps(view: View, feature: Feature, day: date, features: Features) -> 
     return steps
 
 
-def _agent_steps(view: View, agent_id: str, agents: Mapping[str, Agent]) -> list[Step]:
+def _agent_steps(view: View, agent_id: str, agents: Mapping[str, Agent]) -> list[RowStep]:
     if view not in WITH_AGENTS or (view != "agents" and not agent_id):
         return []
     return agent_steps(agent_id, agents)
 
 
 class _Node:
-    """A row under construction, with what was used of it directly."""
+    """A row under construction, with the usage that belongs to it directly."""
 
     __slots__ = ("credits", "events", "leaves", "parts", "previous", "step")
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: RowStep) -> None:
         self.step = step
         self.credits = 0
         self.events = 0
         self.previous = 0
-        self.parts: dict[Step, _Node] = {}
-        self.leaves: dict[str, _Node] = {}  # the node of each agent's usage
+        self.parts: dict[RowStep, _Node] = {}
+        self.leaves: dict[str, _Node] = {}  # nodes by agent
 
-    def descend(self, steps: Iterable[Step]) -> "_Node":
+    def descend(self, steps: Iterable[RowStep]) -> "_Node":
         node = self
         for step in steps:
             part = node.parts.get(step)
@@ -118,7 +128,7 @@ class _Node:
         if not self.parts:
             return Row(kind, row_id, name, self.credits, self.events, self.previous)
         rows = [part.to_row() for part in self.parts.values()]
-        if self.credits or self.events or self.previous:  # some usage of a feature names an agent, and this is the rest
+        if self.credits or self.events or self.previous:  # usage of the feature without an agent, beside rows of agents
             rows.append(Row(kind, row_id, NO_AGENT, self.credits, self.events, self.previous))
         rows.sort(key=in_order)
         credits, events, previous = (

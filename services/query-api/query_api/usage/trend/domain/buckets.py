@@ -1,4 +1,4 @@
-"""The buckets of a trend: a range in pieces of the organization's time, and whether their numbers have all come. Pure."""
+"""Buckets of a trend in the organization's time zone, and whether their data is complete. Pure."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
@@ -13,16 +13,16 @@ Interval = Literal["15m", "hour", "day", "week", "month"]
 BucketState = Literal["complete", "partial", "missing", "future"]
 
 LIMIT_DAYS: Mapping[Interval, int] = {"15m": 3, "hour": 31, "day": 1_100, "week": 7_700, "month": 33_000}
-"""The longest range that each interval is for: no answer has more than some 1,100 buckets."""
+"""Longest range for each interval, which limits a response to about 1,100 buckets."""
 WITHIN_DAYS: tuple[Interval, ...] = ("15m", "hour")
 YEARS = range(2000, 3000)
-"""No usage lies outside of them, and all their instants can be computed with."""
+"""No usage is outside of these years, and datetime arithmetic works for all their instants."""
 
 _QUARTER = timedelta(minutes=15)
 
 
 class Bucket(NamedTuple):
-    """Half-open, between two UTC instants. `days` are those of the zone that it holds; None if it is a part of one."""
+    """Half-open, between two UTC instants. `days` are its days in the zone; None if it is shorter than a day."""
 
     start_at: datetime
     end_at: datetime
@@ -30,7 +30,7 @@ class Bucket(NamedTuple):
 
 
 def default_interval(days: Days) -> Interval:
-    """What is easy to read: up to some hundred buckets."""
+    """The default interval: about a hundred buckets at most."""
     length = (days.last - days.first).days + 1
     if length <= 2:
         return "hour"
@@ -40,7 +40,7 @@ def default_interval(days: Days) -> Interval:
 
 
 def drawable_days(days: Days, today: date) -> Days:
-    """A range that nobody wrote out, such as a credit period without an end, as far as a trend can show it."""
+    """Limit an implicit range, such as a credit period without an end, to what a trend can show."""
     length = (days.last - days.first).days + 1
     if days.first.year in YEARS and days.last.year in YEARS and length <= LIMIT_DAYS["month"]:
         return days
@@ -49,8 +49,8 @@ def drawable_days(days: Days, today: date) -> Days:
 
 
 def cut_buckets(days: Days, interval: Interval, time_zone: str | None) -> list[Bucket]:
-    """Buckets of a range within YEARS, in order and without a gap. Weeks begin on Mondays; those at the edges of the range are
-    cut, as are months. An hour begins where the wall clock shows a full one, and where it is changed."""
+    """Buckets of a range within YEARS, in order and without gaps. Weeks begin on Mondays; weeks and months are cut at the edges
+    of the range. Hours begin at full hours of local time, and where the UTC offset changes."""
     if interval not in WITHIN_DAYS:
         return [
             Bucket(*_instants(piece, time_zone), piece) for piece in split_at(days, list(_first_days(days, interval)))
@@ -66,7 +66,7 @@ def cut_buckets(days: Days, interval: Interval, time_zone: str | None) -> list[B
 
 
 def bucket_state(bucket: Bucket, now: datetime, complete_to: datetime | None, is_used: bool) -> BucketState:
-    """Whether zero means that nothing was used. Clocks of products may run ahead a little, so a future can be used."""
+    """State of a bucket. A future bucket may have usage, because clocks of products may be ahead."""
     if complete_to is not None and bucket.end_at <= complete_to:
         return "complete"
     if is_used or (complete_to is not None and bucket.start_at < complete_to):

@@ -1,4 +1,4 @@
-"""Usage as lines over time: what belongs to which line, and the smaller lines together as one. Pure: nothing gets lost."""
+"""Groups usage into chart lines; smaller lines are combined in one, so that the total is kept. Pure."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -6,15 +6,15 @@ from typing import Literal, NamedTuple
 
 from flexcredits_schemas.events import Product
 
-from query_api.usage.domain.catalog import NO_AGENT, NO_SURFACE, Agent, Features, Kind, agent_steps
+from query_api.usage.domain.catalog import NO_AGENT, NO_SURFACE, Agent, Features, RowKind, agent_steps
 from query_api.usage.domain.series import Series
 
 GroupBy = Literal["product", "category", "feature", "agent", "surface"]
-GroupKind = Kind | Literal["product", "no_agent", "other"]
+GroupKind = RowKind | Literal["product", "no_agent", "other"]
 
 
 class Group(NamedTuple):
-    """What a line stands for; `product` where it is a part of only that one."""
+    """What a line shows; `product` is None if it may contain several products."""
 
     kind: GroupKind
     key: str
@@ -31,7 +31,7 @@ OTHER = Group("other", "other", "Other")
 
 
 class Cell(NamedTuple):
-    """Micro-credits and events of a group in a bucket, or of a part of it."""
+    """Micro-credits and events of a group in a bucket, or in a part of a bucket."""
 
     bucket: int
     group: Group
@@ -39,16 +39,16 @@ class Cell(NamedTuple):
     events: int
 
 
-class Line(NamedTuple):
-    """A value per bucket."""
+class TrendLine(NamedTuple):
+    """A chart line with one value per bucket."""
 
     group: Group
     credits: list[int]
     events: list[int]
 
 
-def tell_apart(group_by: GroupBy, series: Series) -> tuple[object, ...]:
-    """Series with equal values are in the same group on every day."""
+def group_key(group_by: GroupBy, series: Series) -> tuple[object, ...]:
+    """Series with equal keys are in the same group on every day."""
     if group_by == "product":
         return (series.product,)
     if group_by == "agent":
@@ -61,7 +61,7 @@ def tell_apart(group_by: GroupBy, series: Series) -> tuple[object, ...]:
 def group_of(
     group_by: GroupBy, series: Series, day: date, features: Mapping[Product, Features], agents: Mapping[str, Agent]
 ) -> Group:
-    """As in the tables: a feature without a category stands for itself, and the special rows of agents are lines."""
+    """As in the tables: a feature without a category is its own group, and special rows of agents are groups."""
     product, (feature_kind, feature) = series.product, series.feature
     if group_by == "product":
         return PRODUCT_GROUPS[product]
@@ -78,22 +78,22 @@ def group_of(
     return Group(feature_kind, f"{feature_kind}/{product}/{feature}", names.name(series.feature), product)
 
 
-def draw_lines(cells: Iterable[Cell], buckets: int, top: int, always: Iterable[Group] = ()) -> list[Line]:
-    """One line a group, of the `top` groups with most credits, highest first; the others together make the last line.
+def draw_lines(cells: Iterable[Cell], buckets: int, top: int, always: Iterable[Group] = ()) -> list[TrendLine]:
+    """A line for each of the `top` groups with most credits, highest first; the last line is the sum of the others.
 
-    A group of `always` has a line, maybe of zeros, also when it has no cell.
+    Groups in `always` get a line even without cells.
     """
-    lines = {group.key: Line(group, [0] * buckets, [0] * buckets) for group in always}
+    lines = {group.key: TrendLine(group, [0] * buckets, [0] * buckets) for group in always}
     for bucket, group, credits, events in cells:
         line = lines.get(group.key)
         if line is None:
-            line = lines[group.key] = Line(group, [0] * buckets, [0] * buckets)
+            line = lines[group.key] = TrendLine(group, [0] * buckets, [0] * buckets)
         line.credits[bucket] += credits
         line.events[bucket] += events
     ordered = sorted(lines.values(), key=lambda line: (-sum(line.credits), line.group.name, line.group.key))
     rest = ordered[top:]
     if rest:
-        other = Line(OTHER, [0] * buckets, [0] * buckets)
+        other = TrendLine(OTHER, [0] * buckets, [0] * buckets)
         for line in rest:
             for bucket in range(buckets):
                 other.credits[bucket] += line.credits[bucket]
