@@ -28,7 +28,7 @@ from support.services.ingest import TcpProxy
 
 
 def test_plumbing_knows_no_usage_word() -> None:
-    for path in (REPOSITORY / "services" / "runtime" / "runtime").glob("*.py"):
+    for path in (REPOSITORY / "services" / "runtime" / "runtime").rglob("*.py"):
         found = re.findall(r"usage|credit|alert", path.read_text(), re.IGNORECASE)
         assert not found, f"{path.name} speaks of {found[0]}"
 
@@ -182,6 +182,18 @@ async def test_rules_of_time_zones_are_compared_with_those_of_postgres(database:
 )  # fmt: skip
 def test_failures_that_may_come_from_one_organizations_data(error: BaseException, whose: str) -> None:
     assert (is_data_failure(error), concerns_one(error)) == (whose == "data", whose != "all")
+
+
+async def test_a_missing_partition_is_nobodys_data(database: Database) -> None:
+    """Otherwise a month without a partition would set every organization aside, instead of stopping the process."""
+    connection = await asyncpg.connect(database.dsn)
+    await connection.execute("CREATE TABLE parted (a integer CHECK (a < 10)) PARTITION BY LIST (a)")
+    await connection.execute("CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1, 11)")
+    for value, is_data in (2, False), (11, True):
+        with pytest.raises(asyncpg.CheckViolationError) as caught:
+            await connection.execute("INSERT INTO parted VALUES ($1)", value)
+        assert is_data_failure(caught.value) is is_data
+    await connection.close()
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,15 @@ def is_data_failure(error: BaseException) -> bool:
     if passing_failure(error) is not None or isinstance(error, Shared | OSError | MemoryError | TimeoutError):
         return False
     if isinstance(error, asyncpg.PostgresError):
-        return str(error.sqlstate).startswith(DATA_CLASSES)
+        return str(error.sqlstate).startswith(DATA_CLASSES) and not _is_missing_partition(error)
     if isinstance(error, asyncpg.InterfaceError):
         return isinstance(error, ValueError)  # a value that cannot be encoded; others are a connection's state
     return isinstance(error, Exception)
+
+
+def _is_missing_partition(error: asyncpg.PostgresError) -> bool:
+    """A row that no partition takes is a check violation of a table and of no constraint (PostgreSQL, execPartition.c)."""
+    return isinstance(error, asyncpg.CheckViolationError) and bool(error.table_name) and not error.constraint_name
 
 
 def concerns_one(error: BaseException) -> bool:
