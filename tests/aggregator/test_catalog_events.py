@@ -26,8 +26,8 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 
 
 def with_team(team: dict[str, Any] | None) -> dict[str, Any]:
-    fact = contract()
-    return {**fact, "data": fact["data"] | ({} if team is None else {"account_team": team})}
+    event = contract()
+    return {**event, "data": event["data"] | ({} if team is None else {"account_team": team})}
 
 
 async def test_account_team_is_that_of_the_latest_version_of_the_contract(pool: Pool) -> None:
@@ -52,11 +52,11 @@ async def test_a_zone_is_stored_under_its_successors_name_and_one_that_is_not_ac
     pool: Pool,
 ) -> None:
     await load_progress(pool, CATALOG, [0])
-    facts = [
+    catalog_events = [
         organization("org_a", "US/Pacific"), organization("org_b", "posix/Europe/Berlin"),
         organization("org_c", "Asia/Kolkata"), organization("org_d", "EST5EDT"),
     ]  # fmt: skip
-    await apply_facts(pool, CATALOG, records(facts))
+    await apply_facts(pool, CATALOG, records(catalog_events))
     rows = await pool.fetch("SELECT organization, time_zone FROM organizations WHERE organization_id > 0 ORDER BY 1")
     assert [tuple(row) for row in rows] == [("org_a", "America/Los_Angeles"), ("org_c", "Asia/Kolkata")]
     dead = await pool.fetch("SELECT kafka_offset, pointer FROM dead_letter_outbox ORDER BY 1")
@@ -65,11 +65,11 @@ async def test_a_zone_is_stored_under_its_successors_name_and_one_that_is_not_ac
 
 async def test_a_contract_from_the_year_1_is_dead_lettered_and_one_without_an_end_is_applied(pool: Pool) -> None:
     await load_progress(pool, CATALOG, [0])
-    facts = []
+    catalog_events = []
     for begins, ends in (("0001-01-01", "2027-01-01"), ("2000-01-01", "9999-12-31")):
-        fact = contract(**{"from": begins, "to": ends})
-        facts.append({**fact, "data": fact["data"] | {"from": begins, "to": ends}})
-    await apply_facts(pool, CATALOG, records([*facts, rate(effective_from="0001-01-01T00:00:00+14:00")]))
+        event = contract(**{"from": begins, "to": ends})
+        catalog_events.append({**event, "data": event["data"] | {"from": begins, "to": ends}})
+    await apply_facts(pool, CATALOG, records([*catalog_events, rate(effective_from="0001-01-01T00:00:00+14:00")]))
     dead = await pool.fetch("SELECT kafka_offset, pointer FROM dead_letter_outbox ORDER BY 1")
     assert [tuple(row) for row in dead] == [(0, "/data/from"), (2, "/data/effective_from")]
     assert await pool.fetchval("SELECT ends_on FROM credit_periods") == date(9999, 12, 31)
@@ -134,8 +134,8 @@ async def test_rules_are_recorded_when_a_zone_is_known_and_when_an_aggregator_st
 
 
 def priced(**data: Any) -> dict[str, Any]:
-    fact = contract()
-    return {**fact, "data": fact["data"] | {"currency": "USD"} | data}
+    event = contract()
+    return {**event, "data": event["data"] | {"currency": "USD"} | data}
 
 
 async def test_every_version_of_a_contract_leaves_what_it_says_of_prices(pool: Pool) -> None:

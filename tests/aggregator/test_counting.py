@@ -271,11 +271,11 @@ async def test_any_slicing_and_repetition_of_the_log_gives_the_same_tables(aggre
     """Invariants 1 to 3 over a random log, cut and replayed at random, with catalog events in between."""
     chance = random.Random(7)
     log = random_log(chance)
-    facts = [[organization("org_a")], [rate()], [organization("org_b", "Asia/Kathmandu")]]
+    catalog_events = [[organization("org_a")], [rate()], [organization("org_b", "Asia/Kathmandu")]]
     position = dict.fromkeys(log, 0)
-    while any(position[at] < len(log[at]) for at in log) or facts:
-        if facts and chance.random() < 0.1:
-            await aggregator.learn(*facts.pop())
+    while any(position[at] < len(log[at]) for at in log) or catalog_events:
+        if catalog_events and chance.random() < 0.1:
+            await aggregator.learn(*catalog_events.pop())
             await aggregator.release()
         batches = []
         for partition, held in log.items():

@@ -59,11 +59,11 @@ async def test_the_latest_name_is_kept_in_any_order(aggregator: Aggregator) -> N
 
 
 async def apply(aggregator: Aggregator, kind: str, *data: dict[str, Any]) -> None:
-    facts = [
+    catalog_events = [
         event(f"flexcredits.{kind}.v1", item, time=rfc3339(NOW + timedelta(seconds=at - 60)))
         for at, item in enumerate(data)
     ]
-    await aggregator.learn(*facts)
+    await aggregator.learn(*catalog_events)
 
 
 async def test_catalog_events_keep_fields_that_they_omit(aggregator: Aggregator) -> None:

@@ -402,17 +402,17 @@ async def test_a_failing_catalog_event_waits_and_usage_follows_it(
         await aggregator.learn(*(organization(name) for name in ALL))
         assert await aggregator.release() == len(GOOD)
         assert await quarantined(aggregator) == [("org_a", "aggregator", "catalog", 1)]
-        facts = await aggregator.pool.fetchrow("SELECT * FROM partition_progress WHERE topic = 'usage.catalog.v1'")
-        assert facts is not None
-        assert (facts["next_offset"], facts["counted"], facts["held"]) == (5, 4, 1)
+        row = await aggregator.pool.fetchrow("SELECT * FROM partition_progress WHERE topic = 'usage.catalog.v1'")
+        assert row is not None
+        assert (row["next_offset"], row["counted"], row["held"]) == (5, 4, 1)
         assert await aggregator.retry() == 0
     assert await aggregator.retry() == 1
     assert await quarantined(aggregator) == []
     assert await aggregator.release() == 1
     assert await credits_of(aggregator) == dict.fromkeys(ALL, 1_000_000)
-    facts = await aggregator.pool.fetchrow("SELECT * FROM partition_progress WHERE topic = 'usage.catalog.v1'")
-    assert facts is not None
-    assert (facts["counted"], facts["held"]) == (5, 0)
+    row = await aggregator.pool.fetchrow("SELECT * FROM partition_progress WHERE topic = 'usage.catalog.v1'")
+    assert row is not None
+    assert (row["counted"], row["held"]) == (5, 0)
     await check_proof(aggregator)
 
 

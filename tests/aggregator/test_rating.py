@@ -85,17 +85,17 @@ def test_more_specific_rate_does_not_reprice_what_a_general_one_covered() -> Non
 
 
 @given(
-    facts=st.lists(
+    catalog_events=st.lists(
         st.tuples(st.sampled_from(["", "org"]), st.sampled_from(["*", "gpt"]), st.floats(0, 100), st.floats(0, 50)), max_size=6
     ),
     occurred=st.floats(0, 100),
 )  # fmt: skip
 def test_a_new_rate_never_changes_a_time_that_was_covered(
-    facts: list[tuple[str, str, float, float]], occurred: float
+    catalog_events: list[tuple[str, str, float, float]], occurred: float
 ) -> None:
     received = 0.0
     card, before = RateCard(), None
-    for number, (organization, feature, effective, wait) in enumerate(facts):
+    for number, (organization, feature, effective, wait) in enumerate(catalog_events):
         received += wait
         card.add(
             [make_rate(number, organization=organization, feature=feature, effective=effective, received=received)]

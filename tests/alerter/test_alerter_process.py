@@ -51,7 +51,7 @@ async def acme(books: Books) -> Customer:
     return await make_customer(books, starts_on="2026-01-01", ends_on="2036-01-01")
 
 
-async def tell(producer: AIOKafkaProducer, topic: str, name: str = "org_acme") -> None:
+async def send_totals(producer: AIOKafkaProducer, topic: str, name: str = "org_acme") -> None:
     """Send a totals message as the aggregator's relay does."""
     value = json.dumps({"organization": name, "version": 1, "micro_credits": {}}).encode()
     await producer.send_and_wait(topic, value, key=name.encode())
@@ -73,9 +73,9 @@ async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it
         await eventually(process.ready, what="readiness")
         await producer.send_and_wait(topics.totals, b"{", key=b"x")
         await producer.send_and_wait(topics.totals, None, key=b"x")
-        await tell(producer, topics.totals, "org_nobody_knows")
+        await send_totals(producer, topics.totals, "org_nobody_knows")
         await acme.use(80)
-        await tell(producer, topics.totals)
+        await send_totals(producer, topics.totals)
         await until_told(owner, mailbox, acme.number)
         assert await banner(owner, acme.number) == (75, 1)
         assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
@@ -257,7 +257,7 @@ async def test_two_admins_save_during_crossings_and_kills_and_what_is_left_has_f
             save_elsewhere(database, acme, at=today, budget_recurring_credits=(120 - number) * MICRO),
             acme.use(9, f"{today:%Y-%m-%d}"),
         )
-        await tell(producer, topics.totals)
+        await send_totals(producer, topics.totals)
 
     with running("alerter", environment) as first:
         await eventually(first.ready, what="readiness")
@@ -270,13 +270,13 @@ async def test_two_admins_save_during_crossings_and_kills_and_what_is_left_has_f
                 await turn(number)
             first.kill()
 
-            async def settled() -> bool:
+            async def reached_level() -> bool:
                 open_ones = await owner.fetch("SELECT rule, threshold FROM alert_firings WHERE resolved_at IS NULL")
                 return {tuple(row) for row in open_ones} == {
                     ("usage", 50), ("usage", 75), ("budget", 75), ("budget", 90),
                 }  # fmt: skip
 
-            await eventually(settled, what="the thresholds of the last save")
+            await eventually(reached_level, what="the thresholds of the last save")
             await age(owner, timedelta(seconds=LEASE_S))
             await eventually(lambda: all_mails_sent(owner), within_s=60, what="all mails")
     for rule in ("usage", "budget"):
@@ -299,7 +299,7 @@ async def test_two_at_once_with_kills_between_fire_each_threshold_once(
     async def grow(credits: float) -> None:
         for name, customer in customers.items():
             await customer.use(credits)
-            await tell(producer, topics.totals, name)
+            await send_totals(producer, topics.totals, name)
 
     with running("alerter", environment) as first:
         await eventually(first.ready, what="readiness")
@@ -323,17 +323,17 @@ async def test_two_at_once_with_kills_between_fire_each_threshold_once(
             threshold for threshold, _, _, resolution in await firings(owner, customer.number) if not resolution
         ]
         assert open_ones == [75, 90, 100]
-        told = await outbox(owner, customer.number)
-        assert {threshold for threshold, _ in told} >= {100}
+        notified = await outbox(owner, customer.number)
+        assert {threshold for threshold, _ in notified} >= {100}
     assert len(set(mailbox.got)) == await owner.fetchval("SELECT count(*) FROM email_outbox")
 
 
 async def until_settled(owner: Connection, customer: Customer, threshold: int) -> None:
-    async def settled() -> bool:
+    async def reached_level() -> bool:
         at = await banner(owner, customer.number)
         return at is not None and at[0] == threshold
 
-    await eventually(settled, what=f"the banner at {threshold} %")
+    await eventually(reached_level, what=f"the banner at {threshold} %")
 
 
 async def all_mails_sent(owner: Connection) -> bool:
@@ -349,12 +349,12 @@ async def test_while_one_is_frozen_the_others_sweep_catches_up_and_nothing_fires
         await eventually(frozen.ready, what="readiness")
         frozen.send(signal.SIGSTOP)  # with all partitions
         await acme.use(80)
-        await tell(producer, topics.totals)
+        await send_totals(producer, topics.totals)
         with running("alerter", sweeping):
             await until_told(owner, mailbox, acme.number)
             frozen.send(signal.SIGCONT)
             await eventually(frozen.ready, what="the one that was frozen")
-            await tell(producer, topics.totals)
+            await send_totals(producer, topics.totals)
             await acme.use(12)
             await until_settled(owner, acme, 90)
             await until_told(owner, mailbox, acme.number, mails=6)
@@ -406,7 +406,7 @@ async def test_without_kafka_for_a_minute_it_sweeps_on_and_then_listens_again(
                 async with open_producer(broker.bootstrap, "test") as producer:
 
                     async def hears() -> bool:
-                        await tell(producer, topics.totals)
+                        await send_totals(producer, topics.totals)
                         await asyncio.sleep(0.5)
                         return alerter.metric(listened) > 0
 
@@ -430,7 +430,7 @@ async def test_postgres_away_for_a_moment_delays_and_loses_nothing(
                 " AND datname = current_database()"
             )
             await acme.use(80)
-            await tell(producer, topics.totals)
+            await send_totals(producer, topics.totals)
             await eventually(lambda: "skipped once" in process.log, what="a sweep without Postgres")
             assert await firings(owner, acme.number) == []
         finally:  # the limit applies to the whole server
@@ -446,7 +446,7 @@ async def test_a_failure_that_does_not_pass_ends_the_process(
     with running("alerter", environment) as process:
         await eventually(process.ready, what="readiness")
         await owner.execute("ALTER TABLE banners RENAME TO banners_away")
-        await tell(producer, topics.totals)
+        await send_totals(producer, topics.totals)
         assert process.wait() == 70
         assert "the stream failed" in process.log
         assert 'relation "banners" does not exist' in process.log

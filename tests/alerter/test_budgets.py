@@ -10,7 +10,7 @@ from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import Books
 from support.services.alerter import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
 
-TOLD = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
+RECIPIENTS = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 
 
 async def test_a_budget_is_met_at_its_exact_level_and_only_mails(books: Books, pool: Pool, owner: Connection) -> None:
@@ -22,7 +22,7 @@ async def test_a_budget_is_met_at_its_exact_level_and_only_mails(books: Books, p
     await acme.use(0.000001, "2026-11-22")
     assert await evaluator(pool).evaluate([acme.number], trigger="test") == 1
     assert await firings(owner, acme.number, "budget") == [(75, 1, "sent", None)]
-    assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
+    assert await outbox(owner, acme.number) == [(75, to) for to in RECIPIENTS]
     assert await banner(owner, acme.number) is None
     row = await owner.fetchrow("SELECT * FROM alert_firings")
     assert (row["contract_id"], row["period_id"], f"{row['starts_on']}", f"{row['ends_on']}") == (
@@ -45,7 +45,7 @@ async def test_usage_and_budget_fire_side_by_side_and_neither_outranks_the_other
     both = [(75, 1, "bundled", None), (90, 1, "sent", None)]
     assert await firings(owner, acme.number) == both
     assert await firings(owner, acme.number, "budget") == both
-    assert await outbox(owner, acme.number) == [(90, to) for to in TOLD] * 2
+    assert await outbox(owner, acme.number) == [(90, to) for to in RECIPIENTS] * 2
     assert await banner(owner, acme.number) == (90, 1)
     await acme.use(-5)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -210,8 +210,8 @@ async def test_role_holders_and_the_rules_own_list_are_notified_once(
     rows = await owner.fetch(
         "SELECT f.rule, e.recipient, e.is_additional FROM email_outbox e JOIN alert_firings f USING (firing_id) ORDER BY 1 DESC, 2"
     )
-    told = [("usage", to, False) for to in TOLD] + [("budget", "Bob@Finance.example", True)]
-    assert sorted(tuple(row) for row in rows) == sorted(told + [("budget", to, False) for to in TOLD])
+    notifications = [("usage", to, False) for to in RECIPIENTS] + [("budget", "Bob@Finance.example", True)]
+    assert sorted(tuple(row) for row in rows) == sorted(notifications + [("budget", to, False) for to in RECIPIENTS])
     assert await owner.fetchval("SELECT count(DISTINCT message_id) FROM email_outbox") == 7
 
 
@@ -271,7 +271,7 @@ async def test_saves_during_a_crossing_fire_each_threshold_that_is_left_once(
         made = await firings(owner, acme.number, rule)
         assert len({(threshold, episode) for threshold, episode, *_ in made}) == len(made)
         assert sorted(threshold for threshold, _, _, resolution in made if resolution is None) == met
-        kept = [(episode, told) for threshold, episode, told, _ in made if threshold == 75]
+        kept = [(episode, notification) for threshold, episode, notification, _ in made if threshold == 75]
         assert len(kept) == 1, "75 was in every save: it keeps its state"
     early = await owner.fetchval("SELECT count(*) FROM alert_firings WHERE used * 100 < available * threshold")
     assert early == 0

@@ -70,10 +70,10 @@ async def test_a_webhook_gets_every_firing_and_its_end_and_can_verify_them(
             "application/json",
         )
         assert (post.path, event["subject"], event["data"]["name"]) == ("/hook", "org_acme", "org_acme")
-    told = [
+    received = [
         (event["type"].split(".")[2], event["data"]["threshold"], event["data"]["notification"]) for event in events
     ]
-    assert told == [("fired", 75, "bundled"), ("fired", 90, "sent"), ("resolved", 90, "sent")]
+    assert received == [("fired", 75, "bundled"), ("fired", 90, "sent"), ("resolved", 90, "sent")]
     assert [event["data"]["used"] for event in events] == ["95.000000", "95.000000", "85.000000"]
     assert len({event["id"] for event in events}) == 3
     assert await deliveries(owner) == [("fired", "sent", 1), ("fired", "sent", 1), ("resolved", "sent", 1)]

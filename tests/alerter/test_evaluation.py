@@ -17,7 +17,7 @@ from support.infra.service_process import eventually
 from support.infra.stack import Database
 from support.services.alerter import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
 
-TOLD = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
+RECIPIENTS = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 
 
 async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Pool, owner: Connection) -> None:
@@ -28,7 +28,7 @@ async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Poo
     assert await evaluator(pool).evaluate([acme.number], trigger="test") == 1
     assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
     assert await banner(owner, acme.number) == (75, 1)
-    assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
+    assert await outbox(owner, acme.number) == [(75, to) for to in RECIPIENTS]
     row = await owner.fetchrow("SELECT * FROM alert_firings")
     assert (row["used"], row["available"], row["fired_at"]) == (75 * MICRO, 100 * MICRO, NOW)
     stamps = await owner.fetch(
@@ -70,7 +70,7 @@ async def test_two_thresholds_in_one_step_are_one_mail_and_two_records(
     await acme.use(95)
     await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(75, 1, "bundled", None), (90, 1, "sent", None)]
-    assert await outbox(owner, acme.number) == [(90, to) for to in TOLD]
+    assert await outbox(owner, acme.number) == [(90, to) for to in RECIPIENTS]
 
 
 async def test_a_correction_resolves_and_crossing_again_is_a_new_episode(
@@ -173,12 +173,12 @@ async def test_ended_months_send_no_mail_and_late_usage_of_a_recent_one_does(
     now = datetime(2026, 7, 17, 23, 59, tzinfo=UTC)
     await evaluator(pool, lambda: now).evaluate(None, trigger="test")
     await evaluator(pool, lambda: now).evaluate(None, trigger="test", history=True)
-    assert await outbox(owner, acme.number) == [(75, to) for to in TOLD]
+    assert await outbox(owner, acme.number) == [(75, to) for to in RECIPIENTS]
     assert await banner(owner, acme.number) is None
     assert await owner.fetchval("SELECT facts->>'ended' FROM alert_firings WHERE facts IS NOT NULL") == "true"
-    told = [told for _, _, told, _ in await firings(owner, acme.number)]
-    assert sorted(set(told)) == ["backfilled", "sent"]
-    assert told.count("backfilled") == 36
+    notifications = [notification for _, _, notification, _ in await firings(owner, acme.number)]
+    assert sorted(set(notifications)) == ["backfilled", "sent"]
+    assert notifications.count("backfilled") == 36
     await acme.use(3, "2026-07-14")
     await evaluator(pool, lambda: now + timedelta(minutes=2)).evaluate(None, trigger="test")
     assert len(await outbox(owner, acme.number)) == 3, "72 hours after the end it is history"
@@ -222,7 +222,7 @@ async def test_a_contract_sent_again_with_other_ids_for_the_same_periods_sends_n
     await customer.use(95)
     await evaluator(pool).evaluate(None, trigger="sweep")
     before = await firings(owner, customer.number), await outbox(owner, customer.number)
-    for period in ("made-anew", "p1", "again"):
+    for period in ("re-created", "p1", "again"):
         await owner.execute("UPDATE credit_periods SET credit_period_id = $1", period)
         for _ in range(2):
             await evaluator(pool).evaluate(None, trigger="wakeup")
@@ -271,13 +271,13 @@ async def test_ids_that_a_new_version_shifts_send_no_mail_and_suppress_none(
     await books.period(acme.number, "c1", "p2", "2027-01-01", "2028-01-01", total=100)
     for _ in range(2):
         await alerter.evaluate(None, trigger="wakeup", history=True)
-    assert await outbox(owner, acme.number) == before == [(75, to) for to in TOLD]
+    assert await outbox(owner, acme.number) == before == [(75, to) for to in RECIPIENTS]
     assert await where(owner, 2026) == [("p1", None)]
     assert await where(owner, 2025) == ([("p1 2025-01-01/2026-01-01", "removed")] if both_fired else [])
     assert await owner.fetchval("SELECT period_id FROM banners") == "p1"
     await acme.use(15)
     await alerter.evaluate(None, trigger="totals")
-    assert await outbox(owner, acme.number) == before + [(90, to) for to in TOLD]
+    assert await outbox(owner, acme.number) == before + [(90, to) for to in RECIPIENTS]
     assert await owner.fetch("SELECT FROM quarantine") == []
 
 

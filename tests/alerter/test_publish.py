@@ -49,7 +49,7 @@ async def read(topics: Topics, number: int) -> list[dict[str, Any]]:
     return sorted(events, key=lambda event: str(event["subject"]))
 
 
-def told(events: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
+def summaries(events: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
     return [(event["subject"], event["type"].split(".")[2], event["data"]["threshold"]) for event in events]
 
 
@@ -65,7 +65,7 @@ async def test_every_firing_and_its_end_reach_the_topic_in_order(
     assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 4
     assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 0
     events = await read(topics, 4)
-    assert told(events) == [
+    assert summaries(events) == [
         ("org_acme", "fired", 75), ("org_acme", "fired", 90), ("org_acme", "resolved", 90), ("org_other", "fired", 75),
     ]  # fmt: skip
     assert events[2]["data"]["resolution"] == "level"
@@ -82,7 +82,7 @@ async def test_what_kafka_does_not_confirm_waits(
     assert await publish_alert_events(pool, closed, topics.alerts, Rotation()) == 0
     assert await owner.fetchval("SELECT published_at FROM alert_events") is None
     assert await publish_alert_events(pool, producer, topics.alerts, Rotation()) == 1
-    assert told(await read(topics, 1)) == [("org_acme", "fired", 75)]
+    assert summaries(await read(topics, 1)) == [("org_acme", "fired", 75)]
 
 
 async def test_a_crash_after_kafka_has_it_makes_a_copy_with_the_same_id(

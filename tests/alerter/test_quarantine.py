@@ -266,13 +266,13 @@ async def test_a_server_that_is_slow_for_all_quarantines_no_organization(
     await assert_all_told(owner, customers)
 
 
-@pytest.mark.parametrize("everybody", [False, True])
+@pytest.mark.parametrize("all_slow", [False, True])
 async def test_reading_that_takes_too_long_for_one_and_for_all(
-    books: Books, pool: Pool, owner: Connection, everybody: bool
+    books: Books, pool: Pool, owner: Connection, all_slow: bool
 ) -> None:
     *others, broken = await make_customers(books)
     await evaluator(pool).evaluate(None, trigger="sweep")
-    slow = [customer.number for customer in (*others, broken)] if everybody else [broken.number]
+    slow = [customer.number for customer in (*others, broken)] if all_slow else [broken.number]
     await owner.execute(
         "CREATE FUNCTION slow(number integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
         f" IF number = ANY (ARRAY{slow}) THEN RAISE 'slow' USING ERRCODE = '57014'; END IF; RETURN true; END $$;"
@@ -280,7 +280,7 @@ async def test_reading_that_takes_too_long_for_one_and_for_all(
     )
     for customer in others:
         await customer.use(-50)
-    if everybody:
+    if all_slow:
         with pytest.raises(asyncpg.QueryCanceledError):
             await evaluator(pool).evaluate(None, trigger="sweep")
         assert await rows(owner) == []

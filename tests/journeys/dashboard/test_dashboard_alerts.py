@@ -22,8 +22,8 @@ pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 async def make(stack: WholeStack, name: str, used: str) -> tuple[Who, Who]:
     """Create an organization that used some of 1,000 credits. Returns Ada, its Super Admin, and Ben, its Admin."""
     people = [member(name, who, role) for who, role in PEOPLE]
-    facts = [organization(name), contract(name, total="1000"), *people]
-    assert stack.post([*facts, usage(credits=used, envelope={"subject": name})]).status_code == 202
+    catalog_events = [organization(name), contract(name, total="1000"), *people]
+    assert stack.post([*catalog_events, usage(credits=used, envelope={"subject": name})]).status_code == 202
 
     async def is_counted() -> bool:
         answer = await asyncio.to_thread(stack.get, "overview", organization=name)
@@ -247,11 +247,11 @@ async def test_a_test_mail_goes_to_the_person_who_asks_and_shows_its_result(stac
 
 async def test_the_history_shows_every_attempt_and_resends_failed_mails(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     ada, ben = await make(stack, "org_history", "600")
-    nobody = "nobody@refused.example"
+    refused = "nobody@refused.example"
     async with visiting(browser, stack.origin) as visit:
         drawer = await open_settings(visit, ada)
         await usage_part(drawer).get_by_role("switch", name="Add additional recipients").check(force=True)
-        await usage_part(drawer).get_by_label("Email addresses").fill(nobody)
+        await usage_part(drawer).get_by_label("Email addresses").fill(refused)
         await save(drawer)
         assert stack.post(usage(credits="320", envelope={"subject": ada.organization})).status_code == 202
         await drawer.get_by_role("tab", name="History").click()
@@ -263,7 +263,7 @@ async def test_the_history_shows_every_attempt_and_resends_failed_mails(stack: W
         await expect(alert.get_by_text(re.compile("Attempt 1 delivered"))).to_have_count(2)
         await expect(alert.get_by_text(re.compile("Attempt 1 rejected: .*550"))).to_be_visible()
         await visit.assert_accessible("the history")
-        await alert.get_by_role("button", name=f"Resend to {nobody}").click()
+        await alert.get_by_role("button", name=f"Resend to {refused}").click()
         await expect(alert.get_by_text("Resending…")).to_be_visible()
         await expect(alert.get_by_text(re.compile("Attempt 2 rejected: .*550"))).to_be_visible(timeout=15_000)
     for who in (ada, ben):

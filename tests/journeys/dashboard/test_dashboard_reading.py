@@ -61,8 +61,8 @@ async def test_rows_of_one_name_show_their_ids_and_unused_ones_fold(stack: Whole
         )
         for place, agent in enumerate(agents)
     ]  # fmt: skip
-    facts = [organization(name), contract(name), member(name, "Ada", "super_admin")]
-    for batch in (facts, events):
+    catalog_events = [organization(name), contract(name), member(name, "Ada", "super_admin")]
+    for batch in (catalog_events, events):
         assert (await asyncio.to_thread(stack.post, batch)).json()["accepted"] == len(batch)
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(Who(name), "/?product=agents&range=all")

@@ -131,15 +131,15 @@ async def test_surfaces_are_picked_by_clicking(stack: WholeStack, browser: Brows
 
 async def test_older_usage_stays_under_its_category_until_one_asks_for_todays(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     name, now = "org_categories", datetime.now(UTC)
-    facts = [organization(name), contract(name), member(name, "Ada", "super_admin")]
+    catalog_events = [organization(name), contract(name), member(name, "Ada", "super_admin")]
     for category, days in (("Tickets", 300), ("Work", 5)):
         data = {"product": "assistant", "feature_kind": "tool", "feature": "jira_search", "category": category, "effective_from": f"{now - timedelta(days=days):%Y-%m-%d}"}  # fmt: skip
-        facts.append(event("flexcredits.feature.v1", data, subject=name))
+        catalog_events.append(event("flexcredits.feature.v1", data, subject=name))
     used = [
         usage(credits=credits, envelope={"subject": name, "time": rfc3339(now - timedelta(days=days))})
         for credits, days in (("7", 20), ("2", 1))
     ]
-    for batch in (facts, used):
+    for batch in (catalog_events, used):
         assert (await asyncio.to_thread(stack.post, batch)).json()["accepted"] == len(batch)
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(Who(name), "/?product=assistant&view=tools&range=all")
@@ -155,9 +155,9 @@ async def test_numbers_and_days_are_written_as_the_words_around_them(stack: Whol
     name = "org_german"
     german = organization(name, "Europe/Berlin")
     german["data"]["locale"] = "de-DE"
-    facts = [german, contract(name), member(name, "Ada", "super_admin")]
+    catalog_events = [german, contract(name), member(name, "Ada", "super_admin")]
     used = [usage(credits="1234.5", envelope={"subject": name})]
-    for batch in (facts, used):
+    for batch in (catalog_events, used):
         assert (await asyncio.to_thread(stack.post, batch)).json()["accepted"] == len(batch)
     async with visiting(browser, stack.origin, locale="en-US") as visit:
         await visit.sign_in(Who(name), "/?product=assistant&view=tools")
@@ -266,13 +266,13 @@ async def test_an_unknown_organization_is_reported(stack: WholeStack, browser: B
         await visit.assert_accessible("an unknown organization")
 
 
-async def filled(stack: WholeStack, name: str, facts: list[dict[str, Any]], used: dict[str, str]) -> None:
+async def filled(stack: WholeStack, name: str, catalog_events: list[dict[str, Any]], used: dict[str, str]) -> None:
     """Create an organization with usage of products, and wait until it is counted."""
     events = []
     for product, credits in used.items():
         kind = {"assistant": "tool", "agents": "tool", "api": "namespace"}[product]
         events.append(usage(product=product, feature_kind=kind, credits=credits, envelope={"subject": name}))
-    for batch in ([organization(name), member(name, "Ada", "super_admin"), *facts], events):
+    for batch in ([organization(name), member(name, "Ada", "super_admin"), *catalog_events], events):
         assert (await asyncio.to_thread(stack.post, batch)).json()["accepted"] == len(batch)
     wanted = sum(Decimal(credits) for credits in used.values())
 
