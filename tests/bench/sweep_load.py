@@ -1,4 +1,4 @@
-"""How long the alerter's sweep takes over many organizations with a year of history."""
+"""Measures the alerter's sweep over many organizations with a year of history."""
 
 import time
 from datetime import UTC, date, datetime

@@ -27,9 +27,9 @@ from support.services.alerter import Script, age, smtp_server
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HITS = (1, 2, 3)
 AT_THE_MAIL_SERVER = "smtp_after_data_before_250"
-"""It knows best when it has a mail that it has not answered yet."""
+"""Not a failpoint of the alerter: the test kills it while the mail server holds its answer to a mail."""
 SMOKE = {"after_commit": (1,), "outbox_after_send": (2,), AT_THE_MAIL_SERVER: (2,)}
-"""What CI has of it too."""
+"""The subset that CI runs."""
 TESTS = str(Path(__file__).parents[1])
 
 

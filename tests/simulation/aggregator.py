@@ -287,18 +287,18 @@ class Scenario:
 
     async def live(self, process: Process) -> None:
         """Start the loops that the aggregator's __main__ starts."""
-        pool, consumer, facts_consumer = (
+        pool, consumer, catalog_consumer = (
             Pool(self.postgres, process),
             self.consumers[process],
             Consumer(self.kafka, process),
         )
         pool_: Any = pool
-        facts = CatalogReader(pool_, facts_consumer, CATALOG, Catalog())
+        catalog = CatalogReader(pool_, catalog_consumer, CATALOG, Catalog())
         stream = UsageStream(
-            pool_, consumer, facts_consumer, TOPIC, facts, None, PassOn(),
+            pool_, consumer, catalog_consumer, TOPIC, catalog, None, PassOn(),
             batch_events_max=8, batch_interval_s=0.0, fetch_wait_ms=200, stuck_exit_s=60,
         )  # fmt: skip
-        await facts.start()
+        await catalog.start()
         stream.subscribe()
         self.assign(process)
         producer: Any = Producer(self.kafka, process)

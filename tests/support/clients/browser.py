@@ -102,7 +102,7 @@ class Visit:
 
 
 def decimal(text: str | None) -> Decimal:
-    """Of a number as the page writes it in full."""
+    """Parse a number from its exact text on the page."""
     assert text is not None
     return Decimal(text.replace(",", ""))
 

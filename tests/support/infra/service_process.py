@@ -86,7 +86,7 @@ class ServiceProcess:
         return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample), 0.0)
 
     def memory_mb(self, what: str = "VmRSS") -> float:
-        """What it takes now, or with VmHWM the most that it ever took."""
+        """Its resident memory in megabytes now, or with VmHWM its maximum."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
 
