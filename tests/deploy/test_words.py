@@ -18,10 +18,12 @@ CLEAN = (
     "schemas/asyncapi.yaml",
     "schemas/events",
     "schemas/flexcredits_schemas",
+    "schemas/texts",
     "schemas/topics",
     "services/query-api/dashboard",
     "tests/cli",
     "tests/deploy",
+    "tests/prometheus",
     "tests/schemas",
     "tools",
 )
