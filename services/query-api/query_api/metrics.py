@@ -1,32 +1,32 @@
-"""Every metric of the query API, with its unit. None names an organization: their number has no bound."""
+"""All metrics of the query API, with units. No label is an organization, because their number is unbounded."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 REQUEST_SECONDS = Histogram(
     "flexcredits_query_api_request_seconds",
-    "Seconds from a request's headers to the end of its answer, by route template and HTTP status.",
+    "Seconds from a request's headers to the end of its response, by route template and HTTP status.",
     ["route", "status"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 REFUSED = Counter("flexcredits_query_api_refused_requests_total", "Requests refused, by problem type.", ["problem"])
 KEY_FETCHES = Counter(
     "flexcredits_query_api_key_fetches_total",
-    "Requests for the identity provider's signing keys, by result.",
+    "Fetches of the identity provider's signing keys, by result.",
     ["result"],
 )
 KEYS_FETCHED_AT = Gauge(
-    "flexcredits_query_api_keys_fetched_timestamp_seconds", "When the signing keys were last read, as Unix time."
+    "flexcredits_query_api_keys_fetched_timestamp_seconds", "When the signing keys were last fetched, as Unix time."
 )
 EXPORTS = Counter(
     "flexcredits_query_api_exports_total",
-    "Files begun, by how they ended: complete, left (the client went away), failed (too slow, or Postgres).",
+    "File downloads, by result: complete, left (the client disconnected), failed (client too slow, or Postgres).",
     ["end"],
 )
-WATCHERS = Gauge("flexcredits_query_api_live_streams", "Streams of live updates that are open.")
-LOOKS_FAILED = Counter(
+WATCHERS = Gauge("flexcredits_query_api_live_streams", "Open live streams.")
+POLLS_FAILED = Counter(
     "flexcredits_query_api_live_failures_total",
-    "Looks for live updates that failed, by kind: waiting (Postgres is away or busy), failed (one organization's data).",
+    "Failed polls for live updates, by kind: waiting (Postgres is unavailable or busy), failed (one organization's data).",
     ["kind"],
 )
 for _kind in ("waiting", "failed"):
-    LOOKS_FAILED.labels(_kind)
+    POLLS_FAILED.labels(_kind)

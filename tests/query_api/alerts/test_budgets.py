@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.alerts.settings.domain.rules import AlertSettings, AskedBudget, Budget, Rule
+from query_api.alerts.settings.domain.rules import AlertSettings, Budget, NewBudget, RuleSettings
 from support.data.table_rows import MICRO, Books, local
 from support.services.query_api import Api
 
@@ -107,8 +107,8 @@ def test_the_budget_of_every_month_is_that_of_a_model(saves: list[tuple[int, str
     once: tuple[int, int] | None = None
     for later, kind, credits in saves:
         number += later
-        asked = AskedBudget(kind != "off", "one_time" if kind == "one_time" else "recurring", credits, Rule())
-        settings = settings.changed_to(Rule(), asked, month(number))
+        asked = NewBudget(kind != "off", "one_time" if kind == "one_time" else "recurring", credits, RuleSettings())
+        settings = settings.changed_to(RuleSettings(), asked, month(number))
         if kind == "one_time":
             once = (number, credits)
         else:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.alerts.settings.domain.preview import WouldFire, would_fire
-from query_api.alerts.settings.domain.rules import Recipients, everybody_told
+from query_api.alerts.settings.domain.rules import Recipients, mail_recipients
 from query_api.calendar import Span
 from support.data.table_rows import MICRO, NOW, Books
 from support.services.query_api import Api
@@ -145,7 +145,7 @@ async def test_a_preview_tells_whom_the_mails_would_go_to(api: Api, books: Books
 
 @given(st.lists(st.sampled_from(["a@x", "A@x", "b@x", "B@X", "c@x"])), st.booleans())
 def test_nobody_is_told_twice(addresses: list[str], is_on: bool) -> None:
-    told = everybody_told(["b@x", "d@x"], Recipients(is_on, addresses))
+    told = mail_recipients(["b@x", "d@x"], Recipients(is_on, addresses))
     keys = [address.lower() for address in told]
     assert keys == sorted({"b@x", "d@x"} | ({address.lower() for address in addresses} if is_on else set()))
 

@@ -97,7 +97,7 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
                 await books.execute("DELETE FROM partition_progress")
                 await books.progress(0, NOW, counted=1)
             validator(schema).validate(await api.get(path))
-    validator("AlertInDetail").validate(await api.get(f"/api/v1/alerts/{firing}"))
+    validator("AlertWithAttempts").validate(await api.get(f"/api/v1/alerts/{firing}"))
     for method, path, schema, status in (
         ("PUT", "/api/v1/alerts/settings", "AlertSettingsResponse", 200),
         ("POST", "/api/v1/alerts/preview", "Preview", 200),

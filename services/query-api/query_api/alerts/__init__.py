@@ -1,1 +1,1 @@
-"""What the alerter announced: banner, firings and their mails."""
+"""Alerts: banner, firings and their mails."""

@@ -1,4 +1,4 @@
-"""The banner, for its routes and for live updates."""
+"""Computes the banner, for its routes and for live updates."""
 
 from collections.abc import Collection
 
@@ -14,7 +14,7 @@ from query_api.db.session import ReadSession
 
 
 async def compute_banner(app: AppState, session: ReadSession) -> tuple[Banner, set[str]]:
-    """The banner as everybody sees it who has not dismissed it, and the subjects of those who have."""
+    """The banner for people who have not dismissed it, and the subjects of those who have."""
     period, standing, _ = await read_standing(session, today_in(session.organization.time_zone, app.now()))
     banner = await select_current_banner(session, period)
     dismissed_by = await select_dismissals(session, banner.firing_id) if banner and banner.firing_id else set()
@@ -35,6 +35,6 @@ def show_to(subject: str, banner: Banner, dismissed_by: Collection[str]) -> Bann
 
 
 async def select_current_banner(session: ReadSession, period: CreditPeriod | None) -> RaisedBanner | None:
-    """The alerter takes down a banner soon after its period; ours is the clock that the page goes by."""
+    """The banner of the current credit period, or None. The alerter removes an old banner only some time after its period."""
     banner = await select_banner(session)
     return banner if banner and period and (banner.contract_id, banner.period_id) == period.key else None

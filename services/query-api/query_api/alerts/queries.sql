@@ -1,22 +1,22 @@
 -- name: select_banner
--- The organization's one banner, and the firing that it announces.
--- It may stand for a credit period that has ended, until the alerter takes it down.
+-- The organization's banner, and its firing.
+-- The banner of an ended credit period remains until the alerter removes it.
 SELECT b.contract_id, b.period_id, b.threshold, b.fired_at, f.firing_id FROM banners b
 LEFT JOIN alert_firings f ON f.rule = 'usage' AND (f.organization_id, f.contract_id, f.period_id, f.threshold, f.episode)
     = (b.organization_id, b.contract_id, b.period_id, b.threshold, b.episode)
 WHERE b.organization_id = $1
 
 -- name: select_dismissals
--- Who does not want to see the banner of a firing any more.
+-- People who dismissed the banner of a firing.
 SELECT subject FROM banner_dismissals WHERE organization_id = $1 AND firing_id = $2
 
 -- name: insert_dismissal
--- A person does not want to see the banner of a firing any more. Harmless when it is there.
+-- Dismiss the banner of a firing for a person. Idempotent.
 INSERT INTO banner_dismissals (organization_id, subject, firing_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 
 -- name: select_firings
--- A page of the organization's firings, the newest first: at most $3 of those before firing $2 (null: of all).
--- Firings of an organization are inserted one after the other, so a later one never gets a lower id.
+-- A page of the organization's firings, newest first: at most $3, before firing $2 (null: from the newest).
+-- Firings of an organization are inserted one at a time, so ids have the order of the firings.
 SELECT firing_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used, available, notification, resolved_at, resolution
 FROM alert_firings WHERE organization_id = $1 AND ($2::bigint IS NULL OR firing_id < $2)
 ORDER BY firing_id DESC NULLS LAST LIMIT $3
@@ -27,7 +27,7 @@ SELECT firing_id, rule, contract_id, period_id, threshold, episode, starts_on, e
 FROM alert_firings WHERE organization_id = $1 AND firing_id = $2
 
 -- name: select_deliveries
--- The mails of these firings by recipient, and what the mail server said last to one that is not sent.
+-- Mails of these firings by recipient, with the last error of those that are not sent.
 SELECT e.firing_id, e.recipient, e.state, e.attempts, e.created_at, CASE e.state WHEN 'sent' THEN e.finished_at END AS sent_at,
     CASE e.state WHEN 'pending' THEN e.due_at END AS next_attempt_at, last_failure.detail AS last_error, e.email_id
 FROM email_outbox e
@@ -37,12 +37,12 @@ LEFT JOIN LATERAL (SELECT a.detail FROM email_attempts a
 WHERE e.organization_id = $1 AND e.firing_id = ANY($2::bigint[])
 ORDER BY e.firing_id, e.recipient, e.email_id
 
--- name: select_tries
--- Every attempt at the mails of a firing, and what the mail server said to it.
+-- name: select_mail_attempts
+-- All attempts at mails of a firing, with the answer of the mail server.
 SELECT a.email_id, a.attempt, a.attempted_at AS at, a.outcome, a.detail FROM email_outbox e JOIN email_attempts a USING (email_id)
 WHERE e.organization_id = $1 AND e.firing_id = $2 AND a.organization_id = $1
 ORDER BY a.email_id, a.attempt
 
 -- name: insert_wakeup
--- Have the alerter evaluate the organization.
+-- Make the alerter evaluate the organization.
 INSERT INTO alert_wakeups (organization_id) VALUES ($1)

@@ -1,4 +1,4 @@
-"""GET /api/v1/banner and /api/v1/alerts: what the alerter announces now, and what it has announced to whom."""
+"""GET /api/v1/banner and /api/v1/alerts: the current banner, and the history of alerts with their mails."""
 
 from typing import Annotated, Any
 
@@ -8,19 +8,19 @@ from flexcredits_schemas.credit_periods import credit_period_key
 from query_api.access.dependencies import CurrentUser, ReadAccess, WriteAccess
 from query_api.access.state import app_state
 from query_api.alerts.banner import compute_banner, select_current_banner, show_to
-from query_api.alerts.domain.firings import Firing, SentTo
+from query_api.alerts.domain.firings import Firing, StoredMail
 from query_api.alerts.find import AlertId, find_firing
-from query_api.alerts.queries import insert_dismissal, select_deliveries, select_firings, select_tries
+from query_api.alerts.queries import insert_dismissal, select_deliveries, select_firings, select_mail_attempts
 from query_api.alerts.schemas import (
     Alert,
-    AlertInDetail,
+    AlertPeriod,
     Alerts,
+    AlertWithAttempts,
     Banner,
     Delivery,
     DeliveryAttempt,
     DeliveryWithAttempts,
     DismissalRequest,
-    FiredPeriod,
 )
 from query_api.calendar import today_in
 from query_api.contracts.domain.balance import percent
@@ -34,7 +34,7 @@ router = APIRouter(prefix="/api/v1")
 
 @router.get("/banner")
 async def get_banner(request: Request, principal: CurrentUser, session: ReadAccess) -> Banner:
-    """What to tell whoever opens the dashboard now: the highest threshold met, and products beyond their own amount."""
+    """The current banner: the highest threshold met, and products above their contracted amount."""
     banner, dismissed_by = await compute_banner(app_state(request), session)
     return show_to(principal.subject, banner, dismissed_by)
 
@@ -43,7 +43,7 @@ async def get_banner(request: Request, principal: CurrentUser, session: ReadAcce
 async def dismiss_banner(
     request: Request, principal: CurrentUser, session: WriteAccess, asked: DismissalRequest
 ) -> None:
-    """Hide the banner from yourself, until another threshold is met, or this one again. Harmless when it is hidden."""
+    """Hide the banner from yourself until another threshold is met, or this one again. Safe to repeat."""
     today = today_in(session.organization.time_zone, app_state(request).now())
     banner = await select_current_banner(session, period_on(await select_credit_periods(session), today))
     if banner is None or banner.firing_id is None or asked.id != str(banner.firing_id):
@@ -53,7 +53,7 @@ async def dismiss_banner(
 
 @router.get("/alerts")
 async def get_alerts(session: ReadAccess, query: Annotated[HistoryQuery, Query()]) -> Alerts:
-    """The history of alerts, newest first, with what became of their mails."""
+    """The history of alerts, newest first, with the state of their mails."""
     firings = await select_firings(session, query.read_before(), query.limit + 1)
     page, following = cut_history(firings, query.limit, lambda firing: firing.firing_id)
     deliveries = await select_deliveries(session, [firing.firing_id for firing in page])
@@ -63,11 +63,11 @@ async def get_alerts(session: ReadAccess, query: Annotated[HistoryQuery, Query()
 
 
 @router.get("/alerts/{id}")
-async def get_alert(session: ReadAccess, alert_id: AlertId) -> AlertInDetail:
-    """One alert, with every attempt at its mails."""
+async def get_alert(session: ReadAccess, alert_id: AlertId) -> AlertWithAttempts:
+    """One alert, with all attempts at its mails."""
     firing = await find_firing(session, alert_id)
     mails = (await select_deliveries(session, [firing.firing_id])).get(firing.firing_id, [])
-    tries = await select_tries(session, firing.firing_id)
+    tries = await select_mail_attempts(session, firing.firing_id)
     deliveries = [
         DeliveryWithAttempts(
             **Delivery.model_validate(mail).model_dump(),
@@ -75,16 +75,16 @@ async def get_alert(session: ReadAccess, alert_id: AlertId) -> AlertInDetail:
         )
         for mail in mails
     ]
-    return AlertInDetail(**describe_firing(firing, mails), deliveries=deliveries)
+    return AlertWithAttempts(**describe_firing(firing, mails), deliveries=deliveries)
 
 
-def answer_alert(firing: Firing, mails: list[SentTo]) -> Alert:
+def answer_alert(firing: Firing, mails: list[StoredMail]) -> Alert:
     return Alert(**describe_firing(firing, mails), deliveries=[Delivery.model_validate(mail) for mail in mails])
 
 
-def answer_period(firing: Firing) -> FiredPeriod:
-    contract_id = firing.contract_id or None  # a month has none
-    return FiredPeriod(
+def answer_period(firing: Firing) -> AlertPeriod:
+    contract_id = firing.contract_id or None  # a month has no contract
+    return AlertPeriod(
         id=firing.period_id,
         contract_id=contract_id,
         key=credit_period_key(contract_id, firing.period_id) if contract_id else None,
@@ -93,8 +93,8 @@ def answer_period(firing: Firing) -> FiredPeriod:
     )
 
 
-def describe_firing(firing: Firing, mails: list[SentTo]) -> dict[str, Any]:
-    """What Alert and AlertInDetail have in common."""
+def describe_firing(firing: Firing, mails: list[StoredMail]) -> dict[str, Any]:
+    """Fields that Alert and AlertWithAttempts share."""
     return {
         "id": str(firing.firing_id),
         "rule": firing.rule,

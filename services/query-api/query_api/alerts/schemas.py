@@ -1,4 +1,4 @@
-"""The bodies of what we answer about alerts: the banner, the history, and what became of the mails."""
+"""Requests and responses about alerts: banner, history, and deliveries of mails."""
 
 from datetime import datetime
 from typing import Literal
@@ -8,84 +8,86 @@ from pydantic import Field, StrictStr
 
 from query_api.alerts.domain.firings import DeliveryState
 from query_api.contracts.schemas import PERIOD_KEY, CreditPeriodRef, Period, ProductCredits
-from query_api.http.fields import Answer, Asked, Credits, Percent
+from query_api.http.fields import Credits, Percent, RequestBody, ResponseBody
 
 
-class Banner(Answer):
+class Banner(ResponseBody):
     """The highest threshold that usage meets in the current credit period."""
 
-    id: str | None = Field(description="Of the alert that it announces. null when not active.")
+    id: str | None = Field(description="Id of the alert. null when not active.")
     active: bool = Field(description="Whether a threshold is met.")
     dismissed: bool = Field(
-        description="Whether you dismissed it. The next threshold, or this one met again, is another."
+        description="Whether you dismissed it. A new banner appears for the next threshold, or when this one is met again."
     )
     threshold: int | None = Field(description="Percent of the available credits. null when not active.")
     percent_used: Percent | None = Field(
-        description="As of now, as in the overview, and active or not. null without contracted credits."
+        description="As of now, as in the overview, even when not active. null without contracted credits."
     )
     fired_at: datetime | None = Field(description="When the threshold was met. null when not active.")
     products_over: list[ProductCredits] = Field(
-        description="Products that used more in the current credit period than their own contracted amount; active or not."
+        description="Products that used more in the current credit period than their contracted amount, even when not active."
     )
     credit_period: CreditPeriodRef | None
 
 
-class Delivery(Answer):
+class Delivery(ResponseBody):
     """A mail to one recipient."""
 
     recipient: str
-    state: DeliveryState = Field(description="failed: the mail server refused it for good.")
-    attempts: int = Field(description="Begun so far.")
+    state: DeliveryState = Field(description="failed: the mail server rejected it permanently.")
+    attempts: int = Field(description="Number of attempts so far.")
     created_at: datetime
-    sent_at: datetime | None = Field(description="When the mail server took it. null unless sent.")
+    sent_at: datetime | None = Field(description="When the mail server accepted it. null unless sent.")
     next_attempt_at: datetime | None = Field(
-        description="Not before. While an attempt is under way, when the next would follow if it stays without an end. "
+        description="Earliest time of the next attempt. During an attempt, the time of the next one if it does not finish. "
         "null unless pending."
     )
     last_error: str | None = Field(
-        description="What became of the last attempt that was deferred or refused. null when sent, or when there was none."
+        description="Error of the last failed attempt. null when sent, or without a failed attempt."
     )
 
 
-class DeliveryAttempt(Answer):
-    """An attempt that has ended."""
+class DeliveryAttempt(ResponseBody):
+    """A finished attempt."""
 
-    attempt: int = Field(description="Counts from 1. One that ended with its process is missing.")
+    attempt: int = Field(
+        description="Number of the attempt, from 1. Attempts that were interrupted by a restart are missing."
+    )
     at: datetime
     outcome: AttemptOutcome
-    detail: str = Field(description="What the mail server said, or why it could not.")
+    detail: str = Field(description="Answer of the mail server, or the reason why there was none.")
 
 
 class DeliveryWithAttempts(Delivery):
-    """A mail with every attempt."""
+    """A mail with all its attempts."""
 
     attempt_log: list[DeliveryAttempt] = Field(description="In order.")
 
 
-class FiredPeriod(Period):
+class AlertPeriod(Period):
     """A credit period, or a month. Half-open: `to` is the first day after it."""
 
-    contract_id: str | None = Field(description="null of a month.")
-    key: str | None = Field(description=PERIOD_KEY + " null of a month.")
+    contract_id: str | None = Field(description="null for a month.")
+    key: str | None = Field(description=PERIOD_KEY + " null for a month.")
 
 
-class Fired(Answer):
-    """A threshold was met, once per episode: it resolves, and met again it is the next episode."""
+class AlertBase(ResponseBody):
+    """A met threshold. If it is resolved and met again, that is the next episode."""
 
     id: str
     rule: Rule
     threshold: int = Field(description="Percent of the available credits, or of the month's budget.")
-    episode: int = Field(description="Counts from 1 within the threshold and period.")
-    period: FiredPeriod = Field(
-        description="The credit period, with the dates that it had when the threshold was met; of rule budget the month, "
-        "whose id is such as 2026-11."
+    episode: int = Field(description="Number of the episode within threshold and period, from 1.")
+    period: AlertPeriod = Field(
+        description="The credit period, with its dates when the threshold was met. For rule budget the month, "
+        "with an id such as 2026-11."
     )
-    state: Literal["met", "resolved"] = Field(description="A period that ends leaves what was met in it as met.")
+    state: Literal["met", "resolved"] = Field(description="Thresholds stay met when their period ends.")
     fired_at: datetime
     resolved_at: datetime | None = Field(description="null unless resolved.")
     resolution: Resolution | None = Field(
-        description="level: usage fell under the threshold, or the contract grew. removed: the threshold or the period "
-        "was removed. null unless resolved."
+        description="level: usage fell below the threshold, or available credits increased. removed: the threshold or the "
+        "period was removed. null unless resolved."
     )
     notification: Notification = Field(
         description="sent: by mails of this alert. bundled: by the mails of a higher threshold met at the same time. "
@@ -93,34 +95,34 @@ class Fired(Answer):
         "had ended long before."
     )
     used: Credits = Field(description="In the period, when the threshold was met.")
-    available: Credits = Field(description="In the period, when the threshold was met; of rule budget the budget.")
+    available: Credits = Field(description="In the period, when the threshold was met. For rule budget, the budget.")
     percent_used: Percent | None = Field(description="When the threshold was met. null if nothing was available.")
-    no_recipients: bool = Field(description="notification is sent, but there was nobody to send a mail to.")
+    no_recipients: bool = Field(description="notification is sent, but there were no recipients.")
 
 
-class Alert(Fired):
-    """A threshold that was met, and its mails."""
+class Alert(AlertBase):
+    """A met threshold, and its mails."""
 
     deliveries: list[Delivery] = Field(
-        description="The alert's mails, by recipient. Empty if there was nobody to send a mail to, and if "
+        description="The alert's mails, by recipient. Empty if there were no recipients, and if "
         "notification is not sent."
     )
 
 
-class AlertInDetail(Fired):
-    """A threshold that was met, and its mails with every attempt."""
+class AlertWithAttempts(AlertBase):
+    """A met threshold, and its mails with all attempts."""
 
     deliveries: list[DeliveryWithAttempts] = Field(
-        description="The alert's mails, by recipient; the newest is the last of each."
+        description="The alert's mails, sorted by recipient, each recipient's newest mail last."
     )
 
 
-class Alerts(Answer):
-    """A page of the history, newest first."""
+class Alerts(ResponseBody):
+    """A page of alerts, newest first."""
 
     alerts: list[Alert]
-    next: str | None = Field(description="Give it as `before` to get the page of older ones. null: there are none.")
+    next: str | None = Field(description="Pass it as `before` to get older alerts. null: there are none.")
 
 
-class DismissalRequest(Asked):
-    id: StrictStr = Field(description="The banner's.", examples=["7"])
+class DismissalRequest(RequestBody):
+    id: StrictStr = Field(description="The banner's id.", examples=["7"])

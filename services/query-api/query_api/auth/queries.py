@@ -1,4 +1,4 @@
-"""Statements about the sessions of browsers."""
+"""Statements about browser sessions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ class BrowserSession(NamedTuple):
 
 @asynccontextmanager
 async def present(pool: Pool, session_sha256: str) -> AsyncIterator[Connection]:
-    """One transaction, in which row-level security shows the browser's session with this hash. Raises Unavailable."""
+    """One transaction, in which row-level security shows only the session with this hash. Raises Unavailable."""
     with reaching_postgres():
         async with connect_as(pool, session_sha256, wait_s=WAIT_S) as connection, connection.transaction():
             await connection.execute(SQL["present_session"], session_sha256)
@@ -45,7 +45,7 @@ async def select_session(connection: Connection, session_sha256: str) -> Browser
 
 
 async def select_role_since(connection: Connection, signed_in: BrowserSession) -> str | None:
-    """The role that the member was given after signing in, None for no change of it."""
+    """The role that the member got after sign-in; None if unchanged."""
     await connection.execute(SQL["act_for"], signed_in.principal.organization)
     role: str | None = await connection.fetchval(
         SQL["select_role_since"], signed_in.principal.email, signed_in.created_at

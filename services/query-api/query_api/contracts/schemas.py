@@ -10,7 +10,7 @@ from query_api.calendar import Span
 from query_api.contracts.domain.periods import CreditPeriod
 from query_api.contracts.domain.reconcile import LineKind
 from query_api.contracts.domain.terms import PeriodPhase
-from query_api.http.fields import Answer, CompleteTo, Credits, Money, Percent, TimeZone
+from query_api.http.fields import CompleteTo, Credits, Money, Percent, ResponseBody, TimeZone
 
 PERIOD_KEY = (
     "Identifies the credit period in the parameter `credit_period` and in links: contract_id/id, with % and / inside of each "
@@ -20,7 +20,7 @@ PERIOD_KEY = (
 Currency = Annotated[str | None, Field(description="ISO 4217. null: the contract has none.", examples=["USD"])]
 
 
-class Period(Answer):
+class Period(ResponseBody):
     """Half-open: `to` is the first day after it."""
 
     id: str
@@ -35,7 +35,7 @@ class CreditPeriodRef(Period):
     key: str = Field(description=PERIOD_KEY, examples=["contract-2026/year-1"])
 
 
-class ProductCredits(Answer):
+class ProductCredits(ResponseBody):
     """Credits of one product. contracted and overage are null if the contract has no amount for this product."""
 
     product: Product
@@ -44,7 +44,7 @@ class ProductCredits(Answer):
     overage: Credits | None
 
 
-class AccountTeam(Answer):
+class AccountTeam(ResponseBody):
     """Contact for questions about the contract. At least one field is not null."""
 
     name: str | None
@@ -52,7 +52,7 @@ class AccountTeam(Answer):
     url: str | None = Field(description="An https URL.")
 
 
-class AddOnCredits(Answer):
+class AddOnCredits(ResponseBody):
     """Extra credits of a credit period."""
 
     name: str
@@ -60,7 +60,7 @@ class AddOnCredits(Answer):
     included: bool = Field(description="Only included add-ons are available.")
 
 
-class ContractPrice(Answer):
+class ContractPrice(ResponseBody):
     """Price of a credit from a day until the next price, as currently known."""
 
     effective_from: date
@@ -69,7 +69,7 @@ class ContractPrice(Answer):
     currency: Currency
 
 
-class ContractTerms(Answer):
+class ContractTerms(ResponseBody):
     """A contract and its terms; null: not specified. Half-open: `to` is the first day after it."""
 
     id: str
@@ -84,7 +84,7 @@ class ContractTerms(Answer):
     account_team: AccountTeam | None
 
 
-class CreditPeriodCredits(Answer):
+class CreditPeriodCredits(ResponseBody):
     """Contracted and used credits of a credit period. Half-open: `to` is the first day after it."""
 
     id: str = Field(description="Unique within its contract.")
@@ -111,7 +111,7 @@ class CreditPeriodCredits(Answer):
     percent_used: Percent | None = Field(description="null without available credits.")
 
 
-class CreditPeriods(Answer):
+class CreditPeriods(ResponseBody):
     """All credit periods and contracts of the organization."""
 
     credit_periods: list[CreditPeriodCredits] = Field(description="Of all contracts, newest first.")
@@ -120,7 +120,7 @@ class CreditPeriods(Answer):
     complete_to: CompleteTo
 
 
-class ReconcileLine(Answer):
+class ReconcileLine(ResponseBody):
     """A step from the feature total to the contract total."""
 
     kind: LineKind
@@ -137,7 +137,7 @@ class ReconcileLine(Answer):
     )
 
 
-class ReconcileSum(Answer):
+class ReconcileSum(ResponseBody):
     """The credits of all lines of the kinds in `parts` add up to `credits`, the credits of the line `total`."""
 
     total: LineKind
@@ -145,7 +145,7 @@ class ReconcileSum(Answer):
     credits: Credits
 
 
-class CommitmentCredits(Answer):
+class CommitmentCredits(ResponseBody):
     """The minimum commitment of the whole contract, as of now."""
 
     minimum: Credits
@@ -156,7 +156,7 @@ class CommitmentCredits(Answer):
     )
 
 
-class Reconciliation(Answer):
+class Reconciliation(ResponseBody):
     """The difference between the feature total and the contract total, line by line.
 
     feature_total = usage + corrections = within_available + overage; available = contracted + included add-ons =

@@ -1,1 +1,1 @@
-"""The description of the API, as the code makes it."""
+"""The OpenAPI description of the API."""

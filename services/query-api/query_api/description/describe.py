@@ -12,11 +12,11 @@ from query_api.description.topics import tag
 from query_api.http.problems import TYPES, ApiProblem, Problem
 
 EVERYWHERE = {401, 403, 500, 503}
-"""Statuses of the problems that every route may answer. 404 and 422 are for those that ask for something."""
+"""Problem statuses of all routes. 404 and 422 apply only to routes with parameters or a body."""
 
 
 def describe(app: FastAPI, public: Collection[str]) -> dict[str, Any]:
-    """With the problems that every route may answer; `public` are the paths that need no credentials."""
+    """Generate the OpenAPI description. `public` are paths that need no credentials."""
     description = get_openapi(
         title=app.title,
         version=app.version,
@@ -44,17 +44,17 @@ def describe(app: FastAPI, public: Collection[str]) -> dict[str, Any]:
 
 
 def describe_answer(method: str, operation: dict[str, Any], example: dict[str, Any] | None) -> None:
-    """An example of the answer, and that a client that has it need not get it again."""
+    """Add the example response and, for GET, the ETag header and 304."""
     for status in ("200", "201", "202"):
         answer = operation["responses"].get(status, {})
         if "application/json" not in answer.get("content", {}):
             continue
         answer["content"]["application/json"]["example"] = example
         if method == "get" and "headers" not in answer:
-            tag = "Give it as If-None-Match to ask again."
+            tag = "Pass it as If-None-Match in the next request."
             answer["headers"] = {"ETag": {"schema": {"type": "string"}, "description": tag}}
             operation["responses"]["304"] = {
-                "description": "Not Modified. The answer is the one that If-None-Match names."
+                "description": "Not Modified: the response is the same as the one with this ETag."
             }
 
 

@@ -1,14 +1,14 @@
-"""One example of every answer and parameter, for the description. A test holds them to the schemas."""
+"""Examples of all responses and parameters for OpenAPI. A test validates them against the schemas."""
 
 import json
 from importlib.resources import files
 from typing import Any
 
 ANSWERS: dict[str, dict[str, Any]] = json.loads((files("query_api.description") / "examples.json").read_text())
-"""By path: what is answered with 200 or 202, cut to a row of each kind; by method and path where they differ."""
+"""Response bodies (200 or 202) by path, or by method and path if they differ. Shortened to one row of each kind."""
 
 BODIES: dict[str, dict[str, Any]] = ANSWERS.pop("bodies")
-"""By path: what is sent with POST or PUT."""
+"""Request bodies of POST or PUT by path."""
 
 PARAMETERS: dict[str, Any] = {
     "product": "agents",
@@ -35,4 +35,4 @@ PARAMETERS: dict[str, Any] = {
     "iss": "https://login.example",
     "error": "access_denied",
 }
-"""By name, for parameters that bring none of their own."""
+"""Values by parameter name, for parameters without an example."""

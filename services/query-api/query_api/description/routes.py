@@ -1,4 +1,4 @@
-"""GET /docs and its files: the description for people."""
+"""GET /docs and its files: the API documentation."""
 
 from base64 import b64encode
 from hashlib import sha256

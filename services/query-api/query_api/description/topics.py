@@ -1,4 +1,4 @@
-"""What people read at /docs: both APIs in one description, by topic. Pure but for reading the ingest API's description."""
+"""The documentation at /docs: both APIs in one description, by topic. Reads the ingest API's description from a file."""
 
 import json
 from functools import cache
@@ -8,17 +8,17 @@ from flexcredits_schemas import SCHEMAS
 
 SEND = "Send usage"
 TAGS = (
-    (SEND, "For product services, with an API key: usage, corrections and facts as CloudEvents. This is the ingest API, "
-     "at its own address."),
-    ("Usage", "What was used, when, and what it consists of."),
-    ("Contracts", "What the contracts give, and how usage adds up to it."),
-    ("Alerts", "Thresholds, the monthly budget, recipients, and what was sent."),
+    (SEND, "For product services, with an API key: usage, corrections and catalog events as CloudEvents. This is the ingest API, "
+     "which has its own address."),
+    ("Usage", "Usage over time, by product, feature, agent and surface."),
+    ("Contracts", "Contracts, credit periods, and how usage reconciles with them."),
+    ("Alerts", "Thresholds, monthly budget, recipients, and sent mails."),
     ("Channels", "Webhooks and Slack."),
     ("Files", "CSV downloads of usage and, as FOCUS, of costs."),
-    ("Proof", "Where an event is counted, and that every event is counted once."),
-    ("Session", "Signing in and out with a browser, and who did what."),
+    ("Proof", "Where an event is counted, and the proof that each event is counted once."),
+    ("Session", "Browser sign-in, and the audit log."),
 )  # fmt: skip
-"""Topics, in the order of the page, each with a sentence."""
+"""Topics in the order of the page, each with a description."""
 
 TAG_OF = {
     "overview": "Usage", "freshness": "Usage", "breakdown": "Usage", "deleted-agents": "Usage", "trend": "Usage", "live": "Usage",
@@ -26,7 +26,7 @@ TAG_OF = {
     "export": "Files", "proof": "Proof", "receipt": "Proof", "audit": "Session", "session": "Session", "login": "Session",
     "logout": "Session",
 }  # fmt: skip
-"""By the first step of a path after /api/v1."""
+"""Topic by the first path segment after /api/v1."""
 
 SUMMARIES = {
     "get_overview": "Get credits used, available and left",
@@ -57,19 +57,19 @@ SUMMARIES = {
     "get_focus_file": "Download costs as FOCUS 1.2 (CSV)",
     "get_proof": "Check that every event is counted once",
     "get_receipt": "Find where an event is counted",
-    "get_audit": "List who did what",
-    "get_session": "Get who is signed in",
+    "get_audit": "List audit entries",
+    "get_session": "Get the signed-in person",
     "begin_session": "Sign in",
     "finish_session": "Return from the identity provider",
     "end_session": "Sign out",
 }
-"""What an operation does, by its id."""
+"""Summaries by operation id."""
 
 REFERENCE = "#/components/schemas/"
 
 
 def tag(description: dict[str, Any]) -> None:
-    """Give each operation of the query API its topic, and a sentence in place of its function's name."""
+    """Set topic and summary of each operation of the query API."""
     for path, operations in description["paths"].items():
         topic = TAG_OF[path.removeprefix("/api/v1").split("/")[1]]
         for operation in operations.values():
@@ -79,13 +79,13 @@ def tag(description: dict[str, Any]) -> None:
 
 
 def with_ingest(query: dict[str, Any]) -> dict[str, Any]:
-    """Both APIs; only the query API's where the other's description was not installed."""
+    """Both APIs in one description; only the query API if the ingest API's description is not installed."""
     ingest = read_ingest()
     if ingest is None:
         return query
     server = {
         "url": "{ingest_url}",
-        "description": "The ingest API has an address of its own.",
+        "description": "The ingest API has its own address.",
         "variables": {"ingest_url": {"default": "https://ingest.example"}},
     }
     paths = {}
@@ -108,7 +108,7 @@ def with_ingest(query: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_ingest() -> dict[str, Any] | None:
-    """The ingest API's description, with names for its schemas that the query API's do not have."""
+    """The ingest API's description, with a prefix for its schema names, to avoid conflicts."""
     text = _ingest_text()
     if text is None:
         return None
@@ -120,7 +120,7 @@ def read_ingest() -> dict[str, Any] | None:
 
 @cache
 def _ingest_text() -> str | None:
-    """From a checkout, or from where an image has it."""
+    """Reads the file from a checkout or from an image."""
     for folder in (SCHEMAS / "http", SCHEMAS / "flexcredits_schemas"):
         if (path := folder / "ingest-api.json").is_file():
             return path.read_text()

@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from query_api.http.fields import Answer, CompleteTo
+from query_api.http.fields import CompleteTo, ResponseBody
 
 
-class QuarantineEntry(Answer):
+class QuarantineEntry(ResponseBody):
     """A step that fails because of this organization's data. Others are not affected."""
 
     component: Literal["aggregator", "alerter", "rebuild", "retention"] = Field(description="The component that fails.")
@@ -20,7 +20,7 @@ class QuarantineEntry(Answer):
     retry_at: datetime | None = Field(description="Latest time of the next retry. null: retried only by an operator.")
 
 
-class Freshness(Answer):
+class Freshness(ResponseBody):
     """How current the totals are. Distinguishes missing data from no usage."""
 
     updated_at: datetime | None = Field(description="When the totals last changed.")

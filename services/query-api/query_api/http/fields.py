@@ -55,17 +55,17 @@ CompleteTo = Annotated[
 ]
 
 
-class Answer(BaseModel):
+class ResponseBody(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, from_attributes=True)
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """The body of a request."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DateRange(Answer):
+class DateRange(ResponseBody):
     """Inclusive: `to` is the last day."""
 
     from_: date = Field(alias="from")

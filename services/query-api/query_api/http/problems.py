@@ -7,11 +7,11 @@ from pydantic import Field
 from runtime.http.problems import BASE, MEDIA_TYPE, ProblemError, ProblemType
 from starlette.responses import Response
 
-from query_api.http.fields import Answer
+from query_api.http.fields import ResponseBody
 from query_api.metrics import REFUSED
 
 
-class ParameterError(Answer):
+class ParameterError(ResponseBody):
     parameter: str | None = None
     pointer: str | None = Field(
         default=None,
@@ -21,7 +21,7 @@ class ParameterError(Answer):
     detail: str
 
 
-class Problem(Answer):
+class Problem(ResponseBody):
     """RFC 9457."""
 
     type: str = Field(description="Stable, for programs.", examples=[BASE + "forbidden"])

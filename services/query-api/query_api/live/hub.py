@@ -10,7 +10,7 @@ import structlog
 from runtime.postgres.line import Line, LineFull
 
 from query_api.db.session import Unavailable
-from query_api.metrics import LOOKS_FAILED, WATCHERS
+from query_api.metrics import POLLS_FAILED, WATCHERS
 
 log = structlog.get_logger()
 
@@ -118,7 +118,7 @@ class LiveHub:
                         is_waiting = isinstance(error, TRANSIENT)
                         write = log.warning if is_waiting else log.error
                         write("live poll failed", organization=organization, reason=reason, exc_info=not is_waiting)
-                    LOOKS_FAILED.labels("waiting" if isinstance(error, TRANSIENT) else "failed").inc()
+                    POLLS_FAILED.labels("waiting" if isinstance(error, TRANSIENT) else "failed").inc()
                 else:
                     failed, reason = 0, ""
                     if snapshot is not None and (watched.snapshot is None or snapshot.tag != watched.snapshot.tag):

@@ -5,10 +5,10 @@ from datetime import datetime
 from pydantic import Field
 
 from query_api.contracts.schemas import AccountTeam, CreditPeriodRef, Period, ProductCredits
-from query_api.http.fields import Answer, CompleteTo, Credits, Percent, Share, TimeZone
+from query_api.http.fields import CompleteTo, Credits, Percent, ResponseBody, Share, TimeZone
 
 
-class RecommendedBudget(Answer):
+class RecommendedBudget(ResponseBody):
     """The monthly budget that makes the remaining credits last until the credit period ends."""
 
     credits: Credits = Field(description="remaining_credits / remaining_months, rounded down.")
@@ -18,7 +18,7 @@ class RecommendedBudget(Answer):
     )
 
 
-class Overview(Answer):
+class Overview(ResponseBody):
     """Used, available and remaining credits of the current credit period.
 
     Without a current credit period, credits_used counts from the end of the last one, and all of it is overage. Without any

@@ -1,4 +1,4 @@
-"""GET /api/v1/audit: who signed in and out, was refused, changed settings, took data away."""
+"""GET /api/v1/audit: sign-ins and sign-outs, refusals, changed settings, downloads."""
 
 import json
 from typing import Annotated
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/api/v1")
 
 @router.get("/audit")
 async def get_audit(session: AdminAccess, query: Annotated[HistoryQuery, Query()]) -> AuditLog:
-    """Who did what, newest first. For Super Admins and Admins."""
+    """Audit entries, newest first. For Super Admins and Admins."""
     rows = await select_audit(session, query.read_before(), query.limit + 1)
     page, following = cut_history(rows, query.limit, lambda row: row.audit_id)
     return AuditLog(

@@ -1,1 +1,1 @@
-"""Signing in and out with a browser."""
+"""Browser sign-in and sign-out."""

@@ -1,4 +1,4 @@
-"""GET /login, GET /login/callback, POST /logout, GET /api/v1/session: a browser's way in and out."""
+"""GET /login, GET /login/callback, POST /logout, GET /api/v1/session: browser sign-in and sign-out."""
 
 import hmac
 import secrets
@@ -23,12 +23,12 @@ from query_api.metrics import REFUSED
 
 router = APIRouter()
 
-TO = Query(description="A path of this origin, where to go afterwards.", examples=["/?view=agents"])
+TO = Query(description="Where to go after sign-in: a path of this origin.", examples=["/?view=agents"])
 
 
 @router.get("/login", status_code=302, response_class=RedirectResponse)
 async def begin_session(request: Request, to: Annotated[str, TO] = "/") -> Response:
-    """Send the browser to the identity provider."""
+    """Redirect the browser to the identity provider."""
     sign_in = sign_in_of(request)
     if not is_local(to):
         raise invalid_parameter("to", "must be a path of this origin, such as /")
@@ -41,15 +41,17 @@ async def begin_session(request: Request, to: Annotated[str, TO] = "/") -> Respo
 @router.get("/login/callback", status_code=302, response_class=RedirectResponse)
 async def finish_session(
     request: Request,
-    state: Annotated[str, Query(description="As the identity provider was given it.")] = "",
-    code: Annotated[str, Query(description="To exchange for tokens, once.")] = "",
+    state: Annotated[str, Query(description="As sent to the identity provider.")] = "",
+    code: Annotated[str, Query(description="Authorization code, valid once.")] = "",
     iss: Annotated[str | None, Query(description="The issuer (RFC 9207).")] = None,
-    error: Annotated[str | None, Query(description="Why there is no code.", examples=["access_denied"])] = None,
+    error: Annotated[
+        str | None, Query(description="Error code of the identity provider.", examples=["access_denied"])
+    ] = None,
 ) -> Response:
-    """Where the identity provider sends the browser back to: exchange the code, begin a session, go on.
+    """Redirect URL for the identity provider: exchange the code, begin a session, redirect to the page.
 
-    People whose browser is refused here are led to the dashboard, which says so (`?sign_in=refused`, `unavailable` or `unknown`);
-    programs get the problem.
+    On failure, browsers are redirected to the dashboard with `?sign_in=refused`, `unavailable` or `unknown`; programs get the
+    problem.
     """
     sign_in = sign_in_of(request)
     try:
@@ -63,14 +65,14 @@ async def finish_session(
 
 
 def explain(refused: ApiProblem) -> dict[str, str]:
-    """What the dashboard's address says of a sign-in that did not succeed."""
+    """Value of `sign_in` in the dashboard's address after a failed sign-in."""
     if isinstance(refused, UnknownOrganization):
         return {"sign_in": "unknown", "organization": refused.organization}
     return {"sign_in": "unavailable" if refused.status == 503 else "refused"}
 
 
 class UnknownOrganization(ApiProblem):
-    """The identity provider knows it, and no event has named it."""
+    """The identity provider knows the organization, but no event of it has arrived."""
 
     def __init__(self, organization: str) -> None:
         super().__init__("sign-in-failed", f"Nothing is known of the organization {organization} yet.")
@@ -78,19 +80,19 @@ class UnknownOrganization(ApiProblem):
 
 
 def check_answer(request: Request, sign_in: SignIn, state: str, is_let_in: bool, iss: str | None) -> Handshake:
-    """The half of the handshake that this browser has kept. Raises ApiProblem."""
+    """Check the identity provider's response against this browser's handshake cookie. Raises ApiProblem."""
     handshake = read_handshake(request.cookies.get(sign_in.cookies.handshake, ""))
     if handshake is None or not hmac.compare_digest(handshake.state.encode(), state.encode()):
-        raise sign_in_failed("This browser did not start this sign-in, or started another one, or too long ago.")
+        raise sign_in_failed("This browser did not start this sign-in, or it expired.")
     if not is_let_in:
         raise sign_in_failed("The identity provider denied access.")
     if iss is not None and iss != sign_in.issuer.verifier.issuer:
-        raise sign_in_failed("This answer is from another identity provider.")
+        raise sign_in_failed("This response is from another identity provider.")
     return handshake
 
 
 async def begin(request: Request, sign_in: SignIn, handshake: Handshake, principal: Principal) -> Response:
-    """A new session in place of the one before. Raises ApiProblem."""
+    """Create a session, replacing the previous one. Raises ApiProblem."""
     app, cookies = app_state(request), sign_in.cookies
     session_id, signed_in = cookies.begin(principal, app.now())
     async with write_as(app.pool, principal.organization) as session:
@@ -109,7 +111,7 @@ async def begin(request: Request, sign_in: SignIn, handshake: Handshake, princip
 
 @router.post("/logout", status_code=204, response_class=Response)
 async def end_session(request: Request) -> Response:
-    """End the browser's session, and have it forget what it kept. Harmless without one."""
+    """End the browser's session and clear its cookies and stored data. Does nothing without a session."""
     app, cookies = app_state(request), sign_in_of(request).cookies
     cookies.check_origin(request)
     session_sha256 = cookies.hash_of(request)
@@ -126,13 +128,13 @@ async def end_session(request: Request) -> Response:
 def sign_in_of(request: Request) -> SignIn:
     sign_in = app_state(request).sign_in
     if sign_in is None:
-        raise ApiProblem("not-found", "Browser sign-in is not set up in this deployment.")
+        raise ApiProblem("not-found", "Browser sign-in is not configured in this deployment.")
     return sign_in
 
 
 @router.get("/api/v1/session")
 async def get_session(request: Request, principal: CurrentUser) -> SessionResponse:
-    """Who is signed in, and whether they may see the dashboard."""
+    """The signed-in person, and whether the dashboard is open to them."""
     app = app_state(request)
     async with read_as(app.pool, principal.organization, principal.email) as session:
         organization = session.organization

@@ -1,27 +1,27 @@
-"""The body of a session."""
+"""Response of the session."""
 
 from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from query_api.http.fields import Answer, TimeZone
+from query_api.http.fields import ResponseBody, TimeZone
 
 
-class SessionResponse(Answer):
+class SessionResponse(ResponseBody):
     """The signed-in person."""
 
-    email: str = Field(description="Empty when the identity provider did not say.")
-    name: str = Field(description="Empty when the identity provider did not say.")
+    email: str = Field(description="Empty if the identity provider did not send one.")
+    name: str = Field(description="Empty if the identity provider did not send one.")
     organization: str
-    organization_name: str | None = Field(description="null: nothing is known of the organization yet.")
-    locale: str = Field(
-        description="BCP 47, of the organization: how numbers and dates are written.", examples=["en-CA"]
-    )
+    organization_name: str | None = Field(description="null: no event of the organization has arrived yet.")
+    locale: str = Field(description="The organization's locale (BCP 47), for numbers and dates.", examples=["en-CA"])
     time_zone: TimeZone
     role: str
-    expires_at: datetime | None = Field(description="When the session or token ends; a session also ends by disuse.")
+    expires_at: datetime | None = Field(
+        description="When the session or token expires. A session also ends when it is idle."
+    )
     auth_method: Literal["session", "token"]
     refusal_reason: str | None = Field(
-        description="Why this person may not see the dashboard, for people. null: they may."
+        description="Why this person has no access to the dashboard, as text for people. null: access is allowed."
     )

@@ -1,4 +1,4 @@
-"""Which channels there may be. Pure."""
+"""Channels, and validation of new ones. Pure."""
 
 import secrets
 from base64 import b64encode
@@ -19,7 +19,7 @@ SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 
 
 class InvalidChannel(ValueError):
-    """Says what is wrong with it, and where."""
+    """A new channel is invalid: which field, and why."""
 
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail)
@@ -27,7 +27,7 @@ class InvalidChannel(ValueError):
 
 
 class Channel(NamedTuple):
-    """Where alerts go beside mail."""
+    """A webhook or Slack address that receives alerts."""
 
     channel_id: int
     kind: ChannelKind
@@ -40,8 +40,8 @@ class Channel(NamedTuple):
     content_type: ContentType
 
 
-class SentToChannel(NamedTuple):
-    """A notice to a channel, and how far it has come."""
+class StoredChannelDelivery(NamedTuple):
+    """An alert event to a channel, with its delivery state."""
 
     delivery_id: int
     event_id: str
@@ -55,7 +55,7 @@ class SentToChannel(NamedTuple):
 
 
 def check_channel(kind: ChannelKind, name: str, url: str, content_type: ContentType) -> None:
-    """Raises InvalidChannel. Whether the address is one that may be reached is seen when it is."""
+    """Raises InvalidChannel. The alerter checks on each delivery that the address is public."""
     if not name.strip() or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
         raise InvalidChannel("/name", f"must have 1 to {NAME_CHARACTERS_MAX} printable characters")
     if kind == "slack" and content_type != "application/json":
@@ -69,7 +69,7 @@ def check_channel(kind: ChannelKind, name: str, url: str, content_type: ContentT
         raise InvalidChannel("/url", f"is not valid: {error}") from None
     try:
         (host or "").encode("idna")
-    except UnicodeError:  # a label that is empty or too long: no name to look up
+    except UnicodeError:  # an empty or too long label: not a valid host name
         raise InvalidChannel("/url", "must name a valid host") from None
     if parts.scheme != "https" or not host:
         raise InvalidChannel("/url", "must start with https:// and name a host")
@@ -80,11 +80,11 @@ def check_channel(kind: ChannelKind, name: str, url: str, content_type: ContentT
 
 
 def mask(url: str) -> str:
-    """The host and the end of what follows it, which is often a secret."""
+    """The host and the last characters of the URL, whose middle is often secret."""
     parts = urlsplit(url)
     return f"https://{parts.netloc}/…{url[-4:]}" if len(parts.path) > 8 else f"https://{parts.netloc}/…"
 
 
 def make_signing_secret() -> str:
-    """As Standard Webhooks has it: 24 to 64 random bytes."""
+    """A secret in the format of Standard Webhooks: 24 to 64 random bytes, base64 with a prefix."""
     return f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"

@@ -1,4 +1,4 @@
-"""/api/v1/alert-channels: where alerts go beside mail, and what became of them there."""
+"""/api/v1/alert-channels: webhooks and Slack, and their deliveries."""
 
 import math
 from typing import Annotated
@@ -13,7 +13,7 @@ from query_api.alerts.channels.domain import (
     CHANNELS_MAX,
     Channel,
     InvalidChannel,
-    SentToChannel,
+    StoredChannelDelivery,
     check_channel,
     make_signing_secret,
     mask,
@@ -22,8 +22,8 @@ from query_api.alerts.channels.queries import (
     insert_channel,
     insert_channel_test,
     remove_channel,
+    select_channel_attempts,
     select_channel_deliveries,
-    select_channel_tries,
     select_channels,
 )
 from query_api.alerts.channels.schemas import (
@@ -35,7 +35,7 @@ from query_api.alerts.channels.schemas import (
     ChannelTestAccepted,
     CreatedChannel,
 )
-from query_api.alerts.domain.firings import Tried
+from query_api.alerts.domain.firings import StoredAttempt
 from query_api.alerts.schemas import DeliveryAttempt
 from query_api.auth.principal import check_admin
 from query_api.db.session import ReadSession
@@ -45,27 +45,29 @@ from query_api.http.problems import ApiProblem, ParameterError, problems
 router = APIRouter(prefix="/api/v1/alert-channels")
 
 TEST = "alert_channel.test"
-TEST_EVERY_S = 10.0
+CHANNEL_TEST_EVERY_S = 10.0
 
-ChannelId = Annotated[str, Path(alias="id", pattern=r"^[1-9][0-9]{0,18}$", description="Of a channel.", examples=["3"])]
+ChannelId = Annotated[
+    str, Path(alias="id", pattern=r"^[1-9][0-9]{0,18}$", description="Id of a channel.", examples=["3"])
+]
 
 
 @router.get("")
 async def get_alert_channels(session: ReadAccess) -> Channels:
-    """Where alerts go beside mail."""
+    """The channels of the organization."""
     return Channels(channels=[answer_channel(channel) for channel in await select_channels(session)])
 
 
 @router.post("", status_code=201, responses=problems(409))
 async def add_alert_channel(principal: CurrentUser, session: WriteAccess, asked: ChannelRequest) -> CreatedChannel:
-    """Have alerts sent to a webhook, signed as Standard Webhooks has it, or to Slack. For Super Admins and Admins."""
+    """Add a webhook, signed by Standard Webhooks, or a Slack channel. For Super Admins and Admins."""
     check_admin(principal)
     try:
         check_channel(asked.kind, asked.name, asked.url, asked.content_type)
     except InvalidChannel as error:
         mistake = ParameterError(pointer=error.pointer, detail=str(error))
         raise ApiProblem("invalid-parameter", f"{error.pointer}: {error}", errors=[mistake]) from None
-    await lock_principal(session, "alert channels")  # one addition at a time, by any person
+    await lock_principal(session, "alert channels")  # serialize additions, to enforce the limit
     if len(await select_channels(session)) >= CHANNELS_MAX:
         raise ApiProblem("too-many-channels", f"{CHANNELS_MAX} channels is the limit. Remove one first.")
     secret = make_signing_secret() if asked.kind == "webhook" else None
@@ -90,7 +92,7 @@ async def add_alert_channel(principal: CurrentUser, session: WriteAccess, asked:
 
 @router.delete("/{id}", status_code=204)
 async def remove_alert_channel(principal: CurrentUser, session: WriteAccess, channel_id: ChannelId) -> None:
-    """Send nothing more there, and forget its address and secret. For Super Admins and Admins."""
+    """Stop deliveries to a channel, and delete its address and secret. For Super Admins and Admins."""
     check_admin(principal)
     channel = await find_channel(session, channel_id)
     await remove_channel(session, channel.channel_id)
@@ -102,7 +104,7 @@ async def remove_alert_channel(principal: CurrentUser, session: WriteAccess, cha
 async def test_alert_channel(
     request: Request, principal: CurrentUser, session: WriteAccess, channel_id: ChannelId
 ) -> ChannelTestAccepted:
-    """Have a test sent there; its deliveries say what became of it. For Super Admins and Admins, at most every 10 s."""
+    """Send a test; see the deliveries for its result. For Super Admins and Admins, at most once per 10 s."""
     check_admin(principal)
     channel = await find_channel(session, channel_id)
     if channel.stopped_at:
@@ -110,7 +112,7 @@ async def test_alert_channel(
             "channel-stopped", f"Its receiver is gone ({channel.stop_reason}). Remove the channel and add it again."
         )
     await lock_principal(session, principal.subject)
-    wait_s = math.ceil(await select_wait(session, principal.subject, TEST, TEST_EVERY_S))
+    wait_s = math.ceil(await select_wait(session, principal.subject, TEST, CHANNEL_TEST_EVERY_S))
     if wait_s:
         raise ApiProblem("too-soon", f"Try again in {wait_s} seconds.", headers={"Retry-After": str(wait_s)})
     await insert_channel_test(session, channel.channel_id)
@@ -122,22 +124,22 @@ async def test_alert_channel(
 async def get_channel_deliveries(
     session: ReadAccess, channel_id: ChannelId, query: Annotated[HistoryQuery, Query()]
 ) -> ChannelDeliveries:
-    """What went to a channel, newest first, with every attempt."""
+    """Deliveries of a channel, newest first, with all attempts."""
     channel = await find_channel(session, channel_id)
     rows = await select_channel_deliveries(session, channel.channel_id, query.read_before(), query.limit + 1)
     page, following = cut_history(rows, query.limit, lambda row: row.delivery_id)
-    tries = await select_channel_tries(session, [row.delivery_id for row in page])
+    tries = await select_channel_attempts(session, [row.delivery_id for row in page])
     return ChannelDeliveries(
         deliveries=[answer_delivery(row, tries.get(row.delivery_id, [])) for row in page], next=following
     )
 
 
 async def find_channel(session: ReadSession, channel_id: str) -> Channel:
-    """Raises ApiProblem when the organization has no such channel."""
+    """Raises ApiProblem if the organization has no such channel."""
     for channel in await select_channels(session):
         if str(channel.channel_id) == channel_id:
             return channel
-    raise ApiProblem("no-such-channel", "No channel of this organization has this id.")
+    raise ApiProblem("no-such-channel", "This organization has no channel with this id.")
 
 
 def answer_channel(channel: Channel) -> ChannelResponse:
@@ -155,7 +157,7 @@ def answer_channel(channel: Channel) -> ChannelResponse:
     )
 
 
-def answer_delivery(row: SentToChannel, attempt_log: list[Tried]) -> ChannelDelivery:
+def answer_delivery(row: StoredChannelDelivery, attempt_log: list[StoredAttempt]) -> ChannelDelivery:
     return ChannelDelivery(
         event_id=row.event_id,
         event=row.event,

@@ -1,4 +1,4 @@
-"""What the alerter wrote down: banners, firings and their mails. Pure."""
+"""Rows that the alerter stores: banners, firings and their mails. Pure."""
 
 from datetime import date, datetime
 from typing import Literal, NamedTuple
@@ -17,11 +17,11 @@ class RaisedBanner(NamedTuple):
 
 
 class Firing(NamedTuple):
-    """A threshold was met. Dates are half-open; used and available are micro-credits at that instant."""
+    """A met threshold. Dates are half-open; used and available are micro-credits when it was met."""
 
     firing_id: int
     rule: Rule
-    contract_id: str  # "" of a month
+    contract_id: str  # "" for a month
     period_id: str
     threshold: int
     episode: int
@@ -35,8 +35,8 @@ class Firing(NamedTuple):
     resolution: Resolution | None
 
 
-class SentTo(NamedTuple):
-    """A mail to one recipient, and how far it has come."""
+class StoredMail(NamedTuple):
+    """A mail to one recipient, with its delivery state."""
 
     recipient: str
     state: DeliveryState
@@ -48,8 +48,8 @@ class SentTo(NamedTuple):
     email_id: int
 
 
-class Tried(NamedTuple):
-    """An attempt at a mail that has ended."""
+class StoredAttempt(NamedTuple):
+    """A finished attempt at a mail."""
 
     attempt: int
     at: datetime

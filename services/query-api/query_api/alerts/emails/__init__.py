@@ -1,1 +1,1 @@
-"""Test mails, and mails that are sent again."""
+"""Test mails, and resending failed mails."""

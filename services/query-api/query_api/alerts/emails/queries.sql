@@ -1,5 +1,5 @@
 -- name: select_test_mails
--- The latest $3 test mails to an address, and what the mail server said last to one that is not sent.
+-- The latest $3 test mails to an address, with the last error of those that are not sent.
 SELECT e.recipient, e.state, e.attempts, e.created_at, CASE e.state WHEN 'sent' THEN e.finished_at END AS sent_at,
     CASE e.state WHEN 'pending' THEN e.due_at END AS next_attempt_at, last_failure.detail AS last_error, e.email_id
 FROM email_outbox e
@@ -10,6 +10,6 @@ WHERE e.organization_id = $1 AND e.recipient = $2 AND e.firing_id IS NULL
 ORDER BY e.email_id DESC LIMIT $3
 
 -- name: insert_mail_request
--- A mail that the alerter is to send: a test (no firing), or a firing again.
--- Without a recipient, again to all whose mail failed.
+-- Make the alerter send a test mail (no firing), or resend the mail of a firing.
+-- Without a recipient, resend to all whose mail failed.
 INSERT INTO mail_requests (organization_id, kind, rule, firing_id, recipient) VALUES ($1, $2, $3, $4, $5)

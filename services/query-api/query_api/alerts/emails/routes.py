@@ -1,4 +1,4 @@
-"""What people may ask of the alerter's mails: a test, a mail again, and what became of them."""
+"""/api/v1/alerts/test-mail and /resend: test mails, and resending failed mails."""
 
 import math
 
@@ -10,7 +10,7 @@ from query_api.access.dependencies import CurrentUser, ReadAccess, WriteAccess
 from query_api.access.queries import lock_principal, select_wait
 from query_api.access.state import app_state
 from query_api.alerts.domain.email_address import InvalidAddress, key_of
-from query_api.alerts.domain.firings import SentTo
+from query_api.alerts.domain.firings import StoredMail
 from query_api.alerts.emails.queries import insert_mail_request, select_test_mails
 from query_api.alerts.emails.schemas import ResendAccepted, ResendRequest, TestMailAccepted, TestMailRequest, TestMails
 from query_api.alerts.find import AlertId, find_firing
@@ -21,7 +21,7 @@ from query_api.http.problems import ApiProblem, problems
 router = APIRouter(prefix="/api/v1/alerts")
 
 TEST_MAIL = "alert.test_mail"
-TEST_EVERY_S = 60.0
+TEST_MAIL_EVERY_S = 60.0
 TESTS_SHOWN = 5
 
 
@@ -29,13 +29,13 @@ TESTS_SHOWN = 5
 async def send_test_mail(
     request: Request, principal: CurrentUser, session: WriteAccess, asked: TestMailRequest
 ) -> TestMailAccepted:
-    """Have a mail sent to your own address, as one of this rule would be. At most one a minute."""
+    """Send a test mail of this rule to your own address. At most one per minute."""
     try:
         key_of(principal.email)
     except InvalidAddress as error:
         raise ApiProblem("no-address", f"Your account has no email address that can receive mail: {error}") from None
     await lock_principal(session, principal.subject)
-    wait_s = math.ceil(await select_wait(session, principal.subject, TEST_MAIL, TEST_EVERY_S))
+    wait_s = math.ceil(await select_wait(session, principal.subject, TEST_MAIL, TEST_MAIL_EVERY_S))
     if wait_s:
         raise ApiProblem(
             "too-soon",
@@ -50,7 +50,7 @@ async def send_test_mail(
 
 @router.get("/test-mail")
 async def get_test_mails(principal: CurrentUser, session: ReadAccess) -> TestMails:
-    """What became of your latest test mails."""
+    """Your latest test mails, with their delivery state."""
     mails = await select_test_mails(session, principal.email, TESTS_SHOWN)
     return TestMails(mails=[Delivery.model_validate(mail) for mail in mails])
 
@@ -59,7 +59,7 @@ async def get_test_mails(principal: CurrentUser, session: ReadAccess) -> TestMai
 async def resend_alert(
     request: Request, principal: CurrentUser, session: WriteAccess, alert_id: AlertId, asked: ResendRequest
 ) -> ResendAccepted:
-    """Have an alert's mail sent again to one recipient, or to all, whom it failed to reach."""
+    """Resend an alert's mail to one recipient, or to all, whose mail failed."""
     firing = await find_firing(session, alert_id)
     mails = (await select_deliveries(session, [firing.firing_id])).get(firing.firing_id, [])
     recipients = choose_recipients(mails, asked.recipient)
@@ -68,8 +68,8 @@ async def resend_alert(
     return ResendAccepted(recipients=recipients, requested_at=app_state(request).now())
 
 
-def choose_recipients(mails: list[SentTo], recipient: str | None) -> list[str]:
-    """Whom to mail again, as the alerter wrote them. Raises ApiProblem when there is nothing to send again."""
+def choose_recipients(mails: list[StoredMail], recipient: str | None) -> list[str]:
+    """Recipients of the resend, as stored. Raises ApiProblem if there is nothing to resend."""
     latest = {mail.recipient.lower(): mail for mail in mails}
     if recipient is None:
         failed = [mail.recipient for mail in latest.values() if mail.state == "failed"]

@@ -1,4 +1,4 @@
-"""The bodies of test mails, and of mails that are sent again."""
+"""Requests and responses of test mails and resends."""
 
 from datetime import datetime
 from typing import Literal
@@ -6,34 +6,34 @@ from typing import Literal
 from pydantic import Field, StrictStr
 
 from query_api.alerts.schemas import Delivery
-from query_api.http.fields import Answer, Asked
+from query_api.http.fields import RequestBody, ResponseBody
 
 RuleToTest = Literal["usage", "monthly_budget"]
 
 
-class TestMailRequest(Asked):
+class TestMailRequest(RequestBody):
     rule: RuleToTest
 
 
-class ResendRequest(Asked):
-    recipient: StrictStr | None = Field(description="One whose mail failed. null: everybody whose did.")
+class ResendRequest(RequestBody):
+    recipient: StrictStr | None = Field(description="A recipient whose mail failed. null: all of them.")
 
 
-class TestMails(Answer):
-    """The latest test mails to the person who asks."""
+class TestMails(ResponseBody):
+    """Your latest test mails."""
 
     mails: list[Delivery] = Field(description="At most five, newest first.")
 
 
-class TestMailAccepted(Answer):
-    """It is written within a second, unless the alerter is down."""
+class TestMailAccepted(ResponseBody):
+    """The mail is created within a second, unless the alerter is down."""
 
     recipient: str
     requested_at: datetime
 
 
-class ResendAccepted(Answer):
-    """They are due within a second, unless the alerter is down."""
+class ResendAccepted(ResponseBody):
+    """The mails are due within a second, unless the alerter is down."""
 
-    recipients: list[str] = Field(description="Whom it is sent to again.")
+    recipients: list[str] = Field(description="Recipients to whom it is sent again.")
     requested_at: datetime

@@ -1,22 +1,24 @@
-"""Statements about what admins have set, and whom the alerter mails for a role. Credits are micro-credits."""
+"""Statements about alert settings, and recipients by role. Credits are micro-credits."""
 
 from query_api.alerts.queries import insert_wakeup
-from query_api.alerts.settings.domain.rules import AlertSettings, Recipients, Rule
+from query_api.alerts.settings.domain.rules import AlertSettings, Recipients, RuleSettings
 from query_api.db.session import ReadSession, WriteSession
 from query_api.db.statements import SQL
 
 
 async def select_alert_settings(session: ReadSession) -> AlertSettings:
-    """What the organization has saved or, as version 0, what holds without."""
+    """The saved settings, or the defaults as version 0."""
     row = await session.connection.fetchrow(SQL["select_alert_settings"], session.organization_id)
     if row is None:
-        return AlertSettings()  # nothing is known of the organization
+        return AlertSettings()  # unknown organization
     return AlertSettings(
         version=row["version"],
         updated_at=row["updated_at"],
         updated_by=row["updated_by"],
-        usage=Rule(row["usage_thresholds"], Recipients(row["usage_recipients_on"], row["usage_recipients"])),
-        budget=Rule(row["budget_thresholds"], Recipients(row["budget_recipients_on"], row["budget_recipients"])),
+        usage=RuleSettings(row["usage_thresholds"], Recipients(row["usage_recipients_on"], row["usage_recipients"])),
+        budget=RuleSettings(
+            row["budget_thresholds"], Recipients(row["budget_recipients_on"], row["budget_recipients"])
+        ),
         recurring_credits=row["budget_recurring_credits"],
         once_credits=row["budget_once_credits"],
         once_month=row["budget_once_month"],
@@ -24,18 +26,18 @@ async def select_alert_settings(session: ReadSession) -> AlertSettings:
 
 
 async def select_role_recipients(session: ReadSession, billing_moderators: bool) -> list[str]:
-    """Who is mailed for a role; `billing_moderators`: whether those of this deployment may be."""
+    """Recipients by role. `billing_moderators`: whether this deployment enables them."""
     rows = await session.connection.fetch(SQL["select_role_recipients"], session.organization_id, billing_moderators)
     return [row["recipient"] for row in rows]
 
 
 async def lock_alert_settings(session: WriteSession) -> None:
-    """Nobody else saves until this transaction ends, if anybody ever has."""
+    """Lock the saved settings until the transaction ends. Does nothing before the first save."""
     await session.connection.execute(SQL["lock_alert_settings"], session.organization_id)
 
 
 async def save_alert_settings(session: WriteSession, settings: AlertSettings, updated_by: str) -> bool:
-    """Save as one version more, and wake the alerter; False when somebody has saved since they were read."""
+    """Save the next version and wake the alerter. False if the settings were changed since they were read."""
     usage, budget = settings.usage, settings.budget
     version = await session.connection.fetchval(
         SQL["save_alert_settings"], session.organization_id, settings.version, updated_by,

@@ -1,24 +1,24 @@
 -- name: select_alert_settings
--- What the organization has saved or, as version 0, what holds for those that have not.
+-- The saved settings or, as version 0, the defaults.
 SELECT CASE WHEN organization_id = 0 THEN 0 ELSE version END AS version, CASE WHEN organization_id > 0 THEN updated_at END AS updated_at,
     updated_by, usage_thresholds, usage_recipients_on, usage_recipients, budget_thresholds, budget_recipients_on, budget_recipients,
     budget_recurring_credits, budget_once_credits, budget_once_month
 FROM alert_settings WHERE organization_id IN (0, $1) ORDER BY organization_id DESC LIMIT 1
 
 -- name: select_role_recipients
--- Who is mailed for a role: those who may read the dashboard.
--- $2: whether Billing Moderators of this deployment may.
+-- Recipients by role: members who may read the dashboard.
+-- $2: whether this deployment enables Billing Moderators.
 SELECT DISTINCT lower(m.email) AS recipient FROM members m JOIN organizations o USING (organization_id)
 WHERE m.organization_id = $1 AND NOT m.removed
     AND (m.role IN ('super_admin', 'admin') OR (m.role = 'billing_moderator' AND o.billing_moderator_enabled AND $2))
 ORDER BY 1
 
 -- name: lock_alert_settings
--- Nobody else saves until the transaction ends; no row exists before the first save.
+-- Lock the saved settings until the transaction ends. No row before the first save.
 SELECT version FROM alert_settings WHERE organization_id = $1 FOR UPDATE
 
 -- name: save_alert_settings
--- The settings, if nobody has saved since version $2 was read (0: nobody had); no row otherwise.
+-- Save the settings if version $2 is still current (0: not saved yet). No row otherwise.
 INSERT INTO alert_settings AS saved (organization_id, updated_by, usage_thresholds, usage_recipients_on, usage_recipients,
     budget_thresholds, budget_recipients_on, budget_recipients, budget_recurring_credits, budget_once_credits, budget_once_month)
 VALUES ($1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)

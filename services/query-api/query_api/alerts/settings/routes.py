@@ -1,4 +1,4 @@
-"""GET and PUT /api/v1/alerts/settings, and a preview: what fires when, and who is mailed."""
+"""GET and PUT /api/v1/alerts/settings, and POST .../preview: thresholds, budget and recipients."""
 
 import re
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from query_api.access.state import AppState, app_state
 from query_api.alerts.settings.domain.preview import would_fire
 from query_api.alerts.settings.domain.rules import (
     AlertSettings,
-    AskedBudget,
+    NewBudget,
     Recipients,
-    Rule,
-    everybody_told,
+    RuleSettings,
     find_mistakes,
+    mail_recipients,
 )
 from query_api.alerts.settings.queries import save_alert_settings, select_alert_settings, select_role_recipients
 from query_api.alerts.settings.schemas import (
@@ -34,7 +34,7 @@ from query_api.alerts.settings.schemas import (
     UsageAlerts,
     UsageFiring,
     UsagePreview,
-    write_down,
+    audit_details,
 )
 from query_api.calendar import Days, month_of, previous_days, span_of, today_in
 from query_api.contracts.domain.balance import MonthlyBudget, recommend_budget
@@ -47,21 +47,21 @@ from query_api.http.problems import ApiProblem, ParameterError, problems
 router = APIRouter(prefix="/api/v1/alerts")
 
 HISTORY_MONTHS = 12
-"""Before the current one, in a preview of a budget."""
+"""Months before the current one in the preview of a budget."""
 
-# Proxies that compress mark a tag as weak. It names a version, so the difference between weak and strong is none.
+# Proxies that compress make tags weak. The tag is a version, so weak and strong are equivalent.
 _TAG = re.compile(r'(?:W/)?"(\d{1,9})"', re.ASCII)
 
 TAGGED: dict[int | str, dict[str, Any]] = {
     200: {
-        "headers": {"ETag": {"schema": {"type": "string"}, "description": "The version. Give it as If-Match to save."}}
+        "headers": {"ETag": {"schema": {"type": "string"}, "description": "The version. Pass it as If-Match to save."}}
     }
 }
 
 
 @router.get("/settings", responses=TAGGED)
 async def get_alert_settings(request: Request, response: Response, session: ReadAccess) -> AlertSettingsResponse:
-    """What is set, with a recommendation, this month's usage, and who is mailed for a role."""
+    """Alert settings, with a recommended budget, this month's usage, and recipients by role."""
     return await answer_settings(app_state(request), session, response)
 
 
@@ -72,16 +72,16 @@ async def put_alert_settings(
     principal: CurrentUser,
     session: WriteAccess,
     asked: AlertSettingsRequest,
-    if_match: Annotated[
-        str | None, Header(description="ETag of the settings that this changes.", examples=['"3"'])
-    ] = None,
+    if_match: Annotated[str | None, Header(description="ETag of the settings to change.", examples=['"3"'])] = None,
 ) -> AlertSettingsResponse:
-    """Save everything, unless somebody else has saved since."""
+    """Save all settings, unless they were changed since they were read."""
     app, organization = app_state(request), session.organization
     usage, budget = asked.usage.read(), asked.monthly_budget.read()
     check(usage, budget)
     if if_match is None:
-        raise ApiProblem("precondition-required", 'Send the ETag of the settings that you change as `If-Match: "3"`.')
+        raise ApiProblem(
+            "precondition-required", 'Send the ETag of the settings as `If-Match`, such as `If-Match: "3"`.'
+        )
     before = await select_alert_settings(session)
     month = month_of(today_in(organization.time_zone, app.now())).first
     after = before.changed_to(usage, budget, month)
@@ -89,13 +89,13 @@ async def put_alert_settings(
     if str(before.version) not in _TAG.findall(if_match) or not await save_alert_settings(session, after, who):
         raise changed_meanwhile(await select_alert_settings(session))
     saved = await select_alert_settings(session)
-    changes = {"before": write_down(before), "after": write_down(saved)}
+    changes = {"before": audit_details(before), "after": audit_details(saved)}
     await audit(session, principal, "alert_settings.save", changes)
     return await answer_settings(app, session, response)
 
 
-def check(usage: Rule | None, budget: AskedBudget | None) -> None:
-    """Raises ApiProblem, with everything that is wrong."""
+def check(usage: RuleSettings | None, budget: NewBudget | None) -> None:
+    """Raises ApiProblem with all mistakes."""
     mistakes = find_mistakes(usage, budget)
     if mistakes:
         detail = "; ".join(f"{mistake.pointer}: {mistake.detail}" for mistake in mistakes)
@@ -105,11 +105,11 @@ def check(usage: Rule | None, budget: AskedBudget | None) -> None:
 
 def changed_meanwhile(current: AlertSettings) -> ApiProblem:
     if current.updated_at is None:
-        return ApiProblem("changed-meanwhile", "Nothing has been saved yet: start from version 0.", current_version=0)
+        return ApiProblem("changed-meanwhile", "Nothing was saved yet: start from version 0.", current_version=0)
     return ApiProblem(
         "changed-meanwhile",
         f"{current.updated_by} saved version {current.version} at {current.updated_at:%Y-%m-%d %H:%M} UTC. "
-        "Load it, and change that.",
+        "Reload, then change that version.",
         current_version=current.version,
         updated_by=current.updated_by,
         updated_at=current.updated_at,
@@ -121,7 +121,7 @@ async def answer_settings(app: AppState, session: ReadSession, response: Respons
     period, standing, _ = await read_standing(session, today)
     recommended = recommend_budget(period, standing.remaining, today)
     response.headers["ETag"] = f'"{settings.version}"'
-    response.headers["Cache-Control"] = "no-store"  # the tag does not know of the numbers, which change without a save
+    response.headers["Cache-Control"] = "no-store"  # the tag does not cover the figures, which change without a save
     return AlertSettingsResponse(
         version=settings.version,
         updated_at=settings.updated_at,
@@ -179,7 +179,7 @@ async def preview_alerts(request: Request, session: ReadAccess, asked: PreviewRe
     )
 
 
-async def preview_usage(session: ReadSession, usage: Rule, role_holders: Sequence[str]) -> UsagePreview:
+async def preview_usage(session: ReadSession, usage: RuleSettings, role_holders: Sequence[str]) -> UsagePreview:
     used = await select_days(session)
     by_day = await sum_days(session, used) if used else {}
     return UsagePreview(
@@ -192,12 +192,12 @@ async def preview_usage(session: ReadSession, usage: Rule, role_holders: Sequenc
             for period in await select_credit_periods(session)
             for firing in would_fire(by_day, period.span, period.available, usage.thresholds)
         ],
-        recipients=everybody_told(role_holders, usage.recipients),
+        recipients=mail_recipients(role_holders, usage.recipients),
     )
 
 
 async def preview_budget(
-    session: ReadSession, budget: AskedBudget, today: date, role_holders: Sequence[str]
+    session: ReadSession, budget: NewBudget, today: date, role_holders: Sequence[str]
 ) -> BudgetPreview:
     months = [month_of(today)]
     while len(months) <= HISTORY_MONTHS and (before := previous_days(months[-1], are_months=True)):
@@ -210,5 +210,5 @@ async def preview_budget(
             for month in reversed(months)
             for firing in would_fire(by_day, span_of(month), credits, budget.rule.thresholds)
         ],
-        recipients=everybody_told(role_holders, budget.rule.recipients),
+        recipients=mail_recipients(role_holders, budget.rule.recipients),
     )

@@ -1,4 +1,4 @@
-"""The pages behind the unsubscribe link of a mail: no script, nothing from elsewhere, one button. Pure."""
+"""Pages of the unsubscribe link: one button, no scripts, no external resources. Pure."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -11,12 +11,12 @@ h1 { font-size: 1.4rem; line-height: 1.3 }
 button { font: inherit; padding: .6rem 1.2rem; cursor: pointer }
 """
 
-POLICY = (
+UNSUBSCRIBE_POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
 
-PAGE = """<!doctype html>
+TEMPLATE = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
 <title>{title}</title><style>{style}</style></head>
@@ -31,7 +31,7 @@ WHAT = {"usage": "usage alerts", "budget": "monthly budget alerts"}
 
 
 def ask_page(organization: str, rule: str, address: str) -> str:
-    """The form goes back to the address that it came from, token and all."""
+    """The form posts to its own URL, which contains the token."""
     return render(
         f"Unsubscribe from {WHAT[rule]}?",
         f"<p><strong>{escape(address)}</strong> will no longer receive FlexCredits {WHAT[rule]} for "
@@ -59,4 +59,4 @@ def refused_page() -> str:
 
 
 def render(title: str, body: str) -> str:
-    return PAGE.format(title=escape(title), style=STYLE, body=body)
+    return TEMPLATE.format(title=escape(title), style=STYLE, body=body)

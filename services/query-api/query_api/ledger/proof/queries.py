@@ -1,4 +1,4 @@
-"""Statements of the proof: what became of every record, and sums of all time. Credits are micro-credits."""
+"""Statements of the proof: dispositions of records, and sums over all time. Credits are micro-credits."""
 
 from datetime import date, datetime
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Progress(NamedTuple):
 
 
 class Rollups(NamedTuple):
-    """Micro-credits at each grain."""
+    """Sum over all time at each grain, in micro-credits."""
 
     quarter_hours: int
     days: int
@@ -42,25 +42,25 @@ async def select_progress(session: ReadSession, topic: str) -> list[Progress]:
 
 
 async def select_hours(session: ReadSession, topic: str, since_at: datetime) -> list[Hour]:
-    """Of each partition, the oldest first; hours in which it took nothing are left out."""
+    """By partition, oldest first. Hours without records are left out."""
     return from_records(Hour, await session.connection.fetch(SQL["select_hours"], topic, since_at))
 
 
 async def select_zone_rules(session: ReadSession, time_zone: str) -> CountedZone:
-    """By which rules of its zone the organization's days were counted."""
+    """Time zone rules with which the organization's days were counted."""
     row = await session.connection.fetchrow(SQL["select_zone_rules"], session.organization_id, time_zone)
     return from_record(CountedZone, row) if row else CountedZone(None, None)
 
 
 async def sum_rollups(session: ReadSession, whole_from: date, whole_from_at: datetime) -> Rollups:
-    """Sums over all time; quarters of an hour count from `whole_from`, which begins at `whole_from_at`."""
+    """Sums over all time. Quarters of an hour are used from the day `whole_from` on, which begins at `whole_from_at`."""
     row = await session.connection.fetchrow(SQL["sum_rollups"], session.organization_id, whole_from, whole_from_at)
     assert row is not None
     return from_record(Rollups, row)
 
 
 async def sum_ledger(session: ReadSession, within_ms: int = LEDGER_SCAN_MS) -> int | None:
-    """Credits of all counted events, or None when adding them up takes too long: no index leads to them."""
+    """Credits of all counted events; None if the statement times out, as no index helps."""
     try:
         async with session.connection.transaction():
             await session.connection.execute(SQL["set_statement_timeout"], str(within_ms))

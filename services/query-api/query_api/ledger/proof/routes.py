@@ -1,4 +1,4 @@
-"""GET /api/v1/proof: that every record has one disposition, and that sums agree."""
+"""GET /api/v1/proof: each record has one disposition, and sums agree."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -36,12 +36,12 @@ router = APIRouter(prefix="/api/v1")
 class ProofQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    hours: int = Field(0, ge=0, le=168, description="So many hours one by one, the one that is going on among them.")
+    hours: int = Field(0, ge=0, le=168, description="Number of hours to list, including the current one.")
 
 
 @router.get("/proof")
 async def get_proof(request: Request, session: SlowReadAccess, query: Annotated[ProofQuery, Query()]) -> Proof:
-    """That every record has one disposition, and that the organization's sums agree at every grain. May take seconds."""
+    """Check that each record has one disposition, and that the organization's sums agree at each grain. May take seconds."""
     app = app_state(request)
     progress = await select_progress(session, app.topic)
     names = ("applied", "counted", "duplicate", "rejected", "held", "skipped")
@@ -82,7 +82,7 @@ async def answer_rules(app: AppState, session: ReadSession, zone: str) -> TimeZo
 
 
 def answer_partition(row: Progress) -> PartitionDispositions:
-    # The end is seen about once a second, so records may have been applied that lie behind it.
+    # The end is read about once a second, so records after it may be applied already.
     in_flight = None if row.end_offset is None else max(0, row.end_offset - row.applied - row.skipped)
     return PartitionDispositions(
         topic=row.topic,

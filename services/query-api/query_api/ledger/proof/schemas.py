@@ -1,15 +1,15 @@
-"""The body of the proof."""
+"""Response of the proof."""
 
 from datetime import datetime
 
 from pydantic import Field
 
 from query_api.freshness.schemas import QuarantineEntry
-from query_api.http.fields import Answer, Credits
+from query_api.http.fields import Credits, ResponseBody
 
 
-class Dispositions(Answer):
-    """What became of records: applied = counted + duplicate + rejected + held."""
+class Dispositions(ResponseBody):
+    """Dispositions of records: applied = counted + duplicate + rejected + held."""
 
     applied: int
     counted: int
@@ -17,77 +17,75 @@ class Dispositions(Answer):
     rejected: int
     held: int
     skipped: int = Field(
-        description="Offsets that hold no record, and are no part of `applied`: markers of transactions, records of aborted ones."
+        description="Offsets without a record, not part of `applied`: transaction markers, records of aborted transactions."
     )
     balanced: bool
 
 
 class PartitionDispositions(Dispositions):
-    """`applied` + `skipped` is also the offset of the next record.
+    """`applied` + `skipped` is the offset of the next record.
 
-    accepted = counted + duplicate + rejected + held + in_flight: every record of the log has one disposition or is on its way.
+    accepted = counted + duplicate + rejected + held + in_flight: each record has one disposition or is in flight.
     """
 
     topic: str
     partition: int
     in_flight: int | None = Field(
-        description="Records of the log that were not applied yet when its end was last seen. null: it never was."
+        description="Records not applied yet when the end of the log was last read. null: not read yet."
     )
-    accepted: int | None = Field(description="applied + in_flight. null: the log's end was never seen.")
-    end_offset: int | None = Field(description="Where the log ended at end_seen_at; applying may have passed it since.")
+    accepted: int | None = Field(description="applied + in_flight. null: the end of the log was not read yet.")
+    end_offset: int | None = Field(description="End of the log at end_seen_at. Later records may be applied already.")
     end_seen_at: datetime | None
 
 
-class HourDispositions(Answer):
-    """What became, until now, of the records that a partition of the log took in an hour."""
+class HourDispositions(ResponseBody):
+    """Current dispositions of the records that were appended to a partition in an hour."""
 
     topic: str
     partition: int
-    hour_at: datetime = Field(description="When the hour begins, UTC, by the log's own clock.")
+    hour_at: datetime = Field(description="Start of the hour (UTC), by Kafka's append time.")
     applied: int = Field(description="counted + duplicate + rejected + held.")
     counted: int
     duplicate: int
     rejected: int
-    held: int = Field(
-        description="Those that still wait. Once they are counted, they are so in the hour of their receipt."
-    )
+    held: int = Field(description="Records that are still held. Once counted, they count in the hour of their receipt.")
 
 
-class Sums(Answer):
-    """This organization's credits of all time, added up from six tables that are written apart."""
+class Sums(ResponseBody):
+    """This organization's credits of all time, from six tables that are written separately."""
 
-    ledger: Credits | None = Field(description="null: adding up the events took too long.")
-    quarter_hours: Credits = Field(description="Days whose quarters of an hour have expired count by their daily rows.")
+    ledger: Credits | None = Field(description="null: the sum took too long.")
+    quarter_hours: Credits = Field(description="Days whose quarters of an hour have expired are taken from daily rows.")
     days: Credits
     months: Credits
     organization_days: Credits
     organization_months: Credits
-    equal: bool | None = Field(description="null: the ledger's sum is not known, and the others agree.")
+    equal: bool | None = Field(description="null: the ledger's sum is unknown, and the others agree.")
 
 
-class TimeZoneRules(Answer):
-    """By which rules of its time zone the organization's days were counted."""
+class TimeZoneRules(ResponseBody):
+    """Time zone rules with which the organization's days were counted."""
 
-    tz: str = Field(description="Release of the tz database by which days are counted now.", examples=["2026f"])
+    tz: str = Field(description="Release of the tz database that is used now.", examples=["2026f"])
     counted_with: str | None = Field(
-        description="Release by which the days were counted; a later one changed nothing for them. null: none was recorded."
+        description="Release with which the days were counted; later ones did not change them. null: not recorded."
     )
     differs_since: datetime | None = Field(
-        description="Since when `tz` has other rules than the days were counted by. null: they agree, or none were recorded."
+        description="First instant at which the rules of `tz` differ from those used for counting. null: equal, or not recorded."
     )
     postgres_differs: bool | None = Field(
-        description="Whether Postgres has other rules for the zone around now; no sum depends on them. null: not compared yet."
+        description="Whether the zone rules of Postgres differ around now. No sum depends on them. null: not compared yet."
     )
 
 
-class Proof(Answer):
+class Proof(ResponseBody):
     partitions: list[PartitionDispositions]
     totals: Dispositions
     credits: Sums
-    time_zone_rules: TimeZoneRules | None = Field(description="null: the organization's time zone is not known.")
+    time_zone_rules: TimeZoneRules | None = Field(description="null: the organization's time zone is unknown.")
     quarantine: list[QuarantineEntry] = Field(
-        description="What fails for this organization alone; its records are `held` meanwhile. Empty when all is well."
+        description="Steps that fail for this organization only; its records are `held` meanwhile. Normally empty."
     )
     hours: list[HourDispositions] = Field(
-        description="The last hours with records, as many as were asked for, by partition, the oldest first."
+        description="The requested number of last hours, those with records, by partition, oldest first."
     )

@@ -8,7 +8,7 @@ from flexcredits_schemas.events import FeatureKind, Product
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from query_api.contracts.schemas import CreditPeriodRef
-from query_api.http.fields import Answer, Credits, TimeZone
+from query_api.http.fields import Credits, ResponseBody, TimeZone
 from query_api.ledger.domain import WaitsFor
 
 Quantity = Annotated[
@@ -21,7 +21,7 @@ Quantity = Annotated[
 ]
 
 
-class CountedIn(Answer):
+class CountedIn(ResponseBody):
     """The totals that contain the event."""
 
     quarter_hour_at: datetime = Field(description="Start of its quarter of an hour (UTC).")
@@ -30,7 +30,7 @@ class CountedIn(Answer):
     credit_period: CreditPeriodRef | None = Field(description="null: no credit period covers the day.")
 
 
-class PostedEvent(Answer):
+class PostedEvent(ResponseBody):
     """A related event: a correction of this event, or the event that this one corrects."""
 
     credits: Credits | None = Field(description="null while held.")
@@ -41,7 +41,7 @@ class PostedEvent(Answer):
     reason: str | None = Field(None, description="Reason of a correction. null: no longer known.")
 
 
-class RejectedRecord(Answer):
+class RejectedRecord(ResponseBody):
     """A record of this event that could not be counted. The dead-letter topic contains it, too."""
 
     reason: str
@@ -52,7 +52,7 @@ class RejectedRecord(Answer):
     offset: int
 
 
-class ReceiptRate(Answer):
+class ReceiptRate(ResponseBody):
     """`credits` per `per` units."""
 
     credits: Credits
@@ -62,7 +62,7 @@ class ReceiptRate(Answer):
     scope: Literal["organization", "deployment"] = Field(description="Whose rate card contains it.")
 
 
-class Receipt(Answer):
+class Receipt(ResponseBody):
     """What happened to an event, and where it is counted."""
 
     source: str

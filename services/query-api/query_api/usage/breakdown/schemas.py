@@ -10,7 +10,7 @@ from pydantic import Field, PlainSerializer, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from query_api.contracts.range import RangeQuery
-from query_api.http.fields import Answer, CompleteTo, Credits, DateRange, Share, TimeZone
+from query_api.http.fields import CompleteTo, Credits, DateRange, ResponseBody, Share, TimeZone
 from query_api.usage.domain.catalog import Categories, RowKind, View
 from query_api.usage.views import SURFACE
 
@@ -52,7 +52,7 @@ class BreakdownRow:
     rows: "list[BreakdownRow]"
 
 
-class ProductShare(Answer):
+class ProductShare(ResponseBody):
     """A product's share of all usage in the range."""
 
     product: Product
@@ -60,7 +60,7 @@ class ProductShare(Answer):
     share: Share
 
 
-class Breakdown(Answer):
+class Breakdown(ResponseBody):
     """A product's usage, highest credits first. The rows of all pages add up to the total exactly."""
 
     product: Product
@@ -100,7 +100,7 @@ class Breakdown(Answer):
     complete_to: CompleteTo
 
 
-class DeletedAgent(Answer):
+class DeletedAgent(ResponseBody):
     id: str
     name: str = Field(description="Its last name.")
     deleted_at: datetime | None = Field(description="When it was deleted, according to the registry.")
@@ -109,7 +109,7 @@ class DeletedAgent(Answer):
     share: Share = Field(description="Share of the credits of all deleted agents in the range.")
 
 
-class DeletedAgents(Answer):
+class DeletedAgents(ResponseBody):
     """What is inside the row "Deleted agents" of the agents' table: those that were used in the range. They add up to it."""
 
     range: DateRange

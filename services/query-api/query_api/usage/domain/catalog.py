@@ -54,20 +54,22 @@ class FeatureEntry(NamedTuple):
 class Features:
     """Names of features, and their category on any day: the one in force on that day, or today's for all days."""
 
-    def __init__(self, facts: Iterable[FeatureEntry], today: date, categories: Categories = "then") -> None:
+    def __init__(self, entries: Iterable[FeatureEntry], today: date, categories: Categories = "then") -> None:
         """Entries of the organization override those of the deployment, from the day when its first one takes effect."""
         self._names: dict[Feature, str] = {}
         self._categories: dict[Feature, list[tuple[date, str | None]]] = {}
-        for feature, group in groupby(sorted(facts, key=lambda fact: fact.feature), key=lambda fact: fact.feature):
-            by_day = sorted(group, key=lambda fact: fact.effective_from)
-            own = [fact for fact in by_day if not fact.deployment_wide]
-            wide = [fact for fact in by_day if fact.deployment_wide]
-            for fact in (*wide, *own):
-                if fact.display_name is not None and fact.effective_from <= today:
-                    self._names[feature] = fact.display_name
+        for feature, group in groupby(
+            sorted(entries, key=lambda entry: entry.feature), key=lambda entry: entry.feature
+        ):
+            by_day = sorted(group, key=lambda entry: entry.effective_from)
+            own = [entry for entry in by_day if not entry.deployment_wide]
+            wide = [entry for entry in by_day if entry.deployment_wide]
+            for entry in (*wide, *own):
+                if entry.display_name is not None and entry.effective_from <= today:
+                    self._names[feature] = entry.display_name
             own_from = own[0].effective_from if own else date.max
-            in_force = [fact for fact in wide if fact.effective_from < own_from] + own
-            timeline = [(fact.effective_from, fact.category) for fact in in_force]
+            in_force = [entry for entry in wide if entry.effective_from < own_from] + own
+            timeline = [(entry.effective_from, entry.category) for entry in in_force]
             if categories == "now":  # the category of the latest entry until today, for all days
                 timeline = [(date.min, category) for since, category in timeline if since <= today][-1:]
             self._categories[feature] = timeline

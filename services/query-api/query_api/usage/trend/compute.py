@@ -76,8 +76,8 @@ async def read_cells(
     features: dict[Product, Features] = {}
     if group_by in ("category", "feature"):
         for product in products:
-            facts = await select_features(session, product, kinds)
-            features[product] = Features(facts, today, query.categories)
+            entries = await select_features(session, product, kinds)
+            features[product] = Features(entries, today, query.categories)
     agents = await select_agents(session) if group_by == "agent" else {}
     series = (await select_series(session, products, kinds)).of_surfaces(query.surface)
     # Postgres sums the series of a group; `one_of` has any one series of it, to find its name.

@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from query_api.contracts.range import RangeQuery
-from query_api.http.fields import Answer, CompleteTo, Credits, DateRange, TimeZone
+from query_api.http.fields import CompleteTo, Credits, DateRange, ResponseBody, TimeZone
 from query_api.usage.domain.catalog import Categories, View
 from query_api.usage.trend.domain.buckets import LIMIT_DAYS, BucketState, Interval
 from query_api.usage.trend.domain.lines import GroupBy, GroupKind
@@ -70,7 +70,7 @@ class TrendSeries:
     events: list[int]
 
 
-class Trend(Answer):
+class Trend(ResponseBody):
     """Usage over time. Buckets and series each add up exactly to the total, which equals the breakdown's."""
 
     product: Product | None

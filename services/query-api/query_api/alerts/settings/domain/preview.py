@@ -1,4 +1,4 @@
-"""When thresholds that are not saved yet would have fired over the real history of usage. Pure."""
+"""Preview: when unsaved thresholds would have fired over past usage. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -12,7 +12,7 @@ Notification = Literal["sent", "bundled"]
 
 
 class WouldFire(NamedTuple):
-    """`used` are the micro-credits from the span's first day to the end of `on`."""
+    """`used` is in micro-credits, from the span's first day to the end of `on`."""
 
     threshold: int
     on: date
@@ -23,10 +23,10 @@ class WouldFire(NamedTuple):
 def would_fire(
     by_day: Mapping[date, int], span: Span, available: int | None, percents: Sequence[int]
 ) -> list[WouldFire]:
-    """The first day on which the running total of a span's micro-credits met each threshold, in order.
+    """For each threshold, the first day on which the running total of a span's micro-credits met it, in order.
 
-    By the day of the usage, however late it or its correction came: a total that a correction lowers has met what it
-    met. Of several on one day there is one mail, for the highest.
+    Usage counts on its own day, even if it arrived late. A later correction does not undo a met threshold. If several are met
+    on one day, only the highest is mailed.
     """
     if available is None or available <= 0:
         return []
