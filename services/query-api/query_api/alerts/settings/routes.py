@@ -50,7 +50,7 @@ HISTORY_MONTHS = 12
 """Months before the current one in the preview of a budget."""
 
 # Proxies that compress make tags weak. The tag is a version, so weak and strong are equivalent.
-_TAG = re.compile(r'(?:W/)?"(\d{1,9})"', re.ASCII)
+_VERSION_TAG = re.compile(r'(?:W/)?"(\d{1,9})"', re.ASCII)
 
 TAGGED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -86,7 +86,7 @@ async def put_alert_settings(
     month = month_of(today_in(organization.time_zone, app.now())).first
     after = before.changed_to(usage, budget, month)
     who = principal.email or principal.subject
-    if str(before.version) not in _TAG.findall(if_match) or not await save_alert_settings(session, after, who):
+    if str(before.version) not in _VERSION_TAG.findall(if_match) or not await save_alert_settings(session, after, who):
         raise changed_meanwhile(await select_alert_settings(session))
     saved = await select_alert_settings(session)
     changes = {"before": audit_details(before), "after": audit_details(saved)}

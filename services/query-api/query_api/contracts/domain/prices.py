@@ -102,9 +102,9 @@ def follow(previous: Schedule | None, version: PriceVersion) -> Schedule:
     return [*filled[:kept], PriceStep(version.received_on, base)]
 
 
-def _follow_list(previous: Schedule, said: Schedule) -> Schedule:
+def _follow_list(previous: Schedule, steps_of_list: Schedule) -> Schedule:
     """A price that a step leaves out is inherited: from the previous step or, before the list begins, from the old schedule."""
-    base, *listed = said
+    base, *listed = steps_of_list
     earlier = [step for step in previous if step.begins_on < listed[0].begins_on] or previous[:1]
     steps = [PriceStep(begins_on, _inherit(base.price, price)) for begins_on, price in earlier]
     for begins_on, price in listed:
@@ -112,14 +112,14 @@ def _follow_list(previous: Schedule, said: Schedule) -> Schedule:
     return steps
 
 
-def _inherit(said: Price, before: Price) -> Price:
-    """`said`, with missing prices inherited from `before`, unless the currency differs."""
-    if said.overage is None and said.credit is None:
+def _inherit(price: Price, before: Price) -> Price:
+    """`price`, with missing prices inherited from `before`, unless the currency differs."""
+    if price.overage is None and price.credit is None:
         return before
-    if before.currency not in (None, said.currency):
-        return said
-    overage = before.overage if said.overage is None else said.overage
-    return Price(overage, before.credit if said.credit is None else said.credit, said.currency)
+    if before.currency not in (None, price.currency):
+        return price
+    overage = before.overage if price.overage is None else price.overage
+    return Price(overage, before.credit if price.credit is None else price.credit, price.currency)
 
 
 def _fill(previous: Schedule, base: Price) -> Schedule:

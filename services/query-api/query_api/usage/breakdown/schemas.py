@@ -21,15 +21,15 @@ Change = Annotated[
         {
             "anyOf": [{"type": "string", "pattern": r"^-?\d+\.\d{6}$"}, {"type": "null"}],
             "examples": ["-0.250000"],
-            "description": "By what fraction of `previous` credits became more or, if negative, less; 1.000000 is twice as much. "
-            "null where `previous` is null or zero.",
+            "description": "Relative change of credits compared with `previous`; 1.000000 is twice as much, negative is less. "
+            "null if `previous` is null or zero.",
         },
         mode="serialization",
     ),
 ]
 Previous = Annotated[
     Credits | None,
-    Field(description="Credits in the previous range, under the same filters. null where there is no such range."),
+    Field(description="Credits in the previous range, under the same filters. null if there is no previous range."),
 ]
 
 
@@ -67,9 +67,9 @@ class Breakdown(ResponseBody):
     view: View
     range: DateRange
     previous_range: DateRange | None = Field(
-        description="Directly before: as many months or dates, or the credit period before. While the range is running (today "
-        "is in it, and not its last day), only as many days as it has had, so that `change` compares equal spans. null for "
-        "all time, and where there is no credit period before."
+        description="The same number of months or dates directly before, or the credit period before. While the range is running "
+        "(today is in it, before its last day), only as many days as have begun, so that `change` compares equal spans. null for "
+        "all time, and if there is no credit period before."
     )
     time_zone: TimeZone
     categories: Categories
@@ -80,22 +80,22 @@ class Breakdown(ResponseBody):
     change: Change
     rows: list[BreakdownRow] = Field(
         description="Sorted by credits (highest first), name, id and kind. Empty: no usage. With `group_by=surface`, a row for "
-        "each surface, in which are the view's rows; id is empty for usage that named none."
+        "each surface contains the view's rows; its id is empty for usage without a surface."
     )
     next: str | None = Field(
-        description="Give it as `after`, with the same other parameters, to get the next page. null: this is the last. Each page "
-        "has the figures of its own instant; without `limit` all rows are of one."
+        description="Pass it as `after`, with the same other parameters, to get the next page. null: last page. Each page is a "
+        "separate snapshot; without `limit`, all rows are from one snapshot."
     )
     moved: bool = Field(
-        description="Usage that was counted between two pages has changed which rows come before this one, so this is the first "
-        "page again: forget those before. false: the pages so far have every row once."
+        description="true: new usage has changed the rows of earlier pages, so this is the first page again; discard the "
+        "earlier pages. false: the pages so far contain each row once."
     )
     surfaces: list[str] = Field(
-        description="Those of which this view ever counted usage, whatever range and filter are set, sorted. Empty text: usage "
-        "that named none."
+        description="All surfaces with counted usage in this view, for any range or filter. Empty text: usage "
+        "without a surface."
     )
     product_shares: list[ProductShare] = Field(
-        description="All three, in a fixed order, of the same range and surfaces."
+        description="All three products, in a fixed order, for the same range and surfaces."
     )
     complete_to: CompleteTo
 
@@ -110,7 +110,7 @@ class DeletedAgent(ResponseBody):
 
 
 class DeletedAgents(ResponseBody):
-    """What is inside the row "Deleted agents" of the agents' table: those that were used in the range. They add up to it."""
+    """The agents in the row "Deleted agents" of the agents' table that were used in the range. They add up to it."""
 
     range: DateRange
     time_zone: TimeZone
