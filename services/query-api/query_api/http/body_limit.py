@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from query_api.http.problems import ApiProblem
 
 BYTES_MAX = 64 * 1024
-"""Twice the size of the largest valid body: two lists of fifty addresses of 254 characters."""
+"""More than twice the largest valid body: two lists of fifty addresses of 254 characters."""
 WITHIN_S = 10.0
 
 

@@ -33,7 +33,7 @@ class ChannelResponse(ResponseBody):
     content_type: ContentType
     url: str = Field(description="Host and last characters only, because the rest may be secret.")
     state: Literal["active", "stopped"] = Field(
-        description="stopped: the receiver answered 410 Gone. Add the channel again."
+        description="stopped: the receiver answered 410 (Slack: 404). Add the channel again."
     )
     stopped_at: datetime | None
     stop_reason: str | None = Field(description="Answer of the receiver.")
