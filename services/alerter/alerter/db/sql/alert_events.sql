@@ -110,8 +110,8 @@ UPDATE alert_deliveries SET
 WHERE delivery_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
 
 -- name: retry_deliveries
--- Deliveries of these organizations that could not be written ($2) are due now, of the first $3 of each channel; the others
--- are due at their time. What was deferred for another reason keeps its wait, and what is being sent has no attempt yet.
+-- Deliveries of these organizations that could not be written ($2) are due now, of the first $3 of each channel.
+-- The others are due at their time. What was deferred for another reason keeps its wait, and what is being sent has no attempt yet.
 UPDATE alert_deliveries SET due_at = now() WHERE delivery_id = ANY (ARRAY(
     SELECT d.delivery_id FROM unnest($1::integer[]) AS due (organization_id)
     JOIN alert_channels c ON c.organization_id = due.organization_id AND c.removed_at IS NULL
