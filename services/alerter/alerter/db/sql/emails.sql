@@ -62,8 +62,8 @@ UPDATE email_outbox SET
 WHERE email_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
 
 -- name: retry_emails
--- Mails of these organizations that could not be written ($2) are due now, of the next $3 of each that wait; the others are
--- due at their time. What was deferred for another reason keeps its wait, and what is being sent has no attempt yet.
+-- Mails of these organizations that could not be written ($2) are due now, of the next $3 of each that wait.
+-- The others are due at their time. What was deferred for another reason keeps its wait, and what is being sent has no attempt yet.
 UPDATE email_outbox SET due_at = now() WHERE email_id = ANY (ARRAY(
     SELECT e.email_id FROM unnest($1::integer[]) AS due (organization_id) CROSS JOIN LATERAL (
         SELECT email_id, attempts FROM email_outbox
