@@ -31,8 +31,8 @@ WHERE o.organization_id = q.organization_id AND q.component = 'alerter' AND q.or
 RETURNING o.organization, q.step
 
 -- name: release_finished
--- Organizations in quarantine for an outbox in which nothing is left that could not be written ($1) or recorded. Only the
--- first ones of their mails that are due, of those that wait, and of each channel's deliveries are read, about $2 for all
+-- Organizations in quarantine for an outbox in which nothing is left that could not be written ($1) or recorded.
+-- Only the first ones of their mails that are due, of those that wait, and of each channel's deliveries are read, about $2 for all
 -- organizations together: one behind them puts its organization into quarantine again when it fails.
 WITH portion AS MATERIALIZED (
     SELECT 1 + $2::bigint / greatest(count(*), 1) AS items FROM quarantine WHERE component = 'alerter' AND step IN ('mail', 'channel')
