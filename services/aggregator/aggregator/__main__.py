@@ -1,4 +1,4 @@
-"""python -m aggregator: settings, logs, probes, pool, clients, and one loop that counts."""
+"""python -m aggregator: creates settings, logs, probes, pool and clients, and runs the loop that counts."""
 
 import asyncio
 import gc
@@ -39,7 +39,7 @@ EVERYBODY = 0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Count until `stop`, or until something happens that only a restart can fix."""
+    """Count until `stop` is set, or until a failure that only a restart can fix. Raises that failure."""
     async with AsyncExitStack() as stack:
         bootstrap, security = settings.kafka_bootstrap, settings.kafka_security()
         pool = await stack.enter_async_context(
@@ -79,7 +79,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         await keep_partitions(pool)
         await check_zones(pool, zones, health)
-        await rerun(lambda: pool.execute(SQL["retry_now"], [EVERYBODY]))  # this may be the release that heals them
+        await rerun(lambda: pool.execute(SQL["retry_now"], [EVERYBODY]))  # a new release may contain the fix
         health.compacted = await find_compacted(
             bootstrap, (settings.usage_events_topic, settings.catalog_topic), **security
         )
@@ -116,7 +116,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def check_zones(pool: Pool, zones: ZoneRules, health: Health) -> None:
-    """Say by which rules of time zones we count, and whose days were counted by others."""
+    """Compare the time zone rules with those of Postgres and of earlier releases. Logs and measures the organizations
+    whose days were counted by other rules."""
     await zones.compare(pool)
     async with pool.acquire() as connection:
         outdated = await record_zone_rules(connection)
@@ -130,10 +131,10 @@ async def check_zones(pool: Pool, zones: ZoneRules, health: Health) -> None:
 
 
 async def keep_partitions(pool: Pool) -> None:
-    """Make time partitions ahead and drop expired ones."""
+    """Create time partitions ahead and drop expired ones."""
     try:
         [row] = await pool.fetch(SQL["ensure_partitions"], datetime.now(UTC).date())
-    except asyncpg.QueryCanceledError as error:  # what was made before serves for days
+    except asyncpg.QueryCanceledError as error:  # partitions that exist already suffice for days
         log.warning("skipped once", work="keep_partitions", reason=f"{type(error).__name__}: {error}")
         return
     if row["dropped"]:
@@ -142,8 +143,8 @@ async def keep_partitions(pool: Pool) -> None:
 
 def main() -> None:
     settings = Settings()
-    # A batch makes some hundred thousand tuples that reference counting frees. The cycle collector would walk all
-    # of them, and the caches, again and again: it took more than half of the time of decoding.
+    # A batch creates several hundred thousand tuples, which reference counting frees. The cycle collector would scan
+    # all of them and the caches repeatedly: that took more than half of the decoding time.
     gc.freeze()
     gc.set_threshold(500_000, 10, 10)
     configure_logs("aggregator", settings.log_format)

@@ -1,4 +1,4 @@
-"""What this process needs to count, as the readiness probe says it."""
+"""Checks the dependencies of this process, for the readiness probe."""
 
 import asyncio
 import time
@@ -22,7 +22,8 @@ ANSWER_WITHIN_S = 5.0
 
 
 class Health:
-    """Asks Kafka and Postgres at intervals, apart from the work, which only waits for them."""
+    """Checks Kafka and Postgres at intervals. These checks are separate from the counting, which waits while they are
+    unavailable."""
 
     def __init__(
         self, pool: Pool, consumer: ConsumerState, facts: CatalogReader, stall_s: float, zones: ZoneRules
@@ -35,10 +36,11 @@ class Health:
         self._consumer = consumer
         self._facts = facts
         self._stall_s = stall_s
-        self._problems: dict[str, str | None] = {"kafka": None, "postgres": None}  # both have answered to let us start
+        # Both have answered before the process gets here.
+        self._problems: dict[str, str | None] = {"kafka": None, "postgres": None}
 
     async def watch(self) -> None:
-        """For ever."""
+        """Check Kafka and Postgres until cancelled."""
         await asyncio.gather(
             every(ASK_EVERY_S, lambda: self._ask("kafka", self._facts.find_end)),
             every(ASK_EVERY_S, lambda: self._ask("postgres", self._ask_postgres)),
@@ -64,8 +66,8 @@ class Health:
         self._problems[name] = problem
 
     async def count_failing(self) -> None:
-        """Show organizations without a known time zone, and find out whether a step fails for so many organizations that
-        our code may be at fault."""
+        """Record organizations whose time zone rules are unknown, and detect a step that fails for so many
+        organizations that our code may be at fault."""
         await note_unknown_zones(self._pool, self._facts.catalog.unknown_zones)
         widespread = await find_widespread(self._pool)
         if widespread and not self._widespread:
@@ -73,15 +75,15 @@ class Health:
         self._widespread = widespread
 
     def about(self) -> dict[str, object]:
-        """By which rules of time zones days are counted, and how many organizations have days that were counted by others;
-        and topics that lose records to compaction."""
+        """Further fields of the readiness answer: the time zone rules, the number of organizations counted by other
+        rules, and topics that lose records to compaction."""
         return {
             "time_zones": {**self._zones.about(), "outdated_organizations": self.outdated_zones},
             "compacted_topics": self.compacted,
         }
 
     def checks(self) -> dict[str, str | None]:
-        """For the readiness probe."""
+        """The checks of the readiness probe by name: the problem, or None."""
         return {
             **self._problems,
             "partitions": None if self._consumer.is_positioned else "none are assigned yet",

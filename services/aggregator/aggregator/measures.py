@@ -1,4 +1,4 @@
-"""What the metrics are told: of a batch when it is committed, and of the tables at intervals."""
+"""Updates the metrics: for a batch when it is committed, and for the tables at intervals."""
 
 import asyncio
 import time
@@ -14,11 +14,11 @@ from aggregator.domain.decode import DecodedBatch
 from aggregator.domain.rollup import Rollups
 
 VISIBLE_WITHIN_S = 2.0
-PAUSE = 20  # times as long as a look at whole tables takes
+PAUSE = 20  # the pause after measuring whole tables, in multiples of its duration
 
 
 def observe_batch(batch: DecodedBatch, result: BatchResult, began_s: float, committed_s: float) -> None:
-    """A committed batch. Instants are Unix time: the receipts are Kafka's."""
+    """Record a committed batch. Instants are Unix time, and receipts use the clock of Kafka."""
     fates = {
         "counted": len(result.counted), "held": len(result.held) + len(result.quarantined),
         "duplicate": len(result.duplicates), "rejected": len(result.rejections), "replayed": result.replayed,
@@ -38,7 +38,8 @@ def observe_batch(batch: DecodedBatch, result: BatchResult, began_s: float, comm
 
 
 def count_in_time(batch: DecodedBatch, result: BatchResult, committed_s: float) -> int:
-    """Counted events that came no earlier than 2 s before. One by one only where a batch has of both kinds."""
+    """The number of counted events received at most 2 s before the commit. Checks each event only if the batch may
+    contain both kinds."""
     since = committed_s - VISIBLE_WITHIN_S
     if min(batch.first_received.values()) >= since:
         return len(result.counted)
@@ -48,7 +49,7 @@ def count_in_time(batch: DecodedBatch, result: BatchResult, committed_s: float) 
 
 
 def observe_rollups(rollups: Rollups) -> None:
-    """What was added to totals: credits by product, and late events."""
+    """Record the sums that were added: credits by product, and late events."""
     sums: dict[tuple[str, str], int] = {}
     for (_, _, product, _), (credits, _) in rollups.organization_days.items():
         key = (product, "added" if credits > 0 else "taken_back")
@@ -59,7 +60,7 @@ def observe_rollups(rollups: Rollups) -> None:
 
 
 async def measure_watermark(pool: Pool, topic: str) -> None:
-    """Cheap enough for every second."""
+    """Measure the watermark and the held events. Cheap enough to run every second."""
     [row] = await pool.fetch(SQL["measure_watermark"], topic)
     metrics.COMPLETE_TO.set(row["complete_to"] or 0)
     metrics.HELD.set(row["held"])
@@ -67,7 +68,8 @@ async def measure_watermark(pool: Pool, topic: str) -> None:
 
 
 async def measure_tables(pool: Pool, topic: str) -> None:
-    """What takes a look at whole tables. Every aggregator does it and sees the same. The longer it takes, the rarer it is."""
+    """Measure whole tables. Every aggregator does so and gets the same values. The longer it takes, the longer is the
+    pause after it."""
     began = time.monotonic()
     [row] = await pool.fetch(SQL["measure_tables"], topic, datetime.now(UTC).date())
     metrics.HELD_OLDEST_SECONDS.set(row["oldest_held_s"])

@@ -1,4 +1,4 @@
-"""Every metric of the aggregator, with its unit. None names an organization: their number has no bound."""
+"""Every metric of the aggregator, with its unit. No label names an organization, because their number has no bound."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -84,7 +84,7 @@ QUARANTINED_RECORDS = Gauge(
 )
 RELAYED = Counter("flexcredits_aggregator_relayed_total", "Messages that the relay has published.", ["topic"])
 
-# What is there before it first happens is seen to happen: a counter that begins with 1 has not risen.
+# Initialise every label set to 0, so that `rate()` sees the first increment.
 for _fate in FATES:
     EVENTS.labels(_fate)
 for _kind in Kind:

@@ -1,4 +1,5 @@
-"""The relay: outboxes in Postgres -> topics. At least once; what it takes comes back unless Kafka has confirmed it."""
+"""The relay: publishes outboxes in Postgres to topics, at least once. Rows stay in the outbox until Kafka has confirmed
+them."""
 
 import asyncio
 import json
@@ -19,16 +20,16 @@ RELAY_LOCK = 0x666C6502
 TOTALS_MAX = 20_000
 DEAD_LETTERS_MAX = 500
 PORTION_BYTES_MAX = 4 * 1024 * 1024
-"""Of dead letters between two looks at totals: Kafka confirms it well within CONFIRM_WITHIN_S."""
+"""Bytes of dead letters published before totals are checked again: Kafka confirms them well within CONFIRM_WITHIN_S."""
 DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024
-VALUE_BYTES_MAX = 1024 * 1024  # what the usage topic takes; a compressed record may inflate to much more
-HEADERS_BYTES_MAX = 512 * 1024  # as much again is left for what we add
+VALUE_BYTES_MAX = 1024 * 1024  # the limit of the usage topic; a compressed record may inflate to much more
+HEADERS_BYTES_MAX = 512 * 1024  # the same amount is left for the headers that we add
 RETRY_S = 1.0
 CONFIRM_WITHIN_S = 10  # well below the statement timeout that a lock holder may block
 
 
 class Topics(NamedTuple):
-    """Where the outboxes go."""
+    """The topics that the outboxes are published to."""
 
     totals: str
     dead_letters: str
@@ -37,7 +38,8 @@ class Topics(NamedTuple):
 async def relay_totals(
     pool: Pool, producer: AIOKafkaProducer, topic: str, tracing: Tracing, take_causes: Callable[[], Sequence[str]]
 ) -> int:
-    """Publish the level of every organization in the outbox; returns how many messages. The causes are traceparents."""
+    """Publish the totals of every organization in the outbox. Returns the number of messages. `take_causes` returns
+    traceparents."""
     async with pool.acquire() as connection, connection.transaction():
         if not await connection.fetchval(SQL["try_relay_lock"], RELAY_LOCK):
             return 0
@@ -62,8 +64,8 @@ async def relay_totals(
 
 
 async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str) -> int:
-    """Publish a portion of the dead letters, keyed by where they came from, after which readers deduplicate; returns how
-    many."""
+    """Publish a portion of the dead letters. Returns their number. The key is the origin of the record, by which
+    readers deduplicate."""
     async with pool.acquire() as connection, connection.transaction():
         rows = await connection.fetch(SQL["claim_dead_letters"], DEAD_LETTERS_MAX, PORTION_BYTES_MAX, VALUE_BYTES_MAX)
         sent = []
@@ -74,7 +76,7 @@ async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str)
                 "offset": row["kafka_offset"], "received_at": row["received"],
             }  # fmt: skip
             headers = [(name, str(value).encode()) for name, value in facts.items()]
-            if row["value"] is not None and row["value_bytes"] > VALUE_BYTES_MAX:  # the table has all of it
+            if row["value"] is not None and row["value_bytes"] > VALUE_BYTES_MAX:  # the table has the whole value
                 headers.append(("dlq.truncated_from", str(row["value_bytes"]).encode()))
             own = [(name, bytes.fromhex(value or "")) for name, value in json.loads(row["headers"])]
             own_bytes = sum(len(name.encode()) + len(value) for name, value in own)
@@ -97,9 +99,10 @@ async def relay(
     tracing: Tracing,
     take_causes: Callable[[], Sequence[str]],
 ) -> None:
-    """Publish what appears, every `interval_s` seconds, until cancelled; what Kafka does not confirm waits in its outbox.
+    """Publish the outboxes every `interval_s` seconds until cancelled. Rows that Kafka does not confirm stay in the
+    outbox.
 
-    The pause is also the window in which an organization's changes become one message.
+    The interval is also the window in which several changes of an organization become one message.
     """
 
     async def publish() -> None:

@@ -1,4 +1,4 @@
-"""What the environment says."""
+"""Settings of the aggregator, read from the environment."""
 
 from typing import Literal
 
@@ -15,18 +15,19 @@ class Settings(KafkaSettings, ProcessSettings):
     dead_letter_topic: str = "usage.events.v1.dlq"
     consumer_group: str = "aggregator"
     consumer_instance: str | None = None
-    """A name that survives restarts, such as the pod's: a restarted process then gets its partitions back at once."""
+    """A name that survives restarts, such as the name of the pod: a restarted process gets its partitions back at
+    once."""
 
     batch_events_max: int = 20_000
     batch_interval_s: float = 0.2
-    """Batches begin no sooner after each other: what comes meanwhile shares one transaction."""
+    """Minimum interval between the starts of batches: records that arrive in it share one transaction."""
     fetch_wait_ms: int = 200
     sweep_interval_s: float = 0.3
-    """How soon a fact is applied when no usage comes."""
+    """Interval at which catalog events are applied when no usage arrives."""
     relay_interval_s: float = 0.3
-    """An organization whose usage goes on is told to the alerter this often."""
+    """Interval at which changed totals are published to the alerter."""
     stall_s: float = 30.0
-    """A turn that takes longer than this makes the process not ready, and so do records that wait uncounted for as long."""
+    """A batch that takes longer, or records that wait uncounted for longer, make the process not ready."""
     stuck_exit_s: float = 60.0
-    """Records that wait uncounted for as long as this end the process: a new one may do better."""
+    """Records that wait uncounted for longer end the process: a new process may recover."""
     dead_letter_limit: Literal["on", "off"] = "on"

@@ -1,4 +1,4 @@
-"""Detects that a topic was deleted and created again under its name: offsets alone do not show it."""
+"""Detects that a topic was deleted and created again under its name, which offsets alone do not show."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -14,9 +14,11 @@ RECREATED = "The topic was re-created: what it holds before that offset would ne
 async def find_passed(
     consumer: AIOKafkaConsumer, at: TopicPartition, begin: int, end: int, records: Iterable[Record]
 ) -> list[tuple[int, int, int]]:
-    """Partition, begin and end of what was passed without a record from `begin` up to `end`: markers of transactions,
-    records of aborted ones, or what compaction took. Raises OffsetGap where the log does not reach back to the first of
-    them, so that records may be among them; what was delivered before may be gone."""
+    """The gaps without a record from `begin` to before `end`, each as partition, begin and end.
+
+    Gaps are transaction markers, records of aborted transactions, or records that compaction removed. Raises OffsetGap
+    when the log begins after the first gap, because records in it may be lost; earlier records may be deleted.
+    """
     gaps = find_gaps(at.partition, begin, end, (record.offset for record in records))
     if gaps:
         first, kept_from = gaps[0][1], (await consumer.beginning_offsets([at]))[at]
@@ -29,8 +31,8 @@ async def find_passed(
 
 
 class TopicIdentity:
-    """Remembers where the logs of our partitions begin: the first record's offset and append time. Retention may
-    take records from there, and nothing else changes it."""
+    """Remembers the offset and append time of the first record of each assigned partition. Only retention may change
+    them, by removing records."""
 
     def __init__(self, pool: Pool, consumer: AIOKafkaConsumer, topic: str) -> None:
         self._pool = pool
@@ -44,15 +46,18 @@ class TopicIdentity:
         positions: Mapping[TopicPartition, int],
         holds_younger: Callable[[int, int, int], Awaitable[bool]] | None = None,
     ) -> None:
-        """Take over partitions at these offsets. Raises OffsetGap when a record before its offset is younger than all
-        that was counted. Where records keep their producers' times, Kafka may find a transaction's marker, which has the
-        broker's: `holds_younger` then says whether from an offset up to another there is a record later than some
-        milliseconds."""
+        """Start to check these partitions, at these offsets. Raises OffsetGap when a record before its offset is
+        younger than all counted ones.
+
+        Where records keep the times of their producers, Kafka may return a transaction marker, which has the time of
+        the broker. `holds_younger(begin, end, milliseconds)` then says whether the log has a record in that range after
+        that time.
+        """
         received = await load_received(self._pool, self._topic)
         known = {at: received[at.partition] for at in positions if at.partition in received}
         younger = await self._look_up({at: received_ms + 1 for at, (received_ms, _) in known.items()})
         for at, (offset, _) in younger.items():
-            # Kafka also finds a transaction's marker, whose append time nobody has told us.
+            # Kafka also returns transaction markers, whose append time is unknown to us.
             end = min(positions[at], known[at][1])
             if offset < end and (holds_younger is None or await holds_younger(offset, end, known[at][0])):
                 raise OffsetGap(
@@ -62,7 +67,8 @@ class TopicIdentity:
         self._begins |= {**dict.fromkeys(positions), **await self._look_up(dict.fromkeys(positions, 0))}
 
     async def check(self, partitions: Iterable[int]) -> None:
-        """Raises OffsetGap when one of these partitions that we have taken over begins with another record than before."""
+        """Raise OffsetGap when one of these partitions, if it is assigned to us, begins with another record than
+        before."""
         ours = [at for partition in partitions if (at := TopicPartition(self._topic, partition)) in self._begins]
         for at, (offset, appended_ms) in (await self._look_up(dict.fromkeys(ours, 0))).items():
             before = self._begins[at]
@@ -73,6 +79,6 @@ class TopicIdentity:
             self._begins[at] = offset, appended_ms
 
     async def _look_up(self, from_ms: dict[TopicPartition, int]) -> dict[TopicPartition, tuple[int, int]]:
-        """Offset and append time of each log's first record of this time or later, where there is one."""
+        """Offset and append time of each log's first record at this time or later, if any."""
         found = await self._consumer.offsets_for_times(from_ms) if from_ms else {}
         return {at: (record.offset, record.timestamp) for at, record in found.items() if record is not None}

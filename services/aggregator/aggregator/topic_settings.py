@@ -1,4 +1,4 @@
-"""Whether Kafka keeps the log that is counted as it was written: compaction takes records before they are read."""
+"""Checks that Kafka does not compact the log that is counted: compaction removes records before they are read."""
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -8,10 +8,10 @@ log = structlog.get_logger()
 
 
 async def find_compacted(bootstrap: str, names: tuple[str, ...], **security: object) -> list[str]:
-    """Those of the topics whose cleanup.policy is, or includes, compact. Logs them, and empty when Kafka does not say."""
+    """The topics whose cleanup.policy includes `compact`. Logs them. Empty when Kafka does not give the setting."""
     try:
         policies = await read_setting(bootstrap, names, "cleanup.policy", **security)
-    except KafkaError as error:  # who may read topics may not be allowed to read their settings
+    except KafkaError as error:  # a principal that may read topics may not be allowed to read their settings
         log.warning("the topics' settings were not checked", reason=f"{type(error).__name__}: {error}")
         return []
     compacted = [name for name, policy in policies.items() if "compact" in policy]

@@ -1,1 +1,1 @@
-"""What waits beside the batches: held usage, and organizations in quarantine."""
+"""Work that waits beside the batches: held usage, and organizations in quarantine."""

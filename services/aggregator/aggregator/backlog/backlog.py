@@ -1,4 +1,4 @@
-"""What waits behind the batches: facts and usage in quarantine, and held usage."""
+"""Work that waits beside the batches: catalog events and usage in quarantine, and held usage."""
 
 from runtime.postgres.pool import Pool
 
@@ -11,7 +11,7 @@ from aggregator.db.catalog_cache import StaleCatalog
 
 
 class Backlog:
-    """Remembers, between sweeps, how far this process has come with it."""
+    """Applies the waiting work and remembers between sweeps how far this process has come."""
 
     def __init__(self, pool: Pool, topic: str, facts: CatalogReader) -> None:
         self._pool = pool
@@ -22,7 +22,8 @@ class Backlog:
         self._retrying = Turns[None]()
 
     async def work_off(self) -> bool:
-        """Apply what can be applied by now: half a second's worth of each kind. Returns whether there may be more at once."""
+        """Apply the waiting work that can be applied now, for half a second per kind. Returns whether more may be
+        possible at once."""
         catalog = self._facts.catalog
         while True:
             try:
@@ -32,7 +33,7 @@ class Backlog:
                 released, has_held = await release_held(self._pool, self._topics, catalog, self._releasing)
                 metrics.RELEASED.inc(released)
                 applied, has_records = await retry_due(self._pool, self._topics, catalog, self._retrying)
-                # An original that was applied releases corrections.
+                # An original that was applied releases its corrections.
                 return has_facts or has_held or has_records or bool(applied)
             except StaleCatalog:
                 await self._facts.take_over()

@@ -1,4 +1,4 @@
-"""Held usage that can be counted now: released by the sweep that follows the fact which completes it."""
+"""Held usage that can be counted now. The sweep after the catalog event that completes the usage releases it."""
 
 import asyncio
 from bisect import bisect_left
@@ -30,14 +30,15 @@ from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
 
 log = structlog.get_logger()
-CHUNK = 5_000  # held events per transaction: the locks of a long wait are given back every fraction of a second
+CHUNK = 5_000  # held events per transaction, so that its locks are released several times per second
 Place = tuple[int, tuple[int, int]]
-"""In an organization's held usage: number of the series, and behind which partition and offset."""
+"""A position in the held usage of an organization: number of the series, then partition and offset of the last
+event."""
 BEGIN: Place = (-1, (-1, -1))
 
 
 class StoredRecord:
-    """The record of a held correction, as far as it was kept, for the dead letters."""
+    """The record of a held correction, with the parts that were stored. Used for the dead letters."""
 
     def __init__(self, topic: str, row: asyncpg.Record) -> None:
         self.topic = topic
@@ -50,10 +51,10 @@ class StoredRecord:
 
 
 async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns: Turns[Place]) -> tuple[int, bool]:
-    """Count the held usage whose organization, rate and original are known by now, by turns; returns how many events, and
-    whether there may be more at once.
+    """Count the held usage whose organization, rate and original are known now, in turns of organizations.
 
-    Any aggregator may do it for any partition: rows are claimed, sums are added under the same locks as batches.
+    Returns the number of events counted, and whether more may be possible at once. Any aggregator may release usage of
+    any partition: rows are claimed, and sums are added under the same locks as by batches.
     """
     clock = asyncio.get_running_loop().time
     began, released = clock(), 0
@@ -93,14 +94,15 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, tu
         turns.places[organization_id] = (series_id, end) if end else (series_id + 1, BEGIN[1])
         return True
 
-    # To look for it may take long as well, and is done each time.
+    # The queries above may take long too, and every call runs them, so the turns get at least as much time.
     left = await turns.take(kinds, release_next, max(TURNS_S, clock() - began))
     await _note(pool, failing, due - left)
     return released, bool(left)
 
 
 async def _note(pool: Pool, failing: Mapping[int, str], due: Collection[int]) -> None:
-    """Whose held usage could not be released, and of whom it could be again."""
+    """Record the organizations whose held usage could not be released, and end the quarantine of those that
+    succeeded."""
     if not failing and not due:
         return
     async with pool.acquire() as connection, connection.transaction():
@@ -112,7 +114,7 @@ async def _note(pool: Pool, failing: Mapping[int, str], due: Collection[int]) ->
 
 
 def _may_have_rate(catalog: Catalog, row: asyncpg.Record) -> bool:
-    """Whether any rate covers this kind of usage at all; which one depends on each event's time."""
+    """Whether any rate covers this kind of usage. The rate of an event depends on its time."""
     kind = row["organization"], row["product"], row["feature_kind"], row["feature"], row["unit"]
     return catalog.card.rate_at(*kind, float("inf")) is not None
 
@@ -124,8 +126,9 @@ async def _release_chunk(
     topic, catalog_topic = topics
     async with pool.acquire() as connection, connection.transaction():
         await hold_catalog(connection, catalog_topic, catalog)
-        # Progress rows are locked before held rows, as batches do; which partitions, the held rows say. What another
-        # partition holds since then waits for the next time: its progress row may be behind one that we hold.
+        # Progress rows are locked before held rows, as batches do. The held rows give the partitions. Usage that
+        # another partition holds since then waits for the next call, because its progress row may precede one that this
+        # transaction has locked.
         partitions = [
             row["kafka_partition"]
             for row in await connection.fetch(SQL["select_held_partitions"], organization_id, series_id)
@@ -189,7 +192,8 @@ async def _settle(
     rejections: Sequence[tuple[UsageRecord, Rejection]],
     rooms: Rooms,
 ) -> Rollups:
-    """Move held events to their fate in ledger, rollups, dead letters and proof; returns the sums that were added."""
+    """Record the disposition of held events in ledger, rollups, dead letters and proof. Returns the sums that were
+    added."""
     rollups = empty_rollups()
     if not counted and not rejections:
         return rollups

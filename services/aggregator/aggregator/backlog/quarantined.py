@@ -1,4 +1,4 @@
-"""Organizations in quarantine: what failed for them is tried again, in the order of the log, until all of it is applied."""
+"""Retries the records of organizations in quarantine, in the order of the log, until all of them are applied."""
 
 import json
 import time
@@ -28,15 +28,16 @@ from aggregator.metrics import DEAD_LETTERS
 
 log = structlog.get_logger()
 CHUNK = 5_000  # records per transaction, as for held usage
-FACTS_AT_ONCE = 100  # per transaction, some tenths of a second, in which no aggregator counts
+FACTS_AT_ONCE = 100  # catalog events per transaction: some tenths of a second, in which no aggregator counts
 FACT_ATTEMPTS_MAX = 12
-FACT_WAITS_MIN_MS = 90 * 60 * 1000  # tries are not enough: every fact that comes has the others tried at once
+# A number of attempts is not enough: each new catalog event triggers an immediate retry of the others.
+FACT_WAITS_MIN_MS = 90 * 60 * 1000
 FactPlace = tuple[int, str | None]
-"""Behind which offset, and what failed before that, if anything did."""
+"""The last offset that was tried, and the last failure up to it, if any."""
 
 
 class StoredRecord:
-    """A record as Kafka delivered it."""
+    """A stored record, with the fields that Kafka delivered."""
 
     def __init__(self, row: asyncpg.Record) -> None:
         self.topic: str = row["topic"]
@@ -51,10 +52,11 @@ class StoredRecord:
 
 
 async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns: Turns[None]) -> tuple[int, bool]:
-    """Try again for every organization whose time has come, by turns; returns how many records have their fate now, and
-    whether more of them could at once.
+    """Retry the records of every organization whose retry time has come, in turns of organizations.
 
-    Raises StaleCatalog, or what fails for everybody. Any aggregator may do it: the first one that locks goes on.
+    Returns the number of records that now have a disposition, and whether more may be possible at once. Raises
+    StaleCatalog, or a failure that concerns all organizations. Any aggregator may retry: the first one that gets the
+    lock continues.
     """
     applied = 0
     is_unlimiting = await unlimit_due(pool, catalog)
@@ -69,7 +71,7 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
             catalog.limited |= error.organizations
             return True
         except asyncpg.LockNotAvailableError:
-            return False  # somebody uses it just now: next time
+            return False  # another process holds the lock: retried in the next turn
         except Exception as error:
             if not concerns_one(error):
                 raise
@@ -88,11 +90,11 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
 
 
 async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -> tuple[int, bool]:
-    """Apply the facts in quarantine whose time has come, later than their turn, and by turns of organizations; returns how
-    many have their fate now, and whether more of them could at once.
+    """Apply the catalog events in quarantine whose retry time has come, in turns of organizations.
 
-    Facts are ordered by their own time, so their turn does not matter; a rate takes effect now. What still fails after
-    FACT_ATTEMPTS_MAX tries of its organization and FACT_WAITS_MIN_MS is a dead letter.
+    Returns the number of events that now have a disposition, and whether more may be possible at once. Catalog events
+    are ordered by their own time, so they may be applied late. A rate takes effect when it is applied. An event that
+    still fails after FACT_ATTEMPTS_MAX attempts of its organization and FACT_WAITS_MIN_MS becomes a dead letter.
     """
     done = 0
     due = {row["organization_id"]: row for row in await pool.fetch(SQL["select_due"], [CATALOG_FACTS])}
@@ -104,7 +106,7 @@ async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -
         try:
             applied, end = await _apply_facts(pool, catalog_topic, organization_id, place, gives_up)
         except asyncpg.LockNotAvailableError:
-            return False  # somebody uses it just now: next time
+            return False  # another process holds the lock: retried in the next turn
         except Exception as error:
             if not concerns_one(error):
                 raise
@@ -120,7 +122,8 @@ async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -
 
 
 async def find_widespread(pool: Pool, *steps: str) -> str | None:
-    """Which of the steps (none: of all) fails for so many organizations that our code may be at fault."""
+    """The step that fails for so many organizations that our code may be at fault, with the numbers. Without `steps`,
+    all steps are checked."""
     for row in await pool.fetch(SQL["count_failing"]):
         if (row["step"] in steps or not steps) and is_widespread(row["failing"], row["known"]):
             return f"{row['step']} fails for {row['failing']} of {row['known']} organizations"
@@ -130,8 +133,11 @@ async def find_widespread(pool: Pool, *steps: str) -> str | None:
 async def _apply_facts(
     pool: Pool, topic: str, organization_id: int, place: FactPlace, gives_up: bool
 ) -> tuple[int, FactPlace | None]:
-    """Apply the next facts of an organization; returns how many have their fate now, and where to go on, None at the
-    end. Nobody counts during this transaction."""
+    """Apply the next catalog events of an organization.
+
+    Returns the number of events that now have a disposition, and the place to continue from, None at the end. No
+    aggregator counts during this transaction.
+    """
     applied, rejections, (after, reason) = 0, [], place
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
@@ -142,7 +148,8 @@ async def _apply_facts(
         records, kept = [StoredRecord(row) for row in rows], set()
         for record in records:
             received, now = record.timestamp, round(time.time() * 1000)
-            record.timestamp = now  # of a rate's effect: what was counted meanwhile stays as it is
+            # A rate takes effect from this time on: usage that was counted before stays unchanged.
+            record.timestamp = now
             try:
                 async with connection.transaction():
                     await apply_fact(connection, record)
@@ -176,14 +183,17 @@ async def _apply_facts(
 
 
 async def reschedule(pool: Pool, organization_id: int, step: str, reason: str) -> None:
-    """It failed again: wait longer than before."""
+    """Record another failure, which lengthens the wait until the next retry."""
     async with pool.acquire() as connection, connection.transaction():
         await quarantine(connection, step, [(organization_id, reason)])
 
 
 async def _lock_due(connection: Connection, organization_id: int, step: str) -> bool:
-    """Whether it is still to be tried, and nobody else can until the transaction ends. Raises LockNotAvailableError after
-    half a second: batches of many partitions may hold it by turns, and ours wait for our locks meanwhile."""
+    """Whether the retry is still due. If so, no other process can retry until the transaction ends.
+
+    Raises LockNotAvailableError after half a second: batches of several partitions may hold the lock in turns, while
+    they wait for locks of this transaction.
+    """
     await connection.execute(SQL["wait_shortly"])
     rows = await connection.fetch(SQL["lock_due"], organization_id, step)
     await connection.execute(SQL["wait_as_usual"])
@@ -193,7 +203,7 @@ async def _lock_due(connection: Connection, organization_id: int, step: str) -> 
 async def _apply_chunk(
     pool: Pool, topics: tuple[str, str], catalog: Catalog, organization_id: int, result: BatchResult
 ) -> tuple[int, bool]:
-    """Apply the first records of an organization; returns how many, and whether there may be more."""
+    """Apply the first records of an organization. Returns their number, and whether there may be more."""
     topic, catalog_topic = topics
     batch = _read(await pool.fetch(SQL["select_quarantined_records"], organization_id, topic, CHUNK))
     if batch.failures:
@@ -234,7 +244,7 @@ def _read(rows: Sequence[asyncpg.Record]) -> DecodedBatch:
 
 
 async def _settle(connection: Connection, topic: str, result: BatchResult) -> None:
-    """The records were held and now have a fate; those that wait for a fact go on being held."""
+    """Record the disposition of records that were held. Records that wait for a catalog event stay held."""
     counted = Counter((at.use.partition, at.use.received // HOUR_S) for at in result.counted)
     duplicate = Counter((use.partition, use.received // HOUR_S) for use in result.duplicates)
     rejected = Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in result.rejections)

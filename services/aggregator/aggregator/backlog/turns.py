@@ -1,4 +1,5 @@
-"""Work of many organizations by turns: a chunk each, for a bounded time, so that one with much of it keeps nobody waiting."""
+"""Distributes time among organizations: each does one chunk of work per turn, so that one with much work does not delay
+the others."""
 
 import asyncio
 from collections import deque
@@ -10,8 +11,8 @@ TURNS_S = 0.5
 
 
 class Turns(Generic[Place]):
-    """Whose turn it is, and at which place of its work each organization stands, between calls. An organization without
-    work begins again."""
+    """Remembers between calls which organization is next and the place that each has reached in its work. An
+    organization without work starts from the beginning."""
 
     def __init__(self) -> None:
         self.places: dict[int, Place] = {}
@@ -20,8 +21,11 @@ class Turns(Generic[Place]):
     async def take(
         self, organizations: Iterable[int], work: Callable[[int], Awaitable[bool]], for_s: float = TURNS_S
     ) -> set[int]:
-        """`work(organization)` does a chunk and returns whether more is left. Returns who has more after `for_s` seconds,
-        which whoever comes next may exceed by one chunk."""
+        """Call `work` for the organizations in turn, for `for_s` seconds.
+
+        `work(organization)` does one chunk and returns whether more is left. Returns the organizations with more work.
+        The last chunk may exceed the time.
+        """
         clock = asyncio.get_running_loop().time
         ends, everyone = clock() + for_s, set(organizations)
         self.places = {number: place for number, place in self.places.items() if number in everyone}

@@ -1,1 +1,1 @@
-"""Catalog events: read, applied to their tables, and the rules of time zones that they bring."""
+"""Reads catalog events, applies them to their tables, and records the time zone rules that days are counted by."""

@@ -1,4 +1,4 @@
-"""Catalog facts into their tables: one transaction per stretch of the catalog topic, fenced like usage."""
+"""Writes catalog events into their tables: one transaction per range of the catalog topic, fenced as usage is."""
 
 import json
 from collections.abc import Sequence
@@ -40,9 +40,11 @@ ALL_ORGANIZATIONS = 0
 async def apply_facts(pool: Pool, topic: str, records: Sequence[Record], span: tuple[int, int] | None = None) -> int:
     """Apply one partition's `records` and return its new next_offset. Safe to repeat; raises OffsetGap.
 
-    Facts that fail wait, however many they are: nothing is lost, and each is applied later by its own time.
+    Events that fail wait in quarantine, however many there are: none is lost, and each is applied later by its own
+    time.
 
-    `span` says from and up to which offset the log was read, where it is known that it holds no other records.
+    `span` gives the first offset that was read and the one after the last, if the reader knows that the log holds no
+    other records there.
     """
     begin, end = span or (records[0].offset, records[-1].offset + 1)
     async with pool.acquire() as connection, connection.transaction():
@@ -87,7 +89,8 @@ async def _set_aside(
     connection: Connection, record: Record, error: Exception, failures: list[tuple[int, Record, Exception]],
     rejections: list[Rejection],
 ) -> None:  # fmt: skip
-    """A fact that may be right and fails: it waits in its organization's quarantine, if that can be found."""
+    """Put a valid event that fails into the quarantine of its organization. Without a known organization it becomes a
+    dead letter."""
     try:
         async with connection.transaction():
             number = await _organization_id(connection, decode(record.value or b"").subject or "")
@@ -123,7 +126,7 @@ async def _keep(connection: Connection, topic: str, failures: Sequence[tuple[int
 
 
 async def apply_fact(connection: Connection, record: Record) -> int:
-    """Apply one fact; returns the number of its organization, 0 for everybody's.
+    """Apply one catalog event. Returns the number of its organization, or 0 if it concerns all organizations.
 
     An older `time` never overwrites a newer one; of equal times the higher offset wins.
     """
@@ -179,7 +182,7 @@ async def _organization_id(connection: Connection, organization: str) -> int:
 
 
 def _price_version(data: ContractData, received_at: datetime) -> str:
-    """What the query API builds its price history from (query_api/contracts/domain/prices.py)."""
+    """The JSON from which the query API builds its price history (query_api/contracts/domain/prices.py)."""
     steps: list[tuple[str | None, Raw, Raw]] = [(None, data.overage_price, data.credit_price)]
     steps += [(f"{price.effective_from}", price.overage_price, price.credit_price) for price in data.prices or []]
     return json.dumps(

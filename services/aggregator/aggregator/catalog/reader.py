@@ -1,4 +1,4 @@
-"""The catalog topic, which every aggregator reads as a whole: applied in order, and held in memory."""
+"""Reads the whole catalog topic in each aggregator, applies it in order, and keeps the catalog in memory."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from aggregator.topic_identity import RECREATED, TopicIdentity, find_passed
 
 
 class CatalogReader:
-    """The catalog topic up to its end, applied and taken over into memory."""
+    """Applies the catalog topic up to its end and loads the result into memory."""
 
     def __init__(self, pool: Pool, consumer: AIOKafkaConsumer, topic: str, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -24,14 +24,14 @@ class CatalogReader:
         self.consumer = consumer
         self._partition = TopicPartition(topic, 0)
         self._topic_identity = TopicIdentity(pool, consumer, topic)
-        self.caught_up = time.monotonic()  # when memory last held all facts, read by the readiness probe
-        self._one_at_a_time = asyncio.Lock()  # a batch and the sweep behind it share consumer and memory
+        self.caught_up = time.monotonic()  # when memory last held all catalog events; the readiness probe reads it
+        self._one_at_a_time = asyncio.Lock()  # batches and the sweep share the consumer and the memory
 
     async def start(self) -> None:
-        """Take the topic's one partition by hand: every aggregator reads all facts.
+        """Assign the topic's one partition without a group, because every aggregator reads all catalog events.
 
-        It stays paused but for reading facts. A broker answers a connection's requests in turn, so a fetch that waits
-        for facts to come would hold up every question about offsets by half a second.
+        The partition is paused except while events are read. A broker answers the requests of a connection in order, so
+        a fetch that waits for events would delay every request for offsets by half a second.
 
         Raises OffsetGap when Postgres has applied another log under this name.
         """
@@ -43,15 +43,15 @@ class CatalogReader:
         await self.take_over()
 
     async def catch_up(self) -> bool:
-        """Apply facts up to the end that the topic has now; True when the catalog in memory changed. Raises OffsetGap."""
+        """Apply catalog events up to the present end of the topic. Returns whether the catalog in memory changed.
+        Raises OffsetGap."""
         before = self.catalog.version
         end = await self.find_end()
         self._check_end(end, before)
         async with self._one_at_a_time:
             if self.catalog.version < end:
-                await self._topic_identity.check(
-                    [0]
-                )  # before it is read: facts of another log would make that look right
+                # Checked before reading: events of another log would advance the position and hide the mismatch.
+                await self._topic_identity.check([0])
                 self.consumer.resume(self._partition)
                 await self._read_up_to(end)
                 self.consumer.pause(self._partition)
@@ -78,7 +78,8 @@ class CatalogReader:
             self.consumer.seek(self._partition, begin)
             fetched = await self.consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
             records = fetched.get(self._partition, [])
-            # The position, not the last record: what follows may be a marker of a transaction, which no fact comes after.
+            # Use the position, not the last record: transaction markers may follow it, and no catalog event may come
+            # after them.
             position = await self.consumer.position(self._partition)
             if position > begin:
                 if position - begin != len(records):
@@ -87,25 +88,26 @@ class CatalogReader:
             await self._refresh()
 
     async def check(self) -> None:
-        """Raises OffsetGap when the log begins with another record than before."""
+        """Raise OffsetGap when the log begins with another record than before."""
         await self._topic_identity.check([0])
 
     def _check_end(self, end: int, position: int) -> None:
-        # A shorter log would be waited for until it is as long, and what it holds until then never read.
+        # Without this check the reader would wait until a shorter log is as long again, and never read the records
+        # before that.
         if end < position:
             raise OffsetGap(f"{self.topic}/0 ends at {end}, Postgres expects {position}. {RECREATED}")
 
     async def find_end(self) -> int:
-        """Where the catalog's log ends now."""
+        """The present end offset of the catalog topic."""
         return (await self.end_offsets([self._partition]))[self._partition]
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where the logs of any topic end now; quick, since nothing else waits on this connection."""
+        """The present end offsets of partitions of any topic. Fast, since no other request waits on this connection."""
         ends: dict[TopicPartition, int] = await self.consumer.end_offsets(partitions)
         return ends
 
     async def take_over(self) -> None:
-        """Read what was applied, by us or by another aggregator, since the version in memory."""
+        """Load the changes since the version in memory, which this or another aggregator applied."""
         async with self._one_at_a_time:
             await self._refresh()
 

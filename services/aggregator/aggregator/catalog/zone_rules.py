@@ -1,4 +1,5 @@
-"""By which rules of time zones days were counted, and whose days would be others by the rules of today."""
+"""Records the time zone rules that days were counted by, and finds organizations whose days differ under the present
+rules."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,8 @@ from aggregator.db.statements import SQL
 
 
 class Outdated(NamedTuple):
-    """An organization whose days were counted by rules that changed since. Without `since` nobody knows by which."""
+    """An organization whose days were counted by rules that have changed. `since` is None when the rules are
+    unknown."""
 
     organization: str
     time_zone: str
@@ -21,9 +23,11 @@ class Outdated(NamedTuple):
 
 
 async def record_zone_rules(connection: Connection, organization: str | None = None) -> list[Outdated]:
-    """Write down today's rules where they are those that counted, and return the organizations (None: of all) where they are not.
+    """Record the present rules for organizations that they were counted by. Returns the organizations counted by other
+    rules.
 
-    An organization that nothing was counted for is counted by today's rules. Safe to repeat.
+    `organization` None checks all of them. An organization without counted usage gets the present rules. Safe to
+    repeat.
     """
     outdated = []
     for row in await connection.fetch(SQL["select_zone_rules"], organization):
@@ -47,7 +51,7 @@ async def record_zone_rules(connection: Connection, organization: str | None = N
 
 
 async def note_unknown_zones(pool: Pool, unknown: Mapping[int, str]) -> None:
-    """Show which organizations' usage is held because no rules of their zone are known. Safe to repeat."""
+    """Record the organizations whose usage is held because their zone's rules are unknown. Safe to repeat."""
     numbers = sorted(unknown)
     if numbers:
         reasons = [f"time zone {unknown[number]!r} is not in tz {TZ_VERSION}" for number in numbers]
@@ -56,11 +60,12 @@ async def note_unknown_zones(pool: Pool, unknown: Mapping[int, str]) -> None:
 
 
 async def set_zone_rules(connection: Connection, organization_id: int, time_zone: str) -> None:
-    """The organization's days are counted by today's rules."""
+    """Record that the days of the organization are counted by the present rules."""
     await connection.execute(SQL["set_zone_rules"], organization_id, time_zone, TZ_VERSION, list(changes_of(time_zone)))
 
 
 def _differ_since(counted: Sequence[int], today: Sequence[int]) -> datetime | None:
-    """When rules first differed, if that is past: what they say of the future has moved nothing yet."""
+    """The instant at which the rules first differ, if it is past. A difference in the future has not moved any usage
+    yet."""
     since = differ_since(counted, today)
     return None if since is None or since > time.time() else datetime.fromtimestamp(since, UTC)

@@ -1,4 +1,5 @@
-"""The loop: fetch -> decode -> catalog -> decide and store -> commit. Postgres owns the position, Kafka gets a hint."""
+"""The loop: fetch -> decode -> catalog -> decide and store -> commit. Postgres owns the position; the offsets in Kafka
+are only a hint."""
 
 import asyncio
 import time
@@ -28,10 +29,10 @@ from aggregator.measures import observe_batch
 from aggregator.topic_identity import TopicIdentity, find_passed
 
 log = structlog.get_logger()
-DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop may go on feeding Postgres
-RELEASE_EVERY_S = 3.0  # a correction may wait for its original, of which no fact tells
+DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop can send data to Postgres
+RELEASE_EVERY_S = 3.0  # a correction may wait for its original, and no catalog event announces that one
 SLOW_TRIES = 2
-"""So often a batch may take too long before it is counted in halves."""
+"""Timeouts of a batch before it is counted in halves."""
 
 
 class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -44,19 +45,19 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:  # fmt: skip
         self.topic = topic
         self.state = ConsumerState()
-        self._pending_trace_links: list[str] = []  # traceparents of batches since the relay last published totals
+        self._pending_trace_links: list[str] = []  # traceparents of batches since totals were last published
         self._pool = pool
         self._consumer = consumer
-        self._ends = ends  # reads uncommitted: says where logs end, whoever's transaction is still open
+        self._ends = ends  # reads uncommitted records: returns the ends of logs also while a transaction is open
         self._facts = facts
         self._topic_identity = TopicIdentity(pool, facts.consumer, topic)
         self._guard = guard
         self._tracing = tracing
         self._batch_events_max = batch_events_max
         self._fetch_max = batch_events_max
-        """Records of the next batch: halved after one that took too long, and a tenth more after each that did not."""
+        """Size of the next batch in records: halved after a batch timed out, and a tenth larger after each success."""
         self._slow = 0
-        """How often this batch took too long."""
+        """Timeouts of this batch."""
         self._batch_interval_s = batch_interval_s
         self._fetch_due = 0.0
         self._fetch_wait_ms = fetch_wait_ms
@@ -72,14 +73,15 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.subscribe([self.topic], listener=self)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Nothing to hand over: a batch under way is fenced by Postgres, whoever commits first."""
+        """Reset the state. A batch in progress needs no handover: the fence in Postgres admits the first one that
+        commits."""
         self.state.is_positioned = False
         self._assignments += 1
         self._reached.clear()
         self._detector.reset()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Go to where Postgres stands. aiokafka only logs what a listener raises, so the loop raises it for us."""
+        """Seek to the positions in Postgres. aiokafka only logs exceptions of a listener, so the loop raises them."""
         try:
             await self._seek(list(assigned))
             log.info("partitions assigned", topic=self.topic, partitions=sorted(at.partition for at in assigned))
@@ -87,7 +89,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             self._failure = error
 
     async def _seek(self, assigned: list[TopicPartition]) -> None:
-        # Rows for all partitions, assigned to us or not: one that nobody owns must hold back what counts as complete.
+        # Create rows for all partitions, assigned to us or not: a partition without an owner must hold back the
+        # watermark.
         everywhere = self._consumer.partitions_for_topic(self.topic) or set()
         if not everywhere and await load_received(self._pool, self.topic):
             raise OffsetGap(f"{self.topic} is gone, and Postgres has counted from it")
@@ -101,7 +104,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                     f" {ends[at]}. Retention took unread records, or the topic was re-created"
                 )
         await self._topic_identity.verify({at: positions[at.partition] for at in assigned})
-        # From here on without a pause: what is fetched after the seek counts.
+        # No await from here on: records that are fetched after the seek count.
         for at in assigned:
             self._consumer.seek(at, positions[at.partition])
         self._reached = {**self._reached, **{at: positions[at.partition] for at in assigned}}
@@ -109,7 +112,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assignments += 1
 
     async def run(self) -> None:
-        """Count batches until cancelled; the next batch is fetched and decoded while Postgres works on this one."""
+        """Count batches until cancelled. The next batch is fetched and decoded while Postgres works on the present
+        one."""
         fetching = asyncio.create_task(self.fetch())
         try:
             while True:
@@ -122,7 +126,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             fetching.cancel()
 
     async def fetch(self) -> DecodedBatch:
-        """The next records, decoded; empty when none came within the wait."""
+        """Fetch and decode the next records. The batch is empty when none came within the wait."""
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(max(0.0, self._fetch_due - clock()))
         self._fetch_due = clock() + self._batch_interval_s
@@ -132,10 +136,10 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             raise self._failure
         batch = empty_batch()
         if not self.state.is_positioned:
-            return batch  # aiokafka fetches from Kafka's own offset while we still look up Postgres'
+            return batch  # aiokafka fetches from Kafka's committed offset until the position of Postgres is known
         positions = await self._find_positions()
         if self._assignments != assignments:
-            # These records may be from before or after the listener's seek: fetch them again.
+            # These records may precede or follow the seek of the listener: fetch them again.
             await self._seek(list(self._consumer.assignment()))
             return batch
         reached, self._reached = self._reached, {**self._reached, **positions}
@@ -149,17 +153,17 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         return batch
 
     async def _find_positions(self) -> dict[TopicPartition, int]:
-        """Up to where each partition was read: behind its last record, and behind markers of transactions after that."""
+        """The position of each partition: after its last record and the transaction markers that follow it."""
         try:
             return {at: await self._consumer.position(at) for at in [*self._reached]}
         except IllegalStateError:
-            self._assignments += 1  # just revoked: what was fetched is dropped, and has to come again
+            self._assignments += 1  # just revoked: the fetched records are dropped and must be fetched again
             return {}
 
     async def _pass(
         self, at: TopicPartition, begin: int, position: int, records: Sequence[Record], batch: DecodedBatch
     ) -> None:
-        """Extend the batch to `position`; offsets without a record are gaps of it. Raises OffsetGap."""
+        """Extend the batch to `position`. Offsets without a record become gaps of the batch. Raises OffsetGap."""
         if records:
             begin, position = min(begin, records[0].offset), max(position, records[-1].offset + 1)
         if position <= begin or position - begin == len(records):
@@ -168,7 +172,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         batch.spans[at.partition] = (begin, position - 1)
 
     async def process_batch(self, batch: DecodedBatch) -> None:
-        """Count one batch, at once or in halves: everything in it has its fate in Postgres when this returns."""
+        """Count one batch, in halves if needed. When this returns, Postgres has the disposition of every record."""
         if not batch.spans:
             return
         try:
@@ -187,21 +191,22 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             if self._tracing.is_on:
                 self._pending_trace_links = [*self._pending_trace_links, span.traceparent][-LINKS_MAX:]
         observe_batch(batch, result, began_s, time.time())
-        # Offsets last, and only as a hint for lag displays: if we die before this line the batch comes again, and
-        # partition_progress drops it.
+        # Commit offsets last, and only as a hint for lag displays: after a crash before this line the batch is fetched
+        # again, and partition_progress drops it.
         await self._commit(result)
         self.state.batch_began = None
         self._fetch_max = min(self._batch_events_max, self._fetch_max + self._fetch_max // 10 + 1)
 
     def take_trace_links(self) -> list[str]:
-        """Traceparents for the totals that are published next. Another aggregator may publish ours, without these links."""
+        """Traceparents for the totals that are published next. Another aggregator may publish our totals without these
+        links."""
         taken, self._pending_trace_links = self._pending_trace_links, []
         return taken
 
     async def _count(self, batch: DecodedBatch) -> BatchResult:
         await self._topic_identity.check(batch.spans)
         if await self._facts.catch_up():
-            self._swept = -inf  # not in this turn: whoever's usage waits may have much of it
+            self._swept = -inf  # swept in the next turn, because an organization may have much held usage
         topics = (self.topic, self._facts.topic)
         while True:
             try:
@@ -213,13 +218,13 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._swept = -inf
             except Exception as error:
                 if timed_out(error):
-                    self._detector.restart()  # Postgres is slow for everybody: a new process would not be quicker
+                    self._detector.restart()  # Postgres is slow for all batches: a new process would not be faster
                     self._note_slow(batch, error)
                 raise
         return result
 
     def _note_slow(self, batch: DecodedBatch, error: Exception) -> None:
-        """Raise TooLarge when this batch took too long several times, and can be halved."""
+        """Raise TooLarge when this batch has timed out several times and can be halved."""
         self._slow += 1
         if self._slow < SLOW_TRIES or (halves := halve(batch)) is None:
             return
@@ -238,10 +243,11 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             log.info("offsets not committed to Kafka, Postgres has them", topic=self.topic, reason=str(error))
 
     async def catch_up(self) -> None:
-        """Behind the batches: facts that came without usage, and held usage, which a missed moment must not strand."""
+        """Apply catalog events and release held usage, in case a batch did not trigger it. Runs at every sweep
+        interval."""
         changed = await rerun(self._facts.catch_up)
         clock = asyncio.get_running_loop().time
         if changed or clock() - self._swept > RELEASE_EVERY_S:
-            self._swept = clock()  # before: what becomes known meanwhile is for the next time
+            self._swept = clock()  # set before the work: changes during the work trigger the next sweep
             if await rerun(self._backlog.work_off):
                 self._swept = -inf

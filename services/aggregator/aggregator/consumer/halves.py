@@ -1,10 +1,10 @@
-"""A batch that takes too long, as two batches one after the other: each moves the positions by its own part."""
+"""Splits a batch that takes too long into two consecutive batches. Each moves the positions by its own part."""
 
 from aggregator.domain.decode import DecodedBatch, empty_batch
 
 
 class TooLarge(Exception):
-    """The statements of a batch take too long each time; those of its halves may not."""
+    """The statements of a batch repeatedly take too long; those of its halves may not."""
 
     def __init__(self, halves: tuple[DecodedBatch, DecodedBatch]) -> None:
         super().__init__("a batch takes too long")
@@ -12,8 +12,8 @@ class TooLarge(Exception):
 
 
 def halve(batch: DecodedBatch) -> tuple[DecodedBatch, DecodedBatch] | None:
-    """The same records and gaps as two batches, of which the first ends where the second begins in each partition; None
-    when there are not two records."""
+    """Split the records and gaps into two batches. In each partition the first ends where the second begins. None when
+    the batch has fewer than two records."""
     records = [use.record for use in (*batch.uses, *batch.corrections)]
     records += [at.record for at in batch.rejections] + [at.record for at in batch.failures]
     records.sort(key=lambda record: (record.partition, record.offset))
@@ -49,7 +49,7 @@ def halve(batch: DecodedBatch) -> tuple[DecodedBatch, DecodedBatch] | None:
 def _split(
     partition: int, begin: int, end: int, cut: tuple[int, int], before: DecodedBatch, after: DecodedBatch
 ) -> list[tuple[DecodedBatch, int, int]]:
-    """The parts of offsets from `begin` up to `end`, the latter excluded, that stand before and after the cut."""
+    """The parts of the offsets from `begin` to before `end` that lie before and after the cut."""
     middle = begin if partition > cut[0] else end if partition < cut[0] else min(max(begin, cut[1]), end)
     parts = [(before, begin, middle), (after, middle, end)]
     return [part for part in parts if part[1] < part[2]]

@@ -1,4 +1,4 @@
-"""A batch that fails: by whose data, and the rest of it counted without them."""
+"""Finds the organizations whose data makes a batch fail, and counts the rest of the batch without them."""
 
 import time
 from collections.abc import Sequence
@@ -20,17 +20,20 @@ from aggregator.domain.sum_limit import SumLimit
 log = structlog.get_logger()
 UNEXPLAINED_MAX = 3
 TRIALS_S = 20.0
-"""Thousands of organizations are tried within this time. Those that are not have to wait with those that failed, for the
-five seconds until they are retried alone: a search without an end would keep the whole partition waiting."""
+"""Time limit of the search, enough to try thousands of organizations. Those that were not tried are quarantined too,
+for the five seconds until each is retried alone: a search without a limit would delay the whole partition."""
 TRIAL_STATEMENT_S = 2.0
-"""After a statement that took too long. Usual ones take tenths of a second, and half of the batch less than the whole."""
+"""Statement timeout of trials after a timeout. Usual statements take tenths of a second, and those of half a batch less
+than those of the whole."""
 SLOW_MAX = 3
-"""So often a batch of one organization alone may take too long: nobody else's usage shows whether the server is slow."""
+"""Timeouts of a batch with only one organization before it is quarantined: no other usage shows whether the server is
+slow."""
 
 
 @dataclass
 class _Search:
-    """For whom a batch fails. By halves, so that one of many is found in the time of some three batches."""
+    """Searches by halves for the organizations whose usage fails. To find one of many takes the time of about three
+    batches."""
 
     pool: Pool
     topics: tuple[str, str]
@@ -38,12 +41,13 @@ class _Search:
     catalog: Catalog
     statement_s: float
     ends: float
-    """Monotonic seconds."""
+    """Deadline of the search in monotonic seconds."""
     has_passed: bool = False
-    """Whether anybody's usage could be stored."""
+    """Whether the usage of any organization could be stored."""
 
     async def find(self, names: Sequence[str], step: str, error: Exception) -> dict[str, str]:
-        """Those of these organizations, whose batch failed at a step, whose usage alone fails, and why."""
+        """The organizations whose usage fails alone, and why. `error` is the failure of their common batch at
+        `step`."""
         if len(names) == 1:
             return {names[0]: f"{step}: {describe_failure(error)}"}
         half = len(names) // 2
@@ -76,10 +80,10 @@ class _Search:
 async def count_batch(
     pool: Pool, topics: tuple[str, str], batch: DecodedBatch, catalog: Catalog, trials_s: float = TRIALS_S
 ) -> BatchResult:
-    """apply_batch; what fails for an organization is set aside for it, and everybody else's usage is counted.
+    """Count a batch. Usage that fails for one organization is quarantined, and all other usage is counted.
 
-    Raises what fails when it is nobody's data, and QueryCanceledError when Postgres is slow for everybody, or only for all
-    of the batch together.
+    Raises a failure that no organization's data causes, and QueryCanceledError when Postgres is slow for all
+    organizations, or only for the batch as a whole.
     """
     failing = {at.organization: f"reading: {describe_failure(at.error)}" for at in batch.failures}
     unexplained, was_slow = 0, False
@@ -109,7 +113,7 @@ async def count_batch(
             if is_slow and not found:
                 raise
             failing |= found
-            unexplained += not found  # it has passed, or fails only for all together
+            unexplained += not found  # no organization fails alone
             if unexplained == UNEXPLAINED_MAX:
                 raise
         else:

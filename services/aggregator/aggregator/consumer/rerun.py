@@ -16,8 +16,8 @@ Result = TypeVar("Result")
 
 
 async def rerun(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Run `work` again for as long as its failures pass, or it takes too long; everything else crashes the process, which
-    replays."""
+    """Run `work` again while its failures are transient or timeouts. Any other failure crashes the process, and the
+    restart replays the batch."""
     attempt = 0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Finds a consumer that has stopped while records wait, and says how counting goes on."""
+"""Detects a consumer that has stopped while records wait, and reports the progress of counting."""
 
 import time
 from dataclasses import dataclass
@@ -7,21 +7,22 @@ from aiokafka import TopicPartition
 
 
 class Stalled(Exception):
-    """A consumer that has stopped without a word, as aiokafka's has been seen to: only a new process helps."""
+    """A consumer has stopped without an error, as was seen with aiokafka. Only a new process helps."""
 
 
 @dataclass
 class ConsumerState:
-    """How counting goes on, for the readiness probe. Its thread reads these attributes; only the event loop sets them."""
+    """Progress of counting, for the readiness probe. The thread of the probe reads these attributes; only the event
+    loop sets them."""
 
     is_positioned: bool = False
     batch_began: float | None = None
     """Monotonic seconds; None between batches."""
     stuck_since: float | None = None
-    """Monotonic seconds; None while all that waits is being counted."""
+    """Monotonic seconds; None while all waiting records are being counted."""
 
     def why_no_progress(self, stall_s: float) -> str | None:
-        """What is wrong when nothing has been counted for longer than `stall_s` seconds."""
+        """The problem when no record has been counted for longer than `stall_s` seconds, else None."""
         now, began, stuck_since = time.monotonic(), self.batch_began, self.stuck_since
         if began is not None and now - began > stall_s:
             return f"a batch has taken more than {stall_s:g} s"
@@ -31,7 +32,7 @@ class ConsumerState:
 
 
 class StuckDetector:
-    """Remembers since when each partition's position has not moved although records wait."""
+    """Remembers since when the position of each partition has not moved although records wait."""
 
     def __init__(self, topic: str, stuck_exit_s: float, state: ConsumerState) -> None:
         self._topic = topic
@@ -40,16 +41,16 @@ class StuckDetector:
         self._moving: dict[TopicPartition, tuple[int, float]] = {}
 
     def reset(self) -> None:
-        """Other partitions are assigned."""
+        """Forget all positions, because other partitions are assigned."""
         self._moving.clear()
         self._state.stuck_since = None
 
     def restart(self) -> None:
-        """Count the time from the next check on: Kafka or Postgres is at fault, and a new process would not help."""
+        """Restart the timer: Kafka or Postgres is at fault, and a new process would not help."""
         self._moving.clear()
 
     def check(self, ends: dict[TopicPartition, int], positions: dict[int, int]) -> None:
-        """Raise Stalled when there is something to count and nothing has been for too long."""
+        """Raise Stalled when records wait and none has been counted for too long."""
         now, before = time.monotonic(), self._moving
         self._moving = {}
         for at, end in ends.items():

@@ -1,4 +1,4 @@
-"""Up to when totals are complete, also while no events come."""
+"""Maintains the watermark, also while no events arrive."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -17,7 +17,8 @@ MARK_WITHIN_S = 2.0
 
 
 class Watermark:
-    """Compares positions in Postgres with the ends of the logs, writes the watermark, and lets the detector see both."""
+    """Compares positions in Postgres with the ends of the logs, writes the watermark, and passes both to the
+    detector."""
 
     def __init__(
         self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, facts: CatalogReader,
@@ -32,19 +33,19 @@ class Watermark:
         self._detector = detector
 
     async def advance(self) -> None:
-        """One check. Raises Stalled, and OffsetGap when a log is not the one that was counted."""
+        """Check once. Raises Stalled, and OffsetGap when a log is not the one that was counted."""
         seen = datetime.now(UTC)
         owned = [at for at in self._consumer.assignment() if at.topic == self._topic]
         try:
-            # In this order: what is counted meanwhile must not look as if the log were too short.
+            # Read positions before ends: records that are counted in between must not make the log appear too short.
             positions = await load_progress(self._pool, self._topic, [at.partition for at in owned])
-            # Of an open transaction nothing can be counted yet, and what follows it is not complete.
+            # Records of an open transaction cannot be counted yet, and those after it are not complete.
             heads = await self._ends.end_offsets(owned) if owned else {}
             ends = await self._facts.end_offsets(owned) if owned else {}
             await self._topic_identity.check(positions)
             await self._facts.check()
         except Exception:
-            self._detector.restart()  # while Kafka or Postgres is away nobody moves
+            self._detector.restart()  # no consumer progresses while Kafka or Postgres is unavailable
             raise
         for at, end in heads.items():
             if end < positions[at.partition]:
@@ -53,7 +54,7 @@ class Watermark:
                 )
         self._detector.check(ends, positions)
         metrics.LAG.set(sum(end - positions[at.partition] for at, end in heads.items()))
-        # Whoever holds a lock on these rows must not keep us from looking again.
+        # A lock of another process on these rows must not prevent the next check.
         async with asyncio.timeout(MARK_WITHIN_S):
             await mark_caught_up(self._pool, self._topic, {at.partition: end for at, end in heads.items()}, seen)
             await measure_watermark(self._pool, self._topic)

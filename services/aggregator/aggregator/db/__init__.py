@@ -1,1 +1,1 @@
-"""The aggregator's tables: statements and the functions that send them."""
+"""Access to the tables of the aggregator: statements and the functions that run them."""

@@ -1,4 +1,4 @@
-"""What this process knows of the catalog in memory: enough to place and rate usage."""
+"""The catalog in memory: organizations, rates and series, enough to place and rate usage."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -17,21 +17,22 @@ from aggregator.domain.rollup import Organization
 from aggregator.domain.sum_limit import Gross
 
 log = structlog.get_logger()
-CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive for applying facts
+CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive while catalog events are applied
 STATEMENT_S = 20.0
-"""How long a statement of a transaction that counts may take; a process that stands still for STUCK_EXIT_S ends."""
-SERIES_MAX = 1_000_000  # some 500 bytes each; beyond that it is cheaper to look up again than to keep
+"""Statement timeout of a transaction that counts. A process without progress for STUCK_EXIT_S ends."""
+SERIES_MAX = 1_000_000  # about 500 bytes each; beyond that a query is cheaper than the memory
 
 
-SIGHTING_S = 900.0  # an unchanged name is written again when it was last seen this much earlier
+SIGHTING_S = 900.0  # an unchanged name is written again when it was last seen this long before
 
 
 class StaleCatalog(Shared):
-    """Another aggregator applied facts, or claimed a correction, after this batch was decided; decide it again."""
+    """Another aggregator applied catalog events, or claimed a correction, after this batch was decided: decide it
+    again."""
 
 
 class Sighting(NamedTuple):
-    """When usage last had an agent, and what the latest usage that named it called it; "" and None while none did."""
+    """When usage last had an agent, and the name in the latest usage that gives one. Without a name: "" and None."""
 
     seen: float
     name: str = ""
@@ -40,39 +41,41 @@ class Sighting(NamedTuple):
 
 @dataclass
 class Catalog:
-    """A copy of Postgres' organizations, rates and series. `version` is the catalog offset up to which it is complete."""
+    """A copy of the organizations, rates and series in Postgres. `version` is the catalog offset up to which it is
+    complete."""
 
     version: int = 0
     changes: int = 0
-    """How many changes beside the order of the catalog this knows: of a time zone by hand, and facts applied late."""
+    """The number of known changes outside the order of the catalog: time zones changed by an operator, and events
+    applied late."""
     organizations: dict[str, Organization] = field(default_factory=dict)
     series_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
     card: RateCard = field(default_factory=RateCard)
     ledger_days: set[int] = field(default_factory=set)
-    """Days since 1970 of which the ledger was seen to have a partition."""
+    """Days since 1970 for which the ledger was seen to have a partition."""
     sightings: dict[tuple[int, str, str], Sighting] = field(default_factory=dict)
-    """Per organization, agent and kind: what agent_sightings was told by this process."""
+    """By organization, agent and kind: the sightings that this process has written to agent_sightings."""
     aside: set[str] = field(default_factory=set)
-    """Organizations that were in quarantine when we last met them in a batch."""
+    """Organizations that were in quarantine when a batch last contained them."""
     unknown_zones: dict[int, str] = field(default_factory=dict)
-    """By organization, a time zone that the locked rules do not have: its usage is held."""
+    """By organization, a time zone that the locked rules do not contain. Its usage is held."""
     slow_batches: int = 0
-    """Batches in a row in which Postgres was too slow for everybody."""
+    """Consecutive batches for which Postgres was too slow for all organizations."""
     limited: set[int] = field(default_factory=set)
-    """Organizations whose sums were seen near their limit."""
+    """Organizations whose sums were seen near the limit."""
     gross: dict[int, Gross] = field(default_factory=dict)
-    """What the sums of organizations with large ones came to lately."""
+    """The latest known sums of organizations with large sums."""
     unlimiting: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    """Organizations of which somebody asks for what is beyond the limit, and how far it was taken up."""
+    """Organizations whose usage beyond the limit an operator wants to retry, and the last place that was retried."""
 
     async def refresh(self, connection: Connection, version: int) -> None:
-        """Take over the facts from `self.version` up to `version`, which the caller has seen committed."""
+        """Load the catalog events from `self.version` up to `version`, which the caller has seen committed."""
         [row] = await connection.fetch(SQL["select_changes"])
         changes: int = row["changes"]
         since = self.version if changes == self.changes else -1
         organizations = await connection.fetch(SQL["select_changed_organizations"], since)
         rates = await connection.fetch(SQL["select_changed_rates"], since)
-        # From here on without a pause: a batch decides with all of it, or none.
+        # No await from here on: a batch decides with all of the changes, or none.
         for row in organizations:
             zone = _usable_zone(row)
             self.organizations[row["organization"]] = Organization(row["organization_id"], zone)
@@ -85,9 +88,10 @@ class Catalog:
         self.version, self.changes = version, changes
 
     async def learn(self, pool: Pool, keys: set[tuple[str, str, str, str, str, str]]) -> None:
-        """Number the organizations and series of `keys` that have no number yet, in transactions of their own.
+        """Create and load numbers for the organizations and series of `keys` that have none yet, in separate
+        transactions.
 
-        Numbers without usage do no harm, and the counting transaction then never waits for another's new series.
+        Numbers without usage do no harm, and the counting transaction never waits for new series of another one.
         """
         keys = keys - self.series_ids.keys()
         if not keys:
@@ -104,19 +108,23 @@ class Catalog:
         self.series_ids.update(zip(ordered, (row["series_id"] for row in rows), strict=True))
 
     async def learn_organizations(self, pool: Pool, names: Collection[str]) -> None:
-        """Number organizations that have no number yet."""
+        """Create and load numbers for organizations that have none yet."""
         if names := sorted(set(names) - self.organizations.keys()):
             await pool.execute(SQL["ensure_organizations"], names)
             for row in await pool.fetch(SQL["select_organizations"], names):
-                # The zone stays unknown here even if the fact is in Postgres by now: refresh brings it with its version.
+                # The zone stays unknown here even if its catalog event is in Postgres by now: refresh loads it with its
+                # version.
                 self.organizations.setdefault(row["organization"], Organization(row["organization_id"], None))
 
 
 async def hold_catalog(
     connection: Connection, catalog_topic: str, catalog: Catalog, statement_s: float = STATEMENT_S
 ) -> None:
-    """Keep the catalog still until the transaction ends, whose statements may take so long. Raises StaleCatalog when it is not
-    the catalog we decided with."""
+    """Prevent changes of the catalog until the transaction ends, and set the timeout of its statements to
+    `statement_s`.
+
+    Raises StaleCatalog when the catalog in Postgres is not the one of the decisions.
+    """
     await connection.execute(SQL["lock_catalog_shared"], CATALOG_LOCK, f"{statement_s:g}s")
     [row] = await connection.fetch(SQL["select_catalog_version"], catalog_topic)
     if row["next_offset"] not in (None, catalog.version) or row["changes"] != catalog.changes:
@@ -124,7 +132,8 @@ async def hold_catalog(
 
 
 def _usable_zone(row: asyncpg.Record) -> str | None:
-    """A zone that the locked rules do not have counts nothing: its organization's usage is held until another is known."""
+    """The zone of an organization, or None if the locked rules do not contain it: its usage is held until it has
+    another zone."""
     zone: str | None = row["time_zone"]
     if zone is not None and find_zone(zone) is None:
         log.warning("unknown time zone: usage is held", organization=row["organization"], time_zone=zone)

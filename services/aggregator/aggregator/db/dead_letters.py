@@ -1,4 +1,4 @@
-"""What could not be counted, into the outbox of dead letters."""
+"""Writes dead letters to their outbox."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from aggregator.domain.decode import Rejection
 
 
 async def insert_dead_letters(connection: Connection, topic: str, rejections: Sequence[Rejection]) -> None:
-    """Keep what could not be counted, byte for byte, with the reason."""
+    """Store rejected records byte for byte, with the reason."""
     if rejections:
         rows = [
             (
@@ -26,5 +26,5 @@ async def insert_dead_letters(connection: Connection, topic: str, rejections: Se
 
 
 def as_text(said: str) -> str:
-    """What Postgres can keep of a text that may quote a stranger."""
+    """The text with replacements for characters that Postgres cannot store. It may quote data of a sender."""
     return said.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

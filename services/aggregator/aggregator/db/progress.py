@@ -1,4 +1,5 @@
-"""Where Postgres stands in a log: the fence that drops what was applied before, and the proof of every record's fate."""
+"""The position of Postgres in each partition: the fence that drops records applied before, and the proof of every
+disposition."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,15 +19,16 @@ HOUR_S = 3600
 
 
 class OffsetGap(Shared):
-    """Records between Postgres' position and the log are missing: counting on would lose them silently."""
+    """Records between the position of Postgres and the log are missing: to continue would lose them silently."""
 
 
 class ProofBroken(Shared):
-    """The fates of a partition's offsets do not come out: a defect of our accounting, found before it was committed."""
+    """The dispositions of the offsets of a partition do not add up: a defect in our accounting, found before the
+    commit."""
 
 
 async def load_progress(pool: Pool, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """next_offset of each partition, with rows made for new ones."""
+    """next_offset of each partition. Creates the rows of new partitions."""
     partitions = sorted(partitions)
     await pool.execute(SQL["create_progress"], topic, partitions)
     rows = await pool.fetch(SQL["select_progress"], topic)
@@ -34,15 +36,20 @@ async def load_progress(pool: Pool, topic: str, partitions: Iterable[int]) -> di
 
 
 async def load_received(pool: Pool, topic: str) -> dict[int, tuple[int, int]]:
-    """For each partition of which something was counted: the latest append time of that, or a later one at which it was
-    complete, in milliseconds; and the offset after its last record."""
+    """For each partition with counted records, a time in milliseconds and the offset after its last record.
+
+    The time is the latest append time of a counted record, or a later time at which the partition was complete.
+    """
     rows = await pool.fetch(SQL["select_received"], topic)
     return {row["partition"]: (row["received_ms"], row["records_end"]) for row in rows}
 
 
 async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, tuple[int, int]]) -> dict[int, int]:
-    """The fence: next_offset of each partition of the batch, which nobody else moves until the transaction ends. Raises
-    OffsetGap."""
+    """The fence: lock and return next_offset of each partition of the batch. No other process moves it until the
+    transaction ends.
+
+    Raises OffsetGap.
+    """
     rows = await connection.fetch(SQL["lock_progress"], topic, sorted(spans))
     positions = {row["partition"]: row["next_offset"] for row in rows}
     for partition, (first, _) in spans.items():
@@ -55,10 +62,10 @@ async def lock_progress(connection: Connection, topic: str, spans: Mapping[int, 
 
 
 def drop_replayed(batch: DecodedBatch, positions: Mapping[int, int], result: BatchResult) -> DecodedBatch:
-    """What is left of the batch after another process, or we before a crash, applied part of it."""
+    """The part of the batch that has not been applied yet, by another process or by this one before a crash."""
     for partition, (_, last) in batch.spans.items():
         result.next_offsets[partition] = max(last + 1, positions[partition])
-        # Of a replay alone nothing is learned: markers may lie behind it, up to the position.
+        # A complete replay shows nothing: markers may lie between it and the position.
         result.records_end[partition] = last + 1 if last + 1 > positions[partition] else None
     for partition, begin, end in batch.gaps:
         result.skipped[partition] += max(0, end - max(begin, positions[partition]))
@@ -78,7 +85,7 @@ def drop_replayed(batch: DecodedBatch, positions: Mapping[int, int], result: Bat
 
 
 async def advance(connection: Connection, topic: str, batch: DecodedBatch, result: BatchResult) -> None:
-    """Move the positions, and write down every record's fate, in all and by the hour of its receipt."""
+    """Move the positions, and record the disposition of every record, in total and by the hour of its receipt."""
     fates = [
         Counter((use.partition, use.received // HOUR_S) for use in group)
         for group in (
@@ -106,7 +113,8 @@ async def advance(connection: Connection, topic: str, batch: DecodedBatch, resul
 
 
 async def settle(connection: Connection, topic: str, hours: Sequence[tuple[int, float, int, int, int]]) -> None:
-    """What was held has found its fate: by partition and hour of receipt, how many are counted, duplicate and rejected."""
+    """Record the later disposition of held records: the numbers counted, duplicate and rejected, by partition and hour
+    of receipt."""
     if not hours:
         return
     with _proving():
@@ -128,7 +136,7 @@ def _proving() -> Iterator[None]:
 
 
 async def mark_caught_up(pool: Pool, topic: str, end_offsets: Mapping[int, int], seen: datetime) -> None:
-    """Totals are complete to `seen` in each partition whose log ended then where Postgres stands."""
+    """Mark totals as complete up to `seen` in each partition whose log ended then at the position of Postgres."""
     await pool.execute(
         SQL["mark_caught_up"], topic, list(end_offsets), list(end_offsets.values()), seen.astimezone(UTC).timestamp()
     )

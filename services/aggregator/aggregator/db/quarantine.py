@@ -1,4 +1,4 @@
-"""Records of organizations in quarantine: kept as the log has them, in the transaction that passes them."""
+"""Stores the records of organizations in quarantine unchanged, in the transaction that moves the position past them."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -12,11 +12,12 @@ from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch, Record
 
 COUNTING, RELEASE, CATALOG_FACTS, SUMS, TIME_ZONE = "counting", "release", "catalog", "sums", "time_zone"
-"""Steps of the table `quarantine`. Only the first one puts the organization's further usage aside."""
+"""Steps of the table `quarantine`. Only the first one puts further usage of the organization aside."""
 
 
 def without(batch: DecodedBatch, names: Collection[str]) -> tuple[DecodedBatch, list[tuple[str, Record]]]:
-    """A batch without the usage of these organizations, and their records. What is rejected needs no quarantine."""
+    """A batch without the usage of these organizations, and the records taken out. Rejected records stay in the
+    batch."""
     kept = batch._replace(
         uses=[use for use in batch.uses if use.series[0] not in names],
         corrections=[use for use in batch.corrections if use.series[0] not in names],
@@ -28,7 +29,7 @@ def without(batch: DecodedBatch, names: Collection[str]) -> tuple[DecodedBatch, 
 
 
 def only(batch: DecodedBatch, names: Collection[str]) -> DecodedBatch:
-    """A batch of these organizations' usage alone, for a trial."""
+    """A batch with only the usage of these organizations, for a trial."""
     return batch._replace(
         uses=[use for use in batch.uses if use.series[0] in names],
         corrections=[use for use in batch.corrections if use.series[0] in names],
@@ -41,7 +42,7 @@ async def put_aside(
     connection: Connection, topic: str, records: Sequence[tuple[str, Record]], catalog: Catalog,
     failing: Mapping[str, str], result: BatchResult,
 ) -> None:  # fmt: skip
-    """Keep the records; the organizations `failing` are in quarantine from now on."""
+    """Store the records, and put the organizations `failing` into quarantine."""
     result.step = "quarantine"
     numbers = {name: catalog.organizations[name].organization_id for name, _ in records}
     reasons = sorted((numbers[name], reason) for name, reason in failing.items() if name in numbers)
@@ -59,7 +60,8 @@ async def put_aside(
 
 
 async def quarantine(connection: Connection, step: str, reasons: Sequence[tuple[int, str]]) -> None:
-    """Organizations, in the order of their numbers, for which a step failed, once more or for the first time."""
+    """Record that a step failed, for the first time or again, for these organizations. `reasons` is sorted by
+    number."""
     if reasons:
         await connection.execute(SQL["upsert_quarantine"], step, *map(list, zip(*reasons, strict=True)))
 

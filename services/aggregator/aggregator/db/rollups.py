@@ -1,4 +1,4 @@
-"""Sums into the rollup tables."""
+"""Adds sums to the rollup tables."""
 
 from runtime.postgres.pool import Connection
 
@@ -12,8 +12,11 @@ from aggregator.domain.sum_limit import Gross, Rooms, check_batch
 async def add_checked_rollups(
     connection: Connection, rollups: Rollups, rooms: Rooms, known: dict[int, Gross] | None = None
 ) -> None:
-    """Add sums to the rollup tables. Raises SumLimit when they get beyond what they can keep for an organization that has
-    no room reserved. `known` is what large sums came to lately."""
+    """Add sums to the rollup tables, within the limit.
+
+    Raises SumLimit when the sums of an organization without a reserved room exceed the limit. `known` holds the latest
+    known large sums.
+    """
     check_batch(rollups, rooms)
     large = await add_rollups(connection, rollups)
     if large:
@@ -21,7 +24,7 @@ async def add_checked_rollups(
 
 
 async def add_rollups(connection: Connection, rollups: Rollups) -> list[int]:
-    """Add sums to the rollup tables; add_days adds to the months too. Returns organizations with large sums."""
+    """Add sums to the rollup tables; add_days adds to the months too. Returns the organizations with large sums."""
     large: list[int] = []
     for statement, cells in (
         ("add_quarters", rollups.quarters),

@@ -1,4 +1,4 @@
-"""Every statement by its name, of the files in sql/."""
+"""The statements of the files in sql/, by name."""
 
 from runtime.postgres.statements import load_sql
 

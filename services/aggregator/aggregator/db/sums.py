@@ -1,4 +1,4 @@
-"""The limit of an organization's sums, as Postgres has them."""
+"""Enforces the limit of the sums of an organization, with the sums that Postgres has."""
 
 import time
 from collections.abc import Collection, Iterable
@@ -11,12 +11,13 @@ from aggregator.db.statements import SQL
 from aggregator.domain.rollup import Decision, Rollups
 from aggregator.domain.sum_limit import SUM_LIMIT, SUM_MAX, Gross, Rooms, SumLimit, added_to, is_far
 
-PORTION = 50_000  # held events per statement, one or two seconds
-ROOM_LOCK = 0x666C6503  # with the organization's number: one batch at a time counts near the limit
+PORTION = 50_000  # held events per statement, which takes one or two seconds
+ROOM_LOCK = 0x666C6503  # used with the number of the organization: one batch at a time counts near the limit
 
 
 async def select_rooms(connection: Connection, organizations: Iterable[int]) -> Rooms:
-    """What these organizations can still count, which nobody changes until the transaction ends."""
+    """The micro-credits that these organizations can still count. No other transaction changes them until this one
+    ends."""
     numbers = sorted(organizations)
     if not numbers:
         return {}
@@ -28,8 +29,10 @@ async def select_rooms(connection: Connection, organizations: Iterable[int]) -> 
 async def check_sums(
     connection: Connection, large: Collection[int], rollups: Rollups, rooms: Rooms, known: dict[int, Gross]
 ) -> None:
-    """Raises SumLimit when one of these organizations, to whose sums was added without a look, is beyond the limit.
-    `known` remembers what was found: adding up all corrections ever made takes too long for every batch."""
+    """Raise SumLimit when the sums of one of these organizations, added without a check, exceed the limit.
+
+    `known` caches the sums that were found: adding up all corrections takes too long to do for every batch.
+    """
     now = time.monotonic()
     numbers = [at for at in set(large) - rooms.keys() if not is_far(known.get(at), added_to(at, rollups), now)]
     if numbers:
@@ -44,15 +47,18 @@ async def _sum_gross(connection: Connection, numbers: list[int]) -> list[tuple[i
 
 
 async def note_limited(connection: Connection, decisions: Iterable[Decision]) -> None:
-    """Operators shall see whose usage is held for good."""
+    """Show operators the organizations whose usage is held beyond the limit."""
     limited = {at.organization_id for at in decisions if at.waits_for == SUM_LIMIT}
     reason = "usage beyond the limit of what sums can keep, 10^12 credits, is held"
     await quarantine(connection, SUMS, sorted((number, reason) for number in limited))
 
 
 async def unlimit_due(pool: Pool, catalog: Catalog, portion: int = PORTION) -> bool:
-    """Take up what is beyond the limit of organizations for which somebody asks, a portion for each; returns whether there
-    may be more. What still does not fit is not taken up again: it lies behind the place that `catalog` remembers."""
+    """Retry held usage beyond the limit for organizations for which an operator asked, a portion for each.
+
+    Returns whether there may be more. Usage that still does not fit is not retried again: it lies before the place that
+    `catalog` remembers.
+    """
     due = {row["organization_id"] for row in await pool.fetch(SQL["select_due"], [SUMS])}
     for organization_id in sorted(due | catalog.unlimiting.keys()):
         place = catalog.unlimiting.get(organization_id, (-1, -1, -1))

@@ -1,4 +1,4 @@
-"""Rows to the columns that statements unnest, and keys by the partition of the ledger that they are in."""
+"""Converts rows to the columns that statements unnest, and groups ledger keys by partition."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -10,7 +10,7 @@ from aggregator.domain.decode import UsageRecord
 
 
 def columns_of(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...] | None]:
-    """Rows to the columns that unnest takes; it fills a column that is null itself with nulls."""
+    """Rows as the columns for unnest. A column without any value becomes null, which unnest fills with nulls."""
     return [or_null(column) for column in zip(*rows, strict=True)]
 
 
@@ -19,7 +19,8 @@ def or_null(column: tuple[Any, ...]) -> tuple[Any, ...] | None:
 
 
 def by_bucket(keys: Iterable[tuple[int, bytes]]) -> Iterable[tuple[int, list[UUID]]]:
-    """Ledger keys grouped by ledger partition, sorted: one statement each, so Postgres plans a single partition."""
+    """Ledger keys grouped by ledger partition, sorted. One statement for each, so that Postgres plans a single
+    partition."""
     for bucket, group in groupby(sorted(set(keys)), key=lambda key: key[0]):
         yield bucket, [UUID(identity) for _, identity in group]
 

@@ -1,1 +1,1 @@
-"""What the aggregator decides. Pure: no clock, no network, no database."""
+"""The decisions of the aggregator. Pure: no clock, no network, no database."""

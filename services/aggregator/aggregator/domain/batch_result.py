@@ -1,4 +1,4 @@
-"""What becomes of a batch. Pure."""
+"""The result of counting a batch. Pure."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from aggregator.domain.rollup import Decision, Rollups, empty_rollups
 
 @dataclass
 class BatchResult:
-    """What became of a batch's records. `step` is what is being done with them, for who sees it fail."""
+    """The dispositions of a batch's records. `step` names the present step, for the report of a failure."""
 
     step: str = "reading"
 
     next_offsets: dict[int, int] = field(default_factory=dict)
     records_end: dict[int, int | None] = field(default_factory=dict)
-    """By partition, the offset after the last record; None where only offsets without one were passed."""
+    """By partition, the offset after the last record; None when only offsets without a record were passed."""
     counted: list[Decision] = field(default_factory=list)
     held: list[Decision] = field(default_factory=list)
     duplicates: list[UsageRecord] = field(default_factory=list)
@@ -23,5 +23,5 @@ class BatchResult:
     rollups: Rollups = field(default_factory=empty_rollups)
     quarantined: list[Record] = field(default_factory=list)
     skipped: Counter[int] = field(default_factory=Counter)
-    """By partition, offsets that hold no record."""
+    """By partition, the number of offsets without a record."""
     replayed: int = 0

@@ -1,4 +1,4 @@
-"""Whether a correction counts. Pure."""
+"""Decides whether a correction counts. Pure."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from aggregator.domain.rollup import ORGANIZATION, ORIGINAL, Decision
 
 
 class Original(NamedTuple):
-    """The ledger row that a correction names."""
+    """The ledger row that a correction refers to."""
 
     series_id: int
     credits: int
@@ -16,9 +16,10 @@ class Original(NamedTuple):
 
 
 def validate_correction(decision: Decision, original: Original | None) -> str | None:
-    """What a correction waits for, None when it counts. Raises ValueError with the reason when it never can.
+    """Check a correction. Returns what it waits for, or None when it counts. Raises ValueError with the reason if it
+    can never count.
 
-    Its dimensions are the original's, and original plus corrections never falls below 0.
+    A correction has the dimensions of its original, and original plus corrections never falls below 0.
     """
     if original is not None:
         if original.is_correction:

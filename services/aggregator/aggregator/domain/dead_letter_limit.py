@@ -1,4 +1,5 @@
-"""Stops counting when most of what several sources send cannot be read: a bad deploy must not dead-letter everything. Pure."""
+"""Stops counting when most records of several sources are unreadable, so that a bad deploy does not dead-letter
+everything. Pure."""
 
 import json
 from collections import deque
@@ -7,14 +8,16 @@ from aggregator.domain.decode import DecodedBatch, Kind, Record
 
 
 class DeadLetterLimitExceeded(Exception):
-    """Most of what several sources send cannot be read: a bad deploy must not dead-letter everything."""
+    """Most records of several sources are unreadable. Counting stops, so that a bad deploy does not dead-letter
+    everything."""
 
 
 class DeadLetterLimit:
-    """Watches the last `size` records; `check` raises when more than half are unreadable, from three or more sources."""
+    """Checks the last `size` records: `check` raises when more than half are unreadable, from at least `sources_min`
+    sources."""
 
     def __init__(self, size: int = 1000, sources_min: int = 3) -> None:
-        self._failed: deque[str | None] = deque(maxlen=size)  # who sent an unreadable record, None for a good one
+        self._failed: deque[str | None] = deque(maxlen=size)  # the sender of an unreadable record, None for a good one
         self._sources_min = sources_min
 
     def check(self, batch: DecodedBatch) -> None:
@@ -37,7 +40,7 @@ class DeadLetterLimit:
 
 
 def _sender(record: Record) -> str:
-    """Who sent an unreadable record: its `source` if it is JSON, else the product in its key."""
+    """The sender of an unreadable record: its `source` if it is JSON, else the product in its key."""
     try:
         source = json.loads(record.value or b"")["source"]
     except (ValueError, RecursionError, TypeError, KeyError):

@@ -1,4 +1,4 @@
-"""Records of usage.events.v1 -> uses, corrections and rejections. Pure: knows no catalog and no database."""
+"""Decodes records of usage.events.v1 to uses, corrections and rejections. Pure: uses no catalog and no database."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from aggregator.domain.time_window import OutsideWindow, check_window
 
 
 class Record(Protocol):
-    """What we read of a Kafka record; `timestamp` is its append time in milliseconds."""
+    """The parts of a Kafka record that we read; `timestamp` is its append time in milliseconds."""
 
     topic: str
     partition: int
@@ -25,7 +25,7 @@ class Record(Protocol):
 
 
 class SeriesKey(NamedTuple):
-    """The dimensions of a rollup row; "" where there is no agent or surface."""
+    """The dimensions of a rollup row; "" when there is no agent or surface."""
 
     organization: str
     product: str
@@ -36,17 +36,18 @@ class SeriesKey(NamedTuple):
 
 
 class UsageRecord(NamedTuple):
-    """One usage event or correction. Begins with the ledger's key and Kafka's, so that sorting uses sorts by them."""
+    """One usage event or correction. Its first fields are the ledger key and the Kafka position, so that uses sort by
+    them."""
 
-    ledger_bucket: int  # before places.place: what the id asks for
+    ledger_bucket: int  # before ledger_partitions.place(): the day inside the id
     identity: bytes
     partition: int
     offset: int
     payload: bytes
-    series: tuple[str, str, str, str, str, str]  # a SeriesKey; a plain tuple is made three times as fast
+    series: tuple[str, str, str, str, str, str]  # the fields of SeriesKey; a plain tuple is created three times as fast
     occurred: float
     received: float
-    credits: int | None  # None: to be rated
+    credits: int | None  # None: not rated yet
     quantity: int | None
     unit: str | None
     agent: UsageAgent | None
@@ -70,11 +71,11 @@ class Rejection(NamedTuple):
     pointer: str
     kind: Kind
     who: tuple[str, bytes] | None = None
-    """Organization and identity, where the record says them."""
+    """Organization and identity, if the record contains them."""
 
 
 class Failure(NamedTuple):
-    """A record that may be right, and that our code cannot read."""
+    """A record that may be valid, but that our code cannot read."""
 
     record: Record
     organization: str
@@ -82,7 +83,7 @@ class Failure(NamedTuple):
 
 
 class DecodedBatch(NamedTuple):
-    """The records of a fetch, decoded, and per partition the first and last offset and receipt."""
+    """The decoded records of a fetch, with the first and last offset and time of receipt of each partition."""
 
     uses: list[UsageRecord]
     corrections: list[UsageRecord]
@@ -92,7 +93,7 @@ class DecodedBatch(NamedTuple):
     last_received: dict[int, float]
     failures: list[Failure]
     gaps: list[tuple[int, int, int]]
-    """Partition, first offset and the one after the last, of offsets in the spans that hold no record."""
+    """Partition, first offset, and the one after the last, of each range in the spans that holds no record."""
 
 
 def reject(use: UsageRecord, kind: Kind, reason: str, pointer: str) -> Rejection:
@@ -161,13 +162,13 @@ def read(records: Sequence[Record], into: DecodedBatch) -> None:
         first, last = records[0], records[-1]
         into.spans[first.partition] = (into.spans.get(first.partition, (first.offset, 0))[0], last.offset)
         into.first_received.setdefault(first.partition, first.timestamp / 1000)
-        # Not the last record's: a broker's clock may step back.
+        # Not the time of the last record: the clock of a broker may step back.
         latest = max(record.timestamp for record in records) / 1000
         into.last_received[first.partition] = max(latest, into.last_received.get(first.partition, 0.0))
 
 
 def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> list[tuple[int, int, int]]:
-    """Where from `first` up to `end`, the latter excluded, there is none of these ascending offsets."""
+    """The ranges from `first` to before `end` that contain none of these ascending offsets."""
     gaps, expected = [], first
     for offset in offsets:
         if offset > expected:
@@ -177,7 +178,7 @@ def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> l
 
 
 def traceparents(batch: DecodedBatch, most: int) -> list[str]:
-    """The traces that brought the records, each once, as far as they say so (W3C Trace Context in a header)."""
+    """The distinct traceparents of the records that have one (W3C Trace Context in a header)."""
     found: dict[str, None] = {}
     for use in (*batch.uses, *batch.corrections):
         for name, value in use.record.headers:
@@ -189,7 +190,7 @@ def traceparents(batch: DecodedBatch, most: int) -> list[str]:
 
 
 def who_sent(record: Record) -> tuple[str, bytes] | None:
-    """Organization and identity of a record that cannot be counted, so that its receipt can say so."""
+    """Organization and identity of a record that cannot be counted, for its receipt; None if they cannot be read."""
     try:
         event = json.loads(record.value or b"")
         organization, source, event_id = event["subject"], event["source"], event["id"]
@@ -201,7 +202,7 @@ def who_sent(record: Record) -> tuple[str, bytes] | None:
 
 
 def reason_of(record: Record) -> str:
-    """Why a correction was made."""
+    """The reason that a correction gives."""
     event = decode(record.value or b"")
     assert isinstance(event, Correction)
     return event.data.reason

@@ -1,4 +1,4 @@
-"""The rate card: micro-credits of a quantity, a pure function of event time and rate facts."""
+"""The rate card: the micro-credits of a quantity, a pure function of event time and rates."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -10,17 +10,17 @@ ANY_FEATURE = "*"
 
 
 class Rate(NamedTuple):
-    """One rate fact. `credits` per `per` units, both in millionths; instants in seconds since 1970."""
+    """One rate. `credits` per `per` units, both in millionths; instants in seconds since 1970."""
 
     rate_id: int
-    organization: str  # DEPLOYMENT for all
+    organization: str  # DEPLOYMENT for all organizations
     product: str
     feature_kind: str
-    feature: str  # ANY_FEATURE for all
+    feature: str  # ANY_FEATURE for all features
     unit: str
     credits: int
     per: int
-    effective_from: float  # -inf when the fact names none
+    effective_from: float  # -inf when the catalog event gives none
     received: float
     offset: int
 
@@ -34,7 +34,7 @@ class Rate(NamedTuple):
 
 
 class RateCard:
-    """All rate facts, searched by (organization, product, feature kind, feature, unit)."""
+    """All rates, searched by (organization, product, feature kind, feature, unit)."""
 
     def __init__(self) -> None:
         self._rates: dict[tuple[str, str, str, str, str], list[Rate]] = {}
@@ -49,11 +49,12 @@ class RateCard:
     def rate_at(
         self, organization: str, product: str, feature_kind: str, feature: str, unit: str, occurred: float
     ) -> Rate | None:
-        """The rate of this usage at `occurred`, or None when no fact covers that time yet.
+        """The rate of this usage at `occurred`, or None when no rate covers that time yet.
 
-        A fact is in force from the later of `effective_from` and its receipt, so it never changes what was counted
-        before; organization over deployment, exact feature over wildcard, then the latest. A time at which none was in
-        force goes to the first fact whose `effective_from` reaches it: the backdated one that releases held usage.
+        A rate is in force from the later of `effective_from` and its receipt, so it never changes usage that was
+        counted before. A rate of the organization precedes one of the deployment, an exact feature precedes the
+        wildcard, then the latest rate applies. If no rate was in force at that time, the first rate whose
+        `effective_from` reaches it applies: the backdated rate that releases held usage.
         """
         key = (organization, product, feature_kind, feature, unit)
         covering = self._covering.get(key)

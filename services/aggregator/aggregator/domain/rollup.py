@@ -1,4 +1,4 @@
-"""What becomes of each use, and the sums of those that count. Pure: no clock, no network, no database."""
+"""Decides whether each use counts or is held, and sums those that count. Pure: no clock, no network, no database."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
@@ -10,19 +10,20 @@ from aggregator.domain.decode import UsageRecord
 from aggregator.domain.rating import RateCard
 
 ORGANIZATION, RATE, ORIGINAL = "organization", "rate", "original"
-"""What held usage waits for."""
+"""The things that held usage waits for."""
 
 EVENT_CREDITS_MAX = 10**15
-"""Micro-credits: what an event may say itself. A slip in a rate must not overflow everybody's sums."""
+"""Limit of one event in micro-credits, the same as for an event that gives its credits. A mistake in a rate must not
+overflow sums."""
 
 
 class Organization(NamedTuple):
     organization_id: int
-    time_zone: str | None  # None: only seen in usage, its fact has not arrived
+    time_zone: str | None  # None: only seen in usage, its catalog event has not arrived
 
 
 class Decision(NamedTuple):
-    """A use with its place; `credits` is 0 as long as it is held."""
+    """A use with its organization, series and rate; `credits` is 0 while it is held."""
 
     use: UsageRecord
     organization_id: int
@@ -30,7 +31,7 @@ class Decision(NamedTuple):
     time_zone: str
     credits: int
     rate_id: int | None
-    waits_for: str | None  # None: counts
+    waits_for: str | None  # None: the use counts
 
 
 class Rollups(NamedTuple):
@@ -39,7 +40,7 @@ class Rollups(NamedTuple):
     quarters: dict[tuple[int, int, int], list[int]]  # organization, quarter of an hour since 1970, series
     days: dict[tuple[int, int, int], list[int]]  # organization, local day since 1970, series
     organization_days: dict[tuple[int, int, str, int], list[int]]  # organization, local day, product, partition
-    corrections: dict[tuple[int, int, int], list[int]]  # as days; the second sum is of corrections, not of events
+    corrections: dict[tuple[int, int, int], list[int]]  # as `days`; the second sum counts corrections, not events
     late: dict[tuple[int, int, int, str], list[int]]  # organization, local day, local day of receipt, product
 
 
@@ -49,7 +50,8 @@ def decide(
     series_ids: Mapping[tuple[str, ...], int],
     card: RateCard,
 ) -> Decision:
-    """Count a use or hold it until its organization and its rate are known. Raises InvalidEvent when it can never count."""
+    """Decide whether a use counts, or is held until its organization and its rate are known. Raises InvalidEvent if it
+    can never count."""
     series = use.series
     organization_id, time_zone = organizations[series[0]]
     credits, rate_id, waits_for = use.credits, None, None
@@ -73,9 +75,9 @@ def empty_rollups() -> Rollups:
 
 
 def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
-    """Add decisions that count to `into`, or take them back with `times` -1.
+    """Add decisions that count to `into`, or subtract them with `times` -1.
 
-    The order does not matter, and folding parts adds up to folding the whole. A correction adds credits, not a use.
+    The order does not matter, and folding parts adds up to folding the whole. A correction adds credits, not an event.
     """
     quarters, days, organization_days, corrections, late = into
     for use, organization_id, series_id, time_zone, credits, _, _ in counted:
@@ -103,4 +105,4 @@ def _add(cells: dict[Key, list[int]], key: Key, credits: int, events: int) -> No
         cell[0] += credits
         cell[1] += events
         if not cell[1] and not cell[0]:
-            del cells[key]  # all of it was taken back
+            del cells[key]  # all of it was subtracted

@@ -1,22 +1,22 @@
-"""Which event times are still taken. Pure."""
+"""The window of accepted event times. Pure."""
 
 from flexcredits_schemas.codec import InvalidEvent
 
 _DAY_S = 86_400
-# Ingest takes 400 days back and 5 minutes ahead of its own clock; the broker's append time comes a little later, and
-# after a long produce much later, so the aggregator grants an hour and a minute more.
+# Ingest accepts 400 days back and 5 minutes ahead of its own clock. The append time of the broker is a little later,
+# and after a slow produce request much later, so the aggregator accepts an hour and a minute more.
 _PAST_S = 400 * _DAY_S + 3600
 _AHEAD_S = 5 * 60 + 60
 
 
 class OutsideWindow(InvalidEvent):
-    """Well-formed, but of a time that is not taken: the sender's clock, not its code."""
+    """A valid event whose time is outside the window: the clock of the sender is wrong, not its code."""
 
 
 def check_window(occurred_s: float, received_s: float) -> None:
     """Raise OutsideWindow when an event of this time is outside the window of its receipt.
 
-    The ledger keeps identities longer than this, so a copy that is still taken always meets its first one.
+    The ledger keeps identities longer than this, so an accepted copy always meets its first copy.
     """
     if occurred_s < received_s - _PAST_S:
         raise OutsideWindow("more than 400 days before its receipt", "/time")

@@ -1,1 +1,1 @@
-"""Rollups counted again from the log, and days of another time zone. Used by the command line."""
+"""Recounts rollups from the log, and moves days to another time zone. Used by the command line."""

@@ -1,4 +1,4 @@
-"""Rebuilt rollups beside the live ones: what to add to the live ones, so that they become the rebuilt ones. Pure."""
+"""Compares rebuilt rollups with the live ones: the sums to add to the live ones to make them equal. Pure."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -13,14 +13,14 @@ Cells = Mapping[Any, list[int]]
 
 
 class Months(NamedTuple):
-    """Sums to add to the monthly tables beside what their days bring, by (organization, first day since 1970, ...)."""
+    """Sums to add to the monthly tables besides those of their days, by (organization, first day since 1970, ...)."""
 
     months: dict[tuple[int, int, int], list[int]]
     organization_months: dict[tuple[int, int, str, int], list[int]]
 
 
 class TableDifference(NamedTuple):
-    """What differs in one table: how many rows, and micro-credits and events of the live ones against the rebuilt ones."""
+    """The differences in one table: numbers of rows, and micro-credits and events of the live and the rebuilt rows."""
 
     table: str
     rows: int
@@ -30,7 +30,7 @@ class TableDifference(NamedTuple):
 
 
 def difference(rebuilt: Mapping[Key, list[int]], live: Mapping[Key, list[int]]) -> dict[Key, list[int]]:
-    """Sums that make `live` equal to `rebuilt`; a row that is not there counts as zero, on either side."""
+    """Sums that make `live` equal to `rebuilt`. A missing row counts as zero, on either side."""
     nothing = [0, 0]
     found = {}
     for key in rebuilt.keys() | live.keys():
@@ -41,10 +41,10 @@ def difference(rebuilt: Mapping[Key, list[int]], live: Mapping[Key, list[int]]) 
 
 
 def rollup_differences(rebuilt: Rollups, live: Rollups) -> Rollups:
-    """The difference of every table.
+    """The differences of every table.
 
-    The partition in the key of organization days only keeps aggregators off each other's rows, and a change of the zone does
-    not keep it: where the partitions of a day come to the same sum, nothing differs.
+    The partition in the key of organization days only keeps aggregators off each other's rows, and a change of the time
+    zone does not preserve it. If the partitions of a day add up to the same sum, the day does not differ.
     """
     days = difference(rebuilt.organization_days, live.organization_days)
     sums: dict[tuple[int, int, str], list[int]] = {}
@@ -62,7 +62,7 @@ def rollup_differences(rebuilt: Rollups, live: Rollups) -> Rollups:
 
 
 def in_months(days: Cells, months: Cells) -> dict[Any, list[int]]:
-    """What months change by in all: what their own rows lack, and what their days bring."""
+    """The total change of each month: the missing sums of its own rows, and the changes of its days."""
     changed = {key: list(cell) for key, cell in months.items()}
     for key, (credits, events) in days.items():
         cell = changed.setdefault((key[0], first_of_month(key[1]), *key[2:]), [0, 0])
@@ -112,5 +112,5 @@ def summarize(rebuilt: Rollups, live: Rollups, differences: Rollups, months: Mon
 
 
 def organizations_in(differences: Rollups, months: Months) -> list[int]:
-    """Whose rows change."""
+    """The numbers of the organizations whose rows change."""
     return sorted({key[0] for cells in (*differences, *months) for key in cells})

@@ -1,4 +1,5 @@
-"""Counting a stretch of the log once more, beside the live rollups: the log says what, the ledger says which copy counts."""
+"""Recounts a range of the log beside the live rollups. The log gives the events, and the ledger says which copy
+counts."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ from aggregator.rebuild.compare import Months
 
 CONTRADICTIONS_SHOWN = 20
 UNKNOWN = -1
-"""No series and no usage has it, so it contradicts whatever the ledger says."""
+"""No series and no usage has this value, so it contradicts every ledger row."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Days:
     first: date
     last: date
     organizations: Mapping[str, Organization]
-    """Those with a zone, by name: all of them, or the one asked for."""
+    """Organizations with a known zone, by name: all of them, or the requested one."""
 
     @property
     def ids(self) -> list[int]:
@@ -44,12 +45,12 @@ class Days:
         return min(midnight(self.first, zone) for zone in self._zones())
 
     def ends(self) -> datetime:
-        """The last instant of `last` in any of the zones, and what a record may be later than its event."""
+        """The end of `last` in any of the zones."""
         after = min(self.last, date.max - timedelta(days=1)) + timedelta(days=1)
         return max(midnight(after, zone) for zone in self._zones())
 
     def hold(self, bucket: int, time_zone: str) -> bool:
-        """Whether a quarter of an hour lies in the days, in a zone."""
+        """Whether the local day of a quarter of an hour is one of the days."""
         return (self.first - EPOCH).days <= local_day(bucket, time_zone) <= (self.last - EPOCH).days
 
     def _zones(self) -> set[str]:
@@ -58,22 +59,23 @@ class Days:
 
 @dataclass
 class Recount:
-    """What a stretch of the log comes to. A contradiction is a record whose fate the ledger does not know, or tells otherwise."""
+    """The result of recounting. A contradiction is a record whose disposition the ledger lacks, or records
+    differently."""
 
     rollups: Rollups = field(default_factory=empty_rollups)
     records: int = 0
     counted: Counter[int] = field(default_factory=Counter)
-    """By organization."""
+    """Number of counted records by organization."""
     held: int = 0
     duplicate: int = 0
     rejected: int = 0
     contradictions: int = 0
     shown: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    """Organizations that are left out because their data makes something fail, and why."""
+    """Organizations that are left out because their data causes a failure, and the failure."""
 
     def take_over(self, part: "Recount") -> None:
-        """Add a part's numbers and sums."""
+        """Add the numbers and sums of a part."""
         tables: Iterable[tuple[dict[Any, list[int]], dict[Any, list[int]]]] = zip(
             self.rollups, part.rollups, strict=True
         )
@@ -92,7 +94,7 @@ class Recount:
         self.shown += part.shown[: CONTRADICTIONS_SHOWN - len(self.shown)]
 
     def forget(self, organization_id: int) -> None:
-        """Take an organization's sums out."""
+        """Remove the sums of an organization."""
         del self.counted[organization_id]
         tables: Iterable[dict[Any, list[int]]] = self.rollups
         for cells in tables:
@@ -106,10 +108,10 @@ class Recount:
 
 
 class Snapshot:
-    """Postgres as it was at one instant, read in short transactions.
+    """Postgres at one instant, read in short transactions.
 
-    One long transaction would keep its locks on every partition that it has read, and whoever makes or drops one would
-    wait for it, with all who count behind him.
+    One long transaction would keep its locks on every partition that it has read. A process that creates or drops a
+    partition would wait for them, and all batches would wait behind that process.
     """
 
     def __init__(self, name: str, connection: Connection) -> None:
@@ -124,7 +126,7 @@ class Snapshot:
 
 
 class Recounter:
-    """Adds readings of the log to a recount, as Postgres stood at the snapshot."""
+    """Recounts batches of the log with the ledger at the snapshot."""
 
     def __init__(self, snapshot: Snapshot, topic: str, days: Days) -> None:
         self.recount = Recount()
@@ -135,7 +137,7 @@ class Recounter:
         self._series: dict[tuple[str, ...], int] = {}
 
     async def learn(self) -> None:
-        """Rates and series of the organizations."""
+        """Load the rates and series of the organizations."""
         async with self._snapshot.read() as connection:
             rates = await connection.fetch(SQL["select_changed_rates"], -1)
             self._rates = {row["rate_id"]: from_record(Rate, row) for row in rates}
@@ -143,8 +145,10 @@ class Recounter:
                 self._series[tuple(row[name] for name in SeriesKey._fields)] = row["series_id"]
 
     async def add(self, batch: DecodedBatch) -> None:
-        """Count what of a batch lies in the days; every record of it must have a fate. An organization whose data makes it
-        fail is left out, from here on and in all that was counted."""
+        """Count the uses of a batch that lie in the days. Each of its records must have a disposition.
+
+        An organization whose data causes a failure is left out from then on, and its sums are removed.
+        """
         self.recount.records += len(batch.uses) + len(batch.corrections)
         self.recount.records += len(batch.rejections) + len(batch.failures)
         for failure in batch.failures:
@@ -164,7 +168,7 @@ class Recounter:
                     self._leave_out(name, its)
 
     async def _add(self, uses: Sequence[UsageRecord]) -> None:
-        """All of it, or nothing when it raises."""
+        """Count all of the uses, or none if it raises."""
         part = Recount()
         before, self.recount = self.recount, part
         try:
@@ -201,7 +205,7 @@ class Recounter:
 
     @property
     def days(self) -> Days:
-        """The days, of the organizations that are not left out."""
+        """The days, with the organizations that are not left out."""
         return self._days
 
     def _concerns(self, use: UsageRecord) -> bool:
@@ -213,7 +217,8 @@ class Recounter:
         )
 
     def _decide(self, use: UsageRecord, row: asyncpg.Record) -> Decision:
-        """Count a use by what the log says; the ledger names the rate, whose choice depended on the facts of its time."""
+        """Count a use with the values of the log. The rate comes from the ledger, since it depended on the catalog at
+        that time."""
         organization = self._days.organizations[use.series[0]]
         if use.credits is not None:
             credits = use.credits
@@ -254,7 +259,7 @@ class Recounter:
                 )
 
     async def check_ledger(self) -> None:
-        """The ledger counts in these days what the log does, and nothing beside."""
+        """Check that the ledger counts in these days what the log contains, and nothing else."""
         async with self._snapshot.read() as connection:
             rows = await connection.fetch(SQL["sum_counted"], self._days.ids, self._days.begins(), self._days.ends())
         zones = {at.organization_id: str(at.time_zone) for at in self._days.organizations.values()}
@@ -269,7 +274,8 @@ class Recounter:
 
 
 async def _select_fates(connection: Connection, uses: Sequence[UsageRecord]) -> dict[bytes, asyncpg.Record]:
-    """By identity. A row lies in the partition that the id asks for, or in a hash partition if there was none (places.py)."""
+    """Ledger rows by identity. A row lies in the partition of the day inside its id, or in a hash partition
+    (ledger_partitions.py)."""
     fates = await _select_in(connection, ((use.ledger_bucket, use.identity) for use in uses))
     missing = [use.identity for use in uses if use.ledger_bucket >= 0 and use.identity not in fates]
     return fates | await _select_in(connection, ((hash_bucket(identity), identity) for identity in missing))
@@ -284,11 +290,11 @@ async def _select_in(connection: Connection, keys: Iterable[tuple[int, bytes]]) 
 
 
 async def read_live(snapshot: Snapshot, days: Days) -> tuple[Rollups, Months]:
-    """The live rollups of the days at the snapshot, and what their months lack against the sum of their own days."""
+    """The live rollups of the days at the snapshot, and the missing sums of the months against their own days."""
     ids, span = days.ids, (days.first, days.last)
     zones = {at.organization_id: str(at.time_zone) for at in days.organizations.values()}
     async with snapshot.read() as connection:
-        # Quarters are chosen by the zone data that counted them, which may be another than Postgres'.
+        # Quarters are selected with the time zone data that counted them, which may differ from that of Postgres.
         quarters = await connection.fetch(SQL["select_live_quarters"], ids, days.begins(), days.ends())
         live = Rollups(
             cells_of(row for row in quarters if days.hold(row["quarter"], zones[row["organization_id"]])),
@@ -305,7 +311,7 @@ async def read_live(snapshot: Snapshot, days: Days) -> tuple[Rollups, Months]:
 
 
 KEYS = ("organization_id", "quarter", "day", "month", "received_day", "series_id", "product", "kafka_partition")
-"""Key columns of the rollup tables, each as far as it has them, in the order of the keys of Rollups and Months."""
+"""Key columns of the rollup tables, in the order of the keys of Rollups and Months. Each table has some of them."""
 
 
 def cells_of(rows: Iterable[asyncpg.Record]) -> dict[Any, list[int]]:

@@ -1,8 +1,9 @@
-"""Rollups of a range, counted once more from the log beside the live ones, and set right while counting goes on.
+"""Recounts the rollups of a range from the log and corrects the live ones while counting continues.
 
-A rebuild compares at one instant: progress, ledger and rollups of one snapshot of Postgres, and the log up to the positions
-in it. Rollups are sums and everybody only adds to them, so what differed then still differs by as much later, whatever was
-counted meanwhile. Adding the differences in one transaction therefore swaps the rebuilt rows in, without a fence.
+A rebuild compares at one instant: progress, ledger and rollups of one snapshot of Postgres, and the log up to the
+positions in it. Rollups are sums, and every writer only adds to them, so a difference at the snapshot stays the same
+whatever is counted later. Adding the differences in one transaction therefore swaps the rebuilt rows in, without a
+fence.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,22 +26,22 @@ from aggregator.domain.rollup import Organization, Rollups
 from aggregator.rebuild.compare import Months, TableDifference, organizations_in, rollup_differences, summarize
 from aggregator.rebuild.recount import Days, Recount, Recounter, Snapshot, read_live
 
-AT_ONCE = 5_000  # records between two looks at the ledger
+AT_ONCE = 5_000  # records between two queries of the ledger
 WINDOW_DAYS = 400
 SLACK = timedelta(hours=1)
-"""An event may be this much later than its receipt: ingest takes 5 minutes, and clocks differ."""
+"""An event may be this much later than its receipt: ingest accepts 5 minutes, and clocks differ."""
 ATTEMPTS = 5
 
 Tell = Callable[[str], None]
 
 
 class CannotRebuild(Exception):
-    """Why not, and what could be done instead."""
+    """The reason why a rebuild is not possible, and an alternative."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs at the snapshot. `positions` are the offsets up to which it was counted."""
+    """The differences at the snapshot. `positions` are the offsets up to which it was counted."""
 
     days: Days
     positions: dict[int, int]
@@ -54,7 +55,7 @@ class Comparison:
         return any((*self.differences, *self.months))
 
     def only(self, organization_id: int) -> "Comparison":
-        """What differs for one organization."""
+        """The differences of one organization."""
         return replace(
             self,
             differences=Rollups(*(_of(organization_id, cells) for cells in self.differences)),
@@ -68,7 +69,7 @@ def _of(organization_id: int, cells: Mapping[Any, list[int]]) -> dict[Any, list[
 
 @asynccontextmanager
 async def only_rebuild(dsn: str) -> AsyncIterator[Connection]:
-    """A connection that holds the rebuilders' lock; raises CannotRebuild when somebody else does."""
+    """A connection that holds the rebuild lock. Raises CannotRebuild when another process holds it."""
     connection = await connect(dsn)
     try:
         if not await connection.fetchval(SQL["try_rebuild_lock"]):
@@ -88,7 +89,7 @@ async def compare(
     kafka: KafkaSettings, dsn: str, holder: Connection, topic: str, first: date, last: date, organization: str | None,
     tell: Tell,
 ) -> Comparison:  # fmt: skip
-    """Count the days `first` to `last` from the log and compare; changes nothing and waits for nobody.
+    """Count the days `first` to `last` from the log and compare. Changes nothing and waits for no other transaction.
 
     Raises CannotRebuild when the log does not reach back to the range, or was re-created.
     """
@@ -122,8 +123,11 @@ async def compare(
 
 
 async def swap(holder: Connection, comparison: Comparison) -> None:
-    """Make the live rows the rebuilt ones: all of them, or none; where an organization's rows make that fail, one organization
-    after another, and it is added to those that failed. Not to be run again after a lost connection."""
+    """Replace the live rows by the rebuilt ones, all of them or none. Not safe to repeat after a lost connection.
+
+    If the rows of an organization make that fail, each organization is swapped separately, and those that fail are
+    added to `failed`.
+    """
     if comparison.recount.contradictions:
         raise CannotRebuild("the log and the ledger contradict each other: rollups cannot agree with both.")
     try:
@@ -142,7 +146,8 @@ async def swap(holder: Connection, comparison: Comparison) -> None:
 
 
 async def note_failures(holder: Connection, comparison: Comparison) -> None:
-    """Operators and the organizations see who was left out, until a rebuild has them."""
+    """Record the organizations that were left out, for operators and the organizations, until a rebuild includes
+    them."""
     failed = comparison.recount.failed
     compared = [at.organization_id for name, at in comparison.days.organizations.items() if name not in failed]
     async with holder.transaction():
@@ -186,7 +191,7 @@ async def _organizations(connection: Connection, name: str | None) -> dict[str, 
 async def _starts(
     consumer: AIOKafkaConsumer, connection: Connection, topic: str, positions: Mapping[int, int], days: Days
 ) -> dict[int, int]:
-    """Offsets from which the log must be read: before them nothing can have happened in the days."""
+    """The offsets from which the log must be read: no earlier record can belong to the days."""
     partitions = [TopicPartition(topic, partition) for partition, position in positions.items() if position]
     consumer.assign(partitions)
     begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
@@ -212,7 +217,7 @@ async def _starts(
 async def _kept_since(
     consumer: AIOKafkaConsumer, connection: Connection, at: TopicPartition, begin: int, end: int
 ) -> datetime:
-    """When the oldest record was received that retention has left; of a log without any, when its last one was."""
+    """The time of receipt of the oldest record that retention kept, or of the last record if the log is empty."""
     if begin == end:
         for row in await connection.fetch(SQL["select_last_hours"], at.topic):
             if row["partition"] == at.partition:
@@ -235,7 +240,7 @@ async def _read(
     consumer: AIOKafkaConsumer, topic: str, starts: Mapping[int, int], ends: Mapping[int, int], recounter: Recounter,
     tell: Tell,
 ) -> None:  # fmt: skip
-    """Give the recounter every record from `starts` up to `ends`, the latter excluded."""
+    """Pass every record from `starts` to before `ends` to the recounter."""
     left = {TopicPartition(topic, partition) for partition, start in starts.items() if start < ends[partition]}
     consumer.assign(list(left))
     for at in left:

@@ -1,4 +1,5 @@
-"""Another time zone for an organization, or other rules of its zone: its days are made again from quarters of an hour."""
+"""Moves an organization to another time zone, or to new rules of its zone: its days are recomputed from quarters of an
+hour."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ DayKey = TypeVar("DayKey", bound=tuple[Any, ...])
 
 @dataclass(frozen=True)
 class ZoneChange:
-    """What moved. `kept_before` is the first UTC day of which quarters of an hour are left: older days stay as they are."""
+    """The rows that moved. `kept_before` is the first UTC day with quarters of an hour: older days stay unchanged."""
 
     organization: str
     old: str
@@ -36,7 +37,7 @@ class ZoneChange:
 
 
 class Undone(Exception):
-    """Takes the transaction of a dry run back."""
+    """Rolls back the transaction of a dry run."""
 
 
 async def change_time_zone(
@@ -44,7 +45,7 @@ async def change_time_zone(
 ) -> ZoneChange:
     """Move an organization's days, months, corrections and late usage to another zone. Raises CannotRebuild.
 
-    Counting waits for it: batches place usage by the zone that they know, and read it again when this is committed.
+    Counting waits for this transaction: batches place usage by the zone that they know, and reload it after the commit.
     """
     accepted = canonical_zone(time_zone)
     if accepted is None:
@@ -53,9 +54,9 @@ async def change_time_zone(
 
 
 async def apply_zone_rules(connection: Connection, organization: str, *, dry_run: bool = False) -> ZoneChange:
-    """Make an organization's days those of today's rules of its zone. Raises CannotRebuild.
+    """Recompute the days of an organization by the present rules of its zone. Raises CannotRebuild.
 
-    Counting waits for it. What was counted by older rules and what was by today's may be mixed.
+    Counting waits for this transaction. The days may mix usage that was counted by older and by present rules.
     """
     return await _alone(connection, lambda: _recount(connection, organization), dry_run)
 
@@ -80,7 +81,8 @@ async def _change(connection: Connection, organization: str, new: str) -> ZoneCh
     moved = 0
     if new != old:
         if await record_zone_rules(connection, organization) or find_zone(old) is None:
-            await _recount(connection, organization)  # else sums are taken from other days than they were added to
+            # Otherwise sums would be subtracted from other days than they were added to.
+            await _recount(connection, organization)
         moved = await _move(connection, number, old, new)
         await connection.execute(SQL["set_time_zone"], number, new)
         await connection.execute(SQL["insert_zone_change"], number, new)
@@ -97,9 +99,9 @@ async def _find(connection: Connection, organization: str) -> tuple[int, str]:
 
 
 async def _sum_up(connection: Connection, number: int) -> None:
-    """The organization's own rows from those of its series, and who has to hear of it."""
+    """Recompute the rows of the organization from those of its series, and trigger totals and an evaluation."""
     await connection.execute(SQL["forget_empty_rows"], [number], *EVER)
-    # Each partition's share of a day cannot be told from quarters of an hour; only the sum over partitions is read.
+    # Quarters of an hour do not show the share of each partition in a day. Only the sum over partitions is read.
     await connection.execute(SQL["delete_organization_days"], number)
     await connection.execute(SQL["insert_organization_days"], number)
     await connection.execute(SQL["delete_organization_months"], number)
@@ -112,7 +114,7 @@ async def _recount(connection: Connection, organization: str) -> ZoneChange:
     number, zone = await _find(connection, organization)
     today = datetime.now(UTC).date()
     kept: date = await connection.fetchval(SQL["select_first_quarter_kept"])
-    # Quarters of an hour and the ledger are whole from then on, in any zone.
+    # Quarters of an hour and the ledger are complete from this day on, in any zone.
     first = max(kept + timedelta(days=2), today - timedelta(days=WINDOW_DAYS))
     counted = await _count_days(connection, number, zone, (first - EPOCH).days)
     live = await _read_days(connection, number, first)
@@ -130,7 +132,7 @@ async def _recount(connection: Connection, organization: str) -> ZoneChange:
 
 
 async def _count_days(connection: Connection, number: int, zone: str, first: int) -> Rollups:
-    """Days from `first` (since 1970) on, from quarters of an hour and the ledger."""
+    """The days from `first` (since 1970) on, recomputed from quarters of an hour and the ledger."""
     counted = empty_rollups()
     quarters = [row["quarter"] for row in await connection.fetch(SQL["select_quarters_used"], number)]
     days = [local_day(quarter, zone) for quarter in quarters]
@@ -154,7 +156,7 @@ def _since(first: int, cells: dict[DayKey, list[int]]) -> dict[DayKey, list[int]
 
 
 async def _read_days(connection: Connection, number: int, first: date) -> Rollups:
-    """The live rows of the days from `first` on; an organization's own are made from those of its series."""
+    """The live rows of the days from `first` on, without those that are computed from the series."""
     key = [number], first, date.max
     return empty_rollups()._replace(
         days=cells_of(await connection.fetch(SQL["select_live_days"], *key)),
@@ -164,7 +166,7 @@ async def _read_days(connection: Connection, number: int, first: date) -> Rollup
 
 
 async def _move(connection: Connection, number: int, old: str, new: str) -> int:
-    """Take every sum from its old day and give it to the new one; returns how many daily rows that touches."""
+    """Move every sum from its old day to the new one. Returns the number of daily rows that change."""
     moves = empty_rollups()
     quarters = [row["quarter"] for row in await connection.fetch(SQL["select_quarters_used"], number)]
     days = ([local_day(quarter, zone) for quarter in quarters] for zone in (old, new))

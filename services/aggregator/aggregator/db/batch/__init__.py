@@ -1,1 +1,1 @@
-"""The transaction that counts a batch: ledger, held usage, rollups, sightings of agents."""
+"""The transaction that counts a batch: ledger, held usage, rollups and agent sightings."""

@@ -1,6 +1,6 @@
-"""One transaction per batch: progress, ledger, rollups, proof, outboxes. All of it or nothing.
+"""One transaction per batch writes progress, ledger, rollups, proof and outboxes, or none of them.
 
-The order of its locks stands in sql/progress.sql.
+sql/progress.sql gives the order of its locks.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -30,18 +30,18 @@ NONE_FAIL: Mapping[str, str] = {}
 
 
 class OnTrial(Shared):
-    """Takes a batch back that was only tried."""
+    """Rolls back a trial that succeeded."""
 
 
 async def apply_batch(
     pool: Pool, topics: tuple[str, str], batch: DecodedBatch, catalog: Catalog, result: BatchResult,
     failing: Mapping[str, str] = NONE_FAIL, *, on_trial: bool = False, statement_s: float = STATEMENT_S,
 ) -> BatchResult:  # fmt: skip
-    """Count a batch of `topics` = (usage topic, catalog topic). Safe to call again with the same batch, ever.
+    """Count a batch of `topics` = (usage topic, catalog topic). Safe to repeat with the same batch at any time.
 
-    What organizations in quarantine sent is put aside, and so is what the organizations `failing` sent, who come into it
-    for these reasons. Raises StaleCatalog, OffsetGap, or whatever fails; then nothing has happened, and `result.step` says
-    where. On trial nothing happens either, and OnTrial is raised when nothing fails.
+    Records of organizations in quarantine are put aside, and so are the records of the organizations `failing`, which
+    enter quarantine for the reasons given. Raises StaleCatalog, OffsetGap, or any failure. Then nothing is written, and
+    `result.step` names the step that failed. A trial writes nothing either, and raises OnTrial when it succeeds.
     """
     topic, catalog_topic = topics
     result.step = "series"
@@ -66,7 +66,7 @@ async def apply_batch(
 
 
 async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Mapping[str, str]) -> Collection[str]:
-    """Give what the batch has new its numbers; returns the names of its organizations."""
+    """Create numbers for new organizations and series of the batch. Returns the names of its organizations."""
     keys = {use.series for use in batch.uses}
     keys.update(use.series for use in batch.corrections)
     names = {key[0] for key in keys}
@@ -78,8 +78,10 @@ async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Map
 
 
 async def lock_quarantined(connection: Connection, names: Collection[str], catalog: Catalog) -> set[str]:
-    """Which of these organizations are in quarantine, and stay so until the transaction ends. Raises StaleCatalog when
-    `catalog` still believes of one that it is."""
+    """The organizations among `names` that are in quarantine. They stay in it until the transaction ends.
+
+    Raises StaleCatalog when `catalog` lists one in quarantine that has left it.
+    """
     rows = await connection.fetch(SQL["lock_quarantined"], sorted(names))
     aside = {row["organization"] for row in rows}
     released = (catalog.aside & set(names)) - aside
@@ -93,7 +95,8 @@ async def lock_quarantined(connection: Connection, names: Collection[str], catal
 async def store(
     connection: Connection, topic: str, fresh: DecodedBatch, catalog: Catalog, result: BatchResult
 ) -> dict[tuple[int, str, str], Sighting]:
-    """Everything of a batch but where it stood in the log; returns what is new about agents once it is committed."""
+    """Store the whole batch except its position in the log. Returns new agent sightings, to be remembered after the
+    commit."""
     result.rejections += fresh.rejections
     result.step = "places"
     fresh = await place(connection, fresh, catalog)

@@ -1,4 +1,5 @@
-"""The ledger: each identity is claimed once, its copies are duplicates or conflicts, and corrections find their originals."""
+"""The ledger: claims each identity once, classifies copies as duplicates or conflicts, and applies corrections to their
+originals."""
 
 import asyncio
 from collections import defaultdict
@@ -21,7 +22,7 @@ FOLD_AT_ONCE = 300
 
 
 async def claim(connection: Connection, decisions: Sequence[Decision], result: BatchResult) -> None:
-    """Insert ledger rows; what was there before is a duplicate, or a conflict if its payload differs."""
+    """Insert ledger rows. A use whose row exists already is a duplicate, or a conflict if its payload differs."""
     if not decisions:
         return
     counting = [decision for decision in decisions if not decision.waits_for]
@@ -30,7 +31,7 @@ async def claim(connection: Connection, decisions: Sequence[Decision], result: B
     try:
         await _fold_meanwhile(counting, result.rollups)
     except Exception:
-        await asyncio.wait([inserting])  # a connection does one thing at a time
+        await asyncio.wait([inserting])  # a connection runs one statement at a time
         inserting.exception()
         result.step = "folding"
         raise
@@ -54,9 +55,10 @@ async def claim(connection: Connection, decisions: Sequence[Decision], result: B
 
 
 async def _fold_meanwhile(decisions: Sequence[Decision], rollups: Rollups) -> None:
-    """Sum up as if all were new while Postgres works; the few that are not are taken back.
+    """Add the sums of all decisions while Postgres works, as if all were new. The caller subtracts the few that are
+    not.
 
-    In steps of about a millisecond, so that the statement's bytes keep flowing.
+    Works in steps of about a millisecond, so that the event loop can send the data of the statement.
     """
     for start in range(0, len(decisions), FOLD_AT_ONCE):
         await asyncio.sleep(0)
@@ -82,7 +84,7 @@ async def _select_payloads(connection: Connection, uses: Sequence[UsageRecord]) 
 async def select_originals(
     connection: Connection, keys: Iterable[tuple[int, bytes]]
 ) -> dict[tuple[int, bytes], Original]:
-    """Lock the usage that corrections name, in key order."""
+    """Lock the usage that corrections refer to, in key order."""
     return {
         (bucket, row["identity"].bytes): Original(
             series_id=row["series_id"],
@@ -99,7 +101,7 @@ async def select_originals(
 async def correct(
     connection: Connection, corrections: Sequence[UsageRecord], catalog: Catalog, rooms: Rooms, result: BatchResult
 ) -> None:
-    """Count corrections after the usage of the same batch, in Kafka order."""
+    """Count corrections in Kafka order, after the usage of the same batch."""
     if not corrections:
         return
     result.step = "corrections"
@@ -142,7 +144,7 @@ async def _write_reasons(connection: Connection, corrections: Sequence[Decision]
 
 
 async def add_corrected(connection: Connection, counted: Sequence[Decision]) -> None:
-    """Remember on the originals what these corrections add."""
+    """Add the credits of these corrections to the rows of their originals."""
     by_bucket: dict[int, list[tuple[bytes, int]]] = defaultdict(list)
     for decision in counted:
         assert decision.use.corrects is not None
@@ -157,8 +159,8 @@ async def add_corrected(connection: Connection, counted: Sequence[Decision]) -> 
 
 
 def _ledger_columns(decisions: Sequence[Decision]) -> list[Sequence[Any] | None]:
-    """Column by column, which zip makes in C: this is the widest table, and every event passes here."""
-    decided: Any = Decision._make(zip(*decisions, strict=True))  # of each field its column
+    """The columns of the ledger rows. zip transposes in C: this is the widest table, and every event passes here."""
+    decided: Any = Decision._make(zip(*decisions, strict=True))  # each field holds its column
     used: Any = UsageRecord._make(zip(*decided.use, strict=True))
     corrects_buckets, corrects = zip(*map(corrects_of, decided.use), strict=True) if any(used.corrects) else ((), ())
     credits = [None if held else amount for amount, held in zip(decided.credits, decided.waits_for, strict=True)]

@@ -1,15 +1,16 @@
-"""Where in the ledger a use lies: in the partition of the day inside its id or, where the ledger has none, in a hash partition.
+"""Chooses the ledger partition of a use: the partition of the day inside its id or, if the ledger has none, a hash partition.
 
-Any id counts once, whatever it looks like. A copy may come much later, with another `time`, through another Kafka partition and
-aggregator; it meets its first because both are placed by the id and by the set of partitions, never by their receipts:
+Any id counts once, whatever its form. A copy may arrive much later, with another `time`, through another Kafka partition and
+aggregator. It meets the first copy because the id and the set of partitions place both, never their times of receipt:
 
 1. The set changes only in ensure_ledger_partition() and drop_expired_partitions(). Creating or dropping a partition holds an
-   ACCESS EXCLUSIVE lock on usage_ledger until it commits. Whoever looks at the set holds ROW EXCLUSIVE from before the look to
-   the end of the transaction. So two copies at once see the same set, choose the same partition, and its primary key decides.
-2. A use of a day that is known to have a partition goes there without a look. If that day has none, Postgres refuses the row.
-3. When a day gets its partition, the rows that lie elsewhere for the lack of it are moved there in the same transaction; they
-   are found by ledger_strays, which is written in the transaction that places them.
-4. A day is dropped when everything in it was received longer ago than a hash partition would keep it.
+   ACCESS EXCLUSIVE lock on usage_ledger until it commits. A transaction that reads the set holds ROW EXCLUSIVE from before the
+   read to its end. So two concurrent copies see the same set, choose the same partition, and its primary key decides.
+2. A use of a day that is known to have a partition goes there without reading the set. If that day has no partition, Postgres
+   refuses the row.
+3. When a day gets its partition, the same transaction moves the rows there that were placed elsewhere for the lack of it. It
+   finds them by ledger_strays, which is written in the transaction that places them.
+4. A day is dropped when every row in it was received longer ago than a hash partition would keep it.
 """
 
 from asyncpg.pgproto.pgproto import UUID
@@ -23,12 +24,13 @@ from aggregator.domain.decode import DecodedBatch, UsageRecord
 
 _DAY_S = 86_400
 _SURELY_KEPT_DAYS = 400
-"""A day that had a partition has it still if it is no longer than this before a receipt: it is dropped after 466 days, and the
-log may be read again for a month."""
+"""A partition certainly exists still if its day is at most this much older than a receipt: it is dropped after 466
+days, and a rebuild may read records that are up to a month old."""
 
 
 async def place(connection: Connection, batch: DecodedBatch, catalog: Catalog) -> DecodedBatch:
-    """The uses with the partitions in which they lie, or will lie. One pass over the batch while all its days are known."""
+    """The batch with the ledger partition of each use. One pass over the batch while the partitions of all its days are
+    known."""
     days = {use.ledger_bucket for use in batch.uses}
     for use in batch.corrections:
         assert use.corrects is not None

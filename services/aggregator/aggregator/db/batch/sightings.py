@@ -1,4 +1,4 @@
-"""What usage calls the agents that sent it: what is new in a batch, and its rows."""
+"""Agent sightings: the kind and name that usage gives for an agent. Finds new ones in a batch and writes their rows."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +13,7 @@ from aggregator.domain.rollup import Decision
 def find_new_sightings(
     decisions: Iterable[Decision], known: Mapping[tuple[int, str, str], Sighting]
 ) -> dict[tuple[int, str, str], Sighting]:
-    """What this batch's usage calls its agents, per kind, where that is newer and worth a write."""
+    """The sightings of this batch, per agent and kind, that are newer than the known ones and worth a write."""
     latest: dict[tuple[int, str, str], Sighting] = {}
     for decision in decisions:
         use = decision.use
@@ -26,7 +26,7 @@ def find_new_sightings(
         if before is None:
             latest[key] = Sighting(use.occurred, name, named)
             continue
-        # Usage without a name says nothing about it: what is optional never erases.
+        # Usage without a name does not erase a known name, because the name is optional.
         is_renamed = bool(name) and name != before.name and (use.occurred, name) > (before.named or 0.0, before.name)
         if is_renamed or use.occurred >= before.seen + SIGHTING_S:
             seen = max(use.occurred, before.seen)

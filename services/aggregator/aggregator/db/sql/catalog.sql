@@ -1,40 +1,40 @@
 -- Organizations, contracts, members, agents, features and rates: written from catalog events, read to count usage.
 
 -- name: lock_catalog
--- Wait for the batches that are rating, and keep new ones waiting until this transaction ends.
+-- Waits for the batches that are rating, and keeps new ones waiting until this transaction ends.
 SELECT pg_advisory_xact_lock($1)
 
 -- name: lock_catalog_shared
--- Keep catalog events from being applied until this transaction ends; other batches may hold the lock too. The next
--- statements may take $2 each.
+-- Prevents catalog events from being applied until this transaction ends. Other batches may hold the lock too.
+-- The next statements have a timeout of $2 each.
 SELECT set_config('statement_timeout', $2, true), pg_advisory_xact_lock_shared($1)
 
 -- name: select_catalog_version
--- How far catalog events are applied, and how many changes came beside their order: of a time zone by hand, and events
--- applied late.
+-- How far catalog events are applied, and the number of changes outside their order.
+-- Such changes are time zones changed by an operator, and events applied late.
 SELECT (SELECT next_offset FROM partition_progress WHERE topic = $1) AS next_offset,
     (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE time_zone IS NOT NULL)
     + (SELECT coalesce(max(reload_id), 0) FROM catalog_reloads) AS changes
 
 -- name: select_changes
--- How many changes there were beside the order of the catalog.
+-- The number of changes outside the order of the catalog.
 SELECT (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE time_zone IS NOT NULL)
     + (SELECT coalesce(max(reload_id), 0) FROM catalog_reloads) AS changes
 
 -- name: select_changed_organizations
--- Organizations whose fact came at or after this catalog offset.
+-- Organizations whose catalog event is at or after this catalog offset.
 SELECT organization, organization_id, time_zone FROM organizations WHERE fact_offset >= $1
 
 -- name: select_changed_rates
--- Rates whose fact came at or after this catalog offset, in the order of their receipt.
--- From offset 0 on all of them: those of a replaced log have negative offsets.
+-- Rates whose catalog event is at or after this catalog offset, in the order of receipt.
+-- Offset 0 selects all of them, because rates of a replaced log have negative offsets.
 SELECT r.rate_id, o.organization, r.product, r.feature_kind, r.feature, r.unit, r.credits, r.per,
     coalesce(extract(epoch FROM r.effective_from)::float8, '-infinity') AS effective_from,
     extract(epoch FROM r.received_at)::float8 AS received, r.catalog_offset AS "offset"
 FROM rates r JOIN organizations o USING (organization_id) WHERE r.catalog_offset >= $1 OR $1 <= 0 ORDER BY r.catalog_offset
 
 -- name: ensure_organizations
--- Organizations seen in usage before their fact get a number at once.
+-- Creates numbers for organizations that usage names before their catalog event arrives.
 INSERT INTO organizations (organization) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
 
 -- name: select_organizations
@@ -42,12 +42,12 @@ INSERT INTO organizations (organization) SELECT unnest($1::text[]) ON CONFLICT D
 SELECT organization, organization_id, time_zone FROM organizations WHERE organization = ANY($1::text[])
 
 -- name: ensure_series
--- New combinations of dimensions.
+-- Creates numbers for new combinations of dimensions.
 INSERT INTO usage_series (organization_id, product, feature_kind, feature, agent_id, surface)
 SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) ON CONFLICT DO NOTHING
 
 -- name: select_series
--- Numbers of these combinations of dimensions, in the order asked.
+-- Numbers of these combinations of dimensions, in the order of the parameters.
 SELECT s.series_id
 FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
     WITH ORDINALITY AS d(organization_id, product, feature_kind, feature, agent_id, surface, position)
@@ -55,8 +55,8 @@ JOIN usage_series s USING (organization_id, product, feature_kind, feature, agen
 ORDER BY d.position
 
 -- name: upsert_organization
--- A newer event about an organization; what it leaves out stays. The zone stays once usage was counted in it: its days
--- are days of that zone.
+-- Writes a newer event about an organization; fields that it omits keep their values.
+-- The zone stays once usage was counted in it, because its days are days of that zone.
 INSERT INTO organizations AS t (organization, name, time_zone, billing_moderator_enabled, locale, fact_at, fact_offset)
 VALUES ($1, $2, $3, coalesce($4::boolean, false), coalesce($5::text, 'en-US'), $6, $7)
 ON CONFLICT (organization) DO UPDATE SET name = excluded.name, billing_moderator_enabled = coalesce($4::boolean, t.billing_moderator_enabled),
@@ -67,8 +67,9 @@ WHERE t.fact_at IS NULL OR (t.fact_at, t.fact_offset) < (excluded.fact_at, exclu
 RETURNING time_zone
 
 -- name: upsert_contract
--- A newer version of a contract; no row when it is not newer. Its prices are kept beside those of earlier versions, if
--- they differ. Beyond 128 KiB (about 900 changes of a price) they replace the last ones: every reader reads all of it.
+-- Writes a newer version of a contract; returns no row if it is not newer.
+-- Its prices are added to those of earlier versions if they differ. Beyond 128 KiB (about 900 changes of a price) they
+-- replace the last version, because every reader reads all versions.
 INSERT INTO contracts AS t (organization_id, contract_id, starts_on, ends_on, minimum_commitment, overage_price, credit_price,
     currency, account_team_name, account_team_email, account_team_url, fact_at, fact_offset, price_versions)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, jsonb_build_array($14::jsonb))
@@ -88,34 +89,35 @@ WHERE (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
 RETURNING contract_id
 
 -- name: select_overlapping_period
--- A credit period of another contract that would share days with one of these.
+-- A credit period of another contract that shares days with one of these.
 SELECT p.contract_id, p.credit_period_id FROM credit_periods p
 JOIN unnest($3::date[], $4::date[]) AS d(starts_on, ends_on) ON p.starts_on < d.ends_on AND d.starts_on < p.ends_on
 WHERE p.organization_id = $1 AND p.contract_id <> $2 LIMIT 1
 
 -- name: delete_credit_periods
--- The new version of a contract brings all its periods.
+-- Deletes the credit periods of a contract, because its new version contains all of them.
 DELETE FROM credit_periods WHERE organization_id = $1 AND contract_id = $2
 
 -- name: insert_credit_period
--- One credit period with its contracted micro-credits.
+-- Inserts one credit period with its contracted micro-credits.
 INSERT INTO credit_periods (organization_id, contract_id, credit_period_id, starts_on, ends_on, total, assistant, agents, api)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: insert_add_on
--- One bundle of a credit period.
+-- Inserts one add-on of a credit period.
 INSERT INTO add_ons (organization_id, contract_id, credit_period_id, position, name, credits, included)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: upsert_member
--- A newer fact about a person; the name stays where it gives none.
+-- Writes a newer event about a person; the name stays if the event has none.
 INSERT INTO members AS t (organization_id, email, name, role, removed, fact_at, fact_offset) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (organization_id, email) DO UPDATE SET name = coalesce(excluded.name, t.name), role = excluded.role, removed = excluded.removed,
     fact_at = excluded.fact_at, fact_offset = excluded.fact_offset
 WHERE (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
 
 -- name: upsert_agent
--- A registry fact; the newest speaks, a deletion without a name keeps the last one, and any order leaves the same row.
+-- Writes an event about an agent; the newest event wins, in any order of arrival.
+-- A deletion without a name keeps the last name.
 INSERT INTO agents AS t (organization_id, agent_id, state, name, owner, ever_saved, fact_at, fact_offset)
 VALUES ($1, $2, $3, $4, $5, $3 = 'saved', $6, $7)
 ON CONFLICT (organization_id, agent_id) DO UPDATE SET
@@ -131,7 +133,7 @@ ON CONFLICT (organization_id, agent_id) DO UPDATE SET
                        THEN excluded.fact_offset ELSE t.fact_offset END
 
 -- name: upsert_feature
--- A newer fact about a feature from a day on; what it leaves out stays.
+-- Writes a newer event about a feature from a day on; fields that it omits keep their values.
 INSERT INTO features AS t (organization_id, product, feature_kind, feature, effective_from, display_name, category, fact_at, fact_offset)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (organization_id, product, feature_kind, feature, effective_from) DO UPDATE SET
@@ -140,15 +142,15 @@ ON CONFLICT (organization_id, product, feature_kind, feature, effective_from) DO
 WHERE (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
 
 -- name: insert_rate
--- A rate fact; a copy of one is dropped, so that a retry cannot postpone it.
+-- Inserts a rate; a copy of its event is ignored, so that a retry cannot postpone the rate.
 INSERT INTO rates (organization_id, product, feature_kind, feature, unit, credits, per, effective_from, received_at, catalog_offset,
     source, event_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING
 
 -- name: insert_reload
--- A fact was applied after its turn: whoever holds the catalog in memory reads it again.
+-- Records that a catalog event was applied late, so that every process reloads its catalog.
 INSERT INTO catalog_reloads (organization_id) VALUES ($1)
 
 -- name: insert_wakeup
--- The alerter looks at this organization again; 0 is all of them.
+-- Requests an evaluation of this organization; 0 is all of them.
 INSERT INTO alert_wakeups (organization_id) VALUES ($1)

@@ -1,7 +1,7 @@
 -- Usage that waits for a catalog event, for its original, or for room below the limit of sums.
 
 -- name: insert_held
--- Usage that waits for a fact or its original.
+-- Inserts usage that waits for a catalog event, its original, or room below the limit of sums.
 INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, quantity, unit,
     kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received_at)
 SELECT ledger_bucket, identity, organization_id, series_id, to_timestamp(occurred), credits, quantity, unit,
@@ -12,7 +12,7 @@ FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::integer[], $5::float8[
          kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received)
 
 -- name: select_releasable
--- Kinds of held usage: what the sweep looks at before it touches rows. What failed lately is not tried yet.
+-- Kinds of held usage that the sweep checks before it reads rows. Kinds that failed recently are not retried yet.
 SELECT DISTINCT h.organization_id, o.organization, o.time_zone, h.series_id, h.unit,
     s.product, s.feature_kind, s.feature, s.agent_id, s.surface
 FROM usage_held h JOIN organizations o USING (organization_id) JOIN usage_series s USING (series_id)
@@ -20,13 +20,13 @@ WHERE h.waits_for <> 'sum_limit' AND NOT EXISTS (
     SELECT FROM quarantine q WHERE (q.organization_id, q.component, q.step) = (h.organization_id, 'aggregator', 'release') AND q.retry_at > now())
 
 -- name: select_held_partitions
--- Kafka partitions that this held usage came from, in lock order.
+-- Kafka partitions of this held usage, in lock order.
 SELECT DISTINCT kafka_partition FROM usage_held
 WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' ORDER BY 1
 
 -- name: lock_held
--- A stretch of held usage of one series from these partitions in Kafka order. Skips rows that another aggregator
--- releases just now, and those beyond the limit of sums, which only an operator asks for.
+-- Locks the next held usage of one series from these partitions, in Kafka order.
+-- Skips rows that another aggregator is releasing, and rows beyond the limit of sums, which only an operator retries.
 SELECT ledger_bucket, identity, organization_id, series_id, extract(epoch FROM occurred_at)::float8 AS occurred, credits, quantity,
     unit, kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value,
     extract(epoch FROM received_at)::float8 AS received
@@ -36,13 +36,13 @@ WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' AND k
 ORDER BY kafka_partition, kafka_offset LIMIT $6 FOR UPDATE SKIP LOCKED
 
 -- name: limit_held
--- What no sum can keep waits for good.
+-- Marks usage that no sum can take; it waits until an operator retries it.
 UPDATE usage_held AS h SET waits_for = 'sum_limit' FROM unnest($1::integer[], $2::uuid[]) AS d(ledger_bucket, identity)
 WHERE h.ledger_bucket = d.ledger_bucket AND h.identity = d.identity
 
 -- name: unlimit_held
--- An operator asks for it: a portion of the usage beyond the limit of sums is tried again. Returns the portion's last
--- place, no row at the end.
+-- Retries a portion of the usage beyond the limit of sums, at the request of an operator.
+-- Returns the last place of the portion, or no row at the end.
 WITH portion AS MATERIALIZED (
     SELECT ledger_bucket, identity, series_id, kafka_partition, kafka_offset FROM usage_held
     WHERE organization_id = $1 AND waits_for = 'sum_limit' AND (series_id, kafka_partition, kafka_offset) > ($2, $3, $4)
@@ -53,16 +53,16 @@ WITH portion AS MATERIALIZED (
 SELECT series_id, kafka_partition, kafka_offset FROM portion ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT 1
 
 -- name: count_held_ledger
--- Held ledger rows of one ledger partition count from now on.
+-- Marks held ledger rows of one ledger partition as counted.
 UPDATE usage_ledger AS l SET held = false, credits = d.credits, rate_id = d.rate_id
 FROM unnest($2::uuid[], $3::bigint[], $4::integer[]) AS d(identity, credits, rate_id)
 WHERE l.ledger_bucket = $1 AND l.identity = d.identity
 
 -- name: delete_held_ledger
--- Held corrections that were rejected at last leave their identity free.
+-- Deletes the ledger rows of held corrections that were rejected, so that their identity is free.
 DELETE FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
 
 -- name: delete_held
--- Waits no more.
+-- Deletes usage that no longer waits.
 DELETE FROM usage_held AS h USING unnest($1::integer[], $2::uuid[]) AS d(ledger_bucket, identity)
 WHERE h.ledger_bucket = d.ledger_bucket AND h.identity = d.identity

@@ -1,28 +1,29 @@
--- Each identity once: usage_ledger, its partitions, and ledger_strays. For the lock order see progress.sql.
+-- Counts each identity once: usage_ledger, its partitions, and ledger_strays. For the lock order see progress.sql.
 
 -- name: lock_ledger
--- Keep the set of the ledger's partitions until the transaction ends: adding or dropping one locks the whole table.
+-- Preserves the set of the ledger's partitions until the transaction ends: adding or dropping one locks the whole
+-- table.
 LOCK TABLE ONLY usage_ledger IN ROW EXCLUSIVE MODE
 
 -- name: select_ledger_days
--- Which of these days since 1970 have a ledger partition now.
+-- The days since 1970, of these, that have a ledger partition now.
 SELECT day FROM unnest($1::integer[]) AS day
 WHERE to_regclass('usage_ledger_' || to_char(date '1970-01-01' + day, 'YYYYMMDD')) IS NOT NULL
 
 -- name: insert_strays
--- Identities that lie in a hash partition because the day inside their id has no partition.
+-- Records identities that lie in a hash partition because the day inside their id has no partition.
 INSERT INTO ledger_strays (id_day, ledger_bucket, identity, received_at)
 SELECT id_day, ledger_bucket, identity, to_timestamp(received)
 FROM unnest($1::integer[], $2::integer[], $3::uuid[], $4::float8[]) AS d(id_day, ledger_bucket, identity, received)
 ON CONFLICT DO NOTHING
 
 -- name: ensure_partitions
--- Make time partitions ahead and drop those past the window.
+-- Creates time partitions ahead and drops those past the window.
 SELECT ensure_partitions($1), ARRAY(SELECT drop_expired_partitions($1)) AS dropped
 
 -- name: insert_ledger
--- Claim identities; the rows that come back were new. Sorted by key, so that two batches never wait for each other, and
--- of copies in one batch the first wins. Without credits yet, a row is held.
+-- Claims identities and returns the rows that were new. A row without credits is held.
+-- Rows are sorted by key, so that two batches never deadlock, and the first of the copies in one batch wins.
 INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, held, received_at,
     kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects)
 SELECT ledger_bucket, identity, payload, organization_id, series_id, to_timestamp(occurred), coalesce(credits, 0), credits IS NULL,
@@ -40,18 +41,18 @@ RETURNING kafka_partition, kafka_offset
 SELECT identity, payload FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
 
 -- name: lock_originals
--- Usage that corrections name, locked so that two corrections of one event see each other.
+-- Locks the originals of corrections, so that concurrent corrections of one event see each other.
 SELECT identity, series_id, credits, coalesce(corrected, 0) AS corrected, held, corrects IS NOT NULL AS is_correction
 FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[]) ORDER BY identity FOR UPDATE
 
 -- name: add_corrected
--- Remember on the original what its corrections sum to.
+-- Adds the credits of corrections to the rows of their originals.
 UPDATE usage_ledger AS l SET corrected = coalesce(l.corrected, 0) + d.credits
 FROM (SELECT identity, sum(credits)::bigint AS credits FROM unnest($2::uuid[], $3::bigint[]) AS u(identity, credits) GROUP BY 1) AS d
 WHERE l.ledger_bucket = $1 AND l.identity = d.identity
 
 -- name: insert_reasons
--- Why these corrections were made. One that was held and then rejected may be sent again under its identity.
+-- Stores the reasons of corrections. One that was held and then rejected may be sent again under its identity.
 INSERT INTO correction_reasons (ledger_bucket, identity, organization_id, reason)
 SELECT * FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::text[])
 ON CONFLICT (ledger_bucket, identity) DO UPDATE SET organization_id = excluded.organization_id, reason = excluded.reason

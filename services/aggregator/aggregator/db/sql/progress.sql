@@ -1,4 +1,4 @@
--- How far Postgres has counted each partition, and the proof that every offset has one fate.
+-- How far Postgres has counted each partition, and the proof that every offset has one disposition.
 --
 -- Lock order of every transaction that counts: a batch, a release of held usage, a retry of quarantined records. Each
 -- may skip steps. Within a step rows are locked in ascending order of their keys.
@@ -18,20 +18,21 @@
 -- 12. partition_hours          add_hours, settle_hours; again rows of step 2: advance_progress, settle_progress
 
 -- name: create_progress
--- A partition that was never seen starts at offset 0.
+-- Creates the rows of new partitions, which start at offset 0.
 INSERT INTO partition_progress (topic, partition) SELECT $1, unnest($2::integer[]) ON CONFLICT DO NOTHING
 
 -- name: select_progress
--- Where the partitions stand, without a lock.
+-- Positions of the partitions, without a lock.
 SELECT partition, next_offset FROM partition_progress WHERE topic = $1
 
 -- name: lock_progress
--- Fence: a zombie waits here for the new owner, or the other way round, and then sees how far it came.
+-- The fence: an outdated owner waits here for the new owner, or vice versa, and then reads its position.
 SELECT partition, next_offset FROM partition_progress
 WHERE topic = $1 AND partition = ANY($2::integer[]) ORDER BY topic, partition FOR UPDATE
 
 -- name: advance_progress
--- Every offset below next_offset now has its fate; the table's check refuses a sum that does not come out.
+-- Moves positions; every offset below next_offset now has a disposition.
+-- The check of the table rejects dispositions that do not add up.
 UPDATE partition_progress AS p
 SET next_offset = d.next_offset, counted = p.counted + d.counted, duplicate = p.duplicate + d.duplicate,
     rejected = p.rejected + d.rejected, held = p.held + d.held, skipped = p.skipped + d.skipped, updated_at = clock_timestamp(),
@@ -42,7 +43,7 @@ FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[
 WHERE p.topic = $1 AND p.partition = d.partition
 
 -- name: settle_progress
--- Held offsets found their fate later: counted, duplicate or rejected.
+-- Records the later disposition of held offsets: counted, duplicate or rejected.
 UPDATE partition_progress AS p
 SET held = p.held - d.counted - d.duplicate - d.rejected, counted = p.counted + d.counted, duplicate = p.duplicate + d.duplicate,
     rejected = p.rejected + d.rejected, updated_at = clock_timestamp()
@@ -50,7 +51,7 @@ FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[]) AS d(partit
 WHERE p.topic = $1 AND p.partition = d.partition
 
 -- name: add_hours
--- What became of the records that a partition took in an hour.
+-- Adds the dispositions of records by partition and hour of receipt.
 INSERT INTO partition_hours AS t (topic, partition, hour_at, counted, duplicate, rejected, held)
 SELECT $1, partition, to_timestamp(hour * 3600.0), counted, duplicate, rejected, held
 FROM unnest($2::integer[], $3::float8[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
@@ -60,7 +61,7 @@ ON CONFLICT (topic, partition, hour_at) DO UPDATE SET counted = t.counted + excl
     duplicate = t.duplicate + excluded.duplicate, rejected = t.rejected + excluded.rejected, held = t.held + excluded.held
 
 -- name: settle_hours
--- Held records found their fate later, in the hour of their receipt: counted, duplicate or rejected.
+-- Records the later disposition of held records, in the hour of their receipt: counted, duplicate or rejected.
 UPDATE partition_hours AS p
 SET held = p.held - d.counted - d.duplicate - d.rejected, counted = p.counted + d.counted, duplicate = p.duplicate + d.duplicate,
     rejected = p.rejected + d.rejected
@@ -68,25 +69,27 @@ FROM unnest($2::integer[], $3::float8[], $4::bigint[], $5::bigint[], $6::bigint[
 WHERE p.topic = $1 AND p.partition = d.partition AND p.hour_at = to_timestamp(d.hour * 3600.0)
 
 -- name: select_received
--- No record before next_offset was appended later than this; from records_end up to it there is none at all.
+-- The time after which no record before next_offset was appended, and the end of the records before it.
+-- There are no records from records_end to next_offset.
 SELECT partition, ceil(extract(epoch FROM caught_up_at) * 1000)::bigint AS received_ms, coalesce(records_end, next_offset) AS records_end
 FROM partition_progress WHERE topic = $1 AND next_offset > 0 AND caught_up_at IS NOT NULL
 
 -- name: mark_caught_up
--- At the instant $4 the partition's log ended at its end offset. If all of it is applied, totals are complete to then.
+-- Records the end offsets of the logs at the instant $4.
+-- Totals of a partition are complete to that instant if all offsets before the end are applied.
 UPDATE partition_progress AS p SET end_offset = d.end_offset, end_seen_at = to_timestamp($4),
     caught_up_at = CASE WHEN p.next_offset >= d.end_offset THEN greatest(p.caught_up_at, to_timestamp($4)) ELSE p.caught_up_at END
 FROM unnest($2::integer[], $3::bigint[]) AS d(partition, end_offset)
 WHERE p.topic = $1 AND p.partition = d.partition AND (p.end_seen_at IS NULL OR p.end_seen_at < to_timestamp($4))
 
 -- name: measure_watermark
--- Up to when totals are complete in every partition, how many events are held, and how many offsets held no record.
+-- The time up to which totals are complete in all partitions, and the numbers of held events and skipped offsets.
 SELECT CASE WHEN bool_and(caught_up_at IS NOT NULL) THEN extract(epoch FROM min(caught_up_at))::float8 END AS complete_to,
     coalesce(sum(held), 0)::bigint AS held, coalesce(sum(skipped), 0)::bigint AS skipped
 FROM partition_progress WHERE topic = $1
 
 -- name: measure_tables
--- The age of held usage, whether all fates add up, how far partitions reach, and the size of the database.
+-- The age of held usage, whether all dispositions add up, how far partitions reach, and the size of the database.
 WITH waiting AS (
     SELECT count(*) AS events, min(received_at) AS oldest_at FROM usage_held
 ), aside AS (

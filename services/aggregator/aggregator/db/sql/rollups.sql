@@ -1,19 +1,19 @@
 -- Sums over the ledger. The tables are locked in the order of progress.sql, rows by their keys.
 
 -- name: lock_room
--- One batch at a time counts for an organization near the limit of its sums.
+-- Locks the room of an organization near the limit of its sums, so that one batch at a time counts for it.
 SELECT pg_advisory_xact_lock($1::integer, $2::integer)
 
 -- name: sum_gross
--- An upper bound of any sum of an organization's rows: its months, and twice what corrections moved, which months may
--- hide.
+-- An upper bound of any sum of the rows of an organization: its months, and twice its corrections.
+-- Corrections count twice because the sums of months may hide them.
 SELECT o.organization_id,
     (SELECT coalesce(sum(abs(credits)), 0) FROM usage_organization_monthly m WHERE m.organization_id = o.organization_id)
     + 2 * (SELECT coalesce(sum(abs(credits)), 0) FROM usage_corrections c WHERE c.organization_id = o.organization_id) AS gross
 FROM unnest($1::integer[]) AS o(organization_id)
 
 -- name: add_quarters
--- Add to the quarter-hour rollup. Only for newly counted events: insert_ledger guards that.
+-- Adds to the quarter-hour rollup. Only for newly counted events, which insert_ledger ensures.
 INSERT INTO usage_15m AS t (organization_id, bucket_at, series_id, credits, events)
 SELECT organization_id, to_timestamp(bucket * 900.0), series_id, credits, events
 FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
@@ -23,7 +23,7 @@ ON CONFLICT (organization_id, bucket_at, series_id)
 DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
 
 -- name: add_days
--- Add to the daily rollup of the organization's zone, and to the monthly one. Months are locked after days.
+-- Adds to the daily and monthly rollups, by days of the organization's zone. Months are locked after days.
 WITH d AS MATERIALIZED (
     SELECT organization_id, date '1970-01-01' + day AS day, series_id, credits, events
     FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
@@ -42,7 +42,7 @@ ON CONFLICT (organization_id, day, series_id)
 DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
 
 -- name: add_months
--- Add to the monthly rollup alone, where it is not the sum of its days.
+-- Adds to the monthly rollup alone, where it is not the sum of its days.
 INSERT INTO usage_monthly AS t (organization_id, month, series_id, credits, events)
 SELECT organization_id, date '1970-01-01' + month, series_id, credits, events
 FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
@@ -52,8 +52,9 @@ ON CONFLICT (organization_id, month, series_id)
 DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
 
 -- name: add_organization_days
--- Add to the organization's days and months. The partition in the key keeps two aggregators off each other's rows.
--- Returns the organizations with a sum above 10^13: below that, 100,000 rows together cannot reach the limit of sums.
+-- Adds to the organization's days and months; returns the organizations with a sum above 10^13.
+-- The partition in the key keeps two aggregators off each other's rows. Below 10^13, 100,000 rows together cannot reach
+-- the limit of sums.
 WITH d AS MATERIALIZED (
     SELECT organization_id, date '1970-01-01' + day AS day, product, kafka_partition, credits, events
     FROM unnest($1::integer[], $2::integer[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
@@ -77,7 +78,7 @@ SELECT DISTINCT organization_id FROM (SELECT * FROM days UNION ALL SELECT * FROM
 WHERE abs(credits) > 10000000000000
 
 -- name: add_organization_months
--- Add to the organization's months alone, where they are not the sum of their days.
+-- Adds to the organization's months alone, where they are not the sum of their days.
 INSERT INTO usage_organization_monthly AS t (organization_id, month, product, kafka_partition, credits, events)
 SELECT organization_id, date '1970-01-01' + month, product, kafka_partition, credits, events
 FROM unnest($1::integer[], $2::integer[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
@@ -87,7 +88,7 @@ ON CONFLICT (organization_id, month, product, kafka_partition)
 DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
 
 -- name: add_corrections
--- Add what corrections contribute to the daily rollup, by itself.
+-- Adds the part of the daily rollup that comes from corrections.
 INSERT INTO usage_corrections AS t (organization_id, day, series_id, credits, corrections)
 SELECT organization_id, date '1970-01-01' + day, series_id, credits, corrections
 FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
@@ -97,7 +98,7 @@ ON CONFLICT (organization_id, day, series_id)
 DO UPDATE SET credits = t.credits + excluded.credits, corrections = t.corrections + excluded.corrections
 
 -- name: add_late
--- Add what came on a later day than the one that it counts in.
+-- Adds usage that was received on a later day than the one that it counts in.
 INSERT INTO usage_late AS t (organization_id, day, received_on, product, credits, events)
 SELECT organization_id, date '1970-01-01' + day, date '1970-01-01' + received_day, product, credits, events
 FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::text[], $5::bigint[], $6::bigint[])
@@ -107,8 +108,8 @@ ON CONFLICT (organization_id, day, received_on, product)
 DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
 
 -- name: upsert_agent_sightings
--- The kind in an agent's latest usage, and the name in the latest usage that has one. ever_saved stays once it was a
--- saved one.
+-- Writes the kind in the latest usage of an agent, and the name in the latest usage that has one.
+-- ever_saved stays true once the agent was a saved one.
 INSERT INTO agent_sightings AS t (organization_id, agent_id, kind, name, ever_saved, seen_at, named_at)
 SELECT organization_id, agent_id, kind, name, ever_saved, to_timestamp(seen), to_timestamp(named)
 FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::float8[], $7::float8[])
