@@ -1,1 +1,1 @@
-"""Plumbing that every service needs and none is about: logs, probes, Postgres, Kafka."""
+"""Infrastructure code that every service needs and that has no product logic: logs, probes, HTTP, Postgres, Kafka."""

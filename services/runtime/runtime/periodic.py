@@ -1,4 +1,4 @@
-"""Loops that do something at intervals, and which failures only delay them."""
+"""Loops that run work at intervals, and that a transient failure only delays."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 
 def only_delays(error: Exception, transient: Callable[[Exception], object] = passing_failure) -> bool:
-    """Whether the next run may succeed: a transient failure, or a statement that took too long."""
+    """Whether the next run may succeed: after a transient failure or a statement timeout."""
     return bool(transient(error)) or timed_out(error)
 
 
@@ -24,10 +24,11 @@ async def every(
     transient: Callable[[Exception], object] = passing_failure,
     retry_s: float | None = None,
 ) -> NoReturn:
-    """Run `work`, then wait for `interval_s`, until the task is cancelled or `work` raises what is not transient.
+    """Run `work`, then wait for `interval_s`, until the task is cancelled or `work` raises an error that is not
+    transient.
 
-    A transient failure, or a statement that took too long, is logged under `name` and skipped; the next run begins after
-    `retry_s` seconds (None: as always). `transient` is runtime.kafka.is_transient where the work needs Kafka too.
+    A transient failure or a statement timeout is logged under `name` and skipped. The next run begins after `retry_s`
+    seconds (None: after `interval_s`). `transient` is runtime.kafka.is_transient if the work needs Kafka too.
     """
     while True:
         wait_s = interval_s

@@ -1,8 +1,8 @@
-"""python -m runtime.prepare: what a deployment needs before its services start, tables and topics.
+"""python -m runtime.prepare: creates the tables and topics that a deployment needs before its services start.
 
-`python -m runtime.prepare migrations FOLDER` as the owner of the database that POSTGRES_DSN names;
-`python -m runtime.prepare topics FOLDER --replication N` on the broker that KAFKA_BOOTSTRAP names.
-Both do what is missing and nothing else, so they may run again at any time.
+`python -m runtime.prepare migrations FOLDER` runs as the owner of the database in POSTGRES_DSN.
+`python -m runtime.prepare topics FOLDER --replication N` uses the broker in KAFKA_BOOTSTRAP.
+Both only create missing objects, so they are safe to repeat at any time.
 """
 
 import argparse
@@ -32,7 +32,7 @@ class DatabaseSettings(BaseSettings):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Raises MigrationError, or what Postgres or Kafka say; the orchestrator tries again."""
+    """Run the command. Raises MigrationError, or the error of Postgres or Kafka; the orchestrator retries."""
     parser = argparse.ArgumentParser(prog="python -m runtime.prepare", description="Make the tables, or the topics.")
     commands = parser.add_subparsers(dest="command", required=True)
     migrations = commands.add_parser("migrations", help="apply the migrations that the database lacks")
@@ -63,7 +63,7 @@ async def prepare_topics(folder: Path, replication: int) -> None:
         for topic in await inspect_topics(where, folder, replication=replication, **security):
             if topic.drift:
                 log.warning("a topic is not as described, and was left as it is", topic=topic.name, drift=topic.drift)
-    except KafkaError as error:  # who may create topics may not be allowed to read their settings
+    except KafkaError as error:  # a principal that may create topics may not be allowed to read their settings
         log.warning("the topics' settings were not compared", reason=f"{type(error).__name__}: {error}")
     log.info("the topics are there", topics=sorted(path.stem for path in folder.glob("*.yaml")))
 

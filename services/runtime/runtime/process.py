@@ -1,5 +1,5 @@
-"""The life of a process: it is told by its environment, and runs until a signal asks it to stop, or ends with code 1 and
-one line that says why."""
+"""Runs a process: reads its settings from the environment, and runs until a signal, or ends with code 1 and a log line
+with the reason."""
 
 import asyncio
 import signal
@@ -16,9 +16,9 @@ log = structlog.get_logger()
 
 
 class ProcessSettings(BaseSettings):
-    """What every service is told: the variables have one name and one meaning each."""
+    """Settings that every service has: each variable has one name and one meaning."""
 
-    # What is wrong is told without its value, which may be a secret or stand beside one.
+    # Error messages omit the value, which may be or contain a secret.
     model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
     postgres_dsn: SecretStr
@@ -26,13 +26,15 @@ class ProcessSettings(BaseSettings):
     probe_port: int
     log_format: Literal["json", "console"] = "json"
     revision: str = ""
-    """The source revision that the image was built from, for the build's metric."""
+    """The source revision of the image, for the metric of the build."""
     otel_exporter_otlp_endpoint: str = ""
-    """Where spans are sent, by OTLP over HTTP; without it none are made. The SDK's other OTEL_ variables hold too."""
+    """Endpoint for spans, by OTLP over HTTP; empty: no spans are created. The other OTEL_ variables of the SDK apply
+    too."""
 
 
 def run_process(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run until it returns. The event is set by SIGTERM or SIGINT; what it raises only a new process can mend."""
+    """Run `run` until it returns. SIGTERM and SIGINT set the event. After an exception only a new process helps: exit
+    with code 1."""
 
     async def run_until_signal() -> None:
         stop = asyncio.Event()

@@ -1,4 +1,5 @@
-"""Errors of an HTTP interface as RFC 9457 has them: application/problem+json, whose `type` is stable, for programs."""
+"""Errors of an HTTP interface in the form of RFC 9457: application/problem+json with a `type` that is stable for
+programs."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 MEDIA_TYPE = "application/problem+json"
 BASE = "/problems/"
-"""What every `type` begins with."""
+"""The prefix of every `type`."""
 
 
 class ProblemType(NamedTuple):
@@ -15,9 +16,9 @@ class ProblemType(NamedTuple):
 
 
 class ProblemError(Exception):
-    """A request that is answered with a problem. A service's subclass has its types by name, without BASE.
+    """A request that is answered with a problem. The subclass of a service lists its types by name, without BASE.
 
-    `members` of the answer are the standard ones and those that the type has beside them.
+    The answer has the standard members and the given further `members`.
     """
 
     types: ClassVar[Mapping[str, ProblemType]]
@@ -31,6 +32,6 @@ class ProblemError(Exception):
 
 
 def describe_problems(types: Mapping[str, ProblemType], status: int) -> str:
-    """For an interface's description: the status, and the types that have it."""
+    """A text for the description of an interface: the status, and the problem types that have it."""
     names = [f"`{BASE}{name}`: {kind.title}." for name, kind in types.items() if kind.status == status]
     return f"{HTTPStatus(status).phrase}. {' '.join(names)}"

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with the limits on connections that it lacks, and without its own signal handlers."""
+"""The HTTP server: uvicorn with limits on connections that it lacks, and without its own signal handlers."""
 
 import asyncio
 import re
@@ -12,18 +12,19 @@ from uuid import uuid4
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-KEEP_ALIVE_S = 75  # longer than load balancers keep a connection, so that it is never we who close a reused one
+# Longer than load balancers keep a connection, so that the server never closes one that is being reused.
+KEEP_ALIVE_S = 75
 HEAD_BYTES_MAX = 32 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def request_id_of(given: str) -> str:
-    """A request's own id (X-Request-Id) where it is harmless to write down, else a new one."""
+    """The X-Request-Id of the request if it is safe to log, else a new id."""
     return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
 
 
 class Connection(HttpToolsProtocol):
-    """A connection whose request heads must be small and arrive in time; bodies are the application's concern."""
+    """A connection with limits on the size and duration of request heads. The application limits bodies."""
 
     def __init__(self, *args: Any, head_wait_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,7 +67,7 @@ class Connection(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """Serves until `should_exit`, then finishes what has begun within `shutdown_s`."""
+    """Serves until `should_exit`, then finishes running requests within `shutdown_s`."""
 
     def __init__(self, app: Any, *, connections_max: int, head_wait_s: float, shutdown_s: float) -> None:
         super().__init__(
@@ -87,12 +88,13 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """None: uvicorn's handlers would raise the signal again when it has stopped, and we would not end with 0."""
+        """Install no handlers: those of uvicorn would raise the signal again after the stop, and the exit code would
+        not be 0."""
         yield
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The listening socket. OSError says that the port is taken."""
+    """The listening socket. Raises OSError if the port is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=2048)
 
@@ -100,7 +102,8 @@ def listen(host: str, port: int) -> socket.socket:
 async def serve(
     server: Server, listener: socket.socket, stop: asyncio.Event, *background: Coroutine[Any, Any, None]
 ) -> None:
-    """Serve until `stop`, or until one of `background` ends; then finish what has begun, and raise what ended it."""
+    """Serve until `stop` is set or one of `background` ends. Then finish running requests, and raise the failure of the
+    task that ended."""
     serving = asyncio.create_task(server.serve([listener]))
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(work) for work in (stop.wait(), *background)]
     try:

@@ -1,4 +1,4 @@
-"""Kafka: topics from their files, and clients with the settings that durability needs."""
+"""Creates topics from their files, and opens clients with the settings that durability needs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +18,7 @@ from runtime.postgres.errors import passing_failure
 
 
 class KafkaSettings(BaseSettings):
-    """Where Kafka is and how we prove who we are: every service inherits it, so the variables have one name each."""
+    """Address and credentials of Kafka. Every service inherits these settings, so that each variable has one name."""
 
     model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -28,9 +28,9 @@ class KafkaSettings(BaseSettings):
     kafka_username: str = ""
     kafka_password: SecretStr = SecretStr("")
     kafka_ca_file: Path | None = None
-    """PEM file of the authorities that sign the brokers' certificates; the system's without it."""
+    """PEM file of the authorities that sign the brokers' certificates. The default is the system's authorities."""
     kafka_certificate_file: Path | None = None
-    """Our own certificate for mutual TLS, with its key in `kafka_key_file`."""
+    """The client certificate for mutual TLS, with its key in `kafka_key_file`."""
     kafka_key_file: Path | None = None
 
     @model_validator(mode="after")
@@ -58,7 +58,7 @@ async def create_topics(
 ) -> None:
     """Create the topics described by `folder`/*.yaml that do not exist; `names` maps to other names (tests).
 
-    Returns when a broker knows them all, which is a moment after it has said that they are made.
+    Returns when the broker can describe them all, which is shortly after it has confirmed their creation.
     """
     described = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **security)
@@ -89,11 +89,11 @@ async def create_topics(
 
 @asynccontextmanager
 async def open_producer(bootstrap: str, client_id: str, **settings: object) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer that waits for all replicas and never writes a record twice on its own retries.
+    """A producer that waits for all replicas, and whose own retries never write a record twice.
 
-    Batches are 512 KiB before compression, so that no broker with the default limit of 1 MiB refuses one; a single
-    record may be larger and is the caller's to limit. zstd: a quarter of the time of aiokafka's lz4, which compresses
-    at level 9, and a quarter smaller.
+    Batches have at most 512 KiB before compression, so that no broker with the default limit of 1 MiB rejects one. A
+    single record may be larger, and the caller must limit it. zstd takes a quarter of the time of aiokafka's lz4, which
+    compresses at level 9, and its output is a quarter smaller.
     """
     defaults = {"compression_type": "zstd", "max_batch_size": 512 * 1024, "max_request_size": 1024 * 1024}
     producer = AIOKafkaProducer(
@@ -107,7 +107,8 @@ async def open_producer(bootstrap: str, client_id: str, **settings: object) -> A
         await producer.start()
         yield producer
     finally:
-        # With Kafka gone an idempotent producer would flush for ever; what it still holds was never acknowledged.
+        # Without Kafka an idempotent producer would flush without end. The records that it still holds were never
+        # acknowledged.
         try:
             await asyncio.wait_for(producer.stop(), 5)
         except TimeoutError:
@@ -118,7 +119,7 @@ async def open_producer(bootstrap: str, client_id: str, **settings: object) -> A
 async def open_consumer(
     bootstrap: str, client_id: str, *, group: str | None = None, **settings: object
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer that commits only what it is told to, and reads of transactions what was committed, unless told otherwise."""
+    """A consumer without automatic commits. It reads only committed records unless `settings` say otherwise."""
     defaults = {"isolation_level": "read_committed"}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -141,5 +142,5 @@ async def open_consumer(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether Kafka failed, or Postgres did for a while: the same work may succeed at its next run."""
+    """Whether Kafka failed, or Postgres failed temporarily: the next run of the same work may succeed."""
     return isinstance(error, KafkaError) or passing_failure(error) is not None

@@ -1,4 +1,4 @@
-"""Topics as they are, beside what their files say: what is missing, and what drifted. Changes nothing."""
+"""Compares topics with their files: which are missing, and which differ. Changes nothing."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic. `partitions` is 0 where it does not exist; `drift` says in words how it differs from its file."""
+    """One topic. `partitions` is 0 if it does not exist; `drift` describes its differences from its file."""
 
     name: str
     partitions: int
     replication: int
     config: dict[str, str]
-    """The settings that its file names, as the broker has them."""
+    """The settings that its file names, with the values of the broker."""
     drift: tuple[str, ...]
 
     @property
@@ -37,7 +37,7 @@ async def inspect_topics(
 ) -> list[Topic]:
     """The topics described by `folder`/*.yaml; `names` maps to other names. Raises KafkaError.
 
-    More partitions than the file says are growth, not drift. `replication` None does not look at copies.
+    More partitions than in the file are growth, not drift. `replication` None does not check replicas.
     """
     described = {
         (names or {}).get(topic["name"], topic["name"]): topic
@@ -59,7 +59,7 @@ async def inspect_topics(
 
 
 async def read_setting(bootstrap: str, names: Iterable[str], setting: str, **security: object) -> dict[str, str]:
-    """One setting of each of these topics, as the broker has it. Raises KafkaError."""
+    """One setting of each of these topics, with the value of the broker. Raises KafkaError."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **security)
     await admin.start()
     try:
@@ -70,7 +70,7 @@ async def read_setting(bootstrap: str, names: Iterable[str], setting: str, **sec
 
 
 async def _existing(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, tuple[int, int]]:
-    """Partitions and copies of each topic that exists."""
+    """Numbers of partitions and replicas of each topic that exists."""
     found = {}
     for topic in await admin.describe_topics(names):
         error = for_code(topic["error_code"])

@@ -1,1 +1,1 @@
-"""What operators see: logs, probes and metrics, traces, the build."""
+"""Output for operators: logs, probes and metrics, traces, the build."""

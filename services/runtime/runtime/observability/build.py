@@ -1,19 +1,19 @@
-"""Which build this process is: said by the package's metadata and, where an image knows it, its source revision."""
+"""The build of this process, from the metadata of the package and, if the image has it, the source revision."""
 
 from importlib.metadata import version
 from typing import NamedTuple
 
 
 class Build(NamedTuple):
-    """`product` begins the names of metrics that every service has."""
+    """A build. `product` is the prefix of the metrics that every service has."""
 
     product: str
     service: str
     version: str
-    revision: str  # "" where nobody said it
+    revision: str  # "" if unknown
 
 
 def build_of(distribution: str, revision: str = "") -> Build:
-    """Of an installed distribution, whose name is product-service."""
+    """The build of an installed distribution, whose name is product-service."""
     product, _, service = distribution.partition("-")
     return Build(product, service, version(distribution), revision)

@@ -1,4 +1,5 @@
-"""Structured logs on stderr: JSON lines for machines, coloured text for a terminal; stdlib loggers come the same way."""
+"""Structured logs on stderr: JSON lines for machines, plain text for a terminal. Logs of stdlib loggers have the same
+form."""
 
 import logging
 import sys
@@ -8,9 +9,9 @@ import structlog
 
 
 class Sparing(logging.Filter):
-    """Lets each message of the Kafka, Postgres and tracing clients through once in ten seconds.
+    """Passes each message of the Kafka, Postgres and tracing clients once in ten seconds.
 
-    While their server is away they repeat themselves ten times a second, and drown who else has something to say.
+    While their server is unavailable they repeat messages ten times a second, which would hide other messages.
     """
 
     def __init__(
@@ -34,14 +35,14 @@ class Sparing(logging.Filter):
 def omit_what_the_terminal_shows(
     _logger: object, _method: str, line: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """The service's name and environment are the same in every line of its terminal or container."""
+    """Remove the name and environment of the service, which are the same in every line of its terminal or container."""
     line.pop("service", None)
     line.pop("environment", None)
     return line
 
 
 def configure_logs(service: str, log_format: str = "json") -> None:
-    """Route structlog and stdlib logging to stderr; `log_format` is json or console."""
+    """Send logs of structlog and stdlib to stderr; `log_format` is json or console."""
     steps: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -49,7 +50,7 @@ def configure_logs(service: str, log_format: str = "json") -> None:
         structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S" if log_format == "console" else "iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    # Plain tracebacks: the richer ones print local variables, and secrets with them.
+    # Plain tracebacks: the richer ones print local variables, which may be secrets.
     final: list[structlog.typing.Processor] = (
         [
             omit_what_the_terminal_shows,

@@ -1,4 +1,4 @@
-"""The operators' port: /metrics and the three probes, apart from the port that customers reach."""
+"""The port for operators with /metrics and the three probes, separate from the port for customers."""
 
 import asyncio
 import json
@@ -15,14 +15,14 @@ from prometheus_client.registry import Collector
 from runtime.observability.build import Build
 
 Checks = Callable[[], Mapping[str, str | None]]
-"""What the service needs to do its work, by name: why it is missing, or None. Called from another thread: reads plain
-attributes only."""
+"""The needs of the service by name: the reason why one is missing, or None. Another thread calls it, so it only reads
+plain attributes."""
 About = Callable[[], Mapping[str, object]]
-"""What else the readiness probe says, whatever it means; called like Checks."""
+"""Further fields of the readiness answer, which do not affect readiness. Called like Checks."""
 
 
 class Probes:
-    """Answers on `port`; whoever starts the service sets `started` once everything that it does has begun."""
+    """The answers of the probes on `port`. The service sets `started` once all its tasks have begun."""
 
     def __init__(self, checks: Checks, about: About = dict) -> None:
         self.port = 0
@@ -31,7 +31,8 @@ class Probes:
         self._about = about
 
     def answer_started(self) -> tuple[int, bytes]:
-        """It never goes back, and asks for nothing outside: an outage must not restart who has started well."""
+        """The startup probe. It never fails again and checks no dependency: an outage must not restart a process that
+        has started."""
         return (200, b"started\n") if self.started else (503, b"starting\n")
 
     def answer_ready(self) -> tuple[int, bytes]:
@@ -47,7 +48,7 @@ class Probes:
 
 
 class Described(Collector):
-    """The metrics that every service has: which build it is, and what readiness says, for rules that wake people."""
+    """The metrics that every service has: its build, and its readiness checks, for alerting rules."""
 
     def __init__(self, build: Build, checks: Checks) -> None:
         self._build = build
@@ -68,10 +69,10 @@ class Described(Collector):
 async def serve_probes(
     host: str, port: int, checks: Checks, build: Build, registry: CollectorRegistry = REGISTRY, *, about: About = dict
 ) -> AsyncIterator[Probes]:
-    """Serve until the block ends; the port is free choice for 0.
+    """Serve until the block ends. Port 0 selects a free port.
 
-    A thread of its own answers, so a busy event loop does not look dead to the orchestrator; liveness says only that
-    the process runs, readiness asks the service.
+    A separate thread answers, so that the orchestrator does not consider a busy event loop dead. Liveness only shows
+    that the process runs; readiness calls the checks of the service.
     """
     probes, described = Probes(checks, about), Described(build, checks)
 
@@ -98,7 +99,7 @@ async def serve_probes(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-            """Probes come every few seconds; they would drown the log."""
+            """Log nothing: probes come every few seconds and would fill the log."""
 
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True

@@ -1,6 +1,7 @@
-"""Traces (W3C Trace Context): spans for OpenTelemetry where an OTLP endpoint is set; else nothing of it is even imported.
+"""Traces (W3C Trace Context): OpenTelemetry spans if an OTLP endpoint is set; otherwise OpenTelemetry is not even
+imported.
 
-Without an endpoint a caller's `traceparent` is passed on as it came, so that whoever traces further on sees one trace.
+Without an endpoint a caller's `traceparent` is passed on unchanged, so that the next services can continue the trace.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 TRACEPARENT = "traceparent"
 LINKS_MAX = 32
-"""Traces that a span names as its causes at most, however many records it is about."""
+"""Maximum number of traces that a span links as its causes, however many records it processes."""
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _PASSED: ContextVar[str] = ContextVar("passed", default="")
 
@@ -28,23 +29,23 @@ SpanKind = Literal["server", "producer", "consumer", "client", "internal"]
 
 
 class Span(Protocol):
-    """What goes on now. `traceparent` is for whoever does the next step; empty without a trace."""
+    """The present span. `traceparent` is for the next step; empty without a trace."""
 
     @property
     def traceparent(self) -> str: ...
 
     def note(self, **attributes: str | int) -> None:
-        """Attributes that are known at the end; two underscores stand for a dot."""
+        """Add attributes that are known only at the end; two underscores stand for a dot."""
 
     def rename(self, name: str) -> None:
-        """A name that is known at the end."""
+        """Set a name that is known only at the end."""
 
 
 class Tracing(Protocol):
-    """Makes spans, within the one that goes on, or within `causes`: traceparents, of which anything may be given.
+    """Creates spans within the present one, or within `causes`: traceparents, which may be invalid.
 
-    One trace as cause goes on; of several a span can only say that they were the causes, in links. Meanwhile logs bear
-    the trace's id.
+    A span continues the trace of its causes if they belong to one trace. Otherwise it only links them. During a span,
+    logs contain the id of its trace.
     """
 
     is_on: bool
@@ -54,29 +55,30 @@ class Tracing(Protocol):
     ) -> AbstractContextManager[Span]: ...
 
     def past(self, name: str, kind: SpanKind, elapsed_s: float, **attributes: str | int) -> None:
-        """A part of the span that goes on, which has just ended after `elapsed_s` seconds. Nothing where none goes on."""
+        """Record a part of the present span that has just ended after `elapsed_s` seconds. Does nothing without a
+        present span."""
 
 
 def trace_id_of(traceparent: str) -> str:
-    """Empty where it is none."""
+    """The trace id of a traceparent; empty if it is invalid."""
     found = _TRACEPARENT.fullmatch(traceparent)
     return found[1] if found and found[1].strip("0") else ""
 
 
 class Passed(NamedTuple):
-    """Somebody else's span, or none."""
+    """The span of a caller, or no span."""
 
     traceparent: str
 
     def note(self, **attributes: str | int) -> None:
-        """Nobody reads them."""
+        """Ignore them, because this process does not own the span."""
 
     def rename(self, name: str) -> None:
-        """Nobody reads it."""
+        """Ignore it, because this process does not own the span."""
 
 
 class PassOn:
-    """No spans."""
+    """Creates no spans and passes the traceparent of the caller on."""
 
     is_on = False
 
@@ -94,16 +96,17 @@ class PassOn:
             _PASSED.reset(token)
 
     def past(self, name: str, kind: SpanKind, elapsed_s: float, **attributes: str | int) -> None:
-        """No spans."""
+        """Record nothing."""
 
 
 @asynccontextmanager
 async def open_tracing(build: Build, endpoint: str) -> AsyncIterator[Tracing]:
-    """Spans go to `endpoint`, which OTEL_EXPORTER_OTLP_ENDPOINT must say too; the SDK reads it and its other variables."""
+    """Send spans to `endpoint`. OTEL_EXPORTER_OTLP_ENDPOINT must have the same value, because the SDK reads it and its
+    other variables."""
     if not endpoint:
         yield PassOn()
         return
-    # A quarter of a second and ten megabytes, which only those pay who trace.
+    # These imports take a quarter of a second and ten megabytes, which only traced processes need.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -121,7 +124,7 @@ async def open_tracing(build: Build, endpoint: str) -> AsyncIterator[Tracing]:
 
 
 class Made(NamedTuple):
-    """A span of our own."""
+    """A span of this process."""
 
     span: "trace.Span"
 
@@ -138,7 +141,7 @@ class Made(NamedTuple):
 
 
 class Traced:
-    """Spans by OpenTelemetry."""
+    """Creates OpenTelemetry spans."""
 
     is_on = True
 
@@ -185,5 +188,5 @@ def remote_context(traceparent: str) -> "trace.SpanContext | None":
 
 
 def dotted(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Python's names -> those of the semantic conventions: http__route is http.route."""
+    """Convert names of Python to those of the semantic conventions: http__route to http.route."""
     return {name.replace("__", "."): value for name, value in attributes.items()}

@@ -1,1 +1,1 @@
-"""Postgres: pool, statements, failures, migrations, and its rules of time zones."""
+"""Postgres: pool, statements, failures, migrations, and time zone rules."""

@@ -1,4 +1,4 @@
-"""Which failures of Postgres pass."""
+"""Classifies failures of Postgres: transient ones, lost connections and timeouts."""
 
 import asyncpg
 
@@ -8,7 +8,7 @@ PASSING_STATES = {
     "40001",  # serialization
     "40P01",  # deadlock
     "53300",  # too many connections
-    "55P03",  # a lock was not given in time
+    "55P03",  # a lock was not granted in time
 }
 
 CONNECTION_STATES = (
@@ -19,17 +19,18 @@ CONNECTION_STATES = (
     "waiter is not done",
     "_on_result: waiter is",
 )
-"""How asyncpg 0.32 begins an InternalClientError about a connection that ended between two messages, for example when
-a server that stops has already said so and has not closed the socket yet. All others (codecs, defects) would come again."""
+"""Beginnings of the message of an InternalClientError in asyncpg 0.32 for a connection that ended between two messages,
+for example when a stopping server has announced it and has not closed the socket yet. All other messages (codecs,
+defects) would come again."""
 
 
 def passing_failure(error: BaseException) -> str | None:
-    """SQLSTATE, or class name, of a failure after which the same transaction may be run again as it is; else None.
+    """The SQLSTATE or class name of a failure after which the same transaction may be run again unchanged; else None.
 
-    Beside PASSING_STATES lost or refused connections (08), and a server that stops or starts (57P0). A commit whose
-    answer was lost is among them, so what is run again must be safe to have happened already.
+    These are PASSING_STATES, lost or refused connections (08), and a server that stops or starts (57P0). A commit whose
+    answer was lost is among them, so the transaction must be safe to repeat after it was committed.
     """
-    # After a migration, when asyncpg has dropped its cache. Its 0A000 alone means what Postgres cannot do.
+    # After a migration, when asyncpg has dropped its cache. Its SQLSTATE 0A000 alone means an unsupported feature.
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return str(error.sqlstate)
     if isinstance(error, asyncpg.PostgresError):
@@ -39,18 +40,19 @@ def passing_failure(error: BaseException) -> str | None:
 
 
 def is_lost_connection(error: BaseException) -> bool:
-    """Whether the client's side says that the connection is gone, unusable, or was not made."""
+    """Whether the client reports that the connection is lost, unusable, or was not established."""
     match error:
-        # asyncpg's own DataError, a value that cannot be encoded, is an InterfaceError too, and would fail every time.
+        # asyncpg's own DataError, for a value that cannot be encoded, is an InterfaceError too. It would fail every
+        # time.
         case ValueError() | asyncpg.UnsupportedClientFeatureError() | asyncpg.UnsupportedServerFeatureError():
             return False
         case asyncpg.TargetServerAttributeNotMatched() | asyncpg.exceptions.OutdatedSchemaCacheError():
-            return True  # during a failover; after a migration, and asyncpg has dropped its cache
+            return True  # during a failover, or after a migration, when asyncpg has dropped its cache
         case asyncpg.InternalClientError():
             return str(error).startswith(CONNECTION_STATES)
     return isinstance(error, OSError | asyncpg.InterfaceError | TimeoutError)
 
 
 def timed_out(error: BaseException) -> bool:
-    """Whether a statement was cancelled for its time (57014). It may be shorter next time, or for another organization."""
+    """Whether a statement timed out (57014). It may be faster next time, or for another organization."""
     return isinstance(error, asyncpg.QueryCanceledError)

@@ -1,4 +1,5 @@
-"""Places that many wait for: given in turn to those who ask, so that one who asks often leaves the others theirs."""
+"""A fair queue for a limited number of places: keys get free places in turn, so that one with many requests does not
+block others."""
 
 import asyncio
 from collections import Counter, deque
@@ -7,25 +8,25 @@ from contextlib import asynccontextmanager
 
 
 class LineFull(Exception):
-    """No place came free in time, or too many wait for one already. The reason is load, not a failure."""
+    """No place became free in time, or too many requests wait for one. The reason is load, not a failure."""
 
 
 class Line:
-    """`places` in all, of which one key has at most three quarters at once. A free place goes to the next key in turn,
-    within a key to who came first."""
+    """A fair queue for `places` places. One key holds at most three quarters of them. A free place goes to the next key
+    in turn, and within a key to the request that came first."""
 
     def __init__(self, places: int, waiting_max: int = 300) -> None:
-        """At most `waiting_max` wait under one key; who comes then is refused at once."""
+        """At most `waiting_max` requests of one key wait; further ones are refused at once."""
         self._places = places
         self._each_max = max(1, places * 3 // 4)
         self._waiting_max = waiting_max
         self._taken: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        """In the order in which the keys have their next turn."""
+        """In the order of the next turns of the keys."""
 
     @asynccontextmanager
     async def place(self, key: str, *, wait_s: float) -> AsyncIterator[None]:
-        """Have a place until the block ends. Raises LineFull."""
+        """Hold a place until the block ends. Raises LineFull."""
         await self._take(key, wait_s)
         try:
             yield
@@ -46,7 +47,7 @@ class Line:
                 await given
         except BaseException as error:
             if given.done() and not given.cancelled():
-                self._leave(key)  # it came at the moment at which we went
+                self._leave(key)  # the place was given at the moment of the timeout or cancellation
             elif key in self._waiting and given in self._waiting[key]:
                 self._waiting[key].remove(given)
                 self._forget_empty(key)
@@ -61,7 +62,7 @@ class Line:
         self._give()
 
     def _give(self) -> None:
-        """Give what is free to the keys in turn."""
+        """Give free places to the keys in turn."""
         for key in list(self._waiting):
             if self._taken.total() >= self._places:
                 return
@@ -69,12 +70,12 @@ class Line:
                 continue
             queue = self._waiting.pop(key)
             while queue and queue[0].done():
-                queue.popleft()  # who was cancelled, and has not run since
+                queue.popleft()  # a request that was cancelled and has not run since
             if not queue:
                 continue
             given = queue.popleft()
             if queue:
-                self._waiting[key] = queue  # behind the others
+                self._waiting[key] = queue  # after the other keys
             self._taken[key] += 1
             given.set_result(None)
 

@@ -1,4 +1,4 @@
-"""Versioned migrations: plain .sql files applied in order, each in a transaction, one migrator at a time."""
+"""Versioned migrations: plain .sql files applied in order, each in a transaction, by one process at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,26 +16,26 @@ if TYPE_CHECKING:  # asyncpg's classes are generic only for type checkers
 else:
     Connection = asyncpg.Connection
 
-LOCK = 0x666C6578  # any number of our own for pg_advisory_lock
+LOCK = 0x666C6578  # a number that only migrations use for pg_advisory_lock
 LOCK_WAIT = "2s"
-"""Later transactions queue behind a migration that waits for a table: give up and try again."""
+"""Later transactions queue behind a migration that waits for a table, so it gives up after this time and retries."""
 ATTEMPTS = 30
 
 
 class MigrationError(Exception):
-    """The migrations of the database are not the first ones of these files."""
+    """The migrations of the database are not a prefix of the files."""
 
 
 @dataclass(frozen=True)
 class Migrations:
-    """What a database has, with the time of each, and what it lacks; both in their order."""
+    """The migrations that a database has, with the time of each, and those that it lacks, both in order."""
 
     applied: dict[str, datetime]
     pending: list[str]
 
 
 async def inspect_migrations(dsn: str, folder: Path) -> Migrations:
-    """Compare the database with the files of `folder`, and change nothing. Raises MigrationError as `migrate` does."""
+    """Compare the database with the files of `folder`. Changes nothing. Raises MigrationError as `migrate` does."""
     async with _connect(dsn) as connection:
         applied = await _applied(connection)
     pending = _pending(folder, {name: digest for name, (digest, _) in applied.items()})
@@ -43,10 +43,10 @@ async def inspect_migrations(dsn: str, folder: Path) -> Migrations:
 
 
 async def migrate(dsn: str, folder: Path) -> list[str]:
-    """Apply the files of `folder` (NNNN_name.sql) that the database lacks; returns their names.
+    """Apply the files of `folder` (NNNN_name.sql) that the database lacks. Returns their names.
 
-    Raises MigrationError when an applied file has changed since, or the database has migrations that `folder` lacks: it
-    is newer, or of a build before the first release.
+    Raises MigrationError if an applied file has changed, or if the database has migrations that `folder` lacks: it is
+    newer, or from a build before the first release.
     """
     async with _connect(dsn) as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK)

@@ -1,4 +1,4 @@
-"""A pool of connections to Postgres."""
+"""Connection pools for Postgres."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ else:
 
 
 class LinedPool(asyncpg.Pool):
-    """A pool with a line before it, for those who take a place first; the others only wait for a connection."""
+    """A pool with a fair queue before it. Requests that skip the queue only wait for a connection."""
 
     line: Line
 
@@ -36,21 +36,21 @@ async def open_pool(
     tell: Tell | None = None,
     keep_plans: bool = True,
 ) -> AsyncIterator[Pool]:
-    """A pool of up to `size` connections whose statements end after `statement_timeout_s` seconds.
+    """A pool of up to `size` connections, with a statement timeout of `statement_timeout_s` seconds.
 
-    With `at_least` 0 it opens even while Postgres is down, and connects when it is first used. `tell` hears of every
-    statement when it has ended. Without `keep_plans` every statement is planned when it runs, for the size that its tables
-    have then: a plan that was made for an empty queue reads all of a full one.
+    With `at_least` 0 it opens even while Postgres is unavailable, and connects at the first use. `tell` is called for
+    each statement that has ended. Without `keep_plans` every statement is planned at each run, for the present size of
+    its tables: a plan that was made for an empty queue would scan all of a full one.
     """  # fmt: skip
     settings = {
         "application_name": application,
         "search_path": "public",
         "statement_timeout": str(int(statement_timeout_s * 1000)),
-        # A process that was frozen in a transaction keeps its locks no longer than this, and who waits for them gives
-        # up sooner and tries again.
+        # A process that is frozen in a transaction keeps its locks no longer than this. Transactions that wait for them
+        # time out sooner and are retried.
         "idle_in_transaction_session_timeout": "20000",
         "lock_timeout": str(int(statement_timeout_s * 250)),
-        "jit": "off",  # compiling costs more than our short statements ever run
+        "jit": "off",  # compilation costs more than the run of any of our short statements
     }
     if not keep_plans:
         settings["plan_cache_mode"] = "force_custom_plan"
@@ -61,7 +61,7 @@ async def open_pool(
 
     opening = LinedPool(
         dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10, init=listen, reset=leave_as_it_is,
-        # What asyncpg.create_pool gives by default.
+        # The defaults of asyncpg.create_pool.
         max_queries=50_000, max_inactive_connection_lifetime=300.0, loop=None,
         connection_class=asyncpg.Connection, record_class=asyncpg.Record,
     )  # fmt: skip
@@ -71,16 +71,19 @@ async def open_pool(
 
 
 def line_of(pool: Pool) -> Line:
-    """The line before a pool of `open_pool`: with a place in it, a free connection is there at once. Before others is none."""
+    """The queue before a pool of `open_pool`: with a place in it, a free connection is available at once. Other pools
+    have no queue."""
     return pool.line if isinstance(pool, LinedPool) else Line(1)
 
 
 async def leave_as_it_is(_connection: Connection) -> None:
-    """What a transaction sets ends with it, and nothing else is ever set: a round trip would clean what is clean."""
+    """Skip the reset of a released connection, which would cost a round trip: all settings of our transactions end with
+    them."""
 
 
 def trace_statements(tracing: Tracing, statements: Mapping[str, str]) -> Tell | None:
-    """For a pool: spans of statements by their names, of others by their first word, within whatever span goes on."""
+    """A `tell` for open_pool that records a span for each statement, under its name or else its first word, within the
+    present span."""
     if not tracing.is_on:
         return None
     names = {text: name for name, text in statements.items()}

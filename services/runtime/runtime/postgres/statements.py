@@ -1,4 +1,4 @@
-"""Statements that live in .sql files, and rows by the names of their columns."""
+"""Loads statements from .sql files, and converts rows by the names of their columns."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,9 +10,10 @@ RowT = TypeVar("RowT", bound=tuple[Any, ...])
 
 
 def from_record(kind: Callable[..., RowT], record: Any) -> RowT:
-    """A NamedTuple from an `asyncpg.Record`, or another mapping, by name: the order of the columns does not matter.
+    """Create a NamedTuple from an `asyncpg.Record` or another mapping, by name: the order of the columns does not
+    matter.
 
-    TypeError where columns and fields are not the same, fields with a default included.
+    Raises TypeError unless columns and fields are the same, including fields with a default.
     """
     row = kind(**record)
     if len(row) != len(record):
@@ -21,10 +22,10 @@ def from_record(kind: Callable[..., RowT], record: Any) -> RowT:
 
 
 def load_sql(package: str) -> dict[str, str]:
-    """Statements by name, of every .sql file in `package` and its folders.
+    """The statements of every .sql file in `package` and its folders, by name.
 
-    A file holds blocks that begin with a line `-- name: statement_name`; what stands before the first of them speaks
-    of the file. A file without such a line is one statement, under the file's name. ValueError if a name stands twice.
+    A file holds blocks that begin with a line `-- name: statement_name`; text before the first block describes the
+    file. A file without such a line is one statement, named after the file. Raises ValueError if a name occurs twice.
     """
     statements: dict[str, str] = {}
     places: dict[str, str] = {}
@@ -46,7 +47,7 @@ def find_sql(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
 
 
 def split_statements(path: str, text: str) -> Iterator[tuple[str, str]]:
-    """Name and text of each statement of a file. ValueError if a name is none or has no statement."""
+    """Name and text of each statement of a file. Raises ValueError if a name is invalid or has no statement."""
     _, *blocks = re.split(r"^-- name:", text, flags=re.MULTILINE)
     if not blocks:
         yield path.rpartition("/")[2].removesuffix(".sql"), text

@@ -1,4 +1,4 @@
-"""Compares the rules of time zones that a process goes by with those of its Postgres, which has files of its own."""
+"""Compares the time zone rules of a process with those of its Postgres, which has its own files."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 DAY_S = 86_400
 SAMPLED_DAYS = range(-400, 400, 7)
-"""A date at which clocks change moves by weeks, so a sample each week finds a changed rule. It takes half a second."""
+"""Clock changes move by weeks, so a weekly sample finds a changed rule. It takes half a second."""
 
 OFFSETS = """
 SELECT name, array_agg(extract(epoch FROM (to_timestamp(at) AT TIME ZONE name) - (to_timestamp(at) AT TIME ZONE 'UTC'))::integer
@@ -25,41 +25,42 @@ GROUP BY name
 
 
 def sampled_instants() -> list[int]:
-    """Seconds since 1970, a week apart, around now."""
+    """Instants around now, one week apart, in seconds since 1970."""
     today = int(time.time()) // DAY_S
     return [(today + day) * DAY_S for day in SAMPLED_DAYS]
 
 
 @dataclass
 class ZoneRules:
-    """Whose rules this process goes by, for its probe and for answers."""
+    """The time zone rules of this process, for its probe and for answers."""
 
     version: str
-    """Release of tz, such as 2026f."""
+    """Release of the tz database, such as 2026f."""
     names: Sequence[str]
     offset_at: Callable[[str, int], int]
-    """Seconds east of Greenwich in a zone at a second since 1970."""
+    """Seconds east of UTC, for a zone and an instant in seconds since 1970."""
     differing: list[str] | None = None
-    """Zones for which Postgres has other rules, or none; None: not compared yet."""
+    """Zones for which Postgres has other rules, or no rules; None: not compared yet."""
 
     async def compare(self, pool: Pool) -> None:
-        """Find the zones for which Postgres differs, around now. It decides nothing: no sum is made by Postgres' rules."""
+        """Find the zones for which Postgres differs around now. For information only: no sum uses the rules of
+        Postgres."""
         async with pool.acquire() as connection:
             self.differing = await self.differing_zones(connection, sampled_instants())
         if self.differing:
             log.warning("Postgres has other rules of time zones", tz=self.version, zones=self.differing)
 
     async def differing_zones(self, connection: Connection, instants: Sequence[int]) -> list[str]:
-        """Names whose offsets at these seconds since 1970 differ in Postgres."""
+        """Names of zones whose offsets at these instants differ in Postgres."""
         try:
             rows = await connection.fetch(OFFSETS, sorted(self.names), instants)
         except (asyncpg.UndefinedFileError, asyncpg.InvalidParameterValueError):
-            rows = []  # an image without tz's files knows none
+            rows = []  # an image without files of the tz database knows no zones
         theirs = {row["name"]: row["offsets"] for row in rows}
         return [
             name for name in sorted(self.names) if theirs.get(name) != [self.offset_at(name, at) for at in instants]
         ]
 
     def about(self) -> dict[str, object]:
-        """For the readiness probe's answer."""
+        """Fields for the answer of the readiness probe."""
         return {"tz": self.version, "postgres_differs_in": self.differing}
