@@ -1,4 +1,5 @@
-"""python -m ingest: settings, logs, probes, Postgres, Kafka, and an HTTP server that runs until SIGTERM."""
+"""python -m ingest: creates settings, logs, probes, Postgres and Kafka clients, and an HTTP server that runs until
+SIGTERM."""
 
 import asyncio
 import time
@@ -22,7 +23,8 @@ from ingest.settings import Settings
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop`, then answer what has begun. Raises ProducerBroken, after which only a new process helps."""
+    """Serve until `stop` is set, then answer the running requests. Raises ProducerBroken, after which only a new
+    process helps."""
     async with AsyncExitStack() as stack:
         dsn = settings.postgres_dsn.get_secret_value()
         pool = await stack.enter_async_context(

@@ -1,4 +1,5 @@
-"""POST /api/v1/events: who sends, what, and what we answer. Nothing is acknowledged before it is durable."""
+"""POST /api/v1/events: authenticates the sender, validates events and answers. No event is acknowledged before it is
+durable."""
 
 import asyncio
 import time
@@ -32,12 +33,12 @@ from ingest.settings import Settings
 
 EVENT_HEADERS = [("content-type", b"application/cloudevents+json")]
 NAME = "POST /api/v1/events"
-EVENTS_PER_TURN = 500  # some 5 ms of work, after which other requests get theirs
+EVENTS_PER_TURN = 500  # about 5 ms of work, after which other requests get their turn
 RETRY_SOON_S, RETRY_LATER_S = 1, 5
 
 
 class EventEndpoint:
-    """What a request passes through, in this order: key, content type, quota, body, events, Kafka, answer."""
+    """The steps of a request, in this order: key, content type, quota, body, events, Kafka, answer."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class EventEndpoint:
         self._now = now
 
     async def receive(self, request: Request) -> Response:
-        """The answer to one request. Raises IngestProblem."""
+        """Answer one request. Raises IngestProblem."""
         try:
             key = await self._authenticate(request.headers.get("authorization", ""))
             split_body = self._choose_splitter(request)
@@ -71,7 +72,8 @@ class EventEndpoint:
             raise unavailable(error) from None
 
     def _choose_splitter(self, request: Request) -> Callable[[bytes], list[msgspec.Raw]]:
-        """How the body becomes events, by the content type and mode of the request. Raises IngestProblem."""
+        """The function that splits the body into events, by the content type and mode of the request. Raises
+        IngestProblem."""
         headers = request.headers
         if is_binary(headers):
             check_content_type(headers)
@@ -86,7 +88,7 @@ class EventEndpoint:
         try:
             await self._publish(verdict, key, received_at)
         except (OverBudget, NotAccepted, OutcomeUnknown):
-            self._quota.charge(key.key_id, -len(elements))  # they come again
+            self._quota.charge(key.key_id, -len(elements))  # the sender will send these events again
             raise
         count(verdict)
         answer = msgspec.json.encode(receipt(verdict))
@@ -100,7 +102,7 @@ class EventEndpoint:
             stored = await self._keys.find(key_id)
             if is_valid(stored, secret, self._now()) and stored:
                 return stored
-        # One answer for a key that is unknown, wrong, revoked or expired: it tells a thief nothing.
+        # One answer for a key that is unknown, wrong, revoked or expired, so that it gives a thief no information.
         challenge = 'Bearer realm="flexcredits"' + (', error="invalid_token"' if authorization else "")
         raise IngestProblem(
             "unauthorized",
@@ -148,7 +150,7 @@ class EventEndpoint:
 
 
 def receipt(verdict: Verdict) -> Receipt:
-    """What is answered once the verdict is durable. Raises IngestProblem when nothing was accepted."""
+    """The receipt for a durable verdict. Raises IngestProblem when no event was accepted."""
     rejected = [
         RejectedEvent(index=event.index, id=event.id, pointer=event.pointer, detail=event.detail)
         for event in verdict.rejected
@@ -162,7 +164,8 @@ def receipt(verdict: Verdict) -> Receipt:
 
 
 def is_outside_scope(verdict: Verdict) -> bool:
-    """Whether nothing in the request is this key's: then it is refused like a wrong key, and leaves no dead letters."""
+    """Whether the key covers no event of the request: then the request is refused like one with a wrong key, and leaves
+    no dead letters."""
     return (
         bool(verdict.rejected)
         and not verdict.accepted
@@ -171,7 +174,8 @@ def is_outside_scope(verdict: Verdict) -> bool:
 
 
 def dead_letter(topic: str, rejected: Rejected, key_id: str, received_at: datetime, bytes_max: int) -> Message:
-    """The bytes as they came, and why. Its key follows from them, so a repeated attempt is recognised as the same."""
+    """The received bytes with the reason. Its key is derived from them, so that a repeated request gives the same
+    key."""
     digest = sha1(f"{rejected.reason} {rejected.pointer} ".encode() + rejected.raw, usedforsecurity=False)
     headers = {
         "reason": rejected.detail,
@@ -194,7 +198,7 @@ def dead_letter(topic: str, rejected: Rejected, key_id: str, received_at: dateti
 
 
 def unavailable(error: Exception) -> IngestProblem:
-    """503: send the whole request again, with the same ids."""
+    """The 503 problem: the sender should send the whole request again, with the same ids."""
     outcome: Literal["unknown", "not_accepted"] = "unknown" if isinstance(error, OutcomeUnknown) else "not_accepted"
     retry_after_s = RETRY_SOON_S if isinstance(error, OverBudget) else RETRY_LATER_S
     UNAVAILABLE.labels(type(error).__name__).inc()
@@ -222,7 +226,7 @@ async def answer(endpoint: EventEndpoint, request: Request) -> Response:
 
 
 def build_app(endpoint: EventEndpoint) -> FastAPI:
-    """The application. Its description is committed as schemas/http/ingest-api.json and not served."""
+    """The application. schemas/http/ingest-api.json contains its description, which is not served."""
     app = FastAPI(
         title="FlexCredits ingest API",
         version="1",

@@ -1,4 +1,4 @@
-"""Every metric of ingest, with its unit. None names an organization: their number has no bound."""
+"""Every metric of ingest, with its unit. No label names an organization, because their number has no bound."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -30,7 +30,7 @@ RECORDS_PER_BATCH = Histogram(
     buckets=(1, 10, 50, 100, 500, 1000, 5000),
 )
 
-# What is there before it first happens is seen to happen: a counter that begins with 1 has not risen.
+# Initialise every label set to 0, so that `rate()` sees the first increment.
 for _status in (202, 500, 503):
     REQUESTS.labels(_status)
 for _reason in Reason:

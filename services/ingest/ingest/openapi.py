@@ -1,4 +1,4 @@
-"""The description of our HTTP interface: `python -m ingest.openapi` writes schemas/http/ingest-api.json, --check compares."""
+"""The OpenAPI description: `python -m ingest.openapi` writes schemas/http/ingest-api.json, and --check compares it."""
 
 import json
 import re
@@ -18,7 +18,7 @@ TARGET = SCHEMAS / "http" / "ingest-api.json"
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """OpenAPI 3.1 of the application, with the events as schemas/events describes them."""
+    """The OpenAPI 3.1 description of the application, with the event schemas of schemas/events."""
     description = get_openapi(title=app.title, version=app.version, openapi_version="3.1.0", routes=app.routes)
     _, answers = msgspec.json.schema_components((Receipt, Problem), ref_template=REF + "{name}")
     description["components"] = {
@@ -31,7 +31,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def event_schemas() -> dict[str, Any]:
-    """Components of schemas/events/*.json. Their $defs have one meaning per name, which the generator checks."""
+    """Components from schemas/events/*.json. Each name in their $defs has one meaning, which the generator checks."""
     schemas: dict[str, Any] = {}
     types: dict[str, str] = {}
     for path in sorted((SCHEMAS / "events").glob("*.json")):
@@ -44,7 +44,7 @@ def event_schemas() -> dict[str, Any]:
             types[schema["properties"]["type"]["const"]] = REF + schema["title"]
     for name, schema in schemas.items():
         if "enum" in schema:
-            # Go has one namespace for the constants of a package: AgentKind and AgentState both have `saved`.
+            # Go has one namespace for the constants of a package, and AgentKind and AgentState both have `saved`.
             prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
             schema["x-enum-varnames"] = [f"{prefix}_{value.upper()}" for value in schema["enum"]]
     schemas["Event"] = {

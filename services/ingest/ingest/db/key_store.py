@@ -1,4 +1,4 @@
-"""api_keys in Postgres, behind a small cache: a product's back end sends the same key with every request."""
+"""API keys in Postgres with a small cache, because the back end of a product sends the same key with every request."""
 
 import asyncio
 import time
@@ -19,11 +19,11 @@ SQL = load_sql("ingest")
 READ_WITHIN_S = 2.0
 WATCH_EVERY_S = 5.0
 RETRY_AFTER_S = 1.0
-NO_KEY = "-" * KEY_ID_LENGTH  # no key has this id: asking for it shows that the table can be read
+NO_KEY = "-" * KEY_ID_LENGTH  # no key has this id: a query for it shows that the table is readable
 
 
 class KeysUnavailable(Exception):
-    """Postgres does not answer, and we do not know the key."""
+    """Postgres does not answer, and the key is not in the cache."""
 
 
 class Entry(NamedTuple):
@@ -32,7 +32,8 @@ class Entry(NamedTuple):
 
 
 class KeyStore:
-    """Keys by id. A revocation takes effect within `fresh_s`; while Postgres is down a known key lives `stale_s` on."""
+    """Keys by id. A revocation takes effect within `fresh_s`. While Postgres is unavailable, a known key works for
+    `stale_s`."""
 
     def __init__(
         self,
@@ -48,11 +49,11 @@ class KeyStore:
         self._stale_s = stale_s
         self._entries_max = entries_max
         self._clock = clock
-        # Apart, so that a flood of invented ids pushes no real key out of the cache.
+        # Separate caches, so that a flood of invented ids removes no real key.
         self._known: OrderedDict[str, Entry] = OrderedDict()
         self._unknown: OrderedDict[str, Entry] = OrderedDict()
         self._reads: dict[str, asyncio.Task[StoredKey | None]] = {}
-        # For the same reason strangers share one connection, and the others stay free for keys that we know.
+        # For the same reason unknown ids share one connection, and the others stay free for known keys.
         self._strangers = asyncio.Semaphore(1)
         self._failed_at = float("-inf")
         self._answered_at = float("-inf")
@@ -66,7 +67,7 @@ class KeyStore:
             return entry.key
         stale = entry.key if entry and now - entry.read_at < self._stale_s else None
         if stale and now - self._failed_at < self._fresh_s:
-            return stale  # asked a moment ago in vain: no second wait
+            return stale  # a recent query failed: do not wait again
         try:
             return await asyncio.shield(self._reading(key_id))
         except KeysUnavailable:
@@ -75,7 +76,7 @@ class KeyStore:
             return stale
 
     async def watch(self) -> None:
-        """Ask at intervals, for the readiness probe, until cancelled."""
+        """Check Postgres at intervals until cancelled, for the readiness probe."""
         while True:
             try:
                 await self._read(NO_KEY)
@@ -85,13 +86,13 @@ class KeyStore:
                 await asyncio.sleep(RETRY_AFTER_S)
 
     def why_not_ready(self) -> str | None:
-        """Not ready before the first answer, nor when every key we know has become too old to be used."""
+        """The reason why ingest is not ready: no answer yet, or all known keys have become too old to be used."""
         if self._clock() - self._answered_at <= self._stale_s + WATCH_EVERY_S:
             return None
         return f"Postgres does not answer: {self._problem}"
 
     def _reading(self, key_id: str) -> "asyncio.Task[StoredKey | None]":
-        """One read at a time for each key, however many requests wait for it."""
+        """The task that reads a key. There is one per key, however many requests wait for it."""
         if key_id not in self._reads:
             task = asyncio.create_task(self._read(key_id))
             task.add_done_callback(lambda _: self._reads.pop(key_id))

@@ -1,1 +1,1 @@
-"""What ingest decides: keys, limits, and what becomes of each event. Pure."""
+"""The decisions of ingest: keys, limits, and the result of each event. Pure."""

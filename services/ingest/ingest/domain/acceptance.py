@@ -1,4 +1,4 @@
-"""What becomes of each event of a request: usage, a catalog fact, a duplicate, or rejected with a reason. Pure."""
+"""Decides the result of each event of a request: usage, catalog event, duplicate, or rejected with a reason. Pure."""
 
 import json
 from collections.abc import Iterable
@@ -14,16 +14,16 @@ from flexcredits_schemas.identity import amount_of, payload_of
 
 from ingest.domain.keys import EVERYTHING, Scope
 
-# The ledger remembers identities for 430 days, so a copy of anything we still take meets its first copy there.
+# The ledger keeps identities for at least 430 days, so a copy of any accepted event meets its first copy there.
 PAST = timedelta(days=400)
 AHEAD = timedelta(minutes=5)
 COUNTED = (Usage, Correction)  # tuples, because `Usage | Correction` would be created at every check
 OF_ONE_PRODUCT = (Usage, Correction, Feature)
-TEXT_MAX = 300  # of what we quote back: names of unknown fields and wrong values can be long
+TEXT_MAX = 300  # the limit of quoted text: names of unknown fields and wrong values can be long
 
 
 class Reason(StrEnum):
-    """Kinds of rejection, for metrics and for telling dead letters apart."""
+    """Kinds of rejection, for metrics and dead letters."""
 
     INVALID = "invalid"
     TOO_LARGE = "too_large"
@@ -34,7 +34,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An event that is not counted. `pointer` (RFC 6901) is relative to the event; "" is the whole of it."""
+    """An event that is not counted. `pointer` (RFC 6901) is relative to the event; "" refers to all of it."""
 
     index: int
     id: str | None
@@ -47,7 +47,7 @@ class Rejected:
 
 @dataclass
 class Verdict:
-    """The request's events by fate; accepted ones as (key, canonical bytes) in the order of the request."""
+    """The events of a request by disposition. Accepted ones are (key, canonical bytes) in the order of the request."""
 
     usage: list[tuple[bytes, bytes]] = field(default_factory=list)
     facts: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Verdict:
 
 
 class Rejection(InvalidEvent):
-    """Well-formed, and still not taken."""
+    """A valid event that is not accepted."""
 
     def __init__(self, reason: Reason, detail: str, pointer: str = "") -> None:
         super().__init__(detail, pointer)
@@ -68,7 +68,7 @@ class Rejection(InvalidEvent):
 
 
 class Acceptance:
-    """Judges the events of one request, in any number of calls: copies are recognised across all of them."""
+    """Validates the events of one request, in any number of calls: copies are recognised across all of them."""
 
     def __init__(self, scope: Scope, received_at: datetime, event_bytes_max: int) -> None:
         self.verdict = Verdict()
@@ -79,7 +79,7 @@ class Acceptance:
         self._seen: dict[tuple[str | None, str, str], Event] = {}
 
     def validate_events(self, elements: Iterable[bytes]) -> None:
-        """Add the next events, as they came, to the verdict."""
+        """Validate the next events, in the order of the request, and add them to the verdict."""
         verdict = self.verdict
         for index, raw in enumerate(elements, verdict.accepted + verdict.duplicates + len(verdict.rejected)):
             try:
@@ -120,17 +120,17 @@ class Acceptance:
     def _check_scope(self, event: Event) -> None:
         product = event.data.product if isinstance(event, OF_ONE_PRODUCT) else None
         claim = type(event), event.subject, product
-        if claim not in self._covered:  # most events of a request claim the same
+        if claim not in self._covered:  # most events of a request need the same permission
             check_scope(self._scope, event)
             self._covered.add(claim)
 
 
 def check_scope(scope: Scope, event: Event) -> None:
-    """Raise Rejection unless the key may send this.
+    """Raise Rejection unless the key may send this event.
 
-    Usage and corrections: the organization and the product. An agent's life cycle belongs to product `agents`, a
-    feature's name and category to the feature's product. What decides access and money (organization, member, contract,
-    rate) is not one product's to say, so it needs a key for all products. Facts without a subject hold for every
+    Usage and corrections need the organization and the product. An agent belongs to product `agents`, a feature's name
+    and category to the feature's product. Events that decide access and money (organization, member, contract, rate) do
+    not belong to one product, so they need a key for all products. Catalog events without a subject apply to every
     organization, so they need a key for all organizations.
     """
     if event.subject is None:
@@ -149,26 +149,27 @@ def check_scope(scope: Scope, event: Event) -> None:
 
 
 def key_of(event: Usage | Correction) -> bytes:
-    """Kafka key: events of one rollup row share a partition, so that aggregators do not meet in it."""
+    """The Kafka key: events of one rollup row share a partition, so that aggregators do not compete for the row."""
     data = event.data
     return f"{event.subject}|{data.product}|{data.agent.id if data.agent else data.feature}".encode()
 
 
 def _same_payload(first: Event, second: Event) -> bool:
-    """Whether two events of one identity say the same, by the fingerprint that the ledger compares."""
+    """Whether two events of one identity have the same content, by the fingerprint that the ledger compares."""
     if isinstance(first, COUNTED) and isinstance(second, COUNTED):
         return _fingerprint(first) == _fingerprint(second)
     return _encode_to_milliseconds(first) == _encode_to_milliseconds(second)
 
 
 def _encode_to_milliseconds(fact: Event) -> bytes:
-    """As the ledger compares usage: CloudEvents' JavaScript SDK cuts the time of what passes through it."""
+    """The event with its time cut to milliseconds, as the ledger compares usage, because the JavaScript SDK of
+    CloudEvents truncates the time of events that it forwards."""
     time = fact.time.replace(microsecond=fact.time.microsecond // 1000 * 1000)
     return encode(msgspec.structs.replace(fact, time=time))
 
 
 def _name(raw: bytes) -> tuple[str | None, str | None]:
-    """Id and organization of an event that may be anything, so that its sender finds it again."""
+    """Id and organization of an event that may be invalid, so that its sender can find it."""
     with suppress(ValueError, RecursionError):
         event = json.loads(raw)
         if isinstance(event, dict):
@@ -181,7 +182,7 @@ def _name(raw: bytes) -> tuple[str | None, str | None]:
 
 
 def _clean(text: str) -> str:
-    """Text that can be written anywhere: no lone surrogates, and not too long."""
+    """The text in a form that is safe to write anywhere: without lone surrogates, and not too long."""
     return text[:TEXT_MAX].encode("utf-8", "replace").decode()
 
 

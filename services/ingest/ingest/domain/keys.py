@@ -1,7 +1,7 @@
-"""API keys: how they look, what of them is stored, and what they allow. Creation and check both come here.
+"""API keys: their format, the stored part, and their permissions. Used to create and to check keys.
 
 `fc_<environment>_<key id>_<secret>_<checksum>` in base 62. The prefix and the CRC-32 let secret scanners recognise a
-key that leaked; the checksum also turns a mistyped key away without a look at the database.
+leaked key. The checksum also rejects a mistyped key without a query.
 """
 
 import hmac
@@ -28,7 +28,7 @@ _NOBODY = sha256(b"").digest()
 
 @dataclass(frozen=True)
 class Scope:
-    """What a key may send; `*` covers everything."""
+    """The organizations and products that a key may send for; `*` covers all."""
 
     organizations: frozenset[str]
     products: frozenset[str]
@@ -52,7 +52,8 @@ class StoredKey:
 
 
 def mint_key(environment: str) -> tuple[str, str, bytes]:
-    """A new key: its text, shown once; its id; the SHA-256 of its secret, which is all that is stored.
+    """Create a key. Returns its text, which is shown once, its id, and the SHA-256 of its secret, the only part that is
+    stored.
 
     256 random bits need no salt and no slow hash (OWASP ASVS 5.0, 6.5.2).
     """
@@ -64,7 +65,7 @@ def mint_key(environment: str) -> tuple[str, str, bytes]:
 
 
 def parse_key(text: str) -> tuple[str, str] | None:
-    """Key id and secret of a well-formed key whose checksum is right."""
+    """Key id and secret of a well-formed key with the right checksum, else None."""
     found = _KEY.fullmatch(text)
     if found is None or found[4] != _checksum(found[1]):
         return None
@@ -72,7 +73,7 @@ def parse_key(text: str) -> tuple[str, str] | None:
 
 
 def is_valid(stored: StoredKey | None, secret: str, now: datetime) -> bool:
-    """Whether the secret is this key's and the key still counts. Takes as long for a key that does not exist."""
+    """Whether the secret belongs to this key and the key is valid. Takes as long for a key that does not exist."""
     expected = stored.secret_sha256 if stored else _NOBODY
     matches = hmac.compare_digest(sha256(secret.encode()).digest(), expected)
     if stored is None or not matches or stored.revoked_at is not None:

@@ -1,4 +1,4 @@
-"""How many events a key may send, and how many bytes we keep in memory for all of them. Pure."""
+"""Limits the events that a key may send, and the bytes in memory of all requests. Pure."""
 
 import math
 from collections import OrderedDict
@@ -10,7 +10,7 @@ KEYS_MAX = 10_000
 
 
 class OverQuota(Exception):
-    """The key has sent more than its share."""
+    """The key has sent more events than it may."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"retry after {retry_after_s} s")
@@ -18,26 +18,26 @@ class OverQuota(Exception):
 
 
 class Quota:
-    """`events_per_second` on average over ten seconds, for each key in this process; 0 is no limit.
+    """Limits each key in this process to `events_per_second` on average over ten seconds; 0 is no limit.
 
-    A bucket may fall below zero, since a request is taken or refused whole: whoever overdraws waits until it is paid
-    back, so the average holds with requests of any size.
+    A request is accepted or refused as a whole, so a bucket may fall below zero. The key then waits until the bucket is
+    positive again, so the average holds for requests of any size.
     """
 
     def __init__(self, events_per_second: float, clock: Callable[[], float]) -> None:
         self._rate = events_per_second
         self._full = max(1.0, events_per_second * WINDOW_S)
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # events left, and when
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # events left, and the time of that value
 
     def check(self, key_id: str) -> None:
-        """Raise OverQuota if nothing is left."""
+        """Raise OverQuota if no event is left."""
         left = self._left(key_id)
         if left < 1:
             raise OverQuota(math.ceil((1 - left) / self._rate))
 
     def charge(self, key_id: str, events: int) -> None:
-        """Take `events` out of the bucket; a negative number gives them back."""
+        """Take `events` out of the bucket; a negative number returns them."""
         if self._rate:
             self._buckets[key_id] = min(self._full, self._left(key_id) - events), self._clock()
             self._buckets.move_to_end(key_id)
@@ -45,7 +45,7 @@ class Quota:
                 self._buckets.popitem(last=False)
 
     def headers(self, key_id: str) -> dict[str, str]:
-        """RateLimit fields of draft-ietf-httpapi-ratelimit-headers-11; none without a limit."""
+        """RateLimit fields of draft-ietf-httpapi-ratelimit-headers-11; empty without a limit."""
         if not self._rate:
             return {}
         left = self._left(key_id)
@@ -63,18 +63,19 @@ class Quota:
 
 
 class OverBudget(Exception):
-    """There is no room at the moment."""
+    """The memory budget is used up at the moment."""
 
 
 class MemoryBudget:
-    """Bytes held now, of `bytes_max`: bodies that are being read, and records that Kafka has not acknowledged."""
+    """Counts the bytes held now, at most `bytes_max`: bodies that are being read, and records that Kafka has not
+    acknowledged."""
 
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
         self.held = 0
 
     def take(self, size: int) -> None:
-        """Raises OverBudget, and then holds nothing more."""
+        """Reserve bytes. Raises OverBudget, and then reserves nothing."""
         if self.held + size > self.bytes_max:
             raise OverBudget(f"{self.held} of {self.bytes_max} bytes are in flight")
         self.held += size
@@ -84,7 +85,7 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(self) -> Iterator["Reservation"]:
-        """For one request: whatever it takes is given back at the end of the block."""
+        """A reservation for one request. Its bytes are released at the end of the block."""
         reservation = Reservation(self)
         try:
             yield reservation
@@ -93,7 +94,7 @@ class MemoryBudget:
 
 
 class Reservation:
-    """One request's part of a budget."""
+    """The part of a budget that one request uses."""
 
     def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget

@@ -1,1 +1,1 @@
-"""How a request is read and answered."""
+"""Reads requests and encodes answers."""

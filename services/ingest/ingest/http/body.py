@@ -1,4 +1,5 @@
-"""A request's body, in bounded memory: received bytes are counted as they come, gzip is inflated no further than allowed."""
+"""Reads the body of a request in bounded memory: counts bytes as they arrive, and inflates gzip only up to the
+limit."""
 
 import asyncio
 import zlib
@@ -14,7 +15,7 @@ from ingest.http.media_types import BATCH, ONE
 from ingest.http.responses import IngestProblem
 
 GZIP = 16 + zlib.MAX_WBITS
-# Files that were compressed apart and joined are one valid gzip stream; thousands of empty members are an attack.
+# Concatenated gzip files are one valid stream; thousands of empty members are an attack.
 GZIP_MEMBERS_MAX = 16
 COMMAS_PER_EVENT = 100
 
@@ -23,13 +24,13 @@ _batch = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Reservation(Protocol):
-    """Counts the bytes that a request keeps in memory; refuses when all requests together keep too many."""
+    """Counts the bytes that a request keeps in memory. Raises when all requests together keep too many."""
 
     def take(self, size: int) -> None: ...
 
 
 def is_compressed(headers: Mapping[str, str]) -> bool:
-    """Whether the body is gzip; IngestProblem for any other content encoding."""
+    """Whether the body is gzip. Raises IngestProblem for any other content encoding."""
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("gzip", "x-gzip", "identity", ""):
         raise IngestProblem(
@@ -39,7 +40,8 @@ def is_compressed(headers: Mapping[str, str]) -> bool:
 
 
 async def read_body(request: Request, reservation: Reservation, bytes_max: int, wait_s: float) -> bytes:
-    """The whole body, inflated. Raises IngestProblem when it is too large in either form, too slow, or not gzip."""
+    """Read and inflate the whole body. Raises IngestProblem when it is too large in either form, too slow, or not
+    gzip."""
     compressed = is_compressed(request.headers)
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced) > bytes_max:
@@ -67,7 +69,8 @@ async def read_body(request: Request, reservation: Reservation, bytes_max: int, 
 
 
 def inflate(body: bytes, bytes_max: int) -> bytes:
-    """RFC 1952, with one or a few members. Never makes more than `bytes_max` + 1 bytes. Raises IngestProblem."""
+    """Inflate gzip (RFC 1952) with at most GZIP_MEMBERS_MAX members. Creates at most `bytes_max` + 1 bytes. Raises
+    IngestProblem."""
     pieces, size = [], 0
     try:
         for _ in range(GZIP_MEMBERS_MAX):
@@ -88,12 +91,12 @@ def inflate(body: bytes, bytes_max: int) -> bytes:
 
 
 def split(body: bytes, forms: str, events_max: int) -> list[msgspec.Raw]:
-    """The events of a body as they came; none of them is looked into. Raises IngestProblem."""
+    """The events of a body, not decoded yet. Raises IngestProblem."""
     body = body.removeprefix(BYTE_ORDER_MARK)  # editors and .NET write it; RFC 8259 8.1 lets a reader ignore it
     form = body.lstrip(b" \t\r\n")[:1].decode("latin-1")
     if not form:
         raise IngestProblem("malformed-body", "the body is empty")
-    # An array of a million numbers would take much memory only to be refused.
+    # Parsing an array of a million numbers would take much memory before it is refused.
     if body.count(b",") > events_max * COMMAS_PER_EVENT:
         raise too_many(events_max)
     try:

@@ -1,4 +1,4 @@
-"""Content types that a request may have: names in any case, with parameters (RFC 9110 8.3.1)."""
+"""The content types that a request may have: names in any case, with parameters (RFC 9110 8.3.1)."""
 
 from collections.abc import Mapping
 from email.message import Message
@@ -15,7 +15,8 @@ CHARSETS = ("utf-8", "utf8", "us-ascii")
 
 
 def allowed_forms(headers: Mapping[str, str]) -> str:
-    """First characters that a body of this content type may have: an object, an array, or either. Raises IngestProblem."""
+    """The first characters that a body of this content type may have: of an object, an array, or either. Raises
+    IngestProblem."""
     content_type = headers.get("content-type", "")
     name, charset = _parse(content_type)
     forms = FORMS.get(name)
@@ -25,7 +26,7 @@ def allowed_forms(headers: Mapping[str, str]) -> str:
 
 
 def is_utf8_json(content_type: str) -> bool:
-    """Whether it is any media type of JSON, which is UTF-8 (RFC 8259 8.1)."""
+    """Whether the content type is JSON, which is UTF-8 (RFC 8259 8.1)."""
     name, charset = _parse(content_type)
     return (name in ("application/json", "text/json") or name.endswith("+json")) and charset in CHARSETS
 
@@ -36,7 +37,7 @@ def unsupported(content_type: str) -> IngestProblem:
 
 
 def _parse(content_type: str) -> tuple[str, str]:
-    """Name and charset, in lower case."""
+    """Name and charset of a content type, in lower case."""
     message = Message()
     message["content-type"] = content_type
     return message.get_content_type(), str(message.get_param("charset", "utf-8")).lower()

@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of POST /api/v1/events, for the route."""
+"""The OpenAPI description of POST /api/v1/events, for the route."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from runtime.http.problems import MEDIA_TYPE, describe_problems
 from ingest.http.responses import PROBLEM_TYPES
 
 REF = "#/components/schemas/"
-# One media type for the operation: with several, openapi-python-client 0.29 makes a client whose every call raises, and
-# other generators choose one of them. The operation's text names the others.
+# The operation has one media type: with several, openapi-python-client 0.29 generates a client whose every call raises,
+# and other generators choose one of them. The text of the operation names the others.
 CONTENT_TYPE = "application/cloudevents-batch+json"
 HEADERS = {
     401: {"WWW-Authenticate": "The scheme to use."},
@@ -62,4 +62,4 @@ EVENTS_OPERATION: dict[str, Any] = {
         },
     },
 }
-"""Arguments of the route, beside its function."""
+"""Arguments of the route besides its function."""

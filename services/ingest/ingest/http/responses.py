@@ -1,4 +1,4 @@
-"""The bodies of our answers. The OpenAPI description is made from these same types."""
+"""The bodies of our answers, from which the OpenAPI description is generated."""
 
 from typing import Annotated, Literal
 
@@ -64,5 +64,5 @@ class IngestProblem(ProblemError):
     types = PROBLEM_TYPES
 
     def encode(self) -> bytes:
-        """The answer's body."""
+        """The body of the answer."""
         return msgspec.json.encode(Problem(**self.members))

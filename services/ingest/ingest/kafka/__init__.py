@@ -1,1 +1,1 @@
-"""Records on their way to Kafka."""
+"""Sends records to Kafka."""

@@ -1,4 +1,4 @@
-"""Batches of one partition on their way to Kafka, which requests share."""
+"""Batches of one partition that wait for or are being sent to Kafka. Requests share them."""
 
 import asyncio
 from collections import deque
@@ -9,13 +9,14 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from ingest.domain.limits import MemoryBudget
 from ingest.metrics import RECORDS_PER_BATCH
 
-RECORD_OVERHEAD_BYTES = 100  # headers and framing, roughly
+RECORD_OVERHEAD_BYTES = 100  # approximate size of headers and framing
 
 Headers = Sequence[tuple[str, bytes]]
 
 
 class ProducerBroken(Exception):
-    """A batch failed for good. Its sequence numbers are missing now, so no later batch can succeed: start a new process."""
+    """A batch failed permanently. Its sequence numbers are missing, so no later batch can succeed: start a new
+    process."""
 
 
 class Batch:
@@ -25,13 +26,13 @@ class Batch:
         self.builder = producer.create_batch()
         self.size = 0
         self.wanted_until = 0.0
-        """On the loop's clock: until then a request waits for it."""
-        # Not an exception if it fails: often nobody waits any more to retrieve it.
+        """Until this time on the clock of the event loop, a request waits for the batch."""
+        # A failure is a result, not an exception: often no request waits any more to retrieve it.
         self.delivered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
 class PartitionQueue:
-    """One partition: a batch on its way to the broker, and those that fill up behind it."""
+    """The queue of one partition: the batch being sent, and the batches that fill while it is sent."""
 
     def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, budget: MemoryBudget) -> None:
         self.partition = TopicPartition(topic, partition)
@@ -43,7 +44,7 @@ class PartitionQueue:
         self._waiting: deque[Batch] = deque()
 
     def add(self, key: bytes, value: bytes, headers: Headers, wanted_until: float) -> Batch:
-        """Put a record into the batch that fills; returns it."""
+        """Add a record to the batch that is being filled, and return the batch."""
         batch = self._waiting[-1] if self._waiting else self._begin_batch()
         if batch.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
             batch = self._begin_batch()
@@ -53,11 +54,11 @@ class PartitionQueue:
         return batch
 
     async def send(self) -> None:
-        """Send what waits, one batch after the other. Raises ProducerBroken."""
+        """Send the waiting batches one after the other. Raises ProducerBroken."""
         while self._waiting:
             batch = self.sending = self._waiting.popleft()
             self.sending_since = asyncio.get_running_loop().time()
-            # A closed builder takes no more records, whose sequence numbers would not have been counted.
+            # A closed builder accepts no more records, whose sequence numbers would not be counted.
             batch.builder.close()
             RECORDS_PER_BATCH.observe(batch.builder.record_count())
             try:
@@ -73,13 +74,13 @@ class PartitionQueue:
         self.sending = None
 
     def drop_unwanted(self) -> None:
-        """Forget waiting batches whose requests have all been answered: their senders come again."""
+        """Drop waiting batches whose requests have all been answered: their senders retry."""
         now = asyncio.get_running_loop().time()
         while self._waiting and self._waiting[0].wanted_until <= now:
             self._settle(self._waiting.popleft(), delivered=False)
 
     def abandon(self) -> None:
-        """Stop sending; whoever waits learns that the outcome is unknown."""
+        """Stop sending. Waiting requests are answered that the outcome is unknown."""
         if self.task:
             self.task.cancel()
         for batch in [self.sending, *self._waiting]:

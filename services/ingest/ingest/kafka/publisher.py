@@ -1,7 +1,7 @@
-"""Records -> Kafka. Returns once every in-sync replica has them, and never waits longer than it was told to.
+"""Publishes records to Kafka. Returns once all in-sync replicas have them, or fails after a maximum wait.
 
-Requests share batches: while a partition's batch is on its way, the next one fills with whatever arrives (group
-commit), so a thousand requests of one event cost as few round trips as two requests of five hundred.
+Requests share batches: while the batch of a partition is being sent, the next one fills with the records that arrive
+(group commit). A thousand requests of one event therefore need as few round trips as two requests of five hundred.
 """
 
 import asyncio
@@ -24,22 +24,23 @@ CONNECT_WITHIN_S = 10.0
 RECONNECT_AFTER_S = 1.0
 WATCH_EVERY_S = 2.0
 WATCH_WITHIN_S = 5.0
-# After this long without an answer a connection counts as dead and the batch is sent again, with the same sequence.
+# Without an answer for this time a connection counts as lost, and the batch is sent again with the same sequence
+# number.
 REQUEST_TIMEOUT_MS = 15_000
 Message = tuple[str, bytes, bytes, Headers]
 """Topic, key, value, headers."""
 
 
 class NotAccepted(Exception):
-    """Nothing of the request was written, nor will be."""
+    """No record of the request was written, nor will be."""
 
 
 class OutcomeUnknown(Exception):
-    """Part of the request may have been written, or will be."""
+    """Records of the request may have been written, or may be written later."""
 
 
 class Publisher:
-    """One idempotent producer for all requests. `run` connects it and keeps watch; `publish` uses it."""
+    """One idempotent producer for all requests. `run` connects and monitors it; `publish` uses it."""
 
     def __init__(
         self, bootstrap: str, topics: Sequence[str], budget: MemoryBudget, wait_s: float, security: dict[str, Any]
@@ -53,10 +54,10 @@ class Publisher:
         self._queues: dict[str, list[PartitionQueue]] = {topic: [] for topic in topics}
         self._broken: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self.problem: str | None = "not connected to Kafka yet"
-        """Why we are not ready; None when we are."""
+        """The reason why ingest is not ready; None when it is ready."""
 
     async def run(self) -> None:
-        """Connect, however long it takes, and watch the connection until cancelled. Raises ProducerBroken."""
+        """Connect, however long that takes, and monitor the connection until cancelled. Raises ProducerBroken."""
         async with AsyncExitStack() as stack:
             self._producer = await self._connect(stack)
             try:
@@ -70,8 +71,8 @@ class Publisher:
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when all messages are acknowledged. Raises NotAccepted, OverBudget or OutcomeUnknown.
 
-        After OutcomeUnknown the records may still be delivered: they go on in the background, for the producer retries
-        until cancelled, and the ledger drops the copies that the sender's next attempt makes.
+        After OutcomeUnknown the records may still be delivered in the background: the producer retries until cancelled,
+        and the ledger drops the copies that the next attempt of the sender makes.
         """
         producer = self._producer
         if producer is None or self._broken.done():
@@ -85,7 +86,7 @@ class Publisher:
         used = {queue for queue, *_ in planned}
         self._check(producer, used)
         self._budget.take(sum(size_of(key, value) for _, key, value, _ in messages))
-        # From here on without await, so that a request is in its batches as a whole or not at all.
+        # No await from here on, so that either all records of a request are in batches, or none.
         wanted_until = loop.time() + self._wait_s
         batches = {queue.add(key, value, headers, wanted_until) for queue, key, value, headers in planned}
         for queue in used:
@@ -124,7 +125,7 @@ class Publisher:
             await asyncio.sleep(RECONNECT_AFTER_S)
 
     async def _watch(self, producer: AIOKafkaProducer) -> NoReturn:
-        """Ask for metadata at intervals: readiness, new partitions and new leaders come of it."""
+        """Request metadata at intervals, for readiness, new partitions and new leaders."""
         while True:
             answer = producer.client.force_metadata_update()
             await asyncio.wait({answer, self._broken}, timeout=WATCH_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
@@ -147,13 +148,14 @@ class Publisher:
         return [queue for queues in self._queues.values() for queue in queues]
 
     def _check(self, producer: AIOKafkaProducer, queues: set[PartitionQueue]) -> None:
-        """Refuse at once what would only wait: the batch that is stuck is also the probe that tells when it works again."""
+        """Raise NotAccepted at once when a request would only time out. The stuck batch shows when Kafka works
+        again."""
         now = asyncio.get_running_loop().time()
         for queue in queues:
             if queue.sending and now - queue.sending_since > self._wait_s:
                 queue.drop_unwanted()
                 raise NotAccepted(f"Kafka has not acknowledged a batch for {now - queue.sending_since:.0f} s")
-            # Waiting for a leader would make aiokafka give the batch up and leave a gap in the sequence.
+            # Without a leader aiokafka would wait, then drop the batch and leave a gap in the sequence.
             if producer.client.cluster.leader_for_partition(queue.partition) in (None, -1):
                 raise NotAccepted("a partition has no leader at the moment")
 

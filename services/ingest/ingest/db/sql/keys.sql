@@ -1,5 +1,5 @@
 -- name: find_key
--- The key with this id. Whether it has expired or was revoked is the reader's to judge, at the moment of use.
+-- The key with this id. The caller checks at each use whether it has expired or was revoked.
 SELECT key_id, secret_sha256, organizations, products, expires_at, revoked_at
 FROM api_keys
 WHERE key_id = $1
