@@ -1,1 +1,1 @@
-"""Tells people when their usage meets a threshold: banner flags and mail."""
+"""Notifies people when their usage meets a threshold: banners, mail, webhooks and Slack."""

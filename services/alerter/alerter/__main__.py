@@ -37,14 +37,15 @@ log = structlog.get_logger()
 
 WATCH_EVERY_S = 1.0
 LATE_S = 15.0
-"""Asking Kafka that is away takes ten seconds."""
+"""Above the ten seconds that a request takes while Kafka is unavailable."""
 STOP_WITHIN_S = 15.0
-"""Faust's own stop waits for ever for a coordinator that is gone. Ending at once is safe: Postgres has everything."""
+"""Faust's stop waits without limit for an unavailable coordinator. Ending the process is safe: all state is in
+Postgres."""
 EX_SOFTWARE = 70
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Alert until `stop`, or until something happens that only a restart can mend."""
+    """Alert until `stop` is set, or until a failure that only a restart can fix."""
     async with AsyncExitStack() as stack:
         build = build_of("flexcredits-alerter", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
@@ -113,7 +114,7 @@ def utc_now() -> datetime:
 
 
 async def watch(watchdog: Watchdog, stop: asyncio.Event) -> None:
-    """Look after the application until `stop`."""
+    """Check the application periodically until `stop` is set. A problem ends the process."""
     while not stop.is_set():
         problem = await watchdog.find_problem()
         if problem:
@@ -132,7 +133,8 @@ async def stop_app(streams: Streams) -> None:
 
 
 def give_up(reason: str) -> NoReturn:
-    """End the process at once, whatever Faust's supervisors think of it; nothing that was not committed has happened."""
+    """End the process at once, without Faust's supervisors. This is safe: Postgres rolls back uncommitted
+    transactions."""
     log.critical("stopped", reason=reason)
     logging.shutdown()
     sys.stderr.flush()
@@ -140,7 +142,7 @@ def give_up(reason: str) -> NoReturn:
 
 
 def checks_of(watchdog: Watchdog, streams: Streams, quarantine: Quarantine) -> dict[str, str | None]:
-    """For the readiness probe. Called from another thread, where Faust must not be asked."""
+    """Checks of the readiness probe. It runs in another thread, so it must not call Faust."""
     late_s = time.monotonic() - watchdog.checked_at
     return {
         "kafka": watchdog.unreachable,
@@ -156,8 +158,9 @@ def main() -> None:
     configure_logs("alerter", settings.log_format)
     structlog.contextvars.bind_contextvars(environment=settings.flexcredits_env)
     logging.getLogger("faust").setLevel(logging.WARNING)
-    logging.getLogger("mode").setLevel(logging.ERROR)  # it warns of every timer that waits for a slow mail server
-    logging.getLogger("alerter.faust.app").setLevel(logging.WARNING)  # where Faust's words about our subclasses come
+    # mode logs a warning for every timer that waits for a slow mail server
+    logging.getLogger("mode").setLevel(logging.ERROR)
+    logging.getLogger("alerter.faust.app").setLevel(logging.WARNING)  # Faust logs there about our subclasses
     run_process(lambda stop: run(settings, stop))
 
 

@@ -1,4 +1,4 @@
-"""Every metric of the alerter, with its unit. None names an organization: their number has no bound."""
+"""Every metric of the alerter, with its unit. No label names an organization, because their number is unbounded."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -36,7 +36,7 @@ DELIVERIES = Counter(
 )
 PUBLISHED = Counter("flexcredits_alerter_published_total", "Alert events that usage.alerts.v1 has.")
 
-# What is there before it first happens is seen to happen: a counter that begins with 1 has not risen.
+# Create every label set now, so that rate() counts the first increment. The sweep's time starts with the process.
 EVALUATED_AT.labels("sweep").set_to_current_time()
 for _outcome in ("sent", "deferred", "refused"):
     MAILS.labels(_outcome)

@@ -1,4 +1,4 @@
-"""What the environment says."""
+"""The alerter's settings, read from the environment."""
 
 import socket
 from ipaddress import IPv4Network, IPv6Network
@@ -15,47 +15,51 @@ from alerter.email.smtp import MailServer
 
 
 class Settings(KafkaSettings, ProcessSettings):
-    """Read from the environment under these names in upper case."""
+    """Settings from environment variables with these names in upper case."""
 
     flexcredits_env: str = "production"
-    """Anything else allows a mail server without TLS on another machine."""
+    """Any value except `production` allows a remote mail server without TLS."""
     totals_topic: str = "usage.totals.v1"
     alerts_topic: str = "usage.alerts.v1"
     consumer_group: str = "alerter"
     consumer_instance: str | None = None
-    """A name that survives restarts, such as the pod's: a restarted process then gets its partitions back at once."""
+    """A name that survives restarts, such as the pod's name. A restarted process then gets its partitions back at
+    once."""
 
     smtp_url: SecretStr
-    """smtp://user:password@host:port. smtp takes STARTTLS where the server offers it, smtp+starttls insists on it,
-    smtps begins with TLS. Without STARTTLS and TLS only on this machine, or outside production."""
+    """smtp://user:password@host:port. smtp uses STARTTLS if the server offers it, smtp+starttls requires STARTTLS, and
+    smtps starts with TLS. Mail without TLS is allowed to this machine, and outside production."""
     smtp_ca_file: Path | None = None
-    """PEM file of the authorities that sign the mail server's certificate; the system's without it."""
+    """PEM file of the authorities that sign the mail server's certificate. Default: the system's authorities."""
     smtp_answer_s: float = Field(default=10.0, gt=0)
-    """For connecting, and for each answer of the mail server."""
+    """Time limit in seconds for connecting, and for each answer of the mail server."""
     smtp_send_s: float = Field(default=20.0, gt=0, le=45)
-    """For a whole mail. It must end, and be written down, within the minute for which a mail is claimed."""
+    """Time limit in seconds for a whole mail. Sending it and storing the result must fit into the minute for which it
+    is claimed."""
     smtp_helo_name: str = Field(default="", pattern=r"^(|[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f.:IPv]{2,}\])$")
-    """What we call ourselves in EHLO, fully qualified, such as alerts.example.com. Without it this machine's name when that is
-    fully qualified, and otherwise the domain of MAIL_FROM."""
+    """The alerter's fully qualified name in EHLO, such as alerts.example.com. Default: this machine's name if it is
+    fully qualified, otherwise the domain of MAIL_FROM."""
     mail_from: str = Field(pattern=r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$")
     dashboard_url: str = Field(pattern=r"^https?://[^\s\"<>]+$")
-    """Where the mails' links lead."""
+    """The base of the links in mails."""
     flexcredits_unsubscribe_secret: SecretStr = SecretStr("")
-    """Seals the unsubscribe links of additional recipients: the same as the query API's. Without one there are none."""
+    """Seals the unsubscribe links of additional recipients. The query API has the same secret. Without one, mails have
+    no such links."""
     billing_moderator_enabled: bool = True
-    """Whether Billing Moderators of this deployment are mailed, where their organization enables them too."""
+    """Whether this deployment sends mail to Billing Moderators. Their organization must enable them, too."""
 
     webhook_ca_file: Path | None = None
-    """PEM file of the authorities that sign the certificates of webhooks' receivers; the system's without it."""
+    """PEM file of the authorities that sign the certificates of webhook receivers. Default: the system's
+    authorities."""
     webhook_networks: list[IPv4Network | IPv6Network] = Field(default=[])
-    """As a JSON list, networks to which webhooks may go although they are not public, such as ["10.20.0.0/16"]."""
+    """JSON list of networks that webhooks may reach although they are not public, such as ["10.20.0.0/16"]."""
 
     sweep_interval_s: float = Field(default=15.0, gt=0)
-    """The longest that a lost message or a stalled consumer delays an alert."""
+    """The longest delay of an alert after a lost message or a stalled consumer."""
     wakeup_interval_s: float = Field(default=0.25, gt=0)
     mail_interval_s: float = Field(default=0.25, gt=0)
     stall_s: float = Field(default=60.0, gt=0)
-    """A stream or a timer that stands still for longer ends the process."""
+    """A stream or timer that makes no progress for longer ends the process."""
 
     @field_validator("flexcredits_unsubscribe_secret")
     @classmethod

@@ -1,4 +1,4 @@
-"""Alert events, and what became of them, in Postgres."""
+"""Queries for alert events and their deliveries."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,11 +13,11 @@ from alerter.domain.attempts import Attempt
 from alerter.domain.firings import AlertEvent
 
 LAST = 2**31 - 1
-"""No organization has a higher number."""
+"""The highest possible number of an organization."""
 
 
 class Delivery(NamedTuple):
-    """An alert event to one channel, claimed to be sent."""
+    """A claimed delivery of an alert event to one channel."""
 
     delivery_id: int
     organization_id: int
@@ -25,7 +25,7 @@ class Delivery(NamedTuple):
     kind: ChannelKind
     url: str
     signing_secret: str | None
-    """Of a webhook."""
+    """Only for webhooks."""
     content_type: str
     event_id: str
     body: str
@@ -38,8 +38,8 @@ async def insert_alert_event(
     connection: Connection, organization_id: int, firing_id: int, kind: str, event: AlertEvent, at: datetime,
     notification: Notification,
 ) -> None:  # fmt: skip
-    """Into the outboxes of the topic and of the organization's channels; people are told of what is mailed, and of its
-    end, and nobody of a period that ended long ago."""
+    """Insert an alert event into the outboxes of the topic and of the organization's channels. Slack gets the events of
+    mailed firings and their resolutions; no channel gets events of periods that ended long ago."""
     await connection.execute(
         SQL["insert_notice"],
         organization_id, firing_id, event.event_id, kind, event.body, at, notification != "backfilled", notification == "sent",
@@ -53,7 +53,7 @@ async def insert_test_alert_event(
 
 
 class Unpublished(NamedTuple):
-    """An alert event that the topic lacks."""
+    """An alert event that is not on the topic yet."""
 
     alert_event_id: int
     organization_id: int
@@ -62,8 +62,8 @@ class Unpublished(NamedTuple):
 
 
 async def claim_alert_events(connection: Connection, limit: int, after: int, last: int = LAST) -> list[Unpublished]:
-    """About `limit` alert events that the topic lacks, in equal parts of organizations behind number `after`, up to `last`.
-    Nobody else publishes these organizations' until the transaction ends."""
+    """Claim about `limit` unpublished alert events, in equal parts of organizations above number `after`, up to `last`.
+    No other process publishes events of these organizations until the transaction ends."""
     return [from_record(Unpublished, row) for row in await connection.fetch(SQL["claim_notices"], limit, after, last)]
 
 
@@ -74,18 +74,18 @@ async def mark_alert_events_published(connection: Connection, notice_ids: Sequen
 async def claim_deliveries(
     pool: Pool, limit: int, lease_s: float, running: Sequence[int], share: int, after: int = 0
 ) -> list[Delivery]:
-    """Deliveries of organizations behind number `after` that are due, and that nobody else sends for `lease_s` seconds; of
-    channels to which nothing is being sent. `running` has an organization for each delivery in hand; with these none has
-    more than `share`."""
+    """Claim due deliveries of organizations above number `after`, in channels without a delivery in progress; no other
+    process sends them for `lease_s` seconds. `running` has an organization for each delivery in progress; including
+    these, no organization gets more than `share`."""
     rows = await pool.fetch(SQL["claim_deliveries"], limit, lease_s, running, share, after)
     return [from_record(Delivery, row) for row in rows]
 
 
 async def record_delivery_result(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:
-    """Write down how the claimed attempt ended. Safe to repeat."""
+    """Store the result of the claimed attempt. Idempotent."""
     await pool.execute(SQL["settle_delivery"], delivery.delivery_id, delivery.attempt, *attempt)
 
 
 async def stop_channel(pool: Pool, channel_id: int, because: str) -> None:
-    """Nothing more goes to a receiver that is gone. Safe to repeat."""
+    """Send nothing more to a receiver that is gone. Idempotent."""
     await pool.execute(SQL["stop_channel"], channel_id, because)

@@ -1,4 +1,4 @@
-"""The pool of the queues."""
+"""The connection pool for the queues."""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -6,6 +6,6 @@ from runtime.postgres.pool import Pool, Tell, open_pool
 
 
 def open_queues(dsn: str, tell: Tell | None = None) -> AbstractAsyncContextManager[Pool]:
-    """Connections for the queues. These are empty at most times, and a plan for an empty table reads all of a full one, so
-    none is kept."""
+    """Connections for the queues. Prepared plans are not kept: the queues are usually empty, and a plan for an empty
+    table reads all rows of a full one."""
     return open_pool(dsn, application="alerter", size=6, statement_timeout_s=20, tell=tell, keep_plans=False)

@@ -1,4 +1,4 @@
-"""Organizations in quarantine, by the step that fails for them."""
+"""Queries for quarantined organizations, by the step that fails for them."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -9,10 +9,12 @@ from runtime.postgres.statements import from_record
 from alerter.db.statements import SQL
 
 Step = Literal["evaluate", "wakeup", "mail", "channel", "request", "publish"]
-"""evaluate: the periods that run or have just ended. wakeup: all periods, after a change and at every rollover."""
+"""evaluate: current periods and those that ended recently. wakeup: all periods, after a change and at every
+rollover."""
 
 ITEMS_MAX = 20_000
-"""Mails, or deliveries of a channel, that are read at a time in all: one organization may have a million."""
+"""The largest number of mails, or deliveries of a channel, to read at a time, because one organization may have a
+million."""
 
 
 class Quarantined(NamedTuple):
@@ -23,7 +25,7 @@ class Quarantined(NamedTuple):
 
 
 class Added(NamedTuple):
-    """An organization that was set aside; `is_news`: it was not, or for another reason."""
+    """A quarantined organization. `is_news`: it was not quarantined before, or for another reason."""
 
     organization: str
     is_news: bool
@@ -46,14 +48,14 @@ async def select_quarantined(pool: Pool) -> list[Quarantined]:
 async def quarantine_organization(
     pool: Pool, organization_id: int, step: Step, reason: str, retry_s: float, retry_max_s: float
 ) -> Added:
-    """Waits of `retry_s` seconds double with every further failure, up to `retry_max_s`."""
+    """The wait of `retry_s` seconds doubles with every further failure, up to `retry_max_s`."""
     row = await pool.fetchrow(SQL["quarantine_organization"], organization_id, step, reason, retry_s, retry_max_s)
     assert row is not None
     return from_record(Added, row)
 
 
 async def claim_quarantined(pool: Pool, limit: int, lease_s: float) -> list[Due]:
-    """Up to `limit` that are due for a retry; nobody else retries them for `lease_s` seconds."""
+    """Claim up to `limit` due organizations and steps; no other process retries them for `lease_s` seconds."""
     return [from_record(Due, row) for row in await pool.fetch(SQL["claim_quarantined"], limit, lease_s)]
 
 
@@ -63,12 +65,13 @@ async def release_organizations(pool: Pool, organization_ids: Sequence[int], ste
 
 
 async def release_finished(pool: Pool, unwritable: str) -> list[Released]:
-    """Those whose outbox has nothing left that could not be written (detail `unwritable`) or recorded."""
+    """Release the organizations whose outbox has no item left that could not be written (detail `unwritable`) or
+    recorded."""
     return [from_record(Released, row) for row in await pool.fetch(SQL["release_finished"], unwritable, ITEMS_MAX)]
 
 
 async def retry_all(pool: Pool) -> None:
-    """Make every organization in quarantine due."""
+    """Make all quarantined organizations due."""
     await pool.execute(SQL["retry_all"])
 
 
@@ -83,6 +86,6 @@ async def retry_deliveries(pool: Pool, organization_ids: Sequence[int], unwritab
 
 
 async def count_organizations(pool: Pool) -> int:
-    """How many organizations are known."""
+    """Number of known organizations."""
     count: int = await pool.fetchval(SQL["count_organizations"])
     return count

@@ -20,7 +20,8 @@ from alerter.domain.thresholds import Latest, NewFiring, Period, UsageLevel
 async def read_states(
     connection: Connection, organization_ids: Sequence[int] | None, begun_by: date, ended_after: date
 ) -> list[OrganizationState]:
-    """Levels by both rules, firings and banners of these organizations (None: of all), for periods that end after a day."""
+    """Levels by both rules, firings and banners of these organizations (None: all), for periods that end after
+    `ended_after`."""
     states: dict[int, OrganizationState] = {}
 
     def state(number: int) -> OrganizationState:
@@ -57,12 +58,12 @@ async def read_states(
 
 
 async def limit_statements(connection: Connection, timeout_s: float) -> None:
-    """End each of this transaction's next statements after `timeout_s` seconds."""
+    """Limit each following statement of this transaction to `timeout_s` seconds."""
     await connection.execute(SQL["limit_statements"], f"{timeout_s:g}s")
 
 
 async def number_organizations(pool: Pool, names: Iterable[str]) -> list[int]:
-    """Numbers of the organizations that are known."""
+    """Numbers of the known organizations among these names."""
     return [row["organization_id"] for row in await pool.fetch(SQL["select_numbers"], sorted(names))]
 
 
@@ -72,21 +73,23 @@ async def list_organizations(pool: Pool) -> list[int]:
 
 
 async def lock_organization(connection: Connection, organization_id: int, now: datetime) -> None:
-    """Until the transaction ends nobody else changes this organization's firings. Read the levels after this."""
+    """Lock out other changes of this organization's firings until the transaction ends. Read the levels after this
+    call."""
     if not await connection.fetchval(SQL["lock_state"], organization_id):
         await connection.execute(SQL["create_state"], organization_id, now)
         await connection.fetchval(SQL["lock_state"], organization_id)
 
 
 async def adopt_firings(connection: Connection, organization_id: int) -> None:
-    """A contract that was sent again with other ids for the same credit periods fires nothing again. Call it under the lock."""
+    """If a contract was sent again with other ids for the same credit periods, its firings move to the new ids, so no
+    threshold fires again. Call it under the lock."""
     await connection.execute(SQL["displace_firings"], organization_id)
     await connection.execute(SQL["adopt_firings"], organization_id)
 
 
 async def free_episode(connection: Connection, kind: Kind, organization: str, about: Firing) -> int:
-    """The firing's episode, or the next one of which no alert event has the id. Ids of adopted firings name the period in which
-    they fired, and another period may have its id now."""
+    """The firing's episode, or the next one whose id no alert event has. Ids of adopted firings contain the period in
+    which they fired, and another period may have that id now."""
     episode = about.episode
     while await connection.fetchval(SQL["find_notice"], identify_firing(kind, organization, about, episode)):
         episode += 1
@@ -112,7 +115,7 @@ async def insert_firing(
 async def resolve_firing(
     connection: Connection, organization_id: int, period: Period, threshold: int, resolution: Resolution, now: datetime
 ) -> tuple[int, Firing]:
-    """Returns the firing that this ends, and its number."""
+    """Returns the resolved firing and its number."""
     row = await connection.fetchrow(SQL["resolve_firing"], organization_id, *period, threshold, now, resolution)
     assert row is not None
     return row["firing_id"], Firing(
@@ -138,7 +141,7 @@ async def set_banner(connection: Connection, organization_id: int, banner: Banne
 
 
 async def read_usage(connection: Connection, level: UsageLevel, today: date) -> dict[str, Any]:
-    """How the organization's products stand in the level's period, and what used most. Micro-credits."""
+    """Usage of each product in the level's period, and the features that used most. Micro-credits."""
     row = await connection.fetchrow(
         SQL["select_facts"],
         level.organization_id, level.period.contract_id, level.period.period_id, level.starts_on, level.ends_on,
@@ -162,6 +165,6 @@ async def name_organization(connection: Connection, organization_id: int) -> Org
 
 
 async def claim_wakeups(connection: Connection, limit: int) -> set[int]:
-    """All organizations that something changed for, with about `limit` of their wake-ups; 0 stands for all. They come
-    back if the transaction fails."""
+    """Claim about `limit` wake-ups; returns their organizations, which are all that have one. 0 means all
+    organizations. The wake-ups remain if the transaction fails."""
     return {row["organization_id"] for row in await connection.fetch(SQL["claim_wakeups"], limit)}

@@ -1,4 +1,4 @@
-"""Every statement by its name, from files by theme in `sql/`."""
+"""All statements by name, from one file for each topic in `sql/`."""
 
 from runtime.postgres.statements import load_sql
 

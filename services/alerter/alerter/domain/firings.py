@@ -1,4 +1,4 @@
-"""A firing as other systems see it, and the id of its alert event. Pure."""
+"""A firing for other systems, and the id of its alert event. Pure."""
 
 from datetime import date, datetime
 from typing import Literal, NamedTuple
@@ -12,14 +12,14 @@ Kind = Literal["fired", "resolved"]
 
 
 class Organization(NamedTuple):
-    """An organization's id, as the API names it, and the name that people read."""
+    """An organization's id in the API, and its display name."""
 
     organization: str
     name: str
 
 
 class Firing(NamedTuple):
-    """A firing as other systems see it; half-open dates in the organization's zone."""
+    """A firing for other systems. Dates are half-open, in the organization's zone."""
 
     period: Period
     starts_on: date
@@ -31,12 +31,12 @@ class Firing(NamedTuple):
 
 
 class AlertEvent(NamedTuple):
-    """A CloudEvent; `body` is what is sent, byte for byte."""
+    """A CloudEvent. `body` is sent unchanged, byte for byte."""
 
     event_id: str
     body: str
 
 
 def identify_firing(kind: Kind, organization: str, firing: Firing, number: int) -> str:
-    """The id of a firing's alert event; `number` is its episode, unless another one had that id already."""
+    """The id of a firing's alert event. `number` is its episode, or a later number if another event has that id."""
     return identify(kind, organization, *firing.period, f"{firing.threshold}", f"{number}")

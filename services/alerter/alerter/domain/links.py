@@ -1,4 +1,4 @@
-"""Where mails and messages lead: the only place that knows the dashboard's address bar. Pure."""
+"""Links in mails and messages. No other module knows the dashboard's URLs. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,7 +10,7 @@ Panel = Literal["alerts", "channels"]
 
 
 def period_url(dashboard_url: str, about: Mapping[str, Any]) -> str:
-    """The credit period or month that a firing is about; `about` is a mail's context, or the data of an event."""
+    """The link to a firing's credit period or month. `about` is a mail's context or the data of an event."""
     period = about["period"]
     if about["rule"] == "budget":
         return _write(dashboard_url, **{"from": period["id"], "to": period["id"]})
@@ -18,7 +18,7 @@ def period_url(dashboard_url: str, about: Mapping[str, Any]) -> str:
 
 
 def panel_url(dashboard_url: str, panel: Panel) -> str:
-    """Where an admin changes alerts or channels."""
+    """The link to the dashboard's settings of alerts or channels."""
     return _write(dashboard_url, panel=panel)
 
 

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 MessageContext = Mapping[str, Any]
-"""What a mail says, as the column `facts` has it: organization, name, rule, used and available (micro-credits; used is
-None in a test without a level), period (contract, id, from, to), elapsed_permille, ended, time_zone, at, products,
-drivers; and threshold, or test with all thresholds."""
+"""The content of a mail, as stored in the column `facts`: organization, name, rule, used and available (micro-credits;
+used is None in a test without a level), period (contract, id, from, to), elapsed_permille, ended, time_zone, at,
+products, drivers; and threshold, or test with all thresholds."""
 
 
 class Mail(NamedTuple):
-    """A mail to one person, claimed to be sent. `context` is that of its firing, or a test's own."""
+    """A claimed mail to one person. `context` comes from its firing, or is a test's own."""
 
     email_id: int
     message_id: str
@@ -20,6 +20,6 @@ class Mail(NamedTuple):
     created_at: datetime
     attempt: int
     waited_s: float
-    """Since it was written, or asked for again."""
+    """Seconds since the mail was written or requested again."""
     context: MessageContext
     organization_id: int = 0

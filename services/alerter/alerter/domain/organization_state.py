@@ -1,4 +1,4 @@
-"""One organization as an evaluation sees it, and what has to change for it. Pure."""
+"""The state of one organization in an evaluation, and the changes that it needs. Pure."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Banner(NamedTuple):
 
 @dataclass
 class OrganizationState:
-    """What an evaluation of one organization decides by."""
+    """The input of one organization's evaluation."""
 
     organization_id: int
     levels: list[UsageLevel] = field(default_factory=list)
@@ -26,7 +26,7 @@ class OrganizationState:
 
 
 class Decision:
-    """What has to change for an organization; false when nothing has."""
+    """The changes that an organization needs; false if there are none."""
 
     def __init__(self, state: OrganizationState, verdicts: dict[Period, Verdict], banner: Banner | None) -> None:
         self.levels = {level.period: level for level in state.levels}
@@ -48,17 +48,18 @@ def decide(state: OrganizationState, now: datetime) -> Decision:
         latest = state.latest.get(level.period, {})
         phase = period_state(level, now)
         verdicts[level.period] = verdict = evaluate(level.used, level.available, level.thresholds, latest, phase)
-        if phase == "current" and level.period.rule == "usage":  # budgets only mail
+        if phase == "current" and level.period.rule == "usage":  # budgets raise no banner
             banner = banner_of(level.period, latest, verdict, now)
     for period in state.latest.keys() - verdicts.keys():
-        if period.rule == "usage":  # no contract has it any more; months from before the settings stay as they were
+        # no contract has the period any more. Budget firings of months before the settings stay unchanged
+        if period.rule == "usage":
             open_ones = sorted(threshold for threshold, at in state.latest[period].items() if at.is_open)
             verdicts[period] = Verdict(resolve=[(threshold, "removed") for threshold in open_ones])
     return Decision(state, verdicts, banner)
 
 
 def banner_of(period: Period, latest: dict[int, Latest], verdict: Verdict, now: datetime) -> Banner | None:
-    """The highest threshold that is met once the verdict is carried out."""
+    """The highest threshold that is met after the verdict is applied."""
     resolved = {threshold for threshold, _ in verdict.resolve}
     met = {
         threshold: Banner(period, threshold, at.episode, at.fired_at)

@@ -1,4 +1,4 @@
-"""What a level means for the thresholds of a period: which fire, which resolve, who is told. Pure."""
+"""Decides from a period's level which thresholds fire or resolve, and which notifications are sent. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from flexcredits_schemas.calendar import midnight
 PeriodState = Literal["current", "ended", "long_ended"]
 
 TOLD_AFTER_END = timedelta(hours=72)
-"""Late usage still fires for so long after a period's end; after that it is history only."""
+"""Late usage still sends notifications for this time after a period's end. Later firings are only recorded."""
 
 
 class Period(NamedTuple):
-    """Identity of what a rule measures, which an amendment of dates or amounts does not change.
+    """Identity of a period that a rule measures. Amendments of dates or amounts do not change it.
 
-    Usage: a credit period. Budget: a calendar month such as 2026-11, of no contract.
+    Usage: a credit period. Budget: a calendar month such as 2026-11, without a contract.
     """
 
     rule: Rule
@@ -26,8 +26,8 @@ class Period(NamedTuple):
 
 
 class UsageLevel(NamedTuple):
-    """Micro-credits used and available (contracted, or the budget) in a period; half-open dates in the organization's
-    zone."""
+    """Used and available micro-credits (contracted, or the budget) of a period. Dates are half-open, in the
+    organization's zone."""
 
     organization_id: int
     time_zone: str
@@ -55,7 +55,7 @@ class NewFiring(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What has to change in a period; nothing when both are empty."""
+    """The changes in a period; false if there are none."""
 
     fire: list[NewFiring] = field(default_factory=list)
     resolve: list[tuple[int, Resolution]] = field(default_factory=list)
@@ -67,20 +67,21 @@ class Verdict:
 def crossed(used: int, available: int | None, percents: Sequence[int]) -> list[int]:
     """Thresholds that `used` micro-credits reach, in percent of `available`, lowest first.
 
-    Looks at the level, not at the step from the previous total: totals may repeat or skip.
+    Compares the level, not the difference to the previous total, because totals may be repeated or skipped.
     """
     if available is None or available <= 0:
-        return []  # no contract, no percentage: usage is overage, not an alert
+        return []  # without a contract there is no percentage: the usage is overage
     return sorted({percent for percent in percents if is_met(used, available, percent)})
 
 
 def evaluate(
     used: int, available: int | None, percents: Sequence[int], latest: Mapping[int, Latest], state: PeriodState
 ) -> Verdict:
-    """Compare a level with what has fired so far in its period.
+    """Compare a level with the period's firings so far.
 
-    Of thresholds met at once only the highest is mailed. One that is met while a higher one is open was announced by
-    that one; so was one without an episode of its own when a higher one ever fired in the period (it was added later).
+    Of several thresholds that are met at once, only the highest sends mail. A threshold sends none if a higher one is
+    open, because that one was announced. It also sends none if it never fired but a higher one did in this period,
+    because then it was added later.
     """
     met = crossed(used, available, percents)
     open_ones = {threshold for threshold, at in latest.items() if at.is_open}
@@ -106,7 +107,7 @@ def evaluate(
 
 
 def period_state(level: UsageLevel, now: datetime) -> PeriodState:
-    """Whether the level's period runs, has just ended, or is history."""
+    """Whether the level's period is current, ended recently, or ended long ago."""
     ends_at = midnight(level.ends_on, level.time_zone)
     if now < ends_at:
         return "current"
@@ -118,6 +119,6 @@ def has_begun(level: UsageLevel, now: datetime) -> bool:
 
 
 def elapsed_permille(level: UsageLevel, now: datetime) -> int:
-    """How much of the level's period has passed, in thousandths."""
+    """The elapsed part of the level's period, in thousandths."""
     starts_at, ends_at = midnight(level.starts_on, level.time_zone), midnight(level.ends_on, level.time_zone)
     return max(0, min(1000, (now - starts_at) * 1000 // (ends_at - starts_at)))

@@ -1,4 +1,4 @@
-"""What a mail says, gathered when it is written: it says the same whenever it is sent."""
+"""Collects a mail's content when the mail is written, so that the content does not depend on when it is sent."""
 
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from alerter.domain.thresholds import UsageLevel, elapsed_permille, period_state
 async def gather_context(
     connection: Connection, organization: Organization, level: UsageLevel, now: datetime
 ) -> dict[str, Any]:
-    """About a level, as of `now`. The caller adds the threshold that it meets, or that it is a test. Micro-credits."""
+    """The content for a level at `now`, in micro-credits. The caller adds the met threshold, or marks it as a test."""
     zone = zone_of(level.time_zone)
     usage = await read_usage(connection, level, local_date(now, level.time_zone))
     return (
@@ -43,7 +43,8 @@ async def gather_context(
 async def gather_test_context(
     connection: Connection, organization: Organization, rule: Rule, level: UsageLevel | None, now: datetime
 ) -> dict[str, Any]:
-    """About the level as it is now, whatever its thresholds; or, without a level, about who the organization is."""
+    """The content for the current level, independent of its thresholds. Without a level, only the organization's
+    names."""
     if level is None or not level.available:
         return organization._asdict() | {"rule": rule, "test": {"thresholds": []}, "used": None}
     return await gather_context(connection, organization, level, now) | {

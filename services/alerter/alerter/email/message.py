@@ -1,4 +1,4 @@
-"""A mail of the outbox -> the message that goes to the mail server. Pure."""
+"""Writes the message that goes to the mail server for a mail of the outbox. Pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -30,34 +30,35 @@ _environment = Environment(
     keep_trailing_newline=True,
 )
 _UNFIT_FOR_DOMAINS = re.compile(r'[\s<>"]')
-"""Ends a command of SMTP: aiosmtplib raises ValueError for it."""
+"""These characters end an SMTP command; aiosmtplib raises ValueError for them."""
 _UNFIT_FOR_HEADERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|=\?")
 
 
 class NotAnAddress(ValueError):
-    """Text to which no mail can be sent, whatever the server."""
+    """No mail server can send to this text."""
 
 
 @dataclass(frozen=True)
 class MailConfig:
-    """What all mails of a deployment share."""
+    """Settings that all mails of a deployment share."""
 
     sender: str
     dashboard_url: str
-    """Without a slash at its end."""
+    """Without a trailing slash."""
     unsubscribe_secret: str = field(default="", repr=False)
-    """Without one there are no unsubscribe links."""
+    """If it is empty, mails have no unsubscribe links."""
 
 
 class Unbroken(UnstructuredHeader, BaseHeader):
-    """An address in ASCII, on one line however long: Python would break it into encoded words."""
+    """A header with an ASCII address, on one line of any length. Python would split it into encoded words."""
 
     def fold(self, *, policy: Policy) -> str:
         return f"{self.name}: {self}{policy.linesep}"
 
 
 class Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc]
-    """Begins on the line of its name: Python would leave that line empty when the text alone fills the next one."""
+    """A subject that starts on the line of its name. Python leaves that line empty if the text fills the whole next
+    line."""
 
     def fold(self, *, policy: Policy) -> str:
         folded: str = super().fold(policy=policy)
@@ -72,7 +73,7 @@ _POLICY = SMTP.clone(header_factory=_headers)
 
 
 def write_message(mail: Mail, config: MailConfig) -> EmailMessage:
-    """The message; the same bytes for the same arguments. Raises NotAnAddress."""
+    """The message. The same arguments give the same bytes. Raises NotAnAddress."""
     texts = describe(mail.context, config.dashboard_url) | {
         "is_additional": mail.is_additional,
         "unsubscribe_url": write_unsubscribe_url(mail, config),
@@ -87,21 +88,21 @@ def write_message(mail: Mail, config: MailConfig) -> EmailMessage:
     kind = mail.context["rule"] if mail.context["used"] is not None else "silent"
     message.set_content(_environment.get_template(f"{kind}.txt").render(texts))
     message.add_alternative(_environment.get_template(f"{kind}.html").render(texts), subtype="html")
-    # Derived from the identity, so that a copy is a copy byte for byte.
+    # Derived from the Message-ID, so that copies are equal byte for byte.
     message.set_boundary(f"=_{mail.message_id.strip('<>').partition('@')[0]}")
     return message
 
 
 def add_list_headers(message: EmailMessage, mail: Mail, config: MailConfig, unsubscribe_url: str | None) -> None:
-    """What mail programs go by: which alerts belong together, that nobody wrote this, and how to get no more of it."""
+    """Add headers for mail programs: they group alerts, mark them as automatic, and offer to unsubscribe."""
     context, domain = mail.context, config.sender.rpartition("@")[2]
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
-    message["X-Auto-Response-Suppress"] = "All"  # Exchange's word for the same
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: prevents out-of-office answers
+    message["X-Auto-Response-Suppress"] = "All"  # the same for Exchange
     organization = re.sub(r"[^a-z0-9]+", "-", context["organization"].lower()).strip("-")
     message["List-Id"] = f"<{context['rule']}.{organization}.flexcredits.{domain}>"  # RFC 2919
     if "threshold" in context:
         period = context["period"]
-        # The mails of one period form a thread, under a first one that nobody ever got.
+        # The mails of one period form a thread, below a first mail that does not exist.
         root = identify_mail(
             "period", context["organization"], context["rule"], period["contract"], period["id"], domain=domain
         )
@@ -112,7 +113,7 @@ def add_list_headers(message: EmailMessage, mail: Mail, config: MailConfig, unsu
 
 
 def write_unsubscribe_url(mail: Mail, config: MailConfig) -> str | None:
-    """Only for additional recipients: who is told for a role is told as long as the role lasts."""
+    """Only for additional recipients. Others get mail because of their role, for as long as they have it."""
     if not mail.is_additional or not config.unsubscribe_secret:
         return None
     what = Unsubscription(mail.context["organization"], mail.context["rule"], mail.recipient)
@@ -126,10 +127,10 @@ def identify_mail(kind: str, *parts: str, domain: str) -> str:
 
 
 def address(text: str, display_name: str = "") -> Address:
-    """Always one address, quoted where it must be. Its domain is in ASCII (RFC 5890), which every server takes; a name
-    beyond ASCII is a matter for the server (RFC 6531). Raises NotAnAddress."""
+    """Exactly one address, quoted where needed. Its domain is encoded in ASCII (RFC 5890), which every server accepts.
+    A local part beyond ASCII needs support by the server (RFC 6531). Raises NotAnAddress."""
     username, _, domain = text.rpartition("@")
-    if not username or not domain or _UNFIT_FOR_HEADERS.search(text):  # an encoded word is decoded in addresses too
+    if not username or not domain or _UNFIT_FOR_HEADERS.search(text):  # Python decodes encoded words in addresses too
         raise NotAnAddress(f"{text!r}")
     try:
         if not domain.isascii():
@@ -137,14 +138,14 @@ def address(text: str, display_name: str = "") -> Address:
         if _UNFIT_FOR_DOMAINS.search(domain):
             raise NotAnAddress(f"{text!r}")
         return Address(display_name, username, domain)
-    except ValueError as error:  # of idna, and of Address
+    except ValueError as error:  # raised by idna or Address
         raise NotAnAddress(f"{text!r}: {error}") from error
 
 
 def header_text(text: str) -> str:
-    """Text that no mail program can take for another header.
+    """Text that a mail program cannot mistake for another header.
 
-    Control characters end a header; and an encoded word (RFC 2047) that somebody put into a name would be decoded into
-    them by this Python's own email package (CPython gh-121650).
+    Control characters end a header. Python's own email package would decode an encoded word (RFC 2047) in a name into
+    control characters (CPython gh-121650).
     """
     return " ".join(_UNFIT_FOR_HEADERS.sub(" ", text).split())

@@ -1,4 +1,4 @@
-"""The outbox of mails -> a mail server."""
+"""Sends the outbox of mails to a mail server."""
 
 import asyncio
 import ssl
@@ -29,28 +29,28 @@ from alerter.queues.outbox import LEASE_S, Outbox
 log = structlog.get_logger()
 
 AT_ONCE = 8
-"""Mails that one process sends side by side, each on a connection of its own."""
+"""Mails that one process sends at the same time, each on its own connection."""
 
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where mail goes, and how it gets there."""
+    """A mail server, and how to connect to it."""
 
     host: str
     port: int
     tls: Literal["offered", "required", "implicit"]
-    """STARTTLS where the server offers it, STARTTLS or nothing, or TLS from the first byte (RFC 8314)."""
+    """STARTTLS if the server offers it, required STARTTLS, or TLS from the first byte (RFC 8314)."""
     username: str | None
     password: SecretStr
     send_within_s: float = 20.0
     answer_within_s: float = 10.0
-    """For connecting, and for each answer of the server."""
+    """Time limit in seconds for connecting, and for each answer of the server."""
     ca_file: Path | None = None
-    """PEM file of the authorities that sign its certificate; the system's without it."""
+    """PEM file of the authorities that sign its certificate. Default: the system's authorities."""
     helo_name: str = "localhost"
-    """What we call ourselves in EHLO. Many servers want a fully qualified name."""
+    """The alerter's name in EHLO. Many servers require a fully qualified name."""
     strict_certificates: bool = sys.version_info >= (3, 13)
-    """Check certificates by RFC 5280 to the letter, as Python does by itself from 3.13 on."""
+    """Check certificates strictly (RFC 5280), as Python does by default from 3.13 on."""
 
     @property
     def is_local(self) -> bool:
@@ -60,15 +60,15 @@ class MailServer:
             return self.host == "localhost"
 
     async def send(self, message: EmailMessage, sender: str, recipient: str) -> str:
-        """Hand a message over; returns the server's last answer.
+        """Send a message; returns the server's last answer.
 
-        Raises aiosmtplib.SMTPException, OSError, TimeoutError. After STARTTLS, aiosmtplib lets ssl.SSLCertVerificationError
-        through, which is an OSError and a ValueError.
+        Raises aiosmtplib.SMTPException, OSError, TimeoutError. After STARTTLS, aiosmtplib does not wrap
+        ssl.SSLCertVerificationError, which is an OSError and a ValueError.
         """
         client = aiosmtplib.SMTP(
             hostname=self.host,
             port=self.port,
-            local_hostname=self.helo_name,  # the default asks the DNS, and blocks
+            local_hostname=self.helo_name,  # the default is a DNS query that blocks
             use_tls=self.tls == "implicit",
             start_tls={"offered": None, "required": True, "implicit": False}[self.tls],
             tls_context=await asyncio.to_thread(self._open_tls),
@@ -80,7 +80,7 @@ class MailServer:
             async with asyncio.timeout(self.send_within_s):
                 await client.connect()
                 _, answer = await client.send_message(message, sender=sender, recipients=[recipient])
-            with suppress(aiosmtplib.SMTPException, OSError):  # it has the mail, however this ends
+            with suppress(aiosmtplib.SMTPException, OSError):  # the server has accepted the mail already
                 await client.quit(timeout=1)
         finally:
             client.close()
@@ -93,7 +93,7 @@ class MailServer:
         if self.strict_certificates:
             context.verify_flags |= ssl.VERIFY_X509_STRICT
         if self.is_local and self.tls == "offered":
-            # It would compare a certificate with an address of this machine, which no authority signs.
+            # No certificate check: no authority signs certificates for local addresses.
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
 
@@ -127,7 +127,7 @@ class Mailer(Outbox[Mail]):
     async def _try(self, item: Mail) -> Attempt:
         try:
             to = address(item.recipient)
-        except NotAnAddress as error:  # only this says that no server can be asked
+        except NotAnAddress as error:  # only this error means that no server can accept the address
             return Attempt("refused", truncate(f"this is not an email address: {error}"))
         message = write_message(item, self._config)
         [sender] = message["From"].addresses

@@ -1,4 +1,4 @@
-"""A mail's context -> the texts and numbers that its templates print, in American English. Pure."""
+"""Texts and numbers for the mail templates, from a mail's context, in American English. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -14,11 +14,11 @@ from alerter.domain.mails import MessageContext
 PRODUCT_NAMES = {"assistant": "Assistant", "agents": "Agents", "api": "API"}
 BAR_CELLS = 20
 EVEN_PACE_PERMILLE = 20
-"""Used and elapsed shares that differ by no more than this are on pace."""
+"""Usage is "on pace" if the used and elapsed shares differ by at most this."""
 
 
 def describe(context: MessageContext, dashboard_url: str) -> dict[str, Any]:
-    """Everything that the templates print of the context."""
+    """All values that the templates print."""
     described = {
         "rule": context["rule"],
         "name": context["name"],
@@ -38,12 +38,12 @@ def describe(context: MessageContext, dashboard_url: str) -> dict[str, Any]:
 
 
 def describe_level(context: MessageContext) -> dict[str, Any]:
-    """How much of what is used, how fast, and by what."""
+    """The level in numbers and words: amounts, pace, products, and the features that used most."""
     used, available = context["used"], context["available"]
     starts_on, ends_on = date.fromisoformat(context["period"]["from"]), date.fromisoformat(context["period"]["to"])
     reached = [percent for percent in thresholds_of(context) if is_met(used, available, percent)]
     text, places = level_text(used, available), level_places(used, available)
-    # What earlier versions wrote down may list what corrections took back as the top usage.
+    # Earlier versions may have stored features that corrections took back among the most used ones.
     drivers = [driver for driver in context["drivers"] if driver["credits"] > 0]
     return {
         "month": f"{starts_on:%B %Y}",
@@ -71,12 +71,12 @@ def describe_level(context: MessageContext) -> dict[str, Any]:
 
 
 def thresholds_of(context: MessageContext) -> Sequence[int]:
-    """The one that is reached; of a test, all that are set."""
+    """The met threshold; for a test, all thresholds."""
     return context["test"]["thresholds"] if "test" in context else [context["threshold"]]
 
 
 def headline_of(context: MessageContext, described: Mapping[str, Any]) -> str:
-    """What a subject begins with, and a mail's heading."""
+    """The mail's heading and the beginning of its subject."""
     percent = described["percent"]
     if context["rule"] == "budget":
         budget = f"{percent} of your {described['month']} budget"
@@ -96,7 +96,8 @@ def describe_product(product: Mapping[str, Any], places: int) -> dict[str, Any]:
 
 
 def describe_driver(driver: Mapping[str, Any], used: int, places: int) -> dict[str, Any]:
-    """A share of all usage, unless corrections elsewhere made that less than this."""
+    """The share is of all usage. It is None if corrections of other features made all usage smaller than this
+    feature's."""
     credits = driver["credits"]
     return {
         "name": driver["name"],
@@ -107,7 +108,7 @@ def describe_driver(driver: Mapping[str, Any], used: int, places: int) -> dict[s
 
 
 def pace(used_permille: int, elapsed_permille: int) -> str:
-    """How usage compares with the time that has passed."""
+    """Compares usage with the elapsed time."""
     if abs(used_permille - elapsed_permille) <= EVEN_PACE_PERMILLE:
         return "on pace"
     return "ahead of pace" if used_permille > elapsed_permille else "below pace"
@@ -118,7 +119,7 @@ def share_elapsed(permille: int) -> str:
 
 
 def percent_in_words(used: int, available: int) -> str:
-    """For a sentence: 92.4%, 90%, less than 0.1%."""
+    """A percentage for a sentence: 92.4%, 90%, less than 0.1%."""
     percent = percent_text(used, available) or ""
     if percent == ">-0.1%":
         return "0%"
@@ -127,7 +128,7 @@ def percent_in_words(used: int, available: int) -> str:
 
 
 def level_in_words(used: int | None, available: int | None) -> str:
-    """36,012 of 40,000; without anything available, what was used."""
+    """36,012 of 40,000; without available credits, only the used amount."""
     if used is None:
         return ""
     if not available:
@@ -141,8 +142,8 @@ def percents(thresholds: Sequence[int]) -> str:
 
 
 def days(starts_on: date, ends_on: date) -> str:
-    """Of a half-open span: its first and last day."""
-    if ends_on == date.max:  # nobody knows its end
+    """First and last day of a half-open range."""
+    if ends_on == date.max:  # no known end
         return f"since {long_day(starts_on)}"
     return f"{long_day(starts_on)} – {long_day(ends_on - timedelta(days=1))}"
 
@@ -156,7 +157,7 @@ def short_day(day: date) -> str:
 
 
 def moment(at: datetime, time_zone: str) -> str:
-    """Nov 22, 2026, 11:15 CET, or GMT+5:45 where the zone has no letters."""
+    """Nov 22, 2026, 11:15 CET, or GMT+5:45 for zones without an abbreviation."""
     local = at.astimezone(zone_of(time_zone))
     name = local.tzname() or "UTC"
     if name[0] in "+-":

@@ -1,4 +1,5 @@
-"""Levels -> firings, banner and mails. Organizations are selected without a lock; each is decided again under its lock."""
+"""Updates firings, banners and mails to match levels. Each organization is decided under its lock; the check before it
+takes no lock."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,13 +41,14 @@ from alerter.queues.quarantine import Quarantine
 log = structlog.get_logger()
 
 STATEMENT_S = 8.0
-"""How long a statement of an evaluation may take: two or three are tried within EVALUATION_S."""
+"""Time limit of a statement in an evaluation; EVALUATION_S has time for two or three that reach it."""
 LIVELY = timedelta(days=5)
-"""Periods that ended longer ago can neither mail nor raise a banner, in whatever zone: only the rollover reads them."""
+"""Periods that ended longer ago can neither send mail nor raise a banner, in any time zone. Only the rollover reads
+them."""
 
 
 class Evaluator:
-    """Makes firings, banners and mails agree with the levels in Postgres; any number of them may run at once."""
+    """Makes firings, banners and mails agree with the levels in Postgres. Any number of evaluators may run at once."""
 
     def __init__(
         self, pool: Pool, *, billing_moderator_enabled: bool, mail_domain: str, now: Callable[[], datetime],
@@ -60,12 +62,14 @@ class Evaluator:
         self._tracing = tracing or PassOn()
 
     async def evaluate(self, organization_ids: Sequence[int] | None, *, trigger: str, history: bool = False) -> int:
-        """Evaluate the organizations (None: all) and write what has to change; returns for how many.
+        """Evaluate the organizations (None: all) and write the changes; returns the number of organizations that needed
+        some.
 
-        `history` includes periods that ended long ago. Repeating it changes nothing. A passing failure at one of them
-        keeps nobody else waiting; it is raised when the others are done. What one organization's data raises sets it
-        aside: only a wake-up of its own, or its retry, evaluates it before it has succeeded. So does a statement that takes
-        too long, unless it does for everybody. Raises TimeoutError when some are left to the next evaluation.
+        `history` includes periods that ended long ago. The method is idempotent. A passing failure at one organization
+        does not delay the others; it is raised after them. A failure that one organization's data causes quarantines
+        that organization: until it succeeds, only its own wake-up or its retry evaluates it. A statement timeout also
+        quarantines it, unless statements time out for all organizations. Raises TimeoutError when organizations are
+        left to the next evaluation.
         """
         began, now = time.monotonic(), self._now()
         step: Step = "wakeup" if history else "evaluate"
@@ -76,7 +80,8 @@ class Evaluator:
             organization_ids = [number for number in every if number not in held[step]]
         states, failures, passing = await read_readable(self._pool, organization_ids, *horizon(now, history))
         due = [state.organization_id for state in states if is_due(state, now, failures)]
-        due.sort(key=lambda organization_id: organization_id in held[step])  # who fails again keeps nobody waiting
+        # Quarantined organizations come last, so that they do not delay the others.
+        due.sort(key=lambda organization_id: organization_id in held[step])
         failed: dict[int, Exception] = {}
         ends, tried = time.monotonic() + EVALUATION_S, 0
         for tried, organization_id in enumerate(due, 1):
@@ -112,7 +117,7 @@ class Evaluator:
         failures: Mapping[int, Exception],
         history: bool,
     ) -> None:
-        """Those who were set aside and have just succeeded; an evaluation with history includes the one without."""
+        """Release the quarantined organizations that succeeded. An evaluation with history includes the one without."""
         steps: tuple[Step, ...] = ("evaluate", "wakeup") if history else ("evaluate",)
         healed = set[int]().union(*(held.get(step, set()) for step in steps)) - failures.keys()
         if organization_ids is not None:
@@ -121,8 +126,8 @@ class Evaluator:
             await self.quarantine.release(healed, steps)
 
     async def evaluate_one(self, organization_id: int, *, history: bool = False) -> None:
-        """Decide and write in one transaction. The levels are read after the lock is held, so they are never older
-        than what another evaluation has acted on."""
+        """Decide and write in one transaction. It reads the levels after it has the lock, so they are never older than
+        those that another evaluation used."""
         with self._tracing.span("settle", "internal", organization_id=organization_id) as span:
             async with self._pool.acquire() as connection, connection.transaction():
                 await limit_statements(connection, STATEMENT_S)
@@ -185,7 +190,7 @@ class Evaluator:
         if firing.notification == "sent":
             context = await gather_context(connection, organization, level, now) | {"threshold": firing.threshold}
             if span.traceparent:
-                context[TRACEPARENT] = span.traceparent  # the mails are sent later, by whichever alerter claims them
+                context[TRACEPARENT] = span.traceparent  # any alerter may send the mails later
             recipients = await select_recipients(
                 connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
             )
@@ -206,7 +211,7 @@ class Evaluator:
 
 
 def is_due(state: OrganizationState, now: datetime, failures: dict[int, Exception]) -> bool:
-    """Whether something has to change for it; what its data raises is added to `failures`."""
+    """Whether the organization needs a change. A failure that its data causes is added to `failures`."""
     try:
         return bool(decide(state, now))
     except Exception as error:
@@ -215,6 +220,6 @@ def is_due(state: OrganizationState, now: datetime, failures: dict[int, Exceptio
 
 
 def horizon(now: datetime, history: bool) -> tuple[date, date]:
-    """The latest day on which a period may have begun, in any zone, and the day after which it must end."""
+    """The latest day on which a period may have begun, in any zone, and the day after which the period must end."""
     today = now.astimezone(UTC).date()
     return today + timedelta(days=1), date.min if history else today - LIVELY

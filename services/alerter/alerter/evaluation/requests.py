@@ -1,4 +1,4 @@
-"""What people ask for by hand: a test, by mail to themselves or to a channel, or a firing's failed mails again."""
+"""Requests by admins: a test mail to themselves, a test message to a channel, or a firing's failed mails again."""
 
 from collections import deque
 from collections.abc import Callable
@@ -29,10 +29,10 @@ AT_ONCE = 100
 
 
 async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], datetime], rotation: Rotation) -> None:
-    """Put what was asked for into the outbox, each request once: it leaves its table in the same transaction. Organizations
-    take turns.
+    """Write the requested mails and messages to the outbox, each request once: its row is deleted in the same
+    transaction. Organizations take turns.
 
-    One that cannot be answered stays there, and its organization waits; the others are answered.
+    A request that fails keeps its row, and its organization is quarantined for this step. Other requests are processed.
     """
     failures: dict[int, Exception] = {}
     failed: list[int] = []
@@ -54,7 +54,7 @@ async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], dateti
             failures[request.organization_id] = error
             failed.append(request.request_id)
             if timed_out(error):
-                break  # the others are answered next time
+                break  # the next run processes the others
         waiting.append(rotation.after)
     await Quarantine(pool).add("request", failures)
 
@@ -74,7 +74,7 @@ async def answer_request(connection: Connection, request: Request, mail_domain: 
 async def write_test(
     connection: Connection, request: Request, organization: Organization, mail_domain: str, now: datetime
 ) -> None:
-    """A mail with the organization's numbers of now, which says that it is a test."""
+    """Write a mail with the organization's current numbers. Its text says that it is a test."""
     level = await read_current_level(connection, request.organization_id, request.rule, now)
     context = await gather_test_context(connection, organization, request.rule, level, now)
     about = organization.organization, str(request.request_id), f"{request.requested_at}", str(request.recipient)
@@ -90,7 +90,7 @@ async def write_channel_test(connection: Connection, request: Request, organizat
 async def read_current_level(
     connection: Connection, organization_id: int, rule: Rule, now: datetime
 ) -> UsageLevel | None:
-    """How a rule stands now; None without a current credit period, or a budget."""
+    """The current level of a rule; None without a current credit period or budget."""
     for state in await read_states(connection, [organization_id], *horizon(now, history=False)):
         for level in state.levels:
             if level.period.rule == rule and has_begun(level, now) and period_state(level, now) == "current":

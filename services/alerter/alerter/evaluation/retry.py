@@ -1,4 +1,4 @@
-"""Takes up again whom the alerter has set aside, when the time for it has come."""
+"""Retries quarantined organizations when they are due."""
 
 from runtime.postgres.pool import Pool
 
@@ -8,8 +8,8 @@ from alerter.queues.quarantine import UNWRITABLE
 
 
 async def retry_quarantined(pool: Pool, evaluator: Evaluator) -> None:
-    """Retry what is due. What fails again is set aside for longer; mails and deliveries that
-    could not be written are made due and sent as always."""
+    """Retry the organizations and steps that are due. The wait of one that fails again doubles. Mails and deliveries
+    that could not be written are made due, and the outboxes send them."""
     quarantine = evaluator.quarantine
     due = await quarantine.claim_due()
     if due["wakeup"]:

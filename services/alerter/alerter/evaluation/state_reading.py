@@ -1,4 +1,4 @@
-"""States of all organizations whose rows can be read, and which organizations the others are."""
+"""Reads the states of all organizations whose rows can be read, and finds the organizations whose rows cannot."""
 
 import time
 from collections.abc import Sequence
@@ -13,13 +13,14 @@ from alerter.db.queries import limit_statements, list_organizations, read_states
 from alerter.domain.organization_state import OrganizationState
 
 EVALUATION_S = 20.0
-"""What takes longer is left to the next evaluation: a timer that stands still for a minute ends the process."""
+"""After this time, organizations are left to the next evaluation, because a timer that stops for a minute ends the
+process."""
 STATEMENT_S = 2.0
-"""How long a statement about some of the organizations may take, after the one about all of them has failed."""
+"""Time limit of a statement about some of the organizations, after the statement about all of them failed."""
 
 
 class Readable(NamedTuple):
-    """`left` says why some organizations were not read, or that Postgres is slow for all of them."""
+    """`left` has the reason why organizations were not read: no time was left, or Postgres is slow for all of them."""
 
     states: list[OrganizationState]
     failures: dict[int, Exception]
@@ -29,7 +30,8 @@ class Readable(NamedTuple):
 async def read_readable(
     pool: Pool, organization_ids: Sequence[int] | None, begun_by: date, ended_after: date
 ) -> Readable:
-    """read_states of these organizations (None: of all); those that fail alone are found by halving."""
+    """Call read_states for these organizations (None: all). If it fails, find the failing organizations by
+    bisection."""
     try:
         async with pool.acquire() as connection:
             return Readable(await read_states(connection, organization_ids, begun_by, ended_after), {})
@@ -59,7 +61,7 @@ class _Search:
     states: list[OrganizationState] = field(default_factory=list)
     failures: dict[int, Exception] = field(default_factory=dict)
     left: int = 0
-    """Organizations for which no time was left."""
+    """Number of organizations for which no time was left."""
 
     async def halve(self, organization_ids: Sequence[int]) -> None:
         half = len(organization_ids) // 2

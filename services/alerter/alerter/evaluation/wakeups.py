@@ -10,7 +10,8 @@ ALL_ORGANIZATIONS = 0
 
 
 async def drain_wakeups(pool: Pool, evaluator: Evaluator) -> None:
-    """Evaluate the organizations whose settings or catalog data changed. They stay in the table until that is done."""
+    """Evaluate the organizations whose settings or catalog data changed. Their rows are deleted in a transaction that
+    commits afterwards."""
     async with pool.acquire() as connection, connection.transaction():
         woken = await claim_wakeups(connection, WAKEUPS_MAX)
         if woken:

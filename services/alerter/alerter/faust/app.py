@@ -1,4 +1,4 @@
-"""The Faust application: its settings, and what of Faust is left out. Its work is in stream.py."""
+"""The Faust application: its settings, and the features of Faust that are turned off. Its work is in stream.py."""
 
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
@@ -12,29 +12,29 @@ MESSAGES_MAX = 500
 
 
 class Monitor(PrometheusMonitor):
-    """Faust's sensors, without the one that ends its fetcher (faust-streaming #214)."""
+    """Faust's sensors, without the one that ends Faust's fetcher (faust-streaming #214)."""
 
     def track_tp_end_offset(self, tp: TP, offset: int | None) -> None:
-        if offset is not None:  # unknown right after a rebalance, and a gauge takes no None
+        if offset is not None:  # unknown after a rebalance, and a gauge does not accept None
             super().track_tp_end_offset(tp, offset)
 
 
 class App(faust.App):
-    """A Faust application that leaves nothing on disk."""
+    """A Faust application that writes nothing to disk."""
 
     def _create_directories(self) -> None:
-        """None: they are for tables, and we have none."""
+        """Create no folders: they are for tables, which we do not use."""
 
 
 def build_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> App:
-    """A Faust application that owns nothing: no tables, no leader, no web server, no topics of its own."""
+    """A Faust application without tables, leader, web server and topics of its own."""
     app = App(
         settings.consumer_group,
         broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
         broker_credentials=credentials_of(settings),
         broker_client_id="alerter",
         consumer_group_instance_id=settings.consumer_instance,
-        consumer_auto_offset_reset="earliest",  # else a new group misses what comes while it joins
+        consumer_auto_offset_reset="earliest",  # otherwise a new group misses messages that arrive while it joins
         broker_max_poll_records=MESSAGES_MAX,
         broker_commit_interval=1.0,
         broker_session_timeout=10.0,
@@ -55,7 +55,7 @@ def build_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> App
 
 
 def credentials_of(settings: Settings) -> SSLCredentials | SASLCredentials | None:
-    """Faust's words for the settings that every Kafka client of ours takes."""
+    """The settings of every Kafka client, in Faust's types."""
     security = settings.kafka_security()
     context = security.get("ssl_context")
     if "sasl_mechanism" in security:

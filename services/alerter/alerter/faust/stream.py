@@ -1,7 +1,9 @@
-"""What the Faust application does: usage.totals.v1 wakes us, alert_wakeups and timers do too. Postgres has the level.
+"""The Faust application's work. Messages of usage.totals.v1, rows of alert_wakeups and timers trigger evaluations;
+levels come from Postgres.
 
-Faust runs inside our own process (docs/decisions/0015-faust-runs-inside-the-alerters-process.md): raw bytes, bodies that raise
-nothing, and a process that ends instead of relying on Faust's supervisor. A message that Faust loses costs one sweep.
+Faust runs inside our own process (docs/decisions/0015-faust-runs-inside-the-alerters-process.md). It gets raw bytes and
+function bodies that never raise, and the process ends where Faust's supervisor would continue. A message that Faust
+loses delays an alert until the next sweep.
 """
 
 import json
@@ -35,17 +37,17 @@ from alerter.settings import Settings
 log = structlog.get_logger()
 
 TOGETHER_WITHIN_S = 0.2
-"""Totals that come within this time are evaluated together."""
+"""Totals messages that arrive within this time are evaluated together."""
 ROLLOVER = "*/15 * * * *"
-"""Every time zone on Earth begins its days at a quarter of an hour of UTC."""
+"""Midnight of every time zone is at a quarter of an hour in UTC."""
 RETRY_EVERY_S = 1.0
-"""How soon a row of the table `quarantine` is retried once its time has come."""
+"""How often rows of the table `quarantine` are checked for due retries."""
 
 Evaluate = Callable[[Sequence[int]], Awaitable[object]]
 
 
 class Streams:
-    """What the application does, and signs of life for the watchdog."""
+    """The application's stream and timers, and their progress for the watchdog."""
 
     def __init__(
         self, app: faust.App, topic: str, pool: Pool, evaluate: Evaluate, give_up: Callable[[str], None],
@@ -55,11 +57,11 @@ class Streams:
         self.app = app
         self.topic = topic
         self.applied: dict[TopicPartition, int] = {}
-        """Per partition: the offset after the last message that was evaluated."""
+        """Per partition: the offset after the last evaluated message."""
         self.ticked: dict[str, tuple[float, float]] = {}
-        """Per timer: when it was last done (monotonic seconds), and its interval."""
+        """Per timer: time of its last completed run (monotonic seconds), and its interval."""
         self.skipped: dict[str, str] = {}
-        """Per timer whose last try failed for a while: why."""
+        """Per timer whose last run failed transiently: the reason."""
         self._pool = pool
         self._evaluate = evaluate
         self._give_up = give_up
@@ -70,9 +72,10 @@ class Streams:
         self.reader = cast(Agent, app.agent(raw, name="totals", concurrency=1)(self._read_totals))
 
     async def _read_totals(self, stream: Any) -> None:
-        """The stream's body. It must neither raise nor return: Faust would stall or skip, and call that healthy."""
+        """The stream's body. It must neither raise nor return, because Faust would stall or skip messages and report no
+        problem."""
         try:
-            # noack: what a crash interrupts is read again.
+            # noack: messages that a crash interrupts are read again.
             async for batch in stream.noack_take(MESSAGES_MAX, within=TOGETHER_WITHIN_S):
                 causes = list(dict.fromkeys(traceparent_of(event) for event in batch))
                 with self._tracing.span(f"process {self.topic}", "consumer", causes, messaging__system="kafka"):
@@ -99,8 +102,8 @@ class Streams:
             self.applied[at] = event.message.offset + 1
 
     def every(self, interval_s: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Have Faust do `work` at intervals. A passing failure, or a statement that takes too long, waits for the next time;
-        any other failure ends the process."""
+        """Run `work` at intervals. After a passing failure or a statement timeout, it waits for the next run. Any other
+        failure ends the process."""
         self.ticked[name] = time.monotonic(), interval_s
 
         async def tick() -> None:
@@ -110,7 +113,7 @@ class Streams:
         self.app.timer(interval_s, name=name)(tick)
 
     def at(self, cron: str, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Have Faust do `work` at the times of a crontab line, UTC."""
+        """Run `work` at the times of a crontab line, UTC."""
 
         async def tick() -> None:
             await self._do(name, work)
@@ -131,7 +134,7 @@ class Streams:
 
 
 class Senders(NamedTuple):
-    """Ways out of the outboxes."""
+    """The senders of the outboxes."""
 
     mailer: Mailer
     deliverer: Deliverer
@@ -146,7 +149,7 @@ def schedule(
     senders: Senders,
     now: Callable[[], datetime],
 ) -> None:
-    """All that happens without a message."""
+    """Start the timers."""
     mailer, deliverer, producer = senders
     streams.every(settings.wakeup_interval_s, "wakeups", lambda: drain_wakeups(queues, evaluator))
     answering, publishing = Rotation(), Rotation()
@@ -167,13 +170,13 @@ def schedule(
 
 
 def traceparent_of(event: Any) -> str:
-    """Empty where the message bears none."""
+    """Empty if the message has none."""
     header: bytes = event.headers.get(TRACEPARENT, b"")
     return header.decode("ascii", "replace")
 
 
 def read_organizations(values: Iterable[bytes | None]) -> set[str]:
-    """Names in messages of usage.totals.v1; what cannot be read is counted and left to the sweep."""
+    """Names in messages of usage.totals.v1. Unreadable messages are counted and left to the sweep."""
     names = set()
     for value in values:
         try:
@@ -188,5 +191,5 @@ def read_organizations(values: Iterable[bytes | None]) -> set[str]:
 
 
 def is_text(name: str) -> bool:
-    """Whether Postgres takes it: no NUL, no half of a surrogate pair."""
+    """Whether Postgres can store the text: it has no NUL and no surrogates."""
     return "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)

@@ -1,4 +1,4 @@
-"""Detects what Faust does not report: a stream that died or stands still, a timer that stopped."""
+"""Detects failures that Faust does not report: a stream that died or makes no progress, and a timer that stopped."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ ENDS_WITHIN_S = 10.0
 
 
 class Watchdog:
-    """Compares signs of life with what they should be. Asks Kafka by a connection of its own, which Faust cannot stall."""
+    """Compares progress with its limits. It asks Kafka over its own connection, which Faust cannot block."""
 
     def __init__(
         self, streams: Streams, consumer: AIOKafkaConsumer, stall_s: float, clock: Callable[[], float] = time.monotonic
@@ -28,14 +28,14 @@ class Watchdog:
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
         self.checked_at = clock()
         self.assigned = 0
-        """Partitions that the group has given to this process, at the last check."""
+        """Number of partitions that the group had assigned to this process at the last check."""
         self.unreachable: str | None = None
-        """Why Kafka could not be asked, at the last check."""
+        """Why Kafka did not answer at the last check."""
         self.late: str | None = None
-        """A stream or timer that stands still for long enough to be told, and not for long enough to end the process."""
+        """A stream or timer whose delay must be reported, but is too short to end the process."""
 
     async def find_problem(self) -> str | None:
-        """Why only a new process helps; None while all is well."""
+        """The reason why the process must be restarted; None if there is none."""
         self.checked_at = self._clock()
         self.assigned = len(self._streams.app.consumer.assignment())
         return self._app_problem() or self._timer_problem() or await self._lag_problem()
@@ -60,20 +60,20 @@ class Watchdog:
         return None
 
     async def _lag_problem(self) -> str | None:
-        """A partition of ours whose log goes on while the stream stands still."""
+        """The problem if one of our partitions receives records but the stream makes no progress."""
         assigned = [TopicPartition(at.topic, at.partition) for at in self._streams.app.consumer.assignment()]
         try:
             async with asyncio.timeout(ENDS_WITHIN_S):
                 ends = await self._consumer.end_offsets(assigned) if assigned else {}
         except (KafkaError, TimeoutError) as error:
-            self._moved.clear()  # without Kafka nobody moves
+            self._moved.clear()  # without Kafka, no progress is expected
             self.unreachable = f"does not answer: {type(error).__name__}: {error}"
             return None
         self.unreachable = None
         now = self._clock()
         self._moved = {at: moved for at, moved in self._moved.items() if at in ends}
         for at, end in ends.items():
-            # What was in the log before the first check may be behind our starting point.
+            # Records from before the first check may be below our starting position.
             applied, since = self._moved.get(at, (end, now))
             applied_now = max(self._streams.applied.get(at, 0), applied)
             if applied_now >= end or applied_now > applied or at not in self._moved:

@@ -1,4 +1,4 @@
-"""What other systems are told: a firing, or its end, as a CloudEvent. Pure."""
+"""CloudEvents for other systems: a firing, its resolution, and a test. Pure."""
 
 import json
 from datetime import datetime
@@ -15,7 +15,7 @@ SOURCE = "/flexcredits/alerter"
 
 
 def write_fired(organization: Organization, firing: Firing, level: UsageLevel) -> AlertEvent:
-    """A threshold was met."""
+    """The event of a threshold that was met."""
     return write(organization, "fired", firing.fired_at, firing, level, {}, firing.episode)
 
 
@@ -27,8 +27,8 @@ def write_resolved(
     resolution: Resolution,
     number: int,
 ) -> AlertEvent:
-    """The level fell under a threshold again, or (without a level, too) the threshold or its period was removed. `number`
-    stands for the episode in the id."""
+    """The event of a resolved firing: the level fell below the threshold, or the threshold or its period was removed
+    (then `level` may be None). The event's id contains `number` in place of the episode."""
     end = {"resolved_at": at.isoformat(), "resolution": resolution}
     return write(organization, "resolved", at, firing, level, end, number)
 
@@ -59,7 +59,7 @@ def write(
 
 
 def write_test(organization: Organization, request_id: int, at: datetime) -> AlertEvent:
-    """What a channel gets to show that it works."""
+    """The event that tests a channel."""
     event_id = identify("test", organization.organization, f"{request_id}", at.isoformat())
     return as_event(event_id, "flexcredits.alert.test.v1", organization.organization, at, {"name": organization.name})
 

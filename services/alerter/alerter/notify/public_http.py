@@ -1,7 +1,7 @@
-"""HTTP to addresses that customers name: it reaches the public Internet over TLS, and nothing else.
+"""HTTP requests to addresses that customers enter: only to the public Internet, and only over TLS.
 
-The one place through which every connection goes is the making of its socket, when the name has been resolved: whatever
-was written in the URL, and whatever the DNS said, the address that is connected to is the one that is checked.
+Every connection opens its socket here, after the name was resolved. So the checked address is the one that is connected
+to, independent of the URL's text and of DNS answers.
 """
 
 import socket
@@ -17,28 +17,29 @@ import aiohttp
 
 CONNECTIONS_MAX = 32
 WITHIN_S = 15.0
-"""For a whole request: what Standard Webhooks grants a receiver."""
+"""Time limit of a whole request, as Standard Webhooks recommends."""
 
 Network = IPv4Network | IPv6Network
 
 
 class NotPublic(OSError):
-    """An address that is not on the public Internet."""
+    """The address is not on the public Internet."""
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether packets to it leave for the public Internet, as itself and not as an address wrapped in it."""
+    """Whether the address is on the public Internet. IPv6 addresses that contain an IPv4 address are not, except mapped
+    ones, whose IPv4 address decides."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return is_public(address.ipv4_mapped)
         if address.sixtofour or address.teredo or address.is_site_local:
             return False
-    # Reserved are also the addresses that NAT64 (RFC 6052) makes of any other.
+    # is_reserved includes the addresses of NAT64 (RFC 6052), which can contain any IPv4 address.
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def open_socket(allowed: Sequence[Network], target: tuple[Any, ...]) -> socket.socket:
-    """For an entry of getaddrinfo. Raises NotPublic."""
+    """Open a socket for an entry of getaddrinfo. Raises NotPublic."""
     family, kind, protocol, _, (host, *_) = target
     address = ip_address(host.partition("%")[0])
     if not is_public(address) and not any(address in network for network in allowed):
@@ -50,7 +51,8 @@ def open_socket(allowed: Sequence[Network], target: tuple[Any, ...]) -> socket.s
 async def open_public_http(
     ca_file: Path | None = None, allowed: Sequence[Network] = (), within_s: float = WITHIN_S
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """`allowed` are networks that count as public. Redirects are the caller's not to follow, a request ends `within_s`."""
+    """`allowed` are networks that count as public. A request ends after `within_s`. Callers must not follow
+    redirects."""
     connector = aiohttp.TCPConnector(
         ssl=ssl.create_default_context(cafile=ca_file),
         socket_factory=partial(open_socket, allowed),

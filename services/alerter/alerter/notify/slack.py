@@ -1,4 +1,4 @@
-"""An alert event -> a message in Slack. Pure."""
+"""Writes the Slack message for an alert event. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from alerter.email.text import days, level_in_words, percent_in_words
 
 
 def write_message(body: str, dashboard_url: str) -> str:
-    """The JSON that an incoming webhook of Slack takes."""
+    """The JSON body for a Slack incoming webhook."""
     event = json.loads(body)
     text = describe(event["type"].split(".")[2], event["data"], dashboard_url)
     return json.dumps({"text": text, "unfurl_links": False}, ensure_ascii=False)
 
 
 def describe(kind: str, data: Mapping[str, Any], dashboard_url: str) -> str:
-    """No name stands between asterisks: one with an asterisk would end the bold text."""
+    """Names are never inside bold text, because an asterisk in a name would end it."""
     name = escape(data["name"])
     if kind == "test":
         link = f"<{panel_url(dashboard_url, 'channels')}|Manage channels>"
@@ -55,5 +55,5 @@ def period(data: Mapping[str, Any]) -> str:
 
 
 def escape(text: str) -> str:
-    """Slack's three: nothing in a name becomes a link or a mention."""
+    """Escape Slack's three control characters, so that a name cannot contain a link or a mention."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,5 @@
-"""Alert events -> usage.alerts.v1. At least once: an event is marked when Kafka has confirmed it, and copies have its id."""
+"""Publishes alert events to usage.alerts.v1 at least once: Kafka confirms an event before it is marked, and copies keep
+its id."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,14 +24,14 @@ Claim = Callable[[Connection], Awaitable[Sequence[Unpublished]]]
 AT_ONCE = 500
 CONFIRM_WITHIN_S = 10
 OF_THE_EVENT = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
-"""Kafka is there and does not take this event."""
+"""Errors of Kafka that concern a single event: Kafka is available but refuses the event."""
 
 
 async def publish_alert_events(pool: Pool, producer: AIOKafkaProducer, topic: str, rotation: Rotation) -> int:
-    """Publish what waits, by turns of organizations; returns how many. The rest waits while Kafka does not confirm: the timer
-    comes again, and nothing else waits for it.
+    """Publish pending alert events, with organizations in turn; returns how many. If Kafka does not confirm them, they
+    wait for the timer's next run, and nothing else is delayed.
 
-    When some event cannot be published, each organization's are published in a transaction of their own.
+    If an event cannot be published, each organization's events are published in a transaction of their own.
     """
     claimed: set[int] = set()
 
@@ -50,20 +51,21 @@ async def publish_alert_events(pool: Pool, producer: AIOKafkaProducer, topic: st
             only = partial(claim_alert_events, limit=AT_ONCE, after=organization_id - 1, last=organization_id)
             confirmed = await publish_of(pool, producer, topic, only)
             if confirmed is None:
-                break  # the next one would wait as long
+                break  # Kafka would not confirm the others in time either
             published += confirmed
         except Exception as error:
             if not concerns_one(error):
                 raise
             failures[organization_id] = error
             if timed_out(error):
-                break  # the others are published next time
+                break  # the next run publishes the others
     await Quarantine(pool).add("publish", failures)
     return published
 
 
 async def publish_of(pool: Pool, producer: AIOKafkaProducer, topic: str, claim: Claim) -> int | None:
-    """Publish the events that `claim` takes in this transaction; returns how many, None while Kafka does not confirm."""
+    """Publish the events that `claim` returns, in one transaction; returns how many, or None if Kafka does not confirm
+    them."""
     async with pool.acquire() as connection, connection.transaction():
         events = await claim(connection)
         if not events:

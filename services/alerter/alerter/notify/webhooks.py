@@ -1,4 +1,5 @@
-"""The outbox of alert events -> the channels of organizations: webhooks signed as Standard Webhooks has it, and Slack."""
+"""Sends the outbox of alert events to the organizations' channels: webhooks, signed per Standard Webhooks, and
+Slack."""
 
 import base64
 import hmac
@@ -22,12 +23,13 @@ from alerter.queues.outbox import LEASE_S, Outbox
 log = structlog.get_logger()
 
 AT_ONCE = 32
-"""Of as many channels, since each is claimed at most once: one that hangs keeps few others waiting."""
+"""Each of them has a different channel, because a channel gets one delivery at a time. So a receiver that hangs delays
+few others."""
 ANSWER_BYTES_MAX = 2000
 
 
 class Gone(Attempt):
-    """The receiver says that it will never take anything again."""
+    """The receiver will never accept a delivery again."""
 
 
 class Deliverer(Outbox[Delivery]):
@@ -54,7 +56,8 @@ class Deliverer(Outbox[Delivery]):
         try:
             async with self._http.post(item.url, data=body, headers=headers, allow_redirects=False) as response:
                 answer = (await response.content.read(ANSWER_BYTES_MAX)).decode(errors="replace")
-        except (aiohttp.InvalidURL, UnicodeError) as error:  # asyncio encodes host names, and raises UnicodeError
+        # asyncio raises UnicodeError for host names that it cannot encode
+        except (aiohttp.InvalidURL, UnicodeError) as error:
             return Attempt("refused", truncate(f"not sent: the URL is not valid: {error}"))
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, NotPublic):
@@ -89,12 +92,12 @@ class Deliverer(Outbox[Delivery]):
 
 
 def organization_of(body: str) -> str:
-    """The organization's id, as the API names it: the subject of the CloudEvent."""
+    """The organization's id in the API, which is the subject of the CloudEvent."""
     return str(json.loads(body)["subject"])
 
 
 def describe(error: Exception) -> str:
-    """What kept a request from being answered, as an admin reads it in the history of a channel."""
+    """The reason why a request failed, for an admin who reads the channel's history."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return explain_certificate(f"TLS failed: {error.certificate_error}")
@@ -107,7 +110,8 @@ def describe(error: Exception) -> str:
 
 
 def classify_response(item: Delivery, response: aiohttp.ClientResponse, answer: str) -> Attempt:
-    """2xx: it has it. 410, and Slack's 404: it never will. Anything else, a redirect too, somebody can mend."""
+    """2xx means accepted. 410, and Slack's 404, mean that the receiver is gone. Other statuses, including redirects,
+    are retried, because a person can fix their cause."""
     detail = truncate(f"{response.status} {response.reason or ''} {answer}")
     if 200 <= response.status < 300:
         return Attempt("sent", detail)

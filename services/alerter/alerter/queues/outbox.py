@@ -1,5 +1,5 @@
-"""An outbox in Postgres -> the outside. What is sent is claimed for longer than sending may take, so two processes never
-send it at once."""
+"""Sends an outbox in Postgres to other systems. A claim lasts longer than an attempt may take, so two processes never
+send the same item at the same time."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -19,55 +19,58 @@ from alerter.queues.rotation import Item, Rotation
 log = structlog.get_logger()
 
 ROUNDS_FOR_S = 10.0
-"""A backlog is sent for so long at a time: it must not look like a timer that stopped."""
+"""Time limit for sending a backlog in one tick, so that the watchdog does not take the timer for a stopped one."""
 CLAIM_EVERY_S = 0.25
 CLOSE_WITHIN_S = 3.0
 LEASE_S = 60.0
-"""Longer than sending and writing down may take together; what a dead process had claimed is due again then."""
+"""Longer than an attempt and the write of its result may take together. After this time, items that a dead process
+claimed are due again."""
 UNWRITTEN_MAX = 10_000
 
 
 class Outbox(ABC, Generic[Item]):
-    """Sends what is due, `at_once` side by side, of which one organization has half at most."""
+    """Sends due items, up to `at_once` at the same time. One organization has at most half of them."""
 
     def __init__(self, pool: Pool, step: Step, at_once: int) -> None:
         self._pool = pool
         self._step: Step = step
         self._at_once = at_once
         self.share = at_once // 2
-        """Of which one organization has no more."""
+        """The largest number of items that one organization may have in progress."""
         self._running: dict[asyncio.Task[None], Item] = {}
-        """Attempts under way."""
+        """Attempts in progress."""
         self._failures: dict[int, Exception] = {}
-        """What organizations' own data raised since it was last written down."""
+        """Failures that organizations' own data caused since the last write to `quarantine`."""
         self._unwritten: dict[int, Attempt] = {}
-        """Attempts that could not be written down, by item: they are not made a second time."""
+        """Results by item that could not be written. Such an item is not sent again; only its result is written
+        again."""
         self._quarantine = Quarantine(pool)
         self._rotation = Rotation()
 
     @abstractmethod
     async def claim(self, limit: int, running: Sequence[int], after: int) -> Sequence[Item]:
-        """Take a few items that are due, for `LEASE_S` seconds, of organizations behind number `after`. `running` has the
-        organization of each attempt under way: none gets more than its share."""
+        """Claim up to `limit` due items of organizations above number `after`, for `LEASE_S` seconds. `running` has the
+        organization of each attempt in progress; no organization gets more than its share."""
 
     @abstractmethod
     def number(self, item: Item) -> int:
-        """By which the item is known."""
+        """The item's number in its table."""
 
     @abstractmethod
     async def send(self, item: Item) -> Attempt:
-        """One attempt, within bounds; its failure is an outcome."""
+        """Make one attempt within a time limit. A failure of the receiver is returned as a result, not raised."""
 
     @abstractmethod
     def report(self, item: Item, attempt: Attempt) -> None:
-        """Metrics and the log."""
+        """Update metrics and write a log line."""
 
     @abstractmethod
     async def record_result(self, item: Item, attempt: Attempt) -> None:
-        """Write down how the claimed attempt ended. Safe to repeat."""
+        """Store the result of the claimed attempt. Idempotent."""
 
     async def send_due(self) -> int:
-        """Send what is due, for a while, and wait for how it ends; returns how many attempts were made."""
+        """Send due items until none is left or ROUNDS_FOR_S is over, and wait for the results; returns the number of
+        attempts."""
         clock, attempts = asyncio.get_running_loop().time, 0
         until = clock() + ROUNDS_FOR_S
         try:
@@ -82,7 +85,7 @@ class Outbox(ABC, Generic[Item]):
         return attempts
 
     async def tick(self) -> None:
-        """Begin what is due, for as long as there is more of it, and leave what hangs to the next tick."""
+        """Start attempts while items are due, up to ROUNDS_FOR_S. Attempts that hang continue into the next tick."""
         clock = asyncio.get_running_loop().time
         until = clock() + ROUNDS_FOR_S
         while await self._begin() and clock() < until:
@@ -91,25 +94,27 @@ class Outbox(ABC, Generic[Item]):
         await self._set_aside()
 
     async def close(self) -> None:
-        """Let what is under way end, for a moment."""
+        """Wait up to CLOSE_WITHIN_S for the attempts in progress."""
         if self._running:
             await asyncio.wait(self._running, timeout=CLOSE_WITHIN_S)
 
     async def _begin(self) -> int:
-        """Claim as many as there is room for, and begin to send them."""
+        """Claim as many items as there are free places, and start to send them."""
         limit = self._at_once - len(self._running)
         if limit <= 0:
             return 0
         running = [item.organization_id for item in self._running.values()]
         claimed = await self._rotation.take(lambda after: self.claim(limit, running, after))
         under_way = {self.number(item) for item in self._running.values()}
-        items = [item for item in claimed if self.number(item) not in under_way]  # those are still written down
+        # An item in progress is claimed again if its claim expired before its result was stored.
+        items = [item for item in claimed if self.number(item) not in under_way]
         for item in items:
             self._running[asyncio.create_task(self._attempt(item))] = item
         return len(items)
 
     async def _wait(self, timeout_s: float | None) -> None:
-        """Until an attempt has ended, or for `timeout_s`. Raises what ended one and is no organization's own failure."""
+        """Wait until an attempt ends, or for `timeout_s`. Raises an attempt's exception if no organization's data
+        caused it."""
         if self._running:
             done, _ = await asyncio.wait(self._running, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -141,7 +146,7 @@ class Outbox(ABC, Generic[Item]):
 
     @abstractmethod
     def waited_s(self, item: Item) -> float:
-        """Since it was written, or asked for again."""
+        """Seconds since the item was written or requested again."""
 
     def _report(self, item: Item, attempt: Attempt) -> None:
         try:
@@ -150,7 +155,8 @@ class Outbox(ABC, Generic[Item]):
             self._failures[item.organization_id] = error
 
     async def _write_down(self, item: Item, attempt: Attempt) -> None:
-        """What was sent and is not written down goes out twice, so Postgres is waited for as long as the claim."""
+        """Store a result. Retries for as long as the claim lasts, because an item without a stored result is sent
+        again."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + LEASE_S
         while True:

@@ -1,7 +1,8 @@
-"""Organizations whose own data made a step fail: set aside for that step alone, retried with backoff, and shown.
+"""Organizations whose own data made a step fail: quarantined for that step only, retried with backoff, and shown in
+metrics.
 
-Callers raise what is Postgres' or the connection's failure. A step that fails for many organizations makes the process
-unready, and stops nothing.
+Callers raise failures of Postgres and of connections instead. A step that fails for many organizations makes the
+process unready but does not stop it.
 """
 
 from collections import Counter, defaultdict
@@ -28,32 +29,33 @@ log = structlog.get_logger()
 STEPS: tuple[Step, ...] = ("evaluate", "wakeup", "mail", "channel", "request", "publish")
 
 RETRY_S, RETRY_MAX_S = 5.0, 600.0
-"""The first wait; it doubles with every further failure."""
+"""The first wait, which doubles with every further failure, and the longest one."""
 LEASE_S = 60.0
-"""Longer than a retry takes; another process retries after that."""
+"""Longer than a retry takes. After this time another process retries."""
 AT_ONCE = 100
 UNWRITABLE = "could not be written, the operators were notified"
-"""The detail of an attempt at a mail or message that our own code could not make."""
+"""The detail of an attempt when our own code could not write the mail or message."""
 REASON_CHARACTERS_MAX = 200
 
 
 class Quarantine:
-    """The alerter's rows of the table of that name."""
+    """The alerter's rows of the table `quarantine`."""
 
     def __init__(self, pool: Pool) -> None:
         self.widespread: str | None = None
-        """Which step fails for so many organizations that our code may be at fault, when last measured."""
+        """The reason when a step fails for so many organizations that our code may be at fault, at the last
+        measurement."""
         self._pool = pool
 
     async def read(self) -> dict[Step, set[int]]:
-        """Who is set aside, by step."""
+        """The quarantined organizations by step."""
         held: dict[Step, set[int]] = defaultdict(set)
         for row in await select_quarantined(self._pool):
             held[row.step].add(row.organization_id)
         return held
 
     async def add(self, step: Step, failures: Mapping[int, Exception]) -> None:
-        """Set organizations aside, by number."""
+        """Quarantine these organizations, given by number."""
         for organization_id, error in sorted(failures.items()):
             reason = describe(step, error)
             QUARANTINE_FAILURES.labels(step).inc()
@@ -63,11 +65,12 @@ class Quarantine:
                 log.warning("set aside", organization=added.organization, step=step, reason=reason, exc_info=traceback)
 
     async def release(self, organization_ids: Iterable[int], steps: Iterable[Step]) -> None:
-        """These organizations succeeded."""
+        """Release organizations that succeeded at these steps."""
         log_released(await release_organizations(self._pool, list(organization_ids), list(steps)))
 
     async def claim_due(self) -> dict[Step, list[int]]:
-        """Who is to be retried now, by step; nobody else retries them for `LEASE_S`. Forgets outboxes that are empty."""
+        """Organizations to retry now, by step; no other process retries them for `LEASE_S`. Releases those whose
+        outboxes are done."""
         log_released(await release_finished(self._pool, UNWRITABLE))
         due: dict[Step, list[int]] = defaultdict(list)
         for organization_id, step in await claim_quarantined(self._pool, AT_ONCE, LEASE_S):
@@ -75,7 +78,7 @@ class Quarantine:
         return due
 
     async def measure(self) -> None:
-        """Show how many are set aside."""
+        """Set the metrics of quarantined organizations, and `widespread`."""
         counted = Counter(row.step for row in await select_quarantined(self._pool))
         known = await count_organizations(self._pool) if counted else 0
         many = [step for step in STEPS if counted[step] and is_widespread(counted[step], known)]
@@ -93,7 +96,8 @@ def log_released(released: Iterable[Released]) -> None:
 
 
 def describe(step: Step, error: Exception) -> str:
-    """Class and first line; of channels the class alone, since their addresses are secrets. Postgres takes no NUL."""
+    """Class and first line of an error. For channels the class only, because addresses are secrets. Postgres does not
+    store NUL."""
     name = type(error).__name__
     if step == "channel":
         return name

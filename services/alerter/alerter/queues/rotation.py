@@ -1,11 +1,11 @@
-"""Whose turn it is in a queue that is kept in Postgres."""
+"""Gives each organization its turn in a queue that is stored in Postgres."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 
 class Owned(Protocol):
-    """Something of one organization's."""
+    """An item of one organization."""
 
     @property
     def organization_id(self) -> int: ...
@@ -15,15 +15,15 @@ Item = TypeVar("Item", bound=Owned)
 
 
 class Rotation:
-    """Organizations take turns in the order of their numbers: each claim begins behind the last one that was served, and at
-    the beginning again when there is nobody behind it."""
+    """Organizations take turns in the order of their numbers. Each claim starts after the last organization that was
+    served; if no organization is left there, it starts at the beginning."""
 
     def __init__(self) -> None:
         self.after = 0
-        """The last one that was served."""
+        """Number of the last organization that was served."""
 
     async def take(self, claim: Callable[[int], Awaitable[Sequence[Item]]]) -> Sequence[Item]:
-        """`claim(after)` takes items of organizations with higher numbers than `after`, the lowest first."""
+        """`claim(after)` claims items of organizations with numbers above `after`, the lowest number first."""
         items = await claim(self.after)
         if not items and self.after:
             items = await claim(0)

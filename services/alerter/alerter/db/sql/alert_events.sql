@@ -5,7 +5,7 @@
 SELECT true FROM alert_events WHERE event_id = $1
 
 -- name: insert_notice
--- An alert event about a firing or its end, and to which channels it goes: $7: to webhooks; $8: to people too.
+-- Insert an alert event of a firing or a resolution, and its deliveries: to webhooks if $7, to Slack if $8.
 WITH notice AS (
     INSERT INTO alert_events (organization_id, firing_id, event_id, kind, body, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING alert_event_id
 )
@@ -14,7 +14,7 @@ SELECT $1, c.channel_id, notice.alert_event_id, $6 FROM notice, alert_channels c
 WHERE c.organization_id = $1 AND c.removed_at IS NULL AND c.stopped_at IS NULL AND CASE c.kind WHEN 'webhook' THEN $7::boolean ELSE $8::boolean END
 
 -- name: insert_test_notice
--- A test goes to channel $2 alone, unless it was removed since, and never to the topic.
+-- Insert a test for channel $2 only, unless the channel was removed or stopped. It is never published to the topic.
 WITH channel AS (
     SELECT channel_id FROM alert_channels WHERE organization_id = $1 AND channel_id = $2 AND removed_at IS NULL AND stopped_at IS NULL
 ), notice AS (
@@ -24,9 +24,9 @@ WITH channel AS (
 INSERT INTO alert_deliveries (organization_id, channel_id, alert_event_id, created_at) SELECT $1, $2, alert_event_id, $5 FROM notice
 
 -- name: claim_notices
--- Alert events that the topic does not have yet, in order: about $1, in equal parts of organizations behind number $2,
--- to number $3 at most. Nobody else publishes an organization's events until this transaction ends, so none overtakes
--- an earlier one. Whom this step has set aside waits.
+-- Select about $1 unpublished alert events in order, in equal parts of organizations above number $2 and up to $3.
+-- No other process publishes an organization's events until this transaction ends, so their order is kept.
+-- Organizations that are quarantined for this step wait.
 WITH RECURSIVE walk (organization_id, is_mine, claimed) AS (
     SELECT $2::integer, false, 0
     UNION ALL
@@ -46,16 +46,17 @@ FROM turns CROSS JOIN LATERAL (
 ORDER BY n.alert_event_id
 
 -- name: mark_notices_published
--- Kafka has confirmed these alert events.
+-- Mark alert events that Kafka has confirmed.
 UPDATE alert_events SET published_at = now() WHERE alert_event_id = ANY($1::bigint[])
 
 -- name: claim_deliveries
--- Take up to $1 deliveries that are due, for $2 seconds: who does not say how it ended by then has died, and they are
--- due again. One per channel, in their order and whoever sends it, so that a receiver that hangs takes no more than one
--- place. Organizations take turns, from number $5 on, and none has more than $4 in hand; $3 has an organization for
--- each delivery in hand. The walk takes one step for each channel with a pending delivery, however many it has.
+-- Claim up to $1 due deliveries for $2 seconds. After that they are due again, because their process has died.
+-- A channel has one delivery in progress at a time, in order, so a receiver that hangs takes only one place.
+-- Organizations take turns from the one after number $5, and none has more than $4 in progress; $3 has an organization
+-- for each delivery in progress. The walk takes one step for each channel with pending deliveries, independent of their
+-- number.
 WITH RECURSIVE sending AS MATERIALIZED (
-    -- What is being sent has no attempt written down yet.
+    -- A delivery in progress has no stored result of its attempt yet.
     SELECT sent.channel_id FROM alert_deliveries sent
     WHERE sent.state = 'pending' AND sent.due_at > now() AND sent.due_at <= now() + make_interval(secs => $2) AND sent.attempts > 0
         AND (SELECT true FROM alert_delivery_attempts a WHERE (a.delivery_id, a.attempt) = (sent.delivery_id, sent.attempts) LIMIT 1) IS NULL
@@ -96,8 +97,8 @@ RETURNING d.delivery_id, d.organization_id, d.channel_id, c.kind, c.url, c.signi
     extract(epoch FROM now() - d.pending_since)::float8 AS waited_s
 
 -- name: settle_delivery
--- How attempt $2 ended: sent, refused, or deferred for $5 seconds. Sent stays sent, even if another attempt has begun
--- since.
+-- Store the result of attempt $2: sent, refused, or deferred for $5 seconds.
+-- A result "sent" is final, also if another attempt has started since.
 WITH attempt AS (
     INSERT INTO alert_delivery_attempts (delivery_id, organization_id, attempt, outcome, detail)
     SELECT delivery_id, organization_id, $2, $3, $4 FROM alert_deliveries WHERE delivery_id = $1
@@ -110,8 +111,9 @@ UPDATE alert_deliveries SET
 WHERE delivery_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
 
 -- name: retry_deliveries
--- Deliveries of these organizations that could not be written ($2) are due now, of the first $3 of each channel.
--- The others are due at their time. What was deferred for another reason keeps its wait, and what is being sent has no attempt yet.
+-- Make deliveries of these organizations due that could not be written ($2), among the first $3 of each channel.
+-- The others stay due at their own time. Deliveries that were deferred for another reason keep their wait, and those in
+-- progress have no result yet.
 UPDATE alert_deliveries SET due_at = now() WHERE delivery_id = ANY (ARRAY(
     SELECT d.delivery_id FROM unnest($1::integer[]) AS due (organization_id)
     JOIN alert_channels c ON c.organization_id = due.organization_id AND c.removed_at IS NULL
@@ -123,7 +125,7 @@ UPDATE alert_deliveries SET due_at = now() WHERE delivery_id = ANY (ARRAY(
     AND state = 'pending' AND due_at > now()
 
 -- name: stop_channel
--- The receiver is gone for good: nothing more goes to it, and what waits for it has failed.
+-- Stop a channel whose receiver is gone. Its pending deliveries fail.
 WITH stopped AS (
     UPDATE alert_channels SET stopped_at = now(), stop_reason = $2 WHERE channel_id = $1 AND stopped_at IS NULL
 )

@@ -1,8 +1,8 @@
--- The outbox of mails: email_outbox, and email_attempts for how each attempt ended.
+-- The outbox of mails: email_outbox, with the result of each attempt in email_attempts.
 
 -- name: select_recipients
--- Recipients of alerts of rule $3: those who may see the dashboard, $2: whether Billing Moderators of this deployment
--- may, and those whom the settings add. Who is both counts as the first.
+-- Select recipients of alerts of rule $3: members whose role may see the dashboard, and additional recipients.
+-- Billing Moderators are included if $2. An address in both lists counts as a member's.
 SELECT DISTINCT ON (lower(recipients.address)) recipients.address, recipients.is_additional
 FROM (
     SELECT lower(m.email) AS address, false AS is_additional FROM members m JOIN organizations o USING (organization_id)
@@ -17,14 +17,14 @@ FROM (
 ORDER BY lower(recipients.address), recipients.is_additional, recipients.address
 
 -- name: insert_email
--- A mail to one person: about a firing, or a test with a context of its own.
+-- Insert a mail to one person, about a firing or a test with its own context.
 INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, is_additional, created_at, facts) VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: claim_emails
--- Take up to $1 mails that are due, for $2 seconds: who does not say how it ended by then has died, and they are due
--- again. Organizations take turns, from number $5 on: equal parts, and none has more than $4 in hand; $3 has an
--- organization for each mail in hand. The walk takes one step for each organization with a pending mail, however many
--- it has.
+-- Claim up to $1 due mails for $2 seconds. After that they are due again, because their process has died.
+-- Organizations take turns from the one after number $5, in equal parts, and none has more than $4 in progress; $3 has
+-- an organization for each mail in progress. The walk takes one step for each organization with pending mails,
+-- independent of their number.
 WITH RECURSIVE walk (organization_id, room, due) AS (
     SELECT $5::integer, 0, 0
     UNION ALL
@@ -48,8 +48,8 @@ RETURNING e.email_id, e.message_id, e.recipient, e.is_additional, e.created_at, 
     coalesce(e.facts, (SELECT f.facts FROM alert_firings f WHERE f.firing_id = e.firing_id)) AS context, e.organization_id
 
 -- name: settle_email
--- How attempt $2 ended: sent, refused, or deferred for $5 seconds. Sent stays sent, even if another attempt has begun
--- since.
+-- Store the result of attempt $2: sent, refused, or deferred for $5 seconds.
+-- A result "sent" is final, also if another attempt has started since.
 WITH attempt AS (
     INSERT INTO email_attempts (email_id, organization_id, attempt, outcome, detail)
     SELECT email_id, organization_id, $2, $3, $4 FROM email_outbox WHERE email_id = $1
@@ -62,8 +62,9 @@ UPDATE email_outbox SET
 WHERE email_id = $1 AND state = 'pending' AND ($3 = 'sent' OR attempts = $2)
 
 -- name: retry_emails
--- Mails of these organizations that could not be written ($2) are due now, of the next $3 of each that wait.
--- The others are due at their time. What was deferred for another reason keeps its wait, and what is being sent has no attempt yet.
+-- Make mails of these organizations due whose attempt could not be written ($2), among the next $3 of each that wait.
+-- The others stay due at their own time. Mails that were deferred for another reason keep their wait, and those in
+-- progress have no result yet.
 UPDATE email_outbox SET due_at = now() WHERE email_id = ANY (ARRAY(
     SELECT e.email_id FROM unnest($1::integer[]) AS due (organization_id) CROSS JOIN LATERAL (
         SELECT email_id, attempts FROM email_outbox
@@ -73,11 +74,11 @@ UPDATE email_outbox SET due_at = now() WHERE email_id = ANY (ARRAY(
     AND state = 'pending'
 
 -- name: resend_emails
--- A firing's failed mails (recipient $3, null: all of them) are due again under their Message-ID; their attempts are
--- counted on.
+-- Make a firing's failed mails due again (recipient $3, null: all), with the same Message-ID.
+-- Their attempts continue to be counted.
 UPDATE email_outbox SET state = 'pending', finished_at = NULL, due_at = now(), pending_since = now()
 WHERE organization_id = $1 AND firing_id = $2 AND state = 'failed' AND ($3::text IS NULL OR lower(recipient) = lower($3))
 
 -- name: count_pending_emails
--- Mails that are not sent yet, and the age in seconds of the oldest.
+-- Count unsent mails; with the age in seconds of the oldest.
 SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s FROM email_outbox WHERE state = 'pending'

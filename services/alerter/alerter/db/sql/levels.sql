@@ -1,20 +1,20 @@
--- What an evaluation reads: organizations, what they have used of what is available, and what has fired so far.
+-- The input of an evaluation: organizations, their used and available credits, and their firings so far.
 
 -- name: select_numbers
--- The numbers of these organizations.
+-- Select the numbers of these organizations.
 SELECT organization_id FROM organizations WHERE organization = ANY($1) AND organization_id > 0
 
 -- name: select_organizations
--- The numbers of all organizations.
+-- Select the numbers of all organizations.
 SELECT organization_id FROM organizations WHERE organization_id > 0 ORDER BY organization_id
 
 -- name: select_name
--- Who an organization is.
+-- Select an organization's id and display name.
 SELECT organization, coalesce(name, organization) AS name FROM organizations WHERE organization_id = $1
 
 -- name: select_levels
--- Credit periods of these organizations (null: of all) that began by $2 and ended after $3: available, used,
--- thresholds.
+-- Select credit periods of these organizations (null: all) that began by $2 and end after $3, with their levels.
+-- A level has the available and used credits, and the thresholds.
 SELECT p.organization_id, o.time_zone, coalesce(s.usage_thresholds, everybody.usage_thresholds) AS thresholds,
     p.contract_id, p.credit_period_id AS period_id, p.starts_on, p.ends_on,
     CASE WHEN p.total IS NOT NULL OR add_ons.credits IS NOT NULL THEN coalesce(p.total, 0) + coalesce(add_ons.credits, 0) END AS available,
@@ -41,9 +41,9 @@ WHERE ($1::integer[] IS NULL OR p.organization_id = ANY($1)) AND p.starts_on <= 
 ORDER BY p.organization_id, p.starts_on
 
 -- name: select_budgets
--- Calendar months of these organizations (null: of all) that began by $2, ended after $3 and have a budget, or had one
--- when a firing began: the budget, what is used, and the thresholds. Settings hold from the month in which they were
--- saved, on the day before it here at the earliest: the caller knows the zones' rules and drops what is too early by
+-- Select months of these organizations (null: all) with a budget or an open firing, begun by $2 and ended after $3.
+-- Each month has its budget, its usage and the thresholds. Settings apply from the month in which they were saved.
+-- Months that begin up to a day too early are included: the caller knows the rules of time zones, and drops them by
 -- saved_at.
 SELECT o.organization_id, o.time_zone, CASE WHEN budget.credits IS NULL THEN '{}' ELSE s.budget_thresholds END AS thresholds,
     '' AS contract_id, m.period_id, m.starts_on, m.ends_on, budget.credits AS available,
@@ -61,8 +61,8 @@ WHERE o.organization_id > 0 AND ($1::integer[] IS NULL OR o.organization_id = AN
 ORDER BY o.organization_id, m.starts_on
 
 -- name: select_firings
--- The latest episode of every threshold of these organizations (null: of all), in periods that end after $2 and in
--- credit periods that no contract has any more.
+-- Select the latest episode of each threshold of these organizations (null: all), in periods that end after $2.
+-- Credit periods that no contract has any more are included.
 SELECT DISTINCT ON (f.organization_id, f.rule, f.contract_id, f.period_id, f.threshold) f.organization_id, f.rule, f.contract_id, f.period_id,
     f.threshold, f.episode, f.resolved_at IS NULL AS is_open, f.fired_at
 FROM alert_firings f
@@ -72,13 +72,12 @@ WHERE ($1::integer[] IS NULL OR f.organization_id = ANY($1))
 ORDER BY f.organization_id, f.rule, f.contract_id, f.period_id, f.threshold, f.episode DESC
 
 -- name: select_banners
--- The banners of these organizations (null: of all).
+-- Select the banners of these organizations (null: all).
 SELECT organization_id, contract_id, period_id, threshold, episode, fired_at FROM banners
 WHERE $1::integer[] IS NULL OR organization_id = ANY($1)
 
 -- name: select_facts
--- Each product from $4 to before $5: its usage, and its contracted credits in period $3 of
--- contract $2.
+-- Select each product's usage from $4 to before $5, and its contracted credits in credit period $3 of contract $2.
 SELECT p.assistant, p.agents, p.api,
     coalesce(sum(u.credits) FILTER (WHERE u.product = 'assistant'), 0)::bigint AS assistant_used,
     coalesce(sum(u.credits) FILTER (WHERE u.product = 'agents'), 0)::bigint AS agents_used,
@@ -100,8 +99,8 @@ WHERE o.organization_id = $1
 GROUP BY o.organization_id, p.organization_id, p.contract_id, p.credit_period_id
 
 -- name: select_drivers
--- The three features that used most, and more than nothing, from $2 to before $3, under their names on $4. The
--- organization's own name goes first.
+-- Select the three features with the most usage above 0 from $2 to before $3, with their display names on $4.
+-- The organization's own name has precedence.
 SELECT used.product, used.credits, coalesce((
         SELECT f.display_name FROM features f
         WHERE f.organization_id IN (0, $1) AND (f.product, f.feature_kind, f.feature) = (used.product, used.feature_kind, used.feature)
@@ -126,9 +125,9 @@ FROM (
 ORDER BY used.credits DESC, used.product, name
 
 -- name: count_organizations
--- How many organizations are known.
+-- Count the known organizations.
 SELECT count(*) FROM organizations WHERE organization_id > 0
 
 -- name: limit_statements
--- The next statements of this transaction may take $1 each.
+-- Set the time limit of the following statements of this transaction to $1 each.
 SELECT set_config('statement_timeout', $1, true)

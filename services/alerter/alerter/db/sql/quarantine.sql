@@ -1,12 +1,12 @@
 -- Organizations for which a step fails because of their own data.
 
 -- name: select_quarantined
--- Whom the alerter has set aside, and why.
+-- Select the organizations that the alerter has quarantined, with the reasons.
 SELECT q.organization_id, o.organization, q.step, q.reason FROM quarantine q JOIN organizations o USING (organization_id) WHERE q.component = 'alerter'
 
 -- name: quarantine_organization
--- An organization failed at step $2: it waits for $4 seconds, doubled with every further failure up to $5. The former
--- reason shows whether this one is new.
+-- Quarantine an organization that failed at step $2 for $4 seconds, doubled with every further failure up to $5.
+-- The former reason shows whether this one is new.
 WITH before AS (SELECT reason FROM quarantine WHERE organization_id = $1 AND component = 'alerter' AND step = $2)
 INSERT INTO quarantine AS q (organization_id, component, step, reason, retry_at)
 VALUES ($1, 'alerter', $2, $3, now() + make_interval(secs => $4::float8))
@@ -16,8 +16,8 @@ RETURNING (SELECT organization FROM organizations o WHERE o.organization_id = q.
     (SELECT reason FROM before) IS DISTINCT FROM q.reason AS is_news
 
 -- name: claim_quarantined
--- Take up to $1 organizations and steps that are due for a retry; nobody else takes them for $2 seconds. Requests and
--- alert events wait in their own tables.
+-- Claim up to $1 organizations and steps that are due for a retry; no other process retries them for $2 seconds.
+-- Requests and alert events wait in their own tables.
 UPDATE quarantine SET retry_at = now() + make_interval(secs => $2) WHERE (organization_id, component, step) IN (
     SELECT organization_id, component, step FROM quarantine
     WHERE component = 'alerter' AND step IN ('evaluate', 'wakeup', 'mail', 'channel') AND retry_at <= now()
@@ -25,15 +25,15 @@ UPDATE quarantine SET retry_at = now() + make_interval(secs => $2) WHERE (organi
 RETURNING organization_id, step
 
 -- name: release_organizations
--- These organizations succeeded at these steps.
+-- Release organizations that succeeded at these steps.
 DELETE FROM quarantine q USING organizations o
 WHERE o.organization_id = q.organization_id AND q.component = 'alerter' AND q.organization_id = ANY($1::integer[]) AND q.step = ANY($2::text[])
 RETURNING o.organization, q.step
 
 -- name: release_finished
--- Organizations in quarantine for an outbox in which nothing is left that could not be written ($1) or recorded.
--- Only the first ones of their mails that are due, of those that wait, and of each channel's deliveries are read, about $2 for all
--- organizations together: one behind them puts its organization into quarantine again when it fails.
+-- Release organizations whose outbox has no item left that could not be written ($1) or recorded.
+-- Only the first due mails, the first waiting mails and the first deliveries of each channel are read, about $2 for all
+-- organizations together. If a later item fails, its organization is quarantined again.
 WITH portion AS MATERIALIZED (
     SELECT 1 + $2::bigint / greatest(count(*), 1) AS items FROM quarantine WHERE component = 'alerter' AND step IN ('mail', 'channel')
 )
@@ -63,5 +63,5 @@ WHERE o.organization_id = q.organization_id AND q.component = 'alerter' AND CASE
 RETURNING o.organization, q.step
 
 -- name: retry_all
--- A new process, perhaps of the release that heals them, retries everything that is set aside.
+-- Make all quarantined organizations due. A new process does this, because its version may have fixed their failures.
 UPDATE quarantine SET retry_at = now() WHERE component = 'alerter' AND retry_at > now()

@@ -1,8 +1,8 @@
--- What wakes the alerter: changed settings and catalog events, test mails and messages, mails to be sent again.
+-- Triggers of the alerter: wake-ups by changed settings and catalog events, and requests for tests and mails again.
 
 -- name: claim_wakeups
--- Take organizations that something changed for, all of them and about $1 of their wake-ups, in equal parts; they come
--- back if this transaction fails. 0 stands for all.
+-- Claim about $1 wake-ups, in equal parts of all organizations that have one. 0 means all organizations.
+-- The wake-ups remain if this transaction fails.
 WITH RECURSIVE walk (organization_id) AS (
     SELECT -1
     UNION ALL
@@ -17,8 +17,8 @@ DELETE FROM alert_wakeups WHERE wakeup_id = ANY (ARRAY(
 RETURNING organization_id
 
 -- name: select_requesting
--- Organizations for which somebody asked for something, those behind number $1 first. Whom this step has set aside
--- waits.
+-- Select organizations with requests, those above number $1 first.
+-- Organizations that are quarantined for this step wait.
 WITH RECURSIVE walk (organization_id) AS (
     SELECT 0
     UNION ALL
@@ -32,7 +32,7 @@ WHERE w.organization_id > 0 AND NOT EXISTS (SELECT FROM quarantine q
 ORDER BY w.organization_id <= $1, w.organization_id
 
 -- name: claim_request
--- Take the first thing that somebody asked for of organization $1, none of $2; it comes back if this transaction fails.
+-- Claim the first request of organization $1 that is not in $2. It remains if this transaction fails.
 DELETE FROM mail_requests WHERE request_id = (
     SELECT request_id FROM mail_requests WHERE organization_id = $1 AND NOT request_id = ANY($2::bigint[])
     ORDER BY request_id NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
