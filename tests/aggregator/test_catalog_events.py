@@ -111,7 +111,7 @@ async def test_rules_are_recorded_when_a_zone_is_known_and_when_an_aggregator_st
         "INSERT INTO usage_organization_daily (organization_id, day, product, kafka_partition, credits, events)"
         " SELECT organization_id, '2026-11-20', 'api', 0, 5, 1 FROM organizations WHERE organization_id > 0"
     )
-    # b: rules of before; c: the rules of before agree up to now; d: counted before rules were recorded.
+    # b: older rules. c: older rules that agree up to now. d: counted before rules were recorded.
     ids = {row[0]: row[1] for row in await owner.fetch("SELECT organization, organization_id FROM organizations")}
     await owner.execute(
         "UPDATE zone_rules SET tz = '2025b', changes = $1 WHERE organization_id = $2", older, ids["org_b"]

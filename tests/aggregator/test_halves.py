@@ -6,7 +6,7 @@ from support.data.factories import records, usage
 
 
 def places(batch: DecodedBatch) -> set[tuple[int, int]]:
-    """Every offset of a batch, which holds each once, as a record or in a gap."""
+    """All offsets of a batch. Raises AssertionError unless each occurs once, as a record or in a gap."""
     held = [(use.partition, use.offset) for use in (*batch.uses, *batch.corrections)]
     held += [(at.record.partition, at.record.offset) for at in batch.rejections]
     held += [(partition, offset) for partition, begin, end in batch.gaps for offset in range(begin, end)]

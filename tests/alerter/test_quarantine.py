@@ -363,7 +363,7 @@ async def test_what_a_server_deferred_keeps_its_wait_while_another_mail_is_set_a
 
 FLOOD = 30_000
 BLOCKS_MAX = 3000
-"""Blocks of 8 KiB that a statement may touch that reads 100 items of each organization: fewer than a flood has."""
+"""Limit of 8 KiB blocks for a statement that reads 100 items of each organization; FLOOD items have more."""
 FLOODS = {
     "mail": (
         "INSERT INTO email_outbox (organization_id, message_id, recipient, created_at, facts, attempts, due_at)"
@@ -384,7 +384,7 @@ FLOODS = {
         "retry_deliveries",
     ),
 }  # fmt: skip
-"""How to put $2 items of organization $1, how their attempts ended ($1), how many are due, and what makes them due."""
+"""SQL to insert $2 items of organization $1, store results of attempts ($1) and count due items; the retry's name."""
 
 
 @pytest.mark.parametrize("detail", [UNWRITABLE, "451 4.7.1 try again later"])
@@ -392,7 +392,7 @@ FLOODS = {
 async def test_retries_read_a_portion_of_each_organizations_items(
     books: Books, pool: Pool, owner: Connection, step: Literal["mail", "channel"], detail: str
 ) -> None:
-    """One has tens of thousands; none of an organization's items is read for another."""
+    """One organization has tens of thousands of items. Its number of items does not affect the retry of another."""
     put, attempted, due, retry = FLOODS[step]
     many, few = [await make_customer(books, name, members=False) for name in ("org_many", "org_few")]
     for customer in (many, few):
@@ -413,7 +413,7 @@ async def test_retries_read_a_portion_of_each_organizations_items(
 
 
 async def count_blocks(connection: Connection, statement: str, *arguments: object) -> int:
-    """What the statement reads and writes when it is carried out."""
+    """Blocks that the statement reads when it runs."""
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {SQL[statement]}"
     [plan] = json.loads(await connection.fetchval(explain, *arguments))
     return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])

@@ -1,4 +1,4 @@
-"""The query API on a database of its own, with an identity provider that tests command."""
+"""The query API on its own database, with an identity provider that tests control."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -60,7 +60,7 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def export_pool(database: Database) -> AsyncIterator[Pool]:
-    """One connection for files."""
+    """One connection for exports."""
     dsn = database.roles["flexcredits_api"]
     async with open_pool(dsn, application="export", size=1, at_least=0, statement_timeout_s=60) as opened:
         yield opened
@@ -68,7 +68,7 @@ async def export_pool(database: Database) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) -> OpenApi:
-    """Opens an API; the pool and the deployment's switch can be chosen."""
+    """Opens an API. The pool and the deployment's switch can be chosen."""
 
     @asynccontextmanager
     async def opening(

@@ -1,4 +1,4 @@
-"""Random histories through the aggregator: every view, range, split, page and export says what a small model says."""
+"""Random histories through the aggregator: every view, range, split, page and export equals a small model's."""
 
 import random
 from collections import Counter
@@ -31,7 +31,7 @@ async def aggregator(database: Database) -> AsyncIterator[Aggregator]:
 
 @pytest.fixture(params=ZONES)
 async def told(request: pytest.FixtureRequest, aggregator: Aggregator) -> Model:
-    """A history that the aggregator was told in pieces that overlap, with facts between them."""
+    """A history that the aggregator counted in overlapping pieces, with catalog events between them."""
     chance = random.Random(request.param)
     model, log = random_history(chance, request.param, 220)
     await aggregator.learn(*catalog_events(request.param)[:1])
@@ -69,18 +69,18 @@ def leaves(rows: list[dict[str, Any]], above: Path = ()) -> dict[Path, tuple[int
             assert micro(row["credits"]) == sum(credits for credits, _ in below.values()), path
             assert row["events"] == sum(events for _, events in below.values()), path
             found |= below
-        else:  # what of a row names no agent stands in a part of its own
+        else:  # usage of a row without an agent has a row of its own
             found[above if row["name"] == "No agent" else path] = micro(row["credits"]), row["events"]
     return found
 
 
 def not_empty(cells: dict[Path, tuple[int, int]]) -> dict[Path, tuple[int, int]]:
-    """A leaf whose only use was taken back whole may be shown or not."""
+    """Without empty leaves: a leaf whose usage was fully taken back may be shown or not."""
     return {path: cell for path, cell in cells.items() if any(cell)}
 
 
 def ranges(chance: random.Random) -> list[tuple[str, date, date]]:
-    """Queries, and the days that they mean."""
+    """Queries and their first and last days."""
     random_days = sorted(FIRST + timedelta(days=chance.randrange(75)) for _ in range(2))
     return [
         ("from=2026-09&to=2026-11", date(2026, 9, 1), date(2026, 11, 30)),

@@ -94,7 +94,7 @@ async def test_each_tab_and_view_equals_the_api_and_the_downloaded_file(
         assert shown == {row["name"]: Decimal(row["credits"]) for row in answer["rows"]}
         total = decimal(await visit.of_test_id("breakdown-total").get_attribute("data-hint"))
         assert total == Decimal(answer["total"]) == sum(shown.values()) > 0
-        async with visit.page.expect_download() as downloading:  # one click: all usage, not only what is shown
+        async with visit.page.expect_download() as downloading:  # all usage, not only the visible rows
             await visit.page.get_by_role("link", name="Download all usage").click()
         lines = await lines_of(await downloading.value)
         assert {line["product"] for line in lines} == set(PRODUCTS)

@@ -79,7 +79,7 @@ async def test_all_products_together_are_held_against_the_monthly_budget(stack: 
     month = f"{datetime.now(UTC):%Y-%m}"
     async with visiting(browser, stack.origin) as visit:
         await visit.sign_in(ADA, f"/?from={month}&to={month}&interval=month&chart=table")
-        assert "Monthly budget" not in await lines_on(visit)  # of one product's view there is none
+        assert "Monthly budget" not in await lines_on(visit)  # a single product has no budget
         await visit.page.get_by_text("All products").click()
         await visit.page.wait_for_url("**scope=all*")
         await expect(visit.of_test_id("trend-table").get_by_text("Monthly budget")).to_be_visible()

@@ -42,7 +42,7 @@ async def test_a_webhook_is_added_tried_and_removed(stack: WholeStack, browser: 
 
         channel = drawer.get_by_test_id("channel")
         await expect(channel).to_contain_text("On call")
-        await expect(channel).to_contain_text("https://127.0.0.1:9/…dits")  # what is between may be a secret
+        await expect(channel).to_contain_text("https://127.0.0.1:9/…dits")  # the hidden part may be a secret
         await channel.get_by_role("button", name="Send test").click()
         await expect(channel).to_contain_text("Attempt 1", timeout=20_000)
         await expect(channel).to_contain_text("is not a public address")

@@ -28,7 +28,7 @@ async def test_each_key_in_the_list_does_what_the_list_says(stack: WholeStack, b
         page, keys = visit.page, visit.page.keyboard
         await keys.press("?")
         descriptions = await listed(visit)
-        await keys.press("m")  # a dialog is open: keys of the page behind it rest
+        await keys.press("m")  # inactive while a dialog is open
         await expect(page.get_by_role("dialog")).to_have_count(1)
         await keys.press("Escape")
         await expect(page.get_by_role("dialog")).to_have_count(0)

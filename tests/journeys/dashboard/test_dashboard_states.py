@@ -31,7 +31,7 @@ async def test_what_cannot_be_loaded_is_said_and_asked_for_again(stack: WholeSta
         await visit.sign_in(ADA)
         alert = visit.page.get_by_role("alert").filter(has_text="The server isn't responding")
         await expect(alert).to_be_visible()
-        await expect(visit.of_test_id("credits-used")).to_be_visible()  # the rest of the page is there
+        await expect(visit.of_test_id("credits-used")).to_be_visible()  # the rest of the page is visible
         await visit.assert_accessible("with a failure")
         await visit.page.unroute("**/api/v1/breakdown?*")
         await alert.get_by_role("button", name="Try again").click()

@@ -109,7 +109,7 @@ async def test_every_link_opens_what_it_promises(
             visit.expected = ["status of 401"]
             for link in sorted(links):
                 if who is None and "token=" not in link:
-                    continue  # the dashboard asks who was added, and has no account, to sign in
+                    continue  # an additional recipient has no account to sign in with
                 await open_and_see(visit, who, link)
                 opened.add(re.sub(r"=.*", "=", link.partition("?")[2]))
     assert opened == {"credit_period=", "from=", "panel=", "token="}

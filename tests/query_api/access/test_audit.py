@@ -1,4 +1,4 @@
-"""The audit log: what is written with what is done, never changed, and read by admins alone."""
+"""The audit log: every audited action has an entry, entries never change, and only admins can read them."""
 
 from contextlib import suppress
 
@@ -99,7 +99,7 @@ async def test_pages_show_every_deed_once(api: Api, books: Books) -> None:
         seen += [entry["subject"] for entry in page["entries"]]
         if page["next"] is None:
             break
-        await books.audit_entry(acme, "later")  # pages do not move
+        await books.audit_entry(acme, "later")  # must not appear on the next page
         path = f"/api/v1/audit?limit=3&before={page['next']}"
     assert seen == [f"user-{number}" for number in range(6, -1, -1)]
     assert (await api.ask("/api/v1/audit?before=x")).status_code == 422

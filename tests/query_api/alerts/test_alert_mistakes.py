@@ -1,4 +1,4 @@
-"""Settings of alerts that are refused, each mistake where it is, and those that look wrong and are not."""
+"""Refused alert settings, with the place of each error, and unusual settings that are valid."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ MALFORMED = [
 
 
 async def mistakes(api: Api, body: Any) -> list[str]:
-    """The pointers of a body that is refused; nothing of it is saved."""
+    """The error pointers of a refused body. Nothing of the body is saved."""
     answer = await save(api, 0, body)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), answer.text
     assert answer.json()["type"] == "/problems/invalid-parameter"
@@ -118,7 +118,7 @@ async def test_what_is_no_body_is_refused(api: Api, books: Books) -> None:
 
 async def test_a_large_body_is_refused_before_it_is_read(api: Api, books: Books) -> None:
     await books.organization()
-    headers = {"If-Match": '"0"', "Content-Type": "application/json"}  # and nobody has said who asks
+    headers = {"If-Match": '"0"', "Content-Type": "application/json"}  # without authentication
     answer = await api.client.put(SETTINGS, content=b" " * 70_000, headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
     largest = {"enabled": True, "addresses": [f"{n:064}@{'a' * 60}.{'b' * 60}.{'c' * 60}.ex" for n in range(ADDRESSES_MAX)]}  # fmt: skip

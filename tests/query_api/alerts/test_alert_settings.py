@@ -1,4 +1,4 @@
-"""What admins set: saved by one of two at once, whole or not at all, and with every error where it is."""
+"""Alert settings: of two concurrent saves one succeeds, a save is complete or refused, and each error has its place."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ async def test_what_is_saved_is_answered(api: Api, books: Books) -> None:
     assert (saved.status_code, saved.headers["etag"], saved.headers["cache-control"]) == (200, '"1"', "no-store")
     settings = saved.json()
     assert settings == await api.get(SETTINGS)
-    assert settings["usage"] == ASKED["usage"]  # an address as it was given
+    assert settings["usage"] == ASKED["usage"]  # addresses keep their case
     assert settings["monthly_budget"] == ASKED["monthly_budget"] | {
         "credits": "5000.500000", "month": None, "resumes": None, "used_this_month": "0.000000",
     }  # fmt: skip
@@ -226,7 +226,8 @@ async def test_the_apis_role_saves_nothing_for_another_organization(api: Api, bo
         "INSERT INTO mail_requests (organization_id, kind, rule, recipient) VALUES ($1, 'test', 'usage', 'a')": asyncpg.InsufficientPrivilegeError,
         f"INSERT INTO banner_dismissals (organization_id, subject, firing_id) VALUES ($1, 's', {firing})": asyncpg.InsufficientPrivilegeError,
         "UPDATE alert_settings SET usage_thresholds = '{1}' WHERE organization_id = $1": None,
-        "UPDATE alert_settings SET usage_thresholds = '{1}' WHERE organization_id = $1::integer - $1": None,  # what holds for all
+        # The row of the default settings.
+        "UPDATE alert_settings SET usage_thresholds = '{1}' WHERE organization_id = $1::integer - $1": None,
     }  # fmt: skip
     for statement, error in statements.items():
         async with pool.acquire() as connection:

@@ -1,4 +1,4 @@
-"""The banner and the history of alerts, asked of rows as the alerter leaves them."""
+"""The banner and the history of alerts, from rows as the alerter writes them."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -17,7 +17,8 @@ FIRED_AT = NOW - timedelta(hours=5)
 
 
 async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:
-    """An organization in the second of two credit periods: 300 for Assistant, 100 for Agents, nothing of its own for API."""
+    """An organization in the second of two credit periods: 300 for Assistant, 100 for Agents, and no own amount for
+    API."""
     acme = await books.organization(name, time_zone)
     await books.contract(acme, "c1", "2026-06-15", "2027-06-15")
     await books.period(acme, "c1", "first", "2026-06-15", "2026-09-15", assistant=100)
@@ -35,10 +36,10 @@ async def test_an_alert_and_its_deliveries(api: Api, books: Books) -> None:
         number, 90, period="second", episode=2, starts_on="2026-09-15", ends_on="2026-12-15", fired_at=FIRED_AT,
         used=360_039_999, available=400 * MICRO,
     )  # fmt: skip
-    # Not in the order of their names, so that the answer's order is its own.
+    # Not in alphabetical order, so that the test sees the order of the answer.
     waiting = await books.email(number, firing, "cleo@acme.example", attempts=3)
     await books.attempt(number, waiting, 1, "deferred", "451 greylisted")
-    await books.attempt(number, waiting, 2, "deferred", "450 mailbox busy")  # and the third is under way
+    await books.attempt(number, waiting, 2, "deferred", "450 mailbox busy")  # the third attempt is in progress
     refused = await books.email(number, firing, "bob@acme.example", "failed", attempts=2, finished_at=NOW)
     await books.attempt(number, refused, 1, "deferred", "451 greylisted")
     await books.attempt(number, refused, 2, "refused", "550 no such user")
@@ -169,7 +170,7 @@ async def test_pages_visit_every_alert_once_while_others_fire(api: Api, books: B
             page = await api.get(following, organization=name)
             assert len(page["alerts"]) == min(limit or 50, 120 - len(visited))
             visited += [int(alert["id"]) for alert in page["alerts"]]
-            await books.firing(number, 1000 + len(visited), "suppressed")  # stands before the first page
+            await books.firing(number, 1000 + len(visited), "suppressed")  # belongs before the first page
             following = f"{path}before={page['next']}" if page["next"] else None
         assert visited == fired[::-1], limit
 
@@ -210,9 +211,9 @@ NOT_VALID = [
     ("before=%C3%A4", "before"),
     ("before=AAAAAAAAAAA", "before"),  # 0
     ("before=__________8", "before"),  # -1
-    ("before=gAAAAAAAAAA", "before"),  # more than a bigint holds
+    ("before=gAAAAAAAAAA", "before"),  # beyond bigint
     ("before=AAAAAAAAAAE=", "before"),  # padded
-    ("before=AAAAAAAAAAF", "before"),  # with a bit left over
+    ("before=AAAAAAAAAAF", "before"),  # with an extra bit
     ("before=AAAA%20AAAAAAE", "before"),
     ("before=AAAAAAAAAAAAAAAAAAAAAAE", "before"),
     (f"before={'A' * 5000}", "before"),

@@ -1,4 +1,4 @@
-"""The banner: of the current credit period, for as long as the threshold is met, and dismissed by one person."""
+"""The banner: for the current credit period, while the threshold is met. Each person dismisses it separately."""
 
 from datetime import timedelta
 from typing import Any
@@ -88,9 +88,9 @@ async def test_percent_used_is_todays_and_the_overviews(api: Api, books: Books) 
 
 async def test_products_over_their_own_amount_show_without_a_banner(api: Api, books: Books) -> None:
     number = await acme(books)
-    await use(books, number, "assistant", 300 * MICRO)  # all of it is not over
+    await use(books, number, "assistant", 300 * MICRO)  # exactly its amount is not over
     await use(books, number, "agents", 100 * MICRO + 1)
-    await use(books, number, "api", 50 * MICRO)  # has no amount to be over
+    await use(books, number, "api", 50 * MICRO)  # has no own amount
     banner = await api.get("/api/v1/banner")
     assert (banner["active"], banner["threshold"], banner["fired_at"]) == (False, None, None)
     assert banner["products_over"] == [
@@ -103,7 +103,7 @@ async def test_without_a_contract_there_is_no_banner(api: Api, books: Books) -> 
     await use(books, number, "assistant", 5 * MICRO)
     for organization in ("org_acme", "org_nobody"):
         assert await api.get("/api/v1/banner", organization=organization) == NO_BANNER
-    await books.banner(number, 75)  # of a contract that was withdrawn a moment ago
+    await books.banner(number, 75)  # its contract has just been withdrawn
     assert await api.get("/api/v1/banner") == NO_BANNER
 
 
@@ -128,7 +128,7 @@ async def test_a_banner_is_dismissed_by_one_person_until_another_fires(api: Api,
     banner = await api.get("/api/v1/banner")
     assert (banner["id"], banner["active"], banner["dismissed"]) == (first, True, True)
     assert (await api.get("/api/v1/banner", sub="user-2"))["dismissed"] is False
-    for threshold, episode in ((90, 1), (75, 2)):  # the next threshold, and this one met again
+    for threshold, episode in ((90, 1), (75, 2)):  # the next threshold, and this one in a new episode
         await books.execute("UPDATE alert_firings SET resolved_at = now(), resolution = 'level'")
         firing = str(await books.firing(number, threshold, period="second", episode=episode))
         await books.banner(number, threshold, period="second", episode=episode)

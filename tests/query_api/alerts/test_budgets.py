@@ -1,4 +1,4 @@
-"""One-time and recurring budgets: which holds in a month of the organization's zone, and what holds after it."""
+"""One-time and recurring budgets: which one applies in a month of the organization's zone, and which one follows."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -39,11 +39,11 @@ async def test_a_one_time_budget_holds_for_its_month_and_the_recurring_one_resum
     await books.organization("org_acme", zone)
     november, december = local(zone, "2026-11-01"), local(zone, "2026-12-01")
     instant = timedelta(microseconds=1)
-    api.now = november - instant  # in October there, whatever UTC says
+    api.now = november - instant  # still October in this zone, whatever the date in UTC
     await set_budget(api, "org_acme", "one_time", "7")
     assert await budget(api, "org_acme") == (True, "one_time", "7.000000", "2026-10", None)
     api.now = november
-    assert await budget(api, "org_acme") == (False, "recurring", None, None, None)  # nothing was there to resume
+    assert await budget(api, "org_acme") == (False, "recurring", None, None, None)  # no recurring budget existed before
     await set_budget(api, "org_acme", "recurring", "40")
     assert await budget(api, "org_acme") == (True, "recurring", "40.000000", None, None)
     await set_budget(api, "org_acme", "one_time", "50")
@@ -54,7 +54,7 @@ async def test_a_one_time_budget_holds_for_its_month_and_the_recurring_one_resum
         api.now = at
         assert await budget(api, "org_acme") == (True, "recurring", "40.000000", None, None)
     api.now = december - instant
-    await set_budget(api, "org_acme", "one_time", "60")  # again, and what resumes is still there
+    await set_budget(api, "org_acme", "one_time", "60")  # a second save keeps the budget that resumes
     assert await budget(api, "org_acme") == (True, "one_time", "60.000000", "2026-11", "40.000000")
 
 
@@ -101,7 +101,7 @@ SAVES = st.lists(
 
 @given(SAVES)
 def test_the_budget_of_every_month_is_that_of_a_model(saves: list[tuple[int, str, int]]) -> None:
-    """The model keeps the whole story: the last one-time save of a month, and what was recurring then."""
+    """The model stores the last one-time save with its month, and the recurring budget."""
     settings, number = AlertSettings(), 0
     recurring: int | None = None
     once: tuple[int, int] | None = None

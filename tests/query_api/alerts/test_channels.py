@@ -1,4 +1,4 @@
-"""Where alerts go beside mail: added, tested and removed by admins, whose secrets nobody reads again."""
+"""Channels for alerts: admins add, test and remove them, and no answer contains their secrets again."""
 
 import asyncio
 import base64

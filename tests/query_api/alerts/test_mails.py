@@ -1,4 +1,4 @@
-"""What people ask of mails: a test to themselves, a mail again, and every attempt of each."""
+"""Requests for mails: a test to oneself, and a failed mail again. The history shows every attempt of each mail."""
 
 import asyncio
 import json
@@ -76,7 +76,7 @@ async def test_an_alert_with_every_attempt(api: Api, books: Books) -> None:
     firing = await books.firing(number, 90, rule="budget", contract="", period="2026-11", starts_on="2026-11-01", ends_on="2026-12-01")  # fmt: skip
     sent = await books.email(number, firing, "ada@acme.example", "sent", attempts=3, finished_at=NOW)
     await books.attempt(number, sent, 1, "deferred", "451 greylisted")
-    await books.attempt(number, sent, 3, "sent", "250 ok")  # the second ended with its process
+    await books.attempt(number, sent, 3, "sent", "250 ok")  # the process of the second attempt died
     await books.email(number, firing, "bob@acme.example")
     await books.email(number, await books.firing(number, 75), "eve@acme.example")
     alert = await api.get(f"/api/v1/alerts/{firing}")

@@ -1,4 +1,4 @@
-"""A preview is what the alerter would have done: held to a small model over random histories and contracts."""
+"""A preview equals what the alerter would have done, by a small model over random histories and contracts."""
 
 import random
 from datetime import date, timedelta
@@ -18,7 +18,8 @@ BEGIN = date(2026, 1, 1)
 
 
 def model(by_day: dict[date, int], span: Span, available: int | None, percents: list[int]) -> list[WouldFire]:
-    """By the words: the first day of the span by whose end a share was used; of several on a day the highest mails."""
+    """The first day of the span at whose end the threshold is met. Of several thresholds on one day, the highest sends
+    mail."""
     firings = []
     days = [span.starts_on + timedelta(days=n) for n in range((span.ends_on - span.starts_on).days)]
     for percent in percents:
@@ -36,7 +37,7 @@ def model(by_day: dict[date, int], span: Span, available: int | None, percents: 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[dict[date, int], Span, int | None, list[int]]:
     days = st.integers(0, 40).map(lambda n: BEGIN + timedelta(days=n))
-    by_day = draw(st.dictionaries(days, st.integers(-60, 120), max_size=25))  # a day may be corrected below zero
+    by_day = draw(st.dictionaries(days, st.integers(-60, 120), max_size=25))  # corrections may make a day negative
     begins, length = draw(st.integers(0, 30)), draw(st.integers(1, 20))
     span = Span(BEGIN + timedelta(days=begins), BEGIN + timedelta(days=begins + length))
     percents = draw(st.lists(st.integers(1, 200), max_size=10, unique=True))
@@ -158,7 +159,7 @@ async def test_a_preview_saves_nothing_and_has_the_mistakes_of_a_save(api: Api, 
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/usage/thresholds/1", "/monthly_budget/credits", "/monthly_budget/thresholds"]  # fmt: skip
     assert (await api.send("POST", PREVIEW, {})).json() == {"usage": None, "monthly_budget": None}
     assert (await api.send("POST", PREVIEW, {"usage": asked([75])}, organization="org_nobody")).status_code == 200
-    assert await books.count("SELECT count(*) FROM alert_settings") == 1  # what holds for all
+    assert await books.count("SELECT count(*) FROM alert_settings") == 1  # the default settings
     assert await books.count("SELECT (SELECT count(*) FROM alert_wakeups) + (SELECT count(*) FROM audit_log)") == 0
 
 

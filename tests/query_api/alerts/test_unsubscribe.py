@@ -1,4 +1,4 @@
-"""Leaving a list by the link of a mail: of that list alone, of that organization alone, and by no other link."""
+"""The link in a mail removes an address from one list of one organization. No other link does."""
 
 import asyncio
 import html
@@ -25,7 +25,7 @@ def token(recipient: str = FIN, rule: Any = "usage", organization: str = "org_ac
 
 
 async def acme(books: Books, name: str = "org_acme") -> int:
-    """Two on the list for usage, one of them on that for the budget, which is off."""
+    """Two addresses on the list for usage. One is also on the list for the budget, which is off."""
     number = await books.organization(name)
     await books.execute("UPDATE organizations SET name = 'Acme & <Sons>' WHERE organization_id = $1", number)
     await books.execute(
@@ -51,7 +51,7 @@ async def test_the_page_names_everything_and_changes_nothing(api: Api, books: Bo
         assert words in answer.text
     assert "<Sons>" not in answer.text
     assert answer.text.count("<button") == 1
-    assert '<form method="post">' in answer.text  # to this very address
+    assert '<form method="post">' in answer.text  # posts to the same URL
     assert await lists(books, number) == before
 
 

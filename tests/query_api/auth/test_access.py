@@ -1,4 +1,4 @@
-"""Who may look: tokens, keys and roles."""
+"""Access by tokens, keys and roles."""
 
 import asyncio
 import base64
@@ -51,14 +51,14 @@ OTHERS = {
     "/api/v1/audit", "/api/v1/session", "/api/v1/live", "/api/v1/alerts/preview", "/api/v1/alerts/{id}", "/api/v1/alerts/{id}/resend", "/api/v1/banner/dismiss",
     "/api/v1/alert-channels/{id}", "/api/v1/alert-channels/{id}/test", "/api/v1/alert-channels/{id}/deliveries",
 }  # fmt: skip
-"""Not for the same people, without an end, without GET, or of something that is not there; the matrix has them."""
+"""Routes with other permissions, without an end, without GET, or for an unknown id. The matrix tests them."""
 SOON = timedelta(minutes=5)
 
 
 def test_every_route_declares_who_may_ask() -> None:
     app = build_app(None)
     assert find_open_routes(app) == []
-    assert "/unsubscribe" not in PUBLIC  # its policy is its link
+    assert "/unsubscribe" not in PUBLIC  # its policy requires a valid link
     assert hold_link in POLICIES
     paths = {path for path in app.openapi()["paths"]}
     assert {path.partition("?")[0] for path in PATHS} | OTHERS == paths - PUBLIC
@@ -70,7 +70,7 @@ def test_every_route_declares_who_may_ask() -> None:
 
 
 ROLES: list[tuple[str | None, bool, bool, int]] = [
-    # role, enabled for the deployment, for the organization, answer
+    # role, enabled for the deployment, enabled for the organization, status
     ("super_admin", False, False, 200),
     ("admin", False, False, 200),
     ("billing_moderator", True, True, 200),
@@ -96,7 +96,7 @@ async def test_roles(open_api: OpenApi, books: Books) -> None:
                 for path in PATHS:
                     organization = "org_with" if for_organization else "org_without"
                     answer = await api.ask(path, role=role, organization=organization)
-                    # Whoever may look is told that these organizations have no such event.
+                    # With access, the answer is that these organizations have no such event.
                     expected = 404 if status == 200 and path.startswith("/api/v1/receipt") else status
                     assert answer.status_code == expected, (role, deployment, organization, path)
                     if status == 403:
@@ -122,7 +122,7 @@ async def test_who_was_removed_from_the_organization_is_refused_at_once(api: Api
 
 
 def with_secret(provider: IdentityProvider, secret: bytes) -> str:
-    """HS256, keyed with something that everybody may know."""
+    """HS256, keyed with public text."""
     token = unsigned({"alg": "HS256", "kid": "k1"}, provider.claims())
     signing_input = token.rpartition(".")[0]
     return f"{signing_input}.{encode(hmac.new(secret, signing_input.encode(), hashlib.sha256).digest())}"

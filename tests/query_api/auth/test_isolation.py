@@ -1,4 +1,4 @@
-"""No request of one organization ever reads a row of another, also when a WHERE clause is forgotten."""
+"""No request of one organization ever reads a row of another, also when a WHERE clause is missing."""
 
 import asyncio
 import re
@@ -48,7 +48,7 @@ PATHS = [
     "/api/v1/export/focus.csv?range=all",
     "/api/v1/export/table.csv?product=agents&view=features&range=all",
 ]  # fmt: skip
-# Deployment-wide by design: how far the partitions are, which names no customer.
+# Deployment-wide by design: the progress of partitions, without any customer's name.
 OF_EVERYBODY = {"partition_progress", "partition_hours"}
 
 
@@ -56,11 +56,11 @@ WRITES = {
     ("sessions", "INSERT"), ("sessions", "DELETE"), ("audit_log", "INSERT"), ("alert_settings", "INSERT"),
     ("alert_settings", "UPDATE"), ("banner_dismissals", "INSERT"),
 }  # fmt: skip
-"""And sessions.last_seen_at may be updated, and what the alerter is to do be inserted without its times."""
+"""Also, UPDATE of sessions.last_seen_at, and INSERT of the alerter's wake-ups and requests without their times."""
 
 
 async def fill(books: Books, name: str) -> int:
-    """An organization all of whose texts hold its name, and whose amounts nobody else has."""
+    """An organization whose texts all contain its name, and whose amounts no other organization has."""
     number = await books.organization(name, "Asia/Kathmandu", billing_moderators=True)
     team = (f"team-{name}", f"team@{name}", f"https://team/{name}")
     await books.contract(number, f"contract-{name}", "2026-01-01", "2027-01-01", account_team=team)
@@ -78,7 +78,7 @@ async def fill(books: Books, name: str) -> int:
             await books.correct(number, product, kind, f"{kind}-{name}", "2026-11-01", -number, agent=agent)
             await books.ledger(number, series, NOW, 10**number)
             await books.hold(number, series)
-    # Both organizations have an event of this source and id: whose it is follows from who asks.
+    # Both organizations have an event with this source and id. The token decides whose event it is.
     await books.event(name, number, series, "/products/api", "event-1", 10**number)
     await books.agent(number, f"deleted-{name}", "deleted", f"agent-{name}")
     await books.sighting(number, f"saved-{name}", "saved", f"agent-{name}", ever_saved=True)
@@ -137,7 +137,7 @@ async def read_everything(api: Api, organization: str) -> str:
 
 
 def without_audit(text: str) -> str:
-    """The audit log grows with every file that is taken along."""
+    """The text without the audit log, which grows with every export."""
     return "\n".join(line for line in text.split("\n") if not line.startswith('{"entries"'))
 
 
@@ -155,7 +155,7 @@ async def test_two_organizations_hammering_one_connection_never_see_each_other(
         alone = {name: await read_everything(api, name) for name in names}
         together = await asyncio.gather(*(read_everything(api, names[turn % 2]) for turn in range(10)))
         async with pool.acquire() as connection:
-            # Nothing of the last organization stays on the connection.
+            # The connection keeps no setting of the last organization.
             assert await connection.fetchval("SELECT current_setting('app.organization', true)") in ("", None)
             assert await connection.fetchval("SELECT count(*) FROM usage_daily") == 0
     for turn, text in enumerate(together):
@@ -211,7 +211,7 @@ async def readable_tables(connection: "asyncpg.Connection[asyncpg.Record]") -> l
         "alert_deliveries",
         "alert_delivery_attempts",
     } <= names
-    # Nothing to show: the one is only locked, the others are only written.
+    # Not readable: the alerter only locks the first table, and the query API only writes the others.
     assert not {"alert_state", "alert_wakeups", "mail_requests"} & names
     return sorted(names - OF_EVERYBODY)
 

@@ -1,4 +1,4 @@
-"""Every route, and everybody who may ask for it. A route that is not in the matrix fails."""
+"""Every route with every kind of caller. A route that is not in the matrix fails the test."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ def all_the_same(status: int) -> dict[str, int]:
 
 
 def look(status: int) -> dict[str, int]:
-    """Who may look gets this status."""
+    """Callers with read access get this status."""
     return {who: status if expected == 200 else expected for who, expected in LOOK.items()}
 
 
@@ -33,11 +33,11 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/openapi.json"): all_the_same(200),
     ("GET", "/docs"): all_the_same(200),
     ("GET", "/docs/openapi.json"): all_the_same(200),
-    ("GET", "/docs/assets"): all_the_same(307),  # to the folder
-    ("GET", "/login"): all_the_same(404),  # these APIs have bearer tokens alone; test_sessions has the others
+    ("GET", "/docs/assets"): all_the_same(307),  # redirects to the folder
+    ("GET", "/login"): all_the_same(404),  # this API accepts only bearer tokens; test_sessions has sessions
     ("GET", "/login/callback"): all_the_same(404),
     ("POST", "/logout"): all_the_same(404),
-    ("GET", "/"): all_the_same(404),  # not built here; test_pages has one that is
+    ("GET", "/"): all_the_same(404),  # there is no build here; test_pages has one
     ("GET", "/assets/{name}"): all_the_same(404),
     ("GET", "/color-scheme.js"): all_the_same(404),
     ("GET", "/favicon.svg"): all_the_same(404),
@@ -47,17 +47,17 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/trend"): LOOK,
     ("GET", "/api/v1/credit-periods"): LOOK,
     ("GET", "/api/v1/reconcile"): LOOK,
-    ("GET", "/api/v1/receipt"): look(404),  # of no event
+    ("GET", "/api/v1/receipt"): look(404),  # unknown event
     ("GET", "/api/v1/export/usage.csv"): LOOK,
     ("GET", "/api/v1/export/table.csv"): LOOK,
     ("GET", "/api/v1/export/focus.csv"): LOOK,
     ("GET", "/api/v1/freshness"): LOOK,
     ("GET", "/api/v1/proof"): LOOK,
     ("GET", "/api/v1/banner"): LOOK,
-    ("POST", "/api/v1/banner/dismiss"): look(409),  # there is none
+    ("POST", "/api/v1/banner/dismiss"): look(409),  # there is no banner
     ("GET", "/api/v1/alerts"): LOOK,
     ("GET", "/api/v1/alerts/settings"): LOOK,
-    ("PUT", "/api/v1/alerts/settings"): look(428),  # says not what it changes
+    ("PUT", "/api/v1/alerts/settings"): look(428),  # without If-Match
     ("POST", "/api/v1/alerts/preview"): LOOK,
     ("GET", "/api/v1/alerts/test-mail"): LOOK,
     ("POST", "/api/v1/alerts/test-mail"): look(202),
@@ -68,7 +68,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("DELETE", "/api/v1/alert-channels/{id}"): ADMIN_FINDS_NOTHING,
     ("POST", "/api/v1/alert-channels/{id}/test"): ADMIN_FINDS_NOTHING,
     ("GET", "/api/v1/alert-channels/{id}/deliveries"): look(404),
-    ("GET", "/unsubscribe"): all_the_same(400),  # who asks is the link's to say
+    ("GET", "/unsubscribe"): all_the_same(400),  # the link identifies the caller
     ("POST", "/unsubscribe"): all_the_same(400),
     ("GET", "/api/v1/audit"): ADMIN,
     ("GET", "/api/v1/session"): KNOWN,
@@ -95,7 +95,7 @@ CLAIMS: dict[str, dict[str, Any] | None] = {
 
 
 def routes() -> set[tuple[str, str]]:
-    """Of the router itself, whatever is described or not."""
+    """Routes of the router itself, also those that OpenAPI does not describe."""
     found = set()
     for route in iter_route_contexts(build_app(None).routes):
         methods = getattr(route.route, "methods", None) or {"GET"}
@@ -122,9 +122,10 @@ async def test_everybody_gets_what_the_matrix_says(open_api: OpenApi, books: Boo
                     claims = CLAIMS[who]
                     headers = {} if claims is None else {"Authorization": f"Bearer {api.provider.token(**claims)}"}
                     if (path, status) == ("/api/v1/live", 200):
-                        continue  # it does not end; test_live has it
+                        continue  # the stream does not end; test_live tests it
                     address = path.replace("{id}", "77") + PARAMETERS.get(path, "")
-                    await books.execute("UPDATE audit_log SET at = at - interval '1 hour'")  # a test mail a minute
+                    # A person may request only one test mail per minute.
+                    await books.execute("UPDATE audit_log SET at = at - interval '1 hour'")
                     answer = await api.client.request(method, address, headers=headers, json=BODIES.get(path))
                     assert answer.status_code == status, (method, path, who, answer.text)
                     if status == 403:

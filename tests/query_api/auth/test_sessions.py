@@ -1,4 +1,4 @@
-"""Signing in with a browser, the whole flow against the real development issuer, and how long it lasts."""
+"""Sign-in with a browser: the whole flow with the real development issuer, and the lifetime of sessions."""
 
 from datetime import timedelta
 
@@ -66,7 +66,7 @@ async def test_signing_out_ends_the_session_everywhere(browser: Browser, demo: i
     assert (answer.status_code, answer.headers["clear-site-data"]) == (204, '"cache"')
     assert "flexcredits" not in browser.client.cookies
     assert await browser.status(Cookie=f"flexcredits={cookie}") == 401
-    assert (await browser.client.post("/logout", headers=SAME_ORIGIN)).status_code == 204  # again, without one
+    assert (await browser.client.post("/logout", headers=SAME_ORIGIN)).status_code == 204  # again, without a session
 
 
 async def test_signing_in_again_ends_the_session_before(browser: Browser, demo: int) -> None:
@@ -106,7 +106,7 @@ async def test_a_session_ends_by_disuse(browser: Browser, demo: int) -> None:
     browser.now += IDLE
     assert await browser.status() == 401
     browser.now -= IDLE
-    assert await browser.status() == 401  # ended is ended
+    assert await browser.status() == 401  # it stays ended
 
 
 async def test_a_session_ends_after_a_working_day_however_busy(browser: Browser, demo: int) -> None:
@@ -138,7 +138,7 @@ async def test_who_leaves_is_refused_at_the_next_request_and_another_role_asks_t
     assert await browser.status() == 401
     await browser.enter()
     await books.execute("UPDATE members SET fact_at = $1", NOW - timedelta(days=1))
-    assert await browser.status() == 200  # what was said before the issuer spoke
+    assert await browser.status() == 200  # the catalog event is older than the sign-in
 
 
 async def test_no_session_is_seen_by_who_does_not_present_it(browser: Browser, pool: Pool, demo: int) -> None:

@@ -1,4 +1,5 @@
-"""Who tries to get in otherwise: forged, stolen and repeated answers of the issuer, other sites, an issuer that is away."""
+"""Attacks on sign-in: forged, stolen and repeated answers of the issuer, and other sites. Also an unavailable
+issuer."""
 
 import re
 from datetime import timedelta
@@ -53,7 +54,7 @@ async def test_a_stolen_callback_is_worth_nothing_in_another_browser(
         await refused(thief, callback, "did not start")
         await thief.begin()
         await refused(thief, callback, "did not start")
-        # Even with a state of his own, the code is bound to the verifier that only the first browser has.
+        # Even with the thief's own state, the code is bound to the verifier that only the first browser has.
         state = parse_qs(urlsplit(callback).query)["state"][0]
         own = parse_qs(urlsplit(await thief.begin()).query)["state"][0]
         await refused(thief, callback.replace(state, own), "rejected this code")
@@ -65,7 +66,7 @@ async def test_a_code_is_good_once(browser: Browser, demo: int) -> None:
     callback = await browser.choose(address)
     assert (await browser.client.get(callback)).status_code == 302
     browser.client.cookies.clear()
-    await refused(browser, callback, "did not start")  # the browser has forgotten its half
+    await refused(browser, callback, "did not start")  # the browser has no handshake cookie any more
     browser.client.cookies.set("flexcredits-sign-in", handshake)
     await refused(browser, callback, "rejected this code")
 
@@ -148,7 +149,7 @@ ELSEWHERE = [
 async def test_signing_in_never_leads_to_another_site(browser: Browser, demo: int, to: str) -> None:
     answer = await browser.client.get("/login", params={"to": to})
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "to")
-    # Nor through a cookie that somebody else has set.
+    # A forged cookie has no such effect either.
     secret = Handshake("x" * 43, to)
     assert read_handshake(secret.to_cookie()) in (Handshake("x" * 43, "/"), None)
 
@@ -156,7 +157,7 @@ async def test_signing_in_never_leads_to_another_site(browser: Browser, demo: in
 @given(st.text(st.sampled_from("/\\.:@?#%a\t\n é"), max_size=12))
 def test_a_local_path_has_no_host(path: str) -> None:
     if is_local(path):
-        # What a browser makes of it (WHATWG URL): it drops tabs and line ends, and reads a backslash as a slash.
+        # A browser's parser (WHATWG URL) drops tabs and line ends, and reads a backslash as a slash.
         read = re.sub(r"[\t\n\r]", "", path).replace("\\", "/")
         assert read.startswith("/")
         assert not read.startswith("//")
@@ -187,7 +188,7 @@ async def test_people_who_are_refused_are_led_to_the_dashboard(
         answer = await browser.client.get(callback, headers=html)
         assert (answer.status_code, answer.headers["location"]) == (302, "/?sign_in=refused")
         assert "flexcredits" not in browser.client.cookies
-        assert (await browser.client.get(callback)).status_code == 403  # a program gets the problem
+        assert (await browser.client.get(callback)).status_code == 403  # other clients get a problem
     async with open_browser(pool, issuer, token_url=f"http://127.0.0.1:{free_port()}/token") as away:
         answer = await away.client.get(await away.choose(await away.begin()), headers=html)
     assert (answer.status_code, answer.headers["location"]) == (302, "/?sign_in=unavailable")

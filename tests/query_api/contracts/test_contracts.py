@@ -1,4 +1,4 @@
-"""Contracts and credit periods, asked of rows in a real database."""
+"""Contracts and credit periods, from rows in a real database."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ TEAM = ("Grace Hopper", None, "https://flexcredits.example/acme")
 
 
 async def acme(books: Books, time_zone: str = "UTC") -> int:
-    """A contract with a past, a current and a future credit period, and an older contract without a word of money."""
+    """A contract with a past, a current and a future credit period, and an older contract without prices."""
     acme = await books.organization(time_zone=time_zone)
     await books.contract(acme, "c0", "2025-06-15", "2026-06-15")
     await books.period(acme, "c0", "only", "2025-06-15", "2026-06-15", total=50)
@@ -130,7 +130,7 @@ async def test_a_top_up_in_the_middle_of_a_period_changes_what_is_available_and_
         "20.000000",
         "270.000000",
     )
-    # November and December are left.
+    # November and December remain.
     budget = {"credits": "135.000000", "remaining_credits": "270.000000", "remaining_months": 2}
     assert overview["recommended_monthly_budget"] == budget
 
@@ -164,7 +164,7 @@ async def test_an_organization_without_a_contract_has_nothing_to_choose_from(api
 async def test_overage_comes_with_the_account_team(api: Api, books: Books) -> None:
     acme_ = await acme(books)
     team = {"name": "Grace Hopper", "email": None, "url": "https://flexcredits.example/acme"}
-    assert (await api.get("/api/v1/overview"))["account_team"] == team  # the assistant alone is over
+    assert (await api.get("/api/v1/overview"))["account_team"] == team  # only Assistant is over
     await books.execute("UPDATE credit_periods SET assistant = 350 * 1000000 WHERE credit_period_id = 'second'")
     assert (await api.get("/api/v1/overview"))["account_team"] is None
     await books.use(acme_, "api", "namespace", "search", "2026-11-22", 1 + 120 * MICRO)
@@ -181,7 +181,7 @@ async def test_sums_of_all_periods_are_those_of_each(books: Books, pool: Pool) -
 
 
 async def furnish_two_contracts(books: Books) -> int:
-    """Two years, each a contract of its own that calls its only period `year-1`, as many do."""
+    """Two years, each with its own contract whose only period has the id `year-1`, as is common."""
     acme = await books.organization()
     for year, credits in ((2025, 5), (2026, 7)):
         await books.contract(acme, f"c{year}", f"{year}-01-01", f"{year + 1}-01-01")
@@ -242,7 +242,7 @@ async def test_every_period_can_be_reached_whatever_its_id_is(api: Api, books: B
         period["key"] for period in (await api.get("/api/v1/credit-periods"))["credit_periods"] if period["id"] == name
     ]
     assert (await api.get(f"/api/v1/trend?credit_period={quote(key)}"))["range"]["from"] == "2025-01-01"
-    if name not in ("current", "c/1"):  # those words have a meaning of their own
+    if name not in ("current", "c/1"):  # these names have a special meaning
         assert (await api.get(f"/api/v1/trend?credit_period={quote(name)}"))["range"]["from"] == "2025-01-01"
     assert (await api.get("/api/v1/trend?credit_period=c/1"))["range"]["from"] == "2025-07-01"
 

@@ -1,4 +1,4 @@
-"""What the lines of a file say, compared with what the tables say; and cells. Pure."""
+"""Lines of an export compared with the tables, and the text of cells. Pure."""
 
 import csv
 import io

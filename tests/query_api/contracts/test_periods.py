@@ -1,4 +1,4 @@
-"""Days, months, credit periods and how much of them has passed, in zones that are not UTC."""
+"""Days, months and credit periods, and their elapsed share, in zones other than UTC."""
 
 import itertools
 from datetime import UTC, date, datetime, timedelta

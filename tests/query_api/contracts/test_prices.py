@@ -1,4 +1,5 @@
-"""Prices of a contract: what a day was charged at, what a credit costs as it is known now, and what corrects the one to the other."""
+"""Prices of a contract: the price that a day was charged at, the price that is known now, and the correction between
+them."""
 
 import json
 import time
@@ -65,7 +66,7 @@ def test_what_arrives_later_changes_no_charge_of_a_day_that_is_over(said: list[P
 def said_by(
     received_on: str, overage: int | None, credit: int | None, *listed: Any, currency: str = "USD"
 ) -> PriceVersion:
-    """A version of a contract; `listed` is begins_on, overage, credit."""
+    """A version of a contract. `listed` is begins_on, overage, credit."""
     steps = [PriceStep(date.fromisoformat(begins_on), Price(*prices, currency)) for begins_on, *prices in listed]
     return PriceVersion(
         date.fromisoformat(received_on), bool(listed), [PriceStep(date.min, Price(overage, credit, currency)), *steps]
@@ -108,7 +109,7 @@ def test_a_list_in_the_first_version_fills_its_own_steps() -> None:
 
 
 def test_as_many_versions_as_are_kept_take_no_time() -> None:
-    """900 changes of a price are about what the aggregator keeps of one contract; the file is made within one event loop."""
+    """The aggregator keeps at most about 900 price changes of a contract; the export is computed in the event loop."""
     days = [FIRST + timedelta(days=after) for after in range(900)]
     said = [said_by(f"{day}", after, after % 7) for after, day in enumerate(days, 1)]
     rewritten = [said_by(f"{days[-1]}", None, 10 + each, ("2028-01-01", 1, None)) for each in range(20)]
@@ -143,7 +144,8 @@ def test_corrections_are_the_days_prices_that_changed(
 
 
 def test_a_contract_corrects_only_the_days_that_it_prices() -> None:
-    """Spans of contracts may overlap: the credit period of a day says whose prices it has, else the contract that began last."""
+    """Contracts may overlap. The credit period of a day decides whose prices it has; without one, the contract that
+    began last."""
     old = Contract(
         "old",
         Span(FIRST, date(2027, 1, 1)),
@@ -184,7 +186,7 @@ async def say(books: Books, *said: Any) -> None:
 
 
 async def furnish(books: Books) -> int:
-    """A period with a single credit, used up on its first day; the rest is overage, ten credits on the tenth of each month."""
+    """A period with a single credit, used up on its first day. The rest is overage, ten credits at a time."""
     acme = await books.organization()
     await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
     await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=1)
@@ -301,7 +303,7 @@ async def test_the_day_of_arrival_is_one_of_the_organizations_zone(
 ) -> None:
     acme = await furnish(books)
     await books.execute("UPDATE organizations SET time_zone = $2 WHERE organization_id = $1", acme, zone)
-    # Noon of the tenth in UTC is the eleventh in Auckland: a price of the eleventh is not one of the tenth.
+    # Noon of the tenth in UTC is on the eleventh in Auckland: a price of the eleventh does not apply to the tenth.
     await say(books, version("2026-01-02", 90_000, None), version("2026-11-10", 60_000, None))
     lines = await read_file(api, "/api/v1/export/focus.csv?from=2026-11-10&to=2026-11-10")
     [purchase] = [line for line in lines if line["ChargeCategory"] == "Purchase"]

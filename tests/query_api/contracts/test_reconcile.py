@@ -1,4 +1,4 @@
-"""From the feature total to the contract total: the arithmetic against a model that pours credits one event at a time."""
+"""From the feature total to the contract total, compared with a model that counts one event at a time."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -32,14 +32,14 @@ def credit_periods(draw: st.DrawFn) -> tuple[CreditPeriod, list[AddOn]]:
 
 
 def pour(available: int, events: Sequence[int]) -> tuple[int, int]:
-    """What lies within the available credits and what ran over, when events fill them one after the other."""
+    """Credits within the available amount and overage, after counting the events one after the other."""
     within, over = 0, 0
     for credits in events:
         if credits >= 0:
             fits = min(credits, available - within)
             within, over = within + fits, over + credits - fits
         else:
-            back = min(-credits, over)  # a correction takes back what ran over first
+            back = min(-credits, over)  # a correction reduces overage first
             within, over = within + credits + back, over - back
     return within, over
 
@@ -131,7 +131,7 @@ TEAM = {"name": "Grace Hopper", "email": "grace@flexcredits.example", "url": Non
 
 
 async def acme(books: Books) -> int:
-    """Two credit periods of 100 credits; in the first one 130 are used, 10 of them late, after 5 were taken back."""
+    """Two credit periods of 100 credits. In the first one 130 are used, 10 of them late, after corrections of 5."""
     acme = await books.organization()
     await books.contract(
         acme, "c1", "2026-06-15", "2026-12-15", minimum_commitment=400 * MICRO, overage_price=12_500, credit_price=10_000,
@@ -203,7 +203,7 @@ async def test_reconcile_the_current_period_agrees_with_the_overview(api: Api, b
     assert lines["overage"] == overview["overage"] == lines["late"] == "0.000000"
     assert (lines["usage"], lines["corrections"]) == ("62.000001", "-2.000000")
     assert "expired" not in lines
-    # The contract's last period: 100 + 10 and 100 of the 400 that were promised.
+    # The contract's last period: 100 + 10, and 100 of the 400 committed ones.
     assert (lines["minimum_commitment"], lines["contract_total"]) == ("190.000000", "290.000000")
     assert answer["amount_due"] == "2.900000"
 

@@ -1,4 +1,4 @@
-"""Zones and dates at the edges of what is stored: every page has an answer."""
+"""Every page answers for zones and dates at the limits of what can be stored."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ async def fill(books: Books, zone: str, starts_on: str, ends_on: str) -> int:
 
 
 async def answers(api: Api) -> dict[str, Any]:
-    """Every path's answer."""
+    """The answer of every path."""
     found = {}
     for path in PATHS:
         answer = await api.ask(f"/api/v1/{path}")

@@ -1,4 +1,4 @@
-"""Files: what stands in their lines, that their sums are the screen's, and that no cell is a formula."""
+"""Exports: the content of lines, sums that equal the page's, and no cell that a spreadsheet reads as a formula."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -75,11 +75,11 @@ async def test_the_name_of_the_file_says_what_is_left_out(
 
 async def test_a_line_appears_if_it_carries_something(api: Api, books: Books) -> None:
     acme = await books.organization()
-    await books.use(acme, "api", "namespace", "free", "2026-11-01", 0)  # a rate of zero is a rate
+    await books.use(acme, "api", "namespace", "free", "2026-11-01", 0)  # a rate of 0 is a valid rate
     await books.use(acme, "api", "namespace", "undone", "2026-11-01", 5)
     await books.correct(acme, "api", "namespace", "undone", "2026-11-01", -5)
     await books.correct(acme, "api", "namespace", "nothing", "2026-11-01", 0)
-    await books.correct(acme, "api", "namespace", "only", "2026-11-01", -7)  # of usage of another day
+    await books.correct(acme, "api", "namespace", "only", "2026-11-01", -7)  # of usage on another day
     lines = await read_file(api, f"{USAGE}?range=all")
     assert short(lines, "feature", "line", "credits", "events") == [
         ("free", "usage", "0.000000", "1"),
@@ -149,7 +149,7 @@ async def test_filters_pick_lines_and_change_none(api: Api, books: Books) -> Non
         query = "&".join(f"surface={surface}" for surface in surfaces)
         expected = [line for line in whole if line["surface"] in surfaces]
         assert await read_file(api, f"{USAGE}?range=all&{query}") == expected
-    assert await read_file(api, f"{USAGE}?range=all&surface=%00") == []  # no text in Postgres holds it
+    assert await read_file(api, f"{USAGE}?range=all&surface=%00") == []  # Postgres cannot store this text
 
 
 async def test_agents_appear_as_they_are_now_and_categories_as_they_were(api: Api, books: Books) -> None:
@@ -188,7 +188,7 @@ async def test_no_text_is_a_formula_and_every_text_is_read_back(api: Api, books:
         for column in ("category", "category_now", "feature_name", "agent_name"):
             assert line[column] in (text, "'" + text)
             assert line[column].lstrip(" \u3000\u200b\u202e")[:1] not in tuple("=+-@＝＋－＠")
-        for column in ("feature", "surface"):  # others join on them
+        for column in ("feature", "surface"):  # columns that other tables are joined on
             assert line[column] == guard_id(text)
             assert unguard_id(line[column]) == text
         assert Decimal(line["credits"]) == Decimal(-number) / 1_000_000

@@ -1,4 +1,5 @@
-"""FOCUS 1.2: the rules of its columns (https://focus.finops.org, v1.2, and Null, Numeric and Date/Time Format), and its sums."""
+"""FOCUS 1.2: the rules of its columns (https://focus.finops.org, v1.2, and Null, Numeric and Date/Time Format), and its
+sums."""
 
 import re
 from datetime import date, timedelta
@@ -182,7 +183,7 @@ async def test_an_empty_file_has_its_header(api: Api, books: Books) -> None:
 
 async def test_a_range_is_all_that_can_be_asked_for(api: Api, books: Books) -> None:
     await books.organization()
-    assert (await api.ask(f"{FOCUS}?product=api")).status_code == 422  # a part of the usage has no overage
+    assert (await api.ask(f"{FOCUS}?product=api")).status_code == 422  # overage exists only for the whole usage
 
 
 async def test_the_statements_columns_are_the_headers(pool: Pool) -> None:

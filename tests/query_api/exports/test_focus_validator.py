@@ -1,7 +1,8 @@
-"""FOCUS files through the official validator (focus-validator 2.2.1, rules 1.2.0.1), and months of them as one pyarrow dataset.
+"""FOCUS files through the official validator (focus-validator 2.2.1, rules 1.2.0.1), and months of them as one pyarrow
+dataset.
 
-It needs Python 3.12 exactly: 3.13 has no wheel of the numpy that it asks for. Without it, or without a package registry, the
-tests are skipped.
+The validator needs exactly Python 3.12, because its numpy has no wheel for 3.13. Without Python 3.12 or a package
+registry, the tests are skipped.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PACKAGES = (
     "focus-validator==2.2.1",
     "pyarrow==17.0.0",
-)  # newer ones of pyarrow do not go with the numpy that is asked for
+)  # newer pyarrow versions do not support the validator's numpy
 CRITERIA = (
     "ACCOUNT_NAMING_SUPPORTED", "NEGOTIATED_PRICING_SUPPORTED", "PUBLIC_PRICE_LIST_SUPPORTED", "RESOURCE_TYPE_ASSIGNMENT_SUPPORTED",
     "UNIT_PRICING_SUPPORTED", "USAGE_MEASUREMENT_SUPPORTED", "VIRTUAL_CURRENCY_SUPPORTED",
@@ -56,7 +57,8 @@ def find_python() -> str | None:
 
 @pytest.fixture(scope="module")
 def site_packages() -> Path:
-    """Of an environment with the validator, which is kept: to install it takes a minute."""
+    """Packages of an environment with the validator. The environment is kept, because the installation takes a
+    minute."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flexcredits" / "focus-validator-2.2.1"
     packages = cache / "lib" / "python3.12" / "site-packages"
     if not (cache / "complete").exists():
@@ -74,7 +76,7 @@ def site_packages() -> Path:
 
 
 async def run(site_packages: Path, *arguments: str) -> str:
-    """What the environment's Python prints. It begins in the packages' folder, where the validator looks for its rules."""
+    """Output of the environment's Python. It starts in the packages' folder, where the validator searches its rules."""
     python = site_packages.parents[2] / "bin" / "python"
     process = await asyncio.create_subprocess_exec(
         python, *arguments, cwd=site_packages, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -99,7 +101,7 @@ async def test_the_official_validator_finds_nothing_that_focus_refuses(
     checked = re.findall(r"(\w+-[ACD]-\d{3}-[A-Z]): (PASS|FAIL)\b(.*)", report)
     passed = {rule for rule, verdict, _ in checked if verdict == "PASS"}
     assert len(passed) > 200, report[-2000:]
-    # Rules that only repeat what others say fail with them.
+    # Rules that only depend on other rules fail together with them.
     follows = re.compile("failed child rules|Upstream dependency failed")
     failed = {rule for rule, verdict, why in checked if verdict == "FAIL" and not follows.search(why)}
     assert failed == set(NOT_OURS), report[-4000:]

@@ -1,4 +1,4 @@
-"""Overview, breakdown, freshness and proof, asked of rows in a real database."""
+"""Overview, breakdown, freshness and proof, from rows in a real database."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from support.services.query_api import Api
 
 
 async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:
-    """An organization with a contract of a year in two credit periods, and some usage around their edge."""
+    """An organization with a yearly contract in two credit periods, and usage around their boundary."""
     acme = await books.organization(name, time_zone)
     await books.contract(acme, "c1", "2026-06-15", "2027-06-15")
     await books.period(acme, "c1", "first", "2026-06-15", "2026-09-15", assistant=100)
@@ -160,7 +160,7 @@ async def test_without_a_current_credit_period_the_default_is_this_month_and_ask
 
 
 def outline(rows: list[dict[str, Any]]) -> list[Any]:
-    """Kind, id, name, credits, events and nested rows; short to compare."""
+    """Kind, id, name, credits, events and nested rows, in a short form to compare."""
     return [
         (row["kind"], row["id"], row["name"], row["credits"], row["events"], *([outline(row["rows"])] if row["rows"] else []))
         for row in rows

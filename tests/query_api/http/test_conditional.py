@@ -1,4 +1,4 @@
-"""Entity tags: the same answer is not sent again, and every other one is."""
+"""Entity tags: an unchanged answer is not sent again, and every changed one is."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -55,7 +55,7 @@ async def use_more(api: Api, books: Books, number: int) -> None:
 
 
 async def correct_and_correct_back(api: Api, books: Books, number: int) -> None:
-    """Sums of credits and events are what they were, and the rows of the table are not."""
+    """Sums of credits and events stay the same, but rows of the table change."""
     one = await books.series(number, "agents", "tool", "search", "a1")
     two = await books.use(number, "agents", "tool", "search", "2026-11-01", 0, agent="a2", events=0)
     for series, credits in ((one, -5), (two, 5)):
@@ -88,7 +88,7 @@ async def change_a_feature_of_everybody(api: Api, books: Books, number: int) -> 
 
 
 async def set_rows_right(api: Api, books: Books, number: int) -> None:
-    """By a rebuild: credits move from one row to another, and every sum stays."""
+    """As a rebuild does: credits move from one row to another, and every sum stays the same."""
     await books.execute("INSERT INTO rebuilds (organization_id, first_on, last_on) VALUES ($1, now(), now())", number)
 
 
@@ -121,7 +121,7 @@ async def test_what_does_not_change_the_breakdown_does_not_change_its_tag(api: A
     token = api.provider.token()
     answer = await api.client.get(BREAKDOWN, headers={"Authorization": f"Bearer {token}", "If-None-Match": tag})
     assert answer.status_code == 304
-    assert answer.headers[COMPLETE_TO] == "2026-11-22T12:00:01Z"  # what the answer that the client has cannot tell
+    assert answer.headers[COMPLETE_TO] == "2026-11-22T12:00:01Z"  # may be newer than in the client's cached answer
 
 
 async def test_a_tag_is_one_persons_role_and_organization_and_one_address(api: Api, books: Books) -> None:
@@ -151,7 +151,7 @@ async def test_who_may_no_longer_look_is_refused_and_not_told_that_nothing_chang
 async def test_a_known_breakdown_is_not_made_again(api: Api, books: Books) -> None:
     await acme(books)
     tag = (await api.ask(BREAKDOWN)).headers["etag"]
-    await books.execute("REVOKE SELECT ON usage_daily FROM flexcredits_api")  # whoever sums it now fails
+    await books.execute("REVOKE SELECT ON usage_daily FROM flexcredits_api")  # summing it fails from now on
     assert await status(api, BREAKDOWN, tag) == 304
 
 

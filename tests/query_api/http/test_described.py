@@ -1,4 +1,4 @@
-"""The description and the API agree: generated requests, right and wrong, get only what is described (schemathesis)."""
+"""Generated requests, valid and invalid, get only answers that the OpenAPI description contains (schemathesis)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def check(url: str, token: str, examples: int) -> None:
 
 @pytest.fixture
 async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIterator[str]:
-    """A real server, whose one organization has something of everything."""
+    """A real server with one organization that has rows of every kind."""
     number = await books.organization()
     await books.contract(number, "c1", "2026-01-01", "2027-01-01")
     await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3, add_ons=[(2, True)])

@@ -1,4 +1,4 @@
-"""Clients generated from our description against a real query API. Only with --clients."""
+"""Clients generated from the OpenAPI description against a real query API. Needs --clients."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What holds for every answer: problems, headers, measurements, the API's description, and a database that is away."""
+"""Properties of all answers: problems, headers, metrics and the OpenAPI description. Also an unavailable database."""
 
 import asyncio
 import json
@@ -235,7 +235,7 @@ async def test_a_busy_pool_is_waited_for_and_not_called_away(
         async with locker.transaction():
             await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
             asked = [group.create_task(api.ask("/api/v1/overview")) for _ in range(3)]
-            await locker.execute("SELECT pg_sleep(3)")  # longer than the two seconds that were once allowed
+            await locker.execute("SELECT pg_sleep(3)")  # longer than an earlier limit of two seconds
             assert await find_problem(probe_pool) is None, "a busy database is no reason to take nobody in"
         await locker.close()
         assert [(await answer).status_code for answer in asked] == [200] * 3
@@ -244,7 +244,7 @@ async def test_a_busy_pool_is_waited_for_and_not_called_away(
 async def test_one_organizations_slow_reads_leave_the_others_their_connections(
     open_api: OpenApi, books: Books, database: Database
 ) -> None:
-    """org_slow asks all the time, and each of its reads takes seconds."""
+    """org_slow sends requests all the time, and each of its reads takes seconds."""
     slow, _quick = await books.organization("org_slow"), await books.organization("org_acme")
     await books.contract(slow, "c1", "2026-01-01", "2027-01-01")
     await books.period(slow, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
@@ -277,13 +277,13 @@ async def sleep_in_postgres(books: Books, many: int) -> bool:
 
 
 async def test_no_row_of_another_organization_changes_an_answer(api: Api, books: Books) -> None:
-    """Rows that nobody can evaluate: a zone that Postgres lacks, a contract from year 1, sums beyond bigint."""
+    """Rows that cannot be evaluated: a zone that Postgres does not know, a contract from year 1, sums beyond bigint."""
     acme = await books.organization()
     await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
     await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
     await books.use(acme, "api", "namespace", "search", "2026-11-01", 5)
-    paths = [path for path in (*PATHS, *FILES) if "audit" not in path]  # where each file's export is written down
-    token = api.provider.token()  # the session's answer shows when it expires
+    paths = [path for path in (*PATHS, *FILES) if "audit" not in path]  # the audit log records each export
+    token = api.provider.token()  # one token, since the session's answer contains its expiry
     before = {path: await api.ask(path, token=token) for path in paths}
     broken = await books.organization("org_broken", "posix/Europe/Berlin")
     ancient = await books.organization("org_ancient", "Asia/Tokyo")
@@ -370,8 +370,8 @@ async def test_the_service_answers_until_it_is_told_to_stop(
                 'flexcredits_query_api_request_seconds_count{route="/api/v1/overview",status="200"} 1.0' in metrics.text
             )
             assert "org_acme" not in metrics.text
-            assert await endless_headers(port) < 5_000_000  # what sockets buffer depends on the load
-            # A request that has begun is answered.
+            assert await endless_headers(port) < 5_000_000  # the size of socket buffers depends on the load
+            # A request that has started gets its answer.
             locker = await asyncpg.connect(database.dsn, timeout=10)
             async with locker.transaction():
                 await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
@@ -400,7 +400,7 @@ async def refuses_connections(port: int) -> bool:
 
 
 async def endless_headers(port: int) -> int:
-    """Bytes of headers that the service takes before it hangs up."""
+    """Bytes of headers that the service reads before it closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
     sent = 0

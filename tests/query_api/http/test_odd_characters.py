@@ -1,4 +1,5 @@
-"""No parameter, path or body that a client can write makes the API stumble: characters that Postgres has no text for, above all."""
+"""No parameter, path or body of a client causes an internal error, especially not with characters that Postgres cannot
+store."""
 
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ PATHS = ["/%00", "/api/v1/%00", "/api/v1/alerts/%00", "/assets/%00", "/docs/asse
 
 
 def requests() -> list[str]:
-    """Each parameter of each GET with each odd text, the others as in their examples."""
+    """Each parameter of each GET with each unusual text; the other parameters have their example values."""
     found = [*PATHS]
     for path, methods in DESCRIPTION["paths"].items():
         parameters = [at for at in methods.get("get", {}).get("parameters", ()) if at["in"] in ("query", "path")]
@@ -36,7 +37,7 @@ async def test_odd_characters_in_parameters_and_paths(api: Api, books: Books) ->
 
 
 def changed(value: Any, odd: str) -> list[Any]:
-    """The value with each of its texts changed, one at a time."""
+    """Copies of the value, each with one of its texts changed."""
     if isinstance(value, str):
         return [value + odd, odd]
     if isinstance(value, dict):

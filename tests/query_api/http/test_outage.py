@@ -1,4 +1,4 @@
-"""A Postgres that stops slowly: told to stop while connections wait for it, it ends nobody who asks it."""
+"""A Postgres that is stopped while connections wait for it does not end the query API's process."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def postmaster(folder: Path) -> int:
 
 
 async def ask_while_it_stops(pid: int, port: int, provider: IdentityProvider, api: ServiceProcess) -> Counter[int]:
-    """Statuses of requests that wait for a frozen server, which goes on and stops at once, and of those that come then."""
+    """Statuses of requests that wait for a paused server, which continues and stops at once, and of later requests."""
     headers = {"Authorization": f"Bearer {provider.token()}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
         os.kill(pid, signal.SIGSTOP)

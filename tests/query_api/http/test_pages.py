@@ -1,4 +1,5 @@
-"""The dashboard's files on the API's origin: what browsers may keep, what the page may do, and what nobody gets."""
+"""The dashboard's files on the API's origin: caching, the page's Content-Security-Policy, and files that are not
+served."""
 
 import gzip
 import re
@@ -23,7 +24,7 @@ Files = Mapping[str, BuiltFile]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What a build leaves, and beside it what it is none of the server's business to show."""
+    """Output of a build, and files beside it that the server must not serve."""
     dist = tmp_path / "dashboard" / "dist"
     (dist / "assets").mkdir(parents=True)
     (dist / "index.html").write_text(PAGE)
@@ -97,7 +98,7 @@ async def test_files_are_kept_for_ever_and_sent_compressed(open_api: OpenApi, fi
         assert (small.text, small.headers["content-type"]) == ("a{}", "text/css; charset=utf-8")
         assert "content-encoding" not in small.headers, "compressing would make it larger"
         assert (await api.client.get("/assets/flag-5e6f.svg")).headers["content-type"] == "image/svg+xml"
-        icon = await api.client.get("/favicon.svg")  # its name stays when it changes
+        icon = await api.client.get("/favicon.svg")  # its name stays the same when its content changes
         assert (icon.status_code, icon.headers["cache-control"]) == (200, "no-cache")
 
 

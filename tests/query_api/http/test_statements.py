@@ -1,4 +1,4 @@
-"""Which statements a request sends."""
+"""The statements that a request sends."""
 
 from collections import Counter
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""The proof: what was received is what is counted, by the hour and in all."""
+"""The proof: received and counted records agree, by hour and in total."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -40,7 +40,7 @@ async def test_proof(api: Api, books: Books) -> None:
 
 
 async def test_proof_says_by_which_rules_of_its_zone_days_were_counted(api: Api, books: Books, pool: Pool) -> None:
-    """Vancouver keeps daylight time since 1 November 2026: days that older rules counted begin an hour late."""
+    """Vancouver keeps daylight time since 1 November 2026: days that were counted by older rules begin an hour late."""
     acme = await books.organization(time_zone="America/Vancouver")
     older, today = changes_of("America/Los_Angeles"), changes_of("America/Vancouver")
     for tz, changes, since in (("2025b", older, "2026-11-01T09:00:00Z"), ("2026e", today, None)):
@@ -103,7 +103,8 @@ async def test_proof_counts_what_is_in_flight_between_the_applied_offset_and_the
 ) -> None:
     await books.organization()
     await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
-    for end_offset, in_flight, accepted in ((9, 0, 9), (12, 3, 12), (8, 0, 9)):  # an end seen before the last batch
+    # In the third case, the end offset was read before the last batch.
+    for end_offset, in_flight, accepted in ((9, 0, 9), (12, 3, 12), (8, 0, 9)):
         await books.execute("UPDATE partition_progress SET end_offset = $1, end_seen_at = $2", end_offset, NOW)
         [partition] = (await api.get("/api/v1/proof"))["partitions"]
         assert (partition["in_flight"], partition["accepted"], partition["balanced"]) == (in_flight, accepted, True)

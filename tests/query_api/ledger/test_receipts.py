@@ -1,4 +1,4 @@
-"""The receipt of an event: what the aggregator really did with it, asked of the API."""
+"""Receipts of events that the aggregator's own code processed."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ TOPICS = (TOPIC, "usage.catalog.v1")
 
 
 class Writer:
-    """The aggregator's database half; facts first, then one batch."""
+    """The aggregator without Kafka: catalog events first, then one batch."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -175,7 +175,7 @@ async def test_receipt_of_a_rejected_event_says_why(api: Api, writer: Writer, po
     ("stored", "zone", "waits_for"),
     [
         ("organization", None, "organization"),
-        ("organization", "UTC", "rate"),  # the organization's fact has come since
+        ("organization", "UTC", "rate"),  # the organization's catalog event has arrived since
         ("rate", "UTC", "rate"),
         ("original", "UTC", "original"),
     ],
@@ -264,7 +264,7 @@ async def test_corrections_are_found_by_their_index_alone(books: Books, pool: Po
     await books.organization()
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         await connection.execute(SQL["act_for"], "org_acme")
-        await connection.execute("SET LOCAL enable_seqscan = off")  # on empty partitions every plan costs the same
+        await connection.execute("SET LOCAL enable_seqscan = off")  # on empty partitions every plan has the same cost
         [[plan]] = await connection.fetch(f"EXPLAIN (FORMAT JSON) {SQL['select_corrections']}", 1, -1, UUID(int=1))
     scans = [
         node

@@ -1,4 +1,5 @@
-"""Server-sent updates from a real server: told within a second, nobody else's, and ended with the right to look."""
+"""Server-sent events from a real server: within a second, only for the own organization, and ended with the
+permission."""
 
 import asyncio
 import itertools
@@ -42,7 +43,7 @@ class Event(NamedTuple):
 
 @dataclass
 class Stream:
-    """What a client hears."""
+    """A client of the stream."""
 
     answer: httpx.Response
     lines: AsyncIterator[str]
@@ -63,7 +64,7 @@ class Stream:
         raise StopAsyncIteration
 
     async def both(self, within_s: float = 10) -> tuple[Any, Any, str]:
-        """Overview, banner, and the id of the two."""
+        """Overview and banner, and the id of their event."""
         overview, banner = await self.next(within_s), await self.next(within_s)
         assert (overview.name, overview.event_id, banner.name) == ("overview", "", "banner")
         return overview.data, banner.data, banner.event_id
@@ -78,7 +79,7 @@ class Stream:
 
 @dataclass
 class Served:
-    """A real server; `now` is what its clock says."""
+    """A real server; `now` is its clock."""
 
     url: str
     state: AppState
@@ -115,7 +116,7 @@ async def served(pool: Pool, provider: IdentityProvider) -> AsyncIterator[Served
     serving = asyncio.create_task(serve(server, listen("127.0.0.1", port), stop, hub.close_after(stop)))
     yield running
     stop.set()
-    async with asyncio.timeout(5):  # streams do not hold up the end
+    async with asyncio.timeout(5):  # open streams do not delay the stop
         await serving
 
 
@@ -159,7 +160,7 @@ async def test_what_the_client_has_is_not_sent_again(served: Served, books: Book
         _, _, has = await stream.both()
     async with served.listen(last_event_id=has) as stream:
         await books.execute("UPDATE partition_progress SET caught_up_at = now(), updated_at = now()")
-        served.now += timedelta(seconds=9)  # time alone is no change
+        served.now += timedelta(seconds=9)  # time alone is not a change
         with pytest.raises(TimeoutError):
             await stream.next(1.5)
         assert stream.heartbeats >= 2
@@ -254,7 +255,7 @@ async def test_watchers_are_bounded_and_places_become_free(served: Served, books
                 assert (fourth.answer.status_code, fourth.answer.headers["retry-after"]) == (503, "15")
             async with served.listen(organization="org_other") as other:
                 await other.both()
-                async with served.listen(organization="org_other") as fifth:  # four in all
+                async with served.listen(organization="org_other") as fifth:  # four streams in total
                     assert fifth.answer.status_code == 503
         await eventually(lambda: not served.hub.is_full("org_acme"), what="a place is free")
         async with served.listen() as again:
@@ -298,7 +299,7 @@ async def test_a_stop_ends_every_stream_at_once(served: Served, books: Books) ->
 async def test_a_look_that_raises_is_repeated_and_the_others_watch_on(
     served: Served, books: Books, expected_errors: list[str]
 ) -> None:
-    """What org_broken's rows raise keeps its own stream silent, which shows all once they are corrected."""
+    """An error in org_broken's rows silences only its own stream, which sends all changes after the rows are fixed."""
     expected_errors.append("live poll failed")
     number = await acme(books)
     broken = await acme(books, "org_broken")
@@ -351,7 +352,7 @@ async def test_a_look_that_waits_for_a_connection_is_not_given_up(served: Served
             for other in itertools.count():
                 await taken.enter_async_context(line_of(served.state.pool).place(f"org_{other}", wait_s=0.2))
         await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
-        await asyncio.sleep(1)  # more than a look may take
+        await asyncio.sleep(1)  # longer than the time limit of a poll
         await taken.aclose()
         assert (await stream.both(WITHIN_S))[0]["credits_used"] == "2.000000"
     assert (REGISTRY.get_sample_value(failed, kind) or 0) == before

@@ -1,4 +1,5 @@
-"""Files while they are sent: whoever is slow, leaves, or loses the database holds no connection and gets no whole file."""
+"""Exports while they are sent: a slow or disconnected client, or a lost database, holds no connection, and the file is
+incomplete."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +23,7 @@ from support.services.query_api import AUDIENCE, ISSUER, Api, IdentityProvider, 
 
 USAGE = "/api/v1/export/usage.csv?range=all"
 LINES = 150_000
-"""Some 100 MB with texts as long as they may be: more than all socket buffers between Postgres and a client take."""
+"""About 100 MB with texts of maximum length: more than all socket buffers between Postgres and a client hold."""
 
 
 async def fill(books: Books) -> None:
@@ -67,7 +68,7 @@ async def listening(pool: Pool, export_pool: Pool, provider: IdentityProvider) -
 
 
 async def is_free(pool: Pool) -> bool:
-    """Whether the pool's connection can be had and used."""
+    """Whether the pool's connection is free and works."""
     try:
         async with pool.acquire(timeout=0.2) as connection:
             return bool(await connection.fetchval("SELECT true"))
@@ -76,7 +77,7 @@ async def is_free(pool: Pool) -> bool:
 
 
 async def is_idle(books: Books) -> bool:
-    """Whether no file is read in Postgres any more."""
+    """Whether Postgres reads no export any more."""
     question = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'export' AND state <> 'idle'"
     return await books.count(question) == 0
 
@@ -97,7 +98,7 @@ async def test_who_goes_away_frees_the_connection(
     await fill(books)
     async with listening(pool, export_pool, provider) as client:
         async with client.stream("GET", USAGE) as answer:
-            pieces = answer.aiter_bytes()  # forgotten, it would close the connection
+            pieces = answer.aiter_bytes()  # keep a reference: garbage collection would close the connection
             assert await anext(pieces)
             assert not await is_free(export_pool)
         await eventually(lambda: is_free(export_pool), within_s=10, what="the connection is free")
@@ -140,7 +141,7 @@ async def receive_nothing() -> Message:
 
 
 class Client:
-    """Takes `pieces` pieces at once, and the next one never."""
+    """Accepts `pieces` pieces at once, and never the next one."""
 
     def __init__(self, pieces: int) -> None:
         self.pieces = pieces

@@ -37,7 +37,7 @@ def test_overage_leaves_nothing_and_is_not_clamped_to_100_percent() -> None:
 
 
 def test_what_remains_is_never_more_than_there_is() -> None:
-    """Corrections may take back more than was used: not 11 left of 10."""
+    """Corrections may exceed the usage: then 10 of 10 credits remain, not 11."""
     now = standing(CreditPeriod("c", "p", MONTH, 10, (None, None, None), None), {"assistant": -1})
     assert (now.used, now.remaining, now.overage, now.percent_used) == (-1, 10, 0, Decimal("-10.00"))
 
@@ -57,7 +57,7 @@ def test_a_contract_over_nothing_has_no_percentage() -> None:
     ("products", "used", "is_over"),
     [
         ((100, 50, None), {"assistant": 100, "agents": 50}, False),
-        ((100, 50, None), {"agents": 51}, True),  # a product, not the organization
+        ((100, 50, None), {"agents": 51}, True),  # the product is over, the organization is not
         ((100, None, None), {"agents": 100}, False),
         ((100, None, None), {"agents": 101}, True),
         ((None, None, None), {"api": 1}, True),

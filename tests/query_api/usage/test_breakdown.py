@@ -1,4 +1,4 @@
-"""The tree of a view: what nests under what, and that no credit is lost on the way."""
+"""The tree of a view: which rows are nested in which, and no credit is lost."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def fact(
 
 
 def outline(rows: list[Row]) -> list[Any]:
-    """Kind, name, credits and nested rows; short to compare."""
+    """Kind, name, credits and nested rows, in a short form to compare."""
     return [
         (row.kind, row.name, row.credits, outline(row.rows)) if row.rows else (row.kind, row.name, row.credits)
         for row in rows
@@ -191,7 +191,7 @@ facts = st.lists(
     max_size=12,
     unique_by=lambda fact: (fact.feature, fact.deployment_wide, fact.effective_from),
 )
-# Corrections make negative sums and sums without a use.
+# Corrections create negative sums, and sums without an event.
 uses = st.lists(
     st.builds(
         SeriesUsage,
@@ -242,7 +242,7 @@ def test_previous_usage_adds_up_and_changes_nothing_else(
     assert rows == sorted(rows, key=in_order)
 
     def parts(rows: list[Row], value: Callable[[Row], int]) -> list[Any]:
-        # Whether a feature's usage without an agent is a row of its own, depends on whether the other range had agents.
+        # A feature's usage without an agent is a separate row only if one of the two ranges has agents.
         named = [row for row in rows if row.name != NO_AGENT]
         found = [(row.kind, row.id, row.name, value(row), parts(row.rows, value)) for row in named]
         return sorted(row for row in found if row[3] or row[4])
@@ -305,7 +305,7 @@ def test_special_rows_hold_exactly_their_agents_usage(view: View, uses: list[Ser
     for row in walk(rows):
         for part in row.rows if row.kind == "deleted" else []:
             assert part.kind == "agent"
-            found["agent"] -= part.credits  # listed inside, counted with the deleted ones
+            found["agent"] -= part.credits  # listed inside, but counted with the deleted ones
         if row.kind in ("agent", "deleted", "unsaved", "system"):
             found[row.kind] += row.credits
     assert {state: credits for state, credits in found.items() if credits} == {

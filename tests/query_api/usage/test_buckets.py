@@ -1,4 +1,4 @@
-"""Buckets of a trend: they are the range, whatever clocks do, and say whether their numbers have come."""
+"""Buckets of a trend: together they equal the range, also when clocks change, and each shows whether it is complete."""
 
 import itertools
 from datetime import UTC, date, datetime, time, timedelta
@@ -23,7 +23,7 @@ QUARTER = timedelta(minutes=15)
 
 intervals = st.sampled_from(sorted(LIMIT_DAYS))
 zones = st.sampled_from(ZONES)
-# Around the days on which one of the zones changes its clocks, as often as any others.
+# Half of the ranges begin around a day on which one of the zones changes its clocks.
 begins = st.dates(date(2024, 1, 1), date(2027, 1, 1)) | st.sampled_from(
     [date(2026, month, day) for month, day in ((3, 6), (3, 28), (4, 4), (10, 3), (10, 24), (10, 31))]
 )
@@ -78,7 +78,7 @@ def test_each_day_lies_in_the_bucket_of_its_week_or_month(
         ("America/St_Johns", "2026-03-08", 23, 92, []),
         ("America/St_Johns", "2026-11-01", 25, 100, []),
         ("Australia/Lord_Howe", "2026-10-04", 24, 94, ["02:30"]),  # 02:00 becomes 02:30
-        ("Australia/Lord_Howe", "2026-04-05", 25, 98, ["01:30"]),  # 02:00 becomes 01:30, once more
+        ("Australia/Lord_Howe", "2026-04-05", 25, 98, ["01:30"]),  # 02:00 becomes 01:30, a second time
     ],
 )
 def test_hours_of_a_day_on_which_clocks_change(zone: str, day: str, hours: int, quarters: int, odd: list[str]) -> None:

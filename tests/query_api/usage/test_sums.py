@@ -1,4 +1,4 @@
-"""Sums over ranges, which are read from months where they can be, against the days that they are made of."""
+"""Sums over ranges, which are read from monthly rollups where possible, compared with the sums of their days."""
 
 from collections import Counter
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""Breakdown by surface, with change, product shares and pages, and what is inside "Deleted agents"."""
+"""The breakdown by surface, with change, product shares and pages, and the content of "Deleted agents"."""
 
 from contextlib import suppress
 from typing import Any
@@ -23,7 +23,7 @@ def micro(text: str) -> int:
 
 
 def lines(rows: list[dict[str, Any]]) -> list[Any]:
-    """Id, credits, previous, change and nested rows; short to compare."""
+    """Id, credits, previous, change and nested rows, in a short form to compare."""
     return [
         (row["id"], micro(row["credits"]), row["previous"] and micro(row["previous"]), row["change"], *([lines(row["rows"])] if row["rows"] else []))
         for row in rows
@@ -31,7 +31,7 @@ def lines(rows: list[dict[str, Any]]) -> list[Any]:
 
 
 async def furnish(books: Books) -> int:
-    """Tools in two months on three surfaces, and something of the other products."""
+    """Tools in two months on three surfaces, and some usage of the other products."""
     acme = await books.organization()
     await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
     await books.period(acme, "c1", "p1", "2026-10-01", "2026-11-01", total=10)
@@ -110,7 +110,7 @@ async def test_surface_is_a_filter(api: Api, books: Books) -> None:
     ):
         breakdown = await api.get(f"{TOOLS}&from=2026-11&to=2026-11&{surfaces}")
         assert lines(breakdown["rows"]) == rows, surfaces
-        assert breakdown["surfaces"] == ["", "slack", "web"]  # not those of other views
+        assert breakdown["surfaces"] == ["", "slack", "web"]  # not the surfaces of other views
 
 
 async def test_surfaces_are_rows_that_expand_into_the_view(api: Api, books: Books) -> None:
@@ -232,10 +232,11 @@ async def test_no_row_vanishes_between_two_pages_while_usage_flows(api: Api, boo
     path = f"{TOOLS}&from=2026-11&to=2026-11&limit=3"
     first = await api.get(path)
     assert ids(first) == ["t0", "t1", "t2"]
-    await books.use(acme, "assistant", "tool", "t1", "2026-11-03", 15)  # rows that were sent change places: no matter
+    # The order of rows on earlier pages does not matter.
+    await books.use(acme, "assistant", "tool", "t1", "2026-11-03", 15)
     second = await api.get(f"{path}&after={first['next']}")
     assert (ids(second), second["moved"]) == (["t3", "t4", "t5"], False)
-    await books.use(acme, "assistant", "tool", "t7", "2026-11-03", 100)  # from the third page to the first
+    await books.use(acme, "assistant", "tool", "t7", "2026-11-03", 100)  # moves from the third page to the first
     again = await api.get(f"{path}&after={second['next']}")
     assert (ids(again), again["moved"]) == (["t7", "t1", "t0"], True)
     seen, moved = ids(again), again["moved"]
@@ -245,7 +246,7 @@ async def test_no_row_vanishes_between_two_pages_while_usage_flows(api: Api, boo
         seen += ids(again)
     assert moved
     assert sorted(seen) == [f"t{n}" for n in range(9)]
-    # A row that falls behind the place would come twice; a cursor of another question knows nothing of this one's rows.
+    # A row that moves behind the cursor would appear twice. A cursor of another query does not know this query's rows.
     await books.correct(acme, "assistant", "tool", "t0", "2026-11-03", -89)
     assert (await api.get(f"{path}&after={first['next']}"))["moved"]
     assert (await api.get(f"{path}&surface=web&after={second['next']}"))["moved"]

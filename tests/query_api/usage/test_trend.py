@@ -1,4 +1,4 @@
-"""Usage over time: every line and bucket adds up to the table and the overview, in zones whose days are not UTC's."""
+"""Usage over time: lines and buckets add up to the table and the overview, in zones whose days differ from UTC's."""
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -50,7 +50,7 @@ def test_a_group_that_is_always_there_has_a_line_of_zeros() -> None:
 
 
 async def use_at(books: Books, organization: int, zone: str, at: datetime, series: tuple[str, str, str, str, str], credits: int) -> None:  # fmt: skip
-    """One event, in every rollup."""
+    """Add one event to every rollup."""
     product, kind, feature, agent, surface = series
     day = str(at.astimezone(ZoneInfo(zone)).date())
     number = await books.use(organization, product, kind, feature, day, credits, agent=agent, surface=surface)
@@ -97,7 +97,7 @@ async def test_every_trend_adds_up_to_the_breakdown_and_the_overview(api: Api, b
     acme = await furnish(books, zone)
     changed = date.fromisoformat(DST[zone])
     for _ in range(120):
-        # Half of the events around the day on which clocks change.
+        # Half of the events are around the day on which clocks change.
         begin, hours = random.choice([(changed - timedelta(days=1), 72), (date(2026, 9, 28), 24 * 60)])
         at = local(zone, str(begin)) + timedelta(minutes=random.randrange(60 * hours))
         await use_at(books, acme, zone, at, random.choice(SERIES), random.choice([random.randrange(10**9), 1, -5]))

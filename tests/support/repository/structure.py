@@ -1,4 +1,4 @@
-"""Folders of the source as import graphs: how many files each holds, how many floors it has, and its circles.
+"""Import graphs of the source folders: number of files, number of layers, and import cycles.
 
 `PYTHONPATH=tests python -m support.repository.structure` prints a line per folder.
 """
@@ -22,9 +22,9 @@ RELATIVE_IMPORT = re.compile(r'(?:from|import)\s*\(?\s*"(\.{1,2}/[^"]+)"')
 
 class Folder(NamedTuple):
     path: str
-    files: int  # modules of its own, without __init__, tests and generated ones
-    floors: int  # of its files and folders: the longest chain of imports between them
-    circle: list[str]  # names of its files and folders, the first one again at the end; empty: none
+    files: int  # its own modules, without __init__, tests and generated ones
+    floors: int  # layers: the longest chain of imports between its files and folders
+    circle: list[str]  # an import cycle: names of its files and folders, the first one again at the end; empty: none
 
 
 class Source:
@@ -70,7 +70,7 @@ def measure(graph: Mapping[str, set[str]]) -> tuple[int, list[str]]:
 
 
 def imports_of_python(path: Path, root: Path) -> Iterator[Path]:
-    """Imports at the top of a module; one inside a function is made when it runs."""
+    """Imports at the top of a module. Imports inside functions are left out, because they run later."""
     for node in ast.parse(path.read_text()).body:
         names = []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
