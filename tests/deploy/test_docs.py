@@ -177,3 +177,27 @@ def test_configuration_lists_every_setting_with_its_default() -> None:
                     f"{document}: {setting}: {[default_of(at) for at in fields]}"
                 )
     assert listed == {field.upper() for settings in SERVICES.values() for field in settings.model_fields}
+
+
+METRIC = re.compile(r'"(flexcredits_[a-z]\w+)",?\s')
+
+
+def test_every_metric_is_documented() -> None:
+    """A row names a metric in full, or by its end (`..._mail_seconds`) after one of the same service."""
+    lines = (REPOSITORY / "docs" / "monitoring.md").read_text().splitlines()
+    documented = [
+        (set(re.findall(r"\bflexcredits_[a-z_]+", line)), tuple(re.findall(r"\.\.\.(_[a-z_]+)", line)))
+        for line in lines
+    ]
+
+    def is_documented(metric: str) -> bool:
+        service = "_".join(metric.split("_")[:2])
+        return any(
+            metric in full or (metric.endswith(ends or "-") and any(name.startswith(service) for name in full))
+            for full, ends in documented
+        )
+
+    sources = (REPOSITORY / "services").rglob("metrics.py")
+    metrics = {name for path in sources for name in METRIC.findall(path.read_text())}
+    assert len(metrics) > 40
+    assert sorted(metric for metric in metrics if not is_documented(metric)) == []

@@ -1,5 +1,9 @@
 """Every metric of the alerter, with its unit. No label names an organization, because their number is unbounded."""
 
+from itertools import product
+from typing import get_args
+
+from flexcredits_schemas.alerts import AttemptOutcome, ChannelKind, Notification, Resolution, Rule
 from prometheus_client import Counter, Gauge, Histogram
 
 FIRINGS = Counter(
@@ -38,8 +42,18 @@ PUBLISHED = Counter("flexcredits_alerter_published_total", "Alert events that us
 
 # Create every label set now, so that rate() counts the first increment. The sweep's time starts with the process.
 EVALUATED_AT.labels("sweep").set_to_current_time()
-for _outcome in ("sent", "deferred", "refused"):
+for _outcome in get_args(AttemptOutcome):
     MAILS.labels(_outcome)
+for _labels in product(get_args(Rule), get_args(Notification)):
+    FIRINGS.labels(*_labels)
+for _labels in product(get_args(Rule), get_args(Resolution)):
+    RESOLVED.labels(*_labels)
+for _labels in product(get_args(ChannelKind), get_args(AttemptOutcome)):
+    DELIVERIES.labels(*_labels)
+for _kind in ("test", "resend"):
+    REQUESTS.labels(_kind)
+for _trigger in ("totals", "wakeup", "sweep", "rollover", "retry"):
+    WAKEUPS.labels(_trigger)
 QUARANTINED = Gauge("flexcredits_alerter_quarantined", "Organizations that are set aside, by step.", ["step"])
 QUARANTINE_FAILURES = Counter(
     "flexcredits_alerter_quarantine_failures_total",

@@ -5,6 +5,7 @@ import re
 
 import asyncpg
 import pytest
+from query_api.app import build_app
 from query_api.contracts.queries import select_days
 from query_api.db.session import NotIsolated, find_problem, read_as
 from query_api.db.statements import SQL
@@ -57,6 +58,14 @@ WRITES = {
     ("alert_settings", "UPDATE"), ("banner_dismissals", "INSERT"),
 }  # fmt: skip
 """Also, UPDATE of sessions.last_seen_at, and INSERT of the alerter's wake-ups and requests without their times."""
+
+
+READ_BY_ID = {"/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries"}
+"""Also read by read_everything(), for the ids of the lists."""
+WITHOUT_ROWS = {"/api/v1/session", "/login", "/login/callback"}
+"""They answer about the caller."""
+STREAMED = {"/api/v1/live"}
+"""It sends what overview and banner answer; live/test_live.py holds it to its organization."""
 
 
 async def fill(books: Books, name: str) -> int:
@@ -116,6 +125,12 @@ async def fill(books: Books, name: str) -> int:
         number, channel, f"fired.{name}", "fired", firing, "failed", [("refused", f"404 no hook {name}")]
     )
     return number
+
+
+def test_every_route_that_reads_is_asked() -> None:
+    described = {path for path, operations in build_app(None).openapi()["paths"].items() if "get" in operations}
+    asked = {path.partition("?")[0] for path in PATHS}
+    assert asked | READ_BY_ID | WITHOUT_ROWS | STREAMED == described
 
 
 async def read_everything(api: Api, organization: str) -> str:

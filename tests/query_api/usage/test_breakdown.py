@@ -19,7 +19,7 @@ from query_api.usage.domain.catalog import (
     FeatureEntry,
     Features,
     View,
-    agent_state,
+    agent_status,
 )
 from query_api.usage.domain.series import Series, SeriesUsage
 
@@ -151,7 +151,7 @@ def test_api_namespaces() -> None:
 
 
 @pytest.mark.parametrize(
-    ("registered", "seen", "ever_saved", "state"),
+    ("registered", "seen", "ever_saved", "status"),
     [
         ("saved", None, True, "agent"),
         ("saved", "unsaved", True, "agent"),
@@ -170,8 +170,8 @@ def test_api_namespaces() -> None:
         (None, None, False, "agent"),
     ],
 )
-def test_agent_state(registered: Any, seen: Any, ever_saved: bool, state: AgentStatus) -> None:
-    assert agent_state(registered, seen, ever_saved) == state
+def test_agent_status(registered: Any, seen: Any, ever_saved: bool, status: AgentStatus) -> None:
+    assert agent_status(registered, seen, ever_saved) == status
 
 
 def test_share_of_nothing_is_nothing() -> None:
@@ -297,7 +297,7 @@ def test_as_now_every_day_has_todays_category(
 def test_special_rows_hold_exactly_their_agents_usage(view: View, uses: list[SeriesUsage]) -> None:
     expected: Counter[str] = Counter()
     for item in uses:
-        state = AGENTS[item.series.agent_id].state if item.series.agent_id in AGENTS else "agent"
+        state = AGENTS[item.series.agent_id].status if item.series.agent_id in AGENTS else "agent"
         if item.series.agent_id or view == "agents":
             expected[state if item.series.agent_id else "unsaved"] += item.credits
     rows = build_rows(view, uses, Features([], DAY), AGENTS)

@@ -69,12 +69,15 @@ REFERENCE = "#/components/schemas/"
 
 
 def tag(description: dict[str, Any]) -> None:
-    """Set topic and summary of each operation of the query API."""
+    """Set topic and summary of each operation of the query API. Raises LookupError if a route has none."""
     for path, operations in description["paths"].items():
-        topic = TAG_OF[path.removeprefix("/api/v1").split("/")[1]]
+        segment = path.removeprefix("/api/v1").split("/")[1]
         for operation in operations.values():
-            operation["tags"] = [topic]
-            operation["summary"] = SUMMARIES[operation["operationId"]]
+            name = operation["operationId"]
+            if segment not in TAG_OF or name not in SUMMARIES:
+                raise LookupError(f"{path}: add {segment!r} to TAG_OF and {name!r} to SUMMARIES in {__name__}")
+            operation["tags"] = [TAG_OF[segment]]
+            operation["summary"] = SUMMARIES[name]
     description["tags"] = [{"name": name, "description": words} for name, words in TAGS if name != SEND]
 
 

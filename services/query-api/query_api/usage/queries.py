@@ -10,7 +10,7 @@ from flexcredits_schemas.events import Product
 from query_api.calendar import Days, grain_bounds
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
-from query_api.usage.domain.catalog import Agent, Feature, FeatureEntry, agent_state
+from query_api.usage.domain.catalog import Agent, Feature, FeatureEntry, agent_status
 from query_api.usage.domain.series import PickedSeries, Series, SeriesUsage
 
 
@@ -32,7 +32,7 @@ async def select_agents(session: ReadSession) -> dict[str, Agent]:
     rows = await session.connection.fetch(SQL["select_agents"], session.organization_id)
     return {
         row["agent_id"]: Agent(
-            agent_state(row["registered"], row["seen"], row["ever_saved"]), row["name"], row["deleted_at"]
+            agent_status(row["registered"], row["seen"], row["ever_saved"]), row["name"], row["deleted_at"]
         )
         for row in rows
     }

@@ -16,6 +16,9 @@
 -- 10. agent_sightings          upsert_agent_sightings
 -- 11. new rows of outboxes     insert_dead_letters, insert_totals
 -- 12. partition_hours          add_hours, settle_hours; again rows of step 2: advance_progress, settle_progress
+--
+-- create_progress and mark_caught_up run in transactions of their own. mark_caught_up locks rows in no order of its own; a
+-- deadlock with it (40P01) is transient, and the batch is run again.
 
 -- name: create_progress
 -- Creates the rows of new partitions, which start at offset 0.

@@ -90,7 +90,7 @@ def agent_cells(product: str, agent_id: str, agents: Mapping[str, Agent]) -> tup
     if not agent_id and product != "agents":
         return None, None
     agent = agent_as_now(agent_id, agents)
-    return (None if agent.state == "unsaved" else agent.name), agent.state
+    return (None if agent.status == "unsaved" else agent.name), agent.status
 
 
 def months_of(days: Days, used: Days | None) -> list[Days]:

@@ -113,12 +113,12 @@ def _changes(timeline: Iterable[tuple[date, str | None]]) -> Iterator[date]:
 
 
 class Agent(NamedTuple):
-    state: AgentStatus
+    status: AgentStatus
     name: str
     deleted_at: datetime | None = None
 
 
-def agent_state(
+def agent_status(
     registered: AgentState | None,
     seen: AgentKind | None,
     ever_saved: bool,
@@ -145,8 +145,8 @@ def agent_as_now(agent_id: str, agents: Mapping[str, Agent]) -> Agent:
 def agent_steps(agent_id: str, agents: Mapping[str, Agent]) -> list[RowStep]:
     """The path of an agent's row in a list of agents: the row itself, or a combined row and the agent inside it."""
     agent = agent_as_now(agent_id, agents)
-    if agent.state == "unsaved":  # drafts have no names
+    if agent.status == "unsaved":  # drafts have no names
         return [("unsaved", "unsaved", AGGREGATES["unsaved"])]
-    if agent.state == "deleted":
+    if agent.status == "deleted":
         return [("deleted", "deleted", AGGREGATES["deleted"]), ("agent", agent_id, agent.name)]
-    return [(agent.state, agent_id, agent.name)]
+    return [(agent.status, agent_id, agent.name)]
