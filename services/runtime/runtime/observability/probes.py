@@ -48,7 +48,7 @@ class Probes:
 
 
 class Described(Collector):
-    """The metrics that every service has: its build, and its readiness checks, for alerting rules."""
+    """The metrics that every service has: its build, and its readiness checks."""
 
     def __init__(self, build: Build, checks: Checks) -> None:
         self._build = build
