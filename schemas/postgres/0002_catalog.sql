@@ -1,5 +1,5 @@
 -- Customers, contracts, agents, features and rates: the state after the events of usage.catalog.v1.
--- fact_at and fact_offset order the events: an older event never overwrites a newer one.
+-- event_at and event_offset order the events: an older event never overwrites a newer one.
 -- The query API reads one organization per transaction. Row-level security enforces this even if a statement lacks its WHERE.
 
 CREATE TABLE organizations (
@@ -9,8 +9,8 @@ CREATE TABLE organizations (
     time_zone text,
     billing_moderator_enabled boolean NOT NULL DEFAULT false,
     locale text NOT NULL DEFAULT 'en-US',
-    fact_at timestamptz,
-    fact_offset bigint
+    event_at timestamptz,
+    event_offset bigint
 );
 COMMENT ON TABLE organizations IS 'Writer: aggregator. A row without time_zone is known from usage only; its usage is held until the catalog event of the organization arrives. Id 0 is the whole deployment.';
 INSERT INTO organizations (organization_id, organization) OVERRIDING SYSTEM VALUE VALUES (0, '');
@@ -43,8 +43,8 @@ CREATE TABLE contracts (
     account_team_name text,
     account_team_email text,
     account_team_url text,
-    fact_at timestamptz NOT NULL,
-    fact_offset bigint NOT NULL,
+    event_at timestamptz NOT NULL,
+    event_offset bigint NOT NULL,
     PRIMARY KEY (organization_id, contract_id)
 );
 COMMENT ON TABLE contracts IS 'Writer: aggregator. Half-open dates in the organization''s time zone; amounts and prices in millionths.';
@@ -103,8 +103,8 @@ CREATE TABLE members (
     name text,
     role text NOT NULL,
     removed boolean NOT NULL,
-    fact_at timestamptz NOT NULL,
-    fact_offset bigint NOT NULL,
+    event_at timestamptz NOT NULL,
+    event_offset bigint NOT NULL,
     PRIMARY KEY (organization_id, email)
 );
 COMMENT ON TABLE members IS 'Writer: aggregator. email is lower-case.';
@@ -122,8 +122,8 @@ CREATE TABLE agents (
     name text,
     owner text,
     ever_saved boolean NOT NULL,
-    fact_at timestamptz NOT NULL,
-    fact_offset bigint NOT NULL,
+    event_at timestamptz NOT NULL,
+    event_offset bigint NOT NULL,
     PRIMARY KEY (organization_id, agent_id)
 );
 COMMENT ON TABLE agents IS 'Writer: aggregator. The latest catalog event of each agent; agent_sightings has what usage events say about agents.';
@@ -160,8 +160,8 @@ CREATE TABLE features (
     effective_from date NOT NULL,
     display_name text,
     category text,
-    fact_at timestamptz NOT NULL,
-    fact_offset bigint NOT NULL,
+    event_at timestamptz NOT NULL,
+    event_offset bigint NOT NULL,
     PRIMARY KEY (organization_id, product, feature_kind, feature, effective_from)
 );
 COMMENT ON TABLE features IS 'Writer: aggregator. organization_id 0 applies to the whole deployment.';

@@ -57,12 +57,12 @@ CREATE TABLE alert_firings (
     used bigint NOT NULL,
     available bigint NOT NULL,
     notification text NOT NULL CHECK (notification IN ('sent', 'bundled', 'suppressed', 'backfilled')),
-    facts json,
+    mail_context json,
     resolved_at timestamptz,
     resolution text CHECK (resolution IN ('level', 'removed')),
     PRIMARY KEY (organization_id, rule, contract_id, period_id, threshold, episode),
     CONSTRAINT resolved_with_a_resolution CHECK ((resolved_at IS NULL) = (resolution IS NULL)),
-    CONSTRAINT sent_with_facts CHECK ((facts IS NOT NULL) = (notification = 'sent'))
+    CONSTRAINT sent_with_context CHECK ((mail_context IS NOT NULL) = (notification = 'sent'))
 );
 CREATE UNIQUE INDEX alert_firings_open ON alert_firings (organization_id, rule, contract_id, period_id, threshold)
     WHERE resolved_at IS NULL;
@@ -70,7 +70,7 @@ CREATE UNIQUE INDEX alert_firings_open ON alert_firings (organization_id, rule, 
 CREATE INDEX alert_firings_by_time ON alert_firings (organization_id, firing_id DESC NULLS LAST);
 COMMENT ON TABLE alert_firings IS 'Writer: alerter. A threshold was met. Open until usage falls below the threshold or the threshold is removed; the next time is a new episode. The rule budget compares a calendar month with its budget: contract_id is '''' and period_id the month, as 2026-11. Micro-credits.';
 COMMENT ON COLUMN alert_firings.notification IS 'sent: by mails of this firing; bundled: by the mails of a higher threshold met at the same time; suppressed: a higher threshold was announced before; backfilled: the period had ended long before.';
-COMMENT ON COLUMN alert_firings.facts IS 'The data of the mails.';
+COMMENT ON COLUMN alert_firings.mail_context IS 'The data of the mails.';
 GRANT SELECT, INSERT, UPDATE ON alert_firings TO flexcredits_alerter;
 GRANT SELECT ON alert_firings TO flexcredits_api;
 ALTER TABLE alert_firings ENABLE ROW LEVEL SECURITY;

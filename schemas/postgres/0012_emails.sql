@@ -6,7 +6,7 @@ CREATE TABLE email_outbox (
     firing_id bigint REFERENCES alert_firings (firing_id),
     message_id text NOT NULL UNIQUE,
     recipient text NOT NULL,
-    facts json,
+    mail_context json,
     is_additional boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL,
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'failed')),
@@ -14,14 +14,14 @@ CREATE TABLE email_outbox (
     due_at timestamptz NOT NULL DEFAULT now(),
     pending_since timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,
-    CONSTRAINT tests_have_facts CHECK ((firing_id IS NULL) = (facts IS NOT NULL)),
+    CONSTRAINT tests_have_context CHECK ((firing_id IS NULL) = (mail_context IS NOT NULL)),
     CONSTRAINT finished_unless_pending CHECK ((finished_at IS NULL) = (state = 'pending'))
 );
 CREATE INDEX email_outbox_by_firing ON email_outbox (firing_id);
 CREATE INDEX email_outbox_tests ON email_outbox (organization_id, recipient, email_id) WHERE firing_id IS NULL;
 -- NULLS FIRST as in 0011_channels.sql.
 CREATE INDEX email_outbox_waiting ON email_outbox (organization_id, due_at NULLS FIRST, email_id) WHERE state = 'pending';
-COMMENT ON TABLE email_outbox IS 'Writer: alerter. One mail to one recipient; a mail without a firing is a test, and has its own facts. A claim sets due_at later than the longest time that sending may take, so that no other process sends the mail; if the claiming process ends, the mail is due again at that time.';
+COMMENT ON TABLE email_outbox IS 'Writer: alerter. One mail to one recipient; a mail without a firing is a test, and has its own mail_context. A claim sets due_at later than the longest time that sending may take, so that no other process sends the mail; if the claiming process ends, the mail is due again at that time.';
 COMMENT ON COLUMN email_outbox.is_additional IS 'The address is on the list of additional recipients: only these recipients may unsubscribe by the link in the mail.';
 COMMENT ON COLUMN email_outbox.pending_since IS 'When the mail was created or sent again by hand: the backoff between attempts and the final time limit start here.';
 GRANT SELECT, INSERT, UPDATE ON email_outbox TO flexcredits_alerter;

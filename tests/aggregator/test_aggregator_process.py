@@ -47,7 +47,7 @@ async def send(
     await asyncio.gather(*sent)
 
 
-async def send_facts(producer: AIOKafkaProducer, topics: Topics) -> None:
+async def send_catalog_events(producer: AIOKafkaProducer, topics: Topics) -> None:
     await send(producer, topics.catalog, [organization(), rate()], partition=0)
 
 
@@ -91,7 +91,7 @@ async def test_counts_what_came_before_its_first_start_and_publishes(
 ) -> None:
     events, total = many(500)
     await send(producer, topics.usage_events, [*events, b"{"])
-    await send_facts(producer, topics)
+    await send_catalog_events(producer, topics)
     with running("aggregator", aggregator_environment(database, topics)) as process:
         await until_applied(owner, topics, 501)
         await check_totals(owner, total)
@@ -142,7 +142,7 @@ async def first_record(bootstrap: str, topic: str) -> Any:
 async def test_ten_kills_while_it_works_change_no_total(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    await send_facts(producer, topics)
+    await send_catalog_events(producer, topics)
     events, total = many(EVENTS)
     chance = random.Random(2)
     environment = aggregator_environment(database, topics, BATCH_EVENTS_MAX="300", CONSUMER_INSTANCE="one")
@@ -172,7 +172,7 @@ async def test_ten_kills_while_it_works_change_no_total(
 async def test_two_aggregators_with_moving_partitions_change_no_total(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    await send_facts(producer, topics)
+    await send_catalog_events(producer, topics)
     events, total = many(EVENTS, seed=3)
     environment = aggregator_environment(database, topics, BATCH_EVENTS_MAX="200")
     sending = asyncio.create_task(send(producer, topics.usage_events, events))
@@ -197,7 +197,7 @@ async def test_two_aggregators_with_moving_partitions_change_no_total(
 async def test_groups_offsets_in_kafka_mean_nothing(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    await send_facts(producer, topics)
+    await send_catalog_events(producer, topics)
     first, first_total = many(400, seed=4)
     await send(producer, topics.usage_events, first)
     environment = aggregator_environment(database, topics)
@@ -221,7 +221,7 @@ async def test_groups_offsets_in_kafka_mean_nothing(
 async def test_replaying_the_topic_from_offset_0_counts_only_duplicates(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    await send_facts(producer, topics)
+    await send_catalog_events(producer, topics)
     events, total = many(600, seed=8)
     await send(producer, topics.usage_events, events)
     environment = aggregator_environment(database, topics, CONSUMER_INSTANCE="one")
@@ -270,7 +270,7 @@ async def test_a_new_database_is_rebuilt_from_the_topic_to_the_same_tables(
     with running("aggregator", environment):
         await until_applied(owner, topics, 300)
         assert await owner.fetchval("SELECT count(*) FROM usage_held") > 0
-        await send_facts(producer, topics)
+        await send_catalog_events(producer, topics)
 
         async def released() -> bool:
             return bool(await owner.fetchval("SELECT count(*) FROM usage_held") == 0)
@@ -291,7 +291,7 @@ async def test_a_new_database_is_rebuilt_from_the_topic_to_the_same_tables(
 async def test_stops_loudly_when_retention_took_unread_records(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    await send_facts(producer, topics)
+    await send_catalog_events(producer, topics)
     await send(producer, topics.usage_events, many(40, seed=7)[0])
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
     await admin.start()
@@ -329,7 +329,7 @@ async def test_a_batch_that_always_takes_too_long_is_counted_in_halves(
 async def test_stops_on_a_bad_deploy_and_continues_when_allowed(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    await send_facts(producer, topics)
+    await send_catalog_events(producer, topics)
     bad: list[dict[str, Any] | bytes] = [
         json.dumps({**usage(), "specversion": "9", "source": f"/products/p{number % 3}"}).encode()
         for number in range(800)
@@ -348,7 +348,7 @@ async def test_stops_on_a_bad_deploy_and_continues_when_allowed(
 async def test_uncounted_records_fail_readiness_and_then_end_the_process(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    await send_facts(producer, topics)
+    await send_catalog_events(producer, topics)
     environment = aggregator_environment(database, topics, STALL_S="2", STUCK_EXIT_S="6")
     with running("aggregator", environment) as process:
         await eventually(process.ready, what="readiness")
@@ -373,7 +373,7 @@ async def test_uncounted_records_fail_readiness_and_then_end_the_process(
 async def test_metrics_count_events_by_disposition(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection
 ) -> None:
-    await send_facts(producer, topics)
+    await send_catalog_events(producer, topics)
     with running("aggregator", aggregator_environment(database, topics)) as process:
         await eventually(process.ready, what="readiness")
         began = time.time()

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.catalog.events import apply_facts
+from aggregator.catalog.events import apply_catalog_events
 from aggregator.catalog.zone_rules import record_zone_rules
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
@@ -34,7 +34,7 @@ async def test_account_team_is_that_of_the_latest_version_of_the_contract(pool: 
     await load_progress(pool, CATALOG, [0])
     whole = {"name": "Grace Hopper", "email": "grace@flexcredits.example", "url": "https://flexcredits.example/acme"}
     for offset, team in enumerate((None, whole, {"email": "desk@flexcredits.example"}, None)):
-        await apply_facts(pool, CATALOG, records([with_team(team)], first=offset))
+        await apply_catalog_events(pool, CATALOG, records([with_team(team)], first=offset))
         row = await pool.fetchrow("SELECT account_team_name, account_team_email, account_team_url FROM contracts")
         assert row is not None
         assert tuple(row) == tuple((team or {}).get(word) for word in ("name", "email", "url"))
@@ -42,7 +42,9 @@ async def test_account_team_is_that_of_the_latest_version_of_the_contract(pool: 
 
 async def test_an_account_team_without_a_valid_address_is_dead_lettered(pool: Pool) -> None:
     await load_progress(pool, CATALOG, [0])
-    await apply_facts(pool, CATALOG, records([with_team({}), with_team({"url": "http://flexcredits.example"})]))
+    await apply_catalog_events(
+        pool, CATALOG, records([with_team({}), with_team({"url": "http://flexcredits.example"})])
+    )
     pointers = await pool.fetch("SELECT pointer FROM dead_letter_outbox ORDER BY kafka_offset")
     assert [row["pointer"] for row in pointers] == ["/data/account_team", "/data/account_team/url"]
     assert await pool.fetchval("SELECT count(*) FROM contracts") == 0
@@ -56,7 +58,7 @@ async def test_a_zone_is_stored_under_its_successors_name_and_one_that_is_not_ac
         organization("org_a", "US/Pacific"), organization("org_b", "posix/Europe/Berlin"),
         organization("org_c", "Asia/Kolkata"), organization("org_d", "EST5EDT"),
     ]  # fmt: skip
-    await apply_facts(pool, CATALOG, records(catalog_events))
+    await apply_catalog_events(pool, CATALOG, records(catalog_events))
     rows = await pool.fetch("SELECT organization, time_zone FROM organizations WHERE organization_id > 0 ORDER BY 1")
     assert [tuple(row) for row in rows] == [("org_a", "America/Los_Angeles"), ("org_c", "Asia/Kolkata")]
     dead = await pool.fetch("SELECT kafka_offset, pointer FROM dead_letter_outbox ORDER BY 1")
@@ -69,7 +71,9 @@ async def test_a_contract_from_the_year_1_is_dead_lettered_and_one_without_an_en
     for begins, ends in (("0001-01-01", "2027-01-01"), ("2000-01-01", "9999-12-31")):
         event = contract(**{"from": begins, "to": ends})
         catalog_events.append({**event, "data": event["data"] | {"from": begins, "to": ends}})
-    await apply_facts(pool, CATALOG, records([*catalog_events, rate(effective_from="0001-01-01T00:00:00+14:00")]))
+    await apply_catalog_events(
+        pool, CATALOG, records([*catalog_events, rate(effective_from="0001-01-01T00:00:00+14:00")])
+    )
     dead = await pool.fetch("SELECT kafka_offset, pointer FROM dead_letter_outbox ORDER BY 1")
     assert [tuple(row) for row in dead] == [(0, "/data/from"), (2, "/data/effective_from")]
     assert await pool.fetchval("SELECT ends_on FROM credit_periods") == date(9999, 12, 31)
@@ -80,7 +84,7 @@ async def test_a_stored_zone_without_rules_holds_its_organizations_usage_until_a
     pool: Pool, database: Database, zone: str
 ) -> None:
     await load_progress(pool, CATALOG, [0])
-    await apply_facts(pool, CATALOG, records([organization("org_odd"), organization("org_acme")]))
+    await apply_catalog_events(pool, CATALOG, records([organization("org_odd"), organization("org_acme")]))
     owner = await asyncpg.connect(database.dsn)
     await owner.execute("UPDATE organizations SET time_zone = $1 WHERE organization = 'org_odd'", zone)
     await owner.close()
@@ -93,7 +97,7 @@ async def test_a_stored_zone_without_rules_holds_its_organizations_usage_until_a
 
     assert await known() == {"org_odd": None, "org_acme": "UTC"}
     catalog.version = 2
-    await apply_facts(pool, CATALOG, records([organization("org_odd", "Europe/Berlin")], first=2))
+    await apply_catalog_events(pool, CATALOG, records([organization("org_odd", "Europe/Berlin")], first=2))
     assert await known() == {"org_odd": "Europe/Berlin", "org_acme": "UTC"}
 
 
@@ -101,7 +105,9 @@ async def test_rules_are_recorded_when_a_zone_is_known_and_when_an_aggregator_st
     pool: Pool, database: Database
 ) -> None:
     await load_progress(pool, CATALOG, [0])
-    await apply_facts(pool, CATALOG, records([organization(f"org_{name}", "America/Vancouver") for name in "abcd"]))
+    await apply_catalog_events(
+        pool, CATALOG, records([organization(f"org_{name}", "America/Vancouver") for name in "abcd"])
+    )
     rows = await pool.fetch("SELECT tz, changes FROM zone_rules")
     today = list(changes_of("America/Vancouver"))
     assert [tuple(row) for row in rows] == [(TZ_VERSION, today)] * 4
@@ -149,7 +155,7 @@ async def test_every_version_of_a_contract_leaves_what_it_says_of_prices(pool: P
         {"overage_price": "0.09"}, {"overage_price": "0.06", "prices": listed},
     ]  # fmt: skip
     for offset, prices in enumerate(said):
-        await apply_facts(pool, CATALOG, records([priced(**prices)], first=offset))
+        await apply_catalog_events(pool, CATALOG, records([priced(**prices)], first=offset))
     kept = json.loads(await pool.fetchval("SELECT price_versions FROM contracts"))
     assert all(version["currency"] == "USD" and version["received_at"] for version in kept)
     assert [(version["is_list"], [(step["credit"], step["from"], step["overage"]) for step in version["steps"]]) for version in kept] == [
@@ -160,20 +166,20 @@ async def test_every_version_of_a_contract_leaves_what_it_says_of_prices(pool: P
 
 async def test_a_contract_from_before_prices_had_dates_keeps_its_price(pool: Pool, database: Database) -> None:
     await load_progress(pool, CATALOG, [0])
-    await apply_facts(pool, CATALOG, records([priced(overage_price="0.06")]))
+    await apply_catalog_events(pool, CATALOG, records([priced(overage_price="0.06")]))
     await pool.execute("UPDATE contracts SET price_versions = '[]'")
-    await apply_facts(pool, CATALOG, records([priced(overage_price="0.09")], first=1))
+    await apply_catalog_events(pool, CATALOG, records([priced(overage_price="0.09")], first=1))
     kept = json.loads(await pool.fetchval("SELECT price_versions FROM contracts"))
     assert [version["steps"][0]["overage"] for version in kept] == [60_000, 90_000]
 
 
 async def test_what_is_kept_of_prices_is_bounded_and_ends_with_the_newest(pool: Pool) -> None:
     await load_progress(pool, CATALOG, [0])
-    await apply_facts(pool, CATALOG, records([priced(overage_price="0.06")]))
+    await apply_catalog_events(pool, CATALOG, records([priced(overage_price="0.06")]))
     [version] = json.loads(await pool.fetchval("SELECT price_versions FROM contracts"))
     await pool.execute("UPDATE contracts SET price_versions = $1", json.dumps([version] * 800))
     for offset in range(1, 100):
-        await apply_facts(pool, CATALOG, records([priced(overage_price=f"0.{offset:02}")], first=offset))
+        await apply_catalog_events(pool, CATALOG, records([priced(overage_price=f"0.{offset:02}")], first=offset))
     kept = await pool.fetchval("SELECT price_versions FROM contracts")
     assert 128_000 < len(kept) <= 131_072
     versions = [version["steps"][0]["overage"] for version in json.loads(kept)]
@@ -183,7 +189,7 @@ async def test_what_is_kept_of_prices_is_bounded_and_ends_with_the_newest(pool: 
 async def test_prices_that_do_not_follow_each_other_are_dead_lettered(pool: Pool) -> None:
     await load_progress(pool, CATALOG, [0])
     twice = [{"effective_from": "2026-10-01", "overage_price": "1"}] * 2
-    await apply_facts(
+    await apply_catalog_events(
         pool, CATALOG, records([priced(prices=twice), priced(prices=[]), priced(prices=[{"overage_price": "1"}])])
     )
     pointers = await pool.fetch("SELECT pointer FROM dead_letter_outbox ORDER BY kafka_offset")

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 from aggregator import metrics
 from aggregator.backlog.quarantined import (
-    FACT_ATTEMPTS_MAX,
-    FACT_WAITS_MIN_MS,
-    FACTS_AT_ONCE,
+    EVENT_ATTEMPTS_MAX,
+    EVENT_WAITS_MIN_MS,
+    EVENTS_AT_ONCE,
     find_widespread,
     retry_due,
 )
@@ -422,11 +422,11 @@ async def test_a_catalog_event_that_never_works_becomes_a_dead_letter(
     await aggregator.count(records([use_of("org_a")]))
     async with failing(owner, "rates"):
         await aggregator.learn(*(organization(name) for name in ALL), rate(subject="org_a"))
-        for _ in range(FACT_ATTEMPTS_MAX + 3):
+        for _ in range(EVENT_ATTEMPTS_MAX + 3):
             assert await aggregator.retry() == 0, "as many tries as other catalog events cause in a few seconds"
         await owner.execute(
             "UPDATE quarantined_records SET received_at = received_at - make_interval(secs => $1)",
-            FACT_WAITS_MIN_MS / 1000,
+            EVENT_WAITS_MIN_MS / 1000,
         )
         assert await aggregator.retry() == 1
     assert await quarantined(aggregator) == []
@@ -440,8 +440,8 @@ async def test_many_quarantined_catalog_events_are_tried_in_short_transactions(
     """No usage is counted during one of these transactions."""
     await aggregator.learn(organization("org_a"))
     await owner.execute("ALTER TABLE rates ADD CONSTRAINT wrong CHECK (credits < 0) NOT VALID")
-    bad = [rate(subject="org_a", feature=f"bad_{at}") for at in range(FACTS_AT_ONCE + 20)]
-    good = [rate(subject="org_a", feature=f"good_{at}") for at in range(FACTS_AT_ONCE + 20)]
+    bad = [rate(subject="org_a", feature=f"bad_{at}") for at in range(EVENTS_AT_ONCE + 20)]
+    good = [rate(subject="org_a", feature=f"good_{at}") for at in range(EVENTS_AT_ONCE + 20)]
     await aggregator.learn(*bad, *good)
     await owner.execute("ALTER TABLE rates DROP CONSTRAINT wrong")
     await owner.execute("ALTER TABLE rates ADD CONSTRAINT wrong CHECK (feature NOT LIKE 'bad%') NOT VALID")

@@ -29,9 +29,13 @@ async def test_a_budget_is_met_at_its_exact_level_and_only_mails(books: Books, p
         "", "2026-11", "2026-11-01", "2026-12-01",
     )  # fmt: skip
     assert (row["used"], row["available"]) == (75 * MICRO, 100 * MICRO)
-    facts = json.loads(row["facts"])
-    assert (facts["rule"], facts["elapsed_permille"], facts["drivers"][0]["credits"]) == ("budget", 716, 75 * MICRO)
-    assert [product["contracted"] for product in facts["products"]] == [None] * 3
+    context = json.loads(row["mail_context"])
+    assert (context["rule"], context["elapsed_permille"], context["drivers"][0]["credits"]) == (
+        "budget",
+        716,
+        75 * MICRO,
+    )
+    assert [product["contracted"] for product in context["products"]] == [None] * 3
     assert await evaluator(pool).evaluate(None, trigger="test", history=True) == 0
 
 
@@ -164,8 +168,8 @@ async def test_late_usage_mails_for_72_hours_after_the_month_and_is_history_then
     late = evaluator(pool, lambda: end + timedelta(hours=71, minutes=59))
     await late.evaluate(None, trigger="test")
     assert await firings(owner, acme.number, "budget") == [(75, 1, "sent", None)]
-    facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings"))
-    assert (facts["ended"], facts["period"]["id"], facts["elapsed_permille"]) == (True, "2026-11", 1000)
+    context = json.loads(await owner.fetchval("SELECT mail_context FROM alert_firings"))
+    assert (context["ended"], context["period"]["id"], context["elapsed_permille"]) == (True, "2026-11", 1000)
     await acme.use(30, "2026-11-20")
     later = evaluator(pool, lambda: end + timedelta(hours=72))
     await later.evaluate(None, trigger="test")

@@ -44,7 +44,7 @@ async def test_an_evaluation_asks_once_for_the_organizations_name(books: Books, 
     sent: list[str] = []
     async with open_pool(
         database.roles["flexcredits_alerter"], application="test", size=2, statement_timeout_s=10,
-        tell=lambda statement: sent.append(statement.query),
+        on_statement=lambda statement: sent.append(statement.query),
     ) as pool:  # fmt: skip
         assert await evaluator(pool).evaluate([acme.number], trigger="test") == 1
     assert sent.count(SQL["insert_firing"]) == 3
@@ -175,7 +175,10 @@ async def test_ended_months_send_no_mail_and_late_usage_of_a_recent_one_does(
     await evaluator(pool, lambda: now).evaluate(None, trigger="test", history=True)
     assert await outbox(owner, acme.number) == [(75, to) for to in RECIPIENTS]
     assert await banner(owner, acme.number) is None
-    assert await owner.fetchval("SELECT facts->>'ended' FROM alert_firings WHERE facts IS NOT NULL") == "true"
+    assert (
+        await owner.fetchval("SELECT mail_context->>'ended' FROM alert_firings WHERE mail_context IS NOT NULL")
+        == "true"
+    )
     notifications = [notification for _, _, notification, _ in await firings(owner, acme.number)]
     assert sorted(set(notifications)) == ["backfilled", "sent"]
     assert notifications.count("backfilled") == 36
@@ -485,11 +488,11 @@ async def test_the_mail_names_the_three_features_that_used_most(books: Books, po
             await books.use(number, product, kind, feature, "2026-11-01", credits * MICRO // 2, agent=agent)
     await books.use(number, "assistant", "tool", "x", "2025-12-31", 10**12)
     await evaluator(pool).evaluate(None, trigger="test")
-    facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings WHERE facts IS NOT NULL"))
-    assert [(driver["product"], driver["name"], driver["credits"]) for driver in facts["drivers"]] == [
+    context = json.loads(await owner.fetchval("SELECT mail_context FROM alert_firings WHERE mail_context IS NOT NULL"))
+    assert [(driver["product"], driver["name"], driver["credits"]) for driver in context["drivers"]] == [
         ("assistant", "Claude Opus", 40 * MICRO), ("agents", "jira", 30 * MICRO), ("api", "Search", 4 * MICRO),
     ]  # fmt: skip
-    assert [(row["product"], row["contracted"], row["used"]) for row in facts["products"]] == [
+    assert [(row["product"], row["contracted"], row["used"]) for row in context["products"]] == [
         ("assistant", 60 * MICRO, 43 * MICRO), ("agents", 40 * MICRO, 30 * MICRO), ("api", None, 4 * MICRO),
     ]  # fmt: skip
 
@@ -503,8 +506,8 @@ async def test_a_feature_with_more_refunds_than_usage_is_not_among_those_that_us
     await acme.use(2, product="api")
     await acme.use(-2, product="api")
     await evaluator(pool).evaluate(None, trigger="test")
-    facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings WHERE facts IS NOT NULL"))
-    assert [(driver["product"], driver["credits"]) for driver in facts["drivers"]] == [("assistant", 80 * MICRO)]
+    context = json.loads(await owner.fetchval("SELECT mail_context FROM alert_firings WHERE mail_context IS NOT NULL"))
+    assert [(driver["product"], driver["credits"]) for driver in context["drivers"]] == [("assistant", 80 * MICRO)]
 
 
 @pytest.mark.parametrize(
@@ -527,9 +530,9 @@ async def test_a_mail_adds_up_the_days_of_the_period_and_no_other(
         inside = starts_on <= f"2026-{day}" < ends_on
         await acme.use(80 / len(used) if day in used else 0.01 if inside else 1000, f"2026-{day}")
     await evaluator(pool).evaluate(None, trigger="test")
-    facts = json.loads(await owner.fetchval("SELECT facts FROM alert_firings WHERE facts IS NOT NULL"))
-    assert [driver["credits"] for driver in facts["drivers"]] == [facts["used"]]
-    assert facts["products"][0]["used"] == facts["used"] < 81 * MICRO
+    context = json.loads(await owner.fetchval("SELECT mail_context FROM alert_firings WHERE mail_context IS NOT NULL"))
+    assert [driver["credits"] for driver in context["drivers"]] == [context["used"]]
+    assert context["products"][0]["used"] == context["used"] < 81 * MICRO
 
 
 async def test_the_role_may_change_nothing_but_its_own_tables(pool: Pool) -> None:

@@ -294,7 +294,7 @@ async def test_a_statement_that_does_not_fit_the_schema_stops_the_process(
     books: Books, pool: Pool, owner: Connection
 ) -> None:
     await make_customers(books)
-    await owner.execute("ALTER TABLE alert_firings RENAME COLUMN facts TO facts_of_a_newer_release")
+    await owner.execute("ALTER TABLE alert_firings RENAME COLUMN mail_context TO mail_context_of_a_newer_release")
     with pytest.raises(asyncpg.UndefinedColumnError):
         await evaluator(pool).evaluate(None, trigger="sweep")
     assert await rows(owner) == []
@@ -316,11 +316,11 @@ async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sen
     *_, broken = await make_customers(books)
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
-    facts = await owner.fetchval(
-        "SELECT facts FROM alert_firings WHERE organization_id = $1 AND notification = 'sent'", broken.number
+    context = await owner.fetchval(
+        "SELECT mail_context FROM alert_firings WHERE organization_id = $1 AND notification = 'sent'", broken.number
     )
     for nonsense in ('{"rule": "usage"}', "[]", "null"):
-        await owner.execute("UPDATE alert_firings SET facts = $2 WHERE organization_id = $1 AND notification = 'sent'", broken.number, nonsense)  # fmt: skip
+        await owner.execute("UPDATE alert_firings SET mail_context = $2 WHERE organization_id = $1 AND notification = 'sent'", broken.number, nonsense)  # fmt: skip
         async with smtp_server() as server:
             await mailer(pool, server.port).send_due()
             sent = [to for to, _ in server.got]
@@ -330,7 +330,7 @@ async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sen
     assert await rows(owner) == [("org_broken", "mail", 3)]
     details = await owner.fetch("SELECT DISTINCT detail FROM email_attempts WHERE outcome = 'deferred'")
     assert [row["detail"] for row in details] == ["could not be written, the operators were notified"]
-    await owner.execute("UPDATE alert_firings SET facts = $2 WHERE organization_id = $1 AND notification = 'sent'", broken.number, facts)  # fmt: skip
+    await owner.execute("UPDATE alert_firings SET mail_context = $2 WHERE organization_id = $1 AND notification = 'sent'", broken.number, context)  # fmt: skip
     await owner.execute("UPDATE email_outbox SET due_at = now() + interval '1 hour' WHERE state = 'pending'")
     await come_due(owner)
     await retry_quarantined(pool, alerter)
@@ -366,7 +366,7 @@ BLOCKS_MAX = 3000
 """Limit of 8 KiB blocks for a statement that reads 100 items of each organization; FLOOD items have more."""
 FLOODS = {
     "mail": (
-        "INSERT INTO email_outbox (organization_id, message_id, recipient, created_at, facts, attempts, due_at)"
+        "INSERT INTO email_outbox (organization_id, message_id, recipient, created_at, mail_context, attempts, due_at)"
         " SELECT $1, gen_random_uuid(), 'ada@acme.example', now(), '{}', 1, now() + interval '1 hour' FROM generate_series(1, $2::integer) n",
         "INSERT INTO email_attempts (email_id, organization_id, attempt, outcome, detail)"
         " SELECT email_id, organization_id, 1, 'deferred', $1 FROM email_outbox WHERE attempts = 1",

@@ -67,7 +67,7 @@ async def take_requests(pool: Pool, rotation: Rotation) -> Sequence[int]:
 NOTICE = json.dumps({"subject": "org"})
 QUEUES = {
     "mails": Queue(
-        "INSERT INTO email_outbox (organization_id, message_id, recipient, created_at, facts)"
+        "INSERT INTO email_outbox (organization_id, message_id, recipient, created_at, mail_context)"
         " SELECT $1, gen_random_uuid(), 'ada@acme.example', now(), '{}' FROM generate_series(1, $2::integer) n",
         take_mails, "claim_emails", "1, 60, '{}', 4, 0",
     ),

@@ -47,10 +47,10 @@ async def test_a_test_goes_to_who_asked_with_the_numbers_of_now_and_changes_noth
     await answer(pool)
     row = await owner.fetchrow("SELECT * FROM email_outbox")
     assert (row["recipient"], row["firing_id"], row["is_additional"], row["state"]) == (ADA, None, False, "pending")
-    facts = json.loads(row["facts"])
+    context = json.loads(row["mail_context"])
     used, available, thresholds = {"usage": (100, 200, [80, 90]), "budget": (70, 100, [95])}[rule]
-    assert (facts["rule"], facts["used"], facts["available"]) == (rule, used * MICRO, available * MICRO)
-    assert facts["test"] == {"thresholds": thresholds}
+    assert (context["rule"], context["used"], context["available"]) == (rule, used * MICRO, available * MICRO)
+    assert context["test"] == {"thresholds": thresholds}
     assert await owner.fetchval("SELECT count(*) FROM mail_requests") == 0
     assert await firings(owner, acme.number) == []
     assert await banner(owner, acme.number) is None
@@ -68,7 +68,7 @@ async def test_a_test_without_contract_or_budget_comes_too(
     await answer(pool)
     async with smtp_server() as server:
         assert await mailer(pool, server.port).send_due() == 1
-    assert await owner.fetchval("SELECT facts->>'used' FROM email_outbox") is None
+    assert await owner.fetchval("SELECT mail_context->>'used' FROM email_outbox") is None
 
 
 async def test_two_tests_are_two_mails_and_several_alerters_write_each_once(

@@ -36,7 +36,7 @@ FILLING = [
     "INSERT INTO organizations (organization, time_zone)"
     " SELECT 'org_' || n, (ARRAY['UTC', 'America/New_York', 'Asia/Kathmandu'])[n % 3 + 1]"
     f" FROM generate_series(1, {ORGANIZATIONS}) n",
-    "INSERT INTO contracts (organization_id, contract_id, starts_on, ends_on, fact_at, fact_offset)"
+    "INSERT INTO contracts (organization_id, contract_id, starts_on, ends_on, event_at, event_offset)"
     " SELECT organization_id, 'c1', '2024-12-10', '2027-12-10', now(), 0 FROM organizations WHERE organization_id > 0",
     "INSERT INTO credit_periods (organization_id, contract_id, credit_period_id, starts_on, ends_on, total)"
     " SELECT organization_id, 'c1', 'p' || n, make_date(2024 + n, 12, 10), make_date(2025 + n, 12, 10),"

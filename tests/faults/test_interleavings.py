@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.catalog.events import apply_facts
+from aggregator.catalog.events import apply_catalog_events
 from aggregator.consumer.isolation import count_batch
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import ProofBroken, load_progress
@@ -79,7 +79,7 @@ async def prepare(sides: Sides) -> tuple[str, str]:
     await load_progress(pool, CATALOG, [0])
     await load_progress(pool, topic, [0])
     position = await sides.owner.fetchval("SELECT next_offset FROM partition_progress WHERE topic = $1", CATALOG)
-    await apply_facts(pool, CATALOG, records([organization(name)], first=position))
+    await apply_catalog_events(pool, CATALOG, records([organization(name)], first=position))
     return topic, name
 
 

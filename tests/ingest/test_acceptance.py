@@ -228,7 +228,7 @@ def test_what_is_accepted_reads_the_same_everywhere(changes: list[tuple[str, int
     raw = json.dumps(sent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     verdict = validate(raw)
     assert verdict.accepted + len(verdict.rejected) == 1
-    for _, canonical in verdict.usage + verdict.facts:
+    for _, canonical in verdict.usage + verdict.catalog_events:
         assert encode(decode(canonical)) == canonical
         assert disposition_of(validate(canonical)) == "accepted"
 

@@ -126,7 +126,7 @@ def advance_progress(t: Transaction, topic: str, *columns: Sequence[Any]) -> Non
     change_progress(t, topic, changes)
 
 
-def settle_progress(t: Transaction, topic: str, *columns: Sequence[int]) -> None:
+def resolve_progress(t: Transaction, topic: str, *columns: Sequence[int]) -> None:
     changes = {}
     t.lock("progress", *((topic, at) for at in columns[0]))
     for at, counted, duplicate, rejected in each(*columns):
@@ -144,7 +144,7 @@ def add_hours(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
     t.add_all({"hours": ((topic, *row) for row in each(*columns))}, sums=4)
 
 
-def settle_hours(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
+def resolve_hours(t: Transaction, topic: str, *columns: Sequence[Any]) -> None:
     rows = (
         (topic, at, hour, counted, duplicate, rejected, -counted - duplicate - rejected)
         for at, hour, counted, duplicate, rejected in each(*columns)
@@ -531,7 +531,7 @@ def select_quarantined_records(t: Transaction, organization_id: int, topic: str,
     return [(*key, *row[1:]) for key, row in found[:limit]]
 
 
-def select_quarantined_facts(t: Transaction, organization_id: int, topic: str, after: int, limit: int) -> Rows:
+def select_quarantined_catalog_events(t: Transaction, organization_id: int, topic: str, after: int, limit: int) -> Rows:
     found = sorted((key, row) for key, row in t.rows("aside").items() if row[0] == organization_id and key[0] == topic)
     return [(*key, *row[1:]) for key, row in found if key[2] > after][:limit]
 
@@ -582,7 +582,7 @@ NAMES = {
     "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
     "select_quarantined_records": "topic partition kafka_offset key value headers received",
-    "select_quarantined_facts": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config pg_advisory_xact_lock_shared",
+    "select_quarantined_catalog_events": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config pg_advisory_xact_lock_shared",
 }  # fmt: skip
 """Columns of each statement's rows."""
 

@@ -37,7 +37,7 @@ class Firing(NamedTuple):
     used: int
     available: int
     notification: str
-    facts: str | None
+    mail_context: str | None
     resolution: str | None = None
 
 
@@ -111,7 +111,7 @@ def find_notice(t: Transaction, event_id: str) -> Rows:
     return [(True,) for row in t.rows("notices").values() if row[2] == event_id]
 
 
-def mark_settled(t: Transaction, organization_id: int, now: datetime) -> None:
+def mark_evaluated(t: Transaction, organization_id: int, now: datetime) -> None:
     t.lock("state", organization_id)
     t.put("state", organization_id, now)
 
@@ -149,7 +149,7 @@ def lower_banner(t: Transaction, organization_id: int) -> None:
         t.put("banners", organization_id, None)
 
 
-def select_facts(t: Transaction, organization_id: int, *_: Any) -> Rows:
+def select_mail_context(t: Transaction, organization_id: int, *_: Any) -> Rows:
     used = t.get("levels", organization_id).used
     return [(None, None, None, used, 0, 0)]
 
@@ -217,18 +217,18 @@ def claim_emails(t: Transaction, limit: int, lease_s: float, running: Sequence[i
         free += mails[: min(rooms[organization_id], ceil(limit / len(turns)))]
     free = free[:limit]
     t.lock("emails", *free)
-    facts = {at.firing_id: at.facts for at in t.rows("firings").values()}
+    mail_context = {at.firing_id: at.mail_context for at in t.rows("firings").values()}
     claimed = []
     for number in free:
         at = t.get("emails", number)
         at = at._replace(attempts=at.attempts + 1, due=now + lease_s)
         t.put("emails", number, at)
         waited = now - (at.created_at - datetime(2026, 11, 20, 12, tzinfo=UTC)).total_seconds()
-        claimed.append((number, at.message_id, at.recipient, False, at.created_at, at.attempts, waited, facts[at.firing_id], at.organization_id))  # fmt: skip
+        claimed.append((number, at.message_id, at.recipient, False, at.created_at, at.attempts, waited, mail_context[at.firing_id], at.organization_id))  # fmt: skip
     return claimed
 
 
-def settle_email(t: Transaction, number: int, attempt: int, outcome: str, _: str, retry_s: float) -> None:
+def record_email_attempt(t: Transaction, number: int, attempt: int, outcome: str, _: str, retry_s: float) -> None:
     t.lock("emails", number)
     at = t.get("emails", number)
     if at.state == "pending" and (outcome == "sent" or at.attempts == attempt):
@@ -264,7 +264,7 @@ NAMES = {
     "select_firings": "organization_id rule contract_id period_id threshold episode is_open fired_at",
     "select_banners": "organization_id contract_id period_id threshold episode fired_at", "lock_state": "locked",
     "insert_firing": "firing_id", "resolve_firing": "firing_id episode notification starts_on ends_on fired_at",
-    "select_facts": "assistant agents api assistant_used agents_used api_used",
+    "select_mail_context": "assistant agents api assistant_used agents_used api_used",
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",
     "find_notice": "found", "claim_notices": "alert_event_id organization_id organization body", "claim_wakeups": "organization_id",
     "limit_statements": "set_config", "select_quarantined": "organization_id organization step reason",

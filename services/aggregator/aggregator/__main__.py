@@ -35,7 +35,7 @@ from aggregator.topic_settings import find_compacted
 log = structlog.get_logger()
 PARTITIONS_EVERY_S = 6 * 3600
 MEASURE_EVERY_S = 15
-EVERYBODY = 0
+ALL_ORGANIZATIONS = 0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -50,7 +50,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         producer = await stack.enter_async_context(
             open_producer(bootstrap, "aggregator", max_request_size=DEAD_LETTER_BYTES_MAX, **security)
         )
-        facts_consumer = await stack.enter_async_context(open_consumer(bootstrap, "aggregator-catalog", **security))
+        catalog_consumer = await stack.enter_async_context(open_consumer(bootstrap, "aggregator-catalog", **security))
         consumer = await stack.enter_async_context(
             open_consumer(
                 bootstrap,
@@ -65,25 +65,25 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         build = build_of("flexcredits-aggregator", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
-        facts = CatalogReader(pool, facts_consumer, settings.catalog_topic, Catalog())
+        catalog_reader = CatalogReader(pool, catalog_consumer, settings.catalog_topic, Catalog())
         guard = DeadLetterLimit() if settings.dead_letter_limit == "on" else None
         stream = UsageStream(
-            pool, consumer, ends_consumer, settings.usage_events_topic, facts, guard, tracing,
+            pool, consumer, ends_consumer, settings.usage_events_topic, catalog_reader, guard, tracing,
             batch_events_max=settings.batch_events_max, batch_interval_s=settings.batch_interval_s,
             fetch_wait_ms=settings.fetch_wait_ms, stuck_exit_s=settings.stuck_exit_s,
         )  # fmt: skip
         zones = ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
-        health = Health(pool, stream.state, facts, settings.stall_s, zones)
+        health = Health(pool, stream.state, catalog_reader, settings.stall_s, zones)
         probes = await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, health.checks, build, about=health.about)
         )
         await keep_partitions(pool)
         await check_zones(pool, zones, health)
-        await rerun(lambda: pool.execute(SQL["retry_now"], [EVERYBODY]))  # a new release may contain the fix
+        await rerun(lambda: pool.execute(SQL["retry_now"], [ALL_ORGANIZATIONS]))  # a new release may contain the fix
         health.compacted = await find_compacted(
             bootstrap, (settings.usage_events_topic, settings.catalog_topic), **security
         )
-        await facts.start()
+        await catalog_reader.start()
         stream.subscribe()
         probes.started = True
         loops = [

@@ -26,7 +26,7 @@ class Health:
     unavailable."""
 
     def __init__(
-        self, pool: Pool, consumer: ConsumerState, facts: CatalogReader, stall_s: float, zones: ZoneRules
+        self, pool: Pool, consumer: ConsumerState, catalog_reader: CatalogReader, stall_s: float, zones: ZoneRules
     ) -> None:
         self.outdated_zones: int | None = None
         self.compacted: list[str] = []
@@ -34,7 +34,7 @@ class Health:
         self._zones = zones
         self._pool = pool
         self._consumer = consumer
-        self._facts = facts
+        self._catalog_reader = catalog_reader
         self._stall_s = stall_s
         # Both have answered before the process gets here.
         self._problems: dict[str, str | None] = {"kafka": None, "postgres": None}
@@ -42,12 +42,12 @@ class Health:
     async def watch(self) -> None:
         """Check Kafka and Postgres until cancelled."""
         await asyncio.gather(
-            every(ASK_EVERY_S, lambda: self._ask("kafka", self._facts.find_end)),
+            every(ASK_EVERY_S, lambda: self._ask("kafka", self._catalog_reader.find_end)),
             every(ASK_EVERY_S, lambda: self._ask("postgres", self._ask_postgres)),
         )
 
     async def _ask_postgres(self) -> None:
-        await self._pool.fetch(SQL["select_progress"], self._facts.topic)
+        await self._pool.fetch(SQL["select_progress"], self._catalog_reader.topic)
 
     async def _ask(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
         problem = None
@@ -68,7 +68,7 @@ class Health:
     async def count_failing(self) -> None:
         """Record organizations whose time zone rules are unknown, and detect a step that fails for so many
         organizations that our code may be at fault."""
-        await note_unknown_zones(self._pool, self._facts.catalog.unknown_zones)
+        await note_unknown_zones(self._pool, self._catalog_reader.catalog.unknown_zones)
         widespread = await find_widespread(self._pool)
         if widespread and not self._widespread:
             log.error("many organizations are in quarantine", reason=widespread)
@@ -93,5 +93,5 @@ class Health:
         }
 
     def _why_old_catalog(self) -> str | None:
-        age_s = time.monotonic() - self._facts.caught_up
+        age_s = time.monotonic() - self._catalog_reader.caught_up
         return f"last caught up with {age_s:.0f} s ago" if age_s > self._stall_s else None

@@ -19,15 +19,15 @@ PAUSE = 20  # the pause after measuring whole tables, in multiples of its durati
 
 def observe_batch(batch: DecodedBatch, result: BatchResult, began_s: float, committed_s: float) -> None:
     """Record a committed batch. Instants are Unix time, and receipts use the clock of Kafka."""
-    fates = {
+    dispositions = {
         "counted": len(result.counted), "held": len(result.held) + len(result.quarantined),
         "duplicate": len(result.duplicates), "rejected": len(result.rejections), "replayed": result.replayed,
     }  # fmt: skip
-    for fate, number in fates.items():
-        metrics.EVENTS.labels(fate).inc(number)
+    for disposition, number in dispositions.items():
+        metrics.EVENTS.labels(disposition).inc(number)
     for rejection in result.rejections:
         metrics.DEAD_LETTERS.labels(rejection.kind).inc()
-    metrics.BATCH_EVENTS.observe(sum(fates.values()))
+    metrics.BATCH_EVENTS.observe(sum(dispositions.values()))
     metrics.BATCH_SECONDS.observe(committed_s - began_s)
     if result.counted:
         in_time = count_in_time(batch, result, committed_s)

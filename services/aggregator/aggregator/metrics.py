@@ -4,7 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from aggregator.domain.decode import Kind
 
-FATES = ("counted", "held", "duplicate", "rejected", "replayed")
+DISPOSITIONS = ("counted", "held", "duplicate", "rejected", "replayed")
 EVENTS = Counter("flexcredits_aggregator_events_total", "Records of usage.events.v1 by disposition.", ["disposition"])
 DEAD_LETTERS = Counter(
     "flexcredits_aggregator_dead_letters_total", "Records that could not be counted, by the kind of reason.", ["reason"]
@@ -41,7 +41,7 @@ RERUNS = Counter(
 LAG = Gauge("flexcredits_aggregator_lag_records", "Records of this process's partitions that are not applied yet.")
 COMPLETE_TO = Gauge(
     "flexcredits_aggregator_complete_to_timestamp_seconds",
-    "Up to when totals are complete in every partition, whoever owns it, as Unix time; 0 while that is unknown.",
+    "Up to when totals are complete in every partition, with any owner, as Unix time; 0 while that is unknown.",
 )
 HELD = Gauge("flexcredits_aggregator_held_events", "Events that wait for their organization, rate or original.")
 HELD_OLDEST_SECONDS = Gauge(
@@ -53,7 +53,7 @@ SKIPPED = Gauge(
 )
 UNACCOUNTED = Gauge(
     "flexcredits_aggregator_unaccounted_records",
-    "Records by which offsets applied, fates, hours and held rows differ; anything but 0 breaks the proof.",
+    "Records by which offsets applied, dispositions, hours and held rows differ; anything but 0 breaks the proof.",
 )
 PARTITIONS_AHEAD_DAYS = Gauge(
     "flexcredits_aggregator_partitions_ahead_days", "Days from today for which Postgres has all time partitions."
@@ -85,8 +85,8 @@ QUARANTINED_RECORDS = Gauge(
 RELAYED = Counter("flexcredits_aggregator_relayed_total", "Messages that the relay has published.", ["topic"])
 
 # Initialise every label set to 0, so that `rate()` sees the first increment.
-for _fate in FATES:
-    EVENTS.labels(_fate)
+for _disposition in DISPOSITIONS:
+    EVENTS.labels(_disposition)
 for _kind in Kind:
     DEAD_LETTERS.labels(_kind)
 COMPONENTS = ("aggregator", "alerter", "rebuild", "retention")

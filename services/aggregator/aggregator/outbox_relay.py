@@ -71,11 +71,11 @@ async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str)
         sent = []
         for row in rows:
             origin = f"{row['topic']}/{row['partition']}/{row['kafka_offset']}"
-            facts = {
+            fields = {
                 "reason": row["reason"], "pointer": row["pointer"], "topic": row["topic"], "partition": row["partition"],
                 "offset": row["kafka_offset"], "received_at": row["received"],
             }  # fmt: skip
-            headers = [(name, str(value).encode()) for name, value in facts.items()]
+            headers = [(name, str(value).encode()) for name, value in fields.items()]
             if row["value"] is not None and row["value_bytes"] > VALUE_BYTES_MAX:  # the table has the whole value
                 headers.append(("dlq.truncated_from", str(row["value_bytes"]).encode()))
             own = [(name, bytes.fromhex(value or "")) for name, value in json.loads(row["headers"])]

@@ -55,7 +55,7 @@ class TopicIdentity:
         """
         received = await load_received(self._pool, self._topic)
         known = {at: received[at.partition] for at in positions if at.partition in received}
-        younger = await self._look_up({at: received_ms + 1 for at, (received_ms, _) in known.items()})
+        younger = await self._find_offsets({at: received_ms + 1 for at, (received_ms, _) in known.items()})
         for at, (offset, _) in younger.items():
             # Kafka also returns transaction markers, whose append time is unknown to us.
             end = min(positions[at], known[at][1])
@@ -64,13 +64,13 @@ class TopicIdentity:
                     f"{self._topic}/{at.partition}: Postgres expects offset {positions[at]}, but offset {offset} was"
                     f" appended after all that it has counted. {RECREATED}"
                 )
-        self._begins |= {**dict.fromkeys(positions), **await self._look_up(dict.fromkeys(positions, 0))}
+        self._begins |= {**dict.fromkeys(positions), **await self._find_offsets(dict.fromkeys(positions, 0))}
 
     async def check(self, partitions: Iterable[int]) -> None:
         """Raise OffsetGap when one of these partitions, if it is assigned to us, begins with another record than
         before."""
         ours = [at for partition in partitions if (at := TopicPartition(self._topic, partition)) in self._begins]
-        for at, (offset, appended_ms) in (await self._look_up(dict.fromkeys(ours, 0))).items():
+        for at, (offset, appended_ms) in (await self._find_offsets(dict.fromkeys(ours, 0))).items():
             before = self._begins[at]
             if before and (offset < before[0] or (offset == before[0] and appended_ms != before[1])):
                 raise OffsetGap(
@@ -78,7 +78,7 @@ class TopicIdentity:
                 )
             self._begins[at] = offset, appended_ms
 
-    async def _look_up(self, from_ms: dict[TopicPartition, int]) -> dict[TopicPartition, tuple[int, int]]:
+    async def _find_offsets(self, from_ms: dict[TopicPartition, int]) -> dict[TopicPartition, tuple[int, int]]:
         """Offset and append time of each log's first record at this time or later, if any."""
         found = await self._consumer.offsets_for_times(from_ms) if from_ms else {}
         return {at: (record.offset, record.timestamp) for at, record in found.items() if record is not None}

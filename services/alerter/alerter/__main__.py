@@ -49,11 +49,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         build = build_of("flexcredits-alerter", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
-        dsn, tell = settings.postgres_dsn.get_secret_value(), trace_statements(tracing, SQL)
+        dsn, on_statement = settings.postgres_dsn.get_secret_value(), trace_statements(tracing, SQL)
         pool = await stack.enter_async_context(
-            open_pool(dsn, application="alerter", size=4, statement_timeout_s=20, tell=tell)
+            open_pool(dsn, application="alerter", size=4, statement_timeout_s=20, on_statement=on_statement)
         )
-        queues = await stack.enter_async_context(open_queues(dsn, tell))
+        queues = await stack.enter_async_context(open_queues(dsn, on_statement))
         zones = ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
         watcher = await stack.enter_async_context(
             open_consumer(settings.kafka_bootstrap, "alerter-watchdog", **settings.kafka_security())

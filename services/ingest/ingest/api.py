@@ -140,7 +140,7 @@ class EventEndpoint:
         if traceparent:
             headers = [*EVENT_HEADERS, (TRACEPARENT, traceparent.encode())]
         messages: list[Message] = [(settings.usage_events_topic, *usage, headers) for usage in verdict.usage]
-        messages += [(settings.catalog_topic, *fact, headers) for fact in verdict.facts]
+        messages += [(settings.catalog_topic, *event, headers) for event in verdict.catalog_events]
         if not is_outside_scope(verdict):
             messages += [
                 dead_letter(settings.dead_letter_topic, rejected, key.key_id, received_at, settings.event_bytes_max)
@@ -238,7 +238,7 @@ def build_app(endpoint: EventEndpoint) -> FastAPI:
 
     @app.post("/api/v1/events", **EVENTS_OPERATION)
     async def post_events(request: Request) -> Response:
-        """Report usage, corrections and catalog facts as CloudEvents 1.0 in JSON.
+        """Report usage, corrections and catalog events as CloudEvents 1.0 in JSON.
 
         A batch is described here, as `application/cloudevents-batch+json`. One event as `application/cloudevents+json`, either of
         them as `application/json`, and binary mode (attributes in `ce-` headers, the data as the body) are taken too.

@@ -48,11 +48,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         build = build_of("flexcredits-query-api", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
-        tell = trace_statements(tracing, SQL)
+        on_statement = trace_statements(tracing, SQL)
 
         async def open_one(application: str, size: int, timeout_s: float) -> Pool:
             opening = open_pool(
-                dsn, application=application, size=size, at_least=0, statement_timeout_s=timeout_s, tell=tell
+                dsn,
+                application=application,
+                size=size,
+                at_least=0,
+                statement_timeout_s=timeout_s,
+                on_statement=on_statement,
             )
             return await stack.enter_async_context(opening)
 

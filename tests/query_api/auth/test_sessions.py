@@ -121,7 +121,7 @@ async def test_a_session_ends_after_a_working_day_however_busy(browser: Browser,
 async def member(books: Books, number: int, role: str, *, removed: bool = False) -> None:
     await books.execute(
         "INSERT INTO members VALUES ($1, 'ada@demo.example', 'Ada', $2, $3, now(), 0) ON CONFLICT (organization_id, email)"
-        " DO UPDATE SET role = excluded.role, removed = excluded.removed, fact_at = now()",
+        " DO UPDATE SET role = excluded.role, removed = excluded.removed, event_at = now()",
         number, role, removed,
     )  # fmt: skip
 
@@ -137,7 +137,7 @@ async def test_who_leaves_is_refused_at_the_next_request_and_another_role_asks_t
     await member(books, demo, "member")
     assert await browser.status() == 401
     await browser.enter()
-    await books.execute("UPDATE members SET fact_at = $1", NOW - timedelta(days=1))
+    await books.execute("UPDATE members SET event_at = $1", NOW - timedelta(days=1))
     assert await browser.status() == 200  # the catalog event is older than the sign-in
 
 

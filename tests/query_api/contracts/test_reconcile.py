@@ -186,7 +186,7 @@ async def test_reconcile_a_past_period(api: Api, books: Books) -> None:
     assert answer == {
         "credit_period": {"id": "first", "contract_id": "c1", "key": "c1/first", "from": "2026-06-15", "to": "2026-09-15"},
         "contract_id": "c1", "state": "past", "amount_due": "1.125000", "currency": "USD", "account_team": TEAM,
-        "commitment": {"minimum": "400.000000", "reached": "210.000000", "shortfall": "190.000000", "settled_with": "second"},
+        "commitment": {"minimum": "400.000000", "reached": "210.000000", "shortfall": "190.000000", "charged_in": "second"},
         "time_zone": "UTC", "complete_to": "2026-11-22T12:00:00Z",
     }  # fmt: skip
 

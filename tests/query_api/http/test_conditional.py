@@ -67,11 +67,11 @@ async def correct_and_correct_back(api: Api, books: Books, number: int) -> None:
 
 async def amend_the_contract(api: Api, books: Books, number: int) -> None:
     await books.execute("UPDATE credit_periods SET starts_on = '2026-11-15', total = 1")
-    await books.execute("UPDATE contracts SET fact_offset = 7")
+    await books.execute("UPDATE contracts SET event_offset = 7")
 
 
 async def rename_the_agent(api: Api, books: Books, number: int) -> None:
-    await books.execute("UPDATE agents SET name = 'Renamed', fact_offset = 7")
+    await books.execute("UPDATE agents SET name = 'Renamed', event_offset = 7")
 
 
 async def see_an_agent_under_another_name(api: Api, books: Books, number: int) -> None:
@@ -84,7 +84,7 @@ async def see_an_agent_saved(api: Api, books: Books, number: int) -> None:
 
 async def change_a_feature_of_everybody(api: Api, books: Books, number: int) -> None:
     await books.feature(0, "agents", "tool", "search", "2026-01-01", "Category")
-    await books.execute("UPDATE features SET fact_offset = 7")
+    await books.execute("UPDATE features SET event_offset = 7")
 
 
 async def set_rows_right(api: Api, books: Books, number: int) -> None:

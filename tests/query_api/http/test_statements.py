@@ -32,7 +32,7 @@ async def test_credit_periods_and_watermark_are_read_once_a_request(
     def open_one() -> AbstractAsyncContextManager[Pool]:
         return open_pool(
             database.roles["flexcredits_api"], application="test", size=1, at_least=0, statement_timeout_s=10,
-            tell=lambda ended: sent.update([names.get(ended.query, "another")]),
+            on_statement=lambda ended: sent.update([names.get(ended.query, "another")]),
         )  # fmt: skip
 
     async with open_one() as pool, open_one() as export_pool, open_api(pool, export_pool) as api:

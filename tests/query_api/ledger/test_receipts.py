@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from aggregator.catalog.events import apply_facts
+from aggregator.catalog.events import apply_catalog_events
 from aggregator.consumer.isolation import count_batch
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
@@ -37,7 +37,7 @@ class Writer:
 
     async def learn(self, *facts: dict[str, Any]) -> None:
         await load_progress(self._pool, TOPICS[1], [0])
-        version = await apply_facts(self._pool, TOPICS[1], records(facts, first=self._facts))
+        version = await apply_catalog_events(self._pool, TOPICS[1], records(facts, first=self._facts))
         self._facts += len(facts)
         async with self._pool.acquire() as connection:
             await self._catalog.refresh(connection, version)

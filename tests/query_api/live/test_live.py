@@ -144,7 +144,7 @@ async def test_the_present_comes_at_once_and_every_change_within_a_second(served
         overview, banner, third = await stream.both(WITHIN_S)
         assert (banner["active"], banner["threshold"]) == (True, 90)
         await books.execute("UPDATE credit_periods SET total = 200000000")
-        await books.execute("UPDATE contracts SET fact_offset = 7")
+        await books.execute("UPDATE contracts SET event_offset = 7")
         overview, banner, fourth = await stream.both(WITHIN_S)
         assert overview["credits_available"] == "200.000000"
         served.now += timedelta(days=60)

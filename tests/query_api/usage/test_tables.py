@@ -321,7 +321,7 @@ async def test_deleted_agents_are_listed_inside_their_row(api: Api, books: Books
     acme = await books.organization()
     for agent, state, name in (("d1", "deleted", "Gone"), ("d2", "deleted", "Gone too"), ("a1", "saved", "Here"), ("d3", "deleted", "Unused")):  # fmt: skip
         await books.agent(acme, agent, state, name)
-    await books.execute("UPDATE agents SET fact_at = $1", local("UTC", "2026-11-20"))
+    await books.execute("UPDATE agents SET event_at = $1", local("UTC", "2026-11-20"))
     for day, agent, surface, credits in (
         ("2026-10-31", "d1", "web", 100), ("2026-11-01", "d1", "web", 1), ("2026-11-21", "d2", "slack", 3), ("2026-11-21", "a1", "web", 9),
     ):  # fmt: skip

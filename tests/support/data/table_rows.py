@@ -53,7 +53,7 @@ class Books:
         """Micro-credits, and prices in millionths; the account team's name, email and url."""
         await self.execute(
             "INSERT INTO contracts (organization_id, contract_id, starts_on, ends_on, minimum_commitment, overage_price, credit_price,"
-            " currency, account_team_name, account_team_email, account_team_url, fact_at, fact_offset)"
+            " currency, account_team_name, account_team_email, account_team_url, event_at, event_offset)"
             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now(), 0)",
             organization, contract, date.fromisoformat(starts_on), date.fromisoformat(ends_on), minimum_commitment, overage_price,
             credit_price, currency, *account_team,
@@ -160,7 +160,7 @@ class Books:
         """Insert a firing as the alerter does; amounts in micro-credits."""
         number: int = await self._connection.fetchval(
             "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on,"
-            " fired_at, used, available, notification, facts, resolved_at, resolution)"
+            " fired_at, used, available, notification, mail_context, resolved_at, resolution)"
             " VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING firing_id",
             organization, contract, period, threshold, episode, date.fromisoformat(starts_on), date.fromisoformat(ends_on), fired_at,
             used, available, notification, "{}" if notification == "sent" else None, resolved_at, resolution, rule,
@@ -186,7 +186,7 @@ class Books:
     ) -> int:  # fmt: skip
         """Insert a mail of NOW; a pending one is due a minute later. Without a firing it is a test mail."""
         number: int = await self._connection.fetchval(
-            "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, state, attempts, due_at, finished_at, facts)"
+            "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, state, attempts, due_at, finished_at, mail_context)"
             " VALUES ($1, $2, gen_random_uuid()::text, $3, $4, $5, $6, $7, $8, CASE WHEN $2::bigint IS NULL THEN '{}'::json END)"
             " RETURNING email_id",
             organization, firing, recipient, NOW, state, attempts, NOW + timedelta(minutes=1), finished_at,

@@ -44,12 +44,12 @@ POINTS = {
     "dead_letter_before_mark": Point("aggregator", "before", "mark_dead_letters_published"),
     "alert_after_lock": Point("alerter", "after", "lock_state"),
     "alert_after_insert": Point("alerter", "after", "insert_firing"),
-    "alert_before_commit": Point("alerter", "before", "COMMIT after mark_settled"),
-    "alert_after_commit": Point("alerter", "after", "COMMIT after mark_settled"),
+    "alert_before_commit": Point("alerter", "before", "COMMIT after mark_evaluated"),
+    "alert_after_commit": Point("alerter", "after", "COMMIT after mark_evaluated"),
     "notice_after_send": Point("alerter", "after", "send to ALERTS_TOPIC"),
     "mail_after_claim": Point("alerter", "after", "claim_emails"),
-    "smtp_after_250_before_mark": Point("alerter", "before", "settle_email"),
-    "mail_after_mark": Point("alerter", "after", "settle_email"),
+    "smtp_after_250_before_mark": Point("alerter", "before", "record_email_attempt"),
+    "mail_after_mark": Point("alerter", "after", "record_email_attempt"),
 }
 
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from aggregator.backlog.held import Place, release_held
-from aggregator.backlog.quarantined import FactPlace, retry_due, retry_facts
+from aggregator.backlog.quarantined import CatalogPlace, retry_catalog_events, retry_due
 from aggregator.backlog.turns import Turns
-from aggregator.catalog.events import apply_facts
+from aggregator.catalog.events import apply_catalog_events
 from aggregator.consumer.isolation import count_batch
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
@@ -33,13 +33,13 @@ class Aggregator:
         self.pool = pool
         self.catalog = Catalog()
         self.catalog_events = 0
-        self.applying = Turns[FactPlace]()
+        self.applying = Turns[CatalogPlace]()
         self.releasing = Turns[Place]()
         self.retrying = Turns[None]()
 
     async def learn(self, *events: dict[str, Any]) -> None:
         await load_progress(self.pool, CATALOG, [0])
-        version = await apply_facts(self.pool, CATALOG, records(events, first=self.catalog_events))
+        version = await apply_catalog_events(self.pool, CATALOG, records(events, first=self.catalog_events))
         self.catalog_events += len(events)
         async with self.pool.acquire() as connection:
             await self.catalog.refresh(connection, version)
@@ -68,7 +68,7 @@ class Aggregator:
         await self.pool.execute("UPDATE quarantine SET retry_at = now()")
         done, more = 0, True
         while more:
-            applied, more = await retry_facts(self.pool, CATALOG, self.applying)
+            applied, more = await retry_catalog_events(self.pool, CATALOG, self.applying)
             done += applied
         await self.refresh()
         more = True

@@ -17,7 +17,7 @@ from aggregator.backlog.turns import TURNS_S, Turns
 from aggregator.db.batch.ledger import add_corrected, select_originals
 from aggregator.db.catalog_cache import Catalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
-from aggregator.db.progress import HOUR_S, settle
+from aggregator.db.progress import HOUR_S, resolve_held
 from aggregator.db.quarantine import RELEASE, quarantine
 from aggregator.db.rollups import add_checked_rollups
 from aggregator.db.statements import SQL
@@ -144,7 +144,7 @@ async def _release_chunk(
             columns = [use.ledger_bucket for use in uses], [UUID(use.identity) for use in uses]
             await connection.execute(SQL["limit_held"], *columns)
             await note_limited(connection, limited)
-        rollups = await _settle(connection, topic, counted, rejections, rooms)
+        rollups = await _record_counts(connection, topic, counted, rejections, rooms)
     observe_rollups(rollups)
     for _, rejection in rejections:
         DEAD_LETTERS.labels(rejection.kind).inc()
@@ -185,7 +185,7 @@ async def _decide(
     return decisions, rejections
 
 
-async def _settle(
+async def _record_counts(
     connection: Connection,
     topic: str,
     counted: Sequence[Decision],
@@ -217,7 +217,7 @@ async def _settle(
     counts = Counter((at.use.partition, at.use.received // HOUR_S) for at in counted)
     rejects = Counter((use.partition, use.received // HOUR_S) for use, _ in rejections)
     hours = sorted(counts.keys() | rejects.keys())
-    await settle(connection, topic, [(*hour, counts[hour], 0, rejects[hour]) for hour in hours])
+    await resolve_held(connection, topic, [(*hour, counts[hour], 0, rejects[hour]) for hour in hours])
     return rollups
 
 

@@ -12,12 +12,12 @@ from runtime.isolation import concerns_one, describe_failure, is_data_failure, i
 from runtime.postgres.pool import Connection, Pool
 
 from aggregator.backlog.turns import Turns
-from aggregator.catalog.events import apply_fact
+from aggregator.catalog.events import apply_catalog_event
 from aggregator.db.batch.apply import store
 from aggregator.db.catalog_cache import CATALOG_LOCK, Catalog, StaleCatalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
-from aggregator.db.progress import HOUR_S, lock_progress, settle
-from aggregator.db.quarantine import CATALOG_FACTS, COUNTING, quarantine
+from aggregator.db.progress import HOUR_S, lock_progress, resolve_held
+from aggregator.db.quarantine import CATALOG_EVENTS, COUNTING, quarantine
 from aggregator.db.statements import SQL
 from aggregator.db.sums import unlimit_due
 from aggregator.domain.batch_result import BatchResult
@@ -28,11 +28,11 @@ from aggregator.metrics import DEAD_LETTERS
 
 log = structlog.get_logger()
 CHUNK = 5_000  # records per transaction, as for held usage
-FACTS_AT_ONCE = 100  # catalog events per transaction: some tenths of a second, in which no aggregator counts
-FACT_ATTEMPTS_MAX = 12
+EVENTS_AT_ONCE = 100  # catalog events per transaction: some tenths of a second, in which no aggregator counts
+EVENT_ATTEMPTS_MAX = 12
 # A number of attempts is not enough: each new catalog event triggers an immediate retry of the others.
-FACT_WAITS_MIN_MS = 90 * 60 * 1000
-FactPlace = tuple[int, str | None]
+EVENT_WAITS_MIN_MS = 90 * 60 * 1000
+CatalogPlace = tuple[int, str | None]
 """The last offset that was tried, and the last failure up to it, if any."""
 
 
@@ -89,28 +89,28 @@ async def retry_due(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns
     return applied, bool(left) or is_unlimiting
 
 
-async def retry_facts(pool: Pool, catalog_topic: str, turns: Turns[FactPlace]) -> tuple[int, bool]:
+async def retry_catalog_events(pool: Pool, catalog_topic: str, turns: Turns[CatalogPlace]) -> tuple[int, bool]:
     """Apply the catalog events in quarantine whose retry time has come, in turns of organizations.
 
     Returns the number of events that now have a disposition, and whether more may be possible at once. Catalog events
     are ordered by their own time, so they may be applied late. A rate takes effect when it is applied. An event that
-    still fails after FACT_ATTEMPTS_MAX attempts of its organization and FACT_WAITS_MIN_MS becomes a dead letter.
+    still fails after EVENT_ATTEMPTS_MAX attempts of its organization and EVENT_WAITS_MIN_MS becomes a dead letter.
     """
     done = 0
-    due = {row["organization_id"]: row for row in await pool.fetch(SQL["select_due"], [CATALOG_FACTS])}
+    due = {row["organization_id"]: row for row in await pool.fetch(SQL["select_due"], [CATALOG_EVENTS])}
 
     async def apply_next(organization_id: int) -> bool:
         nonlocal done
         row, place = due[organization_id], turns.places.pop(organization_id, (-1, None))
-        gives_up = row["attempts"] >= FACT_ATTEMPTS_MAX and not await find_widespread(pool, CATALOG_FACTS)
+        gives_up = row["attempts"] >= EVENT_ATTEMPTS_MAX and not await find_widespread(pool, CATALOG_EVENTS)
         try:
-            applied, end = await _apply_facts(pool, catalog_topic, organization_id, place, gives_up)
+            applied, end = await _apply_quarantined_events(pool, catalog_topic, organization_id, place, gives_up)
         except asyncpg.LockNotAvailableError:
             return False  # another process holds the lock: retried in the next turn
         except Exception as error:
             if not concerns_one(error):
                 raise
-            await reschedule(pool, organization_id, CATALOG_FACTS, f"fact: {describe_failure(error)}")
+            await reschedule(pool, organization_id, CATALOG_EVENTS, f"catalog event: {describe_failure(error)}")
             return False
         done += applied
         if end is not None:
@@ -130,9 +130,9 @@ async def find_widespread(pool: Pool, *steps: str) -> str | None:
     return None
 
 
-async def _apply_facts(
-    pool: Pool, topic: str, organization_id: int, place: FactPlace, gives_up: bool
-) -> tuple[int, FactPlace | None]:
+async def _apply_quarantined_events(
+    pool: Pool, topic: str, organization_id: int, place: CatalogPlace, gives_up: bool
+) -> tuple[int, CatalogPlace | None]:
     """Apply the next catalog events of an organization.
 
     Returns the number of events that now have a disposition, and the place to continue from, None at the end. No
@@ -142,9 +142,11 @@ async def _apply_facts(
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
         await connection.fetch(SQL["lock_progress"], topic, [0])
-        if not await _lock_due(connection, organization_id, CATALOG_FACTS):
+        if not await _lock_due(connection, organization_id, CATALOG_EVENTS):
             return 0, None
-        rows = await connection.fetch(SQL["select_quarantined_facts"], organization_id, topic, after, FACTS_AT_ONCE)
+        rows = await connection.fetch(
+            SQL["select_quarantined_catalog_events"], organization_id, topic, after, EVENTS_AT_ONCE
+        )
         records, kept = [StoredRecord(row) for row in rows], set()
         for record in records:
             received, now = record.timestamp, round(time.time() * 1000)
@@ -152,32 +154,32 @@ async def _apply_facts(
             record.timestamp = now
             try:
                 async with connection.transaction():
-                    await apply_fact(connection, record)
+                    await apply_catalog_event(connection, record)
                 applied += 1
             except InvalidEvent as error:
                 rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
             except Exception as error:
                 if not is_data_failure(error):
                     raise
-                if gives_up and now - received >= FACT_WAITS_MIN_MS:
+                if gives_up and now - received >= EVENT_WAITS_MIN_MS:
                     detail = f"cannot be applied: {describe_failure(error)}"
                     rejections.append(Rejection(record, detail, "", Kind.UNREADABLE))
                 else:
-                    reason = f"fact: {describe_failure(error)}"
+                    reason = f"catalog event: {describe_failure(error)}"
                     kept.add(record.offset)
             record.timestamp = received
         done = [record.offset for record in records if record.offset not in kept]
         await insert_dead_letters(connection, topic, rejections)
         if done:
             await connection.fetch(SQL["delete_quarantined_records"], topic, [0] * len(done), done)
-            await connection.execute(SQL["settle_progress"], topic, [0], [applied], [0], [len(rejections)])
+            await connection.execute(SQL["resolve_progress"], topic, [0], [applied], [0], [len(rejections)])
             await connection.execute(SQL["insert_reload"], organization_id)
             await connection.execute(SQL["retry_now"], [organization_id])
-        has_more = len(records) == FACTS_AT_ONCE
+        has_more = len(records) == EVENTS_AT_ONCE
         if not has_more and reason is None:
-            await connection.fetch(SQL["release_quarantine"], organization_id, CATALOG_FACTS, topic)
+            await connection.fetch(SQL["release_quarantine"], organization_id, CATALOG_EVENTS, topic)
         elif not has_more and reason is not None:
-            await quarantine(connection, CATALOG_FACTS, [(organization_id, reason)])
+            await quarantine(connection, CATALOG_EVENTS, [(organization_id, reason)])
     DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
     return len(done), (records[-1].offset, reason) if has_more else None
 
@@ -227,7 +229,7 @@ async def _apply_chunk(
             )
             if len(gone) != len(places):
                 raise StaleCatalog
-        await _settle(connection, topic, result)
+        await _resolve_held(connection, topic, result)
         is_over = await connection.fetch(SQL["release_quarantine"], organization_id, COUNTING, topic)
     catalog.sightings.update(sightings)
     observe_rollups(result.rollups)
@@ -243,10 +245,10 @@ def _read(rows: Sequence[asyncpg.Record]) -> DecodedBatch:
     return batch
 
 
-async def _settle(connection: Connection, topic: str, result: BatchResult) -> None:
+async def _resolve_held(connection: Connection, topic: str, result: BatchResult) -> None:
     """Record the disposition of records that were held. Records that wait for a catalog event stay held."""
     counted = Counter((at.use.partition, at.use.received // HOUR_S) for at in result.counted)
     duplicate = Counter((use.partition, use.received // HOUR_S) for use in result.duplicates)
     rejected = Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in result.rejections)
     hours = sorted(counted.keys() | duplicate.keys() | rejected.keys())
-    await settle(connection, topic, [(*hour, counted[hour], duplicate[hour], rejected[hour]) for hour in hours])
+    await resolve_held(connection, topic, [(*hour, counted[hour], duplicate[hour], rejected[hour]) for hour in hours])

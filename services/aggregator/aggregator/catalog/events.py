@@ -27,7 +27,7 @@ from runtime.postgres.pool import Connection, Pool
 from aggregator.db.catalog_cache import CATALOG_LOCK
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import OffsetGap
-from aggregator.db.quarantine import CATALOG_FACTS, headers_json, quarantine
+from aggregator.db.quarantine import CATALOG_EVENTS, headers_json, quarantine
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
 from aggregator.domain.decode import Kind, Record, Rejection
@@ -37,7 +37,9 @@ log = structlog.get_logger()
 ALL_ORGANIZATIONS = 0
 
 
-async def apply_facts(pool: Pool, topic: str, records: Sequence[Record], span: tuple[int, int] | None = None) -> int:
+async def apply_catalog_events(
+    pool: Pool, topic: str, records: Sequence[Record], span: tuple[int, int] | None = None
+) -> int:
     """Apply one partition's `records` and return its new next_offset. Safe to repeat; raises OffsetGap.
 
     Events that fail wait in quarantine, however many there are: none is lost, and each is applied later by its own
@@ -63,7 +65,7 @@ async def apply_facts(pool: Pool, topic: str, records: Sequence[Record], span: t
         for record in records:
             try:
                 async with connection.transaction():
-                    concerned.add(await apply_fact(connection, record))
+                    concerned.add(await apply_catalog_event(connection, record))
             except InvalidEvent as error:
                 rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
             except Exception as error:
@@ -105,8 +107,8 @@ async def _set_aside(
 async def _keep(connection: Connection, topic: str, failures: Sequence[tuple[int, Record, Exception]]) -> None:
     if not failures:
         return
-    reasons = {number: f"fact: {describe_failure(error)}" for number, _, error in failures}
-    await quarantine(connection, CATALOG_FACTS, sorted(reasons.items()))
+    reasons = {number: f"catalog event: {describe_failure(error)}" for number, _, error in failures}
+    await quarantine(connection, CATALOG_EVENTS, sorted(reasons.items()))
     rows = [
         (
             number,
@@ -125,7 +127,7 @@ async def _keep(connection: Connection, topic: str, failures: Sequence[tuple[int
         log.error("catalog events in quarantine", organization_id=number, reason=reason)
 
 
-async def apply_fact(connection: Connection, record: Record) -> int:
+async def apply_catalog_event(connection: Connection, record: Record) -> int:
     """Apply one catalog event. Returns the number of its organization, or 0 if it concerns all organizations.
 
     An older `time` never overwrites a newer one; of equal times the higher offset wins.
@@ -164,8 +166,8 @@ async def apply_fact(connection: Connection, record: Record) -> int:
 
 async def _apply_organization(connection: Connection, event: Organization, offset: int) -> None:
     data = event.data
-    facts = (data.name, data.time_zone, data.billing_moderator_enabled, data.locale)
-    zone = await connection.fetchval(SQL["upsert_organization"], event.subject, *facts, event.time, offset)
+    columns = (data.name, data.time_zone, data.billing_moderator_enabled, data.locale)
+    zone = await connection.fetchval(SQL["upsert_organization"], event.subject, *columns, event.time, offset)
     if zone is not None:
         await connection.execute(SQL["insert_zone_rules"], event.subject, zone, TZ_VERSION, list(changes_of(zone)))
     if zone not in (None, data.time_zone):

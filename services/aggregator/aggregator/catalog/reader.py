@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from runtime.postgres.pool import Pool
 
 from aggregator import metrics
-from aggregator.catalog.events import apply_facts
+from aggregator.catalog.events import apply_catalog_events
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import OffsetGap, load_progress
 from aggregator.db.statements import SQL
@@ -84,7 +84,7 @@ class CatalogReader:
             if position > begin:
                 if position - begin != len(records):
                     await find_passed(self.consumer, self._partition, begin, position, records)
-                await apply_facts(self._pool, self.topic, records, (begin, position))
+                await apply_catalog_events(self._pool, self.topic, records, (begin, position))
             await self._refresh()
 
     async def check(self) -> None:

@@ -39,7 +39,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
     """Counts the partitions that the group assigns to this process."""
 
     def __init__(
-        self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, facts: CatalogReader,
+        self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, catalog_reader: CatalogReader,
         guard: DeadLetterLimit | None, tracing: Tracing, *, batch_events_max: int, batch_interval_s: float,
         fetch_wait_ms: int, stuck_exit_s: float,
     ) -> None:  # fmt: skip
@@ -49,8 +49,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pool = pool
         self._consumer = consumer
         self._ends = ends  # reads uncommitted records: returns the ends of logs also while a transaction is open
-        self._facts = facts
-        self._topic_identity = TopicIdentity(pool, facts.consumer, topic)
+        self._catalog_reader = catalog_reader
+        self._topic_identity = TopicIdentity(pool, catalog_reader.consumer, topic)
         self._guard = guard
         self._tracing = tracing
         self._batch_events_max = batch_events_max
@@ -65,9 +65,9 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._failure: Exception | None = None
         self._assignments = 0
         self._swept = -inf
-        self._backlog = Backlog(pool, topic, facts)
+        self._backlog = Backlog(pool, topic, catalog_reader)
         self._reached: dict[TopicPartition, int] = {}
-        self.watermark = Watermark(pool, consumer, ends, topic, facts, self._topic_identity, self._detector)
+        self.watermark = Watermark(pool, consumer, ends, topic, catalog_reader, self._topic_identity, self._detector)
 
     def subscribe(self) -> None:
         self._consumer.subscribe([self.topic], listener=self)
@@ -205,16 +205,16 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _count(self, batch: DecodedBatch) -> BatchResult:
         await self._topic_identity.check(batch.spans)
-        if await self._facts.catch_up():
+        if await self._catalog_reader.catch_up():
             self._swept = -inf  # swept in the next turn, because an organization may have much held usage
-        topics = (self.topic, self._facts.topic)
+        topics = (self.topic, self._catalog_reader.topic)
         while True:
             try:
                 with self._tracing.span("transaction", "client", db__system__name="postgresql"):
-                    result = await count_batch(self._pool, topics, batch, self._facts.catalog)
+                    result = await count_batch(self._pool, topics, batch, self._catalog_reader.catalog)
                 break
             except StaleCatalog:
-                await self._facts.take_over()
+                await self._catalog_reader.take_over()
                 self._swept = -inf
             except Exception as error:
                 if timed_out(error):
@@ -245,7 +245,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
     async def catch_up(self) -> None:
         """Apply catalog events and release held usage, in case a batch did not trigger it. Runs at every sweep
         interval."""
-        changed = await rerun(self._facts.catch_up)
+        changed = await rerun(self._catalog_reader.catch_up)
         clock = asyncio.get_running_loop().time
         if changed or clock() - self._swept > RELEASE_EVERY_S:
             self._swept = clock()  # set before the work: changes during the work trigger the next sweep

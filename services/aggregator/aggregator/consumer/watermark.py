@@ -21,14 +21,14 @@ class Watermark:
     detector."""
 
     def __init__(
-        self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, facts: CatalogReader,
+        self, pool: Pool, consumer: AIOKafkaConsumer, ends: AIOKafkaConsumer, topic: str, catalog_reader: CatalogReader,
         topic_identity: TopicIdentity, detector: StuckDetector,
     ) -> None:  # fmt: skip
         self._pool = pool
         self._consumer = consumer
         self._ends = ends
         self._topic = topic
-        self._facts = facts
+        self._catalog_reader = catalog_reader
         self._topic_identity = topic_identity
         self._detector = detector
 
@@ -41,9 +41,9 @@ class Watermark:
             positions = await load_progress(self._pool, self._topic, [at.partition for at in owned])
             # Records of an open transaction cannot be counted yet, and those after it are not complete.
             heads = await self._ends.end_offsets(owned) if owned else {}
-            ends = await self._facts.end_offsets(owned) if owned else {}
+            ends = await self._catalog_reader.end_offsets(owned) if owned else {}
             await self._topic_identity.check(positions)
-            await self._facts.check()
+            await self._catalog_reader.check()
         except Exception:
             self._detector.restart()  # no consumer progresses while Kafka or Postgres is unavailable
             raise

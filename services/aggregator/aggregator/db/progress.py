@@ -86,7 +86,7 @@ def drop_replayed(batch: DecodedBatch, positions: Mapping[int, int], result: Bat
 
 async def advance(connection: Connection, topic: str, batch: DecodedBatch, result: BatchResult) -> None:
     """Move the positions, and record the disposition of every record, in total and by the hour of its receipt."""
-    fates = [
+    dispositions = [
         Counter((use.partition, use.received // HOUR_S) for use in group)
         for group in (
             [decision.use for decision in result.counted],
@@ -94,16 +94,18 @@ async def advance(connection: Connection, topic: str, batch: DecodedBatch, resul
             [decision.use for decision in result.held],
         )
     ]
-    fates.insert(2, Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in result.rejections))
-    fates[3].update((at.partition, at.timestamp / 1000 // HOUR_S) for at in result.quarantined)
-    hours = sorted(set().union(*fates))
+    dispositions.insert(
+        2, Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in result.rejections)
+    )
+    dispositions[3].update((at.partition, at.timestamp / 1000 // HOUR_S) for at in result.quarantined)
+    hours = sorted(set().union(*dispositions))
     if hours:
-        rows = [(*hour, *(fate[hour] for fate in fates)) for hour in hours]
+        rows = [(*hour, *(disposition[hour] for disposition in dispositions)) for hour in hours]
         await connection.execute(SQL["add_hours"], topic, *zip(*rows, strict=True))
     totals: dict[int, list[int]] = {partition: [0, 0, 0, 0] for partition in result.next_offsets}
     for hour in hours:
-        for place, fate in enumerate(fates):
-            totals[hour[0]][place] += fate[hour]
+        for place, disposition in enumerate(dispositions):
+            totals[hour[0]][place] += disposition[hour]
     progress = [
         (at, next_offset, *totals[at], result.skipped[at], result.records_end[at], batch.last_received.get(at))
         for at, next_offset in sorted(result.next_offsets.items())
@@ -112,19 +114,19 @@ async def advance(connection: Connection, topic: str, batch: DecodedBatch, resul
         await connection.execute(SQL["advance_progress"], topic, *columns_of(progress))
 
 
-async def settle(connection: Connection, topic: str, hours: Sequence[tuple[int, float, int, int, int]]) -> None:
+async def resolve_held(connection: Connection, topic: str, hours: Sequence[tuple[int, float, int, int, int]]) -> None:
     """Record the later disposition of held records: the numbers counted, duplicate and rejected, by partition and hour
     of receipt."""
     if not hours:
         return
     with _proving():
-        await connection.execute(SQL["settle_hours"], topic, *map(list, zip(*hours, strict=True)))
+        await connection.execute(SQL["resolve_hours"], topic, *map(list, zip(*hours, strict=True)))
     sums: dict[int, list[int]] = {}
-    for partition, _, *fates in sorted(hours):
-        sums[partition] = [sum(pair) for pair in zip(sums.get(partition, (0, 0, 0)), fates, strict=True)]
-    rows = [(partition, *fates) for partition, fates in sums.items()]
+    for partition, _, *dispositions in sorted(hours):
+        sums[partition] = [sum(pair) for pair in zip(sums.get(partition, (0, 0, 0)), dispositions, strict=True)]
+    rows = [(partition, *dispositions) for partition, dispositions in sums.items()]
     with _proving():
-        await connection.execute(SQL["settle_progress"], topic, *map(list, zip(*rows, strict=True)))
+        await connection.execute(SQL["resolve_progress"], topic, *map(list, zip(*rows, strict=True)))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from aggregator.db.unnest import columns_of
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch, Record
 
-COUNTING, RELEASE, CATALOG_FACTS, SUMS, TIME_ZONE = "counting", "release", "catalog", "sums", "time_zone"
+COUNTING, RELEASE, CATALOG_EVENTS, SUMS, TIME_ZONE = "counting", "release", "catalog", "sums", "time_zone"
 """Steps of the table `quarantine`. Only the first one puts further usage of the organization aside."""
 
 

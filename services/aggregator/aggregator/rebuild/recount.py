@@ -173,7 +173,7 @@ class Recounter:
         before, self.recount = self.recount, part
         try:
             async with self._snapshot.read() as connection:
-                rows = await _select_fates(connection, uses)
+                rows = await _select_dispositions(connection, uses)
                 counted: list[Decision] = []
                 unknown: list[UsageRecord] = []
                 for use in uses:
@@ -273,19 +273,19 @@ class Recounter:
             )
 
 
-async def _select_fates(connection: Connection, uses: Sequence[UsageRecord]) -> dict[bytes, asyncpg.Record]:
+async def _select_dispositions(connection: Connection, uses: Sequence[UsageRecord]) -> dict[bytes, asyncpg.Record]:
     """Ledger rows by identity. A row lies in the partition of the day inside its id, or in a hash partition
     (ledger_partitions.py)."""
-    fates = await _select_in(connection, ((use.ledger_bucket, use.identity) for use in uses))
-    missing = [use.identity for use in uses if use.ledger_bucket >= 0 and use.identity not in fates]
-    return fates | await _select_in(connection, ((hash_bucket(identity), identity) for identity in missing))
+    dispositions = await _select_in(connection, ((use.ledger_bucket, use.identity) for use in uses))
+    missing = [use.identity for use in uses if use.ledger_bucket >= 0 and use.identity not in dispositions]
+    return dispositions | await _select_in(connection, ((hash_bucket(identity), identity) for identity in missing))
 
 
 async def _select_in(connection: Connection, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, asyncpg.Record]:
     return {
         row["identity"].bytes: row
         for bucket, identities in by_bucket(keys)
-        for row in await connection.fetch(SQL["select_fates"], bucket, identities)
+        for row in await connection.fetch(SQL["select_dispositions"], bucket, identities)
     }
 
 

@@ -32,7 +32,7 @@ SLACK = timedelta(hours=1)
 """An event may be this much later than its receipt: ingest accepts 5 minutes, and clocks differ."""
 ATTEMPTS = 5
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class CannotRebuild(Exception):
@@ -87,7 +87,7 @@ async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
 
 async def compare(
     kafka: KafkaSettings, dsn: str, holder: Connection, topic: str, first: date, last: date, organization: str | None,
-    tell: Tell,
+    report: Report,
 ) -> Comparison:  # fmt: skip
     """Count the days `first` to `last` from the log and compare. Changes nothing and waits for no other transaction.
 
@@ -111,7 +111,7 @@ async def compare(
             recounter = Recounter(snapshot, topic, days)
             await recounter.learn()
             starts = await _starts(consumer, holder, topic, positions, days)
-            await _read(consumer, topic, starts, positions, recounter, tell)
+            await _read(consumer, topic, starts, positions, recounter, report)
             await recounter.check_ledger()
             days = recounter.days
             live, months = await read_live(snapshot, days)
@@ -238,7 +238,7 @@ def _first_rebuildable(kept_since: datetime, days: Days) -> date:
 
 async def _read(
     consumer: AIOKafkaConsumer, topic: str, starts: Mapping[int, int], ends: Mapping[int, int], recounter: Recounter,
-    tell: Tell,
+    report: Report,
 ) -> None:  # fmt: skip
     """Pass every record from `starts` to before `ends` to the recounter."""
     left = {TopicPartition(topic, partition) for partition, start in starts.items() if start < ends[partition]}
@@ -253,4 +253,4 @@ async def _read(
         done = {at for at in left if await consumer.position(at) >= ends[at.partition]}
         consumer.pause(*done)
         left -= done
-        tell(f"{recounter.recount.records:,} records read, {recounter.recount.counted.total():,} counted")
+        report(f"{recounter.recount.records:,} records read, {recounter.recount.counted.total():,} counted")

@@ -83,7 +83,7 @@ async def claim_deliveries(
 
 async def record_delivery_result(pool: Pool, delivery: Delivery, attempt: Attempt) -> None:
     """Store the result of the claimed attempt. Idempotent."""
-    await pool.execute(SQL["settle_delivery"], delivery.delivery_id, delivery.attempt, *attempt)
+    await pool.execute(SQL["record_delivery_attempt"], delivery.delivery_id, delivery.attempt, *attempt)
 
 
 async def stop_channel(pool: Pool, channel_id: int, because: str) -> None:

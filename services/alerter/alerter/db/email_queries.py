@@ -89,7 +89,7 @@ async def claim_mails(
 
 async def record_mail_result(pool: Pool, mail: Mail, attempt: Attempt) -> None:
     """Store the result of the claimed attempt. Idempotent."""
-    await pool.execute(SQL["settle_email"], mail.email_id, mail.attempt, *attempt)
+    await pool.execute(SQL["record_email_attempt"], mail.email_id, mail.attempt, *attempt)
 
 
 async def count_pending_mails(pool: Pool) -> tuple[int, float]:

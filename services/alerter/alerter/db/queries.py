@@ -96,8 +96,8 @@ async def free_episode(connection: Connection, kind: Kind, organization: str, ab
     return episode
 
 
-async def mark_settled(connection: Connection, organization_id: int, now: datetime) -> None:
-    await connection.execute(SQL["mark_settled"], organization_id, now)
+async def mark_evaluated(connection: Connection, organization_id: int, now: datetime) -> None:
+    await connection.execute(SQL["mark_evaluated"], organization_id, now)
 
 
 async def insert_firing(
@@ -143,7 +143,7 @@ async def set_banner(connection: Connection, organization_id: int, banner: Banne
 async def read_usage(connection: Connection, level: UsageLevel, today: date) -> dict[str, Any]:
     """Usage of each product in the level's period, and the features that used most. Micro-credits."""
     row = await connection.fetchrow(
-        SQL["select_facts"],
+        SQL["select_mail_context"],
         level.organization_id, level.period.contract_id, level.period.period_id, level.starts_on, level.ends_on,
     )  # fmt: skip
     assert row is not None

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 MessageContext = Mapping[str, Any]
-"""The content of a mail, as stored in the column `facts`: organization, name, rule, used and available (micro-credits;
+"""The content of a mail, as stored in the column `mail_context`: organization, name, rule, used and available (micro-credits;
 used is None in a test without a level), period (contract, id, from, to), elapsed_permille, ended, time_zone, at,
 products, drivers; and threshold, or test with all thresholds."""
 

@@ -10,7 +10,7 @@ from flexcredits_schemas.calendar import midnight
 
 PeriodState = Literal["current", "ended", "long_ended"]
 
-TOLD_AFTER_END = timedelta(hours=72)
+NOTIFIED_AFTER_END = timedelta(hours=72)
 """Late usage still sends notifications for this time after a period's end. Later firings are only recorded."""
 
 
@@ -111,7 +111,7 @@ def period_state(level: UsageLevel, now: datetime) -> PeriodState:
     ends_at = midnight(level.ends_on, level.time_zone)
     if now < ends_at:
         return "current"
-    return "ended" if now - ends_at < TOLD_AFTER_END else "long_ended"
+    return "ended" if now - ends_at < NOTIFIED_AFTER_END else "long_ended"
 
 
 def has_begun(level: UsageLevel, now: datetime) -> bool:

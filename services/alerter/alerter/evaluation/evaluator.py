@@ -22,7 +22,7 @@ from alerter.db.queries import (
     limit_statements,
     list_organizations,
     lock_organization,
-    mark_settled,
+    mark_evaluated,
     name_organization,
     read_states,
     resolve_firing,
@@ -128,7 +128,7 @@ class Evaluator:
     async def evaluate_one(self, organization_id: int, *, history: bool = False) -> None:
         """Decide and write in one transaction. It reads the levels after it has the lock, so they are never older than
         those that another evaluation used."""
-        with self._tracing.span("settle", "internal", organization_id=organization_id) as span:
+        with self._tracing.span("evaluate organization", "internal", organization_id=organization_id) as span:
             async with self._pool.acquire() as connection, connection.transaction():
                 await limit_statements(connection, STATEMENT_S)
                 now = self._now()
@@ -158,7 +158,7 @@ class Evaluator:
                     banner = banner._replace(episode=episode)
         if banner != state.banner:
             await set_banner(connection, state.organization_id, banner)
-        await mark_settled(connection, state.organization_id, now)
+        await mark_evaluated(connection, state.organization_id, now)
 
     async def _resolve(
         self, connection: Connection, organization: Organization, organization_id: int, period: Period, threshold: int,

@@ -15,5 +15,5 @@ async def drain_wakeups(pool: Pool, evaluator: Evaluator) -> None:
     async with pool.acquire() as connection, connection.transaction():
         woken = await claim_wakeups(connection, WAKEUPS_MAX)
         if woken:
-            everybody = ALL_ORGANIZATIONS in woken
-            await evaluator.evaluate(None if everybody else sorted(woken), trigger="wakeup", history=not everybody)
+            all_woken = ALL_ORGANIZATIONS in woken
+            await evaluator.evaluate(None if all_woken else sorted(woken), trigger="wakeup", history=not all_woken)

@@ -29,12 +29,12 @@ def describe(kind: str, data: Mapping[str, Any], dashboard_url: str) -> str:
     level = f": {level_in_words(used, available)}" if used is not None else ""
     if kind == "fired":
         percent = sentence(percent_in_words(used or 0, available or 0))
-        fact = f":warning: *{percent} of {of} used*{level} ({name}, {data['threshold']}% alert)"
+        headline = f":warning: *{percent} of {of} used*{level} ({name}, {data['threshold']}% alert)"
     elif data["resolution"] == "level":
-        fact = f":white_check_mark: *Back under {data['threshold']}% of {of}*{level} ({name})"
+        headline = f":white_check_mark: *Back under {data['threshold']}% of {of}*{level} ({name})"
     else:
-        fact = f":white_check_mark: *The {data['threshold']}% alert on {of} was removed* ({name})"
-    return f"{fact}\n{period(data)} · <{period_url(dashboard_url, data)}|Open dashboard>"
+        headline = f":white_check_mark: *The {data['threshold']}% alert on {of} was removed* ({name})"
+    return f"{headline}\n{period(data)} · <{period_url(dashboard_url, data)}|Open dashboard>"
 
 
 def read(credits: str | None) -> int | None:

@@ -50,13 +50,13 @@ class Verdict:
     """The events of a request by disposition. Accepted ones are (key, canonical bytes) in the order of the request."""
 
     usage: list[tuple[bytes, bytes]] = field(default_factory=list)
-    facts: list[tuple[bytes, bytes]] = field(default_factory=list)
+    catalog_events: list[tuple[bytes, bytes]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     duplicates: int = 0
 
     @property
     def accepted(self) -> int:
-        return len(self.usage) + len(self.facts)
+        return len(self.usage) + len(self.catalog_events)
 
 
 class Rejection(InvalidEvent):
@@ -111,7 +111,7 @@ class Acceptance:
         if isinstance(event, COUNTED):
             self.verdict.usage.append((key_of(event), canonical))
         else:
-            self.verdict.facts.append(((event.subject or "").encode(), canonical))
+            self.verdict.catalog_events.append(((event.subject or "").encode(), canonical))
 
     def _check_size(self, message: bytes) -> None:
         if len(message) > self._event_bytes_max:
@@ -161,11 +161,11 @@ def _same_payload(first: Event, second: Event) -> bool:
     return _encode_to_milliseconds(first) == _encode_to_milliseconds(second)
 
 
-def _encode_to_milliseconds(fact: Event) -> bytes:
+def _encode_to_milliseconds(event: Event) -> bytes:
     """The event with its time cut to milliseconds, as the ledger compares usage, because the JavaScript SDK of
     CloudEvents truncates the time of events that it forwards."""
-    time = fact.time.replace(microsecond=fact.time.microsecond // 1000 * 1000)
-    return encode(msgspec.structs.replace(fact, time=time))
+    time = event.time.replace(microsecond=event.time.microsecond // 1000 * 1000)
+    return encode(msgspec.structs.replace(event, time=time))
 
 
 def _name(raw: bytes) -> tuple[str | None, str | None]:

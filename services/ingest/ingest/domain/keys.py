@@ -23,7 +23,7 @@ _KEY = re.compile(
     f"(fc_{ENVIRONMENT.pattern}_([0-9A-Za-z]{{{KEY_ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}}))"
     f"_([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
-_NOBODY = sha256(b"").digest()
+_NO_SECRET = sha256(b"").digest()
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def parse_key(text: str) -> tuple[str, str] | None:
 
 def is_valid(stored: StoredKey | None, secret: str, now: datetime) -> bool:
     """Whether the secret belongs to this key and the key is valid. Takes as long for a key that does not exist."""
-    expected = stored.secret_sha256 if stored else _NOBODY
+    expected = stored.secret_sha256 if stored else _NO_SECRET
     matches = hmac.compare_digest(sha256(secret.encode()).digest(), expected)
     if stored is None or not matches or stored.revoked_at is not None:
         return False

@@ -65,11 +65,11 @@ class PartitionQueue:
                 topic, partition = self.partition
                 await (await self._producer.send_batch(batch.builder, topic, partition=partition))
             except Exception as error:
-                self._settle(batch, delivered=False)
+                self._complete(batch, delivered=False)
                 raise ProducerBroken(
                     f"{self.partition.topic}/{self.partition.partition}: {type(error).__name__}: {error}"
                 ) from error
-            self._settle(batch, delivered=True)
+            self._complete(batch, delivered=True)
             self.drop_unwanted()
         self.sending = None
 
@@ -77,7 +77,7 @@ class PartitionQueue:
         """Drop waiting batches whose requests have all been answered: their senders retry."""
         now = asyncio.get_running_loop().time()
         while self._waiting and self._waiting[0].wanted_until <= now:
-            self._settle(self._waiting.popleft(), delivered=False)
+            self._complete(self._waiting.popleft(), delivered=False)
 
     def abandon(self) -> None:
         """Stop sending. Waiting requests are answered that the outcome is unknown."""
@@ -85,7 +85,7 @@ class PartitionQueue:
             self.task.cancel()
         for batch in [self.sending, *self._waiting]:
             if batch:
-                self._settle(batch, delivered=False)
+                self._complete(batch, delivered=False)
         self._waiting.clear()
 
     def _begin_batch(self) -> Batch:
@@ -93,7 +93,7 @@ class PartitionQueue:
         self._waiting.append(batch)
         return batch
 
-    def _settle(self, batch: Batch, *, delivered: bool) -> None:
+    def _complete(self, batch: Batch, *, delivered: bool) -> None:
         if not batch.delivered.done():
             batch.delivered.set_result(delivered)
             self._budget.give(batch.size)

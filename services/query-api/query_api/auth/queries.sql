@@ -9,7 +9,7 @@ FROM sessions WHERE session_sha256 = decode($1, 'hex')
 
 -- name: select_role_since
 -- The role that a member event set after an instant, if any.
-SELECT role FROM members WHERE organization_id = app_organization_id() AND email = $1 AND fact_at > $2 AND NOT removed
+SELECT role FROM members WHERE organization_id = app_organization_id() AND email = $1 AND event_at > $2 AND NOT removed
 
 -- name: touch_session
 -- Record that the session was used.

@@ -151,7 +151,7 @@ class CommitmentCredits(ResponseBody):
     minimum: Credits
     reached: Credits = Field(description="Contracted credits plus overage of all its credit periods.")
     shortfall: Credits = Field(description="minimum minus reached, never below zero.")
-    settled_with: str = Field(
+    charged_in: str = Field(
         description="Id of the contract's last credit period, in whose total the shortfall is charged."
     )
 

@@ -15,7 +15,7 @@ class LiveVersion(NamedTuple):
     credits: int
     corrections: int
     newest_contract: int | None
-    newest_fact: int | None
+    newest_event_offset: int | None
     banner: str | None
     dismissals: int
 

@@ -2,8 +2,8 @@
 -- Versions of the data behind overview and banner, in few reads. While they are equal, so are both, within one day.
 SELECT u.events, u.credits,
     (SELECT coalesce(sum(corrections), 0) FROM usage_corrections WHERE organization_id = $1)::bigint AS corrections,
-    (SELECT max(fact_offset) FROM contracts WHERE organization_id = $1) AS newest_contract,
-    (SELECT fact_offset FROM organizations WHERE organization_id = $1) AS newest_fact,
+    (SELECT max(event_offset) FROM contracts WHERE organization_id = $1) AS newest_contract,
+    (SELECT event_offset FROM organizations WHERE organization_id = $1) AS newest_event_offset,
     (SELECT ROW(contract_id, period_id, threshold, episode, fired_at)::text FROM banners WHERE organization_id = $1) AS banner,
     (SELECT count(*) FROM banner_dismissals WHERE organization_id = $1) AS dismissals
 FROM (

@@ -12,11 +12,11 @@ from runtime.postgres.line import Line
 if TYPE_CHECKING:  # asyncpg's classes are generic only for type checkers
     Pool = asyncpg.Pool[asyncpg.Record]
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
-    Tell = Callable[[asyncpg.connection.LoggedQuery], None]
+    StatementListener = Callable[[asyncpg.connection.LoggedQuery], None]
 else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
-    Tell = Callable
+    StatementListener = Callable
 
 
 class LinedPool(asyncpg.Pool):
@@ -33,12 +33,12 @@ async def open_pool(
     size: int,
     statement_timeout_s: float,
     at_least: int = 1,
-    tell: Tell | None = None,
+    on_statement: StatementListener | None = None,
     keep_plans: bool = True,
 ) -> AsyncIterator[Pool]:
     """A pool of up to `size` connections, with a statement timeout of `statement_timeout_s` seconds.
 
-    With `at_least` 0 it opens even while Postgres is unavailable, and connects at the first use. `tell` is called for
+    With `at_least` 0 it opens even while Postgres is unavailable, and connects at the first use. `on_statement` is called for
     each statement that has ended. Without `keep_plans` every statement is planned at each run, for the present size of
     its tables: a plan that was made for an empty queue would scan all of a full one.
     """  # fmt: skip
@@ -56,8 +56,8 @@ async def open_pool(
         settings["plan_cache_mode"] = "force_custom_plan"
 
     async def listen(connection: Connection) -> None:
-        if tell is not None:
-            connection.add_query_logger(tell)
+        if on_statement is not None:
+            connection.add_query_logger(on_statement)
 
     opening = LinedPool(
         dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10, init=listen, reset=leave_as_it_is,
@@ -81,15 +81,15 @@ async def leave_as_it_is(_connection: Connection) -> None:
     them."""
 
 
-def trace_statements(tracing: Tracing, statements: Mapping[str, str]) -> Tell | None:
-    """A `tell` for open_pool that records a span for each statement, under its name or else its first word, within the
+def trace_statements(tracing: Tracing, statements: Mapping[str, str]) -> StatementListener | None:
+    """A `on_statement` for open_pool that records a span for each statement, under its name or else its first word, within the
     present span."""
     if not tracing.is_on:
         return None
     names = {text: name for name, text in statements.items()}
 
-    def tell(ended: "asyncpg.connection.LoggedQuery") -> None:
+    def on_statement(ended: "asyncpg.connection.LoggedQuery") -> None:
         name = names.get(ended.query) or ended.query.split(maxsplit=1)[0].rstrip(";")
         tracing.past(name, "client", ended.elapsed, db__system__name="postgresql", db__query__summary=name)
 
-    return tell
+    return on_statement

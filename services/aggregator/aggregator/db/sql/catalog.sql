@@ -23,7 +23,7 @@ SELECT (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE time_zone IS NOT
 
 -- name: select_changed_organizations
 -- Organizations whose catalog event is at or after this catalog offset.
-SELECT organization, organization_id, time_zone FROM organizations WHERE fact_offset >= $1
+SELECT organization, organization_id, time_zone FROM organizations WHERE event_offset >= $1
 
 -- name: select_changed_rates
 -- Rates whose catalog event is at or after this catalog offset, in the order of receipt.
@@ -57,13 +57,13 @@ ORDER BY d.position
 -- name: upsert_organization
 -- Writes a newer event about an organization; fields that it omits keep their values.
 -- The zone stays once usage was counted in it, because its days are days of that zone.
-INSERT INTO organizations AS t (organization, name, time_zone, billing_moderator_enabled, locale, fact_at, fact_offset)
+INSERT INTO organizations AS t (organization, name, time_zone, billing_moderator_enabled, locale, event_at, event_offset)
 VALUES ($1, $2, $3, coalesce($4::boolean, false), coalesce($5::text, 'en-US'), $6, $7)
 ON CONFLICT (organization) DO UPDATE SET name = excluded.name, billing_moderator_enabled = coalesce($4::boolean, t.billing_moderator_enabled),
-    locale = coalesce($5::text, t.locale), fact_at = excluded.fact_at, fact_offset = excluded.fact_offset,
+    locale = coalesce($5::text, t.locale), event_at = excluded.event_at, event_offset = excluded.event_offset,
     time_zone = CASE WHEN EXISTS (SELECT FROM usage_organization_daily d WHERE d.organization_id = t.organization_id)
                      THEN t.time_zone ELSE excluded.time_zone END
-WHERE t.fact_at IS NULL OR (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+WHERE t.event_at IS NULL OR (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
 RETURNING time_zone
 
 -- name: upsert_contract
@@ -71,21 +71,21 @@ RETURNING time_zone
 -- Its prices are added to those of earlier versions if they differ. Beyond 128 KiB (about 900 changes of a price) they
 -- replace the last version, because every reader reads all versions.
 INSERT INTO contracts AS t (organization_id, contract_id, starts_on, ends_on, minimum_commitment, overage_price, credit_price,
-    currency, account_team_name, account_team_email, account_team_url, fact_at, fact_offset, price_versions)
+    currency, account_team_name, account_team_email, account_team_url, event_at, event_offset, price_versions)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, jsonb_build_array($14::jsonb))
 ON CONFLICT (organization_id, contract_id) DO UPDATE SET starts_on = excluded.starts_on, ends_on = excluded.ends_on,
     minimum_commitment = excluded.minimum_commitment, overage_price = excluded.overage_price, credit_price = excluded.credit_price,
     currency = excluded.currency, account_team_name = excluded.account_team_name, account_team_email = excluded.account_team_email,
-    account_team_url = excluded.account_team_url, fact_at = excluded.fact_at, fact_offset = excluded.fact_offset,
+    account_team_url = excluded.account_team_url, event_at = excluded.event_at, event_offset = excluded.event_offset,
     price_versions = CASE
         WHEN t.price_versions = '[]' THEN jsonb_build_array(
-            jsonb_build_object('received_at', t.fact_at, 'currency', t.currency, 'is_list', false, 'steps', jsonb_build_array(
+            jsonb_build_object('received_at', t.event_at, 'currency', t.currency, 'is_list', false, 'steps', jsonb_build_array(
                 jsonb_build_object('from', NULL, 'overage', t.overage_price, 'credit', t.credit_price)))) || excluded.price_versions
         WHEN (t.price_versions -> -1) - 'received_at' = (excluded.price_versions -> 0) - 'received_at' THEN t.price_versions
         WHEN octet_length((t.price_versions || excluded.price_versions)::text) > 131072
             THEN (t.price_versions - -1) || excluded.price_versions
         ELSE t.price_versions || excluded.price_versions END
-WHERE (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
 RETURNING contract_id
 
 -- name: select_overlapping_period
@@ -110,36 +110,36 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: upsert_member
 -- Writes a newer event about a person; the name stays if the event has none.
-INSERT INTO members AS t (organization_id, email, name, role, removed, fact_at, fact_offset) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO members AS t (organization_id, email, name, role, removed, event_at, event_offset) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (organization_id, email) DO UPDATE SET name = coalesce(excluded.name, t.name), role = excluded.role, removed = excluded.removed,
-    fact_at = excluded.fact_at, fact_offset = excluded.fact_offset
-WHERE (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+    event_at = excluded.event_at, event_offset = excluded.event_offset
+WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
 
 -- name: upsert_agent
 -- Writes an event about an agent; the newest event wins, in any order of arrival.
 -- A deletion without a name keeps the last name.
-INSERT INTO agents AS t (organization_id, agent_id, state, name, owner, ever_saved, fact_at, fact_offset)
+INSERT INTO agents AS t (organization_id, agent_id, state, name, owner, ever_saved, event_at, event_offset)
 VALUES ($1, $2, $3, $4, $5, $3 = 'saved', $6, $7)
 ON CONFLICT (organization_id, agent_id) DO UPDATE SET
     ever_saved = t.ever_saved OR excluded.ever_saved,
-    state = CASE WHEN (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset) AND t.state <> 'system'
+    state = CASE WHEN (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset) AND t.state <> 'system'
                  THEN excluded.state ELSE t.state END,
-    name = CASE WHEN (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+    name = CASE WHEN (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
                 THEN coalesce(excluded.name, t.name) ELSE coalesce(t.name, excluded.name) END,
-    owner = CASE WHEN (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+    owner = CASE WHEN (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
                  THEN coalesce(excluded.owner, t.owner) ELSE coalesce(t.owner, excluded.owner) END,
-    fact_at = greatest(t.fact_at, excluded.fact_at),
-    fact_offset = CASE WHEN (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
-                       THEN excluded.fact_offset ELSE t.fact_offset END
+    event_at = greatest(t.event_at, excluded.event_at),
+    event_offset = CASE WHEN (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
+                       THEN excluded.event_offset ELSE t.event_offset END
 
 -- name: upsert_feature
 -- Writes a newer event about a feature from a day on; fields that it omits keep their values.
-INSERT INTO features AS t (organization_id, product, feature_kind, feature, effective_from, display_name, category, fact_at, fact_offset)
+INSERT INTO features AS t (organization_id, product, feature_kind, feature, effective_from, display_name, category, event_at, event_offset)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (organization_id, product, feature_kind, feature, effective_from) DO UPDATE SET
     display_name = coalesce(excluded.display_name, t.display_name), category = coalesce(excluded.category, t.category),
-    fact_at = excluded.fact_at, fact_offset = excluded.fact_offset
-WHERE (t.fact_at, t.fact_offset) < (excluded.fact_at, excluded.fact_offset)
+    event_at = excluded.event_at, event_offset = excluded.event_offset
+WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
 
 -- name: insert_rate
 -- Inserts a rate; a copy of its event is ignored, so that a retry cannot postpone the rate.

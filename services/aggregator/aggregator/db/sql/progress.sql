@@ -15,7 +15,7 @@
 --                              usage_organization_monthly, usage_corrections, usage_late
 -- 10. agent_sightings          upsert_agent_sightings
 -- 11. new rows of outboxes     insert_dead_letters, insert_totals
--- 12. partition_hours          add_hours, settle_hours; again rows of step 2: advance_progress, settle_progress
+-- 12. partition_hours          add_hours, resolve_hours; again rows of step 2: advance_progress, resolve_progress
 --
 -- create_progress and mark_caught_up run in transactions of their own. mark_caught_up locks rows in no order of its own; a
 -- deadlock with it (40P01) is transient, and the batch is run again.
@@ -45,7 +45,7 @@ FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[
     AS d(partition, next_offset, counted, duplicate, rejected, held, skipped, records_end, received)
 WHERE p.topic = $1 AND p.partition = d.partition
 
--- name: settle_progress
+-- name: resolve_progress
 -- Records the later disposition of held offsets: counted, duplicate or rejected.
 UPDATE partition_progress AS p
 SET held = p.held - d.counted - d.duplicate - d.rejected, counted = p.counted + d.counted, duplicate = p.duplicate + d.duplicate,
@@ -63,7 +63,7 @@ ORDER BY partition, hour
 ON CONFLICT (topic, partition, hour_at) DO UPDATE SET counted = t.counted + excluded.counted,
     duplicate = t.duplicate + excluded.duplicate, rejected = t.rejected + excluded.rejected, held = t.held + excluded.held
 
--- name: settle_hours
+-- name: resolve_hours
 -- Records the later disposition of held records, in the hour of their receipt: counted, duplicate or rejected.
 UPDATE partition_hours AS p
 SET held = p.held - d.counted - d.duplicate - d.rejected, counted = p.counted + d.counted, duplicate = p.duplicate + d.duplicate,

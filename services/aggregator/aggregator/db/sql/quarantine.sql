@@ -67,7 +67,7 @@ SET LOCAL lock_timeout TO DEFAULT
 SELECT topic, partition, kafka_offset, key, value, headers, extract(epoch FROM received_at)::float8 AS received
 FROM quarantined_records WHERE organization_id = $1 AND topic = $2 ORDER BY partition, kafka_offset LIMIT $3
 
--- name: select_quarantined_facts
+-- name: select_quarantined_catalog_events
 -- The next catalog events of an organization in quarantine after offset $3, as the catalog topic has them.
 SELECT topic, partition, kafka_offset, key, value, headers, extract(epoch FROM received_at)::float8 AS received
 FROM quarantined_records WHERE organization_id = $1 AND topic = $2 AND partition = 0 AND kafka_offset > $3 ORDER BY kafka_offset LIMIT $4

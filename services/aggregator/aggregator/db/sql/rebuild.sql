@@ -21,7 +21,7 @@ FROM usage_series s JOIN organizations o USING (organization_id) WHERE organizat
 -- The end of the last hour in which each partition received a record.
 SELECT partition, max(hour_at) + interval '1 hour' AS ended_at FROM partition_hours WHERE topic = $1 GROUP BY 1
 
--- name: select_fates
+-- name: select_dispositions
 -- Ledger rows of these identities in one ledger partition.
 SELECT identity, payload, organization_id, series_id, extract(epoch FROM occurred_at)::float8 AS occurred, credits, rate_id, held,
     kafka_partition, kafka_offset

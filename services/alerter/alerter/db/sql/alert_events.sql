@@ -96,7 +96,7 @@ WHERE d.delivery_id = ANY (ARRAY(
 RETURNING d.delivery_id, d.organization_id, d.channel_id, c.kind, c.url, c.signing_secret, c.content_type, n.event_id, n.body, d.created_at, d.attempts AS attempt,
     extract(epoch FROM now() - d.pending_since)::float8 AS waited_s
 
--- name: settle_delivery
+-- name: record_delivery_attempt
 -- Store the result of attempt $2: sent, refused, or deferred for $5 seconds.
 -- A result "sent" is final, also if another attempt has started since.
 WITH attempt AS (

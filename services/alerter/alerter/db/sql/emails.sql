@@ -18,7 +18,7 @@ ORDER BY lower(recipients.address), recipients.is_additional, recipients.address
 
 -- name: insert_email
 -- Insert a mail to one person, about a firing or a test with its own context.
-INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, is_additional, created_at, facts) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, is_additional, created_at, mail_context) VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: claim_emails
 -- Claim up to $1 due mails for $2 seconds. After that they are due again, because their process has died.
@@ -45,9 +45,9 @@ WHERE e.email_id = ANY (ARRAY(
     LIMIT $1))
 RETURNING e.email_id, e.message_id, e.recipient, e.is_additional, e.created_at, e.attempts AS attempt,
     extract(epoch FROM now() - e.pending_since)::float8 AS waited_s,
-    coalesce(e.facts, (SELECT f.facts FROM alert_firings f WHERE f.firing_id = e.firing_id)) AS context, e.organization_id
+    coalesce(e.mail_context, (SELECT f.mail_context FROM alert_firings f WHERE f.firing_id = e.firing_id)) AS context, e.organization_id
 
--- name: settle_email
+-- name: record_email_attempt
 -- Store the result of attempt $2: sent, refused, or deferred for $5 seconds.
 -- A result "sent" is final, also if another attempt has started since.
 WITH attempt AS (

@@ -9,7 +9,7 @@ INSERT INTO alert_state (organization_id, evaluated_at) VALUES ($1, $2) ON CONFL
 -- Lock the organization's firings for this transaction. The row does not exist before the first evaluation.
 SELECT true FROM alert_state WHERE organization_id = $1 FOR UPDATE
 
--- name: mark_settled
+-- name: mark_evaluated
 -- Store when this organization's firings last changed.
 UPDATE alert_state SET evaluated_at = $2 WHERE organization_id = $1
 
@@ -48,7 +48,7 @@ WHERE f.organization_id = $1 AND f.rule = 'usage'
 -- name: insert_firing
 -- Insert a firing. A unique index refuses a second open firing of the same threshold.
 INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used, available,
-    notification, facts)
+    notification, mail_context)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 RETURNING firing_id
 

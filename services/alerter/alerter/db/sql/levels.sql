@@ -15,7 +15,7 @@ SELECT organization, coalesce(name, organization) AS name FROM organizations WHE
 -- name: select_levels
 -- Select credit periods of these organizations (null: all) that began by $2 and end after $3, with their levels.
 -- A level has the available and used credits, and the thresholds.
-SELECT p.organization_id, o.time_zone, coalesce(s.usage_thresholds, everybody.usage_thresholds) AS thresholds,
+SELECT p.organization_id, o.time_zone, coalesce(s.usage_thresholds, defaults.usage_thresholds) AS thresholds,
     p.contract_id, p.credit_period_id AS period_id, p.starts_on, p.ends_on,
     CASE WHEN p.total IS NOT NULL OR add_ons.credits IS NOT NULL THEN coalesce(p.total, 0) + coalesce(add_ons.credits, 0) END AS available,
     (SELECT coalesce(sum(used.credits), 0)::bigint FROM (
@@ -30,7 +30,7 @@ SELECT p.organization_id, o.time_zone, coalesce(s.usage_thresholds, everybody.us
     ) AS used) AS used
 FROM credit_periods p
 JOIN organizations o USING (organization_id)
-JOIN alert_settings everybody ON everybody.organization_id = 0
+JOIN alert_settings defaults ON defaults.organization_id = 0
 LEFT JOIN alert_settings s ON s.organization_id = p.organization_id
 CROSS JOIN LATERAL (SELECT sum(a.credits)::bigint AS credits FROM add_ons a
     WHERE (a.organization_id, a.contract_id, a.credit_period_id) = (p.organization_id, p.contract_id, p.credit_period_id)
@@ -76,7 +76,7 @@ ORDER BY f.organization_id, f.rule, f.contract_id, f.period_id, f.threshold, f.e
 SELECT organization_id, contract_id, period_id, threshold, episode, fired_at FROM banners
 WHERE $1::integer[] IS NULL OR organization_id = ANY($1)
 
--- name: select_facts
+-- name: select_mail_context
 -- Select each product's usage from $4 to before $5, and its contracted credits in credit period $3 of contract $2.
 SELECT p.assistant, p.agents, p.api,
     coalesce(sum(u.credits) FILTER (WHERE u.product = 'assistant'), 0)::bigint AS assistant_used,

@@ -40,7 +40,7 @@ class Commitment(NamedTuple):
     minimum: int
     reached: int  # contracted credits plus overage of all its credit periods
     shortfall: int
-    settled_with: str  # the contract's last credit period, in which the shortfall is charged
+    charged_in: str  # the contract's last credit period, in which the shortfall is charged
 
 
 class Overage(NamedTuple):
@@ -154,4 +154,4 @@ def _charge(kind: LineKind, label: str, credits: int, price: int | None) -> Reco
 
 
 def _ends_contract(period: CreditPeriod, commitment: Commitment) -> bool:
-    return period.credit_period_id == commitment.settled_with
+    return period.credit_period_id == commitment.charged_in

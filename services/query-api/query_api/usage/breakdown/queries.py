@@ -16,7 +16,7 @@ class UsageVersion(NamedTuple):
     credits: int
     corrections: int
     sightings: Decimal
-    newest_fact: int
+    newest_event_offset: int
     rebuilt: int
 
 
