@@ -13,7 +13,7 @@ _UUID7 = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a
 _ULID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _CROCKFORD = {digit: value for value, digit in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
 _DAY_MS = 86_400_000
-_DAYS = range(18_262, 47_482)
+DAYS = range(18_262, 47_482)
 """2020 to 2099, in days since 1970. Some ids only seem time-ordered: those of the package uuid7 (it puts seconds first, so they
 decode to 2199 and later), 26 digits (4200), and most strings of 26 capitals. They go to the hash partitions."""
 
@@ -68,13 +68,13 @@ def bucket_of(event_id: str, identity: bytes) -> int:
     length = len(event_id)
     if length == 36 and _UUID7.fullmatch(event_id):
         day = int(event_id[:8] + event_id[9:13], 16) // _DAY_MS
-        if day in _DAYS:
+        if day in DAYS:
             return day
     elif length == 26 and _ULID.fullmatch(event_id):
         milliseconds = 0
         for digit in event_id[:10]:
             milliseconds = milliseconds * 32 + _CROCKFORD[digit]
-        if milliseconds // _DAY_MS in _DAYS:
+        if milliseconds // _DAY_MS in DAYS:
             return milliseconds // _DAY_MS
     return hash_bucket(identity)
 

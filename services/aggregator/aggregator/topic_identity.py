@@ -6,7 +6,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from runtime.postgres.pool import Pool
 
 from aggregator.db.progress import OffsetGap, load_received
-from aggregator.domain.decode import Record, find_gaps
+from aggregator.domain.decode import find_gaps
+from aggregator.domain.record import Record
 
 RECREATED = "The topic was re-created: what it holds before that offset would never be counted"
 

@@ -30,7 +30,8 @@ from aggregator.db.progress import OffsetGap
 from aggregator.db.quarantine import CATALOG_EVENTS, headers_json, quarantine
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
-from aggregator.domain.decode import Kind, Record, Rejection
+from aggregator.domain.decode import Kind, Rejection
+from aggregator.domain.record import Record
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
 
 log = structlog.get_logger()

@@ -24,7 +24,8 @@ from aggregator.db.catalog_cache import StaleCatalog
 from aggregator.db.progress import OffsetGap, load_progress, load_received
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.dead_letter_limit import DeadLetterLimit
-from aggregator.domain.decode import DecodedBatch, Record, empty_batch, read, traceparents
+from aggregator.domain.decode import DecodedBatch, empty_batch, read, traceparents
+from aggregator.domain.record import Record
 from aggregator.measures import observe_batch
 from aggregator.topic_identity import TopicIdentity, find_passed
 

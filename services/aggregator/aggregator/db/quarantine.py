@@ -9,7 +9,8 @@ from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.decode import DecodedBatch, Record
+from aggregator.domain.decode import DecodedBatch
+from aggregator.domain.record import Record
 
 COUNTING, RELEASE, CATALOG_EVENTS, SUMS, TIME_ZONE = "counting", "release", "catalog", "sums", "time_zone"
 """Steps of the table `quarantine`. Only the first one puts further usage of the organization aside."""

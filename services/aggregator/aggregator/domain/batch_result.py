@@ -3,7 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from aggregator.domain.decode import Record, Rejection, UsageRecord
+from aggregator.domain.decode import Rejection, UsageRecord
+from aggregator.domain.record import Record
 from aggregator.domain.rollup import Decision, Rollups, empty_rollups
 
 

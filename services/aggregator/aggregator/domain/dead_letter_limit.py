@@ -4,7 +4,8 @@ everything. Pure."""
 import json
 from collections import deque
 
-from aggregator.domain.decode import DecodedBatch, Kind, Record
+from aggregator.domain.decode import DecodedBatch, Kind
+from aggregator.domain.record import Record
 
 
 class DeadLetterLimitExceeded(Exception):

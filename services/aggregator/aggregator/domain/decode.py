@@ -3,25 +3,14 @@
 import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from flexcredits_schemas.codec import InvalidEvent, decode
 from flexcredits_schemas.events import Correction, Usage, UsageAgent
 from flexcredits_schemas.identity import amount_of, bucket_of, identity_of, payload_of
 
+from aggregator.domain.record import Record
 from aggregator.domain.time_window import OutsideWindow, check_window
-
-
-class Record(Protocol):
-    """The parts of a Kafka record that we read; `timestamp` is its append time in milliseconds."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
 
 
 class SeriesKey(NamedTuple):

@@ -5,8 +5,8 @@ from flexcredits_schemas.codec import InvalidEvent
 _DAY_S = 86_400
 # Ingest accepts 400 days back and 5 minutes ahead of its own clock. The append time of the broker is a little later,
 # and after a slow produce request much later, so the aggregator accepts an hour and a minute more.
-_PAST_S = 400 * _DAY_S + 3600
-_AHEAD_S = 5 * 60 + 60
+PAST_S = 400 * _DAY_S + 3600
+AHEAD_S = 5 * 60 + 60
 
 
 class OutsideWindow(InvalidEvent):
@@ -18,7 +18,7 @@ def check_window(occurred_s: float, received_s: float) -> None:
 
     The ledger keeps identities longer than this, so an accepted copy always meets its first copy.
     """
-    if occurred_s < received_s - _PAST_S:
+    if occurred_s < received_s - PAST_S:
         raise OutsideWindow("more than 400 days before its receipt", "/time")
-    if occurred_s > received_s + _AHEAD_S:
+    if occurred_s > received_s + AHEAD_S:
         raise OutsideWindow("more than 5 minutes after its receipt", "/time")

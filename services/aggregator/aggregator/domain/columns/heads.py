@@ -1,0 +1,127 @@
+"""The heads of usage that the codec accepted: what a usage event says apart from its id, source, time and amount."""
+
+from flexcredits_schemas.codec import decode
+from flexcredits_schemas.events import Usage, UsageAgent
+
+BYTES_MAX = 96 * 2**20
+"""Memory of all heads. A head of the usual 200 bytes costs about 900, so about 110,000 fit."""
+HEAD_BYTES_MAX = 1_500
+"""A longer head is not kept."""
+RECORDS_MAX = 20_000_000
+"""Heads are dropped after so many records, so that features and agents that are no longer used take no room. To learn
+60,000 heads again costs less than 1 s, in about 5 minutes of full load."""
+SOURCES_MAX = 200
+"""Sources kept per organization."""
+_HEAD_BYTES = 600
+"""Memory of a head apart from twice its length: its series, agent and entries."""
+_SOURCE_BYTES = 400
+_ORGANIZATION_BYTES = 1_000
+_ENVELOPE_BYTES = len(
+    '{"type":"flexcredits.usage.v1","specversion":"1.0","id":"","source":"","subject":"","time":"","data":}'
+)
+_NO_ENVELOPE = -(2**40)
+
+
+class OrganizationHeads:
+    """The heads and sources of one organization."""
+
+    __slots__ = ("bytes", "numbers", "sources")
+
+    def __init__(self) -> None:
+        self.numbers: dict[bytes, int] = {}
+        """Number of each head, by its key (see split.py)."""
+        self.sources: dict[str, tuple[bytes, int]] = {}
+        """By source: what precedes an id of 36 bytes in the message that is hashed to its identity, and the length of
+        the shortest envelope without its id and time."""
+        self.bytes = 0
+
+
+class Heads:
+    """Numbers heads from 0. A number never changes its meaning; a process starts with an empty Heads again after
+    RECORDS_MAX records (see `is_used_up`), and columns hold the Heads of their numbers.
+
+    An organization may fill as much memory as is still free, but no more (dynamic thresholds, Choudhury and Hahne,
+    1998). So one organization takes at most half, and one that sends another feature or agent with each event neither
+    displaces the heads of others nor keeps them from adding theirs. Usage whose head finds no room takes the exact
+    path.
+    """
+
+    def __init__(self, bytes_max: int = BYTES_MAX) -> None:
+        self.organizations: dict[str, OrganizationHeads] = {}
+        self.series: list[tuple[str, str, str, str, str, str]] = []
+        """By number of the head: the fields of SeriesKey."""
+        self.agents: list[UsageAgent | None] = []
+        self.units: list[str | None] = []
+        """None: the amount is in credits."""
+        self.bytes = 0
+        self.records = 0
+        """The number of records read with these heads."""
+        self._bytes_max = bytes_max
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.records >= RECORDS_MAX
+
+    def learn(self, organization: str, key: bytes, value: bytes) -> int:
+        """The number of a head, which is added if there is room and the codec accepts `value`; else -1.
+
+        `key` is the key of the event in `value`, by split_data(). Its acceptance holds for every event of this
+        organization and key whose envelope has its shortest form and whose amount is canonical, because the codec
+        checks nothing else that id, source, time and amount could influence:
+
+        - Rules across fields (product and feature kind, product and agent, credits or quantity with unit) and NFC
+          concern members of `data`, which are all in the key.
+        - Characters: without an escape JSON has no control character but 0x7f. The key has neither an escape nor 0x7f.
+        - Each member of `data` but the amount is in the key with its name and place, so duplicates are resolved the
+          same way.
+        """
+        if len(key) > HEAD_BYTES_MAX or b"\\" in key or b"\x7f" in key:
+            return -1
+        own = self.organizations.get(organization)
+        cost = 2 * len(key) + _HEAD_BYTES + (0 if own else _ORGANIZATION_BYTES)
+        if not self._has_room(own, cost):
+            return -1
+        try:
+            event = decode(value)
+        except Exception:  # the exact path reads the record again and treats its failure
+            return -1
+        if not isinstance(event, Usage) or event.subject != organization:
+            return -1
+        if own is None:
+            own = self.organizations[organization] = OrganizationHeads()
+        number = own.numbers[key] = len(self.series)
+        data, agent = event.data, event.data.agent
+        self.series.append(
+            (
+                event.subject,
+                data.product,
+                data.feature_kind,
+                data.feature,
+                agent.id if agent else "",
+                data.surface or "",
+            )
+        )
+        self.agents.append(agent)
+        self.units.append(data.unit)
+        own.bytes += cost
+        self.bytes += cost
+        return number
+
+    def prefix_of(self, organization: str, source: str) -> tuple[bytes, int]:
+        """The entry of OrganizationHeads.sources, kept if there is room. It fits no event if the source is not accepted."""
+        # Outside ASCII a text has more bytes than characters, so its envelope is longer than the shortest one.
+        organization_, source_ = organization.encode("ascii", "replace"), source.encode("ascii", "replace")
+        prefix = b"%d:%b%d:%b36:" % (len(organization_), organization_, len(source_), source_)
+        entry = (prefix, _NO_ENVELOPE if "\x7f" in source else _ENVELOPE_BYTES + len(organization) + len(source))
+        own = self.organizations.get(organization)
+        if own is not None and len(own.sources) < SOURCES_MAX and self._has_room(own, _SOURCE_BYTES):
+            own.sources[source] = entry
+            own.bytes += _SOURCE_BYTES
+            self.bytes += _SOURCE_BYTES
+        return entry
+
+    def _has_room(self, own: OrganizationHeads | None, cost: int) -> bool:
+        return (own.bytes if own else 0) + cost <= self._bytes_max - self.bytes

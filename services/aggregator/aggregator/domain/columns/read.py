@@ -1,0 +1,149 @@
+"""Decodes many records of usage.events.v1 at once, and leaves what is unusual to the exact path."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from flexcredits_schemas.events import EventId, Source
+from flexcredits_schemas.identity import identity_of
+from msgspec import Raw, Struct
+from numpy.typing import NDArray
+
+from aggregator.domain.columns.heads import Heads
+from aggregator.domain.columns.split import Split, split_data
+from aggregator.domain.columns.texts import ledger_buckets, parse_amounts, parse_times
+from aggregator.domain.columns.usage_columns import UsageColumns
+from aggregator.domain.record import Record
+from aggregator.domain.time_window import AHEAD_S, PAST_S
+
+_CONTENT_TYPE_BYTES = len('"datacontenttype":"application/json",')
+_EDGE_US = 1_000
+"""So close to the edges of the time window the exact path decides, which compares rounded seconds."""
+
+
+class Envelope(Struct, gc=False):
+    """The attributes of usage. `data` stays bytes."""
+
+    type: Literal["flexcredits.usage.v1"]
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: str
+    time: str
+    data: Raw
+    datacontenttype: Literal["application/json"] | None = None
+
+
+_decode = msgspec.json.Decoder(Envelope).decode
+
+
+class _Rows(NamedTuple):
+    """The rows that may become columns. Lists of equal length."""
+
+    records: list[Record]
+    heads: list[int]
+    ids: list[str]
+    times: list[str]
+    amounts: list[bytes]
+    identities: list[bytes]
+
+
+def read(records: Sequence[Record], heads: Heads) -> tuple[UsageColumns, list[Record]]:
+    """Decode records of one partition, in offset order. Returns the usual usage as columns, and the records that the
+    exact path must read; both in the order of `records`. New heads are added to `heads`.
+
+    A record becomes a row only if the exact path would accept it as usage, with the same identity, time, amount and
+    dimensions:
+
+    1. Its envelope is as short as an envelope with these values can be. So each attribute is there once, and there is
+       no unknown attribute, no space, no escape and no character outside ASCII: each would add bytes.
+    2. Its organization and its data without the amount equal, byte for byte, those of an event that the codec accepted
+       (Heads.learn says why that suffices).
+    3. Its amount is a canonical decimal above 0 at the end of the data, or before a unit at the end.
+    4. Its time is in UTC with at most 6 places, and inside the window. Its id has no 0x7f.
+    """
+    rows, rest = _split_records(records, heads)
+    heads.records += len(records)
+    amount, occurred_us = parse_amounts(rows.amounts), parse_times(rows.times)
+    offset, received_ms = _positions(rows.records)
+    received_us = received_ms * 1000
+    good = (amount > 0) & (occurred_us > received_us - PAST_S * 1_000_000 + _EDGE_US)
+    good &= (occurred_us > 0) & (occurred_us < received_us + AHEAD_S * 1_000_000 - _EDGE_US)
+    if "\x7f" in "".join(rows.ids):
+        good &= ["\x7f" not in event_id for event_id in rows.ids]
+    columns = UsageColumns(
+        heads=heads,
+        records=rows.records,
+        partition=np.full(len(rows.records), records[0].partition if records else 0, np.int32),
+        offset=offset,
+        received_ms=received_ms,
+        head=np.array(rows.heads, np.int32),
+        identity=np.frombuffer(b"".join(rows.identities), "V16"),
+        ledger_bucket=ledger_buckets(rows.ids, rows.identities),
+        occurred_us=occurred_us,
+        amount=amount,
+    )
+    if not good.all():
+        rest += [rows.records[row] for row in np.flatnonzero(~good).tolist()]
+        rest.sort(key=lambda record: record.offset)
+        columns = columns.take(good)
+    return columns, rest
+
+
+def _split_records(records: Sequence[Record], heads: Heads) -> tuple[_Rows, list[Record]]:
+    """Check the envelopes and find the heads."""
+    rows = _Rows([], [], [], [], [], [])
+    rest: list[Record] = []
+    organizations = heads.organizations
+    nothing: tuple[dict[bytes, int], dict[str, tuple[bytes, int]]] = ({}, {})
+    for record in records:
+        value = record.value
+        try:
+            event = _decode(value)  # type: ignore[arg-type]  # a record without a value raises TypeError
+        except (TypeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            rest.append(record)
+            continue
+        assert value is not None
+        data, event_id, organization, source = bytes(event.data), event.id, event.subject, event.source
+        split = split_data(data)
+        if split is None:
+            rest.append(record)
+            continue
+        own = organizations.get(organization)
+        numbers, sources = (own.numbers, own.sources) if own else nothing
+        prefix, envelope = sources.get(source) or heads.prefix_of(organization, source)
+        if event.datacontenttype is not None:
+            envelope += _CONTENT_TYPE_BYTES
+        if len(value) != envelope + len(event_id) + len(event.time) + len(data):
+            rest.append(record)
+            continue
+        number = numbers.get(split[0], -1)
+        if number < 0 and (number := _learn(heads, organization, split, value)) < 0:
+            rest.append(record)
+            continue
+        if len(event_id) == 36:
+            identity = blake2b(prefix + event_id.encode(), digest_size=16).digest()
+        else:
+            identity = identity_of(organization, source, event_id)
+        rows.records.append(record)
+        rows.heads.append(number)
+        rows.ids.append(event_id)
+        rows.times.append(event.time)
+        rows.amounts.append(split[1])
+        rows.identities.append(identity)
+    return rows, rest
+
+
+def _learn(heads: Heads, organization: str, split: Split, value: bytes) -> int:
+    key, tail = split
+    # The codec accepts other forms of amounts too, but its end must be the end of the data.
+    return heads.learn(organization, key, value) if tail.find(b'"') == len(tail) - 2 >= 0 else -1
+
+
+def _positions(records: Sequence[Record]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets, and append times in milliseconds."""
+    number = len(records)
+    offset = np.fromiter((record.offset for record in records), np.int64, number)
+    return offset, np.fromiter((record.timestamp for record in records), np.int64, number)
