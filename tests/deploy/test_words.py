@@ -22,6 +22,8 @@ CLEAN = (
     "docs/configuration.md",
     "docs/decisions",
     "docs/deployment.md",
+    "docs/glossary.md",
+    "docs/monitoring.md",
     "docs/performance.md",
     "docs/reliability.md",
     "docs/runbooks.md",

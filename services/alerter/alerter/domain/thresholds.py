@@ -26,8 +26,11 @@ class Period(NamedTuple):
 
 
 class UsageLevel(NamedTuple):
-    """Used and available micro-credits (contracted, or the budget) of a period. Dates are half-open, in the
-    organization's zone."""
+    """Used and available micro-credits of a period, and the rule's thresholds in percent.
+
+    `available`: contracted credits and included add-ons, or the budget; None without a contracted amount. Dates are half-open,
+    in the organization's zone.
+    """
 
     organization_id: int
     time_zone: str
@@ -65,7 +68,7 @@ class Verdict:
 
 
 def crossed(used: int, available: int | None, percents: Sequence[int]) -> list[int]:
-    """Thresholds that `used` micro-credits reach, in percent of `available`, lowest first.
+    """Thresholds, in percent of `available` micro-credits, that `used` meets, lowest first.
 
     Compares the level, not the difference to the previous total, because totals may be repeated or skipped.
     """

@@ -79,11 +79,8 @@ async def choose_range(
     raise no_such_period(query.credit_period)
 
 
-def stretch_to_months(query: RangeQuery, days: Days) -> Days:
-    """The days to read: a range of all time is extended to whole months, which need fewer rows.
-
-    The sums do not change: there is no usage outside of it.
-    """
+def extend_to_months(query: RangeQuery, days: Days) -> Days:
+    """The days to read. All time is extended to whole months: monthly rollups have fewer rows, and no usage is added."""
     return with_whole_months(days) if query.range == "all" else days
 
 

@@ -8,7 +8,7 @@ from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
 from query_api.calendar import Days, split_at
 from query_api.contracts.queries import sum_products
-from query_api.contracts.range import choose_range, stretch_to_months
+from query_api.contracts.range import choose_range, extend_to_months
 from query_api.db.session import ReadSession
 from query_api.usage.breakdown.domain.rows import WITH_AGENTS, WITH_CATEGORIES, Row, build_rows
 from query_api.usage.breakdown.schemas import BreakdownQuery
@@ -44,7 +44,7 @@ async def compute_breakdown(session: ReadSession, query: BreakdownQuery, today: 
     days, before = await choose_range(session, query, today)
     features = Features(await select_features(session, query.product, kinds), today, query.categories)
     series = await select_series(session, [query.product], kinds)
-    stretch = stretch_to_months(query, days)
+    stretch = extend_to_months(query, days)
     by_surface = query.group_by == "surface"
     used = await read_series_usage(
         session, series.of_surfaces(query.surface), features if query.view in WITH_CATEGORIES else None, stretch, before,

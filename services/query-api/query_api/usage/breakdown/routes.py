@@ -9,7 +9,7 @@ from flexcredits_schemas.events import PRODUCTS
 from query_api.access.dependencies import ReadAccess
 from query_api.access.state import app_state
 from query_api.calendar import today_in
-from query_api.contracts.range import choose_days, stretch_to_months
+from query_api.contracts.range import choose_days, extend_to_months
 from query_api.freshness.queries import select_watermark
 from query_api.http.fields import DateRange
 from query_api.http.problems import invalid_parameter
@@ -49,7 +49,7 @@ async def get_breakdown(
     table = await compute_breakdown(session, query, today_in(time_zone, app_state(request).now()))
     page = cut_page(table.rows, after, query.limit)
     days, before, total, previous = table.days, table.days_before, table.total, table.previous
-    by_product = await sum_product_credits(session, stretch_to_months(query, days), query.surface)
+    by_product = await sum_product_credits(session, extend_to_months(query, days), query.surface)
     return Breakdown(
         product=query.product,
         view=query.view,
@@ -113,7 +113,7 @@ async def get_deleted_agents(
     days = await choose_days(session, query, today)
     kinds = FEATURE_KINDS["agents", "agents"]
     series = (await select_series(session, ["agents"], kinds)).of_surfaces(query.surface)
-    uses = await read_series_usage(session, series, None, stretch_to_months(query, days), None)
+    uses = await read_series_usage(session, series, None, extend_to_months(query, days), None)
     agents = await select_agents(session)
     rows = build_rows("agents", uses, Features([], today), agents)
     total, events, inside = next(

@@ -9,7 +9,7 @@ from typing import get_args
 from flexcredits_schemas.events import FeatureKind, Product
 
 from query_api.calendar import Days, split_at, today_in
-from query_api.contracts.range import stretch_to_months
+from query_api.contracts.range import extend_to_months
 from query_api.db.session import ReadSession
 from query_api.http.problems import invalid_parameter
 from query_api.usage.domain.catalog import Features
@@ -86,7 +86,7 @@ async def read_cells(
     one_of = {number: series.by_id[key] for key, number in groups.items()}
     if firsts:
         changes = {day for names in features.values() for day in names.changes()} if group_by == "category" else set()
-        stretches = split_at(stretch_to_months(query, days), sorted({*firsts[1:], *changes}))
+        stretches = split_at(extend_to_months(query, days), sorted({*firsts[1:], *changes}))
         sums = [
             (max(0, bisect_right(firsts, day) - 1), day, number, credits, events)
             for day, number, credits, events in await sum_groups(session, series, groups, stretches)
