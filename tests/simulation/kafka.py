@@ -108,6 +108,8 @@ class Consumer:
     def _take(self, partitions: Sequence[TopicPartition], at_most: int) -> dict[TopicPartition, list[FakeRecord]]:
         fetched = {}
         for at in partitions or [*self.positions]:
+            if at not in self.positions:
+                continue
             begins = self.positions[at]
             records = self._kafka.log[at][begins : begins + self._kafka.world.chance.randint(1, at_most)]
             self.positions[at] = begins + len(records)

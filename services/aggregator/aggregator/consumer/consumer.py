@@ -15,6 +15,7 @@ from runtime.postgres.pool import Pool
 
 from aggregator.backlog.backlog import Backlog
 from aggregator.catalog.reader import CatalogReader
+from aggregator.consumer.fetch_turns import FetchTurns
 from aggregator.consumer.halves import TooLarge, halve
 from aggregator.consumer.isolation import count_batch
 from aggregator.consumer.rerun import rerun
@@ -49,6 +50,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pending_trace_links: list[str] = []  # traceparents of batches since totals were last published
         self._pool = pool
         self._consumer = consumer
+        self._fetch_turns = FetchTurns(consumer)
         self._ends = ends  # reads uncommitted records: returns the ends of logs also while a transaction is open
         self._catalog_reader = catalog_reader
         self._topic_identity = TopicIdentity(pool, catalog_reader.consumer, topic)
@@ -132,7 +134,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         await asyncio.sleep(max(0.0, self._fetch_due - clock()))
         self._fetch_due = clock() + self._batch_interval_s
         assignments = self._assignments
-        fetched = await self._consumer.getmany(timeout_ms=self._fetch_wait_ms, max_records=self._fetch_max)
+        fetched = await self._fetch_turns.fetch(self._fetch_wait_ms, self._fetch_max)
         if self._failure is not None:
             raise self._failure
         batch = empty_batch()

@@ -1,9 +1,14 @@
 """Detects a consumer that has stopped while records wait, and reports the progress of counting."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import inf
 
 from aiokafka import TopicPartition
+
+CHECK_GAP_S = 10.0
+"""Checks are a second apart. Of a longer gap only so much counts as standing: the process itself did not run then."""
 
 
 class Stalled(Exception):
@@ -31,37 +36,70 @@ class ConsumerState:
         return None
 
 
-class StuckDetector:
-    """Remembers since when the position of each partition has not moved although records wait."""
+@dataclass(frozen=True)
+class Waiting:
+    """A partition with uncounted records whose position does not move."""
 
-    def __init__(self, topic: str, stuck_exit_s: float, state: ConsumerState) -> None:
+    position: int
+    ends: Mapping[TopicPartition, int]
+    """Ends of all logs when the position was first seen here: the records before them wait for no longer time."""
+    since: float
+    """Clock seconds at which this partition, or another one's records before `ends`, last moved."""
+
+
+class StuckDetector:
+    """Finds partitions that have stopped while records wait.
+
+    A consumer serves one partition after another, so a partition may stand while the others are counted. It is waiting
+    its turn as long as the others count records that already waited when it began to stand. Records that arrived later
+    do not excuse it. So a healthy process under any load is not stuck, and a partition that never moves again cannot
+    hide behind busy ones: that excuse ends when the finite backlog is counted.
+    """
+
+    def __init__(
+        self, topic: str, stuck_exit_s: float, state: ConsumerState, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._topic = topic
         self._stuck_exit_s = stuck_exit_s
         self._state = state
-        self._moving: dict[TopicPartition, tuple[int, float]] = {}
+        self._clock = clock
+        self._checked_at = clock()
+        self._positions: dict[int, int] = {}
+        self._waiting: dict[TopicPartition, Waiting] = {}
 
     def reset(self) -> None:
         """Forget all positions, because other partitions are assigned."""
-        self._moving.clear()
+        self._waiting.clear()
         self._state.stuck_since = None
 
     def restart(self) -> None:
         """Restart the timer: Kafka or Postgres is at fault, and a new process would not help."""
-        self._moving.clear()
+        self._waiting.clear()
 
-    def check(self, ends: dict[TopicPartition, int], positions: dict[int, int]) -> None:
-        """Raise Stalled when records wait and none has been counted for too long."""
-        now, before = time.monotonic(), self._moving
-        self._moving = {}
+    def check(self, ends: Mapping[TopicPartition, int], positions: Mapping[int, int]) -> None:
+        """Compare ends and positions of the assigned partitions with those of the previous check. Raises Stalled when a
+        partition is stuck for longer than `stuck_exit_s`."""
+        now = self._clock()
+        unseen_s = max(0.0, now - self._checked_at - CHECK_GAP_S)
+        before, self._positions, self._checked_at = self._positions, dict(positions), now
+        moved = {at: before[at.partition] for at in ends if before.get(at.partition, inf) < positions[at.partition]}
+        waiting = {}
         for at, end in ends.items():
-            position = positions[at.partition]
-            last, since = before.get(at, (position, now))
-            self._moving[at] = (position, now if position != last or position >= end else since)
-        standing = [(since, at) for at, (position, since) in self._moving.items() if since < now]
+            position, last = positions[at.partition], self._waiting.get(at)
+            if position >= end:
+                continue
+            if last is None or last.position != position:
+                waiting[at] = Waiting(position, ends, now)
+            elif any(began < last.ends.get(other, 0) for other, began in moved.items()):
+                waiting[at] = replace(last, since=now)
+            else:
+                waiting[at] = replace(last, since=last.since + unseen_s)
+        self._waiting = waiting
+        standing = [(each.since, at) for at, each in waiting.items() if each.since < now]
         self._state.stuck_since = min(standing)[0] if standing else None
         for since, at in standing:
             if now - since > self._stuck_exit_s:
-                position = positions[at.partition]
                 raise Stalled(
-                    f"{self._topic}/{at.partition} stands at {position} of {ends[at]} for {now - since:.0f} s"
+                    f"{self._topic}/{at.partition} stands at {positions[at.partition]} of {ends[at]} for"
+                    f" {now - since:.0f} s"
                 )

@@ -1,0 +1,109 @@
+"""Fair fetching from many partitions, with a client that hands out one partition after another, and with Kafka."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from aggregator.consumer.fetch_turns import FetchTurns
+from aiokafka import TopicPartition
+from runtime.kafka.clients import open_consumer, open_producer
+from support.infra.stack import Topics
+
+PARTITIONS = [TopicPartition("usage", number) for number in range(4)]
+
+
+class Greedy:
+    """Buffers as aiokafka's fetcher does: it hands out all of one partition before the next."""
+
+    def __init__(self, buffered: dict[int, Iterable[int]], failing: Iterable[int] = ()) -> None:
+        self.buffered = {PARTITIONS[at]: [*offsets] for at, offsets in buffered.items()}
+        self.failing = {PARTITIONS[at] for at in failing}
+        self.assigned = [*PARTITIONS]
+        self.waits = 0
+
+    def assignment(self) -> list[TopicPartition]:
+        return self.assigned
+
+    async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, list[int]]:
+        assert max_records > 0
+        self.waits += timeout_ms > 0
+        fetched = {}
+        for at, offsets in self.buffered.items():
+            if max_records == 0 or (partitions and at not in partitions):
+                continue
+            if at in self.failing:
+                raise ValueError(f"{at.partition} is corrupt")
+            if taken := offsets[:max_records]:
+                fetched[at], offsets[:max_records] = taken, []
+                max_records -= len(taken)
+        return fetched
+
+
+def turns(consumer: Any) -> FetchTurns:
+    return FetchTurns(consumer)
+
+
+async def test_each_partition_has_its_turn_and_a_batch_stays_within_its_limit() -> None:
+    fetching = turns(Greedy({at: range(100) for at in range(4)}))
+    batches = [await fetching.fetch(200, 10) for _ in range(8)]
+    assert [[at.partition for at in batch] for batch in batches] == [[0], [1], [2], [3]] * 2
+    assert {len(records) for batch in batches for records in batch.values()} == {10}
+
+
+async def test_small_partitions_share_a_batch_and_the_large_one_waits_for_none() -> None:
+    fetching = turns(Greedy({0: range(1000), 1: range(3), 2: [], 3: range(4)}))
+    batches = [await fetching.fetch(200, 10) for _ in range(3)]
+    assert [{at.partition: len(records) for at, records in batch.items()} for batch in batches] == [
+        {0: 10}, {1: 3, 3: 4, 0: 3}, {0: 10},
+    ]  # fmt: skip
+
+
+async def test_waits_only_when_no_partition_has_records() -> None:
+    consumer = Greedy({0: range(5)})
+    fetching = turns(consumer)
+    assert await fetching.fetch(200, 10)
+    assert consumer.waits == 0
+    assert await fetching.fetch(200, 10) == {}
+    assert consumer.waits == 1
+
+
+async def test_a_revoked_partition_loses_its_turn_and_a_new_one_gets_one() -> None:
+    consumer = Greedy({at: range(100) for at in range(4)})
+    consumer.assigned = PARTITIONS[:2]
+    fetching = turns(consumer)
+    assert [[at.partition for at in await fetching.fetch(200, 10)] for _ in range(2)] == [[0], [1]]
+    consumer.assigned = PARTITIONS[1:]
+    served = [[at.partition for at in await fetching.fetch(200, 10)] for _ in range(3)]
+    assert sorted(served) == [[1], [2], [3]]
+
+
+async def test_a_partition_that_fails_keeps_back_no_record_of_others() -> None:
+    fetching = turns(Greedy({at: range(4) for at in range(4)}, failing=[0]))
+    assert {at.partition: len(records) for at, records in (await fetching.fetch(200, 100)).items()} == {
+        1: 4,
+        2: 4,
+        3: 4,
+    }
+    with pytest.raises(ValueError, match="0 is corrupt"):
+        await fetching.fetch(200, 100)
+    with pytest.raises(ValueError, match="0 is corrupt"):
+        await turns(Greedy({0: range(4)}, failing=[0])).fetch(200, 100)
+
+
+async def test_no_partition_of_a_real_log_stands_while_the_others_move(topics: Topics) -> None:
+    """All partitions fit into one fetch of the client, which alone would hand out one after another."""
+    names = [TopicPartition(topics.usage_events, number) for number in range(4)]
+    async with open_producer(topics.bootstrap, "test") as producer:
+        sent = [await producer.send(at.topic, b"x" * 50, partition=at.partition) for at in names for _ in range(2_000)]
+        await asyncio.gather(*sent)
+    async with open_consumer(topics.bootstrap, "test") as consumer:
+        consumer.assign(names)
+        fetching, counted, spread = turns(consumer), dict.fromkeys(names, 0), 0
+        async with asyncio.timeout(60):
+            while sum(counted.values()) < 8_000:
+                for at, records in (await fetching.fetch(200, 100)).items():
+                    counted[at] += len(records)
+                spread = max(spread, max(counted.values()) - min(counted.values()))
+    assert set(counted.values()) == {2_000}
+    assert spread < 1_000, counted
