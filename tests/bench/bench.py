@@ -1,95 +1,62 @@
-"""Benchmarks: python bench.py [aggregator] [ingest] [latency] [alerts] [queries] [csv] [dashboard] [scale] [--events N] [--runs N]. `./flexcredits bench` runs it.
+"""Measures throughput, latency and cost. `./flexcredits bench [PART ...] [OPTIONS]` runs it.
 
-Kafka and Postgres are the embedded ones with the settings of `up`, fsync included, on the same cores as the
-services and the load. Each figure is the median of the runs; compare shares and ratios, since machines are noisy.
+Kafka and Postgres are embedded, with the settings of `up` and fsync, on the same cores as the services and the load.
+Each figure is the median of the runs; compare shares and ratios of one run, since machines are noisy.
 """
 
 import argparse
 import asyncio
-import secrets
 import statistics
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import asyncpg
-from aggregator_load import AggregatorResult, fill_topics, run_aggregator, time_bare_insert
+import uvloop
 from alert_load import measure_alerts, percentile
+from counting.decoding import bench_decode
+from counting.growth import AXES, bench_growth
+from counting.limits import bench_limits
+from counting.turns import bench_aggregator, bench_peers
 from csv_load import ORGANIZATION, CsvResult, describe, fill, measure_csv, sum_of_days
 from dashboard_load import LIMITS_MS as DASHBOARD_LIMITS_MS
 from dashboard_load import measure_dashboard
-from flexcredits_cli.embedded.java import find_java
-from flexcredits_cli.embedded.kafka import EmbeddedKafka
-from flexcredits_cli.embedded.kafka_jars import ensure_jars
-from flexcredits_cli.embedded.postgres import EmbeddedPostgres
-from flexcredits_cli.embedded.postgres_binaries import find_binaries
-from flexcredits_cli.machine.ports import free_ports
-from flexcredits_cli.machine.state_folder import state_folder
 from flexcredits_cli.stack.api_keys import create_key
 from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
-from scale_load import HELD_TO_2000, describe_scale, fill_partitions, measure_scale
+from servers import embedded_postgres, kafka_and_postgres
 from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
-from support.infra.service_process import aggregator_environment, eventually, free_port, running
-from support.infra.stack import Database, Topics, copy_template, make_template, make_topics, throwaway_folder
-from support.infra.stack import running as running_program
+from support.infra.service_process import eventually, free_port, running
+from support.infra.stack import Database, Topics, copy_template, make_template, make_topics
 from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, identity_provider, make_rsa_key
 from sweep_load import ORGANIZATIONS, fill_books, measure_sweep
 
 Result = TypeVar("Result")
-PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "csv", "dashboard", "scale"]
+PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "csv", "dashboard"]
+MORE_PARTS = ["peers", "limits", "scale", "decode"]
+"""They run only when they are named: an hour, or a program of others."""
 
 
-@contextmanager
-def embedded_stack() -> Iterator[tuple[str, str]]:
-    """Kafka's address and a superuser's DSN, with the settings of `up`."""
-    class_path = ensure_jars(state_folder().jars, print)
-    kafka_port, controller_port = free_ports(2)
-    with throwaway_folder() as kafka_folder, embedded_postgres() as server:
-        broker = EmbeddedKafka(kafka_folder, class_path, find_java(), kafka_port, controller_port)
-        broker.prepare()
-        with running_program(broker.program()):
-            yield broker.bootstrap, server
+async def bench_ingest(events: int, runs: int) -> None:
+    with kafka_and_postgres() as (bootstrap, server):
+        template, results = await make_template(server), []
+        for run in range(runs):
+            database, topics = await copy_template(server, template), await make_topics(bootstrap)
+            results.append(await measure_one_ingest(bootstrap, database, topics, events, run))
+            print(
+                f"ingest run {run + 1}: {results[-1].events_per_second:,.0f} events/s of {results[-1].event_bytes:.0f} B in requests"
+                f" of 500; a request takes {results[-1].request_ms_p50:.0f} ms (p50), {results[-1].request_ms_p99:.0f} ms (p99)",
+                flush=True,
+            )
+        report("ingest", results, lambda result: result.events_per_second, "{:,.0f} events/s")
 
 
-@contextmanager
-def embedded_postgres() -> Iterator[str]:
-    """A superuser's DSN, with the settings of `up`."""
-    (port,) = free_ports(1)
-    with throwaway_folder() as folder:
-        server = EmbeddedPostgres(folder, find_binaries(), port, secrets.token_hex(16))
-        server.prepare()
-        with running_program(server.program()):
-            yield server.dsn()
-
-
-async def bench_aggregator(
+async def measure_one_ingest(
     bootstrap: str, database: Database, topics: Topics, events: int, seed: int
-) -> AggregatorResult:
-    size = await fill_topics(bootstrap, topics.usage_events, topics.catalog, events, seed)
-    seconds = await run_aggregator(aggregator_environment(database, topics), database.dsn, events)
-    await check_sums(database.dsn)
-    return AggregatorResult(events, size, seconds, await time_bare_insert(database.dsn))
-
-
-async def check_sums(dsn: str) -> None:
-    """Ends the benchmark if the sums of ledger and rollups differ."""
-    connection = await asyncpg.connect(dsn)
-    sums = [
-        await connection.fetchval(f"SELECT sum(credits) FROM {table}")
-        for table in ("usage_ledger", "usage_15m", "usage_daily", "usage_monthly")
-    ]
-    await connection.close()
-    if len(set(sums)) != 1:
-        raise SystemExit(f"ledger and rollups differ: {sums}")
-
-
-async def bench_ingest(bootstrap: str, database: Database, topics: Topics, events: int, seed: int) -> IngestResult:
+) -> IngestResult:
     port = free_port()
     environment = {
         "KAFKA_BOOTSTRAP": bootstrap, "POSTGRES_DSN": database.roles["flexcredits_ingest"], "HTTP_PORT": str(port),
@@ -99,50 +66,6 @@ async def bench_ingest(bootstrap: str, database: Database, topics: Topics, event
     with running("ingest", environment) as process:
         await eventually(process.ready, what="ingest ready")
         return await measure_ingest(f"http://127.0.0.1:{port}", key, events, seed=seed)
-
-
-async def bench_floors(parts: list[str], events: int, runs: int) -> None:
-    with embedded_stack() as (bootstrap, server):
-        template = await make_template(server)
-        aggregated, ingested = [], []
-        for run in range(runs):
-            if "aggregator" in parts:
-                database, topics = await copy_template(server, template), await make_topics(bootstrap)
-                counted = await bench_aggregator(bootstrap, database, topics, events, run)
-                aggregated.append(counted)
-                print(
-                    f"aggregator run {run + 1}: {counted.events_per_second:,.0f} events/s of {counted.event_bytes:.0f} B;"
-                    f" bare insert {events / counted.bare_insert_seconds:,.0f} rows/s; share {counted.share_of_bare_insert:.3f}",
-                    flush=True,
-                )
-            if "ingest" in parts:
-                database, topics = await copy_template(server, template), await make_topics(bootstrap)
-                taken = await bench_ingest(bootstrap, database, topics, min(events, 300_000), run)
-                ingested.append(taken)
-                print(
-                    f"ingest run {run + 1}: {taken.events_per_second:,.0f} events/s of {taken.event_bytes:.0f} B in requests"
-                    f" of 500; a request takes {taken.request_ms_p50:.0f} ms (p50), {taken.request_ms_p99:.0f} ms (p99)",
-                    flush=True,
-                )
-        report("aggregator", aggregated, lambda result: result.events_per_second, "{:,.0f} events/s")
-        report("aggregator", aggregated, lambda result: result.share_of_bare_insert, "{:.3f} of the bare insert")
-        report("ingest", ingested, lambda result: result.events_per_second, "{:,.0f} events/s")
-
-
-async def bench_scale(events: int) -> None:
-    """One, two and three aggregators on the same log: without a limit, and each limited to 2,000 events/s."""
-    with embedded_stack() as (bootstrap, server):
-        template, topics = await make_template(server), await make_topics(bootstrap)
-        await fill_partitions(topics, events)
-        for limit, share in ((HELD_TO_2000, 30_000), ({}, events)):
-            for aggregators in (1, 2, 3):
-                database = await copy_template(server, template)
-                result = await measure_scale(database, topics, share, aggregators, limit)
-                await check_sums(database.dsn)
-                print(
-                    f"scale, {'held to 2,000/s each' if limit else 'as fast as they go'}: {describe_scale(result)}",
-                    flush=True,
-                )
 
 
 def report(name: str, results: list[Result], figure: Callable[[Result], float], text: str) -> None:
@@ -274,29 +197,65 @@ async def bench_dashboard(runs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./flexcredits bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument(
+        "parts", nargs="*", choices=[*PARTS, *MORE_PARTS, []], default=[], help="default: the first seven"
+    )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--aggregators", type=int, choices=(1, 2, 3), default=1, help="of aggregator and peers")
+    parser.add_argument(
+        "--mix", action="store_true", help="aggregator: also 2 %% corrections, 5 %% quantities, 1 %% conflicts"
+    )
+    parser.add_argument(
+        "--history", type=int, default=0, metavar="DAYS", help="aggregator: also into a ledger of that many days"
+    )
+    parser.add_argument("--history-rows", type=int, default=1_000_000, help="ledger rows of each of these days")
+    parser.add_argument("--ledger-rows", type=int, default=30_000_000, help="scale: the most ledger rows before a run")
+    parser.add_argument("--axes", nargs="+", choices=AXES, default=AXES, help="of scale")
+    parser.add_argument("--json", type=Path, help="scale: write the figures here, and their plot beside it")
     parser.add_argument("--per-second", type=int, default=2_000)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--crossings", type=int, default=200)
     options = parser.parse_args()
-    parts = options.parts or PARTS
-    if {"aggregator", "ingest"} & set(parts):
-        asyncio.run(bench_floors(parts, options.events, options.runs))
-    if "latency" in parts:
-        asyncio.run(bench_latency(options.runs, options.per_second, options.seconds))
-    if "alerts" in parts:
-        asyncio.run(bench_sweep(options.runs))
-        asyncio.run(bench_alerts(options.runs, options.per_second, options.crossings))
-    if "queries" in parts:
-        asyncio.run(bench_queries(options.runs, options.seconds))
-    if "csv" in parts:
-        asyncio.run(bench_csv(options.runs))
-    if "dashboard" in parts:
-        asyncio.run(bench_dashboard(options.runs))
-    if "scale" in parts:
-        asyncio.run(bench_scale(min(options.events, 300_000)))
+    for part in options.parts or PARTS:
+        measure(part, options)
+
+
+def measure(part: str, options: argparse.Namespace) -> None:
+    events, runs = options.events, options.runs
+    match part:
+        case "aggregator":
+            asyncio.run(
+                bench_aggregator(
+                    events,
+                    runs,
+                    options.aggregators,
+                    mix=options.mix,
+                    history_days=options.history,
+                    history_rows=options.history * options.history_rows,
+                )
+            )
+        case "ingest":
+            asyncio.run(bench_ingest(min(events, 300_000), runs))
+        case "latency":
+            asyncio.run(bench_latency(runs, options.per_second, options.seconds))
+        case "alerts":
+            asyncio.run(bench_sweep(runs))
+            asyncio.run(bench_alerts(runs, options.per_second, options.crossings))
+        case "queries":
+            asyncio.run(bench_queries(runs, options.seconds))
+        case "csv":
+            asyncio.run(bench_csv(runs))
+        case "dashboard":
+            asyncio.run(bench_dashboard(runs))
+        case "peers":
+            asyncio.run(bench_peers(events, runs, options.aggregators))
+        case "limits":
+            uvloop.run(bench_limits(events, runs))  # as the aggregator
+        case "scale":
+            asyncio.run(bench_growth(events, options.axes, options.ledger_rows, options.json))
+        case "decode":
+            bench_decode(min(events, 200_000), runs)
 
 
 if __name__ == "__main__":
