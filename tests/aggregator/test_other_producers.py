@@ -1,4 +1,5 @@
-"""Records of other producers: transactions, committed and aborted, and a topic restored from a copy."""
+"""Records of other producers: transactions, committed and aborted, headers of any bytes, and a topic restored from a
+copy."""
 
 import asyncio
 import json
@@ -9,12 +10,14 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aggregator.domain.decode import empty_batch, read, traceparents
 from aggregator.topic_settings import find_compacted
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from runtime.kafka.clients import open_producer
-from support.data.factories import organization, rate, usage, uuid7
+from support.data.factories import FakeRecord, organization, rate, usage, uuid7
+from support.data.header_names import READ_NAME, send_with_odd_header
 from support.infra.mirroring import switch
 from support.infra.service_process import aggregator_environment, eventually, running
 from support.infra.stack import Database, Topics
@@ -124,6 +127,29 @@ async def test_transactions_are_counted_when_and_if_they_are_committed(
         assert row["skipped"] == 6, "five markers and the aborted record"
         assert await owner.fetchval("SELECT time_zone FROM organizations WHERE organization = 'org_acme'") == "UTC"
         assert await owner.fetchval("SELECT count(*) FROM rates") == 1
+
+
+async def test_a_header_name_that_is_not_utf_8_stops_no_partition(
+    database: Database, topics: Topics, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """The record is counted, applied or rejected by its value, as are all that follow it."""
+    odd = [json.dumps(usage()).encode(), b"{"]
+    async with open_producer(topics.bootstrap, "test") as producer:
+        await send_with_odd_header(topics.bootstrap, topics.catalog, [json.dumps(organization()).encode()])
+        await send_with_odd_header(topics.bootstrap, topics.usage_events, odd)
+        await send(producer, topics.usage_events, [usage(), usage()])
+        with running("aggregator", aggregator_environment(database, topics)) as process:
+            await until(owner, COUNTED, 3_000_000)
+            assert process.exit_code is None
+    kept = json.loads(await owner.fetchval("SELECT headers FROM dead_letter_outbox"))
+    assert kept == [["a", b"1".hex()], [READ_NAME, b"2".hex()]]
+
+
+def test_a_traceparent_without_a_value_is_ignored() -> None:
+    batch = empty_batch()
+    value, headers = json.dumps(usage()).encode(), [("traceparent", None), ("traceparent", b"00-1")]
+    read([FakeRecord(value, 0, headers=headers)], batch)
+    assert traceparents(batch, 32) == ["00-1"]
 
 
 async def test_a_topic_restored_from_a_copy_counts_nothing_twice(

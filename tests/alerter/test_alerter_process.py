@@ -21,6 +21,7 @@ from flexcredits_cli.machine.state_folder import state_folder
 from flexcredits_cli.processes.programs import Process
 from runtime.kafka.clients import open_producer
 from runtime.postgres.pool import Connection, Pool
+from support.data.header_names import send_with_odd_header
 from support.data.table_rows import Books
 from support.infra.service_process import alerter_environment, eventually, running
 from support.infra.stack import Database, Topics, make_topics, throwaway_folder
@@ -72,14 +73,16 @@ async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it
     with running("alerter", environment) as process:
         await eventually(process.ready, what="readiness")
         await producer.send_and_wait(topics.totals, b"{", key=b"x")
-        await producer.send_and_wait(topics.totals, None, key=b"x")
+        await producer.send_and_wait(topics.totals, None, key=b"x", headers=[("traceparent", None)])
+        for partition in await producer.partitions_for(topics.totals):
+            await send_with_odd_header(topics.bootstrap, topics.totals, [b"{"], partition=partition)
         await send_totals(producer, topics.totals, "org_nobody_knows")
         await acme.use(80)
         await send_totals(producer, topics.totals)
         await until_told(owner, mailbox, acme.number)
         assert await banner(owner, acme.number) == (75, 1)
         assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
-        await eventually(lambda: process.metric("flexcredits_alerter_unreadable_total") == 2)
+        await eventually(lambda: process.metric("flexcredits_alerter_unreadable_total") == 6)
         assert process.metric('flexcredits_alerter_firings_total{notification="sent",rule="usage"}') == 1
         process.send(signal.SIGTERM)
         assert process.wait() == 0

@@ -93,7 +93,7 @@ class FakeRecord:
     topic: str = "usage.events.v1"
     timestamp: int = 0
     key: bytes | None = b"org_acme|assistant|jira_search"
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
     def __post_init__(self) -> None:
         self.timestamp = self.timestamp or int(time.time() * 1000)

@@ -47,7 +47,7 @@ class StoredRecord:
         self.timestamp = int(row["received"] * 1000)
         self.key: bytes | None = None
         self.value: bytes | None = row["value"]
-        self.headers: Sequence[tuple[str, bytes]] = ()
+        self.headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, turns: Turns[Place]) -> tuple[int, bool]:

@@ -46,7 +46,7 @@ class StoredRecord:
         self.timestamp = round(row["received"] * 1000)
         self.key: bytes | None = row["key"]
         self.value: bytes | None = row["value"]
-        self.headers: Sequence[tuple[str, bytes]] = [
+        self.headers: Sequence[tuple[str, bytes | None]] = [
             (name, bytes.fromhex(value or "")) for name, value in json.loads(row["headers"])
         ]
 

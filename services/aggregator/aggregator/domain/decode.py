@@ -171,7 +171,7 @@ def traceparents(batch: DecodedBatch, most: int) -> list[str]:
     found: dict[str, None] = {}
     for use in (*batch.uses, *batch.corrections):
         for name, value in use.record.headers:
-            if name == "traceparent":
+            if name == "traceparent" and value is not None:
                 found[value.decode("ascii", "replace")] = None
         if len(found) >= most:
             break

@@ -5,6 +5,7 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.sensors.prometheus import FaustMetrics, PrometheusMonitor
 from faust.types import TP
 from prometheus_client import REGISTRY, CollectorRegistry
+from runtime.kafka.header_names import accept_any_header_name
 
 from alerter.settings import Settings
 
@@ -28,6 +29,7 @@ class App(faust.App):
 
 def build_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> App:
     """A Faust application without tables, leader, web server and topics of its own."""
+    accept_any_header_name()
     app = App(
         settings.consumer_group,
         broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],

@@ -171,8 +171,8 @@ def schedule(
 
 def traceparent_of(event: Any) -> str:
     """Empty if the message has none."""
-    header: bytes = event.headers.get(TRACEPARENT, b"")
-    return header.decode("ascii", "replace")
+    header: bytes | None = event.headers.get(TRACEPARENT)
+    return (header or b"").decode("ascii", "replace")
 
 
 def read_organizations(values: Iterable[bytes | None]) -> set[str]:

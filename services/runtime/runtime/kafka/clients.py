@@ -14,6 +14,7 @@ from aiokafka.helpers import create_ssl_context
 from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runtime.kafka.header_names import accept_any_header_name
 from runtime.postgres.errors import passing_failure
 
 
@@ -120,6 +121,7 @@ async def open_consumer(
     bootstrap: str, client_id: str, *, group: str | None = None, **settings: object
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer without automatic commits. It reads only committed records unless `settings` say otherwise."""
+    accept_any_header_name()
     defaults = {"isolation_level": "read_committed"}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,

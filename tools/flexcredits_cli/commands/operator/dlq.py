@@ -15,6 +15,7 @@ import typer
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from runtime.kafka.clients import KafkaSettings
+from runtime.kafka.header_names import accept_any_header_name
 
 from flexcredits_cli.machine.state_folder import state_folder
 from flexcredits_cli.stack.addresses import kafka_settings
@@ -223,6 +224,7 @@ def read_letters(topic: str) -> list[DeadLetter]:
 async def fetch_letters(kafka: KafkaSettings, topic: str) -> list[DeadLetter]:
     """All letters up to the topic's current end, one for each key."""
     letters: dict[str, DeadLetter] = {}
+    accept_any_header_name()
     # Without a group the consumer reads all partitions, commits nothing and triggers no rebalance.
     consumer = AIOKafkaConsumer(
         topic,
