@@ -381,7 +381,7 @@ async def test_metrics_count_events_by_disposition(
             usage(credits="1.5"),
             usage(credits="2", envelope={"time": rfc3339(datetime.now(UTC) - timedelta(days=3))}),
         )
-        stranger = usage(envelope={"subject": "org_nobody"})
+        stranger = usage(envelope={"subject": "org_unknown"})
         await send(producer, topics.usage_events, [event, event, late, b"{", stranger], partition=0)
         await until_applied(owner, topics, 5)
         name = "flexcredits_aggregator_"

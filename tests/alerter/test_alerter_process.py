@@ -58,7 +58,7 @@ async def send_totals(producer: AIOKafkaProducer, topic: str, name: str = "org_a
     await producer.send_and_wait(topic, value, key=name.encode())
 
 
-async def until_told(owner: Connection, mailbox: Script, number: int, mails: int = 3, within_s: float = 30) -> None:
+async def until_notified(owner: Connection, mailbox: Script, number: int, mails: int = 3, within_s: float = 30) -> None:
     async def all_sent() -> bool:
         rows = await owner.fetch("SELECT state FROM email_outbox WHERE organization_id = $1", number)
         return [row["state"] for row in rows] == ["sent"] * mails
@@ -76,10 +76,10 @@ async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it
         await producer.send_and_wait(topics.totals, None, key=b"x", headers=[("traceparent", None)])
         for partition in await producer.partitions_for(topics.totals):
             await send_with_odd_header(topics.bootstrap, topics.totals, [b"{"], partition=partition)
-        await send_totals(producer, topics.totals, "org_nobody_knows")
+        await send_totals(producer, topics.totals, "org_unheard_of")
         await acme.use(80)
         await send_totals(producer, topics.totals)
-        await until_told(owner, mailbox, acme.number)
+        await until_notified(owner, mailbox, acme.number)
         assert await banner(owner, acme.number) == (75, 1)
         assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
         await eventually(lambda: process.metric("flexcredits_alerter_unreadable_total") == 6)
@@ -97,7 +97,7 @@ async def test_a_wakeup_is_drained_within_a_moment(
         await acme.use(80)
         await acme.set_total(100)
         await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1)", acme.number)
-        await until_told(owner, mailbox, acme.number)
+        await until_notified(owner, mailbox, acme.number)
 
 
 async def test_an_organization_that_cannot_be_evaluated_delays_no_other_and_is_notified_later(
@@ -118,13 +118,13 @@ async def test_an_organization_that_cannot_be_evaluated_delays_no_other_and_is_n
             await customer.use(80)
         await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES (0), ($1)", broken.number)
         for customer in (one, two):
-            await until_told(owner, mailbox, customer.number, within_s=10)
+            await until_notified(owner, mailbox, customer.number, within_s=10)
         await eventually(lambda: process.metric(quarantined) == 1, what="the metric")
         for product in ("agents", "api"):
             await broken.use(-5e12, product=product)
         await broken.use(80)
         await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1)", broken.number)
-        await until_told(owner, mailbox, broken.number, within_s=10)
+        await until_notified(owner, mailbox, broken.number, within_s=10)
         await eventually(lambda: process.metric(quarantined) == 0, what="the metric")
         assert len(mailbox.got) == len({to for to, _ in mailbox.got}) == 9
         process.send(signal.SIGTERM)
@@ -191,7 +191,7 @@ async def test_killed_at_any_step_it_fires_once_and_loses_no_mail(
             process.kill()
     await age(owner, timedelta(seconds=LEASE_S))
     with running("alerter", environment):
-        await until_told(owner, mailbox, acme.number)
+        await until_notified(owner, mailbox, acme.number)
         assert await banner(owner, acme.number) == (90, 1)
         assert await firings(owner, acme.number) == [(75, 1, "bundled", None), (90, 1, "sent", None)]
     copies = len(mailbox.got) - 3
@@ -224,7 +224,7 @@ async def test_killed_while_it_evaluates_a_save_the_wakeup_comes_back_and_each_r
         return await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
 
     with running("alerter", environment):
-        await until_told(owner, mailbox, acme.number, mails=7)
+        await until_notified(owner, mailbox, acme.number, mails=7)
         await eventually(is_done, what="the wake-up's own transaction, which ends after those of the organizations")
     for rule in ("usage", "budget"):
         assert await firings(owner, acme.number, rule) == [(75, 1, "sent", None)]
@@ -316,7 +316,7 @@ async def test_two_at_once_with_kills_between_fire_each_threshold_once(
             await grow(60)
             first.kill()
             for customer in customers.values():
-                await until_settled(owner, customer, 100)
+                await until_evaluated(owner, customer, 100)
                 await age(owner, timedelta(seconds=LEASE_S))
             await eventually(lambda: all_mails_sent(owner), within_s=60, what="all mails")
     for customer in customers.values():
@@ -331,7 +331,7 @@ async def test_two_at_once_with_kills_between_fire_each_threshold_once(
     assert len(set(mailbox.got)) == await owner.fetchval("SELECT count(*) FROM email_outbox")
 
 
-async def until_settled(owner: Connection, customer: Customer, threshold: int) -> None:
+async def until_evaluated(owner: Connection, customer: Customer, threshold: int) -> None:
     async def reached_level() -> bool:
         at = await banner(owner, customer.number)
         return at is not None and at[0] == threshold
@@ -354,13 +354,13 @@ async def test_while_one_is_frozen_the_others_sweep_catches_up_and_nothing_fires
         await acme.use(80)
         await send_totals(producer, topics.totals)
         with running("alerter", sweeping):
-            await until_told(owner, mailbox, acme.number)
+            await until_notified(owner, mailbox, acme.number)
             frozen.send(signal.SIGCONT)
             await eventually(frozen.ready, what="the one that was frozen")
             await send_totals(producer, topics.totals)
             await acme.use(12)
-            await until_settled(owner, acme, 90)
-            await until_told(owner, mailbox, acme.number, mails=6)
+            await until_evaluated(owner, acme, 90)
+            await until_notified(owner, mailbox, acme.number, mails=6)
     assert await firings(owner, acme.number) == [(75, 1, "sent", None), (90, 1, "sent", None)]
     assert len(mailbox.got) == 6
 
@@ -373,7 +373,7 @@ async def test_messages_that_never_come_cost_one_sweep(
         await eventually(process.ready, what="readiness")
         began = asyncio.get_running_loop().time()
         await acme.use(80)
-        await until_told(owner, mailbox, acme.number)
+        await until_notified(owner, mailbox, acme.number)
         assert asyncio.get_running_loop().time() - began < 6
     assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
 
@@ -397,10 +397,10 @@ async def test_without_kafka_for_a_minute_it_sweeps_on_and_then_listens_again(
                 await eventually(alerter.ready, what="readiness")
                 process.stop()
                 await acme.use(80)
-                await until_told(owner, mailbox, acme.number, within_s=10)
+                await until_notified(owner, mailbox, acme.number, within_s=10)
                 await asyncio.sleep(60)
                 await acme.use(12)
-                await until_told(owner, mailbox, acme.number, mails=6, within_s=10)
+                await until_notified(owner, mailbox, acme.number, mails=6, within_s=10)
                 assert alerter.exit_code is None, "it must not need Kafka to sweep"
                 process = Process(broker.program(), lambda *_: None)
                 process.wait_ready()
@@ -438,7 +438,7 @@ async def test_postgres_away_for_a_moment_delays_and_loses_nothing(
             assert await firings(owner, acme.number) == []
         finally:  # the limit applies to the whole server
             await owner.execute("ALTER ROLE flexcredits_alerter CONNECTION LIMIT -1")
-        await until_told(owner, mailbox, acme.number)
+        await until_notified(owner, mailbox, acme.number)
         assert process.exit_code is None
 
 

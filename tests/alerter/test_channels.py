@@ -212,7 +212,7 @@ async def test_a_receiver_that_hangs_or_is_down_delays_no_other_and_fails_after_
     books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     acme = await make_customer(books)
-    await add_channel(acme, "https://localhost:1/nobody")
+    await add_channel(acme, "https://localhost:1/closed")
     await add_channel(acme, receiver.url)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")

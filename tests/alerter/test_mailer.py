@@ -199,7 +199,7 @@ async def test_many_mailers_send_each_mail_once(books: Books, pool: Pool, owner:
 
 
 async def test_an_invalid_address_is_recorded_and_delays_no_other(fired: None, pool: Pool, owner: Connection) -> None:
-    await owner.execute("UPDATE email_outbox SET recipient = 'nobody' WHERE recipient = $1", TO[0])
+    await owner.execute("UPDATE email_outbox SET recipient = 'no address' WHERE recipient = $1", TO[0])
     await owner.execute("UPDATE email_outbox SET recipient = 'jörg@org-acme.example' WHERE recipient = $1", TO[1])
     async with smtp_server() as server:
         await mailer(pool, server.port).send_due()

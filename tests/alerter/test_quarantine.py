@@ -113,7 +113,7 @@ def mailer(pool: Pool, port: int) -> Mailer:
     return Mailer(pool, server, MailConfig("flex@flex.example", "https://flex.example"))
 
 
-async def assert_all_told(owner: Connection, customers: list[Customer]) -> None:
+async def assert_all_notified(owner: Connection, customers: list[Customer]) -> None:
     for customer in customers:
         assert await firings(owner, customer.number) == FIRED
         assert await banner(owner, customer.number) == (90, 1)
@@ -138,7 +138,7 @@ async def test_who_cannot_be_evaluated_is_set_aside_and_evaluated_once_healed(
     heal = await BREAKS[how](owner, broken)
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
-    await assert_all_told(owner, others)
+    await assert_all_notified(owner, others)
     assert await rows(owner) == [("org_broken", "evaluate", 1)]
     for customer in others:
         await customer.use(10)
@@ -158,12 +158,12 @@ async def test_who_cannot_be_evaluated_is_set_aside_and_evaluated_once_healed(
     else:
         await come_due(owner)
         await retry_quarantined(pool, alerter)
-    await assert_all_told(owner, [broken])
+    await assert_all_notified(owner, [broken])
     assert await rows(owner) == []
     await alerter.evaluate(None, trigger="rollover", history=True)
     await retry_quarantined(pool, alerter)
     assert REGISTRY.get_sample_value("flexcredits_alerter_quarantined", {"step": "evaluate"}) == 0
-    await assert_all_told(owner, [broken])
+    await assert_all_notified(owner, [broken])
 
 
 async def test_others_wakeups_are_done_once_and_leave_the_table(books: Books, pool: Pool, owner: Connection) -> None:
@@ -173,7 +173,7 @@ async def test_others_wakeups_are_done_once_and_leave_the_table(books: Books, po
         await wake(owner, customer)
     alerter = evaluator(pool)
     await drain_wakeups(pool, alerter)
-    await assert_all_told(owner, others)
+    await assert_all_notified(owner, others)
     assert await owner.fetchval("SELECT count(*) FROM alert_wakeups") == 0
     assert await rows(owner) == [("org_broken", "wakeup", 1)]
     await wake(owner, broken)
@@ -182,7 +182,7 @@ async def test_others_wakeups_are_done_once_and_leave_the_table(books: Books, po
     await heal()
     await come_due(owner)
     await retry_quarantined(pool, alerter)
-    await assert_all_told(owner, [broken])
+    await assert_all_notified(owner, [broken])
     assert await rows(owner) == []
 
 
@@ -197,7 +197,7 @@ async def test_an_old_period_that_raises_stops_no_evaluation_of_the_present(
     await alerter.evaluate(None, trigger="rollover", history=True)
     assert await rows(owner) == [("org_broken", "wakeup", 1)]
     await alerter.evaluate(None, trigger="sweep")
-    await assert_all_told(owner, [*others, broken])
+    await assert_all_notified(owner, [*others, broken])
     assert await rows(owner) == [("org_broken", "wakeup", 1)]
 
 
@@ -212,14 +212,14 @@ async def test_however_many_fail_all_others_are_notified(
     for _ in range(2):
         await alerter.evaluate(None, trigger="sweep")
     assert [at[1:] for at in await rows(owner)] == [("evaluate", 1)] * failing
-    await assert_all_told(owner, customers[failing:])
+    await assert_all_notified(owner, customers[failing:])
     await alerter.quarantine.measure()
     assert alerter.quarantine.widespread == f"evaluate fails for {failing} of {known} organizations"
     for heal_one in heal:
         await heal_one()
     await owner.execute(SQL["retry_all"])
     await retry_quarantined(pool, alerter)
-    await assert_all_told(owner, customers)
+    await assert_all_notified(owner, customers)
     assert alerter.quarantine.widespread is None
 
 
@@ -245,12 +245,12 @@ async def test_an_evaluation_that_takes_too_long_is_put_off_for_its_organization
     heal = await slow_for(owner, broken)
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
-    await assert_all_told(owner, others)
+    await assert_all_notified(owner, others)
     assert await rows(owner) == [("org_broken", "evaluate", 1)]
     await heal()
     await come_due(owner)
     await retry_quarantined(pool, alerter)
-    await assert_all_told(owner, [*others, broken])
+    await assert_all_notified(owner, [*others, broken])
 
 
 async def test_a_server_that_is_slow_for_all_quarantines_no_organization(
@@ -263,7 +263,7 @@ async def test_a_server_that_is_slow_for_all_quarantines_no_organization(
     assert await rows(owner) == []
     await heal()
     await evaluator(pool).evaluate(None, trigger="sweep")
-    await assert_all_told(owner, customers)
+    await assert_all_notified(owner, customers)
 
 
 @pytest.mark.parametrize("all_slow", [False, True])

@@ -133,7 +133,7 @@ async def test_one_of_those_who_failed_can_be_chosen(books: Books, pool: Pool, o
     other = await make_customer(books, "org_other")
     await ask(owner, other, "resend", firing=firing)
     await ask(owner, acme, "resend", firing=firing, recipient=to[1].upper())
-    await ask(owner, acme, "resend", firing=firing, recipient="nobody@acme.example")
+    await ask(owner, acme, "resend", firing=firing, recipient="unknown@acme.example")
     await answer(pool)
     due = await owner.fetch("SELECT recipient FROM email_outbox WHERE state = 'pending'")
     assert [row["recipient"] for row in due] == [to[1]]

@@ -15,7 +15,7 @@ from support.infra.full_stack import WholeStack
 from support.infra.service_process import eventually
 
 REQUESTS_PER_SECOND = 20
-LOOK_EVERY_S = 0.01
+POLL_EVERY_S = 0.01
 LOAD_ORGANIZATIONS = 20
 
 
@@ -84,7 +84,7 @@ async def cross(client: httpx.AsyncClient, stack: WholeStack, name: str, token: 
             )
             if answer.raise_for_status().json()["active"]:
                 return time.monotonic()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_EVERY_S)
 
     async def mail() -> float:
         folder, known = Path(stack.addresses["mailbox"]), set[Path]()
@@ -93,7 +93,7 @@ async def cross(client: httpx.AsyncClient, stack: WholeStack, name: str, token: 
                 known.add(path)
                 if f"ada@{name}.example" in path.read_text().partition("\n\n")[0]:
                     return time.monotonic()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_EVERY_S)
 
     async with asyncio.timeout(60):
         seen, mailed = await asyncio.gather(banner(), mail())

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 COUNTED = 600
 
 
-async def make_anew(topics: Topics, topic: str = "", partitions: int = 4) -> None:
+async def recreate(topics: Topics, topic: str = "", partitions: int = 4) -> None:
     """Delete and re-create a topic, by default the usage topic."""
     topic = topic or topics.usage_events
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
@@ -60,7 +60,7 @@ async def test_f19_topic_re_created_while_the_aggregator_was_away(
         counted = await count_applied(topics, database.dsn)
         process.send(signal.SIGTERM)
         assert process.wait() == 0
-    await make_anew(topics)
+    await recreate(topics)
     await source.pour(events, 0.1, seed=2)
     assert (await count_log(topics.bootstrap, topics.usage_events) > counted) == (events > COUNTED)
     with running("aggregator", environment) as process:
@@ -80,7 +80,7 @@ async def test_f19_topic_re_created_under_a_running_aggregator(
         await source.pour(COUNTED, 0.5)
         await until_applied(topics, database.dsn)
         counted = await count_applied(topics, database.dsn)
-        await make_anew(topics)
+        await recreate(topics)
         await source.pour(events, 0.1, seed=2)
         await check_halted(process, database, topics, counted)
     with running("aggregator", environment) as process:  # a restart gives the same error
@@ -109,21 +109,21 @@ async def test_f19_a_re_created_catalog_stops_the_aggregator(
     source, environment = Source(topics), aggregator_environment(database, topics)
     await source.introduce(ALLOWANCES)
 
-    async def make_catalog_anew() -> None:
-        await make_anew(topics, topics.catalog, 1)
+    async def recreate_catalog() -> None:
+        await recreate(topics, topics.catalog, 1)
         await source.introduce({f"org_{number}": "1" for number in range(organizations)})
 
     with running("aggregator", environment) as process:
         await source.pour(100, 0.1)
         await until_applied(topics, database.dsn)
         if runs:
-            await make_catalog_anew()
+            await recreate_catalog()
             await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
             assert "topic was re-created" in process.log
         else:
             process.send(signal.SIGTERM)
             assert process.wait() == 0
-            await make_catalog_anew()
+            await recreate_catalog()
     with running("aggregator", environment) as process:
         await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
         assert "topic was re-created" in process.log

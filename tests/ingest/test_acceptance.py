@@ -148,8 +148,8 @@ def test_copies_differ_in_what_the_ledger_compares() -> None:
     first = usage_at(NOW)
     renamed = {**first, "data": {**first["data"], "credits": "1.0"}}
     other = {**first, "data": {**first["data"], "credits": "1.1"}}
-    fact_again, fact_changed = organization(id="o", time=rfc3339(NOW)), organization(id="o", time=rfc3339(NOW - DAY))
-    verdict = validate(first, renamed, other, fact_again, fact_again, fact_changed)
+    repeated, changed = organization(id="o", time=rfc3339(NOW)), organization(id="o", time=rfc3339(NOW - DAY))
+    verdict = validate(first, renamed, other, repeated, repeated, changed)
     assert (verdict.accepted, verdict.duplicates) == (2, 2)
     assert [(rejected.index, rejected.reason) for rejected in verdict.rejected] == [
         (2, Reason.CONFLICT),

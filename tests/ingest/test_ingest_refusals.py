@@ -68,7 +68,7 @@ SINGLY = {
     "null": (None, ""),
     "a batch in a batch": ([usage()], ""),
     "300 kB": (changed(usage(), feature="x" * 300_000), ""),
-    "fact of the future": (organization(time=rfc3339(NOW + timedelta(hours=2))), "/time"),
+    "catalog event of the future": (organization(time=rfc3339(NOW + timedelta(hours=2))), "/time"),
     "unknown time zone": (organization(time_zone="Europe/Atlantis"), "/data/time_zone"),
 }
 

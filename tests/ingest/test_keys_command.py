@@ -59,7 +59,7 @@ def test_product_is_all_without_a_word_and_organization_must_be_said(call: Call)
         (["create", "--organization", "org acme"], "cannot be an organization"),
         (["create", "--organization", "a", "--product", "assistent"], "is not a product"),
         (["create", "--organization", "a", "--env", "My Laptop"], "cannot be an environment"),
-        (["revoke", "nobody"], "there is no key nobody"),
+        (["revoke", "missing"], "there is no key missing"),
     ],
 )
 def test_mistakes_are_explained(call: Call, arguments: list[str], message: str) -> None:
@@ -69,5 +69,5 @@ def test_mistakes_are_explained(call: Call, arguments: list[str], message: str) 
 
 
 def test_unreachable_database_is_explained(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POSTGRES_DSN", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("POSTGRES_DSN", "postgresql://missing@127.0.0.1:1/nothing")
     assert isinstance(call("ls").exception, SetupProblem)

@@ -18,7 +18,7 @@ from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
 from support.infra.service_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-TOLD_ROLES = ("admin", "billing_moderator", "super_admin")
+NOTIFIED_ROLES = ("admin", "billing_moderator", "super_admin")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,9 @@ async def test_real_requests_that_cross_75_percent_raise_one_banner_and_mail_eac
     assert (now["active"], now["threshold"], now["fired_at"]) == (True, 75, alert["fired_at"])
     assert now["percent_used"] == stack.get("overview", organization="org_three_quarters")["percent_used"]
     mails = mails_about(stack, "org_three_quarters")
-    assert sorted(str(mail["To"]) for mail in mails) == [f"{role}@org-three-quarters.example" for role in TOLD_ROLES]
+    assert sorted(str(mail["To"]) for mail in mails) == [
+        f"{role}@org-three-quarters.example" for role in NOTIFIED_ROLES
+    ]
     assert {str(mail["Subject"]).partition(" of")[0] for mail in mails} == {"You've used 82%"}
     assert [at["recipient"] for at in alert["deliveries"]] == sorted(str(mail["To"]) for mail in mails)
     assert {at["attempts"] for at in alert["deliveries"]} == {1}
@@ -100,7 +102,7 @@ async def test_with_all_three_crossed_no_threshold_mails_anyone_twice_and_every_
     assert len({mail["Message-ID"] for mail in mails}) == len(mails)
     mailed = [alert for alert in alerts if alert["notification"] == "sent"]
     assert Counter(str(mail["To"]) for mail in mails) == dict.fromkeys(
-        (f"{role}@org-over.example" for role in TOLD_ROLES), len(mailed)
+        (f"{role}@org-over.example" for role in NOTIFIED_ROLES), len(mailed)
     )
     assert banner(stack, "org_over")["threshold"] == 100
     assert banner(stack, "org_over")["products_over"] == []

@@ -39,7 +39,7 @@ async def owner(stack: WholeStack) -> AsyncIterator[asyncpg.Connection]:
 def serve_nowhere(stack: WholeStack) -> dict[str, tuple[str, dict[str, str]]]:
     """Ingest and query API without Kafka, Postgres and identity provider, and their addresses."""
     shared = {
-        "POSTGRES_DSN": f"postgresql://nobody:nothing@{NOWHERE}/nothing",
+        "POSTGRES_DSN": f"postgresql://missing:nothing@{NOWHERE}/nothing",
         "FLEXCREDITS_ENV": "test",
         **without_proxy(),
     }
@@ -56,7 +56,7 @@ def serve_nowhere(stack: WholeStack) -> dict[str, tuple[str, dict[str, str]]]:
 
 async def use(stack: WholeStack) -> None:
     """Send events so that every metric has a sample."""
-    member = {"email": "nobody@refused.example", "name": "Nobody", "role": "super_admin"}
+    member = {"email": "unknown@refused.example", "name": "Unknown", "role": "super_admin"}
     events = [organization(), contract(total="10"), event("flexcredits.member.v1", member, subject="org_acme")]
     assert stack.post(events).status_code == 202
     assert stack.post([usage(credits="1")]).status_code == 202
@@ -132,7 +132,7 @@ async def test_faults_in_the_running_system_set_off_their_alerts(stack: WholeSta
             assert answer.status_code == 503
 
         await fires("FlexCreditsIngestErrorsBurnFast", send)
-        stack.post([usage(credits="9.5"), {"id": "not usage"}, usage(envelope={"subject": "org_nobody"})])
+        stack.post([usage(credits="9.5"), {"id": "not usage"}, usage(envelope={"subject": "org_unknown"})])
         await fires("FlexCreditsDeadLetters")
         await fires("FlexCreditsMailsFail")
         await owner.execute("UPDATE usage_held SET received_at = received_at - interval '2 hours'")

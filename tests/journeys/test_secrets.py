@@ -105,7 +105,7 @@ async def test_defects_and_outages_say_no_secret(database: Database, topics: Top
             return answer.status_code
 
         member = event("flexcredits.member.v1", {"email": "ada@acme.example", "name": "Ada", "role": "super_admin"})
-        keep("facts", await ingest.post([organization(), contract(total="10"), member]))
+        keep("catalog events", await ingest.post([organization(), contract(total="10"), member]))
         keep("wrong key", await ingest.post(usage(), key=wrong_key))
 
         async def known() -> bool:
@@ -150,7 +150,7 @@ async def test_defects_and_outages_say_no_secret(database: Database, topics: Top
             if process.exit_code is None:
                 metrics = (await browser.get(f"http://127.0.0.1:{process.probe_port}/metrics")).text
                 said[f"probes of {service}"] = f"{process.readiness()}{metrics}"
-        assert received.named("settle")
+        assert received.named("evaluate organization")
         said["traces"] = b"".join(received.bodies).decode("latin-1")
     canaries = CANARIES | {token, *(each[20:] for each in (key, wrong_key, broken_key, another))}
     found = {what: [*leaks(text, canaries)] for what, text in said.items()}

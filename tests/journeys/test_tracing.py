@@ -93,7 +93,7 @@ async def test_the_trace_goes_on_to_the_firing_and_the_mail(database: Database, 
         caller = new_traceparent()
         assert (await ingest.post(usage(credits="8"), traceparent=caller)).status_code == 202
         steps = [
-            f"process {topics.usage_events}", f"send {topics.totals}", f"process {topics.totals}", "settle", "insert_firing", "insert_email",
+            f"process {topics.usage_events}", f"send {topics.totals}", f"process {topics.totals}", "evaluate organization", "insert_firing", "insert_email",
             "send mail",
         ]  # fmt: skip
 
@@ -105,11 +105,16 @@ async def test_the_trace_goes_on_to_the_firing_and_the_mail(database: Database, 
         parents = {name: span.parent_id for name, span in mine().items()}
         ids = {name: span.span_id for name, span in mine().items()}
         for parent, child in pairwise(
-            [f"process {topics.usage_events}", f"send {topics.totals}", f"process {topics.totals}", "settle"]
+            [
+                f"process {topics.usage_events}",
+                f"send {topics.totals}",
+                f"process {topics.totals}",
+                "evaluate organization",
+            ]
         ):
             assert parents[child] == ids[parent], child
         for child in ("insert_firing", "insert_email", "send mail"):
-            assert parents[child] == ids["settle"], child
+            assert parents[child] == ids["evaluate organization"], child
         assert "sent" in mine()["send mail"].attributes["outcome"]
         # Timers without work create no spans.
         assert {

@@ -30,7 +30,7 @@ async def aggregator(database: Database) -> AsyncIterator[Aggregator]:
 
 
 @pytest.fixture(params=ZONES)
-async def told(request: pytest.FixtureRequest, aggregator: Aggregator) -> Model:
+async def known(request: pytest.FixtureRequest, aggregator: Aggregator) -> Model:
     """A history that the aggregator counted in overlapping pieces, with catalog events between them."""
     chance = random.Random(request.param)
     model, log = random_history(chance, request.param, 220)
@@ -98,21 +98,21 @@ def shown(model: Model, product: str, kind: str | None, first: date, last: date)
     return model.within(first, last, keep=lambda use: use.product == product and kind in (None, use.kind))
 
 
-async def test_every_view_of_every_range_is_the_models(api: Api, told: Model) -> None:
+async def test_every_view_of_every_range_is_the_models(api: Api, known: Model) -> None:
     for query, first, last in ranges(random.Random(1)):
         for product, view, kind in VIEWS:
             answer = await api.get(f"/api/v1/breakdown?product={product}&view={view}&{query}")
-            uses = shown(told, product, kind, first, last)
-            assert not_empty(leaves(answer["rows"])) == not_empty(told.leaves(view, uses)), (query, view)
+            uses = shown(known, product, kind, first, last)
+            assert not_empty(leaves(answer["rows"])) == not_empty(known.leaves(view, uses)), (query, view)
             assert micro(answer["total"]) == total(uses) == sum(micro(row["credits"]) for row in answer["rows"])
             assert answer["events"] == sum(use.is_use for use in uses)
 
 
-async def test_overview_is_the_sum_of_all_views_and_the_models(api: Api, told: Model) -> None:
+async def test_overview_is_the_sum_of_all_views_and_the_models(api: Api, known: Model) -> None:
     overview = await api.get("/api/v1/overview")
-    in_period = told.within(date(2026, 11, 1), date(2027, 1, 31))
+    in_period = known.within(date(2026, 11, 1), date(2027, 1, 31))
     assert micro(overview["credits_used"]) == total(in_period)
-    assert micro(overview["contract_period_used"]) == total(told.within(date(2026, 8, 15), date(2027, 1, 31)))
+    assert micro(overview["contract_period_used"]) == total(known.within(date(2026, 8, 15), date(2027, 1, 31)))
     for row in overview["products"]:
         assert micro(row["used"]) == total(use for use in in_period if use.product == row["product"])
     views = [view for view in VIEWS if view[1] != "features"]
@@ -121,7 +121,7 @@ async def test_overview_is_the_sum_of_all_views_and_the_models(api: Api, told: M
     assert (await api.get("/api/v1/proof"))["credits"]["equal"] is True
 
 
-async def test_parts_of_a_range_add_up_to_it(api: Api, told: Model) -> None:
+async def test_parts_of_a_range_add_up_to_it(api: Api, known: Model) -> None:
     chance = random.Random(2)
     first, last = FIRST, NOW.date()
     for _ in range(6):
@@ -136,7 +136,7 @@ async def test_parts_of_a_range_add_up_to_it(api: Api, told: Model) -> None:
             assert whole["events"] == left["events"] + right["events"]
 
 
-async def test_credit_periods_without_gaps_add_up_to_the_contract(api: Api, told: Model) -> None:
+async def test_credit_periods_without_gaps_add_up_to_the_contract(api: Api, known: Model) -> None:
     totals = [
         micro((await api.get(f"/api/v1/breakdown?product={product}&view={view}&credit_period={period}"))["total"])
         for period, _, _ in PERIODS
@@ -146,9 +146,9 @@ async def test_credit_periods_without_gaps_add_up_to_the_contract(api: Api, told
     assert sum(totals) == micro((await api.get("/api/v1/overview"))["contract_period_used"])
 
 
-async def test_trends_are_the_models_bucket_by_bucket(api: Api, told: Model) -> None:
+async def test_trends_are_the_models_bucket_by_bucket(api: Api, known: Model) -> None:
     first, last = date(2026, 9, 14), date(2026, 11, 21)
-    uses = told.within(first, last)
+    uses = known.within(first, last)
     for interval in ("day", "week", "month"):
         for group_by in ("product", "surface"):
             query = f"from={first}&to={last}&interval={interval}&group_by={group_by}"
@@ -157,28 +157,28 @@ async def test_trends_are_the_models_bucket_by_bucket(api: Api, told: Model) -> 
                 (date.fromisoformat(at["days"]["from"]), date.fromisoformat(at["days"]["to"]))
                 for at in answer["buckets"]
             ]
-            assert [micro(at["total"]) for at in answer["buckets"]] == [total(told.within(*span)) for span in days]
+            assert [micro(at["total"]) for at in answer["buckets"]] == [total(known.within(*span)) for span in days]
             for series in answer["series"]:
                 of = [
                     use
                     for use in uses
                     if (use.product if group_by == "product" else use.surface) == series["key"].rpartition("/")[2]
                 ]
-                by_bucket = [total(use for use in of if begin <= told.day(use) <= end) for begin, end in days]
+                by_bucket = [total(use for use in of if begin <= known.day(use) <= end) for begin, end in days]
                 assert list(map(micro, series["credits"])) == by_bucket, (query, series["key"])
             assert micro(answer["total"]) == total(uses)
     for day in (date(2026, 10, 25), date(2026, 11, 1), date(2026, 10, 4)):
         answer = await api.get(f"/api/v1/trend?from={day}&to={day}&interval=hour")
         for bucket in answer["buckets"]:
             begin, end = (datetime.fromisoformat(bucket[edge]) for edge in ("start_at", "end_at"))
-            assert micro(bucket["total"]) == total(use for use in told.counted if begin <= use.at < end), bucket
-        assert micro(answer["total"]) == total(told.within(day, day))
+            assert micro(bucket["total"]) == total(use for use in known.counted if begin <= use.at < end), bucket
+        assert micro(answer["total"]) == total(known.within(day, day))
 
 
-async def test_files_are_the_models_and_their_corrections_stand_alone(api: Api, told: Model) -> None:
+async def test_files_are_the_models_and_their_corrections_stand_alone(api: Api, known: Model) -> None:
     for query, first, last in ranges(random.Random(3)):
         lines = read_csv((await api.ask(f"/api/v1/export/usage.csv?{query}")).text)
-        uses = told.within(first, last)
+        uses = known.within(first, last)
         for line, is_use in (("usage", True), ("correction", False)):
             shown = Counter[tuple[str, ...]]()
             for row in lines:
@@ -195,22 +195,22 @@ async def test_files_are_the_models_and_their_corrections_stand_alone(api: Api, 
             expected = Counter[tuple[str, ...]]()
             for use in uses:
                 if use.is_use is is_use:
-                    category = told.category(use) or ""
+                    category = known.category(use) or ""
                     expected[
-                        f"{told.day(use)}", use.product, use.kind, use.feature, use.agent, use.surface, category
+                        f"{known.day(use)}", use.product, use.kind, use.feature, use.agent, use.surface, category
                     ] += use.micro
             assert {key: value for key, value in shown.items() if value} == {
                 key: value for key, value in expected.items() if value
             }
         assert sum(int(row["events"]) for row in lines) == sum(use.is_use for use in uses)
-        assert {row["time_zone"] for row in lines} <= {told.zone.key}
+        assert {row["time_zone"] for row in lines} <= {known.zone.key}
 
 
-async def test_pages_filters_and_todays_categories_are_the_models(api: Api, told: Model) -> None:
+async def test_pages_filters_and_todays_categories_are_the_models(api: Api, known: Model) -> None:
     first, last = date(2026, 9, 14), date(2026, 11, 22)
     for product, view, kind in VIEWS:
         path = f"/api/v1/breakdown?product={product}&view={view}&from={first}&to={last}"
-        uses = shown(told, product, kind, first, last)
+        uses = shown(known, product, kind, first, last)
         whole = await api.get(path)
         rows, after = [], ""
         while True:
@@ -224,9 +224,9 @@ async def test_pages_filters_and_todays_categories_are_the_models(api: Api, told
         for surface in ("web", ""):
             answer = await api.get(f"{path}&surface={surface}")
             of = [use for use in uses if use.surface == surface]
-            assert not_empty(leaves(answer["rows"])) == not_empty(told.leaves(view, of))
+            assert not_empty(leaves(answer["rows"])) == not_empty(known.leaves(view, of))
         answer = await api.get(f"{path}&categories=now")
-        assert not_empty(leaves(answer["rows"])) == not_empty(told.leaves(view, uses, as_now=True))
+        assert not_empty(leaves(answer["rows"])) == not_empty(known.leaves(view, uses, as_now=True))
         by_surface = await api.get(f"{path}&group_by=surface")
         assert {row["id"]: micro(row["credits"]) for row in by_surface["rows"] if row["events"]} == {
             surface: total(use for use in uses if use.surface == surface)
@@ -234,11 +234,11 @@ async def test_pages_filters_and_todays_categories_are_the_models(api: Api, told
         }
 
 
-async def test_reconciliation_starts_from_the_models_usage_and_corrections(api: Api, told: Model) -> None:
+async def test_reconciliation_starts_from_the_models_usage_and_corrections(api: Api, known: Model) -> None:
     for period, begins, ends in PERIODS:
         answer = await api.get(f"/api/v1/reconcile?credit_period={period}")
         lines = {line["kind"]: micro(line["credits"]) for line in answer["lines"]}
-        uses = told.within(date.fromisoformat(begins), date.fromisoformat(ends) - timedelta(days=1))
+        uses = known.within(date.fromisoformat(begins), date.fromisoformat(ends) - timedelta(days=1))
         assert lines["usage"] == total(use for use in uses if use.is_use)
         assert lines["corrections"] == total(use for use in uses if not use.is_use)
         assert lines["feature_total"] == total(uses)

@@ -34,7 +34,7 @@ class Organization(NamedTuple):
 
     organization_id: int
     time_zone: str | None = None
-    fact: tuple[datetime, int] | None = None
+    ordering: tuple[datetime, int] | None = None
 
 
 class Entry(NamedTuple):
@@ -174,12 +174,12 @@ def upsert_organization(t: Transaction, name: str, _: str, zone: str, __: bool, 
     [number] = t.numbers("organizations", 1)
     t.lock("organizations", name)
     row = t.get("organizations", name) or Organization(number)
-    if row.fact is not None and row.fact >= (at, offset):
+    if row.ordering is not None and row.ordering >= (at, offset):
         return []
     if any(key[0] == row.organization_id for key in t.rows("organization_days")):
-        row = row._replace(fact=(at, offset))
+        row = row._replace(ordering=(at, offset))
     else:
-        row = row._replace(time_zone=zone, fact=(at, offset))
+        row = row._replace(time_zone=zone, ordering=(at, offset))
     t.put("organizations", name, row)
     return [(row.time_zone,)]
 
@@ -188,7 +188,7 @@ def select_changed_organizations(t: Transaction, version: int) -> Rows:
     return [
         (name, row.organization_id, row.time_zone)
         for name, row in t.rows("organizations").items()
-        if row.fact is not None and row.fact[1] >= version
+        if row.ordering is not None and row.ordering[1] >= version
     ]
 
 

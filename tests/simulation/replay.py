@@ -9,7 +9,7 @@ from support.faults.interleaving import Session
 
 Trace = list[tuple[Any, ...]]
 COMMANDS = {
-    "commit": "COMMIT", "savepoint": "SAVEPOINT fact", "undo to savepoint": "ROLLBACK TO fact", "forget savepoint": "RELEASE fact",
+    "commit": "COMMIT", "savepoint": "SAVEPOINT event", "undo to savepoint": "ROLLBACK TO event", "forget savepoint": "RELEASE event",
 }  # fmt: skip
 
 

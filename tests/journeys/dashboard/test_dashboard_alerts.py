@@ -195,9 +195,9 @@ async def test_what_cannot_be_is_refused_where_it_stands_and_nothing_is_saved(
         await drawer.get_by_role("button", name="Save").click()
         await expect(part.get_by_text("Enter at least one email address")).to_be_visible()
         addresses = part.get_by_role("combobox", name="Email addresses").or_(part.get_by_role("textbox", name="Email addresses"))  # fmt: skip
-        await addresses.fill("nobody")
+        await addresses.fill("unknown")
         await addresses.press("Enter")
-        await expect(part.get_by_text("nobody isn’t a valid email address.")).to_be_visible()
+        await expect(part.get_by_text("unknown isn’t a valid email address.")).to_be_visible()
         await addresses.fill("finance@acme.example")
         await addresses.press("Enter")
         await addresses.fill("FINANCE@acme.example")
@@ -247,7 +247,7 @@ async def test_a_test_mail_goes_to_the_person_who_asks_and_shows_its_result(stac
 
 async def test_the_history_shows_every_attempt_and_resends_failed_mails(stack: WholeStack, browser: Browser) -> None:  # fmt: skip
     ada, ben = await make(stack, "org_history", "600")
-    refused = "nobody@refused.example"
+    refused = "unknown@refused.example"
     async with visiting(browser, stack.origin) as visit:
         drawer = await open_settings(visit, ada)
         await usage_part(drawer).get_by_role("switch", name="Add additional recipients").check(force=True)

@@ -32,7 +32,7 @@ async def owner(stack: WholeStack) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def alert_everybody(stack: WholeStack, owner: asyncpg.Connection, ada: Who) -> None:
+async def alert_all_members(stack: WholeStack, owner: asyncpg.Connection, ada: Who) -> None:
     """Usage and budget alerts by email, to role holders and an additional recipient, and a test of each rule."""
     number = await owner.fetchval("SELECT organization_id FROM organizations WHERE organization = $1", ada.organization)
     await owner.execute(
@@ -95,7 +95,7 @@ async def test_every_link_opens_what_it_promises(
     stack: WholeStack, browser: Browser, owner: asyncpg.Connection
 ) -> None:
     ada, ben = await make(stack, "org_links", "600")
-    await alert_everybody(stack, owner, ada)
+    await alert_all_members(stack, owner, ada)
     expected = {ada.email: 4, ben.email: 2, FINANCE: 2}  # usage and budget; Ada's tests of both
     for address, number in expected.items():
         await eventually(
@@ -119,7 +119,7 @@ async def test_every_link_of_slack_opens_what_it_promises_and_webhooks_have_none
     stack: WholeStack, browser: Browser, owner: asyncpg.Connection
 ) -> None:
     ada, _ = await make(stack, "org_slack_links", "600")
-    await alert_everybody(stack, owner, ada)
+    await alert_all_members(stack, owner, ada)
     select = "SELECT body FROM alert_events n JOIN organizations o USING (organization_id) WHERE o.organization = $1"
 
     async def are_written() -> bool:

@@ -22,7 +22,7 @@ def origin() -> None:
     ORIGIN.set(Origin("request-1", "192.0.2.7"))
 
 
-async def test_a_deed_stands_with_its_transaction(pool: Pool, books: Books) -> None:
+async def test_an_audit_entry_is_part_of_its_transaction(pool: Pool, books: Books) -> None:
     await books.organization()
     async with write_as(pool, "org_acme") as session:
         await audit(session, ADA, "settings.change", {"old": 1, "new": "x\r\nforged=line"})
@@ -55,7 +55,7 @@ async def test_what_is_written_is_never_changed(pool: Pool, books: Books, statem
             await connection.execute(statement)
 
 
-async def test_nobody_writes_into_the_log_of_another_organization(pool: Pool, books: Books) -> None:
+async def test_no_organization_writes_into_the_log_of_another(pool: Pool, books: Books) -> None:
     await books.organization()
     other = await books.organization("org_other")
     async with pool.acquire() as connection, connection.transaction():
@@ -70,7 +70,7 @@ async def test_a_refusal_is_audited_once_a_while(api: Api, books: Books) -> None
         refused = await api.ask("/api/v1/overview", role="member", sub="user-2", email="dev@acme.example")
         assert refused.status_code == 403
     assert (await api.ask("/api/v1/audit", role="billing_moderator")).status_code == 403
-    assert (await api.ask("/api/v1/overview", role="member", organization="org_nobody")).status_code == 403
+    assert (await api.ask("/api/v1/overview", role="member", organization="org_unknown")).status_code == 403
     entries = (await api.get("/api/v1/audit"))["entries"]
     assert [(entry["action"], entry["subject"], entry["role"]) for entry in entries] == [
         ("access.refused", "user-1", "billing_moderator"), ("access.refused", "user-2", "member")
@@ -89,7 +89,7 @@ async def test_an_answer_names_its_request(api: Api, books: Books) -> None:
         assert len(answer.headers["x-request-id"]) >= 8
 
 
-async def test_pages_show_every_deed_once(api: Api, books: Books) -> None:
+async def test_pages_show_every_audit_entry_once(api: Api, books: Books) -> None:
     acme = await books.organization()
     for number in range(7):
         await books.audit_entry(acme, f"user-{number}")

@@ -90,7 +90,7 @@ async def test_addresses_that_people_have_are_taken_as_they_are_given(api: Api, 
     assert answer.json()["errors"][0]["pointer"] == "/usage/additional_recipients/addresses/1"
 
 
-async def test_all_mistakes_are_told_at_once(api: Api, books: Books) -> None:
+async def test_all_mistakes_are_reported_at_once(api: Api, books: Books) -> None:
     await books.organization()
     body = asked("/usage/thresholds", [5, 5, 5])
     body["monthly_budget"] |= {"credits": 0, "thresholds": [], "additional_recipients": {"enabled": True, "addresses": ["x", "x"]}}  # fmt: skip

@@ -37,9 +37,9 @@ async def save(api: Api, version: int, body: dict[str, Any] = ASKED, **claims: A
     return await api.send("PUT", SETTINGS, body, headers={"If-Match": f'"{version}"'}, **claims)
 
 
-async def test_nobody_has_saved_anything_yet(api: Api, books: Books) -> None:
+async def test_defaults_apply_until_settings_are_saved(api: Api, books: Books) -> None:
     await books.organization()
-    for organization in ("org_acme", "org_nobody"):
+    for organization in ("org_acme", "org_unknown"):
         answer = await api.ask(SETTINGS, organization=organization)
         assert (answer.headers["etag"], answer.headers["cache-control"]) == ('"0"', "no-store")
         assert answer.json() == {
@@ -78,7 +78,7 @@ async def test_no_thresholds_are_no_usage_alerts(api: Api, books: Books) -> None
     assert (await save(api, 0, asked("/usage/thresholds", []))).json()["usage"]["thresholds"] == []
 
 
-async def test_a_save_is_one_row_one_deed_and_one_wakeup(api: Api, books: Books) -> None:
+async def test_a_save_is_one_row_one_audit_entry_and_one_wakeup(api: Api, books: Books) -> None:
     number = await books.organization()
     await save(api, 0)
     await save(api, 1, asked("/usage/thresholds", [100]), email="ben@acme.example", sub="user-2")
@@ -168,12 +168,12 @@ async def test_a_save_says_what_it_changes(api: Api, books: Books) -> None:
             assert answer.json()["type"] == "/problems/precondition-required"
 
 
-async def test_at_version_0_nobody_else_has_saved(api: Api, books: Books) -> None:
+async def test_version_0_requires_that_no_other_user_has_saved(api: Api, books: Books) -> None:
     await books.organization()
     problem = (await save(api, 3)).json()
     assert (problem["status"], problem["current_version"]) == (412, 0)
     assert "updated_by" not in problem
-    assert (await save(api, 0, organization="org_nobody")).status_code == 404
+    assert (await save(api, 0, organization="org_unknown")).status_code == 404
 
 
 async def test_the_recommended_budget_is_the_overviews_in_words(api: Api, books: Books) -> None:

@@ -106,7 +106,7 @@ async def test_a_mail_goes_with_its_own_firing(api: Api, books: Books) -> None:
     ]  # fmt: skip
 
 
-async def test_a_mail_for_nobody_is_told_apart_from_none(api: Api, books: Books) -> None:
+async def test_a_mail_without_recipients_differs_from_no_mail(api: Api, books: Books) -> None:
     number = await books.organization()
     for threshold, notification in enumerate(("sent", "bundled", "suppressed", "backfilled"), start=1):
         await books.firing(number, threshold, notification)
@@ -151,7 +151,7 @@ async def test_an_alert_keeps_the_dates_and_amounts_that_it_fired_with(api: Api,
 
 async def test_nothing_has_fired_yet(api: Api, books: Books) -> None:
     await books.organization()
-    for organization in ("org_acme", "org_nobody"):
+    for organization in ("org_acme", "org_unknown"):
         assert await api.get("/api/v1/alerts", organization=organization) == {"alerts": [], "next": None}
 
 
@@ -247,7 +247,7 @@ def test_any_other_text_is_no_cursor(text: str) -> None:
         assert write_cursor(read_cursor(text)) == text
 
 
-async def test_alerts_are_for_those_who_may_look(open_api: OpenApi, books: Books) -> None:
+async def test_alerts_require_a_role_that_may_read(open_api: OpenApi, books: Books) -> None:
     await books.organization("org_with", billing_moderators=True)
     await books.organization("org_without")
     for deployment in (True, False):

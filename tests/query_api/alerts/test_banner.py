@@ -101,7 +101,7 @@ async def test_products_over_their_own_amount_show_without_a_banner(api: Api, bo
 async def test_without_a_contract_there_is_no_banner(api: Api, books: Books) -> None:
     number = await books.organization()
     await use(books, number, "assistant", 5 * MICRO)
-    for organization in ("org_acme", "org_nobody"):
+    for organization in ("org_acme", "org_unknown"):
         assert await api.get("/api/v1/banner", organization=organization) == NO_BANNER
     await books.banner(number, 75)  # its contract has just been withdrawn
     assert await api.get("/api/v1/banner") == NO_BANNER
@@ -148,5 +148,5 @@ async def test_only_the_current_banner_of_ones_organization_is_dismissed(api: Ap
     for banner in (ended, foreign, 0, "x", "", "\0", 2**63):
         assert await dismiss(api, str(banner)) == 409, banner
     assert await dismiss(api, None) == 422
-    assert await dismiss(api, str(foreign), organization="org_nobody") == 404
+    assert await dismiss(api, str(foreign), organization="org_unknown") == 404
     assert await books.count("SELECT count(*) FROM banner_dismissals") == 0

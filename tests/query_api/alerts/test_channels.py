@@ -160,7 +160,7 @@ async def test_other_organizations_and_moderators_can_do_nothing_with_it(api: Ap
     assert len((await api.get(PATH, role="billing_moderator"))["channels"]) == 1
 
 
-async def test_deliveries_are_told_with_every_attempt_page_by_page(api: Api, books: Books) -> None:
+async def test_deliveries_are_listed_with_every_attempt_page_by_page(api: Api, books: Books) -> None:
     number = await books.organization()
     channel = int((await add(api, WEBHOOK))["id"])
     firing = await books.firing(number, 75)

@@ -68,7 +68,7 @@ async def test_what_became_of_ones_test_mails(api: Api, books: Books) -> None:
         "next_attempt_at": None, "last_error": "550 no such user",
     }  # fmt: skip
     assert (mails[1]["state"], mails[1]["next_attempt_at"]) == ("pending", "2026-11-22T12:01:00Z")
-    assert (await api.get(TEST_MAIL, organization="org_nobody")) == {"mails": []}
+    assert (await api.get(TEST_MAIL, organization="org_unknown")) == {"mails": []}
 
 
 async def test_an_alert_with_every_attempt(api: Api, books: Books) -> None:
@@ -133,7 +133,7 @@ async def test_mails_are_sent_again(api: Api, books: Books) -> None:
     assert len(await requests(books)) == 2
 
 
-async def test_the_newest_mail_to_somebody_says_whether_it_failed(api: Api, books: Books) -> None:
+async def test_the_newest_mail_to_a_recipient_says_whether_it_failed(api: Api, books: Books) -> None:
     number = await books.organization()
     firing = await books.firing(number, 75)
     await books.email(number, firing, "ada@acme.example", "failed", finished_at=NOW)

@@ -131,7 +131,7 @@ def fired(threshold: int, on: str, used: int, notification: str, period: dict[st
     }  # fmt: skip
 
 
-async def test_a_preview_tells_whom_the_mails_would_go_to(api: Api, books: Books) -> None:
+async def test_a_preview_lists_the_recipients_of_the_mails(api: Api, books: Books) -> None:
     number = await books.organization(billing_moderators=True)
     for email, role in (("ada@acme.example", "super_admin"), ("chi@acme.example", "billing_moderator"), ("dev@acme.example", "member")):  # fmt: skip
         await books.member(number, email, role)
@@ -145,9 +145,9 @@ async def test_a_preview_tells_whom_the_mails_would_go_to(api: Api, books: Books
 
 
 @given(st.lists(st.sampled_from(["a@x", "A@x", "b@x", "B@X", "c@x"])), st.booleans())
-def test_nobody_is_told_twice(addresses: list[str], is_on: bool) -> None:
-    told = mail_recipients(["b@x", "d@x"], Recipients(is_on, addresses))
-    keys = [address.lower() for address in told]
+def test_no_recipient_is_notified_twice(addresses: list[str], is_on: bool) -> None:
+    notified = mail_recipients(["b@x", "d@x"], Recipients(is_on, addresses))
+    keys = [address.lower() for address in notified]
     assert keys == sorted({"b@x", "d@x"} | ({address.lower() for address in addresses} if is_on else set()))
 
 
@@ -158,7 +158,7 @@ async def test_a_preview_saves_nothing_and_has_the_mistakes_of_a_save(api: Api, 
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/usage/thresholds/1", "/monthly_budget/credits", "/monthly_budget/thresholds"]  # fmt: skip
     assert (await api.send("POST", PREVIEW, {})).json() == {"usage": None, "monthly_budget": None}
-    assert (await api.send("POST", PREVIEW, {"usage": asked([75])}, organization="org_nobody")).status_code == 200
+    assert (await api.send("POST", PREVIEW, {"usage": asked([75])}, organization="org_unknown")).status_code == 200
     assert await books.count("SELECT count(*) FROM alert_settings") == 1  # the default settings
     assert await books.count("SELECT (SELECT count(*) FROM alert_wakeups) + (SELECT count(*) FROM audit_log)") == 0
 

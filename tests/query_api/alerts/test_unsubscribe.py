@@ -73,9 +73,9 @@ async def test_one_click_is_enough_and_a_second_does_no_harm(api: Api, books: Bo
         answer = await api.client.post("/unsubscribe", params={"token": token()}, data=ONE_CLICK)
         assert (answer.status_code, "You&#x27;re unsubscribed" in answer.text, FIN in answer.text) == (200, True, True)
         assert await lists(books, number) == (2, True, ["bob@acme.example"], False, ["fin@acme.example"])
-    (deed,) = await books.fetch("SELECT * FROM audit_log")
-    assert (deed["organization_id"], deed["action"], deed["subject"], deed["email"]) == (number, "alert_settings.unsubscribe", FIN, FIN)  # fmt: skip
-    details = json.loads(deed["details"])
+    (entry,) = await books.fetch("SELECT * FROM audit_log")
+    assert (entry["organization_id"], entry["action"], entry["subject"], entry["email"]) == (number, "alert_settings.unsubscribe", FIN, FIN)  # fmt: skip
+    details = json.loads(entry["details"])
     assert details["rule"] == "usage"
     kept = [details[when]["usage"]["additional_recipients"]["addresses"] for when in ("before", "after")]
     assert kept == [["bob@acme.example", FIN], ["bob@acme.example"]]
@@ -96,7 +96,7 @@ async def test_the_last_one_who_leaves_turns_the_list_off(api: Api, books: Books
 async def test_who_is_on_no_list_or_of_no_organization_leaves_nothing_behind(api: Api, books: Books) -> None:
     number = await acme(books)
     before = await lists(books, number)
-    for given in (token("zoe@acme.example"), token(organization="org_nobody")):
+    for given in (token("zoe@acme.example"), token(organization="org_unknown")):
         for method in ("GET", "POST"):
             assert (await api.client.request(method, "/unsubscribe", params={"token": given})).status_code == 200
     assert await lists(books, number) == before

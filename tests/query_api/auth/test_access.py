@@ -299,7 +299,7 @@ async def test_known_keys_work_while_the_identity_provider_is_down() -> None:
     assert provider.fetches == 2
 
 
-async def test_before_the_first_keys_nobody_is_refused_for_good(api: Api) -> None:
+async def test_before_the_first_keys_no_caller_is_refused_permanently(api: Api) -> None:
     api.provider.status = 500
     answer = await api.ask(PATHS[0])
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")

@@ -50,7 +50,7 @@ PATHS = [
     "/api/v1/export/table.csv?product=agents&view=features&range=all",
 ]  # fmt: skip
 # Deployment-wide by design: the progress of partitions, without any customer's name.
-OF_EVERYBODY = {"partition_progress", "partition_hours"}
+SHARED_TABLES = {"partition_progress", "partition_hours"}
 
 
 WRITES = {
@@ -190,7 +190,7 @@ async def test_two_organizations_hammering_one_connection_never_see_each_other(
 
 async def test_without_an_organization_no_table_shows_a_row(books: Books, pool: Pool) -> None:
     await fill(books, "org_acme")
-    for organization in (None, "", "org_nobody", "org_acme' OR true --"):
+    for organization in (None, "", "org_unknown", "org_acme' OR true --"):
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             if organization is not None:
                 await connection.execute(SQL["act_for"], organization)
@@ -228,7 +228,7 @@ async def readable_tables(connection: "asyncpg.Connection[asyncpg.Record]") -> l
     } <= names
     # Not readable: the alerter only locks the first table, and the query API only writes the others.
     assert not {"alert_state", "alert_wakeups", "mail_requests"} & names
-    return sorted(names - OF_EVERYBODY)
+    return sorted(names - SHARED_TABLES)
 
 
 async def test_every_readable_table_is_secured_and_the_role_may_write_only_its_own(books: Books, pool: Pool) -> None:

@@ -9,24 +9,24 @@ from query_api.description.examples import BODIES
 from support.data.table_rows import Books
 from support.services.query_api import OpenApi
 
-NOBODY: dict[str, Any] = {"nobody": 401, "expired": 401}
-LOOK = NOBODY | {
+REFUSED: dict[str, Any] = {"anonymous": 401, "expired": 401}
+READ = REFUSED | {
     "member": 403, "removed": 403, "moderator": 200, "moderator, not in this organization": 403, "moderator, not in this deployment": 403,
     "admin": 200, "super admin": 200, "other organization": 200,
 }  # fmt: skip
-ADMIN = LOOK | {"moderator": 403}
+ADMIN = READ | {"moderator": 403}
 ADMIN_ADDS = ADMIN | {"admin": 201, "super admin": 201, "other organization": 201}
 ADMIN_FINDS_NOTHING = ADMIN | {"admin": 404, "super admin": 404, "other organization": 404}
-KNOWN = NOBODY | dict.fromkeys(LOOK.keys() - NOBODY.keys(), 200)
+KNOWN = REFUSED | dict.fromkeys(READ.keys() - REFUSED.keys(), 200)
 
 
 def all_the_same(status: int) -> dict[str, int]:
-    return dict.fromkeys(LOOK, status)
+    return dict.fromkeys(READ, status)
 
 
-def look(status: int) -> dict[str, int]:
+def read(status: int) -> dict[str, int]:
     """Callers with read access get this status."""
-    return {who: status if expected == 200 else expected for who, expected in LOOK.items()}
+    return {who: status if expected == 200 else expected for who, expected in READ.items()}
 
 
 MATRIX: dict[tuple[str, str], dict[str, int]] = {
@@ -41,38 +41,38 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/assets/{name}"): all_the_same(404),
     ("GET", "/color-scheme.js"): all_the_same(404),
     ("GET", "/favicon.svg"): all_the_same(404),
-    ("GET", "/api/v1/overview"): LOOK,
-    ("GET", "/api/v1/breakdown"): LOOK,
-    ("GET", "/api/v1/deleted-agents"): LOOK,
-    ("GET", "/api/v1/trend"): LOOK,
-    ("GET", "/api/v1/credit-periods"): LOOK,
-    ("GET", "/api/v1/reconcile"): LOOK,
-    ("GET", "/api/v1/receipt"): look(404),  # unknown event
-    ("GET", "/api/v1/export/usage.csv"): LOOK,
-    ("GET", "/api/v1/export/table.csv"): LOOK,
-    ("GET", "/api/v1/export/focus.csv"): LOOK,
-    ("GET", "/api/v1/freshness"): LOOK,
-    ("GET", "/api/v1/proof"): LOOK,
-    ("GET", "/api/v1/banner"): LOOK,
-    ("POST", "/api/v1/banner/dismiss"): look(409),  # there is no banner
-    ("GET", "/api/v1/alerts"): LOOK,
-    ("GET", "/api/v1/alerts/settings"): LOOK,
-    ("PUT", "/api/v1/alerts/settings"): look(428),  # without If-Match
-    ("POST", "/api/v1/alerts/preview"): LOOK,
-    ("GET", "/api/v1/alerts/test-mail"): LOOK,
-    ("POST", "/api/v1/alerts/test-mail"): look(202),
-    ("GET", "/api/v1/alerts/{id}"): look(404),
-    ("POST", "/api/v1/alerts/{id}/resend"): look(404),
-    ("GET", "/api/v1/alert-channels"): LOOK,
+    ("GET", "/api/v1/overview"): READ,
+    ("GET", "/api/v1/breakdown"): READ,
+    ("GET", "/api/v1/deleted-agents"): READ,
+    ("GET", "/api/v1/trend"): READ,
+    ("GET", "/api/v1/credit-periods"): READ,
+    ("GET", "/api/v1/reconcile"): READ,
+    ("GET", "/api/v1/receipt"): read(404),  # unknown event
+    ("GET", "/api/v1/export/usage.csv"): READ,
+    ("GET", "/api/v1/export/table.csv"): READ,
+    ("GET", "/api/v1/export/focus.csv"): READ,
+    ("GET", "/api/v1/freshness"): READ,
+    ("GET", "/api/v1/proof"): READ,
+    ("GET", "/api/v1/banner"): READ,
+    ("POST", "/api/v1/banner/dismiss"): read(409),  # there is no banner
+    ("GET", "/api/v1/alerts"): READ,
+    ("GET", "/api/v1/alerts/settings"): READ,
+    ("PUT", "/api/v1/alerts/settings"): read(428),  # without If-Match
+    ("POST", "/api/v1/alerts/preview"): READ,
+    ("GET", "/api/v1/alerts/test-mail"): READ,
+    ("POST", "/api/v1/alerts/test-mail"): read(202),
+    ("GET", "/api/v1/alerts/{id}"): read(404),
+    ("POST", "/api/v1/alerts/{id}/resend"): read(404),
+    ("GET", "/api/v1/alert-channels"): READ,
     ("POST", "/api/v1/alert-channels"): ADMIN_ADDS,
     ("DELETE", "/api/v1/alert-channels/{id}"): ADMIN_FINDS_NOTHING,
     ("POST", "/api/v1/alert-channels/{id}/test"): ADMIN_FINDS_NOTHING,
-    ("GET", "/api/v1/alert-channels/{id}/deliveries"): look(404),
+    ("GET", "/api/v1/alert-channels/{id}/deliveries"): read(404),
     ("GET", "/unsubscribe"): all_the_same(400),  # the link identifies the caller
     ("POST", "/unsubscribe"): all_the_same(400),
     ("GET", "/api/v1/audit"): ADMIN,
     ("GET", "/api/v1/session"): KNOWN,
-    ("GET", "/api/v1/live"): LOOK,
+    ("GET", "/api/v1/live"): READ,
 }
 PARAMETERS = {
     "/api/v1/breakdown": "?product=api&view=namespaces",
@@ -81,7 +81,7 @@ PARAMETERS = {
 }
 
 CLAIMS: dict[str, dict[str, Any] | None] = {
-    "nobody": None,
+    "anonymous": None,
     "expired": {"exp": datetime.now(UTC) - timedelta(minutes=1)},
     "member": {"role": "member"},
     "removed": {"email": "gone@acme.example"},
@@ -107,7 +107,7 @@ def test_every_route_is_in_the_matrix() -> None:
     assert routes() == set(MATRIX)
 
 
-async def test_everybody_gets_what_the_matrix_says(open_api: OpenApi, books: Books) -> None:
+async def test_every_caller_gets_the_status_of_the_matrix(open_api: OpenApi, books: Books) -> None:
     number = await books.organization(billing_moderators=True)
     await books.organization("org_without", billing_moderators=False)
     await books.execute(

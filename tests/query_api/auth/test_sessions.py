@@ -13,7 +13,7 @@ from support.clients.sign_in import DASHBOARD, IDLE, LIFETIME, SAME_ORIGIN, Brow
 from support.data.table_rows import NOW, Books
 
 
-async def test_who_signs_in_is_led_back_and_may_look(browser: Browser, demo: int) -> None:
+async def test_a_user_who_signs_in_is_led_back_and_may_read(browser: Browser, demo: int) -> None:
     assert await browser.status() == 401
     answer = await browser.enter()
     assert (answer.status_code, answer.headers["location"]) == (302, "/usage?view=agents")
@@ -89,7 +89,7 @@ async def test_a_bearer_token_goes_before_the_cookie(
     assert await browser.status() == 200
 
 
-async def test_everyone_may_sign_in_and_only_the_roles_may_look(browser: Browser, demo: int) -> None:
+async def test_everyone_may_sign_in_and_only_the_roles_may_read(browser: Browser, demo: int) -> None:
     answer = await browser.enter(role="member", email="dev@demo.example")
     assert (answer.status_code, answer.headers["location"]) == (302, "/usage?view=agents")
     assert (await browser.client.get("/api/v1/session")).json()["email"] == "dev@demo.example"

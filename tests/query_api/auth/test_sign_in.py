@@ -71,7 +71,7 @@ async def test_a_code_is_good_once(browser: Browser, demo: int) -> None:
     await refused(browser, callback, "rejected this code")
 
 
-async def test_a_refusal_or_another_issuers_answer_lets_nobody_in(browser: Browser, demo: int) -> None:
+async def test_a_refusal_or_another_issuers_answer_starts_no_session(browser: Browser, demo: int) -> None:
     state = parse_qs(urlsplit(await browser.begin()).query)["state"][0]
     await refused(browser, f"/login/callback?state={state}&error=access_denied", "denied access")
     await refused(browser, f"/login/callback?state={state}", "denied access")
@@ -81,7 +81,7 @@ async def test_a_refusal_or_another_issuers_answer_lets_nobody_in(browser: Brows
     await refused(browser, f"/login/callback?state={state}&code=x", "rejected this code")
 
 
-async def test_an_organization_that_nobody_has_heard_of_lets_nobody_in(browser: Browser) -> None:
+async def test_an_unknown_organization_starts_no_session(browser: Browser) -> None:
     await refused(browser, await browser.choose(await browser.begin()), "Nothing is known of the organization org_demo")
 
 

@@ -216,7 +216,7 @@ async def test_two_contracts_may_call_their_periods_the_same(api: Api, books: Bo
             assert total in exported.text
 
 
-async def test_an_id_that_several_periods_have_is_answered_by_what_tells_them_apart(api: Api, books: Books) -> None:
+async def test_an_id_of_several_periods_is_answered_by_their_differences(api: Api, books: Books) -> None:
     await furnish_two_contracts(books)
     for path in (
         "breakdown?product=assistant&view=tools&",

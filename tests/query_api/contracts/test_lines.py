@@ -17,7 +17,7 @@ MONTH = Days(DAY, DAY + timedelta(days=40))
 
 features = st.builds(Feature, st.sampled_from(["tool", "feature"]), st.sampled_from(["a", "b"]))
 days = st.integers(0, 40).map(lambda after: DAY + timedelta(days=after))
-facts = st.lists(
+entries = st.lists(
     st.builds(
         FeatureEntry,
         features,
@@ -27,15 +27,15 @@ facts = st.lists(
         st.sampled_from(["X", "Y", "=Z", None]),
     ),
     max_size=12,
-    unique_by=lambda fact: (fact.feature, fact.deployment_wide, fact.effective_from),
+    unique_by=lambda entry: (entry.feature, entry.deployment_wide, entry.effective_from),
 )
 
 
-@given(facts, st.lists(features, max_size=4), days)
+@given(entries, st.lists(features, max_size=4), days)
 def test_every_day_of_a_series_has_one_label_with_the_category_of_that_day(
-    facts: list[FeatureEntry], used: list[Feature], today: date
+    entries: list[FeatureEntry], used: list[Feature], today: date
 ) -> None:
-    known = Features(facts, today)
+    known = Features(entries, today)
     series = [UsedSeries(number, "agents", feature, f"a{number}", "") for number, feature in enumerate(used)]
     labels = build_labels(series, MONTH, Catalog({"agents": known}, {}, today))
     for number, _, feature, *_ in series:

@@ -43,7 +43,7 @@ async def test_every_column_of_a_line(api: Api, books: Books) -> None:
 
 async def test_an_empty_file_has_its_header(api: Api, books: Books) -> None:
     header = ",".join(USAGE_COLUMNS) + "\r\n"
-    assert (await api.ask(USAGE, organization="org_nobody")).text == header
+    assert (await api.ask(USAGE, organization="org_unknown")).text == header
     await books.organization()
     assert (await api.ask(f"{USAGE}?from=2026-01&to=2026-12")).text == header
 

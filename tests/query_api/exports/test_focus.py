@@ -178,7 +178,7 @@ async def test_days_on_which_clocks_change_have_their_own_length(api: Api, books
 
 
 async def test_an_empty_file_has_its_header(api: Api, books: Books) -> None:
-    assert (await api.ask(FOCUS, organization="org_nobody")).text == ",".join(FOCUS_COLUMNS) + "\r\n"
+    assert (await api.ask(FOCUS, organization="org_unknown")).text == ",".join(FOCUS_COLUMNS) + "\r\n"
 
 
 async def test_a_range_is_all_that_can_be_asked_for(api: Api, books: Books) -> None:

@@ -107,17 +107,17 @@ async def test_a_credit_period_of_a_day_on_which_clocks_change(api: Api, books: 
 
 
 async def test_an_unknown_organization_has_no_numbers_and_no_zone(api: Api) -> None:
-    overview = await api.get("/api/v1/overview", organization="org_nobody")
+    overview = await api.get("/api/v1/overview", organization="org_unknown")
     assert (overview["credits_used"], overview["time_zone"], overview["credit_period"]) == ("0.000000", None, None)
-    breakdown = await api.get("/api/v1/breakdown?product=api&view=namespaces&range=all", organization="org_nobody")
+    breakdown = await api.get("/api/v1/breakdown?product=api&view=namespaces&range=all", organization="org_unknown")
     assert (breakdown["rows"], breakdown["total"], breakdown["range"]) == (
         [], "0.000000", {"from": "2026-11-22", "to": "2026-11-22"}
     )  # fmt: skip
-    assert (await api.get("/api/v1/freshness", organization="org_nobody"))["held"] == 0
-    assert (await api.get("/api/v1/proof", organization="org_nobody"))["credits"]["equal"] is True
+    assert (await api.get("/api/v1/freshness", organization="org_unknown"))["held"] == 0
+    assert (await api.get("/api/v1/proof", organization="org_unknown"))["credits"]["equal"] is True
 
 
-async def test_usage_of_an_organization_without_a_fact_is_held_and_shown(api: Api, books: Books) -> None:
+async def test_usage_of_an_organization_without_a_catalog_event_is_held_and_shown(api: Api, books: Books) -> None:
     newcomer = await books.organization("org_new", time_zone=None)
     await books.hold(newcomer, await books.series(newcomer, "api", "namespace", "search"))
     assert (await api.get("/api/v1/freshness", organization="org_new"))["held"] == 1

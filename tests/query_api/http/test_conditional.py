@@ -82,7 +82,7 @@ async def see_an_agent_saved(api: Api, books: Books, number: int) -> None:
     await books.execute("UPDATE agent_sightings SET ever_saved = true")
 
 
-async def change_a_feature_of_everybody(api: Api, books: Books, number: int) -> None:
+async def change_a_deployment_wide_feature(api: Api, books: Books, number: int) -> None:
     await books.feature(0, "agents", "tool", "search", "2026-01-01", "Category")
     await books.execute("UPDATE features SET event_offset = 7")
 
@@ -100,7 +100,7 @@ async def let_a_day_begin(api: Api, books: Books, number: int) -> None:
     "change",
     [
         use_more, correct_and_correct_back, amend_the_contract, rename_the_agent, see_an_agent_under_another_name,
-        see_an_agent_saved, change_a_feature_of_everybody, set_rows_right, let_a_day_begin,
+        see_an_agent_saved, change_a_deployment_wide_feature, set_rows_right, let_a_day_begin,
     ],
 )  # fmt: skip
 async def test_what_changes_the_breakdown_changes_its_tag(api: Api, books: Books, change: Change) -> None:
@@ -134,7 +134,7 @@ async def test_a_tag_is_one_persons_role_and_organization_and_one_address(api: A
     assert await status(api, BREAKDOWN.replace("=agents&view=agents", "=api&view=namespaces"), tag) == 200
 
 
-async def test_who_may_no_longer_look_is_refused_and_not_told_that_nothing_changed(api: Api, books: Books) -> None:
+async def test_a_user_who_may_no_longer_read_is_refused_without_304(api: Api, books: Books) -> None:
     number = await acme(books)
     for path in PATHS:
         tag = (await api.ask(path)).headers["etag"]

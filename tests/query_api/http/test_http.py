@@ -251,7 +251,7 @@ async def test_a_busy_pool_is_waited_for_and_not_called_away(
             await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
             asked = [group.create_task(api.ask("/api/v1/overview")) for _ in range(3)]
             await locker.execute("SELECT pg_sleep(3)")  # longer than an earlier limit of two seconds
-            assert await find_problem(probe_pool) is None, "a busy database is no reason to take nobody in"
+            assert await find_problem(probe_pool) is None, "a busy database is no reason to refuse every request"
         await locker.close()
         assert [(await answer).status_code for answer in asked] == [200] * 3
 
@@ -357,7 +357,7 @@ def test_a_short_secret_for_links_is_refused() -> None:
         Settings(**REQUIRED | {"flexcredits_unsubscribe_secret": "x" * 31}, jwks_url="https://login.example/jwks")
 
 
-async def test_the_service_answers_until_it_is_told_to_stop(
+async def test_the_service_answers_until_it_is_stopped(
     books: Books, database: Database, provider: IdentityProvider
 ) -> None:
     await books.use(await books.organization(), "api", "namespace", "search", "2026-11-01", 5)

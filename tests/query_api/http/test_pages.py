@@ -82,7 +82,7 @@ async def test_the_page_may_load_and_ask_nothing_beyond_its_origin(open_api: Ope
     assert "camera=()" in answer.headers["permissions-policy"]
 
 
-async def test_files_are_kept_for_ever_and_sent_compressed(open_api: OpenApi, files: Files) -> None:
+async def test_files_are_cached_permanently_and_sent_compressed(open_api: OpenApi, files: Files) -> None:
     async with open_api(dashboard=files) as api:
         zipped = await api.client.get("/assets/index-1a2b.js", headers={"Accept-Encoding": "br, gzip"})
         assert zipped.headers["cache-control"] == "public, max-age=31536000, immutable"

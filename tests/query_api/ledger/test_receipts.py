@@ -31,14 +31,14 @@ class Writer:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._facts = 0
+        self._next_offset = 0
         self._used = 0
         self._catalog = Catalog()
 
-    async def learn(self, *facts: dict[str, Any]) -> None:
+    async def learn(self, *catalog_events: dict[str, Any]) -> None:
         await load_progress(self._pool, TOPICS[1], [0])
-        version = await apply_catalog_events(self._pool, TOPICS[1], records(facts, first=self._facts))
-        self._facts += len(facts)
+        version = await apply_catalog_events(self._pool, TOPICS[1], records(catalog_events, first=self._next_offset))
+        self._next_offset += len(catalog_events)
         async with self._pool.acquire() as connection:
             await self._catalog.refresh(connection, version)
 
@@ -248,7 +248,7 @@ async def test_a_receipt_needs_a_source_and_an_id(api: Api, books: Books, query:
 
 
 @pytest.mark.parametrize("event_id", ["a", "0198f6c2-0000-7000-8000-000000000000"])
-async def test_a_receipt_looks_into_one_partition_of_the_ledger(books: Books, pool: Pool, event_id: str) -> None:
+async def test_a_receipt_reads_one_partition_of_the_ledger(books: Books, pool: Pool, event_id: str) -> None:
     await books.organization()
     identity = identity_of("org_acme", "/products/test", event_id)
     async with pool.acquire() as connection, connection.transaction(readonly=True):

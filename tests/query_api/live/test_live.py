@@ -170,7 +170,7 @@ async def test_what_the_client_has_is_not_sent_again(served: Served, books: Book
         assert (overview["credits_used"], later != has) == ("1.000001", True)
 
 
-async def test_nobody_hears_of_another_organization(served: Served, books: Books) -> None:
+async def test_no_stream_reports_another_organization(served: Served, books: Books) -> None:
     await acme(books)
     other = await acme(books, "org_other")
     async with served.listen() as ours, served.listen(organization="org_other") as theirs:
@@ -199,7 +199,7 @@ async def test_a_banner_is_hidden_from_who_dismissed_it_and_shown_to_the_others(
             assert (banner["threshold"], banner["dismissed"]) == (90, False)
 
 
-async def test_who_was_removed_is_no_longer_told(served: Served, books: Books) -> None:
+async def test_a_removed_member_is_no_longer_notified(served: Served, books: Books) -> None:
     number = await acme(books)
     insert = "INSERT INTO members VALUES ($1, 'ada@acme.example', NULL, 'super_admin', true, now(), 0)"
     async with served.listen() as gone, served.listen(email="ben@acme.example") as stays:
@@ -237,7 +237,7 @@ async def test_the_stream_ends_with_the_session_and_does_not_keep_it_alive(serve
         await stream.ends(2)
 
 
-async def test_who_may_not_look_is_told_nothing(served: Served, books: Books) -> None:
+async def test_a_user_who_may_not_read_receives_nothing(served: Served, books: Books) -> None:
     await acme(books)
     async with served.listen(role="member") as stream:
         assert stream.answer.status_code == 403
@@ -274,7 +274,7 @@ async def test_watchers_share_one_loop_and_hold_no_connection(served: Served, bo
             idle += served.state.pool.get_size() == served.state.pool.get_idle_size()
             await asyncio.sleep(0.01)
         assert idle > 25
-    await eventually(lambda: all(task.done() for task in polls), what="nobody looks for nobody")
+    await eventually(lambda: all(task.done() for task in polls), what="no poll without a stream")
 
 
 async def test_watching_outlasts_a_lost_connection(served: Served, books: Books) -> None:
@@ -296,7 +296,7 @@ async def test_a_stop_ends_every_stream_at_once(served: Served, books: Books) ->
         assert time.monotonic() - began < 2
 
 
-async def test_a_look_that_raises_is_repeated_and_the_others_watch_on(
+async def test_a_poll_that_raises_is_repeated_and_the_other_streams_continue(
     served: Served, books: Books, expected_errors: list[str]
 ) -> None:
     """An error in org_broken's rows silences only its own stream, which sends all changes after the rows are fixed."""
@@ -321,7 +321,7 @@ async def test_a_look_that_raises_is_repeated_and_the_others_watch_on(
         assert overview["credits_used"] == "1.000000"
 
 
-async def test_looks_that_hang_on_some_organizations_data_leave_the_others_their_turns(
+async def test_polls_that_hang_on_some_organizations_data_leave_the_others_their_turns(
     served: Served, books: Books
 ) -> None:
     number = await acme(books)
@@ -341,7 +341,7 @@ async def test_looks_that_hang_on_some_organizations_data_leave_the_others_their
             assert (await ours.both(2))[0]["credits_used"] == f"{more}.000000"
 
 
-async def test_a_look_that_waits_for_a_connection_is_not_given_up(served: Served, books: Books) -> None:
+async def test_a_poll_that_waits_for_a_connection_is_not_cancelled(served: Served, books: Books) -> None:
     number = await acme(books)
     served.hub.limits = replace(QUICK, poll_within_s=0.3)
     failed, kind = "flexcredits_query_api_live_failures_total", {"kind": "waiting"}

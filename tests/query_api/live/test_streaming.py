@@ -177,7 +177,7 @@ async def test_a_client_that_stalls_is_given_up(export_pool: Pool) -> None:
     await eventually(lambda: is_free(export_pool), within_s=5, what="the connection is free")
 
 
-async def test_a_client_that_is_slow_for_ever_is_given_up(export_pool: Pool) -> None:
+async def test_a_client_that_stays_slow_is_disconnected(export_pool: Pool) -> None:
     taken: list[Message] = []
 
     async def send(message: Message) -> None:

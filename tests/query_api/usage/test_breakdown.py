@@ -41,7 +41,7 @@ def use(feature: Feature, credits: int, agent: str = "", *, day: date = DAY, eve
     return SeriesUsage(day, Series(feature, agent, "", "agents"), credits, events)
 
 
-def fact(
+def feature_entry(
     feature: Feature, category: str | None, *, since: int = 0, wide: bool = False, name: str | None = None
 ) -> FeatureEntry:
     return FeatureEntry(feature, wide, DAY + timedelta(days=since), name, category)
@@ -55,13 +55,13 @@ def outline(rows: list[Row]) -> list[Any]:
     ]
 
 
-def tree(view: View, uses: list[SeriesUsage], *facts: FeatureEntry) -> list[Any]:
-    return outline(build_rows(view, uses, Features(facts, DAY + timedelta(days=100)), AGENTS))
+def tree(view: View, uses: list[SeriesUsage], *entries: FeatureEntry) -> list[Any]:
+    return outline(build_rows(view, uses, Features(entries, DAY + timedelta(days=100)), AGENTS))
 
 
 def test_models_are_rows_by_credits_then_name() -> None:
     uses = [use(Feature("model", name), credits) for name, credits in (("b", 1), ("c", 5), ("a", 1), ("c", 2))]
-    assert tree("models", uses, fact(Feature("model", "a"), "Large", name="Alpha")) == [
+    assert tree("models", uses, feature_entry(Feature("model", "a"), "Large", name="Alpha")) == [
         ("model", "c", 7),
         ("model", "Alpha", 1),
         ("model", "b", 1),
@@ -70,13 +70,15 @@ def test_models_are_rows_by_credits_then_name() -> None:
 
 def test_a_category_expands_into_its_features_and_a_feature_without_one_stands_alone() -> None:
     rows = tree("tools", [use(SEARCH, 3), use(Feature("tool", "jira"), 4), use(Feature("tool", "new"), 5)],
-                fact(SEARCH, "Connectors"), fact(Feature("tool", "jira"), "Connectors"))  # fmt: skip
+                feature_entry(SEARCH, "Connectors"), feature_entry(Feature("tool", "jira"), "Connectors"))  # fmt: skip
     assert rows == [("category", "Connectors", 7, [("tool", "jira", 4), ("tool", "search", 3)]), ("tool", "new", 5)]
 
 
 def test_usage_keeps_the_category_of_its_day() -> None:
     uses = [use(CODE, 1), use(CODE, 2, day=DAY + timedelta(days=9)), use(CODE, 4, day=DAY + timedelta(days=10))]
-    rows = tree("other_features", uses, fact(CODE, "Writing", since=1), fact(CODE, "Coding", since=10))
+    rows = tree(
+        "other_features", uses, feature_entry(CODE, "Writing", since=1), feature_entry(CODE, "Coding", since=10)
+    )
     assert rows == [
         ("category", "Coding", 4, [("feature", "code", 4)]),
         ("category", "Writing", 2, [("feature", "code", 2)]),
@@ -85,13 +87,13 @@ def test_usage_keeps_the_category_of_its_day() -> None:
 
 
 def test_an_organizations_own_category_goes_before_the_deployments_from_its_first_day() -> None:
-    facts = [
-        fact(CODE, "Wide", wide=True),
-        fact(CODE, "Own", since=5),
-        fact(CODE, "Wide again", since=7, wide=True),
-        fact(CODE, None, since=9),
+    entries = [
+        feature_entry(CODE, "Wide", wide=True),
+        feature_entry(CODE, "Own", since=5),
+        feature_entry(CODE, "Wide again", since=7, wide=True),
+        feature_entry(CODE, None, since=9),
     ]
-    features = Features(facts, DAY)
+    features = Features(entries, DAY)
     assert [features.category(CODE, DAY + timedelta(days=n)) for n in (-1, 0, 4, 5, 7, 8, 9, 99)] == [
         None, "Wide", "Wide", "Own", "Own", "Own", None, None
     ]  # fmt: skip
@@ -99,15 +101,18 @@ def test_an_organizations_own_category_goes_before_the_deployments_from_its_firs
 
 
 def test_names_are_todays_and_a_later_name_waits_for_its_day() -> None:
-    facts = [
-        fact(CODE, None, name="Code"),
-        fact(CODE, None, since=3, name="Code Writer"),
-        fact(IMAGE, None, since=3, name="Pictures"),
+    entries = [
+        feature_entry(CODE, None, name="Code"),
+        feature_entry(CODE, None, since=3, name="Code Writer"),
+        feature_entry(IMAGE, None, since=3, name="Pictures"),
     ]
-    assert Features(facts, DAY).name(CODE) == "Code"
-    assert Features(facts, DAY + timedelta(days=3)).name(CODE) == "Code Writer"
-    assert Features(facts, DAY).name(IMAGE) == "image"
-    own = [fact(CODE, None, name="Ours"), fact(CODE, None, since=2, name="Everybody's", wide=True)]
+    assert Features(entries, DAY).name(CODE) == "Code"
+    assert Features(entries, DAY + timedelta(days=3)).name(CODE) == "Code Writer"
+    assert Features(entries, DAY).name(IMAGE) == "image"
+    own = [
+        feature_entry(CODE, None, name="Ours"),
+        feature_entry(CODE, None, since=2, name="The deployment's", wide=True),
+    ]
     assert Features(own, DAY + timedelta(days=5)).name(CODE) == "Ours"
 
 
@@ -126,7 +131,7 @@ def test_agents_view_aggregates_deleted_and_unsaved_and_lists_every_system_workf
 def test_features_view_nests_the_same_agent_rows() -> None:
     uses = [use(CODE, 10 + n, agent) for n, agent in enumerate(AGENTS)] + [use(Feature("model", "opus"), 1, "d1")]
     agents = tree("agents", uses[:-1])
-    assert tree("features", uses, fact(CODE, "Writing")) == [
+    assert tree("features", uses, feature_entry(CODE, "Writing")) == [
         ("category", "Writing", 108, [("feature", "code", 108, agents)]),
         ("model", "opus", 1, [("deleted", "Deleted agents", 1, [("agent", "Old one", 1)])]),
     ]
@@ -184,12 +189,12 @@ def test_share_of_nothing_is_nothing() -> None:
 names = st.sampled_from(["a", "b", "c", "d"])
 features = st.builds(Feature, st.sampled_from(["model", "tool", "feature"]), names)
 days = st.integers(0, 40).map(lambda n: DAY + timedelta(days=n))
-facts = st.lists(
+entries = st.lists(
     st.builds(
         FeatureEntry, features, st.booleans(), days, st.none() | names, st.none() | st.sampled_from(["X", "Y", "a"])
     ),
     max_size=12,
-    unique_by=lambda fact: (fact.feature, fact.deployment_wide, fact.effective_from),
+    unique_by=lambda entry: (entry.feature, entry.deployment_wide, entry.effective_from),
 )
 # Corrections create negative sums, and sums without an event.
 uses = st.lists(
@@ -217,9 +222,9 @@ def walk(rows: list[Row]) -> Iterator[Row]:
         yield from walk(row.rows)
 
 
-@given(views, uses, facts)
-def test_every_level_adds_up_to_the_usage(view: View, uses: list[SeriesUsage], facts: list[FeatureEntry]) -> None:
-    rows = build_rows(view, uses, Features(facts, DAY), AGENTS)
+@given(views, uses, entries)
+def test_every_level_adds_up_to_the_usage(view: View, uses: list[SeriesUsage], entries: list[FeatureEntry]) -> None:
+    rows = build_rows(view, uses, Features(entries, DAY), AGENTS)
     assert sum(row.credits for row in rows) == sum(use.credits for use in uses)
     assert sum(row.events for row in rows) == sum(use.events for use in uses)
     for row in walk(rows):
@@ -230,11 +235,11 @@ def test_every_level_adds_up_to_the_usage(view: View, uses: list[SeriesUsage], f
     assert len({(row.kind, row.id) for row in rows}) == len(rows)
 
 
-@given(views, uses, uses, facts, st.booleans())
+@given(views, uses, uses, entries, st.booleans())
 def test_previous_usage_adds_up_and_changes_nothing_else(
-    view: View, uses: list[SeriesUsage], before: list[SeriesUsage], facts: list[FeatureEntry], by_surface: bool
+    view: View, uses: list[SeriesUsage], before: list[SeriesUsage], entries: list[FeatureEntry], by_surface: bool
 ) -> None:
-    features = Features(facts, DAY)
+    features = Features(entries, DAY)
     rows = build_rows(view, uses, features, AGENTS, before, by_surface=by_surface)
     assert sum(row.previous for row in rows) == sum(use.credits for use in before)
     for row in walk(rows):
@@ -253,11 +258,11 @@ def test_previous_usage_adds_up_and_changes_nothing_else(
     assert parts(rows, lambda row: row.credits) == parts(alone, lambda row: row.credits)
 
 
-@given(views, uses, facts)
+@given(views, uses, entries)
 def test_by_surface_each_row_is_the_view_of_that_surface(
-    view: View, uses: list[SeriesUsage], facts: list[FeatureEntry]
+    view: View, uses: list[SeriesUsage], entries: list[FeatureEntry]
 ) -> None:
-    features = Features(facts, DAY)
+    features = Features(entries, DAY)
     rows = build_rows(view, uses, features, AGENTS, by_surface=True)
     assert {row.kind for row in rows} <= {"surface"}
     for row in rows:
@@ -284,12 +289,12 @@ def test_change_is_a_fraction_of_what_was_before() -> None:
     ]  # fmt: skip
 
 
-@given(features, days, days, facts)
+@given(features, days, days, entries)
 def test_as_now_every_day_has_todays_category(
-    feature: Feature, today: date, day: date, facts: list[FeatureEntry]
+    feature: Feature, today: date, day: date, entries: list[FeatureEntry]
 ) -> None:
-    as_now = Features(facts, today, "now")
-    assert as_now.category(feature, day) == Features(facts, today).category(feature, today)
+    as_now = Features(entries, today, "now")
+    assert as_now.category(feature, day) == Features(entries, today).category(feature, today)
     assert as_now.changing(DAY, DAY + timedelta(days=40)) == set()
 
 
@@ -313,11 +318,11 @@ def test_special_rows_hold_exactly_their_agents_usage(view: View, uses: list[Ser
     }
 
 
-@given(views, uses, facts)
+@given(views, uses, entries)
 def test_stretches_between_changes_give_the_same_tree_as_days(
-    view: View, uses: list[SeriesUsage], facts: list[FeatureEntry]
+    view: View, uses: list[SeriesUsage], entries: list[FeatureEntry]
 ) -> None:
-    by_day = Features(facts, DAY)
+    by_day = Features(entries, DAY)
     stretches = split_at(Days(DAY, DAY + timedelta(days=40)), by_day.changes())
     sums: dict[tuple[date, Series], list[int]] = {}
     for item in uses:
@@ -329,26 +334,26 @@ def test_stretches_between_changes_give_the_same_tree_as_days(
     assert build_rows(view, folded, by_day, AGENTS) == build_rows(view, uses, by_day, AGENTS)
 
 
-@given(facts, days, days)
-def test_a_feature_that_does_not_change_has_one_category(facts: list[FeatureEntry], first: date, last: date) -> None:
-    by_day = Features(facts, DAY)
+@given(entries, days, days)
+def test_a_feature_that_does_not_change_has_one_category(entries: list[FeatureEntry], first: date, last: date) -> None:
+    by_day = Features(entries, DAY)
     categories = {
         feature: {by_day.category(feature, first + timedelta(days=n)) for n in range((last - first).days + 1)}
-        for feature in {fact.feature for fact in facts}
+        for feature in {entry.feature for entry in entries}
     }
     constant = categories.keys() - by_day.changing(first, last)
     assert all(len(categories[feature]) <= 1 for feature in constant)
     assert all(by_day.changing(day - timedelta(days=1), day) for day in by_day.changes())
 
 
-@given(features, days, facts)
-def test_the_category_is_that_of_the_latest_fact_of_whoever_speaks(
-    feature: Feature, day: date, facts: list[FeatureEntry]
+@given(features, days, entries)
+def test_the_category_is_that_of_the_latest_entry_of_the_organization_or_the_deployment(
+    feature: Feature, day: date, entries: list[FeatureEntry]
 ) -> None:
-    spoken = [fact for fact in facts if fact.feature == feature and fact.effective_from <= day]
-    own = [fact for fact in spoken if not fact.deployment_wide]
-    latest = max(own or spoken, key=lambda fact: fact.effective_from, default=None)
-    assert Features(facts, DAY).category(feature, day) == (latest.category if latest else None)
+    spoken = [entry for entry in entries if entry.feature == feature and entry.effective_from <= day]
+    own = [entry for entry in spoken if not entry.deployment_wide]
+    latest = max(own or spoken, key=lambda entry: entry.effective_from, default=None)
+    assert Features(entries, DAY).category(feature, day) == (latest.category if latest else None)
 
 
 @given(st.lists(st.integers(0, 10**15), min_size=1, max_size=50))

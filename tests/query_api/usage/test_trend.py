@@ -295,7 +295,7 @@ async def test_a_short_range_of_long_ago_is_a_trend_by_day(api: Api, books: Book
 
 
 async def test_an_unknown_organization_has_a_trend_of_nothing(api: Api) -> None:
-    trend = await api.get("/api/v1/trend?range=all", organization="org_nobody")
+    trend = await api.get("/api/v1/trend?range=all", organization="org_unknown")
     assert (trend["total"], trend["time_zone"], len(trend["buckets"])) == ("0.000000", None, 24)
     assert [line["key"] for line in trend["series"]] == ["api", "agents", "assistant"]
     assert all(bucket["start_at"].endswith("Z") for bucket in trend["buckets"])

@@ -28,13 +28,13 @@ def read_customers(catalog: Log) -> dict[str, Customer]:
     """Each organization's contract and recipients, from the catalog topic."""
     customers: dict[str, Customer] = {}
     for value in (value for values in catalog.values() for value in values):
-        fact = json.loads(value or b"")
-        name, data = fact["subject"], fact["data"]
+        event = json.loads(value or b"")
+        name, data = event["subject"], event["data"]
         known = customers.get(name, Customer(0, set()))
-        if fact["type"] == "flexcredits.contract.v1":
+        if event["type"] == "flexcredits.contract.v1":
             [period] = data["credit_periods"]
             known = known._replace(allowance=int(Decimal(period["total"]) * 1_000_000))
-        elif fact["type"] == "flexcredits.member.v1" and data["role"] in NOTIFIED_ROLES:
+        elif event["type"] == "flexcredits.member.v1" and data["role"] in NOTIFIED_ROLES:
             known = known._replace(recipients=known.recipients | {data["email"]})
         customers[name] = known
     return customers
