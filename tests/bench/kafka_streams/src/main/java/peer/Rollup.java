@@ -52,7 +52,7 @@ final class Rollup extends ContextualProcessor<byte[], byte[], Void, Void> {
     if (!hasStarted) reportStart();
     UsageEvent event = UsageEvent.parse(record.value());
     String identity = event.identity();
-    long occurredMs = event.occurredMs(); // a copy has the same time, so one point look-up is enough
+    long occurredMs = event.occurredMs(); // a copy has the same time, so one point lookup is enough
     if (seen.fetch(identity, occurredMs) != null) return;
     seen.put(identity, PRESENT, occurredMs);
     String key = event.rollupKey();
