@@ -8,6 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 MEDIA_TYPE = "application/problem+json"
 BASE = "/problems/"
 """The prefix of every `type`."""
+_RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Names of RFC 9110 that http.HTTPStatus has from Python 3.13 on: a description must not depend on the Python."""
 
 
 class ProblemType(NamedTuple):
@@ -34,4 +36,4 @@ class ProblemError(Exception):
 def describe_problems(types: Mapping[str, ProblemType], status: int) -> str:
     """A text for the description of an interface: the status, and the problem types that have it."""
     names = [f"`{BASE}{name}`: {kind.title}." for name, kind in types.items() if kind.status == status]
-    return f"{HTTPStatus(status).phrase}. {' '.join(names)}"
+    return f"{_RENAMED.get(status) or HTTPStatus(status).phrase}. {' '.join(names)}"
