@@ -31,6 +31,9 @@ AT_THE_MAIL_SERVER = "smtp_after_data_before_250"
 SMOKE = {"after_commit": (1,), "outbox_after_send": (2,), AT_THE_MAIL_SERVER: (2,)}
 """The subset that CI runs."""
 TESTS = str(Path(__file__).parents[1])
+ONE_AFTER_THE_OTHER = {f"org_{total}": f"{total}" for total in (300, 600, 1200, 2400, 4800)}
+"""Contracted credits by organization. Each uses 200 credits in half a second, so they cross their thresholds at different times,
+and a slow machine still claims mails three times."""
 
 
 def sweep(*names: str) -> list[Any]:
@@ -95,7 +98,7 @@ async def test_aggregator_killed_at(topics: Topics, database: Database, point: s
 @pytest.mark.parametrize(("point", "hit"), sweep(*points_of("alerter"), AT_THE_MAIL_SERVER))
 async def test_alerter_killed_at(topics: Topics, database: Database, mailbox: Script, point: str, hit: int) -> None:
     source = Source(topics)
-    await source.introduce({"org_acme": "300", "org_other": "600", "org_third": "900"})
+    await source.introduce(ONE_AFTER_THE_OTHER)
     more = {"SWEEP_INTERVAL_S": "1", "CONSUMER_INSTANCE": "one"}
     environment = alerter_environment(database, topics, mailbox.port, **more)
     with running("aggregator", aggregator_environment(database, topics)):
