@@ -47,7 +47,9 @@ def test_every_file_bears_the_version_of_the_root(checkout: Path) -> None:
         assert format_version(pattern, version) in path.read_text(), (
             f"{path} does not contain {format_version(pattern, version).strip()}"
         )
-    assert CliRunner().invoke(app, ["version"]).output.strip() == version
+    for argument in ("version", "--version"):
+        assert CliRunner().invoke(app, [argument]).output.strip() == version
+    assert f"\n## {version} - " in (REPOSITORY / "CHANGELOG.md").read_text()
     # The command must know all files with the version: after a change, no file contains the old version.
     write_version(checkout, "77.8.9")
     old = re.compile(rf"(?<![\d.^~>=]){re.escape(version)}(?![\d.])|-{version.replace('.', '-')}\b")

@@ -10,6 +10,7 @@ from flexcredits_cli.machine.state_folder import REPOSITORY
 
 CLEAN = (
     ".ci",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Dockerfile",
     "README.md",
@@ -45,6 +46,8 @@ EXCEPTIONS = {
     r"\blooks? like\b": "resembles",
     r"\bonSettled\b": "a callback of TanStack Query",
     r"\bserve_forever\b": "a method of socketserver",
+    r"`(?:told|nobody_to_tell|deeds|Deed|\w*Fates|settled_\w+|fact_\w+|facts|every_offset_has_one_fate)`": "old public names in CHANGELOG",
+    r"flexcredits_alerter_look\w+|\{(?:fate|told)\}": "old metrics in CHANGELOG",
     r"`nobody`|\"nobody\"|Nobody@|# nobody": "the Unix account, or an address",
 }
 """Regular expression of a text that may contain a banned word -> the reason."""

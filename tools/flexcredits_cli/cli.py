@@ -1,6 +1,7 @@
 """Registers the commands of ./flexcredits; each has its own module."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -11,7 +12,7 @@ from flexcredits_cli.commands.developer.env import print_environment
 from flexcredits_cli.commands.developer.sbom import sbom
 from flexcredits_cli.commands.developer.token import print_token
 from flexcredits_cli.commands.developer.up import stack_command
-from flexcredits_cli.commands.developer.version import version
+from flexcredits_cli.commands.developer.version import print_version, version
 from flexcredits_cli.commands.operator import dlq, keys, quarantine, rebuild, topics
 from flexcredits_cli.commands.operator.config import config
 from flexcredits_cli.commands.operator.migrate import migrate
@@ -22,11 +23,20 @@ from flexcredits_cli.terminal.problem import SetupProblem
 
 app = typer.Typer(
     name="flexcredits",
-    help="FlexCredits, metering for AI credits, on one machine.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """FlexCredits, metering for AI credits, on one machine."""
+
 
 app.command("up", help="Start everything and keep it running until Ctrl-C.")(stack_command(sample_usage=False))
 app.command("demo", help="Start everything with sample usage: 13 months of five companies, then live.")(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha1
+from importlib.metadata import version
 from typing import Literal
 from uuid import UUID
 
@@ -229,7 +230,7 @@ def build_app(endpoint: EventEndpoint) -> FastAPI:
     """The application. schemas/http/ingest-api.json contains its description, which is not served."""
     app = FastAPI(
         title="FlexCredits ingest API",
-        version="1",
+        version=version("flexcredits-ingest"),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

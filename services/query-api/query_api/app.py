@@ -1,6 +1,7 @@
 """The HTTP application: routes of all topics, each with a policy, and the middleware."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -69,7 +70,7 @@ def build_app(
     """
     api = FastAPI(
         title="FlexCredits query API",
-        version="1",
+        version=version("flexcredits-query-api"),
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,

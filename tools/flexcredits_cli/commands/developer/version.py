@@ -21,6 +21,9 @@ COPIES = {
     "deploy/k8s/base/kustomization.yaml": ("app.kubernetes.io/version: {}", "newTag: {}"),
     "deploy/k8s/base/jobs.yaml": ("name: migrations-{}", "name: topics-{}"),
     "docs/deployment.md": ("flexcredits-tools:{}",),
+    "schemas/asyncapi.yaml": ("\n  version: {}\n",),
+    "schemas/http/ingest-api.json": ('"version": "{}"',),
+    "schemas/http/query-api.json": ('"version": "{}"',),
 }
 """Patterns around the version, by file. Kubernetes names have dashes instead of dots."""
 IN_PROJECT = '\nversion = "{}"\n'
@@ -44,6 +47,13 @@ def version(
         print_json({"version": shown})
     else:
         typer.echo(shown)
+
+
+def print_version(is_given: bool) -> None:
+    """For the option --version, which ends the program."""
+    if is_given:
+        typer.echo(installed_version("flexcredits-cli"))
+        raise typer.Exit
 
 
 def current_version(repository: Path) -> str:
