@@ -3,17 +3,31 @@
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
+from aggregator.db.progress import drop_replayed
+from aggregator.db.quarantine import only, without
+from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.columns import heads as heads_module
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.columns.read import read
 from aggregator.domain.columns.texts import parse_amounts, parse_times
 from aggregator.domain.columns.usage_columns import concatenate, empty_columns
-from aggregator.domain.decode import read_record
+from aggregator.domain.dead_letter_limit import DeadLetterLimit, DeadLetterLimitExceeded
+from aggregator.domain.decode import (
+    DecodedBatch,
+    empty_batch,
+    organizations_of,
+    read_record,
+    series_of,
+    to_uses,
+    traceparents,
+)
+from aggregator.domain.decode import read as decode_batch
 from flexcredits_schemas.codec import decode, encode
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,3 +190,83 @@ def test_heads_are_used_up_after_many_records() -> None:
     assert not heads.is_used_up
     heads.records = heads_module.RECORDS_MAX
     assert heads.is_used_up
+
+
+def both(values: Sequence[bytes | dict[str, Any]]) -> tuple[DecodedBatch, DecodedBatch]:
+    """A batch of these records in two partitions with columns, and one without."""
+    batches, received = (empty_batch(), empty_batch()), records_of(values)
+    for heads, batch in zip((Heads(), None), batches, strict=True):
+        for partition in (0, 1):
+            records = [replace(record, partition=partition) for record in received]
+            for start in range(0, len(records), 5):
+                decode_batch(records[start : start + 5], batch, heads)
+    return batches
+
+
+def places_of(batch: DecodedBatch) -> list[tuple[int, int]]:
+    uses = [use for part in batch.columns for use in to_uses(part)] + batch.uses
+    return sorted((use.partition, use.offset) for use in uses)
+
+
+MIXED: list[bytes | dict[str, Any]] = [
+    *USUAL, b"{", correction(usage(), "-1"), json.dumps(usage()).encode(), usage(envelope={"subject": "org_b"}), *USUAL,
+    usage(envelope={"subject": "org_b"}), b"{}",
+]  # fmt: skip
+
+
+def test_a_batch_with_columns_holds_the_same_records() -> None:
+    with_columns, without_columns = both(MIXED)
+    assert sum(map(len, with_columns.columns)) == 56
+    assert sorted([*with_columns.uses, *(use for part in with_columns.columns for use in to_uses(part))]) == sorted(
+        without_columns.uses
+    )
+    assert with_columns.spans == without_columns.spans == {0: (0, 31), 1: (0, 31)}
+    assert with_columns.corrections == without_columns.corrections
+    assert series_of(with_columns) == series_of(without_columns)
+    assert organizations_of(with_columns) == {"org_acme", "org_b"}
+
+
+@pytest.mark.parametrize("positions", [{0: 0, 1: 0}, {0: 4, 1: 0}, {0: 31, 1: 32}, {0: 32, 1: 32}])
+def test_the_part_that_was_applied_before_is_dropped_from_columns(positions: dict[int, int]) -> None:
+    kept, results = [], [BatchResult(), BatchResult()]
+    for batch, result in zip(both(MIXED), results, strict=True):
+        kept.append(drop_replayed(batch, positions, result))
+    assert places_of(kept[0]) == places_of(kept[1])
+    assert results[0].replayed == results[1].replayed == sum(positions.values())
+
+
+def test_usage_in_quarantine_is_taken_out_of_columns() -> None:
+    (kept, aside), (expected, expected_aside) = (without(batch, {"org_b", "org_none"}) for batch in both(MIXED))
+    assert places_of(kept) == places_of(expected)
+    assert sorted((name, at.partition, at.offset) for name, at in aside) == sorted(
+        (name, at.partition, at.offset) for name, at in expected_aside
+    )
+    trial, expected = (only(batch, {"org_b"}) for batch in both(MIXED))
+    assert places_of(trial) == places_of(expected) == [(0, 16), (0, 30), (1, 16), (1, 30)]
+
+
+def test_traceparents_of_columns_are_found() -> None:
+    records = records_of(USUAL)
+    for number, record in enumerate(records):
+        record.headers = [("traceparent", b"00-%d" % number)]
+    batch = empty_batch()
+    decode_batch(records, batch, Heads())
+    assert traceparents(batch, 3) == ["00-0", "00-1", "00-2"]
+
+
+@pytest.mark.parametrize("heads", [None, Heads()])
+def test_columns_are_readable_records_to_the_dead_letter_limit(heads: Heads | None) -> None:
+    def batch_of(values: Sequence[bytes | dict[str, Any]]) -> DecodedBatch:
+        batch = empty_batch()
+        decode_batch(records_of(values), batch, heads)
+        return batch
+
+    broken = [b'{"source":"/%d"}' % number for number in range(60)]
+    good: list[bytes | dict[str, Any]] = [usage() for _ in range(60)]
+    limit = DeadLetterLimit(size=100)
+    limit.check(batch_of([*broken[:40], *good]))
+    limit.check(batch_of(good))
+    limit.check(batch_of([*broken[:30], *good]))
+    limit.check(batch_of([*good, *broken[:49]]))
+    with pytest.raises(DeadLetterLimitExceeded):
+        limit.check(batch_of(broken))

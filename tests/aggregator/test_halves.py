@@ -1,14 +1,23 @@
 """A batch in two parts."""
 
+import json
+
+import pytest
 from aggregator.consumer.halves import halve
+from aggregator.domain.columns.heads import Heads
 from aggregator.domain.decode import DecodedBatch, empty_batch, read
 from support.data.factories import records, usage
+
+
+def canonical() -> bytes:
+    return json.dumps(usage(), separators=(",", ":")).encode()
 
 
 def places(batch: DecodedBatch) -> set[tuple[int, int]]:
     """All offsets of a batch. Raises AssertionError unless each occurs once, as a record or in a gap."""
     held = [(use.partition, use.offset) for use in (*batch.uses, *batch.corrections)]
     held += [(at.record.partition, at.record.offset) for at in batch.rejections]
+    held += [(at.partition, at.offset) for part in batch.columns for at in part.records]
     held += [(partition, offset) for partition, begin, end in batch.gaps for offset in range(begin, end)]
     assert len(held) == len(set(held))
     spans = {(at, offset) for at, (first, last) in batch.spans.items() for offset in range(first, last + 1)}
@@ -16,11 +25,12 @@ def places(batch: DecodedBatch) -> set[tuple[int, int]]:
     return spans
 
 
-def test_halves_hold_every_offset_once_and_follow_each_other() -> None:
+@pytest.mark.parametrize("heads", [None, Heads()])
+def test_halves_hold_every_offset_once_and_follow_each_other(heads: Heads | None) -> None:
     whole = empty_batch()
     for partition in range(3):
-        read(records([usage(), b"{", usage()], first=5, partition=partition), whole)
-        read(records([usage(), usage()], first=12, partition=partition), whole)
+        read(records([canonical(), b"{", usage()], first=5, partition=partition), whole, heads)
+        read(records([canonical(), canonical()], first=12, partition=partition), whole, heads)
         whole.gaps.append((partition, 8, 12))
         whole.gaps.append((partition, 14, 17))
         whole.spans[partition] = (5, 16)
@@ -32,7 +42,8 @@ def test_halves_hold_every_offset_once_and_follow_each_other() -> None:
         found = [places(part) for part in parts]
         assert set().union(*found) == whole_places
         assert sum(map(len, found)) == len(whole_places)
-    assert sum(len(part.uses) for part in parts) == 12
+    assert sum(len(part.uses) + sum(map(len, part.columns)) for part in parts) == 12
+    assert sum(sum(map(len, part.columns)) for part in parts) == (9 if heads else 0)
     assert all(part.last_received.keys() <= part.spans.keys() for part in parts)
 
 

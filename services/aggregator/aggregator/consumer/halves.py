@@ -16,6 +16,7 @@ def halve(batch: DecodedBatch) -> tuple[DecodedBatch, DecodedBatch] | None:
     the batch has fewer than two records."""
     records = [use.record for use in (*batch.uses, *batch.corrections)]
     records += [at.record for at in batch.rejections] + [at.record for at in batch.failures]
+    records += [record for part in batch.columns for record in part.records]
     records.sort(key=lambda record: (record.partition, record.offset))
     if len(records) < 2:
         return None
@@ -33,6 +34,7 @@ def halve(batch: DecodedBatch) -> tuple[DecodedBatch, DecodedBatch] | None:
         half(rejection.record.partition, rejection.record.offset).rejections.append(rejection)
     for failure in batch.failures:
         half(failure.record.partition, failure.record.offset).failures.append(failure)
+    _halve_columns(batch, (cut.partition, cut.offset), before, after)
     for record in records:
         into, received = half(record.partition, record.offset), record.timestamp / 1000
         into.first_received.setdefault(record.partition, received)
@@ -44,6 +46,15 @@ def halve(batch: DecodedBatch) -> tuple[DecodedBatch, DecodedBatch] | None:
         for part, begin, end in _split(partition, first, last, (cut.partition, cut.offset), before, after):
             part.gaps.append((partition, begin, end))
     return before, after
+
+
+def _halve_columns(batch: DecodedBatch, cut: tuple[int, int], before: DecodedBatch, after: DecodedBatch) -> None:
+    for columns in batch.columns:
+        is_before = columns.partition < cut[0]
+        is_before |= (columns.partition == cut[0]) & (columns.offset < cut[1])
+        for into, rows in ((before, is_before), (after, ~is_before)):
+            if rows.any():
+                into.columns.append(columns.take(rows))
 
 
 def _split(

@@ -14,7 +14,7 @@ from aggregator.db.batch.apply import OnTrial, apply_batch
 from aggregator.db.catalog_cache import STATEMENT_S, Catalog
 from aggregator.db.quarantine import only
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.decode import DecodedBatch
+from aggregator.domain.decode import DecodedBatch, organizations_of
 from aggregator.domain.sum_limit import SumLimit
 
 log = structlog.get_logger()
@@ -100,8 +100,7 @@ async def count_batch(
             if is_slow and was_slow:
                 raise
             was_slow |= is_slow
-            tried = {use.series[0] for use in (*batch.uses, *batch.corrections)} - catalog.aside
-            names = sorted(tried - failing.keys())
+            names = sorted(organizations_of(batch) - catalog.aside - failing.keys())
             statement_s = TRIAL_STATEMENT_S if is_slow else STATEMENT_S
             ends = time.monotonic() + (trials_s / 2 if is_slow else trials_s)
             search = _Search(pool, topics, batch, catalog, statement_s, ends)

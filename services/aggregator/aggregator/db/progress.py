@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import asyncpg
+import numpy as np
+from numpy.typing import NDArray
 from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
 
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
 from aggregator.domain.batch_result import BatchResult
+from aggregator.domain.columns.usage_columns import UsageColumns
 from aggregator.domain.decode import DecodedBatch
 
 HOUR_S = 3600
@@ -81,7 +84,16 @@ def drop_replayed(batch: DecodedBatch, positions: Mapping[int, int], result: Bat
     )
     before, after = ([*part.uses, *part.corrections, *part.rejections, *part.failures] for part in (batch, kept))
     result.replayed = len(before) - len(after)
-    return kept
+    columns = [part.take(_is_fresh(part, positions)) for part in batch.columns]
+    result.replayed += sum(map(len, batch.columns)) - sum(map(len, columns))
+    return kept._replace(columns=[part for part in columns if len(part)])
+
+
+def _is_fresh(columns: UsageColumns, positions: Mapping[int, int]) -> NDArray[np.bool_]:
+    mask = np.zeros(len(columns), np.bool_)
+    for partition in np.unique(columns.partition).tolist():
+        mask |= (columns.partition == partition) & (columns.offset >= positions[partition])
+    return mask
 
 
 async def advance(connection: Connection, topic: str, batch: DecodedBatch, result: BatchResult) -> None:

@@ -23,9 +23,14 @@ def without(batch: DecodedBatch, names: Collection[str]) -> tuple[DecodedBatch, 
         uses=[use for use in batch.uses if use.series[0] not in names],
         corrections=[use for use in batch.corrections if use.series[0] not in names],
         failures=[at for at in batch.failures if at.organization not in names],
+        columns=[part.take(~part.of_organizations(names)) for part in batch.columns],
     )
     records = [(use.series[0], use.record) for use in (*batch.uses, *batch.corrections) if use.series[0] in names]
     records += [(at.organization, at.record) for at in batch.failures if at.organization in names]
+    for part in batch.columns:
+        taken = part.take(part.of_organizations(names))
+        organizations = [taken.heads.series[number][0] for number in taken.head.tolist()]
+        records += zip(organizations, taken.records, strict=True)
     return kept, records
 
 
@@ -36,6 +41,7 @@ def only(batch: DecodedBatch, names: Collection[str]) -> DecodedBatch:
         corrections=[use for use in batch.corrections if use.series[0] in names],
         rejections=[at for at in batch.rejections if at.who is not None and at.who[0] in names],
         failures=[],
+        columns=[part.take(part.of_organizations(names)) for part in batch.columns],
     )
 
 

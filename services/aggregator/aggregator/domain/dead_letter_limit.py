@@ -4,6 +4,7 @@ everything. Pure."""
 import json
 from collections import deque
 
+from aggregator.domain.columns.usage_columns import last_places
 from aggregator.domain.decode import DecodedBatch, Kind
 from aggregator.domain.record import Record
 
@@ -19,6 +20,7 @@ class DeadLetterLimit:
 
     def __init__(self, size: int = 1000, sources_min: int = 3) -> None:
         self._failed: deque[str | None] = deque(maxlen=size)  # the sender of an unreadable record, None for a good one
+        self._size = size
         self._sources_min = sources_min
 
     def check(self, batch: DecodedBatch) -> None:
@@ -27,6 +29,7 @@ class DeadLetterLimit:
         outcomes: list[tuple[int, int, str | None]] = [
             (use.partition, use.offset, None) for use in (*batch.uses, *batch.corrections)
         ]
+        outcomes += [(partition, offset, None) for partition, offset in last_places(batch.columns, self._size)]
         outcomes += [
             (at.record.partition, at.record.offset, _sender(at.record) if at.kind is Kind.UNREADABLE else None)
             for at in batch.rejections

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from itertools import chain
 from typing import NamedTuple
 
 from flexcredits_schemas.codec import InvalidEvent, decode
 from flexcredits_schemas.events import Correction, Usage, UsageAgent
 from flexcredits_schemas.identity import amount_of, bucket_of, identity_of, payload_of
 
+from aggregator.domain.columns.heads import Heads
+from aggregator.domain.columns.read import read as read_columns
+from aggregator.domain.columns.usage_columns import UsageColumns
 from aggregator.domain.record import Record
 from aggregator.domain.time_window import OutsideWindow, check_window
 
@@ -75,8 +79,11 @@ class DecodedBatch(NamedTuple):
     """The decoded records of a fetch, with the first and last offset and time of receipt of each partition."""
 
     uses: list[UsageRecord]
+    """Usage that the exact path read."""
     corrections: list[UsageRecord]
     rejections: list[Rejection]
+    columns: list[UsageColumns]
+    """Usage that the columns took, in parts. All parts have the same Heads."""
     spans: dict[int, tuple[int, int]]
     first_received: dict[int, float]
     last_received: dict[int, float]
@@ -128,12 +135,21 @@ def read_record(record: Record) -> UsageRecord:
 
 
 def empty_batch() -> DecodedBatch:
-    return DecodedBatch([], [], [], {}, {}, {}, [], [])
+    return DecodedBatch([], [], [], [], {}, {}, {}, [], [])
 
 
-def read(records: Sequence[Record], into: DecodedBatch) -> None:
-    """Add `records` of one partition, in offset order, to a batch."""
-    for record in records:
+def read(records: Sequence[Record], into: DecodedBatch, heads: Heads | None = None) -> None:
+    """Add `records` of one partition, in offset order, to a batch.
+
+    With `heads`, usual usage is added as columns, in about a third of the time; from 1,000 records on, more at once are
+    not faster. All columns of a batch need the same heads.
+    """
+    unusual = records
+    if heads is not None:
+        columns, unusual = read_columns(records, heads)
+        if len(columns):
+            into.columns.append(columns)
+    for record in unusual:
         try:
             use = read_record(record)
         except InvalidEvent as error:
@@ -156,6 +172,23 @@ def read(records: Sequence[Record], into: DecodedBatch) -> None:
         into.last_received[first.partition] = max(latest, into.last_received.get(first.partition, 0.0))
 
 
+def to_uses(columns: UsageColumns) -> list[UsageRecord]:
+    """The rows as the exact path reads them, in their order."""
+    return [read_record(record) for record in columns.records]
+
+
+def organizations_of(batch: DecodedBatch) -> set[str]:
+    """The organizations of usage and corrections, without those of rejections and failures."""
+    return {key[0] for key in series_of(batch)}
+
+
+def series_of(batch: DecodedBatch) -> set[tuple[str, str, str, str, str, str]]:
+    """The series of usage and corrections."""
+    keys = {use.series for use in batch.uses}
+    keys.update(use.series for use in batch.corrections)
+    return keys.union(*(part.series() for part in batch.columns))
+
+
 def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> list[tuple[int, int, int]]:
     """The ranges from `first` to before `end` that contain none of these ascending offsets."""
     gaps, expected = [], first
@@ -169,8 +202,9 @@ def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> l
 def traceparents(batch: DecodedBatch, most: int) -> list[str]:
     """The distinct traceparents of the records that have one (W3C Trace Context in a header)."""
     found: dict[str, None] = {}
-    for use in (*batch.uses, *batch.corrections):
-        for name, value in use.record.headers:
+    records = [use.record for use in (*batch.uses, *batch.corrections)]
+    for record in chain(records, *(part.records for part in batch.columns)):
+        for name, value in record.headers:
             if name == "traceparent" and value is not None:
                 found[value.decode("ascii", "replace")] = None
         if len(found) >= most:

@@ -22,7 +22,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
 from aggregator.db.unnest import columns_of, corrects_of
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, reject
+from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, organizations_of, reject, series_of
 from aggregator.domain.rollup import Decision, decide
 from aggregator.domain.sum_limit import Rooms, fit_all
 
@@ -67,8 +67,7 @@ async def apply_batch(
 
 async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Mapping[str, str]) -> Collection[str]:
     """Create numbers for new organizations and series of the batch. Returns the names of its organizations."""
-    keys = {use.series for use in batch.uses}
-    keys.update(use.series for use in batch.corrections)
+    keys = series_of(batch)
     names = {key[0] for key in keys}
     names.update(failure.organization for failure in batch.failures)
     aside = (catalog.aside & names) | failing.keys()
@@ -131,8 +130,8 @@ def _decide(uses: Iterable[UsageRecord], catalog: Catalog, result: BatchResult) 
 
 
 async def _select_rooms(connection: Connection, fresh: DecodedBatch, catalog: Catalog) -> Rooms:
-    names = {use.series[0] for use in (*fresh.uses, *fresh.corrections)}
-    return await select_rooms(connection, catalog.limited & {catalog.organizations[at].organization_id for at in names})
+    numbers = {catalog.organizations[name].organization_id for name in organizations_of(fresh)}
+    return await select_rooms(connection, catalog.limited & numbers)
 
 
 async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None:

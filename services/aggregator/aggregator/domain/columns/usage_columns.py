@@ -1,6 +1,6 @@
 """Decoded usage as columns: one numpy array per field, one row per record."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -47,12 +47,32 @@ class UsageColumns:
         taken = {name: getattr(self, name)[index] for name in _ARRAYS}
         return replace(self, records=[records[row] for row in index.tolist()], **taken)
 
+    def series(self) -> set[tuple[str, str, str, str, str, str]]:
+        """The series of the rows (see SeriesKey)."""
+        return {self.heads.series[number] for number in np.unique(self.head).tolist()}
+
+    def of_organizations(self, names: Collection[str]) -> NDArray[np.bool_]:
+        """A mask of the rows of these organizations."""
+        numbers = np.unique(self.head)
+        chosen = [self.heads.series[number][0] in names for number in numbers.tolist()]
+        return np.isin(self.head, numbers[np.array(chosen, np.bool_)])
+
 
 _ARRAYS = tuple(field.name for field in fields(UsageColumns) if field.name not in ("heads", "records"))
 _TYPES = {
     "partition": "i4", "offset": "i8", "received_ms": "i8", "head": "i4", "identity": "V16", "ledger_bucket": "i4",
     "occurred_us": "i8", "amount": "i8",
 }  # fmt: skip
+
+
+def last_places(parts: Sequence[UsageColumns], most: int) -> list[tuple[int, int]]:
+    """Partition and offset of the last `most` rows, ordered by them."""
+    if not parts:
+        return []
+    partition = np.concatenate([part.partition for part in parts])
+    offset = np.concatenate([part.offset for part in parts])
+    last = np.lexsort((offset, partition))[-most:]
+    return list(zip(partition[last].tolist(), offset[last].tolist(), strict=True))
 
 
 def empty_columns(heads: Heads) -> UsageColumns:
