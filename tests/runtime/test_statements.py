@@ -30,25 +30,23 @@ def test_a_file_holds_statements_by_name_in_any_folder(package: Path) -> None:
         "-- Locks.\n\n-- name: one\n-- First.\nSELECT 1\n\n-- name: two\n-- Second.\nSELECT 2",
     )
     write(package / "usage" / "sql" / "rollups.sql", "-- name: three\n-- Third.\nSELECT 3\n")
-    write(package / "sql" / "four.sql", "-- Fourth.\nSELECT 4\n")
     write(package / "sql" / "README.md", "-- name: none\n")
     assert load_sql("stated") == {
         "one": "-- First.\nSELECT 1\n",
         "two": "-- Second.\nSELECT 2\n",
         "three": "-- Third.\nSELECT 3\n",
-        "four": "-- Fourth.\nSELECT 4\n",
     }
 
 
 def test_a_name_that_stands_twice_names_both_places(package: Path) -> None:
     write(package / "sql" / "ledger.sql", "-- name: one\n-- First.\nSELECT 1\n")
-    write(package / "usage" / "sql" / "one.sql", "-- First.\nSELECT 1\n")
+    write(package / "usage" / "sql" / "one.sql", "-- name: one\n-- First.\nSELECT 1\n")
     with pytest.raises(ValueError, match=r"one stands in stated/sql/ledger\.sql and in stated/usage/sql/one\.sql"):
         load_sql("stated")
 
 
 @pytest.mark.parametrize(
-    "text", ["-- name:\nSELECT 1", "-- name: two words\nSELECT 1", "-- name: one\n\n-- name: two\nSELECT 2"]
+    "text", ["SELECT 1", "-- name:\nSELECT 1", "-- name: two words\nSELECT 1", "-- name: one\n\n-- name: two\nSELECT 2"]
 )
 def test_a_block_without_name_or_statement_is_refused(package: Path, text: str) -> None:
     write(package / "sql" / "ledger.sql", text)

@@ -143,7 +143,6 @@ def list_statements(path: Path) -> Iterator[Symbol]:
     begins = [
         (at, line.removeprefix("-- name:").strip()) for at, line in enumerate(lines, 1) if re.match("-- name:", line)
     ]
-    begins = begins or [(1, path.stem)]
     ends = [at - 1 for at, _ in begins[1:]] + [len(lines)]
     for (first, name), last in zip(begins, ends, strict=True):
         yield Symbol(f"sql.{name}", path, first, last)

@@ -25,7 +25,7 @@ def load_sql(package: str) -> dict[str, str]:
     """The statements of every .sql file in `package` and its folders, by name.
 
     A file holds blocks that begin with a line `-- name: statement_name`; text before the first block describes the
-    file. A file without such a line is one statement, named after the file. Raises ValueError if a name occurs twice.
+    file. Raises ValueError if a name occurs twice, is invalid or has no statement, and if a file has no block.
     """
     statements: dict[str, str] = {}
     places: dict[str, str] = {}
@@ -47,11 +47,9 @@ def find_sql(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
 
 
 def split_statements(path: str, text: str) -> Iterator[tuple[str, str]]:
-    """Name and text of each statement of a file. Raises ValueError if a name is invalid or has no statement."""
+    """Name and text of each statement of a file. Raises ValueError as load_sql does."""
     _, *blocks = re.split(r"^-- name:", text, flags=re.MULTILINE)
-    if not blocks:
-        yield path.rpartition("/")[2].removesuffix(".sql"), text
-    for block in blocks:
+    for block in blocks or [""]:
         name, _, statement = block.partition("\n")
         if not name.strip().isidentifier() or not statement.strip():
             raise ValueError(f"{path} names no statement in: -- name:{name}")
