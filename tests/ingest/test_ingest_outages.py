@@ -1,14 +1,17 @@
 """Kafka unavailable, paused, killed or refusing: ingest sends no 202 for unwritten events, does not hang, and recovers by itself."""
 
 import asyncio
+import gc
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from flexcredits_cli.machine.ports import accepts
+from ingest.kafka.partition_queue import RECORD_OVERHEAD_BYTES, Batch
 from support.data.factories import usage
 from support.infra import stack as real
 from support.infra.brokers import AIOKAFKA_ERRORS, Broker
@@ -134,6 +137,44 @@ async def test_bytes_in_flight_are_bounded(
             broker.thaw()
         await eventually(lambda: takes(ingest, usage()), what="a 202")
         assert await ingest.metric("flexcredits_ingest_in_flight_bytes") == 0
+
+
+async def test_what_waits_for_a_stalled_kafka_is_bounded_and_freed_without_it(
+    broker: Broker, own_topics: Topics, database: Database, key: str, expected_errors: list[str]
+) -> None:
+    """Wave after wave arrives while Kafka is frozen. Counts what is really in memory, not what the budget says."""
+    expected_errors.append(AIOKAFKA_ERRORS)
+    limits = {"in_flight_bytes_max": 1_000_000, "body_bytes_max": 200_000, "produce_wait_s": 1}
+    async with running_here(database, own_topics, key, **limits) as ingest:
+        assert (await ingest.post(usage())).status_code == 202
+        gc.collect()
+        before = len(batches_in_memory())
+        broker.freeze()
+        try:
+            outcomes: Counter[str] = Counter()
+            for _ in range(4):
+                requests = [ingest.post([usage() for _ in range(300)]) for _ in range(20)]
+                requests += [ingest.post(usage()) for _ in range(50)]
+                for answer in await asyncio.gather(*requests):
+                    assert answer.status_code == 503
+                    outcomes[answer.json()["outcome"]] += 1
+                held = await ingest.metric("flexcredits_ingest_in_flight_bytes")
+                gc.collect()
+                batches = batches_in_memory()
+                assert held <= 1_000_000
+                assert sum(batch.size for batch in batches) <= 1_000_000
+                assert sum(batch.builder.record_count() for batch in batches) <= 1_000_000 // RECORD_OVERHEAD_BYTES
+            assert outcomes["not_accepted"] > outcomes["unknown"] > 0, "the later waves are refused at once"
+            # Nobody waits any longer: at most the batch that is being sent remains of each partition.
+            assert len(batches) - before <= 4
+        finally:
+            broker.thaw()
+        await eventually(lambda: takes(ingest, usage()), what="a 202")
+        assert await ingest.metric("flexcredits_ingest_in_flight_bytes") == 0
+
+
+def batches_in_memory() -> list[Batch]:
+    return [each for each in gc.get_objects() if type(each) is Batch]
 
 
 async def test_acknowledged_events_survive_a_killed_broker(
