@@ -10,8 +10,6 @@ CREATE TABLE partition_progress (
     held bigint NOT NULL DEFAULT 0,
     skipped bigint NOT NULL DEFAULT 0,
     records_end bigint,
-    end_offset bigint,
-    end_seen_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now(),
     caught_up_at timestamptz,
     PRIMARY KEY (topic, partition),
@@ -20,9 +18,24 @@ CREATE TABLE partition_progress (
 COMMENT ON TABLE partition_progress IS 'Writer: aggregator. The number of offsets below next_offset by result; the group offsets in Kafka are only a hint.';
 COMMENT ON COLUMN partition_progress.skipped IS 'Offsets without a record: transaction markers, records of aborted transactions, and compacted records.';
 COMMENT ON COLUMN partition_progress.records_end IS 'The offset after the last record; the offsets from here up to next_offset have no record. Null: equal to next_offset.';
-COMMENT ON COLUMN partition_progress.end_offset IS 'The end of the log at end_seen_at; the records from next_offset up to it are not processed yet.';
+COMMENT ON COLUMN partition_progress.caught_up_at IS 'The latest append time of a processed record. See also partition_ends.complete_to.';
 GRANT SELECT, INSERT, UPDATE ON partition_progress TO flexcredits_aggregator;
 GRANT SELECT ON partition_progress TO flexcredits_api, flexcredits_rebuild;
+
+CREATE TABLE partition_ends (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    end_offset bigint,
+    end_seen_at timestamptz,
+    complete_to timestamptz,
+    PRIMARY KEY (topic, partition),
+    FOREIGN KEY (topic, partition) REFERENCES partition_progress ON UPDATE CASCADE ON DELETE CASCADE
+) WITH (fillfactor = 50);
+COMMENT ON TABLE partition_ends IS 'Writer: aggregator. How far each log reaches, apart from partition_progress, whose rows a batch locks for as long as it takes.';
+COMMENT ON COLUMN partition_ends.end_offset IS 'The end of the log at end_seen_at; the records from next_offset up to it are not processed yet.';
+COMMENT ON COLUMN partition_ends.complete_to IS 'The latest end_seen_at at which all offsets before end_offset were processed.';
+GRANT SELECT, INSERT, UPDATE ON partition_ends TO flexcredits_aggregator;
+GRANT SELECT ON partition_ends TO flexcredits_api;
 
 CREATE TABLE partition_hours (
     topic text NOT NULL,

@@ -106,9 +106,9 @@ async def test_counts_what_came_before_its_first_start_and_publishes(
 
         async def still_complete() -> bool:
             now = await owner.fetchval(
-                "SELECT min(caught_up_at) FROM partition_progress WHERE topic = $1", topics.usage_events
+                "SELECT min(complete_to) FROM partition_ends WHERE topic = $1", topics.usage_events
             )
-            return bool(complete is not None and now > complete)
+            return bool(complete is not None and now is not None and now > complete)
 
         await eventually(still_complete, within_s=10, what="complete_to moving on without usage")
         process.send(signal.SIGTERM)
@@ -279,7 +279,8 @@ async def test_a_new_database_is_rebuilt_from_the_topic_to_the_same_tables(
     before = await dump()
     await owner.execute(
         "TRUNCATE usage_ledger, usage_held, usage_15m, usage_daily, usage_monthly, usage_corrections, usage_late,"
-        " usage_organization_daily, usage_organization_monthly, partition_progress, partition_hours, totals_outbox"
+        " usage_organization_daily, usage_organization_monthly, partition_progress, partition_hours, partition_ends,"
+        " totals_outbox"
     )
     with running("aggregator", environment):
         await until_applied(owner, topics, 300)

@@ -55,9 +55,13 @@ async def until(owner: "asyncpg.Connection[asyncpg.Record]", query: str, expecte
 
 COUNTED = "SELECT coalesce(sum(credits), 0)::bigint FROM usage_daily"
 IS_APPLIED = (
-    "SELECT bool_and(next_offset = end_offset AND caught_up_at >= end_seen_at) FROM partition_progress WHERE topic = $1"
+    "SELECT bool_and(next_offset = end_offset AND complete_to >= end_seen_at)"
+    " FROM partition_progress JOIN partition_ends USING (topic, partition) WHERE topic = $1"
 )
-COMPLETE_TO = "SELECT min(caught_up_at) FROM partition_progress WHERE topic = $1"
+COMPLETE_TO = (
+    "SELECT min(greatest(caught_up_at, complete_to))"
+    " FROM partition_progress JOIN partition_ends USING (topic, partition) WHERE topic = $1"
+)
 
 
 async def move_on(owner: "asyncpg.Connection[asyncpg.Record]", topic: str) -> None:
@@ -107,7 +111,8 @@ async def test_transactions_are_counted_when_and_if_they_are_committed(
             await send(plain, topics.usage_events, [usage()])
             await until(
                 owner,
-                "SELECT end_offset - next_offset FROM partition_progress WHERE topic = $1 AND partition = 0",
+                "SELECT end_offset - next_offset FROM partition_progress JOIN partition_ends USING (topic, partition)"
+                " WHERE topic = $1 AND partition = 0",
                 2,
                 topics.usage_events,
             )

@@ -11,7 +11,7 @@ import pytest
 from aggregator.catalog.events import apply_catalog_events
 from aggregator.consumer.isolation import count_batch
 from aggregator.db.catalog_cache import Catalog
-from aggregator.db.progress import ProofBroken, load_progress
+from aggregator.db.progress import ProofBroken, load_progress, mark_caught_up
 from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch, read
@@ -32,6 +32,7 @@ from support.services.alerter import firings, make_customer
 numbers = count(1)
 COUNTS = ("lock_progress", "insert_ledger", "add_quarters", "commit")
 ALERTS = ("lock_state", "select_levels", "insert_firing", "commit")
+MARKS = ("mark_caught_up",)
 WRITES = ("insert_ledger", "add_quarters", "add_organization_days", "commit")
 READS = ("act_for", "sum_rollups", "sum_ledger", "select_live_version")
 ALL = [*schedules(4, 4)]
@@ -128,6 +129,32 @@ async def test_without_the_fences_lock_some_order_fails(sides: Sides) -> None:
     without = {"lock_progress": SQL["lock_progress"].replace("FOR UPDATE", "")}
     with pytest.raises(ProofBroken, match="every_offset_has_one_result"):
         [await count_twice(sides, schedule, instead=without) for schedule in ALL]
+
+
+SEEN = datetime(2027, 1, 1, tzinfo=UTC)
+"""Later than the append time of any record here."""
+
+
+async def mark_while_counting(sides: Sides, schedule: Sequence[int]) -> tuple[int, datetime | None]:
+    """Mark the end of a log with four records at `SEEN` while they are counted. Returns the number of waits, and the time
+    up to which totals are then complete."""
+    topic, name = await prepare(sides)
+    batch = records([usage(envelope={"subject": name}) for _ in range(4)])
+    counting = await sides.side(0, "aggregator", SQL, COUNTS)
+    marking = await sides.side(1, "aggregator", SQL, MARKS)
+    waited, _ = await run(
+        schedule,
+        [(counting, aggregate(counting, topic, batch)), (marking, mark_caught_up(marking, topic, {0: 4}, SEEN))],
+    )
+    row = await sides.owner.fetchrow("SELECT end_offset, complete_to FROM partition_ends WHERE topic = $1", topic)
+    assert row["end_offset"] == 4
+    return waited, row["complete_to"]
+
+
+async def test_the_watermark_waits_for_no_batch_and_is_complete_only_behind_a_commit(sides: Sides) -> None:
+    for schedule in schedules(len(COUNTS), len(MARKS)):
+        is_committed = schedule[-1] == 1
+        assert await mark_while_counting(sides, schedule) == (0, SEEN if is_committed else None), schedule
 
 
 @pytest.fixture

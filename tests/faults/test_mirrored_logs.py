@@ -64,7 +64,9 @@ class Books:
         """Wait until the whole log is applied, and check that every table has `credits`."""
         await self.until("SELECT coalesce(sum(credits), 0)::bigint FROM usage_daily", credits * CREDIT)
         await self.until(
-            "SELECT bool_and(next_offset = end_offset) FROM partition_progress WHERE topic = $1", True, topic
+            "SELECT bool_and(next_offset = end_offset) FROM partition_progress JOIN partition_ends USING (topic, partition) WHERE topic = $1",
+            True,
+            topic,
         )
         for table in TOTALS:
             held = "WHERE NOT held" if table == "usage_ledger" else ""

@@ -61,10 +61,15 @@ async def counting_behind(stack: WholeStack) -> AsyncIterator[None]:
             "CREATE FUNCTION fall_behind() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN NEW.caught_up_at := now() - interval '5 minutes'; RETURN NEW; END $$;"
             "CREATE TRIGGER fall_behind BEFORE UPDATE ON partition_progress FOR EACH ROW EXECUTE FUNCTION fall_behind();"
-            "UPDATE partition_progress SET updated_at = updated_at"
+            "CREATE FUNCTION stay_behind() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN NEW.complete_to := NULL; RETURN NEW; END $$;"
+            "CREATE TRIGGER stay_behind BEFORE UPDATE ON partition_ends FOR EACH ROW EXECUTE FUNCTION stay_behind();"
+            "UPDATE partition_progress SET updated_at = updated_at;"
+            "UPDATE partition_ends SET end_offset = end_offset"
         )
         yield
         await connection.execute("DROP TRIGGER fall_behind ON partition_progress; DROP FUNCTION fall_behind")
+        await connection.execute("DROP TRIGGER stay_behind ON partition_ends; DROP FUNCTION stay_behind")
     finally:
         await connection.close()
 

@@ -50,7 +50,7 @@ PATHS = [
     "/api/v1/export/table.csv?product=agents&view=features&range=all",
 ]  # fmt: skip
 # Deployment-wide by design: the progress of partitions, without any customer's name.
-SHARED_TABLES = {"partition_progress", "partition_hours"}
+SHARED_TABLES = {"partition_progress", "partition_hours", "partition_ends"}
 
 
 WRITES = {

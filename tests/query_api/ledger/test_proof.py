@@ -57,10 +57,8 @@ async def test_proof_says_by_which_rules_of_its_zone_days_were_counted(api: Api,
 async def test_offsets_without_a_record_are_no_part_of_what_was_applied(api: Api, books: Books) -> None:
     await books.organization()
     await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
-    await books.execute(
-        "UPDATE partition_progress SET next_offset = next_offset + 3, skipped = 3, end_offset = 14, end_seen_at = $1",
-        NOW,
-    )
+    await books.execute("UPDATE partition_progress SET next_offset = next_offset + 3, skipped = 3")
+    await books.log_end(0, 14)
     proof = await api.get("/api/v1/proof")
     [partition] = proof["partitions"]
     assert (partition["applied"], partition["skipped"], partition["in_flight"]) == (9, 3, 2)
@@ -105,7 +103,7 @@ async def test_proof_counts_what_is_in_flight_between_the_applied_offset_and_the
     await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
     # In the third case, the end offset was read before the last batch.
     for end_offset, in_flight, accepted in ((9, 0, 9), (12, 3, 12), (8, 0, 9)):
-        await books.execute("UPDATE partition_progress SET end_offset = $1, end_seen_at = $2", end_offset, NOW)
+        await books.log_end(0, end_offset)
         [partition] = (await api.get("/api/v1/proof"))["partitions"]
         assert (partition["in_flight"], partition["accepted"], partition["balanced"]) == (in_flight, accepted, True)
         assert (partition["end_offset"], partition["end_seen_at"]) == (end_offset, "2026-11-22T12:00:00Z")

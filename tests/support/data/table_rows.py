@@ -231,6 +231,13 @@ class Books:
             TOPIC, partition, sum(dispositions.values()), *dispositions.values(), NOW, caught_up_at,
         )  # fmt: skip
 
+    async def log_end(self, partition: int, end_offset: int, complete_to: datetime | None = None) -> None:
+        await self.execute(
+            "INSERT INTO partition_ends VALUES ($1, $2, $3, $4, $5) ON CONFLICT (topic, partition) DO UPDATE"
+            " SET end_offset = excluded.end_offset, end_seen_at = excluded.end_seen_at, complete_to = excluded.complete_to",
+            TOPIC, partition, end_offset, NOW, complete_to,
+        )  # fmt: skip
+
     async def ledger(
         self, organization: int, series: int, occurred_at: datetime, micro_credits: int, *, held: bool = False
     ) -> None:

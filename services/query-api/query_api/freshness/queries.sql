@@ -1,8 +1,8 @@
 -- name: select_watermark
 -- Watermark of the totals. complete_to is null while it is unknown for any partition.
 SELECT count(*) AS partitions, max(updated_at) AS updated_at,
-    CASE WHEN bool_and(caught_up_at IS NOT NULL) THEN min(caught_up_at) END AS complete_to
-FROM partition_progress WHERE topic = $1
+    CASE WHEN bool_and(greatest(caught_up_at, complete_to) IS NOT NULL) THEN min(greatest(caught_up_at, complete_to)) END AS complete_to
+FROM partition_progress LEFT JOIN partition_ends USING (topic, partition) WHERE topic = $1
 
 -- name: count_held
 -- Held events: waiting for the organization, a rate, the original event, room in sums, or the end of a quarantine.

@@ -17,12 +17,13 @@
 -- 11. new rows of outboxes     insert_dead_letters, insert_totals
 -- 12. partition_hours          add_hours, resolve_hours; again rows of step 2: advance_progress, resolve_progress
 --
--- create_progress and mark_caught_up run in transactions of their own. mark_caught_up locks rows in no order of its own; a
--- deadlock with it (40P01) is transient, and the batch is run again.
+-- create_progress and mark_caught_up run in transactions of their own. mark_caught_up locks only rows of partition_ends, which
+-- no other transaction locks for longer than one statement; it reads partition_progress without a lock.
 
 -- name: create_progress
 -- Creates the rows of new partitions, which start at offset 0.
-INSERT INTO partition_progress (topic, partition) SELECT $1, unnest($2::integer[]) ON CONFLICT DO NOTHING
+WITH progress AS (INSERT INTO partition_progress (topic, partition) SELECT $1, unnest($2::integer[]) ON CONFLICT DO NOTHING)
+INSERT INTO partition_ends (topic, partition) SELECT $1, unnest($2::integer[]) ON CONFLICT DO NOTHING
 
 -- name: select_progress
 -- Positions of the partitions, without a lock.
@@ -74,22 +75,26 @@ WHERE p.topic = $1 AND p.partition = d.partition AND p.hour_at = to_timestamp(d.
 -- name: select_received
 -- The time after which no record before next_offset was appended, and the end of the records before it.
 -- There are no records from records_end to next_offset.
-SELECT partition, ceil(extract(epoch FROM caught_up_at) * 1000)::bigint AS received_ms, coalesce(records_end, next_offset) AS records_end
-FROM partition_progress WHERE topic = $1 AND next_offset > 0 AND caught_up_at IS NOT NULL
+SELECT partition, ceil(extract(epoch FROM greatest(caught_up_at, complete_to)) * 1000)::bigint AS received_ms,
+    coalesce(records_end, next_offset) AS records_end
+FROM partition_progress LEFT JOIN partition_ends USING (topic, partition)
+WHERE topic = $1 AND next_offset > 0 AND greatest(caught_up_at, complete_to) IS NOT NULL
 
 -- name: mark_caught_up
 -- Records the end offsets of the logs at the instant $4.
--- Totals of a partition are complete to that instant if all offsets before the end are applied.
-UPDATE partition_progress AS p SET end_offset = d.end_offset, end_seen_at = to_timestamp($4),
-    caught_up_at = CASE WHEN p.next_offset >= d.end_offset THEN greatest(p.caught_up_at, to_timestamp($4)) ELSE p.caught_up_at END
-FROM unnest($2::integer[], $3::bigint[]) AS d(partition, end_offset)
-WHERE p.topic = $1 AND p.partition = d.partition AND (p.end_seen_at IS NULL OR p.end_seen_at < to_timestamp($4))
+-- Totals of a partition are complete to that instant if all offsets before the end are applied. The position is read without its
+-- lock: it only grows, so an outdated one understates.
+UPDATE partition_ends AS e SET end_offset = d.end_offset, end_seen_at = to_timestamp($4),
+    complete_to = CASE WHEN p.next_offset >= d.end_offset THEN greatest(e.complete_to, to_timestamp($4)) ELSE e.complete_to END
+FROM unnest($2::integer[], $3::bigint[]) AS d(partition, end_offset) JOIN partition_progress p USING (partition)
+WHERE p.topic = $1 AND e.topic = $1 AND e.partition = d.partition AND (e.end_seen_at IS NULL OR e.end_seen_at < to_timestamp($4))
 
 -- name: measure_watermark
 -- The time up to which totals are complete in all partitions, and the numbers of held events and skipped offsets.
-SELECT CASE WHEN bool_and(caught_up_at IS NOT NULL) THEN extract(epoch FROM min(caught_up_at))::float8 END AS complete_to,
+SELECT CASE WHEN bool_and(greatest(caught_up_at, complete_to) IS NOT NULL)
+        THEN extract(epoch FROM min(greatest(caught_up_at, complete_to)))::float8 END AS complete_to,
     coalesce(sum(held), 0)::bigint AS held, coalesce(sum(skipped), 0)::bigint AS skipped
-FROM partition_progress WHERE topic = $1
+FROM partition_progress LEFT JOIN partition_ends USING (topic, partition) WHERE topic = $1
 
 -- name: measure_tables
 -- The age of held usage, whether all dispositions add up, how far partitions reach, and the size of the database.

@@ -1,7 +1,7 @@
 -- name: select_progress
 -- Dispositions of all offsets of each partition, and the last known end of its log.
 SELECT topic, partition, next_offset - skipped AS applied, counted, duplicate, rejected, held, skipped, end_offset, end_seen_at
-FROM partition_progress WHERE topic = $1 ORDER BY partition
+FROM partition_progress LEFT JOIN partition_ends USING (topic, partition) WHERE topic = $1 ORDER BY partition
 
 -- name: select_hours
 -- Dispositions of the records that were appended to each partition, by hour, from $2 on.
