@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from support.faults.mutants import AGGREGATOR, ALERTER, Changes, find, folder_of, make_mutant
+from support.faults.mutants import AGGREGATOR, ALERTER, COLUMNS, Changes, find, folder_of, make_mutant
 
 
 @pytest.mark.parametrize(
     ("package", "changes"),
-    [("aggregator", changes) for changes in AGGREGATOR.values()] + [("alerter", changes) for changes in ALERTER.values()],
-    ids=[*AGGREGATOR, *ALERTER],
+    [("aggregator", changes) for changes in [*AGGREGATOR.values(), *COLUMNS.values()]]
+    + [("alerter", changes) for changes in ALERTER.values()],
+    ids=[*AGGREGATOR, *(f"columns: {name}" for name in COLUMNS), *ALERTER],
 )  # fmt: skip
 def test_a_mutant_differs_from_its_service(package: str, changes: Changes, tmp_path: Path) -> None:
     copy = make_mutant(package, changes, tmp_path) / package

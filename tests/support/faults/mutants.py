@@ -41,6 +41,40 @@ AGGREGATOR: dict[str, Changes] = {
         "UsageStream.catch_up": [("        if changed or clock() - self._swept > RELEASE_EVERY_S:\n", "        if False:\n")]
     },
 }  # fmt: skip
+COLUMNS: dict[str, Changes] = {
+    "the length of the envelope not compared": {
+        "_split_records": [("if len(value) != envelope + len(event_id) + len(event.time) + len(data):", "if len(event_id) > len(value):")]
+    },
+    "a longer envelope taken": {
+        "_split_records": [("if len(value) != envelope", "if len(value) < envelope")]
+    },
+    "heads compared without their organization": {
+        "_split_records": [("own = organizations.get(organization)\n", "own = next(iter(organizations.values()), None)\n")]
+    },
+    "heads compared by their beginning": {"split_data": [("return before, tail", "return before[:100], tail")]},
+    "units not compared": {"split_quantity": [('b\'"\' + after + before', 'b\'"\' + before')]},
+    "the data after the amount not checked": {
+        "parse_amounts": [
+            ("end = lengths - 2  # place of the quote", "end = np.array([tail.find(b'\"') for tail in tails], np.int64)"),
+            (" + 1] == _BRACE)", " + 1] != _ZERO)"),
+        ]
+    },
+    "heads learned of any data after the amount": {"read._learn": [("if tail.find(b'\"') == len(tail) - 2 >= 0 else -1", "if tail else -1")]},
+    "amounts of any size taken": {"parse_amounts": [("& (dot <= 9) ", "")]},
+    "amounts of any places taken": {"parse_amounts": [("& (decimals <= 6) ", "")]},
+    "amounts that end with a dot taken": {"parse_amounts": [("& ((decimals >= 1) | (dots == 0))", "")]},
+    "amounts of 0 taken": {
+        "parse_amounts": [("good & (value > 0), value, -1", "good, np.maximum(value, 1), -1")],
+    },
+    "usage before the window taken": {"columns.read.read": [(" & (occurred_us > received_us - PAST_S * 1_000_000 + _EDGE_US)", "")]},
+    "usage after the window taken": {"columns.read.read": [(" & (occurred_us < received_us + AHEAD_S * 1_000_000 - _EDGE_US)", "")]},
+    "control characters in ids taken": {"columns.read.read": [('if "\\x7f" in "".join(rows.ids):', "if not rows:")]},
+    "control characters in sources taken": {"Heads.prefix_of": [('_NO_ENVELOPE if "\\x7f" in source else ', "")]},
+    "days that do not exist taken": {"parse_times": [("    good &= day <= _MONTH_DAYS[which]\n", "")]},
+    "times cut to milliseconds": {"parse_times": [("seconds * 1_000_000 + fraction, -1", "seconds * 1_000_000 + fraction // 1000 * 1000, -1")]},
+    "ids of any version contain a day": {"ledger_buckets": [("(digits[14] == 7) & ", "")]},
+    "ids of any year contain a day": {"ledger_buckets": [("    good &= (days >= DAYS.start) & (days < DAYS.stop)\n", "")]},
+}  # fmt: skip
 ALERTER: dict[str, Changes] = {
     "the organization's lock removed": {
         "lock_organization": [('    if not await connection.fetchval(SQL["lock_state"], organization_id):\n', "    if False:\n")]

@@ -4,7 +4,7 @@ import re
 
 _CREDITS = b',"credits":"'
 _QUANTITY = b',"quantity":"'
-_AFTER_QUANTITY = re.compile(rb'\}|,"unit":"[^"\\]+"\}')
+_AFTER_QUANTITY = re.compile(rb'\}|,"unit":"[^"]+"\}')
 
 Split = tuple[bytes, bytes]
 
@@ -12,9 +12,9 @@ Split = tuple[bytes, bytes]
 def split_data(data: bytes) -> Split | None:
     """Key and amount of usage data: the key is all of `data` but the amount, the amount has `"}` after it.
 
-    `data` is a JSON object. If its key has no backslash, the marks below are structure: each of its quotes opens or
-    closes a string in turn, and no string can contain `","credits":"` without an escape. The amount is then the value
-    of the last member of its name, which is the one that counts, provided that it is digits up to its quote.
+    `data` is a JSON object. `,"credits":"` in it is structure: the quote after the comma has no backslash, so it opens
+    or closes a string, and a string that ended there would be followed by a name without quotes. The amount is then
+    the value of the last member of its name, which is the one that counts, provided that it is digits up to its quote.
 
     Returns None for data of another form: the amount is neither last nor before a last unit, or it is not a string.
     """
