@@ -7,6 +7,7 @@ import statistics
 
 import pytest
 from support.faults.fault_stage import open_stage
+from support.infra.service_process import ServiceProcess, eventually
 from support.infra.stack import Topics, throwaway_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
@@ -22,7 +23,7 @@ def growth_mb(samples: list[float]) -> float:
 
 
 async def test_f25_eight_minutes_of_kills_and_copies(topics: Topics) -> None:
-    chance, restarts = random.Random(25), 0
+    chance, killed = random.Random(25), list[ServiceProcess]()
     with throwaway_folder() as folder:
         async with open_stage(topics, folder, alerters=1) as stage:
             steady = {"aggregator": stage.aggregators[0], "alerter": stage.alerters[0]}
@@ -34,22 +35,24 @@ async def test_f25_eight_minutes_of_kills_and_copies(topics: Topics) -> None:
                 await asyncio.sleep(5)
                 for name, process in steady.items():
                     memory[name].append(process.memory_mb())
-                victim = chance.choice(
-                    [process for process in stage.aggregators if process is not steady["aggregator"]]
-                )
+                # On a busy machine a process needs more than 5 s to end after SIGTERM; it is killed once.
+                candidates = [each for each in stage.aggregators if each not in (steady["aggregator"], *killed)]
+                if not candidates:
+                    continue
+                victim = chance.choice(candidates)
                 what = chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
                 victim.send(what)
                 if what == signal.SIGSTOP:
                     await asyncio.sleep(4)
                     victim.send(signal.SIGCONT)
                 else:
-                    restarts += 1
+                    killed.append(victim)
             await pouring
             await stage.quiesce()
             violations = await stage.find_violations(copies_max=0)
             growth = {name: growth_mb(samples) for name, samples in memory.items()}
-            figures = f"{restarts} kills and {len(stage.logs)} restarts; memory grew by {growth} MB"
+            figures = f"{len(killed)} kills and {len(stage.logs)} restarts; memory grew by {growth} MB"
             print(figures)  # noqa: T201 - for docs/reliability.md
             assert not violations, "\n".join(violations)
-            assert len(stage.logs) == restarts, "a process ended that was not killed"
+            await eventually(lambda: len(stage.logs) == len(killed), what="a restart for each kill, and no other")
             assert max(growth.values()) < GROWTH_MB_MAX, memory
