@@ -1,50 +1,16 @@
-"""Properties of all answers: problems, headers, metrics and the OpenAPI description. Also an unavailable database."""
+"""Properties of all answers: problems, headers, metrics and the OpenAPI description."""
 
-import asyncio
 import json
 import re
-import signal
-from typing import Any
 
-import asyncpg
-import httpx
 import jsonschema_rs
-import pytest
 from prometheus_client import REGISTRY
-from pydantic import ValidationError
 from query_api.app import build_app
-from query_api.db.session import find_problem
 from query_api.description.examples import BODIES
 from query_api.openapi import TARGET, render
-from query_api.settings import Settings
-from runtime.postgres.pool import open_pool
+from support.clients.query_paths import FILES, PATHS
 from support.data.table_rows import NOW, Books
-from support.infra.service_process import eventually, free_port, running
-from support.infra.stack import Database
-from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, Api, IdentityProvider, OpenApi
-
-PATHS = {
-    "/api/v1/overview": "Overview",
-    "/api/v1/breakdown?product=agents&view=features&range=all": "Breakdown",
-    "/api/v1/breakdown?product=agents&view=features&group_by=surface&from=2026-11&to=2026-12&limit=1": "Breakdown",
-    "/api/v1/deleted-agents": "DeletedAgents",
-    "/api/v1/trend?group_by=agent": "Trend",
-    "/api/v1/freshness": "Freshness",
-    "/api/v1/proof": "Proof",
-    "/api/v1/proof?hours=24": "Proof",
-    "/api/v1/banner": "Banner",
-    "/api/v1/alerts?limit=1": "Alerts",
-    "/api/v1/alerts/settings": "AlertSettingsResponse",
-    "/api/v1/alerts/test-mail": "TestMails",
-    "/api/v1/alert-channels": "Channels",
-    "/api/v1/audit?limit=1": "AuditLog",
-    "/api/v1/session": "SessionResponse",
-    "/api/v1/credit-periods": "CreditPeriods",
-    "/api/v1/reconcile": "Reconciliation",
-    "/api/v1/receipt?source=/products/api&id=event-1": "Receipt",
-}
-FILES = ["/api/v1/export/usage.csv", "/api/v1/export/table.csv?product=api&view=namespaces", "/api/v1/export/focus.csv"]
-
+from support.services.query_api import Api
 
 OTHERWISE_READ = {
     "/api/v1/alerts/{id}",
@@ -203,94 +169,6 @@ async def test_requests_are_measured_by_route_and_never_by_address(api: Api, boo
         assert seconds_count(route, status) == before + 1, route
 
 
-async def test_postgres_away_is_503(open_api: OpenApi) -> None:
-    dsn = f"postgresql://flexcredits_api:x@127.0.0.1:{free_port()}/nowhere"
-    async with open_pool(dsn, application="test", size=1, at_least=0, statement_timeout_s=1) as pool:
-        assert "ConnectionRefusedError" in (await find_problem(pool) or "")
-        async with open_api(pool) as api:
-            for path in (*PATHS, *FILES):
-                answer = await api.ask(path)
-                assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-                assert answer.json()["type"] == "/problems/unavailable"
-                assert "127.0.0.1" not in answer.text
-
-
-async def test_a_read_that_takes_too_long_is_503_and_a_lost_connection_is_made_again(
-    open_api: OpenApi, books: Books, database: Database
-) -> None:
-    await books.organization()
-    dsn = database.roles["flexcredits_api"]
-    async with (
-        open_pool(dsn, application="slow", size=1, at_least=0, statement_timeout_s=2) as pool,
-        open_api(pool) as api,
-    ):
-        locker = await asyncpg.connect(database.dsn, timeout=10)
-        async with locker.transaction():
-            await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
-            assert (await api.ask("/api/v1/overview")).status_code == 503
-        assert (await api.ask("/api/v1/overview")).status_code == 200
-        await locker.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'slow'")
-        await locker.close()
-        await eventually(lambda: pool.get_size() == 0, what="the loss is noticed")
-        assert (await api.ask("/api/v1/overview")).status_code == 200
-
-
-async def test_a_busy_pool_is_waited_for_and_not_called_away(
-    open_api: OpenApi, books: Books, database: Database
-) -> None:
-    await books.organization()
-    dsn = database.roles["flexcredits_api"]
-    async with (
-        open_pool(dsn, application="busy", size=1, at_least=0, statement_timeout_s=20) as pool,
-        open_pool(dsn, application="probe", size=1, at_least=0, statement_timeout_s=20) as probe_pool,
-        open_api(pool) as api,
-        asyncio.TaskGroup() as group,
-    ):
-        locker = await asyncpg.connect(database.dsn, timeout=10)
-        async with locker.transaction():
-            await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
-            asked = [group.create_task(api.ask("/api/v1/overview")) for _ in range(3)]
-            await locker.execute("SELECT pg_sleep(3)")  # longer than an earlier limit of two seconds
-            assert await find_problem(probe_pool) is None, "a busy database is no reason to refuse every request"
-        await locker.close()
-        assert [(await answer).status_code for answer in asked] == [200] * 3
-
-
-async def test_one_organizations_slow_reads_leave_the_others_their_connections(
-    open_api: OpenApi, books: Books, database: Database
-) -> None:
-    """org_slow sends requests all the time, and each of its reads takes seconds."""
-    slow, _quick = await books.organization("org_slow"), await books.organization("org_acme")
-    await books.contract(slow, "c1", "2026-01-01", "2027-01-01")
-    await books.period(slow, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
-    await books.execute(
-        f"CREATE POLICY slow ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
-        f" (CASE WHEN organization_id = {slow} THEN pg_sleep(30) IS NOT NULL ELSE true END)"
-    )
-    dsn = database.roles["flexcredits_api"]
-    async with (
-        open_pool(dsn, application="shared", size=4, at_least=0, statement_timeout_s=5) as pool,
-        open_api(pool) as api,
-    ):
-        asked = [asyncio.create_task(api.ask("/api/v1/overview", organization="org_slow")) for _ in range(20)]
-        await eventually(lambda: sleep_in_postgres(books, 3), what="its reads are slow")
-        for _ in range(10):
-            async with asyncio.timeout(2):
-                assert (await api.ask("/api/v1/overview")).status_code == 200
-        assert not any(answer.done() for answer in asked)
-        first, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-        answer = first.pop().result()
-        assert (answer.status_code, answer.json()["detail"]) == (503, "The database is busy. Try again in a moment.")
-        for task in asked:
-            task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
-
-
-async def sleep_in_postgres(books: Books, many: int) -> bool:
-    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shared' AND wait_event = 'PgSleep'"
-    return bool(await books.count(sleeping) == many)
-
-
 async def test_no_row_of_another_organization_changes_an_answer(api: Api, books: Books) -> None:
     """Rows that cannot be evaluated: a zone that Postgres does not know, a contract from year 1, sums beyond bigint."""
     acme = await books.organization()
@@ -311,121 +189,3 @@ async def test_no_row_of_another_organization_changes_an_answer(api: Api, books:
     for path, answer in before.items():
         after = await api.ask(path, token=token)
         assert (after.status_code, after.content) == (answer.status_code, answer.content), path
-
-
-REQUIRED = {
-    "postgres_dsn": "postgresql://x", "http_port": 1, "probe_port": 2, "token_issuer": ISSUER, "token_audience": AUDIENCE,
-    "flexcredits_unsubscribe_secret": UNSUBSCRIBE_SECRET,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("url", "environment", "starts"),
-    [
-        ("https://login.example/jwks", "production", True),
-        ("http://127.0.0.1:9/jwks", "development", True),
-        ("http://[::1]:9/jwks", "development", True),
-        ("http://127.0.0.1:9/jwks", "production", False),
-        ("http://localhost:9/jwks", "development", False),
-        ("http://login.example/jwks", "development", False),
-        ("http://127.0.0.1.evil.example/jwks", "development", False),
-        ("file:///etc/passwd", "development", False),
-        ("ftp://127.0.0.1/jwks", "development", False),
-        ("https:///jwks", "production", False),
-        ("", "development", False),
-    ],
-)
-def test_keys_come_over_tls_or_from_this_machine_in_development(url: str, environment: str, starts: bool) -> None:
-    values: dict[str, Any] = {**REQUIRED, "jwks_url": url, "flexcredits_env": environment}
-    if starts:
-        assert Settings(**values).jwks_url == url
-    else:
-        with pytest.raises(ValidationError, match="JWKS_URL"):
-            Settings(**values)
-
-
-def test_production_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FLEXCREDITS_ENV", raising=False)
-    settings = Settings(**REQUIRED, jwks_url="https://login.example/jwks")
-    assert settings.flexcredits_env == "production"
-    assert "postgresql" not in repr(settings)
-    assert UNSUBSCRIBE_SECRET not in repr(settings)
-
-
-def test_a_short_secret_for_links_is_refused() -> None:
-    with pytest.raises(ValidationError, match="flexcredits_unsubscribe_secret"):
-        Settings(**REQUIRED | {"flexcredits_unsubscribe_secret": "x" * 31}, jwks_url="https://login.example/jwks")
-
-
-async def test_the_service_answers_until_it_is_stopped(
-    books: Books, database: Database, provider: IdentityProvider
-) -> None:
-    await books.use(await books.organization(), "api", "namespace", "search", "2026-11-01", 5)
-    port = free_port()
-    environment = {
-        "POSTGRES_DSN": database.roles["flexcredits_api"],
-        "HTTP_PORT": str(port),
-        "FLEXCREDITS_ENV": "development",
-        "JWKS_URL": provider.url,
-        "TOKEN_ISSUER": ISSUER,
-        "TOKEN_AUDIENCE": AUDIENCE,
-        "FLEXCREDITS_UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
-    }
-    with running("query_api", environment) as process:
-        await eventually(process.ready, what="readiness")
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            headers = {"Authorization": f"Bearer {provider.token()}"}
-            answer = await client.get("/api/v1/overview", headers=headers)
-            assert (answer.status_code, answer.json()["credits_used"]) == (200, "0.000005")
-            assert "server" not in answer.headers
-            refused = await client.get("/api/v1/overview", headers={"Authorization": "Bearer x"})
-            assert refused.status_code == 401
-            metrics = await client.get(f"http://127.0.0.1:{process.probe_port}/metrics")
-            assert (
-                'flexcredits_query_api_request_seconds_count{route="/api/v1/overview",status="200"} 1.0' in metrics.text
-            )
-            assert "org_acme" not in metrics.text
-            assert await endless_headers(port) < 5_000_000  # the size of socket buffers depends on the load
-            # A request that has started gets its answer.
-            locker = await asyncpg.connect(database.dsn, timeout=10)
-            async with locker.transaction():
-                await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
-                asked = asyncio.create_task(client.get("/api/v1/overview", headers=headers))
-                await eventually(lambda: waits_for_lock(locker), what="the request waits")
-                process.send(signal.SIGTERM)
-                await eventually(lambda: refuses_connections(port), what="no new connections")
-            await locker.close()
-            assert (await asked).status_code == 200
-        assert await asyncio.to_thread(process.wait) == 0
-        assert provider.token() not in process.log
-
-
-async def waits_for_lock(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
-    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
-
-
-async def refuses_connections(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionRefusedError:
-        return True
-    writer.close()
-    await writer.wait_closed()
-    return False
-
-
-async def endless_headers(port: int) -> int:
-    """Bytes of headers that the service reads before it closes the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
-    sent = 0
-    try:
-        while sent < 50_000_000 and not reader.at_eof():
-            writer.write(b"X-%d: %s\r\n" % (sent, b"a" * 8000))
-            await asyncio.wait_for(writer.drain(), 10)
-            await asyncio.sleep(0)
-            sent += 8000
-    except ConnectionError:
-        pass
-    writer.close()
-    return sent

@@ -1,0 +1,124 @@
+"""Many items or a hanging receiver of one organization delay no other organization."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+from alerter.db.channel_queries import Delivery, claim_deliveries, record_delivery_result
+from alerter.db.email_queries import claim_mails
+from alerter.domain.attempts import Attempt
+from alerter.notify.public_http import open_public_http
+from alerter.notify.webhooks import Deliverer
+from runtime.postgres.pool import Connection, Pool
+from support.clients.webhook_receiver import https_receiver
+from support.data.table_rows import Books
+from support.faults.broken_customers import LOOPBACK, add_slack, make_customers
+from support.infra.service_process import eventually
+from support.services.alerter import (
+    add_channel,
+    age,
+    evaluator,
+    make_customer,
+)
+
+
+async def test_thousands_of_due_mails_of_one_leave_the_others_their_turn(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    *others, many = await make_customers(books)
+    await evaluator(pool).evaluate(None, trigger="sweep")
+    await owner.execute(
+        "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, due_at)"
+        " SELECT organization_id, firing_id, message_id || n, recipient, created_at, now() - interval '1 hour'"
+        " FROM email_outbox CROSS JOIN generate_series(1, 3000) n WHERE organization_id = $1",
+        many.number,
+    )
+    claimed = await claim_mails(pool, 8, 60, [], 4)
+    assert {mail.organization_id for mail in claimed} == {customer.number for customer in (*others, many)}
+    claimed = await claim_mails(pool, 8, 60, [many.number] * 4, 4)
+    assert {mail.organization_id for mail in claimed} <= {customer.number for customer in others}
+
+
+async def test_one_has_no_more_than_its_share_in_hand(books: Books, pool: Pool, owner: Connection) -> None:
+    [acme] = await make_customers(books, 1)
+    await evaluator(pool).evaluate(None, trigger="sweep")
+    await owner.execute(
+        "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at)"
+        " SELECT organization_id, firing_id, message_id || n, recipient, created_at"
+        " FROM email_outbox CROSS JOIN generate_series(1, 10) n"
+    )
+    assert len(await claim_mails(pool, 8, 60, [], 4)) == 4
+    assert len(await claim_mails(pool, 8, 60, [acme.number] * 3, 4)) == 1
+    assert len(await claim_mails(pool, 8, 60, [acme.number] * 4, 4)) == 0
+
+
+async def test_a_channel_to_which_something_is_being_sent_gets_nothing_else(
+    books: Books, pool: Pool, owner: Connection
+) -> None:
+    """Otherwise each tick would claim one more message for a hanging receiver, and a resolution could arrive first."""
+    [acme] = await make_customers(books, 1)
+    await add_channel(acme, "https://hanging.example/")
+    await add_channel(acme, "https://other.example/")
+    await evaluator(pool).evaluate(None, trigger="sweep")
+
+    async def claim() -> list[Delivery]:
+        return await claim_deliveries(pool, 32, 60, [], 16)
+
+    first, other = sorted(await claim())
+    assert first.channel_id < other.channel_id
+    assert await claim() == []
+    await record_delivery_result(pool, other, Attempt("sent", "200 OK"))
+    [second] = await claim()
+    assert (second.channel_id, second.delivery_id > other.delivery_id) == (other.channel_id, True)
+    await record_delivery_result(pool, first, Attempt("deferred", "500", 30))
+    [after] = await claim()
+    assert (after.channel_id, after.delivery_id > first.delivery_id) == (first.channel_id, True)
+    await record_delivery_result(pool, after, Attempt("sent", "200 OK"))
+    await age(owner, timedelta(seconds=30))
+    assert [delivery.delivery_id for delivery in await claim()] == [first.delivery_id]
+
+
+async def test_a_receiver_that_hangs_delays_no_others_messages(
+    books: Books, pool: Pool, owner: Connection, tmp_path: Path
+) -> None:
+    hanging, quick, late = [await make_customer(books, f"org_{name}") for name in ("hanging", "quick", "late")]
+    alerter = evaluator(pool)
+    silent = await asyncio.get_running_loop().create_server(Silent, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with https_receiver(tmp_path) as receiver, open_public_http(receiver.ca_file, LOOPBACK) as http:
+        for _ in range(10):
+            await add_slack(hanging, f"https://127.0.0.1:{port}/")
+        for customer in (quick, late):
+            await add_slack(customer, f"{receiver.url}/{customer.number}")
+        deliverer = Deliverer(pool, http, "https://flex.example")
+        await hanging.use(95)
+        await quick.use(95)
+        await alerter.evaluate(None, trigger="sweep")
+        await eventually(lambda: ticked(deliverer, receiver.posts, 1), within_s=5, what="the quick one's message")
+        await late.use(95)
+        await alerter.evaluate(None, trigger="sweep")
+        await eventually(lambda: ticked(deliverer, receiver.posts, 2), within_s=5, what="the late one's message")
+        assert await owner.fetchval("SELECT count(*) FROM alert_delivery_attempts WHERE outcome = 'deferred'") == 0
+        for task in deliverer._running:
+            task.cancel()
+        await asyncio.gather(*deliverer._running, return_exceptions=True)
+    silent.close()
+    await eventually(lambda: not Silent.connected, what="the end of the connections")
+
+
+class Silent(asyncio.Protocol):
+    """Accepts connections and never answers."""
+
+    connected: ClassVar[set[asyncio.Protocol]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.connected.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connected.discard(self)
+
+
+async def ticked(deliverer: Deliverer, posts: list[Any], many: int) -> bool:
+    await deliverer.tick()
+    return len(posts) >= many

@@ -1,0 +1,100 @@
+"""A database that is away, slow or busy: 503 in time, and other organizations keep their connections."""
+
+import asyncio
+
+import asyncpg
+from query_api.db.session import find_problem
+from runtime.postgres.pool import open_pool
+from support.clients.query_paths import FILES, PATHS
+from support.data.table_rows import Books
+from support.infra.service_process import eventually, free_port
+from support.infra.stack import Database
+from support.services.query_api import OpenApi
+
+
+async def test_postgres_away_is_503(open_api: OpenApi) -> None:
+    dsn = f"postgresql://flexcredits_api:x@127.0.0.1:{free_port()}/nowhere"
+    async with open_pool(dsn, application="test", size=1, at_least=0, statement_timeout_s=1) as pool:
+        assert "ConnectionRefusedError" in (await find_problem(pool) or "")
+        async with open_api(pool) as api:
+            for path in (*PATHS, *FILES):
+                answer = await api.ask(path)
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+                assert answer.json()["type"] == "/problems/unavailable"
+                assert "127.0.0.1" not in answer.text
+
+
+async def test_a_read_that_takes_too_long_is_503_and_a_lost_connection_is_made_again(
+    open_api: OpenApi, books: Books, database: Database
+) -> None:
+    await books.organization()
+    dsn = database.roles["flexcredits_api"]
+    async with (
+        open_pool(dsn, application="slow", size=1, at_least=0, statement_timeout_s=2) as pool,
+        open_api(pool) as api,
+    ):
+        locker = await asyncpg.connect(database.dsn, timeout=10)
+        async with locker.transaction():
+            await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
+            assert (await api.ask("/api/v1/overview")).status_code == 503
+        assert (await api.ask("/api/v1/overview")).status_code == 200
+        await locker.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'slow'")
+        await locker.close()
+        await eventually(lambda: pool.get_size() == 0, what="the loss is noticed")
+        assert (await api.ask("/api/v1/overview")).status_code == 200
+
+
+async def test_a_busy_pool_is_waited_for_and_not_called_away(
+    open_api: OpenApi, books: Books, database: Database
+) -> None:
+    await books.organization()
+    dsn = database.roles["flexcredits_api"]
+    async with (
+        open_pool(dsn, application="busy", size=1, at_least=0, statement_timeout_s=20) as pool,
+        open_pool(dsn, application="probe", size=1, at_least=0, statement_timeout_s=20) as probe_pool,
+        open_api(pool) as api,
+        asyncio.TaskGroup() as group,
+    ):
+        locker = await asyncpg.connect(database.dsn, timeout=10)
+        async with locker.transaction():
+            await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
+            asked = [group.create_task(api.ask("/api/v1/overview")) for _ in range(3)]
+            await locker.execute("SELECT pg_sleep(3)")  # longer than an earlier limit of two seconds
+            assert await find_problem(probe_pool) is None, "a busy database is no reason to refuse every request"
+        await locker.close()
+        assert [(await answer).status_code for answer in asked] == [200] * 3
+
+
+async def test_one_organizations_slow_reads_leave_the_others_their_connections(
+    open_api: OpenApi, books: Books, database: Database
+) -> None:
+    """org_slow sends requests all the time, and each of its reads takes seconds."""
+    slow, _quick = await books.organization("org_slow"), await books.organization("org_acme")
+    await books.contract(slow, "c1", "2026-01-01", "2027-01-01")
+    await books.period(slow, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await books.execute(
+        f"CREATE POLICY slow ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
+        f" (CASE WHEN organization_id = {slow} THEN pg_sleep(30) IS NOT NULL ELSE true END)"
+    )
+    dsn = database.roles["flexcredits_api"]
+    async with (
+        open_pool(dsn, application="shared", size=4, at_least=0, statement_timeout_s=5) as pool,
+        open_api(pool) as api,
+    ):
+        asked = [asyncio.create_task(api.ask("/api/v1/overview", organization="org_slow")) for _ in range(20)]
+        await eventually(lambda: sleep_in_postgres(books, 3), what="its reads are slow")
+        for _ in range(10):
+            async with asyncio.timeout(2):
+                assert (await api.ask("/api/v1/overview")).status_code == 200
+        assert not any(answer.done() for answer in asked)
+        first, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        answer = first.pop().result()
+        assert (answer.status_code, answer.json()["detail"]) == (503, "The database is busy. Try again in a moment.")
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def sleep_in_postgres(books: Books, many: int) -> bool:
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shared' AND wait_event = 'PgSleep'"
+    return bool(await books.count(sleeping) == many)
