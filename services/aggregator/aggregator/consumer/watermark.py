@@ -54,7 +54,7 @@ class Watermark:
                 )
         self._detector.check(ends, positions)
         metrics.LAG.set(sum(end - positions[at.partition] for at, end in heads.items()))
-        # No batch locks these rows. A lock that somebody else takes must not prevent the next check.
+        # No batch locks these rows. A lock of another session must not prevent the next check.
         async with asyncio.timeout(MARK_WITHIN_S):
             await mark_caught_up(self._pool, self._topic, {at.partition: end for at, end in heads.items()}, seen)
             await measure_watermark(self._pool, self._topic)
