@@ -14,7 +14,7 @@ import structlog
 from flexcredits_cli.stack.api_keys import create_key
 from flexcredits_cli.stack.services import without_proxy
 from runtime.observability.logs import configure_logs
-from runtime.observability.tracing import LINKS_MAX, PassOn, trace_id_of
+from runtime.observability.tracing import LINKS_MAX, Tracing
 from support.clients.otlp_receiver import Received, receiver
 from support.data.factories import contract, event, organization, usage
 from support.infra.service_process import aggregator_environment, alerter_environment, eventually, free_port, running
@@ -26,6 +26,10 @@ from support.services.query_api import AUDIENCE, ISSUER, identity_provider, make
 
 def new_traceparent() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def trace_id_of(traceparent: str) -> str:
+    return traceparent.split("-")[1]
 
 
 async def test_one_trace_leads_from_the_request_to_the_transaction(database: Database, topics: Topics) -> None:
@@ -160,7 +164,7 @@ def test_without_an_endpoint_nothing_of_it_is_imported(service: str) -> None:
 def test_without_an_endpoint_a_trace_is_passed_on_and_named_in_the_logs(capsys: pytest.CaptureFixture[str]) -> None:
     import logging
 
-    before, caller, tracing = logging.getLogger().handlers[:], new_traceparent(), PassOn()
+    before, caller, tracing = logging.getLogger().handlers[:], new_traceparent(), Tracing()
     try:
         configure_logs("test")
         with tracing.span("outer", "server", [caller]), tracing.span("inner", "producer") as inner:

@@ -20,7 +20,7 @@ from aggregator.outbox_relay import Topics, relay
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from runtime.kafka.clients import is_transient
-from runtime.observability.tracing import PassOn
+from runtime.observability.tracing import Tracing
 from runtime.periodic import every
 from runtime.postgres.errors import passing_failure
 from support.data.factories import FakeRecord, correction, organization, rate, rfc3339, usage
@@ -295,7 +295,7 @@ class Scenario:
         pool_: Any = pool
         catalog = CatalogReader(pool_, catalog_consumer, CATALOG, Catalog())
         stream = UsageStream(
-            pool_, consumer, catalog_consumer, TOPIC, catalog, None, PassOn(),
+            pool_, consumer, catalog_consumer, TOPIC, catalog, None, Tracing(),
             batch_events_max=8, batch_interval_s=0.0, fetch_wait_ms=200, stuck_exit_s=60,
         )  # fmt: skip
         await catalog.start()
@@ -305,7 +305,7 @@ class Scenario:
         for loop in (
             stream.run(),
             every(0.3, stream.catch_up, transient=is_transient),
-            relay(pool_, producer, Topics(TOTALS.topic, DEAD_LETTERS.topic), 0.3, PassOn(), stream.take_trace_links),
+            relay(pool_, producer, Topics(TOTALS.topic, DEAD_LETTERS.topic), 0.3, Tracing(), stream.take_trace_links),
         ):
             self.world.run(process, loop)
 

@@ -15,7 +15,7 @@ from typing import Literal
 import aiosmtplib
 import structlog
 from pydantic import SecretStr
-from runtime.observability.tracing import TRACEPARENT, PassOn, Tracing
+from runtime.observability.tracing import TRACEPARENT, Tracing
 from runtime.postgres.pool import Pool
 
 from alerter.db.email_queries import claim_mails, count_pending_mails, record_mail_result
@@ -103,7 +103,7 @@ class Mailer(Outbox[Mail]):
 
     def __init__(self, pool: Pool, server: MailServer, config: MailConfig, tracing: Tracing | None = None) -> None:
         super().__init__(pool, "mail", AT_ONCE)
-        self._tracing = tracing or PassOn()
+        self._tracing = tracing or Tracing()
         self._server = server
         self._config = config
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import structlog
 from flexcredits_schemas.alerts import Resolution
 from runtime.isolation import concerns_one, slow_for_all
-from runtime.observability.tracing import TRACEPARENT, PassOn, Span, Tracing
+from runtime.observability.tracing import TRACEPARENT, Span, Tracing
 from runtime.postgres.errors import passing_failure, timed_out
 from runtime.postgres.pool import Connection, Pool
 
@@ -59,7 +59,7 @@ class Evaluator:
         self._mail_domain = mail_domain
         self._now = now
         self.quarantine = Quarantine(pool)
-        self._tracing = tracing or PassOn()
+        self._tracing = tracing or Tracing()
 
     async def evaluate(self, organization_ids: Sequence[int] | None, *, trigger: str, history: bool = False) -> int:
         """Evaluate the organizations (None: all) and write the changes; returns the number of organizations that needed

@@ -17,7 +17,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 from faust.agents import Agent
-from runtime.observability.tracing import TRACEPARENT, PassOn, Tracing
+from runtime.observability.tracing import TRACEPARENT, Tracing
 from runtime.periodic import only_delays
 from runtime.postgres.pool import Pool
 
@@ -65,7 +65,7 @@ class Streams:
         self._pool = pool
         self._evaluate = evaluate
         self._give_up = give_up
-        self._tracing = tracing or PassOn()
+        self._tracing = tracing or Tracing()
         raw = app.topic(
             topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
         )

@@ -2,7 +2,7 @@
 
 import time
 
-from runtime.observability.tracing import TRACEPARENT, PassOn, Tracing
+from runtime.observability.tracing import TRACEPARENT, Tracing
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
@@ -24,7 +24,7 @@ class RequestObserver:
 
     def __init__(self, app: ASGIApp, tracing: Tracing | None = None) -> None:
         self._app = app
-        self._tracing = tracing or PassOn()
+        self._tracing = tracing or Tracing()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
