@@ -14,7 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from query_api.access.dependencies import POLICIES, hold_link
 from query_api.app import PUBLIC, build_app, find_open_routes
+from query_api.auth.handshake import Handshake
+from query_api.auth.oidc import Issuer
 from query_api.auth.signing_keys import REFETCH_AFTER_S, KeysUnavailable, SigningKeys, fetch_from, read_keys
+from query_api.auth.tokens import Verifier
+from query_api.http.problems import ApiProblem
 from support.data.table_rows import Books
 from support.services.query_api import (
     Api,
@@ -314,6 +318,30 @@ async def test_keys_are_never_read_from_where_a_redirect_leads(provider: Identit
     assert provider.elsewhere == []
 
 
+async def test_what_is_no_key_set_leaves_the_known_keys_in_use() -> None:
+    """Also a key that PyJWT fails on, and a server that speaks no HTTP."""
+    provider, clock = Provider("k1"), Clock()
+    keys = SigningKeys(provider, clock)
+    await keys.renew()
+    provider.document = {"keys": [provider.document["keys"][0] | {"alg": ["RS256"]}]}
+    clock.now += REFETCH_AFTER_S
+    await keys.renew()
+    assert await keys.find("k1")
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        [listener] = server.sockets
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(KeysUnavailable):
+            await SigningKeys(fetch_from(url)).find("k1")
+        issuer = Issuer(Verifier(keys, url, "flexcredits"), url, url, "client", None, url)
+        with pytest.raises(ApiProblem, match="isn't responding"):
+            await issuer.finish(Handshake("secret", "/"), "code")
+
+
 def document(**changes: Any) -> bytes:
     return json.dumps({"keys": [Provider("k1").document["keys"][0] | changes]}).encode()
 
@@ -338,7 +366,7 @@ def document(**changes: Any) -> bytes:
     ],
 )
 def test_a_key_set_without_a_usable_key_is_refused_whole(unusable: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - JSON's own errors are among them
+    with pytest.raises((ValueError, jwt.PyJWTError)):
         read_keys(unusable)
 
 

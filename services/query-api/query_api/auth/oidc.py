@@ -14,7 +14,7 @@ import structlog
 
 from query_api.auth.handshake import Handshake
 from query_api.auth.principal import Principal, read_principal
-from query_api.auth.signing_keys import FETCH_WITHIN_S, open_at
+from query_api.auth.signing_keys import FETCH_WITHIN_S, NO_ANSWER, open_at
 from query_api.auth.tokens import Verifier
 from query_api.http.problems import ApiProblem
 
@@ -97,7 +97,7 @@ class Issuer:
                     "The identity provider rejected this code: it was used before or has expired."
                 ) from None
             raise provider_unavailable(error) from error
-        except (OSError, ValueError, RecursionError) as error:
+        except NO_ANSWER as error:
             raise provider_unavailable(error) from error
         return tokens if isinstance(tokens, dict) else {}
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import BaseHandler, HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
@@ -22,6 +23,8 @@ REFETCH_AFTER_S = 10.0
 """Minimum time between two fetches, so that tokens with invented key ids cannot flood the identity provider."""
 RENEW_EVERY_S = 300.0
 RETRY_EVERY_S = 2.0
+NO_ANSWER = (OSError, HTTPException, ValueError, RecursionError)
+"""The identity provider, or what stands in its place, is unreachable, speaks no HTTP, or sends no JSON."""
 
 
 class KeysUnavailable(Exception):
@@ -32,7 +35,7 @@ class SigningKeys:
     """Signing keys by id. If a fetch fails, the last known keys stay in use."""
 
     def __init__(self, fetch: Callable[[], bytes], clock: Callable[[], float] = time.monotonic) -> None:
-        """`fetch` is called in a thread and returns a JSON Web Key Set (RFC 7517); it may raise OSError."""
+        """`fetch` is called in a thread and returns a JSON Web Key Set (RFC 7517); it may raise NO_ANSWER."""
         self._fetch = fetch
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] | None = None
@@ -59,7 +62,7 @@ class SigningKeys:
             self._asked_at = self._clock()
             try:
                 self._keys = read_keys(await asyncio.to_thread(self._fetch))
-            except (OSError, ValueError) as error:
+            except (*NO_ANSWER, TypeError, jwt.PyJWTError) as error:
                 KEY_FETCHES.labels("failed").inc()
                 log.warning("could not fetch the signing keys", reason=f"{type(error).__name__}: {error}")
             else:
@@ -74,22 +77,18 @@ class SigningKeys:
 
 
 def read_keys(document: bytes) -> dict[str, jwt.PyJWK]:
-    """Usable keys of a JSON Web Key Set: RSA or EC, for signatures, with an id. Raises ValueError if there is none."""
+    """Usable keys of a JSON Web Key Set: RSA or EC, for signatures, with an id. Raises an error if there is none."""
     entries = json.loads(document)
-    entries = entries.get("keys") if isinstance(entries, dict) else None
-    keys = {}
-    for entry in entries if isinstance(entries, list) else []:
-        if not isinstance(entry, dict) or entry.get("kty") not in ("RSA", "EC") or entry.get("use", "sig") != "sig":
-            continue
-        try:
-            key = jwt.PyJWK(entry)
-        except jwt.PyJWTError:
-            continue  # skip unsupported keys: the others must still work
-        if isinstance(key.key_id, str) and key.algorithm_name in ("RS256", "ES256"):
-            keys[key.key_id] = key
-    if not keys:
+    usable = {
+        key.key_id: key
+        for key in jwt.PyJWKSet.from_dict(entries if isinstance(entries, dict) else {})
+        if isinstance(key.key_id, str)
+        and key.public_key_use in ("sig", None)
+        and key.algorithm_name in ("RS256", "ES256")
+    }
+    if not usable:
         raise ValueError("no key for RS256 or ES256 in the key set")
-    return keys
+    return usable
 
 
 class NoRedirects(HTTPRedirectHandler):
