@@ -51,7 +51,7 @@ COLUMNS: dict[str, Changes] = {
     "heads compared without their organization": {
         "_split_records": [("own = organizations.get(organization)\n", "own = next(iter(organizations.values()), None)\n")]
     },
-    "heads compared by their beginning": {"split_data": [("return before, tail", "return before[:100], tail")]},
+    "heads compared by their beginning": {"_split_records": [("data.rpartition(CREDITS)\n", "data.rpartition(CREDITS)\n        key = key[:100]\n")]},
     "units not compared": {"split_quantity": [('b\'"\' + after + before', 'b\'"\' + before')]},
     "the data after the amount not checked": {
         "parse_amounts": [
@@ -59,7 +59,7 @@ COLUMNS: dict[str, Changes] = {
             (" + 1] == _BRACE)", " + 1] != _ZERO)"),
         ]
     },
-    "heads learned of any data after the amount": {"read._learn": [("if tail.find(b'\"') == len(tail) - 2 >= 0 else -1", "if tail else -1")]},
+    "heads learned of any data after the amount": {"read._learn": [("if amount.find(b'\"') == len(amount) - 2 >= 0 else -1", "if amount else -1")]},
     "amounts of any size taken": {"parse_amounts": [("& (dot <= 9) ", "")]},
     "amounts of any places taken": {"parse_amounts": [("& (decimals <= 6) ", "")]},
     "amounts that end with a dot taken": {"parse_amounts": [("& ((decimals >= 1) | (dots == 0))", "")]},

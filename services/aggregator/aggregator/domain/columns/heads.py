@@ -68,7 +68,7 @@ class Heads:
     def learn(self, organization: str, key: bytes, value: bytes) -> int:
         """The number of a head, which is added if there is room and the codec accepts `value`; else -1.
 
-        `key` is the key of the event in `value`, by split_data(). Its acceptance holds for every event of this
+        `key` is the key of the event in `value`, by split.py. Its acceptance holds for every event of this
         organization and key whose envelope has its shortest form and whose amount is canonical, because the codec
         checks nothing else that id, source, time and amount could influence:
 
