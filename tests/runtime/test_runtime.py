@@ -16,9 +16,9 @@ from flexcredits_schemas.zones import offset_at
 from prometheus_client import CollectorRegistry, Counter
 from runtime.isolation import Shared, concerns_one, is_data_failure, is_widespread, slow_for_all
 from runtime.observability.build import build_of
-from runtime.observability.logs import Sparing, configure_logs
+from runtime.observability.logs import RateLimitFilter, configure_logs
 from runtime.observability.probes import serve_probes
-from runtime.postgres.errors import passing_failure
+from runtime.postgres.errors import transient_error_code
 from runtime.postgres.migrations import MigrationError, migrate
 from runtime.postgres.pool import open_pool
 from runtime.postgres.time_zones import ZoneRules
@@ -145,8 +145,8 @@ async def test_partitions_cover_the_window_and_expired_ones_leave_their_sums(dat
         (asyncpg.InvalidCachedStatementError(), True), (asyncpg.FeatureNotSupportedError(), False),
     ],
 )  # fmt: skip
-def test_only_passing_failures_are_run_again(error: Exception, passes: bool) -> None:
-    assert (passing_failure(error) is not None) == passes
+def test_only_transient_errors_are_run_again(error: Exception, passes: bool) -> None:
+    assert (transient_error_code(error) is not None) == passes
 
 
 async def test_rules_of_time_zones_are_compared_with_those_of_postgres(database: Database) -> None:
@@ -259,7 +259,7 @@ async def test_a_server_that_has_said_that_it_stops_and_not_closed_the_socket_ye
                 await asyncio.sleep(0)
             with pytest.raises(asyncpg.InternalClientError) as caught:
                 await connection.fetchval("SELECT 1")
-            assert passing_failure(caught.value) == "InternalClientError"
+            assert transient_error_code(caught.value) == "InternalClientError"
             proxy.closing.set()
             await eventually(connection.is_closed, what="the end of the connection")
         assert await pool.fetchval("SELECT 1") == 1
@@ -273,7 +273,7 @@ async def test_probes_answer_while_the_loop_is_busy() -> None:
     build = build_of("flexcredits-runtime", "abc123")
     async with (
         serve_probes(
-            "127.0.0.1", 0, lambda: checks, build, registry, about=lambda: {"time_zones": {"tz": "2026f"}}
+            "127.0.0.1", 0, lambda: checks, build, registry, build_info=lambda: {"time_zones": {"tz": "2026f"}}
         ) as probes,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{probes.port}") as client,
     ):
@@ -301,10 +301,15 @@ async def test_probes_answer_while_the_loop_is_busy() -> None:
 
 
 def test_clients_that_repeat_themselves_are_heard_once_and_we_always() -> None:
-    sparing = Sparing()
+    rate_limit_filter = RateLimitFilter()
     repeated = logging.makeLogRecord({"name": "aiokafka.conn", "msg": "Unable to connect to %s"})
     ours = logging.makeLogRecord({"name": "aggregator.consumer.consumer", "msg": "run again"})
-    assert [sparing.filter(record) for record in (repeated, repeated, ours, ours)] == [True, False, True, True]
+    assert [rate_limit_filter.filter(record) for record in (repeated, repeated, ours, ours)] == [
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_tracebacks_hold_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError
 from runtime.kafka.clients import is_transient
 from runtime.observability.tracing import Tracing
 from runtime.periodic import every
-from runtime.postgres.errors import passing_failure
+from runtime.postgres.errors import transient_error_code
 from support.data.factories import FakeRecord, correction, organization, rate, rfc3339, usage
 from support.services.aggregator import CATALOG, TOPIC
 
@@ -270,7 +270,9 @@ class Scenario:
     def is_expected(self, error: BaseException) -> bool:
         if isinstance(error, OffsetGap):
             return self.has_skipped
-        return isinstance(error, KafkaError) or (isinstance(error, Exception) and passing_failure(error) is not None)
+        return isinstance(error, KafkaError) or (
+            isinstance(error, Exception) and transient_error_code(error) is not None
+        )
 
     def start(self, name: str) -> None:
         process = Process(name)

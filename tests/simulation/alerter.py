@@ -18,7 +18,7 @@ from alerter.notify.topic import publish_alert_events
 from alerter.queues.rotation import Rotation
 from runtime.kafka.clients import is_transient
 from runtime.periodic import every
-from runtime.postgres.errors import passing_failure
+from runtime.postgres.errors import transient_error_code
 
 from simulation import alerter_sql
 from simulation.alerter_sql import RECIPIENTS, LevelRow
@@ -163,7 +163,7 @@ class Scenario:
         for process, error in self.world.deaths:
             self.processes.pop(process, None)
             self.starts_at[process.name] = self.world.step_count + self.world.chance.randint(0, 30)
-            if error is not None and (not isinstance(error, Exception) or passing_failure(error) is None):
+            if error is not None and (not isinstance(error, Exception) or transient_error_code(error) is None):
                 self.violations.append(f"{process.name} ended: {type(error).__name__}: {error}")
         self.world.deaths.clear()
         for name, due in [*self.starts_at.items()]:
@@ -245,7 +245,7 @@ async def consume_totals(evaluator: Evaluator, numbers: Sequence[int]) -> None:
     try:
         await evaluator.evaluate(numbers, trigger="totals")
     except Exception as error:
-        if passing_failure(error) is None:
+        if transient_error_code(error) is None:
             raise
 
 

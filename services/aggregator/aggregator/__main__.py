@@ -75,7 +75,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         zones = ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
         health = Health(pool, stream.state, catalog_reader, settings.stall_s, zones)
         probes = await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, health.checks, build, about=health.about)
+            serve_probes(settings.probe_host, settings.probe_port, health.checks, build, build_info=health.about)
         )
         await keep_partitions(pool)
         await check_zones(pool, zones, health)

@@ -98,7 +98,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 settings.probe_port,
                 lambda: checks_of(watchdog, streams, evaluator.quarantine),
                 build,
-                about=lambda: {"time_zones": zones.about()},
+                build_info=lambda: {"time_zones": zones.about()},
             )
         )
         await zones.compare(pool)

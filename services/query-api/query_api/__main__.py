@@ -77,7 +77,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         hub = LiveHub()
         health = Health(await open_one("query-api-health", 1, STATEMENT_TIMEOUT_S), keys, state.zones)
         probes = await stack.enter_async_context(
-            serve_probes(settings.probe_host, settings.probe_port, health.checks, build, about=health.about)
+            serve_probes(settings.probe_host, settings.probe_port, health.checks, build, build_info=health.about)
         )
         api = build_app(state, hub=hub, dashboard=find_dashboard(settings.dashboard_folder))
         server = Server(

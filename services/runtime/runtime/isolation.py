@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
-from runtime.postgres.errors import passing_failure, timed_out
+from runtime.postgres.errors import timed_out, transient_error_code
 
 DATA_CLASSES = ("0A", "20", "21", "22", "23", "27", "2F", "38", "39", "44", "54", "P0", "XX")
 """SQLSTATE classes (PostgreSQL, appendix A) that data may cause: unsupported features, cases, cardinality, data,
@@ -29,7 +29,7 @@ def is_data_failure(error: BaseException) -> bool:
 
     False for a failure of a server, network or machine, and for one that only a new process or a new schema can fix.
     """
-    if passing_failure(error) is not None or isinstance(error, Shared | OSError | MemoryError | TimeoutError):
+    if transient_error_code(error) is not None or isinstance(error, Shared | OSError | MemoryError | TimeoutError):
         return False
     if isinstance(error, asyncpg.PostgresError):
         return str(error.sqlstate).startswith(DATA_CLASSES) and not _is_missing_partition(error)

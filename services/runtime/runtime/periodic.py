@@ -6,12 +6,12 @@ from typing import NoReturn
 
 import structlog
 
-from runtime.postgres.errors import passing_failure, timed_out
+from runtime.postgres.errors import timed_out, transient_error_code
 
 log = structlog.get_logger()
 
 
-def only_delays(error: Exception, transient: Callable[[Exception], object] = passing_failure) -> bool:
+def only_delays(error: Exception, transient: Callable[[Exception], object] = transient_error_code) -> bool:
     """Whether the next run may succeed: after a transient failure or a statement timeout."""
     return bool(transient(error)) or timed_out(error)
 
@@ -21,7 +21,7 @@ async def every(
     work: Callable[[], Awaitable[object]],
     *,
     name: str | None = None,
-    transient: Callable[[Exception], object] = passing_failure,
+    transient: Callable[[Exception], object] = transient_error_code,
     retry_s: float | None = None,
 ) -> NoReturn:
     """Run `work`, then wait for `interval_s`, until the task is cancelled or `work` raises an error that is not

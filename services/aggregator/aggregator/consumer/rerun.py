@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
-from runtime.postgres.errors import passing_failure, timed_out
+from runtime.postgres.errors import timed_out, transient_error_code
 
 from aggregator import metrics
 
@@ -23,7 +23,7 @@ async def rerun(work: Callable[[], Awaitable[Result]]) -> Result:
         try:
             return await work()
         except Exception as error:
-            code = passing_failure(error) or ("57014" if timed_out(error) else None)
+            code = transient_error_code(error) or ("57014" if timed_out(error) else None)
             if isinstance(error, KafkaError) and error.retriable:
                 code = type(error).__name__
             if code is None:

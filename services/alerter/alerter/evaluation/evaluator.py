@@ -9,7 +9,7 @@ import structlog
 from flexcredits_schemas.alerts import Resolution
 from runtime.isolation import concerns_one, slow_for_all
 from runtime.observability.tracing import TRACEPARENT, Span, Tracing
-from runtime.postgres.errors import passing_failure, timed_out
+from runtime.postgres.errors import timed_out, transient_error_code
 from runtime.postgres.pool import Connection, Pool
 
 from alerter.db.channel_queries import insert_alert_event
@@ -88,7 +88,7 @@ class Evaluator:
             try:
                 await self.evaluate_one(organization_id, history=history)
             except Exception as error:
-                if passing_failure(error) is not None:
+                if transient_error_code(error) is not None:
                     passing = error
                 elif concerns_one(error):
                     failed[organization_id] = error

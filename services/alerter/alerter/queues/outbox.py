@@ -8,7 +8,7 @@ from typing import Generic
 
 import structlog
 from runtime.isolation import concerns_one
-from runtime.postgres.errors import passing_failure
+from runtime.postgres.errors import transient_error_code
 from runtime.postgres.pool import Pool
 
 from alerter.db.quarantine_queries import Step
@@ -163,7 +163,7 @@ class Outbox(ABC, Generic[Item]):
             try:
                 return await self.record_result(item, attempt)
             except Exception as error:
-                if passing_failure(error) is None or clock() > deadline:
+                if transient_error_code(error) is None or clock() > deadline:
                     raise
                 log.warning("not written down yet", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(0.5)

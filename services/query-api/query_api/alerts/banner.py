@@ -8,14 +8,14 @@ from query_api.alerts.queries import select_banner, select_dismissals
 from query_api.alerts.schemas import Banner
 from query_api.calendar import today_in
 from query_api.contracts.domain.periods import CreditPeriod
+from query_api.contracts.period_state import read_period_state
 from query_api.contracts.schemas import ProductCredits, answer_credit_period
-from query_api.contracts.standing import read_standing
 from query_api.db.session import ReadSession
 
 
 async def compute_banner(app: AppState, session: ReadSession) -> tuple[Banner, set[str]]:
     """The banner for people who have not dismissed it, and the subjects of those who have."""
-    period, standing, _ = await read_standing(session, today_in(session.organization.time_zone, app.now()))
+    period, period_state, _ = await read_period_state(session, today_in(session.organization.time_zone, app.now()))
     banner = await select_current_banner(session, period)
     dismissed_by = await select_dismissals(session, banner.firing_id) if banner and banner.firing_id else set()
     return Banner(
@@ -23,9 +23,9 @@ async def compute_banner(app: AppState, session: ReadSession) -> tuple[Banner, s
         active=banner is not None,
         dismissed=False,
         threshold=banner.threshold if banner else None,
-        percent_used=standing.percent_used,
+        percent_used=period_state.percent_used,
         fired_at=banner.fired_at if banner else None,
-        products_over=[ProductCredits.model_validate(product) for product in standing.products if product.overage],
+        products_over=[ProductCredits.model_validate(product) for product in period_state.products if product.overage],
         credit_period=answer_credit_period(period) if period else None,
     ), dismissed_by
 

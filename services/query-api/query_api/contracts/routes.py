@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from query_api.access.dependencies import ReadAccess
 from query_api.access.state import app_state
 from query_api.calendar import Span, days_of, today_in
-from query_api.contracts.domain.balance import overage_by_day, standing
+from query_api.contracts.domain.balance import overage_by_day, period_state
 from query_api.contracts.domain.periods import Contract, CreditPeriod, contract_of, gap_around
 from query_api.contracts.domain.prices import prices_of
 from query_api.contracts.domain.reconcile import (
@@ -75,7 +75,7 @@ async def get_credit_periods(request: Request, session: ReadAccess) -> CreditPer
 def describe_credit_period(
     period: CreditPeriod, used: dict[str, int], add_ons: list[AddOn], today: date
 ) -> CreditPeriodCredits:
-    state, now = state_of(*period.span, today), standing(period, used)
+    state, now = state_of(*period.span, today), period_state(period, used)
     return CreditPeriodCredits(
         id=period.credit_period_id,
         contract_id=period.contract_id,

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import asyncpg
-from runtime.postgres.errors import passing_failure
+from runtime.postgres.errors import transient_error_code
 from runtime.postgres.line import LineFull
 from runtime.postgres.pool import Connection, Pool, line_of
 from runtime.postgres.statements import from_record
@@ -71,7 +71,7 @@ def reaching_postgres(given_up: Callable[[], bool] = lambda: False) -> Iterator[
         if given_up():
             return
         # A value that asyncpg cannot encode raises a ValueError subclass; that is a bug, not an outage.
-        if isinstance(error, ValueError) or not passing_failure(error):
+        if isinstance(error, ValueError) or not transient_error_code(error):
             raise
         raise Unavailable(f"{type(error).__name__}: {error}") from error
 

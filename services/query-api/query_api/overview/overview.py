@@ -4,9 +4,9 @@ from query_api.access.state import AppState
 from query_api.calendar import elapsed_share, today_in
 from query_api.contracts.domain.balance import recommend_budget
 from query_api.contracts.domain.periods import contract_of, contract_on
+from query_api.contracts.period_state import read_period_state
 from query_api.contracts.queries import select_contracts
 from query_api.contracts.schemas import AccountTeam, ProductCredits, answer_credit_period, answer_period
-from query_api.contracts.standing import read_standing
 from query_api.db.session import ReadSession
 from query_api.freshness.queries import select_watermark
 from query_api.overview.schemas import Overview, RecommendedBudget
@@ -17,7 +17,7 @@ async def compute_overview(app: AppState, session: ReadSession) -> Overview:
     today = today_in(organization.time_zone, now)
     contracts = await select_contracts(session)
     contract = contract_on(contracts, today)
-    period, current, in_contract = await read_standing(session, today, contract)
+    period, current, in_contract = await read_period_state(session, today, contract)
     watermark = await select_watermark(session, app.topic)
     budget, in_charge = recommend_budget(period, current.remaining, today), contract_of(contracts, period, today)
     team = in_charge.terms.account_team if in_charge and current.is_over else None

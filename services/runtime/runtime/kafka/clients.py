@@ -15,7 +15,7 @@ from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.kafka.header_names import accept_any_header_name
-from runtime.postgres.errors import passing_failure
+from runtime.postgres.errors import transient_error_code
 
 
 class KafkaSettings(BaseSettings):
@@ -145,4 +145,4 @@ async def open_consumer(
 
 def is_transient(error: BaseException) -> bool:
     """Whether Kafka failed, or Postgres failed temporarily: the next run of the same work may succeed."""
-    return isinstance(error, KafkaError) or passing_failure(error) is not None
+    return isinstance(error, KafkaError) or transient_error_code(error) is not None

@@ -8,7 +8,7 @@ import time
 import structlog
 
 
-class Sparing(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Passes each message of the Kafka, Postgres and tracing clients once in ten seconds.
 
     While their server is unavailable they repeat messages ten times a second, which would hide other messages.
@@ -66,7 +66,7 @@ def configure_logs(service: str, log_format: str = "json") -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(Sparing())
+    handler.addFilter(RateLimitFilter())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=steps, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]

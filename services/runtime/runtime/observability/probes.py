@@ -17,18 +17,18 @@ from runtime.observability.build import Build
 Checks = Callable[[], Mapping[str, str | None]]
 """The needs of the service by name: the reason why one is missing, or None. Another thread calls it, so it only reads
 plain attributes."""
-About = Callable[[], Mapping[str, object]]
+BuildInfo = Callable[[], Mapping[str, object]]
 """Further fields of the readiness answer, which do not affect readiness. Called like Checks."""
 
 
 class Probes:
     """The answers of the probes on `port`. The service sets `started` once all its tasks have begun."""
 
-    def __init__(self, checks: Checks, about: About = dict) -> None:
+    def __init__(self, checks: Checks, build_info: BuildInfo = dict) -> None:
         self.port = 0
         self.started = False
         self._checks = checks
-        self._about = about
+        self._build_info = build_info
 
     def answer_started(self) -> tuple[int, bytes]:
         """The startup probe. It never fails again and checks no dependency: an outage must not restart a process that
@@ -42,7 +42,7 @@ class Probes:
             "ready": not missing,
             "missing": missing,
             "checks": {n: reason or "ok" for n, reason in checks.items()},
-            **self._about(),
+            **self._build_info(),
         }
         return 503 if missing else 200, json.dumps(answer).encode() + b"\n"
 
@@ -67,14 +67,20 @@ class Described(Collector):
 
 @asynccontextmanager
 async def serve_probes(
-    host: str, port: int, checks: Checks, build: Build, registry: CollectorRegistry = REGISTRY, *, about: About = dict
+    host: str,
+    port: int,
+    checks: Checks,
+    build: Build,
+    registry: CollectorRegistry = REGISTRY,
+    *,
+    build_info: BuildInfo = dict,
 ) -> AsyncIterator[Probes]:
     """Serve until the block ends. Port 0 selects a free port.
 
     A separate thread answers, so that the orchestrator does not consider a busy event loop dead. Liveness only shows
     that the process runs; readiness calls the checks of the service.
     """
-    probes, described = Probes(checks, about), Described(build, checks)
+    probes, described = Probes(checks, build_info), Described(build, checks)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -24,7 +24,7 @@ for example when a stopping server has announced it and has not closed the socke
 defects) would come again."""
 
 
-def passing_failure(error: BaseException) -> str | None:
+def transient_error_code(error: BaseException) -> str | None:
     """The SQLSTATE or class name of a failure after which the same transaction may be run again unchanged; else None.
 
     These are PASSING_STATES, lost or refused connections (08), and a server that stops or starts (57P0). A commit whose

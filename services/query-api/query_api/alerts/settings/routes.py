@@ -38,9 +38,9 @@ from query_api.alerts.settings.schemas import (
 )
 from query_api.calendar import Days, month_of, previous_days, span_of, today_in
 from query_api.contracts.domain.balance import MonthlyBudget, recommend_budget
+from query_api.contracts.period_state import read_period_state
 from query_api.contracts.queries import select_credit_periods, select_days, sum_days, sum_products
 from query_api.contracts.schemas import answer_credit_period
-from query_api.contracts.standing import read_standing
 from query_api.db.session import ReadSession
 from query_api.http.problems import ApiProblem, ParameterError, problems
 
@@ -118,8 +118,8 @@ def changed_meanwhile(current: AlertSettings) -> ApiProblem:
 
 async def answer_settings(app: AppState, session: ReadSession, response: Response) -> AlertSettingsResponse:
     settings, today = await select_alert_settings(session), today_in(session.organization.time_zone, app.now())
-    period, standing, _ = await read_standing(session, today)
-    recommended = recommend_budget(period, standing.remaining, today)
+    period, period_state, _ = await read_period_state(session, today)
+    recommended = recommend_budget(period, period_state.remaining, today)
     response.headers["ETag"] = f'"{settings.version}"'
     response.headers["Cache-Control"] = "no-store"  # the tag does not cover the figures, which change without a save
     return AlertSettingsResponse(

@@ -18,7 +18,7 @@ class ProductUsage(NamedTuple):
     overage: int | None  # None if the contract has no amount for this product
 
 
-class Standing(NamedTuple):
+class PeriodState(NamedTuple):
     """Usage and available credits in a credit period, or between two."""
 
     used: int
@@ -42,7 +42,7 @@ class MonthlyBudget(NamedTuple):
     remaining_months: int
 
 
-def standing(period: CreditPeriod | None, used: Mapping[str, int]) -> Standing:
+def period_state(period: CreditPeriod | None, used: Mapping[str, int]) -> PeriodState:
     """Compare `used` micro-credits by product with the amounts of `period`.
 
     Without contracted credits `percent_used` is None and all usage is overage.
@@ -50,7 +50,7 @@ def standing(period: CreditPeriod | None, used: Mapping[str, int]) -> Standing:
     total = sum(used.values())
     available = period.available if period else None
     amounts = period.products if period else (None, None, None)
-    return Standing(
+    return PeriodState(
         used=total,
         available=available,
         remaining=None if available is None else min(available, max(0, available - total)),
