@@ -38,8 +38,8 @@ class Source:
                     event("flexcredits.member.v1", {"email": f"{role}@{name}.example", "role": role}, subject=name)
                     for role in ("super_admin", "admin", "member")
                 ]
-                for event in [organization(name), contract(name, total), *people]:
-                    await producer.send_and_wait(self.topics.catalog, json.dumps(event).encode(), partition=0)
+                for each in [organization(name), contract(name, total), *people]:
+                    await producer.send_and_wait(self.topics.catalog, json.dumps(each).encode(), partition=0)
 
     async def pour(self, events: int = EVENTS, over_s: float = OVER_S, seed: int = 1) -> None:
         """Send events of all organizations. A third of them is repeated up to four times, in any partition; 1% is invalid,
