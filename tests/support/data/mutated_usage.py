@@ -185,7 +185,11 @@ def mutated_records(seed: int, number: int) -> Iterator[FakeRecord]:
         value = chance.choice(values)
         if chance.random() > 0.125:
             value = mutate(chance, value, values)
-        received = NOW_MS if chance.random() < 0.9 else NOW_MS + chance.choice([-1, 1, 17, 3_600_000, -NOW_MS - 1])
+        received = (
+            NOW_MS
+            if chance.random() < 0.9
+            else NOW_MS + chance.choice([-1, 1, 17, 3_600_000, -NOW_MS - 1, 2**61, -(2**61)])
+        )
         record = FakeRecord(value, offset=offset, timestamp=received)
         if chance.random() < 0.002:
             record.value = None

@@ -68,6 +68,7 @@ COLUMNS: dict[str, Changes] = {
     },
     "usage before the window taken": {"columns.read.read": [(" & (occurred_us > received_us - PAST_S * 1_000_000 + _EDGE_US)", "")]},
     "usage after the window taken": {"columns.read.read": [(" & (occurred_us < received_us + AHEAD_S * 1_000_000 - _EDGE_US)", "")]},
+    "append times multiplied without a limit": {"columns.read.read": [("np.clip(received_ms, 0, _LATEST_MS) * 1000", "received_ms * 1000")]},
     "control characters in ids taken": {"columns.read.read": [('if "\\x7f" in "".join(rows.ids):', "if not rows:")]},
     "control characters in sources taken": {"Heads.prefix_of": [('_NO_ENVELOPE if "\\x7f" in source else ', "")]},
     "days that do not exist taken": {"parse_times": [("    good &= day <= _MONTH_DAYS[which]\n", "")]},

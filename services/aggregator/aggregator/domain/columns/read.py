@@ -21,6 +21,8 @@ from aggregator.domain.time_window import AHEAD_S, PAST_S
 _CONTENT_TYPE_BYTES = len('"datacontenttype":"application/json",')
 _EDGE_US = 1_000
 """So close to the edges of the time window the exact path decides, which compares rounded seconds."""
+_LATEST_MS = 2**53 // 1000
+"""The latest append time whose microseconds fit. No event is in the window of a later one."""
 
 
 class Envelope(Struct, gc=False):
@@ -68,7 +70,7 @@ def read(records: Sequence[Record], heads: Heads) -> tuple[UsageColumns, list[Re
     heads.records += len(records)
     amount, occurred_us = parse_amounts(rows.amounts), parse_times(rows.times)
     offset, received_ms = _positions(rows.records)
-    received_us = received_ms * 1000
+    received_us = np.clip(received_ms, 0, _LATEST_MS) * 1000
     good = (amount > 0) & (occurred_us > received_us - PAST_S * 1_000_000 + _EDGE_US)
     good &= (occurred_us > 0) & (occurred_us < received_us + AHEAD_S * 1_000_000 - _EDGE_US)
     if "\x7f" in "".join(rows.ids):
