@@ -24,6 +24,7 @@ from support.clients.manifests import (
     settings_of,
     workloads,
 )
+from support.clients.pod_security import pods, violations
 
 HERE = Path(__file__).parent
 OVERLAYS = ["base", "overlays/dev", "overlays/prod"]
@@ -79,18 +80,45 @@ def test_every_pod_passes_restricted_pod_security(manifests: list[Manifest]) -> 
     assert {each["metadata"].get("namespace") for each in manifests if each is not namespace} == {
         namespace["metadata"]["name"]
     }
+    refused = {name: problems for name, pod in pods(manifests) if (problems := violations(pod))}
+    assert not refused
+
+
+def test_our_pods_are_stricter_than_restricted(manifests: list[Manifest]) -> None:
     for name, pod, container in workloads(manifests):
-        assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["runAsUser"] > 0, name
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }, name
         assert pod["automountServiceAccountToken"] is False, name
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod), name
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True, name
         assert all(set(volume) - {"name"} <= {"emptyDir", "projected"} for volume in pod["volumes"]), name
+
+
+CONTEXT: Manifest = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+POD: Manifest = {
+    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    "containers": [{"name": "main", "securityContext": CONTEXT}],
+}
+
+
+@pytest.mark.parametrize(
+    ("pod", "container"),
+    [
+        ({"securityContext": {}}, {}),
+        ({"hostNetwork": True}, {}),
+        ({"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}, {}),
+        ({}, {"securityContext": {}}),
+        ({}, {"securityContext": {**CONTEXT, "runAsUser": 0}}),
+        ({}, {"securityContext": {**CONTEXT, "runAsNonRoot": False}}),
+        ({}, {"securityContext": {**CONTEXT, "privileged": True}}),
+        ({}, {"securityContext": {**CONTEXT, "seccompProfile": {"type": "Unconfined"}}}),
+        ({}, {"securityContext": {**CONTEXT, "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}}),
+        ({}, {"ports": [{"containerPort": 80, "hostPort": 80}]}),
+        ({}, {"lifecycle": {"preStop": {"httpGet": {"host": "10.0.0.1", "port": 80}}}}),
+        ({"initContainers": [{"name": "first"}]}, {}),
+    ],
+)
+def test_restricted_refuses(pod: Manifest, container: Manifest) -> None:
+    assert not violations(POD)
+    assert violations({**POD, "containers": [{**POD["containers"][0], **container}], **pod})
 
 
 def test_every_container_has_resources_and_a_fixed_image(manifests: list[Manifest]) -> None:
