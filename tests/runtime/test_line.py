@@ -83,3 +83,44 @@ async def test_a_place_given_to_who_is_cancelled_goes_to_the_next(first: str) ->
     assert came == ["a", "c"]
     until.set()
     await asyncio.gather(holder, gone, next_one, return_exceptions=True)
+
+
+async def test_what_would_wait_too_long_is_refused_at_once_with_the_time_to_wait() -> None:
+    now = 0.0
+    line, came, until = Line(4, clock=lambda: now), list[str](), asyncio.Event()
+    for _ in range(100):  # a place is held for 2 s
+        async with line.place("a", wait_s=5):
+            now += 2
+    holders = [asyncio.create_task(hold(line, "a", came, until)) for _ in range(3)]
+    waiters = [asyncio.create_task(hold(line, "a", came, until)) for _ in range(7)]
+    await turns()
+    assert line.expect_wait_s("a") == pytest.approx(8 * 2 / 3, rel=0.01)  # three of the four places are for one key
+    with pytest.raises(LineFull, match=r"about 5\.3 s") as refused:
+        await hold(line, "a", came, until, wait_s=5)
+    assert refused.value.expected_wait_s == pytest.approx(8 * 2 / 3, rel=0.01)
+    assert line.expect_wait_s("b") == 0, "another key has the fourth place"
+    until.set()
+    await asyncio.gather(*holders, *waiters)
+    assert line.expect_wait_s("a") == 0
+
+
+async def test_before_a_place_was_ever_given_back_no_wait_is_expected() -> None:
+    line, came, until = Line(1), list[str](), asyncio.Event()
+    tasks = [asyncio.create_task(hold(line, "a", came, until, wait_s=0.5)) for _ in range(9)]
+    await turns()
+    assert line.expect_wait_s("a") == 0
+    until.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_key_that_comes_last_expects_its_turn_and_not_the_queue_of_another() -> None:
+    now = 0.0
+    line, came, until = Line(2, clock=lambda: now), list[str](), asyncio.Event()
+    for _ in range(100):
+        async with line.place("a", wait_s=5):
+            now += 2
+    tasks = [asyncio.create_task(hold(line, key, came, until, wait_s=60)) for key in ("a", "b", *"aaa")]
+    await turns()
+    assert line.expect_wait_s("c") == pytest.approx(1 * 2 / 2, rel=0.01)
+    until.set()
+    await asyncio.gather(*tasks)

@@ -22,6 +22,7 @@ from query_api.auth.cookies import Cookies
 from query_api.auth.oidc import Issuer
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
+from query_api.db.session import measure_statements
 from query_api.db.statements import SQL
 from query_api.health import Health
 from query_api.http.middleware import RequestObserver
@@ -48,7 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         build = build_of("flexcredits-query-api", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
-        on_statement = trace_statements(tracing, SQL)
+        traced = trace_statements(tracing, SQL)
 
         async def open_one(application: str, size: int, timeout_s: float) -> Pool:
             opening = open_pool(
@@ -57,7 +58,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 size=size,
                 at_least=0,
                 statement_timeout_s=timeout_s,
-                on_statement=on_statement,
+                on_statement=measure_statements(application, traced),
             )
             return await stack.enter_async_context(opening)
 

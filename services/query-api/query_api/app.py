@@ -31,6 +31,7 @@ from query_api.live import routes as live
 from query_api.live.hub import LiveHub
 from query_api.overview import routes as overview
 from query_api.usage.breakdown import routes as breakdown
+from query_api.usage.breakdown.names import Names
 from query_api.usage.trend import routes as trend
 from query_api.web import routes as web
 from query_api.web.files import BuiltFile
@@ -76,6 +77,7 @@ def build_app(
         generate_unique_id_function=lambda route: route.name,
     )
     api.state.query_api, api.state.hub, api.state.dashboard = state, hub or LiveHub(), dashboard
+    api.state.names = Names()
     for router in ROUTERS:
         api.include_router(router)
     api.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))

@@ -167,6 +167,13 @@ def grain_bounds(days: Days) -> list[date | None]:
     return bounds
 
 
+def count_grains(days: Days) -> int:
+    """Number of whole months and single days that a range consists of."""
+    before, months, after = by_grain(days)
+    single = sum((part.last - part.first).days + 1 for part in (before, after) if part)
+    return single + (_number(months.last) - _number(months.first) + 1 if months else 0)
+
+
 def _number(day: date) -> int:
     """Number of the day's month; consecutive months have consecutive numbers."""
     return day.year * 12 + day.month - 1

@@ -1,5 +1,7 @@
 """Error handlers: map exceptions of routes to problem responses, or to the dashboard page for browsers."""
 
+from math import ceil
+
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +17,8 @@ from query_api.web.routes import answer_page, is_navigation
 
 log = structlog.get_logger()
 
-RETRY_AFTER_S = "2"
+RETRY_AFTER_S = 2
+RETRY_AFTER_MAX_S = 60
 
 
 def add_error_handlers(api: FastAPI) -> None:
@@ -31,11 +34,17 @@ def add_error_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(Unavailable)
     async def answer_unavailable(request: Request, error: Unavailable) -> Response:
-        is_busy = isinstance(error, Busy)
-        log.warning("busy" if is_busy else "Postgres is unavailable", reason=str(error), path=request.url.path)
-        what = "is busy" if is_busy else "isn't responding"
-        detail = f"The database {what}. Try again in a moment."
-        return answer_problem(ApiProblem("unavailable", detail, headers={"Retry-After": RETRY_AFTER_S}))
+        if isinstance(error, Busy):
+            log.warning("busy", reason=str(error), path=request.url.path)
+            retry_after_s = min(max(RETRY_AFTER_S, ceil(error.retry_after_s)), RETRY_AFTER_MAX_S)
+            problem = ApiProblem(
+                "busy", "The database is busy. Try again in a moment.", headers={"Retry-After": str(retry_after_s)}
+            )
+        else:
+            log.warning("Postgres is unavailable", reason=str(error), path=request.url.path)
+            detail = "The database isn't responding. Try again in a moment."
+            problem = ApiProblem("unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+        return answer_problem(problem)
 
     @api.exception_handler(RequestValidationError)
     async def answer_invalid(request: Request, error: RequestValidationError) -> Response:

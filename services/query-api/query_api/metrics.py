@@ -30,3 +30,21 @@ POLLS_FAILED = Counter(
 )
 for _kind in ("waiting", "failed"):
     POLLS_FAILED.labels(_kind)
+
+_POOL_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
+POOL_WAIT_SECONDS = Histogram(
+    "flexcredits_query_api_pool_wait_seconds",
+    "Seconds that a request waited for a connection that it got, by pool.",
+    ["pool"],
+    buckets=_POOL_BUCKETS,
+)
+STATEMENT_SECONDS = Histogram(
+    "flexcredits_query_api_statement_seconds",
+    "Seconds from sending a statement to Postgres to its result, by pool.",
+    ["pool"],
+    buckets=_POOL_BUCKETS,
+)
+POOLS = ("query-api", "query-api-long", "query-api-export")
+for _pool in POOLS:
+    POOL_WAIT_SECONDS.labels(_pool)
+    STATEMENT_SECONDS.labels(_pool)

@@ -90,6 +90,7 @@ async def test_one_organizations_slow_reads_leave_the_others_their_connections(
         first, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
         answer = first.pop().result()
         assert (answer.status_code, answer.json()["detail"]) == (503, "The database is busy. Try again in a moment.")
+        assert (answer.json()["type"], answer.headers["retry-after"]) == ("/problems/busy", "2")
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)

@@ -1,7 +1,7 @@
 """The tree of a view: which rows are nested in which, and no credit is lost."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.calendar import Days, split_at
-from query_api.usage.breakdown.domain.rows import Row, build_rows, change, in_order, share
+from query_api.usage.breakdown.domain.rows import change, in_order, share
+from query_api.usage.breakdown.domain.tree import LeafUsage, Row, ViewTree
 from query_api.usage.domain.catalog import (
     FEATURE_KINDS,
     NO_AGENT,
@@ -45,6 +46,23 @@ def feature_entry(
     feature: Feature, category: str | None, *, since: int = 0, wide: bool = False, name: str | None = None
 ) -> FeatureEntry:
     return FeatureEntry(feature, wide, DAY + timedelta(days=since), name, category)
+
+
+def build_rows(
+    view: View, uses: list[SeriesUsage], features: Features, agents: dict[str, Agent], before: Sequence[SeriesUsage] = (),
+    *, by_surface: bool = False, tree: ViewTree | None = None,
+) -> list[Row]:  # fmt: skip
+    """The rows of a new tree, or of one that other requests have used."""
+    tree = tree or ViewTree(view, features, agents, by_surface=by_surface)
+    now, then = (
+        LeafUsage(
+            [tree.leaf(use.series, use.day) for use in used],
+            [use.credits for use in used],
+            [use.events for use in used],
+        )
+        for used in (uses, before)
+    )
+    return tree.rows([now], [then])
 
 
 def outline(rows: list[Row]) -> list[Any]:
@@ -360,3 +378,19 @@ def test_the_category_is_that_of_the_latest_entry_of_the_organization_or_the_dep
 def test_shares_of_all_rows_add_up_to_one_within_rounding(credits: list[int]) -> None:
     total = sum(credits)
     assert abs(sum(share(part, total) for part in credits) - (1_000_000 if total else 0)) <= len(credits)
+
+
+@given(views, uses, uses, uses, entries, st.booleans())
+def test_a_tree_that_served_other_requests_gives_the_rows_of_a_new_one(
+    view: View,
+    uses: list[SeriesUsage],
+    before: list[SeriesUsage],
+    others: list[SeriesUsage],
+    entries: list[FeatureEntry],
+    by_surface: bool,
+) -> None:
+    features = Features(entries, DAY)
+    shared = ViewTree(view, features, AGENTS, by_surface=by_surface)
+    build_rows(view, others, features, AGENTS, by_surface=by_surface, tree=shared)
+    again = build_rows(view, uses, features, AGENTS, before, by_surface=by_surface, tree=shared)
+    assert again == build_rows(view, uses, features, AGENTS, before, by_surface=by_surface)

@@ -1,16 +1,18 @@
 """Postgres sessions: one transaction per request, limited to one organization by row-level security."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import asyncpg
 from runtime.postgres.errors import transient_error_code
 from runtime.postgres.line import LineFull
-from runtime.postgres.pool import Connection, Pool, line_of
+from runtime.postgres.pool import Connection, Pool, StatementListener, line_of, name_of
 from runtime.postgres.statements import from_record
 
 from query_api.db.statements import SQL
+from query_api.metrics import POOL_WAIT_SECONDS, STATEMENT_SECONDS
 
 WAIT_S = 15.0
 """Wait for a free connection of the pool. Long, because under load a late answer is better than an error."""
@@ -23,7 +25,14 @@ class Unavailable(Exception):
 
 
 class Busy(Unavailable):
-    """Postgres is available, but this request waited too long for a connection or its statement timed out."""
+    """Postgres is available, but this request would wait or has waited too long for a connection, or its statement timed out.
+
+    `retry_after_s` is when a connection is expected to be free.
+    """
+
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class NotIsolated(Exception):
@@ -45,12 +54,20 @@ class Organization(NamedTuple):
 class ReadSession:
     """Read-only transaction of one request: one organization's rows in one snapshot."""
 
-    def __init__(self, connection: Connection, organization: Organization) -> None:
+    def __init__(
+        self, connection: Connection, organization: Organization, finish: Callable[[], Awaitable[None]]
+    ) -> None:
         self.connection = connection
         self.organization = organization
         self.organization_id = organization.organization_id
         self.is_broken = False
         """Whether a COPY was aborted. The connection is then closed and cannot be used any more."""
+        self._finish = finish
+
+    async def finish(self) -> None:
+        """End the transaction and give the connection back, before the answer is computed: it is then free for the next
+        request. No statement may follow. Raises Unavailable."""
+        await self._finish()
 
 
 class WriteSession(ReadSession):
@@ -63,7 +80,7 @@ def reaching_postgres(given_up: Callable[[], bool] = lambda: False) -> Iterator[
     try:
         yield
     except LineFull as error:
-        raise Busy(str(error)) from None
+        raise Busy(str(error), error.expected_wait_s) from None
     except asyncpg.QueryCanceledError as error:
         if not given_up():
             raise Busy(f"{type(error).__name__}: {error}") from error
@@ -79,7 +96,9 @@ def reaching_postgres(given_up: Callable[[], bool] = lambda: False) -> Iterator[
 @asynccontextmanager
 async def connect_as(pool: Pool, organization: str, *, wait_s: float) -> AsyncIterator[Connection]:
     """A connection of the pool. Organizations get connections in turn, so slow reads of one do not block the others."""
+    began = time.perf_counter()
     async with line_of(pool).place(organization, wait_s=wait_s), pool.acquire(timeout=CONNECT_S) as connection:
+        POOL_WAIT_SECONDS.labels(name_of(pool)).observe(time.perf_counter() - began)
         yield connection
 
 
@@ -88,11 +107,10 @@ async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = 
     """One snapshot for all reads of a request. Raises Unavailable, also for errors of reads inside the block."""
     is_broken = False
     with reaching_postgres(lambda: is_broken):
-        async with (
-            connect_as(pool, organization, wait_s=wait_s) as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            session = ReadSession(connection, await act_for(connection, organization, email))
+        async with AsyncExitStack() as held:
+            connection = await held.enter_async_context(connect_as(pool, organization, wait_s=wait_s))
+            await held.enter_async_context(connection.transaction(isolation="repeatable_read", readonly=True))
+            session = ReadSession(connection, await act_for(connection, organization, email), held.aclose)
             yield session
             is_broken = session.is_broken
 
@@ -103,8 +121,10 @@ async def write_as(
 ) -> AsyncIterator[WriteSession]:
     """One transaction for all changes of a request. Raises Unavailable."""
     with reaching_postgres():
-        async with connect_as(pool, organization, wait_s=wait_s) as connection, connection.transaction():
-            yield WriteSession(connection, await act_for(connection, organization, email))
+        async with AsyncExitStack() as held:
+            connection = await held.enter_async_context(connect_as(pool, organization, wait_s=wait_s))
+            await held.enter_async_context(connection.transaction())
+            yield WriteSession(connection, await act_for(connection, organization, email), held.aclose)
 
 
 async def act_for(connection: Connection, organization: str, email: str) -> Organization:
@@ -119,6 +139,18 @@ async def act_for(connection: Connection, organization: str, email: str) -> Orga
     if not found.is_isolated:
         raise NotIsolated(NotIsolated.__doc__)
     return found
+
+
+def measure_statements(pool: str, traced: StatementListener | None) -> StatementListener:
+    """An `on_statement` that observes the time of each statement of a pool, and then calls `traced`."""
+    seconds = STATEMENT_SECONDS.labels(pool)
+
+    def on_statement(ended: "asyncpg.connection.LoggedQuery") -> None:
+        seconds.observe(ended.elapsed)
+        if traced:
+            traced(ended)
+
+    return on_statement
 
 
 async def find_problem(pool: Pool) -> str | None:

@@ -36,7 +36,8 @@ from query_api.exports.domain.table import TABLE_COLUMNS, table_lines
 from query_api.exports.downloads import FileResponse, Put, file_headers
 from query_api.exports.queries import copy_focus, copy_usage, prepare_copy, select_exported_series, select_used_series
 from query_api.http.problems import invalid_parameter
-from query_api.usage.breakdown.compute import compute_breakdown
+from query_api.usage.breakdown.compute import read_breakdown
+from query_api.usage.breakdown.names import names_of
 from query_api.usage.breakdown.schemas import BreakdownQuery
 from query_api.usage.domain.catalog import Features, View
 from query_api.usage.queries import select_agents, select_features
@@ -129,7 +130,7 @@ async def get_table_file(
     if query.limit is not None or query.after is not None:
         raise invalid_parameter("limit" if query.after is None else "after", "a file always has all rows")
     today = today_in(session.organization.time_zone, app_state(request).now())
-    table = await compute_breakdown(session, query, today)
+    table = (await read_breakdown(session, names_of(request), query, today)).compute()
     filters = (
         query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
         "categories-of-now" if query.categories == "now" else None,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from flexcredits_schemas.credits import decimal_text
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from typing_extensions import TypedDict
 
 
 def _decimal_string(pattern: str, example: str, description: str) -> WithJsonSchema:
@@ -17,21 +18,21 @@ def _decimal_string(pattern: str, example: str, description: str) -> WithJsonSch
     )
 
 
-Credits = Annotated[
-    int,
-    PlainSerializer(decimal_text, return_type=str),
-    _decimal_string(r"^-?\d+\.\d{6}$", "12.500000", "Credits, exact, with six decimal places."),
-]
+_CREDITS = _decimal_string(r"^-?\d+\.\d{6}$", "12.500000", "Credits, exact, with six decimal places.")
+_SHARE = _decimal_string(r"^-?\d+\.\d{6}$", "0.250000", "A fraction of the whole, with six decimal places.")
+
+Credits = Annotated[int, PlainSerializer(decimal_text, return_type=str), _CREDITS]
+CreditsText = Annotated[str, _CREDITS]
+"""Credits in a large response, which is encoded without pydantic: the text itself, of `decimal_text`."""
+InstantText = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization")]
+"""An instant in such a response, of `write_instant`."""
 Money = Annotated[
     int,
     PlainSerializer(decimal_text, return_type=str),
     _decimal_string(r"^-?\d+\.\d{6}$", "0.012500", "Money in the contract's currency, exact, with six decimal places."),
 ]
-Share = Annotated[
-    int,
-    PlainSerializer(decimal_text, return_type=str),
-    _decimal_string(r"^-?\d+\.\d{6}$", "0.250000", "A fraction of the whole, with six decimal places."),
-]
+Share = Annotated[int, PlainSerializer(decimal_text, return_type=str), _SHARE]
+ShareText = Annotated[str, _SHARE]
 Percent = Annotated[
     Decimal,
     PlainSerializer(str, return_type=str),
@@ -65,8 +66,9 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DateRange(ResponseBody):
-    """Inclusive: `to` is the last day."""
+DateRange = TypedDict("DateRange", {"from": date, "to": date})
+DateRange.__doc__ = "Inclusive: `to` is the last day."
 
-    from_: date = Field(alias="from")
-    to: date
+
+def date_range(first: date, last: date) -> DateRange:
+    return {"from": first, "to": last}

@@ -60,6 +60,7 @@ TYPES = {
     "too-soon": ProblemType(429, "Too many requests"),
     "internal": ProblemType(500, "Internal error"),
     "unavailable": ProblemType(503, "Temporarily unavailable"),
+    "busy": ProblemType(503, "Too many requests at once"),
 }
 
 

@@ -7,11 +7,14 @@ import asyncpg
 from flexcredits_schemas.calendar import local_date, midnight
 from flexcredits_schemas.events import Product
 
-from query_api.calendar import Days, grain_bounds
+from query_api.calendar import Days, count_grains, grain_bounds
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
 from query_api.usage.domain.catalog import Agent, Feature, FeatureEntry, agent_status
-from query_api.usage.domain.series import PickedSeries, Series, SeriesUsage
+from query_api.usage.domain.series import PickedSeries, Series, SeriesColumns
+
+ROWS_OF_A_SERIES_MAX = 2
+"""Up to so many rows of a series in a range, it costs less to send them all than to add them up in Postgres."""
 
 
 async def select_features(session: ReadSession, product: str, feature_kinds: Sequence[str]) -> list[FeatureEntry]:
@@ -56,22 +59,23 @@ async def select_used_surfaces(session: ReadSession, product: str, feature_kinds
 
 
 async def sum_series_usage(
-    session: ReadSession, series: PickedSeries, stretches: Sequence[Days], *, by_surface: bool
-) -> list[SeriesUsage]:
-    """Usage by series in each range of days; `day` is its first day. Unless `by_surface`, surfaces are added up."""
+    session: ReadSession, series: PickedSeries, stretches: Sequence[Days]
+) -> dict[date, SeriesColumns]:
+    """Usage of the series by the first day of each range; a range without usage is left out.
+
+    May contain further series of the organization, and a series several times.
+    """
     if not series.by_id:
-        return []
-    numbers: dict[tuple[Feature, str, str], int] = {}
-    one_of: list[Series] = []
-    groups: dict[int, int] = {}
-    for series_id, one in series.by_id.items():
-        groups[series_id] = number = numbers.setdefault(
-            (one.feature, one.agent_id, one.surface if by_surface else ""), len(one_of)
-        )
-        if number == len(one_of):
-            one_of.append(one)
-    sums = await sum_groups(session, series, groups, stretches)
-    return [SeriesUsage(first, one_of[number], credits, events) for first, number, credits, events in sums]
+        return {}
+    columns = zip(*([days.first, *grain_bounds(days)] for days in stretches), strict=True)
+    picks = series.picks()
+    if picks is not None:
+        rows = await session.connection.fetch(SQL["sum_picked_series"], session.organization_id, *columns, picks)
+    else:
+        is_short = all(count_grains(days) <= ROWS_OF_A_SERIES_MAX for days in stretches)
+        statement = "read_series" if is_short else "sum_series"
+        rows = await session.connection.fetch(SQL[statement], session.organization_id, *columns)
+    return {row["first"]: SeriesColumns(row["series"], row["credits"], row["events"]) for row in rows}
 
 
 async def sum_groups(
@@ -92,12 +96,16 @@ async def sum_quarters(
     return [(row["place"], row["number"], row["credits"], row["events"]) for row in rows]
 
 
-async def sum_product_days(
-    session: ReadSession, products: Sequence[Product], days: Days
-) -> list[tuple[date, Product, int, int]]:
-    """Day, product, credits and events. Days on which a product was not used are left out."""
-    rows = await _sum(session, "sum_product_days", products, *days)
-    return [(row["day"], row["product"], row["credits"], row["events"]) for row in rows]
+async def sum_product_buckets(
+    session: ReadSession, products: Sequence[Product], firsts: Sequence[date], last: date
+) -> list[tuple[int, Product, int, int]]:
+    """Index of the bucket, product, credits and events. Buckets begin on the days `firsts`; those without usage are left out."""
+    rows = await session.connection.fetch(SQL["sum_product_buckets"], session.organization_id, products, firsts, last)
+    return [
+        (place, row["product"], credits, events)
+        for row in rows
+        for place, credits, events in zip(row["places"], row["credits"], row["events"], strict=True)
+    ]
 
 
 async def _sum(session: ReadSession, statement: str, *values: object) -> list[asyncpg.Record]:

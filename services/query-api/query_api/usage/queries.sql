@@ -48,6 +48,63 @@ FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date
     GROUP BY number
 ) AS used
 
+-- name: read_series
+-- Usage of all series in ranges of days that begin on $2, as parallel arrays with an element for each row.
+-- Ranges as in sum_groups. For short ranges, in which a series has few rows.
+SELECT stretch.first, array_agg(series_id) AS series, array_agg(credits) AS credits, array_agg(events) AS events
+FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
+    AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (
+    SELECT series_id, credits, events FROM usage_daily
+    WHERE organization_id = $1 AND day BETWEEN stretch.before_first AND stretch.before_last
+    UNION ALL
+    SELECT series_id, credits, events FROM usage_monthly
+    WHERE organization_id = $1 AND month BETWEEN stretch.first_month AND stretch.last_month
+    UNION ALL
+    SELECT series_id, credits, events FROM usage_daily
+    WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last
+) AS used
+GROUP BY stretch.first
+
+-- name: sum_series
+-- As read_series, but each series occurs once in a range.
+SELECT first, array_agg(series_id) AS series, array_agg(credits) AS credits, array_agg(events) AS events
+FROM (
+    SELECT stretch.first, series_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+    FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
+        AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (
+        SELECT series_id, credits, events FROM usage_daily
+        WHERE organization_id = $1 AND day BETWEEN stretch.before_first AND stretch.before_last
+        UNION ALL
+        SELECT series_id, credits, events FROM usage_monthly
+        WHERE organization_id = $1 AND month BETWEEN stretch.first_month AND stretch.last_month
+        UNION ALL
+        SELECT series_id, credits, events FROM usage_daily
+        WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last
+    ) AS used
+    GROUP BY stretch.first, series_id
+) AS sums
+GROUP BY first
+
+-- name: sum_picked_series
+-- As sum_series, for the series $9 only, which are found by index.
+SELECT first, array_agg(series_id) AS series, array_agg(credits) AS credits, array_agg(events) AS events
+FROM (
+    SELECT stretch.first, series_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+    FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
+        AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (
+        SELECT series_id, credits, events FROM usage_daily
+        WHERE organization_id = $1 AND day BETWEEN stretch.before_first AND stretch.before_last AND series_id = ANY($9::integer[])
+        UNION ALL
+        SELECT series_id, credits, events FROM usage_monthly
+        WHERE organization_id = $1 AND month BETWEEN stretch.first_month AND stretch.last_month AND series_id = ANY($9::integer[])
+        UNION ALL
+        SELECT series_id, credits, events FROM usage_daily
+        WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last AND series_id = ANY($9::integer[])
+    ) AS used
+    GROUP BY stretch.first, series_id
+) AS sums
+GROUP BY first
+
 -- name: sum_quarters
 -- Sums by group over quarters of an hour up to $3, in buckets that begin at the instants $2.
 -- `place` is the index of the bucket, from 0. $4 are series ids, $5 their group numbers.
@@ -56,11 +113,17 @@ FROM usage_15m JOIN unnest($4::integer[], $5::integer[]) AS grouped(series_id, n
 WHERE organization_id = $1 AND bucket_at >= ($2::timestamptz[])[1] AND bucket_at < $3::timestamptz
 GROUP BY 1, 2
 
--- name: sum_product_days
--- Sums by day and product over the days from $3 to $4, of the products $2.
-SELECT day, product, sum(credits)::bigint AS credits, sum(events)::bigint AS events
-FROM usage_organization_daily WHERE organization_id = $1 AND product = ANY($2) AND day BETWEEN $3 AND $4
-GROUP BY day, product
+-- name: sum_product_buckets
+-- Sums of the products $2 in buckets that begin on the days $3, up to day $4: for each product, parallel arrays.
+-- `places` are indexes of buckets, from 0. Buckets without usage are left out.
+SELECT product, array_agg(place) AS places, array_agg(credits) AS credits, array_agg(events) AS events
+FROM (
+    SELECT width_bucket(day, $3::date[]) - 1 AS place, product, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+    FROM usage_organization_daily
+    WHERE organization_id = $1 AND product = ANY($2) AND day BETWEEN ($3::date[])[1] AND $4::date
+    GROUP BY 1, 2
+) AS sums
+GROUP BY product
 
 -- name: plan_for_values
 -- Plan statements for their actual parameters until the transaction ends.

@@ -2,22 +2,37 @@
 block others."""
 
 import asyncio
+import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+
+_NEWEST_SHARE = 0.1
+"""Weight of the newest holder in the average time for which a place is held."""
 
 
 class LineFull(Exception):
-    """No place became free in time, or too many requests wait for one. The reason is load, not a failure."""
+    """No place became free in time, or none would, or too many requests wait for one. The reason is load, not a failure.
+
+    `expected_wait_s` is how long a request would have to wait now, as far as it is known.
+    """
+
+    def __init__(self, reason: str, expected_wait_s: float) -> None:
+        super().__init__(reason)
+        self.expected_wait_s = expected_wait_s
 
 
 class Line:
     """A fair queue for `places` places. One key holds at most three quarters of them. A free place goes to the next key
     in turn, and within a key to the request that came first."""
 
-    def __init__(self, places: int, waiting_max: int = 300) -> None:
-        """At most `waiting_max` requests of one key wait; further ones are refused at once."""
+    def __init__(self, places: int, waiting_max: int = 300, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """At most `waiting_max` requests of one key wait. Further ones are refused at once, and so is a request that would
+        wait too long."""
         self._places = places
+        self._clock = clock
+        self._held_s = 0.0
+        """For how long a place is held, as a moving average."""
         self._each_max = max(1, places * 3 // 4)
         self._waiting_max = waiting_max
         self._taken: Counter[str] = Counter()
@@ -26,20 +41,34 @@ class Line:
 
     @asynccontextmanager
     async def place(self, key: str, *, wait_s: float) -> AsyncIterator[None]:
-        """Hold a place until the block ends. Raises LineFull."""
+        """Hold a place until the block ends. Raises LineFull, at once if the wait is expected to be longer than `wait_s`."""
         await self._take(key, wait_s)
+        began = self._clock()
         try:
             yield
         finally:
+            self._held_s += _NEWEST_SHARE * (self._clock() - began - self._held_s)
             self._leave(key)
+
+    def expect_wait_s(self, key: str) -> float:
+        """About how long the next request of `key` waits: those before it leave after the average time."""
+        queue = self._waiting.get(key, ())
+        if not queue and self._has_room(key):
+            return 0.0
+        keys = len(self._waiting) + (not queue)
+        before = min(sum(map(len, self._waiting.values())), len(queue) * keys)
+        return (before + 1) * self._held_s / (self._places if keys > 1 else self._each_max)
 
     async def _take(self, key: str, wait_s: float) -> None:
         if key not in self._waiting and self._has_room(key):
             self._taken[key] += 1
             return
+        expected_s = self.expect_wait_s(key)
+        if expected_s > wait_s:
+            raise LineFull(f"the wait would be about {expected_s:.1f} s", expected_s)
         queue = self._waiting.setdefault(key, deque())
         if len(queue) >= self._waiting_max:
-            raise LineFull(f"{len(queue)} wait already")
+            raise LineFull(f"{len(queue)} wait already", expected_s)
         given = asyncio.get_running_loop().create_future()
         queue.append(given)
         try:
@@ -52,7 +81,7 @@ class Line:
                 self._waiting[key].remove(given)
                 self._forget_empty(key)
             if isinstance(error, TimeoutError):
-                raise LineFull(f"no place came free within {wait_s:g} s") from None
+                raise LineFull(f"no place came free within {wait_s:g} s", self.expect_wait_s(key)) from None
             raise
 
     def _leave(self, key: str) -> None:

@@ -23,6 +23,7 @@ class LinedPool(asyncpg.Pool):
     """A pool with a fair queue before it. Requests that skip the queue only wait for a connection."""
 
     line: Line
+    application: str
 
 
 @asynccontextmanager
@@ -65,7 +66,7 @@ async def open_pool(
         max_queries=50_000, max_inactive_connection_lifetime=300.0, loop=None,
         connection_class=asyncpg.Connection, record_class=asyncpg.Record,
     )  # fmt: skip
-    opening.line = Line(size)
+    opening.line, opening.application = Line(size), application
     async with opening as pool:
         yield pool
 
@@ -74,6 +75,11 @@ def line_of(pool: Pool) -> Line:
     """The queue before a pool of `open_pool`: with a place in it, a free connection is available at once. Other pools
     have no queue."""
     return pool.line if isinstance(pool, LinedPool) else Line(1)
+
+
+def name_of(pool: Pool) -> str:
+    """The application name of a pool of `open_pool`, for metrics; empty for other pools."""
+    return pool.application if isinstance(pool, LinedPool) else ""
 
 
 async def leave_as_it_is(_connection: Connection) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from flexcredits_schemas.credits import decimal_text
 
 from query_api.exports.domain.cells import guard, guard_id
-from query_api.usage.breakdown.domain.rows import Row, share
+from query_api.usage.breakdown.domain.rows import share
+from query_api.usage.breakdown.domain.tree import Row
 
 TABLE_COLUMNS = ("level", "path", "kind", "id", "name", "is_leaf", "credits", "events", "share")
 

@@ -1,6 +1,6 @@
 """Computes the breakdown, for its route and for files."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple, get_args
 
@@ -10,11 +10,12 @@ from query_api.calendar import Days, split_at
 from query_api.contracts.queries import sum_products
 from query_api.contracts.range import choose_range, extend_to_months
 from query_api.db.session import ReadSession
-from query_api.usage.breakdown.domain.rows import WITH_AGENTS, WITH_CATEGORIES, Row, build_rows
+from query_api.usage.breakdown.domain.tree import LeafUsage, Row
+from query_api.usage.breakdown.names import NamedView, Names, ProductNames, TreeKey
+from query_api.usage.breakdown.queries import UsageVersion, select_usage_version
 from query_api.usage.breakdown.schemas import BreakdownQuery
-from query_api.usage.domain.catalog import Features
-from query_api.usage.domain.series import PickedSeries, SeriesUsage
-from query_api.usage.queries import select_agents, select_features, select_series, sum_groups, sum_series_usage
+from query_api.usage.domain.series import PickedSeries, SeriesColumns
+from query_api.usage.queries import select_series, sum_groups, sum_series_usage
 from query_api.usage.views import kinds_of
 
 
@@ -38,37 +39,63 @@ class BreakdownTable(NamedTuple):
         return sum(row.previous for row in self.rows) if self.days_before else None
 
 
-async def compute_breakdown(session: ReadSession, query: BreakdownQuery, today: date) -> BreakdownTable:
-    """A product's usage as rows. Agents have their current name and status. Raises ApiProblem."""
+class TableUsage(NamedTuple):
+    """What a table needs, read in one snapshot. Its rows are computed without a connection."""
+
+    days: Days
+    days_before: Days | None
+    first: date
+    """Sums of ranges that begin earlier are of the range before."""
+    names: ProductNames
+    view: NamedView
+    constant: PickedSeries
+    """Series of features whose category does not change within the ranges."""
+    changing: PickedSeries
+    constant_sums: Mapping[date, SeriesColumns]
+    changing_sums: Mapping[date, SeriesColumns]
+
+    def compute(self) -> BreakdownTable:
+        """Agents have their current name and status."""
+        leaves = self.view.leaves(self.names.series.by_id, self.first)
+        if self.constant is not self.names.series:
+            leaves = {series_id: leaves[series_id] for series_id in self.constant.by_id}
+        usage: tuple[list[LeafUsage], list[LeafUsage]] = ([], [])  # in the range, and in the range before
+        for first, columns in self.constant_sums.items():
+            usage[first < self.first].append(to_leaves(columns, leaves))
+        for first, columns in self.changing_sums.items():
+            own = {series_id: self.view.tree.leaf(one, first) for series_id, one in self.changing.by_id.items()}
+            usage[first < self.first].append(to_leaves(columns, own))
+        return BreakdownTable(self.days, self.days_before, self.view.tree.rows(*usage))
+
+
+async def read_breakdown(
+    session: ReadSession, names: Names, query: BreakdownQuery, today: date, version: UsageVersion | None = None,
+    *, with_previous: bool = True,
+) -> TableUsage:  # fmt: skip
+    """Read a product's usage. `version` is that of the session's snapshot; None reads it. Raises ApiProblem."""
     kinds = kinds_of(query.product, query.view)
     days, before = await choose_range(session, query, today)
-    features = Features(await select_features(session, query.product, kinds), today, query.categories)
-    series = await select_series(session, [query.product], kinds)
-    stretch = extend_to_months(query, days)
-    by_surface = query.group_by == "surface"
-    used = await read_series_usage(
-        session, series.of_surfaces(query.surface), features if query.view in WITH_CATEGORIES else None, stretch, before,
-        by_surface=by_surface,
-    )  # fmt: skip
-    uses = [use for use in used if use.day >= stretch.first]
-    uses_before = [use for use in used if use.day < stretch.first]
-    agents = await select_agents(session) if query.view in WITH_AGENTS else {}
-    rows = build_rows(query.view, uses, features, agents, uses_before, by_surface=by_surface)
-    return BreakdownTable(days, before, rows)
-
-
-async def read_series_usage(
-    session: ReadSession, series: PickedSeries, features: Features | None, days: Days, before: Days | None,
-    *, by_surface: bool = False,
-) -> list[SeriesUsage]:  # fmt: skip
-    """Sums of series over `days`, and over the previous range `before`. With `features`, separate sums for each category."""
-    ranges = [before, days] if before else [days]
+    before = before if with_previous else None
+    version = version or await select_usage_version(session)
+    named = await names.read(session, version, query.product, kinds)
+    agents = await names.read_agents(session, version, query.view)
+    view = named.view(TreeKey(query.view, query.categories, query.group_by == "surface"), today, agents)
+    series, stretch = named.series.of_surfaces(query.surface), extend_to_months(query, days)
+    ranges = [before, stretch] if before else [stretch]
     # One sum for features whose category does not change; one per range between changes for the others.
-    changing, constant = series.divide(features.changing(ranges[0].first, days.last) if features else set())
-    cuts = features.changes() if features else []
-    parts = [part for whole in ranges for part in split_at(whole, cuts)]
-    uses = await sum_series_usage(session, constant, ranges, by_surface=by_surface)
-    return uses + await sum_series_usage(session, changing, parts, by_surface=by_surface)
+    changes = view.features.changing(ranges[0].first, stretch.last) if view.has_categories else set()
+    changing, constant = series.divide(changes)
+    parts = [part for whole in ranges for part in split_at(whole, view.features.changes())] if changing.by_id else []
+    return TableUsage(
+        days, before, stretch.first, named, view, constant, changing,
+        await sum_series_usage(session, constant, ranges),
+        await sum_series_usage(session, changing, parts),
+    )  # fmt: skip
+
+
+def to_leaves(columns: SeriesColumns, leaves: Mapping[int, int]) -> LeafUsage:
+    """The columns with leaves instead of series; None for other series of the organization."""
+    return LeafUsage(list(map(leaves.get, columns.series_ids)), columns.credits, columns.events)
 
 
 async def sum_product_credits(session: ReadSession, days: Days, surfaces: Collection[str] | None) -> dict[str, int]:

@@ -1,7 +1,6 @@
 """The breakdown's entity tag, from versions of its inputs, without computing the breakdown."""
 
-from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
 
@@ -9,15 +8,23 @@ from query_api.access.dependencies import CurrentUser, ReadAccess
 from query_api.access.state import app_state
 from query_api.calendar import today_in
 from query_api.freshness.queries import Watermark, select_watermark
+from query_api.http.answers import write_instant
 from query_api.http.etags import answer_if_new
-from query_api.usage.breakdown.queries import select_usage_version
+from query_api.usage.breakdown.queries import UsageVersion, select_usage_version
 
 COMPLETE_TO = "FlexCredits-Complete-To"
 """complete_to, which changes every second and is not part of the tag."""
 
 
-async def tag_breakdown(request: Request, principal: CurrentUser, session: ReadAccess) -> Watermark:
-    """Set the entity tag and return the watermark. Raises NotModified if the client has the response.
+class Snapshot(NamedTuple):
+    """Version and watermark of the session's snapshot."""
+
+    version: UsageVersion
+    watermark: Watermark
+
+
+async def tag_breakdown(request: Request, principal: CurrentUser, session: ReadAccess) -> Snapshot:
+    """Set the entity tag. Raises NotModified if the client has the response.
 
     A breakdown depends only on usage, catalog, today's date and the URL. The tag is computed in the snapshot of the response,
     so both have the same version.
@@ -28,11 +35,7 @@ async def tag_breakdown(request: Request, principal: CurrentUser, session: ReadA
     watermark = await select_watermark(session, app.topic)
     complete_to = watermark.complete_to
     answer_if_new(request, (*made_from, *version), {COMPLETE_TO: write_instant(complete_to)} if complete_to else {})
-    return watermark
+    return Snapshot(version, watermark)
 
 
-def write_instant(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
-
-
-Tagged = Annotated[Watermark, Depends(tag_breakdown, scope="function")]
+Tagged = Annotated[Snapshot, Depends(tag_breakdown, scope="function")]

@@ -18,6 +18,7 @@ class UsageVersion(NamedTuple):
     sightings: Decimal
     newest_event_offset: int
     rebuilt: int
+    series: int
 
 
 async def select_usage_version(session: ReadSession) -> UsageVersion:

@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
+from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import PRODUCTS
 
 from query_api.access.dependencies import ReadAccess
 from query_api.access.state import app_state
 from query_api.calendar import today_in
-from query_api.contracts.range import choose_days, extend_to_months
+from query_api.contracts.range import extend_to_months
 from query_api.freshness.queries import select_watermark
-from query_api.http.fields import DateRange
+from query_api.http.answers import answer_json
+from query_api.http.fields import date_range
 from query_api.http.problems import invalid_parameter
-from query_api.usage.breakdown.compute import compute_breakdown, read_series_usage, sum_product_credits
+from query_api.usage.breakdown.compute import read_breakdown, sum_product_credits
 from query_api.usage.breakdown.domain.cursor import (
     InvalidPosition,
     RowPosition,
@@ -21,8 +23,10 @@ from query_api.usage.breakdown.domain.cursor import (
     read_position,
     write_position,
 )
-from query_api.usage.breakdown.domain.rows import Row, build_rows, change, share
+from query_api.usage.breakdown.domain.rows import change, share
+from query_api.usage.breakdown.domain.tree import Row
 from query_api.usage.breakdown.etag import Tagged
+from query_api.usage.breakdown.names import names_of
 from query_api.usage.breakdown.schemas import (
     Breakdown,
     BreakdownQuery,
@@ -32,43 +36,44 @@ from query_api.usage.breakdown.schemas import (
     DeletedAgentsQuery,
     ProductShare,
 )
-from query_api.usage.domain.catalog import FEATURE_KINDS, Features
-from query_api.usage.queries import select_agents, select_series, select_used_surfaces
-from query_api.usage.views import kinds_of
 
 router = APIRouter(prefix="/api/v1")
 
 
-@router.get("/breakdown")
+@router.get("/breakdown", response_model=Breakdown)
 async def get_breakdown(
-    request: Request, session: ReadAccess, watermark: Tagged, query: Annotated[BreakdownQuery, Query()]
-) -> Breakdown:
+    request: Request, session: ReadAccess, tagged: Tagged, query: Annotated[BreakdownQuery, Query()]
+) -> Response:
     """A product's usage by feature, agent or namespace, for any range. Agents have their current name and status."""
-    time_zone = session.organization.time_zone
+    time_zone, names = session.organization.time_zone, names_of(request)
     after = read_after(query.after)
-    table = await compute_breakdown(session, query, today_in(time_zone, app_state(request).now()))
+    used = await read_breakdown(session, names, query, today_in(time_zone, app_state(request).now()), tagged.version)
+    by_product = await sum_product_credits(session, extend_to_months(query, used.days), query.surface)
+    surfaces = await used.names.read_surfaces(session)
+    await session.finish()
+    table = used.compute()
     page = cut_page(table.rows, after, query.limit)
     days, before, total, previous = table.days, table.days_before, table.total, table.previous
-    by_product = await sum_product_credits(session, extend_to_months(query, days), query.surface)
-    return Breakdown(
+    answer = Breakdown(
         product=query.product,
         view=query.view,
-        range=DateRange(from_=days.first, to=days.last),
-        previous_range=DateRange(from_=before.first, to=before.last) if before else None,
+        range=date_range(*days),
+        previous_range=date_range(*before) if before else None,
         time_zone=time_zone,
         categories=query.categories,
         group_by=query.group_by,
-        total=total,
+        total=decimal_text(total),
         events=table.events,
-        previous=previous,
-        change=change(total, previous or 0),
+        previous=None if previous is None else decimal_text(previous),
+        change=change_text(total, previous or 0),
         rows=answer_rows(page.rows, total, has_previous=before is not None),
         next=write_position(page.place) if page.place else None,
         moved=page.moved,
-        surfaces=await select_used_surfaces(session, query.product, kinds_of(query.product, query.view)),
+        surfaces=surfaces,
         product_shares=answer_shares(by_product),
-        complete_to=watermark.complete_to,
+        complete_to=tagged.watermark.complete_to,
     )
+    return answer_json(answer)
 
 
 def answer_rows(rows: Sequence[Row], total: int, *, has_previous: bool) -> list[BreakdownRow]:
@@ -77,21 +82,26 @@ def answer_rows(rows: Sequence[Row], total: int, *, has_previous: bool) -> list[
             row.kind,
             row.id,
             row.name,
-            row.credits,
+            decimal_text(row.credits),
             row.events,
-            share(row.credits, total),
-            row.previous if has_previous else None,
-            change(row.credits, row.previous),
-            answer_rows(row.rows, total, has_previous=has_previous),
+            decimal_text(share(row.credits, total)),
+            decimal_text(row.previous) if has_previous else None,
+            change_text(row.credits, row.previous),
+            answer_rows(row.rows, total, has_previous=has_previous) if row.rows else [],
         )
         for row in rows
     ]
 
 
+def change_text(now: int, before: int) -> str | None:
+    changed = change(now, before)
+    return None if changed is None else decimal_text(changed)
+
+
 def answer_shares(by_product: Mapping[str, int]) -> list[ProductShare]:
     total = sum(by_product.values())
     return [
-        ProductShare(product=product, credits=by_product[product], share=share(by_product[product], total))
+        ProductShare(product, decimal_text(by_product[product]), decimal_text(share(by_product[product], total)))
         for product in PRODUCTS
     ]
 
@@ -110,18 +120,16 @@ async def get_deleted_agents(
     """The deleted agents that the table of agents combines in one row."""
     app, organization = app_state(request), session.organization
     today = today_in(organization.time_zone, app.now())
-    days = await choose_days(session, query, today)
-    kinds = FEATURE_KINDS["agents", "agents"]
-    series = (await select_series(session, ["agents"], kinds)).of_surfaces(query.surface)
-    uses = await read_series_usage(session, series, None, extend_to_months(query, days), None)
-    agents = await select_agents(session)
-    rows = build_rows("agents", uses, Features([], today), agents)
+    of_agents = BreakdownQuery(product="agents", view="agents", **query.model_dump(by_alias=True))
+    used = await read_breakdown(session, names_of(request), of_agents, today, with_previous=False)
+    watermark = await select_watermark(session, app.topic)
+    await session.finish()
+    agents, rows = used.view.agents, used.compute().rows
     total, events, inside = next(
         ((row.credits, row.events, row.rows) for row in rows if row.kind == "deleted"), (0, 0, [])
     )
-    watermark = await select_watermark(session, app.topic)
     return DeletedAgents(
-        range=DateRange(from_=days.first, to=days.last),
+        range=date_range(*used.days),
         time_zone=organization.time_zone,
         total=total,
         events=events,

@@ -4,19 +4,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import Product
-from pydantic import Field, PlainSerializer, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from query_api.contracts.range import RangeQuery
-from query_api.http.fields import CompleteTo, Credits, DateRange, ResponseBody, Share, TimeZone
+from query_api.http.fields import (
+    CompleteTo,
+    Credits,
+    CreditsText,
+    DateRange,
+    ResponseBody,
+    Share,
+    ShareText,
+    TimeZone,
+)
 from query_api.usage.domain.catalog import Categories, RowKind, View
 from query_api.usage.views import SURFACE
 
-Change = Annotated[
-    int | None,
-    PlainSerializer(lambda change: None if change is None else decimal_text(change), return_type=str | None),
+ChangeText = Annotated[
+    str | None,
     WithJsonSchema(
         {
             "anyOf": [{"type": "string", "pattern": r"^-?\d+\.\d{6}$"}, {"type": "null"}],
@@ -27,76 +34,95 @@ Change = Annotated[
         mode="serialization",
     ),
 ]
-Previous = Annotated[
-    Credits | None,
+PreviousText = Annotated[
+    CreditsText | None,
     Field(description="Credits in the previous range, under the same filters. null if there is no previous range."),
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, because creating a frozen one takes three times as long
 class BreakdownRow:
     """A row of the table. Its child rows, if any, add up to it exactly.
 
     Includes rows that were used in the previous range only, with zero credits and events.
     """
 
-    # A dataclass, because there may be ten thousand of them and pydantic validates each of its models twice.
     kind: RowKind
     id: Annotated[str, Field(description="Unique among sibling rows of the same kind.")]
     name: str
-    credits: Credits
+    credits: CreditsText
     events: Annotated[int, Field(description="Number of usage events. Corrections change credits only.")]
-    share: Share
-    previous: Previous
-    change: Change
+    share: ShareText
+    previous: PreviousText
+    change: ChangeText
     rows: "list[BreakdownRow]"
 
 
-class ProductShare(ResponseBody):
+@dataclass(frozen=True, slots=True)
+class ProductShare:
     """A product's share of all usage in the range."""
 
     product: Product
-    credits: Credits
-    share: Share
+    credits: CreditsText
+    share: ShareText
 
 
-class Breakdown(ResponseBody):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakdown:
     """A product's usage, highest credits first. The rows of all pages add up to the total exactly."""
 
     product: Product
     view: View
     range: DateRange
-    previous_range: DateRange | None = Field(
-        description="The same number of months or dates directly before, or the credit period before. While the range is running "
-        "(today is in it, before its last day), only as many days as have begun, so that `change` compares equal spans. null for "
-        "all time, and if there is no credit period before."
-    )
+    previous_range: Annotated[
+        DateRange | None,
+        Field(
+            description="The same number of months or dates directly before, or the credit period before. While the range is "
+            "running (today is in it, before its last day), only as many days as have begun, so that `change` compares equal "
+            "spans. null for all time, and if there is no credit period before."
+        ),
+    ]
     time_zone: TimeZone
     categories: Categories
     group_by: Literal["surface"] | None
-    total: Credits = Field(description="Of the whole range, on every page; so are events, shares and changes.")
+    total: Annotated[
+        CreditsText, Field(description="Of the whole range, on every page; so are events, shares and changes.")
+    ]
     events: int
-    previous: Previous
-    change: Change
-    rows: list[BreakdownRow] = Field(
-        description="Sorted by credits (highest first), name, id and kind. Empty: no usage. With `group_by=surface`, a row for "
-        "each surface contains the view's rows; its id is empty for usage without a surface."
-    )
-    next: str | None = Field(
-        description="Pass it as `after`, with the same other parameters, to get the next page. null: last page. Each page is a "
-        "separate snapshot; without `limit`, all rows are from one snapshot."
-    )
-    moved: bool = Field(
-        description="true: new usage has changed the rows of earlier pages, so this is the first page again; discard the "
-        "earlier pages. false: the pages so far contain each row once."
-    )
-    surfaces: list[str] = Field(
-        description="All surfaces with counted usage in this view, for any range or filter. Empty text: usage "
-        "without a surface."
-    )
-    product_shares: list[ProductShare] = Field(
-        description="All three products, in a fixed order, for the same range and surfaces."
-    )
+    previous: PreviousText
+    change: ChangeText
+    rows: Annotated[
+        list[BreakdownRow],
+        Field(
+            description="Sorted by credits (highest first), name, id and kind. Empty: no usage. With `group_by=surface`, a row "
+            "for each surface contains the view's rows; its id is empty for usage without a surface."
+        ),
+    ]
+    next: Annotated[
+        str | None,
+        Field(
+            description="Pass it as `after`, with the same other parameters, to get the next page. null: last page. Each page is "
+            "a separate snapshot; without `limit`, all rows are from one snapshot."
+        ),
+    ]
+    moved: Annotated[
+        bool,
+        Field(
+            description="true: new usage has changed the rows of earlier pages, so this is the first page again; discard the "
+            "earlier pages. false: the pages so far contain each row once."
+        ),
+    ]
+    surfaces: Annotated[
+        list[str],
+        Field(
+            description="All surfaces with counted usage in this view, for any range or filter. Empty text: usage "
+            "without a surface."
+        ),
+    ]
+    product_shares: Annotated[
+        list[ProductShare],
+        Field(description="All three products, in a fixed order, for the same range and surfaces."),
+    ]
     complete_to: CompleteTo
 
 

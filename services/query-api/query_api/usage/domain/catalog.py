@@ -1,5 +1,6 @@
 """Names for usage: features and their categories on any day, and agents as they are now. Pure."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from itertools import groupby
@@ -73,6 +74,7 @@ class Features:
             if categories == "now":  # the category of the latest entry until today, for all days
                 timeline = [(date.min, category) for since, category in timeline if since <= today][-1:]
             self._categories[feature] = timeline
+        self._changes = sorted({day for timeline in self._categories.values() for day in _changes(timeline)})
 
     def name(self, feature: Feature) -> str:
         """Today's display name, else the feature's id."""
@@ -87,13 +89,18 @@ class Features:
             category = name
         return category
 
+    def epoch(self, day: date) -> date:
+        """The last day, until `day`, on which the category of a feature changed: all days of an epoch are alike."""
+        place = bisect_right(self._changes, day)
+        return self._changes[place - 1] if place else date.min
+
     def stretches(self, feature: Feature, days: Days) -> list[Days]:
         """Split `days` into ranges in which this feature has one category."""
         return split_at(days, [effective_from for effective_from, _ in self._categories.get(feature, ())])
 
     def changes(self) -> list[date]:
         """Days on which the category of any feature changes, sorted."""
-        return sorted({day for timeline in self._categories.values() for day in _changes(timeline)})
+        return self._changes
 
     def changing(self, after: date, until: date) -> set[Feature]:
         """Features whose category changes on a day after `after` and not after `until`."""

@@ -1,6 +1,6 @@
 """Series: usage by product, feature, agent and surface, and selecting them. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -28,6 +28,14 @@ class SeriesUsage(NamedTuple):
     events: int
 
 
+class SeriesColumns(NamedTuple):
+    """Usage of series in one range of days, in parallel columns. A series may occur several times."""
+
+    series_ids: Sequence[int]
+    credits: Sequence[int]
+    events: Sequence[int]
+
+
 class PickedSeries(NamedTuple):
     by_id: dict[int, Series]
     of_all: int  # how many series the organization has
@@ -38,6 +46,8 @@ class PickedSeries(NamedTuple):
 
     def divide(self, features: Collection[Feature]) -> tuple["PickedSeries", "PickedSeries"]:
         """The series of these features, and the others."""
+        if not features:
+            return PickedSeries({}, self.of_all), self
         inside = {series_id: series for series_id, series in self.by_id.items() if series.feature in features}
         outside = {series_id: series for series_id, series in self.by_id.items() if series.feature not in features}
         return PickedSeries(inside, self.of_all), PickedSeries(outside, self.of_all)

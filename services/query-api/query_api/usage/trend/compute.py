@@ -19,7 +19,7 @@ from query_api.usage.queries import (
     select_features,
     select_series,
     sum_groups,
-    sum_product_days,
+    sum_product_buckets,
     sum_quarters,
 )
 from query_api.usage.trend.domain.buckets import LIMIT_DAYS, WITHIN_DAYS, YEARS, Bucket, Interval, default_interval
@@ -70,8 +70,8 @@ async def read_cells(
     group_by, firsts = query.group_by, [bucket.days.first for bucket in buckets if bucket.days]
     if group_by == "product" and query.surface is None and query.view is None and firsts:
         return [
-            Cell(bisect_right(firsts, day) - 1, PRODUCT_GROUPS[product], credits, events)
-            for day, product, credits, events in await sum_product_days(session, products, days)
+            Cell(place, PRODUCT_GROUPS[product], credits, events)
+            for place, product, credits, events in await sum_product_buckets(session, products, firsts, days.last)
         ]
     features: dict[Product, Features] = {}
     if group_by in ("category", "feature"):

@@ -1,7 +1,6 @@
 """Request and response of the trend."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from flexcredits_schemas.events import Product
@@ -9,7 +8,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from query_api.contracts.range import RangeQuery
-from query_api.http.fields import CompleteTo, Credits, DateRange, ResponseBody, TimeZone
+from query_api.http.fields import CompleteTo, CreditsText, DateRange, InstantText, TimeZone
 from query_api.usage.domain.catalog import Categories, View
 from query_api.usage.trend.domain.buckets import LIMIT_DAYS, BucketState, Interval
 from query_api.usage.trend.domain.lines import GroupBy, GroupKind
@@ -37,8 +36,8 @@ class TrendQuery(RangeQuery):
 class TrendBucket:
     """A part of the range, half-open. Instants have the UTC offset of the organization's time zone."""
 
-    start_at: datetime
-    end_at: datetime
+    start_at: InstantText
+    end_at: InstantText
     days: Annotated[DateRange | None, Field(description="Its days. null if it is shorter than a day.")]
     state: Annotated[
         BucketState,
@@ -47,7 +46,7 @@ class TrendBucket:
             "data is delayed. missing: it has begun, but there is no data yet. future: it has not begun."
         ),
     ]
-    total: Credits
+    total: CreditsText
     events: int
 
 
@@ -65,12 +64,13 @@ class TrendSeries:
         ),
     ]
     product: Annotated[Product | None, Field(description="null if the line may contain usage of several products.")]
-    total: Credits
-    credits: list[Credits]
+    total: CreditsText
+    credits: list[CreditsText]
     events: list[int]
 
 
-class Trend(ResponseBody):
+@dataclass(frozen=True, slots=True)
+class Trend:
     """Usage over time. Buckets and series each add up exactly to the total, which equals the breakdown's."""
 
     product: Product | None
@@ -78,10 +78,11 @@ class Trend(ResponseBody):
     time_zone: TimeZone
     interval: Interval
     group_by: GroupBy
-    total: Credits
+    total: CreditsText
     events: int
-    buckets: list[TrendBucket] = Field(description="The whole range, in order, without gaps.")
-    series: list[TrendSeries] = Field(
-        description="Highest total first, `other` last. With `group_by=product`, all requested products."
-    )
+    buckets: Annotated[list[TrendBucket], Field(description="The whole range, in order, without gaps.")]
+    series: Annotated[
+        list[TrendSeries],
+        Field(description="Highest total first, `other` last. With `group_by=product`, all requested products."),
+    ]
     complete_to: CompleteTo

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from query_api.usage.breakdown.domain.rows import Row, in_order
+from query_api.usage.breakdown.domain.rows import in_order
+from query_api.usage.breakdown.domain.tree import Row
 
 
 class InvalidPosition(Exception):

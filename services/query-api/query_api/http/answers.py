@@ -1,0 +1,22 @@
+"""Encodes large responses with msgspec, an order of magnitude faster than pydantic, to the same bytes."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+JSON = "application/json"
+_ENCODER = msgspec.json.Encoder()
+
+
+def answer_json(body: Any) -> Response:
+    """A response of a dataclass whose fields have the types of its JSON: credits are texts. The route names the dataclass
+    as its `response_model`, which describes the response and does not check it."""
+    return Response(_ENCODER.encode(body), media_type=JSON)
+
+
+def write_instant(at: datetime) -> str:
+    """As in JSON: RFC 3339, with Z for an offset of zero."""
+    text = at.isoformat()
+    return f"{text[:-6]}Z" if text.endswith("+00:00") else text

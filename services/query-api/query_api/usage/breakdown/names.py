@@ -1,0 +1,149 @@
+"""What requests for one organization's usage share: its series, names, and trees of rows. Kept in memory by version."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+
+from fastapi import Request
+from flexcredits_schemas.events import FeatureKind, Product
+
+from query_api.db.session import ReadSession
+from query_api.usage.breakdown.domain.tree import WITH_AGENTS, WITH_CATEGORIES, ViewTree
+from query_api.usage.breakdown.queries import UsageVersion
+from query_api.usage.domain.catalog import Agent, Categories, FeatureEntry, Features, View
+from query_api.usage.domain.series import PickedSeries, Series
+from query_api.usage.queries import select_agents, select_features, select_series, select_used_surfaces
+
+SERIES_MAX = 500_000
+"""Series of all kept entries, of some 400 bytes each."""
+EPOCHS_MAX = 32
+"""Kept for a tree: leaves of all series between two days on which a category changes."""
+
+
+class NamesVersion(NamedTuple):
+    """Of series and features. Series are never deleted, so their number changes whenever one is added."""
+
+    series: int
+    newest_event_offset: int
+    rebuilt: int
+
+
+class TreeKey(NamedTuple):
+    view: View
+    categories: Categories
+    by_surface: bool
+
+
+@dataclass
+class NamedView:
+    """A view's tree, and the leaf of each series in it."""
+
+    today: date
+    agents: Mapping[str, Agent]
+    features: Features
+    tree: ViewTree
+    has_categories: bool
+    _leaves: OrderedDict[date, dict[int, int]] = field(default_factory=OrderedDict)
+
+    def leaves(self, series: Mapping[int, Series], day: date) -> Mapping[int, int]:
+        """The leaf of each series for usage on `day`."""
+        epoch = self.features.epoch(day) if self.has_categories else date.min
+        leaves = self._leaves.get(epoch)
+        if leaves is None:
+            leaf = self.tree.leaf
+            leaves = self._leaves[epoch] = {series_id: leaf(one, day) for series_id, one in series.items()}
+            if len(self._leaves) > EPOCHS_MAX:
+                self._leaves.popitem(last=False)
+        return leaves
+
+
+@dataclass
+class ProductNames:
+    """The series of some kinds of feature of a product, and the catalog entries of the features."""
+
+    version: NamesVersion
+    product: Product
+    kinds: tuple[FeatureKind, ...]
+    series: PickedSeries
+    entries: Sequence[FeatureEntry]
+    used_surfaces: list[str] | None = None
+    """None while a surface of the series has no counted usage. Once all have, only a rebuild could change it."""
+    views: dict[TreeKey, NamedView] = field(default_factory=dict)
+
+    async def read_surfaces(self, session: ReadSession) -> list[str]:
+        """Surfaces with counted usage in any period, sorted, as in the session's snapshot."""
+        if self.used_surfaces is not None:
+            return self.used_surfaces
+        used = await select_used_surfaces(session, self.product, self.kinds)
+        if len(used) == len({one.surface for one in self.series.by_id.values()}):
+            self.used_surfaces = used
+        return used
+
+    def view(self, key: TreeKey, today: date, agents: Mapping[str, Agent]) -> NamedView:
+        """The tree of a view with these agents, and names and categories of `today`."""
+        kept = self.views.get(key)
+        if kept is None or kept.today != today or kept.agents != agents:
+            features = Features(self.entries, today, key.categories)
+            tree = ViewTree(key.view, features, agents, by_surface=key.by_surface)
+            kept = self.views[key] = NamedView(today, agents, features, tree, key.view in WITH_CATEGORIES)
+        return kept
+
+
+class Names:
+    """The names of the organizations that were read last, in this process.
+
+    An entry is used only in a session whose snapshot has its version, and its key begins with the id of the session's
+    organization, so row-level security applies to every row in it.
+    """
+
+    def __init__(self, series_max: int = SERIES_MAX) -> None:
+        self._series_max = series_max
+        self._products: OrderedDict[tuple[int, Product, tuple[FeatureKind, ...]], ProductNames] = OrderedDict()
+        self._agents: OrderedDict[int, tuple[tuple[object, ...], Mapping[str, Agent]]] = OrderedDict()
+
+    async def read(
+        self, session: ReadSession, version: UsageVersion, product: Product, kinds: tuple[FeatureKind, ...]
+    ) -> ProductNames:
+        """Names as in the session's snapshot, of which `version` is."""
+        names_version = NamesVersion(version.series, version.newest_event_offset, version.rebuilt)
+        if session.organization_id is None:  # no rows, and nothing to keep them by
+            return ProductNames(names_version, product, kinds, PickedSeries({}, 0), (), [])
+        key = (session.organization_id, product, kinds)
+        kept = self._products.get(key)
+        if kept is None or kept.version != names_version:
+            entries = await select_features(session, product, kinds)
+            series = await select_series(session, [product], kinds)
+            kept = ProductNames(names_version, product, kinds, series, entries)
+            self._products[key] = kept
+            self._forget_oldest()
+        self._products.move_to_end(key)
+        return kept
+
+    async def read_agents(self, session: ReadSession, version: UsageVersion, view: View) -> Mapping[str, Agent]:
+        """Agents as in the session's snapshot, if the view shows agents. Equal agents are the same object."""
+        if view not in WITH_AGENTS or session.organization_id is None:
+            return {}
+        agents_version = (version.sightings, version.newest_event_offset, version.rebuilt)
+        kept_version, kept = self._agents.get(session.organization_id, ((), {}))
+        if kept_version != agents_version:
+            agents = await select_agents(session)
+            kept = kept if agents == kept else agents
+            self._agents[session.organization_id] = (agents_version, kept)
+            self._forget_oldest()
+        self._agents.move_to_end(session.organization_id)
+        return kept
+
+    def _forget_oldest(self) -> None:
+        kept = sum(len(names.series.by_id) for names in self._products.values())
+        while kept > self._series_max and len(self._products) > 1:
+            _, oldest = self._products.popitem(last=False)
+            kept -= len(oldest.series.by_id)
+        while len(self._agents) > max(1, len(self._products)):
+            self._agents.popitem(last=False)
+
+
+def names_of(request: Request) -> Names:
+    names: Names = request.app.state.names
+    return names
