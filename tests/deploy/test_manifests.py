@@ -1,6 +1,7 @@
 """The rendered manifests of deploy/k8s: valid, restricted, and consistent with the services' settings, topics and ports."""
 
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+import yaml
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from pydantic_settings import BaseSettings
 from runtime.kafka.clients import KafkaSettings
@@ -162,6 +164,34 @@ def test_every_job_starts_with_its_environment(manifests: list[Manifest], monkey
         (DatabaseSettings if "migrations" in container["args"] else KafkaSettings)()
 
 
+def test_changed_settings_leave_jobs_as_they_are(tmp_path: Path) -> None:
+    """The API server refuses an apply that changes a job's pod template."""
+    generators = [
+        {"name": name, "behavior": "merge", "literals": ["KAFKA_BOOTSTRAP=kafka.example.com:9093"]}
+        for name in ("kafka", "jobs")
+    ]
+    overlay = {"resources": [os.path.relpath(K8S / "base", tmp_path)], "configMapGenerator": generators}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    before, after = render("base"), render(str(tmp_path))
+
+    def jobs(manifests: list[Manifest]) -> list[Manifest]:
+        return [each for each in manifests if each["kind"] == "Job"]
+
+    assert find(after, "ConfigMap", "jobs")["data"]["KAFKA_BOOTSTRAP"] == "kafka.example.com:9093"
+    assert len(jobs(before)) == 2
+    assert jobs(after) == jobs(before)
+
+
+def test_jobs_reach_the_same_kafka_as_services(manifests: list[Manifest]) -> None:
+    jobs = find(manifests, "ConfigMap", "jobs")["data"]
+    [kafka] = [
+        each["data"]
+        for each in manifests
+        if each["kind"] == "ConfigMap" and re.fullmatch(r"kafka-\w+", each["metadata"]["name"])
+    ]
+    assert jobs.items() >= kafka.items()
+
+
 def hold_to_settings(
     environment: dict[str, str], settings: list[type[BaseSettings]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +276,7 @@ def test_there_are_never_more_aggregators_than_partitions(prod: list[Manifest]) 
     assert trigger["metadata"]["bootstrapServers"] == environment["KAFKA_BOOTSTRAP"]
     assert trigger["metadata"]["consumerGroup"] == settings_of("aggregator").model_fields["consumer_group"].default
     assert "replicas" not in find(prod, "StatefulSet", "aggregator")["spec"]
+    assert find(render("base"), "StatefulSet", "aggregator")["spec"]["replicas"] == scaler["minReplicaCount"] == 2
 
 
 @pytest.mark.parametrize(("overlay", "replicas"), [("dev", 1), ("prod", 3)])
