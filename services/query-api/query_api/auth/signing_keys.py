@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import BaseHandler, HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
@@ -110,8 +111,12 @@ def fetch_from(url: str) -> Callable[[], bytes]:
     opener = open_at(url)
 
     def fetch() -> bytes:
-        with opener.open(Request(url, headers={"Accept": "application/json"}), timeout=FETCH_WITHIN_S) as answer:
-            document: bytes = answer.read(KEYS_BYTES_MAX + 1)
+        try:
+            with opener.open(Request(url, headers={"Accept": "application/json"}), timeout=FETCH_WITHIN_S) as answer:
+                document: bytes = answer.read(KEYS_BYTES_MAX + 1)
+        except HTTPError as error:
+            error.close()  # it holds the connection
+            raise
         if len(document) > KEYS_BYTES_MAX:
             raise ValueError("the key set is too large")
         return document
