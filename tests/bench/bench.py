@@ -9,6 +9,7 @@ import asyncio
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from dashboard_load import measure_dashboard
 from flexcredits_cli.stack.api_keys import create_key
 from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
+from processes import tree_cpu
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
 from servers import embedded_postgres, kafka_and_postgres
 from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
@@ -35,28 +37,38 @@ from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, ide
 from sweep_load import ORGANIZATIONS, fill_books, measure_sweep
 
 Result = TypeVar("Result")
+WARM_EVENTS, SINGLE_EVENTS, SINGLE_CONNECTIONS = 2_000, 20_000, 16
+"""Requests of one event. Each connection waits for an answer before its next request."""
 PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "csv", "dashboard"]
 MORE_PARTS = ["peers", "limits", "scale", "decode"]
 """They run only when they are named: an hour, or a program of others."""
 
 
 async def bench_ingest(events: int, runs: int) -> None:
+    """One process: requests of 500 events, and then requests of one event."""
     with kafka_and_postgres() as (bootstrap, server):
-        template, results = await make_template(server), []
+        template, batches, singles = await make_template(server), [], []
         for run in range(runs):
             database, topics = await copy_template(server, template), await make_topics(bootstrap)
-            results.append(await measure_one_ingest(bootstrap, database, topics, events, run))
-            print(
-                f"ingest run {run + 1}: {results[-1].events_per_second:,.0f} events/s of {results[-1].event_bytes:.0f} B in requests"
-                f" of 500; a request takes {results[-1].request_ms_p50:.0f} ms (p50), {results[-1].request_ms_p99:.0f} ms (p99)",
-                flush=True,
-            )
-        report("ingest", results, lambda result: result.events_per_second, "{:,.0f} events/s")
+            batch, single = await measure_one_ingest(bootstrap, database, topics, events, run)
+            batches.append(batch)
+            singles.append(single)
+            for name, result in (("500 events", batch), ("one event", single)):
+                print(
+                    f"ingest run {run + 1}, requests of {name}: {result.requests_per_second:,.0f} requests/s,"
+                    f" {result.events_per_second:,.0f} events/s of {result.event_bytes:.0f} B,"
+                    f" {result.cpu_us_per_event:.1f} us of the process each; a request takes"
+                    f" {result.request_ms_p50:.1f} ms (p50), {result.request_ms_p99:.1f} ms (p99)",
+                    flush=True,
+                )
+        report("ingest", batches, lambda result: result.events_per_second, "{:,.0f} events/s")
+        report("ingest, one event", singles, lambda result: result.requests_per_second, "{:,.0f} requests/s")
+        report("ingest, one event", singles, lambda result: result.request_ms_p99, "p99 {:.1f} ms")
 
 
 async def measure_one_ingest(
     bootstrap: str, database: Database, topics: Topics, events: int, seed: int
-) -> IngestResult:
+) -> tuple[IngestResult, IngestResult]:
     port = free_port()
     environment = {
         "KAFKA_BOOTSTRAP": bootstrap, "POSTGRES_DSN": database.roles["flexcredits_ingest"], "HTTP_PORT": str(port),
@@ -65,7 +77,14 @@ async def measure_one_ingest(
     key = await create_key(database.dsn, "*", "*")
     with running("ingest", environment) as process:
         await eventually(process.ready, what="ingest ready")
-        return await measure_ingest(f"http://127.0.0.1:{port}", key, events, seed=seed)
+
+        async def measure(events: int, request_size: int, connections: int) -> IngestResult:
+            used = tree_cpu(process.pid)
+            result = await measure_ingest(f"http://127.0.0.1:{port}", key, events, request_size, connections, seed)
+            return replace(result, cpu_seconds=tree_cpu(process.pid) - used)
+
+        await measure(WARM_EVENTS, 1, SINGLE_CONNECTIONS)
+        return await measure(events, 500, 8), await measure(SINGLE_EVENTS, 1, SINGLE_CONNECTIONS)
 
 
 def report(name: str, results: list[Result], figure: Callable[[Result], float], text: str) -> None:

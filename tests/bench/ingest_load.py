@@ -31,12 +31,23 @@ class IngestResult:
     accepted: int
     event_bytes: float
     seconds: float
+    requests: int
     request_ms_p50: float
     request_ms_p99: float
+    cpu_seconds: float = 0.0
+    """Of the ingest process."""
 
     @property
     def events_per_second(self) -> float:
         return self.accepted / self.seconds
+
+    @property
+    def requests_per_second(self) -> float:
+        return self.requests / self.seconds
+
+    @property
+    def cpu_us_per_event(self) -> float:
+        return self.cpu_seconds / self.events * 1_000_000
 
 
 async def measure_ingest(
@@ -72,6 +83,7 @@ async def measure_ingest(
         accepted=accepted,
         event_bytes=sizes,
         seconds=seconds,
+        requests=len(requests),
         request_ms_p50=1000 * latencies[len(latencies) // 2],
         request_ms_p99=1000 * latencies[len(latencies) * 99 // 100],
     )
