@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from support.clients.manifests import find, read_yaml, render
-from support.clients.prometheus import DASHBOARDS, RULES, alerts, find_program, metric_names
+from support.clients.prometheus import DASHBOARDS, RULES, alerts, find_program, metric_names, read_rules
 
 UNIT_TESTS = REPOSITORY / "tests" / "prometheus" / "alerts.yml"
 
@@ -26,13 +26,21 @@ def test_rules_are_valid() -> None:
 @pytest.mark.slow
 def test_every_alert_is_silent_without_its_fault_and_fires_with_it() -> None:
     promtool("test", "rules", str(UNIT_TESTS))
-    tests = {test["name"]: test["promql_expr_test"] for test in read_yaml(UNIT_TESTS)["tests"]}
-    assert set(tests) == set(alerts())
-    for name, (silent, firing) in tests.items():
+    tests = [(test["name"], test["promql_expr_test"]) for test in read_yaml(UNIT_TESTS)["tests"]]
+    assert {name for name, _ in tests} == set(alerts())
+    for name, (silent, firing) in tests:
         assert silent["expr"] == firing["expr"]
         assert f'ALERTS{{alertname="{name}"' in firing["expr"]
         assert 'alertstate="firing"' in firing["expr"]
         assert (silent["exp_samples"], firing["exp_samples"]) == ([], [{"value": 1}])
+
+
+def test_every_rule_is_evaluated_for_each_installation() -> None:
+    """Installations that share a Prometheus have different jobs. An aggregation over all jobs adds them up."""
+    expressions = [rule["expr"] for rule in read_rules()]
+    aggregations = [found for each in expressions for found in re.findall(r"\b(?:sum|max|min|avg|count)\b.{8}", each)]
+    assert len(aggregations) > 30
+    assert {found[3:] for found in aggregations} == {" by (job"}
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
