@@ -69,6 +69,30 @@ def test_every_dashboard_is_whole() -> None:
             assert panel["datasource"]["uid"] == "${datasource}"
 
 
+def test_every_panel_shows_the_chosen_installation_and_instances() -> None:
+    """Two installations under one Prometheus are not added up. Recorded rules have a job and no instance."""
+    for path in DASHBOARDS:
+        board = json.loads(path.read_text())
+        assert board["editable"] is False
+        variables = {each["name"]: each for each in board["templating"]["list"]}
+        assert list(variables) == ["datasource", "job", "instance"]
+        assert variables["job"]["includeAll"] is False
+        assert variables["instance"]["includeAll"] is True
+        for expression in (target["expr"] for panel in board["panels"] for target in panel["targets"]):
+            selectors = re.findall(r"\b(?:flexcredits[a-z0-9_:]+|process_[a-z_]+|up)\b(?:\{[^}]*\})?", expression)
+            assert {name.partition("{")[0] for name in selectors} == metric_names(expression)
+            for selector in selectors:
+                assert 'job=~"$job"' in selector, (path.name, expression)
+                assert ":" in selector or 'instance=~"$instance"' in selector, (path.name, expression)
+
+
+def test_a_difference_has_a_value_if_the_second_sum_has_none() -> None:
+    for path in DASHBOARDS:
+        for panel in json.loads(path.read_text())["panels"]:
+            for target in panel["targets"]:
+                assert not re.search(r"\) [+-] sum", target["expr"]), panel["title"]
+
+
 def test_the_cluster_gets_the_same_rules_and_dashboards() -> None:
     subprocess.run([sys.executable, REPOSITORY / "deploy/prometheus/write_rule.py", "--check"], check=True)
     manifests = render("overlays/prod")
