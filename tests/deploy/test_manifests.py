@@ -124,11 +124,19 @@ def test_restricted_refuses(pod: Manifest, container: Manifest) -> None:
 
 
 def test_every_container_has_resources_and_a_fixed_image(manifests: list[Manifest]) -> None:
-    for name, _, container in workloads(manifests):
-        assert set(container["resources"]["requests"]) == {"cpu", "memory"}, name
-        assert "memory" in container["resources"]["limits"], name
+    for name, pod, container in workloads(manifests):
+        assert set(container["resources"]["requests"]) == {"cpu", "memory", "ephemeral-storage"}, name
+        assert set(container["resources"]["limits"]) == {"memory", "ephemeral-storage"}, name
+        # The limit counts what volumes hold beside logs, of which the kubelet keeps up to 50 MiB by default.
+        volumes = sum(mebibytes(each["emptyDir"]["sizeLimit"]) for each in pod["volumes"] if "emptyDir" in each)
+        assert mebibytes(container["resources"]["limits"]["ephemeral-storage"]) >= volumes + 64, name
         tag = container["image"].rpartition(":")[2]
         assert re.fullmatch(r"v?\d+(\.\d+)+", tag), (name, container["image"])
+
+
+def mebibytes(quantity: str) -> int:
+    number, unit = quantity[:-2], quantity[-2:]
+    return int(number) * {"Mi": 1, "Gi": 1024}[unit]
 
 
 @pytest.mark.parametrize("service", SERVICES)
