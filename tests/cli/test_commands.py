@@ -2,6 +2,8 @@
 
 import json
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jwt
@@ -91,3 +93,45 @@ def test_secrets_are_kept_and_private(folder: StateFolder) -> None:
     assert folder.secret("some-password") == first
     assert (folder.secrets / "some-password").stat().st_mode & 0o777 == 0o600
     assert folder.secrets.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def mounted() -> Iterator[Path]:
+    """A folder of root that another user reaches, as a mounted volume. The test runs as that user."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folder = Path(name, "state")
+        folder.mkdir(0o755)
+        os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(0)
+
+
+def test_a_mounted_folder_of_another_user_is_used_if_it_is_writable(mounted: Path) -> None:
+    os.seteuid(0)
+    mounted.chmod(0o777)
+    os.seteuid(65534)
+    folder = StateFolder(mounted).make()
+    assert folder.secret("one") == folder.secret("one")
+
+
+@pytest.mark.parametrize("existing", [None, "secrets"])
+def test_a_mounted_folder_that_is_not_writable_is_named_with_its_owner(mounted: Path, existing: str | None) -> None:
+    if existing:
+        os.seteuid(0)
+        (mounted / existing).mkdir(0o700)
+        os.seteuid(65534)
+    with pytest.raises(SetupProblem, match=rf"{mounted}.* belongs to user 0.*user 65534.*FLEXCREDITS_HOME"):
+        StateFolder(mounted).make()
+
+
+def test_a_state_folder_below_a_private_folder_is_named(mounted: Path) -> None:
+    os.seteuid(0)
+    mounted.chmod(0o700)
+    os.seteuid(65534)
+    with pytest.raises(SetupProblem, match=rf"{mounted}/state: {mounted} belongs to user 0"):
+        StateFolder(mounted / "state").make()

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from flexcredits_cli.terminal.problem import SetupProblem
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -49,15 +51,30 @@ class StateFolder:
         return self.root / "environments.json"
 
     def make(self) -> "StateFolder":
-        """Create the folder; idempotent.
+        """Create the folder; idempotent. Raises SetupProblem if this user may not write there.
 
         Other users may traverse it: PostgreSQL refuses to run as root, and then reads its data below this folder as
         another user. Secrets are 0600 inside a 0700 folder.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o711)
-        self.secrets.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with suppress(PermissionError):  # a mounted volume of another user
+                self.root.chmod(0o711)
+            self.secrets.mkdir(mode=0o700, exist_ok=True)
+        except PermissionError as error:
+            raise self._not_writable() from error
+        if not all(os.access(path, os.W_OK | os.X_OK, effective_ids=True) for path in (self.root, self.secrets)):
+            raise self._not_writable()
         return self
+
+    def _not_writable(self) -> SetupProblem:
+        existing = next(
+            path for path in (self.root, *self.root.parents) if os.access(path, os.F_OK, effective_ids=True)
+        )
+        return SetupProblem(
+            f"cannot write to the state folder {self.root}: {existing} belongs to user {existing.stat().st_uid}, and this is "
+            f"user {os.geteuid()}. Change its owner, or set FLEXCREDITS_HOME to another folder."
+        )
 
     def secret(self, name: str) -> str:
         """A random secret of 40 hex digits; the first call creates and stores it."""
