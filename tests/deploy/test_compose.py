@@ -113,6 +113,13 @@ def test_our_containers_are_locked_down(services: dict[str, Service]) -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_commands_end_on_sigterm(services: dict[str, Service]) -> None:
+    """The kernel ignores SIGTERM for a first process without a handler, so only the services do without an init process."""
+    commands = {name for name, service in services.items() if "build" in service} - set(SERVICES)
+    assert commands == {"migrations", "topics", "issuer", "cli", "simulator"}
+    assert {name for name, service in services.items() if service.get("init")} == commands
+
+
 def test_profiles_and_images(services: dict[str, Service]) -> None:
     profiles = {name: service["profiles"] for name, service in services.items() if "profiles" in service}
     assert profiles == {
