@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -347,6 +348,19 @@ def test_network_policies_name_pods_and_ports_that_exist(prod: list[Manifest]) -
         for rule in policy.get("ingress", []):
             assert {each["port"] for each in rule["ports"]} <= ports
     assert pods <= covered
+
+
+def test_the_production_overlay_takes_the_image_by_digest(tmp_path: Path) -> None:
+    overlay = K8S / "overlays/prod/kustomization.yaml"
+    placeholder = re.search(r"^ +# (digest: sha256:)\.\.\.$", overlay.read_text(), re.MULTILINE)
+    assert placeholder
+    shutil.copytree(K8S.parent, tmp_path / "deploy")
+    chosen = tmp_path / "deploy/k8s/overlays/prod"
+    digest = "1" * 64
+    named = overlay.read_text().replace(f"# {placeholder[1]}...", f"{placeholder[1]}{digest}")
+    (chosen / "kustomization.yaml").write_text(named)
+    images = [container["image"] for _, _, container in workloads(render(str(chosen)))]
+    assert set(images) == {f"images.example.com/flexcredits@sha256:{digest}"}
 
 
 def test_jobs_and_images_bear_the_version(manifests: list[Manifest]) -> None:
