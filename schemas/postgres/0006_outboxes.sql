@@ -23,12 +23,16 @@ CREATE TABLE dead_letter_outbox (
     pointer text NOT NULL,
     received_at timestamptz NOT NULL,
     published_at timestamptz,
+    -- An organization of a rejected record can be any text, also one that is too long for an index.
+    sender text COLLATE "C" NOT NULL GENERATED ALWAYS AS (coalesce('/' || left(organization, 100), '?')) STORED,
     UNIQUE (topic, partition, kafka_offset),
     CONSTRAINT organization_and_identity_or_neither CHECK ((organization IS NULL) = (identity IS NULL))
 );
-CREATE INDEX dead_letter_outbox_unpublished ON dead_letter_outbox (dead_letter_id) WHERE published_at IS NULL;
+-- NULLS FIRST as in alert_wakeups_waiting.
+CREATE INDEX dead_letter_outbox_unpublished ON dead_letter_outbox (sender, dead_letter_id NULLS FIRST) WHERE published_at IS NULL;
 CREATE INDEX dead_letter_outbox_by_identity ON dead_letter_outbox (identity) WHERE identity IS NOT NULL;
 COMMENT ON TABLE dead_letter_outbox IS 'Writer: aggregator. Every rejected record, exactly once; the relay copies it to the dead-letter topic at least once.';
+COMMENT ON COLUMN dead_letter_outbox.sender IS 'By whom the relay takes turns: the organization, or all records together that name none.';
 COMMENT ON COLUMN dead_letter_outbox.identity IS 'Null if the record has no readable source and id.';
 -- The API reads no record: its content is unchecked and for operators only.
 GRANT SELECT, INSERT, UPDATE ON dead_letter_outbox TO flexcredits_aggregator;

@@ -420,14 +420,25 @@ def insert_dead_letters(t: Transaction, topic: str, *columns: Sequence[Any] | No
     for key, number, row in zip(keys, t.numbers("dead_letters", len(rows)), rows, strict=True):
         if t.get("dead_letters", key) is not None:
             raise asyncpg.UniqueViolationError(f"dead letter {key}")
-        t.put("dead_letters", key, (number, False, *row[2:8]))
+        sender = "?" if row[8] is None else f"/{row[8][:100]}"
+        t.put("dead_letters", key, (number, False, *row[2:8], sender))
 
 
-def claim_dead_letters(t: Transaction, limit: int, _bytes: int, value_bytes: int) -> Rows:
-    waiting = sorted((row[0], key, row) for key, row in t.rows("dead_letters").items() if not row[1])
-    free = [(key, row) for _, key, row in waiting if t.postgres.is_free(t, ("dead_letters", key))][:limit]
-    t.lock("dead_letters", *(key for key, _ in free))
-    return [(row[0], *key, row[3] and row[3][:value_bytes], row[3] and len(row[3]), *row[4:]) for key, row in free]
+def claim_dead_letters(t: Transaction, limit: int, _bytes: int, value_bytes: int, after: str) -> Rows:
+    waiting = defaultdict(list)
+    for key, row in sorted(t.rows("dead_letters").items(), key=lambda item: item[1][0]):
+        if not row[1] and row[-1] > after:
+            waiting[row[-1]].append((key, row))
+    turns = sorted(waiting)[:limit]
+    claimed = []
+    for sender in turns:
+        free = [each for each in waiting[sender] if t.postgres.is_free(t, ("dead_letters", each[0]))]
+        claimed += [(place, sender, each) for place, each in enumerate(free[: ceil(limit / len(turns))])]
+    t.lock("dead_letters", *(key for _, _, (key, _) in claimed))
+    portion = sorted((row[0], key, row) for _, _, (key, row) in sorted(claimed)[:limit])
+    return [
+        (row[0], *key, row[3] and row[3][:value_bytes], row[3] and len(row[3]), *row[4:]) for _, key, row in portion
+    ]
 
 
 def mark_dead_letters_published(t: Transaction, numbers: Sequence[int]) -> None:
@@ -563,6 +574,9 @@ def wait_shortly(_: Transaction) -> None:
 def wait_as_usual(_: Transaction) -> None: ...
 
 
+def plan_each_time(_: Transaction) -> None: ...
+
+
 def retry_now(_: Transaction, __: Sequence[int]) -> None: ...
 
 
@@ -576,7 +590,7 @@ NAMES = {
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
     " corrects_bucket corrects value received",
-    "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received",
+    "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received sender",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",
     "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",

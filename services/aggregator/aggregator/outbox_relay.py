@@ -5,13 +5,14 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from runtime.kafka.clients import is_transient
 from runtime.observability.tracing import TRACEPARENT, Tracing
 from runtime.periodic import every
-from runtime.postgres.pool import Pool
+from runtime.postgres.pool import Connection, Pool
 
 from aggregator.db.statements import SQL
 from aggregator.metrics import RELAYED
@@ -63,11 +64,30 @@ async def relay_totals(
     return len(sent)
 
 
-async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str) -> int:
+@dataclass
+class SenderTurns:
+    """Senders of dead letters take turns in alphabetical order. Each portion starts after the last sender that was
+    served; if no sender is left there, it starts at the beginning."""
+
+    after: str = ""
+    """The last sender that was served."""
+
+    async def claim(self, connection: Connection) -> list[Any]:
+        """The next portion: records of the statement claim_dead_letters."""
+        await connection.execute(SQL["plan_each_time"])
+        limits = DEAD_LETTERS_MAX, PORTION_BYTES_MAX, VALUE_BYTES_MAX
+        rows = await connection.fetch(SQL["claim_dead_letters"], *limits, self.after)
+        if not rows and self.after:
+            rows = await connection.fetch(SQL["claim_dead_letters"], *limits, "")
+        self.after = max((row["sender"] for row in rows), default="")
+        return rows
+
+
+async def relay_dead_letters(pool: Pool, producer: AIOKafkaProducer, topic: str, turns: SenderTurns) -> int:
     """Publish a portion of the dead letters. Returns their number. The key is the origin of the record, by which
     readers deduplicate."""
     async with pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(SQL["claim_dead_letters"], DEAD_LETTERS_MAX, PORTION_BYTES_MAX, VALUE_BYTES_MAX)
+        rows = await turns.claim(connection)
         sent = []
         for row in rows:
             origin = f"{row['topic']}/{row['partition']}/{row['kafka_offset']}"
@@ -105,9 +125,11 @@ async def relay(
     The interval is also the window in which several changes of an organization become one message.
     """
 
+    turns = SenderTurns()
+
     async def publish() -> None:
         await relay_totals(pool, producer, topics.totals, tracing, take_causes)
-        while await relay_dead_letters(pool, producer, topics.dead_letters):
+        while await relay_dead_letters(pool, producer, topics.dead_letters, turns):
             await relay_totals(pool, producer, topics.totals, tracing, take_causes)
 
     await every(interval_s, publish, name="relay", transient=is_transient, retry_s=RETRY_S)

@@ -26,17 +26,38 @@ SELECT o.organization_id, o.organization, t.product, sum(t.credits)::bigint AS c
 FROM organizations o JOIN usage_organization_monthly t USING (organization_id)
 WHERE o.organization_id = ANY($1::integer[]) GROUP BY 1, 2, 3
 
+-- name: plan_each_time
+-- Plans the statements of this transaction for the present size of their tables.
+-- A plan that was made for an empty outbox would scan all of a full one.
+SET LOCAL plan_cache_mode = 'force_custom_plan'
+
 -- name: claim_dead_letters
 -- Dead letters that are not published yet: at most $1, and none after those that have $2 bytes together.
--- A value is cut to its first $3 bytes.
+-- A value is cut to its first $3 bytes. Senders take turns from the one after $4, in equal parts. The walk takes one step for each
+-- sender with unpublished dead letters, independent of their number.
+WITH RECURSIVE walk (sender, steps) AS (
+    SELECT $4::text COLLATE "C", 0
+    UNION ALL
+    SELECT next.sender, walk.steps + 1
+    FROM walk CROSS JOIN LATERAL (
+        SELECT sender FROM dead_letter_outbox WHERE published_at IS NULL AND sender > walk.sender
+        ORDER BY sender, dead_letter_id NULLS FIRST LIMIT 1) AS next
+    WHERE walk.steps < $1
+), turns AS MATERIALIZED (SELECT sender FROM walk WHERE steps > 0),
+claimed AS MATERIALIZED (
+    SELECT first.dead_letter_id, first.sender, first.bytes FROM turns CROSS JOIN LATERAL (
+        SELECT dead_letter_id, sender, least(coalesce(octet_length(value), 0), $3) + octet_length(headers::text) AS bytes
+        FROM dead_letter_outbox WHERE published_at IS NULL AND sender = turns.sender
+        ORDER BY sender, dead_letter_id NULLS FIRST
+        LIMIT (SELECT ceil($1::float8 / count(*)) FROM turns) FOR UPDATE SKIP LOCKED) AS first
+), placed AS (
+    SELECT *, row_number() OVER (PARTITION BY sender ORDER BY dead_letter_id) AS place FROM claimed
+), sized AS (
+    SELECT *, sum(bytes) OVER (ORDER BY place, sender) - bytes AS before FROM placed
+), portion AS MATERIALIZED (SELECT dead_letter_id FROM sized WHERE before < $2 ORDER BY place, sender LIMIT $1)
 SELECT dead_letter_id, topic, partition, kafka_offset, substring(value FOR $3) AS value, octet_length(value) AS value_bytes, headers,
-    reason, pointer, extract(epoch FROM received_at)::float8 AS received
-FROM dead_letter_outbox WHERE dead_letter_id = ANY (ARRAY(
-    SELECT dead_letter_id FROM (
-        SELECT dead_letter_id, sum(bytes) OVER (ORDER BY dead_letter_id) - bytes AS before FROM (
-            SELECT dead_letter_id, least(coalesce(octet_length(value), 0), $3) + octet_length(headers::text) AS bytes
-            FROM dead_letter_outbox WHERE published_at IS NULL ORDER BY dead_letter_id LIMIT $1 FOR UPDATE SKIP LOCKED) AS waiting) AS sized
-    WHERE before < $2))
+    reason, pointer, extract(epoch FROM received_at)::float8 AS received, sender
+FROM dead_letter_outbox WHERE dead_letter_id = ANY (ARRAY(SELECT dead_letter_id FROM portion))
 ORDER BY dead_letter_id
 
 -- name: mark_dead_letters_published
