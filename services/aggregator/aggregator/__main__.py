@@ -16,7 +16,7 @@ from runtime.observability.tracing import open_tracing
 from runtime.periodic import every
 from runtime.postgres.pool import Pool, open_pool
 from runtime.postgres.time_zones import ZoneRules
-from runtime.process import run_process
+from runtime.process import ending_on_failure, run_process
 
 from aggregator import metrics
 from aggregator.catalog.reader import CatalogReader
@@ -104,7 +104,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             every(PARTITIONS_EVERY_S, lambda: keep_partitions(pool), name="keep_partitions"),
             stop.wait(),
         ]
-        tasks = [asyncio.create_task(loop) for loop in loops]
+        tasks = [asyncio.create_task(ending_on_failure(loop)) for loop in loops]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

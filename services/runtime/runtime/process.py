@@ -2,8 +2,11 @@
 with the reason."""
 
 import asyncio
+import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -13,6 +16,9 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 log = structlog.get_logger()
+
+END_WITHIN_S = 40.0
+"""Limit for ending after a failure. Closing three clients without Kafka takes 35 s."""
 
 
 class ProcessSettings(BaseSettings):
@@ -47,3 +53,33 @@ def run_process(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     except Exception:
         log.critical("stopped", exc_info=True)
         sys.exit(1)
+
+
+async def ending_on_failure(loop: Awaitable[object]) -> None:
+    """Run a loop. If it fails, the process ends within END_WITHIN_S, even if a task or client hangs while everything is
+    closed: such a process would keep its partitions, and nothing would count them."""
+    try:
+        await loop
+    except Exception as error:
+        log.critical("ending", reason=f"{type(error).__name__}: {error}")
+        timer = threading.Timer(END_WITHIN_S, _end_at_once, [asyncio.get_running_loop()])
+        timer.daemon = True
+        timer.start()
+        raise
+
+
+def _end_at_once(event_loop: asyncio.AbstractEventLoop) -> None:
+    hanging = [_describe(task.get_coro()) for task in asyncio.all_tasks(event_loop)]
+    log.critical("stopped", reason=f"did not end within {END_WITHIN_S:g} s of a failure", hanging=hanging)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _describe(coroutine: object) -> str:
+    """The coroutines that wait for each other in a task, the first one first."""
+    names = []
+    while name := getattr(coroutine, "__qualname__", None):
+        names.append(name)
+        coroutine = getattr(coroutine, "cr_await", None)
+    return " > ".join(names)
