@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import asyncpg
 from processes import Cost, Servers, own_cpu, peak_memory_mib
-from support.infra.service_process import aggregator_environment, running
+from support.infra.service_process import aggregator_environment, eventually, running
 from support.infra.stack import Database, Topics
 
 from counting.usage_log import Truth
 
 COUNTED = """SELECT count(*) AS partitions, coalesce(sum(next_offset), 0)::bigint AS applied, coalesce(sum(rejected), 0)::bigint AS rejected,
     coalesce(sum(duplicate), 0)::bigint AS duplicate FROM partition_progress WHERE topic = $1"""
+KNOWN = "SELECT count(*) FROM organizations WHERE time_zone IS NOT NULL"
 ROLLUPS = ("usage_15m", "usage_daily", "usage_monthly", "usage_organization_daily", "usage_organization_monthly")
 POLL_S = 0.05
 
@@ -66,6 +67,21 @@ async def count(
         await check_result(owner, topics.usage_events, truth, ledger_before, credits_before)
         size = await owner.fetchval("SELECT pg_database_size(current_database())") - size_before
         return CountingRun(truth.events, seconds, counted / seconds, cost, size)
+    finally:
+        await owner.close()
+
+
+async def read_catalog(database: Database, topics: Topics, organizations: int, within_s: float = 900) -> float:
+    """Let an aggregator read the catalog of a log whose usage is not written yet; returns the seconds of its work."""
+    owner, began = await asyncpg.connect(database.dsn), time.monotonic()
+
+    async def is_read() -> bool:
+        return bool(await owner.fetchval(KNOWN) >= organizations)
+
+    try:
+        with running("aggregator", aggregator_environment(database, topics)):
+            await eventually(is_read, within_s=within_s, what="catalog read")
+        return time.monotonic() - began
     finally:
         await owner.close()
 

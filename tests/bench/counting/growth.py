@@ -1,21 +1,22 @@
 """Measures how the aggregator's speed and cost change with aggregators, ledger rows, series and organizations."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from flexcredits_cli.embedded.readiness import wait_until_usable
 from processes import Servers
 from servers import kafka_and_postgres
-from support.infra.stack import Topics, copy_template, drop_database, make_template, make_topics
+from support.infra.stack import Database, Topics, copy_template, drop_database, make_template, make_topics
 
-from counting.aggregators import CountingRun, count
+from counting.aggregators import CountingRun, count, read_catalog
 from counting.growth_plot import draw
 from counting.history import NOTHING, History, add_history
-from counting.usage_log import Shape, Truth, fill_topics
+from counting.usage_log import Shape, Truth, fill_catalog, fill_usage
 
 PARTITIONS = 6
 """One, two and three aggregators share them evenly."""
@@ -67,9 +68,17 @@ async def bench_growth(events: int, axes: Sequence[str], ledger_rows_max: int, o
             points.append(measured)
             print(f"{measured.axis} {measured.value:,}: {describe(measured)}", flush=True)
     print(table(points))
+    print("\n".join(cost_of_growth(points)), flush=True)
     if output:
         output.write_text(json.dumps([asdict(each) for each in points], indent=1) + "\n")
         output.with_suffix(".svg").write_text(draw([asdict(each) for each in points]))
+
+
+class Log(NamedTuple):
+    topics: Topics
+    truth: Truth
+    template: str
+    """A database that knows the log's catalog and has no usage."""
 
 
 class Growth:
@@ -105,8 +114,8 @@ class Growth:
                 shape = Shape(organizations=organizations, partitions=PARTITIONS)
                 yield point("organizations", organizations, await self._count(await self._fill(shape)))
 
-    async def _fill(self, shape: Shape, events: int = 0) -> tuple[Topics, Truth]:
-        """Write a log with six partitions."""
+    async def _fill(self, shape: Shape, events: int = 0) -> Log:
+        """Write a log with six partitions, after an aggregator has read its catalog."""
         topics = await make_topics(self._bootstrap)
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         await admin.start()
@@ -115,37 +124,42 @@ class Growth:
         finally:
             await admin.close()
         await wait_until_usable(self._bootstrap, topics.all)
-        truth = await fill_topics(
-            self._bootstrap, topics.usage_events, topics.catalog, events or self._events, 1, shape
-        )  # fmt: skip
-        return topics, truth
+        await fill_catalog(self._bootstrap, topics.catalog, shape)
+        template = await copy_template(self._server, self._template)
+        without_usage = replace(topics, usage_events=(await make_topics(self._bootstrap)).usage_events)
+        seconds = await read_catalog(template, without_usage, shape.organizations)
+        print(f"catalog of {shape.organizations:,} organizations read in {seconds:.1f} s, with the start", flush=True)
+        truth = await fill_usage(self._bootstrap, topics.usage_events, events or self._events, 1, shape)
+        return Log(topics, truth, name_of(template))
 
     async def _count(
-        self, log: tuple[Topics, Truth], *, aggregators: int = 1, template: str | None = None, history: History = NOTHING,
-        settings: Mapping[str, str] | None = None,
-    ) -> CountingRun:  # fmt: skip
-        database = await copy_template(self._server, template or self._template)
+        self, log: Log, *, aggregators: int = 1, history: History = NOTHING, settings: Mapping[str, str] | None = None
+    ) -> CountingRun:
+        database = await copy_template(self._server, log.template)
         run = await count(
-            database, *log, self._servers, aggregators=aggregators, settings=settings,
+            database, log.topics, log.truth, self._servers, aggregators=aggregators, settings=settings,
             ledger_before=history.rows, credits_before=history.credits,
         )  # fmt: skip
-        await drop_database(self._server, urlsplit(database.dsn).path.strip("/"))
+        await drop_database(self._server, name_of(database))
         return run
 
-    async def _count_after(self, log: tuple[Topics, Truth], rows: int) -> CountingRun:
+    async def _count_after(self, log: Log, rows: int) -> CountingRun:
         """Count into a database that has `rows` ledger rows of 30 days before."""
-        full = urlsplit((await copy_template(self._server, self._template)).dsn).path.strip("/")
+        full = name_of(await copy_template(self._server, log.template))
         try:
             history = await add_history(self._server, full, HISTORY_DAYS, rows)
-            return await self._count(log, template=full, history=history)
+            return await self._count(log._replace(template=full), history=history)
         finally:
             await drop_database(self._server, full)
 
 
+def name_of(database: Database) -> str:
+    return urlsplit(database.dsn).path.strip("/")
+
+
 def describe(measured: Point) -> str:
-    total = measured.aggregator_us + measured.postgres_us + measured.kafka_us
     return (
-        f"{measured.events_per_second:,.0f} events/s, {total:.1f} us of CPU (aggregators {measured.aggregator_us:.1f},"
+        f"{measured.events_per_second:,.0f} events/s, {cpu_us(measured):.1f} us of CPU (aggregators {measured.aggregator_us:.1f},"
         f" Postgres {measured.postgres_us:.1f}, Kafka {measured.kafka_us:.1f}), {measured.memory_mib:.0f} MiB,"
         f" {measured.database_bytes:.0f} B in Postgres and {measured.wal_bytes:.0f} B of WAL per event"
     )
@@ -164,3 +178,22 @@ def table(points: list[Point]) -> str:
             f" | {each.database_bytes:.0f} | {each.wal_bytes:.0f} |"
         )
     return "\n".join(lines)
+
+
+def cost_of_growth(points: list[Point]) -> Iterator[str]:
+    """A line for each axis: what its last step changed, which is what to expect of the next one."""
+    for axis in dict.fromkeys(each.axis for each in points):
+        before, last = ([each for each in points if each.axis == axis] * 2)[-2:]
+        changes = [
+            last.events_per_second / before.events_per_second,
+            cpu_us(last) / cpu_us(before),
+            last.database_bytes / before.database_bytes,
+            last.wal_bytes / before.wal_bytes,
+        ]
+        yield "{}, {:,} to {:,}: events/s x {:.2f}; per event CPU x {:.2f}, bytes in Postgres x {:.2f}, WAL x {:.2f}".format(
+            axis, before.value, last.value, *changes
+        )
+
+
+def cpu_us(measured: Point) -> float:
+    return measured.aggregator_us + measured.postgres_us + measured.kafka_us

@@ -228,16 +228,26 @@ async def fill_topics(
 ) -> Truth:
     """Write catalog and usage; returns what must be counted. The topic has the shape's number of partitions or more."""
     shape = shape or Shape()
-    log = UsageLog(shape, events, seed)
+    await fill_catalog(bootstrap, catalog_topic, shape)
+    return await fill_usage(bootstrap, usage_topic, events, seed, shape)
+
+
+async def fill_catalog(bootstrap: str, topic: str, shape: Shape) -> None:
     async with open_producer(bootstrap, "load", compression_type="lz4") as producer:
         for catalog_event in catalog_events(shape.organizations):
-            await producer.send(catalog_topic, catalog_event)
+            await producer.send(topic, catalog_event)
+        await producer.flush()
+
+
+async def fill_usage(bootstrap: str, topic: str, events: int, seed: int, shape: Shape) -> Truth:
+    log = UsageLog(shape, events, seed)
+    async with open_producer(bootstrap, "load", compression_type="lz4") as producer:
         open_batches = {at: producer.create_batch() for at in range(shape.partitions)}
         for partition, key, value in log:
             while open_batches[partition].append(key=key, value=value, timestamp=None, headers=HEADERS) is None:
-                await producer.send_batch(open_batches[partition], usage_topic, partition=partition)
+                await producer.send_batch(open_batches[partition], topic, partition=partition)
                 open_batches[partition] = producer.create_batch()
         for partition, batch in open_batches.items():
-            await (await producer.send_batch(batch, usage_topic, partition=partition))
+            await (await producer.send_batch(batch, topic, partition=partition))
         await producer.flush()
     return log.truth
