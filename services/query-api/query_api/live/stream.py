@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import date
 
+from fastapi.sse import format_sse_event
+
 from query_api.access.dependencies import read_as_principal
 from query_api.access.state import AppState
 from query_api.alerts.banner import compute_banner, show_to
@@ -100,14 +102,8 @@ async def make_snapshot(app: AppState, session: ReadSession) -> Snapshot:
     def events_for(subject: str) -> bytes:
         its_banner = show_to(subject, banner, dismissed_by)
         # The id is on the last event: if the stream breaks between the two, both are sent again.
-        return write_event("overview", overview.model_dump_json(by_alias=True)) + write_event(
-            "banner", its_banner.model_dump_json(by_alias=True), tag
+        return format_sse_event(event="overview", data_str=overview.model_dump_json(by_alias=True)) + format_sse_event(
+            event="banner", data_str=its_banner.model_dump_json(by_alias=True), id=tag
         )
 
     return Snapshot(tag, events_for)
-
-
-def write_event(name: str, data: str, event_id: str | None = None) -> bytes:
-    """`data` must be one line, such as JSON without indentation."""
-    its_id = f"id: {event_id}\n" if event_id else ""
-    return f"event: {name}\n{its_id}data: {data}\n\n".encode()
