@@ -22,7 +22,6 @@ CREATE POLICY one_organization ON usage_series FOR SELECT TO flexcredits_api USI
 CREATE TABLE usage_ledger (
     ledger_bucket integer NOT NULL,
     identity uuid NOT NULL,
-    payload uuid NOT NULL,
     organization_id integer NOT NULL,
     series_id integer NOT NULL,
     occurred_at timestamptz NOT NULL,
@@ -74,9 +73,10 @@ CREATE INDEX usage_held_waiting ON usage_held (organization_id, series_id, kafka
 CREATE INDEX usage_held_corrections ON usage_held (corrects, corrects_bucket) WHERE corrects IS NOT NULL;
 COMMENT ON TABLE usage_held IS 'Writer: aggregator. Usage that waits for its organization, rate or original, or is beyond the limit of sums; a row is deleted in the transaction that counts it. value is the record of a correction, which may still be rejected.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON usage_held TO flexcredits_aggregator;
-GRANT SELECT ON usage_held TO flexcredits_api;
+GRANT SELECT ON usage_held TO flexcredits_api, flexcredits_rebuild;
 ALTER TABLE usage_held ENABLE ROW LEVEL SECURITY;
 CREATE POLICY aggregator ON usage_held TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON usage_held FOR SELECT TO flexcredits_rebuild USING (true);
 CREATE POLICY one_organization ON usage_held FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE ledger_strays (

@@ -24,7 +24,7 @@ CREATE TABLE usage_daily (
     credits bigint NOT NULL,
     events bigint NOT NULL,
     PRIMARY KEY (organization_id, day, series_id)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE usage_daily IS 'Writer: aggregator. Micro-credits per day of the organization''s time zone. Never dropped.';
 GRANT SELECT, INSERT, UPDATE ON usage_daily TO flexcredits_aggregator;
 GRANT SELECT ON usage_daily TO flexcredits_alerter, flexcredits_api;
@@ -42,7 +42,7 @@ CREATE TABLE usage_monthly (
     credits bigint NOT NULL,
     events bigint NOT NULL,
     PRIMARY KEY (organization_id, month, series_id)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE usage_monthly IS 'Writer: aggregator. Micro-credits per calendar month of the organization''s time zone, the sum of its days; month is its first day. Never dropped.';
 GRANT SELECT, INSERT, UPDATE ON usage_monthly TO flexcredits_aggregator;
 GRANT SELECT ON usage_monthly TO flexcredits_alerter, flexcredits_api;

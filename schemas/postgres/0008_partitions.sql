@@ -1,5 +1,9 @@
 -- Partitions by time: created ahead of time, dropped when all their rows are older than the retention window. The functions run
 -- with the rights of their owner, so that the aggregator needs no right to create or drop tables.
+--
+-- Rights on a table do not hold for its partitions, and neither does row-level security. Only the aggregator has rights on
+-- partitions: it copies into those of the ledger (COPY FROM is refused on tables with row-level security), and merges into those
+-- of usage_15m. Its policies on the tables admit every row, so the partitions give it nothing that the tables do not.
 
 -- Creates a partition of the ledger and moves the strays of its day into it. CREATE TABLE ... PARTITION OF locks the whole
 -- ledger, so no open transaction can still insert a copy of one of these ids elsewhere. If there are too many strays to move
@@ -20,6 +24,7 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format('CREATE TABLE %I PARTITION OF usage_ledger FOR VALUES IN (%s)', partition_name, bucket);
+    EXECUTE format('GRANT INSERT ON %I TO flexcredits_aggregator', partition_name);
     IF bucket < 0 THEN
         -- Retention deletes ids without a day row by row; rows of the same age are close together.
         EXECUTE format('CREATE INDEX ON %I USING brin (received_at)', partition_name);
@@ -56,8 +61,9 @@ DECLARE
     partition_name text := 'usage_15m_' || to_char(first_day, 'YYYYMM');
 BEGIN
     IF to_regclass(partition_name) IS NULL THEN
-        EXECUTE format('CREATE TABLE %I PARTITION OF usage_15m FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 80)',
+        EXECUTE format('CREATE TABLE %I PARTITION OF usage_15m FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 50)',
                        partition_name, first_day || ' 00:00+00', (first_day + interval '1 month')::date || ' 00:00+00');
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %I TO flexcredits_aggregator', partition_name);
     END IF;
 END
 $$;

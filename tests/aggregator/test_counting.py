@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.progress import OffsetGap
-from aggregator.domain.decode import empty_batch, read
+from aggregator.domain.decode import Kind, empty_batch, read
 from aggregator.domain.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +63,68 @@ async def test_other_payload_under_the_same_id_is_dead_lettered(aggregator: Aggr
     row = await aggregator.pool.fetchrow("SELECT reason, pointer, kafka_offset FROM dead_letter_outbox")
     assert row is not None
     assert (row["pointer"], row["kafka_offset"]) == ("/id", 1)
+
+
+TOKENS: dict[str, Any] = {"feature_kind": "model", "feature": "gpt", "quantity": "2000", "unit": "tokens"}
+TIME = datetime.now(UTC).replace(microsecond=123_456)
+FIRSTS: dict[str, dict[str, Any]] = {
+    "credits": usage(credits="2", envelope={"id": "e1", "time": rfc3339(TIME)}),
+    "quantity": usage(**TOKENS, envelope={"id": "e1", "time": rfc3339(TIME)}),
+    "correction": correction(usage(envelope={"id": "e0"}), "0.5", id="e1", time=rfc3339(TIME)),
+}
+OTHERS: dict[str, dict[str, Any]] = {
+    "amount": {"data": {"credits": "3"}},
+    "quantity": {"data": {"quantity": "2000.000001"}},
+    "unit": {"data": {"unit": "characters"}},
+    "millisecond": {"time": rfc3339(TIME + timedelta(milliseconds=1))},
+    "series": {"data": {"surface": "desktop"}},
+    "original": {"data": {"corrects": {"source": "/products/test", "id": "e2"}}},
+}
+CONFLICTS = [
+    ("credits", "amount"), ("credits", "millisecond"), ("credits", "series"), ("quantity", "quantity"), ("quantity", "unit"),
+    ("quantity", "millisecond"), ("quantity", "series"), ("correction", "amount"), ("correction", "millisecond"),
+    ("correction", "original"),
+]  # fmt: skip
+
+
+def changed(event: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    return {**event, **change, "data": {**event["data"], **change.get("data", {})}}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["counted", "held"])
+@pytest.mark.parametrize("batches", [1, 2, 3], ids=["in one batch", "in two", "after its release"])
+@pytest.mark.parametrize(("kind", "other"), CONFLICTS)
+async def test_a_copy_that_differs_is_a_conflict(
+    aggregator: Aggregator, kind: str, other: str, batches: int, known: bool
+) -> None:
+    """Equal copies, also of another microsecond, are duplicates, wherever the first one is."""
+    first, catalog = FIRSTS[kind], (organization(), rate(), rate(unit="characters"))
+    later = {**first, "time": rfc3339(TIME.replace(microsecond=123_999))}
+    sent = [usage(envelope={"id": "e0"}), usage(envelope={"id": "e2"}), first, changed(first, OTHERS[other]), later]
+    if known:
+        await aggregator.learn(*catalog)
+    log = records(sent)
+    if batches == 1:
+        outcome = await aggregator.count(log)
+    else:
+        await aggregator.count(log[:3])
+        if batches == 3:
+            if not known:
+                await aggregator.learn(*catalog)
+            await aggregator.release()
+        outcome = await aggregator.count(log[3:])
+    assert [at.record.offset for at in outcome.rejections] == [3]
+    assert [(at.kind, at.pointer) for at in outcome.rejections] == [(Kind.CONFLICT, "/id")]
+    assert [use.offset for use in outcome.duplicates] == [4]
+
+
+async def test_credits_and_a_quantity_under_one_id_are_a_conflict(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization(), rate())
+    first = usage(**TOKENS)
+    data = {**first["data"], "credits": "2", "quantity": None, "unit": None}
+    other = {**first, "data": {name: value for name, value in data.items() if value is not None}}
+    assert await aggregator.count(records([first, other])) is not None
+    assert [row["rejected"] for row in await aggregator.progress()] == [1]
 
 
 async def test_same_amount_in_other_words_is_no_conflict(aggregator: Aggregator) -> None:

@@ -150,8 +150,8 @@ def in_database(database: Database) -> Callable[[str], Any]:
 
 OLD = "((current_date - {}) - date '1970-01-01')"
 LEDGER_ROW = (
-    "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,"
-    " kafka_offset, kafka_partition, held) VALUES ({}, gen_random_uuid(), gen_random_uuid(), 7, 1, now(), 5, now() - interval '500 days', 0, 0, {})"
+    "INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, received_at,"
+    " kafka_offset, kafka_partition, held) VALUES ({}, gen_random_uuid(), 7, 1, now(), 5, now() - interval '500 days', 0, 0, {})"
 )
 
 

@@ -101,16 +101,16 @@ async def test_partitions_cover_the_window_and_expired_ones_leave_their_sums(dat
     connection = await asyncpg.connect(database.dsn)
     await connection.execute("SELECT ensure_ledger_partition((current_date - 500) - date '1970-01-01')")
     await connection.execute(
-        "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,"
-        " kafka_offset, kafka_partition, held) SELECT (current_date - 500) - date '1970-01-01', gen_random_uuid(), gen_random_uuid(),"
+        "INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, received_at,"
+        " kafka_offset, kafka_partition, held) SELECT (current_date - 500) - date '1970-01-01', gen_random_uuid(),"
         " 7, 1, now(), 5, now() - interval '500 days', n, 0, false FROM generate_series(1, 3) n"
     )
     dropped = await connection.fetch("SELECT * FROM drop_expired_partitions(current_date)")
     assert len(dropped) == 1
     assert await connection.fetchval("SELECT (events, credits) FROM ledger_seals") == (3, 15)
     await connection.execute(
-        "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,"
-        " kafka_offset, kafka_partition, held) SELECT -1, gen_random_uuid(), gen_random_uuid(), 8, 1, now(), 5,"
+        "INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, received_at,"
+        " kafka_offset, kafka_partition, held) SELECT -1, gen_random_uuid(), 8, 1, now(), 5,"
         " now() - make_interval(days => 500 * n), n, 0, false FROM generate_series(0, 1) n"
     )
     for _ in range(2):  # the second finds nothing more

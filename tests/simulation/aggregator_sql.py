@@ -40,7 +40,6 @@ class Organization(NamedTuple):
 class Entry(NamedTuple):
     """`usage_ledger`, keyed by bucket and identity."""
 
-    payload: Any
     organization_id: int
     series_id: int
     occurred: float
@@ -221,7 +220,7 @@ def lock_catalog(t: Transaction, number: int) -> Rows:
 
 def lock_catalog_shared(t: Transaction, number: int, statement_timeout: str) -> Rows:
     t.lock("advisory", number, shared=True)
-    return [(statement_timeout, None)]
+    return [(statement_timeout, "off", "off", "off", None)]
 
 
 def ensure_series(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -267,17 +266,17 @@ def make_ledger_day(postgres: Postgres, day: int) -> None:
 
 
 def insert_ledger(t: Transaction, *columns: Sequence[Any] | None) -> Rows:
-    rows = sorted(each(*columns), key=lambda row: (*row[:2], *row[8:10]))
+    rows = sorted(each(*columns), key=lambda row: (*row[:2], *row[7:9]))
     lock_ledger(t)
     for bucket in {row[0] for row in rows if row[0] >= 0} - t.postgres.table("ledger_days").keys():
         raise asyncpg.CheckViolationError(f"no partition of relation usage_ledger found for {bucket}")
     for key in dict.fromkeys(row[:2] for row in rows):
         t.meets("ledger", key)
     new = []
-    for bucket, identity, payload, organization_id, series_id, occurred, credits, received, *rest in rows:
+    for bucket, identity, organization_id, series_id, occurred, credits, received, *rest in rows:
         if t.get("ledger", (bucket, identity)) is None:
             held = credits is None
-            entry = Entry(payload, organization_id, series_id, occurred, credits or 0, held, received, *rest)
+            entry = Entry(organization_id, series_id, occurred, credits or 0, held, received, *rest)
             t.put("ledger", (bucket, identity), entry)
             new.append((entry.partition, entry.offset))
     return new
@@ -285,7 +284,16 @@ def insert_ledger(t: Transaction, *columns: Sequence[Any] | None) -> Rows:
 
 def select_ledger(t: Transaction, bucket: int, identities: Sequence[Any]) -> Rows:
     found = [(identity, t.get("ledger", (bucket, identity))) for identity in identities]
-    return [(identity, row.payload) for identity, row in found if row is not None]
+    units = {row[0]: row[5] for row in t.rows("rates").values()}
+    rows = []
+    for identity, row in found:
+        if row is not None:
+            held = t.get("held", (bucket, identity)) if row.held else None
+            credits = held and held.credits if row.held else row.credits if row.quantity is None else None
+            unit = held and held.unit if row.held else units.get(row.rate_id)
+            milliseconds = round(row.occurred * 1e6) // 1000
+            rows.append((identity, row.series_id, milliseconds, row.quantity, row.corrects, credits, unit))
+    return rows
 
 
 def lock_originals(t: Transaction, bucket: int, identities: Sequence[Any]) -> Rows:
@@ -368,8 +376,15 @@ def delete_held(t: Transaction, *columns: Sequence[Any]) -> None:
 
 
 def add_days(t: Transaction, *columns: Sequence[Any]) -> None:
-    rows = [*each(*columns)]
-    t.add_all({"days": rows, "months": [(row[0], month_of(row[1]), *row[2:]) for row in rows]})
+    t.merge("days", each(*columns))
+
+
+def add_months(t: Transaction, *columns: Sequence[Any]) -> None:
+    t.merge("months", ((row[0], EPOCH + timedelta(days=row[1]), *row[2:]) for row in each(*columns)))
+
+
+def select_quarter_partitions(_: Transaction, months: Sequence[date]) -> Rows:
+    return [(month,) for month in months]
 
 
 def add_organization_days(t: Transaction, *columns: Sequence[Any]) -> Rows:
@@ -388,7 +403,7 @@ def add_quarters(t: Transaction, *columns: Sequence[Any]) -> None:
     broken = {organizations[name].organization_id for name in t.postgres.defects if name in organizations}
     if broken & {row[0] for row in rows}:
         raise asyncpg.RaiseError("a defect")
-    t.add_all({"quarters": rows})
+    t.merge("quarters", rows)
 
 
 def add_corrections(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -586,7 +601,7 @@ NAMES = {
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset",
     "select_catalog_version": "next_offset changes", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
-    "select_ledger": "identity payload", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
+    "select_ledger": "identity series_id occurred_ms quantity corrects credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
     " corrects_bucket corrects value received",
@@ -596,7 +611,7 @@ NAMES = {
     "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
     "select_quarantined_records": "topic partition kafka_offset key value headers received",
-    "select_quarantined_catalog_events": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config pg_advisory_xact_lock_shared",
+    "select_quarantined_catalog_events": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config set_config set_config set_config pg_advisory_xact_lock_shared", "select_quarter_partitions": "month",
 }  # fmt: skip
 """Columns of each statement's rows."""
 

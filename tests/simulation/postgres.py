@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import asyncpg
+from support.repository.statement_texts import without_partition
 
 from simulation.world import Blocked, Process, World
 
@@ -91,11 +92,12 @@ class Postgres:
             self.trace.append(what)
 
     def run_statement(self, transaction: "Transaction", text: str, args: Sequence[Any]) -> list[Row]:
-        name = self._names[text]
+        name = self._names[without_partition(text)]
         if transaction.is_repeatable and transaction.snapshot is None:
             transaction.snapshot = {table: dict(rows) for table, rows in self.tables.items()}
         puts = transaction.puts
-        transaction.numbered = transaction.numbered if transaction.waiting else {}
+        if not transaction.waiting:
+            transaction.numbered, transaction.absent = {}, {}
         try:
             answer = self._statements[name](transaction, *args)
             rows = [self._rows[name](row) for row in answer or ()]
@@ -209,6 +211,8 @@ class Transaction:
     puts: int = 0
     over: bool = False
     numbered: dict[str, list[int]] = field(default_factory=dict)
+    absent: dict[str, set[Key]] = field(default_factory=dict)
+    """By table, the rows that a MERGE did not find when it began."""
 
     def get(self, table: str, key: Key) -> Any:
         written = self.written.get(table)
@@ -263,6 +267,19 @@ class Transaction:
             for key, amounts in rows:
                 before = self.get(table, key) or (0,) * sums
                 self.put(table, key, tuple(map(sum, zip(before, amounts, strict=True))))
+
+    def merge(self, table: str, rows: Iterable[Sequence[Any]], sums: int = 2) -> None:
+        """MERGE: as add_all, but a row that another transaction has added since the statement began is a failure."""
+        cells = [(tuple(row[:-sums]), tuple(row[-sums:])) for row in rows]
+        assert [key for key, _ in cells] == sorted({key for key, _ in cells}), f"{table}: not sorted"
+        absent = self.absent.setdefault(table, {key for key, _ in cells if self.get(table, key) is None})
+        for key, _ in cells:
+            self.lock(table, key)
+            if key in absent and self.get(table, key) is not None:
+                raise asyncpg.UniqueViolationError(f"{table} {key}")
+        for key, amounts in cells:
+            before = self.get(table, key) or (0,) * sums
+            self.put(table, key, tuple(map(sum, zip(before, amounts, strict=True))))
 
 
 class Connection:

@@ -22,9 +22,9 @@ INSERT_SERIES = """
 
 # Sorted by identity, so that the index grows at its end. Credits are 1 to 9 millionths; n decides everything else.
 INSERT_LEDGER = """
-    INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,
+    INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, received_at,
         kafka_offset, kafka_partition, held)
-    SELECT $1, identity, identity, s.organization_id, s.series_id, occurred_at, n % 9 + 1, occurred_at, n, 0, false
+    SELECT $1, identity, s.organization_id, s.series_id, occurred_at, n % 9 + 1, occurred_at, n, 0, false
     FROM (
         SELECT n, gen_random_uuid() AS identity,
             (date '1970-01-01' + $1::integer)::timestamp AT TIME ZONE 'UTC'

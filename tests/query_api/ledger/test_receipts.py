@@ -189,9 +189,9 @@ async def test_receipt_of_held_usage_says_what_it_waits_for(
     bucket = bucket_of("e1", identity.bytes)
     corrects = UUID(bytes=identity_of("org_acme", "/products/test", "e0")) if waits_for == "original" else None
     await books.execute(
-        "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits, received_at,"
+        "INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, received_at,"
         " kafka_offset, kafka_partition, held, quantity, corrects_bucket, corrects)"
-        " VALUES ($1, $2, $2, $3, $4, now(), 0, now(), 7, 3, true, 5000000, $5, $6)",
+        " VALUES ($1, $2, $3, $4, now(), 0, now(), 7, 3, true, 5000000, $5, $6)",
         bucket, identity, acme, series, corrects and -1, corrects,
     )  # fmt: skip
     await books.execute(

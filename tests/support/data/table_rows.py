@@ -243,9 +243,9 @@ class Books:
     ) -> None:
         """Insert a ledger row, and its quarter of an hour if it is counted."""
         await self.execute(
-            "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits,"
+            "INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits,"
             " received_at, kafka_offset, kafka_partition, held)"
-            " VALUES (-1, gen_random_uuid(), gen_random_uuid(), $1, $2, $3, $4, $3, 0, 0, $5)",
+            " VALUES (-1, gen_random_uuid(), $1, $2, $3, $4, $3, 0, 0, $5)",
             organization, series, occurred_at, micro_credits, held,
         )  # fmt: skip
         if not held:
@@ -262,8 +262,8 @@ class Books:
         """Insert a ledger row that `receipt` finds; `name` is the organization's."""
         identity = identity_of(name, source, event_id)
         await self.execute(
-            "INSERT INTO usage_ledger (ledger_bucket, identity, payload, organization_id, series_id, occurred_at, credits,"
-            " received_at, kafka_offset, kafka_partition, held) VALUES ($1, $2, $2, $3, $4, $5, $6, $5, 0, 0, false)",
+            "INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits,"
+            " received_at, kafka_offset, kafka_partition, held) VALUES ($1, $2, $3, $4, $5, $6, $5, 0, 0, false)",
             bucket_of(event_id, identity), UUID(bytes=identity), organization, series, NOW, micro_credits,
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from runtime.postgres.statements import load_sql
+from support.repository.statement_texts import without_partition
 
 
 class Point(NamedTuple):
@@ -97,7 +98,7 @@ class Failpoint:
             return f"BEGIN in {getattr(task.get_coro(), '__qualname__', '')}"
         if query == "COMMIT;":
             return f"COMMIT after {self._last.get(id(connection))}"
-        return self._names.get(query, query)
+        return self._names.get(without_partition(query), query)
 
     async def _around_fetch(self, do: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
         fetched = await do(*args, **options)

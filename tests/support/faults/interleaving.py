@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import asyncpg
+from support.repository.statement_texts import without_partition
 
 DETECTED_WITHIN_S = 20.0
 
@@ -143,7 +144,7 @@ class Turns:
             await self._take_turn("commit")
 
     async def fetch(self, text: str, *args: Any) -> list[Any]:
-        await self._take_turn(self._names.get(text))
+        await self._take_turn(self._names.get(without_partition(text)))
         return await self.session.connection.fetch(self._instead.get(text, text), *args)
 
     async def fetchrow(self, text: str, *args: Any) -> Any:

@@ -144,7 +144,7 @@ async def _release_chunk(
             columns = [use.ledger_bucket for use in uses], [UUID(use.identity) for use in uses]
             await connection.execute(SQL["limit_held"], *columns)
             await note_limited(connection, limited)
-        rollups = await _record_counts(connection, topic, counted, rejections, rooms)
+        rollups = await _record_counts(connection, topic, counted, rejections, rooms, catalog)
     observe_rollups(rollups)
     for _, rejection in rejections:
         DEAD_LETTERS.labels(rejection.kind).inc()
@@ -191,6 +191,7 @@ async def _record_counts(
     counted: Sequence[Decision],
     rejections: Sequence[tuple[UsageRecord, Rejection]],
     rooms: Rooms,
+    catalog: Catalog,
 ) -> Rollups:
     """Record the disposition of held events in ledger, rollups, dead letters and proof. Returns the sums that were
     added."""
@@ -207,7 +208,7 @@ async def _record_counts(
         await connection.execute(SQL["delete_held_ledger"], use.ledger_bucket, [UUID(use.identity)])
     await add_corrected(connection, [decision for decision in counted if decision.use.corrects])
     fold(counted, rollups)
-    await add_checked_rollups(connection, rollups, rooms)
+    await add_checked_rollups(connection, rollups, rooms, catalog)
     await insert_dead_letters(connection, topic, [rejection for _, rejection in rejections])
     done = [*(decision.use for decision in counted), *(use for use, _ in rejections)]
     await connection.execute(
@@ -224,6 +225,6 @@ async def _record_counts(
 def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> UsageRecord:
     corrects = None if row["corrects"] is None else (row["corrects_bucket"], row["corrects"].bytes)
     return UsageRecord(
-        row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], b"", series,
+        row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], series,
         row["occurred"], row["received"], row["credits"], row["quantity"], row["unit"], None, corrects, StoredRecord(topic, row),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import date
 from typing import NamedTuple
 
 import asyncpg
@@ -27,8 +28,8 @@ SIGHTING_S = 900.0  # an unchanged name is written again when it was last seen t
 
 
 class StaleCatalog(Shared):
-    """Another aggregator applied catalog events, or claimed a correction, after this batch was decided: decide it
-    again."""
+    """Another aggregator applied catalog events, claimed a correction, or added a row to a rollup after this batch was
+    decided: decide it again."""
 
 
 class Sighting(NamedTuple):
@@ -53,6 +54,8 @@ class Catalog:
     card: RateCard = field(default_factory=RateCard)
     ledger_days: set[int] = field(default_factory=set)
     """Days since 1970 for which the ledger was seen to have a partition."""
+    quarter_months: set[date] = field(default_factory=set)
+    """First days of the months for which the quarter-hour rollup was seen to have a partition."""
     sightings: dict[tuple[int, str, str], Sighting] = field(default_factory=dict)
     """By organization, agent and kind: the sightings that this process has written to agent_sightings."""
     aside: set[str] = field(default_factory=set)

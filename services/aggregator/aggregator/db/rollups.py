@@ -1,39 +1,86 @@
 """Adds sums to the rollup tables."""
 
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import asyncpg
+import numpy as np
 from runtime.postgres.pool import Connection
 
+from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.sums import check_sums
 from aggregator.db.unnest import columns_of
+from aggregator.domain.columns.cells import Cells, add_cells, cells_of, months_of, months_of_quarters
 from aggregator.domain.rollup import Rollups
 from aggregator.domain.sum_limit import Gross, Rooms, check_batch
 
 
 async def add_checked_rollups(
-    connection: Connection, rollups: Rollups, rooms: Rooms, known: dict[int, Gross] | None = None
-) -> None:
-    """Add sums to the rollup tables, within the limit.
+    connection: Connection, rollups: Rollups, rooms: Rooms, catalog: Catalog, known: dict[int, Gross] | None = None,
+    quarters: Sequence[Cells] = (), days: Sequence[Cells] = (),
+) -> None:  # fmt: skip
+    """Add sums to the rollup tables, within the limit. The organization days of `quarters` and `days` are in `rollups`.
 
-    Raises SumLimit when the sums of an organization without a reserved room exceed the limit. `known` holds the latest
-    known large sums.
+    Raises SumLimit when the sums of an organization without a reserved room exceed the limit, and StaleCatalog when
+    another transaction adds the same new row. `known` holds the latest known large sums.
     """
     check_batch(rollups, rooms)
-    large = await add_rollups(connection, rollups)
+    all_quarters = add_cells(cells_of(rollups.quarters), *quarters)
+    for table, cells in await _by_partition(connection, all_quarters, catalog):
+        await _merge(connection, SQL["add_quarters"].replace("usage_15m", table), cells)
+    large = await _add_days(connection, rollups, add_cells(cells_of(rollups.days), *days))
     if large:
         await check_sums(connection, large, rollups, rooms, {} if known is None else known)
 
 
-async def add_rollups(connection: Connection, rollups: Rollups) -> list[int]:
-    """Add sums to the rollup tables; add_days adds to the months too. Returns the organizations with large sums."""
+async def add_rollups(connection: Connection, rollups: Rollups) -> None:
+    """Add sums to the rollup tables without a check, with the rights of a rebuild: it has none on partitions.
+
+    Raises StaleCatalog when another transaction adds the same new row.
+    """
+    await _merge(connection, SQL["add_quarters"], cells_of(rollups.quarters))
+    await _add_days(connection, rollups, cells_of(rollups.days))
+
+
+async def add_months(connection: Connection, months: Mapping[tuple[int, int, int], Sequence[int]]) -> None:
+    """Add to the monthly rollup alone, where it is not the sum of its days."""
+    await _merge(connection, SQL["add_months"], cells_of(months))
+
+
+async def _add_days(connection: Connection, rollups: Rollups, days: Cells) -> list[int]:
+    """Add the sums of days and months. Returns the organizations with large sums."""
+    await _merge(connection, SQL["add_days"], days)
+    await _merge(connection, SQL["add_months"], months_of(days))
     large: list[int] = []
-    for statement, cells in (
-        ("add_quarters", rollups.quarters),
-        ("add_days", rollups.days),
-        ("add_organization_days", rollups.organization_days),
-        ("add_corrections", rollups.corrections),
-        ("add_late", rollups.late),
-    ):
+    others: dict[str, Mapping[Any, Sequence[int]]] = {
+        "add_organization_days": rollups.organization_days,
+        "add_corrections": rollups.corrections,
+        "add_late": rollups.late,
+    }
+    for statement, cells in others.items():
         if cells:
             rows = await connection.fetch(SQL[statement], *columns_of((*key, *cell) for key, cell in cells.items()))
             large += [row["organization_id"] for row in rows]
     return large
+
+
+async def _by_partition(connection: Connection, quarters: Cells, catalog: Catalog) -> list[tuple[str, Cells]]:
+    """The rows of each partition of usage_15m, in lock order. Rows without one are for the table, which refuses them."""
+    month = months_of_quarters(quarters)
+    found = np.unique(month)
+    days: list[date] = found.astype("M8[D]").tolist()
+    if unknown := sorted(set(days) - catalog.quarter_months):
+        rows = await connection.fetch(SQL["select_quarter_partitions"], unknown)
+        catalog.quarter_months |= {row["month"] for row in rows}
+    tables = [f"usage_15m_{day:%Y%m}" if day in catalog.quarter_months else "usage_15m" for day in days]
+    return [(table, quarters.take(month == at)) for table, at in zip(tables, found, strict=True)]
+
+
+async def _merge(connection: Connection, statement: str, cells: Cells) -> None:
+    if len(cells.credits):
+        try:
+            await connection.execute(statement, *cells.lists())
+        except asyncpg.UniqueViolationError as error:
+            raise StaleCatalog from error

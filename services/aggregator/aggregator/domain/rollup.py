@@ -84,20 +84,21 @@ def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
         bucket = int(use.occurred // QUARTER_S)
         day = local_day(bucket, time_zone)
         credits, events = credits * times, 0 if use.corrects else times
-        _add(quarters, (organization_id, bucket, series_id), credits, events)
-        _add(days, (organization_id, day, series_id), credits, events)
-        _add(organization_days, (organization_id, day, use.series[1], use.partition), credits, events)
+        add(quarters, (organization_id, bucket, series_id), credits, events)
+        add(days, (organization_id, day, series_id), credits, events)
+        add(organization_days, (organization_id, day, use.series[1], use.partition), credits, events)
         if use.corrects:
-            _add(corrections, (organization_id, day, series_id), credits, times)
+            add(corrections, (organization_id, day, series_id), credits, times)
         received_bucket = int(use.received // QUARTER_S)
         if received_bucket > bucket and (received_day := local_day(received_bucket, time_zone)) > day:
-            _add(late, (organization_id, day, received_day, use.series[1]), credits, events)
+            add(late, (organization_id, day, received_day, use.series[1]), credits, events)
 
 
 Key = TypeVar("Key")
 
 
-def _add(cells: dict[Key, list[int]], key: Key, credits: int, events: int) -> None:
+def add(cells: dict[Key, list[int]], key: Key, credits: int, events: int) -> None:
+    """Add to the sums of a key. A key whose sums are 0 afterwards is removed."""
     cell = cells.get(key)
     if cell is None:
         cells[key] = [credits, events]

@@ -15,8 +15,10 @@ from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres.pool import Connection
 from runtime.postgres.statements import from_record
 
+from aggregator.db.batch.ledger import select_contents
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket
+from aggregator.domain.copies import Content, content_of
 from aggregator.domain.decode import DecodedBatch, SeriesKey, UsageRecord
 from aggregator.domain.rating import Rate
 from aggregator.domain.rollup import Decision, Organization, Rollups, empty_rollups, fold
@@ -174,16 +176,19 @@ class Recounter:
         try:
             async with self._snapshot.read() as connection:
                 rows = await _select_dispositions(connection, uses)
+                contents = await self._select_contents(connection, rows, uses)
                 counted: list[Decision] = []
                 unknown: list[UsageRecord] = []
                 for use in uses:
                     row = rows.get(use.identity)
-                    if row is not None and (row["kafka_partition"], row["kafka_offset"]) == (use.partition, use.offset):
+                    if row is not None and _is_of(row, use):
                         if row["held"]:
                             part.held += 1
                         else:
                             counted.append(self._decide(use, row))
-                    elif row is not None and row["payload"].bytes == use.payload:
+                    elif row is not None and contents[use.identity] == content_of(
+                        use, self._series.get(use.series, UNKNOWN)
+                    ):
                         part.duplicate += 1
                     else:
                         unknown.append(use)
@@ -193,6 +198,18 @@ class Recounter:
         finally:
             self.recount = before
         before.take_over(part)
+
+    @staticmethod
+    async def _select_contents(
+        connection: Connection, rows: Mapping[bytes, asyncpg.Record], uses: Sequence[UsageRecord]
+    ) -> dict[bytes, Content]:
+        """The contents in the ledger of the uses that are not its own records."""
+        keys = [
+            (row["ledger_bucket"], use.identity)
+            for use in uses
+            if (row := rows.get(use.identity)) and not _is_of(row, use)
+        ]
+        return {identity: content for (_, identity), content in (await select_contents(connection, keys)).items()}
 
     def _leave_out(self, name: str, error: Exception) -> None:
         organization = self._days.organizations.get(name)
@@ -271,6 +288,10 @@ class Recounter:
                 f"the ledger counts {events} records and {credits} micro-credits in these days,"
                 f" the log {self.recount.counted.total()} and {log_credits}"
             )
+
+
+def _is_of(row: asyncpg.Record, use: UsageRecord) -> bool:
+    return (row["kafka_partition"], row["kafka_offset"]) == (use.partition, use.offset)
 
 
 async def _select_dispositions(connection: Connection, uses: Sequence[UsageRecord]) -> dict[bytes, asyncpg.Record]:

@@ -19,7 +19,8 @@ from runtime.isolation import describe_failure, is_data_failure
 from runtime.kafka.clients import KafkaSettings, open_consumer
 from runtime.postgres.pool import Connection
 
-from aggregator.db.rollups import add_rollups
+from aggregator.db.catalog_cache import StaleCatalog
+from aggregator.db.rollups import add_months, add_rollups
 from aggregator.db.statements import SQL
 from aggregator.domain.decode import empty_batch, read
 from aggregator.domain.rollup import Organization, Rollups
@@ -161,7 +162,7 @@ async def _swap(holder: Connection, comparison: Comparison) -> None:
             async with holder.transaction():
                 await _add(holder, comparison)
             return
-        except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
+        except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError, StaleCatalog):
             if attempt == ATTEMPTS:
                 raise
 
@@ -170,9 +171,10 @@ async def _add(connection: Connection, comparison: Comparison) -> None:
     days, differences, months = comparison.days, comparison.differences, comparison.months
     changed = organizations_in(differences, months)
     await add_rollups(connection, differences)
-    for statement, cells in (("add_months", months.months), ("add_organization_months", months.organization_months)):
-        if cells:
-            await connection.execute(SQL[statement], *zip(*((*key, *cell) for key, cell in cells.items()), strict=True))
+    await add_months(connection, months.months)
+    if months.organization_months:
+        rows = [(*key, *cell) for key, cell in months.organization_months.items()]
+        await connection.execute(SQL["add_organization_months"], *zip(*rows, strict=True))
     await connection.execute(SQL["forget_empty_rows"], changed, days.begins(), days.ends())
     await connection.execute(SQL["insert_rebuild"], changed, days.first, days.last)
     await connection.execute(SQL["insert_totals"], changed)

@@ -108,7 +108,7 @@ async def store(
     if rooms:
         await note_limited(connection, result.held)
     result.step = "rollups"
-    await add_checked_rollups(connection, result.rollups, rooms, catalog.gross)
+    await add_checked_rollups(connection, result.rollups, rooms, catalog, catalog.gross)
     result.step = "agents"
     sightings = find_new_sightings([*result.counted, *result.held], catalog.sightings)
     await write_sightings(connection, sightings)

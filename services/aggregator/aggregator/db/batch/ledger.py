@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 from runtime.postgres.pool import Connection
 
@@ -13,6 +14,7 @@ from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
 from aggregator.domain.batch_result import BatchResult
+from aggregator.domain.copies import Content, content_of
 from aggregator.domain.corrections import Original, validate_correction
 from aggregator.domain.decode import Kind, UsageRecord, reason_of, reject
 from aggregator.domain.rollup import Decision, Rollups, decide, fold
@@ -22,7 +24,7 @@ FOLD_AT_ONCE = 300
 
 
 async def claim(connection: Connection, decisions: Sequence[Decision], result: BatchResult) -> None:
-    """Insert ledger rows. A use whose row exists already is a duplicate, or a conflict if its payload differs."""
+    """Insert ledger rows. A use whose row exists already is a duplicate, or a conflict if its content differs."""
     if not decisions:
         return
     counting = [decision for decision in decisions if not decision.waits_for]
@@ -47,9 +49,11 @@ async def claim(connection: Connection, decisions: Sequence[Decision], result: B
         for decision in decisions:
             (new if (decision.use.partition, decision.use.offset) in inserted else known).append(decision)
         fold((decision for decision in known if not decision.waits_for), result.rollups, -1)
-        payloads = await _select_payloads(connection, [decision.use for decision in known])
+        firsts = await select_contents(connection, [_key(decision.use) for decision in known])
+        # Not from the ledger: a held row is complete only with its row of usage_held, which is inserted later.
+        firsts |= {_key(decision.use): content_of(decision.use, decision.series_id) for decision in new}
         for decision in known:
-            _sort_out_copy(decision.use, payloads[decision.use.ledger_bucket, decision.use.identity], result)
+            _record_copy(decision.use, decision.series_id, firsts[_key(decision.use)], result)
     for decision in new:
         (result.held if decision.waits_for else result.counted).append(decision)
 
@@ -65,20 +69,32 @@ async def _fold_meanwhile(decisions: Sequence[Decision], rollups: Rollups) -> No
         fold(decisions[start : start + FOLD_AT_ONCE], rollups)
 
 
-def _sort_out_copy(use: UsageRecord, first_payload: bytes, result: BatchResult) -> None:
-    if first_payload == use.payload:
+def _key(use: UsageRecord) -> tuple[int, bytes]:
+    return use.ledger_bucket, use.identity
+
+
+def _record_copy(use: UsageRecord, series_id: int, first: Content, result: BatchResult) -> None:
+    if first == content_of(use, series_id):
         result.duplicates.append(use)
     else:
         detail = "the same source and id was used before with another payload"
         result.rejections.append(reject(use, Kind.CONFLICT, detail, "/id"))
 
 
-async def _select_payloads(connection: Connection, uses: Sequence[UsageRecord]) -> dict[tuple[int, bytes], bytes]:
+async def select_contents(
+    connection: Connection, keys: Iterable[tuple[int, bytes]]
+) -> dict[tuple[int, bytes], Content]:
+    """The contents of the events with these ledger keys, as the ledger has them."""
     return {
-        (bucket, row["identity"].bytes): row["payload"].bytes
-        for bucket, identities in by_bucket((use.ledger_bucket, use.identity) for use in uses)
+        (bucket, row["identity"].bytes): content_in(row)
+        for bucket, identities in by_bucket(keys)
         for row in await connection.fetch(SQL["select_ledger"], bucket, identities)
     }
+
+
+def content_in(row: asyncpg.Record) -> Content:
+    corrects = None if row["corrects"] is None else row["corrects"].bytes
+    return Content(row["series_id"], row["occurred_ms"], row["credits"], row["quantity"], row["unit"], corrects)
 
 
 async def select_originals(
@@ -106,12 +122,12 @@ async def correct(
         return
     result.step = "corrections"
     originals = await select_originals(connection, (use.corrects for use in corrections if use.corrects))
-    payloads = await _select_payloads(connection, corrections)
+    contents = await select_contents(connection, map(_key, corrections))
     accepted: list[Decision] = []
     for use in sorted(corrections, key=lambda use: (use.partition, use.offset)):
-        key = (use.ledger_bucket, use.identity)
-        if key in payloads:
-            _sort_out_copy(use, payloads[key], result)
+        key, series_id = _key(use), catalog.series_ids[use.series]
+        if key in contents:
+            _record_copy(use, series_id, contents[key], result)
             continue
         assert use.corrects is not None
         decision = decide(use, catalog.organizations, catalog.series_ids, catalog.card)
@@ -121,7 +137,7 @@ async def correct(
         except ValueError as error:
             result.rejections.append(reject(use, Kind.CORRECTION, str(error), "/data/corrects"))
             continue
-        payloads[key] = use.payload
+        contents[key] = content_of(use, series_id)
         decision = fit(decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits), rooms)
         if original is not None and not decision.waits_for:
             originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
@@ -165,7 +181,7 @@ def _ledger_columns(decisions: Sequence[Decision]) -> list[Sequence[Any] | None]
     corrects_buckets, corrects = zip(*map(corrects_of, decided.use), strict=True) if any(used.corrects) else ((), ())
     credits = [None if held else amount for amount, held in zip(decided.credits, decided.waits_for, strict=True)]
     return [
-        used.ledger_bucket, [*map(UUID, used.identity)], [*map(UUID, used.payload)], decided.organization_id,
+        used.ledger_bucket, [*map(UUID, used.identity)], decided.organization_id,
         decided.series_id, used.occurred, credits, used.received, used.partition, used.offset,
         *map(or_null, (decided.rate_id, used.quantity, corrects_buckets, corrects)),
     ]  # fmt: skip

@@ -1,0 +1,28 @@
+"""Decides whether two events with the same identity are copies of one event. Pure."""
+
+from typing import NamedTuple
+
+from aggregator.domain.decode import UsageRecord
+
+
+class Content(NamedTuple):
+    """The parts of an event that its copies must agree in. An event with the same identity and another content is a
+    conflict.
+
+    The time is in milliseconds since 1970, because CloudEvents' JavaScript SDK cuts times to milliseconds. `credits` and
+    `quantity` are in millionths, and one of them is None. `corrects` is the identity of a correction's original.
+    """
+
+    series_id: int
+    occurred_ms: int
+    credits: int | None
+    quantity: int | None
+    unit: str | None
+    corrects: bytes | None
+
+
+def content_of(use: UsageRecord, series_id: int) -> Content:
+    occurred_ms = round(use.occurred * 1e6) // 1000  # via whole microseconds, which a double represents exactly
+    return Content(
+        series_id, occurred_ms, use.credits, use.quantity, use.unit, use.corrects[1] if use.corrects else None
+    )
