@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from aggregator.db.statements import SQL
 from aggregator.outbox_relay import Topics, relay
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from runtime.kafka.clients import is_transient
 from runtime.observability.tracing import Tracing
 from runtime.periodic import every
@@ -102,6 +104,11 @@ def record(item: Any, offset: int, partition: int, topic: str, began: datetime) 
     if item is MARKER:
         return FakeRecord(None, offset, partition, topic, int(began.timestamp() * 1000) + offset * 60_000, key=MARKER)
     value = json.dumps(item).encode() if isinstance(item, dict) else item
+    with suppress(InvalidEvent):
+        # A fifth has another form than ingest's: the aggregator's columns leave it to the exact path. Copies of an event have
+        # one form. If two processes insert them by both paths, Postgres may detect a deadlock, which is transient.
+        if isinstance(item, dict) and sum(str(item.get("id")).encode()) % 5:
+            value = encode(decode(value))
     return FakeRecord(value, offset, partition, topic, int(began.timestamp() * 1000) + offset * 60_000)
 
 
@@ -344,7 +351,10 @@ class Scenario:
             f"step {self.world.step_count}: {wrong}" for wrong in compare(self.postgres, self.usage, self.catalog)
         ]
         if at_rest:
-            self.violations += [*compare_published(self), *["deadlock"] * self.postgres.deadlocks]
+            self.violations += compare_published(self)
+            if not self.may_break:
+                # A batch that failed is counted without columns, so copies of an event may meet in both paths (record()).
+                self.violations += ["deadlock"] * self.postgres.deadlocks
 
 
 def compare(postgres: Postgres, usage: Log, catalog: Sequence[FakeRecord]) -> list[str]:

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import asyncpg
 from aggregator.domain.sum_limit import SUM_LIMIT
+from asyncpg.pgproto.pgproto import UUID
 
 from simulation.postgres import Postgres, Transaction, functions_of
 
 Rows = Iterable[tuple[Any, ...]]
 EPOCH = date(1970, 1, 1)
+POSTGRES_EPOCH_S = 946_684_800
 
 
 class Progress(NamedTuple):
@@ -280,6 +282,40 @@ def insert_ledger(t: Transaction, *columns: Sequence[Any] | None) -> Rows:
             t.put("ledger", (bucket, identity), entry)
             new.append((entry.partition, entry.offset))
     return new
+
+
+def copy_to_table(t: Transaction, table: str, body: bytes, columns: Sequence[str]) -> None:
+    """COPY into a partition of the ledger."""
+    rows = [dict(zip(columns, fields, strict=True)) for fields in copied_rows(body)]
+    lock_ledger(t)
+    for row in rows:
+        key = row["ledger_bucket"], UUID(row["identity"])
+        assert table.endswith(f"{EPOCH + timedelta(days=key[0]):%Y%m%d}" if key[0] >= 0 else f"hash_{-key[0]}"), table
+        if t.meets("ledger", key):
+            raise asyncpg.UniqueViolationError(f"{table} {key}")
+    for row in rows:
+        occurred, received = (POSTGRES_EPOCH_S + row[name] / 1e6 for name in ("occurred_at", "received_at"))
+        entry = Entry(
+            row["organization_id"], row["series_id"], occurred, row["credits"], False, received, row["kafka_partition"],
+            row["kafka_offset"], None, None, None, None,
+        )  # fmt: skip
+        t.put("ledger", (row["ledger_bucket"], UUID(row["identity"])), entry)
+
+
+def copied_rows(body: bytes) -> Iterable[list[Any]]:
+    """The fields of binary COPY: integers, and 16 bytes as they are."""
+    assert body.startswith(b"PGCOPY\n\xff\r\n\0")
+    at = 19
+    while (number := int.from_bytes(body[at : at + 2], signed=True)) >= 0:
+        at += 2
+        fields: list[Any] = []
+        for _ in range(number):
+            size = int.from_bytes(body[at : at + 4])
+            value = body[at + 4 : at + 4 + size]
+            fields.append(value if size == 16 else int.from_bytes(value, signed=True))
+            at += 4 + size
+        yield fields
+    assert body[at:] == b"\xff\xff"
 
 
 def select_ledger(t: Transaction, bucket: int, identities: Sequence[Any]) -> Rows:
@@ -601,7 +637,7 @@ NAMES = {
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset",
     "select_catalog_version": "next_offset changes", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
-    "select_ledger": "identity series_id occurred_ms quantity corrects credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
+    "select_ledger": "identity series_id occurred_ms quantity corrects credits unit", "copy_to_table": "", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
     " corrects_bucket corrects value received",

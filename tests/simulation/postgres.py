@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, TypeVar
 
 import asyncpg
@@ -92,7 +93,9 @@ class Postgres:
             self.trace.append(what)
 
     def run_statement(self, transaction: "Transaction", text: str, args: Sequence[Any]) -> list[Row]:
-        name = self._names[without_partition(text)]
+        return self.run_named(transaction, self._names[without_partition(text)], args)
+
+    def run_named(self, transaction: "Transaction", name: str, args: Sequence[Any]) -> list[Row]:
         if transaction.is_repeatable and transaction.snapshot is None:
             transaction.snapshot = {table: dict(rows) for table, rows in self.tables.items()}
         puts = transaction.puts
@@ -106,6 +109,14 @@ class Postgres:
             if not transaction.waiting:
                 self.note("blocked", transaction.session, name, args)
             transaction.waiting = True
+            raise
+        except asyncpg.UniqueViolationError:
+            if not transaction.savepoints:
+                self.undo(transaction)
+                raise
+            self._leave_queue(transaction)
+            self.note("failed", transaction.session, name, args)
+            transaction.waiting = False
             raise
         except Exception:
             self.undo(transaction)
@@ -177,6 +188,16 @@ class Postgres:
         self.note("commit", transaction.session)
         self._release(transaction)
 
+    def release(self, transaction: "Transaction", locks: set[tuple[str, Key]]) -> None:
+        """Release some of a transaction's locks."""
+        for what in locks:
+            transaction.held.discard(what)
+            holders = self._holders[what][1]
+            holders.discard(transaction)
+            if not holders:
+                del self._holders[what]
+        self.world.wake()
+
     def undo(self, transaction: "Transaction") -> None:
         if not transaction.over:
             self.note("rollback", transaction.session)
@@ -186,12 +207,7 @@ class Postgres:
         transaction.over = True
         self._leave_queue(transaction)
         self.open.discard(transaction)
-        for what in transaction.held:
-            holders = self._holders[what][1]
-            holders.discard(transaction)
-            if not holders:
-                del self._holders[what]
-        self.world.wake()
+        self.release(transaction, {*transaction.held})
 
 
 @dataclass(eq=False)
@@ -208,6 +224,7 @@ class Transaction:
     queues_for: tuple[str, Key] | None = None
     waits_for: "set[Transaction]" = field(default_factory=set)
     waiting: bool = False
+    savepoints: int = 0
     puts: int = 0
     over: bool = False
     numbered: dict[str, list[int]] = field(default_factory=dict)
@@ -355,6 +372,13 @@ class Connection:
     async def execute(self, text: str, *args: Any) -> None:
         await self.fetch(text, *args)
 
+    async def copy_to_table(self, table: str, *, source: BytesIO, columns: Sequence[str], format: str) -> None:  # noqa: A002
+        transaction = self._transaction
+        assert transaction is not None
+        assert format == "binary"
+        args = (table, source.getvalue(), columns)
+        await self._ask(transaction, lambda: self._postgres.run_named(transaction, "copy_to_table", args))
+
     async def executemany(self, text: str, every: Iterable[Sequence[Any]]) -> None:
         for args in every:
             await self.fetch(text, *args)
@@ -365,13 +389,19 @@ class Connection:
         outer = self._transaction
         if outer is not None:
             before = {name: dict(rows) for name, rows in outer.written.items()}
+            held = {*outer.held}
             self._note_savepoint(outer, "savepoint")
+            outer.savepoints += 1
             try:
                 yield
             except Exception:
                 outer.written = before
                 self._note_savepoint(outer, "undo to savepoint")
+                if not outer.over:
+                    self._postgres.release(outer, outer.held - held)
                 raise
+            finally:
+                outer.savepoints -= 1
             self._note_savepoint(outer, "forget savepoint")
             return
         transaction = self._begin(isolation)

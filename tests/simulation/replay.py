@@ -1,7 +1,8 @@
 """Repeats a history's statements on a real Postgres: the same statements must wait, and all rows must be equal."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from io import BytesIO
 from typing import Any
 
 import asyncpg
@@ -28,6 +29,7 @@ class Mirror:
     def __init__(self, sql: Mapping[str, str], dsn: str, watcher: "asyncpg.Connection[asyncpg.Record]", stack: AsyncExitStack) -> None:  # fmt: skip
         self.compared = 0
         self.waited = 0
+        self.failed = 0
         self._sql = sql
         self._dsn = dsn
         self._watcher = watcher
@@ -47,6 +49,8 @@ class Mirror:
                 if what == "commit":
                     self._spare.append(self._sessions.pop(number))
                     await self._resume_waiting()
+            elif what == "failed":
+                await self._expect_failure(number, *details)
             else:
                 await self._compare(number, what == "done", *details)
 
@@ -77,15 +81,38 @@ class Mirror:
         done = await (
             session.wait_done_or_blocked()
             if session.is_waiting
-            else session.step(session.connection.fetch(self._sql[name], *args))
+            else session.step(self._start(session.connection, name, args))
         )
         assert done == is_done, f"session {number}: {name}{args} {'does not wait' if done else 'waits'} on Postgres"
         if not done:
             self.waited += 1
             return
-        answer = sorted(map(comparable, session.answer()))
+        answered = session.answer()
+        answer = [] if name == "copy_to_table" else sorted(map(comparable, answered))
         assert answer == sorted(map(comparable, rows)), f"{name}{args}: {answer}, simulated {rows}"
         self.compared += 1
+
+    async def _expect_failure(self, number: int, name: str, args: Any) -> None:
+        """The statement must fail as it did in the simulation; a rollback to its savepoint follows."""
+        session = self._sessions[number]
+        done = await (
+            session.wait_done_or_blocked()
+            if session.is_waiting
+            else session.step(self._start(session.connection, name, args))
+        )
+        assert done, f"session {number}: {name} waits on Postgres"
+        try:
+            session.answer()
+        except asyncpg.UniqueViolationError:
+            self.failed += 1
+        else:
+            raise AssertionError(f"session {number}: {name} does not fail on Postgres")
+
+    def _start(self, connection: "asyncpg.Connection[asyncpg.Record]", name: str, args: Any) -> Awaitable[Any]:
+        if name == "copy_to_table":
+            table, body, columns = args
+            return connection.copy_to_table(table, source=BytesIO(body), columns=columns, format="binary")
+        return connection.fetch(self._sql[name], *args)
 
 
 @asynccontextmanager

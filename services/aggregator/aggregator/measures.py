@@ -20,8 +20,8 @@ PAUSE = 20  # the pause after measuring whole tables, in multiples of its durati
 def observe_batch(batch: DecodedBatch, result: BatchResult, began_s: float, committed_s: float) -> None:
     """Record a committed batch. Instants are Unix time, and receipts use the clock of Kafka."""
     dispositions = {
-        "counted": len(result.counted), "held": len(result.held) + len(result.quarantined),
-        "duplicate": len(result.duplicates), "rejected": len(result.rejections), "replayed": result.replayed,
+        "counted": result.counted_number, "held": len(result.held) + len(result.quarantined),
+        "duplicate": result.duplicate_number, "rejected": len(result.rejections), "replayed": result.replayed,
     }  # fmt: skip
     for disposition, number in dispositions.items():
         metrics.EVENTS.labels(disposition).inc(number)
@@ -29,10 +29,10 @@ def observe_batch(batch: DecodedBatch, result: BatchResult, began_s: float, comm
         metrics.DEAD_LETTERS.labels(rejection.kind).inc()
     metrics.BATCH_EVENTS.observe(sum(dispositions.values()))
     metrics.BATCH_SECONDS.observe(committed_s - began_s)
-    if result.counted:
+    if result.counted_number:
         in_time = count_in_time(batch, result, committed_s)
         metrics.VISIBLE.labels("yes").inc(in_time)
-        metrics.VISIBLE.labels("no").inc(len(result.counted) - in_time)
+        metrics.VISIBLE.labels("no").inc(result.counted_number - in_time)
         metrics.VISIBLE_SECONDS.observe(max(0.0, committed_s - min(batch.first_received.values())))
     observe_rollups(result.rollups)
 
@@ -42,10 +42,11 @@ def count_in_time(batch: DecodedBatch, result: BatchResult, committed_s: float) 
     contain both kinds."""
     since = committed_s - VISIBLE_WITHIN_S
     if min(batch.first_received.values()) >= since:
-        return len(result.counted)
+        return result.counted_number
     if max(batch.last_received.values()) < since:
         return 0
-    return sum(decision.use.received >= since for decision in result.counted)
+    in_columns = int((result.columns.received_ms >= since * 1000).sum())
+    return in_columns + sum(decision.use.received >= since for decision in result.counted)
 
 
 def observe_rollups(rollups: Rollups) -> None:

@@ -18,7 +18,7 @@ class Settings(KafkaSettings, ProcessSettings):
     """A name that survives restarts, such as the name of the pod: a restarted process gets its partitions back at
     once."""
 
-    batch_events_max: int = 20_000
+    batch_events_max: int = 100_000
     batch_interval_s: float = 0.2
     """Minimum interval between the starts of batches: records that arrive in it share one transaction."""
     fetch_wait_ms: int = 200

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from flexcredits_schemas.codec import decode, encode
+
 _ids = itertools.count(1)
 
 
@@ -81,6 +83,11 @@ def rate(credits: str = "1", per: str = "1000", **data: Any) -> dict[str, Any]:
     }
     subject = data.pop("subject", None)
     return event("flexcredits.rate.v1", {**fields, **data}, subject=subject)
+
+
+def as_written(event: dict[str, Any]) -> bytes:
+    """The bytes that ingest writes to Kafka for a valid event."""
+    return encode(decode(json.dumps(event).encode()))
 
 
 @dataclass

@@ -13,7 +13,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import asyncpg
+import numpy as np
+from aggregator.domain.counting.recent import RecentIdentities
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from numpy.typing import NDArray
 from runtime.postgres.statements import load_sql
 from support.repository.statement_texts import without_partition
 
@@ -30,7 +33,11 @@ POINTS = {
     "after_poll": Point("aggregator", "after", "fetch from USAGE_EVENTS_TOPIC"),
     "before_begin": Point("aggregator", "before", "BEGIN in UsageStream.run"),
     "after_lock": Point("aggregator", "after", "lock_progress of USAGE_EVENTS_TOPIC"),
+    "before_copy": Point("aggregator", "before", "COPY"),
+    "after_copy": Point("aggregator", "after", "COPY"),
+    "after_refused_copy": Point("aggregator", "after", "refused COPY"),
     "after_dedupe": Point("aggregator", "after", "insert_ledger"),
+    "between_merges": Point("aggregator", "after", "add_days"),
     "after_rollup": Point("aggregator", "after", "add_organization_days"),
     "after_outbox": Point("aggregator", "after", "insert_totals"),
     "before_commit": Point("aggregator", "before", "COMMIT after advance_progress of USAGE_EVENTS_TOPIC"),
@@ -67,6 +74,9 @@ class Failpoint:
     def arm(self) -> None:
         for name in ("execute", "executemany", "fetch", "fetchrow", "fetchval"):
             wrap(asyncpg.Connection, name, self._around_statement)
+        wrap(asyncpg.Connection, "copy_to_table", self._around_copy)
+        if self._point.step == "refused COPY":
+            RecentIdentities.meet = _forget  # type: ignore[method-assign]  # as after a restart
         wrap(AIOKafkaConsumer, "getmany", self._around_fetch)
         wrap(AIOKafkaConsumer, "commit", self._around_commit)
         wrap(AIOKafkaProducer, "send", self._around_send)
@@ -89,6 +99,17 @@ class Failpoint:
         if result != [] or step.startswith("add_"):  # a claim without rows does not count
             self._pass("after", step)
         self._last[id(connection)] = step
+        return result
+
+    async def _around_copy(self, do: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        """Copies into the ledger, in a savepoint. One that meets a known identity is refused."""
+        self._pass("before", "COPY")
+        try:
+            result = await do(*args, **options)
+        except asyncpg.UniqueViolationError:
+            self._pass("after", "refused COPY")
+            raise
+        self._pass("after", "COPY")
         return result
 
     def _name_statement(self, connection: Any, query: str) -> str:
@@ -119,6 +140,10 @@ class Failpoint:
         confirmed = await do(producer, topic, *args, **options)
         confirmed.add_done_callback(lambda _: self._pass("after", step))
         return confirmed
+
+
+def _forget(_: RecentIdentities, high: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    return np.zeros(len(high), np.bool_)
 
 
 def wrap(owner: type, name: str, around: Callable[..., Awaitable[Any]]) -> None:

@@ -20,6 +20,15 @@ AGGREGATOR: dict[str, Changes] = {
         "progress.lock_progress": [('SQL["lock_progress"], topic, sorted(spans))', 'SQL["select_progress"], topic)')]
     },
     "the ledger off": {"claim": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
+    "conflicts of columns called duplicates": {
+        "_claim_day": [("    same = np.array(is_same, np.bool_)\n", "    same = np.ones(len(is_same), np.bool_)\n")]
+    },
+    "all rows of a refused COPY called copies": {
+        "_claim_day": [("if identity[at].tobytes() in known]] = True\n", "if known]] = True\n")]
+    },
+    "columns count held usage": {
+        "leave_unusual": [("(places.zone_of(head) == UNKNOWN) | places", "places")]
+    },
     "the outbox removed": {
         "store": [('    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in result.rollups.organization_days}))\n', "")]
     },

@@ -3,7 +3,7 @@ are only a hint."""
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
 import structlog
@@ -24,6 +24,7 @@ from aggregator.consumer.watermark import Watermark
 from aggregator.db.catalog_cache import StaleCatalog
 from aggregator.db.progress import OffsetGap, load_progress, load_received
 from aggregator.domain.batch_result import BatchResult
+from aggregator.domain.columns.heads import Heads
 from aggregator.domain.dead_letter_limit import DeadLetterLimit
 from aggregator.domain.decode import DecodedBatch, empty_batch, read, traceparents
 from aggregator.domain.record import Record
@@ -31,7 +32,12 @@ from aggregator.measures import observe_batch
 from aggregator.topic_identity import TopicIdentity, find_passed
 
 log = structlog.get_logger()
-DECODE_AT_ONCE = 100  # records, about a millisecond; then the event loop can send data to Postgres
+DECODE_AT_ONCE = 1_000  # records, about four milliseconds; then the event loop can send data to Postgres
+FETCH_AT_ONCE = 10_000
+BACKLOG_MIN = 2_000
+"""Records of one fetch from which on a batch waits MORE_WAIT_MS for more, for at most COLLECT_S in all."""
+MORE_WAIT_MS = 50
+COLLECT_S = 1.0
 RELEASE_EVERY_S = 3.0  # a correction may wait for its original, and no catalog event announces that one
 SLOW_TRIES = 2
 """Timeouts of a batch before it is counted in halves."""
@@ -56,6 +62,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._topic_identity = TopicIdentity(pool, catalog_reader.consumer, topic)
         self._guard = guard
         self._tracing = tracing
+        self._heads = Heads()
         self._batch_events_max = batch_events_max
         self._fetch_max = batch_events_max
         """Size of the next batch in records: halved after a batch timed out, and a tenth larger after each success."""
@@ -129,31 +136,58 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
             fetching.cancel()
 
     async def fetch(self) -> DecodedBatch:
-        """Fetch and decode the next records. The batch is empty when none came within the wait."""
+        """Fetch and decode the next records. The batch is empty when none came within the wait.
+
+        With a backlog, several fetches make one batch, because a row of a rollup is then written once for all of them.
+        """
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(max(0.0, self._fetch_due - clock()))
         self._fetch_due = clock() + self._batch_interval_s
-        assignments = self._assignments
-        fetched = await self._fetch_turns.fetch(self._fetch_wait_ms, self._fetch_max)
-        if self._failure is not None:
-            raise self._failure
-        batch = empty_batch()
-        if not self.state.is_positioned:
-            return batch  # aiokafka fetches from Kafka's committed offset until the position of Postgres is known
-        positions = await self._find_positions()
-        if self._assignments != assignments:
-            # These records may precede or follow the seek of the listener: fetch them again.
-            await self._seek(list(self._consumer.assignment()))
-            return batch
+        assignments, batch, ends = self._assignments, empty_batch(), clock() + COLLECT_S
+        heads = self._next_heads()
+        left = self._fetch_max
+        while left > 0 and clock() < ends:
+            wanted = min(left, FETCH_AT_ONCE)
+            try:
+                fetched = await self._fetch_turns.fetch(MORE_WAIT_MS if batch.spans else self._fetch_wait_ms, wanted)
+                if self._failure is not None:
+                    raise self._failure
+            except Exception as error:
+                if not batch.spans:
+                    raise
+                self._failure = error  # for the next fetch; the records of this one count
+                break
+            if not self.state.is_positioned:
+                return empty_batch()  # aiokafka fetches from Kafka's committed offset until the position is known
+            positions = await self._find_positions()
+            if self._assignments != assignments:
+                # These records may precede or follow the seek of the listener: fetch them again.
+                await self._seek(list(self._consumer.assignment()))
+                return empty_batch()
+            await self._read(fetched, positions, heads, batch)
+            number = sum(map(len, fetched.values()))
+            left -= number
+            if number < min(wanted, BACKLOG_MIN):
+                break
+        return batch
+
+    def _next_heads(self) -> Heads:
+        if self._heads.is_used_up:
+            self._heads = Heads()
+        return self._heads
+
+    async def _read(
+        self, fetched: Mapping[TopicPartition, Sequence[Record]], positions: Mapping[TopicPartition, int], heads: Heads,
+        batch: DecodedBatch,
+    ) -> None:  # fmt: skip
         reached, self._reached = self._reached, {**self._reached, **positions}
         fetched = {at: records for at, records in fetched.items() if at in positions}
         for records in fetched.values():
             for start in range(0, len(records), DECODE_AT_ONCE):
-                read(records[start : start + DECODE_AT_ONCE], batch)
+                read(records[start : start + DECODE_AT_ONCE], batch, heads)
                 await asyncio.sleep(0)
         for at, position in positions.items():
             await self._pass(at, reached[at], position, fetched.get(at, ()), batch)
-        return batch
 
     async def _find_positions(self) -> dict[TopicPartition, int]:
         """The position of each partition: after its last record and the transaction markers that follow it."""
@@ -172,7 +206,8 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         if position <= begin or position - begin == len(records):
             return
         batch.gaps.extend(await find_passed(self._ends, at, begin, position, records))
-        batch.spans[at.partition] = (begin, position - 1)
+        first, _ = batch.spans.get(at.partition, (begin, begin))
+        batch.spans[at.partition] = (min(first, begin), position - 1)
 
     async def process_batch(self, batch: DecodedBatch) -> None:
         """Count one batch, in halves if needed. When this returns, Postgres has the disposition of every record."""
@@ -190,7 +225,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         causes = traceparents(batch, LINKS_MAX) if self._tracing.is_on else ()
         with self._tracing.span(f"process {self.topic}", "consumer", causes) as span:
             result = await rerun(lambda: self._count(batch))
-            span.note(counted=len(result.counted), partitions=len(batch.spans))
+            span.note(counted=result.counted_number, partitions=len(batch.spans))
             if self._tracing.is_on:
                 self._pending_trace_links = [*self._pending_trace_links, span.traceparent][-LINKS_MAX:]
         observe_batch(batch, result, began_s, time.time())

@@ -1,7 +1,7 @@
 """Finds the organizations whose data makes a batch fail, and counts the rest of the batch without them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -14,7 +14,7 @@ from aggregator.db.batch.apply import OnTrial, apply_batch
 from aggregator.db.catalog_cache import STATEMENT_S, Catalog
 from aggregator.db.quarantine import only
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.decode import DecodedBatch, organizations_of
+from aggregator.domain.decode import DecodedBatch, organizations_of, without_columns
 from aggregator.domain.sum_limit import SumLimit
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class _Search:
             return dict.fromkeys(names, "not tried alone: too many others of its batch failed")
         result = BatchResult()
         try:
-            batch = only(self.batch, set(names))
+            batch = without_columns(only(self.batch, set(names)))
             await apply_batch(
                 self.pool, self.topics, batch, self.catalog, result, on_trial=True, statement_s=self.statement_s
             )
@@ -97,6 +97,11 @@ async def count_batch(
             if result.step == "positions" or not concerns_one(error):
                 raise
             is_slow = timed_out(error)
+            if batch.columns and not is_slow:
+                # The exact path finds out whose usage fails. It also counts what only the columns could not.
+                log.warning("counting a batch without columns", reason=f"{result.step}: {describe_failure(error)}")
+                batch = without_columns(batch)
+                continue
             if is_slow and was_slow:
                 raise
             was_slow |= is_slow
@@ -117,7 +122,11 @@ async def count_batch(
                 raise
         else:
             catalog.slow_batches = 0
-            for name, reason in failing.items():
-                metrics.QUARANTINES.labels("aggregator").inc()
-                log.error("organization in quarantine", organization=name, reason=reason)
+            _log_quarantines(failing)
             return counted
+
+
+def _log_quarantines(failing: Mapping[str, str]) -> None:
+    for name, reason in failing.items():
+        metrics.QUARANTINES.labels("aggregator").inc()
+        log.error("organization in quarantine", organization=name, reason=reason)

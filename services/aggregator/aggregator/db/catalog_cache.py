@@ -13,6 +13,8 @@ from runtime.postgres.pool import Connection, Pool
 from runtime.postgres.statements import from_record
 
 from aggregator.db.statements import SQL
+from aggregator.domain.counting.places import Places
+from aggregator.domain.counting.recent import RecentIdentities
 from aggregator.domain.rating import Rate, RateCard
 from aggregator.domain.rollup import Organization
 from aggregator.domain.sum_limit import Gross
@@ -54,6 +56,9 @@ class Catalog:
     card: RateCard = field(default_factory=RateCard)
     ledger_days: set[int] = field(default_factory=set)
     """Days since 1970 for which the ledger was seen to have a partition."""
+    places: Places | None = None
+    """The places of the heads of the stream's columns."""
+    recent: RecentIdentities = field(default_factory=RecentIdentities)
     quarter_months: set[date] = field(default_factory=set)
     """First days of the months for which the quarter-hour rollup was seen to have a partition."""
     sightings: dict[tuple[int, str, str], Sighting] = field(default_factory=dict)

@@ -106,6 +106,8 @@ async def advance(connection: Connection, topic: str, batch: DecodedBatch, resul
             [decision.use for decision in result.held],
         )
     ]
+    dispositions[0] += result.columns.counted
+    dispositions[1] += result.columns.duplicates
     dispositions.insert(
         2, Counter((at.record.partition, at.record.timestamp / 1000 // HOUR_S) for at in result.rejections)
     )

@@ -12,7 +12,7 @@ from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.sums import check_sums
 from aggregator.db.unnest import columns_of
-from aggregator.domain.columns.cells import Cells, add_cells, cells_of, months_of, months_of_quarters
+from aggregator.domain.counting.cells import Cells, add_cells, cells_of, months_of, months_of_quarters
 from aggregator.domain.rollup import Rollups
 from aggregator.domain.sum_limit import Gross, Rooms, check_batch
 

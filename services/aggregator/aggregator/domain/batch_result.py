@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from aggregator.domain.counting.counts import ColumnCounts
 from aggregator.domain.decode import Rejection, UsageRecord
 from aggregator.domain.record import Record
 from aggregator.domain.rollup import Decision, Rollups, empty_rollups
@@ -19,6 +20,8 @@ class BatchResult:
     """By partition, the offset after the last record; None when only offsets without a record were passed."""
     counted: list[Decision] = field(default_factory=list)
     held: list[Decision] = field(default_factory=list)
+    columns: ColumnCounts = field(default_factory=ColumnCounts)
+    """What became of the columns. The lists beside it have what the exact path read."""
     duplicates: list[UsageRecord] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     rollups: Rollups = field(default_factory=empty_rollups)
@@ -26,3 +29,11 @@ class BatchResult:
     skipped: Counter[int] = field(default_factory=Counter)
     """By partition, the number of offsets without a record."""
     replayed: int = 0
+
+    @property
+    def counted_number(self) -> int:
+        return len(self.counted) + self.columns.counted.total()
+
+    @property
+    def duplicate_number(self) -> int:
+        return len(self.duplicates) + self.columns.duplicates.total()

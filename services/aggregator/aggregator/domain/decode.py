@@ -175,6 +175,14 @@ def to_uses(columns: UsageColumns) -> list[UsageRecord]:
     return [read_record(record) for record in columns.records]
 
 
+def without_columns(batch: DecodedBatch) -> DecodedBatch:
+    """The batch with the rows of its columns among its uses."""
+    if not batch.columns:
+        return batch
+    uses = [use for part in batch.columns for use in to_uses(part)]
+    return batch._replace(uses=[*batch.uses, *uses], columns=[])
+
+
 def organizations_of(batch: DecodedBatch) -> set[str]:
     """The organizations of usage and corrections, without those of rejections and failures."""
     return {key[0] for key in series_of(batch)}

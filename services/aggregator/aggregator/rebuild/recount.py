@@ -18,7 +18,7 @@ from runtime.postgres.statements import from_record
 from aggregator.db.batch.ledger import select_contents
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket
-from aggregator.domain.copies import Content, content_of
+from aggregator.domain.counting.copies import Content, content_of
 from aggregator.domain.decode import DecodedBatch, SeriesKey, UsageRecord
 from aggregator.domain.rating import Rate
 from aggregator.domain.rollup import Decision, Organization, Rollups, empty_rollups, fold

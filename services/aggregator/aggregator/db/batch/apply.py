@@ -4,15 +4,17 @@ sql/progress.sql gives the order of its locks.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.codec import InvalidEvent
 from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
 
+from aggregator.db.batch.columns import count_columns, leave_unusual
 from aggregator.db.batch.ledger import claim, correct
 from aggregator.db.batch.ledger_partitions import place
-from aggregator.db.batch.sightings import find_new_sightings, write_sightings
+from aggregator.db.batch.sightings import agents_of, find_new_sightings, write_sightings
 from aggregator.db.catalog_cache import STATEMENT_S, Catalog, Sighting, StaleCatalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import advance, drop_replayed, lock_progress
@@ -98,19 +100,23 @@ async def store(
     commit."""
     result.rejections += fresh.rejections
     result.step = "places"
-    fresh = await place(connection, fresh, catalog)
+    fresh = await place(connection, leave_unusual(fresh, catalog), catalog)
     rooms = await _select_rooms(connection, fresh, catalog) if catalog.limited else {}
     result.step = "rating"
-    await claim(connection, fit_all(_decide(fresh.uses, catalog, result), rooms), result)
+    decisions = fit_all(_decide(fresh.uses, catalog, result), rooms)
+    in_columns = await count_columns(connection, fresh.columns, catalog, result)
+    await claim(connection, decisions, result)
     await correct(connection, fresh.corrections, catalog, rooms, result)
     result.step = "held"
     await _insert_held(connection, result.held)
     if rooms:
         await note_limited(connection, result.held)
     result.step = "rollups"
-    await add_checked_rollups(connection, result.rollups, rooms, catalog, catalog.gross)
+    sums = [in_columns.quarters], [in_columns.days]
+    await add_checked_rollups(connection, result.rollups, rooms, catalog, catalog.gross, *sums)
     result.step = "agents"
-    sightings = find_new_sightings([*result.counted, *result.held], catalog.sightings)
+    agents = chain(agents_of(chain(result.counted, result.held)), in_columns.agents)
+    sightings = find_new_sightings(agents, catalog.sightings)
     await write_sightings(connection, sightings)
     result.step = "dead letters"
     await insert_dead_letters(connection, topic, result.rejections)

@@ -14,8 +14,8 @@ from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.copies import Content, content_of
 from aggregator.domain.corrections import Original, validate_correction
+from aggregator.domain.counting.copies import Content, content_of
 from aggregator.domain.decode import Kind, UsageRecord, reason_of, reject
 from aggregator.domain.rollup import Decision, Rollups, decide, fold
 from aggregator.domain.sum_limit import Rooms, fit
@@ -77,8 +77,12 @@ def _record_copy(use: UsageRecord, series_id: int, first: Content, result: Batch
     if first == content_of(use, series_id):
         result.duplicates.append(use)
     else:
-        detail = "the same source and id was used before with another payload"
-        result.rejections.append(reject(use, Kind.CONFLICT, detail, "/id"))
+        reject_conflict(use, result)
+
+
+def reject_conflict(use: UsageRecord, result: BatchResult) -> None:
+    detail = "the same source and id was used before with another payload"
+    result.rejections.append(reject(use, Kind.CONFLICT, detail, "/id"))
 
 
 async def select_contents(

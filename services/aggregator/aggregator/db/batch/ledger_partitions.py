@@ -13,10 +13,12 @@ aggregator. It meets the first copy because the id and the set of partitions pla
 4. A day is dropped when every row in it was received longer ago than a hash partition would keep it.
 """
 
+import numpy as np
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.identity import hash_bucket
 from runtime.postgres.pool import Connection
 
+from aggregator.db.batch.columns import leave_days
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
@@ -32,6 +34,7 @@ async def place(connection: Connection, batch: DecodedBatch, catalog: Catalog) -
     """The batch with the ledger partition of each use. One pass over the batch while the partitions of all its days are
     known."""
     days = {use.ledger_bucket for use in batch.uses}
+    days.update(*(np.unique(part.ledger_bucket).tolist() for part in batch.columns))
     for use in batch.corrections:
         assert use.corrects is not None
         days |= {use.ledger_bucket, use.corrects[0]}
@@ -45,7 +48,7 @@ async def place(connection: Connection, batch: DecodedBatch, catalog: Catalog) -
     existing = {row["day"] for row in await connection.fetch(SQL["select_ledger_days"], sorted(unsure))}
     catalog.ledger_days |= existing
     absent = unsure - existing
-    return await _place_elsewhere(connection, batch, absent) if absent else batch
+    return await _place_elsewhere(connection, leave_days(batch, absent), absent) if absent else batch
 
 
 async def _place_elsewhere(connection: Connection, batch: DecodedBatch, absent: set[int]) -> DecodedBatch:

@@ -1,7 +1,8 @@
 """Agent sightings: the kind and name that usage gives for an agent. Finds new ones in a batch and writes their rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from flexcredits_schemas.events import UsageAgent
 from runtime.postgres.pool import Connection
 
 from aggregator.db.catalog_cache import SIGHTING_S, Sighting
@@ -10,26 +11,30 @@ from aggregator.db.unnest import columns_of
 from aggregator.domain.rollup import Decision
 
 
+def agents_of(decisions: Iterable[Decision]) -> Iterator[tuple[int, UsageAgent, float]]:
+    """Number of the organization, agent, and time of each use that has an agent."""
+    for at in decisions:
+        if at.use.agent is not None and at.use.corrects is None:
+            yield at.organization_id, at.use.agent, at.use.occurred
+
+
 def find_new_sightings(
-    decisions: Iterable[Decision], known: Mapping[tuple[int, str, str], Sighting]
+    agents: Iterable[tuple[int, UsageAgent, float]], known: Mapping[tuple[int, str, str], Sighting]
 ) -> dict[tuple[int, str, str], Sighting]:
     """The sightings of this batch, per agent and kind, that are newer than the known ones and worth a write."""
     latest: dict[tuple[int, str, str], Sighting] = {}
-    for decision in decisions:
-        use = decision.use
-        if use.agent is None or use.corrects is not None:
-            continue
-        key = (decision.organization_id, use.agent.id, use.agent.kind)
+    for organization_id, agent, occurred in agents:
+        key = (organization_id, agent.id, agent.kind)
         before = latest.get(key) or known.get(key)
-        name = use.agent.name or ""
-        named = use.occurred if name else None
+        name = agent.name or ""
+        named = occurred if name else None
         if before is None:
-            latest[key] = Sighting(use.occurred, name, named)
+            latest[key] = Sighting(occurred, name, named)
             continue
         # Usage without a name does not erase a known name, because the name is optional.
-        is_renamed = bool(name) and name != before.name and (use.occurred, name) > (before.named or 0.0, before.name)
-        if is_renamed or use.occurred >= before.seen + SIGHTING_S:
-            seen = max(use.occurred, before.seen)
+        is_renamed = bool(name) and name != before.name and (occurred, name) > (before.named or 0.0, before.name)
+        if is_renamed or occurred >= before.seen + SIGHTING_S:
+            seen = max(occurred, before.seen)
             latest[key] = Sighting(seen, name, named) if is_renamed else before._replace(seen=seen)
     return latest
 

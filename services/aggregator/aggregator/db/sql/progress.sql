@@ -9,13 +9,16 @@
 --  4. partitions of the ledger lock_ledger: ROW EXCLUSIVE on usage_ledger; new rows: insert_strays
 --  5. usage_held               lock_held; a batch only adds rows, after step 7
 --  6. near the limit of sums   lock_room: an advisory lock for each organization
---  7. usage_ledger             insert_ledger, lock_originals, add_corrected, count_held_ledger, delete_held_ledger
+--  7. usage_ledger             COPY of columns, insert_ledger, lock_originals, add_corrected, count_held_ledger, delete_held_ledger
 --  8. new rows                 insert_reasons, insert_held; under lock_room: upsert_quarantine for the step `sums`
 --  9. rollups                  usage_15m, usage_daily, usage_monthly, usage_organization_daily,
 --                              usage_organization_monthly, usage_corrections, usage_late
 -- 10. agent_sightings          upsert_agent_sightings
 -- 11. new rows of outboxes     insert_dead_letters, insert_totals
 -- 12. partition_hours          add_hours, resolve_hours; again rows of step 2: advance_progress, resolve_progress
+--
+-- Step 7 inserts in up to three passes: columns, other usage, corrections. If copies of one event come in two forms, to two
+-- aggregators at once, the passes may meet in opposite orders: a deadlock (40P01), after which the batch is run again.
 --
 -- create_progress and mark_caught_up run in transactions of their own. mark_caught_up locks only rows of partition_ends, which
 -- no other transaction locks for longer than one statement; it reads partition_progress without a lock.

@@ -1,0 +1,1 @@
+"""What counting needs besides decisions: copies of events, and the places, sums and results of columns."""

@@ -1,0 +1,76 @@
+"""What the catalog knows about the series of heads, as columns by the number of the head. Pure."""
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.domain.columns.heads import Heads
+from aggregator.domain.rollup import Organization
+
+Array = NDArray[np.int64]
+UNKNOWN = -1
+
+
+class Places:
+    """Numbers of organization and series, and what their usage is counted by. Arrays by the number of the head; UNKNOWN
+    until `learn` was called with it."""
+
+    def __init__(self, heads: Heads) -> None:
+        self.heads = heads
+        self.organization = self.series = self.product = self._owner = np.zeros(0, np.int64)
+        self.is_rated = self.has_agent = np.zeros(0, np.bool_)
+        self.products: list[str] = []
+        """Names of products, by the numbers in `product`."""
+        self.zones: list[str] = []
+        """Names of time zones, by the numbers of zone_of()."""
+        self._owners: list[str] = []
+        self._owner_numbers: dict[str, int] = {}
+        self._owner_zone = np.zeros(0, np.int64)
+        self._catalog: Hashable = None
+
+    def learn(
+        self, head: NDArray[np.int32], organizations: Mapping[str, Organization],
+        series_ids: Mapping[tuple[str, ...], int], catalog: Hashable,
+    ) -> None:  # fmt: skip
+        """Find the series of these heads, which the mappings contain. `catalog` is the state of the mappings: a time
+        zone may change only with it."""
+        self._grow()
+        missing = np.unique(head[self.series[head] == UNKNOWN]).tolist()
+        for number in missing:
+            key = self.heads.series[number]
+            self.series[number] = series_ids[key]
+            self.organization[number] = organizations[key[0]].organization_id
+            self.product[number] = _number(key[1], self.products)
+            self.is_rated[number] = self.heads.units[number] is not None
+            self.has_agent[number] = self.heads.agents[number] is not None
+            owner = self._owner_numbers.setdefault(key[0], len(self._owner_numbers))
+            if owner == len(self._owners):
+                self._owners.append(key[0])
+            self._owner[number] = owner
+        if catalog != self._catalog or len(self._owners) > len(self._owner_zone):
+            zones = [organizations[name].time_zone for name in self._owners]
+            numbers = [UNKNOWN if zone is None else _number(zone, self.zones) for zone in zones]
+            self._owner_zone, self._catalog = np.array(numbers, np.int64), catalog
+
+    def zone_of(self, head: NDArray[np.int32]) -> Array:
+        """The number of the time zone of each head's organization, UNKNOWN if it has none yet."""
+        return self._owner_zone[self._owner[head]]
+
+    def _grow(self) -> None:
+        more = len(self.heads) - len(self.series)
+        if more:
+            self.organization, self.series, self.product, self._owner = (
+                np.concatenate([array, np.full(more, UNKNOWN, np.int64)])
+                for array in (self.organization, self.series, self.product, self._owner)
+            )
+            self.is_rated, self.has_agent = (
+                np.concatenate([array, np.zeros(more, np.bool_)]) for array in (self.is_rated, self.has_agent)
+            )
+
+
+def _number(name: str, names: list[str]) -> int:
+    """The place of a name in the list, to which it is added; there are few."""
+    if name not in names:
+        names.append(name)
+    return names.index(name)

@@ -1,0 +1,182 @@
+"""Columns and the exact path count the same log to the same rows."""
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import numpy as np
+import pytest
+from aggregator.domain.columns.heads import Heads
+from aggregator.domain.counting.cells import group
+from aggregator.domain.counting.recent import RecentIdentities
+from hypothesis import given
+from hypothesis import strategies as st
+from support.data.factories import FakeRecord, correction, organization, rate, records, rfc3339, usage, uuid7
+from support.infra.stack import Database
+from support.invariants.rollups import check_rollups
+from support.services.aggregator import Aggregator, canonical
+
+NOW = datetime.now(UTC)
+TABLES = {
+    "usage_ledger": "*", "usage_held": "*", "ledger_strays": "id_day, ledger_bucket, identity", "correction_reasons": "*", "usage_15m": "*", "usage_daily": "*",
+    "usage_monthly": "*", "usage_organization_daily": "*", "usage_organization_monthly": "*", "usage_corrections": "*", "usage_late": "*",
+    "partition_hours": "*", "partition_progress": "topic, partition, next_offset, counted, duplicate, rejected, held, skipped, records_end",
+    "dead_letter_outbox": "partition, kafka_offset, value, reason, pointer, organization, identity", "totals_outbox": "totals_id, organization_id",
+    "agent_sightings": "organization_id, agent_id, kind, name, ever_saved", "usage_series": "*", "quarantine": "organization_id, step",
+}  # fmt: skip
+OTHER_CONTENT: list[dict[str, Any]] = [{"credits": "77"}, {"feature": "another"}, {"surface": "desktop"}]
+IDS = [
+    "conversation-17",
+    "01HQ2Z6YV0X2Q4J6R8T0V2X4Z6",
+    uuid7(NOW - timedelta(days=900)),
+    uuid7(NOW + timedelta(days=300)),
+]
+
+
+def random_usage(chance: random.Random) -> dict[str, Any]:
+    happened = NOW - timedelta(hours=8, seconds=chance.choice([0, 10, 86_400 * 40]) * chance.random())
+    envelope: dict[str, Any] = {
+        "subject": chance.choice(["org_a", "org_b", "org_unknown"]),
+        "time": rfc3339(happened),
+        "id": uuid7(happened) if chance.random() < 0.9 else chance.choice(IDS),
+    }
+    if chance.random() < 0.15:
+        return usage(feature_kind="model", feature="gpt", quantity=str(chance.randint(1, 9999)), unit=chance.choice(["tokens", "pages"]), envelope=envelope)  # fmt: skip
+    number = chance.randint(1, 4)
+    # Of one kind: the sighting of a kind may be older by SIGHTING_S than its latest use, so another order may give another kind.
+    agent = {"id": f"agt_{number}", "kind": "saved" if number % 2 else "unsaved"}
+    return usage(
+        product="agents" if chance.random() < 0.4 else "assistant",
+        agent=agent | ({"name": "Report"} if chance.random() < 0.5 else {}) if chance.random() < 0.5 else {"id": "a", "kind": "saved"},
+        feature_kind="tool", feature=f"f{chance.randint(1, 5)}",
+        credits=chance.choice(["0.000001", "12.5", "3", "1000001", "999999999.999999"]) if chance.random() < 0.1 else f"0.{chance.randint(1, 999999):06}",
+        envelope=envelope,
+    )  # fmt: skip
+
+
+def random_records(chance: random.Random) -> dict[int, list[FakeRecord]]:
+    """Three partitions: usage with copies and conflicts in any partition, corrections, quantities, unreadable records."""
+    log: dict[int, list[FakeRecord]] = {0: [], 1: [], 2: []}
+    sent: list[dict[str, Any]] = [random_usage(chance)]
+    for _ in range(500):
+        roll, first = chance.random(), chance.choice(sent)
+        item: dict[str, Any] | bytes = random_usage(chance)
+        if roll < 0.1:
+            item = first
+        elif roll < 0.13 and "credits" in first["data"]:
+            item = {**first, "data": {**first["data"], **chance.choice(OTHER_CONTENT)}}
+        elif roll < 0.15:
+            item = {**first, "time": rfc3339(datetime.fromisoformat(first["time"]) + timedelta(milliseconds=1))}
+        elif roll < 0.22 and "credits" in first["data"] and "corrects" not in first["data"]:
+            item = correction(first, chance.choice(["-0.5", "0.25", "-2"]))
+        elif roll < 0.23:
+            item = b"{"
+        if isinstance(item, dict):
+            sent.append(item)
+        partition = chance.randrange(3)
+        [record] = records([item], first=len(log[partition]), partition=partition)
+        record.timestamp -= chance.randrange(6 * 3_600_000)
+        log[partition].append(canonical(record))
+    return log
+
+
+def slices(chance: random.Random, log: dict[int, list[FakeRecord]]) -> Iterator[list[list[FakeRecord]]]:
+    """Batches of the whole log, with replayed parts."""
+    position = dict.fromkeys(log, 0)
+    while any(position[at] < len(log[at]) for at in log):
+        batch = []
+        for at, kept in log.items():
+            begin, end = (
+                max(0, position[at] - chance.randint(0, 9)),
+                min(len(kept), position[at] + chance.randint(0, 90)),
+            )
+            if begin < end:
+                batch.append(kept[begin:end])
+                position[at] = max(position[at], end)
+        if batch:
+            yield batch
+
+
+async def dump(owner: "asyncpg.Connection[asyncpg.Record]") -> dict[str, list[str]]:
+    return {
+        table: sorted(repr(tuple(row)) for row in await owner.fetch(f"SELECT {columns} FROM {table}"))
+        for table, columns in TABLES.items()
+    }
+
+
+async def count_log(
+    database: Database, owner: Any, seed: int, log: dict[int, list[FakeRecord]], heads: Heads | None
+) -> dict[str, list[str]]:
+    """The rows after a log was counted, in batches that the seed decides."""
+    await owner.execute(f"TRUNCATE organizations, {', '.join(TABLES)} RESTART IDENTITY CASCADE")
+    await owner.execute(
+        "INSERT INTO organizations (organization_id, organization) OVERRIDING SYSTEM VALUE VALUES (0, '')"
+    )
+    chance = random.Random(seed)
+    async with asyncpg.create_pool(database.roles["flexcredits_aggregator"], min_size=1, max_size=4) as pool:
+        here = Aggregator(pool, heads)
+        pending = [
+            rate(),
+            rate(unit="pages", per="7", feature="*"),
+            organization("org_b", "Asia/Kathmandu"),
+            organization("org_a", "America/New_York"),
+        ]
+        await here.learn(pending.pop())
+        for batch in slices(chance, log):
+            if pending and chance.random() < 0.2:
+                await here.learn(pending.pop())
+                await here.release()
+            if chance.random() < 0.3:
+                here.catalog.recent = RecentIdentities()  # as after a restart: the index must find the copies
+            if chance.random() < 0.2:
+                here.catalog.limited = {1, 2} if not here.catalog.limited else set()
+            result = await here.count(*batch)
+            if heads is not None and len(result.counted) < result.counted_number:
+                here.in_columns = True
+        await here.release()
+        assert heads is None or here.in_columns
+    return await dump(owner)
+
+
+@pytest.fixture
+async def owner(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(database.dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_both_paths_write_the_same_rows(
+    database: Database, owner: "asyncpg.Connection[asyncpg.Record]", seed: int
+) -> None:
+    """Of a log with held, rated, corrected, late, copied and conflicting usage, in the same batches."""
+    log = random_records(random.Random(seed))
+    in_columns = await count_log(database, owner, seed, log, Heads())
+    await check_rollups(owner)
+    exact = await count_log(database, owner, seed, log, None)
+    for table, rows in exact.items():
+        assert in_columns[table] == rows, table
+    assert exact["dead_letter_outbox"]
+    assert exact["usage_late"]
+
+
+@given(st.lists(st.tuples(*[st.integers(-(2**40), 2**40) | st.integers(0, 3)] * 3, st.integers(-5, 5)), min_size=1))
+def test_groups_are_sorted_sums_by_key(rows: list[tuple[int, ...]]) -> None:
+    columns = [np.array(column, np.int64) for column in zip(*rows, strict=True)]
+    keys, [sums] = group(columns[:3], columns[3])
+    expected: dict[tuple[int, ...], int] = {}
+    for *key, amount in rows:
+        expected[tuple(key)] = expected.get(tuple(key), 0) + amount
+    assert list(zip(*(key.tolist() for key in keys), sums.tolist(), strict=True)) == [
+        (*key, expected[key]) for key in sorted(expected)
+    ]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=300))
+def test_recent_identities_are_all_met_again(numbers: list[int]) -> None:
+    high = np.array(numbers, np.uint64)
+    recent = RecentIdentities()
+    recent.meet(high)
+    assert recent.meet(high).all()
