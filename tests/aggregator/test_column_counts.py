@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,11 +10,24 @@ import asyncpg
 import numpy as np
 import pytest
 from aggregator.domain.columns.heads import Heads
+from aggregator.domain.columns.read import read as read_columns
 from aggregator.domain.counting.cells import group
+from aggregator.domain.counting.rates import NO_RATE, HeadRates, rate_columns
 from aggregator.domain.counting.recent import RecentIdentities
+from aggregator.domain.rating import Rate, RateCard
 from hypothesis import given
 from hypothesis import strategies as st
-from support.data.factories import FakeRecord, correction, organization, rate, records, rfc3339, usage, uuid7
+from support.data.factories import (
+    FakeRecord,
+    as_written,
+    correction,
+    organization,
+    rate,
+    records,
+    rfc3339,
+    usage,
+    uuid7,
+)
 from support.infra.stack import Database
 from support.invariants.rollups import check_rollups
 from support.services.aggregator import Aggregator, canonical
@@ -160,6 +174,48 @@ async def test_both_paths_write_the_same_rows(
         assert in_columns[table] == rows, table
     assert exact["dead_letter_outbox"]
     assert exact["usage_late"]
+
+
+SECONDS = [1_700_000_000.0, 1_700_000_000.000001, 1_700_003_600.0, 1_700_086_400.25, 1_800_000_000.0]
+TOKENS = ("assistant", "model", "gpt", "tokens")
+
+
+def rates_of(number: int, scope: tuple[str, str], credits: int, per: int, begins: float, received: float) -> Rate:
+    organization_name, feature = scope
+    return Rate(
+        number, organization_name, "assistant", "model", feature, "tokens", credits, per, begins, received, number
+    )
+
+
+@given(
+    st.lists(st.tuples(
+        st.sampled_from([("", "*"), ("", "gpt"), ("org_acme", "*"), ("org_acme", "gpt")]), st.integers(0, 10**15) | st.integers(0, 9),
+        st.integers(1, 10**15) | st.integers(1, 9), st.sampled_from([-float("inf"), *SECONDS]), st.sampled_from(SECONDS),
+    ), max_size=5),
+    st.lists(st.tuples(
+        st.sampled_from(SECONDS).flatmap(lambda at: st.integers(-2, 2).map(lambda more: round(at * 1e6) + more)),
+        st.integers(1, 10**15 - 1) | st.integers(1, 99),
+    ), min_size=1, max_size=20),
+)  # fmt: skip
+def test_quantities_get_the_credits_of_the_exact_path(rates: list[Any], uses: list[tuple[int, int]]) -> None:
+    card, heads = RateCard(), Heads()
+    card.add(rates_of(number, *fields) for number, fields in enumerate(rates))
+    sent = as_written(usage(feature_kind="model", feature="gpt", quantity="7", unit="tokens"))
+    columns, rest = read_columns([FakeRecord(sent, 0)], heads)
+    assert not rest
+    occurred, amount = (np.array(column, np.int64) for column in zip(*uses, strict=True))
+    columns = replace(columns.take(np.zeros(len(uses), np.int64)), occurred_us=occurred, amount=amount)
+    rated = rate_columns(columns, np.ones(len(uses), np.bool_), card, HeadRates(), 1)
+    for (microseconds, quantity), credits, rate_id in zip(
+        uses, rated.credits.tolist(), rated.rate_id.tolist(), strict=True
+    ):
+        found = card.rate_at("org_acme", *TOKENS, microseconds / 1e6)
+        if credits == -1:
+            assert rate_id == NO_RATE
+            assert found is None or found.credits * max(amount.tolist()) >= 2**62
+        else:
+            assert found is not None
+            assert (credits, rate_id) == (found.credits_of(quantity), found.rate_id)
 
 
 @given(st.lists(st.tuples(*[st.integers(-(2**40), 2**40) | st.integers(0, 3)] * 3, st.integers(-5, 5)), min_size=1))

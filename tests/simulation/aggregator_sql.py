@@ -297,7 +297,7 @@ def copy_to_table(t: Transaction, table: str, body: bytes, columns: Sequence[str
         occurred, received = (POSTGRES_EPOCH_S + row[name] / 1e6 for name in ("occurred_at", "received_at"))
         entry = Entry(
             row["organization_id"], row["series_id"], occurred, row["credits"], False, received, row["kafka_partition"],
-            row["kafka_offset"], None, None, None, None,
+            row["kafka_offset"], row.get("rate_id"), row.get("quantity"), None, None,
         )  # fmt: skip
         t.put("ledger", (row["ledger_bucket"], UUID(row["identity"])), entry)
 

@@ -27,7 +27,7 @@ AGGREGATOR: dict[str, Changes] = {
         "_claim_day": [("if identity[at].tobytes() in known]] = True\n", "if known]] = True\n")]
     },
     "columns count held usage": {
-        "leave_unusual": [("(places.zone_of(head) == UNKNOWN) | places", "places")]
+        "leave_unusual": [("(places.zone_of(head) == UNKNOWN) | (credits", "(credits")]
     },
     "the outbox removed": {
         "store": [('    await connection.execute(SQL["insert_totals"], sorted({key[0] for key in result.rollups.organization_days}))\n', "")]

@@ -56,7 +56,23 @@ class RateCard:
         wildcard, then the latest rate applies. If no rate was in force at that time, the first rate whose
         `effective_from` reaches it applies: the backdated rate that releases held usage.
         """
-        key = (organization, product, feature_kind, feature, unit)
+        covering = self._find_covering((organization, product, feature_kind, feature, unit))
+        in_force = [rate for rate in covering if max(rate.effective_from, rate.received) <= occurred]
+        if in_force:
+            return max(
+                in_force, key=lambda rate: (rate.specificity, max(rate.effective_from, rate.received), rate.offset)
+            )
+        return next((rate for rate in covering if rate.effective_from <= occurred), None)
+
+    def changes_of(self, organization: str, product: str, feature_kind: str, feature: str, unit: str) -> list[float]:
+        """The times at which rate_at() may give another rate than just before, ascending."""
+        covering = self._find_covering((organization, product, feature_kind, feature, unit))
+        times = {max(rate.effective_from, rate.received) for rate in covering}
+        return sorted((times | {rate.effective_from for rate in covering}) - {float("-inf")})
+
+    def _find_covering(self, key: tuple[str, str, str, str, str]) -> list[Rate]:
+        """The rates that may apply to this usage, by their place in the catalog."""
+        organization, product, feature_kind, feature, unit = key
         covering = self._covering.get(key)
         if covering is None:
             scopes = [
@@ -68,9 +84,4 @@ class RateCard:
                 (rate for scope in scopes for rate in self._rates.get(scope, ())), key=lambda rate: rate.offset
             )
             self._covering[key] = covering
-        in_force = [rate for rate in covering if max(rate.effective_from, rate.received) <= occurred]
-        if in_force:
-            return max(
-                in_force, key=lambda rate: (rate.specificity, max(rate.effective_from, rate.received), rate.offset)
-            )
-        return next((rate for rate in covering if rate.effective_from <= occurred), None)
+        return covering

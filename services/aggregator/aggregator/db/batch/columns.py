@@ -23,6 +23,7 @@ from aggregator.domain.counting.copies import Content
 from aggregator.domain.counting.counts import count_hours
 from aggregator.domain.counting.fold import fold_columns, latest_of_agents
 from aggregator.domain.counting.places import UNKNOWN, Places
+from aggregator.domain.counting.rates import NO_RATE, Rated, rate_columns
 from aggregator.domain.counting.recent import RecentIdentities
 from aggregator.domain.decode import DecodedBatch, UsageRecord, to_uses
 
@@ -34,6 +35,7 @@ _LEDGER = (
     "ledger_bucket", "identity", "organization_id", "series_id", "occurred_at", "credits", "received_at", "kafka_offset",
     "kafka_partition", "held",
 )  # fmt: skip
+_RATED_LEDGER = (*_LEDGER, "rate_id", "quantity")
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END = b"\xff\xff"
 
@@ -46,14 +48,21 @@ def find_places(columns: UsageColumns, catalog: Catalog) -> Places:
     return catalog.places
 
 
+def rate(columns: UsageColumns, places: Places, catalog: Catalog) -> Rated:
+    is_rated = places.is_rated[columns.head]
+    return rate_columns(columns, is_rated, catalog.card, places.rates, (catalog.version, catalog.changes))
+
+
 def leave_unusual(batch: DecodedBatch, catalog: Catalog) -> DecodedBatch:
     """The batch with the columns' rows that the exact path must count among its uses: usage of organizations without a
-    time zone or near the limit of sums, quantities, large amounts, and identities that uses of the batch have too."""
+    time zone or near the limit of sums, quantities without a rate, large amounts, and identities that uses of the batch
+    have too."""
     if not batch.columns:
         return batch
     columns, uses = concatenate(batch.columns), [*batch.uses]
     places, head = find_places(columns, catalog), columns.head
-    is_unusual = (places.zone_of(head) == UNKNOWN) | places.is_rated[head] | (columns.amount > AMOUNT_MAX)
+    credits = rate(columns, places, catalog).credits
+    is_unusual = (places.zone_of(head) == UNKNOWN) | (credits < 0) | (credits > AMOUNT_MAX)
     if catalog.limited:
         is_unusual |= np.isin(places.organization[head], [*catalog.limited])
     columns = _leave(columns, is_unusual, uses)
@@ -95,18 +104,33 @@ async def count_columns(
     result.step = "ledger"
     columns = concatenate(parts)
     places = find_places(columns, catalog)
-    new = await claim_columns(connection, columns, places, catalog.recent, result)
-    quarters, days = fold_columns(columns, new, columns.amount[new], places, result.rollups)
+    usage = _Usage(columns, places, rate(columns, places, catalog))
+    new = await claim_columns(connection, usage, catalog.recent, result)
+    quarters, days = fold_columns(columns, new, usage.rated.credits[new], places, result.rollups)
     return InColumns(quarters, days, latest_of_agents(columns, new, places))
 
 
-async def claim_columns(
-    connection: Connection, columns: UsageColumns, places: Places, recent: RecentIdentities, result: BatchResult
-) -> Rows:
+class _Usage(NamedTuple):
+    columns: UsageColumns
+    places: Places
+    rated: Rated
+
+    def content(self, row: int) -> Content:
+        """content_of() of a row."""
+        head, amount = self.columns.head[row], int(self.columns.amount[row])
+        series, milliseconds = int(self.places.series[head]), int(self.columns.occurred_us[row]) // 1000
+        unit = self.columns.heads.units[head]
+        if unit is None:
+            return Content(series, milliseconds, amount, None, None, None)
+        return Content(series, milliseconds, None, amount, unit, None)
+
+
+async def claim_columns(connection: Connection, usage: _Usage, recent: RecentIdentities, result: BatchResult) -> Rows:
     """Insert ledger rows and return the new ones, by partition of the ledger and identity. A row whose identity exists
     already is a duplicate, or a conflict if its content differs. Of the copies in a batch the first in the log wins."""
+    columns = usage.columns
     claimed = [
-        await _claim_day(connection, columns, places, _sort(columns, bucket), bucket, recent, result)
+        await _claim_day(connection, usage, _sort(columns, bucket), bucket, recent, result)
         for bucket in np.unique(columns.ledger_bucket).tolist()
     ]
     new = np.concatenate(claimed)
@@ -138,9 +162,9 @@ def _low(columns: UsageColumns) -> NDArray[np.uint64]:
 
 
 async def _claim_day(
-    connection: Connection, columns: UsageColumns, places: Places, rows: Rows, bucket: int, recent: RecentIdentities,
-    result: BatchResult,
-) -> Rows:  # fmt: skip
+    connection: Connection, usage: _Usage, rows: Rows, bucket: int, recent: RecentIdentities, result: BatchResult
+) -> Rows:
+    columns = usage.columns
     identity, high, low = columns.identity[rows], _high(columns)[rows], _low(columns)[rows]
     is_copy = np.zeros(len(rows), np.bool_)
     is_copy[1:] = (high[1:] == high[:-1]) & (low[1:] == low[:-1])
@@ -155,7 +179,7 @@ async def _claim_day(
         new = firsts[~is_known[firsts]]
         try:
             async with connection.transaction():
-                await _copy(connection, columns, places, rows[new], bucket)
+                await _copy(connection, usage, rows[new], bucket)
             break
         except asyncpg.UniqueViolationError:
             # The hint missed a copy, or another aggregator has just counted it. The index has decided.
@@ -163,8 +187,7 @@ async def _claim_day(
             known = await _select_known(connection, bucket, identity[suspects])
     copies = np.flatnonzero(is_copy | is_known)
     is_same = [
-        known.get(identity[at].tobytes(), _content(columns, places, rows[first[at]]))
-        == _content(columns, places, rows[at])
+        known.get(identity[at].tobytes(), usage.content(rows[first[at]])) == usage.content(rows[at])
         for at in copies.tolist()
     ]
     same = np.array(is_same, np.bool_)
@@ -172,12 +195,6 @@ async def _claim_day(
     for use in to_uses(columns.take(rows[copies[~same]])):
         reject_conflict(use, result)
     return rows[new]
-
-
-def _content(columns: UsageColumns, places: Places, row: int) -> Content:
-    """content_of() of a row."""
-    series = int(places.series[columns.head[row]])
-    return Content(series, int(columns.occurred_us[row]) // 1000, int(columns.amount[row]), None, None, None)
 
 
 async def _select_known(connection: Connection, bucket: int, identities: NDArray[np.void]) -> dict[bytes, Content]:
@@ -188,23 +205,30 @@ async def _select_known(connection: Connection, bucket: int, identities: NDArray
     return {row["identity"].bytes: content_in(row) for row in rows}
 
 
-async def _copy(connection: Connection, columns: UsageColumns, places: Places, rows: Rows, bucket: int) -> None:
-    """Insert rows into a partition of the ledger. Raises UniqueViolationError."""
-    if len(rows):
-        head, number = columns.head[rows], len(rows)
-        body = _copy_body(
+async def _copy(connection: Connection, usage: _Usage, rows: Rows, bucket: int) -> None:
+    """Insert rows into a partition of the ledger, credits before quantities. Raises UniqueViolationError."""
+    columns, places, rated = usage
+    is_rated = rated.rate_id[rows] != NO_RATE
+    for some, names in ((rows[~is_rated], _LEDGER), (rows[is_rated], _RATED_LEDGER)):
+        if not len(some):
+            continue
+        head, number = columns.head[some], len(some)
+        fields = [
             (np.full(number, bucket), ">i4"),
-            (columns.identity[rows], "V16"),
+            (columns.identity[some], "V16"),
             (places.organization[head], ">i4"),
             (places.series[head], ">i4"),
-            (columns.occurred_us[rows] - _POSTGRES_EPOCH_US, ">i8"),
-            (columns.amount[rows], ">i8"),
-            (columns.received_ms[rows] * 1000 - _POSTGRES_EPOCH_US, ">i8"),
-            (columns.offset[rows], ">i8"),
-            (columns.partition[rows], ">i4"),
+            (columns.occurred_us[some] - _POSTGRES_EPOCH_US, ">i8"),
+            (rated.credits[some], ">i8"),
+            (columns.received_ms[some] * 1000 - _POSTGRES_EPOCH_US, ">i8"),
+            (columns.offset[some], ">i8"),
+            (columns.partition[some], ">i4"),
             (np.zeros(number, np.uint8), "u1"),
-        )
-        await connection.copy_to_table(ledger_table(bucket), source=io.BytesIO(body), columns=_LEDGER, format="binary")
+            (rated.rate_id[some], ">i4"),
+            (columns.amount[some], ">i8"),
+        ]
+        source = io.BytesIO(_copy_body(fields[: len(names)]))
+        await connection.copy_to_table(ledger_table(bucket), source=source, columns=names, format="binary")
 
 
 def ledger_table(bucket: int) -> str:
@@ -212,7 +236,7 @@ def ledger_table(bucket: int) -> str:
     return f"usage_ledger_hash_{-bucket}" if bucket < 0 else f"usage_ledger_{EPOCH + timedelta(days=bucket):%Y%m%d}"
 
 
-def _copy_body(*fields: tuple[NDArray[Any], str]) -> bytes:
+def _copy_body(fields: Sequence[tuple[NDArray[Any], str]]) -> bytes:
     """Rows without nulls in Postgres' binary COPY format: the number of fields, then for each its length and value."""
     layout: list[tuple[str, str]] = [("fields", ">i2")]
     for at, (_, kind) in enumerate(fields):

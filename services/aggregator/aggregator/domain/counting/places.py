@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.domain.columns.heads import Heads
+from aggregator.domain.counting.rates import HeadRates
 from aggregator.domain.rollup import Organization
 
 Array = NDArray[np.int64]
@@ -24,6 +25,7 @@ class Places:
         """Names of products, by the numbers in `product`."""
         self.zones: list[str] = []
         """Names of time zones, by the numbers of zone_of()."""
+        self.rates = HeadRates()
         self._owners: list[str] = []
         self._owner_numbers: dict[str, int] = {}
         self._owner_zone = np.zeros(0, np.int64)
