@@ -130,8 +130,14 @@ async def applied(owner: asyncpg.Connection, topics: Topics) -> int:
 
 
 async def until_applied(owner: asyncpg.Connection, topics: Topics, number: int) -> None:
+    """Wait until the records are counted, and corrections that were held for their originals too."""
+
     async def done() -> bool:
-        return await applied(owner, topics) == number
+        waiting = await owner.fetchval(
+            "SELECT count(*) FROM usage_held h JOIN usage_ledger l ON (l.ledger_bucket, l.identity) = (h.corrects_bucket, h.corrects)"
+            " WHERE h.waits_for = 'original' AND NOT l.held"
+        )
+        return await applied(owner, topics) == number and not waiting
 
     await eventually(done, what=f"{number} records applied")
 
