@@ -140,6 +140,12 @@ def mebibytes(quantity: str) -> int:
     return int(number) * {"Mi": 1, "Gi": 1024}[unit]
 
 
+def test_deployments_name_the_type_of_their_strategy(manifests: list[Manifest]) -> None:
+    """kubectl removes fields of a strategy that the manifest lacks, also a default, so every apply would change it."""
+    strategies = [each["spec"].get("strategy") for each in manifests if each["kind"] == "Deployment"]
+    assert [each["type"] for each in strategies if each] == ["RollingUpdate"] * 2
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_has_its_probes_on_the_probe_port(service: str, manifests: list[Manifest]) -> None:
     [(_, _, container)] = [each for each in workloads(manifests) if each[0].endswith(f"/{service}")]
