@@ -2,19 +2,21 @@
 
 import asyncio
 import gc
+import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import structlog
-from runtime.http.server import Server, listen, serve
+from runtime.http.server import Server, bind, listen, serve
 from runtime.observability.build import build_of
 from runtime.observability.logs import configure_logs
 from runtime.observability.probes import serve_probes
 from runtime.observability.tracing import open_tracing
 from runtime.postgres.pool import Pool, open_pool, trace_statements
 from runtime.process import run_process
+from runtime.processes import run_processes
 
 from query_api.access.state import AppState, SignIn, utc_now
 from query_api.app import build_app
@@ -39,11 +41,13 @@ POOL_SIZE, LONG_POOL_SIZE, EXPORT_POOL_SIZE = (
 )  # per organization: at most three quarters, at least one
 STATEMENT_TIMEOUT_S, LONG_STATEMENT_TIMEOUT_S = 15, 20
 """Reads take about 1 % of it. The limit ends statements that hang, and leaves room for a machine under ten times its load."""
+GC_CONTAINERS = 20_000
+"""A large response has thousands of containers and no cycles: at the default of 700, one is searched several times."""
 EXPORT_STATEMENT_TIMEOUT_S = 120  # a statement copies one month, as fast as the client reads it
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop`, then finish open requests."""
+async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | None = None) -> None:
+    """Serve until `stop`, then finish open requests. `bound` is a socket that several processes share."""
     dsn = settings.postgres_dsn.get_secret_value()
     keys = SigningKeys(fetch_from(settings.jwks_url))
     async with AsyncExitStack() as stack:
@@ -88,8 +92,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             shutdown_s=settings.shutdown_s,
         )
         gc.freeze()  # without it, a large response triggers full collections of all imported modules, 80 ms each
+        gc.set_threshold(GC_CONTAINERS)
         background = (keys.keep_fresh(), health.watch(), hub.close_after(stop))
-        listener = listen(settings.http_host, settings.http_port)
+        listener = bound or listen(settings.http_host, settings.http_port)
         probes.started = True
         await serve(server, listener, stop, *background)
 
@@ -121,7 +126,16 @@ def main() -> None:
     settings = Settings()
     configure_logs("query-api", settings.log_format)
     structlog.contextvars.bind_contextvars(environment=settings.flexcredits_env)
-    run_process(lambda stop: run(settings, stop))
+    if settings.http_processes == 1:
+        run_process(lambda stop: run(settings, stop))
+        return
+    bound = bind(settings.http_host, settings.http_port)
+
+    def run_one(index: int) -> None:
+        structlog.contextvars.bind_contextvars(process=index)
+        run_process(lambda stop: run(settings.for_process(index), stop, bound))
+
+    run_processes(settings.http_processes, run_one)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 from runtime.process import ProcessSettings
 
+PROCESSES_MAX = 16
+PROBE_PORT_STEP = 100
+"""Larger than one, because the next port may be that of another service."""
+
 
 class Settings(ProcessSettings):
     """Each field is the environment variable of the same name in upper case."""
@@ -46,9 +50,16 @@ class Settings(ProcessSettings):
     """Signs the unsubscribe links of additional recipients. The alerter needs the same value."""
 
     usage_events_topic: str = "usage.events.v1"
+    http_processes: int = Field(default=1, gt=0, le=PROCESSES_MAX)
+    """Processes that share the port, for hosts with several cores. The first one's probe port is PROBE_PORT, and each further
+    one's is higher by PROBE_PORT_STEP."""
     connections_max: int = Field(default=1000, gt=0)
     head_wait_s: float = Field(default=10, gt=0)
     shutdown_s: float = Field(default=15, gt=0)
+
+    def for_process(self, index: int) -> Self:
+        """The settings of one of the processes."""
+        return self.model_copy(update={"probe_port": self.probe_port + index * PROBE_PORT_STEP})
 
     @model_validator(mode="after")
     def check_addresses(self) -> Self:

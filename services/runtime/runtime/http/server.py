@@ -93,6 +93,14 @@ class Server(uvicorn.Server):
         yield
 
 
+def bind(host: str, port: int) -> socket.socket:
+    """A socket for several processes, of which each listens when it is ready. Raises OSError if the port is in use."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((host, port))
+    return bound
+
+
 def listen(host: str, port: int) -> socket.socket:
     """The listening socket. Raises OSError if the port is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
