@@ -16,7 +16,7 @@ from support.clients.manifests import Manifest, environment_of, find, render
 from support.clients.pod_security import pods, violations
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
-COMMAND = re.compile(r"\bkubectl (?:\\\n|[^\n`|])*")
+COMMAND = re.compile(r"\bkubectl (?=[a-z-])(?:\\\n|[^\n`|])*")
 CREATING = ("run", "create", "apply", "replace", "debug")
 PODS = {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "verbs": ["create", "get"]}
 DISCOVERY = {
