@@ -16,7 +16,8 @@ from support.clients.manifests import Manifest, environment_of, find, render
 from support.clients.pod_security import pods, violations
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
-COMMAND = re.compile(r"\bkubectl (?=[a-z-])(?:\\\n|[^\n`|])*")
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"\bkubectl (?:\\\n|[^\n`|])*")
 CREATING = ("run", "create", "apply", "replace", "debug")
 PODS = {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "verbs": ["create", "get"]}
 DISCOVERY = {
@@ -28,8 +29,9 @@ DISCOVERY = {
 
 
 def commands() -> list[str]:
-    """Every kubectl command of the docs."""
-    return [match[0] for document in DOCUMENTS for match in COMMAND.finditer(document.read_text())]
+    """Every kubectl command in code of the docs."""
+    code = [match[0] for document in DOCUMENTS for match in CODE.finditer(document.read_text())]
+    return [match[0] for each in code for match in COMMAND.finditer(each)]
 
 
 def creating(command: str) -> list[str]:
