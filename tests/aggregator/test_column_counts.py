@@ -176,6 +176,33 @@ async def test_both_paths_write_the_same_rows(
     assert exact["usage_late"]
 
 
+async def test_an_organization_that_fails_is_set_aside_and_the_others_are_counted(
+    database: Database, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """The batch fails with columns; the exact path finds the organization."""
+    async with asyncpg.create_pool(database.roles["flexcredits_aggregator"], min_size=1, max_size=4) as pool:
+        here = Aggregator(pool, Heads())
+        await here.learn(organization("org_a"), organization("org_b"))
+        number = await owner.fetchval("SELECT organization_id FROM organizations WHERE organization = 'org_b'")
+        await owner.execute(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN IF NEW.organization_id = {number} THEN RAISE EXCEPTION 'a defect'; END IF; RETURN NEW; END $$"
+        )
+        await owner.execute(
+            "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON usage_daily FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+        names = ["org_a", "org_b", "org_a"]
+        await here.count(records([usage(envelope={"subject": name}) for name in names]))
+        assert await here.total() == 2_000_000
+        assert await owner.fetchval("SELECT organization_id FROM quarantine") == number
+        later = await here.count(records([usage(envelope={"subject": name}) for name in names], first=3))
+        assert (later.columns.counted.total(), len(later.quarantined)) == (2, 1)
+        await owner.execute("DROP TRIGGER fail ON usage_daily")
+        assert await here.retry() == 2
+        assert await here.total() == 6_000_000
+    await check_rollups(owner)
+
+
 SECONDS = [1_700_000_000.0, 1_700_000_000.000001, 1_700_003_600.0, 1_700_086_400.25, 1_800_000_000.0]
 TOKENS = ("assistant", "model", "gpt", "tokens")
 
