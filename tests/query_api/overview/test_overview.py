@@ -8,7 +8,7 @@ from flexcredits_schemas.credits import decimal_text
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.calendar import Span
-from query_api.contracts.domain.balance import percent, recommend_budget, standing
+from query_api.contracts.domain.balance import percent, period_state, recommend_budget
 from query_api.contracts.domain.periods import CreditPeriod
 
 MONTH = Span(date(2026, 11, 1), date(2026, 12, 1))
@@ -16,7 +16,7 @@ MONTH = Span(date(2026, 11, 1), date(2026, 12, 1))
 
 def test_usage_within_the_contract() -> None:
     period = CreditPeriod("c", "p", MONTH, None, (100, 50, None), None)
-    now = standing(period, {"assistant": 60, "agents": 10, "api": 5})
+    now = period_state(period, {"assistant": 60, "agents": 10, "api": 5})
     assert (now.used, now.available, now.remaining, now.overage, now.percent_used) == (75, 150, 75, 0, Decimal("50.00"))
     assert [tuple(product) for product in now.products] == [
         ("assistant", 60, 100, 0),
@@ -26,30 +26,32 @@ def test_usage_within_the_contract() -> None:
 
 
 def test_a_product_can_be_over_while_the_organization_is_not() -> None:
-    now = standing(CreditPeriod("c", "p", MONTH, None, (100, 50, 0), None), {"assistant": 1, "agents": 51, "api": 3})
+    now = period_state(
+        CreditPeriod("c", "p", MONTH, None, (100, 50, 0), None), {"assistant": 1, "agents": 51, "api": 3}
+    )
     assert now.overage == 0
     assert [product.overage for product in now.products] == [0, 1, 3]
 
 
 def test_overage_leaves_nothing_and_is_not_clamped_to_100_percent() -> None:
-    now = standing(CreditPeriod("c", "p", MONTH, 400, (None, None, None), None), {"assistant": 413})
+    now = period_state(CreditPeriod("c", "p", MONTH, 400, (None, None, None), None), {"assistant": 413})
     assert (now.remaining, now.overage, now.percent_used) == (0, 13, Decimal("103.25"))
 
 
 def test_what_remains_is_never_more_than_there_is() -> None:
     """Corrections may exceed the usage: then 10 of 10 credits remain, not 11."""
-    now = standing(CreditPeriod("c", "p", MONTH, 10, (None, None, None), None), {"assistant": -1})
+    now = period_state(CreditPeriod("c", "p", MONTH, 10, (None, None, None), None), {"assistant": -1})
     assert (now.used, now.remaining, now.overage, now.percent_used) == (-1, 10, 0, Decimal("-10.00"))
 
 
 @pytest.mark.parametrize("period", [None, CreditPeriod("c", "p", MONTH, None, (None, None, None), None)])
 def test_without_contracted_credits_usage_is_overage_and_no_percentage(period: CreditPeriod | None) -> None:
-    now = standing(period, {"assistant": 7})
+    now = period_state(period, {"assistant": 7})
     assert (now.used, now.available, now.remaining, now.overage, now.percent_used) == (7, None, None, 7, None)
 
 
 def test_a_contract_over_nothing_has_no_percentage() -> None:
-    now = standing(CreditPeriod("c", "p", MONTH, 0, (None, None, None), None), {"assistant": 7})
+    now = period_state(CreditPeriod("c", "p", MONTH, 0, (None, None, None), None), {"assistant": 7})
     assert (now.available, now.remaining, now.overage, now.percent_used) == (0, 0, 7, None)
 
 
@@ -66,7 +68,7 @@ def test_a_contract_over_nothing_has_no_percentage() -> None:
 def test_over_is_the_organization_or_a_product(
     products: tuple[int | None, int | None, int | None], used: dict[str, int], is_over: bool
 ) -> None:
-    assert standing(CreditPeriod("c", "p", MONTH, None, products, None), used).is_over is is_over
+    assert period_state(CreditPeriod("c", "p", MONTH, None, products, None), used).is_over is is_over
 
 
 @pytest.mark.parametrize(
@@ -108,12 +110,12 @@ def test_recommended_budget_spreads_the_rest_over_the_calendar_months_left(span:
 
 def test_with_overage_the_recommended_budget_is_zero() -> None:
     period = CreditPeriod("c", "p", YEAR, 400, (None, None, None), None)
-    assert recommend_budget(period, standing(period, {"api": 401}).remaining, date(2026, 11, 22)) == (0, 0, 4)
+    assert recommend_budget(period, period_state(period, {"api": 401}).remaining, date(2026, 11, 22)) == (0, 0, 4)
 
 
 @pytest.mark.parametrize("period", [None, CreditPeriod("c", "p", MONTH, None, (None, None, None), None)])
 def test_without_contracted_credits_no_budget_is_recommended(period: CreditPeriod | None) -> None:
-    assert recommend_budget(period, standing(period, {}).remaining, date(2026, 11, 22)) is None
+    assert recommend_budget(period, period_state(period, {}).remaining, date(2026, 11, 22)) is None
 
 
 @given(st.integers(0, 10**20), st.dates(date(2026, 2, 15), date(2027, 2, 14)))
