@@ -19,7 +19,7 @@ AGGREGATOR: dict[str, Changes] = {
     "the fence without its lock": {
         "progress.lock_progress": [('SQL["lock_progress"], topic, sorted(spans))', 'SQL["select_progress"], topic)')]
     },
-    "the ledger off": {"claim": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
+    "the ledger off": {"ledger.claim": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
     "conflicts of columns called duplicates": {
         "_claim_day": [("    same = np.array(is_same, np.bool_)\n", "    same = np.ones(len(is_same), np.bool_)\n")]
     },
