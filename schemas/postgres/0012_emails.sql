@@ -21,6 +21,8 @@ CREATE INDEX email_outbox_by_firing ON email_outbox (firing_id);
 CREATE INDEX email_outbox_tests ON email_outbox (organization_id, recipient, email_id) WHERE firing_id IS NULL;
 -- NULLS FIRST as in 0011_channels.sql.
 CREATE INDEX email_outbox_waiting ON email_outbox (organization_id, due_at NULLS FIRST, email_id) WHERE state = 'pending';
+-- NULLS FIRST as in alert_wakeups_waiting.
+CREATE INDEX email_outbox_oldest ON email_outbox (created_at NULLS FIRST) WHERE state = 'pending';
 COMMENT ON TABLE email_outbox IS 'Writer: alerter. One mail to one recipient; a mail without a firing is a test, and has its own mail_context. A claim sets due_at later than the longest time that sending may take, so that no other process sends the mail; if the claiming process ends, the mail is due again at that time.';
 COMMENT ON COLUMN email_outbox.is_additional IS 'The address is on the list of additional recipients: only these recipients may unsubscribe by the link in the mail.';
 COMMENT ON COLUMN email_outbox.pending_since IS 'When the mail was created or sent again by hand: the backoff between attempts and the final time limit start here.';

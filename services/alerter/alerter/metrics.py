@@ -31,7 +31,9 @@ MAIL_SECONDS = Histogram(
     "Seconds from a firing to the mail server's word that it has the mail.",
     buckets=(0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 3600),
 )
-MAILS_PENDING = Gauge("flexcredits_alerter_mails_pending", "Mails that are not sent yet.")
+MAILS_PENDING = Gauge(
+    "flexcredits_alerter_mails_pending", "Mails that are not sent yet. 10,000 stands for that many or more."
+)
 MAIL_OLDEST_SECONDS = Gauge("flexcredits_alerter_oldest_mail_seconds", "Age of the oldest mail that is not sent yet.")
 DELIVERIES = Counter(
     "flexcredits_alerter_delivery_attempts_total",

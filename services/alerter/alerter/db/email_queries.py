@@ -92,8 +92,8 @@ async def record_mail_result(pool: Pool, mail: Mail, attempt: Attempt) -> None:
     await pool.execute(SQL["record_email_attempt"], mail.email_id, mail.attempt, *attempt)
 
 
-async def count_pending_mails(pool: Pool) -> tuple[int, float]:
-    """Number of unsent mails, and the age of the oldest in seconds."""
-    row = await pool.fetchrow(SQL["count_pending_emails"])
+async def count_pending_mails(pool: Pool, at_most: int) -> tuple[int, float]:
+    """Number of unsent mails, at most `at_most`, and the age of the oldest in seconds."""
+    row = await pool.fetchrow(SQL["count_pending_emails"], at_most)
     assert row is not None
     return row["pending"], row["oldest_s"]

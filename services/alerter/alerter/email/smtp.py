@@ -28,6 +28,8 @@ from alerter.queues.outbox import LEASE_S, Outbox
 
 log = structlog.get_logger()
 
+PENDING_MAX = 10_000
+"""Largest number of unsent mails that the metric shows: to count more would take longer for no better decision."""
 AT_ONCE = 8
 """Mails that one process sends at the same time, each on its own connection."""
 
@@ -151,6 +153,6 @@ class Mailer(Outbox[Mail]):
 
     async def measure(self) -> None:
         """Set the metrics of pending mails."""
-        pending, oldest_s = await count_pending_mails(self._pool)
+        pending, oldest_s = await count_pending_mails(self._pool, PENDING_MAX)
         MAILS_PENDING.set(pending)
         MAIL_OLDEST_SECONDS.set(oldest_s)

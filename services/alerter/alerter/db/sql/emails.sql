@@ -80,5 +80,7 @@ UPDATE email_outbox SET state = 'pending', finished_at = NULL, due_at = now(), p
 WHERE organization_id = $1 AND firing_id = $2 AND state = 'failed' AND ($3::text IS NULL OR lower(recipient) = lower($3))
 
 -- name: count_pending_emails
--- Count unsent mails; with the age in seconds of the oldest.
-SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s FROM email_outbox WHERE state = 'pending'
+-- Count unsent mails, up to $1; with the age in seconds of the oldest.
+SELECT (SELECT count(*) FROM (SELECT FROM email_outbox WHERE state = 'pending' ORDER BY created_at NULLS FIRST LIMIT $1) AS counted) AS pending,
+    coalesce(extract(epoch FROM now() - (
+        SELECT created_at FROM email_outbox WHERE state = 'pending' ORDER BY created_at NULLS FIRST LIMIT 1)), 0)::float8 AS oldest_s
