@@ -300,7 +300,7 @@ def test_config_shows_every_setting_masks_secrets_and_checks(call: Call, monkeyp
     shown = settings_of(document(right, 0), "aggregator")
     assert shown["POSTGRES_DSN"] == ("***", "environment")
     assert shown["KAFKA_BOOTSTRAP"] == ("broker:9092", "environment")
-    assert shown["BATCH_EVENTS_MAX"] == ("100000", "default")
+    assert shown["BATCH_EVENTS_MAX"] == ("50000", "default")
 
     monkeypatch.setenv("BATCH_EVENTS_MAX", "many")
     wrong = call("config", "aggregator")
