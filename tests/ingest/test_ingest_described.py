@@ -9,6 +9,8 @@ from schemathesis import Case, openapi
 from support.clients.openapi_fuzz import check_everything
 from support.services.ingest import Ingest
 
+pytestmark = pytest.mark.timeout(600)  # hundreds of requests, on a machine that may do other work
+
 
 def names_a_coding(case: Case) -> bool:
     """An empty list of codings means none (RFC 9110 5.6.1), which the description's enumeration cannot express."""
@@ -27,6 +29,5 @@ async def test_a_few_generated_requests_get_what_is_described(shared: Ingest) ->
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 async def test_many_generated_requests_get_what_is_described(shared: Ingest) -> None:
     await check(shared, 60)

@@ -23,6 +23,11 @@ async def connect(dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
         connection.terminate()
 
 
+class Overtaken(Exception):
+    """Postgres gave a lock to another waiting session than the simulation, which gives it to the first. Postgres does not
+    keep the order when the locked row was updated: each waiting session then locks the new version of the row."""
+
+
 class Mirror:
     """A real Postgres, with one session for each open session of the simulated Postgres."""
 
@@ -38,7 +43,8 @@ class Mirror:
         self._sessions: dict[int, Session] = {}
 
     async def replay(self, trace: Trace) -> None:
-        """Raises AssertionError where the two differ. Every transaction of a trace must end within the trace."""
+        """Raises AssertionError where the two differ, and Overtaken. Every transaction of a trace must end within the
+        trace."""
         for what, number, *details in trace:
             if what == "begin":
                 await self._begin(number, *details)
@@ -83,7 +89,12 @@ class Mirror:
             if session.is_waiting
             else session.step(self._start(session.connection, name, args))
         )
-        assert done == is_done, f"session {number}: {name}{args} {'does not wait' if done else 'waits'} on Postgres"
+        if not done and is_done:
+            await self._check_overtaken(session)
+        assert done == is_done, (
+            f"session {number}: {name}{args} {'does not wait' if done else 'waits'} on Postgres,"
+            f" for {await session.blockers()}; sessions are { {key: other.pid for key, other in self._sessions.items()} }"
+        )
         if not done:
             self.waited += 1
             return
@@ -100,6 +111,8 @@ class Mirror:
             if session.is_waiting
             else session.step(self._start(session.connection, name, args))
         )
+        if not done:
+            await self._check_overtaken(session)
         assert done, f"session {number}: {name} waits on Postgres"
         try:
             session.answer()
@@ -113,6 +126,18 @@ class Mirror:
             table, body, columns = args
             return connection.copy_to_table(table, source=BytesIO(body), columns=columns, format="binary")
         return connection.fetch(self._sql[name], *args)
+
+    async def _check_overtaken(self, session: Session) -> None:
+        """Raise Overtaken when all sessions that block this one still wait in the simulation, and no longer on Postgres."""
+        ahead = {other.pid for other in self._sessions.values() if other.has_unread_result}
+        if {*await session.blockers()} <= ahead:
+            raise Overtaken
+
+    async def abandon(self) -> None:
+        """End all open transactions."""
+        for session in [*self._sessions.values()]:
+            await session.kill()
+        self._sessions.clear()
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from support.data.table_rows import NOW, TOPIC, Books
 from support.infra.service_process import free_port
 from support.services.query_api import AUDIENCE, ISSUER, IdentityProvider
 
+pytestmark = pytest.mark.timeout(600)  # hundreds of requests, on a machine that may do other work
 WITHOUT_END = "/api/v1/live"
 
 
@@ -61,6 +62,5 @@ async def test_a_few_generated_requests_get_what_is_described(url: str, provider
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 async def test_many_generated_requests_get_what_is_described(url: str, provider: IdentityProvider) -> None:
     await check(url, provider.token(), 80)

@@ -18,12 +18,17 @@ class Session:
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", watcher: "asyncpg.Connection[asyncpg.Record]") -> None:  # fmt: skip
         self.connection = connection
         self._watcher = watcher
-        self._pid = connection.get_server_pid()
+        self.pid = connection.get_server_pid()
         self._waiting: asyncio.Future[Any] | None = None
 
     @property
     def is_waiting(self) -> bool:
         return self._waiting is not None
+
+    @property
+    def has_unread_result(self) -> bool:
+        """Whether the step that waited is done, and answer() was not called yet."""
+        return self._waiting is not None and self._waiting.done()
 
     async def step(self, work: Awaitable[Any]) -> bool:
         """Start a step. True: it is done. False: it waits for another session."""
@@ -42,8 +47,12 @@ class Session:
         return True
 
     async def blockers(self) -> list[int]:
-        """Process ids of the sessions that block this one."""
-        found: list[int] = await self._watcher.fetchval("SELECT pg_blocking_pids($1)", self._pid)
+        """Process ids of the clients' sessions that block this one. An autovacuum worker may too, for a moment."""
+        found: list[int] = await self._watcher.fetchval(
+            "SELECT array(SELECT unnest(pg_blocking_pids($1)) INTERSECT"
+            " SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend')",
+            self.pid,
+        )
         return found
 
     def answer(self) -> Any:
@@ -54,7 +63,7 @@ class Session:
 
     async def kill(self) -> None:
         """Terminate the connection and wait until Postgres has rolled back its transaction."""
-        await self._watcher.fetchval("SELECT pg_terminate_backend($1, 10000)", self._pid)
+        await self._watcher.fetchval("SELECT pg_terminate_backend($1, 10000)", self.pid)
         if self._waiting is not None:
             await asyncio.wait([self._waiting])
             self._waiting.exception()
