@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from alerter.db.pool import open_queues
 from runtime.postgres.pool import Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.stack import Database
 
 
@@ -19,8 +19,8 @@ async def owner(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg
 
 
 @pytest.fixture
-async def books(owner: "asyncpg.Connection[asyncpg.Record]") -> Books:
-    return Books(owner)
+async def db(owner: "asyncpg.Connection[asyncpg.Record]") -> TableRows:
+    return TableRows(owner)
 
 
 @pytest.fixture

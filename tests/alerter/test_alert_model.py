@@ -12,7 +12,7 @@ from alerter.evaluation.wakeups import drain_wakeups
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runtime.postgres.pool import Connection, Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.alerter import MICRO, Customer, banner, evaluator, make_customer
 
 BEGAN = datetime(2026, 10, 28, 12, 0, tzinfo=UTC)
@@ -182,14 +182,14 @@ async def rows(owner: Connection, number: int) -> list[tuple[Any, ...]]:
 @given(story=stories, zone=st.sampled_from(ZONES), order=st.permutations(range(3)))
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_what_fired_is_what_the_model_says(
-    books: Books, pool: Pool, owner: Connection, story: list[list[tuple[str, Any, Any]]], zone: str, order: list[int]
+    db: TableRows, pool: Pool, owner: Connection, story: list[list[tuple[str, Any, Any]]], zone: str, order: list[int]
 ) -> None:
     model = Model(zone)
     customer = await make_customer(
-        books, f"org_{next(numbers)}", zone, total=100, starts_on="2026-10-10", ends_on="2026-11-20",
+        db, f"org_{next(numbers)}", zone, total=100, starts_on="2026-10-10", ends_on="2026-11-20",
         billing_moderators=True,
     )  # fmt: skip
-    await books.period(customer.number, "c1", "p2", "2026-11-20", "2027-01-05", total=100)
+    await db.period(customer.number, "c1", "p2", "2026-11-20", "2027-01-05", total=100)
     await customer.save(at=BEGAN, budget_recurring_credits=model.recurring)
     evaluate = evaluator(pool, lambda: model.now)
     for step in story:

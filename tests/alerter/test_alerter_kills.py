@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from alerter.queues.outbox import LEASE_S
 from runtime.kafka.clients import open_producer
 from runtime.postgres.pool import Connection, Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import alerter_environment, eventually, running
 from support.infra.stack import Database, Topics
 from support.services.alerter import MICRO, Customer, Script, age, banner, firings, make_customer, outbox, smtp_server
@@ -35,8 +35,8 @@ async def mailbox() -> AsyncIterator[Script]:
 
 
 @pytest.fixture
-async def acme(books: Books) -> Customer:
-    return await make_customer(books, starts_on="2026-01-01", ends_on="2036-01-01")
+async def acme(db: TableRows) -> Customer:
+    return await make_customer(db, starts_on="2026-01-01", ends_on="2036-01-01")
 
 
 async def stop_at(owner: Connection, table: str, event: str, *, at_commit: bool = False) -> None:
@@ -151,7 +151,7 @@ async def save_elsewhere(database: Database, customer: Customer, at: datetime, *
     """Save with its own connection, as another admin does."""
     connection = await asyncpg.connect(database.dsn)
     try:
-        await Customer(Books(connection), customer.number).save(at=at, **settings)
+        await Customer(TableRows(connection), customer.number).save(at=at, **settings)
     finally:
         await connection.close()
 
@@ -199,11 +199,11 @@ async def test_two_admins_save_during_crossings_and_kills_and_what_is_left_has_f
 
 
 async def test_two_at_once_with_kills_between_fire_each_threshold_once(
-    database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, books: Books, owner: Connection
+    database: Database, topics: Topics, producer: AIOKafkaProducer, mailbox: Script, db: TableRows, owner: Connection
 ) -> None:
     environment = alerter_environment(database, topics, mailbox.port, SWEEP_INTERVAL_S="0.5")
     customers = {
-        f"org_{number}": await make_customer(books, f"org_{number}", starts_on="2026-01-01", ends_on="2036-01-01")
+        f"org_{number}": await make_customer(db, f"org_{number}", starts_on="2026-01-01", ends_on="2036-01-01")
         for number in range(8)
     }
 

@@ -16,7 +16,7 @@ from flexcredits_cli.processes.programs import Process
 from runtime.kafka.clients import open_producer
 from runtime.postgres.pool import Connection
 from support.data.header_names import send_with_odd_header
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import alerter_environment, eventually, running
 from support.infra.stack import Database, Topics, make_topics, throwaway_folder
 from support.services.alerter import Customer, Script, banner, firings, make_customer, smtp_server
@@ -38,8 +38,8 @@ async def mailbox() -> AsyncIterator[Script]:
 
 
 @pytest.fixture
-async def acme(books: Books) -> Customer:
-    return await make_customer(books, starts_on="2026-01-01", ends_on="2036-01-01")
+async def acme(db: TableRows) -> Customer:
+    return await make_customer(db, starts_on="2026-01-01", ends_on="2036-01-01")
 
 
 async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it_in_order(
@@ -77,13 +77,11 @@ async def test_a_wakeup_is_drained_within_a_moment(
 
 
 async def test_an_organization_that_cannot_be_evaluated_delays_no_other_and_is_notified_later(
-    database: Database, topics: Topics, mailbox: Script, books: Books, owner: Connection
+    database: Database, topics: Topics, mailbox: Script, db: TableRows, owner: Connection
 ) -> None:
     """One of three organizations has sums beyond bigint, in the sweep and in a wake-up of all."""
     names = ("org_one", "org_broken", "org_two")
-    one, broken, two = [
-        await make_customer(books, name, starts_on="2026-01-01", ends_on="2036-01-01") for name in names
-    ]
+    one, broken, two = [await make_customer(db, name, starts_on="2026-01-01", ends_on="2036-01-01") for name in names]
     for product in ("agents", "api"):
         await broken.use(5e12, product=product)
     quarantined = 'flexcredits_alerter_quarantined{step="evaluate"}'

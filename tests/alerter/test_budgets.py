@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from alerter.evaluation.wakeups import drain_wakeups
 from runtime.postgres.pool import Connection, Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.alerter import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
 
 RECIPIENTS = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 
 
-async def test_a_budget_is_met_at_its_exact_level_and_only_mails(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books, total=1_000_000)
+async def test_a_budget_is_met_at_its_exact_level_and_only_mails(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db, total=1_000_000)
     await acme.set_budget(100)
     await acme.use(1000, "2026-10-31")
     await acme.use(74.999999, "2026-11-01")
@@ -40,9 +40,9 @@ async def test_a_budget_is_met_at_its_exact_level_and_only_mails(books: Books, p
 
 
 async def test_usage_and_budget_fire_side_by_side_and_neither_outranks_the_other(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books, total=100)
+    acme = await make_customer(db, total=100)
     await acme.set_budget(95)
     await acme.use(92)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -57,8 +57,8 @@ async def test_usage_and_budget_fire_side_by_side_and_neither_outranks_the_other
     assert await firings(owner, acme.number, "budget") == both
 
 
-async def test_without_a_contract_a_budget_still_counts(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books, total=None)
+async def test_without_a_contract_a_budget_still_counts(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db, total=None)
     await acme.set_budget(100)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -66,17 +66,17 @@ async def test_without_a_contract_a_budget_still_counts(books: Books, pool: Pool
 
 
 async def test_a_budget_that_is_exceeded_when_it_is_saved_fires_at_once_and_once(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books, total=None)
+    acme = await make_customer(db, total=None)
     await acme.use(1000)
     await acme.set_budget(100, budget_thresholds=[50, 120])
     await drain_wakeups(pool, evaluator(pool))
     assert await firings(owner, acme.number, "budget") == [(50, 1, "bundled", None), (120, 1, "sent", None)]
 
 
-async def test_a_larger_budget_resolves_and_no_budget_removes(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books, total=None)
+async def test_a_larger_budget_resolves_and_no_budget_removes(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db, total=None)
     evaluate = evaluator(pool).evaluate
     await acme.set_budget(100)
     await acme.use(95)
@@ -94,9 +94,9 @@ async def test_a_larger_budget_resolves_and_no_budget_removes(books: Books, pool
 
 
 async def test_a_save_that_leaves_a_threshold_as_it_is_keeps_its_state(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books, total=None)
+    acme = await make_customer(db, total=None)
     await acme.set_budget(100)
     await acme.use(95)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -112,9 +112,9 @@ async def test_a_save_that_leaves_a_threshold_as_it_is_keeps_its_state(
     [("Asia/Kathmandu", "2026-11-30T18:15Z"), ("America/St_Johns", "2026-12-01T03:30Z"), ("UTC", "2026-12-01T00:00Z")],
 )
 async def test_a_month_begins_and_ends_at_midnight_of_the_organization(
-    books: Books, pool: Pool, owner: Connection, zone: str, midnight: str
+    db: TableRows, pool: Pool, owner: Connection, zone: str, midnight: str
 ) -> None:
-    acme = await make_customer(books, time_zone=zone, total=None)
+    acme = await make_customer(db, time_zone=zone, total=None)
     await acme.set_budget(100)
     await acme.use(80, "2026-11-30")
     await acme.use(92, "2026-12-01")
@@ -129,9 +129,9 @@ async def test_a_month_begins_and_ends_at_midnight_of_the_organization(
 
 
 async def test_a_budget_for_once_replaces_the_recurring_one_in_its_month_only(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books, total=None)
+    acme = await make_customer(db, total=None)
     await acme.set_budget(100)
     await acme.set_budget_once(1000, "2026-11")
     await acme.use(80, "2026-11-20")
@@ -145,9 +145,9 @@ async def test_a_budget_for_once_replaces_the_recurring_one_in_its_month_only(
 
 
 async def test_a_budget_for_once_without_a_recurring_one_is_off_the_next_month(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books, total=None)
+    acme = await make_customer(db, total=None)
     await acme.set_budget_once(100, "2026-11")
     await acme.use(80, "2026-11-20")
     await acme.use(80, "2026-12-20")
@@ -159,9 +159,9 @@ async def test_a_budget_for_once_without_a_recurring_one_is_off_the_next_month(
 
 
 async def test_late_usage_mails_for_72_hours_after_the_month_and_is_history_then(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books, total=None)
+    acme = await make_customer(db, total=None)
     await acme.set_budget(100)
     end = datetime(2026, 12, 1, tzinfo=UTC)
     await acme.use(80, "2026-11-20")
@@ -180,9 +180,9 @@ async def test_late_usage_mails_for_72_hours_after_the_month_and_is_history_then
     assert len(await outbox(owner, acme.number)) == 3
 
 
-async def test_a_save_says_nothing_about_months_that_had_ended(books: Books, pool: Pool, owner: Connection) -> None:
+async def test_a_save_says_nothing_about_months_that_had_ended(db: TableRows, pool: Pool, owner: Connection) -> None:
     """A recurring budget applies to the current and future months; firings of earlier months stay."""
-    acme = await make_customer(books, total=None)
+    acme = await make_customer(db, total=None)
     await acme.set_budget(100)
     await acme.use(80, "2026-11-20")
     await acme.use(500, "2026-10-20")
@@ -201,9 +201,9 @@ async def test_a_save_says_nothing_about_months_that_had_ended(books: Books, poo
 
 
 async def test_role_holders_and_the_rules_own_list_are_notified_once(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books, total=100)
+    acme = await make_customer(db, total=100)
     await acme.save(
         budget_recurring_credits=100 * MICRO, budget_recipients_on=True,
         budget_recipients=["Bob@Finance.example", "bob@finance.EXAMPLE", "ADMIN@org-acme.example"],
@@ -219,8 +219,8 @@ async def test_role_holders_and_the_rules_own_list_are_notified_once(
     assert await owner.fetchval("SELECT count(DISTINCT message_id) FROM email_outbox") == 7
 
 
-async def test_without_role_holders_the_list_is_notified(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books, members=False)
+async def test_without_role_holders_the_list_is_notified(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db, members=False)
     await acme.save(usage_recipients_on=True, usage_recipients=["carol@finance.example"])
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -228,10 +228,10 @@ async def test_without_role_holders_the_list_is_notified(books: Books, pool: Poo
 
 
 async def test_the_defaults_of_the_deployment_hold_until_an_organization_saves_its_own(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme, other = await make_customer(books), await make_customer(books, "org_other")
-    await books.execute(
+    acme, other = await make_customer(db), await make_customer(db, "org_other")
+    await db.execute(
         "UPDATE alert_settings SET updated_at = $1, usage_thresholds = '{50}', budget_recurring_credits = $2,"
         " usage_recipients_on = true, usage_recipients = '{all@flex.example}' WHERE organization_id = 0",
         NOW, 100 * MICRO,
@@ -249,10 +249,10 @@ async def test_the_defaults_of_the_deployment_hold_until_an_organization_saves_i
 
 
 async def test_saves_during_a_crossing_fire_each_threshold_that_is_left_once(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
     """Two admins and usage at the same time, with several evaluators: in the end, the met thresholds are open, each once."""
-    acme = await make_customer(books, total=100)
+    acme = await make_customer(db, total=100)
     await acme.set_budget(100)
     running = True
 

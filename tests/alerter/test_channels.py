@@ -19,7 +19,7 @@ from flexcredits_schemas import SCHEMAS
 from runtime.postgres.pool import Connection, Pool
 from standardwebhooks import Webhook
 from support.clients.webhook_receiver import Receiver, https_receiver
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.alerter import NOW, Customer, add_channel, age, evaluator, make_customer
 
 ALERT = jsonschema_rs.Draft202012Validator(
@@ -48,10 +48,10 @@ async def deliveries(owner: Connection) -> list[tuple[Any, ...]]:
 
 
 async def test_a_webhook_gets_every_firing_and_its_end_and_can_verify_them(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    acme = await make_customer(books)
-    other = await make_customer(books, "org_other")
+    acme = await make_customer(db)
+    other = await make_customer(db, "org_other")
     _, secret = await add_channel(acme, receiver.url + "/hook")
     evaluate = evaluator(pool).evaluate
     for customer in (acme, other):
@@ -82,9 +82,9 @@ async def test_a_webhook_gets_every_firing_and_its_end_and_can_verify_them(
 
 
 async def test_a_webhook_gets_the_same_bytes_under_the_type_that_it_asked_for(
-    books: Books, pool: Pool, receiver: Receiver, deliverer: Deliverer
+    db: TableRows, pool: Pool, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, receiver.url + "/json")
     await add_channel(acme, receiver.url + "/cloudevents", content_type="application/cloudevents+json")
     await acme.use(80)
@@ -96,9 +96,9 @@ async def test_a_webhook_gets_the_same_bytes_under_the_type_that_it_asked_for(
 
 
 async def test_slack_gets_what_is_mailed_and_its_end(
-    books: Books, pool: Pool, receiver: Receiver, deliverer: Deliverer
+    db: TableRows, pool: Pool, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await owner_renames(acme, "A <b>&</b> C")
     await add_channel(acme, receiver.url + "/services/T1/B1/x", "slack")
     await acme.set_budget(100)
@@ -154,13 +154,13 @@ def test_slack_writes_amounts_as_mails_do_and_no_name_ends_the_bold_text() -> No
 
 
 async def owner_renames(acme: Customer, name: str) -> None:
-    await acme.books.execute("UPDATE organizations SET name = $1 WHERE organization_id = $2", name, acme.number)
+    await acme.db.execute("UPDATE organizations SET name = $1 WHERE organization_id = $2", name, acme.number)
 
 
 async def test_what_is_not_taken_is_sent_again_with_the_same_id_and_bytes(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, receiver.url)
     receiver.answers = [500, 302, (429, {"Retry-After": "120"}), 200]
     await acme.use(80)
@@ -178,9 +178,9 @@ async def test_what_is_not_taken_is_sent_again_with_the_same_id_and_bytes(
 
 
 async def test_a_receiver_that_is_gone_gets_no_more_and_says_why(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, receiver.url)
     receiver.answers = [410]
     await acme.use(95)
@@ -196,9 +196,9 @@ async def test_a_receiver_that_is_gone_gets_no_more_and_says_why(
 
 
 async def test_deliveries_to_a_removed_channel_are_not_sent_and_fail(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, receiver.url)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -209,9 +209,9 @@ async def test_deliveries_to_a_removed_channel_are_not_sent_and_fail(
 
 
 async def test_a_receiver_that_hangs_or_is_down_delays_no_other_and_fails_after_three_days(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, "https://localhost:1/closed")
     await add_channel(acme, receiver.url)
     await acme.use(80)
@@ -237,9 +237,9 @@ async def test_a_receiver_that_hangs_or_is_down_delays_no_other_and_fails_after_
     ],
 )
 async def test_what_kept_a_delivery_from_its_receiver_is_said_in_a_few_words(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, url: str, words: str
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, url: str, words: str
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, url.format(receiver=receiver.url))
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -255,10 +255,10 @@ async def test_what_kept_a_delivery_from_its_receiver_is_said_in_a_few_words(
     "url", ["https://a..example/", f"https://{'a' * 64}.example/", "https://1.2.3/", "https://x:99999/"]
 )
 async def test_a_url_without_a_host_fails_alone(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer, url: str
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer, url: str
 ) -> None:
     """asyncio's UnicodeError is not an OSError: before, it ended the alerter."""
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, url)
     await add_channel(acme, receiver.url)
     await acme.use(80)
@@ -270,9 +270,9 @@ async def test_a_url_without_a_host_fails_alone(
 
 
 async def test_an_answer_that_never_comes_is_an_outcome(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, receiver.url)
     receiver.answers = [0]
     await acme.use(80)
@@ -284,9 +284,9 @@ async def test_an_answer_that_never_comes_is_an_outcome(
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "[::1]"])
 async def test_no_spelling_of_a_private_address_is_connected_to(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, host: str
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, host: str
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, receiver.url.replace("localhost", host))
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -319,9 +319,9 @@ def test_addresses_that_are_public(address: str) -> None:
 
 
 async def test_a_test_reaches_its_channel_alone_and_not_the_topic(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await add_channel(acme, receiver.url + "/other")
     number, secret = await add_channel(acme, receiver.url + "/tested")
     await owner.execute(
@@ -338,9 +338,9 @@ async def test_a_test_reaches_its_channel_alone_and_not_the_topic(
 
 
 async def test_two_processes_never_send_the_same_at_once_and_a_dead_one_is_taken_over(
-    books: Books, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
+    db: TableRows, pool: Pool, owner: Connection, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     for path in range(8):
         await add_channel(acme, f"{receiver.url}/{path}")
     await acme.use(80)

@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 from alerter.db.queries import read_states
 from runtime.postgres.pool import Connection, Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.alerter import MICRO, banner, evaluator, firings, make_customer, outbox
 
 RECIPIENTS = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 
 
-async def test_a_period_is_the_sum_of_its_days_whatever_months_it_cuts(books: Books, pool: Pool) -> None:
+async def test_a_period_is_the_sum_of_its_days_whatever_months_it_cuts(db: TableRows, pool: Pool) -> None:
     """Whole months are read from monthly rollups, the other days by day."""
-    number = await books.organization()
-    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
+    number = await db.organization()
+    await db.contract(number, "c1", "2026-01-01", "2027-01-01")
     first = date(2026, 9, 25)
     for at in range(70):
-        await books.use(number, "assistant", "tool", "search", f"{first + timedelta(days=at)}", MICRO << (at % 30))
+        await db.use(number, "assistant", "tool", "search", f"{first + timedelta(days=at)}", MICRO << (at % 30))
     edges = [
         "2026-09-30",
         "2026-10-01",
@@ -31,7 +31,7 @@ async def test_a_period_is_the_sum_of_its_days_whatever_months_it_cuts(books: Bo
     ]
     spans = [(since, until) for since in edges for until in edges if since < until]
     for since, until in spans:
-        await books.period(number, "c1", f"{since}/{until}", since, until, total=1)
+        await db.period(number, "c1", f"{since}/{until}", since, until, total=1)
     async with pool.acquire() as connection:
         [state] = await read_states(connection, [number], date(2026, 12, 31), date.min)
     assert len(state.levels) == len(spans) == 28
@@ -41,11 +41,11 @@ async def test_a_period_is_the_sum_of_its_days_whatever_months_it_cuts(books: Bo
 
 
 async def test_ended_months_send_no_mail_and_late_usage_of_a_recent_one_does(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books, total=10_000)
+    acme = await make_customer(db, total=10_000)
     for month in range(1, 13):
-        await books.period(
+        await db.period(
             acme.number,
             "c1",
             f"month-{month}",
@@ -54,7 +54,7 @@ async def test_ended_months_send_no_mail_and_late_usage_of_a_recent_one_does(
             total=10,
         )
         await acme.use(12, f"2025-{month:02}-10")
-    await books.period(acme.number, "c1", "fresh", "2026-07-14", "2026-07-15", total=10)
+    await db.period(acme.number, "c1", "fresh", "2026-07-14", "2026-07-15", total=10)
     await acme.use(8, "2026-07-14")
     now = datetime(2026, 7, 17, 23, 59, tzinfo=UTC)
     await evaluator(pool, lambda: now).evaluate(None, trigger="test")
@@ -74,10 +74,10 @@ async def test_ended_months_send_no_mail_and_late_usage_of_a_recent_one_does(
 
 
 async def test_a_period_that_ends_removes_its_banner_and_the_next_one_fires_again(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books, time_zone="Asia/Kathmandu")
-    await books.period(acme.number, "c1", "p2", "2027-01-15", "2027-07-15", total=100)
+    acme = await make_customer(db, time_zone="Asia/Kathmandu")
+    await db.period(acme.number, "c1", "p2", "2027-01-15", "2027-07-15", total=100)
     await acme.use(80)
     await acme.use(92, "2027-01-15")
     before = datetime(2027, 1, 14, 18, 14, 59, tzinfo=UTC)
@@ -93,21 +93,21 @@ async def test_a_period_that_ends_removes_its_banner_and_the_next_one_fires_agai
 
 
 async def test_an_amendment_that_moves_a_periods_dates_does_not_fire_again(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     for dates in ("starts_on = '2026-01-01'", "ends_on = '2028-01-01'", "ends_on = '2026-11-23'"):
-        await books.execute(f"UPDATE credit_periods SET {dates}")
+        await db.execute(f"UPDATE credit_periods SET {dates}")
         await evaluator(pool).evaluate(None, trigger="test", history=True)
     assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
 
 
 async def test_a_contract_sent_again_with_other_ids_for_the_same_periods_sends_no_mail(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    customer = await make_customer(books)
+    customer = await make_customer(db)
     await customer.use(95)
     await evaluator(pool).evaluate(None, trigger="sweep")
     before = await firings(owner, customer.number), await outbox(owner, customer.number)
@@ -146,10 +146,10 @@ async def where(owner: Connection, year: int) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("both_fired", [False, True])
 async def test_ids_that_a_new_version_shifts_send_no_mail_and_suppress_none(
-    books: Books, pool: Pool, owner: Connection, both_fired: bool
+    db: TableRows, pool: Pool, owner: Connection, both_fired: bool
 ) -> None:
-    acme = await make_customer(books, starts_on="2025-01-01", ends_on="2026-01-01")
-    await books.period(acme.number, "c1", "p2", "2026-01-01", "2027-01-01", total=100)
+    acme = await make_customer(db, starts_on="2025-01-01", ends_on="2026-01-01")
+    await db.period(acme.number, "c1", "p2", "2026-01-01", "2027-01-01", total=100)
     await acme.use(100 if both_fired else 1, "2025-05-05")
     await acme.use(80)
     alerter = evaluator(pool)
@@ -157,7 +157,7 @@ async def test_ids_that_a_new_version_shifts_send_no_mail_and_suppress_none(
     before = await outbox(owner, acme.number)
     await owner.execute("DELETE FROM credit_periods WHERE credit_period_id = 'p1'")
     await rename(owner, acme.number, ("p2", "p1"))
-    await books.period(acme.number, "c1", "p2", "2027-01-01", "2028-01-01", total=100)
+    await db.period(acme.number, "c1", "p2", "2027-01-01", "2028-01-01", total=100)
     for _ in range(2):
         await alerter.evaluate(None, trigger="wakeup", history=True)
     assert await outbox(owner, acme.number) == before == [(75, to) for to in RECIPIENTS]
@@ -170,9 +170,11 @@ async def test_ids_that_a_new_version_shifts_send_no_mail_and_suppress_none(
     assert await owner.fetch("SELECT FROM quarantine") == []
 
 
-async def test_ids_that_two_periods_exchange_take_what_fired_along(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books, starts_on="2025-01-01", ends_on="2026-01-01")
-    await books.period(acme.number, "c1", "p2", "2026-01-01", "2027-01-01", total=100)
+async def test_ids_that_two_periods_exchange_take_what_fired_along(
+    db: TableRows, pool: Pool, owner: Connection
+) -> None:
+    acme = await make_customer(db, starts_on="2025-01-01", ends_on="2026-01-01")
+    await db.period(acme.number, "c1", "p2", "2026-01-01", "2027-01-01", total=100)
     await acme.use(80, "2025-05-05")
     await acme.use(95)
     alerter = evaluator(pool)
@@ -192,10 +194,10 @@ async def test_ids_that_two_periods_exchange_take_what_fired_along(books: Books,
 
 
 async def test_an_id_that_fired_before_its_firings_were_adopted_fires_again(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
     """Ids of alert events and mails contain the period of the firing, and are unique."""
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await acme.use(80)
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="wakeup")
@@ -221,11 +223,11 @@ async def test_an_id_that_fired_before_its_firings_were_adopted_fires_again(
     assert len(await outbox(owner, acme.number)) == 12
 
 
-async def test_a_period_that_an_amendment_removes_is_resolved(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books)
+async def test_a_period_that_an_amendment_removes_is_resolved(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
-    await books.execute("DELETE FROM credit_periods")
+    await db.execute("DELETE FROM credit_periods")
     await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(75, 1, "sent", "removed")]
     assert await banner(owner, acme.number) is None

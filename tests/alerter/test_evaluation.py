@@ -9,7 +9,7 @@ from alerter.db.statements import SQL
 from alerter.evaluation.wakeups import drain_wakeups
 from runtime.postgres.pool import Connection, Pool, open_pool
 from structlog.testing import capture_logs
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import eventually
 from support.infra.stack import Database
 from support.services.alerter import MICRO, NOW, banner, evaluator, firings, make_customer, outbox
@@ -17,8 +17,8 @@ from support.services.alerter import MICRO, NOW, banner, evaluator, firings, mak
 RECIPIENTS = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_admin@org-acme.example"]
 
 
-async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books)
+async def test_a_firing_its_banner_and_its_mails_are_one(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db)
     await acme.use(74.999999)
     assert await evaluator(pool).evaluate([acme.number], trigger="test") == 0
     await acme.use(0.000001)
@@ -35,8 +35,8 @@ async def test_a_firing_its_banner_and_its_mails_are_one(books: Books, pool: Poo
     assert await evaluator(pool).evaluate(None, trigger="test") == 0
 
 
-async def test_an_evaluation_asks_once_for_the_organizations_name(books: Books, database: Database) -> None:
-    acme = await make_customer(books)
+async def test_an_evaluation_asks_once_for_the_organizations_name(db: TableRows, database: Database) -> None:
+    acme = await make_customer(db)
     await acme.use(120)
     sent: list[str] = []
     async with open_pool(
@@ -48,8 +48,8 @@ async def test_an_evaluation_asks_once_for_the_organizations_name(books: Books, 
     assert sent.count(SQL["select_name"]) == 1
 
 
-async def test_the_log_names_organization_and_period(books: Books, pool: Pool) -> None:
-    acme = await make_customer(books)
+async def test_the_log_names_organization_and_period(db: TableRows, pool: Pool) -> None:
+    acme = await make_customer(db)
     await acme.use(80)
     with capture_logs() as lines:
         await evaluator(pool).evaluate(None, trigger="test")
@@ -61,9 +61,9 @@ async def test_the_log_names_organization_and_period(books: Books, pool: Pool) -
 
 
 async def test_two_thresholds_in_one_step_are_one_mail_and_two_records(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await acme.use(95)
     await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(75, 1, "bundled", None), (90, 1, "sent", None)]
@@ -71,9 +71,9 @@ async def test_two_thresholds_in_one_step_are_one_mail_and_two_records(
 
 
 async def test_a_correction_resolves_and_crossing_again_is_a_new_episode(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     evaluate = evaluator(pool).evaluate
     await acme.use(95)
     await evaluate(None, trigger="test")
@@ -93,8 +93,8 @@ async def test_a_correction_resolves_and_crossing_again_is_a_new_episode(
     assert len(set(ids)) == len(ids) == 6
 
 
-async def test_a_larger_contract_takes_the_banner_away(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books)
+async def test_a_larger_contract_takes_the_banner_away(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db)
     await acme.use(100)
     await evaluator(pool).evaluate(None, trigger="test")
     await acme.set_total(500)
@@ -103,28 +103,28 @@ async def test_a_larger_contract_takes_the_banner_away(books: Books, pool: Pool,
     assert [resolution for *_, resolution in await firings(owner, acme.number)] == ["level"] * 3
 
 
-async def test_included_add_ons_are_available_and_others_are_not(books: Books, pool: Pool, owner: Connection) -> None:
-    number = await books.organization("org_added")
-    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
-    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100, add_ons=[(20, True), (1000, False)])
-    await books.use(number, "assistant", "tool", "search", "2026-11-01", 89 * MICRO)
+async def test_included_add_ons_are_available_and_others_are_not(db: TableRows, pool: Pool, owner: Connection) -> None:
+    number = await db.organization("org_added")
+    await db.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await db.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100, add_ons=[(20, True), (1000, False)])
+    await db.use(number, "assistant", "tool", "search", "2026-11-01", 89 * MICRO)
     assert await evaluator(pool).evaluate([number], trigger="test") == 0
-    await books.use(number, "agents", "tool", "search", "2026-11-01", 1 * MICRO)
+    await db.use(number, "agents", "tool", "search", "2026-11-01", 1 * MICRO)
     await evaluator(pool).evaluate([number], trigger="test")
     assert await owner.fetchval("SELECT available FROM alert_firings") == 120 * MICRO
 
 
-async def test_without_a_contract_or_its_amounts_nothing_alerts(books: Books, pool: Pool, owner: Connection) -> None:
-    nothing = await make_customer(books, "org_nothing", total=None)
+async def test_without_a_contract_or_its_amounts_nothing_alerts(db: TableRows, pool: Pool, owner: Connection) -> None:
+    nothing = await make_customer(db, "org_nothing", total=None)
     await nothing.use(1_000_000)
-    number = await books.organization("org_without")
-    await books.use(number, "api", "namespace", "search", "2026-11-20", 10**15)
+    number = await db.organization("org_without")
+    await db.use(number, "api", "namespace", "search", "2026-11-20", 10**15)
     assert await evaluator(pool).evaluate(None, trigger="test", history=True) == 0
     assert await owner.fetchval("SELECT count(*) FROM alert_firings") == 0
 
 
-async def test_thresholds_are_the_organizations_own_settings(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books)
+async def test_thresholds_are_the_organizations_own_settings(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db)
     await acme.set_thresholds(10, 150)
     await acme.use(99)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -139,19 +139,19 @@ async def test_thresholds_are_the_organizations_own_settings(books: Books, pool:
     ("deployment", "organization", "moderators"), [(True, True, 1), (True, False, 0), (False, True, 0)]
 )
 async def test_billing_moderators_are_mailed_only_where_both_enable_them(
-    books: Books, pool: Pool, owner: Connection, deployment: bool, organization: bool, moderators: int
+    db: TableRows, pool: Pool, owner: Connection, deployment: bool, organization: bool, moderators: int
 ) -> None:
-    acme = await make_customer(books, billing_moderators=organization)
+    acme = await make_customer(db, billing_moderators=organization)
     await acme.use(80)
     await evaluator(pool, billing_moderators=deployment).evaluate(None, trigger="test")
     assert len(await outbox(owner, acme.number)) == 2 + moderators
 
 
 async def test_former_members_and_members_without_a_role_are_not_mailed_and_no_recipient_is_recorded(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books)
-    await books.execute("UPDATE members SET removed = true WHERE role <> 'member'")
+    acme = await make_customer(db)
+    await db.execute("UPDATE members SET removed = true WHERE role <> 'member'")
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     assert await firings(owner, acme.number) == [(75, 1, "sent", None)]
@@ -159,8 +159,8 @@ async def test_former_members_and_members_without_a_role_are_not_mailed_and_no_r
     assert await banner(owner, acme.number) == (75, 1)
 
 
-async def test_many_evaluators_at_once_fire_once(books: Books, pool: Pool, owner: Connection) -> None:
-    customers = [await make_customer(books, f"org_{number}") for number in range(4)]
+async def test_many_evaluators_at_once_fire_once(db: TableRows, pool: Pool, owner: Connection) -> None:
+    customers = [await make_customer(db, f"org_{number}") for number in range(4)]
     for step in (75, 15, -20, 40):
         for customer in customers:
             await customer.use(step)
@@ -173,9 +173,9 @@ async def test_many_evaluators_at_once_fire_once(books: Books, pool: Pool, owner
         assert len(await outbox(owner, customer.number)) == 9
 
 
-async def test_levels_are_read_after_the_lock_is_held(books: Books, pool: Pool, owner: Connection) -> None:
+async def test_levels_are_read_after_the_lock_is_held(db: TableRows, pool: Pool, owner: Connection) -> None:
     """An evaluation that waited for the lock uses the levels after the wait, not those before."""
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     async with owner.transaction():
@@ -189,9 +189,9 @@ async def test_levels_are_read_after_the_lock_is_held(books: Books, pool: Pool, 
 
 
 async def test_an_organization_whose_lock_is_held_keeps_no_other_waiting(
-    books: Books, database: Database, owner: Connection
+    db: TableRows, database: Database, owner: Connection
 ) -> None:
-    customers = [await make_customer(books, f"org_{number}") for number in range(3)]
+    customers = [await make_customer(db, f"org_{number}") for number in range(3)]
     dsn = database.roles["flexcredits_alerter"]
     async with open_pool(dsn, application="alerter", size=2, statement_timeout_s=1) as hasty:
         await evaluator(hasty).evaluate_one(customers[0].number)
@@ -214,9 +214,9 @@ async def waits_for_a_lock(pool: Pool) -> bool:
 
 
 async def test_wakeups_are_drained_and_come_back_when_the_evaluation_fails(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await acme.use(80)
     await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1), ($1), ($1)", acme.number)
     async with pool.acquire() as connection:
@@ -230,9 +230,9 @@ async def test_wakeups_are_drained_and_come_back_when_the_evaluation_fails(
 
 
 async def test_a_deployment_wide_wakeup_evaluates_all_organizations(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    customers = [await make_customer(books, f"org_{number}") for number in range(3)]
+    customers = [await make_customer(db, f"org_{number}") for number in range(3)]
     for customer in customers:
         await customer.use(80)
     await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES (0)")
@@ -240,8 +240,8 @@ async def test_a_deployment_wide_wakeup_evaluates_all_organizations(
     assert [await banner(owner, customer.number) for customer in customers] == [(75, 1)] * 3
 
 
-async def test_two_drain_without_waiting_for_each_other(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books)
+async def test_two_drain_without_waiting_for_each_other(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db)
     await owner.execute("INSERT INTO alert_wakeups (organization_id) VALUES ($1)", acme.number)
     async with pool.acquire() as connection, connection.transaction():
         assert await claim_wakeups(connection, 10) == {acme.number}

@@ -15,7 +15,7 @@ from alerter.email.smtp import Mailer, MailServer
 from alerter.queues.outbox import LEASE_S
 from pydantic import SecretStr
 from runtime.postgres.pool import Connection, Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import eventually
 from support.services.alerter import Script, age, evaluator, make_customer, smtp_server
 
@@ -23,11 +23,11 @@ TO = ["admin@org-acme.example", "billing_moderator@org-acme.example", "super_adm
 
 
 @pytest.fixture(params=["usage", "budget"])
-async def fired(request: pytest.FixtureRequest, books: Books, pool: Pool) -> None:
+async def fired(request: pytest.FixtureRequest, db: TableRows, pool: Pool) -> None:
     """Three due mails: about usage to role holders, or about a budget to one additional recipient and two role holders."""
-    acme = await make_customer(books, total=100 if request.param == "usage" else None)
+    acme = await make_customer(db, total=100 if request.param == "usage" else None)
     if request.param == "budget":
-        await books.execute("UPDATE members SET removed = true WHERE email = $1", TO[1])
+        await db.execute("UPDATE members SET removed = true WHERE email = $1", TO[1])
         await acme.set_budget(100, budget_recipients_on=True, budget_recipients=[TO[1]])
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -150,10 +150,10 @@ async def test_a_server_that_hangs_is_given_up_and_the_others_are_served(
 
 
 async def test_a_server_that_hangs_with_a_backlog_is_left_within_a_bounded_time(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
     for number in range(40):
-        customer = await make_customer(books, f"org_{number}")
+        customer = await make_customer(db, f"org_{number}")
         await customer.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     async with smtp_server(hold=asyncio.Event()) as server:
@@ -187,9 +187,9 @@ async def test_a_claim_of_a_dead_process_comes_back_and_a_zombies_word_counts_on
     assert await states(owner) == [("sent", 2)] * 3
 
 
-async def test_many_mailers_send_each_mail_once(books: Books, pool: Pool, owner: Connection) -> None:
+async def test_many_mailers_send_each_mail_once(db: TableRows, pool: Pool, owner: Connection) -> None:
     for number in range(10):
-        customer = await make_customer(books, f"org_{number}")
+        customer = await make_customer(db, f"org_{number}")
         await customer.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     async with smtp_server() as server:

@@ -18,7 +18,7 @@ from flexcredits_schemas import SCHEMAS
 from runtime.kafka.clients import open_consumer, open_producer
 from runtime.postgres.pool import Connection, Pool
 from support.clients.webhook_receiver import https_receiver
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import alerter_environment, eventually, running
 from support.infra.stack import Database, Topics
 from support.services.alerter import evaluator, make_customer, smtp_server
@@ -54,9 +54,9 @@ def summaries(events: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
 
 
 async def test_every_firing_and_its_end_reach_the_topic_in_order(
-    books: Books, pool: Pool, topics: Topics, producer: AIOKafkaProducer
+    db: TableRows, pool: Pool, topics: Topics, producer: AIOKafkaProducer
 ) -> None:
-    acme, other = await make_customer(books), await make_customer(books, "org_other")
+    acme, other = await make_customer(db), await make_customer(db, "org_other")
     await acme.use(95)
     await other.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -72,9 +72,9 @@ async def test_every_firing_and_its_end_reach_the_topic_in_order(
 
 
 async def test_what_kafka_does_not_confirm_waits(
-    books: Books, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer
+    db: TableRows, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     async with open_producer(topics.bootstrap, "test") as closed:
@@ -86,9 +86,9 @@ async def test_what_kafka_does_not_confirm_waits(
 
 
 async def test_a_crash_after_kafka_has_it_makes_a_copy_with_the_same_id(
-    books: Books, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer
+    db: TableRows, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     await owner.execute(
@@ -105,9 +105,9 @@ async def test_a_crash_after_kafka_has_it_makes_a_copy_with_the_same_id(
 
 @pytest.mark.parametrize("how", ["a body that Kafka does not take", "a row that cannot be marked"])
 async def test_an_alert_event_that_cannot_be_published_waits_and_the_others_are_published(
-    books: Books, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer, how: str
+    db: TableRows, pool: Pool, owner: Connection, topics: Topics, producer: AIOKafkaProducer, how: str
 ) -> None:
-    customers = [await make_customer(books, f"org_{at}") for at in range(4)]
+    customers = [await make_customer(db, f"org_{at}") for at in range(4)]
     broken = customers[1].number
     for customer in customers:
         await customer.use(80)
@@ -146,10 +146,10 @@ class LeavingKafka:
 
 
 async def test_a_kafka_that_leaves_is_not_waited_for_once_per_organization(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
     for at in range(4):
-        customer = await make_customer(books, f"org_{at}")
+        customer = await make_customer(db, f"org_{at}")
         await customer.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     producer: Any = LeavingKafka()
@@ -161,11 +161,11 @@ async def test_a_kafka_that_leaves_is_not_waited_for_once_per_organization(
 
 @pytest.mark.slow
 async def test_a_running_alerter_notifies_the_topic_and_a_webhook(
-    database: Database, books: Books, topics: Topics, owner: Connection, tmp_path: Path
+    database: Database, db: TableRows, topics: Topics, owner: Connection, tmp_path: Path
 ) -> None:
-    acme = await make_customer(books, starts_on="2026-01-01", ends_on="2036-01-01")
+    acme = await make_customer(db, starts_on="2026-01-01", ends_on="2036-01-01")
     async with smtp_server() as mailbox, https_receiver(tmp_path) as receiver:
-        await books.execute(
+        await db.execute(
             "INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, signing_secret, created_by)"
             " VALUES ($1, 'webhook', 'Ops', '', $2, 'whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0', 'ada')",
             acme.number, receiver.url,

@@ -13,7 +13,7 @@ from alerter.faust.stream import read_organizations
 from alerter.queues.quarantine import Quarantine
 from prometheus_client import REGISTRY
 from runtime.postgres.pool import Connection, Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.faults.broken_customers import come_due, make_customers, raise_for, rows
 from support.services.alerter import (
     MICRO,
@@ -62,9 +62,9 @@ BREAKS: dict[str, Callable[[Connection, Customer], Any]] = {
 @pytest.mark.parametrize("how", BREAKS)
 @pytest.mark.parametrize("healed_by", ["wake-up", "release"])
 async def test_who_cannot_be_evaluated_is_set_aside_and_evaluated_once_healed(
-    books: Books, pool: Pool, owner: Connection, how: str, healed_by: str
+    db: TableRows, pool: Pool, owner: Connection, how: str, healed_by: str
 ) -> None:
-    *others, broken = await make_customers(books)
+    *others, broken = await make_customers(db)
     heal = await BREAKS[how](owner, broken)
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
@@ -96,8 +96,8 @@ async def test_who_cannot_be_evaluated_is_set_aside_and_evaluated_once_healed(
     await assert_all_notified(owner, [broken])
 
 
-async def test_others_wakeups_are_done_once_and_leave_the_table(books: Books, pool: Pool, owner: Connection) -> None:
-    *others, broken = await make_customers(books)
+async def test_others_wakeups_are_done_once_and_leave_the_table(db: TableRows, pool: Pool, owner: Connection) -> None:
+    *others, broken = await make_customers(db)
     heal = await sum_beyond_bigint(owner, broken)
     for customer in (broken, *others):
         await wake(owner, customer)
@@ -117,10 +117,10 @@ async def test_others_wakeups_are_done_once_and_leave_the_table(books: Books, po
 
 
 async def test_an_old_period_that_raises_stops_no_evaluation_of_the_present(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    *others, broken = await make_customers(books)
-    await books.period(broken.number, "c1", "ancient", "2020-01-01", "2021-01-01", total=1)
+    *others, broken = await make_customers(db)
+    await db.period(broken.number, "c1", "ancient", "2020-01-01", "2021-01-01", total=1)
     for product in ("agents", "api"):
         await broken.use(HUGE / MICRO, "2020-05-05", product)
     alerter = evaluator(pool)
@@ -133,10 +133,10 @@ async def test_an_old_period_that_raises_stops_no_evaluation_of_the_present(
 
 @pytest.mark.parametrize(("known", "failing"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 5)])
 async def test_however_many_fail_all_others_are_notified(
-    books: Books, pool: Pool, owner: Connection, known: int, failing: int
+    db: TableRows, pool: Pool, owner: Connection, known: int, failing: int
 ) -> None:
     """One defective product may affect most of a few customers. The process continues, is not ready, and names the reason."""
-    customers = await make_customers(books, known)
+    customers = await make_customers(db, known)
     heal = [await sum_beyond_bigint(owner, customer) for customer in customers[:failing]]
     alerter = evaluator(pool)
     for _ in range(2):
@@ -169,9 +169,9 @@ async def slow_for(owner: Connection, *customers: Customer) -> Callable[[], Any]
 
 
 async def test_an_evaluation_that_takes_too_long_is_put_off_for_its_organization_alone(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    *others, broken = await make_customers(books)
+    *others, broken = await make_customers(db)
     heal = await slow_for(owner, broken)
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
@@ -184,9 +184,9 @@ async def test_an_evaluation_that_takes_too_long_is_put_off_for_its_organization
 
 
 async def test_a_server_that_is_slow_for_all_quarantines_no_organization(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    customers = await make_customers(books)
+    customers = await make_customers(db)
     heal = await slow_for(owner, *customers)
     with pytest.raises(asyncpg.QueryCanceledError):
         await evaluator(pool).evaluate(None, trigger="sweep")
@@ -198,9 +198,9 @@ async def test_a_server_that_is_slow_for_all_quarantines_no_organization(
 
 @pytest.mark.parametrize("all_slow", [False, True])
 async def test_reading_that_takes_too_long_for_one_and_for_all(
-    books: Books, pool: Pool, owner: Connection, all_slow: bool
+    db: TableRows, pool: Pool, owner: Connection, all_slow: bool
 ) -> None:
-    *others, broken = await make_customers(books)
+    *others, broken = await make_customers(db)
     await evaluator(pool).evaluate(None, trigger="sweep")
     slow = [customer.number for customer in (*others, broken)] if all_slow else [broken.number]
     await owner.execute(
@@ -221,17 +221,17 @@ async def test_reading_that_takes_too_long_for_one_and_for_all(
 
 
 async def test_a_statement_that_does_not_fit_the_schema_stops_the_process(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    await make_customers(books)
+    await make_customers(db)
     await owner.execute("ALTER TABLE alert_firings RENAME COLUMN mail_context TO mail_context_of_a_newer_release")
     with pytest.raises(asyncpg.UndefinedColumnError):
         await evaluator(pool).evaluate(None, trigger="sweep")
     assert await rows(owner) == []
 
 
-async def test_a_reason_is_one_line_without_what_is_secret(books: Books, pool: Pool, owner: Connection) -> None:
-    *_, broken = await make_customers(books)
+async def test_a_reason_is_one_line_without_what_is_secret(db: TableRows, pool: Pool, owner: Connection) -> None:
+    *_, broken = await make_customers(db)
     await raise_for(owner, broken, "alert_firings")
     await evaluator(pool).evaluate(None, trigger="sweep")
     assert await owner.fetchval("SELECT reason FROM quarantine") == "RaiseError: broken row"

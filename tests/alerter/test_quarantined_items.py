@@ -20,7 +20,7 @@ from alerter.queues.rotation import Rotation
 from pydantic import SecretStr
 from runtime.postgres.pool import Connection, Pool
 from support.clients.webhook_receiver import https_receiver
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.faults.broken_customers import LOOPBACK, add_slack, come_due, make_customers, raise_for, rows
 from support.services.alerter import (
     NOW,
@@ -38,9 +38,9 @@ def mailer(pool: Pool, port: int) -> Mailer:
 
 
 async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sent(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    *_, broken = await make_customers(books)
+    *_, broken = await make_customers(db)
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
     context = await owner.fetchval(
@@ -69,9 +69,9 @@ async def test_a_mail_that_cannot_be_rendered_is_deferred_and_the_others_are_sen
 
 
 async def test_what_a_server_deferred_keeps_its_wait_while_another_mail_is_set_aside(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    [acme] = await make_customers(books, 1)
+    [acme] = await make_customers(db, 1)
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
     deferred, unwritten = await claim_mails(pool, 2, 60, [], 4)
@@ -121,11 +121,11 @@ FLOODS = {
 @pytest.mark.parametrize("detail", [UNWRITABLE, "451 4.7.1 try again later"])
 @pytest.mark.parametrize("step", FLOODS)
 async def test_retries_read_a_portion_of_each_organizations_items(
-    books: Books, pool: Pool, owner: Connection, step: Literal["mail", "channel"], detail: str
+    db: TableRows, pool: Pool, owner: Connection, step: Literal["mail", "channel"], detail: str
 ) -> None:
     """One organization has tens of thousands of items. Its number of items does not affect the retry of another."""
     put, attempted, due, retry = FLOODS[step]
-    many, few = [await make_customer(books, name, members=False) for name in ("org_many", "org_few")]
+    many, few = [await make_customer(db, name, members=False) for name in ("org_many", "org_few")]
     for customer in (many, few):
         await add_channel(customer, "https://hooks.example/")
         await Quarantine(pool).add(step, {customer.number: ValueError()})
@@ -151,9 +151,9 @@ async def count_blocks(connection: Connection, statement: str, *arguments: objec
 
 
 async def test_a_mail_whose_end_cannot_be_written_down_is_not_sent_again(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    *_, broken = await make_customers(books)
+    *_, broken = await make_customers(db)
     alerter = evaluator(pool)
     await alerter.evaluate(None, trigger="sweep")
     heal = await raise_for(owner, broken, "email_attempts")
@@ -173,9 +173,9 @@ async def test_a_mail_whose_end_cannot_be_written_down_is_not_sent_again(
 
 
 async def test_a_message_that_cannot_be_written_is_deferred_and_the_others_are_sent(
-    books: Books, pool: Pool, owner: Connection, tmp_path: Path
+    db: TableRows, pool: Pool, owner: Connection, tmp_path: Path
 ) -> None:
-    *others, broken = await make_customers(books)
+    *others, broken = await make_customers(db)
     alerter = evaluator(pool)
     async with https_receiver(tmp_path) as receiver, open_public_http(receiver.ca_file, LOOPBACK) as http:
         for customer in (broken, *others):
@@ -200,9 +200,9 @@ async def test_a_message_that_cannot_be_written_is_deferred_and_the_others_are_s
 
 
 async def test_a_request_that_cannot_be_answered_waits_and_the_others_are_answered(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    *others, broken = await make_customers(books)
+    *others, broken = await make_customers(db)
     heal = await raise_for(owner, broken, "email_outbox")
     for customer in (broken, *others, broken):
         await owner.execute(

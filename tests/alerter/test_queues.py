@@ -13,7 +13,7 @@ from alerter.db.statements import SQL
 from alerter.evaluation.requests import answer_requests
 from alerter.queues.rotation import Rotation
 from runtime.postgres.pool import Connection, Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.alerter import NOW, Customer, add_channel, make_customer
 
 FLOOD = 30_000
@@ -101,12 +101,12 @@ def queue(request: pytest.FixtureRequest) -> Queue:
     return QUEUES[request.param]
 
 
-async def make_customers(books: Books, many: int) -> list[Customer]:
+async def make_customers(db: TableRows, many: int) -> list[Customer]:
     """Organizations with a channel and a firing each, and empty queues."""
-    customers = [await make_customer(books, f"org_{at}", members=False) for at in range(many)]
+    customers = [await make_customer(db, f"org_{at}", members=False) for at in range(many)]
     for customer in customers:
         await add_channel(customer, "https://hooks.example/")
-        await books.execute(
+        await db.execute(
             "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on,"
             " fired_at, used, available, notification) VALUES ($1, 'usage', 'c1', 'p1', 75, 1, now(), now(), now(), 1, 1, 'suppressed')",
             customer.number,
@@ -120,9 +120,9 @@ async def put(owner: Connection, queue: Queue, customer: Customer, many: int) ->
 
 @pytest.mark.parametrize("at", [0, 1, 2])
 async def test_an_organization_with_tens_of_thousands_of_items_delays_no_other(
-    books: Books, pool: Pool, owner: Connection, queue: Queue, at: int
+    db: TableRows, pool: Pool, owner: Connection, queue: Queue, at: int
 ) -> None:
-    customers = await make_customers(books, 3)
+    customers = await make_customers(db, 3)
     many = customers.pop(at)
     await put(owner, queue, many, FLOOD)
     for other in customers:
@@ -134,10 +134,10 @@ async def test_an_organization_with_tens_of_thousands_of_items_delays_no_other(
 
 
 async def test_thirty_with_hundreds_each_leave_another_its_turn(
-    books: Books, pool: Pool, owner: Connection, queue: Queue
+    db: TableRows, pool: Pool, owner: Connection, queue: Queue
 ) -> None:
     """More organizations than a claim takes at a time, with older items."""
-    *many, other = await make_customers(books, 41)
+    *many, other = await make_customers(db, 41)
     for customer in many:
         await put(owner, queue, customer, 300)
     await put(owner, queue, other, 1)
@@ -148,9 +148,9 @@ async def test_thirty_with_hundreds_each_leave_another_its_turn(
 
 @pytest.mark.parametrize("analyzed", ["never", "before", "after"])
 async def test_a_claim_reads_little_of_a_flood_whatever_the_planner_knows(
-    books: Books, pool: Pool, owner: Connection, queue: Queue, analyzed: str
+    db: TableRows, pool: Pool, owner: Connection, queue: Queue, analyzed: str
 ) -> None:
-    many, *others = await make_customers(books, 4)
+    many, *others = await make_customers(db, 4)
     if analyzed == "before":
         await put(owner, queue, many, 3)
         await owner.execute(ANALYZE)
@@ -179,8 +179,10 @@ async def count_blocks(connection: Connection, queue: Queue) -> int:
     return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
 
 
-async def test_the_measure_of_unsent_mails_reads_little_of_a_flood(books: Books, pool: Pool, owner: Connection) -> None:
-    [customer] = await make_customers(books, 1)
+async def test_the_measure_of_unsent_mails_reads_little_of_a_flood(
+    db: TableRows, pool: Pool, owner: Connection
+) -> None:
+    [customer] = await make_customers(db, 1)
     assert await count_pending_mails(pool, 100) == (0, 0.0)
     await put(owner, QUEUES["mails"], customer, 1)
     await owner.execute("UPDATE email_outbox SET created_at = now() - interval '1 hour'")
@@ -196,10 +198,10 @@ async def test_the_measure_of_unsent_mails_reads_little_of_a_flood(books: Books,
 
 
 async def test_an_organizations_alert_events_are_published_by_one_process_at_a_time(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
     """Two processes would each take a part, and a resolution could be published before its firing."""
-    acme, other = await make_customers(books, 2)
+    acme, other = await make_customers(db, 2)
     await put(owner, QUEUES["notices"], acme, 3)
     async with pool.acquire() as one, pool.acquire() as two:
         async with one.transaction():

@@ -12,7 +12,7 @@ from alerter.evaluation.requests import answer_requests
 from alerter.queues.rotation import Rotation
 from pydantic import SecretStr
 from runtime.postgres.pool import Connection, Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.alerter import MICRO, NOW, Customer, age, banner, evaluator, firings, make_customer, smtp_server
 
 ADA = "ada@acme.example"
@@ -36,9 +36,9 @@ def mailer(pool: Pool, port: int) -> Mailer:
 
 @pytest.mark.parametrize("rule", ["usage", "budget"])
 async def test_a_test_goes_to_who_asked_with_the_numbers_of_now_and_changes_nothing_else(
-    books: Books, pool: Pool, owner: Connection, rule: str
+    db: TableRows, pool: Pool, owner: Connection, rule: str
 ) -> None:
-    acme = await make_customer(books, total=200)
+    acme = await make_customer(db, total=200)
     await acme.save(usage_thresholds=[90, 80], budget_thresholds=[95], budget_recurring_credits=100 * MICRO)
     await acme.use(70)
     await acme.use(30, "2026-10-02")
@@ -61,9 +61,9 @@ async def test_a_test_goes_to_who_asked_with_the_numbers_of_now_and_changes_noth
 
 @pytest.mark.parametrize("rule", ["usage", "budget"])
 async def test_a_test_without_contract_or_budget_comes_too(
-    books: Books, pool: Pool, owner: Connection, rule: str
+    db: TableRows, pool: Pool, owner: Connection, rule: str
 ) -> None:
-    acme = await make_customer(books, total=None)
+    acme = await make_customer(db, total=None)
     await ask(owner, acme, "test", rule, recipient=ADA)
     await answer(pool)
     async with smtp_server() as server:
@@ -72,17 +72,17 @@ async def test_a_test_without_contract_or_budget_comes_too(
 
 
 async def test_two_tests_are_two_mails_and_several_alerters_write_each_once(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     for _ in range(20):
         await ask(owner, acme, "test", recipient=ADA)
     await asyncio.gather(*(answer(pool) for _ in range(4)))
     assert await owner.fetchval("SELECT count(DISTINCT message_id) FROM email_outbox") == 20
 
 
-async def test_an_answer_that_is_interrupted_leaves_the_request(books: Books, pool: Pool, owner: Connection) -> None:
-    acme = await make_customer(books)
+async def test_an_answer_that_is_interrupted_leaves_the_request(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme = await make_customer(db)
     await ask(owner, acme, "test", recipient=ADA)
     await owner.execute("ALTER TABLE usage_series RENAME TO usage_series_away")
     with pytest.raises(Exception, match="usage_series"):
@@ -93,9 +93,9 @@ async def test_an_answer_that_is_interrupted_leaves_the_request(books: Books, po
     assert await owner.fetchval("SELECT count(*) FROM email_outbox") == 1
 
 
-async def fail_two_of_three(books: Books, pool: Pool, owner: Connection) -> tuple[Customer, int, list[str]]:
+async def fail_two_of_three(db: TableRows, pool: Pool, owner: Connection) -> tuple[Customer, int, list[str]]:
     """A firing whose mails to the first two of three recipients were refused."""
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
     to = [row["recipient"] for row in await owner.fetch("SELECT recipient FROM email_outbox ORDER BY 1")]
@@ -113,9 +113,9 @@ async def mails(owner: Connection) -> list[tuple[Any, ...]]:
 
 
 async def test_what_failed_is_sent_again_under_its_message_id_and_keeps_its_attempts(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme, firing, to = await fail_two_of_three(books, pool, owner)
+    acme, firing, to = await fail_two_of_three(db, pool, owner)
     ids = {tuple(row) for row in await owner.fetch("SELECT recipient, message_id FROM email_outbox")}
     await ask(owner, acme, "resend", firing=firing)
     await answer(pool)
@@ -128,9 +128,9 @@ async def test_what_failed_is_sent_again_under_its_message_id_and_keeps_its_atte
     assert await owner.fetchval("SELECT count(*) FROM email_outbox WHERE state = 'pending'") == 0, "sent is sent"
 
 
-async def test_one_of_those_who_failed_can_be_chosen(books: Books, pool: Pool, owner: Connection) -> None:
-    acme, firing, to = await fail_two_of_three(books, pool, owner)
-    other = await make_customer(books, "org_other")
+async def test_one_of_those_who_failed_can_be_chosen(db: TableRows, pool: Pool, owner: Connection) -> None:
+    acme, firing, to = await fail_two_of_three(db, pool, owner)
+    other = await make_customer(db, "org_other")
     await ask(owner, other, "resend", firing=firing)
     await ask(owner, acme, "resend", firing=firing, recipient=to[1].upper())
     await ask(owner, acme, "resend", firing=firing, recipient="unknown@acme.example")
@@ -140,9 +140,9 @@ async def test_one_of_those_who_failed_can_be_chosen(books: Books, pool: Pool, o
 
 
 async def test_a_mail_sent_again_long_after_its_firing_is_not_given_up_at_its_first_failure(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    acme, firing, to = await fail_two_of_three(books, pool, owner)
+    acme, firing, to = await fail_two_of_three(db, pool, owner)
     await owner.execute(
         "UPDATE email_outbox SET created_at = created_at - interval '30 days', pending_since = now() - interval '30 days', attempts = attempts + 90"
     )

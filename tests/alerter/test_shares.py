@@ -12,7 +12,7 @@ from alerter.notify.public_http import open_public_http
 from alerter.notify.webhooks import Deliverer
 from runtime.postgres.pool import Connection, Pool
 from support.clients.webhook_receiver import https_receiver
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.faults.broken_customers import LOOPBACK, add_slack, make_customers
 from support.infra.service_process import eventually
 from support.services.alerter import (
@@ -24,9 +24,9 @@ from support.services.alerter import (
 
 
 async def test_thousands_of_due_mails_of_one_leave_the_others_their_turn(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
-    *others, many = await make_customers(books)
+    *others, many = await make_customers(db)
     await evaluator(pool).evaluate(None, trigger="sweep")
     await owner.execute(
         "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at, due_at)"
@@ -40,8 +40,8 @@ async def test_thousands_of_due_mails_of_one_leave_the_others_their_turn(
     assert {mail.organization_id for mail in claimed} <= {customer.number for customer in others}
 
 
-async def test_one_has_no_more_than_its_share_in_hand(books: Books, pool: Pool, owner: Connection) -> None:
-    [acme] = await make_customers(books, 1)
+async def test_one_has_no_more_than_its_share_in_hand(db: TableRows, pool: Pool, owner: Connection) -> None:
+    [acme] = await make_customers(db, 1)
     await evaluator(pool).evaluate(None, trigger="sweep")
     await owner.execute(
         "INSERT INTO email_outbox (organization_id, firing_id, message_id, recipient, created_at)"
@@ -54,10 +54,10 @@ async def test_one_has_no_more_than_its_share_in_hand(books: Books, pool: Pool, 
 
 
 async def test_a_channel_to_which_something_is_being_sent_gets_nothing_else(
-    books: Books, pool: Pool, owner: Connection
+    db: TableRows, pool: Pool, owner: Connection
 ) -> None:
     """Otherwise each tick would claim one more message for a hanging receiver, and a resolution could arrive first."""
-    [acme] = await make_customers(books, 1)
+    [acme] = await make_customers(db, 1)
     await add_channel(acme, "https://hanging.example/")
     await add_channel(acme, "https://other.example/")
     await evaluator(pool).evaluate(None, trigger="sweep")
@@ -80,9 +80,9 @@ async def test_a_channel_to_which_something_is_being_sent_gets_nothing_else(
 
 
 async def test_a_receiver_that_hangs_delays_no_others_messages(
-    books: Books, pool: Pool, owner: Connection, tmp_path: Path
+    db: TableRows, pool: Pool, owner: Connection, tmp_path: Path
 ) -> None:
-    hanging, quick, late = [await make_customer(books, f"org_{name}") for name in ("hanging", "quick", "late")]
+    hanging, quick, late = [await make_customer(db, f"org_{name}") for name in ("hanging", "quick", "late")]
     alerter = evaluator(pool)
     silent = await asyncio.get_running_loop().create_server(Silent, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]

@@ -13,7 +13,7 @@ from alerter.settings import Settings
 from prometheus_client import CollectorRegistry
 from runtime.kafka.clients import open_consumer, open_producer
 from runtime.postgres.pool import Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import alerter_environment, eventually, free_port
 from support.infra.stack import Database, Topics
 from support.services.alerter import make_customer
@@ -45,9 +45,9 @@ async def send(topics: Topics) -> None:
 
 
 async def test_finds_nothing_while_messages_are_read(
-    database: Database, topics: Topics, pool: Pool, books: Books
+    database: Database, topics: Topics, pool: Pool, db: TableRows
 ) -> None:
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     evaluated: list[int] = []
 
     async def evaluate(numbers: Sequence[int]) -> None:
@@ -66,9 +66,9 @@ async def test_finds_nothing_while_messages_are_read(
 
 
 async def test_finds_a_stream_that_stands_still_while_its_log_goes_on(
-    database: Database, topics: Topics, pool: Pool, books: Books
+    database: Database, topics: Topics, pool: Pool, db: TableRows
 ) -> None:
-    await make_customer(books)
+    await make_customer(db)
     stuck = asyncio.Event()
 
     async def evaluate(_: Sequence[int]) -> None:
@@ -89,9 +89,9 @@ async def test_finds_a_stream_that_stands_still_while_its_log_goes_on(
 
 
 async def test_gives_up_when_the_stream_fails_or_ends(
-    database: Database, topics: Topics, pool: Pool, books: Books, expected_errors: list[str]
+    database: Database, topics: Topics, pool: Pool, db: TableRows, expected_errors: list[str]
 ) -> None:
-    await make_customer(books)
+    await make_customer(db)
     expected_errors.append("the stream failed")
 
     async def evaluate(_: Sequence[int]) -> None:

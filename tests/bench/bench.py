@@ -34,7 +34,7 @@ from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
 from support.infra.service_process import eventually, free_port, running
 from support.infra.stack import Database, Topics, copy_template, make_template, make_topics
 from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, identity_provider, make_rsa_key
-from sweep_load import ORGANIZATIONS, fill_books, measure_sweep
+from sweep_load import ORGANIZATIONS, fill_tables, measure_sweep
 
 Result = TypeVar("Result")
 WARM_EVENTS, SINGLE_EVENTS, SINGLE_CONNECTIONS = 2_000, 20_000, 16
@@ -130,7 +130,7 @@ async def bench_sweep(runs: int) -> None:
     """The alerter's sweep over all organizations, on inserted rows."""
     with embedded_postgres() as server:
         database = await copy_template(server, await make_template(server))
-        await fill_books(database.dsn)
+        await fill_tables(database.dsn)
         results = []
         for run in range(runs):
             results.append(await measure_sweep(database))

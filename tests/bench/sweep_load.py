@@ -23,7 +23,7 @@ class SweepResult(NamedTuple):
     fired: int
 
 
-async def fill_books(dsn: str) -> None:
+async def fill_tables(dsn: str) -> None:
     """Insert organizations with yearly credit periods from the middle of a month, usage of all products on every day of a
     year, an admin and settings. Each second one has a budget, each hundredth has met thresholds."""
     connection = await asyncpg.connect(dsn)

@@ -22,7 +22,7 @@ from query_api.ledger.proof.queries import sum_ledger, sum_rollups
 from query_api.live.queries import select_live_version
 from simulation.replay import connect
 from support.data.factories import FakeRecord, organization, records, usage
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.faults.interleaving import Session, Turns, interleave, schedules
 from support.infra.stack import Database
 from support.services.aggregator import CATALOG
@@ -158,17 +158,15 @@ async def test_the_watermark_waits_for_no_batch_and_is_complete_only_behind_a_co
 
 
 @pytest.fixture
-async def books(sides: Sides) -> Books:
-    return Books(sides.owner)
+async def db(sides: Sides) -> TableRows:
+    return TableRows(sides.owner)
 
 
-async def alert_twice(sides: Sides, books: Books, schedule: Sequence[int], *, known: bool, **otherwise: Any) -> int:
+async def alert_twice(sides: Sides, db: TableRows, schedule: Sequence[int], *, known: bool, **otherwise: Any) -> int:
     """Two alerters evaluate one organization with exactly 75 of 100 credits used, `known` to them or not."""
-    customer = await make_customer(books, f"org_{next(numbers)}", total=100)
+    customer = await make_customer(db, f"org_{next(numbers)}", total=100)
     if known:
-        await books.execute(
-            "INSERT INTO alert_state (organization_id, evaluated_at) VALUES ($1, now())", customer.number
-        )
+        await db.execute("INSERT INTO alert_state (organization_id, evaluated_at) VALUES ($1, now())", customer.number)
     await customer.use(75)
     both = [await sides.side(at, "alerter", ALERTER_SQL, ALERTS, **otherwise) for at in (0, 1)]
     waited, _ = await run(schedule, [(side, make_evaluator(side).evaluate_one(customer.number)) for side in both])
@@ -180,15 +178,15 @@ async def alert_twice(sides: Sides, books: Books, schedule: Sequence[int], *, kn
     return waited
 
 
-async def test_two_alerters_in_any_order_fire_once_at_exactly_the_percent(sides: Sides, books: Books) -> None:
-    waited = [await alert_twice(sides, books, schedule, known=known) for schedule in ALL for known in (False, True)]
+async def test_two_alerters_in_any_order_fire_once_at_exactly_the_percent(sides: Sides, db: TableRows) -> None:
+    waited = [await alert_twice(sides, db, schedule, known=known) for schedule in ALL for known in (False, True)]
     assert sum(waited) > len(ALL)
 
 
-async def test_without_the_organizations_lock_some_order_fails(sides: Sides, books: Books) -> None:
+async def test_without_the_organizations_lock_some_order_fails(sides: Sides, db: TableRows) -> None:
     without = {"lock_state": ALERTER_SQL["lock_state"].replace("FOR UPDATE", "")}
     with pytest.raises(asyncpg.UniqueViolationError, match="alert_firings"):
-        [await alert_twice(sides, books, schedule, known=True, instead=without) for schedule in ALL]
+        [await alert_twice(sides, db, schedule, known=True, instead=without) for schedule in ALL]
 
 
 async def read_while_counting(sides: Sides, schedule: Sequence[int], *, isolated: bool) -> set[int]:

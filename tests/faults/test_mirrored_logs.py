@@ -34,7 +34,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
     return Tools(tmp_path_factory.mktemp("kafka-tools"))
 
 
-class Books:
+class Tables:
     """Queries Postgres as the owner of its tables."""
 
     def __init__(self, database: Database) -> None:
@@ -134,17 +134,17 @@ async def test_a_move_to_another_kafka_by_mirror_maker(
     tools: Tools, database: Database, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append(AIOKAFKA_ERRORS)
-    books = Books(database)
+    tables = Tables(database)
     async with open_broker(tmp_path / "old") as old_kafka, open_broker(tmp_path / "new") as new_kafka:
         old, new = Topics(old_kafka.bootstrap, *NAMES), Topics(new_kafka.bootstrap, *NAMES)
         await create_topics(old.bootstrap, SCHEMAS / "topics")
         await create_topics(new.bootstrap, SCHEMAS / "topics")
         original, records = await make_history(old)
         with running("aggregator", aggregator_environment(database, old)) as process:
-            await books.until_counted(old.usage_events, 90)
-            assert await books.dispositions(old.usage_events) == (90, 0, 1, 2)
+            await tables.until_counted(old.usage_events, 90)
+            assert await tables.dispositions(old.usage_events) == (90, 0, 1, 2)
             # Else the relay publishes the rest to the new cluster, and MirrorMaker copies one of two.
-            await books.until("SELECT count(*) FILTER (WHERE published_at IS NULL) FROM dead_letter_outbox", 0)
+            await tables.until("SELECT count(*) FILTER (WHERE published_at IS NULL) FROM dead_letter_outbox", 0)
             await end(process)
 
         await set_topic(new.bootstrap, new.catalog, message_timestamp_type="CreateTime")
@@ -172,18 +172,18 @@ async def test_a_move_to_another_kafka_by_mirror_maker(
 
         environment = aggregator_environment(database, new)
         await check_halts(environment)
-        await books.execute(switch(new))
+        await tables.execute(switch(new))
         await take_oldest(new, partition=3, before=4)
         with running("aggregator", environment) as process:
             await eventually(lambda: process.exit_code is not None, what="the aggregator's end")
             assert "Postgres expects offset 0, the log holds 4 to" in process.log
         passing = documented("sql", "UPDATE partition_progress SET next_offset").replace("500", "4")
-        await books.execute(passing.replace("partition = 0 AND", "partition = 3 AND"))
+        await tables.execute(passing.replace("partition = 0 AND", "partition = 3 AND"))
 
         with running("aggregator", environment) as process:
-            await books.until_counted(new.usage_events, 90 + 10 + 5)
-            assert await books.dispositions(new.usage_events) == (15, 90 - 4, 1, 2)
-            assert await books.ask("SELECT count(*)::int FROM organizations WHERE organization = 'org_late'") == 1
+            await tables.until_counted(new.usage_events, 90 + 10 + 5)
+            assert await tables.dispositions(new.usage_events) == (15, 90 - 4, 1, 2)
+            assert await tables.ask("SELECT count(*)::int FROM organizations WHERE organization = 'org_late'") == 1
             await end(process)
         with running("aggregator", environment) as process:
             # Held usage is released: its catalog events are written to the new cluster.
@@ -191,9 +191,9 @@ async def test_a_move_to_another_kafka_by_mirror_maker(
                 priced = rate("1", "1", unit="images", feature="painter", effective_from="2020-01-01T00:00:00Z")
                 await send(producer, new.catalog, [priced], 0)
                 await send(producer, new.usage_events, [original], 0)
-            await books.until("SELECT sum(held)::int FROM partition_progress WHERE topic = $1", 0, new.usage_events)
+            await tables.until("SELECT sum(held)::int FROM partition_progress WHERE topic = $1", 0, new.usage_events)
             assert (
-                await books.ask("SELECT sum(credits)::bigint FROM usage_daily")
+                await tables.ask("SELECT sum(credits)::bigint FROM usage_daily")
                 == (90 + 15 + 5 + 1) * CREDIT - CREDIT // 4
             )
             assert process.exit_code is None
@@ -231,7 +231,7 @@ async def test_a_lost_topic_is_restored_by_connect(
     way: str, tools: Tools, topics: Topics, database: Database, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append(AIOKAFKA_ERRORS)
-    books, environment = Books(database), aggregator_environment(database, topics)
+    tables, environment = Tables(database), aggregator_environment(database, topics)
     original, records = await make_history(topics)
     async with open_broker(tmp_path / "backup") as backup:
         copy = tmp_path / "usage.jsonl"
@@ -248,7 +248,7 @@ async def test_a_lost_topic_is_restored_by_connect(
         async with open_producer(topics.bootstrap, "test") as producer:
             await send(producer, topics.usage_events, [usage() for _ in range(5)], 2)
         with running("aggregator", environment) as process:
-            await books.until_counted(topics.usage_events, 95)
+            await tables.until_counted(topics.usage_events, 95)
             await end(process)
 
         await delete_topic(topics.bootstrap, topics.usage_events)
@@ -271,12 +271,12 @@ async def test_a_lost_topic_is_restored_by_connect(
     async with open_producer(topics.bootstrap, "test") as producer:
         await send(producer, topics.usage_events, [usage() for _ in range(5)], 0)
     await check_halts(environment)
-    await books.execute(switch(topics, catalog=False))
+    await tables.execute(switch(topics, catalog=False))
     with running("aggregator", environment) as process:
-        await books.until_counted(topics.usage_events, 100)
-        assert await books.dispositions(topics.usage_events) == (5, 90, 1, 2)
+        await tables.until_counted(topics.usage_events, 100)
+        assert await tables.dispositions(topics.usage_events) == (5, 90, 1, 2)
         async with open_producer(topics.bootstrap, "test") as producer:
             await send(producer, topics.usage_events, [original], 3)
-        await books.until("SELECT sum(held)::int FROM partition_progress WHERE topic = $1", 1, topics.usage_events)
-        assert await books.ask("SELECT sum(credits)::bigint FROM usage_daily") == 101 * CREDIT - CREDIT // 4
+        await tables.until("SELECT sum(held)::int FROM partition_progress WHERE topic = $1", 1, topics.usage_events)
+        assert await tables.ask("SELECT sum(credits)::bigint FROM usage_daily") == 101 * CREDIT - CREDIT // 4
         await end(process)

@@ -18,7 +18,7 @@ from query_api.http.middleware import RequestObserver
 from query_api.web.files import BuiltFile
 from runtime.postgres.pool import Pool, open_pool
 from support.clients.sign_in import Browser, open_browser
-from support.data.table_rows import TOPIC, Books
+from support.data.table_rows import TOPIC, TableRows
 from support.infra.service_process import free_port
 from support.infra.stack import Database, running
 from support.services.query_api import (
@@ -45,9 +45,9 @@ def provider(signing_key: RSAPrivateKey) -> Iterator[IdentityProvider]:
 
 
 @pytest.fixture
-async def books(database: Database) -> AsyncIterator[Books]:
+async def db(database: Database) -> AsyncIterator[TableRows]:
     connection = await asyncpg.connect(database.dsn, timeout=10)
-    yield Books(connection)
+    yield TableRows(connection)
     await connection.close()
 
 
@@ -125,5 +125,5 @@ async def browser(pool: Pool, issuer: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def demo(books: Books) -> int:
-    return await books.organization("org_demo")
+async def demo(db: TableRows) -> int:
+    return await db.organization("org_demo")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from query_api.alerts.settings.domain.rules import ADDRESSES_MAX, CREDITS_BELOW, THRESHOLDS_MAX
 from query_api.http import body_limit
-from support.data.table_rows import MICRO, Books
+from support.data.table_rows import MICRO, TableRows
 from support.services.query_api import Api
 
 from .test_alert_settings import NO_BUDGET, SETTINGS, asked, save
@@ -38,8 +38,8 @@ async def mistakes(api: Api, body: Any) -> list[str]:
     return [error["pointer"] for error in answer.json()["errors"]]
 
 
-async def test_every_mistake_is_named_where_it_is(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_every_mistake_is_named_where_it_is(api: Api, db: TableRows) -> None:
+    await db.organization()
     wrong: list[tuple[str, Any, str]] = []
     for pointer in THRESHOLDS:
         wrong += [
@@ -71,16 +71,16 @@ async def test_every_mistake_is_named_where_it_is(api: Api, books: Books) -> Non
         assert await mistakes(api, asked(pointer, value)) == [where], (pointer, value)
 
 
-async def test_no_address_can_write_into_the_head_of_a_mail(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_no_address_can_write_into_the_head_of_a_mail(api: Api, db: TableRows) -> None:
+    await db.organization()
     for address in MALFORMED:
         for pointer in LISTS:
             body = asked(pointer, {"enabled": False, "addresses": ["ada@acme.example", address]})
             assert await mistakes(api, body) == [f"{pointer}/addresses/1"], address
 
 
-async def test_addresses_that_people_have_are_taken_as_they_are_given(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_addresses_that_people_have_are_taken_as_they_are_given(api: Api, db: TableRows) -> None:
+    await db.organization()
     addresses = ["Ada.Lovelace@Acme.Example", "o'brien+flex@acme.example", "ada@bücher.example", "bob@xn--bcher-kva.example", "a_b-c%d@mail.acme.example", "x" * 64 + "@acme.example"]  # fmt: skip
     given = {"enabled": True, "addresses": addresses}
     saved = await save(api, 0, asked("/usage/additional_recipients", given))
@@ -90,8 +90,8 @@ async def test_addresses_that_people_have_are_taken_as_they_are_given(api: Api, 
     assert answer.json()["errors"][0]["pointer"] == "/usage/additional_recipients/addresses/1"
 
 
-async def test_all_mistakes_are_reported_at_once(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_all_mistakes_are_reported_at_once(api: Api, db: TableRows) -> None:
+    await db.organization()
     body = asked("/usage/thresholds", [5, 5, 5])
     body["monthly_budget"] |= {"credits": 0, "thresholds": [], "additional_recipients": {"enabled": True, "addresses": ["x", "x"]}}  # fmt: skip
     budget = "/monthly_budget"
@@ -107,8 +107,8 @@ NO_BODIES = [
 ]  # fmt: skip
 
 
-async def test_what_is_no_body_is_refused(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_what_is_no_body_is_refused(api: Api, db: TableRows) -> None:
+    await db.organization()
     headers = {"Authorization": f"Bearer {api.provider.token()}", "If-Match": '"0"', "Content-Type": "application/json"}
     for body, pointer in NO_BODIES:
         answer = await api.client.put(SETTINGS, content=body, headers=headers)
@@ -116,8 +116,8 @@ async def test_what_is_no_body_is_refused(api: Api, books: Books) -> None:
         assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-async def test_a_large_body_is_refused_before_it_is_read(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_a_large_body_is_refused_before_it_is_read(api: Api, db: TableRows) -> None:
+    await db.organization()
     headers = {"If-Match": '"0"', "Content-Type": "application/json"}  # without authentication
     answer = await api.client.put(SETTINGS, content=b" " * 70_000, headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
@@ -127,9 +127,9 @@ async def test_a_large_body_is_refused_before_it_is_read(api: Api, books: Books)
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(
-    api: Api, books: Books, monkeypatch: pytest.MonkeyPatch
+    api: Api, db: TableRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await books.organization()
+    await db.organization()
     monkeypatch.setattr(body_limit, "WITHIN_S", 0.2)
 
     async def begin_and_stall() -> AsyncIterator[bytes]:
@@ -147,16 +147,14 @@ AMOUNTS: list[tuple[Any, int]] = [
 ]  # fmt: skip
 
 
-async def test_credits_are_exact(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_credits_are_exact(api: Api, db: TableRows) -> None:
+    await db.organization()
     for version, (amount, kept) in enumerate(AMOUNTS):
         assert (await save(api, version, asked("/monthly_budget/credits", amount))).status_code == 200, amount
-        assert (
-            await books.count("SELECT budget_recurring_credits FROM alert_settings WHERE organization_id > 0") == kept
-        )
+        assert await db.count("SELECT budget_recurring_credits FROM alert_settings WHERE organization_id > 0") == kept
 
 
-async def test_a_number_that_may_not_be_the_one_that_was_meant_is_refused(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_a_number_that_may_not_be_the_one_that_was_meant_is_refused(api: Api, db: TableRows) -> None:
+    await db.organization()
     answer = await save(api, 0, asked("/monthly_budget/credits", 1234567890123456.5 / 10_000))
     assert "as a string" in answer.json()["errors"][0]["detail"]

@@ -10,45 +10,45 @@ from hypothesis import strategies as st
 from query_api.db.statements import SQL
 from query_api.http.pagination import InvalidCursor, read_cursor, write_cursor
 from runtime.postgres.pool import Pool
-from support.data.table_rows import MICRO, NOW, Books
+from support.data.table_rows import MICRO, NOW, TableRows
 from support.services.query_api import Api, OpenApi
 
 FIRED_AT = NOW - timedelta(hours=5)
 
 
-async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:
+async def acme(db: TableRows, time_zone: str = "UTC", name: str = "org_acme") -> int:
     """An organization in the second of two credit periods: 300 for Assistant, 100 for Agents, and no own amount for
     API."""
-    acme = await books.organization(name, time_zone)
-    await books.contract(acme, "c1", "2026-06-15", "2027-06-15")
-    await books.period(acme, "c1", "first", "2026-06-15", "2026-09-15", assistant=100)
-    await books.period(acme, "c1", "second", "2026-09-15", "2026-12-15", assistant=300, agents=100)
+    acme = await db.organization(name, time_zone)
+    await db.contract(acme, "c1", "2026-06-15", "2027-06-15")
+    await db.period(acme, "c1", "first", "2026-06-15", "2026-09-15", assistant=100)
+    await db.period(acme, "c1", "second", "2026-09-15", "2026-12-15", assistant=300, agents=100)
     return acme
 
 
-async def use(books: Books, organization: int, product: str, micro_credits: int) -> None:
-    await books.use(organization, product, "model", "opus", "2026-11-01", micro_credits)
+async def use(db: TableRows, organization: int, product: str, micro_credits: int) -> None:
+    await db.use(organization, product, "model", "opus", "2026-11-01", micro_credits)
 
 
-async def test_an_alert_and_its_deliveries(api: Api, books: Books) -> None:
-    number = await acme(books)
-    firing = await books.firing(
+async def test_an_alert_and_its_deliveries(api: Api, db: TableRows) -> None:
+    number = await acme(db)
+    firing = await db.firing(
         number, 90, period="second", episode=2, starts_on="2026-09-15", ends_on="2026-12-15", fired_at=FIRED_AT,
         used=360_039_999, available=400 * MICRO,
     )  # fmt: skip
     # Not in alphabetical order, so that the test sees the order of the answer.
-    waiting = await books.email(number, firing, "cleo@acme.example", attempts=3)
-    await books.attempt(number, waiting, 1, "deferred", "451 greylisted")
-    await books.attempt(number, waiting, 2, "deferred", "450 mailbox busy")  # the third attempt is in progress
-    refused = await books.email(number, firing, "bob@acme.example", "failed", attempts=2, finished_at=NOW)
-    await books.attempt(number, refused, 1, "deferred", "451 greylisted")
-    await books.attempt(number, refused, 2, "refused", "550 no such user")
-    sent = await books.email(
+    waiting = await db.email(number, firing, "cleo@acme.example", attempts=3)
+    await db.attempt(number, waiting, 1, "deferred", "451 greylisted")
+    await db.attempt(number, waiting, 2, "deferred", "450 mailbox busy")  # the third attempt is in progress
+    refused = await db.email(number, firing, "bob@acme.example", "failed", attempts=2, finished_at=NOW)
+    await db.attempt(number, refused, 1, "deferred", "451 greylisted")
+    await db.attempt(number, refused, 2, "refused", "550 no such user")
+    sent = await db.email(
         number, firing, "ada@acme.example", "sent", attempts=2, finished_at=NOW + timedelta(seconds=7)
     )
-    await books.attempt(number, sent, 1, "deferred", "451 greylisted")
-    await books.attempt(number, sent, 2, "sent", "250 ok")
-    await books.email(number, firing, "dora@acme.example")
+    await db.attempt(number, sent, 1, "deferred", "451 greylisted")
+    await db.attempt(number, sent, 2, "sent", "250 ok")
+    await db.email(number, firing, "dora@acme.example")
     assert await api.get("/api/v1/alerts") == {
         "alerts": [
             {
@@ -93,23 +93,23 @@ def delivery(
     }  # fmt: skip
 
 
-async def test_a_mail_goes_with_its_own_firing(api: Api, books: Books) -> None:
-    number = await books.organization()
+async def test_a_mail_goes_with_its_own_firing(api: Api, db: TableRows) -> None:
+    number = await db.organization()
     for threshold, recipients in ((75, ["bob", "ada"]), (90, []), (100, ["ada"])):
-        firing = await books.firing(number, threshold, "sent" if recipients else "bundled")
+        firing = await db.firing(number, threshold, "sent" if recipients else "bundled")
         for recipient in recipients:
-            email = await books.email(number, firing, recipient, attempts=1)
-            await books.attempt(number, email, 1, "deferred", f"{recipient} at {threshold}")
+            email = await db.email(number, firing, recipient, attempts=1)
+            await db.attempt(number, email, 1, "deferred", f"{recipient} at {threshold}")
     alerts = (await api.get("/api/v1/alerts"))["alerts"]
     assert [[mail["last_error"] for mail in alert["deliveries"]] for alert in alerts] == [
         ["ada at 100"], [], ["ada at 75", "bob at 75"]
     ]  # fmt: skip
 
 
-async def test_a_mail_without_recipients_differs_from_no_mail(api: Api, books: Books) -> None:
-    number = await books.organization()
+async def test_a_mail_without_recipients_differs_from_no_mail(api: Api, db: TableRows) -> None:
+    number = await db.organization()
     for threshold, notification in enumerate(("sent", "bundled", "suppressed", "backfilled"), start=1):
-        await books.firing(number, threshold, notification)
+        await db.firing(number, threshold, notification)
     alerts = (await api.get("/api/v1/alerts"))["alerts"]
     assert [(alert["notification"], alert["no_recipients"], alert["deliveries"]) for alert in alerts] == [
         ("backfilled", False, []), ("suppressed", False, []), ("bundled", False, []), ("sent", True, [])
@@ -117,27 +117,27 @@ async def test_a_mail_without_recipients_differs_from_no_mail(api: Api, books: B
 
 
 @pytest.mark.parametrize("resolution", ["level", "removed"])
-async def test_a_resolved_alert_says_when_and_why(api: Api, books: Books, resolution: str) -> None:
-    number = await books.organization()
-    await books.firing(number, 75, resolution=resolution, resolved_at=NOW)
-    await books.firing(number, 75, episode=2)
+async def test_a_resolved_alert_says_when_and_why(api: Api, db: TableRows, resolution: str) -> None:
+    number = await db.organization()
+    await db.firing(number, 75, resolution=resolution, resolved_at=NOW)
+    await db.firing(number, 75, episode=2)
     again, first = (await api.get("/api/v1/alerts"))["alerts"]
     fields = ("episode", "state", "resolved_at", "resolution")
     assert tuple(first[field] for field in fields) == (1, "resolved", "2026-11-22T12:00:00Z", resolution)
     assert tuple(again[field] for field in fields) == (2, "met", None, None)
 
 
-async def test_the_percentage_of_an_alert_is_never_rounded_up(api: Api, books: Books) -> None:
-    number = await books.organization()
+async def test_the_percentage_of_an_alert_is_never_rounded_up(api: Api, db: TableRows) -> None:
+    number = await db.organization()
     for threshold, used, available in ((1, 399_999_999, 400_000_000), (2, 413, 400), (3, 1, 3)):
-        await books.firing(number, threshold, used=used, available=available)
+        await db.firing(number, threshold, used=used, available=available)
     alerts = (await api.get("/api/v1/alerts"))["alerts"]
     assert [alert["percent_used"] for alert in alerts] == ["33.33", "103.25", "99.99"]
 
 
-async def test_an_alert_keeps_the_dates_and_amounts_that_it_fired_with(api: Api, books: Books) -> None:
-    number = await acme(books)
-    await books.firing(number, 75, period="second", starts_on="2026-09-01", ends_on="2026-12-01", available=7 * MICRO)
+async def test_an_alert_keeps_the_dates_and_amounts_that_it_fired_with(api: Api, db: TableRows) -> None:
+    number = await acme(db)
+    await db.firing(number, 75, period="second", starts_on="2026-09-01", ends_on="2026-12-01", available=7 * MICRO)
     (alert,) = (await api.get("/api/v1/alerts"))["alerts"]
     assert alert["period"] == {
         "id": "second",
@@ -149,20 +149,20 @@ async def test_an_alert_keeps_the_dates_and_amounts_that_it_fired_with(api: Api,
     assert alert["available"] == "7.000000"
 
 
-async def test_nothing_has_fired_yet(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_nothing_has_fired_yet(api: Api, db: TableRows) -> None:
+    await db.organization()
     for organization in ("org_acme", "org_unknown"):
         assert await api.get("/api/v1/alerts", organization=organization) == {"alerts": [], "next": None}
 
 
-async def test_pages_visit_every_alert_once_while_others_fire(api: Api, books: Books) -> None:
+async def test_pages_visit_every_alert_once_while_others_fire(api: Api, db: TableRows) -> None:
     for limit in (None, 1, 7, 40, 60, 119, 120, 121, 200):
         name = f"org_{limit}"
-        number, other = await books.organization(name), await books.organization(f"org_other_{limit}")
+        number, other = await db.organization(name), await db.organization(f"org_other_{limit}")
         fired = []
         for threshold in range(1, 121):
-            fired.append(await books.firing(number, threshold, "suppressed"))
-            await books.firing(other, threshold, "suppressed")
+            fired.append(await db.firing(number, threshold, "suppressed"))
+            await db.firing(other, threshold, "suppressed")
         path = "/api/v1/alerts?" + (f"limit={limit}&" if limit else "")
         visited: list[int] = []
         following: str | None = path
@@ -170,20 +170,20 @@ async def test_pages_visit_every_alert_once_while_others_fire(api: Api, books: B
             page = await api.get(following, organization=name)
             assert len(page["alerts"]) == min(limit or 50, 120 - len(visited))
             visited += [int(alert["id"]) for alert in page["alerts"]]
-            await books.firing(number, 1000 + len(visited), "suppressed")  # belongs before the first page
+            await db.firing(number, 1000 + len(visited), "suppressed")  # belongs before the first page
             following = f"{path}before={page['next']}" if page["next"] else None
         assert visited == fired[::-1], limit
 
 
-async def test_a_page_is_found_without_walking_through_the_firings_of_others(books: Books, pool: Pool) -> None:
-    quiet, busy = await books.organization(), await books.organization("org_busy")
+async def test_a_page_is_found_without_walking_through_the_firings_of_others(db: TableRows, pool: Pool) -> None:
+    quiet, busy = await db.organization(), await db.organization("org_busy")
     for organization, first, last in ((busy, 1, 1000), (quiet, 1001, 1500), (busy, 1501, 2500)):
-        await books.execute(
+        await db.execute(
             "INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at,"
             " used, available, notification) SELECT $1, 'usage', 'c1', n::text, 75, 1, $2, $2, $3, 3, 4, 'suppressed' FROM generate_series($4::integer, $5) AS n",
             organization, NOW.date(), NOW, first, last,
         )  # fmt: skip
-    await books.execute("ANALYZE alert_firings")
+    await db.execute("ANALYZE alert_firings")
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(SQL["act_for"], "org_acme")
         for before in (None, 1250):
@@ -193,11 +193,11 @@ async def test_a_page_is_found_without_walking_through_the_firings_of_others(boo
             assert "Sort" not in plan
 
 
-async def test_a_cursor_of_another_organization_shows_nothing_of_it(api: Api, books: Books) -> None:
-    number, other = await books.organization(), await books.organization("org_other")
-    first = await books.firing(number, 75)
+async def test_a_cursor_of_another_organization_shows_nothing_of_it(api: Api, db: TableRows) -> None:
+    number, other = await db.organization(), await db.organization("org_other")
+    first = await db.firing(number, 75)
     for threshold in range(1, 4):
-        await books.firing(other, threshold)
+        await db.firing(other, threshold)
     foreign = (await api.get("/api/v1/alerts?limit=1", organization="org_other"))["next"]
     alerts = (await api.get(f"/api/v1/alerts?before={foreign}"))["alerts"]
     assert [alert["id"] for alert in alerts] == [str(first)]
@@ -227,8 +227,8 @@ NOT_VALID = [
 ]
 
 
-async def test_a_parameter_that_is_not_valid_is_named(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_a_parameter_that_is_not_valid_is_named(api: Api, db: TableRows) -> None:
+    await db.organization()
     for query, parameter in NOT_VALID:
         answer = await api.ask(f"/api/v1/alerts?{query}")
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), query
@@ -247,9 +247,9 @@ def test_any_other_text_is_no_cursor(text: str) -> None:
         assert write_cursor(read_cursor(text)) == text
 
 
-async def test_alerts_require_a_role_that_may_read(open_api: OpenApi, books: Books) -> None:
-    await books.organization("org_with", billing_moderators=True)
-    await books.organization("org_without")
+async def test_alerts_require_a_role_that_may_read(open_api: OpenApi, db: TableRows) -> None:
+    await db.organization("org_with", billing_moderators=True)
+    await db.organization("org_without")
     for deployment in (True, False):
         async with open_api(billing_moderators=deployment) as api:
             for path in ("/api/v1/banner", "/api/v1/alerts", "/api/v1/alerts/settings"):

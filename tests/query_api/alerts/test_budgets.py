@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.alerts.settings.domain.rules import AlertSettings, Budget, NewBudget, RuleSettings
-from support.data.table_rows import MICRO, Books, local
+from support.data.table_rows import MICRO, TableRows, local
 from support.services.query_api import Api
 
 SETTINGS = "/api/v1/alerts/settings"
@@ -34,9 +34,9 @@ async def set_budget(api: Api, organization: str, kind: str = "recurring", credi
 
 @pytest.mark.parametrize("zone", ZONES)
 async def test_a_one_time_budget_holds_for_its_month_and_the_recurring_one_resumes(
-    api: Api, books: Books, zone: str
+    api: Api, db: TableRows, zone: str
 ) -> None:
-    await books.organization("org_acme", zone)
+    await db.organization("org_acme", zone)
     november, december = local(zone, "2026-11-01"), local(zone, "2026-12-01")
     instant = timedelta(microseconds=1)
     api.now = november - instant  # still October in this zone, whatever the date in UTC
@@ -58,8 +58,8 @@ async def test_a_one_time_budget_holds_for_its_month_and_the_recurring_one_resum
     assert await budget(api, "org_acme") == (True, "one_time", "60.000000", "2026-11", "40.000000")
 
 
-async def test_recurring_clears_the_one_time_and_off_clears_both(api: Api, books: Books) -> None:
-    number = await books.organization()
+async def test_recurring_clears_the_one_time_and_off_clears_both(api: Api, db: TableRows) -> None:
+    number = await db.organization()
     await set_budget(api, "org_acme", "recurring", "40")
     await set_budget(api, "org_acme", "one_time", "50")
     await set_budget(api, "org_acme", "recurring", "45")
@@ -67,13 +67,13 @@ async def test_recurring_clears_the_one_time_and_off_clears_both(api: Api, books
     await set_budget(api, "org_acme", "one_time", "50")
     await set_budget(api, "org_acme", "one_time", "50", enabled=False)
     assert await budget(api, "org_acme") == (False, "recurring", None, None, None)
-    (row,) = await books.fetch("SELECT * FROM alert_settings WHERE organization_id = $1", number)
+    (row,) = await db.fetch("SELECT * FROM alert_settings WHERE organization_id = $1", number)
     stored = (row["budget_recurring_credits"], row["budget_once_credits"], row["budget_once_month"])
     assert stored == (None, None, None)
 
 
-async def test_a_save_in_a_later_month_forgets_the_month_that_is_over(api: Api, books: Books) -> None:
-    await books.organization("org_acme", "Asia/Kathmandu")
+async def test_a_save_in_a_later_month_forgets_the_month_that_is_over(api: Api, db: TableRows) -> None:
+    await db.organization("org_acme", "Asia/Kathmandu")
     api.now = local("Asia/Kathmandu", "2026-11-30", "23:59")
     await set_budget(api, "org_acme", "one_time", "50")
     api.now += timedelta(minutes=1)
@@ -82,10 +82,10 @@ async def test_a_save_in_a_later_month_forgets_the_month_that_is_over(api: Api, 
 
 
 @pytest.mark.parametrize("zone", ZONES)
-async def test_usage_of_this_month_is_that_of_the_organizations_month(api: Api, books: Books, zone: str) -> None:
-    number = await books.organization("org_acme", zone)
+async def test_usage_of_this_month_is_that_of_the_organizations_month(api: Api, db: TableRows, zone: str) -> None:
+    number = await db.organization("org_acme", zone)
     for day, credits in (("2026-10-31", 1), ("2026-11-01", 10), ("2026-11-30", 100), ("2026-12-01", 1000)):
-        await books.use(number, "api", "namespace", "search", day, credits * MICRO)
+        await db.use(number, "api", "namespace", "search", day, credits * MICRO)
     for at, used in (
         (local(zone, "2026-11-01") - timedelta(microseconds=1), "1.000000"), (local(zone, "2026-11-01"), "110.000000"),
         (local(zone, "2026-12-01") - timedelta(microseconds=1), "110.000000"), (local(zone, "2026-12-01"), "1000.000000"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from query_api.alerts.settings.domain.preview import WouldFire, would_fire
 from query_api.alerts.settings.domain.rules import Recipients, mail_recipients
 from query_api.calendar import Span
-from support.data.table_rows import MICRO, NOW, Books
+from support.data.table_rows import MICRO, NOW, TableRows
 from support.services.query_api import Api
 
 PREVIEW = "/api/v1/alerts/preview"
@@ -54,28 +54,28 @@ def asked(thresholds: list[int], addresses: list[str] | None = None, **budget: A
     return {"thresholds": thresholds, "additional_recipients": recipients} | budget
 
 
-async def test_previews_of_random_organizations_are_the_models(api: Api, books: Books) -> None:
+async def test_previews_of_random_organizations_are_the_models(api: Api, db: TableRows) -> None:
     api.now = NOW
     for seed in range(12):
         chance = random.Random(seed)
         name = f"org_{seed}"
-        number = await books.organization(name, chance.choice(["UTC", "Asia/Kathmandu", "America/St_Johns"]))
+        number = await db.organization(name, chance.choice(["UTC", "Asia/Kathmandu", "America/St_Johns"]))
         by_day: dict[date, int] = {}
         for _ in range(chance.randrange(60)):
             day = date(2026, 11, 22) - timedelta(days=chance.randrange(500))
             credits = chance.randrange(1, 50) * MICRO + chance.randrange(3)
-            write = books.use
+            write = db.use
             if day in by_day and chance.random() < 0.3:
-                credits, write = -min(credits, by_day[day]), books.correct
+                credits, write = -min(credits, by_day[day]), db.correct
             await write(number, chance.choice(["assistant", "agents", "api"]), "tool", "search", f"{day}", credits)
             by_day[day] = by_day.get(day, 0) + credits
         periods, starts = [], date(2025, 7, 1) + timedelta(days=chance.randrange(60))
-        await books.contract(number, "c1", "2025-07-01", "2028-01-01")
+        await db.contract(number, "c1", "2025-07-01", "2028-01-01")
         for index in range(chance.randrange(4)):
             ends = starts + timedelta(days=chance.randrange(20, 300))
             total = chance.choice([None, 0, chance.randrange(1, 400)])
             add_ons = [(chance.randrange(1, 50), chance.random() < 0.5)] if total else None
-            await books.period(number, "c1", f"p{index}", f"{starts}", f"{ends}", total=total, add_ons=add_ons)
+            await db.period(number, "c1", f"p{index}", f"{starts}", f"{ends}", total=total, add_ons=add_ons)
             included = sum(credits for credits, is_included in add_ons or [] if is_included)
             periods.append((f"p{index}", Span(starts, ends), None if total is None else (total + included) * MICRO))
             starts = ends + timedelta(days=chance.choice([0, 0, 15]))
@@ -103,14 +103,14 @@ def text(micro_credits: int) -> str:
 
 
 async def test_several_thresholds_of_one_day_are_one_mail_and_a_correction_does_not_unsay_it(
-    api: Api, books: Books
+    api: Api, db: TableRows
 ) -> None:
-    number = await books.organization()
-    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
-    await books.period(number, "c1", "p1", "2026-09-15", "2026-12-15", total=100)
+    number = await db.organization()
+    await db.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await db.period(number, "c1", "p1", "2026-09-15", "2026-12-15", total=100)
     for day, credits in (("2026-09-14", 500), ("2026-09-15", 60), ("2026-10-02", 35), ("2026-10-20", 80), ("2026-12-15", 500)):  # fmt: skip
-        await books.use(number, "api", "namespace", "search", day, credits * MICRO)
-    await books.correct(number, "api", "namespace", "search", "2026-10-10", -70 * MICRO)
+        await db.use(number, "api", "namespace", "search", day, credits * MICRO)
+    await db.correct(number, "api", "namespace", "search", "2026-10-10", -70 * MICRO)
     answer = await api.send("POST", PREVIEW, {"usage": asked([75, 90, 50, 100])})
     period = {"id": "p1", "contract_id": "c1", "key": "c1/p1", "from": "2026-09-15", "to": "2026-12-15"}
     assert answer.json() == {
@@ -131,10 +131,10 @@ def fired(threshold: int, on: str, used: int, notification: str, period: dict[st
     }  # fmt: skip
 
 
-async def test_a_preview_lists_the_recipients_of_the_mails(api: Api, books: Books) -> None:
-    number = await books.organization(billing_moderators=True)
+async def test_a_preview_lists_the_recipients_of_the_mails(api: Api, db: TableRows) -> None:
+    number = await db.organization(billing_moderators=True)
     for email, role in (("ada@acme.example", "super_admin"), ("chi@acme.example", "billing_moderator"), ("dev@acme.example", "member")):  # fmt: skip
-        await books.member(number, email, role)
+        await db.member(number, email, role)
     added = ["Zoe@acme.example", "ADA@acme.example", "Bo@acme.example"]
     off = {"thresholds": [75], "additional_recipients": {"enabled": False, "addresses": added}}
     body = {"usage": asked([75], added), "monthly_budget": off | {"enabled": False, "type": "recurring", "credits": None}}  # fmt: skip
@@ -151,23 +151,23 @@ def test_no_recipient_is_notified_twice(addresses: list[str], is_on: bool) -> No
     assert keys == sorted({"b@x", "d@x"} | ({address.lower() for address in addresses} if is_on else set()))
 
 
-async def test_a_preview_saves_nothing_and_has_the_mistakes_of_a_save(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_a_preview_saves_nothing_and_has_the_mistakes_of_a_save(api: Api, db: TableRows) -> None:
+    await db.organization()
     wrong = {"usage": asked([5, 5]), "monthly_budget": asked([], enabled=True, type="recurring", credits=0)}
     answer = await api.send("POST", PREVIEW, wrong)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/usage/thresholds/1", "/monthly_budget/credits", "/monthly_budget/thresholds"]  # fmt: skip
     assert (await api.send("POST", PREVIEW, {})).json() == {"usage": None, "monthly_budget": None}
     assert (await api.send("POST", PREVIEW, {"usage": asked([75])}, organization="org_unknown")).status_code == 200
-    assert await books.count("SELECT count(*) FROM alert_settings") == 1  # the default settings
-    assert await books.count("SELECT (SELECT count(*) FROM alert_wakeups) + (SELECT count(*) FROM audit_log)") == 0
+    assert await db.count("SELECT count(*) FROM alert_settings") == 1  # the default settings
+    assert await db.count("SELECT (SELECT count(*) FROM alert_wakeups) + (SELECT count(*) FROM audit_log)") == 0
 
 
-async def test_a_preview_reads_one_organizations_history(api: Api, books: Books) -> None:
-    number, other = await books.organization(), await books.organization("org_other")
-    await books.use(other, "api", "namespace", "search", "2026-11-01", 100 * MICRO)
-    await books.use(number, "api", "namespace", "search", "2026-11-02", 40 * MICRO)
-    await books.member(other, "eve@other.example")
+async def test_a_preview_reads_one_organizations_history(api: Api, db: TableRows) -> None:
+    number, other = await db.organization(), await db.organization("org_other")
+    await db.use(other, "api", "namespace", "search", "2026-11-01", 100 * MICRO)
+    await db.use(number, "api", "namespace", "search", "2026-11-02", 40 * MICRO)
+    await db.member(other, "eve@other.example")
     body = {"monthly_budget": asked([75, 100], enabled=True, type="one_time", credits=50)}
     budget = (await api.send("POST", PREVIEW, body)).json()["monthly_budget"]
     assert budget == {

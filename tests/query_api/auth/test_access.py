@@ -19,7 +19,7 @@ from query_api.auth.oidc import Issuer
 from query_api.auth.signing_keys import REFETCH_AFTER_S, KeysUnavailable, SigningKeys, fetch_from, read_keys
 from query_api.auth.tokens import Verifier
 from query_api.http.problems import ApiProblem
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.query_api import (
     Api,
     IdentityProvider,
@@ -89,9 +89,9 @@ ROLES: list[tuple[str | None, bool, bool, int]] = [
 ]
 
 
-async def test_roles(open_api: OpenApi, books: Books) -> None:
-    await books.organization("org_with", billing_moderators=True)
-    await books.organization("org_without", billing_moderators=False)
+async def test_roles(open_api: OpenApi, db: TableRows) -> None:
+    await db.organization("org_with", billing_moderators=True)
+    await db.organization("org_without", billing_moderators=False)
     for deployment in (True, False):
         async with open_api(billing_moderators=deployment) as api:
             for role, for_deployment, for_organization, status in ROLES:
@@ -112,13 +112,13 @@ async def test_a_role_that_is_no_text_is_no_role(api: Api) -> None:
     assert (await api.ask(PATHS[0], role=["super_admin"])).status_code == 403
 
 
-async def test_who_was_removed_from_the_organization_is_refused_at_once(api: Api, books: Books) -> None:
-    acme, other = await books.organization(), await books.organization("org_other")
+async def test_who_was_removed_from_the_organization_is_refused_at_once(api: Api, db: TableRows) -> None:
+    acme, other = await db.organization(), await db.organization("org_other")
     insert = "INSERT INTO members VALUES ($1, 'ada@acme.example', NULL, 'super_admin', $2, now(), 0)"
-    await books.execute(insert, acme, False)
-    await books.execute(insert, other, True)
+    await db.execute(insert, acme, False)
+    await db.execute(insert, other, True)
     assert (await api.ask(PATHS[0])).status_code == 200
-    await books.execute("UPDATE members SET removed = true WHERE organization_id = $1", acme)
+    await db.execute("UPDATE members SET removed = true WHERE organization_id = $1", acme)
     answer = await api.ask(PATHS[0], email="Ada@Acme.example")
     assert answer.status_code == 403
     assert "no longer a member" in answer.json()["detail"]
@@ -190,8 +190,8 @@ FORGED: dict[str, Forge] = {
 }  # fmt: skip
 
 
-async def test_no_forged_token_passes(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_no_forged_token_passes(api: Api, db: TableRows) -> None:
+    await db.organization()
     assert (await api.ask(PATHS[0])).status_code == 200
     for name, forge in FORGED.items():
         answer = await api.client.get(PATHS[0], headers={"Authorization": b"Bearer " + forge(api.provider).encode()})
@@ -214,8 +214,8 @@ async def test_a_token_in_the_address_is_no_token(api: Api) -> None:
     assert (await api.client.get(f"{PATHS[0]}?access_token={token}")).status_code == 401
 
 
-async def test_valid_tokens_of_every_accepted_kind_pass(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_valid_tokens_of_every_accepted_kind_pass(api: Api, db: TableRows) -> None:
+    await db.organization()
     key = make_ec_key()
     api.provider.keys.append(ec_jwk(key, "e1"))
     provider = api.provider

@@ -11,7 +11,7 @@ from query_api.db.session import NotIsolated, find_problem, read_as
 from query_api.db.statements import SQL
 from query_api.description.examples import BODIES
 from runtime.postgres.pool import Pool, open_pool
-from support.data.table_rows import NOW, Books
+from support.data.table_rows import NOW, TableRows
 from support.infra.stack import Database
 from support.services.query_api import Api, OpenApi
 
@@ -68,62 +68,54 @@ STREAMED = {"/api/v1/live"}
 """It sends what overview and banner answer; live/test_live.py holds it to its organization."""
 
 
-async def fill(books: Books, name: str) -> int:
+async def fill(db: TableRows, name: str) -> int:
     """An organization whose texts all contain its name, and whose amounts no other organization has."""
-    number = await books.organization(name, "Asia/Kathmandu", billing_moderators=True)
+    number = await db.organization(name, "Asia/Kathmandu", billing_moderators=True)
     team = (f"team-{name}", f"team@{name}", f"https://team/{name}")
-    await books.contract(number, f"contract-{name}", "2026-01-01", "2027-01-01", account_team=team)
-    await books.period(number, f"contract-{name}", f"period-{name}", "2026-01-01", "2027-01-01", total=1000 + number)
-    await books.execute(
+    await db.contract(number, f"contract-{name}", "2026-01-01", "2027-01-01", account_team=team)
+    await db.period(number, f"contract-{name}", f"period-{name}", "2026-01-01", "2027-01-01", total=1000 + number)
+    await db.execute(
         "INSERT INTO add_ons VALUES ($1, $2, $3, 0, $4, 1, true)",
         number, f"contract-{name}", f"period-{name}", f"add-on-{name}",
     )  # fmt: skip
     for product, kind in (("assistant", "model"), ("assistant", "tool"), ("assistant", "feature"), ("agents", "tool"), ("api", "namespace")):  # fmt: skip
-        await books.feature(
-            number, product, kind, f"{kind}-{name}", "2026-01-01", f"category-{name}", f"display-{name}"
-        )
+        await db.feature(number, product, kind, f"{kind}-{name}", "2026-01-01", f"category-{name}", f"display-{name}")
         for agent in (f"saved-{name}", f"deleted-{name}") if product == "agents" else ("",):
-            series = await books.use(number, product, kind, f"{kind}-{name}", "2026-11-01", 10**number, agent=agent)
-            await books.correct(number, product, kind, f"{kind}-{name}", "2026-11-01", -number, agent=agent)
-            await books.ledger(number, series, NOW, 10**number)
-            await books.hold(number, series)
+            series = await db.use(number, product, kind, f"{kind}-{name}", "2026-11-01", 10**number, agent=agent)
+            await db.correct(number, product, kind, f"{kind}-{name}", "2026-11-01", -number, agent=agent)
+            await db.ledger(number, series, NOW, 10**number)
+            await db.hold(number, series)
     # Both organizations have an event with this source and id. The token decides whose event it is.
-    await books.event(name, number, series, "/products/api", "event-1", 10**number)
-    await books.agent(number, f"deleted-{name}", "deleted", f"agent-{name}")
-    await books.sighting(number, f"saved-{name}", "saved", f"agent-{name}", ever_saved=True)
-    await books.execute(
-        "INSERT INTO members VALUES ($1, 'ada@acme.example', $2, 'admin', false, now(), 0)", number, name
-    )
-    await books.execute("INSERT INTO ledger_seals VALUES (1, $1, 1, 1)", number)
-    await books.execute("INSERT INTO rebuilds (organization_id, time_zone) VALUES ($1, $2)", number, f"Zone/{name}")
-    await books.execute(
+    await db.event(name, number, series, "/products/api", "event-1", 10**number)
+    await db.agent(number, f"deleted-{name}", "deleted", f"agent-{name}")
+    await db.sighting(number, f"saved-{name}", "saved", f"agent-{name}", ever_saved=True)
+    await db.execute("INSERT INTO members VALUES ($1, 'ada@acme.example', $2, 'admin', false, now(), 0)", number, name)
+    await db.execute("INSERT INTO ledger_seals VALUES (1, $1, 1, 1)", number)
+    await db.execute("INSERT INTO rebuilds (organization_id, time_zone) VALUES ($1, $2)", number, f"Zone/{name}")
+    await db.execute(
         "INSERT INTO alert_settings (organization_id, usage_thresholds, usage_recipients, budget_recipients, updated_by)"
         " VALUES ($1, $2, $3, $3, $4)", number, [60 + number], [f"added@{name}"], f"admin@{name}",
     )  # fmt: skip
-    await books.member(number, f"role@{name}")
-    await books.audit_entry(number, f"person-{name}")
-    await books.execute(
+    await db.member(number, f"role@{name}")
+    await db.audit_entry(number, f"person-{name}")
+    await db.execute(
         "INSERT INTO sessions VALUES (sha256($2::text::bytea), $1, $2, $2, $2, $2, 'admin', now(), now(), now())",
         number,
         name,
     )
-    await books.execute("INSERT INTO alert_state VALUES ($1, $2)", number, NOW)
+    await db.execute("INSERT INTO alert_state VALUES ($1, $2)", number, NOW)
     threshold, its_period = 60 + number, {"period": f"period-{name}", "contract": f"contract-{name}"}
-    await books.banner(number, threshold, **its_period)
-    firing = await books.firing(number, threshold, used=10**number, **its_period)
-    email = await books.email(number, firing, f"ada@{name}", attempts=1)
-    await books.attempt(number, email, 1, "deferred", f"450 no mailbox {name}")
-    await books.attempt(
-        number, await books.email(number, None, "ada@acme.example"), 1, "deferred", f"450 no test {name}"
-    )
-    await books.execute("INSERT INTO banner_dismissals VALUES ($1, $2, $3)", number, f"person-{name}", firing)
-    channel = await books.count(
+    await db.banner(number, threshold, **its_period)
+    firing = await db.firing(number, threshold, used=10**number, **its_period)
+    email = await db.email(number, firing, f"ada@{name}", attempts=1)
+    await db.attempt(number, email, 1, "deferred", f"450 no mailbox {name}")
+    await db.attempt(number, await db.email(number, None, "ada@acme.example"), 1, "deferred", f"450 no test {name}")
+    await db.execute("INSERT INTO banner_dismissals VALUES ($1, $2, $3)", number, f"person-{name}", firing)
+    channel = await db.count(
         "INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, created_by) VALUES ($1, 'slack', $2, $2, $2, $2)"
         " RETURNING channel_id", number, f"channel-{name}",
     )  # fmt: skip
-    await books.notice(
-        number, channel, f"fired.{name}", "fired", firing, "failed", [("refused", f"404 no hook {name}")]
-    )
+    await db.notice(number, channel, f"fired.{name}", "fired", firing, "failed", [("refused", f"404 no hook {name}")])
     return number
 
 
@@ -157,11 +149,11 @@ def without_audit(text: str) -> str:
 
 
 async def test_two_organizations_hammering_one_connection_never_see_each_other(
-    open_api: OpenApi, books: Books, database: Database
+    open_api: OpenApi, db: TableRows, database: Database
 ) -> None:
     names = ("CANARY_ONE", "CANARY_TWO")
     for name in names:
-        await fill(books, name)
+        await fill(db, name)
     dsn = database.roles["flexcredits_api"]
     async with (
         open_pool(dsn, application="test", size=1, at_least=0, statement_timeout_s=10) as pool,
@@ -188,8 +180,8 @@ async def test_two_organizations_hammering_one_connection_never_see_each_other(
             assert canary in alone[name]
 
 
-async def test_without_an_organization_no_table_shows_a_row(books: Books, pool: Pool) -> None:
-    await fill(books, "org_acme")
+async def test_without_an_organization_no_table_shows_a_row(db: TableRows, pool: Pool) -> None:
+    await fill(db, "org_acme")
     for organization in (None, "", "org_unknown", "org_acme' OR true --"):
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             if organization is not None:
@@ -198,9 +190,9 @@ async def test_without_an_organization_no_table_shows_a_row(books: Books, pool: 
                 assert await connection.fetchval(f'SELECT count(*) FROM "{table}"') == 0, (table, organization)
 
 
-async def test_a_forgotten_where_clause_shows_one_organization(books: Books, pool: Pool) -> None:
-    acme = await fill(books, "org_acme")
-    await fill(books, "org_other")
+async def test_a_forgotten_where_clause_shows_one_organization(db: TableRows, pool: Pool) -> None:
+    acme = await fill(db, "org_acme")
+    await fill(db, "org_other")
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         await connection.execute(SQL["act_for"], "org_acme")
         for table in await readable_tables(connection):
@@ -231,7 +223,7 @@ async def readable_tables(connection: "asyncpg.Connection[asyncpg.Record]") -> l
     return sorted(names - SHARED_TABLES)
 
 
-async def test_every_readable_table_is_secured_and_the_role_may_write_only_its_own(books: Books, pool: Pool) -> None:
+async def test_every_readable_table_is_secured_and_the_role_may_write_only_its_own(db: TableRows, pool: Pool) -> None:
     async with pool.acquire() as connection:
         for table in await readable_tables(connection):
             assert await connection.fetchval("SELECT row_security_active($1)", table), table
@@ -246,9 +238,9 @@ async def test_every_readable_table_is_secured_and_the_role_may_write_only_its_o
 
 
 async def test_a_role_that_row_level_security_does_not_bind_is_refused(
-    open_api: OpenApi, books: Books, database: Database
+    open_api: OpenApi, db: TableRows, database: Database
 ) -> None:
-    await fill(books, "org_acme")
+    await fill(db, "org_acme")
     async with open_pool(database.dsn, application="test", size=1, at_least=0, statement_timeout_s=10) as owners:
         assert "row-level security" in (await find_problem(owners) or "")
         with pytest.raises(NotIsolated):
@@ -262,17 +254,17 @@ async def test_a_role_that_row_level_security_does_not_bind_is_refused(
     }  # fmt: skip
 
 
-async def test_reads_cannot_write(books: Books, pool: Pool) -> None:
-    await books.organization()
+async def test_reads_cannot_write(db: TableRows, pool: Pool) -> None:
+    await db.organization()
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
         async with read_as(pool, "org_acme", "") as session:
             await session.connection.execute("CREATE TEMPORARY TABLE t ()")
 
 
-async def test_reads_of_a_request_see_one_instant(books: Books, pool: Pool) -> None:
-    acme = await books.organization()
-    await books.use(acme, "api", "namespace", "search", "2026-11-01", 1)
+async def test_reads_of_a_request_see_one_instant(db: TableRows, pool: Pool) -> None:
+    acme = await db.organization()
+    await db.use(acme, "api", "namespace", "search", "2026-11-01", 1)
     async with read_as(pool, "org_acme", "") as session:
         before = await select_days(session)
-        await books.use(acme, "api", "namespace", "search", "2026-11-02", 1)
+        await db.use(acme, "api", "namespace", "search", "2026-11-02", 1)
         assert await select_days(session) == before

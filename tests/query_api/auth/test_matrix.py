@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.routing import iter_route_contexts
 from query_api.app import build_app
 from query_api.description.examples import BODIES
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.query_api import OpenApi
 
 REFUSED: dict[str, Any] = {"anonymous": 401, "expired": 401}
@@ -107,10 +107,10 @@ def test_every_route_is_in_the_matrix() -> None:
     assert routes() == set(MATRIX)
 
 
-async def test_every_caller_gets_the_status_of_the_matrix(open_api: OpenApi, books: Books) -> None:
-    number = await books.organization(billing_moderators=True)
-    await books.organization("org_without", billing_moderators=False)
-    await books.execute(
+async def test_every_caller_gets_the_status_of_the_matrix(open_api: OpenApi, db: TableRows) -> None:
+    number = await db.organization(billing_moderators=True)
+    await db.organization("org_without", billing_moderators=False)
+    await db.execute(
         "INSERT INTO members VALUES ($1, 'gone@acme.example', NULL, 'super_admin', true, now(), 0)", number
     )
     for deployment in (True, False):
@@ -125,7 +125,7 @@ async def test_every_caller_gets_the_status_of_the_matrix(open_api: OpenApi, boo
                         continue  # the stream does not end; test_live tests it
                     address = path.replace("{id}", "77") + PARAMETERS.get(path, "")
                     # A person may request only one test mail per minute.
-                    await books.execute("UPDATE audit_log SET at = at - interval '1 hour'")
+                    await db.execute("UPDATE audit_log SET at = at - interval '1 hour'")
                     answer = await api.client.request(method, address, headers=headers, json=BODIES.get(path))
                     assert answer.status_code == status, (method, path, who, answer.text)
                     if status == 403:

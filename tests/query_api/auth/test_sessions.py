@@ -10,7 +10,7 @@ from query_api.auth.cookies import Cookies, hash_id
 from query_api.db.statements import SQL
 from runtime.postgres.pool import Pool
 from support.clients.sign_in import DASHBOARD, IDLE, LIFETIME, SAME_ORIGIN, Browser, open_browser
-from support.data.table_rows import NOW, Books
+from support.data.table_rows import NOW, TableRows
 
 
 async def test_a_user_who_signs_in_is_led_back_and_may_read(browser: Browser, demo: int) -> None:
@@ -26,10 +26,10 @@ async def test_a_user_who_signs_in_is_led_back_and_may_read(browser: Browser, de
     }  # fmt: skip
 
 
-async def test_signing_in_and_out_is_audited(browser: Browser, books: Books, demo: int) -> None:
+async def test_signing_in_and_out_is_audited(browser: Browser, db: TableRows, demo: int) -> None:
     await browser.enter()
     await browser.client.post("/logout", headers=SAME_ORIGIN)
-    rows = await books.fetch("SELECT * FROM audit_log ORDER BY audit_id")
+    rows = await db.fetch("SELECT * FROM audit_log ORDER BY audit_id")
     assert [(row["action"], row["email"], row["role"]) for row in rows] == [
         ("session.begin", "ada@demo.example", "super_admin"), ("session.end", "ada@demo.example", "super_admin"),
     ]  # fmt: skip
@@ -51,10 +51,10 @@ async def test_the_cookie_cannot_be_read_sent_elsewhere_or_overheard(pool: Pool,
         assert cookies.session == name
 
 
-async def test_only_a_hash_of_the_session_id_is_stored(browser: Browser, books: Books, demo: int) -> None:
+async def test_only_a_hash_of_the_session_id_is_stored(browser: Browser, db: TableRows, demo: int) -> None:
     await browser.enter()
     session_id = browser.client.cookies["flexcredits"]
-    rows = await books.fetch("SELECT * FROM sessions")
+    rows = await db.fetch("SELECT * FROM sessions")
     assert [row["session_sha256"].hex() for row in rows] == [hash_id(session_id)]
     assert session_id not in repr(rows)
 
@@ -118,8 +118,8 @@ async def test_a_session_ends_after_a_working_day_however_busy(browser: Browser,
     assert await browser.status() == 401
 
 
-async def member(books: Books, number: int, role: str, *, removed: bool = False) -> None:
-    await books.execute(
+async def member(db: TableRows, number: int, role: str, *, removed: bool = False) -> None:
+    await db.execute(
         "INSERT INTO members VALUES ($1, 'ada@demo.example', 'Ada', $2, $3, now(), 0) ON CONFLICT (organization_id, email)"
         " DO UPDATE SET role = excluded.role, removed = excluded.removed, event_at = now()",
         number, role, removed,
@@ -127,17 +127,17 @@ async def member(books: Books, number: int, role: str, *, removed: bool = False)
 
 
 async def test_who_leaves_is_refused_at_the_next_request_and_another_role_asks_to_sign_in_again(
-    browser: Browser, books: Books, demo: int
+    browser: Browser, db: TableRows, demo: int
 ) -> None:
     await browser.enter()
-    await member(books, demo, "super_admin")
+    await member(db, demo, "super_admin")
     assert await browser.status() == 200
-    await member(books, demo, "super_admin", removed=True)
+    await member(db, demo, "super_admin", removed=True)
     assert await browser.status() == 403
-    await member(books, demo, "member")
+    await member(db, demo, "member")
     assert await browser.status() == 401
     await browser.enter()
-    await books.execute("UPDATE members SET event_at = $1", NOW - timedelta(days=1))
+    await db.execute("UPDATE members SET event_at = $1", NOW - timedelta(days=1))
     assert await browser.status() == 200  # the catalog event is older than the sign-in
 
 
@@ -160,9 +160,9 @@ async def test_no_session_is_seen_by_who_does_not_present_it(browser: Browser, p
 
 
 async def test_a_session_is_only_begun_in_the_organization_that_is_acted_for(
-    pool: Pool, books: Books, demo: int
+    pool: Pool, db: TableRows, demo: int
 ) -> None:
-    other = await books.organization("org_other")
+    other = await db.organization("org_other")
     values = ("org_other", "s", "", "", "admin", NOW, NOW)
     for organization, number in (("org_demo", other), ("org_demo", demo), ("", other)):
         async with pool.acquire() as connection:
@@ -175,10 +175,12 @@ async def test_a_session_is_only_begun_in_the_organization_that_is_acted_for(
             await transaction.rollback()
 
 
-async def test_ended_sessions_are_forgotten_by_the_next_who_signs_in(browser: Browser, books: Books, demo: int) -> None:
+async def test_ended_sessions_are_forgotten_by_the_next_who_signs_in(
+    browser: Browser, db: TableRows, demo: int
+) -> None:
     await browser.enter()
-    await books.execute("UPDATE sessions SET expires_at = $1", NOW - timedelta(days=1))
+    await db.execute("UPDATE sessions SET expires_at = $1", NOW - timedelta(days=1))
     browser.client.cookies.clear()
     await browser.enter()
-    rows = await books.fetch("SELECT session_sha256 FROM sessions")
+    rows = await db.fetch("SELECT session_sha256 FROM sessions")
     assert [row[0].hex() for row in rows] == [hash_id(browser.client.cookies["flexcredits"])]

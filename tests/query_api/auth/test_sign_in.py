@@ -25,7 +25,7 @@ from query_api.http.middleware import RequestObserver
 from query_api.http.problems import ApiProblem
 from runtime.postgres.pool import Pool
 from support.clients.sign_in import DASHBOARD, SAME_ORIGIN, Browser, open_browser
-from support.data.table_rows import NOW, TOPIC, Books
+from support.data.table_rows import NOW, TOPIC, TableRows
 from support.infra.service_process import free_port
 
 
@@ -194,7 +194,7 @@ async def test_people_who_are_refused_are_led_to_the_dashboard(
     assert (answer.status_code, answer.headers["location"]) == (302, "/?sign_in=unavailable")
 
 
-async def test_settings_are_only_changed_from_the_dashboard_itself(browser: Browser, books: Books, demo: int) -> None:
+async def test_settings_are_only_changed_from_the_dashboard_itself(browser: Browser, db: TableRows, demo: int) -> None:
     await browser.enter()
     elsewhere = [
         {},
@@ -218,8 +218,8 @@ async def test_settings_are_only_changed_from_the_dashboard_itself(browser: Brow
                 headers,
             )
             assert (answer.status_code != 403) is is_ours, (path, headers)
-    assert await books.count("SELECT version FROM alert_settings WHERE organization_id = $1", demo) == 1
-    assert await books.count("SELECT count(*) FROM mail_requests") == 1
+    assert await db.count("SELECT version FROM alert_settings WHERE organization_id = $1", demo) == 1
+    assert await db.count("SELECT count(*) FROM mail_requests") == 1
 
 
 async def test_an_issuer_that_is_away_is_503(pool: Pool, issuer: str) -> None:

@@ -18,7 +18,7 @@ from query_api.contracts.domain.terms import Price, PriceStep, PriceVersion
 from query_api.exports.domain.focus import focus_days
 from query_api.exports.domain.focus_corrections import price_corrections
 from support.clients.export_files import read_csv, read_file
-from support.data.table_rows import MICRO, Books
+from support.data.table_rows import MICRO, TableRows
 from support.services.query_api import Api
 
 FIRST = date(2026, 1, 1)
@@ -179,20 +179,18 @@ def version(
     }
 
 
-async def say(books: Books, *said: Any) -> None:
-    await books.execute(
-        "UPDATE contracts SET price_versions = $1, currency = $2", json.dumps(said), said[-1]["currency"]
-    )
+async def say(db: TableRows, *said: Any) -> None:
+    await db.execute("UPDATE contracts SET price_versions = $1, currency = $2", json.dumps(said), said[-1]["currency"])
 
 
-async def furnish(books: Books) -> int:
+async def furnish(db: TableRows) -> int:
     """A period with a single credit, used up on its first day. The rest is overage, ten credits at a time."""
-    acme = await books.organization()
-    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
-    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=1)
-    await books.use(acme, "api", "namespace", "search", "2026-01-01", MICRO)
+    acme = await db.organization()
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await db.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=1)
+    await db.use(acme, "api", "namespace", "search", "2026-01-01", MICRO)
     for day in ("2026-09-10", "2026-10-10", "2026-11-10", "2026-11-20"):
-        await books.use(acme, "api", "namespace", "search", day, 10 * MICRO)
+        await db.use(acme, "api", "namespace", "search", day, 10 * MICRO)
     return acme
 
 
@@ -218,13 +216,13 @@ async def amount_due(api: Api) -> tuple[Decimal, list[tuple[str, str, str]]]:
 FIRST_SAID = version("2026-01-02", 60_000, 40_000)
 
 
-async def test_a_changed_price_holds_from_the_day_on_which_it_arrives(api: Api, books: Books) -> None:
-    await furnish(books)
-    await say(books, FIRST_SAID)
+async def test_a_changed_price_holds_from_the_day_on_which_it_arrives(api: Api, db: TableRows) -> None:
+    await furnish(db)
+    await say(db, FIRST_SAID)
     months = [await month(api, name) for name in ("2026-09", "2026-10")]
     assert [billed(file) for file in months] == [Decimal("0.6"), Decimal("0.6")]
     assert await amount_due(api) == (Decimal("2.4"), [("Overage", "40.000000", "0.060000")])
-    await say(books, FIRST_SAID, version("2026-11-15", 90_000, 50_000))
+    await say(db, FIRST_SAID, version("2026-11-15", 90_000, 50_000))
     assert [await month(api, name) for name in ("2026-09", "2026-10")] == months
     november = await read_file(api, "/api/v1/export/focus.csv?from=2026-11&to=2026-11")
     assert [
@@ -245,12 +243,12 @@ async def test_a_changed_price_holds_from_the_day_on_which_it_arrives(api: Api, 
     ]  # fmt: skip
 
 
-async def test_the_past_is_changed_by_correction_lines_alone(api: Api, books: Books) -> None:
-    await furnish(books)
-    await say(books, FIRST_SAID)
+async def test_the_past_is_changed_by_correction_lines_alone(api: Api, db: TableRows) -> None:
+    await furnish(db)
+    await say(db, FIRST_SAID)
     months = [await month(api, name) for name in ("2026-09", "2026-10")]
     await say(
-        books,
+        db,
         FIRST_SAID,
         version("2026-11-15", None, None, ("2026-10-01", 50_000, 30_000), ("2027-01-01", 90_000, None)),
     )
@@ -275,10 +273,10 @@ async def test_the_past_is_changed_by_correction_lines_alone(api: Api, books: Bo
     assert due == Decimal("2.1")
 
 
-async def test_amounts_of_two_currencies_are_neither_added_nor_renamed(api: Api, books: Books) -> None:
-    await furnish(books)
-    await books.period(1, "c1", "p0", "2025-01-01", "2026-01-01", total=5)
-    await say(books, FIRST_SAID, version("2026-11-15", 90_000, 50_000, currency="EUR"))
+async def test_amounts_of_two_currencies_are_neither_added_nor_renamed(api: Api, db: TableRows) -> None:
+    await furnish(db)
+    await db.period(1, "c1", "p0", "2025-01-01", "2026-01-01", total=5)
+    await say(db, FIRST_SAID, version("2026-11-15", 90_000, 50_000, currency="EUR"))
     now = await api.get("/api/v1/reconcile")
     priced = {line["label"]: (line["price"], line["money"], line["currency"]) for line in now["lines"]}
     assert priced["Contracted credits"] == (None, None, None)  # bought in dollars
@@ -291,20 +289,20 @@ async def test_amounts_of_two_currencies_are_neither_added_nor_renamed(api: Api,
     assert (before["currency"], before["amount_due"]) == ("USD", "0.200000")
 
 
-async def test_a_contract_without_known_versions_has_its_prices_since_ever(api: Api, books: Books) -> None:
-    await furnish(books)
-    await books.execute("UPDATE contracts SET overage_price = 60000, currency = 'USD'")
+async def test_a_contract_without_known_versions_has_its_prices_since_ever(api: Api, db: TableRows) -> None:
+    await furnish(db)
+    await db.execute("UPDATE contracts SET overage_price = 60000, currency = 'USD'")
     assert billed(await month(api, "2026-09")) == Decimal("0.6")
 
 
 @pytest.mark.parametrize(("zone", "price"), [("Pacific/Auckland", "0.090000"), ("UTC", "0.060000")])
 async def test_the_day_of_arrival_is_one_of_the_organizations_zone(
-    api: Api, books: Books, zone: str, price: str
+    api: Api, db: TableRows, zone: str, price: str
 ) -> None:
-    acme = await furnish(books)
-    await books.execute("UPDATE organizations SET time_zone = $2 WHERE organization_id = $1", acme, zone)
+    acme = await furnish(db)
+    await db.execute("UPDATE organizations SET time_zone = $2 WHERE organization_id = $1", acme, zone)
     # Noon of the tenth in UTC is on the eleventh in Auckland: a price of the eleventh does not apply to the tenth.
-    await say(books, version("2026-01-02", 90_000, None), version("2026-11-10", 60_000, None))
+    await say(db, version("2026-01-02", 90_000, None), version("2026-11-10", 60_000, None))
     lines = await read_file(api, "/api/v1/export/focus.csv?from=2026-11-10&to=2026-11-10")
     [purchase] = [line for line in lines if line["ChargeCategory"] == "Purchase"]
     assert purchase["ContractedUnitPrice"] == price

@@ -12,7 +12,7 @@ from query_api.calendar import Span
 from query_api.contracts.domain.periods import CreditPeriod, PeriodKey
 from query_api.contracts.domain.reconcile import SUMS, Charges, PeriodUsage, ReconciliationLine, commit, reconcile
 from query_api.contracts.domain.terms import AddOn, money
-from support.data.table_rows import MICRO, NOW, Books
+from support.data.table_rows import MICRO, NOW, TableRows
 from support.services.query_api import Api
 
 amounts = st.integers(0, 10**13)
@@ -130,24 +130,24 @@ def test_money_is_rounded_half_even_once(credits: int, price: int | None, amount
 TEAM = {"name": "Grace Hopper", "email": "grace@flexcredits.example", "url": None}
 
 
-async def acme(books: Books) -> int:
+async def acme(db: TableRows) -> int:
     """Two credit periods of 100 credits. In the first one 130 are used, 10 of them late, after corrections of 5."""
-    acme = await books.organization()
-    await books.contract(
+    acme = await db.organization()
+    await db.contract(
         acme, "c1", "2026-06-15", "2026-12-15", minimum_commitment=400 * MICRO, overage_price=12_500, credit_price=10_000,
         currency="USD", account_team=("Grace Hopper", "grace@flexcredits.example", None),
     )  # fmt: skip
     add_ons = [(20, True), (999, False)]
-    await books.period(acme, "c1", "first", "2026-06-15", "2026-09-15", total=100, add_ons=add_ons)
-    await books.period(acme, "c1", "second", "2026-09-15", "2026-12-15", total=100, add_ons=add_ons)
-    series = await books.use(acme, "api", "namespace", "search", "2026-09-14", 130 * MICRO)
-    await books.use(acme, "api", "namespace", "search", "2026-09-15", 60 * MICRO + 1)
+    await db.period(acme, "c1", "first", "2026-06-15", "2026-09-15", total=100, add_ons=add_ons)
+    await db.period(acme, "c1", "second", "2026-09-15", "2026-12-15", total=100, add_ons=add_ons)
+    series = await db.use(acme, "api", "namespace", "search", "2026-09-14", 130 * MICRO)
+    await db.use(acme, "api", "namespace", "search", "2026-09-15", 60 * MICRO + 1)
     for day, credits in (("2026-06-14", -1), ("2026-09-14", -5 * MICRO), ("2026-09-15", -2 * MICRO)):
-        await books.execute(
+        await db.execute(
             "INSERT INTO usage_corrections VALUES ($1, $2, $3, $4, 1)", acme, date.fromisoformat(day), series, credits
         )
     for day, received_on, credits in (("2026-09-13", "2026-09-14", 7), ("2026-09-14", "2026-09-15", 10), ("2026-09-15", "2026-09-20", 3)):  # fmt: skip
-        await books.execute(
+        await db.execute(
             "INSERT INTO usage_late VALUES ($1, $2, $3, 'api', $4, 1)",
             acme, date.fromisoformat(day), date.fromisoformat(received_on), credits * MICRO,
         )  # fmt: skip
@@ -158,9 +158,9 @@ def table(answer: dict[str, Any]) -> list[tuple[str, str, str | None]]:
     return [(line["kind"], line["credits"], line["money"]) for line in answer["lines"]]
 
 
-async def test_reconcile_a_past_period(api: Api, books: Books) -> None:
-    await acme(books)
-    await books.progress(0, NOW)
+async def test_reconcile_a_past_period(api: Api, db: TableRows) -> None:
+    await acme(db)
+    await db.progress(0, NOW)
     answer = await api.get("/api/v1/reconcile?credit_period=first")
     assert table(answer) == [
         ("usage", "135.000000", None),
@@ -191,8 +191,8 @@ async def test_reconcile_a_past_period(api: Api, books: Books) -> None:
     }  # fmt: skip
 
 
-async def test_reconcile_the_current_period_agrees_with_the_overview(api: Api, books: Books) -> None:
-    await acme(books)
+async def test_reconcile_the_current_period_agrees_with_the_overview(api: Api, db: TableRows) -> None:
+    await acme(db)
     answer = await api.get("/api/v1/reconcile")
     assert answer == await api.get("/api/v1/reconcile?credit_period=current")
     lines = {line["kind"]: line["credits"] for line in answer["lines"]}
@@ -208,8 +208,8 @@ async def test_reconcile_the_current_period_agrees_with_the_overview(api: Api, b
     assert answer["amount_due"] == "2.900000"
 
 
-async def test_sums_that_are_answered_are_the_sums_of_the_lines(api: Api, books: Books) -> None:
-    await acme(books)
+async def test_sums_that_are_answered_are_the_sums_of_the_lines(api: Api, db: TableRows) -> None:
+    await acme(db)
     for period in ("first", "second"):
         answer = await api.get(f"/api/v1/reconcile?credit_period={period}")
         for total in answer["sums"]:
@@ -217,30 +217,28 @@ async def test_sums_that_are_answered_are_the_sums_of_the_lines(api: Api, books:
             assert sum(map(Decimal, parts)) == Decimal(total["credits"]), total
 
 
-async def test_without_prices_nothing_is_said_of_money(api: Api, books: Books) -> None:
-    await acme(books)
-    await books.execute("UPDATE contracts SET credit_price = NULL, overage_price = NULL, currency = NULL")
+async def test_without_prices_nothing_is_said_of_money(api: Api, db: TableRows) -> None:
+    await acme(db)
+    await db.execute("UPDATE contracts SET credit_price = NULL, overage_price = NULL, currency = NULL")
     answer = await api.get("/api/v1/reconcile?credit_period=first")
     assert {(line["money"], line["price"], line["currency"]) for line in answer["lines"]} == {(None, None, None)}
     assert answer["amount_due"] is None
 
 
-async def test_overage_without_a_price_leaves_the_amount_open_only_where_there_is_some(api: Api, books: Books) -> None:
-    await acme(books)
-    await books.execute("UPDATE contracts SET overage_price = NULL")
+async def test_overage_without_a_price_leaves_the_amount_open_only_where_there_is_some(api: Api, db: TableRows) -> None:
+    await acme(db)
+    await db.execute("UPDATE contracts SET overage_price = NULL")
     assert (await api.get("/api/v1/reconcile?credit_period=first"))["amount_due"] is None
     assert (await api.get("/api/v1/reconcile?credit_period=second"))["amount_due"] == "2.900000"
 
 
 async def test_between_two_periods_all_usage_is_overage_and_asking_for_a_period_is_refused(
-    api: Api, books: Books
+    api: Api, db: TableRows
 ) -> None:
-    acme = await books.organization()
-    await books.contract(
-        acme, "c1", "2026-01-01", "2027-01-01", overage_price=2 * MICRO, credit_price=1, currency="EUR"
-    )
-    await books.period(acme, "c1", "past", "2026-01-01", "2026-11-01", total=10)
-    await books.use(acme, "api", "namespace", "search", "2026-11-02", 3 * MICRO)
+    acme = await db.organization()
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01", overage_price=2 * MICRO, credit_price=1, currency="EUR")
+    await db.period(acme, "c1", "past", "2026-01-01", "2026-11-01", total=10)
+    await db.use(acme, "api", "namespace", "search", "2026-11-02", 3 * MICRO)
     answer = await api.get("/api/v1/reconcile")
     assert (answer["credit_period"], answer["state"], answer["contract_id"]) == (None, None, "c1")
     assert ("overage", "3.000000", "6.000000") in table(answer)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.query_api import Api
 
 PATHS = (
@@ -13,11 +13,11 @@ PATHS = (
 )  # fmt: skip
 
 
-async def fill(books: Books, zone: str, starts_on: str, ends_on: str) -> int:
-    acme = await books.organization(time_zone=zone)
-    await books.contract(acme, "c1", starts_on, ends_on, overage_price=2_000_000)
-    await books.period(acme, "c1", "p1", starts_on, ends_on, total=1000)
-    await books.use(acme, "api", "namespace", "search", "2026-11-20", 5_000_000)
+async def fill(db: TableRows, zone: str, starts_on: str, ends_on: str) -> int:
+    acme = await db.organization(time_zone=zone)
+    await db.contract(acme, "c1", starts_on, ends_on, overage_price=2_000_000)
+    await db.period(acme, "c1", "p1", starts_on, ends_on, total=1000)
+    await db.use(acme, "api", "namespace", "search", "2026-11-20", 5_000_000)
     return acme
 
 
@@ -34,9 +34,9 @@ async def answers(api: Api) -> dict[str, Any]:
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
 @pytest.mark.parametrize(("starts_on", "ends_on"), [("2026-01-01", "9999-12-31"), ("0001-01-01", "9999-12-31"), ("0001-01-01", "2027-01-01")])  # fmt: skip
 async def test_a_contract_without_an_end_has_every_answer(
-    api: Api, books: Books, zone: str, starts_on: str, ends_on: str
+    api: Api, db: TableRows, zone: str, starts_on: str, ends_on: str
 ) -> None:
-    await fill(books, zone, starts_on, ends_on)
+    await fill(db, zone, starts_on, ends_on)
     found = await answers(api)
     assert found["overview"]["credits_used"] == "5.000000"
     assert found["overview"]["credit_period"]["to"] == ends_on
@@ -51,16 +51,16 @@ async def test_a_contract_without_an_end_has_every_answer(
 
 
 @pytest.mark.parametrize("zone", ["posix/Europe/Berlin", "localtime", "EST5EDT", "Nowhere"])
-async def test_a_zone_without_rules_has_every_answer(api: Api, books: Books, zone: str) -> None:
-    await fill(books, zone, "2026-01-01", "2027-01-01")
+async def test_a_zone_without_rules_has_every_answer(api: Api, db: TableRows, zone: str) -> None:
+    await fill(db, zone, "2026-01-01", "2027-01-01")
     found = await answers(api)
     assert found["overview"]["credits_used"] == "5.000000"
     assert found["trend"]["total"] == "5.000000"
 
 
-async def test_a_credit_period_of_the_far_future_has_a_trend(api: Api, books: Books) -> None:
-    acme = await fill(books, "UTC", "2026-01-01", "2027-01-01")
-    await books.contract(acme, "c2", "2030-05-15", "9999-12-31")
-    await books.period(acme, "c2", "p2", "2030-05-15", "9999-12-31", total=1)
+async def test_a_credit_period_of_the_far_future_has_a_trend(api: Api, db: TableRows) -> None:
+    acme = await fill(db, "UTC", "2026-01-01", "2027-01-01")
+    await db.contract(acme, "c2", "2030-05-15", "9999-12-31")
+    await db.period(acme, "c2", "p2", "2030-05-15", "9999-12-31", total=1)
     trend = await api.get("/api/v1/trend?credit_period=p2")
     assert trend["range"] == {"from": "2030-05-15", "to": "2030-05-31"}

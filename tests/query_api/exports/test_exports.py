@@ -13,7 +13,7 @@ from query_api.exports.routes import USAGE_COLUMNS
 from query_api.usage.domain.catalog import FEATURE_KINDS
 from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.query_api import Api
 
 USAGE = "/api/v1/export/usage.csv"
@@ -23,13 +23,13 @@ def short(lines: list[dict[str, str]], *columns: str) -> list[tuple[str, ...]]:
     return [tuple(line[column] for column in columns) for line in lines]
 
 
-async def test_every_column_of_a_line(api: Api, books: Books) -> None:
-    acme = await books.organization(time_zone="Asia/Kathmandu")
-    await books.feature(acme, "agents", "tool", "jira_search", "2026-01-01", "Connectors", "Jira search")
-    await books.feature(acme, "agents", "tool", "jira_search", "2026-11-10", "Work apps")
-    await books.agent(acme, "agt_42", "saved", "Quarterly report")
-    await books.use(acme, "agents", "tool", "jira_search", "2026-11-01", 1_250_000, agent="agt_42", surface="slack", events=3)  # fmt: skip
-    await books.correct(acme, "agents", "tool", "jira_search", "2026-11-01", -250_000, agent="agt_42", surface="slack")
+async def test_every_column_of_a_line(api: Api, db: TableRows) -> None:
+    acme = await db.organization(time_zone="Asia/Kathmandu")
+    await db.feature(acme, "agents", "tool", "jira_search", "2026-01-01", "Connectors", "Jira search")
+    await db.feature(acme, "agents", "tool", "jira_search", "2026-11-10", "Work apps")
+    await db.agent(acme, "agt_42", "saved", "Quarterly report")
+    await db.use(acme, "agents", "tool", "jira_search", "2026-11-01", 1_250_000, agent="agt_42", surface="slack", events=3)  # fmt: skip
+    await db.correct(acme, "agents", "tool", "jira_search", "2026-11-01", -250_000, agent="agt_42", surface="slack")
     lines = await read_file(api, f"{USAGE}?from=2026-11&to=2026-11")
     usage = {
         "date": "2026-11-01", "product": "agents", "kind": "tool", "category": "Connectors", "category_now": "Work apps",
@@ -41,15 +41,15 @@ async def test_every_column_of_a_line(api: Api, books: Books) -> None:
     assert lines == [usage, usage | {"line": "correction", "credits": "-0.250000", "events": "0"}]
 
 
-async def test_an_empty_file_has_its_header(api: Api, books: Books) -> None:
+async def test_an_empty_file_has_its_header(api: Api, db: TableRows) -> None:
     header = ",".join(USAGE_COLUMNS) + "\r\n"
     assert (await api.ask(USAGE, organization="org_unknown")).text == header
-    await books.organization()
+    await db.organization()
     assert (await api.ask(f"{USAGE}?from=2026-01&to=2026-12")).text == header
 
 
-async def test_the_name_of_the_file_says_whose_and_of_which_days(api: Api, books: Books) -> None:
-    await books.organization("org:acme")
+async def test_the_name_of_the_file_says_whose_and_of_which_days(api: Api, db: TableRows) -> None:
+    await db.organization("org:acme")
     answer = await api.ask(f"{USAGE}?from=2026-10&to=2026-11", organization="org:acme")
     name = "flexcredits_org-acme_2026-10-01_2026-11-30_usage.csv"
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
@@ -65,21 +65,21 @@ async def test_the_name_of_the_file_says_whose_and_of_which_days(api: Api, books
     ],
 )  # fmt: skip
 async def test_the_name_of_the_file_says_what_is_left_out(
-    api: Api, books: Books, file: str, query: str, what: str
+    api: Api, db: TableRows, file: str, query: str, what: str
 ) -> None:
-    await books.organization()
+    await db.organization()
     answer = await api.ask(f"/api/v1/export/{file}.csv?from=2026-10&to=2026-11{query}")
     name = f"flexcredits_org_acme_2026-10-01_2026-11-30_{what}.csv"
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
 
 
-async def test_a_line_appears_if_it_carries_something(api: Api, books: Books) -> None:
-    acme = await books.organization()
-    await books.use(acme, "api", "namespace", "free", "2026-11-01", 0)  # a rate of 0 is a valid rate
-    await books.use(acme, "api", "namespace", "undone", "2026-11-01", 5)
-    await books.correct(acme, "api", "namespace", "undone", "2026-11-01", -5)
-    await books.correct(acme, "api", "namespace", "nothing", "2026-11-01", 0)
-    await books.correct(acme, "api", "namespace", "only", "2026-11-01", -7)  # of usage on another day
+async def test_a_line_appears_if_it_carries_something(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    await db.use(acme, "api", "namespace", "free", "2026-11-01", 0)  # a rate of 0 is a valid rate
+    await db.use(acme, "api", "namespace", "undone", "2026-11-01", 5)
+    await db.correct(acme, "api", "namespace", "undone", "2026-11-01", -5)
+    await db.correct(acme, "api", "namespace", "nothing", "2026-11-01", 0)
+    await db.correct(acme, "api", "namespace", "only", "2026-11-01", -7)  # of usage on another day
     lines = await read_file(api, f"{USAGE}?range=all")
     assert short(lines, "feature", "line", "credits", "events") == [
         ("free", "usage", "0.000000", "1"),
@@ -89,12 +89,12 @@ async def test_a_line_appears_if_it_carries_something(api: Api, books: Books) ->
     ]
 
 
-async def test_lines_are_sorted_by_day_and_what_they_are_of(api: Api, books: Books) -> None:
-    acme = await books.organization()
+async def test_lines_are_sorted_by_day_and_what_they_are_of(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
     for day in ("2026-11-02", "2026-10-31", "2026-11-01"):
         for feature, surface in (("b", "web"), ("a", "web"), ("a", "slack")):
-            await books.use(acme, "assistant", "tool", feature, day, 1, surface=surface)
-        await books.use(acme, "agents", "tool", "z", day, 1, agent="x")
+            await db.use(acme, "assistant", "tool", feature, day, 1, surface=surface)
+        await db.use(acme, "agents", "tool", "z", day, 1, agent="x")
     lines = short(await read_file(api, f"{USAGE}?range=all"), "date", "product", "feature", "surface")
     assert lines == sorted(lines)
     assert len(lines) == 12
@@ -106,10 +106,10 @@ RANGES = [
 ]  # fmt: skip
 
 
-async def test_the_sum_of_the_credits_is_the_screens(api: Api, books: Books) -> None:
+async def test_the_sum_of_the_credits_is_the_screens(api: Api, db: TableRows) -> None:
     for zone in ("Asia/Kathmandu", "Europe/Berlin", "America/St_Johns", "UTC"):
         name = zone.replace("/", ":")
-        await special(books, zone, name)
+        await special(db, zone, name)
         for query in RANGES:
             lines = await read_file(api, f"{USAGE}?{query}", organization=name)
             tables = [
@@ -127,8 +127,8 @@ async def test_the_sum_of_the_credits_is_the_screens(api: Api, books: Books) -> 
             )
 
 
-async def test_any_split_of_a_range_gives_the_lines_of_the_whole(api: Api, books: Books) -> None:
-    await special(books, "Asia/Kathmandu", "org_acme")
+async def test_any_split_of_a_range_gives_the_lines_of_the_whole(api: Api, db: TableRows) -> None:
+    await special(db, "Asia/Kathmandu", "org_acme")
     whole = await read_file(api, f"{USAGE}?from=2026-01-01&to=2026-12-31")
     for cut in ("2026-03-29", "2026-03-30", "2026-10-01", "2026-10-25"):
         before = date.fromisoformat(cut) - timedelta(days=1)
@@ -136,8 +136,8 @@ async def test_any_split_of_a_range_gives_the_lines_of_the_whole(api: Api, books
         assert first + await read_file(api, f"{USAGE}?from={cut}&to=2026-12-31") == whole
 
 
-async def test_filters_pick_lines_and_change_none(api: Api, books: Books) -> None:
-    await special(books, "UTC", "org_acme")
+async def test_filters_pick_lines_and_change_none(api: Api, db: TableRows) -> None:
+    await special(db, "UTC", "org_acme")
     whole = await read_file(api, f"{USAGE}?range=all")
     for product, view in FEATURE_KINDS:
         kinds = FEATURE_KINDS[product, view]
@@ -152,8 +152,8 @@ async def test_filters_pick_lines_and_change_none(api: Api, books: Books) -> Non
     assert await read_file(api, f"{USAGE}?range=all&surface=%00") == []  # Postgres cannot store this text
 
 
-async def test_agents_appear_as_they_are_now_and_categories_as_they_were(api: Api, books: Books) -> None:
-    await special(books, "Europe/Berlin", "org_acme")
+async def test_agents_appear_as_they_are_now_and_categories_as_they_were(api: Api, db: TableRows) -> None:
+    await special(db, "Europe/Berlin", "org_acme")
     lines = await read_file(api, f"{USAGE}?range=all&product=agents")
     assert {row for row in short(lines, "agent_id", "agent_name", "agent_status")} == {
         ("gone", "Gone", "deleted"), ("renamed", "New name", "agent"), ("draft", "", "unsaved"), ("chat", "Chat", "system"),
@@ -174,12 +174,12 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-async def test_no_text_is_a_formula_and_every_text_is_read_back(api: Api, books: Books) -> None:
-    acme = await books.organization()
+async def test_no_text_is_a_formula_and_every_text_is_read_back(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
     for number, text in enumerate(HOSTILE):
-        await books.feature(acme, "agents", "tool", text, "2026-01-01", text, text)
-        await books.agent(acme, f"agent-{number}", "saved", text)
-        await books.use(acme, "agents", "tool", text, "2026-11-01", -number, agent=f"agent-{number}", surface=text)
+        await db.feature(acme, "agents", "tool", text, "2026-01-01", text, text)
+        await db.agent(acme, f"agent-{number}", "saved", text)
+        await db.use(acme, "agents", "tool", text, "2026-11-01", -number, agent=f"agent-{number}", surface=text)
     lines = await read_file(api, f"{USAGE}?range=all")
     assert len(lines) == len(HOSTILE)
     for line in lines:
@@ -195,8 +195,8 @@ async def test_no_text_is_a_formula_and_every_text_is_read_back(api: Api, books:
         assert line["credits"].startswith("-" if number else "0")
 
 
-async def test_what_is_not_possible_is_said_before_the_file_begins(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_what_is_not_possible_is_said_before_the_file_begins(api: Api, db: TableRows) -> None:
+    await db.organization()
     for query, parameter in (
         ("view=tools", "view"), ("product=api&view=tools", "view"), ("from=2026-01", "to"), ("range=all&credit_period=p", "range"),
         ("product=x", "product"), ("nonsense=1", "nonsense"),
@@ -214,8 +214,8 @@ async def test_the_statements_columns_are_the_headers(pool: Pool) -> None:
     assert columns_of(Label, []) == [[]] * len(Label._fields)
 
 
-async def test_the_table_has_every_row_of_the_screen_and_its_leaves_add_up(api: Api, books: Books) -> None:
-    await special(books, "Asia/Kathmandu", "org_acme")
+async def test_the_table_has_every_row_of_the_screen_and_its_leaves_add_up(api: Api, db: TableRows) -> None:
+    await special(db, "Asia/Kathmandu", "org_acme")
     for product, view in FEATURE_KINDS:
         for query in ("range=all", "", "from=2026-03-29&to=2026-03-30", "from=2024-01&to=2024-01"):
             parameters = f"product={product}&view={view}&{query}"
@@ -235,12 +235,12 @@ def rows_in_order(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     return lines
 
 
-async def test_a_line_of_the_table_says_what_it_is_part_of(api: Api, books: Books) -> None:
-    acme = await books.organization()
-    await books.feature(acme, "agents", "tool", "search", "2026-01-01", "=Connectors", "+Search")
-    await books.agent(acme, "gone", "deleted", "-Gone")
-    await books.use(acme, "agents", "tool", "search", "2026-11-01", 2_000_000, agent="gone")
-    await books.use(acme, "agents", "tool", "other", "2026-11-01", -1, agent="@at")
+async def test_a_line_of_the_table_says_what_it_is_part_of(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    await db.feature(acme, "agents", "tool", "search", "2026-01-01", "=Connectors", "+Search")
+    await db.agent(acme, "gone", "deleted", "-Gone")
+    await db.use(acme, "agents", "tool", "search", "2026-11-01", 2_000_000, agent="gone")
+    await db.use(acme, "agents", "tool", "other", "2026-11-01", -1, agent="@at")
     path = "/api/v1/export/table.csv?product=agents&view=features&from=2026-11&to=2026-11"
     assert (await api.ask(path)).text.splitlines() == [
         "level,path,kind,id,name,is_leaf,credits,events,share",
@@ -257,17 +257,17 @@ async def test_a_line_of_the_table_says_what_it_is_part_of(api: Api, books: Book
     assert (await api.ask("/api/v1/export/table.csv?product=api&view=tools")).status_code == 422
 
 
-async def test_the_table_is_a_file_of_all_rows(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_the_table_is_a_file_of_all_rows(api: Api, db: TableRows) -> None:
+    await db.organization()
     for parameter in ("limit=1", "after=WyJ4Il0"):
         answer = await api.ask(f"/api/v1/export/table.csv?product=api&view=namespaces&{parameter}")
         assert answer.status_code == 422
         assert "a file always has all rows" in answer.json()["detail"]
 
 
-async def test_a_file_for_excel_begins_with_a_byte_order_mark(api: Api, books: Books) -> None:
-    acme = await books.organization()
-    await books.use(acme, "api", "namespace", "search", "2026-11-01", 5_213_000)
+async def test_a_file_for_excel_begins_with_a_byte_order_mark(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    await db.use(acme, "api", "namespace", "search", "2026-11-01", 5_213_000)
     for path in ("usage.csv?", "focus.csv?", "table.csv?product=api&view=namespaces&"):
         plain = await api.ask(f"/api/v1/export/{path}from=2026-11&to=2026-11")
         marked = await api.ask(f"/api/v1/export/{path}from=2026-11&to=2026-11&bom=true")
@@ -275,8 +275,8 @@ async def test_a_file_for_excel_begins_with_a_byte_order_mark(api: Api, books: B
         assert b"5.213000" in plain.content
 
 
-async def test_who_takes_a_file_along_is_written_down(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_who_takes_a_file_along_is_written_down(api: Api, db: TableRows) -> None:
+    await db.organization()
     await read_file(api, f"{USAGE}?from=2026-11&to=2026-11&surface=web")
     [entry] = (await api.get("/api/v1/audit"))["entries"]
     assert (entry["action"], entry["email"]) == ("export", "ada@acme.example")

@@ -15,7 +15,7 @@ from query_api.db.statements import SQL
 from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, instant
 from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total
-from support.data.table_rows import Books, local
+from support.data.table_rows import TableRows, local
 from support.services.query_api import Api
 
 FOCUS = "/api/v1/export/focus.csv"
@@ -90,20 +90,20 @@ def test_columns_are_spelled_as_focus_does_and_ours_come_last() -> None:
 
 
 async def set_prices(
-    books: Books, organization: int, credit: int | None, overage: int | None, currency: str | None
+    db: TableRows, organization: int, credit: int | None, overage: int | None, currency: str | None
 ) -> None:
-    await books.execute(
+    await db.execute(
         "UPDATE contracts SET credit_price = $2, overage_price = $3, currency = $4 WHERE organization_id = $1",
         organization, credit, overage, currency,
     )  # fmt: skip
 
 
-async def test_every_line_keeps_the_rules_and_the_sums_are_the_screens(api: Api, books: Books) -> None:
+async def test_every_line_keeps_the_rules_and_the_sums_are_the_screens(api: Api, db: TableRows) -> None:
     for zone in ("Asia/Kathmandu", "Europe/Berlin", "UTC"):
         name = zone.replace("/", ":")
-        acme = await special(books, zone, name)
+        acme = await special(db, zone, name)
         for prices in ((50_000, 75_001, "USD"), (50_000, None, "EUR"), (None, None, None)):
-            await set_prices(books, acme, *prices)
+            await set_prices(db, acme, *prices)
             for query in ("range=all", "from=2026-03-28&to=2026-10-25", "from=2024-01&to=2024-01"):
                 lines = await read_file(api, f"{FOCUS}?{query}", organization=name)
                 for line in lines:
@@ -120,14 +120,14 @@ async def test_every_line_keeps_the_rules_and_the_sums_are_the_screens(api: Api,
             assert sum(Decimal(line["BilledCost"]) for line in lines) == beyond * Decimal(prices[1] or 0) / 1_000_000
 
 
-async def test_a_line_of_usage_and_one_of_a_purchase(api: Api, books: Books) -> None:
-    acme = await books.organization(time_zone="Asia/Kathmandu")
-    await books.contract(acme, "c1", "2026-11-01", "2027-11-01")
-    await books.period(acme, "c1", "p1", "2026-11-01", "2027-11-01", total=1)
-    await set_prices(books, acme, 40_000, 60_000, "USD")
-    await books.feature(acme, "agents", "tool", "jira", "2026-01-01", "Connectors", "Jira search")
-    await books.agent(acme, "agt_42", "saved", "=Report")
-    await books.use(acme, "agents", "tool", "jira", "2026-11-01", 1_500_000, agent="agt_42", surface="slack", events=3)
+async def test_a_line_of_usage_and_one_of_a_purchase(api: Api, db: TableRows) -> None:
+    acme = await db.organization(time_zone="Asia/Kathmandu")
+    await db.contract(acme, "c1", "2026-11-01", "2027-11-01")
+    await db.period(acme, "c1", "p1", "2026-11-01", "2027-11-01", total=1)
+    await set_prices(db, acme, 40_000, 60_000, "USD")
+    await db.feature(acme, "agents", "tool", "jira", "2026-01-01", "Connectors", "Jira search")
+    await db.agent(acme, "agt_42", "saved", "=Report")
+    await db.use(acme, "agents", "tool", "jira", "2026-11-01", 1_500_000, agent="agt_42", surface="slack", events=3)
     usage, purchase = await read_file(api, f"{FOCUS}?from=2026-11&to=2026-11")
     expected = {
         "BilledCost": "0.000000", "BillingAccountId": "org_acme", "BillingAccountName": "org_acme", "BillingAccountType": "Organization",
@@ -153,11 +153,11 @@ async def test_a_line_of_usage_and_one_of_a_purchase(api: Api, books: Books) -> 
     assert purchase["ChargePeriodStart"] == usage["ChargePeriodStart"]
 
 
-async def test_ids_stand_as_they_are_where_a_word_of_ours_goes_before(api: Api, books: Books) -> None:
-    acme = await books.organization()
-    await books.contract(acme, "=c", "2026-01-01", "2027-01-01")
-    await books.period(acme, "=c", "@year", "2026-01-01", "2027-01-01", total=9)
-    await books.use(acme, "agents", "tool", "=SUM(1)", "2026-11-01", 5_213_000, agent="@bot", surface="-x")
+async def test_ids_stand_as_they_are_where_a_word_of_ours_goes_before(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    await db.contract(acme, "=c", "2026-01-01", "2027-01-01")
+    await db.period(acme, "=c", "@year", "2026-01-01", "2027-01-01", total=9)
+    await db.use(acme, "agents", "tool", "=SUM(1)", "2026-11-01", 5_213_000, agent="@bot", surface="-x")
     [line] = await read_file(api, f"{FOCUS}?from=2026-11&to=2026-11")
     assert (line["SkuId"], line["SkuPriceId"]) == ("agents/tool/=SUM(1)", "agents/tool/=SUM(1)")
     assert line["ChargeDescription"] == "Agents: =SUM(1)"
@@ -167,22 +167,22 @@ async def test_ids_stand_as_they_are_where_a_word_of_ours_goes_before(api: Api, 
     assert line["ConsumedQuantity"] == "5.213000"
 
 
-async def test_days_on_which_clocks_change_have_their_own_length(api: Api, books: Books) -> None:
-    acme = await books.organization(time_zone="Europe/Berlin")
+async def test_days_on_which_clocks_change_have_their_own_length(api: Api, db: TableRows) -> None:
+    acme = await db.organization(time_zone="Europe/Berlin")
     for day in ("2026-03-29", "2026-10-25"):
-        await books.use(acme, "api", "namespace", "search", day, 1)
+        await db.use(acme, "api", "namespace", "search", day, 1)
     spring, autumn = await read_file(api, f"{FOCUS}?range=all")
     assert (spring["ChargePeriodStart"], spring["ChargePeriodEnd"]) == ("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z")
     assert (autumn["ChargePeriodStart"], autumn["ChargePeriodEnd"]) == ("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z")
     assert instant(date(2026, 3, 29), "Europe/Berlin") == f"{local('Europe/Berlin', '2026-03-29'):%Y-%m-%dT%H:%M:%SZ}"
 
 
-async def test_an_empty_file_has_its_header(api: Api, books: Books) -> None:
+async def test_an_empty_file_has_its_header(api: Api, db: TableRows) -> None:
     assert (await api.ask(FOCUS, organization="org_unknown")).text == ",".join(FOCUS_COLUMNS) + "\r\n"
 
 
-async def test_a_range_is_all_that_can_be_asked_for(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_a_range_is_all_that_can_be_asked_for(api: Api, db: TableRows) -> None:
+    await db.organization()
     assert (await api.ask(f"{FOCUS}?product=api")).status_code == 422  # overage exists only for the whole usage
 
 

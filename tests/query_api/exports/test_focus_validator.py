@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.clients.export_files import special
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.query_api import Api
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -87,11 +87,11 @@ async def run(site_packages: Path, *arguments: str) -> str:
 
 
 async def test_the_official_validator_finds_nothing_that_focus_refuses(
-    api: Api, books: Books, tmp_path: Path, site_packages: Path
+    api: Api, db: TableRows, tmp_path: Path, site_packages: Path
 ) -> None:
-    acme = await special(books, "Asia/Kathmandu", "org_acme")
-    await books.execute("UPDATE contracts SET credit_price = 50000, overage_price = 75001, currency = 'USD'")
-    await books.use(acme, "api", "namespace", "tiny", "2026-11-22", 1)
+    acme = await special(db, "Asia/Kathmandu", "org_acme")
+    await db.execute("UPDATE contracts SET credit_price = 50000, overage_price = 75001, currency = 'USD'")
+    await db.use(acme, "api", "namespace", "tiny", "2026-11-22", 1)
     file = tmp_path / "focus.csv"
     file.write_bytes((await api.ask("/api/v1/export/focus.csv?range=all")).content)
     report = await run(
@@ -108,11 +108,11 @@ async def test_the_official_validator_finds_nothing_that_focus_refuses(
 
 
 async def test_months_are_one_dataset_of_one_schema(
-    api: Api, books: Books, tmp_path: Path, site_packages: Path
+    api: Api, db: TableRows, tmp_path: Path, site_packages: Path
 ) -> None:
-    acme = await special(books, "UTC", "org_acme")
-    await books.execute("UPDATE contracts SET credit_price = 50000, overage_price = 1000000, currency = 'USD'")
-    await books.use(acme, "agents", "tool", "t-org_acme", "2026-10-24", 40_000_000, agent="renamed", surface="web")
+    acme = await special(db, "UTC", "org_acme")
+    await db.execute("UPDATE contracts SET credit_price = 50000, overage_price = 1000000, currency = 'USD'")
+    await db.use(acme, "agents", "tool", "t-org_acme", "2026-10-24", 40_000_000, agent="renamed", surface="web")
     lines = 0
     for month in ("2026-03", "2026-10", "2026-11"):
         answer = await api.ask(f"/api/v1/export/focus.csv?from={month}&to={month}")

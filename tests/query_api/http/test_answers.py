@@ -3,28 +3,28 @@
 from datetime import timedelta
 from typing import Any
 
-from support.data.table_rows import NOW, Books, local
+from support.data.table_rows import NOW, TableRows, local
 from support.services.query_api import Api
 
 
-async def acme(books: Books, time_zone: str = "UTC", name: str = "org_acme") -> int:
+async def acme(db: TableRows, time_zone: str = "UTC", name: str = "org_acme") -> int:
     """An organization with a yearly contract in two credit periods, and usage around their boundary."""
-    acme = await books.organization(name, time_zone)
-    await books.contract(acme, "c1", "2026-06-15", "2027-06-15")
-    await books.period(acme, "c1", "first", "2026-06-15", "2026-09-15", assistant=100)
-    await books.period(
+    acme = await db.organization(name, time_zone)
+    await db.contract(acme, "c1", "2026-06-15", "2027-06-15")
+    await db.period(acme, "c1", "first", "2026-06-15", "2026-09-15", assistant=100)
+    await db.period(
         acme, "c1", "second", "2026-09-15", "2026-12-15", assistant=300, agents=100, add_ons=[(20, True), (999, False)]
     )
     for day, credits in (("2026-06-14", 1), ("2026-09-14", 20), ("2026-09-15", 300), ("2026-11-22", 4000)):
-        await books.use(acme, "assistant", "tool", "search", day, credits * 1_000_000, partition=credits % 3)
-    await books.use(acme, "api", "namespace", "search", "2026-10-01", 500_001)
+        await db.use(acme, "assistant", "tool", "search", day, credits * 1_000_000, partition=credits % 3)
+    await db.use(acme, "api", "namespace", "search", "2026-10-01", 500_001)
     return acme
 
 
-async def test_overview(api: Api, books: Books) -> None:
-    await acme(books)
-    await books.progress(0, NOW - timedelta(seconds=3))
-    await books.progress(1, NOW - timedelta(seconds=2))
+async def test_overview(api: Api, db: TableRows) -> None:
+    await acme(db)
+    await db.progress(0, NOW - timedelta(seconds=3))
+    await db.progress(1, NOW - timedelta(seconds=2))
     assert await api.get("/api/v1/overview") == {
         "credits_used": "4300.500001",
         "credits_available": "420.000000",
@@ -56,8 +56,8 @@ async def test_overview(api: Api, books: Books) -> None:
     }
 
 
-async def test_overview_without_a_contract_has_usage_and_no_overage(api: Api, books: Books) -> None:
-    await books.use(await books.organization(), "agents", "model", "opus", "2025-01-01", 7_000_000, agent="a")
+async def test_overview_without_a_contract_has_usage_and_no_overage(api: Api, db: TableRows) -> None:
+    await db.use(await db.organization(), "agents", "model", "opus", "2025-01-01", 7_000_000, agent="a")
     overview = await api.get("/api/v1/overview")
     assert (overview["credits_used"], overview["overage"]) == ("7.000000", "0.000000")
     for field in ("credits_available", "remaining", "percent_used", "contract_period_used", "credit_period", "contract_period", "period_elapsed", "recommended_monthly_budget", "unallocated", "add_ons", "account_team"):  # fmt: skip
@@ -65,23 +65,23 @@ async def test_overview_without_a_contract_has_usage_and_no_overage(api: Api, bo
     assert overview["products"][1] == {"product": "agents", "used": "7.000000", "contracted": None, "overage": None}
 
 
-async def test_overview_between_two_credit_periods_counts_what_no_period_holds(api: Api, books: Books) -> None:
-    acme = await books.organization()
-    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
-    await books.period(acme, "c1", "past", "2026-01-01", "2026-11-01", total=10)
-    await books.period(acme, "c1", "next", "2026-12-01", "2027-01-01", total=10)
+async def test_overview_between_two_credit_periods_counts_what_no_period_holds(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await db.period(acme, "c1", "past", "2026-01-01", "2026-11-01", total=10)
+    await db.period(acme, "c1", "next", "2026-12-01", "2027-01-01", total=10)
     for day, credits in (("2026-10-31", 1), ("2026-11-01", 20), ("2026-11-30", 300), ("2026-12-01", 4000)):
-        await books.use(acme, "api", "namespace", "search", day, credits * 1_000_000)
+        await db.use(acme, "api", "namespace", "search", day, credits * 1_000_000)
     overview = await api.get("/api/v1/overview")
     assert overview["credit_period"] is None
     assert overview["credits_used"] == "320.000000"
     assert overview["contract_period_used"] == "4321.000000"
 
 
-async def test_a_credit_period_begins_at_the_organizations_midnight(api: Api, books: Books) -> None:
+async def test_a_credit_period_begins_at_the_organizations_midnight(api: Api, db: TableRows) -> None:
     for zone in ("Asia/Kathmandu", "America/St_Johns", "Europe/Berlin", "Pacific/Apia", "UTC"):
         name = zone.replace("/", ":")
-        await acme(books, zone, name)
+        await acme(db, zone, name)
         begins = local(zone, "2026-09-15")
         api.now = begins - timedelta(microseconds=1)
         before = await api.get("/api/v1/overview", organization=name)
@@ -94,12 +94,12 @@ async def test_a_credit_period_begins_at_the_organizations_midnight(api: Api, bo
         assert after["time_zone"] == zone
 
 
-async def test_a_credit_period_of_a_day_on_which_clocks_change(api: Api, books: Books) -> None:
-    acme = await books.organization(time_zone="Europe/Berlin")
-    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
+async def test_a_credit_period_of_a_day_on_which_clocks_change(api: Api, db: TableRows) -> None:
+    acme = await db.organization(time_zone="Europe/Berlin")
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01")
     for day, next_day in (("2026-03-29", "2026-03-30"), ("2026-10-25", "2026-10-26")):
-        await books.period(acme, "c1", day, day, next_day, total=1)
-        await books.use(acme, "api", "namespace", "search", day, 1)
+        await db.period(acme, "c1", day, day, next_day, total=1)
+        await db.use(acme, "api", "namespace", "search", day, 1)
         api.now = local("Europe/Berlin", day, "23:59")
         assert (await api.get("/api/v1/overview"))["credits_used"] == "0.000001"
         api.now += timedelta(minutes=1)
@@ -117,9 +117,9 @@ async def test_an_unknown_organization_has_no_numbers_and_no_zone(api: Api) -> N
     assert (await api.get("/api/v1/proof", organization="org_unknown"))["credits"]["equal"] is True
 
 
-async def test_usage_of_an_organization_without_a_catalog_event_is_held_and_shown(api: Api, books: Books) -> None:
-    newcomer = await books.organization("org_new", time_zone=None)
-    await books.hold(newcomer, await books.series(newcomer, "api", "namespace", "search"))
+async def test_usage_of_an_organization_without_a_catalog_event_is_held_and_shown(api: Api, db: TableRows) -> None:
+    newcomer = await db.organization("org_new", time_zone=None)
+    await db.hold(newcomer, await db.series(newcomer, "api", "namespace", "search"))
     assert (await api.get("/api/v1/freshness", organization="org_new"))["held"] == 1
     assert (await api.get("/api/v1/overview", organization="org_new"))["time_zone"] is None
     assert (await api.get("/api/v1/proof", organization="org_new"))["credits"]["equal"] is True
@@ -139,8 +139,8 @@ RANGES = {
 }
 
 
-async def test_ranges_are_inclusive_and_say_their_exact_dates(api: Api, books: Books) -> None:
-    await acme(books)
+async def test_ranges_are_inclusive_and_say_their_exact_dates(api: Api, db: TableRows) -> None:
+    await acme(db)
     for query, expected in RANGES.items():
         breakdown = await api.get(f"/api/v1/breakdown?product=assistant&view=tools&{query}")
         assert (breakdown["range"]["from"], breakdown["range"]["to"], breakdown["total"]) == expected, query
@@ -148,9 +148,9 @@ async def test_ranges_are_inclusive_and_say_their_exact_dates(api: Api, books: B
 
 
 async def test_without_a_current_credit_period_the_default_is_this_month_and_asking_for_one_is_refused(
-    api: Api, books: Books
+    api: Api, db: TableRows
 ) -> None:
-    await books.organization()
+    await db.organization()
     breakdown = await api.get("/api/v1/breakdown?product=assistant&view=tools")
     assert breakdown["range"] == {"from": "2026-11-01", "to": "2026-11-30"}
 
@@ -167,37 +167,37 @@ def outline(rows: list[dict[str, Any]]) -> list[Any]:
     ]  # fmt: skip
 
 
-async def every_view(books: Books) -> int:
-    acme = await books.organization()
+async def every_view(db: TableRows) -> int:
+    acme = await db.organization()
     for since, category in (("2026-01-01", "Writing"), ("2026-10-01", "Coding")):
-        await books.feature(0, "assistant", "feature", "code", since, category, "Code Writer")
-        await books.feature(0, "agents", "feature", "code", since, category, "Code Writer")
-    await books.feature(acme, "assistant", "tool", "jira", "2026-01-01", "Connectors", "Jira")
-    await books.feature(0, "assistant", "tool", "jira", "2026-10-15", "Wide", "Wide name")
-    await books.feature(0, "assistant", "model", "opus", "2026-01-01", "Ignored", "Opus 5")
-    await books.agent(acme, "a1", "saved", "Renamed")
-    await books.sighting(acme, "a1", "saved", "Old name", ever_saved=True)
-    await books.agent(acme, "d1", "deleted", "Gone")
-    await books.sighting(acme, "d1", "saved", "Gone, still used", ever_saved=True)
-    await books.agent(acme, "d2", "deleted", None, ever_saved=False)
-    await books.sighting(acme, "d2", "saved", "Seen saved", ever_saved=True)
-    await books.agent(acme, "u1", "deleted", "Draft", ever_saved=False)
-    await books.sighting(acme, "u2", "unsaved", "Another draft")
-    await books.sighting(acme, "s1", "system", "Deep Research")
-    await books.agent(acme, "s2", "system", "Chat", ever_saved=False)
+        await db.feature(0, "assistant", "feature", "code", since, category, "Code Writer")
+        await db.feature(0, "agents", "feature", "code", since, category, "Code Writer")
+    await db.feature(acme, "assistant", "tool", "jira", "2026-01-01", "Connectors", "Jira")
+    await db.feature(0, "assistant", "tool", "jira", "2026-10-15", "Wide", "Wide name")
+    await db.feature(0, "assistant", "model", "opus", "2026-01-01", "Ignored", "Opus 5")
+    await db.agent(acme, "a1", "saved", "Renamed")
+    await db.sighting(acme, "a1", "saved", "Old name", ever_saved=True)
+    await db.agent(acme, "d1", "deleted", "Gone")
+    await db.sighting(acme, "d1", "saved", "Gone, still used", ever_saved=True)
+    await db.agent(acme, "d2", "deleted", None, ever_saved=False)
+    await db.sighting(acme, "d2", "saved", "Seen saved", ever_saved=True)
+    await db.agent(acme, "u1", "deleted", "Draft", ever_saved=False)
+    await db.sighting(acme, "u2", "unsaved", "Another draft")
+    await db.sighting(acme, "s1", "system", "Deep Research")
+    await db.agent(acme, "s2", "system", "Chat", ever_saved=False)
     for number, agent in enumerate(("a1", "d1", "d2", "u1", "u2", "s1", "s2")):
         for day in ("2026-09-30", "2026-10-01"):
-            await books.use(acme, "agents", "feature", "code", day, 10**number, agent=agent, surface="web")
-        await books.use(acme, "agents", "model", "opus", "2026-10-01", 5, agent=agent, surface="slack")
-    await books.use(acme, "assistant", "feature", "code", "2026-09-30", 1_000_000, events=3)
-    await books.use(acme, "assistant", "feature", "code", "2026-10-01", 2_000_000, agent="d1", events=2)
-    await books.use(acme, "assistant", "feature", "code", "2026-10-31", 500_000, events=1)
-    await books.use(acme, "assistant", "feature", "new", "2026-10-01", 5)
-    await books.use(acme, "assistant", "tool", "jira", "2026-10-01", 3, surface="web")
-    await books.use(acme, "assistant", "tool", "jira", "2026-10-20", 4, surface="slack")
-    await books.use(acme, "assistant", "model", "opus", "2026-10-01", 1, agent="a1")
-    await books.use(acme, "assistant", "model", "haiku", "2026-10-01", 2)
-    await books.use(acme, "api", "namespace", "search", "2026-10-01", 7)
+            await db.use(acme, "agents", "feature", "code", day, 10**number, agent=agent, surface="web")
+        await db.use(acme, "agents", "model", "opus", "2026-10-01", 5, agent=agent, surface="slack")
+    await db.use(acme, "assistant", "feature", "code", "2026-09-30", 1_000_000, events=3)
+    await db.use(acme, "assistant", "feature", "code", "2026-10-01", 2_000_000, agent="d1", events=2)
+    await db.use(acme, "assistant", "feature", "code", "2026-10-31", 500_000, events=1)
+    await db.use(acme, "assistant", "feature", "new", "2026-10-01", 5)
+    await db.use(acme, "assistant", "tool", "jira", "2026-10-01", 3, surface="web")
+    await db.use(acme, "assistant", "tool", "jira", "2026-10-20", 4, surface="slack")
+    await db.use(acme, "assistant", "model", "opus", "2026-10-01", 1, agent="a1")
+    await db.use(acme, "assistant", "model", "haiku", "2026-10-01", 2)
+    await db.use(acme, "api", "namespace", "search", "2026-10-01", 7)
     return acme
 
 
@@ -254,8 +254,8 @@ VIEWS: dict[tuple[str, str], list[Any]] = {
 }  # fmt: skip
 
 
-async def test_breakdown_in_every_view(api: Api, books: Books) -> None:
-    await every_view(books)
+async def test_breakdown_in_every_view(api: Api, db: TableRows) -> None:
+    await every_view(db)
     for (product, view), rows in VIEWS.items():
         breakdown = await api.get(f"/api/v1/breakdown?product={product}&view={view}&from=2026-09&to=2026-10")
         assert outline(breakdown["rows"]) == rows, view
@@ -299,8 +299,8 @@ INVALID = [
 ]
 
 
-async def test_a_parameter_that_is_not_valid_is_named(api: Api, books: Books) -> None:
-    await acme(books)
+async def test_a_parameter_that_is_not_valid_is_named(api: Api, db: TableRows) -> None:
+    await acme(db)
     for query, parameter in INVALID:
         answer = await api.ask(f"/api/v1/breakdown?{query}")
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), query
@@ -319,14 +319,14 @@ CAUGHT_UP: list[tuple[list[int | None], str, int | None]] = [
 ]
 
 
-async def test_freshness(api: Api, books: Books) -> None:
-    acme, other = await books.organization(), await books.organization("org_other")
-    await books.hold(acme, await books.series(acme, "api", "namespace", "search"))
-    await books.hold(other, await books.series(other, "api", "namespace", "search"))
+async def test_freshness(api: Api, db: TableRows) -> None:
+    acme, other = await db.organization(), await db.organization("org_other")
+    await db.hold(acme, await db.series(acme, "api", "namespace", "search"))
+    await db.hold(other, await db.series(other, "api", "namespace", "search"))
     for ages_s, state, lag_s in CAUGHT_UP:
-        await books.execute("DELETE FROM partition_progress")
+        await db.execute("DELETE FROM partition_progress")
         for partition, age_s in enumerate(ages_s):
-            await books.progress(partition, None if age_s is None else NOW - timedelta(seconds=age_s))
+            await db.progress(partition, None if age_s is None else NOW - timedelta(seconds=age_s))
         freshness = await api.get("/api/v1/freshness")
         assert (freshness["state"], freshness["lag_seconds"], freshness["held"]) == (state, lag_s, 1)
         assert (freshness["updated_at"] is None) == (state == "no_data")

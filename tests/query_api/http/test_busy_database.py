@@ -6,7 +6,7 @@ import asyncpg
 from query_api.db.session import find_problem
 from runtime.postgres.pool import open_pool
 from support.clients.query_paths import FILES, PATHS
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import eventually, free_port
 from support.infra.stack import Database
 from support.services.query_api import OpenApi
@@ -25,9 +25,9 @@ async def test_postgres_away_is_503(open_api: OpenApi) -> None:
 
 
 async def test_a_read_that_takes_too_long_is_503_and_a_lost_connection_is_made_again(
-    open_api: OpenApi, books: Books, database: Database
+    open_api: OpenApi, db: TableRows, database: Database
 ) -> None:
-    await books.organization()
+    await db.organization()
     dsn = database.roles["flexcredits_api"]
     async with (
         open_pool(dsn, application="slow", size=1, at_least=0, statement_timeout_s=2) as pool,
@@ -45,9 +45,9 @@ async def test_a_read_that_takes_too_long_is_503_and_a_lost_connection_is_made_a
 
 
 async def test_a_busy_pool_is_waited_for_and_not_called_away(
-    open_api: OpenApi, books: Books, database: Database
+    open_api: OpenApi, db: TableRows, database: Database
 ) -> None:
-    await books.organization()
+    await db.organization()
     dsn = database.roles["flexcredits_api"]
     async with (
         open_pool(dsn, application="busy", size=1, at_least=0, statement_timeout_s=20) as pool,
@@ -66,13 +66,13 @@ async def test_a_busy_pool_is_waited_for_and_not_called_away(
 
 
 async def test_one_organizations_slow_reads_leave_the_others_their_connections(
-    open_api: OpenApi, books: Books, database: Database
+    open_api: OpenApi, db: TableRows, database: Database
 ) -> None:
     """org_slow sends requests all the time, and each of its reads takes seconds."""
-    slow, _quick = await books.organization("org_slow"), await books.organization("org_acme")
-    await books.contract(slow, "c1", "2026-01-01", "2027-01-01")
-    await books.period(slow, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
-    await books.execute(
+    slow, _quick = await db.organization("org_slow"), await db.organization("org_acme")
+    await db.contract(slow, "c1", "2026-01-01", "2027-01-01")
+    await db.period(slow, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await db.execute(
         f"CREATE POLICY slow ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
         f" (CASE WHEN organization_id = {slow} THEN pg_sleep(30) IS NOT NULL ELSE true END)"
     )
@@ -82,7 +82,7 @@ async def test_one_organizations_slow_reads_leave_the_others_their_connections(
         open_api(pool) as api,
     ):
         asked = [asyncio.create_task(api.ask("/api/v1/overview", organization="org_slow")) for _ in range(20)]
-        await eventually(lambda: sleep_in_postgres(books, 3), what="its reads are slow")
+        await eventually(lambda: sleep_in_postgres(db, 3), what="its reads are slow")
         for _ in range(10):
             async with asyncio.timeout(2):
                 assert (await api.ask("/api/v1/overview")).status_code == 200
@@ -96,6 +96,6 @@ async def test_one_organizations_slow_reads_leave_the_others_their_connections(
         await asyncio.gather(*asked, return_exceptions=True)
 
 
-async def sleep_in_postgres(books: Books, many: int) -> bool:
+async def sleep_in_postgres(db: TableRows, many: int) -> bool:
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shared' AND wait_event = 'PgSleep'"
-    return bool(await books.count(sleeping) == many)
+    return bool(await db.count(sleeping) == many)

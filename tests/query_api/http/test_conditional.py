@@ -8,21 +8,21 @@ import pytest
 from query_api.http.etags import digest, digest_sources, names_tag
 from query_api.usage.breakdown.etag import COMPLETE_TO
 from starlette.datastructures import Headers
-from support.data.table_rows import NOW, Books, local
+from support.data.table_rows import NOW, TableRows, local
 from support.services.query_api import Api
 
 BREAKDOWN = "/api/v1/breakdown?product=agents&view=agents"
 PATHS = ["/api/v1/overview", BREAKDOWN, "/api/v1/freshness", "/api/v1/proof", "/api/v1/banner", "/api/v1/alerts"]
 
 
-async def acme(books: Books) -> int:
-    number = await books.organization(billing_moderators=True)
-    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
-    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
-    await books.use(number, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
-    await books.agent(number, "a1", "saved", "First")
-    await books.sighting(number, "a2", "saved", "Second")
-    await books.progress(0, NOW, counted=1)
+async def acme(db: TableRows) -> int:
+    number = await db.organization(billing_moderators=True)
+    await db.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await db.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await db.use(number, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+    await db.agent(number, "a1", "saved", "First")
+    await db.sighting(number, "a2", "saved", "Second")
+    await db.progress(0, NOW, counted=1)
     return number
 
 
@@ -38,8 +38,8 @@ async def status(api: Api, path: str, tag: str, **claims: object) -> int:
     return answer.status_code
 
 
-async def test_the_same_answer_is_not_sent_again(api: Api, books: Books) -> None:
-    await acme(books)
+async def test_the_same_answer_is_not_sent_again(api: Api, db: TableRows) -> None:
+    await acme(db)
     for path in PATHS:
         tag = (await api.ask(path)).headers["etag"]
         assert await status(api, path, tag) == 304, path
@@ -47,52 +47,50 @@ async def test_the_same_answer_is_not_sent_again(api: Api, books: Books) -> None
         assert await status(api, path, "") == 200, path
 
 
-Change = Callable[[Api, Books, int], Awaitable[None]]
+Change = Callable[[Api, TableRows, int], Awaitable[None]]
 
 
-async def use_more(api: Api, books: Books, number: int) -> None:
-    await books.use(number, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+async def use_more(api: Api, db: TableRows, number: int) -> None:
+    await db.use(number, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
 
 
-async def correct_and_correct_back(api: Api, books: Books, number: int) -> None:
+async def correct_and_correct_back(api: Api, db: TableRows, number: int) -> None:
     """Sums of credits and events stay the same, but rows of the table change."""
-    one = await books.series(number, "agents", "tool", "search", "a1")
-    two = await books.use(number, "agents", "tool", "search", "2026-11-01", 0, agent="a2", events=0)
+    one = await db.series(number, "agents", "tool", "search", "a1")
+    two = await db.use(number, "agents", "tool", "search", "2026-11-01", 0, agent="a2", events=0)
     for series, credits in ((one, -5), (two, 5)):
-        await books.execute("UPDATE usage_daily SET credits = credits + $2 WHERE series_id = $1", series, credits)
-        await books.execute(
-            "INSERT INTO usage_corrections VALUES ($1, '2026-11-01', $2, $3, 1)", number, series, credits
-        )
+        await db.execute("UPDATE usage_daily SET credits = credits + $2 WHERE series_id = $1", series, credits)
+        await db.execute("INSERT INTO usage_corrections VALUES ($1, '2026-11-01', $2, $3, 1)", number, series, credits)
 
 
-async def amend_the_contract(api: Api, books: Books, number: int) -> None:
-    await books.execute("UPDATE credit_periods SET starts_on = '2026-11-15', total = 1")
-    await books.execute("UPDATE contracts SET event_offset = 7")
+async def amend_the_contract(api: Api, db: TableRows, number: int) -> None:
+    await db.execute("UPDATE credit_periods SET starts_on = '2026-11-15', total = 1")
+    await db.execute("UPDATE contracts SET event_offset = 7")
 
 
-async def rename_the_agent(api: Api, books: Books, number: int) -> None:
-    await books.execute("UPDATE agents SET name = 'Renamed', event_offset = 7")
+async def rename_the_agent(api: Api, db: TableRows, number: int) -> None:
+    await db.execute("UPDATE agents SET name = 'Renamed', event_offset = 7")
 
 
-async def see_an_agent_under_another_name(api: Api, books: Books, number: int) -> None:
-    await books.execute("UPDATE agent_sightings SET name = 'Renamed', seen_at = seen_at + interval '1 millisecond'")
+async def see_an_agent_under_another_name(api: Api, db: TableRows, number: int) -> None:
+    await db.execute("UPDATE agent_sightings SET name = 'Renamed', seen_at = seen_at + interval '1 millisecond'")
 
 
-async def see_an_agent_saved(api: Api, books: Books, number: int) -> None:
-    await books.execute("UPDATE agent_sightings SET ever_saved = true")
+async def see_an_agent_saved(api: Api, db: TableRows, number: int) -> None:
+    await db.execute("UPDATE agent_sightings SET ever_saved = true")
 
 
-async def change_a_deployment_wide_feature(api: Api, books: Books, number: int) -> None:
-    await books.feature(0, "agents", "tool", "search", "2026-01-01", "Category")
-    await books.execute("UPDATE features SET event_offset = 7")
+async def change_a_deployment_wide_feature(api: Api, db: TableRows, number: int) -> None:
+    await db.feature(0, "agents", "tool", "search", "2026-01-01", "Category")
+    await db.execute("UPDATE features SET event_offset = 7")
 
 
-async def set_rows_right(api: Api, books: Books, number: int) -> None:
+async def set_rows_right(api: Api, db: TableRows, number: int) -> None:
     """As a rebuild does: credits move from one row to another, and every sum stays the same."""
-    await books.execute("INSERT INTO rebuilds (organization_id, first_on, last_on) VALUES ($1, now(), now())", number)
+    await db.execute("INSERT INTO rebuilds (organization_id, first_on, last_on) VALUES ($1, now(), now())", number)
 
 
-async def let_a_day_begin(api: Api, books: Books, number: int) -> None:
+async def let_a_day_begin(api: Api, db: TableRows, number: int) -> None:
     api.now = local("UTC", "2026-11-23")
 
 
@@ -103,30 +101,30 @@ async def let_a_day_begin(api: Api, books: Books, number: int) -> None:
         see_an_agent_saved, change_a_deployment_wide_feature, set_rows_right, let_a_day_begin,
     ],
 )  # fmt: skip
-async def test_what_changes_the_breakdown_changes_its_tag(api: Api, books: Books, change: Change) -> None:
-    number = await acme(books)
+async def test_what_changes_the_breakdown_changes_its_tag(api: Api, db: TableRows, change: Change) -> None:
+    number = await acme(db)
     tag = (await api.ask(BREAKDOWN)).headers["etag"]
-    await change(api, books, number)
+    await change(api, db, number)
     assert await status(api, BREAKDOWN, tag) == 200
 
 
-async def test_what_does_not_change_the_breakdown_does_not_change_its_tag(api: Api, books: Books) -> None:
-    await acme(books)
+async def test_what_does_not_change_the_breakdown_does_not_change_its_tag(api: Api, db: TableRows) -> None:
+    await acme(db)
     tag = (await api.ask(BREAKDOWN)).headers["etag"]
-    other = await books.organization("org_other")
-    await books.use(other, "agents", "tool", "search", "2026-11-01", 5)
-    await books.agent(other, "a1", "saved", "Renamed")
+    other = await db.organization("org_other")
+    await db.use(other, "agents", "tool", "search", "2026-11-01", 5)
+    await db.agent(other, "a1", "saved", "Renamed")
     api.now = local("UTC", "2026-11-22", "23:59")
-    await books.execute("UPDATE partition_progress SET caught_up_at = $1", NOW + timedelta(seconds=1))
+    await db.execute("UPDATE partition_progress SET caught_up_at = $1", NOW + timedelta(seconds=1))
     token = api.provider.token()
     answer = await api.client.get(BREAKDOWN, headers={"Authorization": f"Bearer {token}", "If-None-Match": tag})
     assert answer.status_code == 304
     assert answer.headers[COMPLETE_TO] == "2026-11-22T12:00:01Z"  # may be newer than in the client's cached answer
 
 
-async def test_a_tag_is_one_persons_role_and_organization_and_one_address(api: Api, books: Books) -> None:
-    await acme(books)
-    await books.organization("org_other")
+async def test_a_tag_is_one_persons_role_and_organization_and_one_address(api: Api, db: TableRows) -> None:
+    await acme(db)
+    await db.organization("org_other")
     tag = (await api.ask(BREAKDOWN)).headers["etag"]
     assert await status(api, BREAKDOWN, tag, role="admin") == 200
     assert await status(api, BREAKDOWN, tag, role="billing_moderator") == 200
@@ -134,32 +132,32 @@ async def test_a_tag_is_one_persons_role_and_organization_and_one_address(api: A
     assert await status(api, BREAKDOWN.replace("=agents&view=agents", "=api&view=namespaces"), tag) == 200
 
 
-async def test_a_user_who_may_no_longer_read_is_refused_without_304(api: Api, books: Books) -> None:
-    number = await acme(books)
+async def test_a_user_who_may_no_longer_read_is_refused_without_304(api: Api, db: TableRows) -> None:
+    number = await acme(db)
     for path in PATHS:
         tag = (await api.ask(path)).headers["etag"]
         headers = {"Authorization": f"Bearer {api.provider.token(role='member')}", "If-None-Match": tag}
         assert (await api.client.get(path, headers=headers)).status_code == 403
         assert (await api.client.get(path, headers={"If-None-Match": tag})).status_code == 401
-    await books.execute("INSERT INTO members VALUES ($1, 'ada@acme.example', NULL, 'super_admin', true, now(), 0)", number)  # fmt: skip
+    await db.execute("INSERT INTO members VALUES ($1, 'ada@acme.example', NULL, 'super_admin', true, now(), 0)", number)  # fmt: skip
     headers = {"Authorization": f"Bearer {api.provider.token()}", "If-None-Match": tag}
     refused = await api.client.get(BREAKDOWN, headers=headers)
     assert (refused.status_code, refused.headers["cache-control"]) == (403, "no-store")
     assert "etag" not in refused.headers
 
 
-async def test_a_known_breakdown_is_not_made_again(api: Api, books: Books) -> None:
-    await acme(books)
+async def test_a_known_breakdown_is_not_made_again(api: Api, db: TableRows) -> None:
+    await acme(db)
     tag = (await api.ask(BREAKDOWN)).headers["etag"]
-    await books.execute("REVOKE SELECT ON usage_daily FROM flexcredits_api")  # summing it fails from now on
+    await db.execute("REVOKE SELECT ON usage_daily FROM flexcredits_api")  # summing it fails from now on
     assert await status(api, BREAKDOWN, tag) == 304
 
 
-async def test_small_answers_are_tagged_by_every_byte(api: Api, books: Books) -> None:
-    await acme(books)
+async def test_small_answers_are_tagged_by_every_byte(api: Api, db: TableRows) -> None:
+    await acme(db)
     answer = await api.ask("/api/v1/overview")
     assert answer.headers["etag"] == f'"{digest(answer.content)}"'
-    await books.execute("UPDATE partition_progress SET caught_up_at = $1", NOW + timedelta(seconds=1))
+    await db.execute("UPDATE partition_progress SET caught_up_at = $1", NOW + timedelta(seconds=1))
     assert await status(api, "/api/v1/overview", answer.headers["etag"]) == 200
 
 

@@ -13,7 +13,7 @@ from runtime.http.server import Server, listen, serve
 from runtime.postgres.pool import Pool
 from schemathesis import openapi
 from support.clients.openapi_fuzz import check_everything
-from support.data.table_rows import NOW, TOPIC, Books
+from support.data.table_rows import NOW, TOPIC, TableRows
 from support.infra.service_process import free_port
 from support.services.query_api import AUDIENCE, ISSUER, IdentityProvider
 
@@ -27,23 +27,23 @@ async def check(url: str, token: str, examples: int) -> None:
 
 
 @pytest.fixture
-async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIterator[str]:
+async def url(pool: Pool, db: TableRows, provider: IdentityProvider) -> AsyncIterator[str]:
     """A real server with one organization that has rows of every kind."""
-    number = await books.organization()
-    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
-    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3, add_ons=[(2, True)])
+    number = await db.organization()
+    await db.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await db.period(number, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3, add_ons=[(2, True)])
     for product, kind in (("assistant", "model"), ("assistant", "tool"), ("assistant", "feature"), ("agents", "tool"), ("api", "namespace")):  # fmt: skip
-        await books.feature(number, product, kind, kind, "2026-01-01", "Category")
+        await db.feature(number, product, kind, kind, "2026-01-01", "Category")
         agent = "a1" if product == "agents" else ""
-        await books.ledger(number, await books.use(number, product, kind, kind, "2026-11-01", 5, agent=agent), NOW, 5)
-    email = await books.email(number, await books.firing(number, 75), "ada@acme.example", "failed", finished_at=NOW)
-    await books.attempt(number, email, 1, "refused", "550 no such user")
-    await books.email(number, None, "ada@acme.example")
-    await books.member(number, "ada@acme.example")
-    await books.banner(number, 75)
+        await db.ledger(number, await db.use(number, product, kind, kind, "2026-11-01", 5, agent=agent), NOW, 5)
+    email = await db.email(number, await db.firing(number, 75), "ada@acme.example", "failed", finished_at=NOW)
+    await db.attempt(number, email, 1, "refused", "550 no such user")
+    await db.email(number, None, "ada@acme.example")
+    await db.member(number, "ada@acme.example")
+    await db.banner(number, 75)
     for person in range(3):
-        await books.audit_entry(number, f"user-{person}")
-    await books.progress(0, NOW, counted=1)
+        await db.audit_entry(number, f"user-{person}")
+    await db.progress(0, NOW, counted=1)
     verifier, stop, port = (
         Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE),
         asyncio.Event(),

@@ -14,7 +14,7 @@ from query_api.http.middleware import RequestObserver
 from runtime.http.server import Server, listen, serve
 from runtime.postgres.pool import Pool
 from support.clients.foreign_clients import generate_go, generate_python, run
-from support.data.table_rows import NOW, TOPIC, Books
+from support.data.table_rows import NOW, TOPIC, TableRows
 from support.infra.service_process import free_port
 from support.services.query_api import AUDIENCE, ISSUER, IdentityProvider
 
@@ -57,11 +57,11 @@ func main() {
 
 
 @pytest.fixture
-async def url(pool: Pool, books: Books, provider: IdentityProvider) -> AsyncIterator[str]:
-    number = await books.organization()
-    series = await books.use(number, "assistant", "tool", "jira", "2026-11-01", 5_000_000)
-    await books.ledger(number, series, NOW, 5_000_000)
-    await books.progress(0, NOW, counted=1)
+async def url(pool: Pool, db: TableRows, provider: IdentityProvider) -> AsyncIterator[str]:
+    number = await db.organization()
+    series = await db.use(number, "assistant", "tool", "jira", "2026-11-01", 5_000_000)
+    await db.ledger(number, series, NOW, 5_000_000)
+    await db.progress(0, NOW, counted=1)
     verifier = Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE)
     parts = AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, pool)
     server = Server(RequestObserver(build_app(parts)), connections_max=100, head_wait_s=5, shutdown_s=5)

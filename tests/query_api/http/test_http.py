@@ -9,7 +9,7 @@ from query_api.app import build_app
 from query_api.description.examples import BODIES
 from query_api.openapi import TARGET, render
 from support.clients.query_paths import FILES, PATHS
-from support.data.table_rows import NOW, Books
+from support.data.table_rows import NOW, TableRows
 from support.services.query_api import Api
 
 OTHERWISE_READ = {
@@ -55,28 +55,28 @@ def test_every_answer_and_parameter_has_an_example_that_is_valid() -> None:
     assert {path for path, status, _ in answers if status == "200"} >= {path.partition("?")[0] for path in PATHS}
 
 
-async def test_answers_are_as_described(api: Api, books: Books) -> None:
-    acme = await books.organization()
-    await books.contract(
+async def test_answers_are_as_described(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    await db.contract(
         acme, "c1", "2026-01-01", "2027-01-01", minimum_commitment=1, overage_price=2, credit_price=3, currency="EUR",
         account_team=("Grace", None, None),
     )  # fmt: skip
-    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3, agents=0, add_ons=[(1, True)])
-    series = await books.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
-    await books.event("org_acme", acme, series, "/products/api", "event-1", 5)
-    await books.firing(acme, 50)
-    firing = await books.firing(acme, 75)
-    email = await books.email(acme, firing, "ada@acme.example", attempts=1)
-    await books.attempt(acme, email, 1, "deferred", "451 greylisted")
-    await books.email(acme, None, "ada@acme.example")
-    await books.banner(acme, 75)
-    await books.audit_entry(acme, "user-1")
-    await books.audit_entry(acme, "user-2")
+    await db.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3, agents=0, add_ons=[(1, True)])
+    series = await db.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+    await db.event("org_acme", acme, series, "/products/api", "event-1", 5)
+    await db.firing(acme, 50)
+    firing = await db.firing(acme, 75)
+    email = await db.email(acme, firing, "ada@acme.example", attempts=1)
+    await db.attempt(acme, email, 1, "deferred", "451 greylisted")
+    await db.email(acme, None, "ada@acme.example")
+    await db.banner(acme, 75)
+    await db.audit_entry(acme, "user-1")
+    await db.audit_entry(acme, "user-2")
     for path, schema in PATHS.items():
         for moment in ("without progress", "with progress"):
             if moment == "with progress":
-                await books.execute("DELETE FROM partition_progress")
-                await books.progress(0, NOW, counted=1)
+                await db.execute("DELETE FROM partition_progress")
+                await db.progress(0, NOW, counted=1)
             validator(schema).validate(await api.get(path))
     validator("AlertWithAttempts").validate(await api.get(f"/api/v1/alerts/{firing}"))
     for method, path, schema, status in (
@@ -111,9 +111,9 @@ async def test_answers_are_as_described(api: Api, books: Books) -> None:
 
 
 async def test_no_answer_is_used_again_unasked_or_guessed_and_no_other_origin_may_read_it(
-    api: Api, books: Books
+    api: Api, db: TableRows
 ) -> None:
-    await books.organization()
+    await db.organization()
     for path in (*PATHS, *FILES, "/api/v1/nothing", "/docs", "/openapi.json"):
         answer = await api.client.get(path, headers={"Authorization": f"Bearer {api.provider.token()}", "Origin": "https://evil.example"})  # fmt: skip
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -157,8 +157,8 @@ def seconds_count(route: str, status: int) -> float:
     return REGISTRY.get_sample_value("flexcredits_query_api_request_seconds_count", labels) or 0
 
 
-async def test_requests_are_measured_by_route_and_never_by_address(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_requests_are_measured_by_route_and_never_by_address(api: Api, db: TableRows) -> None:
+    await db.organization()
     for path, route, status in (
         ("/api/v1/breakdown?product=api&view=namespaces", "/api/v1/breakdown", 200),
         ("/api/v1/breakdown", "/api/v1/breakdown", 422),
@@ -169,23 +169,23 @@ async def test_requests_are_measured_by_route_and_never_by_address(api: Api, boo
         assert seconds_count(route, status) == before + 1, route
 
 
-async def test_no_row_of_another_organization_changes_an_answer(api: Api, books: Books) -> None:
+async def test_no_row_of_another_organization_changes_an_answer(api: Api, db: TableRows) -> None:
     """Rows that cannot be evaluated: a zone that Postgres does not know, a contract from year 1, sums beyond bigint."""
-    acme = await books.organization()
-    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
-    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
-    await books.use(acme, "api", "namespace", "search", "2026-11-01", 5)
+    acme = await db.organization()
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await db.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await db.use(acme, "api", "namespace", "search", "2026-11-01", 5)
     paths = [path for path in (*PATHS, *FILES) if "audit" not in path]  # the audit log records each export
     token = api.provider.token()  # one token, since the session's answer contains its expiry
     before = {path: await api.ask(path, token=token) for path in paths}
-    broken = await books.organization("org_broken", "posix/Europe/Berlin")
-    ancient = await books.organization("org_ancient", "Asia/Tokyo")
-    await books.contract(ancient, "c1", "0001-01-01", "9999-12-31")
-    await books.period(ancient, "c1", "p1", "0001-01-01", "9999-12-31", total=100)
+    broken = await db.organization("org_broken", "posix/Europe/Berlin")
+    ancient = await db.organization("org_ancient", "Asia/Tokyo")
+    await db.contract(ancient, "c1", "0001-01-01", "9999-12-31")
+    await db.period(ancient, "c1", "p1", "0001-01-01", "9999-12-31", total=100)
     for number in (broken, ancient):
         for product in ("assistant", "agents"):
             kind = "tool"
-            await books.use(number, product, kind, "search", "2026-11-01", 5_000_000_000_000_000_000)
+            await db.use(number, product, kind, "search", "2026-11-01", 5_000_000_000_000_000_000)
     for path, answer in before.items():
         after = await api.ask(path, token=token)
         assert (after.status_code, after.content) == (answer.status_code, answer.content), path

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from query_api.app import build_app
 from query_api.description.examples import BODIES
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.query_api import Api
 
 DESCRIPTION = build_app(None).openapi()
@@ -28,8 +28,8 @@ def requests() -> list[str]:
     return found
 
 
-async def test_odd_characters_in_parameters_and_paths(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_odd_characters_in_parameters_and_paths(api: Api, db: TableRows) -> None:
+    await db.organization()
     asked = requests()
     assert len(asked) > 300
     answers = [(path, await api.ask(path)) for path in asked]
@@ -49,8 +49,8 @@ def changed(value: Any, odd: str) -> list[Any]:
     return []
 
 
-async def test_odd_characters_in_bodies(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_odd_characters_in_bodies(api: Api, db: TableRows) -> None:
+    await db.organization()
     failed, asked = [], 0
     for path, methods in DESCRIPTION["paths"].items():
         for method in [method for method, operation in methods.items() if "requestBody" in operation]:

@@ -13,7 +13,7 @@ import pytest
 from flexcredits_cli.embedded.postgres import THROWAWAY, EmbeddedPostgres
 from flexcredits_cli.embedded.postgres_binaries import find_binaries
 from flexcredits_cli.machine.ports import free_ports
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.faults.fault_stage import start_server
 from support.infra.service_process import ServiceProcess, eventually, free_port, running
 from support.infra.stack import copy_template, make_template, memory, throwaway_folder
@@ -33,7 +33,7 @@ async def test_a_postgres_that_stops_slowly_ends_no_query_api(provider: Identity
         try:
             database = await copy_template(server.dsn(), await make_template(server.dsn()))
             owner = await asyncpg.connect(database.dsn, timeout=10)
-            await Books(owner).organization()
+            await TableRows(owner).organization()
             await owner.close()
             environment = {
                 "POSTGRES_DSN": database.roles["flexcredits_api"],

@@ -13,7 +13,7 @@ import pytest
 from query_api.app import PUBLIC, build_app, find_open_routes
 from query_api.web.files import BuiltFile, read_dashboard
 from query_api.web.routes import FILES, VIEWS
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.query_api import OpenApi
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -132,8 +132,8 @@ async def test_who_goes_astray_in_a_browser_sees_the_page_and_a_program_a_proble
         assert (await api.client.post("/", headers=BROWSER)).status_code == 405
 
 
-async def test_a_server_without_the_dashboard_says_so_and_what_to_do(open_api: OpenApi, books: Books) -> None:
-    await books.organization()
+async def test_a_server_without_the_dashboard_says_so_and_what_to_do(open_api: OpenApi, db: TableRows) -> None:
+    await db.organization()
     async with open_api() as api:
         page = await api.client.get("/", headers=BROWSER)
         assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")

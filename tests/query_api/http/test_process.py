@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 from query_api.settings import Settings
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import eventually, free_port, running
 from support.infra.stack import Database
 from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, IdentityProvider
@@ -59,9 +59,9 @@ def test_a_short_secret_for_links_is_refused() -> None:
 
 
 async def test_the_service_answers_until_it_is_stopped(
-    books: Books, database: Database, provider: IdentityProvider
+    db: TableRows, database: Database, provider: IdentityProvider
 ) -> None:
-    await books.use(await books.organization(), "api", "namespace", "search", "2026-11-01", 5)
+    await db.use(await db.organization(), "api", "namespace", "search", "2026-11-01", 5)
     port = free_port()
     environment = {
         "POSTGRES_DSN": database.roles["flexcredits_api"],

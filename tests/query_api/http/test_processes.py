@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 import httpx
 import pytest
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import ServiceProcess, eventually, free_port, running
 from support.infra.stack import Database
 from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, IdentityProvider
@@ -53,9 +53,9 @@ def children_of(pid: int) -> list[int]:
 
 
 async def test_both_answer_count_and_end_their_streams(
-    books: Books, environment: dict[str, str], provider: IdentityProvider
+    db: TableRows, environment: dict[str, str], provider: IdentityProvider
 ) -> None:
-    await books.use(await books.organization(), "api", "namespace", "search", "2026-11-01", 5)
+    await db.use(await db.organization(), "api", "namespace", "search", "2026-11-01", 5)
     headers = {"Authorization": f"Bearer {provider.token()}"}
     with running("query_api", environment) as process:
         await eventually(lambda: both_ready(process), what="readiness of both")

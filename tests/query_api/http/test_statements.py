@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 from query_api.db.statements import SQL
 from runtime.postgres.pool import Pool, open_pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.stack import Database
 from support.services.query_api import OpenApi
 
@@ -20,12 +20,12 @@ from support.services.query_api import OpenApi
     ],
 )  # fmt: skip
 async def test_credit_periods_and_watermark_are_read_once_a_request(
-    open_api: OpenApi, books: Books, database: Database, path: str
+    open_api: OpenApi, db: TableRows, database: Database, path: str
 ) -> None:
-    acme = await books.organization()
-    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
-    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
-    await books.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
+    acme = await db.organization()
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await db.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await db.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
     names = {text: name for name, text in SQL.items()}
     sent = Counter[str]()
 

@@ -10,21 +10,21 @@ from query_api.db.session import read_as
 from query_api.freshness.queries import count_held
 from query_api.ledger.proof.queries import sum_ledger
 from runtime.postgres.pool import Pool
-from support.data.table_rows import NOW, TOPIC, Books, local
+from support.data.table_rows import NOW, TOPIC, TableRows, local
 from support.infra.stack import Database
 from support.services.aggregator import TOTALS
 from support.services.query_api import Api
 
 
-async def test_proof(api: Api, books: Books) -> None:
-    acme, other = await books.organization(time_zone="Asia/Kathmandu"), await books.organization("org_other")
-    await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
-    await books.progress(1, NOW, counted=7)
-    series = await books.use(acme, "api", "namespace", "search", "2026-11-22", 5_000_000)
-    await books.ledger(acme, series, NOW, 2_000_000)
-    await books.ledger(acme, series, NOW, 3_000_000)
-    await books.ledger(acme, series, NOW, 9_000_000, held=True)
-    await books.ledger(other, await books.use(other, "api", "namespace", "search", "2026-11-22", 77), NOW, 77)
+async def test_proof(api: Api, db: TableRows) -> None:
+    acme, other = await db.organization(time_zone="Asia/Kathmandu"), await db.organization("org_other")
+    await db.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
+    await db.progress(1, NOW, counted=7)
+    series = await db.use(acme, "api", "namespace", "search", "2026-11-22", 5_000_000)
+    await db.ledger(acme, series, NOW, 2_000_000)
+    await db.ledger(acme, series, NOW, 3_000_000)
+    await db.ledger(acme, series, NOW, 9_000_000, held=True)
+    await db.ledger(other, await db.use(other, "api", "namespace", "search", "2026-11-22", 77), NOW, 77)
     proof = await api.get("/api/v1/proof")
     unseen = dict.fromkeys(("in_flight", "accepted", "end_offset", "end_seen_at"))
     assert proof == {
@@ -39,47 +39,47 @@ async def test_proof(api: Api, books: Books) -> None:
     }  # fmt: skip
 
 
-async def test_proof_says_by_which_rules_of_its_zone_days_were_counted(api: Api, books: Books, pool: Pool) -> None:
+async def test_proof_says_by_which_rules_of_its_zone_days_were_counted(api: Api, db: TableRows, pool: Pool) -> None:
     """Vancouver keeps daylight time since 1 November 2026: days that were counted by older rules begin an hour late."""
-    acme = await books.organization(time_zone="America/Vancouver")
+    acme = await db.organization(time_zone="America/Vancouver")
     older, today = changes_of("America/Los_Angeles"), changes_of("America/Vancouver")
     for tz, changes, since in (("2025b", older, "2026-11-01T09:00:00Z"), ("2026e", today, None)):
-        await books.execute("DELETE FROM zone_rules")
-        await books.execute("INSERT INTO zone_rules VALUES ($1, 'America/Vancouver', $2, $3)", acme, tz, list(changes))
+        await db.execute("DELETE FROM zone_rules")
+        await db.execute("INSERT INTO zone_rules VALUES ($1, 'America/Vancouver', $2, $3)", acme, tz, list(changes))
         rules = (await api.get("/api/v1/proof"))["time_zone_rules"]
         assert rules == {"tz": TZ_VERSION, "counted_with": tz, "differs_since": since, "postgres_differs": None}
     api.now = datetime(2026, 10, 31, tzinfo=UTC)
-    await books.execute("UPDATE zone_rules SET changes = $1", list(older))
+    await db.execute("UPDATE zone_rules SET changes = $1", list(older))
     assert (await api.get("/api/v1/proof"))["time_zone_rules"]["differs_since"] is None, "it moves no day yet"
     assert (await api.get("/api/v1/proof", organization="org_unknown"))["time_zone_rules"] is None
 
 
-async def test_offsets_without_a_record_are_no_part_of_what_was_applied(api: Api, books: Books) -> None:
-    await books.organization()
-    await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
-    await books.execute("UPDATE partition_progress SET next_offset = next_offset + 3, skipped = 3")
-    await books.log_end(0, 14)
+async def test_offsets_without_a_record_are_no_part_of_what_was_applied(api: Api, db: TableRows) -> None:
+    await db.organization()
+    await db.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
+    await db.execute("UPDATE partition_progress SET next_offset = next_offset + 3, skipped = 3")
+    await db.log_end(0, 14)
     proof = await api.get("/api/v1/proof")
     [partition] = proof["partitions"]
     assert (partition["applied"], partition["skipped"], partition["in_flight"]) == (9, 3, 2)
     assert (partition["balanced"], proof["totals"]["skipped"]) == (True, 3)
 
 
-async def test_only_an_organization_in_quarantine_sees_it(api: Api, books: Books) -> None:
-    acme, other = await books.organization(), await books.organization("org_other")
-    await books.progress(0, NOW, counted=5, held=2)
+async def test_only_an_organization_in_quarantine_sees_it(api: Api, db: TableRows) -> None:
+    acme, other = await db.organization(), await db.organization("org_other")
+    await db.progress(0, NOW, counted=5, held=2)
     for number, step, retry_at in (
         (acme, "counting", NOW.isoformat()),
         (acme, "sums", "infinity"),
         (other, "release", NOW.isoformat()),
     ):
-        await books.execute(
+        await db.execute(
             "INSERT INTO quarantine (organization_id, component, step, reason, failed_first_at, retry_at)"
             " VALUES ($1, 'aggregator', $2, 'a secret', $3, $4::text::timestamptz)",
             number, step, NOW, retry_at,
         )  # fmt: skip
     for offset, number in enumerate((acme, acme, other)):
-        await books.execute(
+        await db.execute(
             "INSERT INTO quarantined_records VALUES ($1, $2, 0, $3, NULL, 'a secret', '[]', $4)",
             number,
             TOPIC,
@@ -97,30 +97,30 @@ async def test_only_an_organization_in_quarantine_sees_it(api: Api, books: Books
 
 
 async def test_proof_counts_what_is_in_flight_between_the_applied_offset_and_the_logs_end(
-    api: Api, books: Books
+    api: Api, db: TableRows
 ) -> None:
-    await books.organization()
-    await books.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
+    await db.organization()
+    await db.progress(0, NOW, counted=5, duplicate=2, rejected=1, held=1)
     # In the third case, the end offset was read before the last batch.
     for end_offset, in_flight, accepted in ((9, 0, 9), (12, 3, 12), (8, 0, 9)):
-        await books.log_end(0, end_offset)
+        await db.log_end(0, end_offset)
         [partition] = (await api.get("/api/v1/proof"))["partitions"]
         assert (partition["in_flight"], partition["accepted"], partition["balanced"]) == (in_flight, accepted, True)
         assert (partition["end_offset"], partition["end_seen_at"]) == (end_offset, "2026-11-22T12:00:00Z")
 
 
 async def test_proof_by_the_hour_shows_as_many_hours_as_asked_for_the_present_one_among_them(
-    api: Api, books: Books
+    api: Api, db: TableRows
 ) -> None:
-    await books.organization()
+    await db.organization()
     api.now = NOW + timedelta(minutes=59)
     for hours_ago in (0, 1, 2, 167, 168):
         for partition in (1, 0):
-            await books.execute(
+            await db.execute(
                 "INSERT INTO partition_hours VALUES ($1, $2, $3, $4, 20, 3, 4)",
                 TOPIC, partition, NOW - timedelta(hours=hours_ago), 100 + hours_ago,
             )  # fmt: skip
-    await books.execute("INSERT INTO partition_hours VALUES ('usage.catalog.v1', 0, $1, 1, 1, 1, 1)", NOW)
+    await db.execute("INSERT INTO partition_hours VALUES ('usage.catalog.v1', 0, $1, 1, 1, 1, 1)", NOW)
     for hours, shown in ((0, []), (1, [100]), (2, [101, 100]), (168, [267, 102, 101, 100])):
         answer = (await api.get(f"/api/v1/proof?hours={hours}"))["hours"]
         assert [(hour["partition"], hour["counted"]) for hour in answer] == [(p, at) for p in (0, 1) for at in shown]
@@ -133,35 +133,35 @@ async def test_proof_by_the_hour_shows_as_many_hours_as_asked_for_the_present_on
         assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "hours")
 
 
-async def test_proof_shows_which_sum_is_off_by_a_micro_credit(api: Api, books: Books) -> None:
-    acme = await books.organization()
-    await books.ledger(acme, await books.use(acme, "api", "namespace", "search", "2026-11-22", 10), NOW, 10)
+async def test_proof_shows_which_sum_is_off_by_a_micro_credit(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    await db.ledger(acme, await db.use(acme, "api", "namespace", "search", "2026-11-22", 10), NOW, 10)
     for table in TOTALS:
-        await books.execute(f"UPDATE {table} SET credits = credits + 1")
+        await db.execute(f"UPDATE {table} SET credits = credits + 1")
         credits = (await api.get("/api/v1/proof"))["credits"]
         assert credits.pop("equal") is False, table
         assert sorted(credits.values()) == ["0.000010"] * 5 + ["0.000011"]
-        await books.execute(f"UPDATE {table} SET credits = credits - 1")
+        await db.execute(f"UPDATE {table} SET credits = credits - 1")
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns", "UTC"])
 async def test_proof_holds_after_old_ledger_days_and_quarter_hours_are_dropped(
-    api: Api, books: Books, zone: str
+    api: Api, db: TableRows, zone: str
 ) -> None:
-    acme = await books.organization(time_zone=zone)
+    acme = await db.organization(time_zone=zone)
     first_kept = local("UTC", "2025-10-01")
-    await books.execute(
+    await db.execute(
         "SELECT ensure_rollup_partition(d::date) FROM generate_series(date '2025-08-01', date '2026-11-01', interval '1 month') d"
     )
     for minutes in (-60 * 24 * 3, -60 * 7, -15, 0, 15, 60 * 7, 60 * 24 * 40):
         at = first_kept + timedelta(minutes=minutes)
         day = str(at.astimezone(ZoneInfo(zone)).date())
-        await books.ledger(acme, await books.use(acme, "api", "namespace", "search", day, 1_000_000), at, 1_000_000)
+        await db.ledger(acme, await db.use(acme, "api", "namespace", "search", day, 1_000_000), at, 1_000_000)
     assert (await api.get("/api/v1/proof"))["credits"]["equal"] is True
-    await books.execute("DO $$ DECLARE p text; BEGIN FOR p IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+    await db.execute("DO $$ DECLARE p text; BEGIN FOR p IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
                         " WHERE i.inhparent = 'usage_15m'::regclass AND to_date(right(c.relname, 6), 'YYYYMM') < date '2025-10-01'"
                         " LOOP EXECUTE format('DROP TABLE %I', p); END LOOP; END $$")  # fmt: skip
-    await books.execute(
+    await db.execute(
         "WITH gone AS (DELETE FROM usage_ledger WHERE occurred_at < $1 RETURNING *)"
         " INSERT INTO ledger_seals SELECT 1, organization_id, count(*), sum(credits) FROM gone GROUP BY 2", first_kept,
     )  # fmt: skip
@@ -172,9 +172,9 @@ async def test_proof_holds_after_old_ledger_days_and_quarter_hours_are_dropped(
 
 
 async def test_a_ledger_that_takes_too_long_leaves_the_rest_of_the_proof(
-    books: Books, pool: Pool, database: Database
+    db: TableRows, pool: Pool, database: Database
 ) -> None:
-    await books.organization()
+    await db.organization()
     locker = await asyncpg.connect(database.dsn, timeout=10)
     async with locker.transaction():
         await locker.execute("LOCK TABLE usage_ledger IN ACCESS EXCLUSIVE MODE")

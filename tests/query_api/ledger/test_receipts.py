@@ -19,7 +19,7 @@ from query_api.db.statements import SQL
 from query_api.ledger.domain import event_buckets
 from runtime.postgres.pool import Pool
 from support.data.factories import correction, organization, rate, records, rfc3339, usage, uuid7
-from support.data.table_rows import TOPIC, Books, local
+from support.data.table_rows import TOPIC, TableRows, local
 from support.infra.stack import Database
 from support.services.query_api import Api
 
@@ -64,7 +64,7 @@ def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-async def test_receipt_of_counted_usage_says_where_it_is_counted(api: Api, books: Books, writer: Writer) -> None:
+async def test_receipt_of_counted_usage_says_where_it_is_counted(api: Api, db: TableRows, writer: Writer) -> None:
     await writer.learn(organization(time_zone="Asia/Kathmandu"))
     at = now() - timedelta(days=40)
     day = str((at + timedelta(hours=5, minutes=45)).date())
@@ -77,8 +77,8 @@ async def test_receipt_of_counted_usage_says_where_it_is_counted(api: Api, books
     )
     await writer.count(usage(), event)
     acme = 1
-    await books.contract(acme, "c1", "2020-01-01", "2040-01-01")
-    await books.period(acme, "c1", "p1", "2020-01-01", "2040-01-01")
+    await db.contract(acme, "c1", "2020-01-01", "2040-01-01")
+    await db.period(acme, "c1", "p1", "2020-01-01", "2040-01-01")
     receipt = await api.get(path_of(event))
     received_at = datetime.fromisoformat(receipt.pop("received_at"))
     assert timedelta() <= datetime.now(UTC) - received_at < timedelta(minutes=5)
@@ -181,20 +181,20 @@ async def test_receipt_of_a_rejected_event_says_why(api: Api, writer: Writer, po
     ],
 )
 async def test_receipt_of_held_usage_says_what_it_waits_for(
-    api: Api, books: Books, stored: str, zone: str | None, waits_for: str
+    api: Api, db: TableRows, stored: str, zone: str | None, waits_for: str
 ) -> None:
-    acme = await books.organization(time_zone=zone)
-    series = await books.series(acme, "assistant", "model", "gpt", surface="")
+    acme = await db.organization(time_zone=zone)
+    series = await db.series(acme, "assistant", "model", "gpt", surface="")
     identity = UUID(bytes=identity_of("org_acme", "/products/test", "e1"))
     bucket = bucket_of("e1", identity.bytes)
     corrects = UUID(bytes=identity_of("org_acme", "/products/test", "e0")) if waits_for == "original" else None
-    await books.execute(
+    await db.execute(
         "INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, received_at,"
         " kafka_offset, kafka_partition, held, quantity, corrects_bucket, corrects)"
         " VALUES ($1, $2, $3, $4, now(), 0, now(), 7, 3, true, 5000000, $5, $6)",
         bucket, identity, acme, series, corrects and -1, corrects,
     )  # fmt: skip
-    await books.execute(
+    await db.execute(
         "INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, received_at, quantity, unit,"
         " kafka_partition, kafka_offset, waits_for) VALUES ($1, $2, $3, $4, now(), now(), 5000000, 'tokens', 3, 7, $5)",
         bucket, identity, acme, series, stored,
@@ -241,15 +241,15 @@ async def test_an_id_of_a_far_day_has_a_receipt_too(api: Api, writer: Writer, da
 @pytest.mark.parametrize(
     "query", ["", "source=a", "id=a", "source=&id=a", "source=a&id=", f"source=a&id={'x' * 129}", "source=a&id=b&c=d"]
 )
-async def test_a_receipt_needs_a_source_and_an_id(api: Api, books: Books, query: str) -> None:
-    await books.organization()
+async def test_a_receipt_needs_a_source_and_an_id(api: Api, db: TableRows, query: str) -> None:
+    await db.organization()
     answer = await api.ask(f"/api/v1/receipt?{query}")
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-parameter")
 
 
 @pytest.mark.parametrize("event_id", ["a", "0198f6c2-0000-7000-8000-000000000000"])
-async def test_a_receipt_reads_one_partition_of_the_ledger(books: Books, pool: Pool, event_id: str) -> None:
-    await books.organization()
+async def test_a_receipt_reads_one_partition_of_the_ledger(db: TableRows, pool: Pool, event_id: str) -> None:
+    await db.organization()
     identity = identity_of("org_acme", "/products/test", event_id)
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         await connection.execute(SQL["act_for"], "org_acme")
@@ -260,8 +260,8 @@ async def test_a_receipt_reads_one_partition_of_the_ledger(books: Books, pool: P
     assert "identity" in ledger[0]["Index Cond"]
 
 
-async def test_corrections_are_found_by_their_index_alone(books: Books, pool: Pool) -> None:
-    await books.organization()
+async def test_corrections_are_found_by_their_index_alone(db: TableRows, pool: Pool) -> None:
+    await db.organization()
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         await connection.execute(SQL["act_for"], "org_acme")
         await connection.execute("SET LOCAL enable_seqscan = off")  # on empty partitions every plan has the same cost

@@ -26,7 +26,7 @@ from query_api.live.hub import LiveHub, LiveLimits
 from runtime.http.server import Server, listen, serve
 from runtime.postgres.line import LineFull
 from runtime.postgres.pool import Pool, line_of
-from support.data.table_rows import NOW, TOPIC, Books
+from support.data.table_rows import NOW, TOPIC, TableRows
 from support.infra.service_process import eventually, free_port
 from support.services.query_api import AUDIENCE, ISSUER, IdentityProvider
 
@@ -137,11 +137,11 @@ async def served(pool: Pool, provider: IdentityProvider) -> AsyncIterator[Served
         await serving
 
 
-async def acme(books: Books, name: str = "org_acme") -> int:
-    number = await books.organization(name)
-    await books.contract(number, "c1", "2026-01-01", "2027-01-01")
-    await books.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
-    await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
+async def acme(db: TableRows, name: str = "org_acme") -> int:
+    number = await db.organization(name)
+    await db.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await db.period(number, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await db.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
     return number
 
 
@@ -149,8 +149,8 @@ def test_a_poll_leaves_time_to_be_within_a_second() -> None:
     assert LiveLimits().poll_s == QUICK.poll_s <= 0.5
 
 
-async def test_the_present_comes_at_once_and_every_change_within_a_second(served: Served, books: Books) -> None:
-    number = await acme(books)
+async def test_the_present_comes_at_once_and_every_change_within_a_second(served: Served, db: TableRows) -> None:
+    number = await acme(db)
     async with served.listen(exp=NOW + timedelta(days=365)) as stream:
         assert stream.answer.status_code == 200
         assert stream.answer.headers["content-type"].startswith("text/event-stream")
@@ -158,14 +158,14 @@ async def test_the_present_comes_at_once_and_every_change_within_a_second(served
         overview, banner, first = await stream.both()
         assert (overview["credits_used"], overview["credit_period"]["from"]) == ("1.000000", "2026-01-01")
         assert banner["active"] is False
-        await books.use(number, "api", "namespace", "search", "2026-11-01", 89_000_000)
+        await db.use(number, "api", "namespace", "search", "2026-11-01", 89_000_000)
         overview, banner, second = await stream.both()
         assert overview["credits_used"] == "90.000000"
-        await books.banner(number, 90)
+        await db.banner(number, 90)
         overview, banner, third = await stream.both()
         assert (banner["active"], banner["threshold"]) == (True, 90)
-        await books.execute("UPDATE credit_periods SET total = 200000000")
-        await books.execute("UPDATE contracts SET event_offset = 7")
+        await db.execute("UPDATE credit_periods SET total = 200000000")
+        await db.execute("UPDATE contracts SET event_offset = 7")
         overview, banner, fourth = await stream.both()
         assert overview["credits_available"] == "200.000000"
         served.now += timedelta(days=60)
@@ -174,63 +174,63 @@ async def test_the_present_comes_at_once_and_every_change_within_a_second(served
         assert len({first, second, third, fourth, fifth}) == 5
 
 
-async def test_what_the_client_has_is_not_sent_again(served: Served, books: Books) -> None:
-    number = await acme(books)
-    await books.progress(0, NOW)
+async def test_what_the_client_has_is_not_sent_again(served: Served, db: TableRows) -> None:
+    number = await acme(db)
+    await db.progress(0, NOW)
     async with served.listen() as stream:
         _, _, has = await stream.both()
     async with served.listen(last_event_id=has) as stream:
-        await books.execute("UPDATE partition_progress SET caught_up_at = now(), updated_at = now()")
+        await db.execute("UPDATE partition_progress SET caught_up_at = now(), updated_at = now()")
         served.now += timedelta(seconds=9)  # time alone is not a change
         await stream.is_silent()
     async with served.listen(last_event_id=has) as stream:
-        await books.use(number, "api", "namespace", "search", "2026-11-01", 1)
+        await db.use(number, "api", "namespace", "search", "2026-11-01", 1)
         overview, _, later = await stream.both()
         assert (overview["credits_used"], later != has) == ("1.000001", True)
 
 
-async def test_no_stream_reports_another_organization(served: Served, books: Books) -> None:
-    await acme(books)
-    other = await acme(books, "org_other")
+async def test_no_stream_reports_another_organization(served: Served, db: TableRows) -> None:
+    await acme(db)
+    other = await acme(db, "org_other")
     async with served.listen() as ours, served.listen(organization="org_other") as theirs:
         await ours.both()
         await theirs.both()
-        await books.use(other, "api", "namespace", "search", "2026-11-01", 41_000_000)
+        await db.use(other, "api", "namespace", "search", "2026-11-01", 41_000_000)
         assert (await theirs.both())[0]["credits_used"] == "42.000000"
         await ours.is_silent()
 
 
-async def test_a_banner_is_hidden_from_who_dismissed_it_and_shown_to_the_others(served: Served, books: Books) -> None:
-    number = await acme(books)
-    firing = await books.firing(number, 75, "suppressed")
-    await books.banner(number, 75)
+async def test_a_banner_is_hidden_from_who_dismissed_it_and_shown_to_the_others(served: Served, db: TableRows) -> None:
+    number = await acme(db)
+    firing = await db.firing(number, 75, "suppressed")
+    await db.banner(number, 75)
     async with served.listen() as ours, served.listen(sub="user-2") as others:
         for stream in (ours, others):
             assert (await stream.both())[1]["dismissed"] is False
-        await books.execute("INSERT INTO banner_dismissals VALUES ($1, 'user-1', $2)", number, firing)
+        await db.execute("INSERT INTO banner_dismissals VALUES ($1, 'user-1', $2)", number, firing)
         assert (await ours.both())[1]["dismissed"] is True
         assert (await others.both())[1]["dismissed"] is False
-        await books.firing(number, 90, "suppressed")
-        await books.banner(number, 90)
+        await db.firing(number, 90, "suppressed")
+        await db.banner(number, 90)
         for stream in (ours, others):
             banner = (await stream.both())[1]
             assert (banner["threshold"], banner["dismissed"]) == (90, False)
 
 
-async def test_a_removed_member_is_no_longer_notified(served: Served, books: Books) -> None:
-    number = await acme(books)
+async def test_a_removed_member_is_no_longer_notified(served: Served, db: TableRows) -> None:
+    number = await acme(db)
     insert = "INSERT INTO members VALUES ($1, 'ada@acme.example', NULL, 'super_admin', true, now(), 0)"
     async with served.listen() as gone, served.listen(email="ben@acme.example") as stays:
         await gone.both()
         await stays.both()
-        await books.execute(insert, number)
+        await db.execute(insert, number)
         await gone.ends()
-        await books.use(number, "api", "namespace", "search", "2026-11-01", 1)
+        await db.use(number, "api", "namespace", "search", "2026-11-01", 1)
         await stays.both()
 
 
-async def test_the_stream_ends_with_the_token(served: Served, books: Books) -> None:
-    await acme(books)
+async def test_the_stream_ends_with_the_token(served: Served, db: TableRows) -> None:
+    await acme(db)
     served.now = datetime.now(UTC)
     async with served.listen(exp=served.now + timedelta(seconds=30)) as stream:
         await stream.both()
@@ -238,8 +238,8 @@ async def test_the_stream_ends_with_the_token(served: Served, books: Books) -> N
         await stream.ends()
 
 
-async def test_the_stream_ends_with_the_session_and_does_not_keep_it_alive(served: Served, books: Books) -> None:
-    await acme(books)
+async def test_the_stream_ends_with_the_session_and_does_not_keep_it_alive(served: Served, db: TableRows) -> None:
+    await acme(db)
     assert served.state.sign_in
     verified = await served.state.verifier.identify("bearer", served.provider.token())
     session_id, signed_in = served.state.sign_in.cookies.begin(verified, served.now)
@@ -249,22 +249,22 @@ async def test_the_stream_ends_with_the_session_and_does_not_keep_it_alive(serve
         await stream.both()
         served.now += timedelta(minutes=59)
         await asyncio.sleep(2 * QUICK.recheck_s)
-        (row,) = await books.fetch("SELECT last_seen_at FROM sessions")
+        (row,) = await db.fetch("SELECT last_seen_at FROM sessions")
         assert row[0] == NOW
         served.now += timedelta(minutes=2)
         await stream.ends()
 
 
-async def test_a_user_who_may_not_read_receives_nothing(served: Served, books: Books) -> None:
-    await acme(books)
+async def test_a_user_who_may_not_read_receives_nothing(served: Served, db: TableRows) -> None:
+    await acme(db)
     async with served.listen(role="member") as stream:
         assert stream.answer.status_code == 403
         assert stream.answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_watchers_are_bounded_and_places_become_free(served: Served, books: Books) -> None:
-    await acme(books)
-    await acme(books, "org_other")
+async def test_watchers_are_bounded_and_places_become_free(served: Served, db: TableRows) -> None:
+    await acme(db)
+    await acme(db, "org_other")
     async with served.listen() as one, served.listen() as two:
         async with served.listen() as three:
             for stream in (one, two, three):
@@ -280,8 +280,8 @@ async def test_watchers_are_bounded_and_places_become_free(served: Served, books
             await again.both()
 
 
-async def test_watchers_share_one_loop_and_hold_no_connection(served: Served, books: Books) -> None:
-    await acme(books)
+async def test_watchers_share_one_loop_and_hold_no_connection(served: Served, db: TableRows) -> None:
+    await acme(db)
     async with served.listen() as one, served.listen() as two, served.listen() as three:
         for stream in (one, two, three):
             await stream.both()
@@ -293,17 +293,17 @@ async def test_watchers_share_one_loop_and_hold_no_connection(served: Served, bo
     await eventually(lambda: all(task.done() for task in polls), what="no poll without a stream")
 
 
-async def test_watching_outlasts_a_lost_connection(served: Served, books: Books) -> None:
-    number = await acme(books)
+async def test_watching_outlasts_a_lost_connection(served: Served, db: TableRows) -> None:
+    number = await acme(db)
     async with served.listen() as stream:
         await stream.both()
-        await books.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'")
-        await books.use(number, "api", "namespace", "search", "2026-11-01", 1)
+        await db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'")
+        await db.use(number, "api", "namespace", "search", "2026-11-01", 1)
         assert (await stream.both())[0]["credits_used"] == "1.000001"
 
 
-async def test_a_stop_ends_every_stream_at_once(served: Served, books: Books) -> None:
-    await acme(books)
+async def test_a_stop_ends_every_stream_at_once(served: Served, db: TableRows) -> None:
+    await acme(db)
     async with served.listen() as stream:
         await stream.both()
         served.stop.set()
@@ -311,13 +311,13 @@ async def test_a_stop_ends_every_stream_at_once(served: Served, books: Books) ->
 
 
 async def test_a_poll_that_raises_is_repeated_and_the_other_streams_continue(
-    served: Served, books: Books, expected_errors: list[str]
+    served: Served, db: TableRows, expected_errors: list[str]
 ) -> None:
     """An error in org_broken's rows silences only its own stream, which sends all changes after the rows are fixed."""
     expected_errors.append("live poll failed")
-    number = await acme(books)
-    broken = await acme(books, "org_broken")
-    await books.execute(
+    number = await acme(db)
+    broken = await acme(db, "org_broken")
+    await db.execute(
         "CREATE POLICY broken ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
         f" (CASE WHEN organization_id = {broken} THEN 1 / (organization_id - {broken}) = 0 ELSE true END)"
     )
@@ -328,19 +328,19 @@ async def test_a_poll_that_raises_is_repeated_and_the_other_streams_continue(
         await eventually(
             lambda: (REGISTRY.get_sample_value(failed, {"kind": "failed"}) or 0) >= before + 3, what="it is tried again"
         )
-        await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
+        await db.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
         await ours.both()
-        await books.execute("DROP POLICY broken ON credit_periods")
+        await db.execute("DROP POLICY broken ON credit_periods")
         overview, _, _ = await theirs.both()
         assert overview["credits_used"] == "1.000000"
 
 
 async def test_polls_that_hang_on_some_organizations_data_leave_the_others_their_turns(
-    served: Served, books: Books
+    served: Served, db: TableRows
 ) -> None:
-    number = await acme(books)
-    slow = [await acme(books, f"org_slow_{at}") for at in range(2)]
-    await books.execute(
+    number = await acme(db)
+    slow = [await acme(db, f"org_slow_{at}") for at in range(2)]
+    await db.execute(
         "CREATE POLICY slow ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
         f" (CASE WHEN organization_id IN ({slow[0]}, {slow[1]}) THEN pg_sleep(30) IS NOT NULL ELSE true END)"
     )
@@ -351,12 +351,12 @@ async def test_polls_that_hang_on_some_organizations_data_leave_the_others_their
     ):
         await ours.both()
         for more in range(2, 5):
-            await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
+            await db.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
             assert (await ours.both())[0]["credits_used"] == f"{more}.000000"
 
 
-async def test_a_poll_that_waits_for_a_connection_is_not_cancelled(served: Served, books: Books) -> None:
-    number = await acme(books)
+async def test_a_poll_that_waits_for_a_connection_is_not_cancelled(served: Served, db: TableRows) -> None:
+    number = await acme(db)
     served.hub.limits = replace(QUICK, poll_within_s=0.3)
     failed, kind = "flexcredits_query_api_live_failures_total", {"kind": "waiting"}
     before = REGISTRY.get_sample_value(failed, kind) or 0
@@ -365,7 +365,7 @@ async def test_a_poll_that_waits_for_a_connection_is_not_cancelled(served: Serve
         with suppress(LineFull):
             for other in itertools.count():
                 await taken.enter_async_context(line_of(served.state.pool).place(f"org_{other}", wait_s=0.2))
-        await books.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
+        await db.use(number, "api", "namespace", "search", "2026-11-01", 1_000_000)
         await asyncio.sleep(1)  # longer than the time limit of a poll
         await taken.aclose()
         assert (await stream.both())[0]["credits_used"] == "2.000000"

@@ -17,7 +17,7 @@ from query_api.http.middleware import RequestObserver
 from runtime.http.server import Server, listen, serve
 from runtime.postgres.pool import Pool
 from starlette.types import Message
-from support.data.table_rows import NOW, TOPIC, Books
+from support.data.table_rows import NOW, TOPIC, TableRows
 from support.infra.service_process import eventually, free_port
 from support.services.query_api import AUDIENCE, ISSUER, Api, IdentityProvider, OpenApi
 
@@ -26,25 +26,25 @@ LINES = 150_000
 """About 100 MB with texts of maximum length: more than all socket buffers between Postgres and a client hold."""
 
 
-async def fill(books: Books) -> None:
-    acme = await books.organization()
-    await books.execute(
+async def fill(db: TableRows) -> None:
+    acme = await db.organization()
+    await db.execute(
         "INSERT INTO usage_series (organization_id, product, feature_kind, feature, agent_id, surface)"
         " SELECT $1, 'api', 'namespace', repeat('x', 120) || n, '', 'web' FROM generate_series(1, 1000) AS n", acme
     )  # fmt: skip
-    await books.execute(
+    await db.execute(
         "INSERT INTO features SELECT $1, 'api', 'namespace', feature, '2020-01-01', repeat('y', 128), repeat('z', 128), now(), 0"
         " FROM usage_series", acme
     )  # fmt: skip
-    await books.execute(
+    await db.execute(
         "INSERT INTO usage_daily SELECT $1, date '2026-01-01' + day, series_id, 1000001, 1"
         f" FROM usage_series, generate_series(0, {LINES // 1000 - 1}) AS day", acme
     )  # fmt: skip
-    await books.execute(
+    await db.execute(
         "INSERT INTO usage_organization_daily SELECT organization_id, day, 'api', 0, sum(credits), sum(events)"
         " FROM usage_daily GROUP BY 1, 2"
     )
-    await books.execute(
+    await db.execute(
         "INSERT INTO usage_organization_monthly SELECT organization_id, date_trunc('month', day)::date, 'api', 0, sum(credits), sum(events)"
         " FROM usage_daily GROUP BY 1, 2"
     )
@@ -76,16 +76,16 @@ async def is_free(pool: Pool) -> bool:
         return False
 
 
-async def is_idle(books: Books) -> bool:
+async def is_idle(db: TableRows) -> bool:
     """Whether Postgres reads no export any more."""
     question = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'export' AND state <> 'idle'"
-    return await books.count(question) == 0
+    return await db.count(question) == 0
 
 
 async def test_a_large_file_arrives_whole(
-    books: Books, pool: Pool, export_pool: Pool, provider: IdentityProvider
+    db: TableRows, pool: Pool, export_pool: Pool, provider: IdentityProvider
 ) -> None:
-    await fill(books)
+    await fill(db)
     async with listening(pool, export_pool, provider) as client:
         answer = await client.get(USAGE)
         assert answer.text.count("\r\n") == LINES + 1
@@ -93,22 +93,22 @@ async def test_a_large_file_arrives_whole(
 
 
 async def test_who_goes_away_frees_the_connection(
-    books: Books, pool: Pool, export_pool: Pool, provider: IdentityProvider
+    db: TableRows, pool: Pool, export_pool: Pool, provider: IdentityProvider
 ) -> None:
-    await fill(books)
+    await fill(db)
     async with listening(pool, export_pool, provider) as client:
         async with client.stream("GET", USAGE) as answer:
             pieces = answer.aiter_bytes()  # keep a reference: garbage collection would close the connection
             assert await anext(pieces)
             assert not await is_free(export_pool)
         await eventually(lambda: is_free(export_pool), within_s=10, what="the connection is free")
-        await eventually(lambda: is_idle(books), within_s=10, what="Postgres has stopped")
+        await eventually(lambda: is_idle(db), within_s=10, what="Postgres has stopped")
 
 
 async def test_a_busy_pool_is_503_and_others_are_answered(
-    books: Books, pool: Pool, export_pool: Pool, provider: IdentityProvider
+    db: TableRows, pool: Pool, export_pool: Pool, provider: IdentityProvider
 ) -> None:
-    await fill(books)
+    await fill(db)
     async with listening(pool, export_pool, provider) as client, client.stream("GET", USAGE) as held:
         pieces = held.aiter_bytes()
         assert await anext(pieces)
@@ -119,17 +119,15 @@ async def test_a_busy_pool_is_503_and_others_are_answered(
 
 
 async def test_a_database_lost_in_the_middle_cuts_the_file_off(
-    books: Books, pool: Pool, export_pool: Pool, provider: IdentityProvider, expected_errors: list[str]
+    db: TableRows, pool: Pool, export_pool: Pool, provider: IdentityProvider, expected_errors: list[str]
 ) -> None:
     expected_errors.append("uvicorn.error: Exception in ASGI application")
-    await fill(books)
+    await fill(db)
     async with listening(pool, export_pool, provider) as client:
         async with client.stream("GET", USAGE) as answer:
             pieces = answer.aiter_bytes()
             assert await anext(pieces)
-            await books.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'export'"
-            )
+            await db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'export'")
             with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
                 [piece async for piece in pieces]
         assert (await client.get(USAGE + "&product=agents")).status_code == 200
@@ -209,8 +207,8 @@ async def test_what_fails_later_never_sends_the_last_piece(export_pool: Pool) ->
     assert all(message["more_body"] for message in client.taken[1:])
 
 
-async def test_reading_for_a_file_ends_with_its_request(open_api: OpenApi, books: Books, export_pool: Pool) -> None:
-    await books.organization()
+async def test_reading_for_a_file_ends_with_its_request(open_api: OpenApi, db: TableRows, export_pool: Pool) -> None:
+    await db.organization()
     async with open_api() as api:
         assert isinstance(api, Api)
         for _ in range(3):

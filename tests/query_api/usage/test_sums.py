@@ -11,23 +11,23 @@ from query_api.db.session import read_as
 from query_api.usage.domain.series import SeriesColumns
 from query_api.usage.queries import select_series, sum_series_usage
 from runtime.postgres.pool import Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 
 BEGIN, DAYS = date(2025, 12, 20), 140
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_sums_over_any_stretches_are_those_of_their_days(books: Books, pool: Pool, seed: int) -> None:
+async def test_sums_over_any_stretches_are_those_of_their_days(db: TableRows, pool: Pool, seed: int) -> None:
     random = Random(seed)
-    acme, other = await books.organization(), await books.organization("org_other")
+    acme, other = await db.organization(), await db.organization("org_other")
     used: list[tuple[date, int, int, int]] = []
     for _ in range(150):
         feature, day = f"f{random.randrange(12)}", BEGIN + timedelta(days=random.randrange(DAYS))
         credits, events = random.choice([random.randrange(-9, 10), random.randrange(10**12)]), random.randrange(3)
-        series = await books.use(acme, "assistant", "tool", feature, str(day), credits, events=events)
+        series = await db.use(acme, "assistant", "tool", feature, str(day), credits, events=events)
         used.append((day, series, credits, events))
-        await books.use(other, "assistant", "tool", feature, str(day), 1)
-    await books.use(acme, "api", "namespace", "search", str(BEGIN), 7)
+        await db.use(other, "assistant", "tool", feature, str(day), 1)
+    await db.use(acme, "api", "namespace", "search", str(BEGIN), 7)
     async with read_as(pool, "org_acme", "") as session:
         all_of_them = await select_series(session, ["assistant"], ["tool"])
         few, rest = all_of_them.divide({series.feature for series in list(all_of_them.by_id.values())[:2]})

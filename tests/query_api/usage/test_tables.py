@@ -14,7 +14,7 @@ from query_api.usage.breakdown.domain.cursor import (
     write_position,
 )
 from query_api.usage.breakdown.domain.rows import Row, in_order
-from support.data.table_rows import Books, local
+from support.data.table_rows import TableRows, local
 from support.services.query_api import Api
 
 
@@ -30,12 +30,12 @@ def lines(rows: list[dict[str, Any]]) -> list[Any]:
     ]  # fmt: skip
 
 
-async def furnish(books: Books) -> int:
+async def furnish(db: TableRows) -> int:
     """Tools in two months on three surfaces, and some usage of the other products."""
-    acme = await books.organization()
-    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
-    await books.period(acme, "c1", "p1", "2026-10-01", "2026-11-01", total=10)
-    await books.period(acme, "c1", "p2", "2026-11-01", "2026-12-01", total=10)
+    acme = await db.organization()
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await db.period(acme, "c1", "p1", "2026-10-01", "2026-11-01", total=10)
+    await db.period(acme, "c1", "p2", "2026-11-01", "2026-12-01", total=10)
     for day, tool, surface, credits in (
         ("2026-10-31", "jira", "web", 4),
         ("2026-10-31", "gone", "slack", 3),
@@ -43,10 +43,10 @@ async def furnish(books: Books) -> int:
         ("2026-11-02", "jira", "slack", 1),
         ("2026-11-02", "new", "", 2),
     ):
-        await books.use(acme, "assistant", "tool", tool, day, credits, surface=surface)
-    await books.use(acme, "assistant", "model", "opus", "2026-11-02", 2, surface="sdk")
-    await books.use(acme, "agents", "tool", "jira", "2026-11-02", 20, agent="a1", surface="slack")
-    await books.use(acme, "api", "namespace", "search", "2026-11-02", 10, surface="")
+        await db.use(acme, "assistant", "tool", tool, day, credits, surface=surface)
+    await db.use(acme, "assistant", "model", "opus", "2026-11-02", 2, surface="sdk")
+    await db.use(acme, "agents", "tool", "jira", "2026-11-02", 20, agent="a1", surface="slack")
+    await db.use(acme, "api", "namespace", "search", "2026-11-02", 10, surface="")
     return acme
 
 
@@ -68,9 +68,9 @@ LAST_OF_NOVEMBER = local("UTC", "2026-11-30")
     ],
 )  # fmt: skip
 async def test_change_against_the_range_before(
-    api: Api, books: Books, query: str, previous: tuple[str, str] | None, rows: list[Any]
+    api: Api, db: TableRows, query: str, previous: tuple[str, str] | None, rows: list[Any]
 ) -> None:
-    await furnish(books)
+    await furnish(db)
     api.now = LAST_OF_NOVEMBER
     breakdown = await api.get(f"{TOOLS}&{query}")
     assert breakdown["previous_range"] == (previous and {"from": previous[0], "to": previous[1]})
@@ -82,24 +82,24 @@ async def test_change_against_the_range_before(
         assert (breakdown["previous"], breakdown["change"]) == (None, None)
 
 
-async def test_the_totals_change(api: Api, books: Books) -> None:
-    await furnish(books)
+async def test_the_totals_change(api: Api, db: TableRows) -> None:
+    await furnish(db)
     api.now = LAST_OF_NOVEMBER
     breakdown = await api.get(f"{TOOLS}&from=2026-11&to=2026-11")
     assert (breakdown["total"], breakdown["previous"], breakdown["change"]) == ("0.000008", "0.000007", "0.142857")
 
 
-async def test_without_a_current_credit_period_this_month_is_compared_with_the_last(api: Api, books: Books) -> None:
-    acme = await books.organization()
-    await books.use(acme, "assistant", "tool", "jira", "2026-10-22", 4)
-    await books.use(acme, "assistant", "tool", "jira", "2026-10-23", 1)
+async def test_without_a_current_credit_period_this_month_is_compared_with_the_last(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    await db.use(acme, "assistant", "tool", "jira", "2026-10-22", 4)
+    await db.use(acme, "assistant", "tool", "jira", "2026-10-23", 1)
     breakdown = await api.get(TOOLS)
     assert breakdown["previous_range"] == {"from": "2026-10-01", "to": "2026-10-22"}
     assert lines(breakdown["rows"]) == [("jira", 0, 4, "-1.000000")]
 
 
-async def test_surface_is_a_filter(api: Api, books: Books) -> None:
-    await furnish(books)
+async def test_surface_is_a_filter(api: Api, db: TableRows) -> None:
+    await furnish(db)
     api.now = LAST_OF_NOVEMBER
     for surfaces, rows in (
         ("surface=web", [("jira", 5, 4, "0.250000")]),
@@ -113,8 +113,8 @@ async def test_surface_is_a_filter(api: Api, books: Books) -> None:
         assert breakdown["surfaces"] == ["", "slack", "web"]  # not the surfaces of other views
 
 
-async def test_surfaces_are_rows_that_expand_into_the_view(api: Api, books: Books) -> None:
-    await furnish(books)
+async def test_surfaces_are_rows_that_expand_into_the_view(api: Api, db: TableRows) -> None:
+    await furnish(db)
     api.now = LAST_OF_NOVEMBER
     breakdown = await api.get(f"{TOOLS}&from=2026-11&to=2026-11&group_by=surface")
     assert {row["kind"] for row in breakdown["rows"]} == {"surface"}
@@ -126,12 +126,12 @@ async def test_surfaces_are_rows_that_expand_into_the_view(api: Api, books: Book
     ]
 
 
-async def test_categories_are_those_of_then_or_of_now(api: Api, books: Books) -> None:
-    acme = await furnish(books)
+async def test_categories_are_those_of_then_or_of_now(api: Api, db: TableRows) -> None:
+    acme = await furnish(db)
     api.now = LAST_OF_NOVEMBER
-    await books.feature(acme, "assistant", "tool", "jira", "2026-01-01", "Old")
-    await books.feature(acme, "assistant", "tool", "jira", "2026-11-02", "New")
-    await books.feature(acme, "assistant", "tool", "jira", "2026-12-01", "Not yet")
+    await db.feature(acme, "assistant", "tool", "jira", "2026-01-01", "Old")
+    await db.feature(acme, "assistant", "tool", "jira", "2026-11-02", "New")
+    await db.feature(acme, "assistant", "tool", "jira", "2026-12-01", "Not yet")
     query = f"{TOOLS}&from=2026-11&to=2026-11"
     assert (await api.get(query))["categories"] == "then"
     assert lines((await api.get(query))["rows"]) == [
@@ -147,8 +147,8 @@ async def test_categories_are_those_of_then_or_of_now(api: Api, books: Books) ->
     ]
 
 
-async def test_what_each_product_contributed(api: Api, books: Books) -> None:
-    await furnish(books)
+async def test_what_each_product_contributed(api: Api, db: TableRows) -> None:
+    await furnish(db)
     for path in ("product=api&view=namespaces", "product=assistant&view=models"):
         breakdown = await api.get(f"/api/v1/breakdown?{path}&from=2026-11&to=2026-11")
         assert breakdown["product_shares"] == [
@@ -201,11 +201,11 @@ def test_any_other_text_is_no_place(text: str) -> None:
         assert write_position(read_position(text)) == text
 
 
-async def test_pages_add_up_to_the_total_and_each_shows_the_whole_ranges_figures(api: Api, books: Books) -> None:
-    acme = await furnish(books)
+async def test_pages_add_up_to_the_total_and_each_shows_the_whole_ranges_figures(api: Api, db: TableRows) -> None:
+    acme = await furnish(db)
     for n in range(23):
-        await books.use(acme, "assistant", "tool", f"t{n}", "2026-11-03", n % 4)
-        await books.use(acme, "assistant", "tool", f"t{n + 9}", "2026-10-03", 1)
+        await db.use(acme, "assistant", "tool", f"t{n}", "2026-11-03", n % 4)
+        await db.use(acme, "assistant", "tool", f"t{n + 9}", "2026-10-03", 1)
     query = f"{TOOLS}&from=2026-11&to=2026-11"
     whole = await api.get(query)
     assert whole["next"] is None
@@ -225,18 +225,18 @@ async def test_pages_add_up_to_the_total_and_each_shows_the_whole_ranges_figures
         assert sum(micro(row["credits"]) for row in rows) == micro(whole["total"])
 
 
-async def test_no_row_vanishes_between_two_pages_while_usage_flows(api: Api, books: Books) -> None:
-    acme = await books.organization()
+async def test_no_row_vanishes_between_two_pages_while_usage_flows(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
     for n in range(9):
-        await books.use(acme, "assistant", "tool", f"t{n}", "2026-11-03", 10 * (9 - n))
+        await db.use(acme, "assistant", "tool", f"t{n}", "2026-11-03", 10 * (9 - n))
     path = f"{TOOLS}&from=2026-11&to=2026-11&limit=3"
     first = await api.get(path)
     assert ids(first) == ["t0", "t1", "t2"]
     # The order of rows on earlier pages does not matter.
-    await books.use(acme, "assistant", "tool", "t1", "2026-11-03", 15)
+    await db.use(acme, "assistant", "tool", "t1", "2026-11-03", 15)
     second = await api.get(f"{path}&after={first['next']}")
     assert (ids(second), second["moved"]) == (["t3", "t4", "t5"], False)
-    await books.use(acme, "assistant", "tool", "t7", "2026-11-03", 100)  # moves from the third page to the first
+    await db.use(acme, "assistant", "tool", "t7", "2026-11-03", 100)  # moves from the third page to the first
     again = await api.get(f"{path}&after={second['next']}")
     assert (ids(again), again["moved"]) == (["t7", "t1", "t0"], True)
     seen, moved = ids(again), again["moved"]
@@ -247,7 +247,7 @@ async def test_no_row_vanishes_between_two_pages_while_usage_flows(api: Api, boo
     assert moved
     assert sorted(seen) == [f"t{n}" for n in range(9)]
     # A row that moves behind the cursor would appear twice. A cursor of another query does not know this query's rows.
-    await books.correct(acme, "assistant", "tool", "t0", "2026-11-03", -89)
+    await db.correct(acme, "assistant", "tool", "t0", "2026-11-03", -89)
     assert (await api.get(f"{path}&after={first['next']}"))["moved"]
     assert (await api.get(f"{path}&surface=web&after={second['next']}"))["moved"]
 
@@ -271,10 +271,10 @@ def test_a_page_after_any_other_rows_goes_on_or_begins_again(before: list[Row], 
         assert {(row.kind, row.id) for row in now} <= sent | {(row.kind, row.id) for row in following}
 
 
-async def test_surfaces_of_refused_and_held_events_are_not_offered(api: Api, books: Books) -> None:
-    acme = await furnish(books)
-    await books.series(acme, "assistant", "tool", "jira", surface="refused")
-    await books.series(acme, "assistant", "tool", "only-held", surface="held")
+async def test_surfaces_of_refused_and_held_events_are_not_offered(api: Api, db: TableRows) -> None:
+    acme = await furnish(db)
+    await db.series(acme, "assistant", "tool", "jira", surface="refused")
+    await db.series(acme, "assistant", "tool", "only-held", surface="held")
     assert (await api.get(f"{TOOLS}&from=2020-01&to=2020-01"))["surfaces"] == ["", "slack", "web"]
 
 
@@ -292,11 +292,11 @@ async def test_surfaces_of_refused_and_held_events_are_not_offered(api: Api, boo
     ],
 )
 async def test_a_running_range_is_compared_with_as_many_days(
-    api: Api, books: Books, query: str, previous: tuple[str, str]
+    api: Api, db: TableRows, query: str, previous: tuple[str, str]
 ) -> None:
-    acme = await furnish(books)
-    await books.use(acme, "assistant", "tool", "jira", "2026-10-22", 5)
-    await books.use(acme, "assistant", "tool", "jira", "2026-10-23", 7)
+    acme = await furnish(db)
+    await db.use(acme, "assistant", "tool", "jira", "2026-10-22", 5)
+    await db.use(acme, "assistant", "tool", "jira", "2026-10-23", 7)
     breakdown = await api.get(f"{TOOLS}&{query}")
     assert breakdown["previous_range"] == {"from": previous[0], "to": previous[1]}
     if previous == ("2026-10-01", "2026-10-22"):
@@ -310,22 +310,22 @@ async def test_a_running_range_is_compared_with_as_many_days(
         ("limit=0", "limit"), ("limit=1001", "limit"), ("group_by=product", "group_by"), ("categories=later", "categories"),
     ],
 )  # fmt: skip
-async def test_a_parameter_that_is_not_valid_is_named(api: Api, books: Books, query: str, parameter: str) -> None:
-    await books.organization()
+async def test_a_parameter_that_is_not_valid_is_named(api: Api, db: TableRows, query: str, parameter: str) -> None:
+    await db.organization()
     answer = await api.ask(f"{TOOLS}&{query}")
     assert answer.status_code == 422
     assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]
 
 
-async def test_deleted_agents_are_listed_inside_their_row(api: Api, books: Books) -> None:
-    acme = await books.organization()
+async def test_deleted_agents_are_listed_inside_their_row(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
     for agent, state, name in (("d1", "deleted", "Gone"), ("d2", "deleted", "Gone too"), ("a1", "saved", "Here"), ("d3", "deleted", "Unused")):  # fmt: skip
-        await books.agent(acme, agent, state, name)
-    await books.execute("UPDATE agents SET event_at = $1", local("UTC", "2026-11-20"))
+        await db.agent(acme, agent, state, name)
+    await db.execute("UPDATE agents SET event_at = $1", local("UTC", "2026-11-20"))
     for day, agent, surface, credits in (
         ("2026-10-31", "d1", "web", 100), ("2026-11-01", "d1", "web", 1), ("2026-11-21", "d2", "slack", 3), ("2026-11-21", "a1", "web", 9),
     ):  # fmt: skip
-        await books.use(acme, "agents", "tool", "jira", day, credits, agent=agent, surface=surface)
+        await db.use(acme, "agents", "tool", "jira", day, credits, agent=agent, surface=surface)
     deleted = await api.get("/api/v1/deleted-agents?from=2026-11&to=2026-11")
     assert (deleted["range"], deleted["total"], deleted["events"]) == ({"from": "2026-11-01", "to": "2026-11-30"}, "0.000004", 2)  # fmt: skip
     at = "2026-11-20T00:00:00Z"

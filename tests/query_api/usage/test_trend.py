@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.usage.trend.domain.lines import OTHER, Cell, Group, draw_lines
-from support.data.table_rows import NOW, Books, local
+from support.data.table_rows import NOW, TableRows, local
 from support.services.query_api import Api
 
 VIEWS = (
@@ -49,12 +49,12 @@ def test_a_group_that_is_always_there_has_a_line_of_zeros() -> None:
     assert draw_lines([], 2, 5, [group]) == [(group, [0, 0], [0, 0])]
 
 
-async def use_at(books: Books, organization: int, zone: str, at: datetime, series: tuple[str, str, str, str, str], credits: int) -> None:  # fmt: skip
+async def use_at(db: TableRows, organization: int, zone: str, at: datetime, series: tuple[str, str, str, str, str], credits: int) -> None:  # fmt: skip
     """Add one event to every rollup."""
     product, kind, feature, agent, surface = series
     day = str(at.astimezone(ZoneInfo(zone)).date())
-    number = await books.use(organization, product, kind, feature, day, credits, agent=agent, surface=surface)
-    await books.ledger(organization, number, at, credits)
+    number = await db.use(organization, product, kind, feature, day, credits, agent=agent, surface=surface)
+    await db.ledger(organization, number, at, credits)
 
 
 SERIES = [
@@ -70,18 +70,18 @@ SERIES = [
 ]
 
 
-async def furnish(books: Books, zone: str, name: str = "org_acme") -> int:
-    acme = await books.organization(name, zone)
-    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
-    await books.period(acme, "c1", "p1", "2026-10-03", "2026-11-26", total=1000)
+async def furnish(db: TableRows, zone: str, name: str = "org_acme") -> int:
+    acme = await db.organization(name, zone)
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await db.period(acme, "c1", "p1", "2026-10-03", "2026-11-26", total=1000)
     for product in ("assistant", "agents"):
-        await books.feature(0, product, "feature", "code", "2026-01-01", "Writing", "Code Writer")
-        await books.feature(0, product, "feature", "code", "2026-10-20", "Coding")
-        await books.feature(0, product, "tool", "jira", "2026-10-25", "Connectors")
-    await books.agent(acme, "d1", "deleted", "Gone")
-    await books.sighting(acme, "u1", "unsaved", "Draft")
-    await books.sighting(acme, "s1", "system", "Chat")
-    await books.agent(acme, "a1", "saved", "Report")
+        await db.feature(0, product, "feature", "code", "2026-01-01", "Writing", "Code Writer")
+        await db.feature(0, product, "feature", "code", "2026-10-20", "Coding")
+        await db.feature(0, product, "tool", "jira", "2026-10-25", "Connectors")
+    await db.agent(acme, "d1", "deleted", "Gone")
+    await db.sighting(acme, "u1", "unsaved", "Draft")
+    await db.sighting(acme, "s1", "system", "Chat")
+    await db.agent(acme, "a1", "saved", "Report")
     return acme
 
 
@@ -92,15 +92,15 @@ DST = {
 
 
 @pytest.mark.parametrize("zone", DST)
-async def test_every_trend_adds_up_to_the_breakdown_and_the_overview(api: Api, books: Books, zone: str) -> None:
+async def test_every_trend_adds_up_to_the_breakdown_and_the_overview(api: Api, db: TableRows, zone: str) -> None:
     random = Random(zone)
-    acme = await furnish(books, zone)
+    acme = await furnish(db, zone)
     changed = date.fromisoformat(DST[zone])
     for _ in range(120):
         # Half of the events are around the day on which clocks change.
         begin, hours = random.choice([(changed - timedelta(days=1), 72), (date(2026, 9, 28), 24 * 60)])
         at = local(zone, str(begin)) + timedelta(minutes=random.randrange(60 * hours))
-        await use_at(books, acme, zone, at, random.choice(SERIES), random.choice([random.randrange(10**9), 1, -5]))
+        await use_at(db, acme, zone, at, random.choice(SERIES), random.choice([random.randrange(10**9), 1, -5]))
     whole = f"from={changed - timedelta(days=1)}&to={changed + timedelta(days=1)}"
     ranges = {
         whole: ("15m", "hour", "day", "week", "month"),
@@ -153,10 +153,10 @@ async def compare_with_breakdown(api: Api, query: str, totals: dict[str | None, 
 
 
 @pytest.mark.parametrize("group_by", GROUPINGS)
-async def test_a_trend_of_a_view_is_of_what_the_table_shows(api: Api, books: Books, group_by: str) -> None:
-    acme = await furnish(books, "UTC")
+async def test_a_trend_of_a_view_is_of_what_the_table_shows(api: Api, db: TableRows, group_by: str) -> None:
+    acme = await furnish(db, "UTC")
     for number, series in enumerate(SERIES):
-        await use_at(books, acme, "UTC", NOW, series, 10**number)
+        await use_at(db, acme, "UTC", NOW, series, 10**number)
     for product, view in (*VIEWS, ("agents", "features")):
         shown = f"product={product}&view={view}&from=2026-11&to=2026-11"
         trend = await api.get(f"/api/v1/trend?{shown}&group_by={group_by}")
@@ -173,19 +173,19 @@ async def test_a_trend_of_a_view_is_of_what_the_table_shows(api: Api, books: Boo
     ],
 )
 async def test_a_view_that_is_no_view_of_the_product_is_refused(
-    api: Api, books: Books, query: str, detail: str
+    api: Api, db: TableRows, query: str, detail: str
 ) -> None:
-    await furnish(books, "UTC")
+    await furnish(db, "UTC")
     answer = await api.ask(f"/api/v1/trend?{query}")
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"parameter": "view", "detail": detail}]
 
 
-async def test_a_day_of_hours_in_full(api: Api, books: Books) -> None:
-    acme = await furnish(books, "Asia/Kathmandu")
-    await books.progress(0, local("Asia/Kathmandu", "2026-11-22", "17:30"))
+async def test_a_day_of_hours_in_full(api: Api, db: TableRows) -> None:
+    acme = await furnish(db, "Asia/Kathmandu")
+    await db.progress(0, local("Asia/Kathmandu", "2026-11-22", "17:30"))
     for time, credits in (("00:00", 1), ("00:59", 2), ("17:20", 4)):
-        await use_at(books, acme, "Asia/Kathmandu", local("Asia/Kathmandu", "2026-11-22", time), SERIES[1], credits * 1_000_000)  # fmt: skip
+        await use_at(db, acme, "Asia/Kathmandu", local("Asia/Kathmandu", "2026-11-22", time), SERIES[1], credits * 1_000_000)  # fmt: skip
     trend = await api.get("/api/v1/trend?from=2026-11-22&to=2026-11-22&group_by=category")
     assert (trend["interval"], trend["total"], trend["events"]) == ("hour", "7.000000", 3)
     assert trend["buckets"][0] == {
@@ -223,20 +223,20 @@ async def test_a_day_of_hours_in_full(api: Api, books: Books) -> None:
         ]),
     ],
 )  # fmt: skip
-async def test_lines_of_each_grouping(api: Api, books: Books, group_by: str, lines: list[Any]) -> None:
-    acme = await furnish(books, "UTC")
+async def test_lines_of_each_grouping(api: Api, db: TableRows, group_by: str, lines: list[Any]) -> None:
+    acme = await furnish(db, "UTC")
     for series in SERIES:
-        await use_at(books, acme, "UTC", NOW, series, 1)
+        await use_at(db, acme, "UTC", NOW, series, 1)
     trend = await api.get(f"/api/v1/trend?from=2026-11&to=2026-11&group_by={group_by}")
     found = [(line["kind"], line["key"], line["name"], micro(line["total"])) for line in trend["series"]]
     assert sorted(found) == sorted(lines)
     assert [line[3] for line in found] == sorted((line[3] for line in lines), reverse=True)
 
 
-async def test_a_category_changes_inside_a_bucket_or_is_todays_for_all(api: Api, books: Books) -> None:
-    acme = await furnish(books, "UTC")
+async def test_a_category_changes_inside_a_bucket_or_is_todays_for_all(api: Api, db: TableRows) -> None:
+    acme = await furnish(db, "UTC")
     for day in ("2026-10-19", "2026-10-20", "2026-10-21"):
-        await use_at(books, acme, "UTC", local("UTC", day), SERIES[3], 1)
+        await use_at(db, acme, "UTC", local("UTC", day), SERIES[3], 1)
     query = "/api/v1/trend?from=2026-10-01&to=2026-10-31&interval=month&group_by=category"
     assert [(line["name"], line["total"]) for line in (await api.get(query))["series"]] == [
         ("Coding", "0.000002"), ("Writing", "0.000001"),
@@ -246,17 +246,17 @@ async def test_a_category_changes_inside_a_bucket_or_is_todays_for_all(api: Api,
     ]
 
 
-async def test_days_say_whether_their_data_has_come(api: Api, books: Books) -> None:
-    acme = await books.organization(time_zone="Europe/Berlin")
-    await books.use(acme, "api", "namespace", "search", "2026-11-18", 5)
-    await books.use(acme, "api", "namespace", "search", "2026-11-21", 5)
+async def test_days_say_whether_their_data_has_come(api: Api, db: TableRows) -> None:
+    acme = await db.organization(time_zone="Europe/Berlin")
+    await db.use(acme, "api", "namespace", "search", "2026-11-18", 5)
+    await db.use(acme, "api", "namespace", "search", "2026-11-21", 5)
     for caught_up_at, states in (
         (local("Europe/Berlin", "2026-11-20", "10:00"), ["complete", "complete", "complete", "partial", "partial", "missing", "future"]),
         (None, ["missing", "partial", "missing", "missing", "partial", "missing", "future"]),
         (NOW, ["complete", "complete", "complete", "complete", "complete", "partial", "future"]),
     ):  # fmt: skip
-        await books.execute("DELETE FROM partition_progress")
-        await books.progress(0, caught_up_at)
+        await db.execute("DELETE FROM partition_progress")
+        await db.progress(0, caught_up_at)
         trend = await api.get("/api/v1/trend?from=2026-11-17&to=2026-11-23")
         assert [bucket["state"] for bucket in trend["buckets"]] == states
         assert trend["buckets"][0]["days"] == {"from": "2026-11-17", "to": "2026-11-17"}
@@ -279,8 +279,8 @@ async def test_days_say_whether_their_data_has_come(api: Api, books: Books) -> N
         ("view=agents", "view", "needs a `product`"),
     ],
 )
-async def test_a_trend_that_cannot_be_drawn_says_why(api: Api, books: Books, query: str, parameter: str, says: str) -> None:  # fmt: skip
-    await books.organization()
+async def test_a_trend_that_cannot_be_drawn_says_why(api: Api, db: TableRows, query: str, parameter: str, says: str) -> None:  # fmt: skip
+    await db.organization()
     answer = await api.ask(f"/api/v1/trend?{query}")
     assert answer.status_code == 422, answer.text
     (error,) = answer.json()["errors"]
@@ -288,8 +288,8 @@ async def test_a_trend_that_cannot_be_drawn_says_why(api: Api, books: Books, que
     assert says in error["detail"]
 
 
-async def test_a_short_range_of_long_ago_is_a_trend_by_day(api: Api, books: Books) -> None:
-    await books.organization()
+async def test_a_short_range_of_long_ago_is_a_trend_by_day(api: Api, db: TableRows) -> None:
+    await db.organization()
     assert (await api.get("/api/v1/trend?from=2021-11-01&to=2021-11-01"))["interval"] == "day"
     assert (await api.get("/api/v1/trend?from=2026-11-01&to=2026-11-01"))["interval"] == "hour"
 

@@ -5,7 +5,7 @@ import io
 from decimal import Decimal
 from typing import Any
 
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.query_api import Api
 
 
@@ -31,27 +31,27 @@ def total(lines: list[dict[str, str]]) -> Decimal:
     return sum((Decimal(line["credits"]) for line in lines), Decimal())
 
 
-async def special(books: Books, zone: str, name: str) -> int:
+async def special(db: TableRows, zone: str, name: str) -> int:
     """A year of usage with every special case: agents are created and deleted, categories change, usage is late, corrected and reversed."""
-    acme = await books.organization(name, zone)
-    await books.contract(acme, "c1", "2026-01-01", "2027-01-01")
-    await books.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=20)
-    await books.feature(0, "assistant", "tool", f"t-{name}", "2026-01-01", "Wide")
+    acme = await db.organization(name, zone)
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01")
+    await db.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=20)
+    await db.feature(0, "assistant", "tool", f"t-{name}", "2026-01-01", "Wide")
     for since, category in (("2026-03-29", "Before"), ("2026-03-30", None), ("2026-10-25", "After")):
-        await books.feature(acme, "assistant", "tool", f"t-{name}", since, category)
-    await books.agent(acme, "gone", "deleted", "Gone")
-    await books.agent(acme, "renamed", "saved", "New name")
-    await books.sighting(acme, "renamed", "saved", "Old name", ever_saved=True)
-    await books.sighting(acme, "draft", "unsaved", "A draft")
-    await books.agent(acme, "chat", "system", "Chat")
+        await db.feature(acme, "assistant", "tool", f"t-{name}", since, category)
+    await db.agent(acme, "gone", "deleted", "Gone")
+    await db.agent(acme, "renamed", "saved", "New name")
+    await db.sighting(acme, "renamed", "saved", "Old name", ever_saved=True)
+    await db.sighting(acme, "draft", "unsaved", "A draft")
+    await db.agent(acme, "chat", "system", "Chat")
     amount = 1_000_001
     for day in ("2026-01-01", "2026-03-28", "2026-03-29", "2026-03-30", "2026-10-24", "2026-10-25", "2026-10-26", "2026-11-22", "2026-12-31"):  # fmt: skip
         for product, kind, feature in (("assistant", "tool", f"t-{name}"), ("assistant", "model", "opus"), ("assistant", "feature", "image"), ("api", "namespace", "search")):  # fmt: skip
-            await books.use(acme, product, kind, feature, day, amount, surface="web" if amount % 2 else "slack")
+            await db.use(acme, product, kind, feature, day, amount, surface="web" if amount % 2 else "slack")
             amount *= 3
         for agent in ("gone", "renamed", "draft", "chat", "unheard", ""):
-            await books.use(acme, "agents", "tool", f"t-{name}", day, amount, agent=agent)
+            await db.use(acme, "agents", "tool", f"t-{name}", day, amount, agent=agent)
             amount = amount * 2 % 1_000_003 + 5
-        await books.correct(acme, "agents", "tool", f"t-{name}", day, -amount, agent="gone")
-        await books.correct(acme, "assistant", "tool", f"t-{name}", day, 17)
+        await db.correct(acme, "agents", "tool", f"t-{name}", day, -amount, agent="gone")
+        await db.correct(acme, "assistant", "tool", f"t-{name}", day, 17)
     return acme

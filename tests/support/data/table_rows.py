@@ -19,7 +19,7 @@ def local(zone: str, day: str, at: str = "00:00") -> datetime:
     return datetime.combine(date.fromisoformat(day), time.fromisoformat(at), ZoneInfo(zone)).astimezone(UTC)
 
 
-class Books:
+class TableRows:
     """Writes rows as the aggregator does, as the tables' owner."""
 
     def __init__(self, connection: Connection) -> None:

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from runtime.postgres.pool import Connection
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.services.alerter import (
     Customer,
     make_customer,
@@ -14,10 +14,10 @@ from support.services.alerter import (
 LOOPBACK = [ip_network("127.0.0.0/8")]
 
 
-async def make_customers(books: Books, many: int = 4) -> list[Customer]:
+async def make_customers(db: TableRows, many: int = 4) -> list[Customer]:
     """Organizations that have used 95 %. The last one is broken."""
-    customers = [await make_customer(books, f"org_{at}") for at in range(many - 1)]
-    customers.append(await make_customer(books, "org_broken"))
+    customers = [await make_customer(db, f"org_{at}") for at in range(many - 1)]
+    customers.append(await make_customer(db, "org_broken"))
     for customer in customers:
         await customer.use(95)
     return customers
@@ -52,7 +52,7 @@ async def come_due(owner: Connection) -> None:
 
 
 async def add_slack(customer: Customer, url: str) -> None:
-    await customer.books.execute(
+    await customer.db.execute(
         "INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, created_by) VALUES ($1, 'slack', 'Ops', $2, $2, 'ada')",
         customer.number, url,
     )  # fmt: skip

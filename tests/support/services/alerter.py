@@ -13,7 +13,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from alerter.evaluation.evaluator import Evaluator
 from runtime.postgres.pool import Connection, Pool
-from support.data.table_rows import Books
+from support.data.table_rows import TableRows
 from support.infra.service_process import free_port
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -29,17 +29,17 @@ def evaluator(pool: Pool, now: Callable[[], datetime] = lambda: NOW, *, billing_
 class Customer:
     """An organization, with rows as the aggregator writes them."""
 
-    books: Books
+    db: TableRows
     number: int
 
     async def use(self, credits: float, day: str = "2026-11-20", product: str = "assistant") -> None:
         """Add usage; a negative amount is a correction."""
-        await self.books.use(
+        await self.db.use(
             self.number, product, "tool" if product != "api" else "namespace", "search", day, round(credits * MICRO)
         )
 
     async def set_total(self, total: int | None, contract: str = "c1", period: str = "p1") -> None:
-        await self.books.execute(
+        await self.db.execute(
             "UPDATE credit_periods SET total = $1 WHERE organization_id = $2 AND contract_id = $3 AND credit_period_id = $4",
             None if total is None else total * MICRO, self.number, contract, period,
         )  # fmt: skip
@@ -62,7 +62,7 @@ class Customer:
         """Save settings as the query API does, with a wake-up in the same statement. Other settings keep their values."""
         columns, places = ", ".join(settings), ", ".join(f"${number}" for number in range(3, 3 + len(settings)))
         changes = ", ".join(f"{name} = excluded.{name}" for name in settings)
-        await self.books.execute(
+        await self.db.execute(
             f"WITH saved AS (INSERT INTO alert_settings AS s (organization_id, updated_at, {columns}) VALUES ($1, $2, {places})"
             f" ON CONFLICT (organization_id) DO UPDATE SET updated_at = excluded.updated_at, version = s.version + 1, {changes})"
             " INSERT INTO alert_wakeups (organization_id) VALUES ($1)",
@@ -71,21 +71,21 @@ class Customer:
 
 
 async def make_customer(
-    books: Books, name: str = "org_acme", time_zone: str = "UTC", *, total: int | None = 100, billing_moderators: bool = True,
+    db: TableRows, name: str = "org_acme", time_zone: str = "UTC", *, total: int | None = 100, billing_moderators: bool = True,
     starts_on: str = "2026-07-15", ends_on: str = "2027-01-15", members: bool = True,
 ) -> Customer:  # fmt: skip
     """An organization with one credit period and a member of each role."""
-    number = await books.organization(name, time_zone, billing_moderators=billing_moderators)
-    await books.contract(number, "c1", starts_on, ends_on)
-    await books.period(number, "c1", "p1", starts_on, ends_on, total=total)
+    number = await db.organization(name, time_zone, billing_moderators=billing_moderators)
+    await db.contract(number, "c1", starts_on, ends_on)
+    await db.period(number, "c1", "p1", starts_on, ends_on, total=total)
     for role in ROLES if members else ():
-        await books.execute(
+        await db.execute(
             "INSERT INTO members VALUES ($1, $2, $3, $3, false, now(), 0)",
             number,
             f"{role}@{name.replace('_', '-')}.example",
             role,
         )
-    return Customer(books, number)
+    return Customer(db, number)
 
 
 async def add_channel(
@@ -93,7 +93,7 @@ async def add_channel(
 ) -> tuple[int, str]:
     """Insert a channel as the query API does; returns its id and signing secret."""
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    number: int = await acme.books.count(
+    number: int = await acme.db.count(
         "INSERT INTO alert_channels (organization_id, kind, name, masked_url, url, signing_secret, created_by, content_type)"
         " VALUES ($1, $2, 'Ops', $3, $3, $4, 'ada', $5) RETURNING channel_id",
         acme.number, kind, url, secret if kind == "webhook" else None, content_type,
