@@ -81,7 +81,7 @@ async def test_rollups_find_their_rows_by_index(database: Database, aggregator: 
         await owner.execute("ANALYZE usage_daily, usage_15m")
     await owner.close()
     async with aggregator.pool.acquire() as connection, connection.transaction():
-        await connection.fetch(SQL["lock_catalog_shared"], 1, "20s")
+        await connection.execute(SQL["plan_by_index"])
         for name, table in (
             ("add_quarters", f"usage_15m_{MONTH}"),
             ("add_days", "usage_daily"),

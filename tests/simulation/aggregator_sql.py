@@ -222,7 +222,7 @@ def lock_catalog(t: Transaction, number: int) -> Rows:
 
 def lock_catalog_shared(t: Transaction, number: int, statement_timeout: str) -> Rows:
     t.lock("advisory", number, shared=True)
-    return [(statement_timeout, "off", "off", "off", None)]
+    return [(statement_timeout, None)]
 
 
 def ensure_series(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -628,6 +628,15 @@ def wait_as_usual(_: Transaction) -> None: ...
 def plan_each_time(_: Transaction) -> None: ...
 
 
+def plan_by_index(_: Transaction) -> Rows:
+    """Tests on a real Postgres check the plans."""
+    return [("off", "off", "off")]
+
+
+def plan_as_usual(_: Transaction) -> Rows:
+    return [("on", "on", "on")]
+
+
 def retry_now(_: Transaction, __: Sequence[int]) -> None: ...
 
 
@@ -647,7 +656,7 @@ NAMES = {
     "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
     "select_quarantined_records": "topic partition kafka_offset key value headers received",
-    "select_quarantined_catalog_events": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config set_config set_config set_config pg_advisory_xact_lock_shared", "select_quarter_partitions": "month",
+    "select_quarantined_catalog_events": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config pg_advisory_xact_lock_shared", "plan_by_index": "set_config set_config set_config", "plan_as_usual": "set_config set_config set_config", "select_quarter_partitions": "month",
 }  # fmt: skip
 """Columns of each statement's rows."""
 

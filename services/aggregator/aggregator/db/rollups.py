@@ -1,6 +1,7 @@
 """Adds sums to the rollup tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
 
@@ -28,9 +29,11 @@ async def add_checked_rollups(
     """
     check_batch(rollups, rooms)
     all_quarters = add_cells(cells_of(rollups.quarters), *quarters)
-    for table, cells in await _by_partition(connection, all_quarters, catalog):
-        await _merge(connection, SQL["add_quarters"].replace("usage_15m", table), cells)
-    large = await _add_days(connection, rollups, add_cells(cells_of(rollups.days), *days))
+    partitions = await _by_partition(connection, all_quarters, catalog)
+    async with _planned_by_index(connection):
+        for table, cells in partitions:
+            await _merge(connection, SQL["add_quarters"].replace("usage_15m", table), cells)
+        large = await _add_days(connection, rollups, add_cells(cells_of(rollups.days), *days))
     if large:
         await check_sums(connection, large, rollups, rooms, {} if known is None else known)
 
@@ -40,13 +43,22 @@ async def add_rollups(connection: Connection, rollups: Rollups) -> None:
 
     Raises StaleCatalog when another transaction adds the same new row.
     """
-    await _merge(connection, SQL["add_quarters"], cells_of(rollups.quarters))
-    await _add_days(connection, rollups, cells_of(rollups.days))
+    async with _planned_by_index(connection):
+        await _merge(connection, SQL["add_quarters"], cells_of(rollups.quarters))
+        await _add_days(connection, rollups, cells_of(rollups.days))
 
 
 async def add_months(connection: Connection, months: Mapping[tuple[int, int, int], Sequence[int]]) -> None:
     """Add to the monthly rollup alone, where it is not the sum of its days."""
-    await _merge(connection, SQL["add_months"], cells_of(months))
+    async with _planned_by_index(connection):
+        await _merge(connection, SQL["add_months"], cells_of(months))
+
+
+@asynccontextmanager
+async def _planned_by_index(connection: Connection) -> AsyncIterator[None]:
+    await connection.execute(SQL["plan_by_index"])
+    yield
+    await connection.execute(SQL["plan_as_usual"])
 
 
 async def _add_days(connection: Connection, rollups: Rollups, days: Cells) -> list[int]:

@@ -6,9 +6,8 @@ SELECT pg_advisory_xact_lock($1)
 
 -- name: lock_catalog_shared
 -- Prevents catalog events from being applied until this transaction ends. Other batches may hold the lock too.
--- The next statements have a timeout of $2 each, and find rows by index: an estimate must not make them read years of days.
-SELECT set_config('statement_timeout', $2, true), set_config('enable_seqscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), pg_advisory_xact_lock_shared($1)
+-- The next statements have a timeout of $2 each.
+SELECT set_config('statement_timeout', $2, true), pg_advisory_xact_lock_shared($1)
 
 -- name: select_catalog_version
 -- How far catalog events are applied, and the number of changes outside their order.

@@ -17,6 +17,15 @@ FROM unnest($1::integer[]) AS o(organization_id)
 -- The months, of these, that have a partition of the quarter-hour rollup now.
 SELECT month FROM unnest($1::date[]) AS month WHERE to_regclass('usage_15m_' || to_char(month, 'YYYYMM')) IS NOT NULL
 
+-- name: plan_by_index
+-- Lets the next statements find rows by index: an estimate must not make MERGE read years of days.
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
+
+-- name: plan_as_usual
+-- Ends plan_by_index. Without hash joins, Postgres compared each correction of a batch with each row of a partition that had been
+-- empty when it made the plan.
+SELECT set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true)
+
 -- name: add_quarters
 -- Adds to the quarter-hour rollup. Only for newly counted events, which the ledger ensures.
 -- The aggregator names the partition of the month instead of usage_15m: the executor opens 18 partitions for the table.
