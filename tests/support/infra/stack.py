@@ -35,7 +35,8 @@ log = logging.getLogger("stack")
 
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30
 SCHEMAS = REPOSITORY / "schemas"
-ROLE_PASSWORD = secrets.token_hex(16)
+ROLE_PASSWORD = os.environ.setdefault("FLEXCREDITS_TEST_ROLE_PASSWORD", secrets.token_hex(16))
+"""Password of the services' roles. Processes that a test starts, such as a benchmark, set the same one on its server."""
 
 
 @dataclass(frozen=True)
