@@ -22,8 +22,8 @@ SELECT month FROM unnest($1::date[]) AS month WHERE to_regclass('usage_15m_' || 
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
 
 -- name: plan_as_usual
--- Ends plan_by_index. Without hash joins, Postgres compared each correction of a batch with each row of a partition that had been
--- empty when it made the plan.
+-- Ends plan_by_index.
+-- Without hash joins, a plan made for an empty partition compares each correction of a batch with each row that it has later.
 SELECT set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true)
 
 -- name: add_quarters
