@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 from aggregator.rebuild.compare import difference
-from aggregator.rebuild.swap import CannotRebuild, Comparison, compare, note_failures, only_rebuild, swap
+from aggregator.rebuild.swap import SLACK, CannotRebuild, Comparison, compare, note_failures, only_rebuild, swap
 from aggregator.rebuild.time_zone import change_time_zone
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -327,7 +328,13 @@ async def test_command_proves_compares_and_refuses(
     await admin.delete_records({TopicPartition(topics.usage_events, 1): RecordsToDelete(before_offset=5)})
     await admin.close()
     refused = await call("--from", f"{SINCE}")
-    assert f"days from {TODAY + timedelta(days=1)} on can be rebuilt" in str(refused.exception)
+    # A day can be rebuilt if the oldest kept record is older than its start by SLACK.
+    kept_since = re.search(
+        r"was received since (.{16}) UTC: days from (.{10}) on can be rebuilt", str(refused.exception)
+    )
+    assert kept_since is not None, refused.exception
+    received, day = datetime.fromisoformat(kept_since[1]), datetime.fromisoformat(kept_since[2])
+    assert received + SLACK < day <= received + SLACK + timedelta(days=1, minutes=1)
 
 
 async def test_the_rebuilders_role_cannot_change_the_proof_and_works_alone(
