@@ -14,6 +14,7 @@ from msgspec import Raw
 from flexcredits_schemas.credits import MICRO
 from flexcredits_schemas.events import (
     PRODUCTS,
+    ActorKind,
     AgentKind,
     AgentState,
     Contract,
@@ -23,6 +24,7 @@ from flexcredits_schemas.events import (
     Event,
     FeatureKind,
     Organization,
+    PeopleMode,
     Price,
     Product,
     ProductAmounts,
@@ -37,6 +39,9 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 FIRST_CONTRACT_DAY = date(2000, 1, 1)
 """Earliest first day of a contract: from it on, instants can be computed in every zone."""
+
+LABEL_VALUE_MAX = 64
+"""Maximum length of a label's value in characters."""
 
 _CANONICAL = re.compile(rb'"(?=[^"]*[1-9])(?:0|[1-9]\d{0,8})(?:\.\d{1,6})?"')
 _PLAIN = re.compile(rb'"?(-?)(\d{1,12})(?:\.(\d{1,6}))?"?')
@@ -116,6 +121,13 @@ def _normalize_names(event: Event) -> None:
     _normalize_fields(data, "/data")
     if isinstance(data, UsageData | CorrectionData) and data.agent is not None:
         _normalize_fields(data.agent, "/data/agent")
+    if isinstance(data, UsageData) and data.labels:
+        data.labels = {key: normalize("NFC", value) for key, value in data.labels.items()}
+        for key, value in data.labels.items():
+            if len(value) > LABEL_VALUE_MAX:
+                raise InvalidEvent(
+                    f"Expected `str` of length <= {LABEL_VALUE_MAX} in Unicode NFC", f"/data/labels/{key}"
+                )
 
 
 def _normalize_fields(data: msgspec.Struct, pointer: str) -> None:
@@ -145,9 +157,13 @@ def _check_rules(event: Event) -> None:
             event.data.credits = _canonical(event.data.credits, "/data/credits", signed=True, digits=9)
         case Organization():
             event.data.time_zone = _accepted_zone(event.data.time_zone)
+            if event.data.label_keys:
+                event.data.label_keys = sorted(set(event.data.label_keys))
         case Contract():
             _check_contract(event)
         case Rate():
+            if event.data.part_of == event.data.unit:
+                raise InvalidEvent("a unit is not part of itself", "/data/part_of")
             event.data.credits = _canonical(event.data.credits, "/data/credits", zero=True)
             if event.data.per:
                 event.data.per = _canonical(event.data.per, "/data/per", digits=9)
@@ -175,16 +191,37 @@ def _accepted_zone(name: str) -> str:
 def _check_usage(event: Usage) -> None:
     _check_dimensions(event)
     data = event.data
-    if data.credits:
+    if data.labels is not None:
+        data.labels = dict(sorted(data.labels.items())) or None
+    if data.quantities is not None:
+        _check_quantities(data)
+    elif data.credits:
         if data.quantity or data.unit is not None:
             raise InvalidEvent("either `credits`, or `quantity` with `unit`, not both", "/data/credits")
         data.credits = _canonical(data.credits, "/data/credits", digits=9)
     elif not data.quantity:
-        raise InvalidEvent("`credits`, or `quantity` with `unit`, is missing", "/data")
+        raise InvalidEvent("`credits`, `quantity` with `unit`, or `quantities` is missing", "/data")
     elif data.unit is None:
         raise InvalidEvent("`quantity` needs a `unit`", "/data/unit")
     else:
         data.quantity = _canonical(data.quantity, "/data/quantity", digits=9)
+
+
+def _check_quantities(data: UsageData) -> None:
+    """Make quantities canonical: sorted by unit, without zeros."""
+    if data.credits or data.quantity or data.unit is not None:
+        raise InvalidEvent("`quantities` excludes `credits`, `quantity` and `unit`", "/data/quantities")
+    quantities: dict[str, Raw] = {}
+    for unit, amount in sorted((data.quantities or {}).items()):
+        name = unit if unit.isascii() else normalize("NFC", unit)
+        if len(name) > _NAMES["unit"] or name in quantities:
+            raise InvalidEvent(f"unit {unit!r} is there twice or too long in Unicode NFC", "/data/quantities")
+        canonical = _canonical(amount, f"/data/quantities/{unit}", zero=True, digits=9)
+        if micro(canonical):
+            quantities[name] = canonical
+    if not quantities:
+        raise InvalidEvent("at least one quantity is above 0", "/data/quantities")
+    data.quantities = dict(sorted(quantities.items()))
 
 
 def _check_dimensions(event: Usage | Correction) -> None:
@@ -295,7 +332,7 @@ def _without_exponent(number: bytes, pointer: str) -> bytes:
 
 _ALLOWED: Mapping[str, Sequence[str]] = {
     "product": get_args(Product), "feature_kind": get_args(FeatureKind), "kind": get_args(AgentKind),
-    "state": get_args(AgentState), "role": get_args(Role),
+    "state": get_args(AgentState), "role": get_args(Role), "people": get_args(PeopleMode),
 }  # fmt: skip
 """Allowed values by a pointer's last step: msgspec's error has only the invalid value."""
 
@@ -306,7 +343,8 @@ def _invalid(error: msgspec.ValidationError) -> InvalidEvent:
     pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
     if field := _FIELD.search(detail):
         pointer += f"/{field[1]}"
-    if detail.startswith("Invalid enum value") and (words := _ALLOWED.get(pointer.rpartition("/")[2])):
+    words = get_args(ActorKind) if pointer.endswith("/actor/kind") else _ALLOWED.get(pointer.rpartition("/")[2])
+    if words and detail.startswith("Invalid enum value"):
         detail += f": must be one of {', '.join(words)}"
     return InvalidEvent(detail, pointer)
 

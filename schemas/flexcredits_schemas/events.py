@@ -10,11 +10,18 @@ FeatureKind = Literal["model", "tool", "feature", "namespace"]
 AgentKind = Literal["saved", "unsaved", "system"]
 AgentState = Literal["saved", "deleted", "system"]
 Role = Literal["super_admin", "admin", "billing_moderator", "member"]
+ActorKind = Literal["user", "service_account"]
+PeopleMode = Literal["named", "pseudonymous", "groups_only"]
 EventId = Annotated[str, Meta(min_length=1, max_length=128)]
 Source = Annotated[str, Meta(min_length=1, max_length=128)]
 OrganizationId = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
+ActorId = Annotated[str, Meta(min_length=1, max_length=254)]
+GroupId = Annotated[str, Meta(min_length=1, max_length=128)]
+RunId = Annotated[str, Meta(min_length=1, max_length=128)]
+LabelKey = Annotated[str, Meta(min_length=1, max_length=32, pattern="^[A-Za-z][A-Za-z0-9_.-]*$")]
+LabelValue = Annotated[str, Meta(min_length=1, max_length=64)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern="^[^@\\s,;<>\"]+@[^@\\s,;<>\"]+$")]
 HttpsUrl = Annotated[str, Meta(min_length=10, max_length=500, pattern="^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?#][A-Za-z0-9._~:/?#@!$&'()*+,;=%-]*)?$")]
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z][A-Za-z0-9_+/-]*$")]
@@ -24,9 +31,34 @@ Date = date
 ContractDate = date
 Instant = Annotated[datetime, Meta(tz=True)]
 PositiveDecimal = Raw
+Quantity = Raw
 SignedDecimal = Raw
 Amount = Raw
 PRODUCTS: tuple[Product, ...] = get_args(Product)
+
+
+class ActorData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """The new version. Optional fields that are omitted do not change."""
+
+    id: ActorId
+    display_name: Text | None = None
+    email: Email | None = None
+    groups: Annotated[list[GroupId], Meta(max_length=50)] | None = None
+    effective_from: Date | None = None
+    removed: bool = False
+    erased: bool = False
+
+
+class Actor(Struct, tag_field="type", tag="flexcredits.actor.v1", omit_defaults=True, kw_only=True, gc=False):
+    """A person or service account in the organization's directory."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId
+    time: Instant
+    datacontenttype: JsonMediaType | None = None
+    data: ActorData
 
 
 class AgentData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
@@ -143,6 +175,27 @@ class Feature(Struct, tag_field="type", tag="flexcredits.feature.v1", omit_defau
     data: FeatureData
 
 
+class GroupData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """The new version of the group."""
+
+    id: GroupId
+    name: Text
+    parent: GroupId | None = None
+    owner_emails: Annotated[list[Email], Meta(max_length=20)] | None = None
+
+
+class Group(Struct, tag_field="type", tag="flexcredits.group.v1", omit_defaults=True, kw_only=True, gc=False):
+    """A group of people, such as a department or team."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Source
+    subject: OrganizationId
+    time: Instant
+    datacontenttype: JsonMediaType | None = None
+    data: GroupData
+
+
 class MemberData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """The member's current state."""
 
@@ -171,6 +224,9 @@ class OrganizationData(Struct, forbid_unknown_fields=True, omit_defaults=True, k
     time_zone: TimeZone
     billing_moderator_enabled: bool | None = None
     locale: Word | None = None
+    label_keys: Annotated[list[LabelKey], Meta(max_length=20)] | None = None
+    people: PeopleMode | None = None
+    my_usage: bool | None = None
 
 
 class Organization(Struct, tag_field="type", tag="flexcredits.organization.v1", omit_defaults=True, kw_only=True, gc=False):
@@ -192,6 +248,7 @@ class RateData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=T
     feature_kind: FeatureKind
     feature: Text
     unit: Word
+    part_of: Word | None = None
     credits: Amount
     per: PositiveDecimal = Raw()
     effective_from: Instant | None = None
@@ -249,17 +306,36 @@ class Correction(Struct, tag_field="type", tag="flexcredits.usage.correction.v1"
     data: CorrectionData
 
 
+class UsageActor(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """The person or service account that used the product."""
+
+    id: ActorId
+    kind: ActorKind = 'user'
+
+
+class UsageRun(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """The conversation, workflow run or trace that the use is a part of. `parent_id` is the run that started it."""
+
+    id: RunId
+    parent_id: RunId | None = None
+
+
 class UsageData(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """The used feature and the amount: either `credits`, or `quantity` with `unit`, which the rate in effect at `time` converts to credits."""
+    """The used feature, who used it, and the amount: `credits`, or `quantity` with `unit`, or `quantities`. The rates in effect at `time` convert quantities to credits."""
 
     product: Product
     feature_kind: FeatureKind
     feature: Text
     surface: Word | None = None
     agent: UsageAgent | None = None
+    actor: UsageActor | None = None
+    group: GroupId | None = None
+    labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=5)] | None = None
+    run: UsageRun | None = None
     credits: PositiveDecimal = Raw()
     quantity: PositiveDecimal = Raw()
     unit: Word | None = None
+    quantities: Annotated[dict[Word, Quantity], Meta(min_length=1, max_length=16)] | None = None
 
 
 class Usage(Struct, tag_field="type", tag="flexcredits.usage.v1", omit_defaults=True, kw_only=True, gc=False):
@@ -274,4 +350,4 @@ class Usage(Struct, tag_field="type", tag="flexcredits.usage.v1", omit_defaults=
     data: UsageData
 
 
-Event = Agent | Contract | Correction | Feature | Member | Organization | Rate | Usage
+Event = Actor | Agent | Contract | Correction | Feature | Group | Member | Organization | Rate | Usage

@@ -4,7 +4,7 @@ import re
 from hashlib import blake2b
 
 from flexcredits_schemas.codec import micro
-from flexcredits_schemas.events import Correction, Usage
+from flexcredits_schemas.events import Correction, Usage, UsageData
 
 HASH_BUCKETS = 16
 """Number of ledger partitions for ids that contain no day. After a change, stored identities would not be found."""
@@ -27,10 +27,15 @@ def identity_of(organization: str, source: str, event_id: str) -> bytes:
 
 
 def amount_of(event: Usage | Correction) -> int:
-    """The amount in millionths of credits, or of the event's unit."""
-    if isinstance(event, Correction) or event.data.unit is None:
+    """The amount in millionths of credits, or of the event's unit; 0 for an event with `quantities`."""
+    if isinstance(event, Correction) or event.data.credits:
         return micro(event.data.credits)
-    return micro(event.data.quantity)
+    return micro(event.data.quantity) if event.data.quantity else 0
+
+
+def run_identity_of(run_id: str) -> bytes:
+    """BLAKE2b-128 of a run's id: the key of the run inside its organization."""
+    return blake2b(run_id.encode(), digest_size=16).digest()
 
 
 def payload_of(event: Usage | Correction, amount: int, occurred: float) -> bytes:
@@ -55,7 +60,17 @@ def payload_of(event: Usage | Correction, amount: int, occurred: float) -> bytes
         data.surface or "",
         agent,
     )
-    return blake2b("\0".join(parts).encode(), digest_size=16).digest()
+    optional = _optional_parts(event.data) if isinstance(event, Usage) else ()
+    return blake2b("\0".join((*parts, *optional)).encode(), digest_size=16).digest()
+
+
+def _optional_parts(data: UsageData) -> tuple[str, ...]:
+    """The parts of a payload that many events lack. Events without them keep their hash."""
+    quantities = {unit: micro(amount) for unit, amount in (data.quantities or {}).items()}
+    if not (data.actor or data.group or data.labels or data.run or quantities):
+        return ()
+    actor = (data.actor.kind, data.actor.id) if data.actor else None
+    return (repr((actor, data.group, sorted((data.labels or {}).items()), data.run and data.run.id, quantities)),)
 
 
 def bucket_of(event_id: str, identity: bytes) -> int:

@@ -9,9 +9,14 @@ CREATE TABLE organizations (
     time_zone text,
     billing_moderator_enabled boolean NOT NULL DEFAULT false,
     locale text NOT NULL DEFAULT 'en-US',
+    label_keys text[] NOT NULL DEFAULT '{}',
+    people text NOT NULL DEFAULT 'named' CHECK (people IN ('named', 'pseudonymous', 'groups_only')),
+    my_usage boolean NOT NULL DEFAULT true,
+    alias_key uuid NOT NULL DEFAULT gen_random_uuid(),
     event_at timestamptz,
     event_offset bigint
 );
+COMMENT ON COLUMN organizations.alias_key IS 'Secret of the aliases of people: without it, nobody can compute an alias from the id of an actor.';
 COMMENT ON TABLE organizations IS 'Writer: aggregator. A row without time_zone is known from usage only; its usage is held until the catalog event of the organization arrives. Id 0 is the whole deployment.';
 INSERT INTO organizations (organization_id, organization) OVERRIDING SYSTEM VALUE VALUES (0, '');
 
@@ -152,6 +157,58 @@ CREATE POLICY aggregator ON agent_sightings TO flexcredits_aggregator USING (tru
 CREATE POLICY alerter ON agent_sightings FOR SELECT TO flexcredits_alerter USING (true);
 CREATE POLICY one_organization ON agent_sightings FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
+CREATE TABLE actors (
+    organization_id integer NOT NULL REFERENCES organizations,
+    actor_id text NOT NULL,
+    display_name text,
+    email text,
+    removed boolean NOT NULL,
+    erased boolean NOT NULL,
+    event_at timestamptz NOT NULL,
+    event_offset bigint NOT NULL,
+    PRIMARY KEY (organization_id, actor_id)
+);
+CREATE INDEX actors_by_email ON actors (organization_id, email) WHERE email IS NOT NULL;
+COMMENT ON TABLE actors IS 'Writer: aggregator. People and service accounts of the directory; email is lower-case. An erased actor has neither name nor email, and is removed.';
+GRANT SELECT, INSERT, UPDATE ON actors TO flexcredits_aggregator;
+GRANT SELECT ON actors TO flexcredits_api;
+ALTER TABLE actors ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON actors TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON actors FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE actor_groups (
+    organization_id integer NOT NULL REFERENCES organizations,
+    actor_id text NOT NULL,
+    effective_from date NOT NULL,
+    groups text[] NOT NULL,
+    event_at timestamptz NOT NULL,
+    event_offset bigint NOT NULL,
+    PRIMARY KEY (organization_id, actor_id, effective_from)
+);
+COMMENT ON TABLE actor_groups IS 'Writer: aggregator. The groups of an actor from a day of the organization''s time zone on; usage counts in the first one. Before the first row the first row applies.';
+GRANT SELECT, INSERT, UPDATE ON actor_groups TO flexcredits_aggregator;
+GRANT SELECT ON actor_groups TO flexcredits_api;
+ALTER TABLE actor_groups ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON actor_groups TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON actor_groups FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE people_groups (
+    organization_id integer NOT NULL REFERENCES organizations,
+    group_id text NOT NULL,
+    name text NOT NULL,
+    parent_id text,
+    owner_emails text[] NOT NULL,
+    event_at timestamptz NOT NULL,
+    event_offset bigint NOT NULL,
+    PRIMARY KEY (organization_id, group_id)
+);
+COMMENT ON TABLE people_groups IS 'Writer: aggregator. Groups of people. Parents may be unknown or form a cycle: readers then treat the group as one without a parent.';
+GRANT SELECT, INSERT, UPDATE ON people_groups TO flexcredits_aggregator;
+GRANT SELECT ON people_groups TO flexcredits_api;
+ALTER TABLE people_groups ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON people_groups TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON people_groups FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
 CREATE TABLE features (
     organization_id integer NOT NULL REFERENCES organizations,
     product text NOT NULL,
@@ -180,6 +237,7 @@ CREATE TABLE rates (
     feature_kind text NOT NULL,
     feature text NOT NULL,
     unit text NOT NULL,
+    part_of text,
     credits bigint NOT NULL,
     per bigint NOT NULL,
     effective_from timestamptz,

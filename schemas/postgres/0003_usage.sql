@@ -19,6 +19,23 @@ CREATE POLICY alerter ON usage_series FOR SELECT TO flexcredits_alerter USING (t
 CREATE POLICY rebuild ON usage_series TO flexcredits_rebuild USING (true) WITH CHECK (true);
 CREATE POLICY one_organization ON usage_series FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
+CREATE TABLE usage_attributions (
+    attribution_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    organization_id integer NOT NULL REFERENCES organizations,
+    actor_kind text NOT NULL,
+    actor_id text NOT NULL,
+    group_id text NOT NULL,
+    labels jsonb NOT NULL,
+    UNIQUE (organization_id, actor_kind, actor_id, group_id, labels)
+);
+COMMENT ON TABLE usage_attributions IS 'Writer: aggregator. One row per combination of actor, group and labels in usage; empty texts if there is no actor or no group, {} if there are no labels. Usage without all of them has no row.';
+GRANT SELECT, INSERT ON usage_attributions TO flexcredits_aggregator;
+GRANT SELECT ON usage_attributions TO flexcredits_api, flexcredits_rebuild;
+ALTER TABLE usage_attributions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_attributions TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON usage_attributions TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_attributions FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
 CREATE TABLE usage_ledger (
     ledger_bucket integer NOT NULL,
     identity uuid NOT NULL,
@@ -35,10 +52,17 @@ CREATE TABLE usage_ledger (
     corrected bigint,
     corrects_bucket integer,
     corrects uuid,
+    attribution_id integer,
+    run uuid,
+    quantities jsonb,
     PRIMARY KEY (ledger_bucket, identity)
 ) PARTITION BY LIST (ledger_bucket);
 -- Finds the corrections of an event, for its receipt. Partial, so that the insert of usage does not touch it.
 CREATE INDEX usage_ledger_corrections ON usage_ledger (corrects) WHERE corrects IS NOT NULL;
+-- Finds the uses of a run.
+CREATE INDEX usage_ledger_runs ON usage_ledger (run) WHERE run IS NOT NULL;
+COMMENT ON COLUMN usage_ledger.run IS 'Key of usage_runs. A correction has the attribution and the run of its original.';
+COMMENT ON COLUMN usage_ledger.quantities IS 'Of usage with several units: by unit, a list of the quantity in millionths and the rate_id; the rate_id is null while held.';
 COMMENT ON TABLE usage_ledger IS 'Writer: aggregator. One row per event identity, counted or held. corrected is the sum of an event''s corrections, so that original plus corrections never falls below 0. Credits and quantity in millionths.';
 -- The aggregator deletes the row of a held correction that is rejected in the end.
 GRANT SELECT, INSERT, UPDATE, DELETE ON usage_ledger TO flexcredits_aggregator;
@@ -63,6 +87,9 @@ CREATE TABLE usage_held (
     waits_for text NOT NULL CHECK (waits_for IN ('organization', 'rate', 'original', 'sum_limit')),
     corrects_bucket integer,
     corrects uuid,
+    attribution_id integer,
+    run uuid,
+    quantities jsonb,
     value bytea,
     PRIMARY KEY (ledger_bucket, identity)
 );

@@ -127,3 +127,61 @@ CREATE POLICY alerter ON usage_organization_monthly FOR SELECT TO flexcredits_al
 CREATE POLICY rebuild ON usage_organization_monthly TO flexcredits_rebuild USING (true) WITH CHECK (true);
 CREATE POLICY one_organization ON usage_organization_monthly FOR SELECT TO flexcredits_api
     USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE usage_attributed_daily (
+    organization_id integer NOT NULL,
+    day date NOT NULL,
+    attribution_id integer NOT NULL,
+    series_id integer NOT NULL,
+    credits bigint NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (organization_id, day, attribution_id, series_id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE usage_attributed_daily IS 'Writer: aggregator. The part of usage_daily that names an actor, a group or labels. Micro-credits per day of the organization''s time zone. Never dropped.';
+GRANT SELECT, INSERT, UPDATE ON usage_attributed_daily TO flexcredits_aggregator;
+GRANT SELECT ON usage_attributed_daily TO flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_attributed_daily TO flexcredits_rebuild;
+ALTER TABLE usage_attributed_daily ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_attributed_daily TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON usage_attributed_daily TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_attributed_daily FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE usage_attributed_monthly (
+    organization_id integer NOT NULL,
+    month date NOT NULL,
+    attribution_id integer NOT NULL,
+    credits bigint NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (organization_id, month, attribution_id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE usage_attributed_monthly IS 'Writer: aggregator. The sum of usage_attributed_daily over a calendar month and all series; month is its first day. Micro-credits. Never dropped.';
+GRANT SELECT, INSERT, UPDATE ON usage_attributed_monthly TO flexcredits_aggregator;
+GRANT SELECT ON usage_attributed_monthly TO flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_attributed_monthly TO flexcredits_rebuild;
+ALTER TABLE usage_attributed_monthly ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_attributed_monthly TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON usage_attributed_monthly TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_attributed_monthly FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
+
+CREATE TABLE usage_runs (
+    organization_id integer NOT NULL,
+    run uuid NOT NULL,
+    run_id text NOT NULL,
+    parent_id text NOT NULL,
+    credits bigint NOT NULL,
+    events bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    agent_id text NOT NULL,
+    attribution_id integer NOT NULL,
+    PRIMARY KEY (organization_id, run)
+) WITH (fillfactor = 50);
+CREATE INDEX usage_runs_by_time ON usage_runs (organization_id, first_at);
+COMMENT ON TABLE usage_runs IS 'Writer: aggregator. Counted usage per run: a conversation, a workflow run or a trace. run is run_identity_of(run_id). Times are those of its first and last use, without corrections. agent_id and attribution_id are those of the first use (of equal times, the smallest agent_id, then the smallest attribution_id), empty and 0 if it has none. parent_id is the largest one given, empty if none is. Deleted when last_at leaves the window of the ledger.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_runs TO flexcredits_aggregator;
+GRANT SELECT ON usage_runs TO flexcredits_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_runs TO flexcredits_rebuild;
+ALTER TABLE usage_runs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY aggregator ON usage_runs TO flexcredits_aggregator USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON usage_runs TO flexcredits_rebuild USING (true) WITH CHECK (true);
+CREATE POLICY one_organization ON usage_runs FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));

@@ -62,6 +62,14 @@ def python_type(schema: dict[str, Any]) -> str:
             if word in schema
         ]
         return f"Annotated[list[{python_type(schema['items'])}], Meta({', '.join(limits)})]"
+    if schema.get("type") == "object":
+        limits = [
+            f"{ours}={schema[word]}"
+            for word, ours in (("minProperties", "min_length"), ("maxProperties", "max_length"))
+            if word in schema
+        ]
+        key, value = python_type(schema["propertyNames"]), python_type(schema["additionalProperties"])
+        return f"Annotated[dict[{key}, {value}], Meta({', '.join(limits)})]"
     return scalar(schema)
 
 
