@@ -34,7 +34,7 @@ COUNTS = ("lock_progress", "insert_ledger", "add_quarters", "commit")
 ALERTS = ("lock_state", "select_levels", "insert_firing", "commit")
 MARKS = ("mark_caught_up",)
 WRITES = ("insert_ledger", "add_quarters", "add_organization_days", "commit")
-READS = ("act_for", "sum_rollups", "sum_ledger", "select_live_version")
+READS = ("select_organization", "sum_rollups", "sum_ledger", "select_live_version")
 ALL = [*schedules(4, 4)]
 
 

@@ -147,7 +147,7 @@ async def test_a_request_span_is_named_by_its_route_and_has_its_statements(datab
     [request] = received.named(name)
     assert (request.trace_id, request.parent_id) == (trace_id_of(caller), caller.split("-")[2])
     statements = [span for span in received.spans if span.parent_id == request.span_id]
-    assert {"BEGIN", "act_for", "select_organization", "select_firing"} <= {span.name for span in statements}
+    assert {"BEGIN", "select_organization", "select_firing"} <= {span.name for span in statements}
     assert all("postgresql" in span.attributes["db.system.name"] for span in statements)
     assert {span.trace_id for span in received.spans} == {request.trace_id}, "statements of probes have a trace"
 

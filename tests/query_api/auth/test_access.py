@@ -5,12 +5,14 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from query_api.access.dependencies import POLICIES, hold_link
 from query_api.app import PUBLIC, build_app, find_open_routes
@@ -21,6 +23,8 @@ from query_api.auth.tokens import Verifier
 from query_api.http.problems import ApiProblem
 from support.data.table_rows import TableRows
 from support.services.query_api import (
+    AUDIENCE,
+    ISSUER,
     Api,
     IdentityProvider,
     OpenApi,
@@ -238,6 +242,42 @@ async def test_a_weak_key_is_not_trusted(api: Api) -> None:
     with pytest.warns(jwt.InsecureKeyLengthWarning):
         token = jwt.encode(api.provider.claims(), weak, "RS256", {"kid": "weak"})
     assert (await api.ask(PATHS[0], token=token)).status_code == 401
+
+
+async def test_a_kept_token_is_verified_again_when_it_expires_and_when_the_keys_change(
+    signing_key: RSAPrivateKey,
+) -> None:
+    key_ids, clock, now = ["k1"], Clock(), time.time()
+
+    def fetch() -> bytes:
+        return json.dumps({"keys": [rsa_jwk(signing_key, key_id) for key_id in key_ids]}).encode()
+
+    keys = SigningKeys(fetch, clock)
+    at = [now]
+    verifier = Verifier(keys, ISSUER, AUDIENCE, clock=lambda: at[0])
+    claims = IdentityProvider(signing_key).claims(exp=int(now) - 10)  # within the leeway
+    kept, other = (jwt.encode(claims, signing_key, "RS256", {"kid": key_id}) for key_id in ("k1", "k2"))
+    assert (await verifier.identify("bearer", kept)).organization == "org_acme"
+    assert await verifier.identify("Bearer", kept) is await verifier.identify("Bearer", kept)
+    for altered in (kept[:-4] + "AAAA", other, kept + "."):
+        with pytest.raises(ApiProblem, match="token"):
+            await verifier.identify("Bearer", altered)
+    clock.now += REFETCH_AFTER_S
+    await keys.renew()
+    assert await verifier.identify("Bearer", kept)
+    key_ids[:] = ["k2"]
+    clock.now += REFETCH_AFTER_S
+    await keys.renew()
+    with pytest.raises(ApiProblem, match="unknown key"):
+        await verifier.identify("Bearer", kept)
+    assert await verifier.identify("Bearer", other)
+    at[0] = now + 60
+    assert not await is_kept(verifier, other)
+
+
+async def is_kept(verifier: Verifier, token: str) -> bool:
+    """Whether two requests get the principal of one verification."""
+    return await verifier.identify("Bearer", token) is await verifier.identify("Bearer", token)
 
 
 class Clock:

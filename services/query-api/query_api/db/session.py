@@ -128,11 +128,10 @@ async def write_as(
 
 
 async def act_for(connection: Connection, organization: str, email: str) -> Organization:
-    """Limit the transaction to this organization by row-level security. Raises NotIsolated.
+    """Limit the transaction to this organization by row-level security. The first statement of it. Raises NotIsolated.
 
     `email` is the principal's.
     """
-    await connection.execute(SQL["act_for"], organization)
     row = await connection.fetchrow(SQL["select_organization"], organization, email)
     assert row is not None
     found = from_record(Organization, row)

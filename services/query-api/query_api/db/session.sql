@@ -3,11 +3,16 @@
 SELECT set_config('app.organization', $1, true)
 
 -- name: select_organization
--- The organization, whether this person was removed from it, and whether row-level security applies to this role.
--- Always one row, also for an unknown organization.
+-- Row-level security shows only this organization until the transaction ends. Selects it for this person.
+-- Always one row, also for an unknown organization. OFFSET 0 keeps the tables inside LATERAL, so that none is read before
+-- the setting is in force. Removed: this person was removed from it. Isolated: row-level security applies to this role.
+WITH acting AS MATERIALIZED (SELECT set_config('app.organization', $1, true) AS organization)
 SELECT o.organization_id, o.time_zone, coalesce(o.billing_moderator_enabled, false) AS billing_moderator_enabled,
-    coalesce(m.removed, false) AS removed, o.name, coalesce(o.locale, 'en-US') AS locale,
+    coalesce(o.removed, false) AS removed, o.name, coalesce(o.locale, 'en-US') AS locale,
     row_security_active('usage_daily') AS is_isolated
-FROM (VALUES ($1)) AS v(organization)
-LEFT JOIN organizations o ON o.organization = v.organization
-LEFT JOIN members m ON m.organization_id = o.organization_id AND m.email = lower($2)
+FROM acting LEFT JOIN LATERAL (
+    SELECT o.organization_id, o.time_zone, o.billing_moderator_enabled, o.name, o.locale, m.removed
+    FROM organizations o LEFT JOIN members m ON m.organization_id = o.organization_id AND m.email = lower($2)
+    WHERE o.organization = acting.organization
+    OFFSET 0
+) AS o ON true
