@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from aggregator.domain.rollup import Organization
 from aggregator.domain.time_window import OutsideWindow, check_window
-from aggregator.rebuild.recount import Days
+from aggregator.rebuild.scope import Days
 from flexcredits_schemas.calendar import QUARTER_S, local_day
 from hypothesis import given
 from hypothesis import strategies as st

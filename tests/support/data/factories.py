@@ -53,7 +53,9 @@ def usage(*, envelope: dict[str, Any] | None = None, **data: Any) -> dict[str, A
 def correction(original: dict[str, Any], credits: str, **envelope: Any) -> dict[str, Any]:
     """A correction of `original` by `credits`."""
     dimensions = {
-        name: value for name, value in original["data"].items() if name not in ("credits", "quantity", "unit")
+        name: value
+        for name, value in original["data"].items()
+        if name in ("product", "feature_kind", "feature", "surface", "agent")
     }
     data = {**dimensions, "credits": credits, "reason": "billed by mistake"}
     data["corrects"] = {"source": original["source"], "id": original["id"]}

@@ -1,15 +1,12 @@
 """Recounts a range of the log beside the live rollups. The log gives the events, and the ledger says which copy
 counts."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import asyncpg
-from flexcredits_schemas.calendar import EPOCH, QUARTER_S, local_day, midnight
+from asyncpg.pgproto.pgproto import UUID
+from flexcredits_schemas.calendar import QUARTER_S
 from flexcredits_schemas.identity import hash_bucket
 from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres.pool import Connection
@@ -21,110 +18,12 @@ from aggregator.db.unnest import by_bucket
 from aggregator.domain.counting.copies import Content, content_of
 from aggregator.domain.decode import DecodedBatch, SeriesKey, UsageRecord
 from aggregator.domain.rating import Rate
-from aggregator.domain.rollup import Decision, Organization, Rollups, empty_rollups, fold
-from aggregator.rebuild.compare import Months
+from aggregator.domain.rollup import Decision, fold
+from aggregator.rebuild.result import Recount
+from aggregator.rebuild.scope import Days, Snapshot
 
-CONTRADICTIONS_SHOWN = 20
 UNKNOWN = -1
 """No series and no usage has this value, so it contradicts every ledger row."""
-
-
-@dataclass(frozen=True)
-class Days:
-    """Local days `first` to `last`, both included, of organizations with the same or different zones."""
-
-    first: date
-    last: date
-    organizations: Mapping[str, Organization]
-    """Organizations with a known zone, by name: all of them, or the requested one."""
-
-    @property
-    def ids(self) -> list[int]:
-        return sorted(organization.organization_id for organization in self.organizations.values())
-
-    def begins(self) -> datetime:
-        """The first instant of `first` in any of the zones."""
-        return min(midnight(self.first, zone) for zone in self._zones())
-
-    def ends(self) -> datetime:
-        """The end of `last` in any of the zones."""
-        after = min(self.last, date.max - timedelta(days=1)) + timedelta(days=1)
-        return max(midnight(after, zone) for zone in self._zones())
-
-    def hold(self, bucket: int, time_zone: str) -> bool:
-        """Whether the local day of a quarter of an hour is one of the days."""
-        return (self.first - EPOCH).days <= local_day(bucket, time_zone) <= (self.last - EPOCH).days
-
-    def _zones(self) -> set[str]:
-        return {str(organization.time_zone) for organization in self.organizations.values()} or {"UTC"}
-
-
-@dataclass
-class Recount:
-    """The result of recounting. A contradiction is a record whose disposition the ledger lacks, or records
-    differently."""
-
-    rollups: Rollups = field(default_factory=empty_rollups)
-    records: int = 0
-    counted: Counter[int] = field(default_factory=Counter)
-    """Number of counted records by organization."""
-    held: int = 0
-    duplicate: int = 0
-    rejected: int = 0
-    contradictions: int = 0
-    shown: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    """Organizations that are left out because their data causes a failure, and the failure."""
-
-    def take_over(self, part: "Recount") -> None:
-        """Add the numbers and sums of a part."""
-        tables: Iterable[tuple[dict[Any, list[int]], dict[Any, list[int]]]] = zip(
-            self.rollups, part.rollups, strict=True
-        )
-        for into, cells in tables:
-            for key, (credits, events) in cells.items():
-                cell = into.setdefault(key, [0, 0])
-                cell[0] += credits
-                cell[1] += events
-                if cell == [0, 0]:
-                    del into[key]
-        self.counted.update(part.counted)
-        self.held += part.held
-        self.duplicate += part.duplicate
-        self.rejected += part.rejected
-        self.contradictions += part.contradictions
-        self.shown += part.shown[: CONTRADICTIONS_SHOWN - len(self.shown)]
-
-    def forget(self, organization_id: int) -> None:
-        """Remove the sums of an organization."""
-        del self.counted[organization_id]
-        tables: Iterable[dict[Any, list[int]]] = self.rollups
-        for cells in tables:
-            for key in [key for key in cells if key[0] == organization_id]:
-                del cells[key]
-
-    def contradict(self, text: str) -> None:
-        self.contradictions += 1
-        if len(self.shown) < CONTRADICTIONS_SHOWN:
-            self.shown.append(text)
-
-
-class Snapshot:
-    """Postgres at one instant, read in short transactions.
-
-    One long transaction would keep its locks on every partition that it has read. A process that creates or drops a
-    partition would wait for them, and all batches would wait behind that process.
-    """
-
-    def __init__(self, name: str, connection: Connection) -> None:
-        self._name = name
-        self._connection = connection
-
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Connection]:
-        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
-            await self._connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'")
-            yield self._connection
 
 
 class Recounter:
@@ -265,11 +164,17 @@ class Recounter:
         dead = {(row["partition"], row["kafka_offset"]) for row in dead_letters}
         quarantined = await connection.fetch(SQL["select_aside"], self._topic, *places)
         aside = {(row["partition"], row["kafka_offset"]) for row in quarantined}
+        # Copies of a held correction are duplicates of it, also if it is rejected in the end and leaves the ledger.
+        corrections = [UUID(use.identity) for use in uses if use.corrects]
+        rejections = await connection.fetch(SQL["select_rejected_corrections"], self._topic, corrections)
+        rejected = {row["identity"].bytes for row in rejections}
         for use in uses:
             if (use.partition, use.offset) in dead:
                 self.recount.rejected += 1
             elif (use.partition, use.offset) in aside:
                 self.recount.held += 1
+            elif use.identity in rejected:
+                self.recount.duplicate += 1
             else:
                 self.recount.contradict(
                     f"{self._topic}/{use.partition}/{use.offset}: neither the ledger nor a dead letter knows of it"
@@ -308,33 +213,3 @@ async def _select_in(connection: Connection, keys: Iterable[tuple[int, bytes]]) 
         for bucket, identities in by_bucket(keys)
         for row in await connection.fetch(SQL["select_dispositions"], bucket, identities)
     }
-
-
-async def read_live(snapshot: Snapshot, days: Days) -> tuple[Rollups, Months]:
-    """The live rollups of the days at the snapshot, and the missing sums of the months against their own days."""
-    ids, span = days.ids, (days.first, days.last)
-    zones = {at.organization_id: str(at.time_zone) for at in days.organizations.values()}
-    async with snapshot.read() as connection:
-        # Quarters are selected with the time zone data that counted them, which may differ from that of Postgres.
-        quarters = await connection.fetch(SQL["select_live_quarters"], ids, days.begins(), days.ends())
-        live = Rollups(
-            cells_of(row for row in quarters if days.hold(row["quarter"], zones[row["organization_id"]])),
-            cells_of(await connection.fetch(SQL["select_live_days"], ids, *span)),
-            cells_of(await connection.fetch(SQL["select_live_organization_days"], ids, *span)),
-            cells_of(await connection.fetch(SQL["select_live_corrections"], ids, *span)),
-            cells_of(await connection.fetch(SQL["select_live_late"], ids, *span)),
-        )
-        months = Months(
-            cells_of(await connection.fetch(SQL["select_month_rests"], ids, *span)),
-            cells_of(await connection.fetch(SQL["select_organization_month_rests"], ids, *span)),
-        )
-    return live, months
-
-
-KEYS = ("organization_id", "quarter", "day", "month", "received_day", "series_id", "product", "kafka_partition")
-"""Key columns of the rollup tables, in the order of the keys of Rollups and Months. Each table has some of them."""
-
-
-def cells_of(rows: Iterable[asyncpg.Record]) -> dict[Any, list[int]]:
-    """The sums of a rollup table by its key columns."""
-    return {tuple(row[name] for name in KEYS if name in row): [row["credits"], row["events"]] for row in rows}

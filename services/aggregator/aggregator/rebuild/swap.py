@@ -25,7 +25,10 @@ from aggregator.db.statements import SQL
 from aggregator.domain.decode import empty_batch, read
 from aggregator.domain.rollup import Organization, Rollups
 from aggregator.rebuild.compare import Months, TableDifference, organizations_in, rollup_differences, summarize
-from aggregator.rebuild.recount import Days, Recount, Recounter, Snapshot, read_live
+from aggregator.rebuild.live import read_live
+from aggregator.rebuild.recount import Recounter
+from aggregator.rebuild.result import Recount
+from aggregator.rebuild.scope import Days, Snapshot
 
 AT_ONCE = 5_000  # records between two queries of the ledger
 WINDOW_DAYS = 400

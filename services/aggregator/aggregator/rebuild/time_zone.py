@@ -17,7 +17,7 @@ from aggregator.db.rollups import add_rollups
 from aggregator.db.statements import SQL
 from aggregator.domain.rollup import Rollups, empty_rollups
 from aggregator.rebuild.compare import difference
-from aggregator.rebuild.recount import cells_of
+from aggregator.rebuild.live import cells_of
 from aggregator.rebuild.swap import WINDOW_DAYS, CannotRebuild
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)

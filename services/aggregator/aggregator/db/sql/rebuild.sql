@@ -32,6 +32,10 @@ FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
 SELECT d.partition, d.kafka_offset FROM unnest($2::integer[], $3::bigint[]) AS d(partition, kafka_offset)
 JOIN dead_letter_outbox o ON o.topic = $1 AND o.partition = d.partition AND o.kafka_offset = d.kafka_offset
 
+-- name: select_rejected_corrections
+-- The identities, of these, of corrections that are dead letters.
+SELECT DISTINCT identity FROM dead_letter_outbox WHERE topic = $1 AND identity = ANY($2::uuid[]) AND pointer = '/data/corrects'
+
 -- name: select_aside
 -- The records, of these, that wait in quarantine.
 SELECT partition, kafka_offset FROM quarantined_records
