@@ -16,7 +16,7 @@ CREATE TABLE organizations (
     event_at timestamptz,
     event_offset bigint
 );
-COMMENT ON COLUMN organizations.alias_key IS 'Secret of the aliases of people: without it, nobody can compute an alias from the id of an actor.';
+COMMENT ON COLUMN organizations.alias_key IS 'Secret of the aliases of people: without it, the alias of an actor cannot be computed from its id.';
 COMMENT ON TABLE organizations IS 'Writer: aggregator. A row without time_zone is known from usage only; its usage is held until the catalog event of the organization arrives. Id 0 is the whole deployment.';
 INSERT INTO organizations (organization_id, organization) OVERRIDING SYSTEM VALUE VALUES (0, '');
 

@@ -1,4 +1,4 @@
-"""Who used what, for generated usage: a few people use most of it, some usage names only a group, some nobody."""
+"""Who used what, for generated usage: a few people use most of it; some usage names only a group, or neither."""
 
 import random
 from typing import Any
@@ -37,4 +37,4 @@ def random_who(chance: random.Random) -> dict[str, Any]:
 
 def with_another_actor(event: dict[str, Any]) -> dict[str, Any]:
     """The event as another person's: a conflict under the same identity."""
-    return {**event, "data": {**event["data"], "actor": {"id": "usr_somebody_else"}}}
+    return {**event, "data": {**event["data"], "actor": {"id": "usr_other"}}}
