@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from flexcredits_schemas.events import PRODUCTS, Role
+from flexcredits_schemas.events import PRODUCTS, PeopleMode, Role
 
 from flexcredits_cli.generator.company.events import Event, build_catalog_event, entropy_of, midnight_of
-from flexcredits_cli.generator.company.vocabulary import BEGINNING
+from flexcredits_cli.generator.company.vocabulary import BEGINNING, LABEL_KEYS
 
 
 class AddOn(NamedTuple):
@@ -44,7 +44,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Company:
-    """An organization. `per_day`: events on a Monday at the beginning of 2026. `series`: approximate number of its series."""
+    """An organization. `per_day`: events on a Monday at the beginning of 2026. `series`: approximate number of its series.
+
+    `people`: approximate number of people in 13 months; 0: its usage names none. `people_mode`: how views show them.
+    """
 
     id: str
     name: str
@@ -55,6 +58,8 @@ class Company:
     billing_moderator_enabled: bool = False
     locale: str = "en-US"
     agents: int = 6
+    people: int = 0
+    people_mode: PeopleMode = "named"
 
     @property
     def domain(self) -> str:
@@ -67,15 +72,18 @@ DEMO = Company(
           minimum_commitment="20000", overage_price="0.045", credit_price="0.04", currency="EUR",
           account_team=(("name", "Grace Hopper"), ("email", "grace@flexcredits.example"),
                         ("url", "https://flexcredits.example/account-team"))),
-    per_day=130, series=220, billing_moderator_enabled=True, agents=10,
+    per_day=130, series=220, billing_moderator_enabled=True, agents=10, people=2000,
 )  # fmt: skip
 ORBIT = Company(
     "org_orbit", "Orbit Robotics", "America/New_York",
     Terms(1, 12, 104, minimum_commitment="10000", overage_price="0.06", credit_price="0.05", currency="USD"),
-    per_day=40,
+    per_day=40, people=90, people_mode="pseudonymous",
 )  # fmt: skip
 LUMEN = Company("org_lumen", "Lumen Studio", "America/St_Johns", None)
-HIMAL = Company("org_himal", "Himal Trek", "Asia/Kathmandu", Terms(1, 3, 70, amounts=(), total=0, topped_up=25))
+HIMAL = Company(
+    "org_himal", "Himal Trek", "Asia/Kathmandu", Terms(1, 3, 70, amounts=(), total=0, topped_up=25),
+    people=36, people_mode="groups_only",
+)  # fmt: skip
 TIDAL = Company("org_tidal", "Tidal Freight", "Australia/Lord_Howe", Terms(15, 12, 50, ("assistant", "agents")))
 KAURI = Company(
     "org_kauri", "Kauri Health", "Pacific/Auckland",
@@ -96,13 +104,13 @@ _SECOND_WORDS = ("Harbor", "Foundry", "Analytics", "Kitchen", "Bank", "Garden", 
 
 
 def companies(number: int) -> Iterator[Company]:
-    """`number` generated companies, the same in every run. The first ones copy the terms of the hand-written ones, under ids
-    of their own: generated load never uses the demo's organizations."""
+    """`number` generated companies without people, the same in every run. The first ones copy the terms of the hand-written
+    ones, under ids of their own: generated load never uses the demo's organizations."""
     for position in range(number):
         words = f"{_FIRST_WORDS[position % 10]} {_SECOND_WORDS[position // 10 % 10]}"
         name = words if position < 100 else f"{words} {position // 100 + 1}"
         if position < len(HAND_WRITTEN):
-            yield replace(HAND_WRITTEN[position], id=f"org_sim_{position:04}", name=name)
+            yield replace(HAND_WRITTEN[position], id=f"org_sim_{position:04}", name=name, people=0, people_mode="named")
             continue
         terms = _TERMS[position % len(_TERMS)]
         entropy = entropy_of("company", position)
@@ -112,21 +120,23 @@ def companies(number: int) -> Iterator[Company]:
         )  # fmt: skip
 
 
-PEOPLE: tuple[tuple[str, Role], ...] = (
+MEMBERS: tuple[tuple[str, Role], ...] = (
     ("Ada", "super_admin"), ("Ben", "admin"), ("Chi", "billing_moderator"), ("Dev", "member"), ("Eva", "admin"),
 )  # fmt: skip
 FORMER = "Eva"
 
 
-def build_people(company: Company) -> Iterator[Event]:
+def build_members(company: Company) -> Iterator[Event]:
     """The organization and a member for every role; one member was removed."""
     since = midnight_of(BEGINNING)
-    organization = {
+    organization: dict[str, Any] = {
         "name": company.name, "time_zone": company.time_zone,
         "billing_moderator_enabled": company.billing_moderator_enabled, "locale": company.locale,
     }  # fmt: skip
+    if company.people:
+        organization |= {"label_keys": list(LABEL_KEYS), "people": company.people_mode}
     yield build_catalog_event("organization", company.id, since, organization)
-    for name, role in PEOPLE:
+    for name, role in MEMBERS:
         person = {"email": f"{name.lower()}@{company.domain}", "name": name, "role": role}
         yield build_catalog_event("member", company.id, since, person)
         if name == FORMER:

@@ -1,5 +1,6 @@
 """The series of a company (product, kind, feature, agent, surface) and their weights. Pure."""
 
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
@@ -58,6 +59,10 @@ def menu_of(seed: int, company: Company, day: date) -> Menu:
     lasting = lasting_series(seed, company)
     series = [*lasting, *(each for each in brought if each.is_used_on(day))]
     return Menu(series, list(accumulate(each.weight for each in series)))
+
+
+def draw_series(chance: Random, menu: Menu) -> Series:
+    return menu.series[bisect(menu.weights, chance.random() * menu.weights[-1])]
 
 
 @lru_cache(maxsize=512)

@@ -1,5 +1,6 @@
 """Names for generated companies: models, tools, features, APIs, surfaces and categories."""
 
+from collections.abc import Mapping
 from datetime import date
 
 BEGINNING = date(2024, 1, 1)
@@ -66,3 +67,42 @@ SEASONAL_NAMES = {
     "saved_later": ("Clause finder", "Quote writer", "Bug sorter", "Shift planner"),
 }
 SYSTEM_WORKFLOWS = {"sys_deep_research": "Deep Research", "sys_chat": "Chat"}
+
+LABEL_KEYS = ("cost_center", "project")
+PROJECTS = (
+    "atlas", "borealis", "cobalt", "delta", "ember", "fjord", "granite", "harbor", "iris", "juniper", "kestrel", "lagoon",
+)  # fmt: skip
+
+# Departments with their cost centers, and their teams; a team of a team is in the third level.
+DEPARTMENTS: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
+    "Engineering": ("4100", {
+        "Platform": ("Storage", "Compute", "Delivery"), "Data": ("Analytics", "Machine learning"), "Web": (), "Mobile": (),
+        "Security": (), "Quality": (),
+    }),
+    "Product": ("4200", {"Research": (), "Design": (), "Documentation": ()}),
+    "Sales": ("5100", {
+        "Sales Americas": ("Enterprise accounts",), "Sales Europe": (), "Sales Asia Pacific": (), "Sales engineering": (),
+    }),
+    "Marketing": ("5200", {"Brand": (), "Demand generation": (), "Events": ()}),
+    "Customer success": ("5300", {"Support": ("First line", "Second line"), "Onboarding": (), "Renewals": ()}),
+    "Finance": ("6100", {"Accounting": (), "Procurement": ()}),
+    "People operations": ("6200", {"Recruiting": ()}),
+    "Operations": ("6300", {"Facilities": (), "Internal systems": ()}),
+}  # fmt: skip
+
+FIRST_NAMES = (
+    "Amara", "Anton", "Beatriz", "Bjarne", "Camille", "Chidi", "Daniela", "Darius", "Elif", "Emeka", "Farah", "Felix",
+    "Greta", "Haruto", "Ines", "Ivan", "Jana", "Jonas", "Kavya", "Kofi", "Leila", "Lukas", "Maren", "Mateo",
+    "Nadia", "Nils", "Olga", "Omar", "Paula", "Pedro", "Rania", "Rohan", "Sofia", "Stefan", "Thandi", "Tomas",
+    "Ursula", "Viktor", "Yara", "Zoltan",
+)  # fmt: skip
+LAST_NAMES = (
+    "Abe", "Almeida", "Bauer", "Bello", "Castro", "Chen", "Demir", "Dvorak", "Eriksen", "Esposito", "Fischer", "Fofana",
+    "Garcia", "Haddad", "Hansen", "Ito", "Ivanova", "Jansen", "Kaya", "Keller", "Kim", "Lang", "Lopez", "Mensah",
+    "Moreau", "Nagy", "Nguyen", "Okafor", "Olsen", "Patel", "Petrov", "Rossi", "Sato", "Schmidt", "Silva", "Tanaka",
+    "Torres", "Virtanen", "Weber", "Zhang",
+)  # fmt: skip
+SERVICE_ACCOUNTS = {
+    "svc_portal": "Customer portal", "svc_indexer": "Search indexer", "svc_helpdesk": "Helpdesk bridge",
+    "svc_reports": "Nightly reports", "svc_crm_sync": "CRM sync", "svc_ci": "Build pipeline",
+}  # fmt: skip

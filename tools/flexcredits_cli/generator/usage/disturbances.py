@@ -32,6 +32,7 @@ PER_TEN_THOUSAND = {
     Kind.LATE: 150, Kind.COPY: 50, Kind.COPY_APART: 50, Kind.CONFLICT: 20, Kind.CORRECTION: 50, Kind.MALFORMED: 30,
 }  # fmt: skip
 LATE_MINUTES_MAX = 30 * 1440
+DIMENSIONS = ("product", "feature_kind", "feature", "surface", "agent")
 
 
 class Sending(NamedTuple):
@@ -75,7 +76,7 @@ def disturb(chance: Random, event: Event, milliseconds: int, numbers: Iterator[i
 def build_correction(original: Event, milliseconds: int, percent: int, entropy: int) -> Event:
     """A correction by `percent` of the original's credits, at least a micro-credit; -100 takes all of them back."""
     micro = micro_credits(original) * abs(percent) // 100
-    data = {name: value for name, value in original["data"].items() if name not in ("credits", "quantity", "unit")}
+    data = {name: value for name, value in original["data"].items() if name in DIMENSIONS}
     data["credits"] = decimal_text(max(1, micro) * (1 if percent > 0 else -1))
     data["corrects"] = {"source": original["source"], "id": original["id"]}
     data["reason"] = "billed by mistake" if percent < 0 else "billed too little"

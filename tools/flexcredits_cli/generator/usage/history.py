@@ -9,8 +9,9 @@ from itertools import count
 from random import Random
 
 from flexcredits_cli.generator.company.agents import build_agents
-from flexcredits_cli.generator.company.cast import Company, build_people
+from flexcredits_cli.generator.company.cast import Company, build_members
 from flexcredits_cli.generator.company.contracts import build_contracts
+from flexcredits_cli.generator.company.directory import build_directory
 from flexcredits_cli.generator.company.events import Event
 from flexcredits_cli.generator.company.features import build_features
 from flexcredits_cli.generator.company.rates import build_rates, micro_credits
@@ -39,8 +40,9 @@ class Past:
         return local_day(self.at, self.company.time_zone)
 
     def sendings(self) -> Iterator[Sending]:
-        """Organization, members and agents, then usage, then contracts."""
-        for event in (*build_people(self.company), *self.agents()):
+        """Organization, members, people and agents, then usage, then contracts."""
+        directory = build_directory(self.company, self.first, self.today)
+        for event in (*build_members(self.company), *directory, *self.agents()):
             yield Sending(self.at, 0, Kind.CATALOG, event, self.at)
         for sending in self.usage():
             if sending.kind in COUNTED:

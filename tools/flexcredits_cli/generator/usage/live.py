@@ -12,12 +12,13 @@ from flexcredits_cli.generator.company.agents import build_agent, permanent_agen
 from flexcredits_cli.generator.company.cast import ORBIT, Company
 from flexcredits_cli.generator.company.contracts import build_contract, contracted_micro, current_period, used_in
 from flexcredits_cli.generator.company.events import DAY_MS
-from flexcredits_cli.generator.company.menu import Series, menu_of
+from flexcredits_cli.generator.company.menu import Series, draw_series, menu_of
 from flexcredits_cli.generator.company.rates import micro_credits
 from flexcredits_cli.generator.company.shape import busyness, local_day
 from flexcredits_cli.generator.usage.disturbances import Kind, Sending, build_correction
 from flexcredits_cli.generator.usage.history import Past
-from flexcredits_cli.generator.usage.usage import USUAL, build_use, draw_series
+from flexcredits_cli.generator.usage.sessions import Step, draw_session
+from flexcredits_cli.generator.usage.usage import USUAL, build_use
 
 # Seconds after the start.
 LATE_S, CORRECTION_S, RENAME_S, TOP_UP_S = 20, 35, 50, 90
@@ -49,6 +50,7 @@ def steady(
     `scale(company)`: millionths of the usual amounts. `thin`: send fewer events where amounts cannot be scaled down.
     """
     chance = Random(f"{seed} live {at} {per_second:g} {len(cast)}")
+    sessions: dict[str, list[Step]] = {}
     for number in count():
         second = number / per_second
         if seconds is not None and second >= seconds:
@@ -56,13 +58,17 @@ def steady(
         milliseconds = at + int(second * 1000)
         company = cast[int(chance.random() * len(cast))]
         day = local_day(milliseconds, company.time_zone)
-        series = draw_series(chance, menu_of(seed, company, day))
+        step = Step(menu_of(seed, company, day), {})
+        if company.people:
+            steps = sessions.get(company.id) or draw_session(seed, chance, company, day)
+            step, *sessions[company.id] = steps
+        series = draw_series(chance, step.menu)
         amount = scale(company)
         if thin and is_coarse(series, amount):
             if chance.random() * USUAL >= amount:
                 continue
             amount = USUAL
-        event = build_use(chance, company, series, milliseconds, day, amount)
+        event = build_use(chance, company, series, milliseconds, day, amount, step.fields)
         yield Sending(milliseconds, number, Kind.USAGE, event, milliseconds)
 
 

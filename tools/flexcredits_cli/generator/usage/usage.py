@@ -1,17 +1,18 @@
 """Random usage events of a company's series. Pure."""
 
-from bisect import bisect
 from collections.abc import Iterator
 from datetime import date
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from flexcredits_schemas.credits import decimal_text
 
 from flexcredits_cli.generator.company.cast import Company
 from flexcredits_cli.generator.company.events import Event, build_event, uuid7
-from flexcredits_cli.generator.company.menu import Menu, Series, menu_of, spiking_series
+from flexcredits_cli.generator.company.menu import Series, draw_series, menu_of, spiking_series
 from flexcredits_cli.generator.company.shape import AMOUNTS, bounds, busyness, draw_time, is_spike
+from flexcredits_cli.generator.usage.sessions import Fields, draw_session
 
 USUAL = 1_000_000
 """Scale of the usual amount, in millionths."""
@@ -23,28 +24,52 @@ def uses_of_day(seed: int, company: Company, day: date, chance: Random) -> Itera
     menu = menu_of(seed, company, day)
     begin, end = bounds(day, company.time_zone)
     usual = company.per_day * busyness(day) * (0.85 + 0.3 * chance.random())
-    for _ in range(int(usual + chance.random())):
+    number = int(usual + chance.random())
+    wild = spiking_series(company, day) if is_spike(seed, company.id, day) else None
+    if company.people:
+        yield from _sessions_of_day(seed, company, day, chance, number)
+        if wild is not None:
+            yield from _sessions_of_day(seed, company, day, chance, int(usual), wild)
+        return
+    for _ in range(number):
         milliseconds = draw_time(chance, begin, end)
         yield milliseconds, build_use(chance, company, draw_series(chance, menu), milliseconds, day)
-    if is_spike(seed, company.id, day):
-        wild = spiking_series(company, day)
+    if wild is not None:
         for _ in range(int(usual)):
             milliseconds = draw_time(chance, begin, end)
             yield milliseconds, build_use(chance, company, wild, milliseconds, day, SPIKE_SCALE)
 
 
-def draw_series(chance: Random, menu: Menu) -> Series:
-    return menu.series[bisect(menu.weights, chance.random() * menu.weights[-1])]
+def _sessions_of_day(
+    seed: int, company: Company, day: date, chance: Random, number: int, spiking: Series | None = None
+) -> Iterator[tuple[int, Event]]:
+    """`number` uses in sessions; the day's end may cut the last one short."""
+    begin, end = bounds(day, company.time_zone)
+    scale = SPIKE_SCALE if spiking else USUAL
+    while number > 0:
+        milliseconds = draw_time(chance, begin, end)
+        for step in draw_session(seed, chance, company, day, spiking)[:number]:
+            series = draw_series(chance, step.menu)
+            yield milliseconds, build_use(chance, company, series, milliseconds, day, scale, step.fields)
+            milliseconds = min(end - 1, milliseconds + 500 + int(60_000 * chance.random() ** 3))
+            number -= 1
 
 
 def build_use(
-    chance: Random, company: Company, series: Series, milliseconds: int, day: date, scale: int = USUAL
+    chance: Random,
+    company: Company,
+    series: Series,
+    milliseconds: int,
+    day: date,
+    scale: int = USUAL,
+    fields: Fields = MappingProxyType({}),
 ) -> Event:
-    """A usage event with a random amount around `scale` millionths of the series' median."""
+    """A usage event with a random amount around `scale` millionths of the series' median. `fields`: who, and which run."""
     data: dict[str, Any] = {"product": series.product, "feature_kind": series.feature_kind, "feature": series.feature}
     data["surface"] = series.surface
     if series.agent is not None:
         data["agent"] = series.agent.as_used_on(day)
+    data |= fields
     amount = series.median * AMOUNTS[chance.getrandbits(10)] * scale // (1000 * USUAL)
     if series.unit:
         data["quantity"], data["unit"] = str(max(1, amount)), series.unit
