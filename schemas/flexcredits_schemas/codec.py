@@ -50,7 +50,7 @@ _EXACT = Context(prec=3000)  # more digits than _NUMBER accepts, so that no valu
 _MANY_DIGITS = re.compile(rb"\.\d{7}")
 _INSTANT = re.compile(rb'("(?:time|effective_from)"\s*:\s*"[^"\\]*\.\d{6})\d+')
 _JSON_TYPE = re.compile(r"(?:application|text)/(?:[a-z0-9!#$&^_.+-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE)
-_NAMES = {"feature": 200, "surface": 64, "unit": 64, "name": 200, "display_name": 200, "category": 200}
+_NAMES = {"feature": 200, "surface": 64, "unit": 64, "part_of": 64, "name": 200, "display_name": 200, "category": 200}
 """Names in `data` and `agent` that are normalized to NFC, with their maximum lengths. Ids are not normalized."""
 _FIELD = re.compile(r"(?:missing required|unknown) field `(.*)`")
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

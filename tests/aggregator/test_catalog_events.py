@@ -1,6 +1,7 @@
 """Contract events and their tables."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
 from runtime.postgres.pool import Pool
-from support.data.factories import contract, organization, rate, records
+from support.data.factories import contract, event, organization, rate, records
 from support.infra.stack import Database
 
 CATALOG = "usage.catalog.v1"
@@ -195,3 +196,105 @@ async def test_prices_that_do_not_follow_each_other_are_dead_lettered(pool: Pool
     pointers = await pool.fetch("SELECT pointer FROM dead_letter_outbox ORDER BY kafka_offset")
     assert pointers[0]["pointer"] == "/data/prices/1/effective_from"
     assert len(pointers) == 3
+
+
+def actor(day: int = 1, **data: Any) -> dict[str, Any]:
+    """A version of the actor p_ada, of this day of January 2026."""
+    return event("flexcredits.actor.v1", {"id": "p_ada"} | data, time=f"2026-01-{day:02}T09:00:00Z")
+
+
+async def read_actor(pool: Pool) -> tuple[Any, ...]:
+    return tuple(await pool.fetchrow("SELECT display_name, email, removed, erased FROM actors") or ())
+
+
+async def test_an_actor_has_what_its_newest_event_gives_and_keeps_what_that_omits(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    steps = [
+        (actor(2, display_name="Ada", email="Ada@Acme.Example"), ("Ada", "ada@acme.example", False, False)),
+        (actor(1, display_name="Old", removed=True), ("Ada", "ada@acme.example", False, False)),
+        (actor(2, display_name="Ada L."), ("Ada L.", "ada@acme.example", False, False)),  # equal times: higher offset
+        (actor(3, removed=True), ("Ada L.", "ada@acme.example", True, False)),
+        (actor(4), ("Ada L.", "ada@acme.example", False, False)),
+        (actor(6, erased=True, display_name="Ada"), (None, None, True, True)),
+        (actor(5, display_name="Ada", email="a@acme.example"), (None, None, True, True)),
+        (actor(7, groups=["sales"]), (None, None, True, True)),
+        (actor(8, display_name="Ada B."), ("Ada B.", None, False, False)),
+    ]
+    for offset, (version, expected) in enumerate(steps):
+        await apply_catalog_events(pool, CATALOG, records([version], first=offset))
+        assert await read_actor(pool) == expected, offset
+
+
+async def test_an_actor_that_is_first_heard_of_when_it_is_erased_has_no_name(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    await apply_catalog_events(pool, CATALOG, records([actor(2, erased=True, email="ada@acme.example")]))
+    assert await read_actor(pool) == (None, None, True, True)
+
+
+async def test_groups_of_an_actor_have_effective_dates(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    versions = [
+        actor(3, groups=["sales", "emea", "sales"]),
+        actor(4, groups=["late"], effective_from="2026-02-01"),
+        actor(5, groups=[], effective_from="2026-02-01"),
+        actor(2, groups=["older"], effective_from="2026-01-03"),
+        actor(6, display_name="Ada", effective_from="2026-03-01"),
+        actor(1, groups=["first"]),
+    ]
+    await apply_catalog_events(pool, CATALOG, records(versions))
+    rows = await pool.fetch("SELECT effective_from, groups FROM actor_groups ORDER BY 1")
+    assert [tuple(row) for row in rows] == [
+        (date(2026, 1, 1), ["first"]), (date(2026, 1, 3), ["sales", "emea"]), (date(2026, 2, 1), []),
+    ]  # fmt: skip
+
+
+async def test_a_group_is_that_of_its_newest_event(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+
+    def group(day: int, **data: Any) -> dict[str, Any]:
+        return event("flexcredits.group.v1", {"id": "sales"} | data, time=f"2026-01-{day:02}T09:00:00Z")
+
+    async def apply(offset: int, version: dict[str, Any]) -> tuple[Any, ...]:
+        await apply_catalog_events(pool, CATALOG, records([version], first=offset))
+        return tuple(await pool.fetchrow("SELECT name, parent_id, owner_emails FROM people_groups") or ())
+
+    first = ("Sales", "all", ["ada@acme.example", "bo@acme.example"])
+    owners = ["Bo@acme.example", "ada@acme.example", "bo@acme.example"]
+    assert await apply(0, group(2, name="Sales", parent="all", owner_emails=owners)) == first
+    assert await apply(1, group(1, name="Older")) == first
+    assert await apply(2, group(3, name="Revenue")) == ("Revenue", None, [])
+
+
+async def test_settings_of_an_organization_for_people_stay_when_an_event_omits_them(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+
+    async def apply(offset: int, **data: Any) -> tuple[Any, ...]:
+        version = organization()
+        version["data"] |= data
+        await apply_catalog_events(pool, CATALOG, records([version], first=offset))
+        columns = "SELECT label_keys, people, my_usage, alias_key FROM organizations WHERE organization = 'org_acme'"
+        return tuple(await pool.fetchrow(columns) or ())
+
+    *defaults, alias_key = await apply(0)
+    assert defaults == [[], "named", True]
+    given = (["cost_center", "project"], "groups_only", False, alias_key)
+    assert (
+        await apply(1, label_keys=["project", "cost_center", "project"], people="groups_only", my_usage=False) == given
+    )
+    assert await apply(2) == given
+    assert await apply(3, label_keys=[], people="pseudonymous") == ([], "pseudonymous", False, alias_key)
+
+
+async def test_a_rate_says_which_unit_includes_its_unit(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    events = [organization(), rate(), rate(unit="cached_tokens", part_of="tokens"), rate(part_of="tokens")]
+    await apply_catalog_events(pool, CATALOG, records(events))
+    catalog = Catalog()
+    async with pool.acquire() as connection:
+        await catalog.refresh(connection, 4)
+    found = [
+        catalog.card.rate_at("org_acme", "assistant", "model", "gpt", unit, time.time() + 60)
+        for unit in ("tokens", "cached_tokens")
+    ]
+    assert [at and at.part_of for at in found] == [None, "tokens"]
+    assert await pool.fetchval("SELECT pointer FROM dead_letter_outbox") == "/data/part_of"

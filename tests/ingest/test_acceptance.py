@@ -97,8 +97,13 @@ def catalog_event(kind: str, subject: str | None = "org_acme") -> dict[str, Any]
             "effective_from": "2026-01-01",
         },
         "rate": rate()["data"],
+        "actor": {"id": "p_ada", "display_name": "Ada", "groups": ["sales"]},
+        "group": {"id": "sales", "name": "Sales"},
     }[kind]
     return event(f"flexcredits.{kind}.v1", data, subject=subject, time=rfc3339(NOW))
+
+
+FOR_ALL_PRODUCTS = ("organization", "contract", "member", "rate", "actor", "group")
 
 
 @pytest.mark.parametrize(
@@ -117,11 +122,10 @@ def catalog_event(kind: str, subject: str | None = "org_acme") -> dict[str, Any]
         (catalog_event("rate", None), ACME, "outside_scope /subject"),
         (catalog_event("rate", None), ASSISTANT, "outside_scope /type"),
         (catalog_event("rate", None), EVERYTHING, "accepted"),
-        *[(catalog_event(kind), ACME, "accepted") for kind in ("organization", "contract", "member", "agent", "rate")],
-        *[
-            (catalog_event(kind), ASSISTANT, "outside_scope /type")
-            for kind in ("organization", "contract", "member", "rate")
-        ],
+        (catalog_event("actor", None), EVERYTHING, "invalid /subject"),
+        (catalog_event("group", None), EVERYTHING, "invalid /subject"),
+        *[(catalog_event(kind), ACME, "accepted") for kind in ("agent", *FOR_ALL_PRODUCTS)],
+        *[(catalog_event(kind), ASSISTANT, "outside_scope /type") for kind in FOR_ALL_PRODUCTS],
     ],
 )
 def test_key_covers_what_it_says(sent: dict[str, Any], scope: Scope, expected: str) -> None:

@@ -171,7 +171,8 @@ def insert_zone_rules(*_: Any) -> Rows:
     return []
 
 
-def upsert_organization(t: Transaction, name: str, _: str, zone: str, __: bool, ___: str, at: datetime, offset: int) -> Rows:  # fmt: skip
+def upsert_organization(t: Transaction, name: str, _: str, zone: str, *rest: Any) -> Rows:
+    at, offset = rest[-2:]
     [number] = t.numbers("organizations", 1)
     t.lock("organizations", name)
     row = t.get("organizations", name) or Organization(number)
@@ -203,11 +204,11 @@ def insert_rate(t: Transaction, organization_id: int, *row: Any) -> None:
 def select_changed_rates(t: Transaction, version: int) -> Rows:
     names = {row.organization_id: name for name, row in t.rows("organizations").items()}
     rates = [
-        (number, names[organization_id], *dimensions, begins.timestamp() if begins else float("-inf"), received.timestamp(), offset)
-        for number, organization_id, *dimensions, begins, received, offset, _, _ in t.rows("rates").values()
+        (number, names[organization_id], *dimensions, credits, per, begins.timestamp() if begins else float("-inf"), received.timestamp(), offset, part_of)
+        for number, organization_id, *dimensions, part_of, credits, per, begins, received, offset, _, _ in t.rows("rates").values()
         if offset >= version or version <= 0
     ]  # fmt: skip
-    return sorted(rates, key=lambda rate: rate[-1])
+    return sorted(rates, key=lambda rate: rate[-2])
 
 
 def select_catalog_version(t: Transaction, topic: str) -> Rows:
@@ -644,7 +645,7 @@ NAMES = {
     "select_progress": "partition next_offset", "select_received": "partition received_ms records_end", "lock_progress": "partition next_offset",
     "select_organizations": "organization organization_id time_zone",
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
-    "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset",
+    "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset part_of",
     "select_catalog_version": "next_offset changes", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
     "select_ledger": "identity series_id occurred_ms quantity corrects credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",

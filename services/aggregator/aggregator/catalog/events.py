@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 import structlog
 from flexcredits_schemas.codec import InvalidEvent, decode, micro
 from flexcredits_schemas.events import (
+    Actor,
     Agent,
     Contract,
     ContractData,
     Correction,
     CreditPeriod,
     Feature,
+    Group,
     Member,
     Organization,
     ProductAmounts,
@@ -147,6 +149,12 @@ async def apply_catalog_event(connection: Connection, record: Record) -> int:
         case Member(data=member):
             person = (member.email.lower(), member.name, member.role, member.removed)
             await connection.execute(SQL["upsert_member"], organization_id, *person, *at)
+        case Actor():
+            await _apply_actor(connection, organization_id, event, record.offset)
+        case Group(data=group):
+            owners = sorted({email.lower() for email in group.owner_emails or []})
+            version = (group.id, group.name, group.parent, owners)
+            await connection.execute(SQL["upsert_people_group"], organization_id, *version, *at)
         case Agent(data=agent):
             entry = (agent.id, agent.state, agent.name, agent.owner)
             await connection.execute(SQL["upsert_agent"], organization_id, *entry, *at)
@@ -159,7 +167,7 @@ async def apply_catalog_event(connection: Connection, record: Record) -> int:
             received = datetime.fromtimestamp(record.timestamp / 1000, UTC)
             await connection.execute(
                 SQL["insert_rate"], organization_id, rate.product, rate.feature_kind, rate.feature, rate.unit,
-                *price, received, record.offset, event.source, event.id,
+                rate.part_of, *price, received, record.offset, event.source, event.id,
             )  # fmt: skip
     await connection.execute(SQL["insert_wakeup"], organization_id)
     return organization_id
@@ -167,12 +175,25 @@ async def apply_catalog_event(connection: Connection, record: Record) -> int:
 
 async def _apply_organization(connection: Connection, event: Organization, offset: int) -> None:
     data = event.data
-    columns = (data.name, data.time_zone, data.billing_moderator_enabled, data.locale)
+    columns = (
+        data.name, data.time_zone, data.billing_moderator_enabled, data.locale, data.label_keys, data.people, data.my_usage,
+    )  # fmt: skip
     zone = await connection.fetchval(SQL["upsert_organization"], event.subject, *columns, event.time, offset)
     if zone is not None:
         await connection.execute(SQL["insert_zone_rules"], event.subject, zone, TZ_VERSION, list(changes_of(zone)))
     if zone not in (None, data.time_zone):
         log.warning("time zone not changed: usage was counted in it", organization=event.subject, time_zone=zone)
+
+
+async def _apply_actor(connection: Connection, organization_id: int, event: Actor, offset: int) -> None:
+    actor, at = event.data, (event.time, offset)
+    email = actor.email.lower() if actor.email else None
+    person = (actor.id, actor.display_name, email, actor.removed, actor.erased)
+    await connection.execute(SQL["upsert_actor"], organization_id, *person, *at)
+    if actor.groups is not None:
+        day = actor.effective_from or event.time.date()
+        groups = list(dict.fromkeys(actor.groups))
+        await connection.execute(SQL["upsert_actor_groups"], organization_id, actor.id, day, groups, *at)
 
 
 async def _organization_id(connection: Connection, organization: str) -> int:

@@ -23,6 +23,7 @@ class Rate(NamedTuple):
     effective_from: float  # -inf when the catalog event gives none
     received: float
     offset: int
+    part_of: str | None = None  # the unit that includes this unit
 
     @property
     def specificity(self) -> tuple[bool, bool]:

@@ -129,9 +129,9 @@ def check_scope(scope: Scope, event: Event) -> None:
     """Raise Rejection unless the key may send this event.
 
     Usage and corrections need the organization and the product. An agent belongs to product `agents`, a feature's name
-    and category to the feature's product. Events that decide access and money (organization, member, contract, rate) do
-    not belong to one product, so they need a key for all products. Catalog events without a subject apply to every
-    organization, so they need a key for all organizations.
+    and category to the feature's product. Events that decide access and money (organization, member, contract, rate)
+    and events of people (actor, group) do not belong to one product, so they need a key for all products. Catalog
+    events without a subject apply to every organization, so they need a key for all organizations.
     """
     if event.subject is None:
         if EVERYTHING not in scope.organizations:

@@ -30,7 +30,7 @@ SELECT organization, organization_id, time_zone FROM organizations WHERE event_o
 -- Offset 0 selects all of them, because rates of a replaced log have negative offsets.
 SELECT r.rate_id, o.organization, r.product, r.feature_kind, r.feature, r.unit, r.credits, r.per,
     coalesce(extract(epoch FROM r.effective_from)::float8, '-infinity') AS effective_from,
-    extract(epoch FROM r.received_at)::float8 AS received, r.catalog_offset AS "offset"
+    extract(epoch FROM r.received_at)::float8 AS received, r.catalog_offset AS "offset", r.part_of
 FROM rates r JOIN organizations o USING (organization_id) WHERE r.catalog_offset >= $1 OR $1 <= 0 ORDER BY r.catalog_offset
 
 -- name: ensure_organizations
@@ -57,10 +57,13 @@ ORDER BY d.position
 -- name: upsert_organization
 -- Writes a newer event about an organization; fields that it omits keep their values.
 -- The zone stays once usage was counted in it, because its days are days of that zone.
-INSERT INTO organizations AS t (organization, name, time_zone, billing_moderator_enabled, locale, event_at, event_offset)
-VALUES ($1, $2, $3, coalesce($4::boolean, false), coalesce($5::text, 'en-US'), $6, $7)
+INSERT INTO organizations AS t (organization, name, time_zone, billing_moderator_enabled, locale, label_keys, people, my_usage,
+    event_at, event_offset)
+VALUES ($1, $2, $3, coalesce($4::boolean, false), coalesce($5::text, 'en-US'), coalesce($6::text[], '{}'), coalesce($7::text, 'named'),
+    coalesce($8::boolean, true), $9, $10)
 ON CONFLICT (organization) DO UPDATE SET name = excluded.name, billing_moderator_enabled = coalesce($4::boolean, t.billing_moderator_enabled),
-    locale = coalesce($5::text, t.locale), event_at = excluded.event_at, event_offset = excluded.event_offset,
+    locale = coalesce($5::text, t.locale), label_keys = coalesce($6::text[], t.label_keys), people = coalesce($7::text, t.people),
+    my_usage = coalesce($8::boolean, t.my_usage), event_at = excluded.event_at, event_offset = excluded.event_offset,
     time_zone = CASE WHEN EXISTS (SELECT FROM usage_organization_daily d WHERE d.organization_id = t.organization_id)
                      THEN t.time_zone ELSE excluded.time_zone END
 WHERE t.event_at IS NULL OR (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
@@ -115,6 +118,35 @@ ON CONFLICT (organization_id, email) DO UPDATE SET name = coalesce(excluded.name
     event_at = excluded.event_at, event_offset = excluded.event_offset
 WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
 
+-- name: upsert_actor
+-- Writes a newer event about a person or service account; name and address that it omits stay.
+-- Erasing deletes both. The erased actor stays erased until a newer event gives a name or an address.
+INSERT INTO actors AS t (organization_id, actor_id, display_name, email, removed, erased, event_at, event_offset)
+VALUES ($1, $2, CASE WHEN NOT $6 THEN $3::text END, CASE WHEN NOT $6 THEN $4::text END, $5 OR $6, $6, $7, $8)
+ON CONFLICT (organization_id, actor_id) DO UPDATE SET
+    display_name = CASE WHEN NOT excluded.erased THEN coalesce(excluded.display_name, t.display_name) END,
+    email = CASE WHEN NOT excluded.erased THEN coalesce(excluded.email, t.email) END,
+    removed = excluded.removed OR (t.erased AND num_nonnulls(excluded.display_name, excluded.email) = 0),
+    erased = excluded.erased OR (t.erased AND num_nonnulls(excluded.display_name, excluded.email) = 0),
+    event_at = excluded.event_at, event_offset = excluded.event_offset
+WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
+
+-- name: upsert_actor_groups
+-- Writes a newer event about the groups of an actor from a day on.
+INSERT INTO actor_groups AS t (organization_id, actor_id, effective_from, groups, event_at, event_offset)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (organization_id, actor_id, effective_from) DO UPDATE SET groups = excluded.groups,
+    event_at = excluded.event_at, event_offset = excluded.event_offset
+WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
+
+-- name: upsert_people_group
+-- Writes a newer version of a group.
+INSERT INTO people_groups AS t (organization_id, group_id, name, parent_id, owner_emails, event_at, event_offset)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (organization_id, group_id) DO UPDATE SET name = excluded.name, parent_id = excluded.parent_id,
+    owner_emails = excluded.owner_emails, event_at = excluded.event_at, event_offset = excluded.event_offset
+WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
+
 -- name: upsert_agent
 -- Writes an event about an agent; the newest event wins, in any order of arrival.
 -- A deletion without a name keeps the last name.
@@ -143,9 +175,9 @@ WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
 
 -- name: insert_rate
 -- Inserts a rate; a copy of its event is ignored, so that a retry cannot postpone the rate.
-INSERT INTO rates (organization_id, product, feature_kind, feature, unit, credits, per, effective_from, received_at, catalog_offset,
-    source, event_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING
+INSERT INTO rates (organization_id, product, feature_kind, feature, unit, part_of, credits, per, effective_from, received_at,
+    catalog_offset, source, event_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING
 
 -- name: insert_reload
 -- Records that a catalog event was applied late, so that every process reloads its catalog.
