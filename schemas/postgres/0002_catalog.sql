@@ -209,6 +209,14 @@ ALTER TABLE people_groups ENABLE ROW LEVEL SECURITY;
 CREATE POLICY aggregator ON people_groups TO flexcredits_aggregator USING (true) WITH CHECK (true);
 CREATE POLICY one_organization ON people_groups FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
+-- The group in which a use on a day counts: the one that its event names, else the first group of its actor on that day, else ''.
+CREATE FUNCTION group_then(organization integer, event_group text, actor text, day date) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN coalesce(event_group, '') <> '' THEN event_group WHEN coalesce(actor, '') = '' THEN '' ELSE coalesce(
+        (SELECT g.groups[1] FROM actor_groups g WHERE g.organization_id = organization AND g.actor_id = actor
+         ORDER BY g.effective_from <= day DESC, CASE WHEN g.effective_from <= day THEN day - g.effective_from ELSE g.effective_from - day END
+         LIMIT 1), '') END;
+
 CREATE TABLE features (
     organization_id integer NOT NULL REFERENCES organizations,
     product text NOT NULL,

@@ -36,6 +36,17 @@ CREATE POLICY aggregator ON usage_attributions TO flexcredits_aggregator USING (
 CREATE POLICY rebuild ON usage_attributions TO flexcredits_rebuild USING (true) WITH CHECK (true);
 CREATE POLICY one_organization ON usage_attributions FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
+-- The alias of a person in organizations that do not show names. Only who has the key can compute it from an id.
+CREATE FUNCTION actor_alias(alias_key uuid, actor_id text) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN 'Person ' || upper(substr(encode(sha256(convert_to(alias_key::text || actor_id, 'UTF8')), 'hex'), 1, 10));
+
+-- The id of an actor as the organization shows it: null without an actor, for removed people, and if only groups are shown.
+CREATE FUNCTION shown_actor(people text, alias_key uuid, actor_kind text, actor_id text, removed boolean) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN CASE WHEN people = 'groups_only' OR coalesce(actor_id, '') = '' OR coalesce(removed, false) THEN NULL
+                WHEN people = 'named' OR actor_kind = 'service_account' THEN actor_id ELSE actor_alias(alias_key, actor_id) END;
+
 CREATE TABLE usage_ledger (
     ledger_bucket integer NOT NULL,
     identity uuid NOT NULL,
@@ -59,8 +70,8 @@ CREATE TABLE usage_ledger (
 ) PARTITION BY LIST (ledger_bucket);
 -- Finds the corrections of an event, for its receipt. Partial, so that the insert of usage does not touch it.
 CREATE INDEX usage_ledger_corrections ON usage_ledger (corrects) WHERE corrects IS NOT NULL;
--- Finds the uses of a run.
-CREATE INDEX usage_ledger_runs ON usage_ledger (run) WHERE run IS NOT NULL;
+-- Finds the uses of a run in their order. Two organizations may use the same run ids.
+CREATE INDEX usage_ledger_runs ON usage_ledger (organization_id, run, occurred_at) WHERE run IS NOT NULL;
 COMMENT ON COLUMN usage_ledger.run IS 'Key of usage_runs. A correction has the attribution and the run of its original.';
 COMMENT ON COLUMN usage_ledger.quantities IS 'Of usage with several units: by unit, a list of the quantity in millionths and the rate_id; the rate_id is null while held.';
 COMMENT ON TABLE usage_ledger IS 'Writer: aggregator. One row per event identity, counted or held. corrected is the sum of an event''s corrections, so that original plus corrections never falls below 0. Credits and quantity in millionths.';

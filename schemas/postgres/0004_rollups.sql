@@ -177,6 +177,8 @@ CREATE TABLE usage_runs (
     PRIMARY KEY (organization_id, run)
 ) WITH (fillfactor = 50);
 CREATE INDEX usage_runs_by_time ON usage_runs (organization_id, first_at);
+CREATE INDEX usage_runs_by_parent ON usage_runs (organization_id, parent_id) WHERE parent_id <> '';
+CREATE INDEX usage_runs_by_attribution ON usage_runs (organization_id, attribution_id, first_at) WHERE attribution_id <> 0;
 COMMENT ON TABLE usage_runs IS 'Writer: aggregator. Counted usage per run: a conversation, a workflow run or a trace. run is run_identity_of(run_id). Times are those of its first and last use, without corrections. agent_id and attribution_id are those of the first use (of equal times, the smallest agent_id, then the smallest attribution_id), empty and 0 if it has none. parent_id is the largest one given, empty if none is. Deleted when last_at leaves the window of the ledger.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON usage_runs TO flexcredits_aggregator;
 GRANT SELECT ON usage_runs TO flexcredits_api;

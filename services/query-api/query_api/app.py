@@ -29,7 +29,9 @@ from query_api.ledger.proof import routes as proof
 from query_api.ledger.receipt import routes as receipt
 from query_api.live import routes as live
 from query_api.live.hub import LiveHub
+from query_api.my_usage import routes as my_usage
 from query_api.overview import routes as overview
+from query_api.runs import routes as runs
 from query_api.usage.breakdown import routes as breakdown
 from query_api.usage.breakdown.names import Names
 from query_api.usage.trend import routes as trend
@@ -50,6 +52,8 @@ ROUTERS = (
     unsubscribe.router,
     breakdown.router,
     trend.router,
+    runs.router,
+    my_usage.router,
     contracts.router,
     proof.router,
     receipt.router,

@@ -51,6 +51,7 @@ PATHS = [
     "/api/v1/credit-periods",
     "/api/v1/reconcile",
     "/api/v1/receipt?source=/products/api&id=event-1",
+    "/api/v1/usage/runs",
     "/api/v1/export/usage.csv",
     "/api/v1/export/table.csv?product=api&view=namespaces",
     "/api/v1/export/focus.csv",
@@ -58,6 +59,7 @@ PATHS = [
 OTHERS = {
     "/api/v1/audit", "/api/v1/session", "/api/v1/live", "/api/v1/alerts/preview", "/api/v1/alerts/{id}", "/api/v1/alerts/{id}/resend", "/api/v1/banner/dismiss",
     "/api/v1/alert-channels/{id}", "/api/v1/alert-channels/{id}/test", "/api/v1/alert-channels/{id}/deliveries",
+    "/api/v1/usage/runs/{run_id}", "/api/v1/me/usage",
 }  # fmt: skip
 """Routes with other permissions, without an end, without GET, or for an unknown id. The matrix tests them."""
 SOON = timedelta(minutes=5)

@@ -11,6 +11,7 @@ from query_api.db.session import NotIsolated, find_problem, read_as
 from query_api.db.statements import SQL
 from query_api.description.examples import BODIES
 from runtime.postgres.pool import Pool, open_pool
+from support.data.people_rows import actor, attribution, group, run_use, show
 from support.data.table_rows import NOW, TableRows
 from support.infra.stack import Database
 from support.services.query_api import Api, OpenApi
@@ -45,6 +46,9 @@ PATHS = [
     "/api/v1/credit-periods",
     "/api/v1/reconcile",
     "/api/v1/receipt?source=/products/api&id=event-1",
+    "/api/v1/usage/runs?range=all",
+    "/api/v1/usage/runs/run-1",
+    "/api/v1/me/usage?range=all",
     "/api/v1/export/usage.csv?range=all",
     "/api/v1/export/focus.csv?range=all",
     "/api/v1/export/table.csv?product=agents&view=features&range=all",
@@ -87,6 +91,16 @@ async def fill(db: TableRows, name: str) -> int:
             await db.hold(number, series)
     # Both organizations have an event with this source and id. The token decides whose event it is.
     await db.event(name, number, series, "/products/api", "event-1", 10**number)
+    # Both have a run with this id, and a person with the caller's.
+    await actor(db, number, "user-1", f"actor-{name}", groups={"2026-01-01": [f"group-{name}"]})
+    await group(db, number, f"group-{name}", f"team-{name}", f"parent-{name}")
+    await show(db, number, "named", label_keys=["project"])
+    who = await attribution(db, number, "user-1", labels={"project": f"label-{name}"})
+    for run, parent in (("run-1", f"above-{name}"), (f"below-{name}", "run-1")):
+        await run_use(
+            db, number, name, run, run, NOW, 10**number, attribution=who, parent=parent, product="api", kind="namespace",
+            feature=f"namespace-{name}", agent="", zone="Asia/Kathmandu",
+        )  # fmt: skip
     await db.agent(number, f"deleted-{name}", "deleted", f"agent-{name}")
     await db.sighting(number, f"saved-{name}", "saved", f"agent-{name}", ever_saved=True)
     await db.execute("INSERT INTO members VALUES ($1, 'ada@acme.example', $2, 'admin', false, now(), 0)", number, name)
@@ -121,7 +135,7 @@ async def fill(db: TableRows, name: str) -> int:
 
 def test_every_route_that_reads_is_asked() -> None:
     described = {path for path, operations in build_app(None).openapi()["paths"].items() if "get" in operations}
-    asked = {path.partition("?")[0] for path in PATHS}
+    asked = {path.partition("?")[0].replace("run-1", "{run_id}") for path in PATHS}
     assert asked | READ_BY_ID | WITHOUT_ROWS | STREAMED == described
 
 
@@ -176,7 +190,9 @@ async def test_two_organizations_hammering_one_connection_never_see_each_other(
                        f'"name":"add-on-{name}"', f'"email":"team@{name}"', f'"feature":"namespace-{name}"',
                        f'"subject":"person-{name}"', f",display-{name},", f'"added@{name}"', f'"role@{name.lower()}"',
                        f'"updated_by":"admin@{name}"', f'"last_error":"450 no test {name}"', f'"detail":"450 no mailbox {name}"',
-                       f'"name":"channel-{name}"', f'"detail":"404 no hook {name}"'):  # fmt: skip
+                       f'"name":"channel-{name}"', f'"detail":"404 no hook {name}"',
+                       f'"name":"actor-{name}"', f'"name":"team-{name}"', f'"project":"label-{name}"', f'"id":"above-{name}"',
+                       f'"id":"below-{name}"'):  # fmt: skip
             assert canary in alone[name]
 
 

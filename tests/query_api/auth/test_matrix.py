@@ -17,6 +17,7 @@ READ = REFUSED | {
 ADMIN = READ | {"moderator": 403}
 ADMIN_ADDS = ADMIN | {"admin": 201, "super admin": 201, "other organization": 201}
 ADMIN_FINDS_NOTHING = ADMIN | {"admin": 404, "super admin": 404, "other organization": 404}
+OWN = REFUSED | dict.fromkeys(READ.keys() - REFUSED.keys(), 200) | {"removed": 403}
 KNOWN = REFUSED | dict.fromkeys(READ.keys() - REFUSED.keys(), 200)
 
 
@@ -48,6 +49,9 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/credit-periods"): READ,
     ("GET", "/api/v1/reconcile"): READ,
     ("GET", "/api/v1/receipt"): read(404),  # unknown event
+    ("GET", "/api/v1/usage/runs"): READ,
+    ("GET", "/api/v1/usage/runs/{run_id:path}"): read(404),  # unknown run
+    ("GET", "/api/v1/me/usage"): OWN,
     ("GET", "/api/v1/export/usage.csv"): READ,
     ("GET", "/api/v1/export/table.csv"): READ,
     ("GET", "/api/v1/export/focus.csv"): READ,
@@ -123,7 +127,7 @@ async def test_every_caller_gets_the_status_of_the_matrix(open_api: OpenApi, db:
                     headers = {} if claims is None else {"Authorization": f"Bearer {api.provider.token(**claims)}"}
                     if (path, status) == ("/api/v1/live", 200):
                         continue  # the stream does not end; test_live tests it
-                    address = path.replace("{id}", "77") + PARAMETERS.get(path, "")
+                    address = path.replace("{id}", "77").replace("{run_id:path}", "77") + PARAMETERS.get(path, "")
                     # A person may request only one test mail per minute.
                     await db.execute("UPDATE audit_log SET at = at - interval '1 hour'")
                     answer = await api.client.request(method, address, headers=headers, json=BODIES.get(path))

@@ -20,7 +20,7 @@ async def test_a_user_who_signs_in_is_led_back_and_may_read(browser: Browser, de
     assert answer.headers["cache-control"] == "no-store"
     assert await browser.status() == 200
     assert (await browser.client.get("/api/v1/session")).json() == {
-        "email": "ada@demo.example", "name": "Ada", "organization": "org_demo", "role": "super_admin",
+        "email": "ada@demo.example", "name": "Ada", "organization": "org_demo", "role": "super_admin", "people": "named", "my_usage": True,
         "organization_name": "org_demo", "locale": "en-US", "time_zone": "UTC",
         "expires_at": "2026-11-23T00:00:00Z", "auth_method": "session", "refusal_reason": None,
     }  # fmt: skip
@@ -171,7 +171,7 @@ async def test_a_session_is_only_begun_in_the_organization_that_is_acted_for(
             await connection.execute(SQL["act_for"], organization)
             await connection.execute(SQL["present_session"], "ab" * 32)
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute(SQL["insert_session"], "ab" * 32, number, *values)
+                await connection.execute(SQL["insert_session"], "ab" * 32, number, *values, True)
             await transaction.rollback()
 
 

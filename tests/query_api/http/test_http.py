@@ -9,12 +9,14 @@ from query_api.app import build_app
 from query_api.description.examples import BODIES
 from query_api.openapi import TARGET, render
 from support.clients.query_paths import FILES, PATHS
+from support.data.people_rows import attribution, run_use
 from support.data.table_rows import NOW, TableRows
 from support.services.query_api import Api
 
 OTHERWISE_READ = {
     "/api/v1/alerts/{id}",
     "/api/v1/alert-channels/{id}/deliveries",
+    "/api/v1/usage/runs/{run_id}",
     "/api/v1/live",
     "/login",
     "/login/callback",
@@ -64,6 +66,9 @@ async def test_answers_are_as_described(api: Api, db: TableRows) -> None:
     await db.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", assistant=3, agents=0, add_ons=[(1, True)])
     series = await db.use(acme, "agents", "tool", "search", "2026-11-01", 5, agent="a1")
     await db.event("org_acme", acme, series, "/products/api", "event-1", 5)
+    ada = await attribution(db, acme, "user-1", group="platform")
+    await run_use(db, acme, "org_acme", "run-1", "event-2", NOW, 5, attribution=ada, parent="run-0")
+    await run_use(db, acme, "org_acme", "run-2", "event-3", NOW, 5, parent="run-1")
     await db.firing(acme, 50)
     firing = await db.firing(acme, 75)
     email = await db.email(acme, firing, "ada@acme.example", attempts=1)
@@ -78,6 +83,7 @@ async def test_answers_are_as_described(api: Api, db: TableRows) -> None:
                 await db.execute("DELETE FROM partition_progress")
                 await db.progress(0, NOW, counted=1)
             validator(schema).validate(await api.get(path))
+    validator("Run").validate(await api.get("/api/v1/usage/runs/run-1?limit=1"))
     validator("AlertWithAttempts").validate(await api.get(f"/api/v1/alerts/{firing}"))
     for method, path, schema, status in (
         ("PUT", "/api/v1/alerts/settings", "AlertSettingsResponse", 200),

@@ -12,7 +12,7 @@ from runtime.postgres.pool import Pool
 
 from query_api.access.audit import audit
 from query_api.access.state import AppState, app_state
-from query_api.auth.principal import Principal, check_admin, check_role, unauthorized
+from query_api.auth.principal import Principal, check_admin, check_member, check_role, unauthorized
 from query_api.db.session import WAIT_S, Organization, ReadSession, Unavailable, WriteSession, read_as, write_as
 from query_api.http.problems import ApiProblem
 
@@ -139,6 +139,17 @@ async def read(request: Request, principal: Annotated[Principal, Depends(identif
         yield session
 
 
+async def read_own(request: Request, principal: Annotated[Principal, Depends(identify)]) -> AsyncIterator[ReadSession]:
+    """Policy: everyone who is signed in and a member, for what is their own, if the organization allows it."""
+    app = app_state(request)
+    async with (
+        auditing_refusals(app, principal),
+        read_as(app.pool, principal.organization, principal.email, wait_s=WAIT_S) as session,
+    ):
+        check_member(principal, removed=session.organization.removed, my_usage=session.organization.my_usage)
+        yield session
+
+
 async def read_slowly(
     request: Request, principal: Annotated[Principal, Depends(identify)]
 ) -> AsyncIterator[ReadSession]:
@@ -183,11 +194,12 @@ async def hold_link(request: Request, token: LinkToken = "") -> AsyncIterator[Li
         yield Linked(wish, session)
 
 
-POLICIES = frozenset({identify, read, read_slowly, read_as_admin, read_to_export, write, hold_link})
+POLICIES = frozenset({identify, read, read_own, read_slowly, read_as_admin, read_to_export, write, hold_link})
 """Every route except public ones needs one of these; else the application does not start."""
 
 # Scope "function": the transaction ends before the response is sent, so a slow client does not keep it open.
 ReadAccess = Annotated[ReadSession, Depends(read, scope="function")]
+OwnAccess = Annotated[ReadSession, Depends(read_own, scope="function")]
 SlowReadAccess = Annotated[ReadSession, Depends(read_slowly, scope="function")]
 AdminAccess = Annotated[ReadSession, Depends(read_as_admin, scope="function")]
 LinkAccess = Annotated[Linked, Depends(hold_link, scope="function")]

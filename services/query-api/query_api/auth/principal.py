@@ -26,6 +26,7 @@ class Principal(NamedTuple):
     name: str = ""
     expires_at: datetime | None = None
     session_sha256: str = ""  # of a browser session; empty for tokens
+    is_email_verified: bool = True  # false only if the identity provider says so
 
 
 def read_principal(claims: dict[str, Any]) -> Principal:
@@ -40,6 +41,7 @@ def read_principal(claims: dict[str, Any]) -> Principal:
         readable(email).lower(),
         readable(name),
         datetime.fromtimestamp(min(int(claims["exp"]), FAR_S), UTC),
+        is_email_verified=claims.get("email_verified") not in (False, "false"),
     )
 
 
@@ -64,6 +66,14 @@ def check_role(principal: Principal, *, removed: bool, deployment_allows: bool, 
     if principal.role == "billing_moderator" and not (deployment_allows and organization_allows):
         where = "this organization" if deployment_allows else "this deployment"
         raise ApiProblem("forbidden", f"Billing Moderators are not enabled in {where}. {HINT}")
+
+
+def check_member(principal: Principal, *, removed: bool, my_usage: bool) -> None:
+    """Raises ApiProblem unless the principal may see its own usage."""
+    if removed:
+        raise ApiProblem("forbidden", f"You are no longer a member of this organization. {HINT}")
+    if not my_usage:
+        raise ApiProblem("forbidden", f"Your organization does not show people their own usage. {HINT}")
 
 
 def check_admin(principal: Principal) -> None:

@@ -40,6 +40,7 @@ async def select_session(connection: Connection, session_sha256: str) -> Browser
         name=row["name"],
         expires_at=row["expires_at"],
         session_sha256=session_sha256,
+        is_email_verified=row["email_verified"],
     )
     return BrowserSession(principal, row["created_at"], row["last_seen_at"], row["expires_at"])
 
@@ -63,6 +64,7 @@ async def insert_session(session: WriteSession, session_sha256: str, signed_in: 
     await session.connection.execute(
         SQL["insert_session"], session_sha256, session.organization_id, principal.organization, principal.subject,
         principal.name, principal.email, principal.role, signed_in.created_at, signed_in.expires_at,
+        principal.is_email_verified,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ SELECT set_config('app.session', $1, true)
 
 -- name: select_session
 -- The session with this hash.
-SELECT organization, subject, name, email, role, created_at, last_seen_at, expires_at
+SELECT organization, subject, name, email, role, created_at, last_seen_at, expires_at, email_verified
 FROM sessions WHERE session_sha256 = decode($1, 'hex')
 
 -- name: select_role_since
@@ -17,8 +17,8 @@ UPDATE sessions SET last_seen_at = $2 WHERE session_sha256 = decode($1, 'hex')
 
 -- name: insert_session
 -- Create a session.
-INSERT INTO sessions (session_sha256, organization_id, organization, subject, name, email, role, created_at, last_seen_at, expires_at)
-VALUES (decode($1, 'hex'), $2, $3, $4, $5, $6, $7, $8, $8, $9)
+INSERT INTO sessions (session_sha256, organization_id, organization, subject, name, email, role, created_at, last_seen_at, expires_at, email_verified)
+VALUES (decode($1, 'hex'), $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)
 
 -- name: delete_session
 -- End the session.

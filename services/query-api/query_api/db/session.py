@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import asyncpg
+from flexcredits_schemas.events import PeopleMode
 from runtime.postgres.errors import transient_error_code
 from runtime.postgres.line import LineFull
 from runtime.postgres.pool import Connection, Pool, StatementListener, line_of, name_of
@@ -48,6 +49,8 @@ class Organization(NamedTuple):
     removed: bool  # the principal was removed from it
     name: str | None
     locale: str
+    people: PeopleMode  # what is shown of people
+    my_usage: bool  # people may see their own usage
     is_isolated: bool  # row-level security applies to our role
 
 

@@ -9,9 +9,10 @@ SELECT set_config('app.organization', $1, true)
 WITH acting AS MATERIALIZED (SELECT set_config('app.organization', $1, true) AS organization)
 SELECT o.organization_id, o.time_zone, coalesce(o.billing_moderator_enabled, false) AS billing_moderator_enabled,
     coalesce(o.removed, false) AS removed, o.name, coalesce(o.locale, 'en-US') AS locale,
+    coalesce(o.people, 'named') AS people, coalesce(o.my_usage, true) AS my_usage,
     row_security_active('usage_daily') AS is_isolated
 FROM acting LEFT JOIN LATERAL (
-    SELECT o.organization_id, o.time_zone, o.billing_moderator_enabled, o.name, o.locale, m.removed
+    SELECT o.organization_id, o.time_zone, o.billing_moderator_enabled, o.name, o.locale, o.people, o.my_usage, m.removed
     FROM organizations o LEFT JOIN members m ON m.organization_id = o.organization_id AND m.email = lower($2)
     WHERE o.organization = acting.organization
     OFFSET 0

@@ -73,6 +73,8 @@ class Entry(NamedTuple):
     rate: RateUsed | None
     waits_for: WaitsFor | None
     corrects: LedgerKey | None
+    attribution_id: int | None
+    run: bytes | None  # key of the run
 
 
 def waits_for_now(entry: Entry, *, knows_organization: bool) -> WaitsFor | None:

@@ -32,6 +32,8 @@ async def select_receipt(session: ReadSession, key: LedgerKey) -> Entry | None:
         rate=rate if row["rate_credits"] is not None else None,
         waits_for=row["waits_for"],
         corrects=LedgerKey(row["corrects_bucket"], row["corrects"].bytes) if row["corrects"] else None,
+        attribution_id=row["attribution_id"],
+        run=row["run"].bytes if row["run"] else None,
     )
 
 

@@ -149,6 +149,8 @@ async def get_session(request: Request, principal: CurrentUser) -> SessionRespon
         locale=organization.locale,
         time_zone=organization.time_zone,
         role=principal.role,
+        people=organization.people,
+        my_usage=organization.my_usage,
         expires_at=principal.expires_at,
         auth_method="session" if principal.session_sha256 else "token",
         refusal_reason=str(refused) if refused else None,

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
+from flexcredits_schemas.events import PeopleMode
 from pydantic import Field
 
 from query_api.http.fields import ResponseBody, TimeZone
@@ -18,6 +19,10 @@ class SessionResponse(ResponseBody):
     locale: str = Field(description="The organization's locale (BCP 47), for numbers and dates.", examples=["en-CA"])
     time_zone: TimeZone
     role: str
+    people: PeopleMode = Field(
+        description="What is shown of people. named: ids and names. pseudonymous: aliases. groups_only: only groups."
+    )
+    my_usage: bool = Field(description="Whether people of the organization may see their own usage.")
     expires_at: datetime | None = Field(
         description="When the session or token expires. A session also ends when it is idle."
     )

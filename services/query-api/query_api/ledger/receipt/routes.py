@@ -1,34 +1,44 @@
 """GET /api/v1/receipt: what happened to one event."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from flexcredits_schemas.identity import bucket_of, hash_bucket, identity_of
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from query_api.access.dependencies import ReadAccess, identify
 from query_api.access.state import app_state
+from query_api.actors.queries import NO_WHO, Who, select_large_groups, select_who
 from query_api.auth.principal import Principal
+from query_api.calendar import month_of
 from query_api.contracts.domain.periods import CreditPeriod, period_on
 from query_api.contracts.queries import select_credit_periods
 from query_api.contracts.schemas import answer_credit_period
 from query_api.db.session import ReadSession
-from query_api.http.problems import ApiProblem
+from query_api.http.problems import ApiProblem, invalid_parameter
 from query_api.ledger.domain import Entry, LedgerKey, Posting, RateUsed, event_buckets, waits_for_now
 from query_api.ledger.queries import select_corrections, select_receipt, select_rejections
-from query_api.ledger.receipt.schemas import CountedIn, PostedEvent, Receipt, ReceiptRate, RejectedRecord
+from query_api.ledger.receipt.schemas import CountedIn, PostedEvent, Receipt, ReceiptRate, ReceiptRun, RejectedRecord
+from query_api.runs.queries import select_run
 
 router = APIRouter(prefix="/api/v1")
 
 
 class ReceiptQuery(BaseModel):
-    """Identity of the event, together with the organization of the principal."""
+    """Identity of the event, together with the organization of the principal: `source` and `id`, or `key`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str = Field(min_length=1, max_length=128, examples=["/products/assistant"])
-    id: str = Field(min_length=1, max_length=128)
+    source: str | SkipJsonSchema[None] = Field(None, min_length=1, max_length=128, examples=["/products/assistant"])
+    id: str | SkipJsonSchema[None] = Field(None, min_length=1, max_length=128, description="Needs `source`.")
+    key: str | SkipJsonSchema[None] = Field(
+        None,
+        pattern=r"^(-?\d{1,9})-([0-9a-f]{32})$",
+        description="Instead of `source` and `id`: `receipt` of a use in a run.",
+        examples=["20779-0f5e1c3a9b7d2468ace013579bdf2468"],
+    )
 
 
 @router.get("/receipt")
@@ -38,9 +48,10 @@ async def get_receipt(
     principal: Annotated[Principal, Depends(identify)],
     query: Annotated[ReceiptQuery, Query()],
 ) -> Receipt:
-    """Whether an event is counted, in which totals and with how many credits, or what it waits for."""
-    identity = identity_of(principal.organization, query.source, query.id)
-    key, entry = await find_entry(session, query.id, identity)
+    """Whether an event is counted, in which totals and with how many credits, who used it, or what it waits for."""
+    key = read_key(principal.organization, query)
+    key, entry = await find_entry(session, key)
+    identity = key.identity
     rejections = [RejectedRecord.model_validate(at) for at in await select_rejections(session, identity)]
     zone, topic = session.organization.time_zone, app_state(request).topic
     if entry is None and not rejections:
@@ -56,6 +67,8 @@ async def get_receipt(
     posting, dimensions, corrected = entry.posting, entry.dimensions, entry.corrected
     original = await select_receipt(session, entry.corrects) if entry.corrects else None
     periods = await select_credit_periods(session)
+    day = event_buckets(posting.occurred_at, zone or "UTC").day
+    who = await read_who(session, entry.attribution_id, day)
     return Receipt(
         source=query.source,
         id=query.id,
@@ -67,6 +80,10 @@ async def get_receipt(
         feature=dimensions.feature,
         agent=dimensions.agent or None,
         surface=dimensions.surface or None,
+        actor=who.actor,
+        group=who.group,
+        labels=who.labels,
+        run=await read_run(session, entry.run) if entry.run else None,
         topic=topic,
         occurred_at=posting.occurred_at,
         received_at=posting.received_at,
@@ -90,14 +107,42 @@ async def get_receipt(
     )
 
 
-async def find_entry(session: ReadSession, event_id: str, identity: bytes) -> tuple[LedgerKey, Entry | None]:
+def read_key(organization: str, query: ReceiptQuery) -> LedgerKey:
+    """Raises ApiProblem unless the query has either `key` or both `source` and `id`."""
+    if query.key is not None:
+        if query.source is not None or query.id is not None:
+            raise invalid_parameter("key", "not together with `source` and `id`")
+        bucket, _, identity = query.key.rpartition("-")
+        return LedgerKey(int(bucket), bytes.fromhex(identity))
+    if query.source is None or query.id is None:
+        raise invalid_parameter("source" if query.source is None else "id", "give `source` and `id`, or `key`")
+    identity_ = identity_of(organization, query.source, query.id)
+    return LedgerKey(bucket_of(query.id, identity_), identity_)
+
+
+async def find_entry(session: ReadSession, key: LedgerKey) -> tuple[LedgerKey, Entry | None]:
     """Find the event in the partition of its id or, if the ledger had no partition for that day, in a hash partition."""
-    key = LedgerKey(bucket_of(event_id, identity), identity)
     entry = await select_receipt(session, key)
     if entry is None and key.ledger_bucket >= 0:
-        key = LedgerKey(hash_bucket(identity), identity)
+        key = LedgerKey(hash_bucket(key.identity), key.identity)
         entry = await select_receipt(session, key)
     return key, entry
+
+
+async def read_who(session: ReadSession, attribution_id: int | None, day: date) -> Who:
+    """Who used it, as the organization shows people. Only a group with five people in the month is shown if only groups are."""
+    if attribution_id is None:
+        return NO_WHO
+    [who] = await select_who(session, [(attribution_id, day)], await select_large_groups(session, month_of(day)))
+    return who
+
+
+async def read_run(session: ReadSession, run: bytes) -> ReceiptRun:
+    """The run's id is known from its counted usage."""
+    known = await select_run(session, run)
+    return ReceiptRun(
+        id=known.run_id if known else None, key=run.hex(), parent_id=known.parent_id or None if known else None
+    )
 
 
 def answer_posting(posting: Posting) -> PostedEvent:

@@ -7,6 +7,7 @@ from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import FeatureKind, Product
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
+from query_api.actors.schemas import ActorRef, GroupRef
 from query_api.contracts.schemas import CreditPeriodRef
 from query_api.http.fields import Credits, ResponseBody, TimeZone
 from query_api.ledger.domain import WaitsFor
@@ -62,11 +63,19 @@ class ReceiptRate(ResponseBody):
     scope: Literal["organization", "deployment"] = Field(description="Whose rate card contains it.")
 
 
+class ReceiptRun(ResponseBody):
+    """A run; `/api/v1/usage/runs/{run_id}` accepts id and key."""
+
+    id: str | None = Field(description="null: no usage of the run is counted yet.")
+    key: str
+    parent_id: str | None
+
+
 class Receipt(ResponseBody):
     """What happened to an event, and where it is counted."""
 
-    source: str
-    id: str
+    source: str | None = Field(description="null: asked by `key`; the ledger keeps only a hash of `source` and `id`.")
+    id: str | None = Field(description="As `source`.")
     state: Literal["counted", "held", "corrected", "rejected"] = Field(
         description="held: not in any total yet. corrected: counted, and has counted corrections. "
         "rejected: not in any total; `rejections` give the reasons, and most other fields are null."
@@ -78,6 +87,14 @@ class Receipt(ResponseBody):
     feature: str | None = None
     agent: str | None = Field(None, description="The agent's id.")
     surface: str | None = None
+    actor: ActorRef | None = Field(
+        None, description="Who used it. null: the event names no actor, or the organization shows only groups."
+    )
+    group: GroupRef | None = Field(
+        None, description="The group in which it counts: the event's, else the actor's on that day."
+    )
+    labels: dict[str, str] = Field({}, description="Those with a key that the organization declares.")
+    run: ReceiptRun | None = Field(None, description="The run that it is a part of.")
     occurred_at: datetime | None = Field(None, description="The event's `time`.")
     received_at: datetime | None = Field(None, description="When Kafka stored it.")
     topic: str

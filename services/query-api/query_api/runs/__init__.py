@@ -1,0 +1,1 @@
+"""Runs: conversations, workflow runs and traces, with their uses."""
