@@ -1,38 +1,29 @@
 """Decodes and encodes events. Ingest and aggregator share it, so both accept and reject the same events."""
 
 import re
-from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Context, Decimal
 from itertools import pairwise
-from typing import get_args
 from unicodedata import normalize
 
 import msgspec
 from msgspec import Raw
 
-from flexcredits_schemas.credits import MICRO
+from flexcredits_schemas.decimals import canonical_decimal, is_canonical, micro
 from flexcredits_schemas.events import (
     PRODUCTS,
-    ActorKind,
-    AgentKind,
-    AgentState,
     Contract,
     Correction,
     CorrectionData,
     CreditPeriod,
     Event,
-    FeatureKind,
     Organization,
-    PeopleMode,
     Price,
-    Product,
     ProductAmounts,
     Rate,
-    Role,
     Usage,
     UsageData,
 )
+from flexcredits_schemas.pointers import locate, point_to
 from flexcredits_schemas.zones import canonical_zone
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -43,16 +34,11 @@ FIRST_CONTRACT_DAY = date(2000, 1, 1)
 LABEL_VALUE_MAX = 64
 """Maximum length of a label's value in characters."""
 
-_CANONICAL = re.compile(rb'"(?=[^"]*[1-9])(?:0|[1-9]\d{0,8})(?:\.\d{1,6})?"')
-_PLAIN = re.compile(rb'"?(-?)(\d{1,12})(?:\.(\d{1,6}))?"?')
-_NUMBER = re.compile(rb"-?\d{1,1000}(?:\.\d{1,1000})?(?:[eE][+-]?\d{1,9})?")
-_EXACT = Context(prec=3000)  # more digits than _NUMBER accepts, so that no value is rounded
 _MANY_DIGITS = re.compile(rb"\.\d{7}")
 _INSTANT = re.compile(rb'("(?:time|effective_from)"\s*:\s*"[^"\\]*\.\d{6})\d+')
 _JSON_TYPE = re.compile(r"(?:application|text)/(?:[a-z0-9!#$&^_.+-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE)
 _NAMES = {"feature": 200, "surface": 64, "unit": 64, "part_of": 64, "name": 200, "display_name": 200, "category": 200}
 """Names in `data` and `agent` that are normalized to NFC, with their maximum lengths. Ids are not normalized."""
-_FIELD = re.compile(r"(?:missing required|unknown) field `(.*)`")
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
@@ -87,7 +73,7 @@ def decode(message: bytes) -> Event:
     try:
         event = _decoder.decode(message)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from None
+        raise InvalidEvent(*locate(error, message)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if message.startswith(BYTE_ORDER_MARK):  # RFC 8259 8.1 lets a reader ignore it
             return decode(message.removeprefix(BYTE_ORDER_MARK))
@@ -106,13 +92,6 @@ def decode(message: bytes) -> Event:
         event.time = _in_utc(event.time, "/time")
     _check_rules(event)
     return event
-
-
-def micro(amount: Raw) -> int:
-    """Micro-credits (or millionths of a unit) of a canonical decimal, exactly."""
-    whole, _, fraction = bytes(amount).strip(b'"').partition(b".")
-    value = int(whole) * MICRO
-    return value - int(fraction.ljust(6, b"0")) if whole[:1] == b"-" else value + int(fraction.ljust(6, b"0"))
 
 
 def _normalize_names(event: Event) -> None:
@@ -216,7 +195,7 @@ def _check_quantities(data: UsageData) -> None:
         name = unit if unit.isascii() else normalize("NFC", unit)
         if len(name) > _NAMES["unit"] or name in quantities:
             raise InvalidEvent(f"unit {unit!r} is there twice or too long in Unicode NFC", "/data/quantities")
-        canonical = _canonical(amount, f"/data/quantities/{unit}", zero=True, digits=9)
+        canonical = _canonical(amount, point_to("/data/quantities", unit), zero=True, digits=9)
         if micro(canonical):
             quantities[name] = canonical
     if not quantities:
@@ -289,71 +268,21 @@ def _check_credit_period(period: CreditPeriod, contract_from: date, contract_to:
 
 
 def _canonical(amount: Raw, pointer: str, *, signed: bool = False, zero: bool = False, digits: int = 12) -> Raw:
-    """The decimal as a plain JSON string without leading zeros and with at most 6 places. Raises InvalidEvent."""
-    text = bytes(amount)
-    if _CANONICAL.fullmatch(text):
+    """The decimal as `canonical_decimal` writes it. Raises InvalidEvent."""
+    if is_canonical(amount):
         return amount  # the format that ingest writes, so this is the usual case
-    quoted = text[:1] == b'"'
-    found = _PLAIN.fullmatch(text)
-    if found is None or quoted != (text[-1:] == b'"'):
-        # The number may have an exponent (json.dumps(0.000001) is 1e-06, str(Decimal("1e3")) is 1E+3) or trailing zeros.
-        found = _PLAIN.fullmatch(_without_exponent(text[1:-1] if quoted else text, pointer))
-    if found is None:
-        raise InvalidEvent("not a decimal number with at most 6 places, in range", pointer)
-    sign, whole, fraction = found.groups(b"")
-    if len(whole) > digits or (sign and not signed):
-        raise InvalidEvent("out of range", pointer)
-    whole = whole.lstrip(b"0") or b"0"
-    if not zero and whole == b"0" and not fraction.strip(b"0"):
-        raise InvalidEvent("must not be 0", pointer)
-    return Raw(b'"%s%s.%s"' % (sign, whole, fraction)) if fraction else Raw(b'"%s%s"' % (sign, whole))
-
-
-def _without_exponent(number: bytes, pointer: str) -> bytes:
-    """The number in plain digits; empty if it is not a number. Raises InvalidEvent if it has more than 6 places."""
-    if not _NUMBER.fullmatch(number):
-        return b""
     try:
-        value = Decimal(number.decode())
-        if not -1000 <= value.adjusted() < 13:  # before any arithmetic: it overflows at exponents of a million
-            return b""
-        value = value.normalize(_EXACT)
-    except ArithmeticError:
-        return b""
-    plain = f"{value:f}"
-    if len(plain.partition(".")[2]) > 6:
-        # Typical for sums and products of floats: 0.1 + 0.2 is 0.30000000000000004. The sender must decide how to round.
-        example = f"{value:.6f}" if abs(value) > Decimal("0.0000005") else "0.000001"
-        raise InvalidEvent(
-            f'more than 6 decimal places. Round it to 6 places and send a decimal string, such as "{example}"', pointer
-        )
-    return plain.encode()
-
-
-_ALLOWED: Mapping[str, Sequence[str]] = {
-    "product": get_args(Product), "feature_kind": get_args(FeatureKind), "kind": get_args(AgentKind),
-    "state": get_args(AgentState), "role": get_args(Role), "people": get_args(PeopleMode),
-}  # fmt: skip
-"""Allowed values by a pointer's last step: msgspec's error has only the invalid value."""
-
-
-def _invalid(error: msgspec.ValidationError) -> InvalidEvent:
-    """Convert msgspec's error "Expected `str` - at `$.data.feature`" to a JSON Pointer (RFC 6901): "/data/feature"."""
-    detail, _, path = str(error).partition(" - at `$")
-    pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
-    if field := _FIELD.search(detail):
-        pointer += f"/{field[1]}"
-    words = get_args(ActorKind) if pointer.endswith("/actor/kind") else _ALLOWED.get(pointer.rpartition("/")[2])
-    if words and detail.startswith("Invalid enum value"):
-        detail += f": must be one of {', '.join(words)}"
-    return InvalidEvent(detail, pointer)
+        return canonical_decimal(amount, signed=signed, zero=zero, digits=digits)
+    except ValueError as error:
+        raise InvalidEvent(str(error), pointer) from None
 
 
 def _check_characters(value: object, pointer: str) -> None:
     match value:
         case dict():
             for name, item in value.items():
-                _check_characters(item, f"{pointer}/{name}")
+                _check_characters(name, point_to(pointer, name))
+                _check_characters(item, point_to(pointer, name))
         case list():
             for index, item in enumerate(value):
                 _check_characters(item, f"{pointer}/{index}")

@@ -12,34 +12,16 @@ import msgspec
 import pytest
 import yaml
 from flexcredits_schemas import SCHEMAS
-from flexcredits_schemas.codec import InvalidEvent, decode, encode, micro
+from flexcredits_schemas.codec import InvalidEvent, decode, encode
+from flexcredits_schemas.decimals import micro
 from flexcredits_schemas.identity import amount_of, payload_of
 from hypothesis import given
 from hypothesis import strategies as st
+from support.data.event_schemas import EVENTS, FILES, VALIDATORS, accepts
 from support.data.factories import contract, correction, event, organization, rate, usage
 
-FILES = {path.name: json.loads(path.read_text()) for path in (SCHEMAS / "events").glob("*.json")}
-EVENTS = {schema["properties"]["type"]["const"]: schema for name, schema in FILES.items() if name != "common.json"}
 DECIMALS = ("credits", "quantity")
 EXAMPLES = sorted((SCHEMAS / "examples").rglob("*.json"))
-
-
-def retrieve(uri: str) -> Any:
-    return FILES[uri.rsplit("/", 1)[-1]]
-
-
-VALIDATORS = {
-    type_: jsonschema_rs.Draft202012Validator(schema, retriever=retrieve, validate_formats=True)
-    for type_, schema in EVENTS.items()
-}
-
-
-def accepts(document: dict[str, Any]) -> bool:
-    try:
-        decode(json.dumps(document).encode())
-    except InvalidEvent:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
-from flexcredits_schemas.codec import InvalidEvent, decode, micro
+from flexcredits_schemas.codec import InvalidEvent, decode
+from flexcredits_schemas.decimals import micro
 from flexcredits_schemas.events import (
     Actor,
     Agent,
