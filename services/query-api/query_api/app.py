@@ -31,6 +31,7 @@ from query_api.live import routes as live
 from query_api.live.hub import LiveHub
 from query_api.my_usage import routes as my_usage
 from query_api.overview import routes as overview
+from query_api.people import routes as people
 from query_api.runs import routes as runs
 from query_api.usage.breakdown import routes as breakdown
 from query_api.usage.breakdown.names import Names
@@ -54,6 +55,7 @@ ROUTERS = (
     trend.router,
     runs.router,
     my_usage.router,
+    people.router,
     contracts.router,
     proof.router,
     receipt.router,

@@ -12,6 +12,7 @@ from query_api.db.statements import SQL
 from query_api.description.examples import BODIES
 from runtime.postgres.pool import Pool, open_pool
 from support.data.people_rows import actor, attribution, group, run_use, show
+from support.data.people_usage import PeopleRows
 from support.data.table_rows import NOW, TableRows
 from support.infra.stack import Database
 from support.services.query_api import Api, OpenApi
@@ -35,6 +36,11 @@ PATHS = [
         for query in ("surface=web", "group_by=surface", "categories=now", "limit=1")
     ),
     "/api/v1/deleted-agents?range=all",
+    *(
+        f"/api/v1/usage/people?range=all&{query}"
+        for query in ("by=person", "by=group", "by=group&membership=now", "by=label&label_key=team", "actor=actor", "group=group", "label=team:red")
+    ),
+    "/api/v1/usage/drivers?range=all",
     "/api/v1/freshness",
     "/api/v1/proof?hours=168",
     "/api/v1/banner",
@@ -101,6 +107,16 @@ async def fill(db: TableRows, name: str) -> int:
             db, number, name, run, run, NOW, 10**number, attribution=who, parent=parent, product="api", kind="namespace",
             feature=f"namespace-{name}", agent="", zone="Asia/Kathmandu",
         )  # fmt: skip
+    people = PeopleRows(db, number)
+    await people.configure(label_keys=["project", "team"])
+    # Both organizations have these ids.
+    await people.use("actor", "2026-11-01", 10**number, group="group", labels={"team": "red"}, feature=f"tool-{name}")
+    await people.use(
+        f"actor-{name}", "2026-11-01", 10**number, labels={"team": f"value-{name}"}, feature=f"tool-{name}"
+    )
+    await people.actor("actor", f"actor-name-{name}", f"actor@{name}")
+    await people.member(f"actor-{name}", "2026-11-01", f"group-{name}")
+    await people.group("group", f"group-name-{name}", f"group-{name}")
     await db.agent(number, f"deleted-{name}", "deleted", f"agent-{name}")
     await db.sighting(number, f"saved-{name}", "saved", f"agent-{name}", ever_saved=True)
     await db.execute("INSERT INTO members VALUES ($1, 'ada@acme.example', $2, 'admin', false, now(), 0)", number, name)
@@ -192,7 +208,8 @@ async def test_two_organizations_hammering_one_connection_never_see_each_other(
                        f'"updated_by":"admin@{name}"', f'"last_error":"450 no test {name}"', f'"detail":"450 no mailbox {name}"',
                        f'"name":"channel-{name}"', f'"detail":"404 no hook {name}"',
                        f'"name":"actor-{name}"', f'"name":"team-{name}"', f'"project":"label-{name}"', f'"id":"above-{name}"',
-                       f'"id":"below-{name}"'):  # fmt: skip
+                       f'"id":"below-{name}"',
+                       f'"name":"actor-name-{name}"', f'"id":"actor-{name}"', f'"name":"group-name-{name}"', f'"id":"value-{name}"'):  # fmt: skip
             assert canary in alone[name]
 
 

@@ -15,6 +15,7 @@ READ = REFUSED | {
     "admin": 200, "super admin": 200, "other organization": 200,
 }  # fmt: skip
 ADMIN = READ | {"moderator": 403}
+SUPER_ADMIN = ADMIN | {"admin": 403}
 ADMIN_ADDS = ADMIN | {"admin": 201, "super admin": 201, "other organization": 201}
 ADMIN_FINDS_NOTHING = ADMIN | {"admin": 404, "super admin": 404, "other organization": 404}
 OWN = REFUSED | dict.fromkeys(READ.keys() - REFUSED.keys(), 200) | {"removed": 403}
@@ -46,6 +47,9 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/breakdown"): READ,
     ("GET", "/api/v1/deleted-agents"): READ,
     ("GET", "/api/v1/trend"): READ,
+    ("GET", "/api/v1/usage/people"): READ,
+    ("GET", "/api/v1/usage/drivers"): READ,
+    ("POST", "/api/v1/people/reveal"): SUPER_ADMIN | {"super admin": 409, "other organization": 409},  # names are shown
     ("GET", "/api/v1/credit-periods"): READ,
     ("GET", "/api/v1/reconcile"): READ,
     ("GET", "/api/v1/receipt"): read(404),  # unknown event

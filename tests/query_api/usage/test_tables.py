@@ -178,7 +178,7 @@ def test_pages_hold_every_row_once(rows: list[Row], limit: int) -> None:
     found: list[Row] = []
     after = None
     for _ in range(len(rows) // limit + 1):
-        page, place, moved = cut_page(rows, after, limit)
+        page, place, moved = cut_page(rows, after, limit, in_order)
         assert not moved
         found += page
         if place is None:
@@ -187,7 +187,7 @@ def test_pages_hold_every_row_once(rows: list[Row], limit: int) -> None:
         after = read_position(write_position(place))
     assert found == rows
     assert place is None
-    assert cut_page(rows, None, None) == (rows, None, False)
+    assert cut_page(rows, None, None, in_order) == (rows, None, False)
 
 
 @given(st.builds(RowPosition, st.integers(), names, names, names, names))
@@ -260,10 +260,10 @@ def ids(page: dict[str, Any]) -> list[str]:
 def test_a_page_after_any_other_rows_goes_on_or_begins_again(before: list[Row], now: list[Row], limit: int) -> None:
     before.sort(key=in_order)
     now.sort(key=in_order)
-    page, place, _ = cut_page(before, None, limit)
+    page, place, _ = cut_page(before, None, limit, in_order)
     if place is None:
         return
-    following, _, moved = cut_page(now, place, None)
+    following, _, moved = cut_page(now, place, None, in_order)
     sent = {(row.kind, row.id) for row in page}
     if moved:
         assert following == now

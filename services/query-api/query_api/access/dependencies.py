@@ -12,7 +12,14 @@ from runtime.postgres.pool import Pool
 
 from query_api.access.audit import audit
 from query_api.access.state import AppState, app_state
-from query_api.auth.principal import Principal, check_admin, check_member, check_role, unauthorized
+from query_api.auth.principal import (
+    Principal,
+    check_admin,
+    check_member,
+    check_role,
+    check_super_admin,
+    unauthorized,
+)
 from query_api.db.session import WAIT_S, Organization, ReadSession, Unavailable, WriteSession, read_as, write_as
 from query_api.http.problems import ApiProblem
 
@@ -184,6 +191,15 @@ async def write(request: Request, principal: Annotated[Principal, Depends(identi
         yield session
 
 
+async def write_as_super_admin(
+    request: Request, principal: Annotated[Principal, Depends(identify)]
+) -> AsyncIterator[WriteSession]:
+    """Policy: Super Admins."""
+    async with write_as_principal(app_state(request), principal) as session:
+        check_super_admin(principal)
+        yield session
+
+
 async def hold_link(request: Request, token: LinkToken = "") -> AsyncIterator[Linked]:
     """Policy: the unsubscribe link of a mail may remove its own address only. Raises InvalidToken."""
     app = app_state(request)
@@ -194,7 +210,9 @@ async def hold_link(request: Request, token: LinkToken = "") -> AsyncIterator[Li
         yield Linked(wish, session)
 
 
-POLICIES = frozenset({identify, read, read_own, read_slowly, read_as_admin, read_to_export, write, hold_link})
+POLICIES = frozenset(
+    {identify, read, read_own, read_slowly, read_as_admin, read_to_export, write, write_as_super_admin, hold_link}
+)
 """Every route except public ones needs one of these; else the application does not start."""
 
 # Scope "function": the transaction ends before the response is sent, so a slow client does not keep it open.
@@ -204,6 +222,7 @@ SlowReadAccess = Annotated[ReadSession, Depends(read_slowly, scope="function")]
 AdminAccess = Annotated[ReadSession, Depends(read_as_admin, scope="function")]
 LinkAccess = Annotated[Linked, Depends(hold_link, scope="function")]
 WriteAccess = Annotated[WriteSession, Depends(write, scope="function")]
+SuperAdminAccess = Annotated[WriteSession, Depends(write_as_super_admin, scope="function")]
 CurrentUser = Annotated[Principal, Depends(identify)]
 # Scope "request": the transaction stays open until the file is sent or aborted; exports/downloads.py limits the time.
 ExportAccess = Annotated[ReadSession, Depends(read_to_export, scope="request")]

@@ -80,3 +80,9 @@ def check_admin(principal: Principal) -> None:
     """Raises ApiProblem unless the principal may read and is a Super Admin or Admin."""
     if principal.role not in ("super_admin", "admin"):
         raise ApiProblem("forbidden", f"This is for Super Admins and Admins. {HINT}")
+
+
+def check_super_admin(principal: Principal) -> None:
+    """Raises ApiProblem unless the principal, who may read, is a Super Admin."""
+    if principal.role != "super_admin":
+        raise ApiProblem("forbidden", f"This is for Super Admins. {HINT}")

@@ -20,6 +20,8 @@ PARAMETERS: dict[str, Any] = {
     "surface": ["web"],
     "group_by": "surface",
     "categories": "then",
+    "by": "group",
+    "membership": "then",
     "interval": "day",
     "top": 10,
     "hours": 24,

@@ -11,7 +11,7 @@ TAGS = (
     (SEND, "For product services, with an API key: usage, corrections and catalog events as CloudEvents. This is the ingest API, "
      "which has its own address."),
     ("Usage", "Usage over time, by product, feature, agent and surface."),
-    ("People", "Who used what: people, groups, labels and runs."),
+    ("People", "Who used what: people, groups, labels and runs, as far as the organization shows them."),
     ("Contracts", "Contracts, credit periods, and how usage reconciles with them."),
     ("Alerts", "Thresholds, monthly budget, recipients, and sent mails."),
     ("Channels", "Webhooks and Slack."),
@@ -23,7 +23,7 @@ TAGS = (
 
 TAG_OF = {
     "overview": "Usage", "freshness": "Usage", "breakdown": "Usage", "deleted-agents": "Usage", "trend": "Usage", "live": "Usage",
-    "usage": "People", "me": "People",
+    "usage": "People", "people": "People", "me": "People",
     "credit-periods": "Contracts", "reconcile": "Contracts", "alerts": "Alerts", "banner": "Alerts", "alert-channels": "Channels",
     "export": "Files", "proof": "Proof", "receipt": "Proof", "audit": "Session", "session": "Session", "login": "Session",
     "logout": "Session",
@@ -39,6 +39,9 @@ SUMMARIES = {
     "get_runs": "List the dearest runs",
     "get_run": "Get a run with its uses",
     "get_my_usage": "Get your own usage",
+    "get_people": "Get usage by person, group or label",
+    "get_drivers": "Get the top people of an agent or a feature",
+    "reveal_person": "Reveal who an alias is",
     "get_live": "Stream the overview and the banner",
     "get_credit_periods": "List contracts and credit periods",
     "get_reconcile": "Reconcile usage with the contract",

@@ -14,16 +14,10 @@ from query_api.contracts.range import extend_to_months
 from query_api.freshness.queries import select_watermark
 from query_api.http.answers import answer_json
 from query_api.http.fields import date_range
-from query_api.http.problems import invalid_parameter
+from query_api.usage.breakdown.answers import change_text, read_after
 from query_api.usage.breakdown.compute import read_breakdown, sum_product_credits
-from query_api.usage.breakdown.domain.cursor import (
-    InvalidPosition,
-    RowPosition,
-    cut_page,
-    read_position,
-    write_position,
-)
-from query_api.usage.breakdown.domain.rows import change, share
+from query_api.usage.breakdown.domain.cursor import cut_page, write_position
+from query_api.usage.breakdown.domain.rows import in_order, share
 from query_api.usage.breakdown.domain.tree import Row
 from query_api.usage.breakdown.etag import Tagged
 from query_api.usage.breakdown.names import names_of
@@ -52,7 +46,7 @@ async def get_breakdown(
     surfaces = await used.names.read_surfaces(session)
     await session.finish()
     table = used.compute()
-    page = cut_page(table.rows, after, query.limit)
+    page = cut_page(table.rows, after, query.limit, in_order)
     days, before, total, previous = table.days, table.days_before, table.total, table.previous
     answer = Breakdown(
         product=query.product,
@@ -93,24 +87,12 @@ def answer_rows(rows: Sequence[Row], total: int, *, has_previous: bool) -> list[
     ]
 
 
-def change_text(now: int, before: int) -> str | None:
-    changed = change(now, before)
-    return None if changed is None else decimal_text(changed)
-
-
 def answer_shares(by_product: Mapping[str, int]) -> list[ProductShare]:
     total = sum(by_product.values())
     return [
         ProductShare(product, decimal_text(by_product[product]), decimal_text(share(by_product[product], total)))
         for product in PRODUCTS
     ]
-
-
-def read_after(cursor: str | None) -> RowPosition | None:
-    try:
-        return None if cursor is None else read_position(cursor)
-    except InvalidPosition:
-        raise invalid_parameter("after", "must be `next` of a previous response") from None
 
 
 @router.get("/deleted-agents")

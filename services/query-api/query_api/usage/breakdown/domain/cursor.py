@@ -2,12 +2,14 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from query_api.usage.breakdown.domain.rows import in_order
-from query_api.usage.breakdown.domain.tree import Row
+RowT = TypeVar("RowT", bound=Any)
+"""A row with `kind` and `id`, which are unique."""
+Order = Callable[[RowT], tuple[int, str, str, str]]
+"""The sort key of a row: negative credits, name, id and kind."""
 
 
 class InvalidPosition(Exception):
@@ -24,15 +26,15 @@ class RowPosition(NamedTuple):
     sent: str  # digest of the set of rows sent so far, including this one
 
 
-class Page(NamedTuple):
-    rows: Sequence[Row]
+class Page(NamedTuple, Generic[RowT]):
+    rows: Sequence[RowT]
     place: RowPosition | None
     """Position of the last row, if more rows follow."""
     moved: bool
     """The set of rows before the position has changed, so this is the first page again."""
 
 
-def cut_page(rows: Sequence[Row], after: RowPosition | None, limit: int | None) -> Page:
+def cut_page(rows: Sequence[RowT], after: RowPosition | None, limit: int | None, in_order: Order[RowT]) -> Page[RowT]:
     """At most `limit` of the sorted rows after a position.
 
     Newly counted usage may move a row from after the position to before it, where no later page would show it. So the
@@ -47,7 +49,7 @@ def cut_page(rows: Sequence[Row], after: RowPosition | None, limit: int | None) 
     return Page(page, RowPosition(*in_order(page[-1]), digest_rows(rows[:end])) if end < len(rows) else None, moved)
 
 
-def digest_rows(rows: Iterable[Row]) -> str:
+def digest_rows(rows: Iterable[Any]) -> str:
     """Digest of the set of rows, independent of order, credits and names."""
     return blake2b(json.dumps(sorted((row.kind, row.id) for row in rows)).encode(), digest_size=16).hexdigest()
 

@@ -1,0 +1,109 @@
+"""Statements about attributions and their usage, in micro-credits. Postgres hides what the organization does not show."""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Literal, NamedTuple
+
+from runtime.postgres.statements import from_record
+
+from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span
+from query_api.calendar import Days, grain_bounds
+from query_api.db.rows import from_records
+from query_api.db.session import ReadSession
+from query_api.db.statements import SQL
+
+
+async def select_people_settings(session: ReadSession) -> PeopleSettings:
+    row = await session.connection.fetchrow(SQL["select_people_settings"], session.organization_id)
+    return PeopleSettings(row["people"], row["label_keys"]) if row else PeopleSettings("named", [])
+
+
+async def select_attributions(
+    session: ReadSession, membership: Literal["none", "then", "now"], today: date, *, actor: str | None = None,
+    groups: Collection[str] | None = None, label: tuple[str, str | None] = ("", None), label_key: str | None = None,
+) -> list[Span]:  # fmt: skip
+    """Spans of the attributions that all filters select. Without membership an attribution has one span and no group."""
+    rows = await session.connection.fetch(
+        SQL["select_attributions"], session.organization_id, membership, today, actor, groups, *label, label_key
+    )
+    return [Span(*row) for row in rows]
+
+
+async def select_actor_names(session: ReadSession, actors: Sequence[str]) -> dict[str, str]:
+    """By id, of the actors that have a name; empty unless the organization shows names."""
+    if not actors:
+        return {}
+    rows = await session.connection.fetch(SQL["select_actor_names"], session.organization_id, actors)
+    return {row["actor_id"]: row["name"] for row in rows}
+
+
+class RevealedActor(NamedTuple):
+    actor_id: str
+    display_name: str | None
+    email: str | None
+
+
+async def select_revealed(session: ReadSession, alias: str) -> RevealedActor | None:
+    """The person with this alias, if usage names one."""
+    row = await session.connection.fetchrow(SQL["select_revealed"], session.organization_id, alias)
+    return from_record(RevealedActor, row) if row else None
+
+
+async def select_people_groups(session: ReadSession) -> list[PeopleGroup]:
+    rows = await session.connection.fetch(SQL["select_people_groups"], session.organization_id)
+    return from_records(PeopleGroup, rows)
+
+
+class AttributionColumns(NamedTuple):
+    """Usage of attributions in one range of days, in parallel columns."""
+
+    attribution_ids: Sequence[int]
+    credits: Sequence[int]
+    events: Sequence[int]
+
+
+class Sum(NamedTuple):
+    credits: int
+    events: int
+
+
+async def sum_attributions(
+    session: ReadSession, stretches: Sequence[Days], attributions: Sequence[int] | None, series: Sequence[int] | None
+) -> dict[date, AttributionColumns]:
+    """By the first day of each range; a range without usage is left out. Each attribution occurs once in a range.
+
+    None for attributions or series: all of them. Whole months of all series are read from the monthly rows.
+    """
+    await session.connection.execute(SQL["plan_for_values"])
+    if series is None:
+        bounds = zip(*([days.first, *grain_bounds(days)] for days in stretches), strict=True)
+        rows = await session.connection.fetch(SQL["sum_attributions"], session.organization_id, *bounds, attributions)
+    else:
+        rows = await session.connection.fetch(
+            SQL["sum_attributions_of_series"], session.organization_id, *zip(*stretches, strict=True), attributions, series
+        )  # fmt: skip
+    return {row["first"]: AttributionColumns(row["attributions"], row["credits"], row["events"]) for row in rows}
+
+
+async def sum_attribution_days(
+    session: ReadSession, days: Days, attributions: Sequence[int], series: Sequence[int] | None
+) -> list[tuple[date, int, int, int]]:
+    """Day, attribution, credits and events."""
+    if not attributions:
+        return []
+    rows = await session.connection.fetch(
+        SQL["sum_attribution_days"], session.organization_id, *days, attributions, series
+    )
+    return [(row["day"], row["attribution_id"], row["credits"], row["events"]) for row in rows]
+
+
+async def sum_totals(session: ReadSession, stretches: Sequence[Days], series: Sequence[int] | None) -> dict[date, Sum]:
+    """By the first day of each range, with or without attribution. `series` None: all usage of the organization."""
+    if series is None:
+        bounds = zip(*([days.first, *grain_bounds(days)] for days in stretches), strict=True)
+        rows = await session.connection.fetch(SQL["sum_organization"], session.organization_id, *bounds)
+    else:
+        rows = await session.connection.fetch(
+            SQL["sum_series_totals"], session.organization_id, *zip(*stretches, strict=True), series
+        )
+    return {row["first"]: Sum(row["credits"], row["events"]) for row in rows}

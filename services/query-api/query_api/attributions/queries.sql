@@ -1,0 +1,95 @@
+-- name: select_people_settings
+-- How the organization shows people, and the keys of labels that it declares.
+SELECT people, label_keys FROM organizations WHERE organization_id = $1
+
+-- name: select_attributions
+-- Attributions as the organization may see them: for each, the ranges of days in which its usage belongs to one group.
+-- $2 is the membership (none, then, now), $3 today. Each filter may be null: $4 an actor, $5 groups, $7 the value of the label $6.
+-- $8 is the key of another label. shown_attributions() hides keys that are not declared.
+SELECT attribution_id, first_on, last_on, actor_kind, actor, removed, group_id, labels ->> $8::text AS value, labels ->> $6::text AS filtered
+FROM shown_attributions($1, $2, $3)
+WHERE ($4::text IS NULL OR actor = $4) AND ($5::text[] IS NULL OR group_id = ANY($5)) AND ($7::text IS NULL OR labels ->> $6::text = $7)
+
+-- name: select_actor_names
+-- Names of these actors. No row unless the organization shows names.
+SELECT a.actor_id, coalesce(a.display_name, a.email) AS name FROM actors a JOIN organizations o USING (organization_id)
+WHERE a.organization_id = $1 AND o.people = 'named' AND a.actor_id = ANY($2) AND coalesce(a.display_name, a.email) IS NOT NULL
+
+-- name: select_revealed
+-- The person with the alias $2, if the organization shows aliases.
+SELECT used.actor_id, a.display_name, a.email
+FROM (SELECT DISTINCT actor_id FROM usage_attributions WHERE organization_id = $1 AND actor_kind = 'user') AS used
+JOIN organizations o ON o.organization_id = $1 AND o.people = 'pseudonymous' AND actor_alias(o.alias_key, used.actor_id) = $2
+LEFT JOIN actors a ON a.organization_id = $1 AND a.actor_id = used.actor_id
+
+-- name: select_people_groups
+-- The groups of the directory.
+SELECT group_id, name, parent_id FROM people_groups WHERE organization_id = $1
+
+-- name: sum_attributions
+-- Usage by attribution in ranges of days that begin on $2, as parallel arrays. Ranges as in sum_groups.
+-- $9 selects attributions by index; null reads all.
+SELECT first, array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
+FROM (
+    SELECT stretch.first, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+    FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
+        AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (
+        SELECT attribution_id, credits, events FROM usage_attributed_daily
+        WHERE organization_id = $1 AND day BETWEEN stretch.before_first AND stretch.before_last
+            AND ($9::integer[] IS NULL OR attribution_id = ANY($9))
+        UNION ALL
+        SELECT attribution_id, credits, events FROM usage_attributed_monthly
+        WHERE organization_id = $1 AND month BETWEEN stretch.first_month AND stretch.last_month
+            AND ($9::integer[] IS NULL OR attribution_id = ANY($9))
+        UNION ALL
+        SELECT attribution_id, credits, events FROM usage_attributed_daily
+        WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last
+            AND ($9::integer[] IS NULL OR attribution_id = ANY($9))
+    ) AS used
+    GROUP BY stretch.first, attribution_id
+) AS sums
+GROUP BY first
+
+-- name: sum_attributions_of_series
+-- As sum_attributions, from the daily rows of the series $5. Ranges begin on $2 and end on $3. $4 selects attributions; null reads all.
+SELECT first, array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
+FROM (
+    SELECT stretch.first, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+    FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
+    JOIN usage_attributed_daily AS used ON used.day BETWEEN stretch.first AND stretch.last
+    WHERE organization_id = $1 AND series_id = ANY($5::integer[]) AND ($4::integer[] IS NULL OR attribution_id = ANY($4))
+    GROUP BY stretch.first, attribution_id
+) AS sums
+GROUP BY first
+
+-- name: sum_attribution_days
+-- Usage by day of the attributions $4, of the series $5 (null: of all).
+SELECT day, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+FROM usage_attributed_daily
+WHERE organization_id = $1 AND day BETWEEN $2 AND $3 AND attribution_id = ANY($4::integer[])
+    AND ($5::integer[] IS NULL OR series_id = ANY($5))
+GROUP BY day, attribution_id
+
+-- name: sum_series_totals
+-- Usage of the series $4 in ranges of days that begin on $2 and end on $3.
+SELECT stretch.first, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
+JOIN usage_daily AS used ON used.day BETWEEN stretch.first AND stretch.last
+WHERE organization_id = $1 AND series_id = ANY($4::integer[])
+GROUP BY stretch.first
+
+-- name: sum_organization
+-- Usage of the organization in ranges of days that begin on $2. Ranges as in sum_groups.
+SELECT stretch.first, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
+    AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (
+    SELECT credits, events FROM usage_organization_daily
+    WHERE organization_id = $1 AND day BETWEEN stretch.before_first AND stretch.before_last
+    UNION ALL
+    SELECT credits, events FROM usage_organization_monthly
+    WHERE organization_id = $1 AND month BETWEEN stretch.first_month AND stretch.last_month
+    UNION ALL
+    SELECT credits, events FROM usage_organization_daily
+    WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last
+) AS used
+GROUP BY stretch.first

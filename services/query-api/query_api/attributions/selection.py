@@ -1,0 +1,92 @@
+"""Selects attributions by a request's filters, as far as the organization shows them."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from query_api.attributions.domain.groups import find_parents, find_subtree
+from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span
+from query_api.attributions.queries import select_attributions, select_people_groups, select_people_settings
+from query_api.attributions.schemas import WhoQuery
+from query_api.db.session import ReadSession
+from query_api.http.problems import ApiProblem, invalid_parameter
+
+
+class Selection(NamedTuple):
+    """What a request's filters select, in the session's snapshot."""
+
+    settings: PeopleSettings
+    spans: Sequence[Span]
+    groups: Sequence[PeopleGroup]
+    """Of the directory; empty if nothing needs them."""
+    is_filtered: bool
+    """Whether `spans` are those of the filters; False: of all attributions."""
+    group: str | None
+    subtree: frozenset[str]
+    """The group and the groups below it."""
+    label: tuple[str, str] | None
+    needs_five: bool
+    """Whether the organization shows only groups and the request filters by group or label. `spans` are then those of all
+    attributions, from which usage.narrow() takes what may be shown."""
+
+
+async def select_who(
+    session: ReadSession, query: WhoQuery, today: date, *, with_groups: bool = False, label_key: str | None = None
+) -> Selection:
+    """The attributions that a request selects. `with_groups` and `label_key`: spans have their group and the label's value.
+
+    Raises ApiProblem.
+    """
+    settings = await select_people_settings(session)
+    if query.actor is not None:
+        refuse_people(settings)
+    for parameter, text in (("actor", query.actor), ("group", query.group), ("label", query.label)):
+        if text is not None and "\0" in text:  # Postgres cannot store NUL in text
+            raise invalid_parameter(parameter, "must not contain the character NUL")
+    label = read_label(query.label, settings)
+    with_groups = with_groups or query.group is not None
+    groups = await select_people_groups(session) if with_groups else []
+    subtree = () if query.group is None else find_subtree(query.group, find_parents(groups))
+    needs_five = settings.people == "groups_only" and (query.group is not None or label is not None)
+    key, value = label or ("", None)
+    spans = await select_attributions(
+        session, query.membership if with_groups else "none", today, actor=query.actor, label_key=label_key,
+        groups=None if query.group is None or needs_five else subtree, label=(key, None if needs_five else value),
+    )  # fmt: skip
+    is_filtered = query.names_who and not needs_five
+    return Selection(settings, spans, groups, is_filtered, query.group, frozenset(subtree), label, needs_five)
+
+
+def refuse_people(settings: PeopleSettings) -> None:
+    """Raises ApiProblem if the organization does not show single people."""
+    if settings.people == "groups_only":
+        raise ApiProblem(
+            "people-not-shown",
+            "This organization shows usage by group only, not by person. A Super Admin can change this.",
+        )
+
+
+def too_few_people() -> ApiProblem:
+    return ApiProblem(
+        "too-few-people",
+        "This organization shows usage of at least five people together, and fewer used this. Choose a longer range or fewer "
+        "filters, or ask a Super Admin.",
+    )
+
+
+def read_label(text: str | None, settings: PeopleSettings) -> tuple[str, str] | None:
+    """Key and value. Raises ApiProblem for a key that is not declared."""
+    if text is None:
+        return None
+    key, colon, value = text.partition(":")
+    if not colon:
+        raise invalid_parameter("label", "must be KEY:VALUE")
+    check_label_key("label", key, settings)
+    return key, value
+
+
+def check_label_key(parameter: str, key: str, settings: PeopleSettings) -> None:
+    """Raises ApiProblem for a key that is not declared."""
+    if key not in settings.label_keys:
+        declared = ", ".join(f"`{each}`" for each in settings.label_keys) or "none"
+        raise invalid_parameter(parameter, f"the organization has not declared this key; its keys: {declared}")

@@ -1,0 +1,122 @@
+"""Usage of attributions in a range and the range before, narrowed to what the organization shows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+from query_api.attributions.domain.privacy import TooFewPeople, has_few_before, hide_small
+from query_api.attributions.domain.spans import PEOPLE_MIN, Span, is_person
+from query_api.attributions.domain.tally import PeopleRow, Use, add_up, build_rows, build_tree, flatten, key_by_group
+from query_api.attributions.queries import sum_attribution_days, sum_attributions
+from query_api.attributions.selection import Selection, too_few_people
+from query_api.calendar import Days
+from query_api.db.session import ReadSession
+
+ONE_BY_ONE_MAX = 0.25
+"""Share of attributions up to which index lookups are faster than a read of all."""
+
+
+async def read_uses(
+    session: ReadSession, selection: Selection, days: Days, before: Days | None, series: Sequence[int] | None
+) -> list[Use]:
+    """Usage of the selected attributions. `series` None: all series.
+
+    An attribution whose group changes within the ranges has a Use for each of its spans.
+    """
+    ranges = [before, days] if before else [days]
+    whole = Days(ranges[0].first, days.last)
+    constant: dict[int, Span] = {}
+    changing: dict[int, list[Span]] = {}
+    for span in selection.spans:
+        if span.first_on <= whole.first and whole.last <= span.last_on:
+            constant[span.attribution_id] = span
+        elif span.first_on <= whole.last and whole.first <= span.last_on:
+            changing.setdefault(span.attribution_id, []).append(span)
+    picked = list(constant) if selection.is_filtered else None
+    sums = await sum_attributions(session, ranges, picked, series) if constant else {}
+    uses = []
+    columns = sums.get(days.first)
+    earlier = sums.get(before.first) if before else None
+    unused = {} if earlier is None else dict(
+        zip(earlier.attribution_ids, zip(earlier.credits, earlier.events, strict=True), strict=True)
+    )  # fmt: skip
+    nothing = (0, 0)
+    if columns:
+        for attribution, credits, events in zip(*columns, strict=True):
+            if attribution in constant:
+                uses.append(Use(constant[attribution], credits, events, *unused.pop(attribution, nothing)))
+    uses += [Use(constant[key], 0, 0, *sums) for key, sums in unused.items() if key in constant]
+    if changing:
+        uses += await read_changing(session, changing, days, before, series)
+    return uses
+
+
+async def read_changing(
+    session: ReadSession, changing: Mapping[int, Sequence[Span]], days: Days, before: Days | None, series: Sequence[int] | None
+) -> list[Use]:  # fmt: skip
+    """Usage of attributions whose group changes within the ranges, from daily rows."""
+    sums: dict[Span, list[int]] = {}
+    for at, stretch in ((0, days), (2, before)):
+        if stretch is None:
+            continue
+        for day, attribution, credits, events in await sum_attribution_days(session, stretch, list(changing), series):
+            span = span_on(changing[attribution], day)
+            if span is not None:
+                sum_of = sums.setdefault(span, [0, 0, 0, 0])
+                sum_of[at] += credits
+                sum_of[at + 1] += events
+    return [Use(span, *sum_of) for span, sum_of in sums.items()]
+
+
+def span_on(spans: Iterable[Span], day: date) -> Span | None:
+    return next((span for span in spans if span.first_on <= day <= span.last_on), None)
+
+
+def narrow(selection: Selection, uses: Sequence[Use]) -> list[Use]:
+    """The uses of the filtered group and label. Unless the organization shows only groups, the statements have filtered.
+
+    A group or value that is not a row of its own, because too few people are in it, is refused. Raises ApiProblem.
+    """
+    kept = list(uses)
+    if not selection.needs_five:
+        return kept
+    try:
+        if selection.label is not None:
+            _, value = selection.label
+            values = add_up(
+                kept, lambda span: ("no_value", "no_value") if span.filtered is None else ("value", span.filtered)
+            )
+            check_shown(hide_small(build_rows(values)), value, "value")
+            kept = [use for use in kept if use.span.filtered == value]
+        if selection.group is not None:
+            check_shown(hide_small(build_tree(add_up(kept, key_by_group), selection.groups)), selection.group, "group")
+            kept = [use for use in kept if use.span.group_id in selection.subtree]
+    except TooFewPeople:
+        raise too_few_people() from None
+    if len({use.span.actor for use in kept if is_person(use.span) and (use.events or use.credits)}) < PEOPLE_MIN:
+        raise too_few_people()
+    return kept
+
+
+def check_shown(rows: Sequence[PeopleRow], row_id: str, kind: str) -> None:
+    """Raises TooFewPeople."""
+    if not any(row.kind == kind and row.id == row_id for row in flatten(rows)):
+        raise TooFewPeople
+
+
+def hides_previous(selection: Selection, uses: Sequence[Use]) -> bool:
+    """Whether usage of the previous range is about too few people to be shown."""
+    if not selection.needs_five:
+        return False
+    people = {use.span.actor for use in uses if is_person(use.span) and (use.previous or use.previous_events)}
+    return 0 < len(people) < PEOPLE_MIN
+
+
+def shown_rows(selection: Selection, rows: list[PeopleRow]) -> tuple[list[PeopleRow], bool]:
+    """The rows as the organization shows them, and whether their previous usage is shown. Raises ApiProblem."""
+    if selection.settings.people != "groups_only":
+        return rows, True
+    try:
+        rows = hide_small(rows)
+    except TooFewPeople:
+        raise too_few_people() from None
+    return rows, not has_few_before(rows)

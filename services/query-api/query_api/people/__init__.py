@@ -1,0 +1,1 @@
+"""Usage by people, groups and labels."""
