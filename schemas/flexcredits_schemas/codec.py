@@ -8,7 +8,8 @@ from unicodedata import normalize
 import msgspec
 from msgspec import Raw
 
-from flexcredits_schemas.decimals import canonical_decimal, is_canonical, micro
+from flexcredits_schemas.decoding.decimals import canonical_decimal, is_canonical, micro
+from flexcredits_schemas.decoding.pointers import locate, point_to
 from flexcredits_schemas.events import (
     PRODUCTS,
     Contract,
@@ -23,7 +24,6 @@ from flexcredits_schemas.events import (
     Usage,
     UsageData,
 )
-from flexcredits_schemas.pointers import locate, point_to
 from flexcredits_schemas.zones import canonical_zone
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -3,7 +3,7 @@
 import re
 from hashlib import blake2b
 
-from flexcredits_schemas.decimals import micro
+from flexcredits_schemas.decoding.decimals import micro
 from flexcredits_schemas.events import Correction, Usage, UsageData
 
 HASH_BUCKETS = 16

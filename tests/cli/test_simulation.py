@@ -23,7 +23,7 @@ from flexcredits_cli.generator.usage.disturbances import COUNTED, MALFORMATIONS,
 from flexcredits_cli.generator.usage.history import Past, deployment_catalog
 from flexcredits_cli.generator.usage.truth import Truth
 from flexcredits_schemas.codec import InvalidEvent, decode
-from flexcredits_schemas.decimals import micro
+from flexcredits_schemas.decoding.decimals import micro
 from flexcredits_schemas.events import Correction, Usage
 from flexcredits_schemas.identity import amount_of
 from support.data.generated_companies import AT, demo_company, play

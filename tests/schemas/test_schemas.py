@@ -13,7 +13,7 @@ import pytest
 import yaml
 from flexcredits_schemas import SCHEMAS
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
-from flexcredits_schemas.decimals import micro
+from flexcredits_schemas.decoding.decimals import micro
 from flexcredits_schemas.identity import amount_of, payload_of
 from hypothesis import given
 from hypothesis import strategies as st

@@ -6,7 +6,7 @@ from unicodedata import normalize
 
 import pytest
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
-from flexcredits_schemas.decimals import micro
+from flexcredits_schemas.decoding.decimals import micro
 from flexcredits_schemas.events import Usage
 from flexcredits_schemas.identity import amount_of, payload_of
 from hypothesis import given

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 from flexcredits_schemas.codec import InvalidEvent, decode
-from flexcredits_schemas.decimals import micro
+from flexcredits_schemas.decoding.decimals import micro
 from flexcredits_schemas.events import (
     Actor,
     Agent,

@@ -1,0 +1,1 @@
+"""Parts of the codec: decimals, and pointers to what is invalid."""
