@@ -264,7 +264,7 @@ async def test_the_aggregator_drops_by_itself_and_never_waits(database: Database
     async with open_pool(
         database.roles["flexcredits_aggregator"], application="aggregator", size=1, statement_timeout_s=60
     ) as pool:
-        await asyncio.wait_for(keep_partitions(pool), 10)
+        await asyncio.wait_for(keep_partitions(pool), 30)
         assert await owner.fetchval(left) == 1
         await transaction.rollback()
         await keep_partitions(pool)
