@@ -20,14 +20,17 @@ CREATE POLICY rebuild ON usage_series TO flexcredits_rebuild USING (true) WITH C
 CREATE POLICY one_organization ON usage_series FOR SELECT TO flexcredits_api USING (organization_id = (SELECT app_organization_id()));
 
 CREATE TABLE usage_attributions (
-    attribution_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    attribution_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     organization_id integer NOT NULL REFERENCES organizations,
+    identity uuid NOT NULL,
     actor_kind text NOT NULL,
     actor_id text NOT NULL,
     group_id text NOT NULL,
     labels jsonb NOT NULL,
-    UNIQUE (organization_id, actor_kind, actor_id, group_id, labels)
+    UNIQUE (organization_id, identity)
 );
+CREATE INDEX usage_attributions_by_actor ON usage_attributions (organization_id, actor_id);
+COMMENT ON COLUMN usage_attributions.identity IS 'Hash of the other columns: together they may be too long for an index.';
 COMMENT ON TABLE usage_attributions IS 'Writer: aggregator. One row per combination of actor, group and labels in usage; empty texts if there is no actor or no group, {} if there are no labels. Usage without all of them has no row.';
 GRANT SELECT, INSERT ON usage_attributions TO flexcredits_aggregator;
 GRANT SELECT ON usage_attributions TO flexcredits_api, flexcredits_rebuild;
@@ -51,7 +54,7 @@ CREATE FUNCTION shown_actor(people text, alias_key uuid, actor_kind text, actor_
 -- membership: 'then' takes the group of the use, else the actor's group of the day; 'now' the actor's group of today, else that of the
 -- use; 'none' no group. Unless the organization shows names, actor is the alias of a person. labels has only declared keys.
 CREATE FUNCTION shown_attributions(of_organization integer, membership text, today date)
-    RETURNS TABLE (attribution_id integer, first_on date, last_on date, actor_kind text, actor text, removed boolean, group_id text,
+    RETURNS TABLE (attribution_id bigint, first_on date, last_on date, actor_kind text, actor text, removed boolean, group_id text,
         labels jsonb)
     LANGUAGE sql STABLE
     AS $$
@@ -95,7 +98,7 @@ CREATE TABLE usage_ledger (
     corrected bigint,
     corrects_bucket integer,
     corrects uuid,
-    attribution_id integer,
+    attribution_id bigint,
     run uuid,
     quantities jsonb,
     PRIMARY KEY (ledger_bucket, identity)
@@ -130,8 +133,10 @@ CREATE TABLE usage_held (
     waits_for text NOT NULL CHECK (waits_for IN ('organization', 'rate', 'original', 'sum_limit')),
     corrects_bucket integer,
     corrects uuid,
-    attribution_id integer,
+    attribution_id bigint,
     run uuid,
+    run_id text,
+    parent_id text,
     quantities jsonb,
     value bytea,
     PRIMARY KEY (ledger_bucket, identity)

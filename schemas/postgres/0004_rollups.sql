@@ -131,7 +131,7 @@ CREATE POLICY one_organization ON usage_organization_monthly FOR SELECT TO flexc
 CREATE TABLE usage_attributed_daily (
     organization_id integer NOT NULL,
     day date NOT NULL,
-    attribution_id integer NOT NULL,
+    attribution_id bigint NOT NULL,
     series_id integer NOT NULL,
     credits bigint NOT NULL,
     events bigint NOT NULL,
@@ -149,7 +149,7 @@ CREATE POLICY one_organization ON usage_attributed_daily FOR SELECT TO flexcredi
 CREATE TABLE usage_attributed_monthly (
     organization_id integer NOT NULL,
     month date NOT NULL,
-    attribution_id integer NOT NULL,
+    attribution_id bigint NOT NULL,
     credits bigint NOT NULL,
     events bigint NOT NULL,
     PRIMARY KEY (organization_id, month, attribution_id)
@@ -173,7 +173,7 @@ CREATE TABLE usage_runs (
     first_at timestamptz NOT NULL,
     last_at timestamptz NOT NULL,
     agent_id text NOT NULL,
-    attribution_id integer NOT NULL,
+    attribution_id bigint NOT NULL,
     PRIMARY KEY (organization_id, run)
 ) WITH (fillfactor = 50);
 CREATE INDEX usage_runs_by_time ON usage_runs (organization_id, first_at);

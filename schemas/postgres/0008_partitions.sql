@@ -216,9 +216,29 @@ BEGIN
 END
 $$;
 
+-- Deletes at most `most` runs whose last use is past the window on a day; returns their number. first_at is in the index, and never
+-- later than last_at.
+CREATE FUNCTION delete_expired_runs(today date, most integer) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    WITH expired AS MATERIALIZED (
+        SELECT r.organization_id, r.run
+        FROM organizations o CROSS JOIN LATERAL (
+            SELECT organization_id, run FROM usage_runs
+            WHERE organization_id = o.organization_id AND first_at < (today - 466)::timestamp AT TIME ZONE 'UTC'
+                AND last_at < (today - 466)::timestamp AT TIME ZONE 'UTC'
+            LIMIT most) AS r
+        LIMIT most
+    ), deleted AS (
+        DELETE FROM usage_runs t USING expired e WHERE (t.organization_id, t.run) = (e.organization_id, e.run)
+            AND t.last_at < (today - 466)::timestamp AT TIME ZONE 'UTC'
+        RETURNING 1
+    )
+    SELECT count(*) FROM deleted
+$$;
+
 REVOKE EXECUTE ON FUNCTION ensure_ledger_partition, ensure_rollup_partition, ensure_partitions, expired_partitions, seal_ledger_rows,
-    drop_expired_partitions FROM PUBLIC;
+    drop_expired_partitions, delete_expired_runs FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_ledger_partition, ensure_rollup_partition, ensure_partitions, expired_partitions,
-    drop_expired_partitions TO flexcredits_aggregator;
+    drop_expired_partitions, delete_expired_runs TO flexcredits_aggregator;
 
 SELECT ensure_partitions(current_date);

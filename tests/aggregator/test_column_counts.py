@@ -37,7 +37,7 @@ TABLES = {
     "usage_ledger": "*", "usage_held": "*", "ledger_strays": "id_day, ledger_bucket, identity", "correction_reasons": "*", "usage_15m": "*", "usage_daily": "*",
     "usage_monthly": "*", "usage_organization_daily": "*", "usage_organization_monthly": "*", "usage_corrections": "*", "usage_late": "*",
     "partition_hours": "*", "partition_progress": "topic, partition, next_offset, counted, duplicate, rejected, held, skipped, records_end",
-    "dead_letter_outbox": "partition, kafka_offset, value, reason, pointer, organization, identity", "totals_outbox": "totals_id, organization_id",
+    "dead_letter_outbox": "partition, kafka_offset, value, reason, pointer, organization, identity", "totals_outbox": "totals_id, organization_id", "usage_attributions": "*", "usage_attributed_daily": "*", "usage_attributed_monthly": "*", "usage_runs": "*",
     "agent_sightings": "organization_id, agent_id, kind, name, ever_saved", "usage_series": "*", "quarantine": "organization_id, step",
 }  # fmt: skip
 OTHER_CONTENT: list[dict[str, Any]] = [{"credits": "77"}, {"feature": "another"}, {"surface": "desktop"}]

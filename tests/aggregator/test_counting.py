@@ -11,7 +11,7 @@ import pytest
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.progress import OffsetGap
 from aggregator.domain.columns.heads import Heads
-from aggregator.domain.decode import Kind, empty_batch, read
+from aggregator.domain.decode import Kind, attributions_of, empty_batch, read
 from aggregator.domain.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
 from hypothesis import given
 from hypothesis import strategies as st
@@ -377,13 +377,18 @@ def test_folding_parts_in_any_order_adds_up_to_the_whole(order: list[int], cut: 
 
     catalog = Catalog(organizations={"org_acme": Organization(1, "UTC")})
     reading = empty_batch()
-    read(records([usage(credits=f"{number + 1}", feature=f"f{number % 3}") for number in range(12)]), reading)
+    uses = [
+        usage(credits=f"{number + 1}", feature=f"f{number % 3}", actor={"id": f"p{number % 2}"} if number % 4 else None)
+        for number in range(12)
+    ]
+    read(records(uses), reading)
     ids = {use.series: number for number, use in enumerate(reading.uses)}
-    decisions = [decide(use, catalog.organizations, ids, catalog.card) for use in reading.uses]
+    people = {at: number for number, at in enumerate(attributions_of(reading))}
+    decisions = [decide(use, catalog.organizations, ids, catalog.card, people) for use in reading.uses]
     whole = folded(decisions)
     shuffled = [decisions[at] for at in order]
     first, second = folded(shuffled[:cut]), folded(shuffled[cut:])
-    for table in ("quarters", "days", "organization_days"):
+    for table in ("quarters", "days", "organization_days", "attributed_days"):
         summed: dict[Any, list[int]] = {}
         for part in (getattr(first, table), getattr(second, table)):
             for key, (credits, events) in part.items():

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 import asyncpg
+from aggregator.domain.people.runs import RunSum, join_runs
 from aggregator.domain.sum_limit import SUM_LIMIT
 from asyncpg.pgproto.pgproto import UUID
 
@@ -54,6 +55,8 @@ class Entry(NamedTuple):
     quantity: int | None
     corrects_bucket: int | None
     corrects: Any
+    attribution_id: int | None = None
+    run: Any = None
     corrected: int = 0
 
 
@@ -73,6 +76,10 @@ class Held(NamedTuple):
     corrects: Any
     value: bytes | None
     received: float
+    attribution_id: int | None
+    run: Any
+    run_id: str | None
+    parent_id: str | None
 
 
 def each(*columns: Sequence[Any] | None) -> Rows:
@@ -239,6 +246,20 @@ def select_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
     return [(t.get("series", key),) for key in each(*columns)]
 
 
+def ensure_attributions(t: Transaction, *columns: Sequence[Any]) -> None:
+    rows = [*each(*columns)]
+    numbers = t.numbers("attributions", len(rows))
+    missing = [row for row in rows if not t.meets("attributions", row[:2])]
+    for row, number in zip(rows, numbers, strict=True):
+        if row in missing:
+            t.put("attributions", row[:2], (number, *row[2:]))
+
+
+def select_attributions(t: Transaction, *columns: Sequence[Any]) -> Rows:
+    found = [(key, t.get("attributions", key)) for key in each(*columns)]
+    return [(*key, row[0]) for key, row in found if row is not None]
+
+
 def lock_ledger(t: Transaction) -> None:
     t.lock("whole_ledger", 0, shared=True)
 
@@ -329,7 +350,7 @@ def select_ledger(t: Transaction, bucket: int, identities: Sequence[Any]) -> Row
             credits = held and held.credits if row.held else row.credits if row.quantity is None else None
             unit = held and held.unit if row.held else units.get(row.rate_id)
             milliseconds = round(row.occurred * 1e6) // 1000
-            rows.append((identity, row.series_id, milliseconds, row.quantity, row.corrects, credits, unit))
+            rows.append((identity, row.series_id, milliseconds, row.quantity, row.corrects, *row[12:14], credits, unit))
     return rows
 
 
@@ -338,7 +359,7 @@ def lock_originals(t: Transaction, bucket: int, identities: Sequence[Any]) -> Ro
     t.lock("ledger", *keys)
     found = [(key[1], t.get("ledger", key)) for key in keys]
     return [
-        (identity, row.series_id, row.credits, row.corrected, row.held, row.corrects is not None)
+        (identity, row.series_id, row.credits, row.corrected, row.held, row.corrects is not None, *row[12:14])
         for identity, row in found
     ]
 
@@ -352,9 +373,9 @@ def add_corrected(t: Transaction, bucket: int, identities: Sequence[Any], credit
 
 def count_held_ledger(t: Transaction, bucket: int, *columns: Sequence[Any] | None) -> None:
     t.lock("ledger", *((bucket, identity) for identity, *_ in each(*columns)))
-    for identity, credits, rate_id in each(*columns):
-        row = t.get("ledger", (bucket, identity))
-        t.put("ledger", (bucket, identity), row._replace(held=False, credits=credits, rate_id=rate_id))
+    for identity, credits, rate_id, attribution_id, run in each(*columns):
+        row = t.get("ledger", (bucket, identity))._replace(held=False, credits=credits, rate_id=rate_id)
+        t.put("ledger", (bucket, identity), row._replace(attribution_id=attribution_id, run=run))
 
 
 def insert_reasons(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -449,6 +470,24 @@ def add_corrections(t: Transaction, *columns: Sequence[Any]) -> None:
 
 def add_late(t: Transaction, *columns: Sequence[Any]) -> None:
     t.add_all({"late": each(*columns)})
+
+
+def add_attributed_days(t: Transaction, *columns: Sequence[Any]) -> None:
+    t.add_all({"attributed_days": each(*columns)})
+
+
+def add_attributed_months(t: Transaction, *columns: Sequence[Any]) -> None:
+    t.add_all({"attributed_months": ((row[0], EPOCH + timedelta(days=row[1]), *row[2:]) for row in each(*columns))})
+
+
+def add_runs(t: Transaction, *columns: Sequence[Any]) -> None:
+    rows = sorted(each(*columns), key=lambda row: row[:2])
+    rows = [row for row in rows if row[3] or t.get("runs", row[:2]) is not None]
+    t.lock("runs", *(row[:2] for row in rows))
+    for *key, credits, events, first_us, agent_id, attribution_id, last_us, run_id, parent_id in rows:
+        part = RunSum(credits, events, (first_us, agent_id, attribution_id), last_us, run_id, parent_id)
+        known = t.get("runs", tuple(key))
+        t.put("runs", tuple(key), part if known is None else join_runs(known, part))
 
 
 def upsert_agent_sightings(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -647,10 +686,10 @@ NAMES = {
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset part_of",
     "select_catalog_version": "next_offset changes", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
-    "select_ledger": "identity series_id occurred_ms quantity corrects credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction",
+    "select_ledger": "identity series_id occurred_ms quantity corrects attribution_id run credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction attribution_id run",
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
-    " corrects_bucket corrects value received",
+    " corrects_bucket corrects value received attribution_id run run_id parent_id", "select_attributions": "organization_id identity attribution_id",
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received sender",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",

@@ -34,6 +34,7 @@ from aggregator.topic_settings import find_compacted
 
 log = structlog.get_logger()
 PARTITIONS_EVERY_S = 6 * 3600
+EXPIRED_RUNS = 10_000
 MEASURE_EVERY_S = 15
 ALL_ORGANIZATIONS = 0
 
@@ -131,9 +132,12 @@ async def check_zones(pool: Pool, zones: ZoneRules, health: Health) -> None:
 
 
 async def keep_partitions(pool: Pool) -> None:
-    """Create time partitions ahead and drop expired ones."""
+    """Create time partitions ahead, drop expired ones, and delete expired runs, EXPIRED_RUNS at once."""
+    today = datetime.now(UTC).date()
     try:
-        [row] = await pool.fetch(SQL["ensure_partitions"], datetime.now(UTC).date())
+        [row] = await pool.fetch(SQL["ensure_partitions"], today)
+        while await pool.fetchval(SQL["delete_expired_runs"], today, EXPIRED_RUNS) == EXPIRED_RUNS:
+            pass
     except asyncpg.QueryCanceledError as error:  # partitions that exist already suffice for days
         log.warning("skipped once", work="keep_partitions", reason=f"{type(error).__name__}: {error}")
         return

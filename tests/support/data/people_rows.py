@@ -53,7 +53,7 @@ async def attribution(
     if found:
         return int(found[0][0])
     return await db.count(
-        "INSERT INTO usage_attributions (organization_id, actor_kind, actor_id, group_id, labels) VALUES ($1, $2, $3, $4, $5::jsonb)"
+        "INSERT INTO usage_attributions (organization_id, identity, actor_kind, actor_id, group_id, labels) VALUES ($1, gen_random_uuid(), $2, $3, $4, $5::jsonb)"
         " RETURNING attribution_id", *values,
     )  # fmt: skip
 

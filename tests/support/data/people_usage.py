@@ -43,8 +43,9 @@ class PeopleRows:
         self, actor: str, group: str = "", labels: Mapping[str, str] = NOTHING, kind: str = "user"
     ) -> int:
         return await self.db.count(
-            "INSERT INTO usage_attributions (organization_id, actor_kind, actor_id, group_id, labels) VALUES ($1, $2, $3, $4, $5)"
-            " ON CONFLICT (organization_id, actor_kind, actor_id, group_id, labels) DO UPDATE SET labels = excluded.labels"
+            "INSERT INTO usage_attributions (organization_id, identity, actor_kind, actor_id, group_id, labels)"
+            " VALUES ($1, md5(concat_ws('/', $2::text, $3::text, $4::text, $5::jsonb))::uuid, $2, $3, $4, $5)"
+            " ON CONFLICT (organization_id, identity) DO UPDATE SET labels = excluded.labels"
             " RETURNING attribution_id",
             self.organization, kind if actor else "", actor, group, json.dumps(dict(labels)),
         )  # fmt: skip

@@ -14,6 +14,7 @@ from runtime.isolation import concerns_one, describe_failure
 from runtime.postgres.pool import Connection, Pool
 
 from aggregator.backlog.turns import TURNS_S, Turns
+from aggregator.db.attributed import add_runs
 from aggregator.db.batch.ledger import add_corrected, select_originals
 from aggregator.db.catalog_cache import Catalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
@@ -22,9 +23,12 @@ from aggregator.db.quarantine import RELEASE, quarantine
 from aggregator.db.rollups import add_checked_rollups
 from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
-from aggregator.domain.corrections import validate_correction
+from aggregator.db.unnest import columns_of
+from aggregator.domain.corrections import follow_original, validate_correction
 from aggregator.domain.decode import Kind, Rejection, SeriesKey, UsageRecord, reject
-from aggregator.domain.rollup import Decision, Rollups, decide, empty_rollups, fold
+from aggregator.domain.people.attribution import Run
+from aggregator.domain.people.runs import Runs
+from aggregator.domain.rollup import Decision, Rollups, decide, empty_rollups, fold, fold_runs
 from aggregator.domain.sum_limit import SUM_LIMIT, Rooms, SumLimit, fit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
@@ -164,14 +168,16 @@ async def _decide(
     rejections: list[tuple[UsageRecord, Rejection]] = []
     uses = [_stored_use(topic, series, row) for row in rows]
     originals = await select_originals(connection, (use.corrects for use in uses if use.corrects))
-    for use in uses:
+    for use, row in zip(uses, rows, strict=True):
         try:
-            decision = decide(use, catalog.organizations, {series: rows[0]["series_id"]}, catalog.card)
+            decision = decide(use, catalog.organizations, {series: rows[0]["series_id"]}, catalog.card, {})
         except InvalidEvent as error:
             rejections.append((use, reject(use, Kind.RATE, error.detail, error.pointer)))
             continue
+        decision = decision._replace(attribution_id=row["attribution_id"])
         if use.corrects:
             original = originals.get(use.corrects)
+            decision = follow_original(decision, original)
             try:
                 decision = fit(decision._replace(waits_for=validate_correction(decision, original)), rooms)
             except ValueError as error:
@@ -202,13 +208,19 @@ async def _record_counts(
     for decision in sorted(counted):
         by_bucket[decision.use.ledger_bucket].append(decision)
     for bucket, group in by_bucket.items():
-        columns = zip(*((UUID(at.use.identity), at.credits, at.rate_id) for at in group), strict=True)
-        await connection.execute(SQL["count_held_ledger"], bucket, *map(list, columns))
+        columns = [
+            (UUID(at.use.identity), at.credits, at.rate_id, at.attribution_id, at.run and UUID(at.run.identity))
+            for at in group
+        ]
+        await connection.execute(SQL["count_held_ledger"], bucket, *columns_of(columns))
     for use, _ in rejections:
         await connection.execute(SQL["delete_held_ledger"], use.ledger_bucket, [UUID(use.identity)])
     await add_corrected(connection, [decision for decision in counted if decision.use.corrects])
     fold(counted, rollups)
+    runs: Runs = {}
+    fold_runs(counted, runs)
     await add_checked_rollups(connection, rollups, rooms, catalog)
+    await add_runs(connection, runs)
     await insert_dead_letters(connection, topic, [rejection for _, rejection in rejections])
     done = [*(decision.use for decision in counted), *(use for use, _ in rejections)]
     await connection.execute(
@@ -224,7 +236,9 @@ async def _record_counts(
 
 def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> UsageRecord:
     corrects = None if row["corrects"] is None else (row["corrects_bucket"], row["corrects"].bytes)
+    run = None if row["run"] is None else Run(row["run"].bytes, row["run_id"], row["parent_id"])
     return UsageRecord(
         row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], series,
         row["occurred"], row["received"], row["credits"], row["quantity"], row["unit"], None, corrects, StoredRecord(topic, row),
+        None, run,
     )  # fmt: skip

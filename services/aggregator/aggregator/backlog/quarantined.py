@@ -21,7 +21,7 @@ from aggregator.db.quarantine import CATALOG_EVENTS, COUNTING, quarantine
 from aggregator.db.statements import SQL
 from aggregator.db.sums import unlimit_due
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.decode import DecodedBatch, Kind, Rejection, empty_batch, read
+from aggregator.domain.decode import DecodedBatch, Kind, Rejection, attributions_of, empty_batch, read
 from aggregator.domain.sum_limit import SumLimit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS
@@ -213,6 +213,7 @@ async def _apply_chunk(
     result.step = "series"
     uses = [*batch.uses, *batch.corrections]
     await catalog.learn(pool, {use.series for use in uses})
+    await catalog.learn_attributions(pool, attributions_of(batch))
     places = [(use.partition, use.offset) for use in uses]
     places += [(at.record.partition, at.record.offset) for at in batch.rejections]
     async with pool.acquire() as connection, connection.transaction():

@@ -1,12 +1,13 @@
 """The catalog in memory: organizations, rates and series, enough to place and rate usage."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
 import asyncpg
 import structlog
+from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.zones import find_zone
 from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
@@ -15,6 +16,7 @@ from runtime.postgres.statements import from_record
 from aggregator.db.statements import SQL
 from aggregator.domain.counting.places import Places
 from aggregator.domain.counting.recent import RecentIdentities
+from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rating import Rate, RateCard
 from aggregator.domain.rollup import Organization
 from aggregator.domain.sum_limit import Gross
@@ -23,6 +25,9 @@ log = structlog.get_logger()
 CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive while catalog events are applied
 STATEMENT_S = 20.0
 """Statement timeout of a transaction that counts. A process without progress for STUCK_EXIT_S ends."""
+ATTRIBUTIONS_MAX = 1_000_000
+LEARN_AT_ONCE = 5_000
+"""Attributions per statement, which then takes tenths of a second."""
 SERIES_MAX = 1_000_000  # about 500 bytes each; beyond that a query is cheaper than the memory
 
 
@@ -53,6 +58,7 @@ class Catalog:
     applied late."""
     organizations: dict[str, Organization] = field(default_factory=dict)
     series_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
+    attribution_ids: dict[Attribution, int] = field(default_factory=dict)
     card: RateCard = field(default_factory=RateCard)
     ledger_days: set[int] = field(default_factory=set)
     """Days since 1970 for which the ledger was seen to have a partition."""
@@ -115,6 +121,26 @@ class Catalog:
         rows = await pool.fetch(SQL["select_series"], *columns)
         self.series_ids.update(zip(ordered, (row["series_id"] for row in rows), strict=True))
 
+    async def learn_attributions(self, pool: Pool, keys: Collection[Attribution]) -> None:
+        """Create and load numbers for attributions that have none yet, in separate transactions, as for series. Their
+        organizations have numbers."""
+        missing = sorted(set(keys) - self.attribution_ids.keys())
+        if len(self.attribution_ids) + len(missing) > ATTRIBUTIONS_MAX:
+            self.attribution_ids.clear()
+            missing = sorted(set(keys))
+        for start in range(0, len(missing), LEARN_AT_ONCE):
+            await self._learn_attributions(pool, missing[start : start + LEARN_AT_ONCE])
+
+    async def _learn_attributions(self, pool: Pool, keys: Sequence[Attribution]) -> None:
+        places = {(self.organizations[key.organization].organization_id, UUID(key.identity)): key for key in keys}
+        known = await _select_attributions(pool, places)
+        # Inserted only if missing: an insert uses up a number even if the row exists.
+        if missing := [place for place in places if place not in known]:
+            columns = zip(*((*place, *places[place][1:]) for place in missing), strict=True)
+            await pool.execute(SQL["ensure_attributions"], *map(list, columns))
+            known |= await _select_attributions(pool, missing)
+        self.attribution_ids.update((places[place], number) for place, number in known.items())
+
     async def learn_organizations(self, pool: Pool, names: Collection[str]) -> None:
         """Create and load numbers for organizations that have none yet."""
         if names := sorted(set(names) - self.organizations.keys()):
@@ -123,6 +149,11 @@ class Catalog:
                 # The zone stays unknown here even if its catalog event is in Postgres by now: refresh loads it with its
                 # version.
                 self.organizations.setdefault(row["organization"], Organization(row["organization_id"], None))
+
+
+async def _select_attributions(pool: Pool, places: Collection[tuple[int, UUID]]) -> dict[tuple[int, UUID], int]:
+    rows = await pool.fetch(SQL["select_attributions"], *map(list, zip(*places, strict=True)))
+    return {(row["organization_id"], row["identity"]): row["attribution_id"] for row in rows}
 
 
 async def hold_catalog(

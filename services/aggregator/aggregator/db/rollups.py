@@ -9,10 +9,12 @@ import asyncpg
 import numpy as np
 from runtime.postgres.pool import Connection
 
+from aggregator.db.attributed import add_attributed
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.sums import check_sums
 from aggregator.db.unnest import columns_of
+from aggregator.domain.counting.attributed import AttributedDays, add_attributed_days, attributed_days_of
 from aggregator.domain.counting.cells import Cells, add_cells, cells_of, months_of, months_of_quarters
 from aggregator.domain.rollup import Rollups
 from aggregator.domain.sum_limit import Gross, Rooms, check_batch
@@ -20,7 +22,7 @@ from aggregator.domain.sum_limit import Gross, Rooms, check_batch
 
 async def add_checked_rollups(
     connection: Connection, rollups: Rollups, rooms: Rooms, catalog: Catalog, known: dict[int, Gross] | None = None,
-    quarters: Sequence[Cells] = (), days: Sequence[Cells] = (),
+    quarters: Sequence[Cells] = (), days: Sequence[Cells] = (), attributed: Sequence[AttributedDays] = (),
 ) -> None:  # fmt: skip
     """Add sums to the rollup tables, within the limit. The organization days of `quarters` and `days` are in `rollups`.
 
@@ -34,6 +36,7 @@ async def add_checked_rollups(
         for table, cells in partitions:
             await _merge(connection, SQL["add_quarters"].replace("usage_15m", table), cells)
         large = await _add_days(connection, rollups, add_cells(cells_of(rollups.days), *days))
+    await add_attributed(connection, add_attributed_days(attributed_days_of(rollups.attributed_days), *attributed))
     if large:
         await check_sums(connection, large, rollups, rooms, {} if known is None else known)
 
@@ -46,6 +49,7 @@ async def add_rollups(connection: Connection, rollups: Rollups) -> None:
     async with _planned_by_index(connection):
         await _merge(connection, SQL["add_quarters"], cells_of(rollups.quarters))
         await _add_days(connection, rollups, cells_of(rollups.days))
+    await add_attributed(connection, attributed_days_of(rollups.attributed_days))
 
 
 async def add_months(connection: Connection, months: Mapping[tuple[int, int, int], Sequence[int]]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from aggregator.domain.counting.counts import ColumnCounts
 from aggregator.domain.decode import Rejection, UsageRecord
+from aggregator.domain.people.runs import Runs
 from aggregator.domain.record import Record
 from aggregator.domain.rollup import Decision, Rollups, empty_rollups
 
@@ -25,6 +26,7 @@ class BatchResult:
     duplicates: list[UsageRecord] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     rollups: Rollups = field(default_factory=empty_rollups)
+    runs: Runs = field(default_factory=dict)
     quarantined: list[Record] = field(default_factory=list)
     skipped: Counter[int] = field(default_factory=Counter)
     """By partition, the number of offsets without a record."""

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from aggregator.domain.people.attribution import Run
 from aggregator.domain.rollup import ORGANIZATION, ORIGINAL, Decision
 
 
@@ -13,6 +14,15 @@ class Original(NamedTuple):
     corrected: int  # sum of its corrections so far
     held: bool
     is_correction: bool
+    attribution_id: int | None
+    run: Run | None
+
+
+def follow_original(decision: Decision, original: Original | None) -> Decision:
+    """A correction with the attribution and the run of its original, which the event does not repeat."""
+    if original is None:
+        return decision
+    return decision._replace(attribution_id=original.attribution_id, run=original.run)
 
 
 def validate_correction(decision: Decision, original: Original | None) -> str | None:

@@ -13,6 +13,7 @@ from flexcredits_schemas.identity import amount_of, bucket_of, identity_of
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.columns.read import read as read_columns
 from aggregator.domain.columns.usage_columns import UsageColumns
+from aggregator.domain.people.attribution import Attribution, Run, attribution_of, run_of
 from aggregator.domain.record import Record
 from aggregator.domain.time_window import OutsideWindow, check_window
 
@@ -45,6 +46,8 @@ class UsageRecord(NamedTuple):
     agent: UsageAgent | None
     corrects: tuple[int, bytes] | None  # the original's ledger key
     record: Record
+    attribution: Attribution | None = None
+    run: Run | None = None
 
 
 class Kind(StrEnum):
@@ -110,12 +113,13 @@ def read_record(record: Record) -> UsageRecord:
     occurred = event.time.timestamp()
     received = record.timestamp / 1000
     check_window(occurred, received)
-    corrects = unit = None
+    corrects = unit = attribution = run = None
     if isinstance(event, Correction):
         original = identity_of(organization, event.data.corrects.source, event.data.corrects.id)
         corrects = (bucket_of(event.data.corrects.id, original), original)
     else:
         unit = event.data.unit
+        attribution, run = attribution_of(organization, event.data), run_of(event.data)
     amount = amount_of(event)
     credits, quantity = (amount, None) if unit is None else (None, amount)
     series = (
@@ -128,7 +132,7 @@ def read_record(record: Record) -> UsageRecord:
     )
     return UsageRecord(
         bucket, identity, record.partition, record.offset, series, occurred, received, credits, quantity,
-        unit, agent, corrects, record,
+        unit, agent, corrects, record, attribution, run,
     )  # fmt: skip
 
 
@@ -193,6 +197,11 @@ def series_of(batch: DecodedBatch) -> set[tuple[str, str, str, str, str, str]]:
     keys = {use.series for use in batch.uses}
     keys.update(use.series for use in batch.corrections)
     return keys.union(*(part.series() for part in batch.columns))
+
+
+def attributions_of(batch: DecodedBatch) -> set[Attribution]:
+    """The attributions of usage."""
+    return {use.attribution for use in batch.uses if use.attribution is not None}
 
 
 def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> list[tuple[int, int, int]]:

@@ -7,6 +7,8 @@ from flexcredits_schemas.calendar import QUARTER_S, local_day
 from flexcredits_schemas.codec import InvalidEvent
 
 from aggregator.domain.decode import UsageRecord
+from aggregator.domain.people.attribution import Attribution, Run
+from aggregator.domain.people.runs import Runs, add_run, sum_of_correction, sum_of_use
 from aggregator.domain.rating import RateCard
 
 ORGANIZATION, RATE, ORIGINAL = "organization", "rate", "original"
@@ -23,7 +25,10 @@ class Organization(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A use with its organization, series and rate; `credits` is 0 while it is held."""
+    """A use with its organization, series, rate, attribution and run; `credits` is 0 while it is held.
+
+    A correction has the attribution and the run of its original, once that is known.
+    """
 
     use: UsageRecord
     organization_id: int
@@ -32,6 +37,8 @@ class Decision(NamedTuple):
     credits: int
     rate_id: int | None
     waits_for: str | None  # None: the use counts
+    attribution_id: int | None
+    run: Run | None
 
 
 class Rollups(NamedTuple):
@@ -42,6 +49,7 @@ class Rollups(NamedTuple):
     organization_days: dict[tuple[int, int, str, int], list[int]]  # organization, local day, product, partition
     corrections: dict[tuple[int, int, int], list[int]]  # as `days`; the second sum counts corrections, not events
     late: dict[tuple[int, int, int, str], list[int]]  # organization, local day, local day of receipt, product
+    attributed_days: dict[tuple[int, int, int, int], list[int]]  # organization, local day, attribution, series
 
 
 def decide(
@@ -49,6 +57,7 @@ def decide(
     organizations: Mapping[str, Organization],
     series_ids: Mapping[tuple[str, ...], int],
     card: RateCard,
+    attribution_ids: Mapping[Attribution, int],
 ) -> Decision:
     """Decide whether a use counts, or is held until its organization and its rate are known. Raises InvalidEvent if it
     can never count."""
@@ -67,11 +76,14 @@ def decide(
             credits, rate_id = rate.credits_of(use.quantity), rate.rate_id
             if credits > EVENT_CREDITS_MAX:
                 raise InvalidEvent("its rate makes it more than 10^9 credits", "/data/quantity")
-    return Decision(use, organization_id, series_ids[series], time_zone or "", credits, rate_id, waits_for)
+    attribution_id = None if use.attribution is None else attribution_ids[use.attribution]
+    return Decision(
+        use, organization_id, series_ids[series], time_zone or "", credits, rate_id, waits_for, attribution_id, use.run
+    )
 
 
 def empty_rollups() -> Rollups:
-    return Rollups({}, {}, {}, {}, {})
+    return Rollups({}, {}, {}, {}, {}, {})
 
 
 def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
@@ -79,8 +91,8 @@ def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
 
     The order does not matter, and folding parts adds up to folding the whole. A correction adds credits, not an event.
     """
-    quarters, days, organization_days, corrections, late = into
-    for use, organization_id, series_id, time_zone, credits, _, _ in counted:
+    quarters, days, organization_days, corrections, late, attributed_days = into
+    for use, organization_id, series_id, time_zone, credits, _, _, attribution_id, _ in counted:
         bucket = int(use.occurred // QUARTER_S)
         day = local_day(bucket, time_zone)
         credits, events = credits * times, 0 if use.corrects else times
@@ -92,6 +104,21 @@ def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
         received_bucket = int(use.received // QUARTER_S)
         if received_bucket > bucket and (received_day := local_day(received_bucket, time_zone)) > day:
             add(late, (organization_id, day, received_day, use.series[1]), credits, events)
+        if attribution_id is not None:
+            add(attributed_days, (organization_id, day, attribution_id, series_id), credits, events)
+
+
+def fold_runs(counted: Iterable[Decision], into: Runs) -> None:
+    """Add decisions that count, and are new in the ledger, to the sums of their runs. They cannot be subtracted."""
+    for at in counted:
+        if at.run is not None:
+            use = at.use
+            part = (
+                sum_of_correction(at.credits)
+                if use.corrects
+                else sum_of_use(at.run, at.credits, round(use.occurred * 1e6), use.series[4], at.attribution_id)
+            )
+            add_run(into, (at.organization_id, at.run.identity), part)
 
 
 Key = TypeVar("Key")

@@ -58,6 +58,7 @@ def rollup_differences(rebuilt: Rollups, live: Rollups) -> Rollups:
         {key: cell for key, cell in days.items() if sums[key[:3]] != [0, 0]},
         difference(rebuilt.corrections, live.corrections),
         difference(rebuilt.late, live.late),
+        {},
     )
 
 

@@ -24,6 +24,7 @@ async def read_live(snapshot: Snapshot, days: Days) -> tuple[Rollups, Months]:
             cells_of(await connection.fetch(SQL["select_live_organization_days"], ids, *span)),
             cells_of(await connection.fetch(SQL["select_live_corrections"], ids, *span)),
             cells_of(await connection.fetch(SQL["select_live_late"], ids, *span)),
+            {},
         )
         months = Months(
             cells_of(await connection.fetch(SQL["select_month_rests"], ids, *span)),

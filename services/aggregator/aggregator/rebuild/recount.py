@@ -17,6 +17,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket
 from aggregator.domain.counting.copies import Content, content_of
 from aggregator.domain.decode import DecodedBatch, SeriesKey, UsageRecord
+from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rating import Rate
 from aggregator.domain.rollup import Decision, fold
 from aggregator.rebuild.result import Recount
@@ -76,6 +77,7 @@ class Recounter:
             async with self._snapshot.read() as connection:
                 rows = await _select_dispositions(connection, uses)
                 contents = await self._select_contents(connection, rows, uses)
+                attributions = await self._select_attributions(connection, uses)
                 counted: list[Decision] = []
                 unknown: list[UsageRecord] = []
                 for use in uses:
@@ -86,7 +88,9 @@ class Recounter:
                         else:
                             counted.append(self._decide(use, row))
                     elif row is not None and contents[use.identity] == content_of(
-                        use, self._series.get(use.series, UNKNOWN)
+                        use,
+                        self._series.get(use.series, UNKNOWN),
+                        use.attribution and attributions.get(use.attribution),
                     ):
                         part.duplicate += 1
                     else:
@@ -109,6 +113,19 @@ class Recounter:
             if (row := rows.get(use.identity)) and not _is_of(row, use)
         ]
         return {identity: content for (_, identity), content in (await select_contents(connection, keys)).items()}
+
+    async def _select_attributions(self, connection: Connection, uses: Sequence[UsageRecord]) -> dict[Attribution, int]:
+        """The numbers of the attributions of these uses."""
+        numbers = {name: at.organization_id for name, at in self._days.organizations.items()}
+        places = {
+            (numbers[at.organization], UUID(at.identity)): at
+            for at in {use.attribution for use in uses if use.attribution is not None}
+            if at.organization in numbers
+        }
+        if not places:
+            return {}
+        rows = await connection.fetch(SQL["select_attributions"], *map(list, zip(*places, strict=True)))
+        return {places[row["organization_id"], row["identity"]]: row["attribution_id"] for row in rows}
 
     def _leave_out(self, name: str, error: Exception) -> None:
         organization = self._days.organizations.get(name)
@@ -153,8 +170,9 @@ class Recounter:
                     f"{self._topic}/{use.partition}/{use.offset}: its {name} is {said}, the ledger says {kept}"
                 )
         return Decision(
-            use, organization.organization_id, series_id, str(organization.time_zone), credits, row["rate_id"], None
-        )
+            use, organization.organization_id, series_id, str(organization.time_zone), credits, row["rate_id"], None,
+            None, None,
+        )  # fmt: skip
 
     async def _expect_dead_letters(self, connection: Connection, uses: Sequence[UsageRecord]) -> None:
         if not uses:

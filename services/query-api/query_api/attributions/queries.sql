@@ -36,15 +36,15 @@ FROM (
         AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (
         SELECT attribution_id, credits, events FROM usage_attributed_daily
         WHERE organization_id = $1 AND day BETWEEN stretch.before_first AND stretch.before_last
-            AND ($9::integer[] IS NULL OR attribution_id = ANY($9))
+            AND ($9::bigint[] IS NULL OR attribution_id = ANY($9))
         UNION ALL
         SELECT attribution_id, credits, events FROM usage_attributed_monthly
         WHERE organization_id = $1 AND month BETWEEN stretch.first_month AND stretch.last_month
-            AND ($9::integer[] IS NULL OR attribution_id = ANY($9))
+            AND ($9::bigint[] IS NULL OR attribution_id = ANY($9))
         UNION ALL
         SELECT attribution_id, credits, events FROM usage_attributed_daily
         WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last
-            AND ($9::integer[] IS NULL OR attribution_id = ANY($9))
+            AND ($9::bigint[] IS NULL OR attribution_id = ANY($9))
     ) AS used
     GROUP BY stretch.first, attribution_id
 ) AS sums
@@ -57,7 +57,7 @@ FROM (
     SELECT stretch.first, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
     FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
     JOIN usage_attributed_daily AS used ON used.day BETWEEN stretch.first AND stretch.last
-    WHERE organization_id = $1 AND series_id = ANY($5::integer[]) AND ($4::integer[] IS NULL OR attribution_id = ANY($4))
+    WHERE organization_id = $1 AND series_id = ANY($5::integer[]) AND ($4::bigint[] IS NULL OR attribution_id = ANY($4))
     GROUP BY stretch.first, attribution_id
 ) AS sums
 GROUP BY first
@@ -66,7 +66,7 @@ GROUP BY first
 -- Usage by day of the attributions $4, of the series $5 (null: of all).
 SELECT day, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
 FROM usage_attributed_daily
-WHERE organization_id = $1 AND day BETWEEN $2 AND $3 AND attribution_id = ANY($4::integer[])
+WHERE organization_id = $1 AND day BETWEEN $2 AND $3 AND attribution_id = ANY($4::bigint[])
     AND ($5::integer[] IS NULL OR series_id = ANY($5))
 GROUP BY day, attribution_id
 

@@ -11,8 +11,9 @@ from flexcredits_schemas.codec import InvalidEvent
 from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
 
+from aggregator.db.attributed import add_runs
 from aggregator.db.batch.columns import count_columns, leave_unusual
-from aggregator.db.batch.ledger import claim, correct
+from aggregator.db.batch.ledger import claim, correct, decide_in
 from aggregator.db.batch.ledger_partitions import place
 from aggregator.db.batch.sightings import agents_of, find_new_sightings, write_sightings
 from aggregator.db.catalog_cache import STATEMENT_S, Catalog, Sighting, StaleCatalog, hold_catalog
@@ -24,8 +25,16 @@ from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
 from aggregator.db.unnest import columns_of, corrects_of
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, organizations_of, reject, series_of
-from aggregator.domain.rollup import Decision, decide
+from aggregator.domain.decode import (
+    DecodedBatch,
+    Kind,
+    UsageRecord,
+    attributions_of,
+    organizations_of,
+    reject,
+    series_of,
+)
+from aggregator.domain.rollup import Decision
 from aggregator.domain.sum_limit import Rooms, fit_all
 
 NONE_FAIL: Mapping[str, str] = {}
@@ -68,13 +77,15 @@ async def apply_batch(
 
 
 async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Mapping[str, str]) -> Collection[str]:
-    """Create numbers for new organizations and series of the batch. Returns the names of its organizations."""
+    """Create numbers for new organizations, series and attributions of the batch. Returns the names of its
+    organizations."""
     keys = series_of(batch)
     names = {key[0] for key in keys}
     names.update(failure.organization for failure in batch.failures)
     aside = (catalog.aside & names) | failing.keys()
     await catalog.learn_organizations(pool, aside)
     await catalog.learn(pool, {key for key in keys if key[0] not in aside} if aside else keys)
+    await catalog.learn_attributions(pool, {at for at in attributions_of(batch) if at.organization not in aside})
     return names
 
 
@@ -114,6 +125,7 @@ async def store(
     result.step = "rollups"
     sums = [in_columns.quarters], [in_columns.days]
     await add_checked_rollups(connection, result.rollups, rooms, catalog, catalog.gross, *sums)
+    await add_runs(connection, result.runs)
     result.step = "agents"
     agents = chain(agents_of(chain(result.counted, result.held)), in_columns.agents)
     sightings = find_new_sightings(agents, catalog.sightings)
@@ -129,7 +141,7 @@ def _decide(uses: Iterable[UsageRecord], catalog: Catalog, result: BatchResult) 
     decisions = []
     for use in uses:
         try:
-            decisions.append(decide(use, catalog.organizations, catalog.series_ids, catalog.card))
+            decisions.append(decide_in(catalog, use))
         except InvalidEvent as error:
             result.rejections.append(reject(use, Kind.RATE, error.detail, error.pointer))
     return decisions
@@ -140,13 +152,18 @@ async def _select_rooms(connection: Connection, fresh: DecodedBatch, catalog: Ca
     return await select_rooms(connection, catalog.limited & numbers)
 
 
+def run_of(decision: Decision) -> tuple[UUID | None, str | None, str | None]:
+    run = decision.run
+    return (UUID(run.identity), run.run_id, run.parent_id) if run else (None, None, None)
+
+
 async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None:
     if held:
         rows = [
             (
                 use.ledger_bucket, UUID(use.identity), decision.organization_id, decision.series_id, use.occurred, use.credits,
                 use.quantity, use.unit, use.partition, use.offset, decision.waits_for, *corrects_of(use),
-                use.record.value if use.corrects else None, use.received,
+                use.record.value if use.corrects else None, use.received, decision.attribution_id, *run_of(decision),
             )
             for decision in held
             for use in (decision.use,)

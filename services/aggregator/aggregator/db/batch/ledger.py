@@ -14,10 +14,11 @@ from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.corrections import Original, validate_correction
+from aggregator.domain.corrections import Original, follow_original, validate_correction
 from aggregator.domain.counting.copies import Content, content_of
 from aggregator.domain.decode import Kind, UsageRecord, reason_of, reject
-from aggregator.domain.rollup import Decision, Rollups, decide, fold
+from aggregator.domain.people.attribution import Run
+from aggregator.domain.rollup import Decision, Rollups, decide, fold, fold_runs
 from aggregator.domain.sum_limit import Rooms, fit
 
 FOLD_AT_ONCE = 300
@@ -51,11 +52,13 @@ async def claim(connection: Connection, decisions: Sequence[Decision], result: B
         fold((decision for decision in known if not decision.waits_for), result.rollups, -1)
         firsts = await select_contents(connection, [_key(decision.use) for decision in known])
         # Not from the ledger: a held row is complete only with its row of usage_held, which is inserted later.
-        firsts |= {_key(decision.use): content_of(decision.use, decision.series_id) for decision in new}
+        firsts |= {_key(at.use): content_of(at.use, at.series_id, at.attribution_id) for at in new}
         for decision in known:
-            _record_copy(decision.use, decision.series_id, firsts[_key(decision.use)], result)
+            content = content_of(decision.use, decision.series_id, decision.attribution_id)
+            _record_copy(decision.use, content, firsts[_key(decision.use)], result)
     for decision in new:
         (result.held if decision.waits_for else result.counted).append(decision)
+    fold_runs((decision for decision in new if not decision.waits_for), result.runs)
 
 
 async def _fold_meanwhile(decisions: Sequence[Decision], rollups: Rollups) -> None:
@@ -73,8 +76,8 @@ def _key(use: UsageRecord) -> tuple[int, bytes]:
     return use.ledger_bucket, use.identity
 
 
-def _record_copy(use: UsageRecord, series_id: int, first: Content, result: BatchResult) -> None:
-    if first == content_of(use, series_id):
+def _record_copy(use: UsageRecord, content: Content, first: Content, result: BatchResult) -> None:
+    if first == content:
         result.duplicates.append(use)
     else:
         reject_conflict(use, result)
@@ -97,8 +100,13 @@ async def select_contents(
 
 
 def content_in(row: asyncpg.Record) -> Content:
-    corrects = None if row["corrects"] is None else row["corrects"].bytes
-    return Content(row["series_id"], row["occurred_ms"], row["credits"], row["quantity"], row["unit"], corrects)
+    corrects, run = row["corrects"], row["run"]
+    is_correction = corrects is not None
+    return Content(
+        row["series_id"], row["occurred_ms"], row["credits"], row["quantity"], row["unit"],
+        corrects.bytes if is_correction else None, None if is_correction else row["attribution_id"],
+        None if is_correction or run is None else run.bytes,
+    )  # fmt: skip
 
 
 async def select_originals(
@@ -112,6 +120,8 @@ async def select_originals(
             corrected=row["corrected"],
             held=row["held"],
             is_correction=row["is_correction"],
+            attribution_id=row["attribution_id"],
+            run=None if row["run"] is None else Run(row["run"].bytes, "", ""),
         )
         for bucket, identities in by_bucket(keys)
         for row in await connection.fetch(SQL["lock_originals"], bucket, identities)
@@ -130,18 +140,19 @@ async def correct(
     accepted: list[Decision] = []
     for use in sorted(corrections, key=lambda use: (use.partition, use.offset)):
         key, series_id = _key(use), catalog.series_ids[use.series]
+        content = content_of(use, series_id, None)
         if key in contents:
-            _record_copy(use, series_id, contents[key], result)
+            _record_copy(use, content, contents[key], result)
             continue
         assert use.corrects is not None
-        decision = decide(use, catalog.organizations, catalog.series_ids, catalog.card)
         original = originals.get(use.corrects)
+        decision = follow_original(decide_in(catalog, use), original)
         try:
             waits_for = validate_correction(decision, original)
         except ValueError as error:
             result.rejections.append(reject(use, Kind.CORRECTION, str(error), "/data/corrects"))
             continue
-        contents[key] = content_of(use, series_id)
+        contents[key] = content
         decision = fit(decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits), rooms)
         if original is not None and not decision.waits_for:
             originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
@@ -152,6 +163,17 @@ async def correct(
         raise StaleCatalog
     await add_corrected(connection, [decision for decision in accepted if not decision.waits_for])
     await _write_reasons(connection, accepted)
+
+
+def decide_in(catalog: Catalog, use: UsageRecord) -> Decision:
+    """decide() with a catalog that has learned the use.
+
+    Raises StaleCatalog when the catalog has dropped what it learned: it is bounded, and other tasks learn too.
+    """
+    try:
+        return decide(use, catalog.organizations, catalog.series_ids, catalog.card, catalog.attribution_ids)
+    except KeyError as error:
+        raise StaleCatalog from error
 
 
 async def _write_reasons(connection: Connection, corrections: Sequence[Decision]) -> None:
@@ -187,5 +209,6 @@ def _ledger_columns(decisions: Sequence[Decision]) -> list[Sequence[Any] | None]
     return [
         used.ledger_bucket, [*map(UUID, used.identity)], decided.organization_id,
         decided.series_id, used.occurred, credits, used.received, used.partition, used.offset,
-        *map(or_null, (decided.rate_id, used.quantity, corrects_buckets, corrects)),
+        *map(or_null, (decided.rate_id, used.quantity, corrects_buckets, corrects, decided.attribution_id)),
+        [run and UUID(run.identity) for run in decided.run] if any(decided.run) else None,
     ]  # fmt: skip

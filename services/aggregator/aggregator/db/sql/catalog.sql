@@ -54,6 +54,19 @@ FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::t
 JOIN usage_series s USING (organization_id, product, feature_kind, feature, agent_id, surface)
 ORDER BY d.position
 
+-- name: ensure_attributions
+-- Creates numbers for new combinations of actor, group and labels.
+INSERT INTO usage_attributions (organization_id, identity, actor_kind, actor_id, group_id, labels)
+SELECT organization_id, identity, actor_kind, actor_id, group_id, labels::jsonb
+FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
+    AS d(organization_id, identity, actor_kind, actor_id, group_id, labels)
+ON CONFLICT DO NOTHING
+
+-- name: select_attributions
+-- Numbers of these combinations of actor, group and labels.
+SELECT a.organization_id, a.identity, a.attribution_id
+FROM unnest($1::integer[], $2::uuid[]) AS d(organization_id, identity) JOIN usage_attributions a USING (organization_id, identity)
+
 -- name: upsert_organization
 -- Writes a newer event about an organization; fields that it omits keep their values.
 -- The zone stays once usage was counted in it, because its days are days of that zone.

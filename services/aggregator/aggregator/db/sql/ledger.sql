@@ -25,13 +25,13 @@ SELECT ensure_partitions($1), ARRAY(SELECT drop_expired_partitions($1)) AS dropp
 -- Claims identities and returns the rows that were new. A row without credits is held.
 -- Rows are sorted by key, so that two batches never deadlock, and the first of the copies in one batch wins.
 INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, held, received_at,
-    kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects)
+    kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects, attribution_id, run)
 SELECT ledger_bucket, identity, organization_id, series_id, to_timestamp(occurred), coalesce(credits, 0), credits IS NULL,
-    to_timestamp(received), kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects
+    to_timestamp(received), kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects, attribution_id, run
 FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::integer[], $5::float8[], $6::bigint[], $7::float8[],
-    $8::integer[], $9::bigint[], $10::integer[], $11::bigint[], $12::integer[], $13::uuid[])
+    $8::integer[], $9::bigint[], $10::integer[], $11::bigint[], $12::integer[], $13::uuid[], $14::bigint[], $15::uuid[])
     AS d(ledger_bucket, identity, organization_id, series_id, occurred, credits, received,
-         kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects)
+         kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects, attribution_id, run)
 ORDER BY ledger_bucket, identity, kafka_partition, kafka_offset
 ON CONFLICT DO NOTHING
 RETURNING kafka_partition, kafka_offset
@@ -40,6 +40,7 @@ RETURNING kafka_partition, kafka_offset
 -- The contents that copies of these events must have, in one ledger partition.
 -- A held row has its credits or unit in usage_held, and a rated one its unit in its rate.
 SELECT identity, series_id, floor(extract(epoch FROM occurred_at) * 1000)::bigint AS occurred_ms, quantity, corrects,
+    attribution_id, run,
     CASE WHEN held THEN (SELECT h.credits FROM usage_held h WHERE (h.ledger_bucket, h.identity) = (l.ledger_bucket, l.identity))
         WHEN quantity IS NULL THEN credits END AS credits,
     CASE WHEN held THEN (SELECT h.unit FROM usage_held h WHERE (h.ledger_bucket, h.identity) = (l.ledger_bucket, l.identity))
@@ -48,7 +49,8 @@ FROM usage_ledger l WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
 
 -- name: lock_originals
 -- Locks the originals of corrections, so that concurrent corrections of one event see each other.
-SELECT identity, series_id, credits, coalesce(corrected, 0) AS corrected, held, corrects IS NOT NULL AS is_correction
+SELECT identity, series_id, credits, coalesce(corrected, 0) AS corrected, held, corrects IS NOT NULL AS is_correction,
+    attribution_id, run
 FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[]) ORDER BY identity FOR UPDATE
 
 -- name: add_corrected
@@ -56,6 +58,10 @@ FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[]) ORDER 
 UPDATE usage_ledger AS l SET corrected = coalesce(l.corrected, 0) + d.credits
 FROM (SELECT identity, sum(credits)::bigint AS credits FROM unnest($2::uuid[], $3::bigint[]) AS u(identity, credits) GROUP BY 1) AS d
 WHERE l.ledger_bucket = $1 AND l.identity = d.identity
+
+-- name: delete_expired_runs
+-- Deletes at most $2 runs whose last use is past the window of the ledger.
+SELECT delete_expired_runs($1, $2) AS deleted
 
 -- name: insert_reasons
 -- Stores the reasons of corrections. One that was held and then rejected may be sent again under its identity.

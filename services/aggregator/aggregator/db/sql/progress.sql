@@ -12,7 +12,8 @@
 --  7. usage_ledger             COPY of columns, insert_ledger, lock_originals, add_corrected, count_held_ledger, delete_held_ledger
 --  8. new rows                 insert_reasons, insert_held; under lock_room: upsert_quarantine for the step `sums`
 --  9. rollups                  usage_15m, usage_daily, usage_monthly, usage_organization_daily,
---                              usage_organization_monthly, usage_corrections, usage_late
+--                              usage_organization_monthly, usage_corrections, usage_late, usage_attributed_daily,
+--                              usage_attributed_monthly, usage_runs
 -- 10. agent_sightings          upsert_agent_sightings
 -- 11. new rows of outboxes     insert_dead_letters, insert_totals
 -- 12. partition_hours          add_hours, resolve_hours; again rows of step 2: advance_progress, resolve_progress

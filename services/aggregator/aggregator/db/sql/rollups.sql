@@ -117,6 +117,49 @@ ORDER BY organization_id, day, received_day, product
 ON CONFLICT (organization_id, day, received_on, product)
 DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
 
+-- name: add_attributed_days
+-- Adds the part of the daily rollup that names an actor, a group or labels.
+INSERT INTO usage_attributed_daily AS t (organization_id, day, attribution_id, series_id, credits, events)
+SELECT organization_id, date '1970-01-01' + day, attribution_id, series_id, credits, events
+FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::integer[], $5::bigint[], $6::bigint[])
+    AS d(organization_id, day, attribution_id, series_id, credits, events)
+ORDER BY organization_id, day, attribution_id, series_id
+ON CONFLICT (organization_id, day, attribution_id, series_id)
+DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+
+-- name: add_attributed_months
+-- Adds to the months of attributed usage.
+INSERT INTO usage_attributed_monthly AS t (organization_id, month, attribution_id, credits, events)
+SELECT organization_id, date '1970-01-01' + month, attribution_id, credits, events
+FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[])
+    AS d(organization_id, month, attribution_id, credits, events)
+ORDER BY organization_id, month, attribution_id
+ON CONFLICT (organization_id, month, attribution_id)
+DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+
+-- name: add_runs
+-- Adds uses and corrections to their runs.
+-- A row without events has only corrections: the run exists, and keeps its other columns.
+-- Any order of batches gives the same rows.
+INSERT INTO usage_runs AS t (organization_id, run, run_id, parent_id, credits, events, first_at, last_at, agent_id, attribution_id)
+SELECT d.organization_id, d.run, coalesce(r.run_id, d.run_id), coalesce(r.parent_id, d.parent_id), d.credits, d.events,
+    coalesce(r.first_at, timestamptz '1970-01-01 00:00+00' + d.first_us * interval '1 microsecond'),
+    coalesce(r.last_at, timestamptz '1970-01-01 00:00+00' + d.last_us * interval '1 microsecond'),
+    coalesce(r.agent_id, d.agent_id), coalesce(r.attribution_id, d.attribution_id)
+FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[])
+    AS d(organization_id, run, credits, events, first_us, agent_id, attribution_id, last_us, run_id, parent_id)
+LEFT JOIN LATERAL (SELECT * FROM usage_runs WHERE d.events = 0 AND organization_id = d.organization_id AND run = d.run) AS r ON true
+WHERE d.events > 0 OR r.run IS NOT NULL
+ORDER BY d.organization_id, d.run
+ON CONFLICT (organization_id, run) DO UPDATE SET
+    credits = t.credits + excluded.credits, events = t.events + excluded.events,
+    parent_id = greatest(t.parent_id COLLATE "C", excluded.parent_id COLLATE "C"),
+    first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
+    agent_id = CASE WHEN (excluded.first_at, excluded.agent_id COLLATE "C", excluded.attribution_id)
+        < (t.first_at, t.agent_id COLLATE "C", t.attribution_id) THEN excluded.agent_id ELSE t.agent_id END,
+    attribution_id = CASE WHEN (excluded.first_at, excluded.agent_id COLLATE "C", excluded.attribution_id)
+        < (t.first_at, t.agent_id COLLATE "C", t.attribution_id) THEN excluded.attribution_id ELSE t.attribution_id END
+
 -- name: upsert_agent_sightings
 -- Writes the kind in the latest usage of an agent, and the name in the latest usage that has one.
 -- ever_saved stays true once the agent was a saved one.

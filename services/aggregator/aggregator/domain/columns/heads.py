@@ -1,7 +1,7 @@
 """The heads of usage that the codec accepted: what a usage event says apart from its id, source, time and amount."""
 
 from flexcredits_schemas.codec import decode
-from flexcredits_schemas.events import Usage, UsageAgent
+from flexcredits_schemas.events import Usage, UsageAgent, UsageData
 
 BYTES_MAX = 96 * 2**20
 """Memory of all heads. A head of the usual 200 bytes costs about 800, so about 120,000 fit."""
@@ -20,6 +20,11 @@ _ENVELOPE_BYTES = len(
     '{"type":"flexcredits.usage.v1","specversion":"1.0","id":"","source":"","subject":"","time":"","data":}'
 )
 _NO_ENVELOPE = -(2**40)
+
+
+def _has_more(data: UsageData) -> bool:
+    """Whether data has what only the exact path reads."""
+    return bool(data.actor or data.group or data.labels or data.run or data.quantities)
 
 
 class OrganizationHeads:
@@ -88,7 +93,7 @@ class Heads:
             event = decode(value)
         except Exception:  # the exact path reads the record again and treats its failure
             return -1
-        if not isinstance(event, Usage):
+        if not isinstance(event, Usage) or _has_more(event.data):
             return -1
         if own is None:
             own = self.organizations[organization] = OrganizationHeads()

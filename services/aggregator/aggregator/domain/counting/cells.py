@@ -68,9 +68,13 @@ def cells_of(sums: Mapping[tuple[int, int, int], Sequence[int]]) -> Cells:
 
 def months_of(days: Cells) -> Cells:
     """The sums of the months that the days lie in, by the first day of each month since 1970."""
-    month = days.period.astype("M8[D]").astype("M8[M]").astype("M8[D]").astype(np.int64)
-    keys, sums = group([days.organization, month, days.series], days.credits, days.events)
+    keys, sums = group([days.organization, month_of_days(days.period), days.series], days.credits, days.events)
     return Cells(*keys, *sums)
+
+
+def month_of_days(days: Array) -> Array:
+    """The first day of the month of each day, both since 1970."""
+    return days.astype("M8[D]").astype("M8[M]").astype("M8[D]").astype(np.int64)
 
 
 def months_of_quarters(quarters: Cells) -> NDArray[np.datetime64]:

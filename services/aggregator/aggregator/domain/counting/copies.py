@@ -19,10 +19,14 @@ class Content(NamedTuple):
     quantity: int | None
     unit: str | None
     corrects: bytes | None
+    attribution_id: int | None
+    """None for corrections, and so is `run`: both follow from the original."""
+    run: bytes | None
 
 
-def content_of(use: UsageRecord, series_id: int) -> Content:
+def content_of(use: UsageRecord, series_id: int, attribution_id: int | None) -> Content:
     occurred_ms = round(use.occurred * 1e6) // 1000  # via whole microseconds, which a double represents exactly
     return Content(
-        series_id, occurred_ms, use.credits, use.quantity, use.unit, use.corrects[1] if use.corrects else None
-    )
+        series_id, occurred_ms, use.credits, use.quantity, use.unit, use.corrects[1] if use.corrects else None,
+        None if use.corrects else attribution_id, use.run.identity if use.run else None,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Who is behind a use, and the runs that uses belong to."""
