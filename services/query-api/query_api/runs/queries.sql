@@ -25,7 +25,8 @@ WHERE a.organization_id = $1
 SELECT label_keys FROM organizations WHERE organization_id = $1
 
 -- name: select_runs
--- Runs that begin in [$2, $3), of the agent $4 (null: all), highest credits first, after a position $8 and $9 (null: from the start).
+-- Runs that begin in [$2, $3), of the agent $4 (null: all), highest credits first.
+-- They come after the position $8 and $9; null: from the start.
 -- $5 are attributions, each from an instant in $6 until before one in $7; null: all.
 SELECT r.run, r.run_id, r.parent_id, r.credits, r.events, r.first_at, r.last_at, r.agent_id, r.attribution_id
 FROM usage_runs r LEFT JOIN unnest($5::bigint[], $6::timestamptz[], $7::timestamptz[]) AS wanted(attribution_id, from_at, until_at)
