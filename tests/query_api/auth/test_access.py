@@ -53,6 +53,7 @@ PATHS = [
     "/api/v1/receipt?source=/products/api&id=event-1",
     "/api/v1/usage/runs",
     "/api/v1/export/usage.csv",
+    "/api/v1/export/people.csv",
     "/api/v1/export/table.csv?product=api&view=namespaces",
     "/api/v1/export/focus.csv",
 ]

@@ -56,6 +56,7 @@ PATHS = [
     "/api/v1/usage/runs/run-1",
     "/api/v1/me/usage?range=all",
     "/api/v1/export/usage.csv?range=all",
+    "/api/v1/export/people.csv?range=all",
     "/api/v1/export/focus.csv?range=all",
     "/api/v1/export/table.csv?product=agents&view=features&range=all",
 ]  # fmt: skip

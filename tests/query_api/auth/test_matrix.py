@@ -57,6 +57,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/usage/runs/{run_id:path}"): read(404),  # unknown run
     ("GET", "/api/v1/me/usage"): OWN,
     ("GET", "/api/v1/export/usage.csv"): READ,
+    ("GET", "/api/v1/export/people.csv"): READ,
     ("GET", "/api/v1/export/table.csv"): READ,
     ("GET", "/api/v1/export/focus.csv"): READ,
     ("GET", "/api/v1/freshness"): READ,

@@ -26,4 +26,9 @@ PATHS = {
     "/api/v1/receipt?source=/products/api&id=event-1": "Receipt",
 }
 
-FILES = ["/api/v1/export/usage.csv", "/api/v1/export/table.csv?product=api&view=namespaces", "/api/v1/export/focus.csv"]
+FILES = [
+    "/api/v1/export/usage.csv",
+    "/api/v1/export/people.csv",
+    "/api/v1/export/table.csv?product=api&view=namespaces",
+    "/api/v1/export/focus.csv",
+]

@@ -61,6 +61,7 @@ SUMMARIES = {
     "test_alert_channel": "Send a test to a channel",
     "get_channel_deliveries": "List a channel's deliveries",
     "get_usage_file": "Download daily usage (CSV)",
+    "get_people_file": "Download daily usage by person (CSV)",
     "get_table_file": "Download a table (CSV)",
     "get_focus_file": "Download costs as FOCUS 1.2 (CSV)",
     "get_proof": "Check that every event is counted once",

@@ -1,6 +1,7 @@
 """Statements for file downloads, which run as long as the client reads. Credits are micro-credits."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -8,6 +9,7 @@ import asyncpg
 from query_api.calendar import Days
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
+from query_api.exports.domain.cells import CellPatterns
 from query_api.exports.domain.focus import BillingAccount, FocusDay, FocusLabel
 from query_api.exports.domain.labels import Label, UsedSeries
 from query_api.usage.domain.catalog import Feature
@@ -53,6 +55,19 @@ async def copy_usage(
     """Daily usage and corrections as CSV lines without a header, passed to `output` as Postgres sends them."""
     values = (account.organization, account.time_zone, *columns_of(Label, labels))
     await _copy(session, SQL["copy_usage"], *days, *values, output=output)
+
+
+async def copy_people(
+    session: ReadSession,
+    labels: Sequence[Label],
+    day: date,
+    large_groups: Sequence[str],
+    account: BillingAccount,
+    output: Output,
+) -> None:
+    """Usage of a day by who used it, as CSV lines without a header."""
+    values = (large_groups, *CellPatterns(), account.organization, account.time_zone, *columns_of(Label, labels))
+    await _copy(session, SQL["copy_people"], day, *values, output=output)
 
 
 async def copy_focus(

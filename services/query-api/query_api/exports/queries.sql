@@ -31,6 +31,26 @@ CROSS JOIN LATERAL (VALUES
 WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND (line.credits <> 0 OR line.events <> 0)
 ORDER BY used.day, label.position, line.number
 
+-- name: copy_people
+-- Usage of a day by who used it, as lines with labels of series.
+-- The regular expressions are those of CellPatterns: texts and ids that match get an apostrophe.
+-- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
+SELECT $2::date AS date, who.actor_kind, cell.actor_id, CASE WHEN who.actor_name ~ $4 THEN '''' ELSE '' END || who.actor_name AS actor_name,
+    cell.group_id, CASE WHEN who.group_name ~ $4 THEN '''' ELSE '' END || who.group_name AS group_name, who.labels, label.product, label.kind,
+    label.category, label.category_now, label.feature, label.feature_name, label.agent_id, label.agent_name, label.agent_status, label.surface,
+    who.credits * 0.000001 AS credits, who.events, $8::text AS organization_id, $9::text AS time_zone
+FROM unnest($10::integer[], $11::date[], $12::date[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
+        $19::text[], $20::text[], $21::text[], $22::text[]) WITH ORDINALITY
+    AS label(series_id, first, last, product, kind, category, category_now, feature, feature_name, agent_id, agent_name, agent_status,
+        surface, position)
+JOIN usage_by_people($1, $2, $3) AS who ON who.series_id = label.series_id AND $2::date BETWEEN label.first AND label.last
+CROSS JOIN LATERAL (SELECT ltrim(who.actor_id, '''') AS actor_id, ltrim(who.group_id, '''') AS group_id) AS plain
+CROSS JOIN LATERAL (SELECT
+    CASE WHEN plain.actor_id ~ $5 OR (plain.actor_id ~ $6 AND plain.actor_id ~ $7) THEN '''' ELSE '' END || who.actor_id AS actor_id,
+    CASE WHEN plain.group_id ~ $5 OR (plain.group_id ~ $6 AND plain.group_id ~ $7) THEN '''' ELSE '' END || who.group_id AS group_id) AS cell
+WHERE who.credits <> 0 OR who.events <> 0
+ORDER BY who.actor_kind, who.actor_id COLLATE "C", who.group_id COLLATE "C", who.labels::text COLLATE "C", label.position
+
 -- name: copy_focus
 -- Daily usage in a range of days as rows of FOCUS 1.2; corrections are separate rows.
 -- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.

@@ -15,6 +15,7 @@ from pydantic.json_schema import SkipJsonSchema
 from query_api.access.audit import audit
 from query_api.access.dependencies import CurrentUser, ExportAccess
 from query_api.access.state import app_state
+from query_api.actors.queries import select_large_groups
 from query_api.auth.principal import Principal
 from query_api.calendar import Days, today_in
 from query_api.contracts.domain.balance import overage_by_day
@@ -29,12 +30,26 @@ from query_api.exports.domain.cells import (
     text_cell,
     write_lines,
 )
-from query_api.exports.domain.focus import FOCUS_COLUMNS, BillingAccount, focus_days, focus_labels, purchase_lines
+from query_api.exports.domain.focus import (
+    FOCUS_COLUMNS,
+    BillingAccount,
+    each_day,
+    focus_days,
+    focus_labels,
+    purchase_lines,
+)
 from query_api.exports.domain.focus_corrections import correction_lines, price_corrections
 from query_api.exports.domain.labels import Catalog, Label, UsedSeries, build_labels, label_cells, months_of
 from query_api.exports.domain.table import TABLE_COLUMNS, table_lines
 from query_api.exports.downloads import FileResponse, Put, file_headers
-from query_api.exports.queries import copy_focus, copy_usage, prepare_copy, select_exported_series, select_used_series
+from query_api.exports.queries import (
+    copy_focus,
+    copy_people,
+    copy_usage,
+    prepare_copy,
+    select_exported_series,
+    select_used_series,
+)
 from query_api.http.problems import invalid_parameter
 from query_api.usage.breakdown.compute import read_breakdown
 from query_api.usage.breakdown.names import names_of
@@ -48,6 +63,11 @@ router = APIRouter(prefix="/api/v1/export")
 USAGE_COLUMNS = (
     "date", "product", "kind", "category", "category_now", "feature", "feature_name", "agent_id", "agent_name", "agent_status",
     "surface", "line", "credits", "events", "organization_id", "time_zone",
+)  # fmt: skip
+
+PEOPLE_COLUMNS = (
+    "date", "actor_kind", "actor_id", "actor_name", "group_id", "group_name", "labels", *USAGE_COLUMNS[1:11], "credits", "events",
+    "organization_id", "time_zone",
 )  # fmt: skip
 
 CORRECTIONS_AT_ONCE = 500
@@ -111,6 +131,39 @@ async def get_usage_file(
 
     filters = (query.product, query.view, surfaces_in_name(query.surface))
     return FileResponse(write, await audit_export(request, principal, days, "usage", *filters))
+
+
+@router.get("/people.csv", response_class=Response, responses=A_FILE)
+async def get_people_file(
+    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageQuery, Query()]
+) -> FileResponse:
+    """The daily data by who used it. Lines add up to the same totals as `usage.csv`; corrections are included in `credits`.
+
+    `actor_kind` is `user`, `service_account`, `removed` (removed people together), `unattributed` (usage without an actor) or
+    `not_shown` (the organization shows only groups). While people are pseudonymous, `actor_id` is the alias. `labels` is a JSON
+    object of declared keys. Cells are escaped as in `usage.csv`.
+    """
+    today = today_in(session.organization.time_zone, app_state(request).now())
+    products, kinds = choose_products(query)
+    days = await choose_days(session, query, today)
+    series = await select_exported_series(session, products, kinds, query.surface)
+    catalog = await read_catalog(session, products, today)
+    account = read_account(request, session, principal)
+    groups = await select_large_groups(session, days) or []
+
+    async def write(put: Put) -> None:
+        async def put_lines(data: bytes) -> None:
+            await put(end_lines(data))
+
+        await put(begin_file(PEOPLE_COLUMNS, bom=query.bom))
+        async for month, labels in label_months(session, series, catalog, days):
+            cells = [label_cells(label) for label in labels]
+            for day in each_day(month):  # so that Postgres sorts one day in memory
+                of_day = [label for label in cells if label.first <= day <= label.last]
+                await copy_people(session, of_day, day, groups, account, put_lines)
+
+    filters = (query.product, query.view, surfaces_in_name(query.surface))
+    return FileResponse(write, await audit_export(request, principal, days, "people", *filters))
 
 
 def choose_products(query: UsageQuery) -> tuple[list[Product], tuple[FeatureKind, ...]]:

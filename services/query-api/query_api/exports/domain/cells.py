@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from query_api.calendar import Days
 
@@ -13,6 +14,22 @@ _FORMULA = re.compile("(?:[^\\S\t\r\n]|[\u200b-\u200f\u202a-\u202e\u2060\u2066-\
 # An id that begins with one of +-@ is harmless unless it calls a function, a program (DDE) or another sheet.
 _CALLS = re.compile(r"[(|!\[（｜！［]")
 _ANY_SIGN = re.compile("[+\\-@＋－＠]")
+
+_LEADING = "\x0b\x0c\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f\u2060\u2066-\u2069\u3000\ufeff"
+
+
+class CellPatterns(NamedTuple):
+    """The same rules as regular expressions of Postgres, for cells that it writes.
+
+    A text needs an apostrophe if it matches `formula`. An id needs one if it, without leading apostrophes, matches `starts`, or
+    both `signs` and `calls`.
+    """
+
+    formula: str = f"^[{_LEADING}]*[=+@\t\r\n＝＋＠－-]"
+    starts: str = f"^[{_LEADING}]*[=\t\r\n＝]"
+    signs: str = f"^[{_LEADING}]*[+@＋＠－-]"
+    calls: str = r"[(|!\[（｜！［]"
+
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+-]")
 _NAMED_UP_TO = 60  # characters; file systems limit names to 255 bytes
