@@ -29,6 +29,12 @@ async def select_attributions(
     return [Span(*row) for row in rows]
 
 
+async def select_people_version(session: ReadSession) -> int | None:
+    """Changes whenever a person, a membership or a group changes."""
+    version: int | None = await session.connection.fetchval(SQL["select_people_version"], session.organization_id)
+    return version
+
+
 async def select_actor_names(session: ReadSession, actors: Sequence[str]) -> dict[str, str]:
     """By id, of the actors that have a name; empty unless the organization shows names."""
     if not actors:

@@ -10,6 +10,12 @@ SELECT attribution_id, first_on, last_on, actor_kind, actor, removed, group_id, 
 FROM shown_attributions($1, $2, $3)
 WHERE ($4::text IS NULL OR actor = $4) AND ($5::text[] IS NULL OR group_id = ANY($5)) AND ($7::text IS NULL OR labels ->> $6::text = $7)
 
+-- name: select_people_version
+-- The offset of the newest catalog event of a person or group.
+SELECT greatest((SELECT max(event_offset) FROM actors WHERE organization_id = $1),
+    (SELECT max(event_offset) FROM actor_groups WHERE organization_id = $1),
+    (SELECT max(event_offset) FROM people_groups WHERE organization_id = $1)) AS newest_event_offset
+
 -- name: select_actor_names
 -- Names of these actors. No row unless the organization shows names.
 SELECT a.actor_id, coalesce(a.display_name, a.email) AS name FROM actors a JOIN organizations o USING (organization_id)

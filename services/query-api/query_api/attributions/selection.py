@@ -29,6 +29,11 @@ class Selection(NamedTuple):
     """Whether the organization shows only groups and the request filters by group or label. `spans` are then those of all
     attributions, from which usage.narrow() takes what may be shown."""
 
+    def matches(self, span: Span) -> bool:
+        """Whether the filters by group and label select the span."""
+        is_in_group = self.group is None or span.group_id in self.subtree
+        return is_in_group and (self.label is None or span.filtered == self.label[1])
+
 
 async def select_who(
     session: ReadSession, query: WhoQuery, today: date, *, with_groups: bool = False, label_key: str | None = None

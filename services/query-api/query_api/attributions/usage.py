@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from typing import NamedTuple
 
 from query_api.attributions.domain.privacy import TooFewPeople, has_few_before, hide_small
 from query_api.attributions.domain.spans import PEOPLE_MIN, Span, is_person
 from query_api.attributions.domain.tally import PeopleRow, Use, add_up, build_rows, build_tree, flatten, key_by_group
 from query_api.attributions.queries import sum_attribution_days, sum_attributions
-from query_api.attributions.selection import Selection, too_few_people
+from query_api.attributions.schemas import WhoQuery
+from query_api.attributions.selection import Selection, select_who, too_few_people
 from query_api.calendar import Days
 from query_api.db.session import ReadSession
 
@@ -120,3 +122,25 @@ def shown_rows(selection: Selection, rows: list[PeopleRow]) -> tuple[list[People
     except TooFewPeople:
         raise too_few_people() from None
     return rows, not has_few_before(rows)
+
+
+class Chosen(NamedTuple):
+    """Spans of the attributions that a request selects, and whether their usage in the previous range is shown."""
+
+    spans: Sequence[Span]
+    shows_previous: bool
+    needs_five: bool
+
+
+async def choose_spans(
+    session: ReadSession, query: WhoQuery, today: date, days: Days, before: Days | None, series: Sequence[int]
+) -> Chosen | None:
+    """What the filters of a table or chart of these series select; None without a filter. Raises ApiProblem."""
+    if not query.names_who:
+        return None
+    selection = await select_who(session, query, today)
+    if not selection.needs_five:
+        return Chosen(selection.spans, shows_previous=True, needs_five=False)
+    uses = narrow(selection, await read_uses(session, selection, days, before, series))
+    spans = [span for span in selection.spans if selection.matches(span)]
+    return Chosen(spans, shows_previous=not hides_previous(selection, uses), needs_five=True)

@@ -7,6 +7,7 @@ import asyncpg
 from flexcredits_schemas.calendar import local_date, midnight
 from flexcredits_schemas.events import Product
 
+from query_api.attributions.domain.spans import Span
 from query_api.calendar import Days, count_grains, grain_bounds
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
@@ -75,6 +76,22 @@ async def sum_series_usage(
         is_short = all(count_grains(days) <= ROWS_OF_A_SERIES_MAX for days in stretches)
         statement = "read_series" if is_short else "sum_series"
         rows = await session.connection.fetch(SQL[statement], session.organization_id, *columns)
+    return {row["first"]: SeriesColumns(row["series"], row["credits"], row["events"]) for row in rows}
+
+
+async def sum_selected_series(
+    session: ReadSession, spans: Sequence[Span], stretches: Sequence[Days]
+) -> dict[date, SeriesColumns]:
+    """As sum_series_usage, of all series, for usage of the selected attributions only."""
+    if not spans:
+        return {}
+    selected = (
+        [span.attribution_id for span in spans],
+        [span.first_on for span in spans],
+        [span.last_on for span in spans],
+    )
+    firsts, lasts = zip(*stretches, strict=True)
+    rows = await _sum(session, "sum_selected_series", firsts, lasts, *selected)
     return {row["first"]: SeriesColumns(row["series"], row["credits"], row["events"]) for row in rows}
 
 

@@ -105,6 +105,21 @@ FROM (
 ) AS sums
 GROUP BY first
 
+-- name: sum_selected_series
+-- As sum_series, from the daily rows of attributed usage. Ranges begin on $2 and end on $3.
+-- $4 are attributions, of which usage from day $5 to day $6 counts.
+SELECT first, array_agg(series_id) AS series, array_agg(credits) AS credits, array_agg(events) AS events
+FROM (
+    SELECT stretch.first, series_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+    FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
+    JOIN usage_attributed_daily AS used ON used.day BETWEEN stretch.first AND stretch.last
+    JOIN unnest($4::integer[], $5::date[], $6::date[]) AS selected(attribution_id, first_on, last_on)
+        ON selected.attribution_id = used.attribution_id AND used.day BETWEEN selected.first_on AND selected.last_on
+    WHERE organization_id = $1 AND used.attribution_id = ANY($4)
+    GROUP BY stretch.first, series_id
+) AS sums
+GROUP BY first
+
 -- name: sum_quarters
 -- Sums by group over quarters of an hour up to $3, in buckets that begin at the instants $2.
 -- `place` is the index of the bucket, from 0. $4 are series ids, $5 their group numbers.

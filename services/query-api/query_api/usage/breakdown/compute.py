@@ -6,6 +6,7 @@ from typing import NamedTuple, get_args
 
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
+from query_api.attributions.usage import Chosen, choose_spans
 from query_api.calendar import Days, split_at
 from query_api.contracts.queries import sum_products
 from query_api.contracts.range import choose_range, extend_to_months
@@ -15,7 +16,7 @@ from query_api.usage.breakdown.names import NamedView, Names, ProductNames, Tree
 from query_api.usage.breakdown.queries import UsageVersion, select_usage_version
 from query_api.usage.breakdown.schemas import BreakdownQuery
 from query_api.usage.domain.series import PickedSeries, SeriesColumns
-from query_api.usage.queries import select_series, sum_groups, sum_series_usage
+from query_api.usage.queries import select_series, sum_groups, sum_selected_series, sum_series_usage
 from query_api.usage.views import kinds_of
 
 
@@ -53,6 +54,8 @@ class TableUsage(NamedTuple):
     changing: PickedSeries
     constant_sums: Mapping[date, SeriesColumns]
     changing_sums: Mapping[date, SeriesColumns]
+    chosen: Chosen | None
+    """Attributions that the request selects; None without such a filter."""
 
     def compute(self) -> BreakdownTable:
         """Agents have their current name and status."""
@@ -81,6 +84,9 @@ async def read_breakdown(
     agents = await names.read_agents(session, version, query.view)
     view = named.view(TreeKey(query.view, query.categories, query.group_by == "surface"), today, agents)
     series, stretch = named.series.of_surfaces(query.surface), extend_to_months(query, days)
+    chosen = await choose_spans(session, query, today, stretch, before, list(series.by_id))
+    if chosen and not chosen.shows_previous:
+        before = None
     ranges = [before, stretch] if before else [stretch]
     # One sum for features whose category does not change; one per range between changes for the others.
     changes = view.features.changing(ranges[0].first, stretch.last) if view.has_categories else set()
@@ -88,9 +94,18 @@ async def read_breakdown(
     parts = [part for whole in ranges for part in split_at(whole, view.features.changes())] if changing.by_id else []
     return TableUsage(
         days, before, stretch.first, named, view, constant, changing,
-        await sum_series_usage(session, constant, ranges),
-        await sum_series_usage(session, changing, parts),
+        await sum_usage(session, constant, ranges, chosen),
+        await sum_usage(session, changing, parts, chosen), chosen,
     )  # fmt: skip
+
+
+async def sum_usage(
+    session: ReadSession, series: PickedSeries, stretches: Sequence[Days], chosen: Chosen | None
+) -> dict[date, SeriesColumns]:
+    """Usage of the series, and possibly of others, by the first day of each range."""
+    if chosen is None:
+        return await sum_series_usage(session, series, stretches)
+    return await sum_selected_series(session, chosen.spans, stretches) if series.by_id else {}
 
 
 def to_leaves(columns: SeriesColumns, leaves: Mapping[int, int]) -> LeafUsage:
@@ -98,13 +113,23 @@ def to_leaves(columns: SeriesColumns, leaves: Mapping[int, int]) -> LeafUsage:
     return LeafUsage(list(map(leaves.get, columns.series_ids)), columns.credits, columns.events)
 
 
-async def sum_product_credits(session: ReadSession, days: Days, surfaces: Collection[str] | None) -> dict[str, int]:
-    """Micro-credits of all products; `surfaces` None: all surfaces."""
-    if surfaces is None:
+async def sum_product_credits(
+    session: ReadSession, days: Days, surfaces: Collection[str] | None, chosen: Chosen | None
+) -> dict[str, int]:
+    """Micro-credits of all products; `surfaces` None: all surfaces. Empty if they could be about too few people."""
+    if chosen is not None and chosen.needs_five:
+        return {}
+    if surfaces is None and chosen is None:
         [used] = await sum_products(session, days)
         return used
     used = dict.fromkeys(PRODUCTS, 0)
     series = (await select_series(session, PRODUCTS, get_args(FeatureKind))).of_surfaces(surfaces)
+    if chosen is not None:
+        for columns in (await sum_selected_series(session, chosen.spans, [days])).values():
+            for series_id, credits in zip(columns.series_ids, columns.credits, strict=True):
+                if series_id in series.by_id:
+                    used[series.by_id[series_id].product] += credits
+        return used
     groups = {series_id: PRODUCTS.index(one.product) for series_id, one in series.by_id.items()}
     for _, number, credits, _ in await sum_groups(session, series, groups, [days]):
         used[PRODUCTS[number]] = credits

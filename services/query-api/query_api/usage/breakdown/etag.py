@@ -6,6 +6,8 @@ from fastapi import Depends, Request
 
 from query_api.access.dependencies import CurrentUser, ReadAccess
 from query_api.access.state import app_state
+from query_api.attributions.queries import select_people_version
+from query_api.attributions.schemas import WhoQuery
 from query_api.calendar import today_in
 from query_api.freshness.queries import Watermark, select_watermark
 from query_api.http.answers import write_instant
@@ -14,6 +16,10 @@ from query_api.usage.breakdown.queries import UsageVersion, select_usage_version
 
 COMPLETE_TO = "FlexCredits-Complete-To"
 """complete_to, which changes every second and is not part of the tag."""
+
+
+WHO = frozenset(WhoQuery.model_fields)
+"""Parameters with which the response depends on people and groups, too."""
 
 
 class Snapshot(NamedTuple):
@@ -30,7 +36,9 @@ async def tag_breakdown(request: Request, principal: CurrentUser, session: ReadA
     so both have the same version.
     """
     app, time_zone = app_state(request), session.organization.time_zone
-    made_from = (principal.organization, principal.role, time_zone, today_in(time_zone, app.now()))
+    made_from: tuple[object, ...] = (principal.organization, principal.role, time_zone, today_in(time_zone, app.now()))
+    if not WHO.isdisjoint(request.query_params):
+        made_from += (await select_people_version(session),)
     version = await select_usage_version(session)
     watermark = await select_watermark(session, app.topic)
     complete_to = watermark.complete_to

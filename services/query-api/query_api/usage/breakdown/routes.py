@@ -42,7 +42,7 @@ async def get_breakdown(
     time_zone, names = session.organization.time_zone, names_of(request)
     after = read_after(query.after)
     used = await read_breakdown(session, names, query, today_in(time_zone, app_state(request).now()), tagged.version)
-    by_product = await sum_product_credits(session, extend_to_months(query, used.days), query.surface)
+    by_product = await sum_product_credits(session, extend_to_months(query, used.days), query.surface, used.chosen)
     surfaces = await used.names.read_surfaces(session)
     await session.finish()
     table = used.compute()
@@ -92,6 +92,7 @@ def answer_shares(by_product: Mapping[str, int]) -> list[ProductShare]:
     return [
         ProductShare(product, decimal_text(by_product[product]), decimal_text(share(by_product[product], total)))
         for product in PRODUCTS
+        if product in by_product
     ]
 
 

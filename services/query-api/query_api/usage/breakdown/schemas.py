@@ -8,6 +8,7 @@ from flexcredits_schemas.events import Product
 from pydantic import Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
+from query_api.attributions.schemas import WhoQuery
 from query_api.contracts.range import RangeQuery
 from query_api.http.fields import (
     CompleteTo,
@@ -121,7 +122,10 @@ class Breakdown:
     ]
     product_shares: Annotated[
         list[ProductShare],
-        Field(description="All three products, in a fixed order, for the same range and surfaces."),
+        Field(
+            description="All three products, in a fixed order, for the same range and filters. Empty if the organization shows "
+            "groups only and the request filters by group or label."
+        ),
     ]
     complete_to: CompleteTo
 
@@ -146,7 +150,7 @@ class DeletedAgents(ResponseBody):
     complete_to: CompleteTo
 
 
-class BreakdownQuery(RangeQuery):
+class BreakdownQuery(RangeQuery, WhoQuery):
     product: Product
     view: View = Field(
         description="assistant: models, tools, other_features. agents: agents, features. api: namespaces."

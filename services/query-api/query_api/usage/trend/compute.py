@@ -8,6 +8,7 @@ from typing import get_args
 
 from flexcredits_schemas.events import FeatureKind, Product
 
+from query_api.attributions.usage import choose_spans
 from query_api.calendar import Days, split_at, today_in
 from query_api.contracts.range import extend_to_months
 from query_api.db.session import ReadSession
@@ -21,6 +22,7 @@ from query_api.usage.queries import (
     sum_groups,
     sum_product_buckets,
     sum_quarters,
+    sum_selected_series,
 )
 from query_api.usage.trend.domain.buckets import LIMIT_DAYS, WITHIN_DAYS, YEARS, Bucket, Interval, default_interval
 from query_api.usage.trend.domain.lines import PRODUCT_GROUPS, Cell, group_key, group_of
@@ -30,11 +32,16 @@ from query_api.usage.views import kinds_of
 ALL_FEATURE_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
 
-async def choose_interval(session: ReadSession, wanted: Interval | None, days: Days) -> Interval:
+async def choose_interval(session: ReadSession, query: TrendQuery, days: Days) -> Interval:
     """The requested interval, or a default for the range. Raises ApiProblem if the range does not allow it."""
     if days.first.year not in YEARS or days.last.year not in YEARS:
         raise invalid_parameter("from", f"must be within the years {YEARS[0]} to {YEARS[-1]}")
+    wanted = query.interval
     interval = wanted or default_interval(days)
+    if query.names_who and interval in WITHIN_DAYS:
+        if wanted is None:
+            return "day"
+        raise invalid_parameter("interval", "with `actor`, `group` or `label`: use `day` or longer")
     length, limit = (days.last - days.first).days + 1, LIMIT_DAYS[interval]
     if length > limit:
         raise invalid_parameter("interval", f"`{interval}` allows up to {limit:,} days, but the range has {length:,}")
@@ -68,7 +75,7 @@ async def read_cells(
 ) -> list[Cell]:
     """Usage by bucket and group."""
     group_by, firsts = query.group_by, [bucket.days.first for bucket in buckets if bucket.days]
-    if group_by == "product" and query.surface is None and query.view is None and firsts:
+    if group_by == "product" and query.surface is None and query.view is None and firsts and not query.names_who:
         return [
             Cell(place, PRODUCT_GROUPS[product], credits, events)
             for place, product, credits, events in await sum_product_buckets(session, products, firsts, days.last)
@@ -86,10 +93,21 @@ async def read_cells(
     one_of = {number: series.by_id[key] for key, number in groups.items()}
     if firsts:
         changes = {day for names in features.values() for day in names.changes()} if group_by == "category" else set()
-        stretches = split_at(extend_to_months(query, days), sorted({*firsts[1:], *changes}))
+        whole = extend_to_months(query, days)
+        stretches = split_at(whole, sorted({*firsts[1:], *changes}))
+        chosen = await choose_spans(session, query, today, whole, None, list(series.by_id))
+        if chosen is None:
+            by_group = await sum_groups(session, series, groups, stretches)
+        else:
+            by_group = [
+                (day, groups[series_id], credits, events)
+                for day, columns in (await sum_selected_series(session, chosen.spans, stretches)).items()
+                for series_id, credits, events in zip(*columns, strict=True)
+                if series_id in groups
+            ]
         sums = [
             (max(0, bisect_right(firsts, day) - 1), day, number, credits, events)
-            for day, number, credits, events in await sum_groups(session, series, groups, stretches)
+            for day, number, credits, events in by_group
         ]
     else:
         starts = [bucket.start_at for bucket in buckets]

@@ -37,7 +37,7 @@ async def get_trend(request: Request, session: ReadAccess, query: Annotated[Tren
     days = await choose_days(session, query, today)
     if query.from_ is None:
         days = drawable_days(days, today)
-    interval = await choose_interval(session, query.interval, days)
+    interval = await choose_interval(session, query, days)
     frames = frames_of(days, interval, organization.time_zone)
     products = (query.product,) if query.product else PRODUCTS
     kinds = choose_kinds(query)

@@ -7,6 +7,7 @@ from flexcredits_schemas.events import Product
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from query_api.attributions.schemas import WhoQuery
 from query_api.contracts.range import RangeQuery
 from query_api.http.fields import CompleteTo, CreditsText, DateRange, InstantText, TimeZone
 from query_api.usage.domain.catalog import Categories, View
@@ -14,13 +15,14 @@ from query_api.usage.trend.domain.buckets import LIMIT_DAYS, BucketState, Interv
 from query_api.usage.trend.domain.lines import GroupBy, GroupKind
 
 
-class TrendQuery(RangeQuery):
+class TrendQuery(RangeQuery, WhoQuery):
     product: Product | None = Field(None, description="By default all products.")
     view: View | None = Field(None, description="Only usage that this view of the product shows.")
     interval: Interval | None = Field(
         None,
         description=", ".join(f"{interval}: up to {limit:,} days" for interval, limit in LIMIT_DAYS.items())
-        + ". Intervals below a day only while quarters of an hour are kept. The default depends on the length of the range.",
+        + ". Intervals below a day only while quarters of an hour are kept, and without actor, group and label. "
+        "The default depends on the length of the range.",
     )
     group_by: GroupBy = "product"
     surface: list[str] | SkipJsonSchema[None] = Field(

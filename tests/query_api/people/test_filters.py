@@ -1,0 +1,99 @@
+"""Breakdown, trend and table file of one actor, group or label have the totals of the view of people."""
+
+import csv
+import io
+
+import pytest
+from support.data.people_usage import PeopleRows
+from support.data.table_rows import TableRows
+from support.services.query_api import Api
+
+NOVEMBER = "from=2026-11-01&to=2026-11-30"
+AGENTS = f"product=agents&view=agents&{NOVEMBER}"
+
+
+def micro(text: str) -> int:
+    return int(text.replace(".", ""))
+
+
+@pytest.fixture
+async def acme(db: TableRows) -> PeopleRows:
+    rows = PeopleRows(db, await db.organization())
+    await rows.configure(label_keys=["project"])
+    await rows.group("sales")
+    await rows.group("sales/emea", parent="sales")
+    await rows.member("ada", "2026-11-01", "sales/emea")
+    await rows.member("ada", "2026-11-10", "rnd")
+    await rows.use("ada", "2026-10-31", 40, agent="a1")
+    await rows.use("ada", "2026-11-05", 10, agent="a1")
+    await rows.use("ada", "2026-11-15", 20, agent="a1", labels={"project": "apollo"})
+    await rows.use("bob", "2026-11-15", 7, agent="a2", group="sales", surface="slack")
+    await rows.use("bob", "2026-11-16", 3, agent="a1", product="api")
+    await rows.use("", "2026-11-15", 100, agent="a1")
+    await db.feature(rows.organization, "agents", "tool", "search", "2026-11-12", "Category")
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("who", "agents", "products"),
+    [
+        ("actor=ada", {"a1": 30}, [0, 30, 0]),
+        ("actor=bob", {"a2": 7}, [0, 7, 3]),
+        ("group=sales", {"a1": 10, "a2": 7}, [0, 17, 0]),
+        ("group=sales&membership=now", {"a2": 7}, [0, 7, 0]),
+        ("group=rnd&membership=now", {"a1": 30}, [0, 30, 0]),
+        ("label=project:apollo", {"a1": 20}, [0, 20, 0]),
+        ("actor=bob&surface=web", {}, [0, 0, 3]),
+        ("actor=unknown", {}, [0, 0, 0]),
+    ],
+)
+async def test_tables_and_charts_of_one(
+    api: Api, acme: PeopleRows, who: str, agents: dict[str, int], products: list[int]
+) -> None:
+    breakdown = await api.get(f"/api/v1/breakdown?{AGENTS}&{who}")
+    assert {row["id"]: micro(row["credits"]) for row in breakdown["rows"] if micro(row["credits"])} == agents
+    assert [micro(share["credits"]) for share in breakdown["product_shares"]] == products
+    by_category = await api.get(f"/api/v1/breakdown?product=agents&view=features&{NOVEMBER}&{who}")
+    assert by_category["total"] == breakdown["total"]
+    assert sum(micro(row["credits"]) for row in by_category["rows"]) == micro(breakdown["total"])
+    for group_by in ("product", "category", "feature", "agent", "surface"):
+        for interval in ("day", "week", "month"):
+            trend = await api.get(
+                f"/api/v1/trend?product=agents&group_by={group_by}&interval={interval}&{NOVEMBER}&{who}"
+            )
+            assert trend["total"] == breakdown["total"]
+            assert sum(micro(bucket["total"]) for bucket in trend["buckets"]) == micro(breakdown["total"])
+    table = list(csv.DictReader(io.StringIO((await api.ask(f"/api/v1/export/table.csv?{AGENTS}&{who}")).text)))
+    assert sum(micro(line["credits"]) for line in table if line["is_leaf"] == "true") == micro(breakdown["total"])
+    people = await api.get(f"/api/v1/usage/people?product=agents&{NOVEMBER}&{who}")
+    assert people["total"] == breakdown["total"]
+
+
+async def test_a_change_is_of_the_same_actor(api: Api, acme: PeopleRows) -> None:
+    breakdown = await api.get("/api/v1/breakdown?product=agents&view=agents&from=2026-10&to=2026-10&actor=ada")
+    assert breakdown["total"] == "0.000040"
+
+
+@pytest.mark.parametrize(
+    "path", ["breakdown?product=agents&view=agents", "trend?", "export/table.csv?product=agents&view=agents"]
+)
+async def test_a_label_that_is_not_declared_is_refused(api: Api, acme: PeopleRows, path: str) -> None:
+    assert (await api.ask(f"/api/v1/{path}&label=secret:x")).status_code == 422
+
+
+async def test_hours_of_an_actor_are_refused(api: Api, acme: PeopleRows) -> None:
+    day = "from=2026-11-15&to=2026-11-15&actor=ada"
+    assert (await api.ask(f"/api/v1/trend?{day}&interval=hour")).status_code == 422
+    assert (await api.get(f"/api/v1/trend?{day}"))["interval"] == "day"
+
+
+async def test_the_tag_of_a_breakdown_changes_when_a_person_moves(api: Api, acme: PeopleRows) -> None:
+    path = f"/api/v1/breakdown?{AGENTS}&group=rnd&membership=now"
+    before = (await api.ask(path)).headers["etag"]
+    assert (await api.ask(path)).headers["etag"] == before
+    await acme.db.execute(
+        "INSERT INTO actor_groups VALUES ($1, 'ada', '2026-11-20', '{sales}', now(), 9)", acme.organization
+    )
+    after = await api.ask(path)
+    assert after.headers["etag"] != before
+    assert after.json()["total"] == "0.000000"
