@@ -1,0 +1,205 @@
+"""What an organization does not show of its people is in no answer, file or mail, on any route and with any filter."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+from query_api.app import build_app
+from support.data.people_usage import PeopleRows
+from support.data.table_rows import TableRows
+from support.infra.stack import Database
+from support.services.query_api import Api
+
+NOVEMBER = "from=2026-11-01&to=2026-11-30"
+TABLE = f"product=agents&view=agents&{NOVEMBER}"
+FILTERED = (
+    f"/api/v1/usage/people?by=group&{NOVEMBER}",
+    f"/api/v1/usage/people?by=label&label_key=project&{NOVEMBER}",
+    f"/api/v1/usage/drivers?by=group&{NOVEMBER}",
+    f"/api/v1/breakdown?{TABLE}",
+    f"/api/v1/trend?{NOVEMBER}",
+    f"/api/v1/export/table.csv?{TABLE}",
+)
+"""Routes that filter by actor, group and label."""
+OTHERS = (
+    "/api/v1/overview", "/api/v1/deleted-agents?range=all", "/api/v1/freshness", "/api/v1/proof?hours=168", "/api/v1/banner", "/api/v1/alerts",
+    "/api/v1/alerts/settings", "/api/v1/alerts/test-mail", "/api/v1/alert-channels", "/api/v1/audit", "/api/v1/credit-periods",
+    "/api/v1/reconcile", "/api/v1/session", "/api/v1/usage/runs?range=all", "/api/v1/export/usage.csv?range=all",
+    "/api/v1/export/focus.csv?range=all",
+)  # fmt: skip
+"""They filter by none of them."""
+ELSEWHERE = {
+    "/api/v1/live",  # sends what overview and banner answer
+    "/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries", "/login", "/login/callback",  # name no actor of usage
+    "/api/v1/me/usage", "/api/v1/usage/runs/{run_id}", "/api/v1/receipt",  # in the tests of runs, my usage and receipts
+}  # fmt: skip
+
+SECRETS = ("ada-id", "Ada Lovelace", "ada@acme.example", "gone-id", "Gone Person", "u1-id")
+
+
+@pytest.fixture
+async def acme(db: TableRows) -> PeopleRows:
+    """A group of six, one of two with an agent of its own, and one of one person."""
+    rows = PeopleRows(db, await db.organization())
+    await rows.actor("ada-id", "Ada Lovelace", "ada@acme.example")
+    await rows.actor("gone-id", "Gone Person", removed=True)
+    await rows.group("large")
+    await rows.group("small", parent="large")
+    for number in range(6):
+        await rows.use(
+            f"u{number}-id", "2026-11-01", 10 + number, group="large", labels={"project": "apollo"}, agent="a1"
+        )
+    await rows.use("ada-id", "2026-11-01", 1000, group="small", labels={"project": "solo"}, agent="a2")
+    await rows.use("gone-id", "2026-11-01", 2000, group="small", agent="a2")
+    await rows.use("ada-id", "2026-11-01", 4000, group="one", agent="a3")
+    await rows.use("robot-id", "2026-11-01", 8000, kind="service_account")
+    return rows
+
+
+def test_every_route_that_reads_is_tried() -> None:
+    described = {path for path, operations in build_app(None).openapi()["paths"].items() if "get" in operations}
+    tried = {path.partition("?")[0] for path in (*FILTERED, *OTHERS)}
+    assert described - tried - ELSEWHERE == set()
+
+
+def rows_of(answer: dict[str, Any]) -> list[tuple[str, str, int]]:
+    return [
+        (row["kind"], row["id"], int(row["credits"].replace(".", ""))) for row in (*answer["rows"], *answer["pinned"])
+    ]
+
+
+async def test_aliases_are_shown_instead_of_names(api: Api, acme: PeopleRows) -> None:
+    await acme.configure("pseudonymous", ["project"])
+    people = await api.get(f"/api/v1/usage/people?{NOVEMBER}")
+    alias = next(row["id"] for row in people["rows"] if row["credits"] == "0.005000")
+    assert alias.startswith("Person ")
+    texts = [str(people)]
+    for path in FILTERED:
+        texts += [
+            (await api.ask(path + who)).text for who in ("", f"&actor={alias}", "&group=large", "&label=project:solo")
+        ]
+        by_alias, by_id = await api.ask(f"{path}&actor={alias}"), await api.ask(f"{path}&actor=ada-id")
+        assert by_alias.status_code == by_id.status_code == 200
+        texts.append(by_id.text.replace("ada-id", ""))
+    texts += [(await api.ask(path)).text for path in OTHERS if path != "/api/v1/session" and "audit" not in path]
+    for secret in SECRETS:
+        assert not [text for text in texts if secret in text.replace('"ada@acme.example"]', "")], secret
+    # Who knows an id cannot find the person's usage with it.
+    assert (await api.get(f"/api/v1/usage/people?{NOVEMBER}&actor=ada-id"))["total"] == "0.000000"
+    assert (await api.get(f"/api/v1/usage/people?{NOVEMBER}&actor={alias}"))["total"] == "0.005000"
+    assert ("service_account", "robot-id", 8000) in rows_of(people)
+    assert ("removed", "removed", 2000) in rows_of(people)
+
+
+async def test_a_super_admin_reveals_one_person_and_it_is_audited(api: Api, acme: PeopleRows) -> None:
+    await acme.configure("pseudonymous")
+    people = await api.get(f"/api/v1/usage/people?{NOVEMBER}")
+    alias = next(row["id"] for row in people["rows"] if row["credits"] == "0.005000")
+    body = {"alias": alias}
+    for role in ("admin", "billing_moderator"):
+        assert (await api.send("POST", "/api/v1/people/reveal", body, role=role)).status_code == 403
+    unknown = await api.send("POST", "/api/v1/people/reveal", {"alias": "Person 0000000000"})
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "/problems/no-such-person")
+    answer = await api.send("POST", "/api/v1/people/reveal", body)
+    assert answer.json() == {"alias": alias, "id": "ada-id", "name": "Ada Lovelace", "email": "ada@acme.example"}
+    audit = (await api.ask("/api/v1/audit")).json()["entries"]
+    reveals = [(entry["subject"], entry["details"]) for entry in audit if entry["action"] == "people.reveal"]
+    assert reveals == [("user-1", {"alias": alias})]
+    await acme.configure("named")
+    assert (await api.send("POST", "/api/v1/people/reveal", body)).status_code == 409
+    await acme.configure("groups_only")
+    assert (await api.send("POST", "/api/v1/people/reveal", body)).json()["type"] == "/problems/people-not-shown"
+
+
+async def test_an_erased_person_has_no_name_and_the_sum_stays(api: Api, acme: PeopleRows) -> None:
+    before = await api.get(f"/api/v1/usage/people?{NOVEMBER}")
+    await acme.actor("ada-id", removed=True, erased=True)
+    after = await api.get(f"/api/v1/usage/people?{NOVEMBER}")
+    assert before["total"] == after["total"]
+    assert "Ada Lovelace" not in str(after)
+    assert ("removed", "removed", 7000) in rows_of(after)
+
+
+async def test_only_groups_of_five_are_shown(api: Api, acme: PeopleRows) -> None:
+    await acme.configure("groups_only", ["project"])
+    groups = await api.get(f"/api/v1/usage/people?by=group&{NOVEMBER}")
+    # The small group and the group of one have two people together, so they take "large" along.
+    assert rows_of(groups) == [("small", "small", 7075), ("no_group", "no_group", 8000)]
+    await acme.use("u6-id", "2026-11-01", 5, group="small")
+    for number in range(7, 12):
+        await acme.use(f"u{number}-id", "2026-11-01", 1, group="one")
+    groups = await api.get(f"/api/v1/usage/people?by=group&{NOVEMBER}")
+    assert rows_of(groups) == [("group", "one", 4005), ("group", "large", 3080), ("no_group", "no_group", 8000)]
+    assert groups["rows"][1]["rows"] == []  # "small" would be a difference
+    labels = await api.get(f"/api/v1/usage/people?by=label&label_key=project&{NOVEMBER}")
+    assert {kind for kind, _, _ in rows_of(labels)} <= {"small", "no_value"}
+    assert "solo" not in str(labels)
+
+
+@pytest.mark.parametrize(
+    ("who", "problem"),
+    [
+        ("&actor=ada-id", "people-not-shown"), ("&actor=u1-id", "people-not-shown"), ("&actor=unknown", "people-not-shown"),
+        ("&group=small", "too-few-people"), ("&group=one", "too-few-people"), ("&group=unknown", "too-few-people"),
+        ("&label=project:solo", "too-few-people"), ("&label=project:unknown", "too-few-people"),
+        ("&group=small&label=project:solo", "too-few-people"),
+        ("&group=ten&label=project:solo", "too-few-people"),
+        ("&group=ten&surface=slack", "too-few-people"),
+    ],
+)  # fmt: skip
+async def test_one_to_four_people_are_refused_on_every_route(
+    api: Api, acme: PeopleRows, who: str, problem: str
+) -> None:
+    await acme.configure("groups_only", ["project"])
+    for number in range(10):
+        await acme.use(f"v{number}-id", "2026-11-01", 1, group="ten")
+    await acme.use("v1-id", "2026-11-01", 1, group="ten", surface="slack")
+    for path in FILTERED:
+        answer = await api.ask(path + who)
+        assert (answer.status_code, answer.json()["type"]) == (403, f"/problems/{problem}"), path
+        assert not [secret for secret in SECRETS if secret in answer.text.replace("ada@acme.example", "")]
+    assert (await api.ask(f"/api/v1/breakdown?{TABLE}&group=ten")).status_code == 200
+
+
+async def test_people_and_agents_of_one_person_are_refused_while_only_groups_are_shown(
+    api: Api, acme: PeopleRows
+) -> None:
+    await acme.configure("groups_only")
+    for path in (f"/api/v1/usage/people?{NOVEMBER}", f"/api/v1/usage/drivers?{NOVEMBER}"):
+        answer = await api.ask(path)
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/people-not-shown")
+    for path in (f"/api/v1/usage/people?by=group&{NOVEMBER}", f"/api/v1/usage/drivers?by=group&{NOVEMBER}"):
+        for filters in ("&agent=a2", "&agent=a3", "&agent=a2&group=small"):
+            answer = await api.ask(path + filters)
+            assert (answer.status_code, answer.json()["type"]) == (403, "/problems/too-few-people")
+    texts = [
+        (await api.ask(path)).text for path in (*FILTERED, *OTHERS) if "session" not in path and "audit" not in path
+    ]
+    for secret in SECRETS:
+        assert not [text for text in texts if secret in text.replace('"ada@acme.example"]', "")], secret
+
+
+async def test_what_one_person_used_before_is_not_shown_as_previous(api: Api, acme: PeopleRows) -> None:
+    await acme.configure("groups_only")
+    for number in range(10):
+        await acme.use(f"v{number}-id", "2026-11-05", 1, group="ten")
+    await acme.use("v1-id", "2026-10-05", 777, group="ten")
+    for path in (
+        f"/api/v1/usage/people?by=group&{NOVEMBER}&group=ten",
+        f"/api/v1/breakdown?product=agents&view=features&{NOVEMBER}&group=ten",
+    ):
+        answer = await api.get(path)
+        assert (answer["previous"], answer["previous_range"], answer["change"]) == (None, None, None)
+        assert "777" not in str(answer)
+
+
+async def test_what_sends_mails_and_webhooks_can_read_neither_people_nor_their_usage(database: Database) -> None:
+    connection = await asyncpg.connect(database.dsn)
+    tables = (
+        "actors", "actor_groups", "people_groups", "usage_attributions", "usage_attributed_daily", "usage_attributed_monthly", "usage_runs"
+    )  # fmt: skip
+    for table in tables:
+        assert not await connection.fetchval(
+            "SELECT has_table_privilege('flexcredits_alerter', $1, 'SELECT')", table
+        ), table
+    await connection.close()
