@@ -16,6 +16,7 @@ from query_api.alerts.channels import routes as alert_channels
 from query_api.alerts.emails import routes as alert_emails
 from query_api.alerts.settings import routes as alert_settings
 from query_api.alerts.unsubscribe import routes as unsubscribe
+from query_api.attributions.book import Books
 from query_api.contracts import routes as contracts
 from query_api.description import routes as docs
 from query_api.description.describe import describe
@@ -84,6 +85,7 @@ def build_app(
     )
     api.state.query_api, api.state.hub, api.state.dashboard = state, hub or LiveHub(), dashboard
     api.state.names = Names()
+    api.state.books = Books()
     for router in ROUTERS:
         api.include_router(router)
     api.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))

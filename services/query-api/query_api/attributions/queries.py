@@ -1,6 +1,6 @@
 """Statements about attributions and their usage, in micro-credits. Postgres hides what the organization does not show."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
@@ -21,10 +21,19 @@ async def select_people_settings(session: ReadSession) -> PeopleSettings:
 async def select_attributions(
     session: ReadSession, membership: Literal["none", "then", "now"], today: date, *, actor: str | None = None,
     groups: Collection[str] | None = None, label: tuple[str, str | None] = ("", None), label_key: str | None = None,
+    attributions: Sequence[int] | None = None,
 ) -> list[Span]:  # fmt: skip
     """Spans of the attributions that all filters select. Without membership an attribution has one span and no group."""
     rows = await session.connection.fetch(
-        SQL["select_attributions"], session.organization_id, membership, today, actor, groups, *label, label_key
+        SQL["select_attributions"],
+        session.organization_id,
+        membership,
+        today,
+        actor,
+        groups,
+        *label,
+        label_key,
+        attributions,
     )
     return [Span(*row) for row in rows]
 
@@ -71,6 +80,28 @@ class AttributionColumns(NamedTuple):
 class Sum(NamedTuple):
     credits: int
     events: int
+
+
+class RangeVersion(NamedTuple):
+    """Counters of the usage in a range of days. If usage of an attribution in it changes, at least one of them changes."""
+
+    events: int
+    credits: int
+    corrections: int
+    rebuilt: int
+
+
+async def select_range_versions(
+    session: ReadSession, ranges: Sequence[Days], totals: Mapping[date, Sum]
+) -> dict[date, RangeVersion]:
+    """By the first day of each range. `totals` are those of sum_totals, of all series."""
+    rows = await session.connection.fetch(
+        SQL["select_range_versions"], session.organization_id, *zip(*ranges, strict=True)
+    )
+    return {
+        row["first"]: RangeVersion(*totals.get(row["first"], Sum(0, 0))[::-1], row["corrections"], row["rebuilt"])
+        for row in rows
+    }
 
 
 async def sum_attributions(

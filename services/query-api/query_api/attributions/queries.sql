@@ -5,10 +5,11 @@ SELECT people, label_keys FROM organizations WHERE organization_id = $1
 -- name: select_attributions
 -- Attributions as the organization may see them: for each, the ranges of days in which its usage belongs to one group.
 -- $2 is the membership (none, then, now), $3 today. Each filter may be null: $4 an actor, $5 groups, $7 the value of the label $6.
--- $8 is the key of another label. shown_attributions() hides keys that are not declared.
+-- $8 is the key of another label, $9 selects attributions (null: all). shown_attributions() hides keys that are not declared.
 SELECT attribution_id, first_on, last_on, actor_kind, actor, removed, group_id, labels ->> $8::text AS value, labels ->> $6::text AS filtered
 FROM shown_attributions($1, $2, $3)
 WHERE ($4::text IS NULL OR actor = $4) AND ($5::text[] IS NULL OR group_id = ANY($5)) AND ($7::text IS NULL OR labels ->> $6::text = $7)
+    AND ($9::integer[] IS NULL OR attribution_id = ANY($9))
 
 -- name: select_people_version
 -- The offset of the newest catalog event of a person or group.
@@ -83,6 +84,13 @@ FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
 JOIN usage_daily AS used ON used.day BETWEEN stretch.first AND stretch.last
 WHERE organization_id = $1 AND series_id = ANY($4::integer[])
 GROUP BY stretch.first
+
+-- name: select_range_versions
+-- Corrections of ranges of days, which begin on $2 and end on $3, and the organization's newest rebuild.
+SELECT stretch.first, (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE organization_id = $1) AS rebuilt,
+    (SELECT coalesce(sum(corrections), 0)::bigint FROM usage_corrections
+        WHERE organization_id = $1 AND day BETWEEN stretch.first AND stretch.last) AS corrections
+FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
 
 -- name: sum_organization
 -- Usage of the organization in ranges of days that begin on $2. Ranges as in sum_groups.

@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from query_api.attributions.domain.privacy import TooFewPeople, has_few_before, hide_small
-from query_api.attributions.domain.spans import PEOPLE_MIN, Span, is_person
+from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleSettings, Span, is_person
 from query_api.attributions.domain.tally import PeopleRow, Use, add_up, build_rows, build_tree, flatten, key_by_group
 from query_api.attributions.queries import sum_attribution_days, sum_attributions
 from query_api.attributions.schemas import WhoQuery
@@ -113,9 +113,9 @@ def hides_previous(selection: Selection, uses: Sequence[Use]) -> bool:
     return 0 < len(people) < PEOPLE_MIN
 
 
-def shown_rows(selection: Selection, rows: list[PeopleRow]) -> tuple[list[PeopleRow], bool]:
+def shown_rows(settings: PeopleSettings, rows: list[PeopleRow]) -> tuple[list[PeopleRow], bool]:
     """The rows as the organization shows them, and whether their previous usage is shown. Raises ApiProblem."""
-    if selection.settings.people != "groups_only":
+    if settings.people != "groups_only":
         return rows, True
     try:
         rows = hide_small(rows)

@@ -1,12 +1,14 @@
 """Computes usage by person, group or label."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
-from typing import NamedTuple, get_args
+from operator import or_
+from typing import Any, NamedTuple, get_args
 
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
-from query_api.attributions.domain.spans import is_person
+from query_api.attributions.book import Book, BookKey, Books, Fold
+from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span, is_person
 from query_api.attributions.domain.tally import (
     NO_VALUE,
     UNATTRIBUTED,
@@ -17,18 +19,27 @@ from query_api.attributions.domain.tally import (
     add_up,
     build_rows,
     build_tree,
+    in_order,
     key_by_group,
     key_by_person,
     key_by_value,
+    row_of,
 )
-from query_api.attributions.queries import Sum, select_actor_names, sum_totals
-from query_api.attributions.selection import Selection, check_label_key, refuse_people, select_who
+from query_api.attributions.queries import (
+    Sum,
+    select_actor_names,
+    select_people_groups,
+    select_people_settings,
+    select_range_versions,
+    sum_totals,
+)
+from query_api.attributions.selection import check_label_key, refuse_people, select_who
 from query_api.attributions.usage import hides_previous, narrow, read_uses, shown_rows
 from query_api.calendar import Days
 from query_api.contracts.range import choose_range, extend_to_months
 from query_api.db.session import ReadSession
 from query_api.http.problems import invalid_parameter
-from query_api.people.domain.distribution import Band, cut_bands, find_movers
+from query_api.people.domain.distribution import Band, cut_bands, find_most_changed, find_movers
 from query_api.people.schemas import PeopleFilter, PeopleView
 from query_api.usage.domain.series import PickedSeries
 from query_api.usage.queries import select_series
@@ -37,61 +48,189 @@ from query_api.usage.views import kinds_of
 ALL_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
 
-class PeopleTable(NamedTuple):
-    """All rows of a view, in micro-credits. Without a previous range `days_before` is None."""
+class Totals(NamedTuple):
+    """Of all rows, in micro-credits; `people` were used in the range."""
 
-    selection: Selection
+    credits: int
+    events: int
+    previous: int
+    people: int
+
+
+class PeopleTable(NamedTuple):
+    """A view. Without a previous range `days_before` is None."""
+
+    settings: PeopleSettings
     days: Days
     days_before: Days | None
-    rows: Sequence[PeopleRow]
-    """Sorted. Rows that combine usage, such as Unattributed, are in `pinned`."""
+    rows: Sequence[Any]
+    """Sorted by `order`; `build` makes a PeopleRow of one. Rows that combine usage, such as Unattributed, are in `pinned`."""
+    order: Callable[[Any], tuple[int, str, str, str]]
+    build: Callable[[Any], PeopleRow]
     pinned: Sequence[PeopleRow]
-    total: Tally
+    total: Totals
     bands: Sequence[Band]
     movers: Sequence[PeopleRow]
 
 
-async def read_people(session: ReadSession, query: PeopleFilter, view: PeopleView, today: date) -> PeopleTable:
+KEYS_OF: Mapping[str, Callable[[Span], RowKey]] = {
+    "person": key_by_person, "group": key_by_group, "label": key_by_value,
+}  # fmt: skip
+
+
+async def read_people(
+    session: ReadSession, books: Books, query: PeopleFilter, view: PeopleView, today: date
+) -> PeopleTable:
     """Usage in the view's rows. Raises ApiProblem."""
-    selection = await select_who(
-        session, query, today, with_groups=view.by == "group", label_key=view.label_key if view.by == "label" else None
-    )
-    check_view(selection, view)
+    settings = await select_people_settings(session)
+    check_view(settings, view)
     days, before = await choose_range(session, query, today)
     series = await pick_series(session, query)
-    uses = narrow(selection, await read_uses(session, selection, extend_to_months(query, days), before, series))
-    rest = await read_rest(session, selection, extend_to_months(query, days), before, series, uses)
+    asked = Asked(query, view, today, days, before, extend_to_months(query, days), series)
+    if query.names_who:
+        return await read_selected(session, settings, asked)
+    return await read_all(session, books, settings, asked)
+
+
+class Asked(NamedTuple):
+    """A request's parameters. `stretch` is what is read for `days`."""
+
+    query: PeopleFilter
+    view: PeopleView
+    today: date
+    days: Days
+    before: Days | None
+    stretch: Days
+    series: list[int] | None
+
+    @property
+    def ranges(self) -> list[Days]:
+        return [self.before, self.stretch] if self.before else [self.stretch]
+
+
+async def read_selected(session: ReadSession, settings: PeopleSettings, asked: Asked) -> PeopleTable:
+    """Usage of the attributions that the request's filters select."""
+    view, before = asked.view, asked.before
+    label_key = view.label_key if view.by == "label" else None
+    selection = await select_who(session, asked.query, asked.today, with_groups=view.by == "group", label_key=label_key)
+    uses = narrow(selection, await read_uses(session, selection, asked.stretch, before, asked.series))
     if hides_previous(selection, uses):
         before = None
-    key_of = {"person": key_by_person, "group": key_by_group, "label": key_by_value}[view.by]
-    tallies = add_up(uses, key_of)
+    tallies = add_up(uses, KEYS_OF[view.by])
+    bands = cut_bands(credits_of_people(uses).values()) if view.by == "person" else []
+    return build_table(settings, asked, before, tallies, selection.groups, bands)
+
+
+async def read_all(session: ReadSession, books: Books, settings: PeopleSettings, asked: Asked) -> PeopleTable:
+    """Usage of all attributions, and the rest of the organization's."""
+    view, membership = asked.view, asked.query.membership if asked.view.by == "group" else None
+    key = BookKey(
+        session.organization_id or 0, view.by, membership, view.label_key, asked.today if membership == "now" else None
+    )
+    book = await books.open(session, key, settings, KEYS_OF[view.by])
+    totals = await sum_totals(session, asked.ranges, asked.series)
+    versions = await select_range_versions(session, asked.ranges, totals)
+    ranges = [(stretch, versions[stretch.first]) for stretch in asked.ranges]
+    folds = await book.read(session, key, asked.today, ranges, asked.series)
+    now, earlier = folds[-1], folds[0] if asked.before else NO_USE
+    total = totals.get(asked.stretch.first, Sum(0, 0))
+    before = totals.get(asked.before.first, Sum(0, 0)) if asked.before else Sum(0, 0)
+    rest = Tally(
+        total.credits - sum(now.credits), total.events - sum(now.events), before.credits - sum(earlier.credits)
+    )  # fmt: skip
+    if view.by == "person":
+        totals_of = Totals(total.credits, total.events, before.credits, len(now.credits_of_people))
+        return PersonTable(book, now, earlier, rest).build_table(settings, asked, totals_of)
+    groups = await select_people_groups(session) if view.by == "group" else []
+    tallies = book.tallies(now, earlier)
     if rest.credits or rest.events or rest.previous:
         tallies.setdefault(NO_VALUE if view.by == "label" else UNATTRIBUTED, Tally()).join(rest)
+    return build_table(settings, asked, asked.before, tallies, groups, [])
+
+
+def build_table(
+    settings: PeopleSettings, asked: Asked, before: Days | None, tallies: Mapping[RowKey, Tally], groups: Sequence[PeopleGroup],
+    bands: Sequence[Band],
+) -> PeopleTable:  # fmt: skip
     total = Tally()
     for tally in tallies.values():
         total.join(tally)
-    rows = build_tree(tallies, selection.groups) if view.by == "group" else build_rows(tallies)
-    if view.by != "person":
-        rows, shows_previous = shown_rows(selection, rows)
+    rows = build_tree(tallies, groups) if asked.view.by == "group" else build_rows(tallies)
+    if asked.view.by != "person":
+        rows, shows_previous = shown_rows(settings, rows)
         before = before if shows_previous else None
     pinned = sorted((row for row in rows if row.kind in PINNED), key=lambda row: PINNED.index(row.kind))
     rows = [row for row in rows if row.kind not in PINNED]
-    bands = cut_bands(credits_of_people(uses)) if view.by == "person" else []
-    return PeopleTable(selection, days, before, rows, pinned, total, bands, find_movers(rows) if before else [])
+    totals = Totals(total.credits, total.events, total.previous, len(total.people))
+    return PeopleTable(
+        settings, asked.days, before, rows, in_order, lambda row: row, pinned, totals, bands, find_movers(rows) if before else []
+    )  # fmt: skip
 
+
+class PersonTable(NamedTuple):
+    """The view by person, of which only the rows of a page are built."""
+
+    book: Book
+    now: Fold
+    earlier: Fold
+    rest: Tally
+
+    def build_table(self, settings: PeopleSettings, asked: Asked, totals: Totals) -> PeopleTable:
+        book, now, earlier = self.book, self.now, self.earlier
+        size = len(book.keys)
+        credits = now.credits + [0] * (size - len(now.credits))
+        previous = earlier.credits + [0] * (size - len(earlier.credits))
+        is_used = bytearray(map(or_, now.is_used.ljust(size, b"\0"), earlier.is_used.ljust(size, b"\0")))
+        kinds = [kind for kind, _ in book.keys]
+        rows = [row for row in book.ordered() if is_used[row] and kinds[row] not in PINNED]
+        rows.sort(key=credits.__getitem__, reverse=True)  # stable: equal credits stay in the order of ids
+        pinned = []
+        for row, (kind, row_id) in enumerate(book.keys):
+            if kind in PINNED and is_used[row]:
+                pinned.append(row_of((kind, row_id), self.tally(row)))
+        unattributed = next((row for row in pinned if row.kind == "unattributed"), None)
+        if unattributed is not None:
+            unattributed.tally.join(self.rest)
+        elif self.rest.credits or self.rest.events or self.rest.previous:
+            pinned.append(row_of(UNATTRIBUTED, self.rest))
+        pinned.sort(key=lambda row: PINNED.index(row.kind))
+        movers = []
+        if asked.before:
+            moved = find_most_changed(rows, credits, previous, lambda row: (book.keys[row][1], book.keys[row][0]))
+            movers = [self.build(row) for row in moved]
+        return PeopleTable(
+            settings, asked.days, asked.before, rows, lambda row: (-credits[row], "", book.keys[row][1], book.keys[row][0]),
+            self.build, pinned, totals, cut_bands(now.credits_of_people.values()), movers,
+        )  # fmt: skip
+
+    def tally(self, row: int) -> Tally:
+        kind, row_id = self.book.keys[row]
+        tally = self.now.tally(row)
+        tally.previous = self.earlier.tally(row).credits
+        if kind == "person" and (tally.credits or tally.events):
+            tally.people = {row_id}
+        if kind == "removed":
+            tally.people = {self.book.people[each] for each in self.book.removed if each in self.now.credits_of_people}
+        return tally
+
+    def build(self, row: int) -> PeopleRow:
+        return row_of(self.book.keys[row], self.tally(row))
+
+
+NO_USE = Fold([], [], bytearray(), {}, [])
 
 PINNED = ("removed", "small", "no_group", "no_value", "unattributed")
 """Kinds of rows that are not sorted among the others, in their order."""
 
 
-def check_view(selection: Selection, view: PeopleView) -> None:
+def check_view(settings: PeopleSettings, view: PeopleView) -> None:
     """Raises ApiProblem."""
     if view.by == "person":
-        refuse_people(selection.settings)
+        refuse_people(settings)
     if view.by == "label":
         if view.label_key is None:
             raise invalid_parameter("label_key", "is required with `by=label`")
-        check_label_key("label_key", view.label_key, selection.settings)
+        check_label_key("label_key", view.label_key, settings)
     elif view.label_key is not None:
         raise invalid_parameter("label_key", "only with `by=label`")
 
@@ -117,28 +256,13 @@ def filter_series(
     ]
 
 
-async def read_rest(
-    session: ReadSession, selection: Selection, days: Days, before: Days | None, series: Sequence[int] | None, uses: Sequence[Use]
-) -> Tally:  # fmt: skip
-    """Usage without any attribution: what is missing to the total. None if the request filters by attribution."""
-    if selection.is_filtered or selection.needs_five:
-        return Tally()
-    totals = await sum_totals(session, [before, days] if before else [days], series)
-    total, earlier = totals.get(days.first, Sum(0, 0)), totals.get(before.first, Sum(0, 0)) if before else Sum(0, 0)
-    return Tally(
-        total.credits - sum(use.credits for use in uses),
-        total.events - sum(use.events for use in uses),
-        earlier.credits - sum(use.previous for use in uses),
-    )
-
-
-def credits_of_people(uses: Sequence[Use]) -> list[int]:
+def credits_of_people(uses: Sequence[Use]) -> dict[str, int]:
     """Of each person who was used in the range, removed people included."""
     credits: dict[str, int] = {}
     for use in uses:
         if is_person(use.span) and (use.credits or use.events):
             credits[use.span.actor] = credits.get(use.span.actor, 0) + use.credits
-    return list(credits.values())
+    return credits
 
 
 async def read_names(session: ReadSession, rows: Sequence[PeopleRow]) -> dict[RowKey, str]:

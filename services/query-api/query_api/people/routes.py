@@ -9,7 +9,8 @@ from flexcredits_schemas.credits import decimal_text
 from query_api.access.audit import audit
 from query_api.access.dependencies import CurrentUser, ReadAccess, SuperAdminAccess
 from query_api.access.state import app_state
-from query_api.attributions.domain.tally import PeopleRow, RowKey, in_order
+from query_api.attributions.book import books_of
+from query_api.attributions.domain.tally import PeopleRow, RowKey
 from query_api.attributions.queries import select_people_settings, select_revealed
 from query_api.attributions.selection import refuse_people
 from query_api.calendar import today_in
@@ -43,9 +44,10 @@ async def get_people(request: Request, session: ReadAccess, query: Annotated[Peo
     """Usage by person, group or label, for any range and filters."""
     app, organization = app_state(request), session.organization
     after = read_after(query.after)
-    table = await read_people(session, query, query, today_in(organization.time_zone, app.now()))
-    page = cut_page(table.rows, after, query.limit, in_order)
-    names = await read_names(session, [*page.rows, *table.movers])
+    table = await read_people(session, books_of(request), query, query, today_in(organization.time_zone, app.now()))
+    page = cut_page(table.rows, after, query.limit, table.order)
+    rows = [table.build(row) for row in page.rows]
+    names = await read_names(session, [*rows, *table.movers])
     watermark = await select_watermark(session, app.topic)
     await session.finish()
     total, before = table.total, table.days_before
@@ -53,8 +55,8 @@ async def get_people(request: Request, session: ReadAccess, query: Annotated[Peo
         by=query.by,
         label_key=query.label_key,
         membership=query.membership,
-        people_mode=table.selection.settings.people,
-        label_keys=list(table.selection.settings.label_keys),
+        people_mode=table.settings.people,
+        label_keys=list(table.settings.label_keys),
         range=date_range(*table.days),
         previous_range=date_range(*before) if before else None,
         time_zone=organization.time_zone,
@@ -62,9 +64,9 @@ async def get_people(request: Request, session: ReadAccess, query: Annotated[Peo
         events=total.events,
         previous=decimal_text(total.previous) if before else None,
         change=change_text(total.credits, total.previous if before else 0),
-        people=len(total.people),
+        people=total.people,
         pinned=answer_rows(table.pinned, names, total.credits, has_previous=before is not None),
-        rows=answer_rows(page.rows, names, total.credits, has_previous=before is not None),
+        rows=answer_rows(rows, names, total.credits, has_previous=before is not None),
         next=write_position(page.place) if page.place else None,
         moved=page.moved,
         bands=answer_bands(table.bands),
@@ -84,8 +86,9 @@ async def get_people(request: Request, session: ReadAccess, query: Annotated[Peo
 async def get_drivers(request: Request, session: ReadAccess, query: Annotated[DriversQuery, Query()]) -> Response:
     """The people or groups with most usage of an agent, a feature or other usage."""
     app, organization = app_state(request), session.organization
-    table = await read_people(session, query, PeopleView(by=query.by), today_in(organization.time_zone, app.now()))
-    top, rest = table.rows[: query.limit], table.rows[query.limit :]
+    today = today_in(organization.time_zone, app.now())
+    table = await read_people(session, books_of(request), query, PeopleView(by=query.by), today)
+    top = [table.build(row) for row in table.rows[: query.limit]]
     names = await read_names(session, top)
     watermark = await select_watermark(session, app.topic)
     await session.finish()
@@ -94,15 +97,15 @@ async def get_drivers(request: Request, session: ReadAccess, query: Annotated[Dr
         row.rows = []
     return answer_json(
         Drivers(
-            people_mode=table.selection.settings.people,
+            people_mode=table.settings.people,
             range=date_range(*table.days),
             time_zone=organization.time_zone,
             total=decimal_text(total.credits),
             events=total.events,
-            people=len(total.people),
+            people=total.people,
             rows=answer_rows(top, names, total.credits, has_previous=table.days_before is not None),
-            others=decimal_text(sum(row.tally.credits for row in rest)),
-            other_rows=len(rest),
+            others=decimal_text(total.credits - sum(row.tally.credits for row in (*top, *table.pinned))),
+            other_rows=len(table.rows) - len(top),
             pinned=answer_rows(table.pinned, names, total.credits, has_previous=table.days_before is not None),
             complete_to=watermark.complete_to,
         )

@@ -1,6 +1,7 @@
 """How consumption is distributed over people, and who changed most. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from heapq import nlargest
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -31,6 +32,22 @@ def cut_bands(credits: Iterable[int]) -> list[Band]:
         inside = ordered[-(-number * low // 100) : -(-number * high // 100)]
         bands.append(Band(low, high, len(inside), sum(inside), inside[-1] if inside else None))
     return bands
+
+
+def find_most_changed(
+    rows: Iterable[int],
+    credits: Sequence[int],
+    previous: Sequence[int],
+    order: Callable[[int], tuple[str, str]],
+    top: int = MOVERS_MAX,
+) -> list[int]:
+    """As find_movers, of row numbers."""
+    changed = [(abs(credits[row] - previous[row]), row) for row in rows if credits[row] != previous[row]]
+    if len(changed) > top:
+        least = nlargest(top, [change for change, _ in changed])[-1]
+        changed = [each for each in changed if each[0] >= least]
+    changed.sort(key=lambda each: (-each[0], order(each[1])))
+    return [row for _, row in changed[:top]]
 
 
 def find_movers(rows: Sequence[PeopleRow], top: int = MOVERS_MAX) -> list[PeopleRow]:

@@ -2,12 +2,12 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-RowT = TypeVar("RowT", bound=Any)
-"""A row with `kind` and `id`, which are unique."""
+RowT = TypeVar("RowT")
 Order = Callable[[RowT], tuple[int, str, str, str]]
 """The sort key of a row: negative credits, name, id and kind."""
 
@@ -40,18 +40,23 @@ def cut_page(rows: Sequence[RowT], after: RowPosition | None, limit: int | None,
     Newly counted usage may move a row from after the position to before it, where no later page would show it. So the
     position contains a digest of the rows sent; if other rows are before it now, paging starts again.
     """
-    begin = 0 if after is None else next((n for n, row in enumerate(rows) if in_order(row) > after[:4]), len(rows))
-    moved = after is not None and digest_rows(rows[:begin]) != after.sent
+    begin = 0 if after is None else bisect_right(rows, after[:4], key=in_order)
+    moved = after is not None and digest_rows(map(in_order, rows[:begin])) != after.sent
     if moved:
         begin = 0
     page = rows[begin:] if limit is None else rows[begin : begin + limit]
     end = begin + len(page)
-    return Page(page, RowPosition(*in_order(page[-1]), digest_rows(rows[:end])) if end < len(rows) else None, moved)
+    place = None
+    if end < len(rows):
+        place = RowPosition(*in_order(page[-1]), digest_rows(map(in_order, rows[:end])))
+    return Page(page, place, moved)
 
 
-def digest_rows(rows: Iterable[Any]) -> str:
-    """Digest of the set of rows, independent of order, credits and names."""
-    return blake2b(json.dumps(sorted((row.kind, row.id) for row in rows)).encode(), digest_size=16).hexdigest()
+def digest_rows(rows: Iterable[tuple[int, str, str, str]]) -> str:
+    """Digest of the set of rows, given by their order, independent of credits and names."""
+    return blake2b(
+        json.dumps(sorted((kind, row_id) for _, _, row_id, kind in rows)).encode(), digest_size=16
+    ).hexdigest()
 
 
 def write_position(place: RowPosition) -> str:
