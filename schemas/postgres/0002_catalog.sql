@@ -168,6 +168,8 @@ CREATE TABLE actors (
     event_offset bigint NOT NULL,
     PRIMARY KEY (organization_id, actor_id)
 );
+-- Finds the newest event of a person, which requests read to know whether they can use names of an earlier one.
+CREATE INDEX actors_by_event ON actors (organization_id, event_offset);
 CREATE INDEX actors_by_email ON actors (organization_id, email) WHERE email IS NOT NULL;
 COMMENT ON TABLE actors IS 'Writer: aggregator. People and service accounts of the directory; email is lower-case. An erased actor has neither name nor email, and is removed.';
 GRANT SELECT, INSERT, UPDATE ON actors TO flexcredits_aggregator;
@@ -185,6 +187,7 @@ CREATE TABLE actor_groups (
     event_offset bigint NOT NULL,
     PRIMARY KEY (organization_id, actor_id, effective_from)
 );
+CREATE INDEX actor_groups_by_event ON actor_groups (organization_id, event_offset);
 COMMENT ON TABLE actor_groups IS 'Writer: aggregator. The groups of an actor from a day of the organization''s time zone on; usage counts in the first one. Before the first row the first row applies.';
 GRANT SELECT, INSERT, UPDATE ON actor_groups TO flexcredits_aggregator;
 GRANT SELECT ON actor_groups TO flexcredits_api;
