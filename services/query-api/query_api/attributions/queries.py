@@ -35,7 +35,7 @@ async def select_attributions(
         label_key,
         attributions,
     )
-    return [Span(*row) for row in rows]
+    return from_records(Span, rows)
 
 
 async def select_people_version(session: ReadSession) -> int | None:

@@ -9,7 +9,7 @@ SELECT people, label_keys FROM organizations WHERE organization_id = $1
 SELECT attribution_id, first_on, last_on, actor_kind, actor, removed, group_id, labels ->> $8::text AS value, labels ->> $6::text AS filtered
 FROM shown_attributions($1, $2, $3)
 WHERE ($4::text IS NULL OR actor = $4) AND ($5::text[] IS NULL OR group_id = ANY($5)) AND ($7::text IS NULL OR labels ->> $6::text = $7)
-    AND ($9::integer[] IS NULL OR attribution_id = ANY($9))
+    AND ($9::bigint[] IS NULL OR attribution_id = ANY($9))
 
 -- name: select_people_version
 -- The offset of the newest catalog event of a person or group.
@@ -58,7 +58,8 @@ FROM (
 GROUP BY first
 
 -- name: sum_attributions_of_series
--- As sum_attributions, from the daily rows of the series $5. Ranges begin on $2 and end on $3. $4 selects attributions; null reads all.
+-- As sum_attributions, from the daily rows of the series $5. Ranges begin on $2 and end on $3.
+-- $4 selects attributions; null reads all.
 SELECT first, array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
 FROM (
     SELECT stretch.first, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events

@@ -113,7 +113,7 @@ FROM (
     SELECT stretch.first, series_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
     FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
     JOIN usage_attributed_daily AS used ON used.day BETWEEN stretch.first AND stretch.last
-    JOIN unnest($4::integer[], $5::date[], $6::date[]) AS selected(attribution_id, first_on, last_on)
+    JOIN unnest($4::bigint[], $5::date[], $6::date[]) AS selected(attribution_id, first_on, last_on)
         ON selected.attribution_id = used.attribution_id AND used.day BETWEEN selected.first_on AND selected.last_on
     WHERE organization_id = $1 AND used.attribution_id = ANY($4)
     GROUP BY stretch.first, series_id
