@@ -57,6 +57,7 @@ class Entry(NamedTuple):
     corrects: Any
     attribution_id: int | None = None
     run: Any = None
+    quantities: str | None = None
     corrected: int = 0
 
 
@@ -80,6 +81,7 @@ class Held(NamedTuple):
     run: Any
     run_id: str | None
     parent_id: str | None
+    quantities: str | None
 
 
 def each(*columns: Sequence[Any] | None) -> Rows:
@@ -349,8 +351,9 @@ def select_ledger(t: Transaction, bucket: int, identities: Sequence[Any]) -> Row
             held = t.get("held", (bucket, identity)) if row.held else None
             credits = held and held.credits if row.held else row.credits if row.quantity is None else None
             unit = held and held.unit if row.held else units.get(row.rate_id)
+            credits, unit = (credits, unit) if row.quantities is None else (None, None)
             milliseconds = round(row.occurred * 1e6) // 1000
-            rows.append((identity, row.series_id, milliseconds, row.quantity, row.corrects, *row[12:14], credits, unit))
+            rows.append((identity, row.series_id, milliseconds, row.quantity, row.corrects, *row[12:15], credits, unit))
     return rows
 
 
@@ -373,9 +376,9 @@ def add_corrected(t: Transaction, bucket: int, identities: Sequence[Any], credit
 
 def count_held_ledger(t: Transaction, bucket: int, *columns: Sequence[Any] | None) -> None:
     t.lock("ledger", *((bucket, identity) for identity, *_ in each(*columns)))
-    for identity, credits, rate_id, attribution_id, run in each(*columns):
+    for identity, credits, rate_id, attribution_id, run, quantities in each(*columns):
         row = t.get("ledger", (bucket, identity))._replace(held=False, credits=credits, rate_id=rate_id)
-        t.put("ledger", (bucket, identity), row._replace(attribution_id=attribution_id, run=run))
+        t.put("ledger", (bucket, identity), row._replace(attribution_id=attribution_id, run=run, quantities=quantities))
 
 
 def insert_reasons(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -425,6 +428,13 @@ def lock_held(
     free = [(key, row) for _, key, row in found if t.postgres.is_free(t, ("held", key))][:limit]
     t.lock("held", *(key for key, _ in free))
     return [(*key, *row) for key, row in free]
+
+
+def await_unit(t: Transaction, *columns: Sequence[Any]) -> None:
+    t.lock("held", *(row[:2] for row in each(*columns)))
+    for *key, unit in each(*columns):
+        row = t.get("held", tuple(key))
+        t.put("held", tuple(key), row._replace(waits_for="rate", unit=unit))
 
 
 def delete_held(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -686,10 +696,10 @@ NAMES = {
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset part_of",
     "select_catalog_version": "next_offset changes", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
-    "select_ledger": "identity series_id occurred_ms quantity corrects attribution_id run credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction attribution_id run",
+    "select_ledger": "identity series_id occurred_ms quantity corrects attribution_id run quantities credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction attribution_id run",
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
-    " corrects_bucket corrects value received attribution_id run run_id parent_id", "select_attributions": "organization_id identity attribution_id",
+    " corrects_bucket corrects value received attribution_id run run_id parent_id quantities", "select_attributions": "organization_id identity attribution_id",
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received sender",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",

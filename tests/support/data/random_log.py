@@ -51,6 +51,9 @@ def _random_usage(chance: random.Random) -> dict[str, Any]:
     envelope = {"subject": chance.choice(["org_a", "org_b"])}
     who = random_who(chance) if chance.random() < 0.7 else {}
     if chance.random() < 0.3:
-        quantity = {"quantity": str(chance.randint(1, 9999)), "unit": "tokens"}
+        amount = str(chance.randint(1, 9999))
+        quantity: dict[str, Any] = {"quantity": amount, "unit": "tokens"}
+        if chance.random() < 0.4:
+            quantity = {"credits": None, "quantities": {"tokens": amount}}
         return usage(feature_kind="model", feature="gpt", envelope=envelope, **quantity, **who)
     return usage(credits=f"{chance.randint(1, 5)}.{chance.randint(0, 999999):06}", envelope=envelope, **who)

@@ -28,7 +28,8 @@ from aggregator.domain.corrections import follow_original, validate_correction
 from aggregator.domain.decode import Kind, Rejection, SeriesKey, UsageRecord, reject
 from aggregator.domain.people.attribution import Run
 from aggregator.domain.people.runs import Runs
-from aggregator.domain.rollup import Decision, Rollups, decide, empty_rollups, fold, fold_runs
+from aggregator.domain.rating import quantities_text, read_quantities
+from aggregator.domain.rollup import Decision, Rollups, decide, empty_rollups, fold, fold_runs, missing_unit
 from aggregator.domain.sum_limit import SUM_LIMIT, Rooms, SumLimit, fit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
@@ -148,6 +149,13 @@ async def _release_chunk(
             columns = [use.ledger_bucket for use in uses], [UUID(use.identity) for use in uses]
             await connection.execute(SQL["limit_held"], *columns)
             await note_limited(connection, limited)
+        units = [
+            (at.use.ledger_bucket, UUID(at.use.identity), unit)
+            for at in decisions
+            if (unit := missing_unit(at)) is not None
+        ]
+        if units:
+            await connection.execute(SQL["await_unit"], *columns_of(units))
         rollups = await _record_counts(connection, topic, counted, rejections, rooms, catalog)
     observe_rollups(rollups)
     for _, rejection in rejections:
@@ -209,7 +217,14 @@ async def _record_counts(
         by_bucket[decision.use.ledger_bucket].append(decision)
     for bucket, group in by_bucket.items():
         columns = [
-            (UUID(at.use.identity), at.credits, at.rate_id, at.attribution_id, at.run and UUID(at.run.identity))
+            (
+                UUID(at.use.identity),
+                at.credits,
+                at.rate_id,
+                at.attribution_id,
+                at.run and UUID(at.run.identity),
+                quantities_text(at.use.quantities, at.unit_rates),
+            )
             for at in group
         ]
         await connection.execute(SQL["count_held_ledger"], bucket, *columns_of(columns))
@@ -237,8 +252,9 @@ async def _record_counts(
 def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> UsageRecord:
     corrects = None if row["corrects"] is None else (row["corrects_bucket"], row["corrects"].bytes)
     run = None if row["run"] is None else Run(row["run"].bytes, row["run_id"], row["parent_id"])
+    quantities = read_quantities(row["quantities"])
     return UsageRecord(
         row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], series,
-        row["occurred"], row["received"], row["credits"], row["quantity"], row["unit"], None, corrects, StoredRecord(topic, row),
-        None, run,
+        row["occurred"], row["received"], row["credits"], row["quantity"], row["unit"] if quantities is None else None, None,
+        corrects, StoredRecord(topic, row), None, run, quantities,
     )  # fmt: skip

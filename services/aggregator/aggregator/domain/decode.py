@@ -14,6 +14,7 @@ from aggregator.domain.columns.heads import Heads
 from aggregator.domain.columns.read import read as read_columns
 from aggregator.domain.columns.usage_columns import UsageColumns
 from aggregator.domain.people.attribution import Attribution, Run, attribution_of, run_of
+from aggregator.domain.rating import Quantities, quantities_of
 from aggregator.domain.record import Record
 from aggregator.domain.time_window import OutsideWindow, check_window
 
@@ -48,6 +49,7 @@ class UsageRecord(NamedTuple):
     record: Record
     attribution: Attribution | None = None
     run: Run | None = None
+    quantities: Quantities | None = None  # of usage with several units; then credits, quantity and unit are None
 
 
 class Kind(StrEnum):
@@ -113,15 +115,18 @@ def read_record(record: Record) -> UsageRecord:
     occurred = event.time.timestamp()
     received = record.timestamp / 1000
     check_window(occurred, received)
-    corrects = unit = attribution = run = None
+    corrects = unit = attribution = run = quantities = None
     if isinstance(event, Correction):
         original = identity_of(organization, event.data.corrects.source, event.data.corrects.id)
         corrects = (bucket_of(event.data.corrects.id, original), original)
     else:
         unit = event.data.unit
         attribution, run = attribution_of(organization, event.data), run_of(event.data)
+        quantities = quantities_of(event.data)
     amount = amount_of(event)
     credits, quantity = (amount, None) if unit is None else (None, amount)
+    if quantities is not None:
+        credits = None
     series = (
         organization,
         data.product,
@@ -132,7 +137,7 @@ def read_record(record: Record) -> UsageRecord:
     )
     return UsageRecord(
         bucket, identity, record.partition, record.offset, series, occurred, received, credits, quantity,
-        unit, agent, corrects, record, attribution, run,
+        unit, agent, corrects, record, attribution, run, quantities,
     )  # fmt: skip
 
 

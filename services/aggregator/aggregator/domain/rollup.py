@@ -9,7 +9,7 @@ from flexcredits_schemas.codec import InvalidEvent
 from aggregator.domain.decode import UsageRecord
 from aggregator.domain.people.attribution import Attribution, Run
 from aggregator.domain.people.runs import Runs, add_run, sum_of_correction, sum_of_use
-from aggregator.domain.rating import RateCard
+from aggregator.domain.rating import RateCard, UnitRates, rate_quantities
 
 ORGANIZATION, RATE, ORIGINAL = "organization", "rate", "original"
 """The things that held usage waits for."""
@@ -39,6 +39,12 @@ class Decision(NamedTuple):
     waits_for: str | None  # None: the use counts
     attribution_id: int | None
     run: Run | None
+    unit_rates: UnitRates | None = None  # of usage with several quantities; then rate_id is None
+
+
+def missing_unit(decision: Decision) -> str | None:
+    """The first unit without a rate of usage with several quantities."""
+    return decision.unit_rates and decision.unit_rates.missing
 
 
 class Rollups(NamedTuple):
@@ -63,9 +69,15 @@ def decide(
     can never count."""
     series = use.series
     organization_id, time_zone = organizations[series[0]]
-    credits, rate_id, waits_for = use.credits, None, None
+    credits, rate_id, waits_for, unit_rates = use.credits, None, None, None
     if time_zone is None:
         credits, waits_for = 0, ORGANIZATION
+    elif use.quantities is not None:
+        credits, unit_rates = rate_quantities(card, series, use.quantities, use.occurred)
+        if unit_rates.missing is not None:
+            waits_for = RATE
+        elif credits > EVENT_CREDITS_MAX:
+            raise InvalidEvent("their rates make it more than 10^9 credits", "/data/quantities")
     elif credits is None:
         assert use.quantity is not None
         assert use.unit is not None
@@ -78,8 +90,9 @@ def decide(
                 raise InvalidEvent("its rate makes it more than 10^9 credits", "/data/quantity")
     attribution_id = None if use.attribution is None else attribution_ids[use.attribution]
     return Decision(
-        use, organization_id, series_ids[series], time_zone or "", credits, rate_id, waits_for, attribution_id, use.run
-    )
+        use, organization_id, series_ids[series], time_zone or "", credits, rate_id, waits_for, attribution_id, use.run,
+        unit_rates,
+    )  # fmt: skip
 
 
 def empty_rollups() -> Rollups:
@@ -92,7 +105,7 @@ def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
     The order does not matter, and folding parts adds up to folding the whole. A correction adds credits, not an event.
     """
     quarters, days, organization_days, corrections, late, attributed_days = into
-    for use, organization_id, series_id, time_zone, credits, _, _, attribution_id, _ in counted:
+    for use, organization_id, series_id, time_zone, credits, _, _, attribution_id, _, _ in counted:
         bucket = int(use.occurred // QUARTER_S)
         day = local_day(bucket, time_zone)
         credits, events = credits * times, 0 if use.corrects else times

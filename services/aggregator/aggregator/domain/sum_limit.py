@@ -66,7 +66,7 @@ def fit(decision: Decision, rooms: Rooms) -> Decision:
     if room is None or decision.waits_for:
         return decision
     if abs(decision.credits) > room:
-        return decision._replace(credits=0, rate_id=None, waits_for=SUM_LIMIT)
+        return decision._replace(credits=0, rate_id=None, unit_rates=None, waits_for=SUM_LIMIT)
     rooms[decision.organization_id] = room - abs(decision.credits)
     return decision
 

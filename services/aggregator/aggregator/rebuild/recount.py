@@ -18,7 +18,7 @@ from aggregator.db.unnest import by_bucket
 from aggregator.domain.counting.copies import Content, content_of
 from aggregator.domain.decode import DecodedBatch, SeriesKey, UsageRecord
 from aggregator.domain.people.attribution import Attribution
-from aggregator.domain.rating import Rate
+from aggregator.domain.rating import Quantities, Rate, credits_at, read_rate_ids
 from aggregator.domain.rollup import Decision, fold
 from aggregator.rebuild.result import Recount
 from aggregator.rebuild.scope import Days, Snapshot
@@ -155,6 +155,8 @@ class Recounter:
         organization = self._days.organizations[use.series[0]]
         if use.credits is not None:
             credits = use.credits
+        elif use.quantities is not None:
+            credits = self._credits_of_quantities(use.quantities, row["quantities"])
         else:
             assert use.quantity is not None
             rate = self._rates.get(row["rate_id"])
@@ -173,6 +175,15 @@ class Recounter:
             use, organization.organization_id, series_id, str(organization.time_zone), credits, row["rate_id"], None,
             None, None,
         )  # fmt: skip
+
+    def _credits_of_quantities(self, quantities: Quantities, in_ledger: str | None) -> int:
+        rates = {
+            unit: self._rates[rate_id]
+            for unit, rate_id in read_rate_ids(in_ledger or "{}").items()
+            if rate_id in self._rates
+        }
+        is_complete = rates.keys() == {unit for unit, _ in quantities}
+        return credits_at(quantities, rates) if is_complete else UNKNOWN
 
     async def _expect_dead_letters(self, connection: Connection, uses: Sequence[UsageRecord]) -> None:
         if not uses:

@@ -34,7 +34,8 @@ from aggregator.domain.decode import (
     reject,
     series_of,
 )
-from aggregator.domain.rollup import Decision
+from aggregator.domain.rating import quantities_text
+from aggregator.domain.rollup import Decision, missing_unit
 from aggregator.domain.sum_limit import Rooms, fit_all
 
 NONE_FAIL: Mapping[str, str] = {}
@@ -162,8 +163,10 @@ async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None
         rows = [
             (
                 use.ledger_bucket, UUID(use.identity), decision.organization_id, decision.series_id, use.occurred, use.credits,
-                use.quantity, use.unit, use.partition, use.offset, decision.waits_for, *corrects_of(use),
+                use.quantity, missing_unit(decision) or use.unit, use.partition, use.offset, decision.waits_for,
+                *corrects_of(use),
                 use.record.value if use.corrects else None, use.received, decision.attribution_id, *run_of(decision),
+                quantities_text(use.quantities, None),
             )
             for decision in held
             for use in (decision.use,)

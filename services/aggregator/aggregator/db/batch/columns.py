@@ -121,8 +121,8 @@ class _Usage(NamedTuple):
         series, milliseconds = int(self.places.series[head]), int(self.columns.occurred_us[row]) // 1000
         unit = self.columns.heads.units[head]
         if unit is None:
-            return Content(series, milliseconds, amount, None, None, None, None, None)
-        return Content(series, milliseconds, None, amount, unit, None, None, None)
+            return Content(series, milliseconds, amount, None, None, None, None, None, None)
+        return Content(series, milliseconds, None, amount, unit, None, None, None, None)
 
 
 async def claim_columns(connection: Connection, usage: _Usage, recent: RecentIdentities, result: BatchResult) -> Rows:

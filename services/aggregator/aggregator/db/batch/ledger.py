@@ -18,6 +18,7 @@ from aggregator.domain.corrections import Original, follow_original, validate_co
 from aggregator.domain.counting.copies import Content, content_of
 from aggregator.domain.decode import Kind, UsageRecord, reason_of, reject
 from aggregator.domain.people.attribution import Run
+from aggregator.domain.rating import quantities_text, read_quantities
 from aggregator.domain.rollup import Decision, Rollups, decide, fold, fold_runs
 from aggregator.domain.sum_limit import Rooms, fit
 
@@ -105,7 +106,7 @@ def content_in(row: asyncpg.Record) -> Content:
     return Content(
         row["series_id"], row["occurred_ms"], row["credits"], row["quantity"], row["unit"],
         corrects.bytes if is_correction else None, None if is_correction else row["attribution_id"],
-        None if is_correction or run is None else run.bytes,
+        None if is_correction or run is None else run.bytes, read_quantities(row["quantities"]),
     )  # fmt: skip
 
 
@@ -211,4 +212,5 @@ def _ledger_columns(decisions: Sequence[Decision]) -> list[Sequence[Any] | None]
         decided.series_id, used.occurred, credits, used.received, used.partition, used.offset,
         *map(or_null, (decided.rate_id, used.quantity, corrects_buckets, corrects, decided.attribution_id)),
         [run and UUID(run.identity) for run in decided.run] if any(decided.run) else None,
+        [*map(quantities_text, used.quantities, decided.unit_rates)] if any(used.quantities) else None,
     ]  # fmt: skip

@@ -3,15 +3,17 @@
 -- name: insert_held
 -- Inserts usage that waits for a catalog event, its original, or room below the limit of sums.
 INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, quantity, unit,
-    kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received_at, attribution_id, run, run_id, parent_id)
+    kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received_at, attribution_id, run, run_id, parent_id,
+    quantities)
 SELECT ledger_bucket, identity, organization_id, series_id, to_timestamp(occurred), credits, quantity, unit,
     kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, to_timestamp(received),
-    attribution_id, run, run_id, parent_id
+    attribution_id, run, run_id, parent_id, quantities
 FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::integer[], $5::float8[], $6::bigint[], $7::bigint[], $8::text[],
     $9::integer[], $10::bigint[], $11::text[], $12::integer[], $13::uuid[], $14::bytea[], $15::float8[],
-    $16::bigint[], $17::uuid[], $18::text[], $19::text[])
+    $16::bigint[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[])
     AS d(ledger_bucket, identity, organization_id, series_id, occurred, credits, quantity, unit,
-         kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received, attribution_id, run, run_id, parent_id)
+         kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received, attribution_id, run, run_id, parent_id,
+         quantities)
 
 -- name: select_releasable
 -- Kinds of held usage that the sweep checks before it reads rows. Kinds that failed recently are not retried yet.
@@ -31,11 +33,17 @@ WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' ORDER
 -- Skips rows that another aggregator is releasing, and rows beyond the limit of sums, which only an operator retries.
 SELECT ledger_bucket, identity, organization_id, series_id, extract(epoch FROM occurred_at)::float8 AS occurred, credits, quantity,
     unit, kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value,
-    extract(epoch FROM received_at)::float8 AS received, attribution_id, run, run_id, parent_id
+    extract(epoch FROM received_at)::float8 AS received, attribution_id, run, run_id, parent_id, quantities
 FROM usage_held
 WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' AND kafka_partition = ANY($3::integer[])
     AND (kafka_partition, kafka_offset) > ($4, $5)
 ORDER BY kafka_partition, kafka_offset LIMIT $6 FOR UPDATE SKIP LOCKED
+
+-- name: await_unit
+-- Names the unit whose rate usage with several quantities waits for now.
+UPDATE usage_held AS h SET waits_for = 'rate', unit = d.unit
+FROM unnest($1::integer[], $2::uuid[], $3::text[]) AS d(ledger_bucket, identity, unit)
+WHERE h.ledger_bucket = d.ledger_bucket AND h.identity = d.identity AND h.unit IS DISTINCT FROM d.unit
 
 -- name: limit_held
 -- Marks usage that no sum can take; it waits until an operator retries it.
@@ -57,8 +65,10 @@ SELECT series_id, kafka_partition, kafka_offset FROM portion ORDER BY 1 DESC, 2 
 -- name: count_held_ledger
 -- Marks held ledger rows of one ledger partition as counted.
 -- A correction gets the attribution and the run of its original only now.
-UPDATE usage_ledger AS l SET held = false, credits = d.credits, rate_id = d.rate_id, attribution_id = d.attribution_id, run = d.run
-FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::uuid[]) AS d(identity, credits, rate_id, attribution_id, run)
+UPDATE usage_ledger AS l SET held = false, credits = d.credits, rate_id = d.rate_id, attribution_id = d.attribution_id, run = d.run,
+    quantities = d.quantities
+FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::uuid[], $7::jsonb[])
+    AS d(identity, credits, rate_id, attribution_id, run, quantities)
 WHERE l.ledger_bucket = $1 AND l.identity = d.identity
 
 -- name: delete_held_ledger

@@ -25,25 +25,30 @@ SELECT ensure_partitions($1), ARRAY(SELECT drop_expired_partitions($1)) AS dropp
 -- Claims identities and returns the rows that were new. A row without credits is held.
 -- Rows are sorted by key, so that two batches never deadlock, and the first of the copies in one batch wins.
 INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, held, received_at,
-    kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects, attribution_id, run)
+    kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects, attribution_id, run, quantities)
 SELECT ledger_bucket, identity, organization_id, series_id, to_timestamp(occurred), coalesce(credits, 0), credits IS NULL,
-    to_timestamp(received), kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects, attribution_id, run
+    to_timestamp(received), kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects, attribution_id, run,
+    quantities
 FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::integer[], $5::float8[], $6::bigint[], $7::float8[],
-    $8::integer[], $9::bigint[], $10::integer[], $11::bigint[], $12::integer[], $13::uuid[], $14::bigint[], $15::uuid[])
+    $8::integer[], $9::bigint[], $10::integer[], $11::bigint[], $12::integer[], $13::uuid[], $14::bigint[], $15::uuid[],
+    $16::jsonb[])
     AS d(ledger_bucket, identity, organization_id, series_id, occurred, credits, received,
-         kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects, attribution_id, run)
+         kafka_partition, kafka_offset, rate_id, quantity, corrects_bucket, corrects, attribution_id, run, quantities)
 ORDER BY ledger_bucket, identity, kafka_partition, kafka_offset
 ON CONFLICT DO NOTHING
 RETURNING kafka_partition, kafka_offset
 
 -- name: select_ledger
 -- The contents that copies of these events must have, in one ledger partition.
--- A held row has its credits or unit in usage_held, and a rated one its unit in its rate.
+-- A held row has its credits or unit in usage_held, and a rated one its unit in its rate. Several quantities have their
+-- units with them.
 SELECT identity, series_id, floor(extract(epoch FROM occurred_at) * 1000)::bigint AS occurred_ms, quantity, corrects,
-    attribution_id, run,
-    CASE WHEN held THEN (SELECT h.credits FROM usage_held h WHERE (h.ledger_bucket, h.identity) = (l.ledger_bucket, l.identity))
+    attribution_id, run, quantities,
+    CASE WHEN quantities IS NOT NULL THEN NULL
+        WHEN held THEN (SELECT h.credits FROM usage_held h WHERE (h.ledger_bucket, h.identity) = (l.ledger_bucket, l.identity))
         WHEN quantity IS NULL THEN credits END AS credits,
-    CASE WHEN held THEN (SELECT h.unit FROM usage_held h WHERE (h.ledger_bucket, h.identity) = (l.ledger_bucket, l.identity))
+    CASE WHEN quantities IS NOT NULL THEN NULL
+        WHEN held THEN (SELECT h.unit FROM usage_held h WHERE (h.ledger_bucket, h.identity) = (l.ledger_bucket, l.identity))
         WHEN quantity IS NOT NULL THEN (SELECT r.unit FROM rates r WHERE r.rate_id = l.rate_id) END AS unit
 FROM usage_ledger l WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
 

@@ -24,7 +24,7 @@ SELECT partition, max(hour_at) + interval '1 hour' AS ended_at FROM partition_ho
 -- name: select_dispositions
 -- Ledger rows of these identities in one ledger partition.
 SELECT ledger_bucket, identity, organization_id, series_id, extract(epoch FROM occurred_at)::float8 AS occurred, credits, rate_id, held,
-    kafka_partition, kafka_offset
+    kafka_partition, kafka_offset, quantities
 FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
 
 -- name: select_dead_letters

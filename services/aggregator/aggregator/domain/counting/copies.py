@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from aggregator.domain.decode import UsageRecord
+from aggregator.domain.rating import Quantities
 
 
 class Content(NamedTuple):
@@ -10,7 +11,7 @@ class Content(NamedTuple):
     conflict.
 
     The time is in milliseconds since 1970, because CloudEvents' JavaScript SDK cuts times to milliseconds. `credits` and
-    `quantity` are in millionths, and one of them is None. `corrects` is the identity of a correction's original.
+    `quantity` are in millionths, and at least one of them is None. `corrects` is the identity of a correction's original.
     """
 
     series_id: int
@@ -22,11 +23,12 @@ class Content(NamedTuple):
     attribution_id: int | None
     """None for corrections, and so is `run`: both follow from the original."""
     run: bytes | None
+    quantities: Quantities | None
 
 
 def content_of(use: UsageRecord, series_id: int, attribution_id: int | None) -> Content:
     occurred_ms = round(use.occurred * 1e6) // 1000  # via whole microseconds, which a double represents exactly
     return Content(
         series_id, occurred_ms, use.credits, use.quantity, use.unit, use.corrects[1] if use.corrects else None,
-        None if use.corrects else attribution_id, use.run.identity if use.run else None,
+        None if use.corrects else attribution_id, use.run.identity if use.run else None, use.quantities,
     )  # fmt: skip
