@@ -4,19 +4,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import compress
 from typing import NamedTuple
 
 from fastapi import Request
 
 from query_api.attributions.domain.spans import Membership, PeopleSettings, Span, is_person
-from query_api.attributions.domain.tally import RowKey, Tally
+from query_api.attributions.domain.tally import PINNED, RowKey, Tally
 from query_api.attributions.queries import (
     AttributionColumns,
     RangeVersion,
+    read_attributions,
     select_attributions,
     select_people_version,
     sum_attribution_days,
-    sum_attributions,
 )
 from query_api.calendar import Days
 from query_api.db.session import ReadSession
@@ -62,10 +63,15 @@ class Fold:
     events: list[int]
     is_used: bytearray
     """Of rows: 1 if the range has usage."""
-    credits_of_people: dict[int, int]
-    """Of each person with usage."""
+    _of_people: list[int]
+    has_used: bytearray
+    """Of people: 1 for those with usage."""
     people_of_rows: list[set[int]] | None
     """None in the view by person."""
+
+    def credits_of_people(self) -> list[int]:
+        """Of each person with usage."""
+        return list(compress(self._of_people, self.has_used))
 
     def tally(self, row: int) -> Tally:
         if row >= len(self.credits):
@@ -92,6 +98,8 @@ class Book:
     _rows: dict[RowKey, int] = field(default_factory=dict)
     _people: dict[str, int] = field(default_factory=dict)
     _order: list[int] = field(default_factory=list)
+    _ordered: int = 0
+    """Number of rows when `_order` was made."""
 
     def add(self, spans: Iterable[Span]) -> None:
         """Attributions that the book has already stay as they are."""
@@ -115,15 +123,17 @@ class Book:
         self.changing |= changing
 
     def ordered(self) -> Sequence[int]:
-        """Numbers of the rows, sorted by id and kind."""
-        if len(self._order) != len(self.keys):
+        """Numbers of the rows that do not combine usage, sorted by id and kind."""
+        if self._ordered != len(self.keys):
             keys = self.keys
-            self._order = sorted(range(len(keys)), key=lambda row: (keys[row][1], keys[row][0]))
+            rows = (row for row, (kind, _) in enumerate(keys) if kind not in PINNED)
+            self._order = sorted(rows, key=lambda row: (keys[row][1], keys[row][0]))
+            self._ordered = len(keys)
         return self._order
 
     async def complete(self, session: ReadSession, key: BookKey, today: date, attributions: Iterable[int]) -> None:
         """Read the attributions that are missing."""
-        missing = [each for each in attributions if each not in self.places and each not in self.changing]
+        missing = [each for each in set(attributions).difference(self.places) if each not in self.changing]
         if missing:
             spans = await select_attributions(
                 session, key.membership or "none", today, label_key=key.label_key, attributions=missing
@@ -142,7 +152,7 @@ class Book:
         kept = {days: self.folds.get(days) if series is None else None for days, _ in ranges}
         wanted = [(days, version) for days, version in ranges if (fold := kept[days]) is None or fold[0] != version]
         if wanted:
-            sums = await sum_attributions(session, [days for days, _ in wanted], None, series)
+            sums = await read_attributions(session, [days for days, _ in wanted], series)
             for columns in sums.values():
                 await self.complete(session, key, today, columns.attribution_ids)
             for days, version in wanted:
@@ -199,31 +209,38 @@ class Book:
         return tallies
 
     def fold(self, columns: AttributionColumns | None, moved: Iterable[tuple[int, int, int, int]]) -> Fold:
-        size, places = len(self.keys), self.places
+        size, place_of = len(self.keys), self.places.get
         credits, events, is_used = [0] * size, [0] * size, bytearray(size)
-        of_people: dict[int, int] = {}
+        # The last element is of NO_PERSON.
+        of_people, has_used = [0] * (len(self.people) + 1), bytearray(len(self.people) + 1)
         of_rows: list[set[int]] | None = [set() for _ in self.keys] if self.counts_people else None
         if columns is not None:
             for attribution, its_credits, its_events in zip(*columns, strict=True):
-                if attribution not in places:
+                place = place_of(attribution)
+                if place is None:
                     continue
-                row, person = places[attribution]
+                row, person = place
                 credits[row] += its_credits
                 events[row] += its_events
                 is_used[row] = 1
-                if person >= 0 and (its_credits or its_events):
-                    of_people[person] = of_people.get(person, 0) + its_credits
+                if its_events or its_credits:
+                    of_people[person] += its_credits
+                    has_used[person] = 1
                     if of_rows is not None:
                         of_rows[row].add(person)
         for row, person, its_credits, its_events in moved:
             credits[row] += its_credits
             events[row] += its_events
             is_used[row] = 1
-            if person >= 0 and (its_credits or its_events):
-                of_people[person] = of_people.get(person, 0) + its_credits
+            if its_events or its_credits:
+                of_people[person] += its_credits
+                has_used[person] = 1
                 if of_rows is not None:
                     of_rows[row].add(person)
-        return Fold(credits, events, is_used, of_people, of_rows)
+        has_used[NO_PERSON] = 0
+        for people in of_rows or ():
+            people.discard(NO_PERSON)
+        return Fold(credits, events, is_used, of_people, has_used, of_rows)
 
 
 def find_place(places: Iterable[Place], day: date) -> Place | None:

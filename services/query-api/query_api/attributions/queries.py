@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from runtime.postgres.statements import from_record
 
 from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span
-from query_api.calendar import Days, grain_bounds
+from query_api.calendar import Days, by_grain, count_grains, grain_bounds
 from query_api.db.rows import from_records
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
@@ -75,6 +75,29 @@ class AttributionColumns(NamedTuple):
     attribution_ids: Sequence[int]
     credits: Sequence[int]
     events: Sequence[int]
+
+
+MONTHS_READ_MAX = 2
+"""Up to so many months, it costs less to send all rows than to add them up in Postgres."""
+
+
+async def read_attributions(
+    session: ReadSession, stretches: Sequence[Days], series: Sequence[int] | None
+) -> dict[date, AttributionColumns]:
+    """As sum_attributions, for all attributions. Of a range of few whole months an attribution may occur several times."""
+    if series is not None:
+        return await sum_attributions(session, stretches, None, series)
+    sums, others = {}, []
+    for days in stretches:
+        grains = by_grain(days)
+        if grains.months is None or grains.before or grains.after or count_grains(days) > MONTHS_READ_MAX:
+            others.append(days)
+            continue
+        await session.connection.execute(SQL["plan_for_values"])
+        row = await session.connection.fetchrow(SQL["read_attributed_months"], session.organization_id, *grains.months)
+        if row is not None:
+            sums[days.first] = AttributionColumns(row["attributions"], row["credits"], row["events"])
+    return sums | (await sum_attributions(session, others, None, None) if others else {})
 
 
 class Sum(NamedTuple):

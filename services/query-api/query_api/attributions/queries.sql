@@ -57,6 +57,11 @@ FROM (
 ) AS sums
 GROUP BY first
 
+-- name: read_attributed_months
+-- Usage by attribution in the months from $2 to $3, as parallel arrays with an element for each row. For few months.
+SELECT array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
+FROM usage_attributed_monthly WHERE organization_id = $1 AND month BETWEEN $2 AND $3 HAVING count(*) > 0
+
 -- name: sum_attributions_of_series
 -- As sum_attributions, from the daily rows of the series $5. Ranges begin on $2 and end on $3.
 -- $4 selects attributions; null reads all.

@@ -11,6 +11,7 @@ from query_api.attributions.book import Book, BookKey, Books, Fold
 from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span, is_person
 from query_api.attributions.domain.tally import (
     NO_VALUE,
+    PINNED,
     UNATTRIBUTED,
     PeopleRow,
     RowKey,
@@ -139,7 +140,7 @@ async def read_all(session: ReadSession, books: Books, settings: PeopleSettings,
         total.credits - sum(now.credits), total.events - sum(now.events), before.credits - sum(earlier.credits)
     )  # fmt: skip
     if view.by == "person":
-        totals_of = Totals(total.credits, total.events, before.credits, len(now.credits_of_people))
+        totals_of = Totals(total.credits, total.events, before.credits, sum(now.has_used))
         return PersonTable(book, now, earlier, rest).build_table(settings, asked, totals_of)
     groups = await select_people_groups(session) if view.by == "group" else []
     tallies = book.tallies(now, earlier)
@@ -181,13 +182,13 @@ class PersonTable(NamedTuple):
         credits = now.credits + [0] * (size - len(now.credits))
         previous = earlier.credits + [0] * (size - len(earlier.credits))
         is_used = bytearray(map(or_, now.is_used.ljust(size, b"\0"), earlier.is_used.ljust(size, b"\0")))
-        kinds = [kind for kind, _ in book.keys]
-        rows = [row for row in book.ordered() if is_used[row] and kinds[row] not in PINNED]
+        rows = [row for row in book.ordered() if is_used[row]]
         rows.sort(key=credits.__getitem__, reverse=True)  # stable: equal credits stay in the order of ids
-        pinned = []
-        for row, (kind, row_id) in enumerate(book.keys):
-            if kind in PINNED and is_used[row]:
-                pinned.append(row_of((kind, row_id), self.tally(row)))
+        pinned = [
+            row_of(book.keys[row], self.tally(row))
+            for row in set(range(size)).difference(book.ordered())
+            if is_used[row]
+        ]
         unattributed = next((row for row in pinned if row.kind == "unattributed"), None)
         if unattributed is not None:
             unattributed.tally.join(self.rest)
@@ -200,7 +201,7 @@ class PersonTable(NamedTuple):
             movers = [self.build(row) for row in moved]
         return PeopleTable(
             settings, asked.days, asked.before, rows, lambda row: (-credits[row], "", book.keys[row][1], book.keys[row][0]),
-            self.build, pinned, totals, cut_bands(now.credits_of_people.values()), movers,
+            self.build, pinned, totals, cut_bands(now.credits_of_people()), movers,
         )  # fmt: skip
 
     def tally(self, row: int) -> Tally:
@@ -210,17 +211,18 @@ class PersonTable(NamedTuple):
         if kind == "person" and (tally.credits or tally.events):
             tally.people = {row_id}
         if kind == "removed":
-            tally.people = {self.book.people[each] for each in self.book.removed if each in self.now.credits_of_people}
+            tally.people = {
+                self.book.people[each]
+                for each in self.book.removed
+                if each < len(self.now.has_used) and self.now.has_used[each]
+            }
         return tally
 
     def build(self, row: int) -> PeopleRow:
         return row_of(self.book.keys[row], self.tally(row))
 
 
-NO_USE = Fold([], [], bytearray(), {}, [])
-
-PINNED = ("removed", "small", "no_group", "no_value", "unattributed")
-"""Kinds of rows that are not sorted among the others, in their order."""
+NO_USE = Fold([], [], bytearray(), [], bytearray(), [])
 
 
 def check_view(settings: PeopleSettings, view: PeopleView) -> None:

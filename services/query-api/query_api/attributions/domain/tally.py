@@ -26,6 +26,9 @@ NAMES: Mapping[str, str] = {
 }
 """Names of the rows that combine usage."""
 
+PINNED: tuple[PeopleRowKind, ...] = ("removed", "small", "no_group", "no_value", "unattributed")
+"""Kinds of rows that combine usage, in the order in which they are shown. They are not sorted among the others."""
+
 RowKey = tuple[PeopleRowKind, str]
 
 

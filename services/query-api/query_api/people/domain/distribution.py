@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from heapq import nlargest
 from itertools import pairwise
+from operator import sub
 from typing import NamedTuple
 
 from query_api.attributions.domain.tally import PeopleRow, flatten
@@ -35,19 +36,17 @@ def cut_bands(credits: Iterable[int]) -> list[Band]:
 
 
 def find_most_changed(
-    rows: Iterable[int],
+    rows: Sequence[int],
     credits: Sequence[int],
     previous: Sequence[int],
     order: Callable[[int], tuple[str, str]],
     top: int = MOVERS_MAX,
 ) -> list[int]:
     """As find_movers, of row numbers."""
-    changed = [(abs(credits[row] - previous[row]), row) for row in rows if credits[row] != previous[row]]
-    if len(changed) > top:
-        least = nlargest(top, [change for change, _ in changed])[-1]
-        changed = [each for each in changed if each[0] >= least]
-    changed.sort(key=lambda each: (-each[0], order(each[1])))
-    return [row for _, row in changed[:top]]
+    changes = list(map(abs, map(sub, credits, previous)))
+    least = max(1, min(nlargest(top, map(changes.__getitem__, rows)), default=1))
+    changed = [row for row in rows if changes[row] >= least]
+    return sorted(changed, key=lambda row: (-changes[row], order(row)))[:top]
 
 
 def find_movers(rows: Sequence[PeopleRow], top: int = MOVERS_MAX) -> list[PeopleRow]:
