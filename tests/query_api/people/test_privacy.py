@@ -179,6 +179,22 @@ async def test_people_and_agents_of_one_person_are_refused_while_only_groups_are
         assert not [text for text in texts if secret in text.replace('"ada@acme.example"]', "")], secret
 
 
+async def test_a_group_with_an_agent_of_one_person_is_refused_in_tables_of_agents(api: Api, acme: PeopleRows) -> None:
+    await acme.configure("groups_only")
+    for number in range(10):
+        await acme.use(f"v{number}-id", "2026-11-01", 1, group="ten", agent="shared")
+    agents = (
+        f"/api/v1/breakdown?{TABLE}&group=ten", f"/api/v1/breakdown?product=agents&view=features&{NOVEMBER}&group=ten",
+        f"/api/v1/trend?{NOVEMBER}&group_by=agent&group=ten", f"/api/v1/export/table.csv?{TABLE}&group=ten",
+    )  # fmt: skip
+    assert {(await api.ask(path)).status_code for path in agents} == {200}
+    await acme.use("v1-id", "2026-11-01", 555, group="ten", agent="own")
+    for path in agents:
+        answer = await api.ask(path)
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/too-few-people")
+    assert (await api.get(f"/api/v1/trend?{NOVEMBER}&group_by=product&group=ten"))["total"] == "0.000565"
+
+
 async def test_what_one_person_used_before_is_not_shown_as_previous(api: Api, acme: PeopleRows) -> None:
     await acme.configure("groups_only")
     for number in range(10):

@@ -83,6 +83,19 @@ WHERE organization_id = $1 AND day BETWEEN $2 AND $3 AND attribution_id = ANY($4
     AND ($5::integer[] IS NULL OR series_id = ANY($5))
 GROUP BY day, attribution_id
 
+-- name: find_small_agent
+-- An agent that one to four people used: of the attributions $4 from day $5 to day $6, in ranges of days from $2 to $3.
+-- $7 are series. No row: all agents were used by more people, or by none.
+SELECT s.agent_id
+FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
+JOIN usage_attributed_daily AS used ON used.organization_id = $1 AND used.day BETWEEN stretch.first AND stretch.last
+JOIN unnest($4::bigint[], $5::date[], $6::date[]) AS selected(attribution_id, first_on, last_on)
+    ON selected.attribution_id = used.attribution_id AND used.day BETWEEN selected.first_on AND selected.last_on
+JOIN usage_attributions AS a ON a.organization_id = $1 AND a.attribution_id = used.attribution_id AND a.actor_kind = 'user'
+JOIN usage_series AS s ON s.organization_id = $1 AND s.series_id = used.series_id AND s.agent_id <> ''
+WHERE used.series_id = ANY($7::integer[]) AND (used.credits <> 0 OR used.events <> 0)
+GROUP BY stretch.first, s.agent_id HAVING count(DISTINCT a.actor_id) < 5 LIMIT 1
+
 -- name: sum_series_totals
 -- Usage of the series $4 in ranges of days that begin on $2 and end on $3.
 SELECT stretch.first, sum(credits)::bigint AS credits, sum(events)::bigint AS events

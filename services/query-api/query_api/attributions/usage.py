@@ -7,7 +7,7 @@ from typing import NamedTuple
 from query_api.attributions.domain.privacy import TooFewPeople, has_few_before, hide_small
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleSettings, Span, is_person
 from query_api.attributions.domain.tally import PeopleRow, Use, add_up, build_rows, build_tree, flatten, key_by_group
-from query_api.attributions.queries import sum_attribution_days, sum_attributions
+from query_api.attributions.queries import has_small_agent, sum_attribution_days, sum_attributions
 from query_api.attributions.schemas import WhoQuery
 from query_api.attributions.selection import Selection, select_who, too_few_people
 from query_api.calendar import Days
@@ -133,9 +133,19 @@ class Chosen(NamedTuple):
 
 
 async def choose_spans(
-    session: ReadSession, query: WhoQuery, today: date, days: Days, before: Days | None, series: Sequence[int]
+    session: ReadSession,
+    query: WhoQuery,
+    today: date,
+    days: Days,
+    before: Days | None,
+    series: Sequence[int],
+    *,
+    with_agents: bool,
 ) -> Chosen | None:
-    """What the filters of a table or chart of these series select; None without a filter. Raises ApiProblem."""
+    """What the filters of a table or chart of these series select; None without a filter. Raises ApiProblem.
+
+    `with_agents`: the answer has a row for each agent, which is refused if fewer than five people used one of them.
+    """
     if not query.names_who:
         return None
     selection = await select_who(session, query, today)
@@ -143,4 +153,6 @@ async def choose_spans(
         return Chosen(selection.spans, shows_previous=True, needs_five=False)
     uses = narrow(selection, await read_uses(session, selection, days, before, series))
     spans = [span for span in selection.spans if selection.matches(span)]
+    if with_agents and await has_small_agent(session, spans, [days, before] if before else [days], series):
+        raise too_few_people()
     return Chosen(spans, shows_previous=not hides_previous(selection, uses), needs_five=True)

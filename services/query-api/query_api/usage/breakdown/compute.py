@@ -11,7 +11,7 @@ from query_api.calendar import Days, split_at
 from query_api.contracts.queries import sum_products
 from query_api.contracts.range import choose_range, extend_to_months
 from query_api.db.session import ReadSession
-from query_api.usage.breakdown.domain.tree import LeafUsage, Row
+from query_api.usage.breakdown.domain.tree import WITH_AGENTS, LeafUsage, Row
 from query_api.usage.breakdown.names import NamedView, Names, ProductNames, TreeKey
 from query_api.usage.breakdown.queries import UsageVersion, select_usage_version
 from query_api.usage.breakdown.schemas import BreakdownQuery
@@ -84,7 +84,9 @@ async def read_breakdown(
     agents = await names.read_agents(session, version, query.view)
     view = named.view(TreeKey(query.view, query.categories, query.group_by == "surface"), today, agents)
     series, stretch = named.series.of_surfaces(query.surface), extend_to_months(query, days)
-    chosen = await choose_spans(session, query, today, stretch, before, list(series.by_id))
+    chosen = await choose_spans(
+        session, query, today, stretch, before, list(series.by_id), with_agents=query.view in WITH_AGENTS
+    )
     if chosen and not chosen.shows_previous:
         before = None
     ranges = [before, stretch] if before else [stretch]

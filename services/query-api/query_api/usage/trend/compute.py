@@ -95,7 +95,9 @@ async def read_cells(
         changes = {day for names in features.values() for day in names.changes()} if group_by == "category" else set()
         whole = extend_to_months(query, days)
         stretches = split_at(whole, sorted({*firsts[1:], *changes}))
-        chosen = await choose_spans(session, query, today, whole, None, list(series.by_id))
+        chosen = await choose_spans(
+            session, query, today, whole, None, list(series.by_id), with_agents=group_by == "agent"
+        )
         if chosen is None:
             by_group = await sum_groups(session, series, groups, stretches)
         else:
