@@ -166,6 +166,7 @@ async def test_overage_comes_with_the_account_team(api: Api, db: TableRows) -> N
     team = {"name": "Grace Hopper", "email": None, "url": "https://flexcredits.example/acme"}
     assert (await api.get("/api/v1/overview"))["account_team"] == team  # only Assistant is over
     await db.execute("UPDATE credit_periods SET assistant = 350 * 1000000 WHERE credit_period_id = 'second'")
+    await db.execute("UPDATE contracts SET event_offset = event_offset + 1")
     assert (await api.get("/api/v1/overview"))["account_team"] is None
     await db.use(acme_, "api", "namespace", "search", "2026-11-22", 1 + 120 * MICRO)
     assert (await api.get("/api/v1/overview"))["account_team"] == team

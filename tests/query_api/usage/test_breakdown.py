@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,9 +57,9 @@ def build_rows(
     tree = tree or ViewTree(view, features, agents, by_surface=by_surface)
     now, then = (
         LeafUsage(
-            [tree.leaf(use.series, use.day) for use in used],
-            [use.credits for use in used],
-            [use.events for use in used],
+            np.array([tree.leaf(use.series, use.day) for use in used], np.int64),
+            np.array([use.credits for use in used], np.int64),
+            np.array([use.events for use in used], np.int64),
         )
         for used in (uses, before)
     )

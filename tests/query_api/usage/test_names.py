@@ -1,15 +1,18 @@
-"""Names and trees are shared by requests, and answers are those of a process without them."""
+"""Requests share names, trees, unchanged months and answers; what they get is that of a process without them."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
+from query_api.db.cache import VersionedCache
 from query_api.db.session import read_as
+from query_api.db.statements import SQL
 from query_api.usage.breakdown.names import Names
-from query_api.usage.breakdown.queries import select_usage_version
-from runtime.postgres.pool import Pool
-from support.data.table_rows import TableRows
+from query_api.usage.versions import select_usage_version
+from runtime.postgres.pool import Pool, open_pool
+from support.data.table_rows import TOPIC, TableRows
+from support.infra.stack import Database
 from support.services.query_api import Api, OpenApi
 
 VIEWS = [
@@ -17,6 +20,12 @@ VIEWS = [
     for product, view in (("assistant", "tools"), ("agents", "agents"), ("agents", "features"))
     for more in ("", "&group_by=surface", "&categories=now")
 ]
+RANGES = [f"{view}&{days}" for view in (f"{path.partition('&from')[0]}" for path in VIEWS[::4]) for days in (
+    "range=all", "from=2026-10&to=2026-11", "from=2026-09-14&to=2026-11-20", "from=2026-11-02&to=2026-11-03",
+    "from=2026-11&to=2026-11&surface=web",
+)]  # fmt: skip
+TOTALS = ["/api/v1/overview", *(f"/api/v1/trend?from=2026-09-14&to=2026-11-30&interval={each}" for each in ("day", "week", "month"))]  # fmt: skip
+PATHS = [*VIEWS, *RANGES, *TOTALS, "/api/v1/deleted-agents?range=all"]
 
 
 async def fill(db: TableRows, name: str) -> int:
@@ -26,11 +35,16 @@ async def fill(db: TableRows, name: str) -> int:
     await db.agent(number, "a1", "saved", f"Agent {name}")
     await db.use(number, "assistant", "tool", "jira", "2026-11-02", 5, surface="web")
     await db.use(number, "agents", "tool", "jira", "2026-11-02", 7, agent="a1")
+    for day in ("2026-09-20", "2026-10-05"):
+        await db.use(number, "assistant", "tool", "jira", day, 11, surface="web")
+        await db.use(number, "assistant", "tool", "slack", day, 13, surface="slack")
+    await db.contract(number, "c1", "2026-01-01", "2027-01-01")
+    await db.period(number, "c1", f"p {name}", "2026-10-03", "2027-01-01", total=100)
     return number
 
 
 async def answers(api: Api, organization: str) -> list[str]:
-    return [(await api.ask(path, organization=organization)).text for path in VIEWS]
+    return [(await api.ask(path, organization=organization)).text for path in PATHS]
 
 
 async def test_organizations_with_the_same_ids_never_share_a_name(api: Api, db: TableRows) -> None:
@@ -57,6 +71,35 @@ async def use_more(api: Api, db: TableRows, number: int) -> None:
     await db.use(number, "assistant", "tool", "jira", "2026-11-03", 3, surface="web")
 
 
+async def use_late(api: Api, db: TableRows, number: int) -> None:
+    await db.use(number, "assistant", "tool", "jira", "2026-10-04", 3, surface="web")
+
+
+async def correct(api: Api, db: TableRows, number: int) -> None:
+    await db.correct(number, "assistant", "tool", "jira", "2026-10-05", -3, surface="web")
+
+
+async def correct_and_correct_back(api: Api, db: TableRows, number: int) -> None:
+    """No sum of the organization changes."""
+    await db.correct(number, "assistant", "tool", "jira", "2026-10-05", -3, surface="web")
+    await db.correct(number, "assistant", "tool", "slack", "2026-10-05", 3, surface="slack")
+
+
+async def rebuild(api: Api, db: TableRows, number: int) -> None:
+    """Credits move between days and series, and no sum of a month changes."""
+    for table in ("usage_daily", "usage_organization_daily"):
+        await db.execute(f"UPDATE {table} SET day = '2026-09-21' WHERE day = '2026-09-20'")
+    series = await db.series(number, "assistant", "tool", "slack", "", "slack")
+    await db.execute("UPDATE usage_monthly SET credits = 24, events = 2 WHERE month = '2026-09-01'")
+    await db.execute("DELETE FROM usage_monthly WHERE month = '2026-09-01' AND series_id = $1", series)
+    await db.execute("INSERT INTO rebuilds (organization_id, first_on, last_on) VALUES ($1, now(), now())", number)
+
+
+async def change_the_contract(api: Api, db: TableRows, number: int) -> None:
+    await db.execute("UPDATE credit_periods SET starts_on = '2026-09-20', total = 7")
+    await db.execute("UPDATE contracts SET event_offset = event_offset + 1")
+
+
 async def rename_agent(api: Api, db: TableRows, number: int) -> None:
     await db.execute("UPDATE agents SET name = 'Another', event_offset = 90 WHERE organization_id = $1", number)
 
@@ -80,7 +123,13 @@ async def let_a_day_begin(api: Api, db: TableRows, number: int) -> None:
     api.now += timedelta(days=60)
 
 
-@pytest.mark.parametrize("change", [add_series, use_more, rename_agent, see_agent, change_category, let_a_day_begin])
+@pytest.mark.parametrize(
+    "change",
+    [
+        add_series, use_more, use_late, correct, correct_and_correct_back, rebuild, change_the_contract, rename_agent, see_agent,
+        change_category, let_a_day_begin,
+    ],
+)  # fmt: skip
 async def test_after_a_change_answers_are_those_of_a_new_process(
     open_api: OpenApi, api: Api, db: TableRows, change: Change
 ) -> None:
@@ -94,6 +143,50 @@ async def test_after_a_change_answers_are_those_of_a_new_process(
     assert after != before
 
 
+async def test_only_months_that_changed_are_read_again(open_api: OpenApi, db: TableRows, database: Database) -> None:
+    number = await fill(db, "one")
+    names = {text: name for name, text in SQL.items()}
+    sent: list[str] = []
+    dsn = database.roles["flexcredits_api"]
+    async with (
+        open_pool(
+            dsn, application="test", size=1, at_least=0, statement_timeout_s=10,
+            on_statement=lambda ended: sent.append(names.get(ended.query, ended.query)),
+        ) as pool,
+        open_api(pool) as api,
+    ):  # fmt: skip
+        paths = [VIEWS[0], VIEWS[3], RANGES[0], *TOTALS]
+        for path in paths:
+            await api.get(path, organization="org_one")
+        sent.clear()
+        for path in paths:
+            await api.get(path, organization="org_one")
+        assert {name for name in sent if "select_days" not in name and ";" not in name} == {
+            "select_organization", "select_usage_version"
+        }  # fmt: skip
+        await db.use(number, "assistant", "tool", "jira", "2026-10-04", 3, surface="web")
+        sent.clear()
+        await api.get(VIEWS[0], organization="org_one")
+        assert {"read_series", "sum_series", "sum_picked_series"} & {*sent}
+        sent.clear()
+        await api.get(VIEWS[3], organization="org_one")
+        assert not {"read_series", "sum_series", "sum_picked_series"} & {*sent}  # the usage of another product changed
+
+
+def test_a_cache_returns_values_of_the_same_version_only() -> None:
+    cache = VersionedCache(bytes_max=10)
+    cache.put(("days", 1), "v1", "one", 4)
+    assert (cache.get(("days", 1), "v1"), cache.get(("days", 1), "v2"), cache.get(("days", 2), "v1")) == ("one", None, None)  # fmt: skip
+    cache.put(("days", 1), "v2", "two", 5)
+    assert (cache.get(("days", 1), "v1"), cache.get(("days", 1), "v2")) == (None, "two")
+    cache.put(("days", 2), "v1", "other", 5)
+    assert cache.get(("days", 1), "v2") == "two"
+    cache.put(("days", 3), "v1", "third", 5)  # the value used longest ago leaves
+    assert [cache.get(("days", number), version) for number, version in ((1, "v2"), (2, "v1"), (3, "v1"))] == ["two", None, "third"]  # fmt: skip
+    cache.put(("days", 4), "v1", "large", 99)
+    assert [cache.get(("days", number), "v1") for number in (3, 4)] == [None, "large"]
+
+
 async def test_only_the_organizations_read_last_are_kept(pool: Pool, db: TableRows) -> None:
     names = Names(series_max=3)
     for name in ("one", "two", "three"):
@@ -102,7 +195,7 @@ async def test_only_the_organizations_read_last_are_kept(pool: Pool, db: TableRo
 
     async def read(name: str) -> object:
         async with read_as(pool, f"org_{name}", "") as session:
-            version = await select_usage_version(session)
+            version = await select_usage_version(session, TOPIC)
             await names.read_agents(session, version, "agents")
             return await names.read(session, version, "assistant", ("tool",))
 

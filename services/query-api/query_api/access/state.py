@@ -13,6 +13,7 @@ from query_api.access.refusals import Refusals
 from query_api.auth.cookies import Cookies
 from query_api.auth.oidc import Issuer
 from query_api.auth.tokens import Verifier
+from query_api.db.cache import VersionedCache
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class AppState:
     """None: no unsubscribe link is valid."""
     zones: ZoneRules = field(default_factory=zone_rules)
     refusals: Refusals = field(default_factory=Refusals)
+    cache: VersionedCache = field(default_factory=VersionedCache)
 
 
 def app_state(request: Request) -> AppState:

@@ -15,7 +15,7 @@ from query_api.db.session import ReadSession
 
 async def compute_banner(app: AppState, session: ReadSession) -> tuple[Banner, set[str]]:
     """The banner for people who have not dismissed it, and the subjects of those who have."""
-    period, period_state, _ = await read_period_state(session, today_in(session.organization.time_zone, app.now()))
+    period, period_state = await read_period_state(session, today_in(session.organization.time_zone, app.now()))
     banner = await select_current_banner(session, period)
     dismissed_by = await select_dismissals(session, banner.firing_id) if banner and banner.firing_id else set()
     return Banner(

@@ -3,7 +3,7 @@
 SELECT set_config('app.organization', $1, true)
 
 -- name: select_organization
--- Row-level security shows only this organization until the transaction ends. Selects it for this person.
+-- Row-level security shows only this organization, which it selects, until the transaction ends.
 -- Always one row, also for an unknown organization. OFFSET 0 keeps the tables inside LATERAL, so that none is read before
 -- the setting is in force. Removed: this person was removed from it. Isolated: row-level security applies to this role.
 WITH acting AS MATERIALIZED (SELECT set_config('app.organization', $1, true) AS organization)

@@ -56,6 +56,7 @@ from query_api.usage.breakdown.names import names_of
 from query_api.usage.breakdown.schemas import BreakdownQuery
 from query_api.usage.domain.catalog import Features, View
 from query_api.usage.queries import select_agents, select_features
+from query_api.usage.versions import select_usage_version
 from query_api.usage.views import kinds_of
 
 router = APIRouter(prefix="/api/v1/export")
@@ -182,8 +183,10 @@ async def get_table_file(
     """The table as in the dashboard: all rows of `breakdown`. Rows with is_leaf true add up to its total."""
     if query.limit is not None or query.after is not None:
         raise invalid_parameter("limit" if query.after is None else "after", "a file always has all rows")
-    today = today_in(session.organization.time_zone, app_state(request).now())
-    table = (await read_breakdown(session, names_of(request), query, today)).compute()
+    app = app_state(request)
+    today = today_in(session.organization.time_zone, app.now())
+    version = await select_usage_version(session, app.topic)
+    table = (await read_breakdown(session, names_of(request), app.cache, query, today, version)).compute()
     filters = (
         query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
         "categories-of-now" if query.categories == "now" else None,

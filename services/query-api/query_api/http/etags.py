@@ -65,7 +65,7 @@ def find_sources(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
             yield path + entry.name, digest(entry.read_bytes())
 
 
-def digest(data: bytes) -> str:
+def digest(data: bytes | bytearray) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
@@ -111,7 +111,7 @@ class ConditionalRequests:
             headers["Cache-Control"] = CACHE_CONTROL
             for name, value in scope.get("state", {}).get("tagged", {}).items():
                 headers.setdefault(name, value)
-            tag = headers.setdefault("ETag", f'"{digest(bytes(body))}"')
+            tag = headers.get("ETag") or headers.setdefault("ETag", f'"{digest(body)}"')
             if names_tag(Headers(scope=scope), tag):
                 start["status"] = 304
                 del headers["Content-Length"], headers["Content-Type"]

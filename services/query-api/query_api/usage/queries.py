@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import asyncpg
 from flexcredits_schemas.calendar import local_date, midnight
-from flexcredits_schemas.events import Product
+from flexcredits_schemas.events import PRODUCTS
 
 from query_api.attributions.domain.spans import Span
 from query_api.calendar import Days, count_grains, grain_bounds
@@ -76,7 +76,7 @@ async def sum_series_usage(
         is_short = all(count_grains(days) <= ROWS_OF_A_SERIES_MAX for days in stretches)
         statement = "read_series" if is_short else "sum_series"
         rows = await session.connection.fetch(SQL[statement], session.organization_id, *columns)
-    return {row["first"]: SeriesColumns(row["series"], row["credits"], row["events"]) for row in rows}
+    return {row["first"]: SeriesColumns.of(row["series"], row["credits"], row["events"]) for row in rows}
 
 
 async def sum_selected_series(
@@ -92,7 +92,7 @@ async def sum_selected_series(
     )
     firsts, lasts = zip(*stretches, strict=True)
     rows = await _sum(session, "sum_selected_series", firsts, lasts, *selected)
-    return {row["first"]: SeriesColumns(row["series"], row["credits"], row["events"]) for row in rows}
+    return {row["first"]: SeriesColumns.of(row["series"], row["credits"], row["events"]) for row in rows}
 
 
 async def sum_groups(
@@ -113,16 +113,18 @@ async def sum_quarters(
     return [(row["place"], row["number"], row["credits"], row["events"]) for row in rows]
 
 
-async def sum_product_buckets(
-    session: ReadSession, products: Sequence[Product], firsts: Sequence[date], last: date
-) -> list[tuple[int, Product, int, int]]:
-    """Index of the bucket, product, credits and events. Buckets begin on the days `firsts`; those without usage are left out."""
-    rows = await session.connection.fetch(SQL["sum_product_buckets"], session.organization_id, products, firsts, last)
+async def read_product_days(
+    session: ReadSession, months: Sequence[date]
+) -> list[tuple[date, list[int], list[int], list[int], list[int]]]:
+    """First day of each month with usage, and in parallel columns: index in PRODUCTS, ordinal of the day, credits, events."""
+    rows = await session.connection.fetch(SQL["read_product_days"], session.organization_id, months)
     return [
-        (place, row["product"], credits, events)
+        (
+            row["month"], [PRODUCTS.index(product) for product in row["products"]], [day.toordinal() for day in row["days"]],
+            row["credits"], row["events"],
+        )
         for row in rows
-        for place, credits, events in zip(row["places"], row["credits"], row["events"], strict=True)
-    ]
+    ]  # fmt: skip
 
 
 async def _sum(session: ReadSession, statement: str, *values: object) -> list[asyncpg.Record]:

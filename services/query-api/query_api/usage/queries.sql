@@ -1,3 +1,48 @@
+-- name: select_usage_version
+-- Counters that change with the organization's usage and catalog, its monthly sums, and the watermark of the topic $2.
+-- Events, corrections and sightings only increase (held usage counts too, as it names agents), and each applied catalog event has
+-- a higher offset. Series are never deleted. The rebuild counter is included because a rebuild may move credits without changing the
+-- others. Sightings, newest_event_offset and series are null unless $3, because only views with names need them.
+SELECT u.months, u.products, u.credits, u.events, c.corrected_months, c.corrections,
+    (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE organization_id = $1) AS rebuilt,
+    (SELECT string_agg(contract_id || ' ' || event_offset || ' ' || extract(epoch FROM event_at), ' ' ORDER BY contract_id)
+        FROM contracts WHERE organization_id = $1) AS contracts,
+    CASE WHEN $3::boolean THEN
+        (SELECT coalesce(sum(extract(epoch FROM seen_at) + coalesce(extract(epoch FROM named_at), 0)) + count(*) + count(*) FILTER (WHERE ever_saved), 0)
+            FROM agent_sightings WHERE organization_id = $1)
+    END AS sightings,
+    CASE WHEN $3::boolean THEN
+        (SELECT coalesce(max(event_offset), -1) FROM (
+            SELECT event_offset FROM organizations WHERE organization_id = $1
+            UNION ALL SELECT max(event_offset) FROM contracts WHERE organization_id = $1
+            UNION ALL SELECT max(event_offset) FROM agents WHERE organization_id = $1
+            UNION ALL SELECT max(event_offset) FROM features WHERE organization_id IN (0, $1)
+        ) AS catalog_events)
+    END AS newest_event_offset,
+    CASE WHEN $3::boolean THEN (SELECT count(*) FROM usage_series WHERE organization_id = $1) END AS series,
+    w.partitions, w.updated_at, w.complete_to
+FROM (
+    SELECT array_agg(month) AS months, array_agg(product) AS products, array_agg(credits) AS credits, array_agg(events) AS events
+    FROM (SELECT month, product, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+        FROM usage_organization_monthly WHERE organization_id = $1 GROUP BY month, product) AS sums
+) AS u, (
+    SELECT array_agg(month) AS corrected_months, array_agg(corrections) AS corrections
+    FROM (SELECT date_trunc('month', day::timestamp)::date AS month, sum(corrections)::bigint AS corrections
+        FROM usage_corrections WHERE organization_id = $1 GROUP BY 1) AS sums
+) AS c, (
+    SELECT count(*) AS partitions, max(updated_at) AS updated_at,
+        CASE WHEN bool_and(greatest(caught_up_at, complete_to) IS NOT NULL) THEN min(greatest(caught_up_at, complete_to)) END AS complete_to
+    FROM partition_progress LEFT JOIN partition_ends USING (topic, partition) WHERE topic = $2
+) AS w
+
+-- name: read_product_days
+-- Usage of products on the days of the months that begin on $2.
+-- For each month, parallel arrays with an element for each row.
+SELECT begun.month, array_agg(product) AS products, array_agg(day) AS days, array_agg(credits) AS credits, array_agg(events) AS events
+FROM unnest($2::date[]) AS begun(month) JOIN usage_organization_daily
+    ON organization_id = $1 AND day >= begun.month AND day < begun.month + interval '1 month'
+GROUP BY begun.month
+
 -- name: select_features
 -- Catalog entries for features of a product, of the organization and of the deployment.
 SELECT feature_kind, feature, organization_id = 0 AS deployment_wide, effective_from, display_name, category
@@ -127,18 +172,6 @@ SELECT width_bucket(bucket_at, $2::timestamptz[]) - 1 AS place, number, sum(cred
 FROM usage_15m JOIN unnest($4::integer[], $5::integer[]) AS grouped(series_id, number) USING (series_id)
 WHERE organization_id = $1 AND bucket_at >= ($2::timestamptz[])[1] AND bucket_at < $3::timestamptz
 GROUP BY 1, 2
-
--- name: sum_product_buckets
--- Sums of the products $2 in buckets that begin on the days $3, up to day $4: for each product, parallel arrays.
--- `places` are indexes of buckets, from 0. Buckets without usage are left out.
-SELECT product, array_agg(place) AS places, array_agg(credits) AS credits, array_agg(events) AS events
-FROM (
-    SELECT width_bucket(day, $3::date[]) - 1 AS place, product, sum(credits)::bigint AS credits, sum(events)::bigint AS events
-    FROM usage_organization_daily
-    WHERE organization_id = $1 AND product = ANY($2) AND day BETWEEN ($3::date[])[1] AND $4::date
-    GROUP BY 1, 2
-) AS sums
-GROUP BY product
 
 -- name: plan_for_values
 -- Plan statements for their actual parameters until the transaction ends.

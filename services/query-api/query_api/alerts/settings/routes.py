@@ -118,7 +118,7 @@ def changed_meanwhile(current: AlertSettings) -> ApiProblem:
 
 async def answer_settings(app: AppState, session: ReadSession, response: Response) -> AlertSettingsResponse:
     settings, today = await select_alert_settings(session), today_in(session.organization.time_zone, app.now())
-    period, period_state, _ = await read_period_state(session, today)
+    period, period_state = await read_period_state(session, today)
     recommended = recommend_budget(period, period_state.remaining, today)
     response.headers["ETag"] = f'"{settings.version}"'
     response.headers["Cache-Control"] = "no-store"  # the tag does not cover the figures, which change without a save

@@ -1,23 +1,26 @@
 """Computes the breakdown, for its route and for files."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import NamedTuple, get_args
 
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
 from query_api.attributions.usage import Chosen, choose_spans
-from query_api.calendar import Days, split_at
-from query_api.contracts.queries import sum_products
+from query_api.calendar import Days, by_grain, month_of, split_at
 from query_api.contracts.range import choose_range, extend_to_months
+from query_api.db.cache import VersionedCache
 from query_api.db.session import ReadSession
 from query_api.usage.breakdown.domain.tree import WITH_AGENTS, LeafUsage, Row
 from query_api.usage.breakdown.names import NamedView, Names, ProductNames, TreeKey
-from query_api.usage.breakdown.queries import UsageVersion, select_usage_version
 from query_api.usage.breakdown.schemas import BreakdownQuery
 from query_api.usage.domain.series import PickedSeries, SeriesColumns
+from query_api.usage.product_days import sum_products
 from query_api.usage.queries import select_series, sum_groups, sum_selected_series, sum_series_usage
+from query_api.usage.versions import UsageVersion
 from query_api.usage.views import kinds_of
+
+NO_USAGE = SeriesColumns.of([], [], [])
 
 
 class BreakdownTable(NamedTuple):
@@ -49,37 +52,36 @@ class TableUsage(NamedTuple):
     """Sums of ranges that begin earlier are of the range before."""
     names: ProductNames
     view: NamedView
-    constant: PickedSeries
-    """Series of features whose category does not change within the ranges."""
-    changing: PickedSeries
-    constant_sums: Mapping[date, SeriesColumns]
-    changing_sums: Mapping[date, SeriesColumns]
+    series: PickedSeries
+    sums: Sequence[tuple[date, SeriesColumns]]
+    """With the first day of each part of a range, in which no category of its series changes."""
     chosen: Chosen | None
     """Attributions that the request selects; None without such a filter."""
 
+    @property
+    def version(self) -> tuple[object, ...]:
+        """While it is equal, so are the rows. Columns are equal to themselves only, so they must come from the cache."""
+        return self.days, self.days_before, self.view, *self.sums
+
     def compute(self) -> BreakdownTable:
         """Agents have their current name and status."""
-        leaves = self.view.leaves(self.names.series.by_id, self.first)
-        if self.constant is not self.names.series:
-            leaves = {series_id: leaves[series_id] for series_id in self.constant.by_id}
         usage: tuple[list[LeafUsage], list[LeafUsage]] = ([], [])  # in the range, and in the range before
-        for first, columns in self.constant_sums.items():
-            usage[first < self.first].append(to_leaves(columns, leaves))
-        for first, columns in self.changing_sums.items():
-            own = {series_id: self.view.tree.leaf(one, first) for series_id, one in self.changing.by_id.items()}
-            usage[first < self.first].append(to_leaves(columns, own))
+        for first, columns in self.sums:
+            leaves = self.view.leaves(self.names.series.by_id, first)
+            if self.series is not self.names.series:
+                leaves = leaves.only(self.series)
+            usage[first < self.first].append(leaves.of(columns))
         return BreakdownTable(self.days, self.days_before, self.view.tree.rows(*usage))
 
 
 async def read_breakdown(
-    session: ReadSession, names: Names, query: BreakdownQuery, today: date, version: UsageVersion | None = None,
+    session: ReadSession, names: Names, cache: VersionedCache, query: BreakdownQuery, today: date, version: UsageVersion,
     *, with_previous: bool = True,
 ) -> TableUsage:  # fmt: skip
-    """Read a product's usage. `version` is that of the session's snapshot; None reads it. Raises ApiProblem."""
+    """Read a product's usage. `version` is that of the session's snapshot. Raises ApiProblem."""
     kinds = kinds_of(query.product, query.view)
     days, before = await choose_range(session, query, today)
     before = before if with_previous else None
-    version = version or await select_usage_version(session)
     named = await names.read(session, version, query.product, kinds)
     agents = await names.read_agents(session, version, query.view)
     view = named.view(TreeKey(query.view, query.categories, query.group_by == "surface"), today, agents)
@@ -90,45 +92,100 @@ async def read_breakdown(
     if chosen and not chosen.shows_previous:
         before = None
     ranges = [before, stretch] if before else [stretch]
-    # One sum for features whose category does not change; one per range between changes for the others.
-    changes = view.features.changing(ranges[0].first, stretch.last) if view.has_categories else set()
-    changing, constant = series.divide(changes)
-    parts = [part for whole in ranges for part in split_at(whole, view.features.changes())] if changing.by_id else []
-    return TableUsage(
-        days, before, stretch.first, named, view, constant, changing,
-        await sum_usage(session, constant, ranges, chosen),
-        await sum_usage(session, changing, parts, chosen), chosen,
-    )  # fmt: skip
-
-
-async def sum_usage(
-    session: ReadSession, series: PickedSeries, stretches: Sequence[Days], chosen: Chosen | None
-) -> dict[date, SeriesColumns]:
-    """Usage of the series, and possibly of others, by the first day of each range."""
     if chosen is None:
-        return await sum_series_usage(session, series, stretches)
-    return await sum_selected_series(session, chosen.spans, stretches) if series.by_id else {}
+        sums = await read_sums(session, cache, version, named, view, series, ranges)
+    elif series.by_id:
+        changes = view.features.changes() if view.has_categories else []
+        parts = [part for whole in ranges for part in split_at(whole, changes)]
+        sums = [*(await sum_selected_series(session, chosen.spans, parts)).items()]
+    else:
+        sums = []
+    return TableUsage(days, before, stretch.first, named, view, series, sums, chosen)
 
 
-def to_leaves(columns: SeriesColumns, leaves: Mapping[int, int]) -> LeafUsage:
-    """The columns with leaves instead of series; None for other series of the organization."""
-    return LeafUsage(list(map(leaves.get, columns.series_ids)), columns.credits, columns.events)
+async def read_sums(
+    session: ReadSession, cache: VersionedCache, version: UsageVersion, names: ProductNames, view: NamedView,
+    series: PickedSeries, ranges: Sequence[Days],
+) -> list[tuple[date, SeriesColumns]]:  # fmt: skip
+    """Usage of the series in the months of the ranges, and in the days before and after whole months.
+
+    May contain further series of `names`, or of the organization.
+    """
+    if not series.by_id:
+        return []
+    changes = view.features.changes() if view.has_categories else []
+    stretches = list[Days]()
+    for before, whole, after in map(by_grain, ranges):
+        stretches += map(month_of, version.months_in(whole) if whole else ())
+        stretches += [piece for part in (before, after) if part for piece in split_at(part, changes)]
+    sums: list[tuple[date, SeriesColumns]] = []
+    for days, columns in (await read_stretches(session, cache, version, names, stretches)).items():
+        if len(split_at(days, changes)) == 1:
+            sums.append((days.first, columns))
+        else:
+            sums += await split_month(session, cache, version, names, view, days, columns)
+    return sums
+
+
+async def read_stretches(
+    session: ReadSession, cache: VersionedCache, version: UsageVersion, names: ProductNames, stretches: Sequence[Days]
+) -> dict[Days, SeriesColumns]:
+    """Usage of all series of `names` in ranges that share no day. It is not read again unless a month of the range changed."""
+    found, changed = dict[Days, SeriesColumns](), dict[date, Days]()
+    for days in stretches:
+        kept: SeriesColumns | None = cache.get(*key_of("series", session, version, names, days))
+        if kept:
+            found[days] = kept
+        else:
+            changed[days.first] = days
+    if changed:
+        read = await sum_series_usage(session, names.series, [*changed.values()])
+        for first, days in changed.items():
+            own = found[days] = read.get(first, NO_USAGE).only(names.series.by_id)
+            cache.put(*key_of("series", session, version, names, days), own, own.size)
+    return found
+
+
+async def split_month(
+    session: ReadSession, cache: VersionedCache, version: UsageVersion, names: ProductNames, view: NamedView, month: Days,
+    columns: SeriesColumns,
+) -> list[tuple[date, SeriesColumns]]:  # fmt: skip
+    """Split the usage of a month into that of features whose category does not change within it, and the days between changes
+    of the others."""
+    key, its_version = key_of("split months", session, version, names, month)
+    kept: list[tuple[date, SeriesColumns]] | None = cache.get(key, (*its_version, view))
+    if kept is None:
+        changing, constant = names.series.divide(view.features.changing(*month))
+        pieces = await sum_series_usage(session, changing, split_at(month, view.features.changes()))
+        kept = [(month.first, columns.only(constant.by_id))]
+        kept += [(first, piece.only(changing.by_id)) for first, piece in pieces.items()]
+        cache.put(key, (*its_version, view), kept, sum(one.size for _, one in kept))
+    return kept
+
+
+def key_of(
+    kind: str, session: ReadSession, version: UsageVersion, names: ProductNames, days: Days
+) -> tuple[tuple[object, ...], tuple[object, ...]]:
+    """Key and version of a product's usage in the cache."""
+    months = [(month, version.of_month(month, names.product)) for month in version.months_in(days)]
+    return (kind, session.organization_id, names.product, names.kinds, days), tuple(months)
 
 
 async def sum_product_credits(
-    session: ReadSession, days: Days, surfaces: Collection[str] | None, chosen: Chosen | None
-) -> dict[str, int]:
+    session: ReadSession, cache: VersionedCache, version: UsageVersion, days: Days, surfaces: Collection[str] | None,
+    chosen: Chosen | None,
+) -> dict[str, int]:  # fmt: skip
     """Micro-credits of all products; `surfaces` None: all surfaces. Empty if they could be about too few people."""
     if chosen is not None and chosen.needs_five:
         return {}
     if surfaces is None and chosen is None:
-        [used] = await sum_products(session, days)
+        [used] = await sum_products(session, cache, version, days)
         return used
     used = dict.fromkeys(PRODUCTS, 0)
     series = (await select_series(session, PRODUCTS, get_args(FeatureKind))).of_surfaces(surfaces)
     if chosen is not None:
         for columns in (await sum_selected_series(session, chosen.spans, [days])).values():
-            for series_id, credits in zip(columns.series_ids, columns.credits, strict=True):
+            for series_id, credits, _ in columns.rows():
                 if series_id in series.by_id:
                     used[series.by_id[series_id].product] += credits
         return used

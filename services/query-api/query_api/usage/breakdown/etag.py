@@ -1,6 +1,6 @@
 """The breakdown's entity tag, from versions of its inputs, without computing the breakdown."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -9,10 +9,9 @@ from query_api.access.state import app_state
 from query_api.attributions.queries import select_people_version
 from query_api.attributions.schemas import WhoQuery
 from query_api.calendar import today_in
-from query_api.freshness.queries import Watermark, select_watermark
 from query_api.http.answers import write_instant
 from query_api.http.etags import answer_if_new
-from query_api.usage.breakdown.queries import UsageVersion, select_usage_version
+from query_api.usage.versions import UsageVersion, select_usage_version
 
 COMPLETE_TO = "FlexCredits-Complete-To"
 """complete_to, which changes every second and is not part of the tag."""
@@ -22,14 +21,7 @@ WHO = frozenset(WhoQuery.model_fields)
 """Parameters with which the response depends on people and groups, too."""
 
 
-class Snapshot(NamedTuple):
-    """Version and watermark of the session's snapshot."""
-
-    version: UsageVersion
-    watermark: Watermark
-
-
-async def tag_breakdown(request: Request, principal: CurrentUser, session: ReadAccess) -> Snapshot:
+async def tag_breakdown(request: Request, principal: CurrentUser, session: ReadAccess) -> UsageVersion:
     """Set the entity tag. Raises NotModified if the client has the response.
 
     A breakdown depends only on usage, catalog, today's date and the URL. The tag is computed in the snapshot of the response,
@@ -39,11 +31,10 @@ async def tag_breakdown(request: Request, principal: CurrentUser, session: ReadA
     made_from: tuple[object, ...] = (principal.organization, principal.role, time_zone, today_in(time_zone, app.now()))
     if not WHO.isdisjoint(request.query_params):
         made_from += (await select_people_version(session),)
-    version = await select_usage_version(session)
-    watermark = await select_watermark(session, app.topic)
-    complete_to = watermark.complete_to
-    answer_if_new(request, (*made_from, *version), {COMPLETE_TO: write_instant(complete_to)} if complete_to else {})
-    return Snapshot(version, watermark)
+    version = await select_usage_version(session, app.topic)
+    complete_to = version.watermark.complete_to
+    answer_if_new(request, (*made_from, *version.tag), {COMPLETE_TO: write_instant(complete_to)} if complete_to else {})
+    return version
 
 
-Tagged = Annotated[Snapshot, Depends(tag_breakdown, scope="function")]
+Tagged = Annotated[UsageVersion, Depends(tag_breakdown, scope="function")]

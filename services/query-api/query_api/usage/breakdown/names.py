@@ -6,28 +6,21 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
+import numpy as np
 from fastapi import Request
 from flexcredits_schemas.events import FeatureKind, Product
 
 from query_api.db.session import ReadSession
-from query_api.usage.breakdown.domain.tree import WITH_AGENTS, WITH_CATEGORIES, ViewTree
-from query_api.usage.breakdown.queries import UsageVersion
+from query_api.usage.breakdown.domain.tree import WITH_AGENTS, WITH_CATEGORIES, LeafUsage, ViewTree
 from query_api.usage.domain.catalog import Agent, Categories, FeatureEntry, Features, View
-from query_api.usage.domain.series import PickedSeries, Series
+from query_api.usage.domain.series import Numbers, PickedSeries, Series, SeriesColumns
 from query_api.usage.queries import select_agents, select_features, select_series, select_used_surfaces
+from query_api.usage.versions import NamesVersion, UsageVersion
 
 SERIES_MAX = 500_000
 """Series of all kept entries, of some 400 bytes each."""
 EPOCHS_MAX = 32
 """Kept for a tree: leaves of all series between two days on which a category changes."""
-
-
-class NamesVersion(NamedTuple):
-    """Of series and features. Series are never deleted, so their number changes whenever one is added."""
-
-    series: int
-    newest_event_offset: int
-    rebuilt: int
 
 
 class TreeKey(NamedTuple):
@@ -36,7 +29,28 @@ class TreeKey(NamedTuple):
     by_surface: bool
 
 
-@dataclass
+class Leaves(NamedTuple):
+    """The leaf of each series for usage on the same day, in parallel arrays."""
+
+    series_ids: Numbers
+    """Sorted."""
+    leaves: Numbers
+
+    def of(self, columns: SeriesColumns) -> LeafUsage:
+        """The usage of these series by leaf. Leaves other series of the organization out."""
+        if not len(self.series_ids):
+            return LeafUsage(*(np.zeros(0, np.int64) for _ in range(3)))
+        places = np.searchsorted(self.series_ids, columns.series_ids)
+        places[places == len(self.series_ids)] = 0
+        is_own = self.series_ids[places] == columns.series_ids
+        return LeafUsage(self.leaves[places[is_own]], columns.credits[is_own], columns.events[is_own])
+
+    def only(self, series: PickedSeries) -> "Leaves":
+        is_picked = np.isin(self.series_ids, np.array(list(series.by_id), np.int64))
+        return Leaves(self.series_ids[is_picked], self.leaves[is_picked])
+
+
+@dataclass(eq=False)
 class NamedView:
     """A view's tree, and the leaf of each series in it."""
 
@@ -45,25 +59,29 @@ class NamedView:
     features: Features
     tree: ViewTree
     has_categories: bool
-    _leaves: OrderedDict[date, dict[int, int]] = field(default_factory=OrderedDict)
+    _leaves: OrderedDict[date, Leaves] = field(default_factory=OrderedDict)
 
-    def leaves(self, series: Mapping[int, Series], day: date) -> Mapping[int, int]:
-        """The leaf of each series for usage on `day`."""
+    def leaves(self, series: Mapping[int, Series], day: date) -> Leaves:
+        """The leaf of each series for usage on `day`. `series` are all of the view."""
         epoch = self.features.epoch(day) if self.has_categories else date.min
         leaves = self._leaves.get(epoch)
         if leaves is None:
-            leaf = self.tree.leaf
-            leaves = self._leaves[epoch] = {series_id: leaf(one, day) for series_id, one in series.items()}
+            leaves = self._leaves[epoch] = self.find_leaves(series, day)
             if len(self._leaves) > EPOCHS_MAX:
                 self._leaves.popitem(last=False)
         return leaves
+
+    def find_leaves(self, series: Mapping[int, Series], day: date) -> Leaves:
+        """As `leaves`, for any series."""
+        ids = sorted(series)
+        return Leaves(np.array(ids, np.int64), np.array([self.tree.leaf(series[one], day) for one in ids], np.int64))
 
 
 @dataclass
 class ProductNames:
     """The series of some kinds of feature of a product, and the catalog entries of the features."""
 
-    version: NamesVersion
+    version: tuple[object, ...]
     product: Product
     kinds: tuple[FeatureKind, ...]
     series: PickedSeries
@@ -107,7 +125,8 @@ class Names:
         self, session: ReadSession, version: UsageVersion, product: Product, kinds: tuple[FeatureKind, ...]
     ) -> ProductNames:
         """Names as in the session's snapshot, of which `version` is."""
-        names_version = NamesVersion(version.series, version.newest_event_offset, version.rebuilt)
+        counters = counters_of(version)
+        names_version = (counters.series, counters.newest_event_offset, version.rebuilt)
         if session.organization_id is None:  # no rows, and nothing to keep them by
             return ProductNames(names_version, product, kinds, PickedSeries({}, 0), (), [])
         key = (session.organization_id, product, kinds)
@@ -125,7 +144,8 @@ class Names:
         """Agents as in the session's snapshot, if the view shows agents. Equal agents are the same object."""
         if view not in WITH_AGENTS or session.organization_id is None:
             return {}
-        agents_version = (version.sightings, version.newest_event_offset, version.rebuilt)
+        counters = counters_of(version)
+        agents_version = (counters.sightings, counters.newest_event_offset, version.rebuilt)
         kept_version, kept = self._agents.get(session.organization_id, ((), {}))
         if kept_version != agents_version:
             agents = await select_agents(session)
@@ -142,6 +162,11 @@ class Names:
             kept -= len(oldest.series.by_id)
         while len(self._agents) > max(1, len(self._products)):
             self._agents.popitem(last=False)
+
+
+def counters_of(version: UsageVersion) -> NamesVersion:
+    assert version.names is not None, "select_usage_version was called without names"
+    return version.names
 
 
 def names_of(request: Request) -> Names:

@@ -11,12 +11,11 @@ from query_api.access.dependencies import ReadAccess
 from query_api.access.state import app_state
 from query_api.calendar import today_in
 from query_api.contracts.range import extend_to_months
-from query_api.freshness.queries import select_watermark
-from query_api.http.answers import answer_json
+from query_api.http.answers import answer_encoded, head_of
 from query_api.http.fields import date_range
 from query_api.usage.breakdown.answers import change_text, read_after
-from query_api.usage.breakdown.compute import read_breakdown, sum_product_credits
-from query_api.usage.breakdown.domain.cursor import cut_page, write_position
+from query_api.usage.breakdown.compute import BreakdownTable, read_breakdown, sum_product_credits
+from query_api.usage.breakdown.domain.cursor import Page, cut_page, write_position
 from query_api.usage.breakdown.domain.rows import in_order, share
 from query_api.usage.breakdown.domain.tree import Row
 from query_api.usage.breakdown.etag import Tagged
@@ -30,28 +29,45 @@ from query_api.usage.breakdown.schemas import (
     DeletedAgentsQuery,
     ProductShare,
 )
+from query_api.usage.versions import select_usage_version
 
 router = APIRouter(prefix="/api/v1")
 
 
 @router.get("/breakdown", response_model=Breakdown)
 async def get_breakdown(
-    request: Request, session: ReadAccess, tagged: Tagged, query: Annotated[BreakdownQuery, Query()]
+    request: Request, session: ReadAccess, version: Tagged, query: Annotated[BreakdownQuery, Query()]
 ) -> Response:
     """A product's usage by feature, agent or namespace, for any range. Agents have their current name and status."""
-    time_zone, names = session.organization.time_zone, names_of(request)
+    app, time_zone, names = app_state(request), session.organization.time_zone, names_of(request)
     after = read_after(query.after)
-    used = await read_breakdown(session, names, query, today_in(time_zone, app_state(request).now()), tagged.version)
-    by_product = await sum_product_credits(session, extend_to_months(query, used.days), query.surface, used.chosen)
+    used = await read_breakdown(session, names, app.cache, query, today_in(time_zone, app.now()), version)
+    by_product = await sum_product_credits(
+        session, app.cache, version, extend_to_months(query, used.days), query.surface, used.chosen
+    )
     surfaces = await used.names.read_surfaces(session)
     await session.finish()
-    table = used.compute()
-    page = cut_page(table.rows, after, query.limit, in_order)
-    days, before, total, previous = table.days, table.days_before, table.total, table.previous
-    answer = Breakdown(
+    key = ("breakdown", session.organization_id, request.url.query)
+    its_version = (used.version, time_zone, *by_product.values(), tuple(surfaces))
+    head: bytes | None = app.cache.get(key, its_version)
+    if head is None:
+        page = cut_page((table := used.compute()).rows, after, query.limit, in_order)
+        head = head_of(answer_breakdown(query, table, page, time_zone, by_product, surfaces))
+        if used.chosen is None:  # else it depends on people and groups, too
+            app.cache.put(key, its_version, head, len(head))
+    return answer_encoded(head, version.watermark.complete_to)
+
+
+def answer_breakdown(
+    query: BreakdownQuery, table: BreakdownTable, page: Page[Row], time_zone: str | None, by_product: Mapping[str, int],
+    surfaces: list[str],
+) -> Breakdown:  # fmt: skip
+    """All but `complete_to`, which changes every second."""
+    before, total, previous = table.days_before, table.total, table.previous
+    return Breakdown(
         product=query.product,
         view=query.view,
-        range=date_range(*days),
+        range=date_range(*table.days),
         previous_range=date_range(*before) if before else None,
         time_zone=time_zone,
         categories=query.categories,
@@ -65,9 +81,8 @@ async def get_breakdown(
         moved=page.moved,
         surfaces=surfaces,
         product_shares=answer_shares(by_product),
-        complete_to=tagged.watermark.complete_to,
+        complete_to=None,
     )
-    return answer_json(answer)
 
 
 def answer_rows(rows: Sequence[Row], total: int, *, has_previous: bool) -> list[BreakdownRow]:
@@ -104,8 +119,8 @@ async def get_deleted_agents(
     app, organization = app_state(request), session.organization
     today = today_in(organization.time_zone, app.now())
     of_agents = BreakdownQuery(product="agents", view="agents", **query.model_dump(by_alias=True))
-    used = await read_breakdown(session, names_of(request), of_agents, today, with_previous=False)
-    watermark = await select_watermark(session, app.topic)
+    version = await select_usage_version(session, app.topic)
+    used = await read_breakdown(session, names_of(request), app.cache, of_agents, today, version, with_previous=False)
     await session.finish()
     agents, rows = used.view.agents, used.compute().rows
     total, events, inside = next(
@@ -127,5 +142,5 @@ async def get_deleted_agents(
             )
             for row in inside
         ],
-        complete_to=watermark.complete_to,
+        complete_to=version.watermark.complete_to,
     )

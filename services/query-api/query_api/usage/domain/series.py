@@ -1,9 +1,11 @@
 """Series: usage by product, feature, agent and surface, and selecting them. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from flexcredits_schemas.events import Product
 
 from query_api.usage.domain.catalog import Feature
@@ -28,12 +30,35 @@ class SeriesUsage(NamedTuple):
     events: int
 
 
-class SeriesColumns(NamedTuple):
-    """Usage of series in one range of days, in parallel columns. A series may occur several times."""
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
-    series_ids: Sequence[int]
-    credits: Sequence[int]
-    events: Sequence[int]
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SeriesColumns:
+    """Usage of series in one range of days, in parallel arrays. A series may occur several times. Never changed."""
+
+    series_ids: Numbers
+    credits: Numbers
+    """Micro-credits. No sum exceeds 64 bits, because the aggregator limits the sums of an organization."""
+    events: Numbers
+
+    @classmethod
+    def of(cls, series_ids: Sequence[int], credits: Sequence[int], events: Sequence[int]) -> "SeriesColumns":
+        return cls(np.array(series_ids, np.int64), np.array(credits, np.int64), np.array(events, np.int64))
+
+    @property
+    def size(self) -> int:
+        """About how many bytes they take."""
+        return 500 + 3 * self.credits.nbytes
+
+    def rows(self) -> Iterator[tuple[int, int, int]]:
+        """Series, credits and events of each row."""
+        return zip(self.series_ids.tolist(), self.credits.tolist(), self.events.tolist(), strict=True)
+
+    def only(self, series_ids: Collection[int]) -> "SeriesColumns":
+        """The rows of these series."""
+        is_in = np.isin(self.series_ids, np.fromiter(series_ids, np.int64, len(series_ids)))
+        return SeriesColumns(self.series_ids[is_in], self.credits[is_in], self.events[is_in])
 
 
 class PickedSeries(NamedTuple):

@@ -20,12 +20,11 @@ from query_api.usage.queries import (
     select_features,
     select_series,
     sum_groups,
-    sum_product_buckets,
     sum_quarters,
     sum_selected_series,
 )
 from query_api.usage.trend.domain.buckets import LIMIT_DAYS, WITHIN_DAYS, YEARS, Bucket, Interval, default_interval
-from query_api.usage.trend.domain.lines import PRODUCT_GROUPS, Cell, group_key, group_of
+from query_api.usage.trend.domain.lines import Cell, group_key, group_of
 from query_api.usage.trend.schemas import TrendQuery
 from query_api.usage.views import kinds_of
 
@@ -75,11 +74,6 @@ async def read_cells(
 ) -> list[Cell]:
     """Usage by bucket and group."""
     group_by, firsts = query.group_by, [bucket.days.first for bucket in buckets if bucket.days]
-    if group_by == "product" and query.surface is None and query.view is None and firsts and not query.names_who:
-        return [
-            Cell(place, PRODUCT_GROUPS[product], credits, events)
-            for place, product, credits, events in await sum_product_buckets(session, products, firsts, days.last)
-        ]
     features: dict[Product, Features] = {}
     if group_by in ("category", "feature"):
         for product in products:
@@ -104,7 +98,7 @@ async def read_cells(
             by_group = [
                 (day, groups[series_id], credits, events)
                 for day, columns in (await sum_selected_series(session, chosen.spans, stretches)).items()
-                for series_id, credits, events in zip(*columns, strict=True)
+                for series_id, credits, events in columns.rows()
                 if series_id in groups
             ]
         sums = [

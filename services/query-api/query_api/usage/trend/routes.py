@@ -14,13 +14,14 @@ from query_api.access.dependencies import ReadAccess
 from query_api.access.state import app_state
 from query_api.calendar import Days, today_in
 from query_api.contracts.range import choose_days
-from query_api.freshness.queries import select_watermark
 from query_api.http.answers import answer_json, write_instant
 from query_api.http.fields import DateRange, date_range
+from query_api.usage.product_days import sum_product_buckets
 from query_api.usage.trend.compute import choose_interval, choose_kinds, read_cells
 from query_api.usage.trend.domain.buckets import Bucket, Interval, bucket_state, cut_buckets, drawable_days
-from query_api.usage.trend.domain.lines import PRODUCT_GROUPS, TrendLine, draw_lines
+from query_api.usage.trend.domain.lines import PRODUCT_GROUPS, TrendLine, draw_lines, top_lines
 from query_api.usage.trend.schemas import Trend, TrendBucket, TrendQuery, TrendSeries
+from query_api.usage.versions import select_usage_version
 
 router = APIRouter(prefix="/api/v1")
 
@@ -41,20 +42,27 @@ async def get_trend(request: Request, session: ReadAccess, query: Annotated[Tren
     frames = frames_of(days, interval, organization.time_zone)
     products = (query.product,) if query.product else PRODUCTS
     kinds = choose_kinds(query)
-    cells = await read_cells(session, query, products, kinds, [frame.bucket for frame in frames], days, today)
-    watermark = await select_watermark(session, app.topic)
-    await session.finish()
-    always = [PRODUCT_GROUPS[product] for product in products] if query.group_by == "product" else []
-    lines = draw_lines(cells, len(frames), query.top, always)
+    version = await select_usage_version(session, app.topic, with_names=False)
+    firsts = [frame.bucket.days.first for frame in frames if frame.bucket.days]
+    if query.group_by == "product" and query.surface is None and query.view is None and firsts and not query.names_who:
+        columns = await sum_product_buckets(session, app.cache, version, firsts, days.last)
+        await session.finish()
+        drawn = [TrendLine(PRODUCT_GROUPS[product], *columns[product]) for product in products]
+        lines = top_lines(drawn, len(frames), query.top)
+    else:
+        cells = await read_cells(session, query, products, kinds, [frame.bucket for frame in frames], days, today)
+        await session.finish()
+        always = [PRODUCT_GROUPS[product] for product in products] if query.group_by == "product" else []
+        lines = draw_lines(cells, len(frames), query.top, always)
     answer = Trend(
         product=query.product,
         range=date_range(*days),
         time_zone=organization.time_zone,
         interval=interval,
         group_by=query.group_by,
-        total=decimal_text(sum(cell.credits for cell in cells)),
-        events=sum(cell.events for cell in cells),
-        buckets=answer_buckets(frames, lines, now, watermark.complete_to),
+        total=decimal_text(sum(sum(line.credits) for line in lines)),
+        events=sum(sum(line.events) for line in lines),
+        buckets=answer_buckets(frames, lines, now, version.watermark.complete_to),
         series=[
             TrendSeries(
                 group.key, group.name, group.kind, group.product, decimal_text(sum(credits)),
@@ -62,7 +70,7 @@ async def get_trend(request: Request, session: ReadAccess, query: Annotated[Tren
             )
             for group, credits, events in lines
         ],
-        complete_to=watermark.complete_to,
+        complete_to=version.watermark.complete_to,
     )  # fmt: skip
     return answer_json(answer)
 

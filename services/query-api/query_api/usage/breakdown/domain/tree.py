@@ -1,9 +1,11 @@
 """The rows of a view without numbers, shared by requests, and the rows with the numbers of one request. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
+
+import numpy as np
 
 from query_api.usage.domain.catalog import (
     NO_AGENT,
@@ -16,7 +18,7 @@ from query_api.usage.domain.catalog import (
     View,
     agent_steps,
 )
-from query_api.usage.domain.series import Series
+from query_api.usage.domain.series import Numbers, Series
 
 WITH_CATEGORIES = {"tools", "other_features", "features"}
 WITH_AGENTS = {"other_features", "agents", "features"}
@@ -36,11 +38,11 @@ class Row:
 
 
 class LeafUsage(NamedTuple):
-    """Usage of leaves in parallel columns, in micro-credits. A leaf may occur several times; None is of no leaf."""
+    """Usage of leaves in parallel arrays, in micro-credits. A leaf may occur several times."""
 
-    leaves: Sequence[int | None]
-    credits: Sequence[int]
-    events: Sequence[int]
+    leaves: Numbers
+    credits: Numbers
+    events: Numbers
 
 
 class ViewTree:
@@ -60,7 +62,8 @@ class ViewTree:
         self._parents = [0]
         self._children: list[list[int]] = [[]]
         self._ordered = 0
-        """Number of nodes for which `_children` is sorted."""
+        """Number of nodes for which `_children` is sorted and `_levels` is complete."""
+        self._levels: list[tuple[Numbers, Numbers]] = []
         self._numbers: dict[tuple[int, RowStep, bool], int] = {}
         self._own: set[int] = set()
         """Nodes for a feature's usage without an agent, inside the feature's node."""
@@ -86,27 +89,21 @@ class ViewTree:
         Includes rows that were used in that range only.
         """
         size = len(self._steps)
-        credits, events, previous, used = [0] * size, [0] * size, [0] * size, bytearray(size)
+        sums = [np.zeros(size, np.int64) for _ in range(3)]  # credits, events, credits of the previous range
+        is_used = np.zeros(size, np.bool_)
         for leaves, leaf_credits, leaf_events in usage:
-            for leaf, its_credits, its_events in zip(leaves, leaf_credits, leaf_events, strict=True):
-                if leaf is not None:
-                    credits[leaf] += its_credits
-                    events[leaf] += its_events
-                    used[leaf] = 1
+            np.add.at(sums[0], leaves, leaf_credits)
+            np.add.at(sums[1], leaves, leaf_events)
+            is_used[leaves] = True
         for leaves, leaf_credits, _ in before:
-            for leaf, its_credits in zip(leaves, leaf_credits, strict=True):
-                if leaf is not None:
-                    previous[leaf] += its_credits
-                    used[leaf] = 1
-        parents = self._parents
-        for node in range(size - 1, 0, -1):
-            if used[node]:
-                parent = parents[node]
-                credits[parent] += credits[node]
-                events[parent] += events[node]
-                previous[parent] += previous[node]
-                used[parent] = 1
-        self._sort_children()
+            np.add.at(sums[2], leaves, leaf_credits)
+            is_used[leaves] = True
+        for nodes, parents in self._order():
+            for column in sums:
+                np.add.at(column, parents, column[nodes])
+            is_used[parents[is_used[nodes]]] = True
+        credits, events, previous = (column.tolist() for column in sums)
+        used = is_used.tolist()
         steps, children, own = self._steps, self._children, self._own
 
         def rows_of(parent: int) -> list[Row]:
@@ -122,13 +119,20 @@ class ViewTree:
 
         return rows_of(0)
 
-    def _sort_children(self) -> None:
-        """Sort siblings by name, id and kind, if nodes were added."""
+    def _order(self) -> list[tuple[Numbers, Numbers]]:
+        """Nodes and their parents, for each level of the tree from below. If nodes were added, also sorts siblings by name, id
+        and kind."""
         if self._ordered == len(self._steps):
-            return
+            return self._levels
         for nodes in self._children:
             nodes.sort(key=lambda node: (self._steps[node][2], self._steps[node][1], self._steps[node][0]))
-        self._ordered = len(self._steps)
+        self._ordered, self._levels = len(self._steps), []
+        level = self._children[0]
+        while level:
+            parents = [self._parents[node] for node in level]
+            self._levels.insert(0, (np.array(level, np.int64), np.array(parents, np.int64)))
+            level = [child for node in level for child in self._children[node]]
+        return self._levels
 
     def _add(self, parent: int, step: RowStep, *, is_own: bool = False) -> int:
         key = (parent, step, is_own)

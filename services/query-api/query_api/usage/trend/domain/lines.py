@@ -90,7 +90,12 @@ def draw_lines(cells: Iterable[Cell], buckets: int, top: int, always: Iterable[G
             line = lines[group.key] = TrendLine(group, [0] * buckets, [0] * buckets)
         line.credits[bucket] += credits
         line.events[bucket] += events
-    ordered = sorted(lines.values(), key=lambda line: (-sum(line.credits), line.group.name, line.group.key))
+    return top_lines(lines.values(), buckets, top)
+
+
+def top_lines(lines: Iterable[TrendLine], buckets: int, top: int) -> list[TrendLine]:
+    """The `top` lines with most credits, highest first; the last line is the sum of the others."""
+    ordered = sorted(lines, key=lambda line: (-sum(line.credits), line.group.name, line.group.key))
     rest = ordered[top:]
     if rest:
         other = TrendLine(OTHER, [0] * buckets, [0] * buckets)
