@@ -15,6 +15,7 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import people_load
 import uvloop
 from alert_load import measure_alerts, percentile
 from counting.decoding import bench_decode
@@ -39,7 +40,7 @@ from sweep_load import ORGANIZATIONS, fill_tables, measure_sweep
 Result = TypeVar("Result")
 WARM_EVENTS, SINGLE_EVENTS, SINGLE_CONNECTIONS = 2_000, 20_000, 16
 """Requests of one event. Each connection waits for an answer before its next request."""
-PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "csv", "dashboard"]
+PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "people", "csv", "dashboard"]
 MORE_PARTS = ["peers", "limits", "scale", "decode"]
 """They run only when they are named: an hour, or a program of others."""
 
@@ -156,6 +157,20 @@ async def bench_queries(runs: int, seconds: float) -> None:
             report(f"{kind} (limit {limit_ms} ms)", p99s, lambda each: each, "p99 {:.0f} ms")
 
 
+async def bench_people(runs: int, seconds: float) -> None:
+    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+        stack = WholeStack(home, addresses)
+        await people_load.fill_people(stack)
+        results = []
+        for run in range(runs):
+            result = await people_load.measure_people(stack, per_second=10, seconds=seconds * 3, seed=run)
+            results.append(result)
+            print(f"people run {run + 1}: {describe_queries(result)}", flush=True)
+        for kind in people_load.LIMITED:
+            p99s = [percentile(result.milliseconds[kind], 99) for result in results]
+            report(f"{kind} (limit {people_load.LIMIT_MS} ms)", p99s, lambda each: each, "p99 {:.0f} ms")
+
+
 async def bench_csv(runs: int) -> None:
     """The query API in its own process on inserted rows, without Kafka."""
     with embedded_postgres() as server, identity_provider(make_rsa_key()) as provider:
@@ -261,8 +276,8 @@ def measure(part: str, options: argparse.Namespace) -> None:
         case "alerts":
             asyncio.run(bench_sweep(runs))
             asyncio.run(bench_alerts(runs, options.per_second, options.crossings))
-        case "queries":
-            asyncio.run(bench_queries(runs, options.seconds))
+        case "queries" | "people":
+            asyncio.run((bench_queries if part == "queries" else bench_people)(runs, options.seconds))
         case "csv":
             asyncio.run(bench_csv(runs))
         case "dashboard":
