@@ -65,6 +65,8 @@ async def test_tables_and_charts_of_one(
             assert sum(micro(bucket["total"]) for bucket in trend["buckets"]) == micro(breakdown["total"])
     table = list(csv.DictReader(io.StringIO((await api.ask(f"/api/v1/export/table.csv?{AGENTS}&{who}")).text)))
     assert sum(micro(line["credits"]) for line in table if line["is_leaf"] == "true") == micro(breakdown["total"])
+    answer = await api.ask(f"/api/v1/export/usage.csv?product=agents&{NOVEMBER}&{who}")
+    assert sum(micro(line["credits"]) for line in csv.DictReader(io.StringIO(answer.text))) == micro(breakdown["total"])
     people = await api.get(f"/api/v1/usage/people?product=agents&{NOVEMBER}&{who}")
     assert people["total"] == breakdown["total"]
 

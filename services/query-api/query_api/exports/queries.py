@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from query_api.attributions.domain.spans import Span
 from query_api.calendar import Days
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
@@ -68,6 +69,19 @@ async def copy_people(
     """Usage of a day by who used it, as CSV lines without a header."""
     values = (large_groups, *CellPatterns(), account.organization, account.time_zone, *columns_of(Label, labels))
     await _copy(session, SQL["copy_people"], day, *values, output=output)
+
+
+async def copy_selected_usage(
+    session: ReadSession, labels: Sequence[Label], days: Days, account: BillingAccount, spans: Sequence[Span], output: Output
+) -> None:  # fmt: skip
+    """As copy_usage, of these attributions; corrections are not separate lines."""
+    values = (account.organization, account.time_zone, *columns_of(Label, labels))
+    selected = (
+        [span.attribution_id for span in spans],
+        [span.first_on for span in spans],
+        [span.last_on for span in spans],
+    )
+    await _copy(session, SQL["copy_selected_usage"], *days, *values, *selected, output=output)
 
 
 async def copy_focus(

@@ -31,6 +31,27 @@ CROSS JOIN LATERAL (VALUES
 WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND (line.credits <> 0 OR line.events <> 0)
 ORDER BY used.day, label.position, line.number
 
+-- name: copy_selected_usage
+-- As copy_usage, of the selected attributions from day first_on to last_on. Corrections are included in credits.
+-- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
+SELECT used.day AS date, label.product, label.kind, label.category, label.category_now, label.feature, label.feature_name,
+    label.agent_id, label.agent_name, label.agent_status, label.surface, 'usage' AS line, used.credits * 0.000001 AS credits, used.events,
+    $4::text AS organization_id, $5::text AS time_zone
+FROM unnest($6::integer[], $7::date[], $8::date[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+        $15::text[], $16::text[], $17::text[], $18::text[]) WITH ORDINALITY
+    AS label(series_id, first, last, product, kind, category, category_now, feature, feature_name, agent_id, agent_name, agent_status,
+        surface, position)
+JOIN (
+    SELECT d.day, d.series_id, sum(d.credits)::bigint AS credits, sum(d.events)::bigint AS events
+    FROM usage_attributed_daily AS d
+    JOIN unnest($19::bigint[], $20::date[], $21::date[]) AS selected(attribution_id, first_on, last_on)
+        ON selected.attribution_id = d.attribution_id AND d.day BETWEEN selected.first_on AND selected.last_on
+    WHERE d.organization_id = $1 AND d.day BETWEEN $2 AND $3
+    GROUP BY d.day, d.series_id
+) AS used ON used.series_id = label.series_id AND used.day BETWEEN label.first AND label.last
+WHERE used.credits <> 0 OR used.events <> 0
+ORDER BY used.day, label.position
+
 -- name: copy_people
 -- Usage of a day by who used it, as lines with labels of series.
 -- The regular expressions are those of CellPatterns: texts and ids that match get an apostrophe.

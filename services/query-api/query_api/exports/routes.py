@@ -16,6 +16,8 @@ from query_api.access.audit import audit
 from query_api.access.dependencies import CurrentUser, ExportAccess
 from query_api.access.state import app_state
 from query_api.actors.queries import select_large_groups
+from query_api.attributions.schemas import WhoQuery
+from query_api.attributions.usage import choose_spans
 from query_api.auth.principal import Principal
 from query_api.calendar import Days, today_in
 from query_api.contracts.domain.balance import overage_by_day
@@ -45,6 +47,7 @@ from query_api.exports.downloads import FileResponse, Put, file_headers
 from query_api.exports.queries import (
     copy_focus,
     copy_people,
+    copy_selected_usage,
     copy_usage,
     prepare_copy,
     select_exported_series,
@@ -98,6 +101,10 @@ class UsageQuery(RangeQuery):
     bom: bool = BOM
 
 
+class UsageFileQuery(UsageQuery, WhoQuery):
+    """Also whose usage."""
+
+
 class TableQuery(BreakdownQuery):
     bom: bool = BOM
 
@@ -108,9 +115,9 @@ class FocusQuery(RangeQuery):
 
 @router.get("/usage.csv", response_class=Response, responses=A_FILE)
 async def get_usage_file(
-    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageQuery, Query()]
+    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageFileQuery, Query()]
 ) -> FileResponse:
-    """The daily data behind the tables. Corrections are separate, signed lines.
+    """The daily data behind the tables. Corrections are separate, signed lines; with actor, group or label, lines include them.
 
     Names that a spreadsheet would interpret as formulas get a leading apostrophe. Ids get one only if a spreadsheet would
     execute them (`=x`, `@SUM(1)`): remove that apostrophe to get the id.
@@ -119,6 +126,9 @@ async def get_usage_file(
     products, kinds = choose_products(query)
     days = await choose_days(session, query, today)
     series = await select_exported_series(session, products, kinds, query.surface)
+    chosen = await choose_spans(
+        session, query, today, days, None, [each.series_id for each in series], with_agents=True
+    )
     catalog = await read_catalog(session, products, today)
     account = read_account(request, session, principal)
 
@@ -128,9 +138,13 @@ async def get_usage_file(
 
         await put(begin_file(USAGE_COLUMNS, bom=query.bom))
         async for month, labels in label_months(session, series, catalog, days):
-            await copy_usage(session, [label_cells(label) for label in labels], month, account, put_lines)
+            cells = [label_cells(label) for label in labels]
+            if chosen is None:
+                await copy_usage(session, cells, month, account, put_lines)
+            elif chosen.spans:
+                await copy_selected_usage(session, cells, month, account, chosen.spans, put_lines)
 
-    filters = (query.product, query.view, surfaces_in_name(query.surface))
+    filters = (query.product, query.view, surfaces_in_name(query.surface), who_in_name(query))
     return FileResponse(write, await audit_export(request, principal, days, "usage", *filters))
 
 
@@ -167,6 +181,12 @@ async def get_people_file(
     return FileResponse(write, await audit_export(request, principal, days, "people", *filters))
 
 
+def who_in_name(query: WhoQuery) -> str | None:
+    """Part of a file's name. It names no person, so that a name in a folder or the audit log reveals none."""
+    given = [name for name in ("actor", "group", "label") if getattr(query, name) is not None]
+    return f"by-{'-'.join(given)}" if given else None
+
+
 def choose_products(query: UsageQuery) -> tuple[list[Product], tuple[FeatureKind, ...]]:
     """Products and kinds of feature that a request selects. Raises ApiProblem."""
     if query.product is None:
@@ -189,7 +209,7 @@ async def get_table_file(
     table = (await read_breakdown(session, names_of(request), app.cache, query, today, version)).compute()
     filters = (
         query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
-        "categories-of-now" if query.categories == "now" else None,
+        "categories-of-now" if query.categories == "now" else None, who_in_name(query),
     )  # fmt: skip
     return Response(
         begin_file(TABLE_COLUMNS, bom=query.bom) + write_lines(table_lines(table.rows, table.total)),
