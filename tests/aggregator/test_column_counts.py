@@ -28,6 +28,7 @@ from support.data.factories import (
     usage,
     uuid7,
 )
+from support.data.people import random_who
 from support.infra.stack import Database
 from support.invariants.rollups import check_rollups
 from support.services.aggregator import Aggregator, canonical
@@ -40,7 +41,9 @@ TABLES = {
     "dead_letter_outbox": "partition, kafka_offset, value, reason, pointer, organization, identity", "totals_outbox": "totals_id, organization_id", "usage_attributions": "*", "usage_attributed_daily": "*", "usage_attributed_monthly": "*", "usage_runs": "*",
     "agent_sightings": "organization_id, agent_id, kind, name, ever_saved", "usage_series": "*", "quarantine": "organization_id, step",
 }  # fmt: skip
-OTHER_CONTENT: list[dict[str, Any]] = [{"credits": "77"}, {"feature": "another"}, {"surface": "desktop"}]
+OTHER_CONTENT: list[dict[str, Any]] = [
+    {"credits": "77"}, {"feature": "another"}, {"surface": "desktop"}, {"actor": {"id": "zoe"}}, {"run": {"id": "another"}},
+]  # fmt: skip
 IDS = [
     "conversation-17",
     "01HQ2Z6YV0X2Q4J6R8T0V2X4Z6",
@@ -56,8 +59,9 @@ def random_usage(chance: random.Random) -> dict[str, Any]:
         "time": rfc3339(happened),
         "id": uuid7(happened) if chance.random() < 0.9 else chance.choice(IDS),
     }
+    who = random_who(chance) if chance.random() < 0.5 else {}
     if chance.random() < 0.15:
-        return usage(feature_kind="model", feature="gpt", quantity=str(chance.randint(1, 9999)), unit=chance.choice(["tokens", "pages"]), envelope=envelope)  # fmt: skip
+        return usage(feature_kind="model", feature="gpt", quantity=str(chance.randint(1, 9999)), unit=chance.choice(["tokens", "pages"]), **who, envelope=envelope)  # fmt: skip
     number = chance.randint(1, 4)
     # Of one kind: the sighting of a kind may be older by SIGHTING_S than its latest use, so another order may give another kind.
     agent = {"id": f"agt_{number}", "kind": "saved" if number % 2 else "unsaved"}
@@ -66,7 +70,7 @@ def random_usage(chance: random.Random) -> dict[str, Any]:
         agent=agent | ({"name": "Report"} if chance.random() < 0.5 else {}) if chance.random() < 0.5 else {"id": "a", "kind": "saved"},
         feature_kind="tool", feature=f"f{chance.randint(1, 5)}",
         credits=chance.choice(["0.000001", "12.5", "3", "1000001", "999999999.999999"]) if chance.random() < 0.1 else f"0.{chance.randint(1, 999999):06}",
-        envelope=envelope,
+        **who, envelope=envelope,
     )  # fmt: skip
 
 
@@ -173,7 +177,8 @@ async def test_both_paths_write_the_same_rows(
     for table, rows in exact.items():
         assert in_columns[table] == rows, table
     assert exact["dead_letter_outbox"]
-    assert exact["usage_late"]
+    for table in ("usage_late", "usage_attributed_daily", "usage_runs"):
+        assert exact[table]
 
 
 async def test_an_organization_that_fails_is_set_aside_and_the_others_are_counted(

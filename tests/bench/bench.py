@@ -241,6 +241,10 @@ def main() -> None:
         "--mix", action="store_true", help="aggregator: also 2 %% corrections, 5 %% quantities, 1 %% conflicts"
     )
     parser.add_argument(
+        "--people", type=int, default=0, metavar="N",
+        help="aggregator: also uses that name an actor, of N people in a large organization, and a run",
+    )  # fmt: skip
+    parser.add_argument(
         "--history", type=int, default=0, metavar="DAYS", help="aggregator: also into a ledger of that many days"
     )
     parser.add_argument("--history-rows", type=int, default=1_000_000, help="ledger rows of each of these days")
@@ -265,6 +269,7 @@ def measure(part: str, options: argparse.Namespace) -> None:
                     runs,
                     options.aggregators,
                     mix=options.mix,
+                    people=options.people,
                     history_days=options.history,
                     history_rows=options.history * options.history_rows,
                 )

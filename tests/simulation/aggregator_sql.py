@@ -483,7 +483,7 @@ def add_late(t: Transaction, *columns: Sequence[Any]) -> None:
 
 
 def add_attributed_days(t: Transaction, *columns: Sequence[Any]) -> None:
-    t.add_all({"attributed_days": each(*columns)})
+    t.merge("attributed_days", each(*columns))
 
 
 def add_attributed_months(t: Transaction, *columns: Sequence[Any]) -> None:

@@ -14,18 +14,24 @@ from counting.kafka_streams import PeerMissing, PeerRun, build, count_with_peer
 from counting.usage_log import MIXED, Shape, fill_topics
 
 Variant = TypeVar("Variant")
+RUNS = 0.3
+"""Share of the uses in a run."""
 
 
 async def bench_aggregator(
-    events: int, runs: int, aggregators: int, *, mix: bool, history_days: int, history_rows: int
+    events: int, runs: int, aggregators: int, *, mix: bool, people: int, history_days: int, history_rows: int
 ) -> None:
-    """Count a log into an empty database; by turns also a mixed log, or the same log into a database with a history."""
+    """Count a log into an empty database; by turns also a mixed log, logs that name people and runs, or the same log into
+    a database with a history."""
     with kafka_and_postgres() as (bootstrap, server):
         servers = Servers.find(bootstrap, server)
         template = await make_template(server)
         variants = {"aggregator": (template, NOTHING, Shape())}
         if mix:
             variants["aggregator, mixed"] = (template, NOTHING, Shape(mix=MIXED))
+        if people:
+            variants["aggregator, actors"] = (template, NOTHING, Shape(people=people))
+            variants["aggregator, actors and runs"] = (template, NOTHING, Shape(people=people, runs=RUNS))
         if history_days:
             full = urlsplit((await copy_template(server, template)).dsn).path.strip("/")
             history = await add_history(server, full, history_days, history_rows)
@@ -47,8 +53,15 @@ async def bench_aggregator(
                 print(f"{name} run {run + 1}: {done.describe()}; exact; {truth.bytes_per_event:.0f} B each", flush=True)
         for name, done_runs in figures.items():
             share = median_speed(done_runs) / median_speed(figures["aggregator"])
-            compared = "" if name == "aggregator" else f"; {share:.2f} of the plain log into an empty database"
-            print(f"{name} median of {runs}: {median_speed(done_runs):,.0f} events/s{compared}", flush=True)
+            cost = median_cpu(done_runs)
+            compared = (
+                f"; {share:.2f} of the plain log's events/s, {cost / median_cpu(figures['aggregator']):.2f} of its CPU"
+            )
+            print(
+                f"{name} median of {runs}: {median_speed(done_runs):,.0f} events/s, {cost:.2f} us of CPU of aggregator and"
+                f" Postgres each{'' if name == 'aggregator' else compared}",
+                flush=True,
+            )
 
 
 async def bench_peers(events: int, runs: int, aggregators: int) -> None:
@@ -96,6 +109,11 @@ def summary(ours: list[CountingRun], theirs: list[PeerRun]) -> str:
         return f"ours {speed:,.0f}/s, kafka streams skipped"
     peer = median_speed(theirs)
     return f"ours {speed:,.0f}/s, kafka streams {peer:,.0f}/s, ratio {speed / peer:.2f}"
+
+
+def median_cpu(runs: list[CountingRun]) -> float:
+    """Microseconds of aggregator and Postgres per event."""
+    return statistics.median((run.cost.app_cpu_s + run.cost.postgres_cpu_s) / run.events * 1e6 for run in runs)
 
 
 def median_speed(runs: list[CountingRun] | list[PeerRun]) -> float:

@@ -16,6 +16,9 @@ LATE = 0.02
 ORIGINALS_KEPT = 10_000
 CHECKED = 1000
 """The first events are decoded and encoded, so that a typing error in the templates ends the benchmark."""
+LARGE = 10
+RUN_USES = 5
+"""Uses of a run, on average."""
 USAGE = b"usage"
 ENVELOPE = b'{"type":"flexcredits.%s.v1","specversion":"1.0","id":"%s","source":"/products/%s","subject":"%s","time":"%s","data":'
 CREDITS_PER_1000_TOKENS = 1
@@ -47,6 +50,11 @@ class Shape:
     series: int = 60_000
     partitions: int = PARTITIONS
     mix: Mix = PLAIN
+    people: int = 0
+    """People of each of the LARGE first organizations; the others have a fiftieth. Each use names one of them, few of them
+    most of the time. 0: no use has an actor."""
+    runs: float = 0.0
+    """The share of uses in a run."""
 
 
 @dataclass
@@ -115,6 +123,8 @@ class UsageLog:
         self._chance = random.Random(seed)
         self._now = datetime.now(UTC)
         self._originals: list[Original] = []
+        self._runs: dict[int, bytes] = {}
+        """By organization, the run of its latest use in a run."""
         per_organization = max(1, shape.series // shape.organizations)
         self._series = [
             build_series(number, per_organization) for number in range(per_organization * shape.organizations)
@@ -152,11 +162,24 @@ class UsageLog:
         else:
             whole, fraction = chance.randrange(50), chance.randrange(1, 1_000_000)
             amount, credits = f'"credits":"{whole}.{fraction:06}"}}}}', whole * 1_000_000 + fraction
-        message = self._message(key.encode(), envelope + dimensions.encode() + amount.encode())
+        who = self._who(int(key[4:].partition("|")[0]))
+        message = self._message(key.encode(), envelope + dimensions.encode() + who + amount.encode())
         self._keep(Original(envelope, product.encode(), event_id, dimensions.encode(), message))
         self.truth.usage += 1
         self.truth.credits += credits
         return message
+
+    def _who(self, organization: int) -> bytes:
+        """Actor and run of a use."""
+        shape, chance, who = self._shape, self._chance, b""
+        if shape.people:
+            people = shape.people if organization < LARGE else max(1, shape.people // 50)
+            who = b'"actor":{"id":"usr_%03d%05d"},' % (organization, int(people * chance.random() ** 2))
+        if shape.runs and chance.random() < shape.runs:
+            if organization not in self._runs or chance.random() < 1 / RUN_USES:
+                self._runs[organization] = b"conv_%016x" % chance.getrandbits(64)
+            who += b'"run":{"id":"%b"},' % self._runs[organization]
+        return who
 
     def _copy(self) -> Message:
         self.truth.copies += 1

@@ -3,18 +3,20 @@
 `python -m support.data.mutated_usage SEED RECORDS` compares them on its own, for mutants of the aggregator.
 """
 
+import itertools
 import random
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from aggregator.domain.columns.heads import Heads
+from aggregator.domain.columns.heads import NO_ATTRIBUTION, Heads
 from aggregator.domain.columns.read import read
 from aggregator.domain.columns.usage_columns import UsageColumns
 from aggregator.domain.decode import UsageRecord, read_record
+from aggregator.domain.people.attribution import Run
 from aggregator.domain.record import Record
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from support.data.factories import FakeRecord, correction, organization, rate, usage
@@ -65,6 +67,35 @@ TAILS = [
     b',"agent":null}', b'} ', b" }", b"}}", b"", b',"x":1}', b',"feature":"other"}', b',"unit":"t\\u006fkens"}', b',"unit":"tokens","quantity":"8"}',
     b',"unit":""}', b',"unit":"tokens","unit":"pages"}', b',"unit":null}', b',"credits":null}', b',}', b',"unit":"a\x7f"}',
 ]  # fmt: skip
+WHO_MEMBERS = [
+    b'"actor":{"id":"ana"},', b'"actor":{"id":"ana","kind":"service_account"},', b'"actor":{"id":"ana","kind":"bot"},', b'"actor":{"id":""},',
+    b'"actor":{"kind":"user"},', b'"actor":{"id":"ana","name":"Ana"},', b'"actor":null,', b'"actor":{},', b'"actor":"ana",', b'"group":"g",',
+    b'"group":null,', b'"group":"",', b'"group":7,', b'"labels":{},', b'"labels":{"a":"b"},', b'"labels":{"b":"1","a":"2"},',
+    b'"labels":{"a":"b","a":"c"},', b'"labels":{"a":""},', b'"labels":{"7":"b"},', b'"labels":{"a":1},', b'"labels":null,',
+    b'"labels":{"a":"1","b":"2","c":"3","d":"4","e":"5","f":"6"},', b'"labels":{"time":"2026-11-23T11:00:00.1234567Z"},',
+    b'"labels":{"x":"' + b"y" * 65 + b'"},', b'"labels":{"a":"e\xcc\x81"},', b'"labels":{"a":"\\u0301"},', b'"labels":{"run":"r"},',
+    b'"run":{"id":"r1"},', b'"run":{"id":"r1","parent_id":"r0"},', b'"run":{"parent_id":"r0","id":"r1"},', b'"run":{"id":"r1","parent_id":null},',
+    b'"run":{"id":""},', b'"run":{"id":"r","parent_id":""},', b'"run":null,', b'"run":{},', b'"run":{"id":"\x7f"},', b'"run":{"id":"\xc3\xa9"},',
+    b'"run":{"id":"\\u0061"},', b'"run":{"id":"' + b"r" * 129 + b'"},', b'"run":{"id":"r","x":1},', b'"run":{"id":"r","id":"s"},', b'"quantities":{"t":"1"},',
+    b'"quantities":null,', b'"quantities":{"t":"0"},', b'"agent":{"id":"a","kind":"saved","actor":{"id":"x"}},', b'"group":"' + b"g" * 129 + b'",',
+]  # fmt: skip
+PEOPLE = [
+    "ana", "é", "e\u0301", "x" * 254, "x" * 255, "a\x7f", ",", 'a","kind":"user', 'a"},"group":"g', 'a"},"run":{"id":"r', 'r","parent_id":"s',
+    "\\u0061",
+]  # fmt: skip
+WHO: list[dict[str, Any]] = [
+    {"actor": {"id": "ana"}}, {"actor": {"id": "bob", "kind": "service_account"}}, {"actor": {"id": "ana"}, "group": "g"},
+    {"actor": {"id": "ana"}, "group": "g", "labels": {"b": "1", "a": "2"}}, {"group": "g"}, {"labels": {"a": "é"}}, {"run": {"id": "r1"}},
+    {"run": {"id": "r1", "parent_id": "r0"}}, {"actor": {"id": "ana"}, "run": {"id": "r1"}}, {"actor": {"id": "é"}, "labels": {"a": "b"}},
+    {"actor": {"id": "cy"}, "agent": {"id": "wf_7", "kind": "unsaved"}, "labels": {"a": "b"}, "run": {"id": "r2", "parent_id": "r1"}},
+]  # fmt: skip
+AMOUNTS_OF_WHO: list[dict[str, Any]] = [
+    {}, {"quantity": "5213", "unit": "tokens", "feature_kind": "model", "feature": "m"}, {"surface": None}, {"product": "agents"},
+]  # fmt: skip
+MARKS = [
+    b',"data":', b',"credits":"', b',"quantity":"', b',"unit":"', b'"time":"', b'"subject":"', b',"actor":', b',"group":', b',"labels":',
+    b',"run":', b"",
+]  # fmt: skip
 NAMES = ["jira_search", "é", "e\u0301", "\u0958", "x" * 200, "x" * 201, ',', "credits", "a\x7f", "\u2028", "agt_42", 'a","credits":"1']  # fmt: skip
 
 
@@ -77,6 +108,7 @@ def seeds() -> list[bytes]:
         usage(quantity="1", unit="pages", envelope={"subject": "org_b", "datacontenttype": "application/json"}),
         usage(agent={"id": "wf_7", "kind": "unsaved"}, envelope={"datacontenttype": "application/json"}), usage(feature="é"),
     ]  # fmt: skip
+    plain += [usage(**who, **amount) for who, amount in zip(WHO, itertools.cycle(AMOUNTS_OF_WHO), strict=False)]
     found = [encode(decode(encode(event))) for event in plain]
     found += [encode(event) for event in plain]  # members in another order
     found += [
@@ -112,6 +144,13 @@ def _set_member(name: bytes, values: Sequence[str] | Sequence[bytes]) -> Callabl
     return change
 
 
+def _set_person(chance: random.Random, value: bytes, _: Sequence[bytes]) -> bytes:
+    """Changes an id or text of an actor, a group, labels or a run."""
+    new = chance.choice(PEOPLE).encode()
+    pattern = rb'("(?:actor":\{"id|run":\{"id|parent_id|group|a|b)":")[^"]*'
+    return re.sub(pattern, lambda found: found[1] + new, value, count=chance.choice([0, 1]))
+
+
 def _fresh_amount(chance: random.Random, value: bytes, _: Sequence[bytes]) -> bytes:
     digits = str(chance.randrange(10 ** chance.randrange(1, 11)))
     if chance.random() < 0.7:
@@ -138,6 +177,15 @@ def _add_member(chance: random.Random, value: bytes, _: Sequence[bytes]) -> byte
     return value[:at] + chance.choice(MEMBERS) + value[at:]
 
 
+def _add_who(chance: random.Random, value: bytes, _: Sequence[bytes]) -> bytes:
+    """Adds one or two members before a member, usually before the amount."""
+    marks = [b'"credits":"', b'"quantity":"', b'"surface":', b'"product":', b'"run":', b'"group":']
+    found = [at for mark in marks[: chance.choice([2, 2, len(marks)])] if (at := value.find(mark)) >= 0]
+    at = chance.choice(found or [0])
+    members = b"".join(chance.choices(WHO_MEMBERS, k=chance.choice([1, 1, 2])))
+    return value[:at] + members + value[at:]
+
+
 def _add_space(chance: random.Random, value: bytes, _: Sequence[bytes]) -> bytes:
     at = chance.choice([found.end() for found in re.finditer(rb'[{,:"}]', value)] or [0])
     return value[:at] + chance.choice([b" ", b"\n", b"\t", b"\r\n", b"\x0b"]) + value[at:]
@@ -150,9 +198,7 @@ def _change_tail(chance: random.Random, value: bytes, _: Sequence[bytes]) -> byt
 def _cross(chance: random.Random, value: bytes, others: Sequence[bytes]) -> bytes:
     """The beginning of this value with the end of another, cut at a member or anywhere."""
     other = chance.choice(others)
-    mark = chance.choice(
-        [b',"data":', b',"credits":"', b',"quantity":"', b',"unit":"', b'"time":"', b'"subject":"', b""]
-    )
+    mark = chance.choice(MARKS)
     if mark and mark in value and mark in other:
         return value.partition(mark)[0] + mark + other.partition(mark)[2]
     return value[: chance.randrange(len(value) + 1)] + other[chance.randrange(len(other) + 1) :]
@@ -171,8 +217,9 @@ CHANGES: list[Callable[[random.Random, bytes, Sequence[bytes]], bytes]] = [
     _change_byte, _set_member(b"(?:credits|quantity)", AMOUNTS), _set_member(b"time", TIMES), _set_member(b"id", IDS),
     _set_member(b"source", SOURCES), _set_member(b"subject", ORGANIZATIONS), _set_member(b"(?:feature|name|surface|unit)", NAMES),
     _fresh_amount, _fresh_time, _fresh_id, _add_member, _add_space, _change_tail, _cross, _escape, _prepend_mark,
+    _add_who, _set_person,
 ]  # fmt: skip
-WEIGHTS = [10, 8, 8, 8, 4, 4, 4, 12, 12, 6, 8, 4, 6, 8, 3, 0.3]
+WEIGHTS = [10, 8, 8, 8, 4, 4, 4, 12, 12, 6, 8, 4, 6, 8, 3, 0.3, 10, 6]
 
 
 def mutated_records(seed: int, number: int) -> Iterator[FakeRecord]:
@@ -225,16 +272,19 @@ def exact_row(use: UsageRecord) -> tuple[object, ...]:
     assert use.corrects is None
     return (
         use.partition, use.offset, round(use.received * 1000), use.series, use.agent, use.unit, use.identity, use.ledger_bucket,
-        round(use.occurred * 1_000_000), amount,
+        round(use.occurred * 1_000_000), amount, use.attribution, use.run,
     )  # fmt: skip
 
 
 def row_of(columns: UsageColumns, row: int) -> tuple[object, ...]:
     heads, head = columns.heads, int(columns.head[row])
+    number, ids = int(columns.attribution[row]), columns.run_ids[row]
+    attribution = heads.attributions[number] if number != NO_ATTRIBUTION else None
+    run = ids and Run(columns.run[row].tobytes(), ids[0].decode(), (ids[1] or b"").decode())
     return (
         int(columns.partition[row]), int(columns.offset[row]), int(columns.received_ms[row]), heads.series[head], heads.agents[head],
         heads.units[head], columns.identity[row].tobytes(), int(columns.ledger_bucket[row]), int(columns.occurred_us[row]),
-        int(columns.amount[row]),
+        int(columns.amount[row]), attribution, run,
     )  # fmt: skip
 
 

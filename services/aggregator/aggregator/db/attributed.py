@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 from runtime.postgres.pool import Connection
 
+from aggregator.db.catalog_cache import StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
 from aggregator.domain.counting.attributed import AttributedDays, attributed_months_of
@@ -12,9 +14,12 @@ from aggregator.domain.people.runs import RunSum
 
 
 async def add_attributed(connection: Connection, days: AttributedDays) -> None:
-    """Add to the days and months of attributions."""
+    """Add to the days and months of attributions. Raises StaleCatalog when another transaction adds the same new day."""
     if len(days.credits):
-        await connection.execute(SQL["add_attributed_days"], *(column.tolist() for column in days))
+        try:
+            await connection.execute(SQL["add_attributed_days"], *(column.tolist() for column in days))
+        except asyncpg.UniqueViolationError as error:
+            raise StaleCatalog from error
         months = attributed_months_of(days)
         await connection.execute(SQL["add_attributed_months"], *(column.tolist() for column in months))
 

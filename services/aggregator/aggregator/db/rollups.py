@@ -14,29 +14,31 @@ from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.sums import check_sums
 from aggregator.db.unnest import columns_of
-from aggregator.domain.counting.attributed import AttributedDays, add_attributed_days, attributed_days_of
+from aggregator.domain.counting.attributed import add_attributed_days, attributed_days_of
 from aggregator.domain.counting.cells import Cells, add_cells, cells_of, months_of, months_of_quarters
+from aggregator.domain.counting.fold import Folded
 from aggregator.domain.rollup import Rollups
 from aggregator.domain.sum_limit import Gross, Rooms, check_batch
 
 
 async def add_checked_rollups(
     connection: Connection, rollups: Rollups, rooms: Rooms, catalog: Catalog, known: dict[int, Gross] | None = None,
-    quarters: Sequence[Cells] = (), days: Sequence[Cells] = (), attributed: Sequence[AttributedDays] = (),
+    folded: Sequence[Folded] = (),
 ) -> None:  # fmt: skip
-    """Add sums to the rollup tables, within the limit. The organization days of `quarters` and `days` are in `rollups`.
+    """Add sums to the rollup tables, within the limit. The organization days of `folded` are in `rollups`.
 
     Raises SumLimit when the sums of an organization without a reserved room exceed the limit, and StaleCatalog when
     another transaction adds the same new row. `known` holds the latest known large sums.
     """
     check_batch(rollups, rooms)
-    all_quarters = add_cells(cells_of(rollups.quarters), *quarters)
+    all_quarters = add_cells(cells_of(rollups.quarters), *(part.quarters for part in folded))
     partitions = await _by_partition(connection, all_quarters, catalog)
     async with _planned_by_index(connection):
         for table, cells in partitions:
             await _merge(connection, SQL["add_quarters"].replace("usage_15m", table), cells)
-        large = await _add_days(connection, rollups, add_cells(cells_of(rollups.days), *days))
-    await add_attributed(connection, add_attributed_days(attributed_days_of(rollups.attributed_days), *attributed))
+        large = await _add_days(connection, rollups, add_cells(cells_of(rollups.days), *(part.days for part in folded)))
+        attributed = [attributed_days_of(rollups.attributed_days), *(part.attributed for part in folded)]
+        await add_attributed(connection, add_attributed_days(*attributed))
     if large:
         await check_sums(connection, large, rollups, rooms, {} if known is None else known)
 
@@ -49,7 +51,7 @@ async def add_rollups(connection: Connection, rollups: Rollups) -> None:
     async with _planned_by_index(connection):
         await _merge(connection, SQL["add_quarters"], cells_of(rollups.quarters))
         await _add_days(connection, rollups, cells_of(rollups.days))
-    await add_attributed(connection, attributed_days_of(rollups.attributed_days))
+        await add_attributed(connection, attributed_days_of(rollups.attributed_days))
 
 
 async def add_months(connection: Connection, months: Mapping[tuple[int, int, int], Sequence[int]]) -> None:

@@ -124,8 +124,7 @@ async def store(
     if rooms:
         await note_limited(connection, result.held)
     result.step = "rollups"
-    sums = [in_columns.quarters], [in_columns.days]
-    await add_checked_rollups(connection, result.rollups, rooms, catalog, catalog.gross, *sums)
+    await add_checked_rollups(connection, result.rollups, rooms, catalog, catalog.gross, in_columns.sums)
     await add_runs(connection, result.runs)
     result.step = "agents"
     agents = chain(agents_of(chain(result.counted, result.held)), in_columns.agents)

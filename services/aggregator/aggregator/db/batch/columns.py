@@ -14,28 +14,26 @@ from numpy.typing import NDArray
 from runtime.postgres.pool import Connection
 
 from aggregator.db.batch.ledger import content_in, reject_conflict
-from aggregator.db.catalog_cache import Catalog
+from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import BatchResult
+from aggregator.domain.columns.heads import NO_ATTRIBUTION
 from aggregator.domain.columns.usage_columns import UsageColumns, concatenate
-from aggregator.domain.counting.cells import Cells, cells_of
 from aggregator.domain.counting.copies import Content
 from aggregator.domain.counting.counts import count_hours
-from aggregator.domain.counting.fold import fold_columns, latest_of_agents
+from aggregator.domain.counting.fold import Folded, fold_columns, latest_of_agents
 from aggregator.domain.counting.places import UNKNOWN, Places
 from aggregator.domain.counting.rates import NO_RATE, Rated, rate_columns
 from aggregator.domain.counting.recent import RecentIdentities
+from aggregator.domain.counting.run_sums import fold_run_columns
 from aggregator.domain.decode import DecodedBatch, UsageRecord, to_uses
 
 Rows = NDArray[np.intp]
 AMOUNT_MAX = 10**12
 """Micro-credits. Larger amounts take the exact path, so that no sum of a batch overflows 64 bits."""
 _POSTGRES_EPOCH_US = 946_684_800_000_000
-_LEDGER = (
-    "ledger_bucket", "identity", "organization_id", "series_id", "occurred_at", "credits", "received_at", "kafka_offset",
-    "kafka_partition", "held",
-)  # fmt: skip
-_RATED_LEDGER = (*_LEDGER, "rate_id", "quantity")
+_RATED, _ATTRIBUTED, _OF_RUN = 1, 2, 4
+"""Bits of the columns that some rows of the ledger have."""
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END = b"\xff\xff"
 
@@ -44,7 +42,12 @@ def find_places(columns: UsageColumns, catalog: Catalog) -> Places:
     """The places of the heads of these rows, which the catalog has learned."""
     if catalog.places is None or catalog.places.heads is not columns.heads:
         catalog.places = Places(columns.heads)
-    catalog.places.learn(columns.head, catalog.organizations, catalog.series_ids, (catalog.version, catalog.changes))
+    try:
+        state = catalog.version, catalog.changes
+        catalog.places.learn(columns.head, catalog.organizations, catalog.series_ids, state)
+        catalog.places.learn_attributions(columns.attribution, catalog.attribution_ids)
+    except KeyError as error:  # as in decide_in
+        raise StaleCatalog from error
     return catalog.places
 
 
@@ -87,42 +90,54 @@ def _leave(part: UsageColumns, mask: NDArray[np.bool_], uses: list[UsageRecord])
 
 
 class InColumns(NamedTuple):
-    """What the columns of a batch add: rows of rollups, and the latest use of each agent."""
+    """What the columns of a batch add: rows of rollups (none without columns), and the latest use of each agent."""
 
-    quarters: Cells
-    days: Cells
+    sums: list[Folded]
     agents: list[tuple[int, UsageAgent, float]]
 
 
 async def count_columns(
     connection: Connection, parts: Sequence[UsageColumns], catalog: Catalog, result: BatchResult
 ) -> InColumns:
-    """Claim the identities of the columns, and sum those that are new. Their sums by organization are added to
-    `result.rollups`."""
+    """Claim the identities of the columns, and sum those that are new. Their sums by organization and by run are added
+    to `result`."""
     if not parts:
-        return InColumns(cells_of({}), cells_of({}), [])
+        return InColumns([], [])
     result.step = "ledger"
     columns = concatenate(parts)
     places = find_places(columns, catalog)
-    usage = _Usage(columns, places, rate(columns, places, catalog))
+    usage = _usage(columns, places, rate(columns, places, catalog))
     new = await claim_columns(connection, usage, catalog.recent, result)
-    quarters, days = fold_columns(columns, new, usage.rated.credits[new], places, result.rollups)
-    return InColumns(quarters, days, latest_of_agents(columns, new, places))
+    credits = usage.rated.credits[new]
+    folded = fold_columns(columns, new, credits, places, result.rollups)
+    fold_run_columns(columns, new, credits, places, result.runs)
+    return InColumns([folded], latest_of_agents(columns, new, places))
 
 
 class _Usage(NamedTuple):
     columns: UsageColumns
     places: Places
     rated: Rated
+    kinds: NDArray[np.uint8]
+    """By row, the bits of its additional columns."""
 
     def content(self, row: int) -> Content:
         """content_of() of a row."""
         head, amount = self.columns.head[row], int(self.columns.amount[row])
         series, milliseconds = int(self.places.series[head]), int(self.columns.occurred_us[row]) // 1000
-        unit = self.columns.heads.units[head]
+        unit, number = self.columns.heads.units[head], self.columns.attribution[row]
+        attribution = None if number == NO_ATTRIBUTION else int(self.places.attribution_of(number))
+        run = None if self.columns.run_ids[row] is None else self.columns.run[row].tobytes()
         if unit is None:
-            return Content(series, milliseconds, amount, None, None, None, None, None, None)
-        return Content(series, milliseconds, None, amount, unit, None, None, None, None)
+            return Content(series, milliseconds, amount, None, None, None, attribution, run, None)
+        return Content(series, milliseconds, None, amount, unit, None, attribution, run, None)
+
+
+def _usage(columns: UsageColumns, places: Places, rated: Rated) -> _Usage:
+    kinds = np.where(rated.rate_id != NO_RATE, _RATED, 0).astype(np.uint8)
+    kinds[columns.attribution != NO_ATTRIBUTION] |= _ATTRIBUTED
+    kinds[columns.has_run] |= _OF_RUN
+    return _Usage(columns, places, rated, kinds)
 
 
 async def claim_columns(connection: Connection, usage: _Usage, recent: RecentIdentities, result: BatchResult) -> Rows:
@@ -206,29 +221,32 @@ async def _select_known(connection: Connection, bucket: int, identities: NDArray
 
 
 async def _copy(connection: Connection, usage: _Usage, rows: Rows, bucket: int) -> None:
-    """Insert rows into a partition of the ledger, credits before quantities. Raises UniqueViolationError."""
-    columns, places, rated = usage
-    is_rated = rated.rate_id[rows] != NO_RATE
-    for some, names in ((rows[~is_rated], _LEDGER), (rows[is_rated], _RATED_LEDGER)):
-        if not len(some):
-            continue
+    """Insert rows into a partition of the ledger, those that have the same columns together. Raises
+    UniqueViolationError."""
+    columns, places, rated, kinds = usage
+    for kind in np.unique(kinds[rows]).tolist():
+        some = rows[kinds[rows] == kind]
         head, number = columns.head[some], len(some)
-        fields = [
-            (np.full(number, bucket), ">i4"),
-            (columns.identity[some], "V16"),
-            (places.organization[head], ">i4"),
-            (places.series[head], ">i4"),
-            (columns.occurred_us[some] - _POSTGRES_EPOCH_US, ">i8"),
-            (rated.credits[some], ">i8"),
-            (columns.received_ms[some] * 1000 - _POSTGRES_EPOCH_US, ">i8"),
-            (columns.offset[some], ">i8"),
-            (columns.partition[some], ">i4"),
-            (np.zeros(number, np.uint8), "u1"),
-            (rated.rate_id[some], ">i4"),
-            (columns.amount[some], ">i8"),
-        ]
-        source = io.BytesIO(_copy_body(fields[: len(names)]))
-        await connection.copy_to_table(ledger_table(bucket), source=source, columns=names, format="binary")
+        fields = {
+            "ledger_bucket": (np.full(number, bucket), ">i4"),
+            "identity": (columns.identity[some], "V16"),
+            "organization_id": (places.organization[head], ">i4"),
+            "series_id": (places.series[head], ">i4"),
+            "occurred_at": (columns.occurred_us[some] - _POSTGRES_EPOCH_US, ">i8"),
+            "credits": (rated.credits[some], ">i8"),
+            "received_at": (columns.received_ms[some] * 1000 - _POSTGRES_EPOCH_US, ">i8"),
+            "kafka_offset": (columns.offset[some], ">i8"),
+            "kafka_partition": (columns.partition[some], ">i4"),
+            "held": (np.zeros(number, np.uint8), "u1"),
+        }
+        if kind & _RATED:
+            fields |= {"rate_id": (rated.rate_id[some], ">i4"), "quantity": (columns.amount[some], ">i8")}
+        if kind & _ATTRIBUTED:
+            fields["attribution_id"] = (places.attribution_of(columns.attribution[some]), ">i8")
+        if kind & _OF_RUN:
+            fields["run"] = (columns.run[some], "V16")
+        source = io.BytesIO(_copy_body([*fields.values()]))
+        await connection.copy_to_table(ledger_table(bucket), source=source, columns=[*fields], format="binary")
 
 
 def ledger_table(bucket: int) -> str:

@@ -1,5 +1,5 @@
 -- Sums over the ledger. The tables are locked in the order of progress.sql, rows by their keys: the caller sorts the rows
--- of add_quarters, add_days and add_months.
+-- of add_quarters, add_days, add_months and add_attributed_days.
 
 -- name: lock_room
 -- Locks the room of an organization near the limit of its sums, so that one batch at a time counts for it.
@@ -118,17 +118,18 @@ ON CONFLICT (organization_id, day, received_on, product)
 DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
 
 -- name: add_attributed_days
--- Adds the part of the daily rollup that names an actor, a group or labels.
-INSERT INTO usage_attributed_daily AS t (organization_id, day, attribution_id, series_id, credits, events)
-SELECT organization_id, date '1970-01-01' + day, attribution_id, series_id, credits, events
-FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::integer[], $5::bigint[], $6::bigint[])
-    AS d(organization_id, day, attribution_id, series_id, credits, events)
-ORDER BY organization_id, day, attribution_id, series_id
-ON CONFLICT (organization_id, day, attribution_id, series_id)
-DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+-- Adds the part of the daily rollup that names an actor, a group or labels. Fails as add_quarters does.
+MERGE INTO usage_attributed_daily AS t USING (
+    SELECT organization_id, date '1970-01-01' + day AS day, attribution_id, series_id, credits, events
+    FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::integer[], $5::bigint[], $6::bigint[])
+        AS d(organization_id, day, attribution_id, series_id, credits, events)
+) AS d ON t.organization_id = d.organization_id AND t.day = d.day AND t.attribution_id = d.attribution_id AND t.series_id = d.series_id
+WHEN MATCHED THEN UPDATE SET credits = t.credits + d.credits, events = t.events + d.events
+WHEN NOT MATCHED THEN INSERT (organization_id, day, attribution_id, series_id, credits, events)
+    VALUES (d.organization_id, d.day, d.attribution_id, d.series_id, d.credits, d.events)
 
 -- name: add_attributed_months
--- Adds to the months of attributed usage.
+-- Adds to the months of attributed usage. Not by MERGE: several aggregators may add the same new row.
 INSERT INTO usage_attributed_monthly AS t (organization_id, month, attribution_id, credits, events)
 SELECT organization_id, date '1970-01-01' + month, attribution_id, credits, events
 FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[])

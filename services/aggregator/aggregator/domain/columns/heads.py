@@ -1,12 +1,19 @@
-"""The heads of usage that the codec accepted: what a usage event says apart from its id, source, time and amount."""
+"""The heads of usage that the codec accepted: what a usage event says apart from its id, source, time, amount and who used
+it; and the attributions, which say who used it."""
 
+import msgspec
 from flexcredits_schemas.codec import decode
 from flexcredits_schemas.events import Usage, UsageAgent, UsageData
+from msgspec import Raw, Struct
+
+from aggregator.domain.people.attribution import Attribution, attribution_of
 
 BYTES_MAX = 96 * 2**20
 """Memory of all heads. A head of the usual 200 bytes costs about 800, so about 120,000 fit."""
 HEAD_BYTES_MAX = 1_500
 """A longer head is not kept."""
+ATTRIBUTION_BYTES_MAX = 96 * 2**20
+"""Memory of all attributions. One of the usual 60 bytes costs about 700, so about 140,000 fit."""
 RECORDS_MAX = 20_000_000
 """Heads are dropped after so many records, so that features and agents that are no longer used take no room. To learn
 60,000 heads again costs less than 1 s, in about 5 minutes of full load."""
@@ -20,17 +27,37 @@ _ENVELOPE_BYTES = len(
     '{"type":"flexcredits.usage.v1","specversion":"1.0","id":"","source":"","subject":"","time":"","data":}'
 )
 _NO_ENVELOPE = -(2**40)
+_ATTRIBUTION_BYTES = 500
+"""Memory of an attribution apart from four times its length: its texts and its entries here and in the catalog."""
+NO_ATTRIBUTION = -1
+"""Number of the attribution of usage without actor, group and labels."""
+REFUSED = -2
+_EXAMPLE = (
+    b'{"specversion":"1.0","id":"x","source":"/x","type":"flexcredits.usage.v1","subject":"x","time":"2026-01-01T00:00:00Z",'
+    b'"data":{"product":"assistant","feature_kind":"tool","feature":"x"%b,"credits":"1"}}'
+)
+
+
+class _Members(Struct, forbid_unknown_fields=True, gc=False):
+    """The members that an attribution may have."""
+
+    actor: Raw = Raw()
+    group: Raw = Raw()
+    labels: Raw = Raw()
+
+
+_decode_members = msgspec.json.Decoder(_Members).decode
 
 
 def _has_more(data: UsageData) -> bool:
-    """Whether data has what only the exact path reads."""
+    """Whether data says who used it, or has several quantities, which only the exact path reads."""
     return bool(data.actor or data.group or data.labels or data.run or data.quantities)
 
 
 class OrganizationHeads:
     """The heads and sources of one organization."""
 
-    __slots__ = ("bytes", "numbers", "sources")
+    __slots__ = ("attribution_bytes", "attributions", "bytes", "numbers", "sources")
 
     def __init__(self) -> None:
         self.numbers: dict[bytes, int] = {}
@@ -39,6 +66,9 @@ class OrganizationHeads:
         """By source: what precedes an id of 36 bytes in the message that is hashed to its identity, and the length of
         the shortest envelope without its id and time."""
         self.bytes = 0
+        self.attributions: dict[bytes, int] = {}
+        """Number of each attribution, by the members of data that name it (see split_who)."""
+        self.attribution_bytes = 0
 
 
 class Heads:
@@ -58,7 +88,10 @@ class Heads:
         self.agents: list[UsageAgent | None] = []
         self.units: list[str | None] = []
         """None: the amount is in credits."""
+        self.attributions: list[Attribution] = []
+        """By number of the attribution."""
         self.bytes = 0
+        self.attribution_bytes = 0
         self.records = 0
         """The number of records read with these heads."""
         self._bytes_max = bytes_max
@@ -82,6 +115,10 @@ class Heads:
         - Characters are checked text by text, and an envelope in its shortest form has no escape.
         - Each member of `data` but the amount is in the key with its name and place, so duplicates are resolved the
           same way.
+
+        A key with an attribution or a run is not added. So if the event in `value` lacks the members that split_who()
+        finds, these members may stand before the amount of any event of the key: no rule concerns them and other
+        members, and those in the key have no value, so that the later ones count.
         """
         if len(key) > HEAD_BYTES_MAX:
             return -1
@@ -113,6 +150,40 @@ class Heads:
         self.units.append(data.unit)
         own.bytes += cost
         self.bytes += cost
+        return number
+
+    def learn_attribution(self, organization: str, members: bytes) -> int:
+        """The number of an attribution, which is added if there is room and the codec accepts it: NO_ATTRIBUTION if it
+        has no value, REFUSED if it is not added. The organization has a head.
+
+        `members` is a part of data that begins with a comma. It is accepted in an example, and in any other event with
+        the same meaning, because
+
+        - it is nothing but the members `actor`, `group` and `labels` (_Members), complete, so that it has the same
+          names and values wherever a member may begin;
+        - no rule concerns them and other members or attributes;
+        - escapes, characters outside ASCII and long fractions of seconds, which the codec searches in the whole
+          message, concern the values that contain them.
+        """
+        own = self.organizations[organization]
+        cost = 4 * len(members) + _ATTRIBUTION_BYTES
+        has_room = own.attribution_bytes + cost <= ATTRIBUTION_BYTES_MAX - self.attribution_bytes
+        if len(members) > HEAD_BYTES_MAX or not has_room:
+            return REFUSED
+        try:
+            _decode_members(b"{%b}" % members[1:])
+            event = decode(_EXAMPLE % members)
+        except Exception:  # the exact path reads the record again and treats its failure
+            return REFUSED
+        assert isinstance(event, Usage)
+        attribution = attribution_of(organization, event.data)
+        number = NO_ATTRIBUTION
+        if attribution is not None:
+            number = len(self.attributions)
+            self.attributions.append(attribution)
+        own.attributions[members] = number
+        own.attribution_bytes += cost
+        self.attribution_bytes += cost
         return number
 
     def prefix_of(self, organization: str, source: str) -> tuple[bytes, int]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.domain.columns.heads import Heads
+from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.record import Record
 
 
@@ -36,6 +37,12 @@ class UsageColumns:
     """Event time in microseconds since 1970, exact."""
     amount: NDArray[np.int64]
     """Millionths of credits, or of the head's unit if it has one; 1 to 10^15 - 1."""
+    attribution: NDArray[np.int32]
+    """Number of the attribution (see Heads), or NO_ATTRIBUTION."""
+    run: NDArray[np.void]
+    """run_identity_of() of each run, 16 bytes (dtype V16); zeros if the use has no run."""
+    run_ids: NDArray[np.object_]
+    """Ids of the run and of its parent (None: not given), in ASCII; None if the use has no run."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -51,6 +58,16 @@ class UsageColumns:
         """The series of the rows (see SeriesKey)."""
         return {self.heads.series[number] for number in np.unique(self.head).tolist()}
 
+    @property
+    def has_run(self) -> NDArray[np.bool_]:
+        """A mask of the rows of runs."""
+        mask: NDArray[np.bool_] = self.run_ids != None  # noqa: E711 - by element
+        return mask
+
+    def attributions(self) -> list[Attribution]:
+        """The attributions of the rows."""
+        return [self.heads.attributions[number] for number in np.unique(self.attribution).tolist() if number >= 0]
+
     def of_organizations(self, names: Collection[str]) -> NDArray[np.bool_]:
         """A mask of the rows of these organizations."""
         numbers = np.unique(self.head)
@@ -61,7 +78,7 @@ class UsageColumns:
 _ARRAYS = tuple(field.name for field in fields(UsageColumns) if field.name not in ("heads", "records"))
 _TYPES = {
     "partition": "i4", "offset": "i8", "received_ms": "i8", "head": "i4", "identity": "V16", "ledger_bucket": "i4",
-    "occurred_us": "i8", "amount": "i8",
+    "occurred_us": "i8", "amount": "i8", "attribution": "i4", "run": "V16", "run_ids": "O",
 }  # fmt: skip
 
 

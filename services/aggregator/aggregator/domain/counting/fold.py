@@ -1,6 +1,7 @@
 """Sums columns to rows of the rollup tables. Pure."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from flexcredits_schemas.calendar import QUARTER_S, local_day
@@ -8,8 +9,9 @@ from flexcredits_schemas.events import UsageAgent
 from numpy.typing import NDArray
 
 from aggregator.domain.columns.usage_columns import UsageColumns
+from aggregator.domain.counting.attributed import AttributedDays
 from aggregator.domain.counting.cells import Array, Cells, group
-from aggregator.domain.counting.places import Places
+from aggregator.domain.counting.places import UNKNOWN, Places
 from aggregator.domain.rollup import Rollups, add
 
 _QUARTER_US = QUARTER_S * 1_000_000
@@ -17,11 +19,19 @@ _QUARTER_MS = QUARTER_S * 1000
 _ZONE = 2**40
 
 
+class Folded(NamedTuple):
+    """Sums of columns: rows of usage_15m, usage_daily and usage_attributed_daily."""
+
+    quarters: Cells
+    days: Cells
+    attributed: AttributedDays
+
+
 def fold_columns(
     columns: UsageColumns, rows: NDArray[np.intp], credits: Array, places: Places, into: Rollups
-) -> tuple[Cells, Cells]:
-    """The sums of these rows by quarter of an hour and by day. Their sums by organization, and of late usage, are added
-    to `into`. `credits` are the micro-credits of the rows; their total is below 2^63."""
+) -> Folded:
+    """The sums of these rows. Their sums by organization, and of late usage, are added to `into`. `credits` are the
+    micro-credits of the rows; their total is below 2^63."""
     head = columns.head[rows]
     organization, series, product, zone = (
         places.organization[head], places.series[head], places.product[head], places.zone_of(head),
@@ -40,7 +50,11 @@ def fold_columns(
     _fold_late(
         columns.received_ms[rows] // _QUARTER_MS, quarter, day, zone, organization, product, credits, places, into
     )
-    return quarters, Cells(*day_keys, *day_sums)
+    attribution = places.attribution_of(columns.attribution[rows])
+    is_attributed = np.flatnonzero(attribution != UNKNOWN)
+    keys = [key[is_attributed] for key in (organization, day, attribution, series)]
+    keys, sums = group(keys, credits[is_attributed], one[is_attributed])
+    return Folded(quarters, Cells(*day_keys, *day_sums), AttributedDays(*keys, *sums))
 
 
 def _fold_late(

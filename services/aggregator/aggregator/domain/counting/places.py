@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.counting.rates import HeadRates
+from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rollup import Organization
 
 Array = NDArray[np.int64]
@@ -21,6 +22,8 @@ class Places:
         self.heads = heads
         self.organization = self.series = self.product = self._owner = np.zeros(0, np.int64)
         self.is_rated = self.has_agent = np.zeros(0, np.bool_)
+        self._attribution = np.full(1, UNKNOWN, np.int64)
+        """By number of the attribution, its row of usage_attributions. The last one is for NO_ATTRIBUTION."""
         self.products: list[str] = []
         """Names of products, by the numbers in `product`."""
         self.zones: list[str] = []
@@ -54,6 +57,19 @@ class Places:
             zones = [organizations[name].time_zone for name in self._owners]
             numbers = [UNKNOWN if zone is None else _number(zone, self.zones) for zone in zones]
             self._owner_zone, self._catalog = np.array(numbers, np.int64), catalog
+
+    def learn_attributions(self, attribution: NDArray[np.int32], attribution_ids: Mapping[Attribution, int]) -> None:
+        """Find the rows of these attributions, which the mapping contains."""
+        known, more = self._attribution[:-1], len(self.heads.attributions) + 1 - len(self._attribution)
+        if more:
+            self._attribution = np.concatenate([known, np.full(more + 1, UNKNOWN, np.int64)])
+        missing = np.unique(attribution[(attribution >= 0) & (self._attribution[attribution] == UNKNOWN)])
+        for number in missing.tolist():
+            self._attribution[number] = attribution_ids[self.heads.attributions[number]]
+
+    def attribution_of(self, attribution: NDArray[np.int32]) -> Array:
+        """The row of each attribution, UNKNOWN for NO_ATTRIBUTION."""
+        return self._attribution[attribution]
 
     def zone_of(self, head: NDArray[np.int32]) -> Array:
         """The number of the time zone of each head's organization, UNKNOWN if it has none yet."""
