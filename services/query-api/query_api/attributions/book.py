@@ -4,15 +4,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import compress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from fastapi import Request
 
 from query_api.attributions.domain.spans import Membership, PeopleSettings, Span, is_person
 from query_api.attributions.domain.tally import PINNED, RowKey, Tally
 from query_api.attributions.queries import (
-    AttributionColumns,
     RangeVersion,
     read_attributions,
     select_attributions,
@@ -27,6 +26,7 @@ ATTRIBUTIONS_MAX = 1_000_000
 FOLDS_MAX = 12
 """Ranges whose sums a book keeps."""
 NO_PERSON = -1
+NOTHING: "Numbers" = np.zeros(0, np.int64)
 
 
 class BookKey(NamedTuple):
@@ -55,28 +55,47 @@ class Place(NamedTuple):
     last_on: date
 
 
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
 @dataclass(slots=True)
 class Fold:
     """Usage of a range by row, and by person, in micro-credits. Rows and people that were added later have none."""
 
-    credits: list[int]
-    events: list[int]
-    is_used: bytearray
-    """Of rows: 1 if the range has usage."""
-    _of_people: list[int]
-    has_used: bytearray
-    """Of people: 1 for those with usage."""
-    people_of_rows: list[set[int]] | None
-    """None in the view by person."""
+    credits: Numbers
+    events: Numbers
+    is_used: Flags
+    """Whether a row has usage."""
+    credits_by_person: Numbers
+    has_used: Flags
+    """Whether a person has usage."""
+    pairs: tuple[Numbers, Numbers] | None
+    """Each row with each person of it; None in the view by person."""
 
-    def credits_of_people(self) -> list[int]:
+    def credits_of_people(self) -> Numbers:
         """Of each person with usage."""
-        return list(compress(self._of_people, self.has_used))
+        return self.credits_by_person[self.has_used]
 
     def tally(self, row: int) -> Tally:
         if row >= len(self.credits):
             return Tally()
-        return Tally(self.credits[row], self.events[row])
+        return Tally(int(self.credits[row]), int(self.events[row]))
+
+    def people_of_rows(self) -> dict[int, set[int]]:
+        people: dict[int, set[int]] = {}
+        if self.pairs is not None:
+            for row, person in zip(*(numbers.tolist() for numbers in self.pairs), strict=True):
+                people.setdefault(row, set()).add(person)
+        return people
+
+
+NO_USE = Fold(NOTHING, NOTHING, NOTHING.astype(np.bool_), NOTHING, NOTHING.astype(np.bool_), (NOTHING, NOTHING))
+
+
+def grown(numbers: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+    """The array with zeros up to `size`."""
+    return np.concatenate([numbers, np.zeros(size - len(numbers), numbers.dtype)])
 
 
 @dataclass
@@ -93,6 +112,8 @@ class Book:
     """People whom the directory has removed."""
     places: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Row and person of each attribution that is in one row on all days."""
+    _placed: tuple[Numbers, Numbers, Numbers] = field(default_factory=lambda: (NOTHING, NOTHING, NOTHING))
+    """`places` as arrays of attributions, rows and people, sorted by attribution."""
     changing: dict[int, list[Place]] = field(default_factory=dict)
     folds: OrderedDict[Days, tuple[RangeVersion, Fold]] = field(default_factory=OrderedDict)
     _rows: dict[RowKey, int] = field(default_factory=dict)
@@ -131,9 +152,21 @@ class Book:
             self._ordered = len(keys)
         return self._order
 
-    async def complete(self, session: ReadSession, key: BookKey, today: date, attributions: Iterable[int]) -> None:
+    def locate(self, attributions: Numbers) -> tuple[Numbers, Flags]:
+        """Where attributions are in `_placed`, and which of them are in it."""
+        if len(self._placed[0]) != len(self.places):
+            numbers = np.array([(each, *place) for each, place in self.places.items()], np.int64)
+            self._placed = tuple(numbers[np.argsort(numbers[:, 0])].T.copy())
+        known = self._placed[0]
+        if not len(known):
+            return np.zeros(len(attributions), np.int64), np.zeros(len(attributions), np.bool_)
+        at = np.minimum(np.searchsorted(known, attributions), len(known) - 1)
+        return at, known[at] == attributions
+
+    async def complete(self, session: ReadSession, key: BookKey, today: date, attributions: Numbers) -> None:
         """Read the attributions that are missing."""
-        missing = [each for each in set(attributions).difference(self.places) if each not in self.changing]
+        _, is_known = self.locate(attributions)
+        missing = [each for each in attributions[~is_known].tolist() if each not in self.changing]
         if missing:
             spans = await select_attributions(
                 session, key.membership or "none", today, label_key=key.label_key, attributions=missing
@@ -153,11 +186,11 @@ class Book:
         wanted = [(days, version) for days, version in ranges if (fold := kept[days]) is None or fold[0] != version]
         if wanted:
             sums = await read_attributions(session, [days for days, _ in wanted], series)
-            for columns in sums.values():
-                await self.complete(session, key, today, columns.attribution_ids)
             for days, version in wanted:
-                moved = await self.read_changing(session, sums.get(days.first), days, series)
-                kept[days] = version, self.fold(sums.get(days.first), moved)
+                columns = [np.array(column, np.int64) for column in sums.get(days.first, ((), (), ()))]
+                await self.complete(session, key, today, columns[0])
+                moved = await self.read_changing(session, columns, days, series)
+                kept[days] = version, self.fold(columns, moved)
         folds = [fold[1] for days, _ in ranges if (fold := kept[days]) is not None]
         if series is None:
             for days, _ in ranges:
@@ -170,21 +203,18 @@ class Book:
         return folds
 
     async def read_changing(
-        self, session: ReadSession, columns: AttributionColumns | None, days: Days, series: Sequence[int] | None
+        self, session: ReadSession, columns: Sequence[Numbers], days: Days, series: Sequence[int] | None
     ) -> list[tuple[int, int, int, int]]:
         """Row, person, credits and events of attributions that are in several rows; from daily rows if in the range."""
-        moved: list[tuple[int, int, int, int]] = []
-        if columns is None or not self.changing:
-            return moved
-        by_day = []
-        for attribution, credits, events in zip(*columns, strict=True):
-            places = self.changing.get(attribution)
-            if places is None:
-                continue
-            place = find_place(places, days.first)
+        if not self.changing:
+            return []
+        moved, by_day = [], []
+        is_elsewhere = ~self.locate(columns[0])[1]
+        for attribution, credits, events in zip(*(column[is_elsewhere].tolist() for column in columns), strict=True):
+            place = find_place(self.changing.get(attribution, ()), days.first)
             if place is not None and days.last <= place.last_on:
                 moved.append((place.row, place.person, credits, events))
-            else:
+            elif attribution in self.changing:
                 by_day.append(attribution)
         for day, attribution, credits, events in await sum_attribution_days(session, days, by_day, series):
             place = find_place(self.changing[attribution], day)
@@ -195,52 +225,38 @@ class Book:
     def tallies(self, now: Fold, earlier: Fold) -> dict[RowKey, Tally]:
         """Of the rows with usage in one of the ranges."""
         tallies: dict[RowKey, Tally] = {}
-        people = self.people
-        for row, key in enumerate(self.keys):
-            is_used = row < len(now.is_used) and now.is_used[row]
-            was_used = row < len(earlier.is_used) and earlier.is_used[row]
-            if is_used or was_used:
-                tally = tallies[key] = now.tally(row)
-                tally.previous = earlier.tally(row).credits
-                if is_used and now.people_of_rows is not None:
-                    tally.people = {people[person] for person in now.people_of_rows[row]}
-                if was_used and earlier.people_of_rows is not None:
-                    tally.people_before = {people[person] for person in earlier.people_of_rows[row]}
+        people, people_now, people_before = self.people, now.people_of_rows(), earlier.people_of_rows()
+        size = len(self.keys)
+        for row in np.flatnonzero(grown(now.is_used, size) | grown(earlier.is_used, size)).tolist():
+            tally = tallies[self.keys[row]] = now.tally(row)
+            tally.previous = earlier.tally(row).credits
+            tally.people = {people[person] for person in people_now.get(row, ())}
+            tally.people_before = {people[person] for person in people_before.get(row, ())}
         return tallies
 
-    def fold(self, columns: AttributionColumns | None, moved: Iterable[tuple[int, int, int, int]]) -> Fold:
-        size, place_of = len(self.keys), self.places.get
-        credits, events, is_used = [0] * size, [0] * size, bytearray(size)
-        # The last element is of NO_PERSON.
-        of_people, has_used = [0] * (len(self.people) + 1), bytearray(len(self.people) + 1)
-        of_rows: list[set[int]] | None = [set() for _ in self.keys] if self.counts_people else None
-        if columns is not None:
-            for attribution, its_credits, its_events in zip(*columns, strict=True):
-                place = place_of(attribution)
-                if place is None:
-                    continue
-                row, person = place
-                credits[row] += its_credits
-                events[row] += its_events
-                is_used[row] = 1
-                if its_events or its_credits:
-                    of_people[person] += its_credits
-                    has_used[person] = 1
-                    if of_rows is not None:
-                        of_rows[row].add(person)
-        for row, person, its_credits, its_events in moved:
-            credits[row] += its_credits
-            events[row] += its_events
-            is_used[row] = 1
-            if its_events or its_credits:
-                of_people[person] += its_credits
-                has_used[person] = 1
-                if of_rows is not None:
-                    of_rows[row].add(person)
-        has_used[NO_PERSON] = 0
-        for people in of_rows or ():
-            people.discard(NO_PERSON)
-        return Fold(credits, events, is_used, of_people, has_used, of_rows)
+    def fold(self, columns: Sequence[Numbers], moved: Sequence[tuple[int, int, int, int]]) -> Fold:
+        at, is_known = self.locate(columns[0])
+        _, rows_of, people_of = self._placed
+        others = np.array(moved, np.int64).reshape(-1, 4).T
+        at = at[is_known]
+        rows = np.concatenate([rows_of[at], others[0]])
+        people = np.concatenate([people_of[at], others[1]])
+        credits = np.concatenate([columns[1][is_known], others[2]])
+        events = np.concatenate([columns[2][is_known], others[3]])
+        fold = Fold(
+            np.zeros(len(self.keys), np.int64), np.zeros(len(self.keys), np.int64), np.zeros(len(self.keys), np.bool_),
+            np.zeros(len(self.people), np.int64), np.zeros(len(self.people), np.bool_), None,
+        )  # fmt: skip
+        np.add.at(fold.credits, rows, credits)
+        np.add.at(fold.events, rows, events)
+        fold.is_used[rows] = True
+        is_by_person = (people != NO_PERSON) & ((credits != 0) | (events != 0))
+        people = people[is_by_person]
+        np.add.at(fold.credits_by_person, people, credits[is_by_person])
+        fold.has_used[people] = True
+        if self.counts_people:
+            fold.pairs = rows[is_by_person], people
+        return fold
 
 
 def find_place(places: Iterable[Place], day: date) -> Place | None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
-from operator import or_
 from typing import Any, NamedTuple, get_args
 
+import numpy as np
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
-from query_api.attributions.book import Book, BookKey, Books, Fold
+from query_api.attributions.book import NO_USE, Book, BookKey, Books, Fold, grown
 from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span, is_person
 from query_api.attributions.domain.tally import (
     NO_VALUE,
@@ -137,10 +137,10 @@ async def read_all(session: ReadSession, books: Books, settings: PeopleSettings,
     total = totals.get(asked.stretch.first, Sum(0, 0))
     before = totals.get(asked.before.first, Sum(0, 0)) if asked.before else Sum(0, 0)
     rest = Tally(
-        total.credits - sum(now.credits), total.events - sum(now.events), before.credits - sum(earlier.credits)
+        total.credits - int(now.credits.sum()), total.events - int(now.events.sum()), before.credits - int(earlier.credits.sum())
     )  # fmt: skip
     if view.by == "person":
-        totals_of = Totals(total.credits, total.events, before.credits, sum(now.has_used))
+        totals_of = Totals(total.credits, total.events, before.credits, int(now.has_used.sum()))
         return PersonTable(book, now, earlier, rest).build_table(settings, asked, totals_of)
     groups = await select_people_groups(session) if view.by == "group" else []
     tallies = book.tallies(now, earlier)
@@ -179,11 +179,12 @@ class PersonTable(NamedTuple):
     def build_table(self, settings: PeopleSettings, asked: Asked, totals: Totals) -> PeopleTable:
         book, now, earlier = self.book, self.now, self.earlier
         size = len(book.keys)
-        credits = now.credits + [0] * (size - len(now.credits))
-        previous = earlier.credits + [0] * (size - len(earlier.credits))
-        is_used = bytearray(map(or_, now.is_used.ljust(size, b"\0"), earlier.is_used.ljust(size, b"\0")))
-        rows = [row for row in book.ordered() if is_used[row]]
-        rows.sort(key=credits.__getitem__, reverse=True)  # stable: equal credits stay in the order of ids
+        credits, previous = grown(now.credits, size), grown(earlier.credits, size)
+        is_used = grown(now.is_used, size) | grown(earlier.is_used, size)
+        ordered = np.array(book.ordered(), np.int64)
+        numbers = ordered[is_used[ordered]]
+        # Stable: equal credits stay in the order of ids.
+        rows = numbers[np.argsort(-credits[numbers], kind="stable")].tolist()
         pinned = [
             row_of(book.keys[row], self.tally(row))
             for row in set(range(size)).difference(book.ordered())
@@ -197,10 +198,11 @@ class PersonTable(NamedTuple):
         pinned.sort(key=lambda row: PINNED.index(row.kind))
         movers = []
         if asked.before:
-            moved = find_most_changed(rows, credits, previous, lambda row: (book.keys[row][1], book.keys[row][0]))
+            changes = np.abs(credits - previous)
+            moved = find_most_changed(numbers, changes[numbers], lambda row: (book.keys[row][1], book.keys[row][0]))
             movers = [self.build(row) for row in moved]
         return PeopleTable(
-            settings, asked.days, asked.before, rows, lambda row: (-credits[row], "", book.keys[row][1], book.keys[row][0]),
+            settings, asked.days, asked.before, rows, lambda row: (-int(credits[row]), "", book.keys[row][1], book.keys[row][0]),
             self.build, pinned, totals, cut_bands(now.credits_of_people()), movers,
         )  # fmt: skip
 
@@ -220,9 +222,6 @@ class PersonTable(NamedTuple):
 
     def build(self, row: int) -> PeopleRow:
         return row_of(self.book.keys[row], self.tally(row))
-
-
-NO_USE = Fold([], [], bytearray(), [], bytearray(), [])
 
 
 def check_view(settings: PeopleSettings, view: PeopleView) -> None:

@@ -1,12 +1,14 @@
 """How consumption is distributed over people, and who changed most. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
-from heapq import nlargest
 from itertools import pairwise
-from operator import sub
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from query_api.attributions.domain.tally import PeopleRow, flatten
+
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 EDGES = (0, 1, 10, 25, 50, 100)
 """Edges of the bands, in percent of people, from those with most credits."""
@@ -27,26 +29,25 @@ class Band(NamedTuple):
 
 def cut_bands(credits: Iterable[int]) -> list[Band]:
     """Bands of people by their credits. Each person is in one band; an edge inside a person is rounded up."""
-    ordered = sorted(credits, reverse=True)
+    ordered = np.sort(np.fromiter(credits, np.int64))[::-1]
     number, bands = len(ordered), []
     for low, high in pairwise(EDGES):
         inside = ordered[-(-number * low // 100) : -(-number * high // 100)]
-        bands.append(Band(low, high, len(inside), sum(inside), inside[-1] if inside else None))
+        bands.append(Band(low, high, len(inside), int(inside.sum()), int(inside[-1]) if len(inside) else None))
     return bands
 
 
 def find_most_changed(
-    rows: Sequence[int],
-    credits: Sequence[int],
-    previous: Sequence[int],
-    order: Callable[[int], tuple[str, str]],
-    top: int = MOVERS_MAX,
+    rows: Numbers, changes: Numbers, order: Callable[[int], tuple[str, str]], top: int = MOVERS_MAX
 ) -> list[int]:
-    """As find_movers, of row numbers."""
-    changes = list(map(abs, map(sub, credits, previous)))
-    least = max(1, min(nlargest(top, map(changes.__getitem__, rows)), default=1))
-    changed = [row for row in rows if changes[row] >= least]
-    return sorted(changed, key=lambda row: (-changes[row], order(row)))[:top]
+    """As find_movers, of row numbers with their absolute changes."""
+    least = 1 if len(changes) <= top else max(1, np.partition(changes, -top)[-top])
+    changed = changes >= least
+    most = sorted(
+        zip((-changes[changed]).tolist(), rows[changed].tolist(), strict=True),
+        key=lambda each: (each[0], order(each[1])),
+    )
+    return [row for _, row in most[:top]]
 
 
 def find_movers(rows: Sequence[PeopleRow], top: int = MOVERS_MAX) -> list[PeopleRow]:
