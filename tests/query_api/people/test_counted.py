@@ -82,17 +82,19 @@ def below(group: str) -> set[str]:
 
 def history(chance: random.Random, model: Model, size: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Catalog events, and usage with corrections; the model knows both."""
-    facts, used = [], []
+    catalog, used = [], []
     for _ in range(size // 8):
         actor, since = chance.choice(ACTORS), BEGIN.date() + timedelta(days=chance.randrange(70))
         if since in model.memberships.get(actor, {}):
             continue
         groups = chance.sample(GROUPS, chance.randrange(3))
         model.memberships.setdefault(actor, {})[since] = groups[0] if groups else ""
-        facts.append({"id": actor, "display_name": f"Name of {actor}", "groups": groups, "effective_from": f"{since}"})
+        catalog.append(
+            {"id": actor, "display_name": f"Name of {actor}", "groups": groups, "effective_from": f"{since}"}
+        )
     for actor in chance.sample(ACTORS, 1):
         model.removed.add(actor)
-        facts.append({"id": actor, "removed": True, "erased": chance.random() < 0.5})
+        catalog.append({"id": actor, "removed": True, "erased": chance.random() < 0.5})
     for _ in range(size):
         at = BEGIN + timedelta(seconds=chance.randrange(int((NOW - BEGIN).total_seconds())))
         data: dict[str, Any] = {
@@ -125,7 +127,7 @@ def history(chance: random.Random, model: Model, size: int) -> tuple[list[dict[s
         if chance.random() < 0.15:
             used.append(correction(sent, "-0.500000", time=rfc3339(at)))
             model.counted.append(counted._replace(credits=-500_000, events=0))
-    return [event("flexcredits.actor.v1", fact) for fact in facts], used
+    return [event("flexcredits.actor.v1", actor) for actor in catalog], used
 
 
 @pytest.fixture
@@ -191,8 +193,8 @@ async def test_views_equal_the_model_also_while_more_is_counted(aggregator: Aggr
     ]
     await aggregator.learn(company, *groups)
     for size in (80, 40):  # the second part meets what the API has kept of the first
-        facts, used = history(chance, model, size)
-        await aggregator.learn(*facts)
+        catalog, used = history(chance, model, size)
+        await aggregator.learn(*catalog)
         await aggregator.count(records(used, first=offset))
         offset += len(used)
         await check(api, model)
