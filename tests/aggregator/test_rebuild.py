@@ -5,7 +5,7 @@ import json
 import random
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -22,7 +22,7 @@ from flexcredits_schemas.zones import TZ_VERSION
 from hypothesis import given
 from hypothesis import strategies as st
 from runtime.kafka.clients import KafkaSettings, open_producer
-from support.data.factories import organization, rate, usage
+from support.data.factories import correction, organization, rate, rfc3339, usage
 from support.data.random_log import random_log
 from support.infra.service_process import aggregator_environment, eventually, running
 from support.infra.stack import Database, Topics
@@ -146,8 +146,6 @@ async def until_applied(owner: asyncpg.Connection, topics: Topics, number: int) 
 async def damage(owner: asyncpg.Connection, chance: random.Random) -> None:
     """Change, delete and invent rows in every table, as only a superuser can."""
     for table, (key, _, _) in TABLES.items():
-        if "attributed" in table:
-            continue
         number = "corrections" if table == "usage_corrections" else "events"
         rows = await owner.fetch(f"SELECT ctid, tableoid FROM {table}")
         for row in chance.sample(rows, min(len(rows), 6)):
@@ -174,6 +172,30 @@ async def damage(owner: asyncpg.Connection, chance: random.Random) -> None:
             f"INSERT INTO {table} ({', '.join(names)}, credits, {number}) SELECT {values}, 77, 7 FROM organizations o"
             " WHERE organization IN ('org_a') ON CONFLICT DO NOTHING"
         )
+
+    await damage_runs(owner, chance)
+
+
+RUN_DAMAGE = [
+    "UPDATE usage_runs SET credits = credits - 1",
+    "UPDATE usage_runs SET events = events + 1",
+    "UPDATE usage_runs SET first_at = first_at + interval '1 minute'",
+    "UPDATE usage_runs SET last_at = last_at + interval '1 minute'",
+    "UPDATE usage_runs SET agent_id = 'agt_other', attribution_id = attribution_id + 1",
+    "UPDATE usage_runs SET run_id = 'another'",
+    "UPDATE usage_runs SET parent_id = ''",
+    "DELETE FROM usage_runs",
+]
+
+
+async def damage_runs(owner: asyncpg.Connection, chance: random.Random) -> None:
+    rows = await owner.fetch("SELECT ctid FROM usage_runs ORDER BY organization_id, run_id")
+    for statement, row in zip(RUN_DAMAGE, chance.sample(rows, len(RUN_DAMAGE)), strict=True):
+        await owner.execute(f"{statement} WHERE ctid = $1", row["ctid"])
+    await owner.execute(
+        "INSERT INTO usage_runs SELECT organization_id, gen_random_uuid(), 'invented', '', 5, 1, now(), now(), '', 0"
+        " FROM organizations WHERE organization = 'org_a'"
+    )
 
 
 async def recount(database: Database, topics: Topics, holder: Any, **scope: Any) -> Comparison:
@@ -223,6 +245,53 @@ async def test_damaged_rollups_are_made_right_while_counting_goes_on(
         for row in await owner.fetch("SELECT organization FROM rebuilds JOIN organizations USING (organization_id)")
     }
     assert changed == {"org_a", "org_b"}
+
+
+async def test_a_run_is_recounted_as_a_whole_and_refused_if_its_id_is_lost(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
+) -> None:
+    """The range has the last use of one run, and only a correction of the other. Their first uses are days before it."""
+    await learn(producer, topics, organization())
+    now = datetime.now(UTC) - timedelta(minutes=2)
+    before = now - timedelta(days=5)
+    for run_id, uses in {"long": ((before, "usr_1"), (now, "usr_2")), "lost": ((before, "usr_1"),)}.items():
+        for at, actor in uses:
+            run = {"id": run_id, "parent_id": "run-9" if at == before else "run-1"}
+            made = usage(actor={"id": actor}, run=run, product="agents", envelope={"time": rfc3339(at)})
+            await producer.send_and_wait(topics.usage_events, json.dumps(made).encode(), partition=0)
+    late = correction(made, "-0.5", time=rfc3339(now))
+    await producer.send_and_wait(topics.usage_events, json.dumps(late).encode(), partition=0)
+    await until_applied(owner, topics, 4)
+    await check_rollups(owner)
+    right = await owner.fetch("SELECT * FROM usage_runs ORDER BY run_id")
+    assert [(row["run_id"], row["parent_id"], row["credits"], row["events"]) for row in right] == [
+        ("long", "run-9", 2_000_000, 2), ("lost", "run-9", 500_000, 1),
+    ]  # fmt: skip
+
+    async def compare_since(first: date) -> Comparison:
+        async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+            found = await recount(database, topics, holder, first=first)
+            if not found.recount.contradictions:
+                await swap(holder, found)
+            return found
+
+    for damage, number in (
+        ("first_at = now(), attribution_id = 0, agent_id = ''", 2), ("credits = 0, events = 0", 2),
+        ("run_id = CASE run_id WHEN 'long' THEN '' ELSE run_id END", 1),
+    ):  # fmt: skip
+        await owner.execute(f"UPDATE usage_runs SET {damage}")
+        found = await compare_since(TODAY - timedelta(days=1))
+        assert [(line.table, line.differing) for line in found.tables if line.differing] == [("usage_runs", number)]
+        assert await owner.fetch("SELECT * FROM usage_runs ORDER BY run_id") == right
+    # Only the records of its uses have the id of a run that lost its row: the range must have one of them.
+    await owner.execute("DELETE FROM usage_runs")
+    [refused] = (await compare_since(TODAY - timedelta(days=1))).recount.shown
+    assert re.fullmatch(
+        rf"run .* lost its row, and no record of these days has its id: begin on {before.date()}", refused
+    )
+    assert await owner.fetch("SELECT * FROM usage_runs") == []
+    assert (await compare_since(before.date())).recount.contradictions == 0
+    assert await owner.fetch("SELECT * FROM usage_runs ORDER BY run_id") == right
 
 
 async def test_only_the_range_and_the_organization_asked_for_are_touched(

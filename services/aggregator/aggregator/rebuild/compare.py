@@ -17,6 +17,7 @@ class Months(NamedTuple):
 
     months: dict[tuple[int, int, int], list[int]]
     organization_months: dict[tuple[int, int, str, int], list[int]]
+    attributed_months: dict[tuple[int, int, int], list[int]]
 
 
 class TableDifference(NamedTuple):
@@ -58,18 +59,25 @@ def rollup_differences(rebuilt: Rollups, live: Rollups) -> Rollups:
         {key: cell for key, cell in days.items() if sums[key[:3]] != [0, 0]},
         difference(rebuilt.corrections, live.corrections),
         difference(rebuilt.late, live.late),
-        {},
+        difference(rebuilt.attributed_days, live.attributed_days),
     )
 
 
-def in_months(days: Cells, months: Cells) -> dict[Any, list[int]]:
-    """The total change of each month: the missing sums of its own rows, and the changes of its days."""
+def in_months(days: Cells, months: Cells, parts: int) -> dict[Any, list[int]]:
+    """The total change of each month: the missing sums of its own rows, and the changes of its days.
+
+    The key of a month has the first `parts` parts of the keys of its days.
+    """
     changed = {key: list(cell) for key, cell in months.items()}
     for key, (credits, events) in days.items():
-        cell = changed.setdefault((key[0], first_of_month(key[1]), *key[2:]), [0, 0])
+        cell = changed.setdefault(month_key(key, parts), [0, 0])
         cell[0] += credits
         cell[1] += events
     return {key: cell for key, cell in changed.items() if cell != [0, 0]}
+
+
+def month_key(key: tuple[Any, ...], parts: int) -> tuple[Any, ...]:
+    return key[0], first_of_month(key[1]), *key[2:parts]
 
 
 def first_of_month(day: int) -> int:
@@ -85,33 +93,32 @@ def total(cells: Cells) -> tuple[int, int]:
 
 
 def summarize(rebuilt: Rollups, live: Rollups, differences: Rollups, months: Months) -> list[TableDifference]:
-    """One line per table, in the order of locking."""
+    """One line per table, without the runs."""
     pairs: dict[str, tuple[Cells, Cells, Cells]] = {
         "usage_15m": (rebuilt.quarters, live.quarters, differences.quarters),
         "usage_daily": (rebuilt.days, live.days, differences.days),
         "usage_organization_daily": (rebuilt.organization_days, live.organization_days, differences.organization_days),
         "usage_corrections": (rebuilt.corrections, live.corrections, differences.corrections),
         "usage_late": (rebuilt.late, live.late, differences.late),
+        "usage_attributed_daily": (rebuilt.attributed_days, live.attributed_days, differences.attributed_days),
     }
     lines = [
         TableDifference(table, len(wanted), len(differing), total(kept), total(wanted))
         for table, (wanted, kept, differing) in pairs.items()
     ]
-    monthly: dict[str, tuple[Cells, Cells, Cells]] = {
-        "usage_monthly": (rebuilt.days, differences.days, months.months),
+    monthly: dict[str, tuple[Cells, Cells, Cells, int]] = {
+        "usage_monthly": (rebuilt.days, differences.days, months.months, 3),
         "usage_organization_monthly": (
-            rebuilt.organization_days, differences.organization_days, months.organization_months,
+            rebuilt.organization_days, differences.organization_days, months.organization_months, 4,
+        ),
+        "usage_attributed_monthly": (
+            rebuilt.attributed_days, differences.attributed_days, months.attributed_months, 3,
         ),
     }  # fmt: skip
-    for table, (wanted, days, rest) in monthly.items():
-        changed = in_months(days, rest)
+    for table, (wanted, days, rest, parts) in monthly.items():
+        changed = in_months(days, rest, parts)
         credits, events = total(changed)
         after = total(wanted)
-        rows = len({(key[0], first_of_month(key[1]), *key[2:]) for key in wanted})
+        rows = len({month_key(key, parts) for key in wanted})
         lines.append(TableDifference(table, rows, len(changed), (after[0] - credits, after[1] - events), after))
     return lines
-
-
-def organizations_in(differences: Rollups, months: Months) -> list[int]:
-    """The numbers of the organizations whose rows change."""
-    return sorted({key[0] for cells in (*differences, *months) for key in cells})

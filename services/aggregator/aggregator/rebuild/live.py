@@ -24,16 +24,20 @@ async def read_live(snapshot: Snapshot, days: Days) -> tuple[Rollups, Months]:
             cells_of(await connection.fetch(SQL["select_live_organization_days"], ids, *span)),
             cells_of(await connection.fetch(SQL["select_live_corrections"], ids, *span)),
             cells_of(await connection.fetch(SQL["select_live_late"], ids, *span)),
-            {},
+            cells_of(await connection.fetch(SQL["select_live_attributed_days"], ids, *span)),
         )
         months = Months(
             cells_of(await connection.fetch(SQL["select_month_rests"], ids, *span)),
             cells_of(await connection.fetch(SQL["select_organization_month_rests"], ids, *span)),
+            cells_of(await connection.fetch(SQL["select_attributed_month_rests"], ids, *span)),
         )
     return live, months
 
 
-KEYS = ("organization_id", "quarter", "day", "month", "received_day", "series_id", "product", "kafka_partition")
+KEYS = (
+    "organization_id", "quarter", "day", "month", "received_day", "attribution_id", "series_id", "product",
+    "kafka_partition",
+)  # fmt: skip
 """Key columns of the rollup tables, in the order of the keys of Rollups and Months. Each table has some of them."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import asyncpg
+import msgspec
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.calendar import QUARTER_S
 from flexcredits_schemas.identity import hash_bucket
@@ -37,14 +38,18 @@ class Recounter:
         self._days = days
         self._rates: dict[int, Rate] = {}
         self._series: dict[tuple[str, ...], int] = {}
+        self._attributions: dict[Attribution, int] = {}
 
     async def learn(self) -> None:
-        """Load the rates and series of the organizations."""
+        """Load the rates, series and attributions of the organizations."""
         async with self._snapshot.read() as connection:
             rates = await connection.fetch(SQL["select_changed_rates"], -1)
             self._rates = {row["rate_id"]: from_record(Rate, row) for row in rates}
             for row in await connection.fetch(SQL["select_all_series"], self._days.ids):
                 self._series[tuple(row[name] for name in SeriesKey._fields)] = row["series_id"]
+            for row in await connection.fetch(SQL["select_all_attributions"], self._days.ids):
+                parts = (row["organization"], row["actor_kind"], row["actor_id"], row["group_id"])
+                self._attributions[Attribution(*parts, _sorted_labels(row["labels"]))] = row["attribution_id"]
 
     async def add(self, batch: DecodedBatch) -> None:
         """Count the uses of a batch that lie in the days. Each of its records must have a disposition.
@@ -75,9 +80,9 @@ class Recounter:
         before, self.recount = self.recount, part
         try:
             async with self._snapshot.read() as connection:
-                rows = await _select_dispositions(connection, uses)
+                rows = await _select_dispositions(connection, [(use.ledger_bucket, use.identity) for use in uses])
+                originals = await _select_dispositions(connection, [use.corrects for use in uses if use.corrects])
                 contents = await self._select_contents(connection, rows, uses)
-                attributions = await self._select_attributions(connection, uses)
                 counted: list[Decision] = []
                 unknown: list[UsageRecord] = []
                 for use in uses:
@@ -86,11 +91,10 @@ class Recounter:
                         if row["held"]:
                             part.held += 1
                         else:
-                            counted.append(self._decide(use, row))
+                            original = originals.get(use.corrects[1]) if use.corrects else None
+                            counted.append(self._decide(use, row, original))
                     elif row is not None and contents[use.identity] == content_of(
-                        use,
-                        self._series.get(use.series, UNKNOWN),
-                        use.attribution and attributions.get(use.attribution),
+                        use, self._series.get(use.series, UNKNOWN), self._attribution_of(use)
                     ):
                         part.duplicate += 1
                     else:
@@ -98,6 +102,7 @@ class Recounter:
                 await self._expect_dead_letters(connection, unknown)
             part.counted.update(decision.organization_id for decision in counted)
             fold(counted, part.rollups)
+            part.note_runs(counted)
         finally:
             self.recount = before
         before.take_over(part)
@@ -113,19 +118,6 @@ class Recounter:
             if (row := rows.get(use.identity)) and not _is_of(row, use)
         ]
         return {identity: content for (_, identity), content in (await select_contents(connection, keys)).items()}
-
-    async def _select_attributions(self, connection: Connection, uses: Sequence[UsageRecord]) -> dict[Attribution, int]:
-        """The numbers of the attributions of these uses."""
-        numbers = {name: at.organization_id for name, at in self._days.organizations.items()}
-        places = {
-            (numbers[at.organization], UUID(at.identity)): at
-            for at in {use.attribution for use in uses if use.attribution is not None}
-            if at.organization in numbers
-        }
-        if not places:
-            return {}
-        rows = await connection.fetch(SQL["select_attributions"], *map(list, zip(*places, strict=True)))
-        return {places[row["organization_id"], row["identity"]]: row["attribution_id"] for row in rows}
 
     def _leave_out(self, name: str, error: Exception) -> None:
         organization = self._days.organizations.get(name)
@@ -149,9 +141,12 @@ class Recounter:
             and self._days.hold(int(use.occurred // QUARTER_S), organization.time_zone)
         )
 
-    def _decide(self, use: UsageRecord, row: asyncpg.Record) -> Decision:
+    def _attribution_of(self, use: UsageRecord) -> int | None:
+        return None if use.attribution is None else self._attributions.get(use.attribution, UNKNOWN)
+
+    def _decide(self, use: UsageRecord, row: asyncpg.Record, original: asyncpg.Record | None) -> Decision:
         """Count a use with the values of the log. The rate comes from the ledger, since it depended on the catalog at
-        that time."""
+        that time. A correction has the attribution and the run of its original, as the ledger has them."""
         organization = self._days.organizations[use.series[0]]
         if use.credits is not None:
             credits = use.credits
@@ -162,10 +157,16 @@ class Recounter:
             rate = self._rates.get(row["rate_id"])
             credits = UNKNOWN if rate is None else rate.credits_of(use.quantity)
         series_id = self._series.get(use.series, UNKNOWN)
+        if use.corrects:
+            attribution_id, run = (original["attribution_id"], original["run"]) if original else (UNKNOWN, None)
+        else:
+            attribution_id, run = self._attribution_of(use), UUID(use.run.identity) if use.run else None
         for name, said, kept in (
             ("credits", credits, row["credits"]),
             ("series", series_id, row["series_id"]),
             ("time", round(use.occurred * 1e6), round(row["occurred"] * 1e6)),
+            ("attribution", attribution_id, row["attribution_id"]),
+            ("run", run, row["run"]),
         ):
             if said != kept:
                 self.recount.contradict(
@@ -173,7 +174,7 @@ class Recounter:
                 )
         return Decision(
             use, organization.organization_id, series_id, str(organization.time_zone), credits, row["rate_id"], None,
-            None, None,
+            attribution_id, use.run,
         )  # fmt: skip
 
     def _credits_of_quantities(self, quantities: Quantities, in_ledger: str | None) -> int:
@@ -224,15 +225,22 @@ class Recounter:
             )
 
 
+def _sorted_labels(text: str) -> str:
+    """Labels as Attribution has them."""
+    return msgspec.json.encode(msgspec.json.decode(text), order="sorted").decode()
+
+
 def _is_of(row: asyncpg.Record, use: UsageRecord) -> bool:
     return (row["kafka_partition"], row["kafka_offset"]) == (use.partition, use.offset)
 
 
-async def _select_dispositions(connection: Connection, uses: Sequence[UsageRecord]) -> dict[bytes, asyncpg.Record]:
+async def _select_dispositions(
+    connection: Connection, keys: Sequence[tuple[int, bytes]]
+) -> dict[bytes, asyncpg.Record]:
     """Ledger rows by identity. A row lies in the partition of the day inside its id, or in a hash partition
     (ledger_partitions.py)."""
-    dispositions = await _select_in(connection, ((use.ledger_bucket, use.identity) for use in uses))
-    missing = [use.identity for use in uses if use.ledger_bucket >= 0 and use.identity not in dispositions]
+    dispositions = await _select_in(connection, keys)
+    missing = [identity for bucket, identity in keys if bucket >= 0 and identity not in dispositions]
     return dispositions | await _select_in(connection, ((hash_bucket(identity), identity) for identity in missing))
 
 

@@ -3,12 +3,20 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from flexcredits_schemas.calendar import EPOCH, local_day, midnight
 from runtime.postgres.pool import Connection
 
 from aggregator.domain.rollup import Organization
+
+LEDGER_DAYS = 464
+"""Retention deletes usage that was received 466 days ago or earlier, and usage may be received an hour before its time."""
+
+
+def ledger_begins() -> datetime:
+    """The instant from which on the ledger has all usage."""
+    return datetime.combine(datetime.now(UTC).date() - timedelta(days=LEDGER_DAYS), datetime.min.time(), UTC)
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,14 @@ class Days:
         """The end of `last` in any of the zones."""
         after = min(self.last, date.max - timedelta(days=1)) + timedelta(days=1)
         return max(midnight(after, zone) for zone in self._zones())
+
+    def spans(self) -> list[tuple[int, datetime, datetime]]:
+        """For each organization, its number, and the begin and end of the days in its zone."""
+        after = min(self.last, date.max - timedelta(days=1)) + timedelta(days=1)
+        return [
+            (at.organization_id, midnight(self.first, str(at.time_zone)), midnight(after, str(at.time_zone)))
+            for at in self.organizations.values()
+        ]
 
     def hold(self, bucket: int, time_zone: str) -> bool:
         """Whether the local day of a quarter of an hour is one of the days."""

@@ -3,7 +3,7 @@
 A rebuild compares at one instant: progress, ledger and rollups of one snapshot of Postgres, and the log up to the
 positions in it. Rollups are sums, and every writer only adds to them, so a difference at the snapshot stays the same
 whatever is counted later. Adding the differences in one transaction therefore swaps the rebuilt rows in, without a
-fence.
+fence. Runs also have times and names, which are not sums: they are recounted under the locks of their rows.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,10 +24,11 @@ from aggregator.db.rollups import add_months, add_rollups
 from aggregator.db.statements import SQL
 from aggregator.domain.decode import empty_batch, read
 from aggregator.domain.rollup import Organization, Rollups
-from aggregator.rebuild.compare import Months, TableDifference, organizations_in, rollup_differences, summarize
+from aggregator.rebuild.compare import Months, TableDifference, rollup_differences, summarize
 from aggregator.rebuild.live import read_live
 from aggregator.rebuild.recount import Recounter
 from aggregator.rebuild.result import Recount
+from aggregator.rebuild.runs import RunDifferences, compare_runs, replace_runs
 from aggregator.rebuild.scope import Days, Snapshot
 
 AT_ONCE = 5_000  # records between two queries of the ledger
@@ -52,11 +53,12 @@ class Comparison:
     recount: Recount
     differences: Rollups
     months: Months
+    runs: RunDifferences
     tables: list[TableDifference]
 
     @property
     def differs(self) -> bool:
-        return any((*self.differences, *self.months))
+        return any((*self.differences, *self.months, self.runs.runs))
 
     def only(self, organization_id: int) -> "Comparison":
         """The differences of one organization."""
@@ -64,7 +66,13 @@ class Comparison:
             self,
             differences=Rollups(*(_of(organization_id, cells) for cells in self.differences)),
             months=Months(*(_of(organization_id, cells) for cells in self.months)),
+            runs=self.runs.only(organization_id),
         )
+
+    def organizations(self) -> list[int]:
+        """The numbers of the organizations whose rows change."""
+        cells = [key[0] for table in (*self.differences, *self.months) for key in table]
+        return sorted({*cells, *(run.organization_id for run in self.runs.runs)})
 
 
 def _of(organization_id: int, cells: Mapping[Any, list[int]]) -> dict[Any, list[int]]:
@@ -119,11 +127,12 @@ async def compare(
             await recounter.check_ledger()
             days = recounter.days
             live, months = await read_live(snapshot, days)
+            runs = await compare_runs(snapshot, days, recounter.recount)
     finally:
         await reader.close()
     differences = rollup_differences(recounter.recount.rollups, live)
-    tables = summarize(recounter.recount.rollups, live, differences, months)
-    return Comparison(days, positions, recounter.recount, differences, months, tables)
+    tables = [*summarize(recounter.recount.rollups, live, differences, months), runs.table]
+    return Comparison(days, positions, recounter.recount, differences, months, runs, tables)
 
 
 async def swap(holder: Connection, comparison: Comparison) -> None:
@@ -140,7 +149,7 @@ async def swap(holder: Connection, comparison: Comparison) -> None:
         if not is_data_failure(error):
             raise
         names = {at.organization_id: name for name, at in comparison.days.organizations.items()}
-        for number in organizations_in(comparison.differences, comparison.months):
+        for number in comparison.organizations():
             try:
                 await _swap(holder, comparison.only(number))
             except Exception as its:
@@ -172,12 +181,16 @@ async def _swap(holder: Connection, comparison: Comparison) -> None:
 
 async def _add(connection: Connection, comparison: Comparison) -> None:
     days, differences, months = comparison.days, comparison.differences, comparison.months
-    changed = organizations_in(differences, months)
+    changed = comparison.organizations()
     await add_rollups(connection, differences)
     await add_months(connection, months.months)
     if months.organization_months:
         rows = [(*key, *cell) for key, cell in months.organization_months.items()]
         await connection.execute(SQL["add_organization_months"], *zip(*rows, strict=True))
+    if months.attributed_months:
+        rows = [(*key, *cell) for key, cell in months.attributed_months.items()]
+        await connection.execute(SQL["add_attributed_months"], *zip(*rows, strict=True))
+    await replace_runs(connection, comparison.runs.runs)
     await connection.execute(SQL["forget_empty_rows"], changed, days.begins(), days.ends())
     await connection.execute(SQL["insert_rebuild"], changed, days.first, days.last)
     await connection.execute(SQL["insert_totals"], changed)

@@ -18,6 +18,7 @@ from aggregator.db.statements import SQL
 from aggregator.domain.rollup import Rollups, empty_rollups
 from aggregator.rebuild.compare import difference
 from aggregator.rebuild.live import cells_of
+from aggregator.rebuild.scope import ledger_begins
 from aggregator.rebuild.swap import WINDOW_DAYS, CannotRebuild
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
@@ -27,7 +28,8 @@ DayKey = TypeVar("DayKey", bound=tuple[Any, ...])
 
 @dataclass(frozen=True)
 class ZoneChange:
-    """The rows that moved. `kept_before` is the first UTC day with quarters of an hour: older days stay unchanged."""
+    """The rows that moved. `kept_before` is the first UTC day of which quarters of an hour and ledger are complete: older days
+    stay unchanged."""
 
     organization: str
     old: str
@@ -77,18 +79,24 @@ async def _alone(connection: Connection, work: Callable[[], Awaitable[ZoneChange
 
 async def _change(connection: Connection, organization: str, new: str) -> ZoneChange:
     number, old = await _find(connection, organization)
-    kept = await connection.fetchval(SQL["select_first_quarter_kept"])
+    kept = await _first_complete_day(connection)
     moved = 0
     if new != old:
         if await record_zone_rules(connection, organization) or find_zone(old) is None:
             # Otherwise sums would be subtracted from other days than they were added to.
             await _recount(connection, organization)
-        moved = await _move(connection, number, old, new)
+        moved = await _move(connection, number, old, new, kept)
         await connection.execute(SQL["set_time_zone"], number, new)
         await connection.execute(SQL["insert_zone_change"], number, new)
         await set_zone_rules(connection, number, new)
         await _sum_up(connection, number)
     return ZoneChange(organization, old, new, moved, kept)
+
+
+async def _first_complete_day(connection: Connection) -> date:
+    """The first UTC day of which all quarters of an hour and all rows of the ledger are kept."""
+    kept: date = await connection.fetchval(SQL["select_first_quarter_kept"])
+    return max(kept, ledger_begins().date())
 
 
 async def _find(connection: Connection, organization: str) -> tuple[int, str]:
@@ -113,15 +121,15 @@ async def _sum_up(connection: Connection, number: int) -> None:
 async def _recount(connection: Connection, organization: str) -> ZoneChange:
     number, zone = await _find(connection, organization)
     today = datetime.now(UTC).date()
-    kept: date = await connection.fetchval(SQL["select_first_quarter_kept"])
-    # Quarters of an hour and the ledger are complete from this day on, in any zone.
-    first = max(kept + timedelta(days=2), today - timedelta(days=WINDOW_DAYS))
+    # Complete in any zone.
+    first = max(await _first_complete_day(connection) + timedelta(days=2), today - timedelta(days=WINDOW_DAYS))
     counted = await _count_days(connection, number, zone, (first - EPOCH).days)
     live = await _read_days(connection, number, first)
     moves = empty_rollups()._replace(
         days=difference(counted.days, live.days),
         corrections=difference(counted.corrections, live.corrections),
         late=difference(counted.late, live.late),
+        attributed_days=difference(counted.attributed_days, live.attributed_days),
     )
     if any(moves):
         await add_rollups(connection, moves)
@@ -134,13 +142,17 @@ async def _recount(connection: Connection, organization: str) -> ZoneChange:
 async def _count_days(connection: Connection, number: int, zone: str, first: int) -> Rollups:
     """The days from `first` (since 1970) on, recomputed from quarters of an hour and the ledger."""
     counted = empty_rollups()
-    quarters = [row["quarter"] for row in await connection.fetch(SQL["select_quarters_used"], number)]
+    since = _instant(EPOCH)
+    quarters = [row["quarter"] for row in await connection.fetch(SQL["select_quarters_used"], number, since)]
     days = [local_day(quarter, zone) for quarter in quarters]
     for row in await connection.fetch(SQL["sum_quarter_days"], number, quarters, days):
         _add(counted.days, (number, row["day"], row["series_id"]), row, 1)
-    for row in await connection.fetch(SQL["sum_corrected_quarters"], number):
+    for row in await connection.fetch(SQL["sum_attributed_quarters"], number, since):
+        key = number, local_day(row["quarter"], zone), row["attribution_id"], row["series_id"]
+        _add(counted.attributed_days, key, row, 1)
+    for row in await connection.fetch(SQL["sum_corrected_quarters"], number, since):
         _add(counted.corrections, (number, local_day(row["quarter"], zone), row["series_id"]), row, 1)
-    for row in await connection.fetch(SQL["sum_late_quarters"], number):
+    for row in await connection.fetch(SQL["sum_late_quarters"], number, since):
         day, received_day = local_day(row["quarter"], zone), local_day(row["received_quarter"], zone)
         if received_day > day:
             _add(counted.late, (number, day, received_day, row["product"]), row, 1)
@@ -148,7 +160,12 @@ async def _count_days(connection: Connection, number: int, zone: str, first: int
         days=_since(first, counted.days),
         corrections=_since(first, counted.corrections),
         late=_since(first, counted.late),
+        attributed_days=_since(first, counted.attributed_days),
     )
+
+
+def _instant(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _since(first: int, cells: dict[DayKey, list[int]]) -> dict[DayKey, list[int]]:
@@ -162,21 +179,31 @@ async def _read_days(connection: Connection, number: int, first: date) -> Rollup
         days=cells_of(await connection.fetch(SQL["select_live_days"], *key)),
         corrections=cells_of(await connection.fetch(SQL["select_live_corrections"], *key)),
         late=cells_of(await connection.fetch(SQL["select_live_late"], *key)),
+        attributed_days=cells_of(await connection.fetch(SQL["select_live_attributed_days"], *key)),
     )
 
 
-async def _move(connection: Connection, number: int, old: str, new: str) -> int:
-    """Move every sum from its old day to the new one. Returns the number of daily rows that change."""
+async def _move(connection: Connection, number: int, old: str, new: str, kept: date) -> int:
+    """Move every sum since `kept` from its old day to the new one. Returns the number of daily rows that change.
+
+    Attributed usage has no quarters of an hour, which would cost a row for each person and quarter: the ledger has it.
+    """
     moves = empty_rollups()
-    quarters = [row["quarter"] for row in await connection.fetch(SQL["select_quarters_used"], number)]
+    since = _instant(kept)
+    quarters = [row["quarter"] for row in await connection.fetch(SQL["select_quarters_used"], number, since)]
     days = ([local_day(quarter, zone) for quarter in quarters] for zone in (old, new))
     for row in await connection.fetch(SQL["sum_moved_quarters"], number, quarters, *days):
         for day, sign in ((row["was"], -1), (row["becomes"], 1)):
             _add(moves.days, (number, day, row["series_id"]), row, sign)
-    for row in await connection.fetch(SQL["sum_corrected_quarters"], number):
+    for row in await connection.fetch(SQL["sum_attributed_quarters"], number, since):
+        was, becomes = (local_day(row["quarter"], zone) for zone in (old, new))
+        if was != becomes:
+            for day, sign in ((was, -1), (becomes, 1)):
+                _add(moves.attributed_days, (number, day, row["attribution_id"], row["series_id"]), row, sign)
+    for row in await connection.fetch(SQL["sum_corrected_quarters"], number, since):
         for zone, sign in ((old, -1), (new, 1)):
             _add(moves.corrections, (number, local_day(row["quarter"], zone), row["series_id"]), row, sign)
-    for row in await connection.fetch(SQL["sum_late_quarters"], number):
+    for row in await connection.fetch(SQL["sum_late_quarters"], number, since):
         for zone, sign in ((old, -1), (new, 1)):
             day, received_day = local_day(row["quarter"], zone), local_day(row["received_quarter"], zone)
             if received_day > day:

@@ -12,6 +12,7 @@ import asyncpg
 import typer
 from aggregator.catalog.zone_rules import Outdated, record_zone_rules
 from aggregator.rebuild.compare import to_date
+from aggregator.rebuild.scope import ledger_begins
 from aggregator.rebuild.swap import CannotRebuild, Comparison, compare, note_failures, only_rebuild, swap
 from aggregator.rebuild.time_zone import ZoneChange, apply_zone_rules, change_time_zone
 from aiokafka.errors import KafkaError
@@ -52,8 +53,8 @@ def rebuild(
     """Recount days from Kafka, print how the rollups differ, and correct them in one transaction.
 
     Counting continues meanwhile. The command reads the log from the beginning of the first day up to the position in Postgres,
-    as far back as Kafka retains. Where an event has copies, the ledger decides which copy counts. With --dry-run the command
-    proves that log, ledger and rollups agree.
+    as far back as Kafka retains. Where an event has copies, the ledger decides which copy counts. A run with usage in the days
+    is recounted as a whole, from the ledger. With --dry-run the command proves that log, ledger and rollups agree.
 
     An organization whose own data makes the recount fail is left out and named; all others are compared and corrected.
 
@@ -114,7 +115,7 @@ def rezone(organization: str, time_zone: str, dry_run: bool, as_json: bool) -> N
         return
     verb = "would touch" if dry_run else "touched"
     typer.echo(f"{organization}: {done.old} -> {done.new} {verb} {done.rows_moved} daily rows.")
-    typer.echo(f"Days before {done.kept_before} are unchanged: their quarter-hour rows are no longer kept.")
+    typer.echo(f"Days before {done.kept_before} are unchanged: not all of their quarter-hour and ledger rows are kept.")
 
 
 def apply_rules(organization: str | None, dry_run: bool, as_json: bool) -> None:
@@ -191,6 +192,7 @@ def document(comparison: Comparison, swapped: bool) -> dict[str, Any]:
             }
             for line in comparison.tables
         ],
+        "runs_left": comparison.runs.left,
         "examples": examples(comparison),
         "differs": comparison.differs,
         "swapped": swapped,
@@ -229,6 +231,10 @@ def explain(comparison: Comparison, swapped: bool) -> None:
     for row in examples(comparison):
         added = f"{credits_of(row['micro_credits'])} credits, {row['events']} events to be added"
         typer.echo(f"{row['organization']}  {row['day']}  series {row['series_id']}: {added}")
+    if left := comparison.runs.left:
+        typer.echo(
+            f"{left:,} runs began before {ledger_begins().date()}, where the ledger begins: they stay as they are."
+        )
     for text in recount.shown:
         typer.echo(text)
     for name, reason in recount.failed.items():

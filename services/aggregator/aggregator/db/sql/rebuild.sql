@@ -17,6 +17,11 @@ SELECT organization, organization_id, time_zone FROM organizations WHERE time_zo
 SELECT series_id, o.organization, product, feature_kind, feature, agent_id, surface
 FROM usage_series s JOIN organizations o USING (organization_id) WHERE organization_id = ANY($1::integer[])
 
+-- name: select_all_attributions
+-- All attributions of these organizations, with their parts as usage names them.
+SELECT attribution_id, o.organization, actor_kind, actor_id, group_id, labels::text AS labels
+FROM usage_attributions JOIN organizations o USING (organization_id) WHERE organization_id = ANY($1::integer[])
+
 -- name: select_last_hours
 -- The end of the last hour in which each partition received a record.
 SELECT partition, max(hour_at) + interval '1 hour' AS ended_at FROM partition_hours WHERE topic = $1 GROUP BY 1
@@ -24,7 +29,7 @@ SELECT partition, max(hour_at) + interval '1 hour' AS ended_at FROM partition_ho
 -- name: select_dispositions
 -- Ledger rows of these identities in one ledger partition.
 SELECT ledger_bucket, identity, organization_id, series_id, extract(epoch FROM occurred_at)::float8 AS occurred, credits, rate_id, held,
-    kafka_partition, kafka_offset, quantities
+    kafka_partition, kafka_offset, quantities, attribution_id, run
 FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
 
 -- name: select_dead_letters
@@ -72,6 +77,11 @@ FROM usage_corrections WHERE organization_id = ANY($1::integer[]) AND day BETWEE
 SELECT organization_id, day - date '1970-01-01' AS day, received_on - date '1970-01-01' AS received_day, product, credits, events
 FROM usage_late WHERE organization_id = ANY($1::integer[]) AND day BETWEEN $2 AND $3
 
+-- name: select_live_attributed_days
+-- Daily rows of attributed usage for these days.
+SELECT organization_id, day - date '1970-01-01' AS day, attribution_id, series_id, credits, events
+FROM usage_attributed_daily WHERE organization_id = ANY($1::integer[]) AND day BETWEEN $2 AND $3
+
 -- name: select_month_rests
 -- Differences between the sums of days and the months that touch these days.
 SELECT organization_id, month - date '1970-01-01' AS month, series_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
@@ -99,6 +109,77 @@ FROM (
 ) AS grains
 GROUP BY 1, 2, 3, 4 HAVING sum(credits) <> 0 OR sum(events) <> 0
 
+-- name: select_attributed_month_rests
+-- Differences between the sums of attributed days and their months that touch these days.
+SELECT organization_id, month - date '1970-01-01' AS month, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
+FROM (
+    SELECT organization_id, date_trunc('month', day)::date AS month, attribution_id, credits, events FROM usage_attributed_daily
+    WHERE organization_id = ANY($1::integer[]) AND day >= date_trunc('month', $2::date)::date
+        AND day < (date_trunc('month', $3::date) + interval '1 month')::date
+    UNION ALL
+    SELECT organization_id, month, attribution_id, -credits, -events FROM usage_attributed_monthly
+    WHERE organization_id = ANY($1::integer[]) AND month BETWEEN date_trunc('month', $2::date)::date AND $3
+) AS grains
+GROUP BY 1, 2, 3 HAVING sum(credits) <> 0 OR sum(events) <> 0
+
+-- name: select_touched_runs
+-- Runs with a use or a live row in the span of their organization: all their rows in the ledger, and the live row.
+WITH spans AS (
+    SELECT organization_id, begins_at, ends_at
+    FROM unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) AS d(organization_id, begins_at, ends_at)
+), touched AS (
+    SELECT organization_id, run FROM spans JOIN usage_ledger USING (organization_id)
+    WHERE run IS NOT NULL AND NOT held AND occurred_at >= begins_at AND occurred_at < ends_at
+    UNION
+    SELECT organization_id, run FROM spans JOIN usage_runs USING (organization_id) WHERE first_at < ends_at AND last_at >= begins_at
+), counted AS (
+    SELECT l.organization_id, l.run, sum(credits)::bigint AS credits, count(*) FILTER (WHERE corrects IS NULL) AS events,
+        min(occurred_at) FILTER (WHERE corrects IS NULL) AS first_at, max(occurred_at) FILTER (WHERE corrects IS NULL) AS last_at,
+        (array_agg(ARRAY[agent_id, coalesce(attribution_id, 0)::text] ORDER BY occurred_at, agent_id COLLATE "C", coalesce(attribution_id, 0))
+            FILTER (WHERE corrects IS NULL))[1:1] AS first_use
+    FROM touched t JOIN usage_ledger l USING (organization_id, run) JOIN usage_series USING (organization_id, series_id)
+    WHERE NOT held GROUP BY 1, 2
+)
+SELECT t.organization_id, t.run, c.credits, c.events, c.first_at, c.last_at, c.first_use[1][1] AS agent_id,
+    c.first_use[1][2]::bigint AS attribution_id, r.run_id AS live_run_id, r.parent_id AS live_parent_id, r.credits AS live_credits,
+    r.events AS live_events, r.first_at AS live_first_at, r.last_at AS live_last_at, r.agent_id AS live_agent_id,
+    r.attribution_id AS live_attribution_id
+FROM touched t LEFT JOIN counted c USING (organization_id, run) LEFT JOIN usage_runs r USING (organization_id, run)
+
+-- name: insert_missing_runs
+-- Creates the rows of runs that have none, so that they can be locked.
+INSERT INTO usage_runs (organization_id, run, run_id, parent_id, credits, events, first_at, last_at, agent_id, attribution_id)
+SELECT organization_id, run, run_id, parent_id, 0, 0, now(), now(), '', 0
+FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[]) AS d(organization_id, run, run_id, parent_id)
+ORDER BY organization_id, run ON CONFLICT DO NOTHING
+
+-- name: lock_runs
+-- Locks runs. What was counted for them before is in the ledger, and what comes later is added to their rows.
+SELECT FROM usage_runs JOIN unnest($1::integer[], $2::uuid[]) AS d(organization_id, run) USING (organization_id, run)
+ORDER BY organization_id, run FOR UPDATE OF usage_runs
+
+-- name: recount_runs
+-- Replaces runs by the sums of the ledger. The ledger has no parents: if a use was counted since the snapshot, the largest stays.
+UPDATE usage_runs AS t SET run_id = d.run_id, credits = c.credits, events = c.events, first_at = c.first_at, last_at = c.last_at,
+    agent_id = c.first_use[1][1], attribution_id = c.first_use[1][2]::bigint,
+    parent_id = CASE WHEN c.events = d.events THEN d.parent_id ELSE greatest(t.parent_id COLLATE "C", d.parent_id COLLATE "C") END
+FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::bigint[]) AS d(organization_id, run, run_id, parent_id, events)
+CROSS JOIN LATERAL (
+    SELECT sum(l.credits)::bigint AS credits, count(*) FILTER (WHERE corrects IS NULL) AS events,
+        min(occurred_at) FILTER (WHERE corrects IS NULL) AS first_at, max(occurred_at) FILTER (WHERE corrects IS NULL) AS last_at,
+        (array_agg(ARRAY[s.agent_id, coalesce(l.attribution_id, 0)::text] ORDER BY occurred_at, s.agent_id COLLATE "C", coalesce(l.attribution_id, 0))
+            FILTER (WHERE corrects IS NULL))[1:1] AS first_use
+    FROM usage_ledger l JOIN usage_series s USING (organization_id, series_id)
+    WHERE l.organization_id = d.organization_id AND l.run = d.run AND NOT held
+) AS c
+WHERE (t.organization_id, t.run) = (d.organization_id, d.run) AND c.events > 0
+
+-- name: delete_unknown_runs
+-- Deletes runs, of these, of which the ledger counts nothing.
+DELETE FROM usage_runs AS t USING unnest($1::integer[], $2::uuid[]) AS d(organization_id, run)
+WHERE (t.organization_id, t.run) = (d.organization_id, d.run)
+    AND NOT EXISTS (SELECT FROM usage_ledger l WHERE l.organization_id = d.organization_id AND l.run = d.run AND NOT l.held)
+
 -- name: forget_empty_rows
 -- Deletes rows of these organizations whose sums are zero, between two instants and the days around them.
 WITH quarters AS (
@@ -116,6 +197,11 @@ WITH quarters AS (
 ), corrections AS (
     DELETE FROM usage_corrections WHERE organization_id = ANY($1::integer[])
         AND day BETWEEN ($2 AT TIME ZONE 'UTC')::date - 1 AND ($3 AT TIME ZONE 'UTC')::date + 1 AND credits = 0 AND corrections = 0
+), attributed_days AS (
+    DELETE FROM usage_attributed_daily WHERE organization_id = ANY($1::integer[])
+        AND day BETWEEN ($2 AT TIME ZONE 'UTC')::date - 1 AND ($3 AT TIME ZONE 'UTC')::date + 1 AND credits = 0 AND events = 0
+), attributed_months AS (
+    DELETE FROM usage_attributed_monthly WHERE organization_id = ANY($1::integer[]) AND credits = 0 AND events = 0
 )
 DELETE FROM usage_late WHERE organization_id = ANY($1::integer[])
     AND day BETWEEN ($2 AT TIME ZONE 'UTC')::date - 1 AND ($3 AT TIME ZONE 'UTC')::date + 1 AND credits = 0 AND events = 0

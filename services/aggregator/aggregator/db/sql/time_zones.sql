@@ -37,8 +37,8 @@ SELECT min(to_date(substring(c.relname FROM '^usage_15m_(\d{6})$'), 'YYYYMM'))
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'usage_15m'::regclass
 
 -- name: select_quarters_used
--- Quarters of an hour since 1970 in which an organization has usage.
-SELECT DISTINCT (extract(epoch FROM bucket_at) / 900)::integer AS quarter FROM usage_15m WHERE organization_id = $1
+-- Quarters of an hour since 1970 in which an organization has usage, from an instant on.
+SELECT DISTINCT (extract(epoch FROM bucket_at) / 900)::integer AS quarter FROM usage_15m WHERE organization_id = $1 AND bucket_at >= $2
 
 -- name: sum_quarter_days
 -- Sums of quarters of an hour by the days given for them.
@@ -53,17 +53,24 @@ FROM usage_15m q JOIN unnest($2::integer[], $3::integer[], $4::integer[]) AS m(q
     ON q.bucket_at = to_timestamp(m.quarter * 900.0)
 WHERE q.organization_id = $1 AND m.was <> m.becomes GROUP BY 1, 2, 3
 
+-- name: sum_attributed_quarters
+-- Sums of attributed usage by quarter of an hour since 1970, from an instant on.
+SELECT floor(extract(epoch FROM occurred_at) / 900)::integer AS quarter, attribution_id, series_id, sum(credits)::bigint AS credits,
+    count(*) FILTER (WHERE corrects IS NULL) AS events
+FROM usage_ledger WHERE organization_id = $1 AND NOT held AND attribution_id IS NOT NULL AND occurred_at >= $2 GROUP BY 1, 2, 3
+
 -- name: sum_corrected_quarters
--- Credits and number of corrections, by quarter of an hour since 1970.
+-- Credits and number of corrections, by quarter of an hour since 1970, from an instant on.
 SELECT floor(extract(epoch FROM occurred_at) / 900)::integer AS quarter, series_id, sum(credits)::bigint AS credits, count(*) AS events
-FROM usage_ledger WHERE organization_id = $1 AND NOT held AND corrects IS NOT NULL GROUP BY 1, 2
+FROM usage_ledger WHERE organization_id = $1 AND NOT held AND corrects IS NOT NULL AND occurred_at >= $2 GROUP BY 1, 2
 
 -- name: sum_late_quarters
--- Usage received in a later quarter of an hour than it counts in. Its credits include corrections, its events do not.
+-- Usage received in a later quarter of an hour than it counts in, from an instant on. Its credits include corrections.
 SELECT floor(extract(epoch FROM occurred_at) / 900)::integer AS quarter, floor(extract(epoch FROM received_at) / 900)::integer AS received_quarter,
     s.product, sum(credits)::bigint AS credits, count(*) FILTER (WHERE corrects IS NULL) AS events
 FROM usage_ledger l JOIN usage_series s USING (organization_id, series_id)
-WHERE l.organization_id = $1 AND NOT held AND floor(extract(epoch FROM received_at) / 900) > floor(extract(epoch FROM occurred_at) / 900)
+WHERE l.organization_id = $1 AND NOT held AND occurred_at >= $2
+    AND floor(extract(epoch FROM received_at) / 900) > floor(extract(epoch FROM occurred_at) / 900)
 GROUP BY 1, 2, 3
 
 -- name: delete_organization_days
