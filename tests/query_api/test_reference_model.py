@@ -34,21 +34,10 @@ async def known(request: pytest.FixtureRequest, aggregator: Aggregator) -> Model
     """A history that the aggregator counted in overlapping pieces, with catalog events between them."""
     chance = random.Random(request.param)
     model, log = random_history(chance, request.param, 220)
-    await aggregator.learn(*catalog_events(request.param)[:1])
-    rest, position = catalog_events(request.param)[1:], dict.fromkeys(log, 0)
-    while any(position[at] < len(log[at]) for at in log):
-        batches = []
-        for partition, held in log.items():
-            start, end = max(0, position[partition] - chance.randint(0, 9)), position[partition] + chance.randint(0, 40)
-            if held[start:end]:
-                batches.append(held[start:end])
-                position[partition] = max(position[partition], min(end, len(held)))
-        if batches:
-            await aggregator.count(*batches)
-        if rest:
-            await aggregator.learn(*rest[:5])
-        rest = rest[5:]
-    await aggregator.learn(*rest, *the_rate())
+    organization, *others = catalog_events(request.param)
+    await aggregator.learn(organization)
+    await aggregator.count_in_pieces(chance, log, others)
+    await aggregator.learn(*the_rate())
     while await aggregator.release():
         pass
     await aggregator.count(*log.values())

@@ -1,4 +1,5 @@
-"""A random company over ten weeks: late, copied, conflicting, corrected and held usage; agents and categories that change."""
+"""A random company over ten weeks: late, copied, conflicting, corrected and held usage; agents, categories and people that
+change."""
 
 import random
 from collections.abc import Iterator
@@ -6,7 +7,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from support.data.factories import FakeRecord, correction, event, organization, rate, records, rfc3339, usage, uuid7
+from support.data.factories import FakeRecord, correction, event, rate, records, rfc3339, usage, uuid7
+from support.data.people import LABEL_KEYS, directory_events, random_directory, random_who, who_of, with_another_actor
+from support.invariants.directory import Directory
 from support.invariants.reference_model import Counted, Model
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -35,7 +38,11 @@ def catalog_events(zone: str) -> list[dict[str, Any]]:
         ("agt_gone", "saved", "Old helper", 5), ("agt_back", "saved", "Comeback", 60), ("agt_back", "deleted", "Comeback", 30),
         ("wf_kept", "saved", "Kept after all", 45), ("sys_chat", "system", "Chat", 1),
     ]  # fmt: skip
-    made = [organization(time_zone=zone), event("flexcredits.contract.v1", contract, subject="org_acme")]
+    settings = {"name": "Acme", "time_zone": zone, "label_keys": LABEL_KEYS}
+    made = [
+        event("flexcredits.organization.v1", settings, subject="org_acme"),
+        event("flexcredits.contract.v1", contract, subject="org_acme"),
+    ]
     for agent, state, name, day in agents:
         at = rfc3339(datetime.combine(FIRST + timedelta(days=day), time(), UTC))
         made.append(
@@ -48,7 +55,14 @@ def catalog_events(zone: str) -> list[dict[str, Any]]:
                 data |= {} if category is None else {"category": category}
                 data |= {"display_name": NAMES[kind, feature]} if (kind, feature) in NAMES else {}
                 made.append(event("flexcredits.feature.v1", data, subject="org_acme" if own else None))
-    return made
+    people = directory_events(directory_of(zone))
+    random.Random(zone).shuffle(people)
+    return [*made, *people]
+
+
+def directory_of(zone: str) -> Directory:
+    """The people of the company, which are others for each zone."""
+    return random_directory(random.Random(zone), FIRST, 70)
 
 
 CATEGORIES: dict[tuple[str, str], list[tuple[bool, date, str | None]]] = {
@@ -91,8 +105,9 @@ def use_at(chance: random.Random, at: datetime) -> tuple[dict[str, Any], Counted
     else:
         micro = chance.randrange(1, 9_000_000)
         data["credits"] = f"{micro // 10**6}.{micro % 10**6:06}"
+    data |= random_who(chance)
     made = usage(envelope={"id": uuid7(at), "time": rfc3339(at)}, **data)
-    return made, Counted(at, product, kind, feature, agent, surface, micro, True)
+    return made, Counted(at, product, kind, feature, agent, surface, micro, True, who_of(data))
 
 
 def random_history(chance: random.Random, zone: str, number: int) -> tuple[Model, dict[int, list[FakeRecord]]]:
@@ -100,8 +115,7 @@ def random_history(chance: random.Random, zone: str, number: int) -> tuple[Model
     counted: list[Counted] = []
     log: dict[int, list[FakeRecord]] = {partition: [] for partition in range(4)}
 
-    def append(item: dict[str, Any] | bytes, happened: datetime) -> None:
-        partition = chance.randrange(4)
+    def append(item: dict[str, Any] | bytes, happened: datetime, partition: int) -> None:
         [record] = records([item], first=len(log[partition]), partition=partition)
         received = max(happened, NOW - timedelta(days=chance.choice([0, 1, 20, 69]) * chance.random()))
         record.timestamp = int(received.timestamp() * 1000)
@@ -110,20 +124,24 @@ def random_history(chance: random.Random, zone: str, number: int) -> tuple[Model
     instants = moments(chance, ZoneInfo(zone))
     for _ in range(number):
         made, use = use_at(chance, next(instants))
-        append(made, use.at)
+        partition = chance.randrange(4)
+        append(made, use.at, partition)
         counted.append(use)
         roll = chance.random()
         if roll < 0.1:
-            append(made, use.at)
+            append(made, use.at, chance.randrange(4))
         elif roll < 0.2:
             at = min(NOW, use.at + timedelta(seconds=chance.randrange(20 * 86_400)))
             micro = -chance.randrange(1, use.micro + 1)
             amount = f"-{-micro // 10**6}.{-micro % 10**6:06}"
-            append(correction(made, amount, time=rfc3339(at), id=uuid7(at)), at)
+            append(correction(made, amount, time=rfc3339(at), id=uuid7(at)), at, chance.randrange(4))
             counted.append(use._replace(at=at, micro=micro, is_use=False))
         elif roll < 0.25:
-            append(b'{"specversion": "1.0"', use.at)
-    model = Model(ZoneInfo(zone), NOW.astimezone(ZoneInfo(zone)).date(), counted, AGENTS, CATEGORIES, NAMES)
+            append(b'{"specversion": "1.0"', use.at, chance.randrange(4))
+        elif roll < 0.28:
+            append(with_another_actor(made), use.at, partition)
+    today = NOW.astimezone(ZoneInfo(zone)).date()
+    model = Model(ZoneInfo(zone), today, counted, AGENTS, CATEGORIES, NAMES, directory_of(zone))
     return model, log
 
 

@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from support.invariants.directory import Directory, RunTotal, RunUse, Who, label, runs
 
 Path = tuple[tuple[str, str], ...]
 """Kind and name of each row from the root to a leaf."""
@@ -22,6 +24,8 @@ class Counted(NamedTuple):
     surface: str
     micro: int
     is_use: bool
+    who: Who = Who()
+    """A correction has that of its original."""
 
 
 @dataclass
@@ -34,6 +38,7 @@ class Model:
     agents: dict[str, tuple[str, str]]
     categories: dict[tuple[str, str], list[tuple[bool, date, str | None]]]
     names: dict[tuple[str, str], str]
+    directory: Directory = field(default_factory=Directory)
 
     def within(self, first: date, last: date, *, keep: Callable[[Counted], bool] = lambda _: True) -> list[Counted]:
         return [use for use in self.counted if first <= self.day(use) <= last and keep(use)]
@@ -70,6 +75,28 @@ class Model:
             cell[0] += use.micro
             cell[1] += use.is_use
         return {path: (micro, uses) for path, (micro, uses) in sums.items()}
+
+    def who_row(self, view: str, use: Counted, *, as_now: bool = False) -> tuple[str, str]:
+        """Kind and id of the row of a view: person, group, or the key of a label."""
+        if view == "person":
+            return self.directory.person(use.who)
+        if view == "group":
+            return self.directory.group(use.who, self.day(use), self.today if as_now else None)
+        return label(use.who, view)
+
+    def by_who(
+        self, view: str, uses: Iterable[Counted], *, as_now: bool = False
+    ) -> dict[tuple[str, str], tuple[int, int]]:
+        """Micro-credits and number of uses of each row; groups without those below them."""
+        sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+        for use in uses:
+            cell = sums[self.who_row(view, use, as_now=as_now)]
+            cell[0] += use.micro
+            cell[1] += use.is_use
+        return {row: (micro, number) for row, (micro, number) in sums.items()}
+
+    def runs(self) -> dict[str, RunTotal]:
+        return runs(RunUse(use.at, use.agent, use.micro, use.is_use, use.who) for use in self.counted)
 
 
 def total(uses: Iterable[Counted]) -> int:

@@ -1,5 +1,7 @@
 """Applies batches with the aggregator's own code, without Kafka."""
 
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,6 +69,26 @@ class Aggregator:
             read([*map(canonical, batch)] if self.heads is not None else batch, reading, self.heads)
         await load_progress(self.pool, TOPIC, reading.spans)
         return await count_batch(self.pool, TOPICS, reading, self.catalog)
+
+    async def count_in_pieces(
+        self, chance: random.Random, log: Mapping[int, list[FakeRecord]], events: Sequence[dict[str, Any]]
+    ) -> None:
+        """Count a log in overlapping pieces, with the catalog events between them, five at a time."""
+        position, rest = dict.fromkeys(log, 0), list(events)
+        while any(position[at] < len(log[at]) for at in log):
+            batches = []
+            for at, kept in log.items():
+                start, end = max(0, position[at] - chance.randint(0, 9)), position[at] + chance.randint(0, 40)
+                if kept[start:end]:
+                    batches.append(kept[start:end])
+                    position[at] = max(position[at], min(end, len(kept)))
+            if batches:
+                await self.count(*batches)
+            if rest:
+                await self.learn(*rest[:5])
+            rest = rest[5:]
+        if rest:
+            await self.learn(*rest)
 
     async def release(self) -> int:
         """Release all releasable usage; returns how many events."""
