@@ -122,7 +122,7 @@ def read_record(record: Record) -> UsageRecord:
     else:
         unit = event.data.unit
         attribution, run = attribution_of(organization, event.data), run_of(event.data)
-        quantities = quantities_of(event.data)
+        quantities = quantities_of(event.data) if event.data.quantities else None
     amount = amount_of(event)
     credits, quantity = (amount, None) if unit is None else (None, amount)
     if quantities is not None:
