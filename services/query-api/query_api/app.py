@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 
 from query_api.access.audit_log import routes as audit_log
-from query_api.access.dependencies import POLICIES
+from query_api.access.dependencies import POLICIES, refuse_repeated
 from query_api.access.sign_in import routes as sign_in
 from query_api.access.state import AppState
 from query_api.alerts import routes as alerts
@@ -82,6 +82,7 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(refuse_repeated)],
     )
     api.state.query_api, api.state.hub, api.state.dashboard = state, hub or LiveHub(), dashboard
     api.state.names = Names()

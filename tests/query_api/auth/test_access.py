@@ -41,6 +41,8 @@ PATHS = [
     "/api/v1/breakdown?product=api&view=namespaces",
     "/api/v1/trend",
     "/api/v1/deleted-agents",
+    "/api/v1/usage/people",
+    "/api/v1/usage/drivers",
     "/api/v1/freshness",
     "/api/v1/proof",
     "/api/v1/banner",
@@ -60,7 +62,7 @@ PATHS = [
 OTHERS = {
     "/api/v1/audit", "/api/v1/session", "/api/v1/live", "/api/v1/alerts/preview", "/api/v1/alerts/{id}", "/api/v1/alerts/{id}/resend", "/api/v1/banner/dismiss",
     "/api/v1/alert-channels/{id}", "/api/v1/alert-channels/{id}/test", "/api/v1/alert-channels/{id}/deliveries",
-    "/api/v1/usage/runs/{run_id}", "/api/v1/me/usage",
+    "/api/v1/people/reveal", "/api/v1/usage/runs/{run_id}", "/api/v1/me/usage",
 }  # fmt: skip
 """Routes with other permissions, without an end, without GET, or for an unknown id. The matrix tests them."""
 SOON = timedelta(minutes=5)

@@ -126,6 +126,7 @@ async def test_values_of_a_label(api: Api, acme: PeopleRows) -> None:
     [
         ("by=label", "label_key"), ("by=label&label_key=secret", "label_key"), ("label_key=project", "label_key"),
         ("label=secret:x", "label"), ("label=project", "label"), ("actor=%00", "actor"), ("view=tools", "view"), ("after=x", "after"),
+        ("actor=a&actor=b", "actor"), ("by=group&by=person", "by"), ("from=2026-10", "from"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_answered_is_refused(api: Api, acme: PeopleRows, query: str, parameter: str) -> None:

@@ -21,7 +21,7 @@ from query_api.auth.principal import (
     unauthorized,
 )
 from query_api.db.session import WAIT_S, Organization, ReadSession, Unavailable, WriteSession, read_as, write_as
-from query_api.http.problems import ApiProblem
+from query_api.http.problems import ApiProblem, invalid_parameter
 
 log = structlog.get_logger()
 
@@ -29,6 +29,18 @@ LONG_READ_WAIT_S = 20.0
 EXPORT_WAIT_S = 15.0
 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False, bearerFormat="JWT"))]
+
+
+REPEATABLE = frozenset({"surface"})
+
+
+async def refuse_repeated(request: Request) -> None:
+    """Raises ApiProblem if a parameter of a single value is given several times: one of its values would be ignored."""
+    seen = set[str]()
+    for name, _ in request.query_params.multi_items():
+        if name in seen and name not in REPEATABLE:
+            raise invalid_parameter(name, "must not be repeated")
+        seen.add(name)
 
 
 LinkToken = Annotated[str, Query(description="The token that the alerter signed.")]
