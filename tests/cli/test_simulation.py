@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aggregator.domain.rating import DEPLOYMENT, Rate, RateCard
+from aggregator.domain.rating import DEPLOYMENT, Rate, RateCard, credits_at, quantities_of
 from flexcredits_cli.cli import app
 from flexcredits_cli.generator.company.cast import DEMO, HAND_WRITTEN, companies
 from flexcredits_cli.generator.company.rates import build_rates, micro_credits
@@ -24,7 +24,7 @@ from flexcredits_cli.generator.usage.history import Past, deployment_catalog
 from flexcredits_cli.generator.usage.truth import Truth
 from flexcredits_schemas.codec import InvalidEvent, decode
 from flexcredits_schemas.decoding.decimals import micro
-from flexcredits_schemas.events import Correction, Usage
+from flexcredits_schemas.events import Correction, RateData, Usage
 from flexcredits_schemas.identity import amount_of
 from support.data.generated_companies import AT, demo_company, play
 from typer.testing import CliRunner
@@ -191,19 +191,27 @@ def rate_card(received: float) -> RateCard:
     card = RateCard()
     for offset, rate_event in enumerate(build_rates()):
         data = decode(encoded(rate_event)).data
-        key = (rate_event.get("subject", DEPLOYMENT), data.product, data.feature_kind, data.feature, data.unit)  # type: ignore[union-attr]
-        card.add([Rate(offset, *key, micro(data.credits), micro(data.per), -math.inf, received, offset)])  # type: ignore[union-attr]
+        assert isinstance(data, RateData)
+        assert data.per is not None
+        key = (rate_event.get("subject", DEPLOYMENT), data.product, data.feature_kind, data.feature, data.unit)
+        price = (micro(data.credits), micro(data.per), -math.inf, received, offset, data.part_of)
+        card.add([Rate(offset, *key, *price)])
     return card
 
 
 def amount_by(card: RateCard, event: Usage | Correction, occurred: float) -> int:
-    if isinstance(event, Correction) or event.data.unit is None:
+    if isinstance(event, Correction):
         return amount_of(event)
-    data = event.data
-    assert data.unit is not None
-    rate = card.rate_at(event.subject, data.product, data.feature_kind, data.feature, data.unit, occurred)
-    assert rate is not None
-    return rate.credits_of(amount_of(event))
+    data, quantities = event.data, quantities_of(event.data)
+    units = [unit for unit, _ in quantities] if quantities is not None else [data.unit] if data.unit is not None else []
+    rates = {}
+    for unit in units:
+        rate = card.rate_at(event.subject, data.product, data.feature_kind, data.feature, unit, occurred)
+        assert rate is not None
+        rates[unit] = rate
+    if quantities is not None:
+        return credits_at(quantities, rates)
+    return rates[data.unit].credits_of(amount_of(event)) if data.unit is not None else amount_of(event)
 
 
 def test_originals_and_their_corrections_never_fall_below_0(demo: tuple[Past, list[Sending]]) -> None:

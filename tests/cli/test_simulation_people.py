@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flexcredits_cli.dev_idp.sign_in_page import PEOPLE
 from flexcredits_cli.generator.company.cast import DEMO, HIMAL, LUMEN, ORBIT, companies
-from flexcredits_cli.generator.company.directory import groups_of, person_in, places_of
+from flexcredits_cli.generator.people.directory import groups_of, person_in, places_of
 from flexcredits_cli.generator.simulate import LIVE_RATE, MONTHS_MAX
 from flexcredits_cli.generator.usage.disturbances import COUNTED, Kind, Sending
 from flexcredits_cli.generator.usage.live import Opening
@@ -92,6 +92,16 @@ def test_most_usage_names_an_actor_and_some_only_a_group_or_neither(usage: list[
     labels = Counter(key for data in usage for key in data.get("labels", {}))
     assert labels.keys() == {"cost_center", "project"}
     assert 0.2 * len(usage) < labels["project"] < labels["cost_center"] < 0.6 * len(usage)
+
+
+def test_some_model_calls_have_quantities_of_several_units(usage: list[dict[str, Any]]) -> None:
+    calls = [data for data in usage if data["feature_kind"] == "model"]
+    several = [data["quantities"] for data in calls if "quantities" in data]
+    assert 0.4 * len(calls) < len(several) < 0.6 * len(calls)
+    for quantities in several:
+        assert int(quantities["cached_input_tokens"]) <= int(quantities["input_tokens"])
+    cached = sum(int(quantities["cached_input_tokens"]) for quantities in several)
+    assert 0.2 < cached / sum(int(quantities["input_tokens"]) for quantities in several) < 0.4
 
 
 def test_use_is_skewed(usage: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ ANY = "*"
 
 
 class Rate(NamedTuple):
-    """`credits` per `per` units. `organization` None: for every organization."""
+    """`credits` per `per` units. `organization` None: for every organization. `part_of`: the unit that includes this unit."""
 
     organization: str | None
     product: str
@@ -21,7 +21,11 @@ class Rate(NamedTuple):
     unit: str
     credits: str
     per: str
+    part_of: str | None = None
 
+
+TOKENS = (("input_tokens", None), ("cached_input_tokens", "input_tokens"), ("output_tokens", None))
+"""Units of a model call, and the units that include them."""
 
 # The most specific rates first. History is older than the receipt of every rate, and for such times the first rate event
 # that covers them applies (docs/decisions/0005-rates-never-change-what-was-counted.md). For later usage the most specific rate
@@ -32,16 +36,22 @@ BOOK = (
     *(Rate(None, product, "feature", "image_generation", "images", "2.5", "1") for product in ("assistant", "agents")),
     *(Rate(None, product, "feature", "meeting_notes", "minutes", "1", "15") for product in ("assistant", "agents")),
     *(Rate(None, product, "model", ANY, "tokens", "1", "1000") for product in ("assistant", "agents")),
+    *(
+        Rate(None, product, "model", feature, unit, credits, "1000", part_of)
+        for feature, prices in (("claude-opus-5", ("1.4", "0.35", "3.5")), (ANY, ("0.8", "0.2", "2")))
+        for (unit, part_of), credits in zip(TOKENS, prices, strict=True)
+        for product in ("assistant", "agents")
+    ),
     Rate(None, "api", "namespace", "Search", "requests", "0.07", "1"),
 )
-_PRICES = {rate[:5]: (Decimal(rate.credits), Decimal(rate.per)) for rate in BOOK}
+_PRICES = {rate[:5]: rate for rate in BOOK}
 
 
 def build_rates() -> list[Event]:
     """All rates, the same for every run and set of companies: a rate sent later would not apply to earlier usage."""
     events = []
     for rate in BOOK:
-        data = {name: value for name, value in rate._asdict().items() if name != "organization"}
+        data = {name: value for name, value in rate._asdict().items() if name != "organization" and value}
         events.append(build_catalog_event("rate", rate.organization, midnight_of(BEGINNING), data))
     return events
 
@@ -51,11 +61,21 @@ def micro_credits(event: Event) -> int:
     data = event["data"]
     if "credits" in data:
         return int(Decimal(data["credits"]) * MICRO)
+    quantities = data["quantities"] if "quantities" in data else {data["unit"]: data["quantity"]}
+    rates = {unit: _rate_of(event, unit) for unit in quantities}
+    left = {unit: Decimal(quantity) for unit, quantity in quantities.items()}
+    for unit, rate in rates.items():
+        if rate.part_of in left:
+            left[rate.part_of] -= Decimal(quantities[unit])
+    amounts = (left[unit] * Decimal(rate.credits) * MICRO / Decimal(rate.per) for unit, rate in rates.items())
+    return int(sum(amounts, Decimal()).to_integral_value(ROUND_HALF_EVEN))
+
+
+def _rate_of(event: Event, unit: str) -> Rate:
+    data = event["data"]
     for organization in (event["subject"], None):
         for feature in (data["feature"], ANY):
-            key = (organization, data["product"], data["feature_kind"], feature, data["unit"])
+            key = (organization, data["product"], data["feature_kind"], feature, unit)
             if key in _PRICES:
-                credits, per = _PRICES[key]
-                amount = Decimal(data["quantity"]) * credits * MICRO / per
-                return int(amount.to_integral_value(ROUND_HALF_EVEN))
-    raise ValueError(f"no rate for {data}")
+                return _PRICES[key]
+    raise ValueError(f"no rate for {unit} of {data}")

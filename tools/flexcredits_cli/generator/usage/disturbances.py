@@ -32,6 +32,7 @@ PER_TEN_THOUSAND = {
     Kind.LATE: 150, Kind.COPY: 50, Kind.COPY_APART: 50, Kind.CONFLICT: 20, Kind.CORRECTION: 50, Kind.MALFORMED: 30,
 }  # fmt: skip
 LATE_MINUTES_MAX = 30 * 1440
+AMOUNT = ("credits", "quantity", "unit", "quantities")
 DIMENSIONS = ("product", "feature_kind", "feature", "surface", "agent")
 
 
@@ -85,6 +86,9 @@ def build_correction(original: Event, milliseconds: int, percent: int, entropy: 
 
 
 def _with_other_amount(data: dict[str, Any]) -> dict[str, Any]:
+    if "quantities" in data:
+        quantities = data["quantities"]
+        return data | {"quantities": quantities | {"input_tokens": "9" + quantities["input_tokens"]}}
     return data | ({"credits": "9" + data["credits"]} if "credits" in data else {"quantity": "9" + data["quantity"]})
 
 
@@ -105,7 +109,7 @@ def _without(name: str) -> Callable[[Event], Event]:
 
 def _with_amount(**fields: Any) -> Callable[[Event], Event]:
     def spoil(event: Event) -> Event:
-        data = {name: value for name, value in event["data"].items() if name not in ("credits", "quantity", "unit")}
+        data = {name: value for name, value in event["data"].items() if name not in AMOUNT}
         return event | {"data": data | fields}
 
     return spoil
@@ -116,6 +120,7 @@ MALFORMATIONS = (
     Malformation("/data/credits", _with_amount(credits="0")),
     Malformation("/data/credits", _with_amount(credits="0.1234567")),
     Malformation("/data/credits", _with_amount(credits="1", quantity="1", unit="tokens")),
+    Malformation("/data/quantities", _with_amount(quantities={"input_tokens": "0"})),
     Malformation("/data/unit", _with_amount(quantity="12")),
     Malformation("/data", _with_amount()),
     Malformation("/data/product", _without("product")),

@@ -11,11 +11,11 @@ from random import Random
 from flexcredits_cli.generator.company.agents import build_agents
 from flexcredits_cli.generator.company.cast import Company, build_members
 from flexcredits_cli.generator.company.contracts import build_contracts
-from flexcredits_cli.generator.company.directory import build_directory
 from flexcredits_cli.generator.company.events import Event
 from flexcredits_cli.generator.company.features import build_features
 from flexcredits_cli.generator.company.rates import build_rates, micro_credits
 from flexcredits_cli.generator.company.shape import bounds, local_day
+from flexcredits_cli.generator.people.directory import build_directory
 from flexcredits_cli.generator.usage.disturbances import COUNTED, Kind, Sending, disturb
 from flexcredits_cli.generator.usage.usage import uses_of_day
 

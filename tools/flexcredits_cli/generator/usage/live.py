@@ -15,9 +15,9 @@ from flexcredits_cli.generator.company.events import DAY_MS
 from flexcredits_cli.generator.company.menu import Series, draw_series, menu_of
 from flexcredits_cli.generator.company.rates import micro_credits
 from flexcredits_cli.generator.company.shape import busyness, local_day
+from flexcredits_cli.generator.people.sessions import Step, draw_session
 from flexcredits_cli.generator.usage.disturbances import Kind, Sending, build_correction
 from flexcredits_cli.generator.usage.history import Past
-from flexcredits_cli.generator.usage.sessions import Step, draw_session
 from flexcredits_cli.generator.usage.usage import USUAL, build_use
 
 # Seconds after the start.
@@ -47,10 +47,11 @@ def steady(
 ) -> Iterator[Sending]:
     """Evenly spaced usage of random companies of `cast`, from the instant `at` for `seconds`, or without end.
 
-    `scale(company)`: millionths of the usual amounts. `thin`: send fewer events where amounts cannot be scaled down.
+    Eight people of a company are active at a time. `scale(company)`: millionths of the usual amounts. `thin`: send fewer events
+    where amounts cannot be scaled down.
     """
     chance = Random(f"{seed} live {at} {per_second:g} {len(cast)}")
-    sessions: dict[str, list[Step]] = {}
+    sessions: dict[tuple[str, int], list[Step]] = {}
     for number in count():
         second = number / per_second
         if seconds is not None and second >= seconds:
@@ -60,8 +61,8 @@ def steady(
         day = local_day(milliseconds, company.time_zone)
         step = Step(menu_of(seed, company, day), {})
         if company.people:
-            steps = sessions.get(company.id) or draw_session(seed, chance, company, day)
-            step, *sessions[company.id] = steps
+            place = company.id, chance.getrandbits(3)
+            step, *sessions[place] = sessions.get(place) or draw_session(seed, chance, company, day)
         series = draw_series(chance, step.menu)
         amount = scale(company)
         if thin and is_coarse(series, amount):

@@ -12,7 +12,7 @@ from flexcredits_cli.generator.company.cast import Company
 from flexcredits_cli.generator.company.events import Event, build_event, uuid7
 from flexcredits_cli.generator.company.menu import Series, draw_series, menu_of, spiking_series
 from flexcredits_cli.generator.company.shape import AMOUNTS, bounds, busyness, draw_time, is_spike
-from flexcredits_cli.generator.usage.sessions import Fields, draw_session
+from flexcredits_cli.generator.people.sessions import Fields, draw_session
 
 USUAL = 1_000_000
 """Scale of the usual amount, in millionths."""
@@ -71,9 +71,19 @@ def build_use(
         data["agent"] = series.agent.as_used_on(day)
     data |= fields
     amount = series.median * AMOUNTS[chance.getrandbits(10)] * scale // (1000 * USUAL)
-    if series.unit:
+    if series.unit == "tokens" and company.people and chance.getrandbits(1):
+        data["quantities"] = split_tokens(chance, max(10, amount))
+    elif series.unit:
         data["quantity"], data["unit"] = str(max(1, amount)), series.unit
     else:
         data["credits"] = decimal_text(amount + 1 + chance.getrandbits(9))
     event_id = uuid7(milliseconds, chance.getrandbits(74))
     return build_event("usage", company.id, event_id, f"/products/{series.product}", milliseconds, data)
+
+
+def split_tokens(chance: Random, tokens: int) -> dict[str, str]:
+    """Quantities of one model call: about a fifth of the tokens is output, and a part of the input was cached."""
+    output = 1 + tokens * (100 + chance.getrandbits(7)) // 1000
+    cached = (tokens - output) * chance.getrandbits(6) // 100
+    quantities = {"input_tokens": tokens - output, "cached_input_tokens": cached, "output_tokens": output}
+    return {unit: str(quantity) for unit, quantity in quantities.items()}

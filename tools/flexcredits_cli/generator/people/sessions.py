@@ -10,15 +10,17 @@ from random import Random
 from typing import Any, NamedTuple
 
 from flexcredits_cli.generator.company.cast import Company
-from flexcredits_cli.generator.company.directory import groups_of, person_in, places_of
 from flexcredits_cli.generator.company.events import entropy_of
 from flexcredits_cli.generator.company.menu import Menu, Series, draw_series, menu_of
 from flexcredits_cli.generator.company.vocabulary import PROJECTS, SERVICE_ACCOUNTS
+from flexcredits_cli.generator.people.directory import groups_of, person_in, places_of
 
 LENGTHS = (1, 1, 1, 2, 3, 4, 6, 10)
 """Uses of a session. They do not depend on the product, so sessions do not change the shares of series."""
 RUNAWAY = 40
 """Uses of a session on a spike day."""
+RUNAWAY_TIMES = 6
+"""Weight of the series that such a session uses most, relative to all others of its agent."""
 CHILD_FROM = 4
 """A workflow run with as many uses may have a child run."""
 Fields = Mapping[str, Any]
@@ -32,11 +34,13 @@ class Step(NamedTuple):
 
 
 def draw_session(seed: int, chance: Random, company: Company, day: date, spiking: Series | None = None) -> list[Step]:
-    """The steps of a new session of a company with people. `spiking`: a workflow out of control that uses one series."""
+    """The steps of a new session of a company with people. `spiking`: the series that a workflow out of control uses most."""
     first = spiking or draw_series(chance, menu_of(seed, company, day))
     who = _draw_who(chance, company, first, day)
     length = RUNAWAY if spiking else chance.choice(LENGTHS)
-    menu = Menu([first], [1.0]) if spiking else _menu_of_agent(seed, company, day, _key_of(first))
+    menu = _menu_of_agent(seed, company, day, _key_of(first))
+    if spiking:
+        menu = Menu([*menu.series, spiking], [*menu.weights, menu.weights[-1] * RUNAWAY_TIMES])
     if first.product == "api":
         return [Step(menu, who)] * length
     run_id = f"{'wf' if first.agent else 'conv'}_{chance.getrandbits(56):014x}"
