@@ -40,7 +40,7 @@ async def test_each_key_in_the_list_does_what_the_list_says(stack: WholeStack, b
 
         async def opens_tab(name: str) -> None:
             await expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
-            await rows_on(visit)
+            await expect(page.get_by_role("tabpanel", name=name)).to_be_visible()
 
         async def searches() -> None:
             await expect(page.get_by_role("textbox", name="Search the table")).to_be_focused()
@@ -61,6 +61,7 @@ async def test_each_key_in_the_list_does_what_the_list_says(stack: WholeStack, b
         checks = {
             "Show this list": lambda: opens_panel("Keyboard shortcuts"),
             "Search the table": searches,
+            "People": lambda: opens_tab("People"), "Runs": lambda: opens_tab("Runs"),
             "Agents": lambda: opens_tab("Agents"), "API": lambda: opens_tab("API"), "Assistant": lambda: opens_tab("Assistant"),
             "Choose a period": opens_periods,
             "Toggle chart and table": turns_chart,

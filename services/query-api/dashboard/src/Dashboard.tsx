@@ -3,12 +3,14 @@ import { IconBell } from "@tabler/icons-react"
 import { ManageDrawer } from "./alerts/ManageDrawer"
 import { AuditDrawer } from "./audit/AuditDrawer"
 import { Banner } from "./banner/Banner"
-import { Breakdown } from "./breakdown/Breakdown"
 import classes from "./Dashboard.module.css"
 import { Overview } from "./overview/Overview"
+import { Drivers } from "./people/Drivers"
 import { Reconcile } from "./reconcile/Reconcile"
+import { RunDrawer } from "./runs/RunDrawer"
 import { Freshness } from "./shell/Freshness"
 import { Shortcuts } from "./shortcuts/Shortcuts"
+import { Breakdown } from "./tabs/Breakdown"
 import { useChangeUrl } from "./url/useUrlState"
 
 /** The page: banner, usage overview and usage breakdown. */
@@ -38,6 +40,8 @@ export function Dashboard() {
       <Reconcile />
       <AuditDrawer />
       <ManageDrawer />
+      <Drivers />
+      <RunDrawer />
       <Shortcuts />
     </div>
   )

@@ -1,10 +1,10 @@
-import { createRootRoute, createRoute, createRouter } from "@tanstack/react-router"
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router"
 import { Dashboard } from "./Dashboard"
 import { Crash, CrashedPage } from "./shell/Crash"
 import { NotFound } from "./shell/NotFound"
 import { Shell } from "./shell/Shell"
 import { parseSearch, type Search, writeSearch } from "./url/search"
-import { readUrlState } from "./url/urlState"
+import { rangeOf, readUrlState } from "./url/urlState"
 
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound, errorComponent: CrashedPage })
 
@@ -16,8 +16,16 @@ export const dashboardRoute = createRoute({
   errorComponent: Crash,
 })
 
+export const myUsageRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/me",
+  validateSearch: (search: Search) => rangeOf(readUrlState(search)),
+  component: lazyRouteComponent(() => import("./me/MyUsage")),
+  errorComponent: Crash,
+})
+
 export const router = createRouter({
-  routeTree: root.addChildren([dashboardRoute]),
+  routeTree: root.addChildren([dashboardRoute, myUsageRoute]),
   // Cleaned in the parser: parameters that a route's own validation drops would stay in its parents' search.
   parseSearch: (text) => readUrlState(parseSearch(text)),
   stringifySearch: (search) => writeSearch(search as Search),

@@ -3,6 +3,7 @@ import { IconLock, IconLogin2 } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
 import { api } from "../api/client"
 import { sessionQuery } from "../api/queries"
+import { MY_USAGE } from "../me/path"
 import { roleName } from "../ui/labels"
 import classes from "./AccessPage.module.css"
 
@@ -69,6 +70,11 @@ function NoAccess({ why }: { why: string }) {
           Signed in as {session.name || session.email || session.organization}
           {session.name && session.email && ` (${session.email})`} · {roleName(session.role)}
         </p>
+      )}
+      {session?.my_usage && (
+        <Button component="a" href={MY_USAGE}>
+          See your own usage
+        </Button>
       )}
       <Button variant="default" onClick={() => void signInAsAnother()}>
         Use another account

@@ -6,7 +6,7 @@ import { bannerQuery, overviewQuery, sessionQuery } from "./queries"
 const RECONNECT_AFTER_MS = 15_000
 const REFETCH_AT_MOST_EVERY_MS = 2_000
 /** Queries that usage changes. The stream delivers overview and banner itself. */
-const FOLLOWS = ["breakdown", "trend", "credit-periods", "reconcile", "freshness"]
+const FOLLOWS = ["breakdown", "people", "trend", "credit-periods", "reconcile", "freshness"]
 
 /** Keeps the page's numbers live while the page is visible. */
 export function useLive() {

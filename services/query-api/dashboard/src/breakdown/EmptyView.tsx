@@ -5,6 +5,7 @@ import { freshnessQuery } from "../api/queries"
 import { isZero } from "../format/credits"
 import { useFormat } from "../format/useFormat"
 import { VIEW_NAMES } from "../ui/labels"
+import { isOfSome } from "../url/urlState"
 import { useUrlState } from "../url/useUrlState"
 import { FirstEvent } from "./FirstEvent"
 import classes from "./table/UsageTable.module.css"
@@ -13,13 +14,15 @@ import classes from "./table/UsageTable.module.css"
 export function EmptyView({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
   const [url, change] = useUrlState()
   const format = useFormat()
+  const ofSome = isOfSome(url)
   const isLate = useQuery(freshnessQuery).data?.state === "delayed"
   return (
     <div className={classes.nothing} data-testid="empty">
       <strong>{isLate ? "No usage counted in this view yet" : "No usage in this view"}</strong>
       <p>
         {VIEW_NAMES[breakdown.view]}, {format.days(breakdown.range.from, breakdown.range.to)}
-        {url.surface ? ", selected surfaces" : ""}.{" "}
+        {url.surface ? ", selected surfaces" : ""}
+        {ofSome ? ", selected people" : ""}.{" "}
         {isLate ? "Data is delayed, so there may be some." : "Usage appears here within seconds."}
       </p>
       {url.surface && (
@@ -27,7 +30,16 @@ export function EmptyView({ breakdown }: { breakdown: Schemas["Breakdown"] }) {
           Show all surfaces
         </Button>
       )}
-      {!isLate && breakdown.product_shares.every(({ credits }) => isZero(credits)) && <FirstEvent />}
+      {ofSome && (
+        <Button
+          variant="default"
+          size="xs"
+          onClick={() => change({ actor: undefined, group: undefined, label: undefined })}
+        >
+          Show all people
+        </Button>
+      )}
+      {!isLate && !ofSome && breakdown.product_shares.every(({ credits }) => isZero(credits)) && <FirstEvent />}
     </div>
   )
 }

@@ -1,9 +1,10 @@
 import { ActionIcon, Menu, Text } from "@mantine/core"
-import { IconHistory, IconLogout, IconUserCircle } from "@tabler/icons-react"
+import { IconChartHistogram, IconHistory, IconLogout, IconUserCircle } from "@tabler/icons-react"
 import { useNavigate } from "@tanstack/react-router"
 import type { MouseEvent } from "react"
 import { api, type Schemas } from "../api/client"
 import { maySeeAudit } from "../audit/queries"
+import { MY_USAGE } from "../me/path"
 import { roleName } from "../ui/labels"
 
 /** The signed-in user, with a menu to sign out. */
@@ -25,6 +26,11 @@ export function Person({ session }: { session: Schemas["SessionResponse"] }) {
           {session.name && session.email && <Text size="xs">{session.email}</Text>}
           <Text size="xs">{roleName(session.role)}</Text>
         </Menu.Label>
+        {session.my_usage && (
+          <Menu.Item component="a" href={MY_USAGE} leftSection={<IconChartHistogram size={16} stroke={1.6} />}>
+            My usage
+          </Menu.Item>
+        )}
         {maySeeAudit(session.role) && !session.refusal_reason && (
           <Menu.Item
             component="a"

@@ -1,6 +1,6 @@
 import { Skeleton } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
-import { Outlet } from "@tanstack/react-router"
+import { Outlet, useRouterState } from "@tanstack/react-router"
 import { type ReactNode, useEffect, useMemo, useState } from "react"
 import { AccessPage } from "../access/AccessPage"
 import { Refusal, type Schemas } from "../api/client"
@@ -9,6 +9,7 @@ import { sessionQuery } from "../api/queries"
 import { makeFormat } from "../format/format"
 import { FormatContext } from "../format/useFormat"
 import { useNow } from "../format/useNow"
+import { MY_USAGE } from "../me/path"
 import { Failure } from "../ui/Failure"
 import { ColorScheme } from "./ColorScheme"
 import { SILENT_AFTER_S } from "./freshness"
@@ -25,7 +26,7 @@ export function Shell() {
   return (
     <Frame session={session}>
       <Gate>
-        <Live />
+        {session?.refusal_reason === null && <Live />}
         <Outlet />
       </Gate>
     </Frame>
@@ -66,11 +67,15 @@ export function Frame({ session, children }: FrameProps) {
   )
 }
 
-/** Shows the page only to users whom the API admits. No other request is sent before the session is known. */
+/**
+ * Shows the page only to users whom the API admits; everyone who is signed in may see their own usage, if the organization
+ * allows it. No other request is sent before the session is known.
+ */
 function Gate({ children }: { children: ReactNode }) {
   const { data, error, refetch } = useQuery(sessionQuery)
+  const isOwn = useRouterState({ select: ({ location }) => location.pathname }) === MY_USAGE
   if (isSignedOut(error)) return <AccessPage error={error} />
-  if (data?.refusal_reason) return <AccessPage refused={data.refusal_reason} />
+  if (data?.refusal_reason && !(isOwn && data.my_usage)) return <AccessPage refused={data.refusal_reason} />
   if (data) return children
   if (error) return <Failure error={error} retry={() => void refetch()} />
   return <Waiting />

@@ -5,6 +5,8 @@ export const KEYS: [key: string, does: string][] = [
   ["1", "Assistant"],
   ["2", "Agents"],
   ["3", "API"],
+  ["4", "People"],
+  ["5", "Runs"],
   ["p", "Choose a period"],
   ["t", "Toggle chart and table"],
   ["m", "Manage budget and alerts"],

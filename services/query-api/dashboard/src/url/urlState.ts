@@ -10,8 +10,20 @@ export interface Range {
   range?: "all"
 }
 
+/** Filters by who used it, in the API's parameters. */
+export interface Who {
+  actor?: string
+  group?: string
+  /** KEY:VALUE */
+  label?: string
+  /** Absent: usage belongs to the group of its actor at the time. */
+  membership?: "now"
+}
+
 /** The shareable state of the page; all of it is in the URL. Absent means the default. */
-export interface UrlState extends Range {
+export interface UrlState extends Range, Who {
+  /** A tab beside those of the products. `product` is then a filter. */
+  tab?: Tab
   product?: Product
   view?: ViewBy
   surface?: string[]
@@ -26,8 +38,21 @@ export interface UrlState extends Range {
   sort?: string
   /** Rows of the table that are expanded. */
   open?: string[]
-  panel?: "alerts" | "history" | "channels" | "reconcile" | "shortcuts" | "audit"
+  /** By what the tab People divides usage; with `label`, by the values of `label_key`. */
+  by?: By
+  label_key?: string
+  panel?: (typeof PANELS)[number]
+  /** The row whose people the panel `drivers` shows, such as "agent:agt_1". */
+  of?: string
+  /** Key of the run that the panel `run` shows. */
+  run?: string
+  /** Key of the use whose receipt it shows. */
+  receipt?: string
 }
+
+export type Tab = "people" | "runs"
+export type By = "person" | "group" | "label"
+const PANELS = ["alerts", "history", "channels", "reconcile", "shortcuts", "audit", "drivers", "run"] as const
 
 export const VIEWS = {
   assistant: ["models", "tools", "other_features"],
@@ -39,8 +64,12 @@ export type Product = keyof typeof VIEWS
 export type ViewBy = (typeof VIEWS)[Product][number]
 
 const DAYS = /^\d{4}-\d{2}(-\d{2})?$/
+const LABEL = /^[^:]+:./
+const KEY = /^[0-9a-f-]+$/
 const SORT = /^-?(name|credits|uses|share|change)$/
 const TEXT_MAX = 200
+/** An id of an actor. */
+const ID_MAX = 254
 const LIST_MAX = 100
 /** Two ids of 64 characters and a slash; % and / inside the ids are encoded as three characters. */
 const PERIOD_MAX = 385
@@ -50,8 +79,15 @@ export function readUrlState(search: Search): UrlState {
   const product = oneOf(search.product, Object.keys(VIEWS) as Product[])
   return compact({
     ...readRange(search),
+    tab: oneOf<Tab>(search.tab, ["people", "runs"]),
     product,
     view: oneOf<ViewBy>(search.view, VIEWS[product ?? "assistant"]),
+    by: oneOf<By>(search.by, ["person", "group", "label"]),
+    label_key: text(search.label_key) || undefined,
+    actor: id(search.actor),
+    group: id(search.group),
+    label: matching(search.label, LABEL),
+    membership: oneOf(search.membership, ["now"]),
     surface: texts(search.surface),
     group_by: oneOf(search.group_by, ["surface"]),
     categories: oneOf(search.categories, ["now"]),
@@ -62,7 +98,10 @@ export function readUrlState(search: Search): UrlState {
     q: text(search.q) || undefined,
     sort: matching(search.sort, SORT),
     open: texts(search.open),
-    panel: oneOf(search.panel, ["alerts", "history", "channels", "reconcile", "shortcuts", "audit"]),
+    panel: oneOf(search.panel, PANELS),
+    of: id(search.of),
+    run: matching(search.run, KEY),
+    receipt: matching(search.receipt, KEY),
   })
 }
 
@@ -72,12 +111,23 @@ export function rangeOf(url: UrlState): Range {
   return compact({ credit_period, from, to, range })
 }
 
+/** The view's filters by who used it; parameters that are not used are undefined. */
+export function whoOf({ actor, group, label, membership }: UrlState): Who {
+  return compact({ actor, group, label, membership })
+}
+
+/** Whether the view shows only usage of some people. */
+export function isOfSome({ actor, group, label }: UrlState): boolean {
+  return actor !== undefined || group !== undefined || label !== undefined
+}
+
 /** The API's query for the table; downloads use the same one. */
 export function apiQuery(url: UrlState) {
   const product = url.product ?? "assistant"
   const { surface, group_by, categories } = url
   return {
     ...rangeOf(url),
+    ...whoOf(url),
     product,
     view: url.view ?? VIEWS[product][0],
     ...compact({ surface, group_by, categories }),
@@ -110,6 +160,10 @@ function text(value: Search[string]): string | undefined {
   return first(value)?.slice(0, TEXT_MAX)
 }
 
+function id(value: Search[string]): string | undefined {
+  return first(value)?.slice(0, ID_MAX) || undefined
+}
+
 function texts(value: Search[string]): string[] | undefined {
   if (value === undefined) return undefined
   return [...new Set(Array.isArray(value) ? value : [value])].slice(0, LIST_MAX)
@@ -126,6 +180,6 @@ function oneOf<Word extends string>(value: Search[string], words: readonly Word[
 
 type Present<Given> = { [Name in keyof Given]: Exclude<Given[Name], undefined> }
 
-function compact<Given extends object>(given: Given): Partial<Present<Given>> {
+export function compact<Given extends object>(given: Given): Partial<Present<Given>> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<Present<Given>>
 }

@@ -6,6 +6,7 @@ import {
   IconFilter,
   IconReportMoney,
   IconTable,
+  IconUsers,
 } from "@tabler/icons-react"
 import type { Schemas } from "../../api/client"
 import { useFormat } from "../../format/useFormat"
@@ -27,12 +28,14 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
     excel: `/api/v1/export/usage.csv${writeSearch({ ...days, bom: "true" })}`,
     shown: `/api/v1/export/usage.csv${writeSearch(shown)}`,
     table: `/api/v1/export/table.csv${writeSearch(query)}`,
+    people: `/api/v1/export/people.csv${writeSearch({ ...days })}`,
     focus: `/api/v1/export/focus.csv${writeSearch({ ...days })}`,
   }
   const when = range ? format.days(range.from, range.to) : "the shown range"
   const filters = [
     `${PRODUCT_NAMES[query.product]} › ${VIEW_NAMES[query.view]}`,
     ...(query.surface ?? []).map(surfaceName),
+    ...(query.actor || query.group || query.label ? ["selected people"] : []),
   ].join(", ")
   const label = `Download all usage of ${when} (.csv)`
   return (
@@ -60,12 +63,21 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
           >
             The same, marked as UTF-8
           </FileItem>
-          <FileItem href={files.shown} icon={<IconFilter size={18} stroke={1.5} />} name="Shown usage only (.csv)">
-            {`${filters}: a line per day`}
-          </FileItem>
-          <FileItem href={files.table} icon={<IconTable size={18} stroke={1.5} />} name="This table (.csv)">
-            {`${filters}: the rows below`}
-          </FileItem>
+          {!url.tab && (
+            <>
+              <FileItem href={files.shown} icon={<IconFilter size={18} stroke={1.5} />} name="Shown usage only (.csv)">
+                {`${filters}: a line per day`}
+              </FileItem>
+              <FileItem href={files.table} icon={<IconTable size={18} stroke={1.5} />} name="This table (.csv)">
+                {`${filters}: the rows below`}
+              </FileItem>
+            </>
+          )}
+          {url.tab === "people" && (
+            <FileItem href={files.people} icon={<IconUsers size={18} stroke={1.5} />} name="Usage by person (.csv)">
+              All products, a line per day, person, group, labels, feature and agent
+            </FileItem>
+          )}
           <FileItem href={files.focus} icon={<IconReportMoney size={18} stroke={1.5} />} name="FOCUS 1.2 (.csv)">
             All products, for finance tools
           </FileItem>

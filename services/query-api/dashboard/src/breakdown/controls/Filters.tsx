@@ -4,6 +4,7 @@ import { Hint } from "../../ui/Hint"
 import { surfaceName, VIEW_NAMES } from "../../ui/labels"
 import { VIEWS, type ViewBy } from "../../url/urlState"
 import { useUrlState } from "../../url/useUrlState"
+import { WhoChips } from "../../who/WhoChips"
 import classes from "../Breakdown.module.css"
 
 /** The table's filters: view, surfaces, categories. */
@@ -46,6 +47,7 @@ export function Filters({ surfaces }: { surfaces: string[] | undefined }) {
           onChange={(event) => change({ categories: event.currentTarget.checked ? "now" : undefined })}
         />
       )}
+      <WhoChips />
     </div>
   )
 }

@@ -3,6 +3,8 @@ import { IconChevronRight } from "@tabler/icons-react"
 import { memo } from "react"
 import { useFormat } from "../../format/useFormat"
 import { surfaceName } from "../../ui/labels"
+import { DriversButton } from "../../who/DriversButton"
+import { writeOf } from "../../who/driven"
 import { Change } from "./Change"
 import { EXPLAINED, isUnused, type Line } from "./rows"
 import classes from "./UsageTable.module.css"
@@ -31,6 +33,9 @@ export const UsageRow = memo(function UsageRow({ row, path, depth, isOpen, isTwi
           )}
           {isTwin && row.id !== name && <span className={classes.id}>{row.id}</span>}
           {row.kind === "system" && <span className={classes.tag}>System</span>}
+          <span className={classes.actions}>
+            <DriversButton of={writeOf(row)} />
+          </span>
         </div>
         {explained && depth === 0 && <span className={classes.explained}>{explained}</span>}
       </th>

@@ -1,7 +1,7 @@
 import { ActionIcon, SegmentedControl, Switch, Tooltip } from "@mantine/core"
 import { IconChartBar, IconTable } from "@tabler/icons-react"
 import type { Schemas } from "../../api/client"
-import type { UrlState } from "../../url/urlState"
+import { isOfSome, type UrlState } from "../../url/urlState"
 import { useUrlState } from "../../url/useUrlState"
 import { intervalsOf } from "./trend"
 import classes from "./UsageTrend.module.css"
@@ -10,7 +10,7 @@ const INTERVALS = { "15m": "15 min", hour: "Hour", day: "Day", week: "Week", mon
 
 export function TrendControls({ trend }: { trend: Schemas["Trend"] | undefined }) {
   const [url, change] = useUrlState()
-  const intervals = trend ? intervalsOf(trend.range) : []
+  const intervals = trend ? intervalsOf(trend.range, isOfSome(url)) : []
   if (trend && !intervals.includes(trend.interval)) intervals.unshift(trend.interval)
   const isTable = url.chart === "table"
   const other = isTable ? "View as chart" : "View as table"

@@ -33,11 +33,11 @@ function twinName(name: string, key: string, names: Map<string, number>): string
   return (names.get(name) ?? 0) > 1 ? `${name} (${key.slice(key.lastIndexOf("/") + 1)})` : name
 }
 
-/** Intervals that give a readable chart for the range. */
-export function intervalsOf(range: Schemas["DateRange"]): Interval[] {
+/** Intervals that give a readable chart for the range. Usage of some people is known by day. */
+export function intervalsOf(range: Schemas["DateRange"], isOfSome = false): Interval[] {
   const days = countDays(range.from, range.to)
   const readable: [Interval, boolean][] = [
-    ["hour", days <= 7],
+    ["hour", days <= 7 && !isOfSome],
     ["day", days > 1 && days <= 400],
     ["week", days > 7 && days <= 3_000],
     ["month", days > 31],
