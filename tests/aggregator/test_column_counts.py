@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import numpy as np
 import pytest
+from aggregator.db.catalog_cache import Catalog
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.columns.read import read as read_columns
 from aggregator.domain.counting.cells import group
@@ -17,6 +18,7 @@ from aggregator.domain.counting.recent import RecentIdentities
 from aggregator.domain.rating import Rate, RateCard
 from hypothesis import given
 from hypothesis import strategies as st
+from runtime.postgres.pool import open_pool
 from support.data.factories import (
     FakeRecord,
     as_written,
@@ -209,7 +211,7 @@ async def test_an_organization_that_fails_is_set_aside_and_the_others_are_counte
 
 
 SECONDS = [1_700_000_000.0, 1_700_000_000.000001, 1_700_003_600.0, 1_700_086_400.25, 1_800_000_000.0]
-TOKENS = ("assistant", "model", "gpt", "tokens")
+FEATURES = ["gpt", "opus", "haiku"]
 
 
 def rates_of(number: int, scope: tuple[str, str], credits: int, per: int, begins: float, received: float) -> Rate:
@@ -226,25 +228,25 @@ def rates_of(number: int, scope: tuple[str, str], credits: int, per: int, begins
     ), max_size=5),
     st.lists(st.tuples(
         st.sampled_from(SECONDS).flatmap(lambda at: st.integers(-2, 2).map(lambda more: round(at * 1e6) + more)),
-        st.integers(1, 10**15 - 1) | st.integers(1, 99),
+        st.integers(1, 10**15 - 1) | st.integers(1, 99), st.integers(0, len(FEATURES) - 1),
     ), min_size=1, max_size=20),
 )  # fmt: skip
-def test_quantities_get_the_credits_of_the_exact_path(rates: list[Any], uses: list[tuple[int, int]]) -> None:
+def test_quantities_get_the_credits_of_the_exact_path(rates: list[Any], uses: list[tuple[int, int, int]]) -> None:
     card, heads = RateCard(), Heads()
     card.add(rates_of(number, *fields) for number, fields in enumerate(rates))
-    sent = as_written(usage(feature_kind="model", feature="gpt", quantity="7", unit="tokens"))
-    columns, rest = read_columns([FakeRecord(sent, 0)], heads)
+    sent = [usage(feature_kind="model", feature=name, quantity="7", unit="tokens") for name in FEATURES]
+    columns, rest = read_columns([FakeRecord(as_written(event), at) for at, event in enumerate(sent)], heads)
     assert not rest
-    occurred, amount = (np.array(column, np.int64) for column in zip(*uses, strict=True))
-    columns = replace(columns.take(np.zeros(len(uses), np.int64)), occurred_us=occurred, amount=amount)
+    occurred, amount, feature = (np.array(column, np.int64) for column in zip(*uses, strict=True))
+    columns = replace(columns.take(feature), occurred_us=occurred, amount=amount)
     rated = rate_columns(columns, np.ones(len(uses), np.bool_), card, HeadRates(), 1)
-    for (microseconds, quantity), credits, rate_id in zip(
+    for (microseconds, quantity, at), credits, rate_id in zip(
         uses, rated.credits.tolist(), rated.rate_id.tolist(), strict=True
     ):
-        found = card.rate_at("org_acme", *TOKENS, microseconds / 1e6)
+        found = card.rate_at("org_acme", "assistant", "model", FEATURES[at], "tokens", microseconds / 1e6)
         if credits == -1:
             assert rate_id == NO_RATE
-            assert found is None or found.credits * max(amount.tolist()) >= 2**62
+            assert found is None or found.credits * quantity >= 2**62 or found.per >= 2**62
         else:
             assert found is not None
             assert (credits, rate_id) == (found.credits_of(quantity), found.rate_id)
@@ -260,6 +262,45 @@ def test_groups_are_sorted_sums_by_key(rows: list[tuple[int, ...]]) -> None:
     assert list(zip(*(key.tolist() for key in keys), sums.tolist(), strict=True)) == [
         (*key, expected[key]) for key in sorted(expected)
     ]
+
+
+async def test_series_get_their_own_numbers_whether_they_are_new_or_not(aggregator: Aggregator) -> None:
+    """A process that learns many series at once may be the first for all of them, for some, or for none."""
+    keys = {
+        ("org_a", product, "tool", f"{text}{number}", agent, "")
+        for product in ("assistant", "agents")
+        for number, text in enumerate(["b", "B", "ä", "z", "_", "A"])
+        for agent in ("", "a\\b", "100%")
+    }
+    for some in ({*sorted(keys)[::2]}, keys, keys):
+        catalog = Catalog()
+        await catalog.learn(aggregator.pool, some)
+        assert catalog.series_ids.keys() == some
+        rows = await aggregator.pool.fetch(
+            "SELECT *, organization FROM usage_series JOIN organizations USING (organization_id)"
+        )
+        names = ("organization", "product", "feature_kind", "feature", "agent_id", "surface")
+        assert {
+            tuple(row[name] for name in names): row["series_id"] for row in rows if row["series_id"]
+        } == catalog.series_ids
+
+
+async def test_a_copy_of_usage_that_waited_does_not_make_a_copy_into_the_ledger_fail(database: Database) -> None:
+    """The exact path holds usage without a rate. Its copy may come when the rate is known, as columns."""
+    statements: list[str] = []
+
+    async with open_pool(
+        database.roles["flexcredits_aggregator"], application="test", size=1, statement_timeout_s=60,
+        on_statement=lambda ended: statements.append(ended.query.split()[0]),
+    ) as pool:  # fmt: skip
+        aggregator = Aggregator(pool, Heads())
+        await aggregator.learn(organization())
+        waiting = usage(feature_kind="model", feature="gpt", quantity="7", unit="tokens")
+        assert len((await aggregator.count(records([waiting]))).held) == 1
+        await aggregator.learn(rate(credits="1", per="1"))
+        result = await aggregator.count(records([waiting, usage()], first=1))
+    assert (result.duplicate_number, result.counted_number) == (1, 1)
+    assert "ROLLBACK" not in statements
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=300))

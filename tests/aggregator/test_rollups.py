@@ -1,8 +1,10 @@
 """The statements that add to rollups: plans, rights on partitions, and what two aggregators do that add one row."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -12,6 +14,7 @@ from aggregator.db.progress import load_progress
 from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch, read
+from flexcredits_schemas.calendar import EPOCH
 from simulation.replay import connect
 from support.data.factories import FakeRecord, organization, records, usage
 from support.faults.interleaving import Session, Turns, interleave, schedules
@@ -20,6 +23,7 @@ from support.services.aggregator import CATALOG, TOPIC, TOPICS, Aggregator
 
 STEPS = ("add_quarters", "add_days", "commit")
 MONTH = f"{datetime.now(UTC):%Y%m}"
+FILL = "INSERT INTO incoming_sums SELECT 1, 1, n, 1, 1, 1 FROM generate_series(1, $1::integer) AS n"
 
 
 @pytest.fixture
@@ -82,19 +86,35 @@ async def test_rollups_find_their_rows_by_index(database: Database, aggregator: 
     await owner.close()
     async with aggregator.pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["plan_by_index"])
+        await connection.execute(SQL["make_incoming"])
         for name, table in (
             ("add_quarters", f"usage_15m_{MONTH}"),
             ("add_days", "usage_daily"),
             ("add_months", "usage_monthly"),
         ):
             await connection.execute(f"PREPARE {name} AS {SQL[name].replace('usage_15m', table)}")
-            for mode, number in (("generic", 1), ("custom", 1), ("custom", 100_000)):
-                numbers = "'{" + ",".join(map(str, range(number))) + "}'"
+            for mode, number in (("generic", 0), ("custom", 1), ("custom", 100_000)):
+                await connection.execute(FILL, number)
                 await connection.execute(f"SET LOCAL plan_cache_mode = force_{mode}_plan")
-                rows = await connection.fetch(f"EXPLAIN EXECUTE {name} ({', '.join([numbers] * 5)})")
+                rows = await connection.fetch(f"EXPLAIN EXECUTE {name} (1)")
                 plan = "\n".join(row[0] for row in rows)
                 assert f"Index Scan using {table}_pkey on {table} t" in plan, plan
-                assert "Seq Scan" not in plan, plan
+                assert plan.count("Seq Scan") == plan.count("Seq Scan on incoming_sums") == 1, plan
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("add_corrected", "'{1,2}'"), ("count_held_ledger", "'{1,2}', '{1,2}', '{1,2}', NULL, NULL")]
+)
+async def test_updates_of_the_ledger_find_rows_by_index(database: Database, name: str, values: str) -> None:
+    """Also with a plan that was made when the partition was empty."""
+    today = (datetime.now(UTC).date() - EPOCH).days
+    async with connect(database.roles["flexcredits_aggregator"]) as connection, connection.transaction():
+        await connection.execute(f"PREPARE {name} AS {SQL[name]}")
+        for mode in ("generic", "custom"):
+            await connection.execute(f"SET LOCAL plan_cache_mode = force_{mode}_plan")
+            rows = await connection.fetch(f"EXPLAIN EXECUTE {name} ({today}, '{{{uuid4()},{uuid4()}}}', {values})")
+            plan = "\n".join(row[0] for row in rows)
+            assert re.search(r"Index Cond: .*identity = ANY", plan), plan
 
 
 async def test_only_the_aggregator_has_rights_on_partitions(database: Database) -> None:

@@ -235,13 +235,14 @@ def lock_catalog_shared(t: Transaction, number: int, statement_timeout: str) -> 
     return [(statement_timeout, None)]
 
 
-def ensure_series(t: Transaction, *columns: Sequence[Any]) -> None:
+def ensure_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
     keys = [*each(*columns)]
     numbers = t.numbers("series", len(keys))
     missing = [key for key in keys if not t.meets("series", key)]
-    for key, number in zip(keys, numbers, strict=True):
-        if key in missing:
-            t.put("series", key, number)
+    new = [(key, number) for key, number in zip(keys, numbers, strict=True) if key in missing]
+    for key, number in new:
+        t.put("series", key, number)
+    return [(number,) for _, number in new]
 
 
 def select_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
@@ -309,7 +310,10 @@ def insert_ledger(t: Transaction, *columns: Sequence[Any] | None) -> Rows:
 
 
 def copy_to_table(t: Transaction, table: str, body: bytes, columns: Sequence[str]) -> None:
-    """COPY into a partition of the ledger."""
+    """COPY into a partition of the ledger, or into incoming_sums."""
+    if table == "incoming_sums":
+        t.incoming += copied_rows(body)
+        return
     rows = [dict(zip(columns, fields, strict=True)) for fields in copied_rows(body)]
     lock_ledger(t)
     for row in rows:
@@ -443,12 +447,23 @@ def delete_held(t: Transaction, *columns: Sequence[Any]) -> None:
         t.put("held", key, None)
 
 
-def add_days(t: Transaction, *columns: Sequence[Any]) -> None:
-    t.merge("days", each(*columns))
+def make_incoming(_: Transaction) -> None: ...
 
 
-def add_months(t: Transaction, *columns: Sequence[Any]) -> None:
-    t.merge("months", ((row[0], EPOCH + timedelta(days=row[1]), *row[2:]) for row in each(*columns)))
+def clear_incoming(t: Transaction) -> None:
+    t.incoming.clear()
+
+
+def incoming(t: Transaction, part: int) -> list[Sequence[Any]]:
+    return [row[1:] for row in t.incoming if row[0] == part]
+
+
+def add_days(t: Transaction, part: int) -> None:
+    t.merge("days", incoming(t, part))
+
+
+def add_months(t: Transaction, part: int) -> None:
+    t.merge("months", ((row[0], EPOCH + timedelta(days=row[1]), *row[2:]) for row in incoming(t, part)))
 
 
 def select_quarter_partitions(_: Transaction, months: Sequence[date]) -> Rows:
@@ -466,8 +481,8 @@ def month_of(day: int) -> date:
     return (EPOCH + timedelta(days=day)).replace(day=1)
 
 
-def add_quarters(t: Transaction, *columns: Sequence[Any]) -> None:
-    rows, organizations = [*each(*columns)], t.rows("organizations")
+def add_quarters(t: Transaction, part: int) -> None:
+    rows, organizations = incoming(t, part), t.rows("organizations")
     broken = {organizations[name].organization_id for name in t.postgres.defects if name in organizations}
     if broken & {row[0] for row in rows}:
         raise asyncpg.RaiseError("a defect")
@@ -680,7 +695,7 @@ def plan_each_time(_: Transaction) -> None: ...
 
 def plan_by_index(_: Transaction) -> Rows:
     """Tests on a real Postgres check the plans."""
-    return [("off", "off", "off")]
+    return [(False, "off", "off", "off")]
 
 
 def plan_as_usual(_: Transaction) -> Rows:
@@ -695,7 +710,7 @@ NAMES = {
     "select_organizations": "organization organization_id time_zone",
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset part_of",
-    "select_catalog_version": "next_offset changes", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
+    "select_catalog_version": "next_offset changes", "ensure_series": "series_id", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
     "select_ledger": "identity series_id occurred_ms quantity corrects attribution_id run quantities credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction attribution_id run",
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
@@ -706,7 +721,7 @@ NAMES = {
     "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
     "select_quarantined_records": "topic partition kafka_offset key value headers received",
-    "select_quarantined_catalog_events": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config pg_advisory_xact_lock_shared", "plan_by_index": "set_config set_config set_config", "plan_as_usual": "set_config set_config set_config", "select_quarter_partitions": "month",
+    "select_quarantined_catalog_events": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config pg_advisory_xact_lock_shared", "plan_by_index": "has_incoming set_config set_config set_config", "plan_as_usual": "set_config set_config set_config", "select_quarter_partitions": "month",
 }  # fmt: skip
 """Columns of each statement's rows."""
 

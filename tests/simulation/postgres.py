@@ -230,6 +230,8 @@ class Transaction:
     numbered: dict[str, list[int]] = field(default_factory=dict)
     absent: dict[str, set[Key]] = field(default_factory=dict)
     """By table, the rows that a MERGE did not find when it began."""
+    incoming: list[Sequence[Any]] = field(default_factory=list)
+    """The rows of the temporary table incoming_sums, which a commit empties."""
 
     def get(self, table: str, key: Key) -> Any:
         written = self.written.get(table)

@@ -12,6 +12,8 @@ Trace = list[tuple[Any, ...]]
 COMMANDS = {
     "commit": "COMMIT", "savepoint": "SAVEPOINT event", "undo to savepoint": "ROLLBACK TO event", "forget savepoint": "RELEASE event",
 }  # fmt: skip
+NOT_COMPARED = {"copy_to_table", "plan_by_index"}
+"""Answers that say how many rows COPY took, or what the real session did before."""
 
 
 @asynccontextmanager
@@ -99,8 +101,9 @@ class Mirror:
             self.waited += 1
             return
         answered = session.answer()
-        answer = [] if name == "copy_to_table" else sorted(map(comparable, answered))
-        assert answer == sorted(map(comparable, rows)), f"{name}{args}: {answer}, simulated {rows}"
+        if name not in NOT_COMPARED:
+            answer = sorted(map(comparable, answered))
+            assert answer == sorted(map(comparable, rows)), f"{name}{args}: {answer}, simulated {rows}"
         self.compared += 1
 
     async def _expect_failure(self, number: int, name: str, args: Any) -> None:

@@ -88,6 +88,7 @@ async def test_receipt_of_counted_usage_says_where_it_is_counted(api: Api, db: T
         "actor": None, "group": None, "labels": {}, "run": None,
         "occurred_at": rfc3339(at), "topic": TOPIC, "partition": 0, "offset": 1,
         "credits": "1.250000", "credits_after_corrections": "1.250000", "quantity": None, "unit": None, "rate": None,
+        "quantities": [], "missing_rate_of": None,
         "counted_in": {
             "quarter_hour_at": rfc3339(at.replace(minute=at.minute // 15 * 15, second=0)),
             "day": day, "month": day[:7], "credit_period": {"id": "p1", "contract_id": "c1", "key": "c1/p1", "from": "2020-01-01", "to": "2040-01-01"},
@@ -108,6 +109,53 @@ async def test_receipt_of_rated_usage_shows_quantity_and_rate(api: Api, writer: 
     assert receipt["rate"] == {
         "credits": "2.000000", "per": "1000.000000", "effective_from": None, "scope": "deployment"
     }  # fmt: skip
+
+
+async def test_receipt_of_several_quantities_shows_each_units_rate_and_what_is_charged(
+    api: Api, writer: Writer
+) -> None:
+    await writer.learn(
+        organization(),
+        rate("2", "1000", unit="input_tokens"),
+        rate("1", "3000", unit="cached_input_tokens", part_of="input_tokens", subject="org_acme"),
+    )
+    quantities = {"input_tokens": "812", "cached_input_tokens": "512"}
+    counted = usage(feature_kind="model", feature="gpt", credits=None, quantities=quantities)
+    held = usage(feature_kind="model", feature="gpt", credits=None, quantities=quantities | {"images": "0.5"})
+    await writer.count(counted, held)
+    receipt = await api.get(path_of(counted))
+    assert (receipt["quantity"], receipt["unit"], receipt["rate"]) == (None, None, None)
+    # 512 / 3000 + 300 x 2 / 1000, rounded once.
+    assert (receipt["state"], receipt["credits"], receipt["missing_rate_of"]) == ("counted", "0.770667", None)
+    for unit in receipt["quantities"]:
+        assert unit["rate"].pop("received_at") is not None
+    cached = {"credits": "1.000000", "per": "3000.000000", "effective_from": None, "scope": "organization"}
+    assert receipt["quantities"] == [
+        {"unit": "cached_input_tokens", "quantity": "512.000000", "part_of": "input_tokens", "charged": "512.000000",
+         "rate": cached, "credits": "0.170666666667"},
+        {"unit": "input_tokens", "quantity": "812.000000", "part_of": None, "charged": "300.000000",
+         "rate": cached | {"credits": "2.000000", "per": "1000.000000", "scope": "deployment"}, "credits": "0.600000"},
+    ]  # fmt: skip
+    waiting = await api.get(path_of(held))
+    assert (waiting["state"], waiting["waits_for"], waiting["missing_rate_of"]) == ("held", "rate", "images")
+    assert waiting["unit"] is None
+    nothing = {"part_of": None, "charged": None, "rate": None, "credits": None}
+    assert waiting["quantities"] == [
+        {"unit": "cached_input_tokens", "quantity": "512.000000", **nothing},
+        {"unit": "images", "quantity": "0.500000", **nothing},
+        {"unit": "input_tokens", "quantity": "812.000000", **nothing},
+    ]
+
+
+async def test_usage_with_several_quantities_of_an_unknown_organization_waits_for_it_first(
+    api: Api, writer: Writer
+) -> None:
+    event = usage(feature_kind="model", feature="gpt", credits=None, quantities={"pages": "2"})
+    await writer.count(event)
+    receipt = await api.get(path_of(event))
+    assert (receipt["waits_for"], receipt["missing_rate_of"]) == ("organization", None)
+    await writer.learn(organization())
+    assert (await api.get(path_of(event)))["waits_for"] == "rate"
 
 
 async def test_receipt_of_corrected_usage_lists_its_corrections_and_theirs_name_it(api: Api, writer: Writer) -> None:

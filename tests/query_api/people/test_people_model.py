@@ -223,9 +223,9 @@ async def check_directory(owner: "asyncpg.Connection[asyncpg.Record]", known: Mo
     directory = known.directory
     rows = await owner.fetch("SELECT actor_id, removed, display_name, email FROM actors")
     assert {row["actor_id"]: row["removed"] for row in rows} == {
-        fact.actor: directory.is_removed(fact.actor) for fact in directory.facts
+        its.actor: directory.is_removed(its.actor) for its in directory.events
     }
-    erased = {fact.actor for fact in directory.facts if fact.erased}
+    erased = {its.actor for its in directory.events if its.erased}
     assert {row["actor_id"] for row in rows if row["display_name"] is None and row["email"] is None} == erased
     parents = await owner.fetch("SELECT group_id, coalesce(parent_id, '') FROM people_groups")
     assert {row[0]: row[1] for row in parents} == directory.parents

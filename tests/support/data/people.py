@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from support.data.factories import event, rfc3339
-from support.invariants.directory import ActorFact, Directory, Who
+from support.invariants.directory import ActorEvent, Directory, Who
 
 PEOPLE = [f"usr_{number:02}" for number in range(12)]
 SERVICE_ACCOUNTS = ["svc_nightly", "svc_etl"]
@@ -64,18 +64,18 @@ def who_of(data: dict[str, Any]) -> Who:
 
 def random_directory(chance: random.Random, first: date, days: int) -> Directory:
     """People who join, move once or more, leave, return and are erased, and some without an event, from `first` on."""
-    facts: list[ActorFact] = []
+    events: list[ActorEvent] = []
     for actor in [*PEOPLE, *SERVICE_ACCOUNTS]:
         leaves = 0.3 if actor != SERVICE_ACCOUNTS[0] else 0  # so that every history has a service account
         at = datetime.combine(first, datetime.min.time(), UTC) + timedelta(seconds=chance.randrange(86_400))
         for _ in range(chance.choice([0, 1, 1, 2, 3])):
             groups = tuple(chance.sample(GROUPS, chance.choice([0, 1, 1, 2])))
             since = chance.choice([None, (at + timedelta(days=chance.randrange(-9, 20))).date()])
-            facts.append(ActorFact(at, actor, groups, since, removed=chance.random() < leaves / 3))
+            events.append(ActorEvent(at, actor, groups, since, removed=chance.random() < leaves / 3))
             at += timedelta(days=chance.randrange(1, days // 3), seconds=1)
-        if facts and facts[-1].actor == actor and chance.random() < leaves:
-            facts.append(ActorFact(at, actor, removed=True, erased=chance.random() < 0.5))
-    return Directory(facts, PARENTS)
+        if events and events[-1].actor == actor and chance.random() < leaves:
+            events.append(ActorEvent(at, actor, removed=True, erased=chance.random() < 0.5))
+    return Directory(events, PARENTS)
 
 
 def directory_events(directory: Directory) -> list[dict[str, Any]]:
@@ -83,11 +83,11 @@ def directory_events(directory: Directory) -> list[dict[str, Any]]:
     for group, parent in directory.parents.items():
         data = {"id": group, "name": f"Group {group}"} | ({"parent": parent} if parent else {})
         made.append(event("flexcredits.group.v1", data, subject="org_acme"))
-    for fact in directory.facts:
-        data = {"id": fact.actor}
-        data |= {} if fact.erased else {"display_name": f"Name of {fact.actor}", "email": f"{fact.actor}@acme.example"}
-        data |= {} if fact.groups is None else {"groups": list(fact.groups)}
-        data |= {} if fact.effective_from is None else {"effective_from": f"{fact.effective_from}"}
-        data |= {name: True for name in ("removed", "erased") if getattr(fact, name)}
-        made.append(event("flexcredits.actor.v1", data, subject="org_acme", time=rfc3339(fact.at)))
+    for its in directory.events:
+        data = {"id": its.actor}
+        data |= {} if its.erased else {"display_name": f"Name of {its.actor}", "email": f"{its.actor}@acme.example"}
+        data |= {} if its.groups is None else {"groups": list(its.groups)}
+        data |= {} if its.effective_from is None else {"effective_from": f"{its.effective_from}"}
+        data |= {name: True for name in ("removed", "erased") if getattr(its, name)}
+        made.append(event("flexcredits.actor.v1", data, subject="org_acme", time=rfc3339(its.at)))
     return made

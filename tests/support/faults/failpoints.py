@@ -104,15 +104,16 @@ class Failpoint:
         self._last[id(connection)] = step
         return result
 
-    async def _around_copy(self, do: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
-        """Copies into the ledger, in a savepoint. One that meets a known identity is refused."""
-        self._pass("before", "COPY")
+    async def _around_copy(self, do: Callable[..., Awaitable[Any]], connection: Any, table: str, **options: Any) -> Any:
+        """Copies into the ledger, in a savepoint. One that meets a known identity is refused. Others are COPY of sums."""
+        step = "COPY of sums" if table == "incoming_sums" else "COPY"
+        self._pass("before", step)
         try:
-            result = await do(*args, **options)
+            result = await do(connection, table, **options)
         except asyncpg.UniqueViolationError:
             self._pass("after", "refused COPY")
             raise
-        self._pass("after", "COPY")
+        self._pass("after", step)
         return result
 
     def _name_statement(self, connection: Any, query: str) -> str:

@@ -166,6 +166,9 @@ class Turns:
     async def execute(self, text: str, *args: Any) -> None:
         await self.fetch(text, *args)
 
+    async def copy_to_table(self, table: str, **options: Any) -> None:
+        await self.session.connection.copy_to_table(table, **options)
+
     async def executemany(self, text: str, every: Iterable[Sequence[Any]]) -> None:
         for args in every:
             await self.fetch(text, *args)

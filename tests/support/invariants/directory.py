@@ -23,7 +23,7 @@ class Who(NamedTuple):
         return bool(self.actor or self.group or self.labels)
 
 
-class ActorFact(NamedTuple):
+class ActorEvent(NamedTuple):
     """An event about an actor. `groups` of None: it does not mention them."""
 
     at: datetime
@@ -38,21 +38,21 @@ class ActorFact(NamedTuple):
 class Directory:
     """The events in any order: their times decide, and all of them differ. `parents` is the parent of each known group."""
 
-    facts: list[ActorFact] = field(default_factory=list)
+    events: list[ActorEvent] = field(default_factory=list)
     parents: dict[str, str] = field(default_factory=dict)
 
     def is_removed(self, actor: str) -> bool:
         """Whether the latest event removes or erases the actor."""
-        facts = [fact for fact in self.facts if fact.actor == actor]
-        latest = max(facts, key=lambda fact: fact.at, default=None)
+        own = [event for event in self.events if event.actor == actor]
+        latest = max(own, key=lambda event: event.at, default=None)
         return latest is not None and (latest.removed or latest.erased)
 
     def first_group(self, actor: str, day: date) -> str:
         """The first of the actor's groups on a day, "" if there is none. Before the first known day, the first known groups hold."""
-        versions: dict[date, ActorFact] = {}
-        for fact in sorted(self.facts, key=lambda fact: fact.at):
-            if fact.actor == actor and fact.groups is not None:
-                versions[fact.effective_from or fact.at.date()] = fact
+        versions: dict[date, ActorEvent] = {}
+        for event in sorted(self.events, key=lambda event: event.at):
+            if event.actor == actor and event.groups is not None:
+                versions[event.effective_from or event.at.date()] = event
         if not versions:
             return ""
         begun = [since for since in versions if since <= day]

@@ -107,19 +107,25 @@ class Catalog:
 
         Numbers without usage do no harm, and the counting transaction never waits for new series of another one.
         """
+        self.make_room()
         keys = keys - self.series_ids.keys()
         if not keys:
             return
         await self.learn_organizations(pool, {key[0] for key in keys})
-        if len(self.series_ids) + len(keys) > SERIES_MAX:
-            self.series_ids.clear()
-            self.sightings.clear()
         ordered = sorted(keys)
         columns: list[list[object]] = [list(column) for column in zip(*ordered, strict=True)]
         columns[0] = [self.organizations[key[0]].organization_id for key in ordered]
-        await pool.execute(SQL["ensure_series"], *columns)
-        rows = await pool.fetch(SQL["select_series"], *columns)
-        self.series_ids.update(zip(ordered, (row["series_id"] for row in rows), strict=True))
+        numbers = sorted(row["series_id"] for row in await pool.fetch(SQL["ensure_series"], *columns))
+        if len(numbers) < len(ordered):  # some exist already
+            numbers = [row["series_id"] for row in await pool.fetch(SQL["select_series"], *columns)]
+        self.series_ids.update(zip(ordered, numbers, strict=True))
+
+    def make_room(self) -> None:
+        """Drop the numbers of series when there are too many, before those of a batch are learned."""
+        if len(self.series_ids) > SERIES_MAX:
+            self.series_ids.clear()
+            self.sightings.clear()
+            self.places = None
 
     async def learn_attributions(self, pool: Pool, keys: Collection[Attribution]) -> None:
         """Create and load numbers for attributions that have none yet, in separate transactions, as for series. Their

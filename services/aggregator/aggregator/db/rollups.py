@@ -10,6 +10,7 @@ import numpy as np
 from runtime.postgres.pool import Connection
 
 from aggregator.db.attributed import add_attributed
+from aggregator.db.binary_copy import copy_rows
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.sums import check_sums
@@ -19,6 +20,11 @@ from aggregator.domain.counting.cells import Cells, add_cells, cells_of, months_
 from aggregator.domain.counting.fold import Folded
 from aggregator.domain.rollup import Rollups
 from aggregator.domain.sum_limit import Gross, Rooms, check_batch
+
+_INCOMING = {
+    "part": ">i4", "organization_id": ">i4", "period": ">i4", "series_id": ">i4", "credits": ">i8", "events": ">i8",
+}  # fmt: skip
+"""Columns of incoming_sums, with their types."""
 
 
 async def add_checked_rollups(
@@ -33,11 +39,12 @@ async def add_checked_rollups(
     check_batch(rollups, rooms)
     all_quarters = add_cells(cells_of(rollups.quarters), *(part.quarters for part in folded))
     partitions = await _by_partition(connection, all_quarters, catalog)
+    quarters_by_table = [(SQL["add_quarters"].replace("usage_15m", table), cells) for table, cells in partitions]
+    all_days = add_cells(cells_of(rollups.days), *(part.days for part in folded))
+    attributed = [attributed_days_of(rollups.attributed_days), *(part.attributed for part in folded)]
     async with _planned_by_index(connection):
-        for table, cells in partitions:
-            await _merge(connection, SQL["add_quarters"].replace("usage_15m", table), cells)
-        large = await _add_days(connection, rollups, add_cells(cells_of(rollups.days), *(part.days for part in folded)))
-        attributed = [attributed_days_of(rollups.attributed_days), *(part.attributed for part in folded)]
+        await _merge(connection, [*quarters_by_table, *_days(all_days)])
+        large = await _add_by_key(connection, rollups)
         await add_attributed(connection, add_attributed_days(*attributed))
     if large:
         await check_sums(connection, large, rollups, rooms, {} if known is None else known)
@@ -49,28 +56,32 @@ async def add_rollups(connection: Connection, rollups: Rollups) -> None:
     Raises StaleCatalog when another transaction adds the same new row.
     """
     async with _planned_by_index(connection):
-        await _merge(connection, SQL["add_quarters"], cells_of(rollups.quarters))
-        await _add_days(connection, rollups, cells_of(rollups.days))
+        await _merge(connection, [(SQL["add_quarters"], cells_of(rollups.quarters)), *_days(cells_of(rollups.days))])
+        await _add_by_key(connection, rollups)
         await add_attributed(connection, attributed_days_of(rollups.attributed_days))
 
 
 async def add_months(connection: Connection, months: Mapping[tuple[int, int, int], Sequence[int]]) -> None:
     """Add to the monthly rollup alone, where it is not the sum of its days."""
     async with _planned_by_index(connection):
-        await _merge(connection, SQL["add_months"], cells_of(months))
+        await _merge(connection, [(SQL["add_months"], cells_of(months))])
 
 
 @asynccontextmanager
 async def _planned_by_index(connection: Connection) -> AsyncIterator[None]:
-    await connection.execute(SQL["plan_by_index"])
+    [session] = await connection.fetch(SQL["plan_by_index"])
+    if not session["has_incoming"]:
+        await connection.execute(SQL["make_incoming"])
     yield
     await connection.execute(SQL["plan_as_usual"])
 
 
-async def _add_days(connection: Connection, rollups: Rollups, days: Cells) -> list[int]:
-    """Add the sums of days and months. Returns the organizations with large sums."""
-    await _merge(connection, SQL["add_days"], days)
-    await _merge(connection, SQL["add_months"], months_of(days))
+def _days(days: Cells) -> list[tuple[str, Cells]]:
+    return [(SQL["add_days"], days), (SQL["add_months"], months_of(days))]
+
+
+async def _add_by_key(connection: Connection, rollups: Rollups) -> list[int]:
+    """Add the sums that are few per batch. Returns the organizations with large sums."""
     large: list[int] = []
     others: dict[str, Mapping[Any, Sequence[int]]] = {
         "add_organization_days": rollups.organization_days,
@@ -96,9 +107,18 @@ async def _by_partition(connection: Connection, quarters: Cells, catalog: Catalo
     return [(table, quarters.take(month == at)) for table, at in zip(tables, found, strict=True)]
 
 
-async def _merge(connection: Connection, statement: str, cells: Cells) -> None:
-    if len(cells.credits):
-        try:
-            await connection.execute(statement, *cells.lists())
-        except asyncpg.UniqueViolationError as error:
-            raise StaleCatalog from error
+async def _merge(connection: Connection, merges: Sequence[tuple[str, Cells]]) -> None:
+    """Run each statement with its rows, which are passed through incoming_sums."""
+    parts = [(statement, cells) for statement, cells in merges if len(cells.credits)]
+    if not parts:
+        return
+    await connection.execute(SQL["clear_incoming"])
+    part = np.repeat(np.arange(len(parts)), [len(cells.credits) for _, cells in parts])
+    columns = [part, *(np.concatenate(column) for column in zip(*(cells for _, cells in parts), strict=True))]
+    fields = zip(_INCOMING, zip(columns, _INCOMING.values(), strict=True), strict=True)
+    await copy_rows(connection, "incoming_sums", dict(fields))
+    try:
+        for number, (statement, _) in enumerate(parts):
+            await connection.execute(statement, number)
+    except asyncpg.UniqueViolationError as error:
+        raise StaleCatalog from error

@@ -12,7 +12,7 @@ from flexcredits_schemas.identity import amount_of, bucket_of, identity_of
 
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.columns.read import read as read_columns
-from aggregator.domain.columns.usage_columns import UsageColumns
+from aggregator.domain.columns.usage_columns import UsageColumns, heads_of
 from aggregator.domain.people.attribution import Attribution, Run, attribution_of, run_of
 from aggregator.domain.rating import Quantities, quantities_of
 from aggregator.domain.record import Record
@@ -122,7 +122,7 @@ def read_record(record: Record) -> UsageRecord:
     else:
         unit = event.data.unit
         attribution, run = attribution_of(organization, event.data), run_of(event.data)
-        quantities = quantities_of(event.data)
+        quantities = quantities_of(event.data) if event.data.quantities else None
     amount = amount_of(event)
     credits, quantity = (amount, None) if unit is None else (None, amount)
     if quantities is not None:
@@ -201,7 +201,8 @@ def series_of(batch: DecodedBatch) -> set[tuple[str, str, str, str, str, str]]:
     """The series of usage and corrections."""
     keys = {use.series for use in batch.uses}
     keys.update(use.series for use in batch.corrections)
-    return keys.union(*(part.series() for part in batch.columns))
+    keys.update(batch.columns[0].heads.series[number] for number in heads_of(batch.columns).tolist())
+    return keys
 
 
 def attributions_of(batch: DecodedBatch) -> set[Attribution]:

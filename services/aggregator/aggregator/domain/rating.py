@@ -109,11 +109,8 @@ class UnitRates(NamedTuple):
     missing: str | None
 
 
-def quantities_of(data: UsageData) -> Quantities | None:
-    """None if the event does not have several units."""
-    if data.quantities is None:
-        return None
-    return tuple((unit, micro(amount)) for unit, amount in data.quantities.items())
+def quantities_of(data: UsageData) -> Quantities:
+    return tuple((unit, micro(amount)) for unit, amount in (data.quantities or {}).items())
 
 
 def rate_quantities(

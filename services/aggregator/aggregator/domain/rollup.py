@@ -72,7 +72,7 @@ def decide(
     credits, rate_id, waits_for, unit_rates = use.credits, None, None, None
     if time_zone is None:
         credits, waits_for = 0, ORGANIZATION
-    elif use.quantities is not None:
+    elif credits is None and use.quantities is not None:
         credits, unit_rates = rate_quantities(card, series, use.quantities, use.occurred)
         if unit_rates.missing is not None:
             waits_for = RATE

@@ -1,11 +1,13 @@
 """Single events of the ledger, and the buckets in which they count. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from flexcredits_schemas.calendar import EPOCH, QUARTER_S, local_day
+from flexcredits_schemas.credits import MICRO, round_half_even
 from flexcredits_schemas.events import FeatureKind, Product
+from flexcredits_schemas.quantities import Price, charged_quantities
 from flexcredits_schemas.zones import differ_since
 
 WaitsFor = Literal["organization", "rate", "original", "sum_limit"]
@@ -60,6 +62,45 @@ class RateUsed(NamedTuple):
     effective_from: datetime | None
     received_at: datetime
     is_own: bool  # rate of the organization, not of the deployment
+    part_of: str | None = None  # the unit that includes this rate's unit
+
+
+class UnitUsed(NamedTuple):
+    """One unit of an event with several quantities. Without a rate it is held.
+
+    `charged` is what the quantity leaves after the units that are part of it.
+    """
+
+    unit: str
+    quantity: int
+    charged: int | None
+    part_of: str | None
+    rate: RateUsed | None
+
+    @property
+    def credits_e12(self) -> int | None:
+        """Its part of the credits before the sum is rounded, in 10^-12 credits, rounded half to even."""
+        if self.rate is None or self.charged is None:
+            return None
+        return round_half_even(self.charged * self.rate.credits * MICRO, self.rate.per)
+
+
+def read_units(quantities: Mapping[str, Sequence[int | None]], rates: Mapping[int, RateUsed]) -> list[UnitUsed]:
+    """The units of `usage_ledger.quantities`, sorted, with their rates by rate_id."""
+    amounts = {unit: amount for unit, (amount, _) in sorted(quantities.items()) if amount is not None}
+    used = {unit: rates[number] for unit, (_, number) in quantities.items() if number is not None and number in rates}
+    charged: Mapping[str, int] = {}
+    if used.keys() == amounts.keys():
+        charged = charged_quantities(
+            amounts, {unit: Price(rate.credits, rate.per, rate.part_of) for unit, rate in used.items()}
+        )
+    return [
+        UnitUsed(
+            unit=unit, quantity=amount, charged=charged.get(unit), rate=(rate := used.get(unit)),
+            part_of=rate.part_of if rate and rate.part_of in amounts else None,
+        )
+        for unit, amount in amounts.items()
+    ]  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -75,6 +116,7 @@ class Entry(NamedTuple):
     corrects: LedgerKey | None
     attribution_id: int | None
     run: bytes | None  # key of the run
+    units: list[UnitUsed]  # of an event with several quantities; then there is no `quantity` and no `rate`
 
 
 def waits_for_now(entry: Entry, *, knows_organization: bool) -> WaitsFor | None:
@@ -86,7 +128,7 @@ def waits_for_now(entry: Entry, *, knows_organization: bool) -> WaitsFor | None:
         return entry.waits_for
     if entry.corrects is not None:
         return "original"
-    return "rate" if entry.unit is not None else "organization"
+    return "rate" if entry.unit is not None or entry.units else "organization"
 
 
 class Hour(NamedTuple):

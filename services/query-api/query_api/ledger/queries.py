@@ -1,12 +1,15 @@
 """Statements about single events. Credits are micro-credits."""
 
+import json
+from collections.abc import Mapping, Sequence
+
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 
 from query_api.db.rows import from_records
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
-from query_api.ledger.domain import Dimensions, Entry, LedgerKey, Posting, RateUsed, Rejected
+from query_api.ledger.domain import Dimensions, Entry, LedgerKey, Posting, RateUsed, Rejected, UnitUsed, read_units
 
 
 async def select_receipt(session: ReadSession, key: LedgerKey) -> Entry | None:
@@ -34,7 +37,28 @@ async def select_receipt(session: ReadSession, key: LedgerKey) -> Entry | None:
         corrects=LedgerKey(row["corrects_bucket"], row["corrects"].bytes) if row["corrects"] else None,
         attribution_id=row["attribution_id"],
         run=row["run"].bytes if row["run"] else None,
+        units=await _select_units(session, json.loads(row["quantities"] or "{}")),
     )
+
+
+async def _select_units(session: ReadSession, quantities: Mapping[str, Sequence[int | None]]) -> list[UnitUsed]:
+    """The units of an event with several quantities, with their rates."""
+    if not quantities:
+        return []
+    numbers = [number for _, number in quantities.values() if number is not None]
+    rows = await session.connection.fetch(SQL["select_rates_used"], session.organization_id, numbers)
+    rates = {
+        row["rate_id"]: RateUsed(
+            credits=row["credits"],
+            per=row["per"],
+            effective_from=row["effective_from"],
+            received_at=row["received_at"],
+            is_own=row["is_own"],
+            part_of=row["part_of"],
+        )
+        for row in rows
+    }
+    return read_units(quantities, rates)
 
 
 async def select_corrections(session: ReadSession, key: LedgerKey) -> list[Posting]:

@@ -4,13 +4,19 @@ SELECT l.credits, l.occurred_at, l.received_at, l.kafka_partition, l.kafka_offse
     l.corrects_bucket, l.corrects, s.product, s.feature_kind, s.feature, s.agent_id, s.surface,
     coalesce(r.unit, h.unit) AS unit, r.credits AS rate_credits, r.per, r.effective_from, r.received_at AS rate_received_at,
     r.organization_id = l.organization_id AS is_own, h.waits_for, c.reason,
-    coalesce(l.attribution_id, h.attribution_id) AS attribution_id, coalesce(l.run, h.run) AS run
+    coalesce(l.attribution_id, h.attribution_id) AS attribution_id, coalesce(l.run, h.run) AS run,
+    l.quantities
 FROM usage_ledger l
 JOIN usage_series s ON s.series_id = l.series_id
 LEFT JOIN rates r ON r.rate_id = l.rate_id
 LEFT JOIN usage_held h ON l.held AND (h.ledger_bucket, h.identity) = (l.ledger_bucket, l.identity)
 LEFT JOIN correction_reasons c ON (c.ledger_bucket, c.identity) = (l.ledger_bucket, l.identity)
 WHERE l.organization_id = $1 AND l.ledger_bucket = $2 AND l.identity = $3
+
+-- name: select_rates_used
+-- Rates of the units of an event with several quantities.
+SELECT rate_id, credits, per, effective_from, received_at, organization_id = $1 AS is_own, part_of
+FROM rates WHERE organization_id IN (0, $1) AND rate_id = ANY($2::integer[])
 
 -- name: select_corrections
 -- Counted corrections of one event, ordered by time.

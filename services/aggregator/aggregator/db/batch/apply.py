@@ -12,7 +12,7 @@ from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
 
 from aggregator.db.attributed import add_runs
-from aggregator.db.batch.columns import count_columns, leave_unusual
+from aggregator.db.batch.columns import count_columns, find_new_series, leave_unusual, remember
 from aggregator.db.batch.ledger import claim, correct, decide_in
 from aggregator.db.batch.ledger_partitions import place
 from aggregator.db.batch.sightings import agents_of, find_new_sightings, write_sightings
@@ -25,15 +25,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
 from aggregator.db.unnest import columns_of, corrects_of
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.decode import (
-    DecodedBatch,
-    Kind,
-    UsageRecord,
-    attributions_of,
-    organizations_of,
-    reject,
-    series_of,
-)
+from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, attributions_of, organizations_of, reject
 from aggregator.domain.rating import quantities_text
 from aggregator.domain.rollup import Decision, missing_unit
 from aggregator.domain.sum_limit import Rooms, fit_all
@@ -80,8 +72,8 @@ async def apply_batch(
 async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Mapping[str, str]) -> Collection[str]:
     """Create numbers for new organizations, series and attributions of the batch. Returns the names of its
     organizations."""
-    keys = series_of(batch)
-    names = {key[0] for key in keys}
+    catalog.make_room()
+    keys, names = find_new_series(batch, catalog)
     names.update(failure.organization for failure in batch.failures)
     aside = (catalog.aside & names) | failing.keys()
     await catalog.learn_organizations(pool, aside)
@@ -119,6 +111,7 @@ async def store(
     in_columns = await count_columns(connection, fresh.columns, catalog, result)
     await claim(connection, decisions, result)
     await correct(connection, fresh.corrections, catalog, rooms, result)
+    remember(chain(result.counted, result.held), catalog.recent)
     result.step = "held"
     await _insert_held(connection, result.held)
     if rooms:

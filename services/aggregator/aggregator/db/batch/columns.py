@@ -1,9 +1,8 @@
 """Counts columns: copies them into the partitions of the ledger, and finds their duplicates and conflicts."""
 
-import io
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 import numpy as np
@@ -14,11 +13,12 @@ from numpy.typing import NDArray
 from runtime.postgres.pool import Connection
 
 from aggregator.db.batch.ledger import content_in, reject_conflict
+from aggregator.db.binary_copy import copy_rows
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.columns.heads import NO_ATTRIBUTION
-from aggregator.domain.columns.usage_columns import UsageColumns, concatenate
+from aggregator.domain.columns.usage_columns import UsageColumns, concatenate, heads_of
 from aggregator.domain.counting.copies import Content
 from aggregator.domain.counting.counts import count_hours
 from aggregator.domain.counting.fold import Folded, fold_columns, latest_of_agents
@@ -27,15 +27,15 @@ from aggregator.domain.counting.rates import NO_RATE, Rated, rate_columns
 from aggregator.domain.counting.recent import RecentIdentities
 from aggregator.domain.counting.run_sums import fold_run_columns
 from aggregator.domain.decode import DecodedBatch, UsageRecord, to_uses
+from aggregator.domain.rollup import Decision
 
 Rows = NDArray[np.intp]
+Series = tuple[str, str, str, str, str, str]
 AMOUNT_MAX = 10**12
 """Micro-credits. Larger amounts take the exact path, so that no sum of a batch overflows 64 bits."""
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 _RATED, _ATTRIBUTED, _OF_RUN = 1, 2, 4
 """Bits of the columns that some rows of the ledger have."""
-_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_COPY_END = b"\xff\xff"
 
 
 def find_places(columns: UsageColumns, catalog: Catalog) -> Places:
@@ -49,6 +49,18 @@ def find_places(columns: UsageColumns, catalog: Catalog) -> Places:
     except KeyError as error:  # as in decide_in
         raise StaleCatalog from error
     return catalog.places
+
+
+def find_new_series(batch: DecodedBatch, catalog: Catalog) -> tuple[set[Series], set[str]]:
+    """The series of a batch, without those of heads whose places are known, and all its organizations."""
+    keys = {use.series for use in (*batch.uses, *batch.corrections)}
+    known = set[str]()
+    if batch.columns:
+        heads, number = batch.columns[0].heads, heads_of(batch.columns)
+        if catalog.places is not None and catalog.places.heads is heads:
+            known, number = catalog.places.names_of(number), catalog.places.unknown_of(number)
+        keys.update(heads.series[each] for each in number.tolist())
+    return keys, known.union(key[0] for key in keys)
 
 
 def rate(columns: UsageColumns, places: Places, catalog: Catalog) -> Rated:
@@ -70,8 +82,7 @@ def leave_unusual(batch: DecodedBatch, catalog: Catalog) -> DecodedBatch:
         is_unusual |= np.isin(places.organization[head], [*catalog.limited])
     columns = _leave(columns, is_unusual, uses)
     if uses:
-        high = np.frombuffer(b"".join(use.identity[:8] for use in uses), ">u8").astype(np.uint64)
-        columns = _leave(columns, np.isin(_high(columns), high), uses)
+        columns = _leave(columns, np.isin(_high(columns), _high_of(uses)), uses)
     return batch._replace(columns=[columns] if len(columns) else [], uses=uses)
 
 
@@ -161,14 +172,28 @@ def _sort(columns: UsageColumns, bucket: int) -> Rows:
     high = _high(columns)[rows]
     order = np.argsort(high)
     rows, high = rows[order], high[order]
-    if (high[1:] == high[:-1]).any():
-        rows = rows[np.lexsort((columns.offset[rows], columns.partition[rows], _low(columns)[rows], high))]
+    is_tied = np.zeros(len(rows), np.bool_)
+    is_tied[1:] = high[1:] == high[:-1]
+    is_tied[:-1] |= is_tied[1:]
+    tied = rows[is_tied]  # the few copies
+    rows[is_tied] = tied[
+        np.lexsort((columns.offset[tied], columns.partition[tied], _low(columns)[tied], high[is_tied]))
+    ]
     return rows
 
 
 def _high(columns: UsageColumns) -> NDArray[np.uint64]:
     """The first 64 bits of the identities."""
     return columns.identity.view(">u8")[::2].astype(np.uint64)
+
+
+def _high_of(uses: Iterable[UsageRecord]) -> NDArray[np.uint64]:
+    return np.frombuffer(b"".join(use.identity[:8] for use in uses), ">u8").astype(np.uint64)
+
+
+def remember(decisions: Iterable[Decision], recent: RecentIdentities) -> None:
+    """Add what the exact path claimed to the hint, so that its copies do not make a COPY of columns fail."""
+    recent.meet(_high_of(decision.use for decision in decisions))
 
 
 def _low(columns: UsageColumns) -> NDArray[np.uint64]:
@@ -245,22 +270,9 @@ async def _copy(connection: Connection, usage: _Usage, rows: Rows, bucket: int) 
             fields["attribution_id"] = (places.attribution_of(columns.attribution[some]), ">i8")
         if kind & _OF_RUN:
             fields["run"] = (columns.run[some], "V16")
-        source = io.BytesIO(_copy_body([*fields.values()]))
-        await connection.copy_to_table(ledger_table(bucket), source=source, columns=[*fields], format="binary")
+        await copy_rows(connection, ledger_table(bucket), fields)
 
 
 def ledger_table(bucket: int) -> str:
     """The partition of the ledger for a day since 1970, or for ids without a day (see bucket_of)."""
     return f"usage_ledger_hash_{-bucket}" if bucket < 0 else f"usage_ledger_{EPOCH + timedelta(days=bucket):%Y%m%d}"
-
-
-def _copy_body(fields: Sequence[tuple[NDArray[Any], str]]) -> bytes:
-    """Rows without nulls in Postgres' binary COPY format: the number of fields, then for each its length and value."""
-    layout: list[tuple[str, str]] = [("fields", ">i2")]
-    for at, (_, kind) in enumerate(fields):
-        layout += [(f"length{at}", ">i4"), (f"value{at}", kind)]
-    rows = np.empty(len(fields[0][0]), layout)
-    rows["fields"] = len(fields)
-    for at, (values, kind) in enumerate(fields):
-        rows[f"length{at}"], rows[f"value{at}"] = np.dtype(kind).itemsize, values
-    return _COPY_HEADER + rows.tobytes() + _COPY_END

@@ -42,9 +42,15 @@ INSERT INTO organizations (organization) SELECT unnest($1::text[]) ON CONFLICT D
 SELECT organization, organization_id, time_zone FROM organizations WHERE organization = ANY($1::text[])
 
 -- name: ensure_series
--- Creates numbers for new combinations of dimensions.
+-- Creates numbers for new combinations of dimensions, and returns these numbers.
+-- ORDER BY makes them ascend in the order of the parameters.
 INSERT INTO usage_series (organization_id, product, feature_kind, feature, agent_id, surface)
-SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) ON CONFLICT DO NOTHING
+SELECT organization_id, product, feature_kind, feature, agent_id, surface
+FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    WITH ORDINALITY AS d(organization_id, product, feature_kind, feature, agent_id, surface, position)
+ORDER BY position
+ON CONFLICT DO NOTHING
+RETURNING series_id
 
 -- name: select_series
 -- Numbers of these combinations of dimensions, in the order of the parameters.

@@ -69,7 +69,7 @@ UPDATE usage_ledger AS l SET held = false, credits = d.credits, rate_id = d.rate
     quantities = d.quantities
 FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::uuid[], $7::jsonb[])
     AS d(identity, credits, rate_id, attribution_id, run, quantities)
-WHERE l.ledger_bucket = $1 AND l.identity = d.identity
+WHERE l.ledger_bucket = $1 AND l.identity = ANY($2::uuid[]) AND l.identity = d.identity
 
 -- name: delete_held_ledger
 -- Deletes the ledger rows of held corrections that were rejected, so that their identity is free.

@@ -60,9 +60,10 @@ FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[]) ORDER 
 
 -- name: add_corrected
 -- Adds the credits of corrections to the rows of their originals.
+-- ANY finds them by index: a join alone reads all rows of the day.
 UPDATE usage_ledger AS l SET corrected = coalesce(l.corrected, 0) + d.credits
 FROM (SELECT identity, sum(credits)::bigint AS credits FROM unnest($2::uuid[], $3::bigint[]) AS u(identity, credits) GROUP BY 1) AS d
-WHERE l.ledger_bucket = $1 AND l.identity = d.identity
+WHERE l.ledger_bucket = $1 AND l.identity = ANY($2::uuid[]) AND l.identity = d.identity
 
 -- name: delete_expired_runs
 -- Deletes at most $2 runs whose last use is past the window of the ledger.

@@ -159,7 +159,8 @@ SELECT FROM usage_runs JOIN unnest($1::integer[], $2::uuid[]) AS d(organization_
 ORDER BY organization_id, run FOR UPDATE OF usage_runs
 
 -- name: recount_runs
--- Replaces runs by the sums of the ledger. The ledger has no parents: if a use was counted since the snapshot, the largest stays.
+-- Replaces runs by the sums of the ledger.
+-- The ledger has no parents: if a use was counted since the snapshot, the largest one stays.
 UPDATE usage_runs AS t SET run_id = d.run_id, credits = c.credits, events = c.events, first_at = c.first_at, last_at = c.last_at,
     agent_id = c.first_use[1][1], attribution_id = c.first_use[1][2]::bigint,
     parent_id = CASE WHEN c.events = d.events THEN d.parent_id ELSE greatest(t.parent_id COLLATE "C", d.parent_id COLLATE "C") END

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,6 @@ class UsageColumns:
         taken = {name: getattr(self, name)[index] for name in _ARRAYS}
         return replace(self, records=[records[row] for row in index.tolist()], **taken)
 
-    def series(self) -> set[tuple[str, str, str, str, str, str]]:
-        """The series of the rows (see SeriesKey)."""
-        return {self.heads.series[number] for number in np.unique(self.head).tolist()}
-
     @property
     def has_run(self) -> NDArray[np.bool_]:
         """A mask of the rows of runs."""
@@ -103,4 +100,9 @@ def concatenate(parts: Sequence[UsageColumns]) -> UsageColumns:
         return first
     assert all(part.heads is first.heads for part in parts)
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
-    return UsageColumns(first.heads, [record for part in parts for record in part.records], **joined)
+    return UsageColumns(first.heads, [*chain.from_iterable(part.records for part in parts)], **joined)
+
+
+def heads_of(parts: Sequence[UsageColumns]) -> NDArray[np.int32]:
+    """The distinct heads of the rows."""
+    return np.unique(np.concatenate([part.head for part in parts])) if parts else np.zeros(0, np.int32)

@@ -23,10 +23,6 @@ class Cells(NamedTuple):
     def take(self, rows: NDArray[np.bool_]) -> "Cells":
         return Cells(*(column[rows] for column in self))
 
-    def lists(self) -> list[list[int]]:
-        """The columns of add_quarters, add_days or add_months."""
-        return [column.tolist() for column in self]
-
 
 def group(keys: Sequence[Array], *sums: Array) -> tuple[list[Array], list[Array]]:
     """The distinct keys in ascending order, and by key the totals of each array of `sums`."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.domain.columns.usage_columns import UsageColumns
+from aggregator.domain.counting.cells import group
 
 _HOUR_MS = 3_600_000
 Hours = Counter[tuple[int, float]]
@@ -26,5 +27,5 @@ class ColumnCounts:
 def count_hours(columns: UsageColumns, rows: NDArray[np.intp]) -> Hours:
     hour = columns.received_ms[rows] // _HOUR_MS
     partition = columns.partition[rows].astype(np.int64)
-    pairs, numbers = np.unique(np.stack([partition, hour]), axis=1, return_counts=True)
-    return Counter(dict(zip(zip(*pairs.tolist(), strict=True), numbers.tolist(), strict=True)))
+    (partitions, hours), [numbers] = group([partition, hour], np.ones(len(rows), np.int64))
+    return Counter(dict(zip(zip(partitions.tolist(), hours.tolist(), strict=True), numbers.tolist(), strict=True)))

@@ -71,6 +71,18 @@ class Places:
         """The row of each attribution, UNKNOWN for NO_ATTRIBUTION."""
         return self._attribution[attribution]
 
+    def unknown_of(self, head: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Those of these heads whose series is not known yet."""
+        self._grow()
+        unknown: NDArray[np.int32] = head[self.series[head] == UNKNOWN]
+        return unknown
+
+    def names_of(self, head: NDArray[np.int32]) -> set[str]:
+        """The organizations of those of these heads whose series is known."""
+        self._grow()
+        numbers = np.unique(self._owner[head[self.series[head] != UNKNOWN]])
+        return {self._owners[number] for number in numbers.tolist()}
+
     def zone_of(self, head: NDArray[np.int32]) -> Array:
         """The number of the time zone of each head's organization, UNKNOWN if it has none yet."""
         return self._owner_zone[self._owner[head]]

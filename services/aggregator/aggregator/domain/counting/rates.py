@@ -1,6 +1,6 @@
 """Rates quantities of columns. Pure."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from aggregator.domain.rating import Rate, RateCard
 
 Array = NDArray[np.int64]
 NO_RATE = -1
+_UNKNOWN = -1
 _EXACT_MAX = 2**62
 """Products below this are exact in 64 bits, and so are twice their remainders."""
 
@@ -24,34 +25,44 @@ class Rated(NamedTuple):
 
 
 class Stretches(NamedTuple):
-    """The rates of a head: `rates[n]` is in force before `ends[n]` (seconds since 1970) and from the end before it on."""
+    """`rates[n]` is in force before `ends[n]` (seconds since 1970) and from the end before it on."""
 
-    ends: NDArray[np.float64]
-    rates: list[Rate | None]
+    ends: tuple[float, ...]
+    rates: tuple[Rate | None, ...]
 
 
 class HeadRates:
-    """The stretches of heads, until the rate card changes."""
+    """The stretches of heads, until the rate card changes. Most heads share theirs with many others."""
 
     def __init__(self) -> None:
-        self._stretches: dict[int, Stretches] = {}
+        self.stretches: list[Stretches] = []
+        """By the numbers that of() returns."""
+        self._numbers: dict[Stretches, int] = {}
+        self._of_head: Array = np.zeros(0, np.int64)
         self._catalog: Hashable = None
 
-    def of(self, number: int, heads: Heads, card: RateCard, catalog: Hashable) -> Stretches:
-        """The stretches of a head with a unit. `catalog` is the state of the card."""
+    def of(self, head: NDArray[np.int32], heads: Heads, card: RateCard, catalog: Hashable) -> Array:
+        """The numbers of the stretches of these heads, which have units. `catalog` is the state of the card."""
         if catalog != self._catalog:
-            self._stretches, self._catalog = {}, catalog
-        found = self._stretches.get(number)
-        if found is None:
-            organization, product, kind, feature, _, _ = heads.series[number]
-            unit = heads.units[number]
-            assert unit is not None
-            key = organization, product, kind, feature, unit
-            ends = card.changes_of(*key)
-            # The rate is constant between two changes, so the beginning of a stretch shows it.
-            rates = [card.rate_at(*key, occurred) for occurred in (float("-inf"), *ends)]
-            found = self._stretches[number] = Stretches(np.array(ends, np.float64), rates)
-        return found
+            self.stretches, self._numbers, self._of_head, self._catalog = [], {}, np.zeros(0, np.int64), catalog
+        if more := len(heads) - len(self._of_head):
+            self._of_head = np.concatenate([self._of_head, np.full(more, _UNKNOWN)])
+        for number in np.unique(head[self._of_head[head] == _UNKNOWN]).tolist():
+            found = _find_stretches(number, heads, card)
+            self._of_head[number] = self._numbers.setdefault(found, len(self._numbers))
+            if len(self._numbers) > len(self.stretches):
+                self.stretches.append(found)
+        return self._of_head[head]
+
+
+def _find_stretches(number: int, heads: Heads, card: RateCard) -> Stretches:
+    organization, product, kind, feature, _, _ = heads.series[number]
+    unit = heads.units[number]
+    assert unit is not None
+    key = organization, product, kind, feature, unit
+    ends = card.changes_of(*key)
+    # The rate is constant between two changes, so the beginning of a stretch shows it.
+    return Stretches(tuple(ends), tuple(card.rate_at(*key, occurred) for occurred in (float("-inf"), *ends)))
 
 
 def rate_columns(
@@ -60,19 +71,28 @@ def rate_columns(
     """Micro-credits of each row, as Rate.credits_of gives them."""
     credits, rate_id = columns.amount.copy(), np.full(len(columns), NO_RATE, np.int64)
     rated = np.flatnonzero(is_rated)
-    head = columns.head[rated]
-    for number in np.unique(head).tolist():
-        rows = rated[head == number]
-        ends, rates = known.of(number, columns.heads, card, catalog)
-        stretch = np.searchsorted(ends, columns.occurred_us[rows] / 1e6, side="right")
-        for at in np.unique(stretch).tolist():
-            some, rate = rows[stretch == at], rates[at]
-            quantity = columns.amount[some]
-            if rate is None or rate.credits * int(quantity.max()) >= _EXACT_MAX or rate.per >= _EXACT_MAX:
-                credits[some] = -1
-            else:
-                credits[some], rate_id[some] = _round_half_even(quantity * rate.credits, rate.per), rate.rate_id
+    number = known.of(columns.head[rated], columns.heads, card, catalog)
+    for each, of_each in _split(rated, number):
+        ends, rates = known.stretches[each]
+        stretch = np.searchsorted(ends, columns.occurred_us[of_each] / 1e6, side="right")
+        for at, rows in _split(of_each, stretch):
+            rate, quantity = rates[at], columns.amount[rows]
+            if rate is None or rate.per >= _EXACT_MAX:
+                credits[rows] = -1
+                continue
+            is_exact = quantity <= (_EXACT_MAX - 1) // max(1, rate.credits)
+            credits[rows[~is_exact]] = -1
+            rows, quantity = rows[is_exact], quantity[is_exact]
+            credits[rows], rate_id[rows] = _round_half_even(quantity * rate.credits, rate.per), rate.rate_id
     return Rated(credits, rate_id)
+
+
+def _split(rows: NDArray[np.intp], number: Array) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """The rows of each distinct number."""
+    if len(rows):
+        order = np.argsort(number, kind="stable")
+        starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+        yield from zip(number[order][starts].tolist(), np.split(rows[order], starts[1:]), strict=True)
 
 
 def _round_half_even(numerator: Array, denominator: int) -> Array:

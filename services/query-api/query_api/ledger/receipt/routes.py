@@ -18,9 +18,17 @@ from query_api.contracts.queries import select_credit_periods
 from query_api.contracts.schemas import answer_credit_period
 from query_api.db.session import ReadSession
 from query_api.http.problems import ApiProblem, invalid_parameter
-from query_api.ledger.domain import Entry, LedgerKey, Posting, RateUsed, event_buckets, waits_for_now
+from query_api.ledger.domain import Entry, LedgerKey, Posting, RateUsed, UnitUsed, event_buckets, waits_for_now
 from query_api.ledger.queries import select_corrections, select_receipt, select_rejections
-from query_api.ledger.receipt.schemas import CountedIn, PostedEvent, Receipt, ReceiptRate, ReceiptRun, RejectedRecord
+from query_api.ledger.receipt.schemas import (
+    CountedIn,
+    PostedEvent,
+    Receipt,
+    ReceiptQuantity,
+    ReceiptRate,
+    ReceiptRun,
+    RejectedRecord,
+)
 from query_api.runs.queries import select_run
 
 router = APIRouter(prefix="/api/v1")
@@ -94,7 +102,9 @@ async def get_receipt(
         if not posting.held and not entry.corrects
         else None,
         quantity=entry.quantity,
-        unit=entry.unit,
+        unit=entry.unit if not entry.units else None,
+        quantities=[answer_unit(used) for used in entry.units],
+        missing_rate_of=entry.unit if entry.units else None,
         rate=answer_rate(entry.rate) if entry.rate else None,
         counted_in=None if posting.held or zone is None else answer_place(posting.occurred_at, zone, periods),
         corrections=[answer_posting(posting) for posting in await select_corrections(session, key)]
@@ -163,6 +173,17 @@ def answer_rate(rate: RateUsed) -> ReceiptRate:
         effective_from=rate.effective_from,
         received_at=rate.received_at,
         scope="organization" if rate.is_own else "deployment",
+    )
+
+
+def answer_unit(used: UnitUsed) -> ReceiptQuantity:
+    return ReceiptQuantity(
+        unit=used.unit,
+        quantity=used.quantity,
+        part_of=used.part_of,
+        charged=used.charged,
+        rate=answer_rate(used.rate) if used.rate else None,
+        credits=used.credits_e12,
     )
 
 

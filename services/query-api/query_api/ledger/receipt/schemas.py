@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from flexcredits_schemas.credits import decimal_text
+from flexcredits_schemas.credits import decimal_text, scaled_text
 from flexcredits_schemas.events import FeatureKind, Product
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
@@ -17,6 +17,20 @@ Quantity = Annotated[
     PlainSerializer(decimal_text, return_type=str),
     WithJsonSchema(
         {"type": "string", "pattern": r"^\d+\.\d{6}$", "description": "Units, exact, with six decimal places."},
+        mode="serialization",
+    ),
+]
+
+
+ExactCredits = Annotated[
+    int,
+    PlainSerializer(lambda credits: scaled_text(credits, 12), return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d+\.\d{6,12}$",
+            "description": "Credits, rounded to at most 12 decimal places.",
+        },
         mode="serialization",
     ),
 ]
@@ -63,6 +77,19 @@ class ReceiptRate(ResponseBody):
     scope: Literal["organization", "deployment"] = Field(description="Whose rate card contains it.")
 
 
+class ReceiptQuantity(ResponseBody):
+    """One unit of an event with several quantities. The event's credits are the sum of `credits`, rounded once."""
+
+    unit: str
+    quantity: Quantity = Field(description="As the event gives it.")
+    part_of: str | None = Field(description="The unit of this event that includes it, by its rate.")
+    charged: Quantity | None = Field(
+        description="The quantity without the quantities of the units that are part of it. null while held."
+    )
+    rate: ReceiptRate | None = Field(description="null while held.")
+    credits: ExactCredits | None = Field(description="`charged` times `rate`. null while held.")
+
+
 class ReceiptRun(ResponseBody):
     """A run; `/api/v1/usage/runs/{run_id}` accepts id and key."""
 
@@ -104,6 +131,13 @@ class Receipt(ResponseBody):
     credits_after_corrections: Credits | None = Field(None, description="null while held, and for a correction.")
     quantity: Quantity | None = Field(None, description="null: the event contained credits.")
     unit: str | None = None
+    quantities: list[ReceiptQuantity] = Field(
+        [],
+        description="Of an event with several quantities, sorted by unit; then `quantity`, `unit` and `rate` are null.",
+    )
+    missing_rate_of: str | None = Field(
+        None, description="The first unit in `quantities` whose rate a held event waits for."
+    )
     rate: ReceiptRate | None = Field(
         None, description="The rate that converted the quantity to credits. null without a quantity."
     )
