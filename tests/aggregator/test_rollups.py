@@ -102,6 +102,24 @@ async def test_rollups_find_their_rows_by_index(database: Database, aggregator: 
                 assert plan.count("Seq Scan") == plan.count("Seq Scan on incoming_sums") == 1, plan
 
 
+async def test_attributed_rollups_find_their_rows_by_index(aggregator: Aggregator) -> None:
+    async with aggregator.pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["plan_by_index"])
+        await connection.execute(SQL["make_attributed"])
+        for name, table in (
+            ("add_attributed_days", "usage_attributed_daily"),
+            ("merge_attributed_months", "usage_attributed_monthly"),
+        ):
+            for number in (0, 1, 50_000):
+                await connection.execute(
+                    "INSERT INTO incoming_attributed SELECT 1, n, n, n % 2, 1, 1 FROM generate_series(1, $1::integer) AS n",
+                    number,
+                )
+                plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {SQL[name]}"))
+                assert f"Index Scan using {table}_pkey on {table} t" in plan, plan
+                assert plan.count("Seq Scan") == plan.count("Seq Scan on incoming_attributed") == 1, plan
+
+
 @pytest.mark.parametrize(
     ("name", "values"), [("add_corrected", "'{1,2}'"), ("count_held_ledger", "'{1,2}', '{1,2}', '{1,2}', NULL, NULL")]
 )

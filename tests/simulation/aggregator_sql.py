@@ -249,13 +249,16 @@ def select_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
     return [(t.get("series", key),) for key in each(*columns)]
 
 
-def ensure_attributions(t: Transaction, *columns: Sequence[Any]) -> None:
-    rows = [*each(*columns)]
+def ensure_attributions(t: Transaction, *columns: Sequence[Any]) -> Rows:
+    rows = [row for row in each(*columns) if t.get("attributions", row[:2]) is None]
     numbers = t.numbers("attributions", len(rows))
     missing = [row for row in rows if not t.meets("attributions", row[:2])]
+    new = []
     for row, number in zip(rows, numbers, strict=True):
         if row in missing:
             t.put("attributions", row[:2], (number, *row[2:]))
+            new.append((*row[:2], number))
+    return new
 
 
 def select_attributions(t: Transaction, *columns: Sequence[Any]) -> Rows:
@@ -311,6 +314,9 @@ def insert_ledger(t: Transaction, *columns: Sequence[Any] | None) -> Rows:
 
 def copy_to_table(t: Transaction, table: str, body: bytes, columns: Sequence[str]) -> None:
     """COPY into a partition of the ledger, or into incoming_sums."""
+    if table == "incoming_attributed":
+        t.attributed += copied_rows(body)
+        return
     if table == "incoming_sums":
         t.incoming += copied_rows(body)
         return
@@ -450,6 +456,9 @@ def delete_held(t: Transaction, *columns: Sequence[Any]) -> None:
 def make_incoming(_: Transaction) -> None: ...
 
 
+def make_attributed(_: Transaction) -> None: ...
+
+
 def clear_incoming(t: Transaction) -> None:
     t.incoming.clear()
 
@@ -497,12 +506,24 @@ def add_late(t: Transaction, *columns: Sequence[Any]) -> None:
     t.add_all({"late": each(*columns)})
 
 
-def add_attributed_days(t: Transaction, *columns: Sequence[Any]) -> None:
-    t.merge("attributed_days", each(*columns))
+def clear_attributed(t: Transaction) -> None:
+    t.attributed.clear()
 
 
-def add_attributed_months(t: Transaction, *columns: Sequence[Any]) -> None:
-    t.add_all({"attributed_months": ((row[0], EPOCH + timedelta(days=row[1]), *row[2:]) for row in each(*columns))})
+def add_attributed_days(t: Transaction) -> None:
+    t.merge("attributed_days", (row for row in t.attributed if row[3]))
+
+
+def months_of_attributions(t: Transaction) -> list[tuple[Any, ...]]:
+    return [(row[0], EPOCH + timedelta(days=row[1]), row[2], *row[4:]) for row in t.attributed if not row[3]]
+
+
+def merge_attributed_months(t: Transaction) -> None:
+    t.merge("attributed_months", months_of_attributions(t))
+
+
+def add_attributed_months(t: Transaction) -> None:
+    t.add_all({"attributed_months": months_of_attributions(t)})
 
 
 def add_runs(t: Transaction, *columns: Sequence[Any]) -> None:
@@ -714,7 +735,7 @@ NAMES = {
     "select_ledger": "identity series_id occurred_ms quantity corrects attribution_id run quantities credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction attribution_id run",
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
-    " corrects_bucket corrects value received attribution_id run run_id parent_id quantities", "select_attributions": "organization_id identity attribution_id",
+    " corrects_bucket corrects value received attribution_id run run_id parent_id quantities", "select_attributions": "organization_id identity attribution_id", "ensure_attributions": "organization_id identity attribution_id",
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received sender",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",

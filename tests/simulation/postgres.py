@@ -232,6 +232,8 @@ class Transaction:
     """By table, the rows that a MERGE did not find when it began."""
     incoming: list[Sequence[Any]] = field(default_factory=list)
     """The rows of the temporary table incoming_sums, which a commit empties."""
+    attributed: list[Sequence[Any]] = field(default_factory=list)
+    """As `incoming`, of incoming_attributed."""
 
     def get(self, table: str, key: Key) -> Any:
         written = self.written.get(table)

@@ -106,7 +106,7 @@ class Failpoint:
 
     async def _around_copy(self, do: Callable[..., Awaitable[Any]], connection: Any, table: str, **options: Any) -> Any:
         """Copies into the ledger, in a savepoint. One that meets a known identity is refused. Others are COPY of sums."""
-        step = "COPY of sums" if table == "incoming_sums" else "COPY"
+        step = "COPY of sums" if table.startswith("incoming_") else "COPY"
         self._pass("before", step)
         try:
             result = await do(connection, table, **options)

@@ -84,13 +84,11 @@ COLUMNS: dict[str, Changes] = {
     "times cut to milliseconds": {"parse_times": [("seconds * 1_000_000 + fraction, -1", "seconds * 1_000_000 + fraction // 1000 * 1000, -1")]},
     "ids of any version contain a day": {"ledger_buckets": [("(digits[14] == 7) & ", "")]},
     "heads of usage with an attribution learned": {"Heads.learn": [(" or _has_more(event.data)", "")]},
-    "other members taken for an attribution": {"learn_attribution": [('            _decode_members(b"{%b}" % members[1:])\n', "")]},
-    "attributions not read by the codec": {
-        "learn_attribution": [
-            ("event = decode(_EXAMPLE % members)", 'event = decode(_EXAMPLE % (members if members.startswith(b\',"actor":{"id":\') else b"\"))')
-        ]
+    "other members taken for an attribution": {"heads._Members": [("forbid_unknown_fields=True, ", "")]},
+    "attributions not read by the codec": {"_read_attribution": [("is_plain = members.isascii() and", "is_plain = True or")]},
+    "attributions of another organization taken": {
+        "_read_who": [("attribution = own.attributions.get(members)", "attribution = next(iter(heads.organizations.values())).attributions.get(members)")]
     },
-    "attributions of another organization taken": {"_read_who": [("found = own.attributions.get(members)", "found = next(at.attributions.get(members) for at in heads.organizations.values())")]},
     "members between run and amount taken": {"split._AFTER_RUN": [(".fullmatch", ".match")]},
     "runs with escapes taken": {"split._AFTER_RUN": [("rb'([ !#-\\[\\]-~]", "rb'([ !#-~]")]},
     "longer ids of runs taken": {"split._AFTER_RUN": [("rb'([ !#-\\[\\]-~]{1,128}", "rb'([ !#-\\[\\]-~]{1,129}")]},

@@ -1,6 +1,6 @@
 """The catalog in memory: organizations, rates and series, enough to place and rate usage."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
@@ -121,30 +121,29 @@ class Catalog:
         self.series_ids.update(zip(ordered, numbers, strict=True))
 
     def make_room(self) -> None:
-        """Drop the numbers of series when there are too many, before those of a batch are learned."""
+        """Drop the numbers of series or attributions when there are too many, before those of a batch are learned."""
         if len(self.series_ids) > SERIES_MAX:
             self.series_ids.clear()
             self.sightings.clear()
+            self.places = None
+        if len(self.attribution_ids) > ATTRIBUTIONS_MAX:
+            self.attribution_ids.clear()
             self.places = None
 
     async def learn_attributions(self, pool: Pool, keys: Collection[Attribution]) -> None:
         """Create and load numbers for attributions that have none yet, in separate transactions, as for series. Their
         organizations have numbers."""
         missing = sorted(set(keys) - self.attribution_ids.keys())
-        if len(self.attribution_ids) + len(missing) > ATTRIBUTIONS_MAX:
-            self.attribution_ids.clear()
-            missing = sorted(set(keys))
         for start in range(0, len(missing), LEARN_AT_ONCE):
             await self._learn_attributions(pool, missing[start : start + LEARN_AT_ONCE])
 
     async def _learn_attributions(self, pool: Pool, keys: Sequence[Attribution]) -> None:
         places = {(self.organizations[key.organization].organization_id, UUID(key.identity)): key for key in keys}
-        known = await _select_attributions(pool, places)
-        # Inserted only if missing: an insert uses up a number even if the row exists.
-        if missing := [place for place in places if place not in known]:
-            columns = zip(*((*place, *places[place][1:]) for place in missing), strict=True)
-            await pool.execute(SQL["ensure_attributions"], *map(list, columns))
-            known |= await _select_attributions(pool, missing)
+        columns = zip(*((*place, *key[1:]) for place, key in places.items()), strict=True)
+        known = _numbers(await pool.fetch(SQL["ensure_attributions"], *map(list, columns)))
+        if others := [place for place in places if place not in known]:
+            rows = await pool.fetch(SQL["select_attributions"], *map(list, zip(*others, strict=True)))
+            known |= _numbers(rows)
         self.attribution_ids.update((places[place], number) for place, number in known.items())
 
     async def learn_organizations(self, pool: Pool, names: Collection[str]) -> None:
@@ -157,8 +156,7 @@ class Catalog:
                 self.organizations.setdefault(row["organization"], Organization(row["organization_id"], None))
 
 
-async def _select_attributions(pool: Pool, places: Collection[tuple[int, UUID]]) -> dict[tuple[int, UUID], int]:
-    rows = await pool.fetch(SQL["select_attributions"], *map(list, zip(*places, strict=True)))
+def _numbers(rows: Iterable[asyncpg.Record]) -> dict[tuple[int, UUID], int]:
     return {(row["organization_id"], row["identity"]): row["attribution_id"] for row in rows}
 
 

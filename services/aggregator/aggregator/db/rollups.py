@@ -72,6 +72,7 @@ async def _planned_by_index(connection: Connection) -> AsyncIterator[None]:
     [session] = await connection.fetch(SQL["plan_by_index"])
     if not session["has_incoming"]:
         await connection.execute(SQL["make_incoming"])
+        await connection.execute(SQL["make_attributed"])
     yield
     await connection.execute(SQL["plan_as_usual"])
 

@@ -206,9 +206,8 @@ def series_of(batch: DecodedBatch) -> set[tuple[str, str, str, str, str, str]]:
 
 
 def attributions_of(batch: DecodedBatch) -> set[Attribution]:
-    """The attributions of usage."""
-    found = {use.attribution for use in batch.uses if use.attribution is not None}
-    return found.union(*(part.attributions() for part in batch.columns))
+    """The attributions of usage outside the columns."""
+    return {use.attribution for use in batch.uses if use.attribution is not None}
 
 
 def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> list[tuple[int, int, int]]:

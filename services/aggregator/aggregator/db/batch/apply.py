@@ -12,7 +12,13 @@ from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
 
 from aggregator.db.attributed import add_runs
-from aggregator.db.batch.columns import count_columns, find_new_series, leave_unusual, remember
+from aggregator.db.batch.columns import (
+    count_columns,
+    find_new_attributions,
+    find_new_series,
+    leave_unusual,
+    remember,
+)
 from aggregator.db.batch.ledger import claim, correct, decide_in
 from aggregator.db.batch.ledger_partitions import place
 from aggregator.db.batch.sightings import agents_of, find_new_sightings, write_sightings
@@ -25,7 +31,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.sums import note_limited, select_rooms
 from aggregator.db.unnest import columns_of, corrects_of
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, attributions_of, organizations_of, reject
+from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, organizations_of, reject
 from aggregator.domain.rating import quantities_text
 from aggregator.domain.rollup import Decision, missing_unit
 from aggregator.domain.sum_limit import Rooms, fit_all
@@ -78,7 +84,9 @@ async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Map
     aside = (catalog.aside & names) | failing.keys()
     await catalog.learn_organizations(pool, aside)
     await catalog.learn(pool, {key for key in keys if key[0] not in aside} if aside else keys)
-    await catalog.learn_attributions(pool, {at for at in attributions_of(batch) if at.organization not in aside})
+    await catalog.learn_attributions(
+        pool, {at for at in find_new_attributions(batch, catalog) if at.organization not in aside}
+    )
     return names
 
 

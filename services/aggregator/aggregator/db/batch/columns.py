@@ -26,7 +26,8 @@ from aggregator.domain.counting.places import UNKNOWN, Places
 from aggregator.domain.counting.rates import NO_RATE, Rated, rate_columns
 from aggregator.domain.counting.recent import RecentIdentities
 from aggregator.domain.counting.run_sums import fold_run_columns
-from aggregator.domain.decode import DecodedBatch, UsageRecord, to_uses
+from aggregator.domain.decode import DecodedBatch, UsageRecord, attributions_of, to_uses
+from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rollup import Decision
 
 Rows = NDArray[np.intp]
@@ -61,6 +62,18 @@ def find_new_series(batch: DecodedBatch, catalog: Catalog) -> tuple[set[Series],
             known, number = catalog.places.names_of(number), catalog.places.unknown_of(number)
         keys.update(heads.series[each] for each in number.tolist())
     return keys, known.union(key[0] for key in keys)
+
+
+def find_new_attributions(batch: DecodedBatch, catalog: Catalog) -> set[Attribution]:
+    """The attributions of a batch, without those of columns whose rows are known."""
+    keys = attributions_of(batch)
+    for part in batch.columns:
+        if catalog.places is not None and catalog.places.heads is part.heads:
+            number = catalog.places.unknown_attributions_of(part.attribution)
+        else:
+            number = np.unique(part.attribution[part.attribution != NO_ATTRIBUTION])
+        keys.update(part.heads.attributions[each] for each in number.tolist())
+    return keys
 
 
 def rate(columns: UsageColumns, places: Places, catalog: Catalog) -> Rated:

@@ -61,12 +61,15 @@ JOIN usage_series s USING (organization_id, product, feature_kind, feature, agen
 ORDER BY d.position
 
 -- name: ensure_attributions
--- Creates numbers for new combinations of actor, group and labels.
+-- Creates numbers for new combinations of actor, group and labels, and returns them.
+-- NOT EXISTS comes first, because a row that is refused uses up a number.
 INSERT INTO usage_attributions (organization_id, identity, actor_kind, actor_id, group_id, labels)
 SELECT organization_id, identity, actor_kind, actor_id, group_id, labels::jsonb
 FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
     AS d(organization_id, identity, actor_kind, actor_id, group_id, labels)
+WHERE NOT EXISTS (SELECT FROM usage_attributions a WHERE (a.organization_id, a.identity) = (d.organization_id, d.identity))
 ON CONFLICT DO NOTHING
+RETURNING organization_id, identity, attribution_id
 
 -- name: select_attributions
 -- Numbers of these combinations of actor, group and labels.

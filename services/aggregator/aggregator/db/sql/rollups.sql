@@ -37,6 +37,13 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_sums (
     credits bigint NOT NULL, events bigint NOT NULL
 ) ON COMMIT DELETE ROWS
 
+-- name: make_attributed
+-- Creates the table through which this session passes sums to add_attributed_days and merge_attributed_months.
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming_attributed (
+    organization_id integer NOT NULL, period integer NOT NULL, attribution_id bigint NOT NULL, series_id integer NOT NULL,
+    credits bigint NOT NULL, events bigint NOT NULL
+) ON COMMIT DELETE ROWS
+
 -- name: clear_incoming
 -- Removes the rows of earlier sums of this transaction. There are none in a transaction that counts a batch.
 DELETE FROM incoming_sums
@@ -129,24 +136,36 @@ ORDER BY organization_id, day, received_day, product
 ON CONFLICT (organization_id, day, received_on, product)
 DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
 
+-- name: clear_attributed
+-- Removes the rows of earlier sums of this transaction.
+DELETE FROM incoming_attributed
+
 -- name: add_attributed_days
 -- Adds the part of the daily rollup that names an actor, a group or labels. Fails as add_quarters does.
 MERGE INTO usage_attributed_daily AS t USING (
-    SELECT organization_id, date '1970-01-01' + day AS day, attribution_id, series_id, credits, events
-    FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::integer[], $5::bigint[], $6::bigint[])
-        AS d(organization_id, day, attribution_id, series_id, credits, events)
+    SELECT organization_id, date '1970-01-01' + period AS day, attribution_id, series_id, credits, events
+    FROM incoming_attributed WHERE series_id > 0
 ) AS d ON t.organization_id = d.organization_id AND t.day = d.day AND t.attribution_id = d.attribution_id AND t.series_id = d.series_id
 WHEN MATCHED THEN UPDATE SET credits = t.credits + d.credits, events = t.events + d.events
 WHEN NOT MATCHED THEN INSERT (organization_id, day, attribution_id, series_id, credits, events)
     VALUES (d.organization_id, d.day, d.attribution_id, d.series_id, d.credits, d.events)
 
+-- name: merge_attributed_months
+-- Adds to the months of attributed usage, from rows with series 0. Fails as add_quarters does.
+MERGE INTO usage_attributed_monthly AS t USING (
+    SELECT organization_id, date '1970-01-01' + period AS month, attribution_id, credits, events
+    FROM incoming_attributed WHERE series_id = 0
+) AS d ON t.organization_id = d.organization_id AND t.month = d.month AND t.attribution_id = d.attribution_id
+WHEN MATCHED THEN UPDATE SET credits = t.credits + d.credits, events = t.events + d.events
+WHEN NOT MATCHED THEN INSERT (organization_id, month, attribution_id, credits, events)
+    VALUES (d.organization_id, d.month, d.attribution_id, d.credits, d.events)
+
 -- name: add_attributed_months
--- Adds to the months of attributed usage. Not by MERGE: several aggregators may add the same new row.
+-- As merge_attributed_months, for rows that another aggregator may add at the same time.
 INSERT INTO usage_attributed_monthly AS t (organization_id, month, attribution_id, credits, events)
-SELECT organization_id, date '1970-01-01' + month, attribution_id, credits, events
-FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[])
-    AS d(organization_id, month, attribution_id, credits, events)
-ORDER BY organization_id, month, attribution_id
+SELECT organization_id, date '1970-01-01' + period, attribution_id, credits, events
+FROM incoming_attributed WHERE series_id = 0
+ORDER BY organization_id, period, attribution_id
 ON CONFLICT (organization_id, month, attribution_id)
 DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
 

@@ -3,10 +3,10 @@ it; and the attributions, which say who used it."""
 
 import msgspec
 from flexcredits_schemas.codec import decode
-from flexcredits_schemas.events import Usage, UsageAgent, UsageData
+from flexcredits_schemas.events import GroupId, Usage, UsageActor, UsageAgent, UsageData
 from msgspec import Raw, Struct
 
-from aggregator.domain.people.attribution import Attribution, attribution_of
+from aggregator.domain.people.attribution import NO_LABELS, Attribution, attribution_of
 
 BYTES_MAX = 96 * 2**20
 """Memory of all heads. A head of the usual 200 bytes costs about 800, so about 120,000 fit."""
@@ -41,12 +41,23 @@ _EXAMPLE = (
 class _Members(Struct, forbid_unknown_fields=True, gc=False):
     """The members that an attribution may have."""
 
-    actor: Raw = Raw()
-    group: Raw = Raw()
+    actor: UsageActor | None = None
+    group: GroupId | None = None
     labels: Raw = Raw()
 
 
 _decode_members = msgspec.json.Decoder(_Members).decode
+
+
+def _read_attribution(organization: str, members: bytes) -> Attribution | None:
+    named = _decode_members(b"{%b}" % members[1:])
+    is_plain = members.isascii() and b"\\" not in members and b"\x7f" not in members
+    if is_plain and named.actor is not None and not named.labels:
+        # Of such texts, the codec checks only the types, which are the same. This takes a third of the time.
+        return Attribution(organization, named.actor.kind, named.actor.id, named.group or "", NO_LABELS)
+    event = decode(_EXAMPLE % members)
+    assert isinstance(event, Usage)
+    return attribution_of(organization, event.data)
 
 
 def _has_more(data: UsageData) -> bool:
@@ -171,12 +182,9 @@ class Heads:
         if len(members) > HEAD_BYTES_MAX or not has_room:
             return REFUSED
         try:
-            _decode_members(b"{%b}" % members[1:])
-            event = decode(_EXAMPLE % members)
+            attribution = _read_attribution(organization, members)
         except Exception:  # the exact path reads the record again and treats its failure
             return REFUSED
-        assert isinstance(event, Usage)
-        attribution = attribution_of(organization, event.data)
         number = NO_ATTRIBUTION
         if attribution is not None:
             number = len(self.attributions)

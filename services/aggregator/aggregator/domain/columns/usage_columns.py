@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.domain.columns.heads import Heads
-from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.record import Record
 
 
@@ -60,10 +59,6 @@ class UsageColumns:
         """A mask of the rows of runs."""
         mask: NDArray[np.bool_] = self.run_ids != None  # noqa: E711 - by element
         return mask
-
-    def attributions(self) -> list[Attribution]:
-        """The attributions of the rows."""
-        return [self.heads.attributions[number] for number in np.unique(self.attribution).tolist() if number >= 0]
 
     def of_organizations(self, names: Collection[str]) -> NDArray[np.bool_]:
         """A mask of the rows of these organizations."""

@@ -35,7 +35,8 @@ def add_attributed_days(*parts: AttributedDays) -> AttributedDays:
     return AttributedDays(*keys, *sums)
 
 
-def attributed_months_of(days: AttributedDays) -> list[Array]:
-    """Organization, first day of the month since 1970, attribution, credits and events."""
+def attributed_months_of(days: AttributedDays) -> AttributedDays:
+    """The sums of months over all series: the day is the first of the month, and the series 0."""
     keys, sums = group([days.organization, month_of_days(days.day), days.attribution], days.credits, days.events)
-    return [*keys, *sums]
+    organization, month, attribution = keys
+    return AttributedDays(organization, month, attribution, np.zeros_like(month), *sums)

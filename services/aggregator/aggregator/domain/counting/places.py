@@ -60,12 +60,15 @@ class Places:
 
     def learn_attributions(self, attribution: NDArray[np.int32], attribution_ids: Mapping[Attribution, int]) -> None:
         """Find the rows of these attributions, which the mapping contains."""
-        known, more = self._attribution[:-1], len(self.heads.attributions) + 1 - len(self._attribution)
-        if more:
-            self._attribution = np.concatenate([known, np.full(more + 1, UNKNOWN, np.int64)])
-        missing = np.unique(attribution[(attribution >= 0) & (self._attribution[attribution] == UNKNOWN)])
-        for number in missing.tolist():
+        for number in self.unknown_attributions_of(attribution).tolist():
             self._attribution[number] = attribution_ids[self.heads.attributions[number]]
+
+    def unknown_attributions_of(self, attribution: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Those of these attributions whose row is not known yet."""
+        more = len(self.heads.attributions) + 1 - len(self._attribution)
+        if more:
+            self._attribution = np.concatenate([self._attribution[:-1], np.full(more + 1, UNKNOWN, np.int64)])
+        return np.unique(attribution[(attribution >= 0) & (self._attribution[attribution] == UNKNOWN)])
 
     def attribution_of(self, attribution: NDArray[np.int32]) -> Array:
         """The row of each attribution, UNKNOWN for NO_ATTRIBUTION."""
