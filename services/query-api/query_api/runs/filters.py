@@ -1,56 +1,77 @@
 """The runs that a request selects."""
 
-from datetime import UTC, datetime
+from datetime import date, datetime, timedelta
 
 from flexcredits_schemas.calendar import midnight
 
 from query_api.actors.queries import select_large_groups
+from query_api.attributions.domain.groups import find_parents, find_subtree
+from query_api.attributions.queries import select_attributions, select_people_groups, select_people_settings
+from query_api.attributions.selection import read_label
 from query_api.calendar import Days, span_of
 from query_api.db.session import ReadSession
 from query_api.http.problems import ApiProblem, invalid_parameter
-from query_api.runs.queries import RunFilter, select_label_keys, select_matching_attributions
+from query_api.runs.queries import RunFilter
 from query_api.runs.schemas import RunsQuery
 
-ALWAYS = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+FIRST_DAY, LAST_DAY, ONE_DAY = date(1970, 1, 1), date(9999, 12, 29), timedelta(days=1)
 
 
-async def read_filter(session: ReadSession, query: RunsQuery, days: Days) -> RunFilter:
+async def read_filter(session: ReadSession, query: RunsQuery, days: Days, today: date) -> RunFilter:
     """Raises ApiProblem."""
     zone, span = session.organization.time_zone, span_of(days)
-    wanted = RunFilter(midnight(span.starts_on, zone), midnight(span.ends_on, zone), query.agent, None)
+    wanted = RunFilter(midnight(span.starts_on, zone), midnight(span.ends_on, zone), query.agent)
     if query.actor is None and query.group is None and query.label is None:
         return wanted
-    if session.organization.people == "groups_only" and (query.actor is not None or query.label is not None):
+    settings = await select_people_settings(session)
+    label = read_label(query.label, settings)
+    if settings.people == "groups_only" and (query.actor is not None or label is not None):
         raise ApiProblem(
             "people-not-shown",
             "This organization shows usage by group only: runs have no filter by person or label. A Super Admin can change this.",
         )
-    groups = None if query.group is None else await select_large_groups(session, days)
-    labels = None if query.label is None else await read_label(session, query.label)
-    matching = await select_matching_attributions(session, query.actor, labels, query.group, groups)
-    if groups is not None and not matching:
-        raise invalid_parameter(
-            "group", "has no group of five people or more in the range, and the organization shows only such groups"
-        )
+    groups = await read_groups(session, query.group, days)
+    spans = await select_attributions(
+        session,
+        "then" if groups is not None else "none",
+        today,
+        actor=query.actor,
+        groups=groups,
+        label=label or ("", None),
+    )
+    if query.actor is not None:
+        spans = [span for span in spans if not span.removed]
+    limited = [span for span in spans if span.first_on > days.first or span.last_on < days.last]
     return wanted._replace(
         attributions=[
-            (
-                attribution_id,
-                ALWAYS[0] if first is None else midnight(first, zone),
-                ALWAYS[1] if end is None else midnight(end, zone),
-            )
-            for attribution_id, first, end in matching
-        ]
+            span.attribution_id for span in spans if span.first_on <= days.first and days.last <= span.last_on
+        ],
+        limited=[
+            (span.attribution_id, begin_of(span.first_on, zone), begin_of(span.last_on, zone, ONE_DAY))
+            for span in limited
+        ],
     )
 
 
-async def read_label(session: ReadSession, text: str) -> dict[str, str]:
-    """The label of `KEY:VALUE`. Raises ApiProblem."""
-    key, colon, value = text.partition(":")
-    if not colon:
-        raise invalid_parameter("label", "must be KEY:VALUE")
-    keys = await select_label_keys(session)
-    if key not in keys:
-        declared = ", ".join(f"`{each}`" for each in keys) or "none"
-        raise invalid_parameter("label", f"the organization does not declare this key; declared keys: {declared}")
-    return {key: value}
+def begin_of(day: date, zone: str | None, plus: timedelta = timedelta()) -> datetime:
+    """The instant at which a day begins. Without a limit, one that no run reaches."""
+    return midnight(min(max(day, FIRST_DAY), LAST_DAY) + plus, zone)
+
+
+async def read_groups(session: ReadSession, group: str | None, days: Days) -> list[str] | None:
+    """The group and the groups below it; None without a group. While only groups are shown, those of five people.
+
+    Raises ApiProblem.
+    """
+    if group is None:
+        return None
+    groups = find_subtree(group, find_parents(await select_people_groups(session)))
+    large = await select_large_groups(session, days)
+    if large is None:
+        return groups
+    groups = sorted({*groups} & {*large})
+    if not groups:
+        raise invalid_parameter(
+            "group", "has no group of five people or more in the range, and the organization shows only such groups"
+        )
+    return groups

@@ -1,8 +1,7 @@
 """Statements about runs. Credits are micro-credits."""
 
-import json
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
@@ -15,55 +14,28 @@ from query_api.runs.domain.cursors import RunPosition, UsePosition
 from query_api.runs.domain.model import AgentSums, RunRecord, Use
 
 
-class Matching(NamedTuple):
-    """An attribution that matches a filter, from a day until before a day; None: without a limit."""
-
-    attribution_id: int
-    applies_from: date | None
-    applies_until: date | None
-
-
 class RunFilter(NamedTuple):
     """Runs that begin in [from_at, until_at). None: all agents, or all attributions."""
 
     from_at: datetime
     until_at: datetime
     agent_id: str | None
-    attributions: Sequence[tuple[int, datetime, datetime]] | None
-    """Attribution, and the instants between which it is wanted."""
+    attributions: Sequence[int] | None = None
+    """Wanted at any time."""
+    limited: Sequence[tuple[int, datetime, datetime]] = ()
+    """Further attributions, and the instants between which each is wanted."""
 
     def values(self) -> tuple[object, ...]:
         """Parameters of statements, from the second on."""
-        columns = (
-            [None] * 3 if self.attributions is None else [[one[at] for one in self.attributions] for at in range(3)]
-        )
-        return (self.from_at, self.until_at, self.agent_id, *columns)
-
-
-async def select_label_keys(session: ReadSession) -> list[str]:
-    keys: list[str] | None = await session.connection.fetchval(SQL["select_label_keys"], session.organization_id)
-    return keys or []
-
-
-async def select_matching_attributions(
-    session: ReadSession,
-    actor: str | None,
-    labels: dict[str, str] | None,
-    group: str | None,
-    groups: Sequence[str] | None,
-) -> list[Matching]:
-    """`groups` are the only groups to match; None: all."""
-    rows = await session.connection.fetch(
-        SQL["select_matching_attributions"], session.organization_id, actor,
-        None if labels is None else json.dumps(labels), group, groups,
-    )  # fmt: skip
-    return from_records(Matching, rows)
+        columns = [[one[at] for one in self.limited] for at in range(3)]
+        return (self.from_at, self.until_at, self.agent_id, self.attributions, *columns)
 
 
 async def select_runs(
     session: ReadSession, wanted: RunFilter, after: RunPosition | None, limit: int
 ) -> list[RunRecord]:
     """Highest credits first."""
+    await session.connection.execute(SQL["plan_for_values"])
     credits, run = (after[0], UUID(after[1])) if after else (None, None)
     rows = await session.connection.fetch(
         SQL["select_runs"], session.organization_id, *wanted.values(), credits, run, limit
@@ -73,6 +45,7 @@ async def select_runs(
 
 async def sum_runs_by_agent(session: ReadSession, wanted: RunFilter) -> list[AgentSums]:
     """Highest credits first."""
+    await session.connection.execute(SQL["plan_for_values"])  # for arrays that are hashed
     rows = await session.connection.fetch(SQL["sum_runs_by_agent"], session.organization_id, *wanted.values())
     return from_records(AgentSums, rows)
 

@@ -49,8 +49,9 @@ async def get_runs(request: Request, session: SlowReadAccess, query: Annotated[R
         after = None if query.cursor is None else read_run_position(query.cursor)
     except InvalidPosition:
         raise invalid_parameter("cursor", CURSOR) from None
-    days = await choose_days(session, query, today_in(zone, app.now()))
-    wanted = await read_filter(session, query, days)
+    today = today_in(zone, app.now())
+    days = await choose_days(session, query, today)
+    wanted = await read_filter(session, query, days, today)
     sums = await sum_runs_by_agent(session, wanted)
     rows = await select_runs(session, wanted, after, query.limit + 1)
     page = rows[: query.limit]
