@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from query_api.db.statements import SQL
 from query_api.exports.domain.cells import CellPatterns, guard, guard_id
+from query_api.exports.domain.focus import FOCUS_COLUMNS
 from query_api.exports.domain.labels import Label
-from query_api.exports.routes import PEOPLE_COLUMNS
+from query_api.exports.routes import PEOPLE_COLUMNS, SPLIT_COLUMNS
 from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total
 from support.data.people_rows import actor, attribution, group, show, use_by
@@ -187,3 +188,30 @@ async def test_the_statements_columns_are_the_headers(pool: Pool) -> None:
         statement = await connection.prepare(SQL["copy_people"])
         assert tuple(column.name for column in statement.get_attributes()) == PEOPLE_COLUMNS
         assert len(statement.get_parameters()) == 9 + len(Label._fields)
+
+
+@pytest.mark.parametrize("people", ["named", "pseudonymous", "groups_only"])
+async def test_a_focus_file_split_by_people_has_the_sums_of_the_whole(api: Api, db: TableRows, people: str) -> None:
+    acme = await fill(db, 19)
+    await show(db, acme, people)
+    sums = []
+    for query in ("range=all", "range=all&split=people"):
+        of_sku: Counter[tuple[str, ...]] = Counter()
+        lines = await read_file(api, f"/api/v1/export/focus.csv?{query}")
+        for line in lines:
+            key = tuple(
+                line[name]
+                for name in ("ChargePeriodStart", "ChargeCategory", "SkuId", "x_AgentId", "x_Surface", "x_Category")
+            )
+            for number in ("BilledCost", "EffectiveCost", "PricingQuantity", "x_Events"):
+                of_sku[*key, number] += int(Decimal(line[number] or 0) * 10**12)
+        sums.append({key: value for key, value in of_sku.items() if value})
+    assert sums[0] == sums[1]
+    assert list(lines[0]) == [*FOCUS_COLUMNS, *SPLIT_COLUMNS]
+    actors, groups = ({line[name] for line in lines} for name in SPLIT_COLUMNS)
+    shown = {"named": "canary-1", "pseudonymous": "Person ", "groups_only": ""}[people]
+    assert any(each.startswith(shown) for each in actors)
+    assert (people == "named") == any("canary" in each for each in actors)
+    assert groups > {""}
+    if people == "groups_only":
+        assert actors == {""}

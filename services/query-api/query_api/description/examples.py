@@ -23,6 +23,7 @@ PARAMETERS: dict[str, Any] = {
     "by": "group",
     "membership": "then",
     "interval": "day",
+    "split": "people",
     "top": 10,
     "hours": 24,
     "bom": True,

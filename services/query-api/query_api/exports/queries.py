@@ -97,6 +97,20 @@ async def copy_focus(
     await _copy(session, SQL["copy_focus"], *days, *values, output=output)
 
 
+async def copy_focus_people(
+    session: ReadSession,
+    labels: Sequence[FocusLabel],
+    calendar: FocusDay,
+    large_groups: Sequence[str],
+    account: BillingAccount,
+    output: Output,
+) -> None:
+    """Usage of a day as rows of FOCUS 1.2, a row for each actor and group."""
+    _, *patterns = CellPatterns()
+    values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, [calendar]), *patterns)
+    await _copy(session, SQL["copy_focus_people"], calendar.day, large_groups, *values, output=output)
+
+
 async def _copy(session: ReadSession, statement: str, *values: object, output: Output) -> None:
     """`output` may block: nothing is read ahead except what the socket buffers hold."""
     try:

@@ -112,3 +112,45 @@ CROSS JOIN LATERAL (SELECT line.credits * 0.000001 AS quantity, calendar.credit_
 CROSS JOIN LATERAL (SELECT exact.quantity, exact.unit_price, round(exact_cost, greatest(6, min_scale(exact_cost))) AS cost) AS worth
 WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND (line.credits <> 0 OR line.events <> 0)
 ORDER BY used.day, label.position, line.number
+
+-- name: copy_focus_people
+-- Usage of a day as rows of FOCUS 1.2, a row for each actor and group; corrections are in the rows of who used it.
+-- The regular expressions are those of CellPatterns.
+-- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
+SELECT 0.000000 AS "BilledCost", $4::text AS "BillingAccountId", $5::text AS "BillingAccountName", 'Organization' AS "BillingAccountType",
+    calendar.currency AS "BillingCurrency", calendar.billing_ends_at AS "BillingPeriodEnd",
+    calendar.billing_starts_at AS "BillingPeriodStart", 'Usage' AS "ChargeCategory", NULL AS "ChargeClass",
+    label.description AS "ChargeDescription", 'Usage-Based' AS "ChargeFrequency", calendar.ends_at AS "ChargePeriodEnd",
+    calendar.starts_at AS "ChargePeriodStart", worth.quantity AS "ConsumedQuantity", 'Credits' AS "ConsumedUnit",
+    worth.cost AS "ContractedCost", worth.unit_price AS "ContractedUnitPrice", worth.cost AS "EffectiveCost",
+    NULL AS "InvoiceId", $6::text AS "InvoiceIssuerName", worth.cost AS "ListCost", worth.unit_price AS "ListUnitPrice",
+    'Standard' AS "PricingCategory", 'FlexCredits' AS "PricingCurrency", 1.000000 AS "PricingCurrencyContractedUnitPrice",
+    worth.quantity AS "PricingCurrencyEffectiveCost", 1.000000 AS "PricingCurrencyListUnitPrice", worth.quantity AS "PricingQuantity",
+    'Credits' AS "PricingUnit", $6::text AS "ProviderName", $6::text AS "PublisherName", label.resource AS "ResourceId",
+    label.resource_name AS "ResourceName", label.resource_type AS "ResourceType", 'AI and Machine Learning' AS "ServiceCategory",
+    label.service AS "ServiceName", 'Generative AI' AS "ServiceSubcategory", label.sku AS "SkuId", label.meter AS "SkuMeter",
+    NULL AS "SkuPriceDetails", label.sku AS "SkuPriceId", NULL AS "SubAccountId", NULL AS "SubAccountName", NULL AS "SubAccountType",
+    NULL AS "Tags", label.agent AS "x_AgentId", label.category AS "x_Category", calendar.contract AS "x_ContractId",
+    calendar.credit_period AS "x_CreditPeriodId",
+    who.events AS "x_Events", label.feature AS "x_Feature", label.kind AS "x_FeatureKind", NULL AS "x_OverageCredits",
+    CASE WHEN calendar.credit_price IS NULL THEN 'true' ELSE 'false' END AS "x_PriceUnknown", label.product AS "x_ProductType",
+    label.row_kind AS "x_RowKind", label.surface AS "x_Surface", $7::text AS "x_TimeZone",
+    CASE WHEN who.plain_actor ~ $35 OR (who.plain_actor ~ $36 AND who.plain_actor ~ $37) THEN '''' ELSE '' END || who.actor_id AS "x_Actor",
+    CASE WHEN who.plain_group ~ $35 OR (who.plain_group ~ $36 AND who.plain_group ~ $37) THEN '''' ELSE '' END || who.group_id AS "x_Group"
+FROM unnest($8::integer[], $9::date[], $10::date[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
+        $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[]) WITH ORDINALITY
+    AS label(series_id, first, last, description, service, sku, meter, resource, resource_name, resource_type, agent, category, feature,
+        kind, product, row_kind, surface, position)
+JOIN (
+    SELECT series_id, actor_id, ltrim(actor_id, '''') AS plain_actor, group_id, ltrim(group_id, '''') AS plain_group,
+        sum(credits)::bigint AS credits, sum(events)::bigint AS events
+    FROM usage_by_people($1, $2, $3) GROUP BY series_id, actor_id, group_id) AS who
+    ON who.series_id = label.series_id AND $2::date BETWEEN label.first AND label.last
+JOIN unnest($25::date[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::text[], $33::text[], $34::text[])
+    AS calendar(day, starts_at, ends_at, billing_starts_at, billing_ends_at, credit_price, overage_price, currency, contract, credit_period)
+    ON calendar.day = $2::date
+CROSS JOIN LATERAL (SELECT who.credits * 0.000001 AS quantity, calendar.credit_price * 0.000001 AS unit_price,
+    who.credits::numeric * coalesce(calendar.credit_price, 0) * 0.000000000001 AS exact_cost) AS exact
+CROSS JOIN LATERAL (SELECT exact.quantity, exact.unit_price, round(exact_cost, greatest(6, min_scale(exact_cost))) AS cost) AS worth
+WHERE who.credits <> 0 OR who.events <> 0
+ORDER BY label.position, who.actor_id COLLATE "C", who.group_id COLLATE "C"

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from itertools import islice
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -46,6 +46,7 @@ from query_api.exports.domain.table import TABLE_COLUMNS, table_lines
 from query_api.exports.downloads import FileResponse, Put, file_headers
 from query_api.exports.queries import (
     copy_focus,
+    copy_focus_people,
     copy_people,
     copy_selected_usage,
     copy_usage,
@@ -73,6 +74,9 @@ PEOPLE_COLUMNS = (
     "date", "actor_kind", "actor_id", "actor_name", "group_id", "group_name", "labels", *USAGE_COLUMNS[1:11], "credits", "events",
     "organization_id", "time_zone",
 )  # fmt: skip
+
+SPLIT_COLUMNS = ("x_Actor", "x_Group")
+"""Further columns of a FOCUS file that is split by people."""
 
 CORRECTIONS_AT_ONCE = 500
 """Rows per step: formatting them takes about 20 ms, then other requests run."""
@@ -110,6 +114,11 @@ class TableQuery(BreakdownQuery):
 
 
 class FocusQuery(RangeQuery):
+    split: Literal["people"] | SkipJsonSchema[None] = Field(
+        None,
+        description="people: a row for each actor and group, in the columns x_Actor and x_Group, empty for usage without them. "
+        "Corrections are in the rows of who used it, without a ChargeClass. All sums stay the same.",
+    )
     bom: bool = BOM
 
 
@@ -238,25 +247,32 @@ async def get_focus_file(
     begins_on = min((span.starts_on for span in spans), default=days.first)
     used = await sum_days(session, Days(begins_on, max(begins_on, days.last)))
     overage = overage_by_day(used, periods)
+    groups = await select_large_groups(session, days) or [] if query.split else []
+    more = SPLIT_COLUMNS if query.split else ()
+    empty = [None] * len(more)
 
     async def write(put: Put) -> None:
         async def put_lines(data: bytes) -> None:
             await put(end_lines(data))
 
-        await put(begin_file(FOCUS_COLUMNS, bom=query.bom))
+        await put(begin_file(FOCUS_COLUMNS + more, bom=query.bom))
         async for month, labels in label_months(session, series, catalog, days):
             calendar = focus_days(month, time_zone, contracts, periods)
-            await copy_focus(session, focus_labels(labels), calendar, month, account, put_lines)
+            if query.split is None:
+                await copy_focus(session, focus_labels(labels), calendar, month, account, put_lines)
+            for day in calendar if query.split else ():
+                of_day = [label for label in labels if label.first <= day.day <= label.last]
+                await copy_focus_people(session, focus_labels(of_day), day, groups, account, put_lines)
             if purchases := purchase_lines(calendar, overage, account):
-                await put(write_lines(purchases))
+                await put(write_lines([*line, *empty] for line in purchases))
         corrections, lines = price_corrections(contracts, periods, used, overage, days), bytearray()
         while some := list(islice(corrections, CORRECTIONS_AT_ONCE)):
-            lines += write_lines(correction_lines(some, account))
+            lines += write_lines([*line, *empty] for line in correction_lines(some, account))
             await asyncio.sleep(0)
         if lines:
             await put(bytes(lines))
 
-    return FileResponse(write, await audit_export(request, principal, days, "focus"))
+    return FileResponse(write, await audit_export(request, principal, days, "focus", query.split))
 
 
 def begin_file(columns: Sequence[str], *, bom: bool) -> bytes:
