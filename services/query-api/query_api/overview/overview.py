@@ -56,5 +56,5 @@ async def read_contracts(
     kept: tuple[list[Contract], list[CreditPeriod]] | None = app.cache.get(key, its_version)
     if kept is None:
         kept = await select_contracts(session), await select_credit_periods(session)
-        app.cache.put(key, its_version, kept, 1_000 * len(kept[0]) + 300 * len(kept[1]))
+        app.cache.put(key, its_version, kept, 1_000 * (1 + len(kept[0])) + 300 * len(kept[1]))
     return kept

@@ -44,7 +44,7 @@ async def select_product_days(
     if changed := [month for month in months if month not in found]:
         for month, *columns in await read_product_days(session, changed):
             read = found[month] = ProductDays(*(np.array(column, np.int64) for column in columns))
-            cache.put(keys[month], versions[month], read, 4 * read.days.nbytes)
+            cache.put(keys[month], versions[month], read, 1_000 + 4 * read.days.nbytes)
     return [found.get(month, NO_DAYS) for month in months]
 
 

@@ -60,8 +60,9 @@ class TableUsage(NamedTuple):
 
     @property
     def version(self) -> tuple[object, ...]:
-        """While it is equal, so are the rows. Columns are equal to themselves only, so they must come from the cache."""
-        return self.days, self.days_before, self.view, *self.sums
+        """While it is equal, so are the rows. Columns have the same token only if they come from the cache."""
+        parts = tuple((first, columns.token) for first, columns in self.sums)
+        return self.days, self.days_before, self.view.token, parts
 
     def compute(self) -> BreakdownTable:
         """Agents have their current name and status."""
@@ -153,13 +154,13 @@ async def split_month(
     """Split the usage of a month into that of features whose category does not change within it, and the days between changes
     of the others."""
     key, its_version = key_of("split months", session, version, names, month)
-    kept: list[tuple[date, SeriesColumns]] | None = cache.get(key, (*its_version, view))
+    kept: list[tuple[date, SeriesColumns]] | None = cache.get(key, (*its_version, view.token))
     if kept is None:
         changing, constant = names.series.divide(view.features.changing(*month))
         pieces = await sum_series_usage(session, changing, split_at(month, view.features.changes()))
         kept = [(month.first, columns.only(constant.by_id))]
         kept += [(first, piece.only(changing.by_id)) for first, piece in pieces.items()]
-        cache.put(key, (*its_version, view), kept, sum(one.size for _, one in kept))
+        cache.put(key, (*its_version, view.token), kept, sum(one.size for _, one in kept))
     return kept
 
 

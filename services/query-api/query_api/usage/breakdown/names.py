@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +60,8 @@ class NamedView:
     features: Features
     tree: ViewTree
     has_categories: bool
+    token: int = field(default_factory=count().__next__)
+    """Of this view only, as that of SeriesColumns."""
     _leaves: OrderedDict[date, Leaves] = field(default_factory=OrderedDict)
 
     def leaves(self, series: Mapping[int, Series], day: date) -> Leaves:

@@ -54,7 +54,7 @@ async def get_breakdown(
         page = cut_page((table := used.compute()).rows, after, query.limit, in_order)
         head = head_of(answer_breakdown(query, table, page, time_zone, by_product, surfaces))
         if used.chosen is None:  # else it depends on people and groups, too
-            app.cache.put(key, its_version, head, len(head))
+            app.cache.put(key, its_version, head, len(head) + 4 * len(request.url.query) + 1_000)
     return answer_encoded(head, version.watermark.complete_to)
 
 

@@ -1,8 +1,9 @@
 """Series: usage by product, feature, agent and surface, and selecting them. Pure."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,8 @@ class SeriesColumns:
     credits: Numbers
     """Micro-credits. No sum exceeds 64 bits, because the aggregator limits the sums of an organization."""
     events: Numbers
+    token: int = field(default_factory=count().__next__)
+    """Of these columns only, so that a version names them without keeping them in memory."""
 
     @classmethod
     def of(cls, series_ids: Sequence[int], credits: Sequence[int], events: Sequence[int]) -> "SeriesColumns":
