@@ -103,6 +103,8 @@ class Heads:
         """By number of the attribution."""
         self.bytes = 0
         self.attribution_bytes = 0
+        self._texts: dict[str, str] = {}
+        """Each name once, because many series have it."""
         self.records = 0
         """The number of records read with these heads."""
         self._bytes_max = bytes_max
@@ -146,15 +148,16 @@ class Heads:
         if own is None:
             own = self.organizations[organization] = OrganizationHeads()
         number = own.numbers[key] = len(self.series)
-        data, agent = event.data, event.data.agent
+        data, agent, text = event.data, event.data.agent, self._texts.setdefault
+        surface = data.surface or ""
         self.series.append(
             (
-                event.subject,
+                text(event.subject, event.subject),
                 data.product,
                 data.feature_kind,
-                data.feature,
+                text(data.feature, data.feature),
                 agent.id if agent else "",
-                data.surface or "",
+                text(surface, surface),
             )
         )
         self.agents.append(agent)
