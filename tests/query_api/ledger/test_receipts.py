@@ -344,3 +344,29 @@ def test_an_event_counts_in_the_quarter_of_an_hour_and_the_day_that_has_it(
 ) -> None:
     place = event_buckets(local("UTC", "2026-11-22", at), zone)
     assert (place.quarter_hour_at, str(place.day)) == (local("UTC", "2026-11-22", quarter), day)
+
+
+async def test_counted_usage_of_a_run_leads_from_its_list_to_its_receipts(api: Api, writer: Writer) -> None:
+    await writer.learn(organization())
+    at = now() - timedelta(minutes=10)
+    uses = [
+        usage(
+            envelope={"time": rfc3339(at + timedelta(seconds=number))}, product="agents", credits=f"{number + 1}",
+            actor={"id": "user-1", "kind": "user"}, group="platform", run={"id": "run 1/é", "parent_id": "above"},
+        )
+        for number in range(3)
+    ]  # fmt: skip
+    await writer.count(*uses)
+    await writer.count(correction(uses[1], "-0.5"))
+    [row] = (await api.get("/api/v1/usage/runs?range=all"))["rows"]
+    assert (row["id"], row["credits"], row["events"], row["actor"]["id"]) == ("run 1/é", "5.500000", 3, "user-1")
+    run = await api.get(f"/api/v1/usage/runs/{quote(row['id'], safe='')}")
+    assert [(use["credits"], use["corrections"]) for use in run["uses"]] == [
+        ("1.000000", "0.000000"), ("2.000000", "-0.500000"), ("3.000000", "0.000000"),
+    ]  # fmt: skip
+    assert run["rest"] == {"credits": "0.000000", "events": 0}
+    receipt = await api.get(f"/api/v1/receipt?key={run['uses'][1]['receipt']}")
+    assert receipt == await api.get(path_of(uses[1])) | {"source": None, "id": None}
+    assert (receipt["group"]["id"], receipt["run"]["parent_id"]) == ("platform", "above")
+    mine = await api.get("/api/v1/me/usage?range=all", role="member")
+    assert (mine["credits"], mine["events"], mine["runs"][0]["credits"]) == ("5.500000", 3, "5.500000")
