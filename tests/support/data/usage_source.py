@@ -13,6 +13,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from runtime.kafka.clients import open_producer
 from support.data.factories import as_written, contract, event, organization, usage
+from support.data.people import random_who
 from support.infra.stack import Topics
 
 EVENTS, OVER_S = 9_000, 9.0
@@ -57,7 +58,9 @@ class Source:
         self, producer: AIOKafkaProducer, chance: random.Random, history: list[list[dict[str, Any]]]
     ) -> list[asyncio.Future[Any]]:
         partition = chance.randrange(4)
+        who = random_who(chance) if chance.random() < 0.5 else {}
         event = usage(
+            **who,
             credits=f"{chance.randint(1, 9_999_999) / 1_000_000:.6f}", feature=f"feature_{chance.randrange(20)}",
             product=chance.choice(["assistant", "agents"]), envelope={"subject": chance.choice(self.organizations)},
         )  # fmt: skip
