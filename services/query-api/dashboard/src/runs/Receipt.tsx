@@ -36,6 +36,14 @@ function Written({ receipt }: { receipt: Schemas["Receipt"] }) {
           {format.exact(rate.credits)} credits per {format.exact(rate.per)} {unit}
         </Line>
       )}
+      {receipt.quantities?.map((each) => (
+        <Line key={each.unit} name={unitName(each.unit)}>
+          {format.exact(each.charged ?? each.quantity)}
+          {each.rate && ` at ${format.exact(each.rate.credits)} per ${format.exact(each.rate.per)}`}
+          {each.part_of && ` (part of ${unitName(each.part_of)})`}
+          {each.charged !== null && each.charged !== each.quantity && ` (of ${format.exact(each.quantity)})`}
+        </Line>
+      ))}
       {receipt.corrections?.map((correction) => (
         <Line key={`${correction.partition}/${correction.offset}`} name="Correction">
           {correction.credits === null ? "Held" : format.exact(correction.credits)}
@@ -54,6 +62,11 @@ function Written({ receipt }: { receipt: Schemas["Receipt"] }) {
       )}
     </dl>
   )
+}
+
+/** "input tokens" of the unit "input_tokens". */
+function unitName(unit: string): string {
+  return unit.replaceAll("_", " ")
 }
 
 function Line({ name, children }: { name: string; children: ReactNode }) {
