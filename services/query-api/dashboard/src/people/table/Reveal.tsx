@@ -23,7 +23,7 @@ export function Reveal({ alias }: { alias: string }) {
     <Popover
       opened={isOpen}
       onChange={close}
-      position="right"
+      position="bottom"
       shadow="md"
       width={280}
       withinPortal
