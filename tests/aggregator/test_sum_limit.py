@@ -1,7 +1,7 @@
 """An organization's sums end at 10^12 credits; usage beyond is held until an operator requests it."""
 
 from aggregator.db.quarantine import SUMS, quarantine
-from aggregator.db.sums import unlimit_due
+from aggregator.db.rollups.sums import unlimit_due
 from aggregator.domain.sum_limit import FAR_MAX, FAR_S, SMALL_MAX, SUM_LIMIT, SUM_MAX, Gross, is_far
 from support.data.factories import correction, organization, records, usage
 from support.faults.failing_rows import ALL, GOOD, check_proof, credits_of, quarantined, use_of

@@ -14,15 +14,15 @@ from runtime.isolation import concerns_one, describe_failure
 from runtime.postgres.pool import Connection, Pool
 
 from aggregator.backlog.turns import TURNS_S, Turns
-from aggregator.db.attributed import add_runs
 from aggregator.db.batch.ledger import add_corrected, select_originals
 from aggregator.db.catalog_cache import Catalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import HOUR_S, resolve_held
 from aggregator.db.quarantine import RELEASE, quarantine
-from aggregator.db.rollups import add_checked_rollups
+from aggregator.db.rollups.attributed import add_runs
+from aggregator.db.rollups.rollups import add_checked_rollups
+from aggregator.db.rollups.sums import note_limited, select_rooms
 from aggregator.db.statements import SQL
-from aggregator.db.sums import note_limited, select_rooms
 from aggregator.db.unnest import columns_of
 from aggregator.domain.corrections import follow_original, validate_correction
 from aggregator.domain.decode import Kind, Rejection, SeriesKey, UsageRecord, reject

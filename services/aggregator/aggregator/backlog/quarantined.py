@@ -18,8 +18,8 @@ from aggregator.db.catalog_cache import CATALOG_LOCK, Catalog, StaleCatalog, hol
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import HOUR_S, lock_progress, resolve_held
 from aggregator.db.quarantine import CATALOG_EVENTS, COUNTING, quarantine
+from aggregator.db.rollups.sums import unlimit_due
 from aggregator.db.statements import SQL
-from aggregator.db.sums import unlimit_due
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch, Kind, Rejection, attributions_of, empty_batch, read
 from aggregator.domain.sum_limit import SumLimit

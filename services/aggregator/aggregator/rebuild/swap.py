@@ -20,7 +20,7 @@ from runtime.kafka.clients import KafkaSettings, open_consumer
 from runtime.postgres.pool import Connection
 
 from aggregator.db.catalog_cache import StaleCatalog
-from aggregator.db.rollups import add_months, add_rollups
+from aggregator.db.rollups.rollups import add_months, add_rollups
 from aggregator.db.statements import SQL
 from aggregator.domain.decode import empty_batch, read
 from aggregator.domain.rollup import Organization, Rollups

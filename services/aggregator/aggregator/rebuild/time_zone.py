@@ -13,7 +13,7 @@ from runtime.postgres.pool import Connection
 
 from aggregator.catalog.zone_rules import record_zone_rules, set_zone_rules
 from aggregator.db.catalog_cache import CATALOG_LOCK
-from aggregator.db.rollups import add_rollups
+from aggregator.db.rollups.rollups import add_rollups
 from aggregator.db.statements import SQL
 from aggregator.domain.rollup import Rollups, empty_rollups
 from aggregator.rebuild.compare import difference

@@ -11,7 +11,6 @@ from flexcredits_schemas.codec import InvalidEvent
 from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
 
-from aggregator.db.attributed import add_runs
 from aggregator.db.batch.columns import (
     count_columns,
     find_new_attributions,
@@ -26,9 +25,10 @@ from aggregator.db.catalog_cache import STATEMENT_S, Catalog, Sighting, StaleCat
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import advance, drop_replayed, lock_progress
 from aggregator.db.quarantine import put_aside, without
-from aggregator.db.rollups import add_checked_rollups
+from aggregator.db.rollups.attributed import add_runs
+from aggregator.db.rollups.rollups import add_checked_rollups
+from aggregator.db.rollups.sums import note_limited, select_rooms
 from aggregator.db.statements import SQL
-from aggregator.db.sums import note_limited, select_rooms
 from aggregator.db.unnest import columns_of, corrects_of
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, organizations_of, reject

@@ -9,11 +9,11 @@ import asyncpg
 import numpy as np
 from runtime.postgres.pool import Connection
 
-from aggregator.db.attributed import add_attributed
 from aggregator.db.binary_copy import copy_rows
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
+from aggregator.db.rollups.attributed import add_attributed
+from aggregator.db.rollups.sums import check_sums
 from aggregator.db.statements import SQL
-from aggregator.db.sums import check_sums
 from aggregator.db.unnest import columns_of
 from aggregator.domain.counting.attributed import add_attributed_days, attributed_days_of
 from aggregator.domain.counting.cells import Cells, add_cells, cells_of, months_of, months_of_quarters

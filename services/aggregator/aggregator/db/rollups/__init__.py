@@ -1,0 +1,1 @@
+"""Writes the sums over the ledger, and keeps them within their limit."""
