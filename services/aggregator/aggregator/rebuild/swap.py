@@ -189,7 +189,7 @@ async def _add(connection: Connection, comparison: Comparison) -> None:
         await connection.execute(SQL["add_organization_months"], *zip(*rows, strict=True))
     if months.attributed_months:
         rows = [(*key, *cell) for key, cell in months.attributed_months.items()]
-        await connection.execute(SQL["add_attributed_months"], *zip(*rows, strict=True))
+        await connection.execute(SQL["add_attributed_month_rests"], *zip(*rows, strict=True))
     await replace_runs(connection, comparison.runs.runs)
     await connection.execute(SQL["forget_empty_rows"], changed, days.begins(), days.ends())
     await connection.execute(SQL["insert_rebuild"], changed, days.first, days.last)

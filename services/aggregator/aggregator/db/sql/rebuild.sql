@@ -146,6 +146,16 @@ SELECT t.organization_id, t.run, c.credits, c.events, c.first_at, c.last_at, c.f
     r.attribution_id AS live_attribution_id
 FROM touched t LEFT JOIN counted c USING (organization_id, run) LEFT JOIN usage_runs r USING (organization_id, run)
 
+-- name: add_attributed_month_rests
+-- Adds to the months of attributed usage alone, where they are not the sum of their days.
+INSERT INTO usage_attributed_monthly AS t (organization_id, month, attribution_id, credits, events)
+SELECT organization_id, date '1970-01-01' + month, attribution_id, credits, events
+FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[])
+    AS d(organization_id, month, attribution_id, credits, events)
+ORDER BY organization_id, month, attribution_id
+ON CONFLICT (organization_id, month, attribution_id)
+DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events
+
 -- name: insert_missing_runs
 -- Creates the rows of runs that have none, so that they can be locked.
 INSERT INTO usage_runs (organization_id, run, run_id, parent_id, credits, events, first_at, last_at, agent_id, attribution_id)
