@@ -153,7 +153,10 @@ async def test_a_new_database_is_rebuilt_from_the_topic_to_the_same_tables(
     tables = {
         "usage_15m": "SELECT bucket_at, product, feature, sum(credits)::bigint, sum(events)::bigint"
         " FROM usage_15m JOIN usage_series USING (series_id) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-        "usage_ledger": "SELECT identity, credits, held, kafka_partition, kafka_offset FROM usage_ledger ORDER BY 1",
+        "usage_ledger": "SELECT identity, credits, held, kafka_partition, kafka_offset, run FROM usage_ledger ORDER BY 1",
+        "usage_attributed_daily": "SELECT day, actor_id, group_id, labels, sum(credits)::bigint, sum(events)::bigint"
+        " FROM usage_attributed_daily JOIN usage_attributions USING (attribution_id) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+        "usage_runs": "SELECT * FROM usage_runs ORDER BY run",
     }
 
     async def dump() -> dict[str, list[tuple[Any, ...]]]:
@@ -171,7 +174,8 @@ async def test_a_new_database_is_rebuilt_from_the_topic_to_the_same_tables(
     before = await dump()
     await owner.execute(
         "TRUNCATE usage_ledger, usage_held, usage_15m, usage_daily, usage_monthly, usage_corrections, usage_late,"
-        " usage_organization_daily, usage_organization_monthly, partition_progress, partition_hours, partition_ends,"
+        " usage_organization_daily, usage_organization_monthly, usage_attributed_daily,"
+        " usage_attributed_monthly, usage_runs, partition_progress, partition_hours, partition_ends,"
         " totals_outbox"
     )
     with running("aggregator", environment):

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,10 @@ TABLES = {
     "organization_months": "SELECT * FROM usage_organization_monthly",
     "corrections": "SELECT organization_id, day - date '1970-01-01', series_id, credits, corrections FROM usage_corrections",
     "late": "SELECT organization_id, day - date '1970-01-01', received_on - date '1970-01-01', product, credits, events FROM usage_late",
+    "attributed_days": "SELECT organization_id, day - date '1970-01-01', attribution_id, series_id, credits, events FROM usage_attributed_daily",
+    "attributed_months": "SELECT * FROM usage_attributed_monthly",
+    "runs": "SELECT organization_id, run, credits, events, (extract(epoch FROM first_at) * 1000000)::bigint, agent_id, attribution_id,"
+    " (extract(epoch FROM last_at) * 1000000)::bigint, run_id, parent_id FROM usage_runs",
     "sightings": "SELECT organization_id, agent_id, kind, name, ever_saved, extract(epoch FROM seen_at)::float8, extract(epoch FROM named_at)::float8 FROM agent_sightings",
     "totals": "SELECT totals_id, organization_id FROM totals_outbox",
     "wakeups": "SELECT wakeup_id, organization_id FROM alert_wakeups",
@@ -70,10 +74,12 @@ TABLES = {
 
 def as_rows(table: Mapping[Any, Any]) -> set[tuple[Any, ...]]:
     """Key and row as one tuple."""
-    return {
-        tuple(part for piece in item for part in (piece if isinstance(piece, tuple) else (piece,)))
-        for item in table.items()
-    }
+    return {tuple(flatten(item)) for item in table.items()}
+
+
+def flatten(item: tuple[Any, ...]) -> Iterator[Any]:
+    for part in item:
+        yield from flatten(part) if isinstance(part, tuple) else (part,)
 
 
 REPLAYS_MAX = 10
@@ -101,7 +107,15 @@ async def replay(mirror: Mirror, trace: Trace, prepare: Callable[[], Awaitable[N
 async def test_the_simulated_postgres_returns_the_rows_of_a_real_one(database: Database) -> None:
     """Compares the same histories, first by statement, then by table."""
     began = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    emptied = ["organizations", "usage_series", "usage_ledger", "usage_held", "rates", "dead_letter_outbox"]
+    emptied = [
+        "organizations",
+        "usage_series",
+        "usage_attributions",
+        "usage_ledger",
+        "usage_held",
+        "rates",
+        "dead_letter_outbox",
+    ]
     emptied += [query.split(" FROM ")[-1] for query in TABLES.values()]
     role = database.roles["flexcredits_aggregator"]
     sql = {**SQL, "wait_shortly": SQL["wait_as_usual"]}  # replaying a trace is slower than the simulation

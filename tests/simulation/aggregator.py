@@ -3,14 +3,11 @@
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from aggregator.catalog.reader import CatalogReader
 from aggregator.consumer.consumer import UsageStream
@@ -26,11 +23,13 @@ from runtime.observability.tracing import Tracing
 from runtime.periodic import every
 from runtime.postgres.errors import transient_error_code
 from support.data.factories import FakeRecord, correction, organization, rate, rfc3339, usage
+from support.data.people import random_who, with_another_actor
 from support.services.aggregator import CATALOG, TOPIC
 
 from simulation import aggregator_sql
-from simulation.kafka import MARKER, Consumer, Kafka, Producer, is_marker
+from simulation.kafka import MARKER, Consumer, Kafka, Producer
 from simulation.postgres import FaultRates, Pool, Postgres
+from simulation.truth import ZONES, add_up, compare
 from simulation.world import Process, World
 
 PARTITIONS = 2
@@ -38,20 +37,17 @@ BEGAN = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FAULTY_STEPS = 220
 HEALED_WITHIN = 3_000
 """Steps. A history without faults takes about 300."""
-ZONES = {"org_a": "Asia/Kathmandu", "org_b": "UTC"}
-"""A third organization, org_c, has usage but no catalog event."""
 AWAY_DAYS = {2: 30, 5: -800}
 """Offset from today of the day in some events' ids. The ledger has no partition for that day, or not yet."""
 TOTALS, DEAD_LETTERS = TopicPartition("totals", 0), TopicPartition("dead", 0)
 POISON = (b"{", None, b"\xff", b'{"type":"flexcredits.usage.v1"}', b'{"type":"flexcredits.agent.v1"}')
-Log = Mapping[int, Sequence[FakeRecord]]
-Key = tuple[str, str, str]
 
 
 def write_log(chance: random.Random, began: datetime) -> tuple[dict[int, list[FakeRecord]], list[FakeRecord]]:
     """The usage log by partition, and the catalog log.
 
-    Usage has copies in any partition, conflicts behind their original in its partition, corrections, and invalid records."""
+    Usage has copies in any partition, conflicts behind their original in its partition (some in the actor alone), corrections,
+    and invalid records. Two thirds of it may say who used what, in which run."""
     log: dict[int, list[FakeRecord]] = {at: [] for at in range(PARTITIONS)}
     sent: list[tuple[int, dict[str, Any]]] = []
     for number in range(chance.randint(6, 24)):
@@ -64,12 +60,16 @@ def write_log(chance: random.Random, began: datetime) -> tuple[dict[int, list[Fa
             "time": rfc3339(happened),
             "subject": chance.choice(["org_a", "org_a", "org_b", "org_c"]),
         }
+        # Not from `chance`, so that a seed keeps its history.
+        who = random_who(random.Random(name)) if number % 3 else {}
         item: Any
         if sent and roll < 0.25:
             _, item = chance.choice(sent)
         elif sent and roll < 0.32:
             partition, first = chance.choice(sent)
             item = {**first, "data": {**first["data"], "feature": "another"}}
+            if number % 2 and "corrects" not in first["data"]:
+                item = with_another_actor(first)
         elif sent and roll < 0.47:
             _, first = chance.choice(sent)
             if "credits" not in first["data"] or "corrects" in first["data"]:
@@ -78,10 +78,10 @@ def write_log(chance: random.Random, began: datetime) -> tuple[dict[int, list[Fa
         elif roll < 0.53:
             item = chance.choice((*POISON, MARKER))
         elif roll < 0.68:
-            item = usage(feature_kind="model", feature="gpt", quantity=f"{chance.randint(1, 99)}", unit="tokens", envelope=envelope)  # fmt: skip
+            item = usage(feature_kind="model", feature="gpt", quantity=f"{chance.randint(1, 99)}", unit="tokens", envelope=envelope, **who)  # fmt: skip
         else:
             product = chance.choice(["assistant", "agents"])
-            item = usage(product=product, credits=f"{chance.randint(1, 5)}.{chance.randint(0, 999999):06}", envelope=envelope)  # fmt: skip
+            item = usage(product=product, credits=f"{chance.randint(1, 5)}.{chance.randint(0, 999999):06}", envelope=envelope, **who)  # fmt: skip
         if isinstance(item, dict) and roll >= 0.32:
             sent.append((partition, item))
         log[partition].append(record(item, len(log[partition]), partition, TOPIC, began))
@@ -110,57 +110,6 @@ def record(item: Any, offset: int, partition: int, topic: str, began: datetime) 
         if isinstance(item, dict) and sum(str(item.get("id")).encode()) % 5:
             value = encode(decode(value))
     return FakeRecord(value, offset, partition, topic, int(began.timestamp() * 1000) + offset * 60_000)
-
-
-@dataclass
-class Truth:
-    """The expected result of a usage log and a catalog log."""
-
-    credits: dict[Key, int] = field(default_factory=dict)
-    """Micro-credits of all accepted usage, counted or held."""
-    waiting: set[Key] = field(default_factory=set)
-    events: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    copies: int = 0
-    skipped: int = 0
-    refused: set[tuple[int, int]] = field(default_factory=set)
-    keys: dict[tuple[int, int], Key] = field(default_factory=dict)
-
-
-def add_up(log: Log, catalog: Sequence[FakeRecord]) -> Truth:
-    """The model. It knows no batches, no tables and no order between partitions."""
-    truth, events = Truth(), Truth().events
-    catalog_events = [json.loads(at.value or b"") for at in catalog if not is_marker(at)]
-    known = {event["subject"] for event in catalog_events if event["type"] == "flexcredits.organization.v1"}
-    is_rated = any(event["type"] == "flexcredits.rate.v1" for event in catalog_events)
-    for record_ in (at for records in log.values() for at in records):
-        place, value = (record_.partition, record_.offset), record_.value
-        if is_marker(record_):
-            truth.skipped += 1
-            continue
-        try:
-            event = json.loads(value or b"")
-            key = event["subject"], event["source"], event["id"]
-            said = {"time": event["time"], **event["data"]}
-            amount = said["credits"] if "credits" in said else Decimal(said["quantity"]) / 1000
-        except (ValueError, KeyError):
-            truth.refused.add(place)
-            continue
-        truth.keys[place] = key
-        if events.setdefault(key, said) != said:
-            truth.refused.add(place)
-        elif key in truth.credits:
-            truth.copies += 1
-        else:
-            truth.credits[key] = int(Decimal(amount) * 1_000_000)
-
-    def waits(key: Key) -> bool:
-        original = events[key].get("corrects")
-        if key[0] not in known or ("quantity" in events[key] and not is_rated):
-            return True
-        return bool(original) and ((at := (key[0], original["source"], original["id"])) not in events or waits(at))
-
-    truth.events, truth.waiting = events, {key for key in events if waits(key)}
-    return truth
 
 
 class Scenario:
@@ -355,83 +304,6 @@ class Scenario:
             if not self.may_break:
                 # A batch that failed is counted without columns, so copies of an event may meet in both paths (record()).
                 self.violations += ["deadlock"] * self.postgres.deadlocks
-
-
-def compare(postgres: Postgres, usage: Log, catalog: Sequence[FakeRecord]) -> list[str]:
-    progress = {at: row for (topic, at), row in postgres.table("progress").items() if topic == TOPIC}
-    aside = {key[1:] for key in postgres.table("aside")}
-    applied = {
-        at: [record for record in records[: progress[at].next_offset] if (at, record.offset) not in aside]
-        for at, records in usage.items()
-        if at in progress
-    }
-    catalog_progress = postgres.table("progress").get((CATALOG, 0))
-    truth = add_up(applied, catalog[: catalog_progress.next_offset if catalog_progress else 0])
-    found = []
-    ledger = {truth.keys.get((row.partition, row.offset)): row for row in postgres.table("ledger").values()}
-    if ledger.keys() != truth.credits.keys():
-        found.append(
-            f"the ledger has {ledger.keys() ^ truth.credits.keys()} that are only in the ledger or only in the log"
-        )
-    counted = {key: row for key, row in ledger.items() if key is not None and not row.held}
-    wrong = {key: row.credits for key, row in counted.items() if row.credits != truth.credits.get(key)}
-    if wrong or truth.waiting & counted.keys():
-        found.append(f"counted {wrong}, {truth.waiting & counted.keys()}")
-    dispositions = Counter[str]()
-    for row in progress.values():
-        dispositions.update(row._replace(records_end=0)._asdict())
-    held = len(postgres.table("held"))
-    expected = {
-        "counted": len(truth.credits) - held,
-        "duplicate": truth.copies,
-        "rejected": len(truth.refused),
-        "held": held + len(aside),
-    }
-    if dispositions["skipped"] != truth.skipped:
-        found.append(f"{dispositions['skipped']} offsets skipped, the log has {truth.skipped} without a record")
-    if any(dispositions[name] != number for name, number in expected.items()):
-        found.append(f"dispositions are {dict(dispositions)}, the log says {expected}")
-    hours = Counter[str]()
-    for row in postgres.table("hours").values():
-        hours.update(dict(zip(expected, (row[0], row[1], row[2], row[3]), strict=True)))
-    if +hours != +Counter(expected):
-        found.append(f"hours say {dict(hours)}, the log {expected}")
-    dead = {(at, offset) for topic, at, offset in postgres.table("dead_letters") if topic == TOPIC}
-    if dead != truth.refused:
-        found.append(f"dead letters {dead ^ truth.refused}")
-    return found + compare_rollups(postgres, counted, truth)
-
-
-def compare_rollups(postgres: Postgres, counted: Mapping[Key, Any], truth: Truth) -> list[str]:
-    """Each rollup must equal the sum of the counted ledger rows, by the event's own fields."""
-    sums: dict[str, dict[Any, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    for key, row in counted.items():
-        said, zone = truth.events[key], ZoneInfo(ZONES[key[0]])
-        moment, received = datetime.fromisoformat(said["time"]), datetime.fromtimestamp(row.received, UTC)
-        local, arrived = moment.astimezone(zone).date(), received.astimezone(zone).date()
-        is_correction, organization_id = "corrects" in said, row.organization_id
-        day, month = (local - date(1970, 1, 1)).days, local.replace(day=1)
-        by_product = said["product"], row.partition
-        cells = {
-            "quarters": (organization_id, int(moment.timestamp() // 900), row.series_id),
-            "days": (organization_id, day, row.series_id),
-            "months": (organization_id, month, row.series_id),
-            "organization_days": (organization_id, day, *by_product),
-            "organization_months": (organization_id, month, *by_product),
-        }
-        if is_correction:
-            cells["corrections"] = (organization_id, day, row.series_id)
-        if arrived > local:
-            cells["late"] = (organization_id, day, (arrived - date(1970, 1, 1)).days, said["product"])
-        for table, cell in cells.items():
-            sums[table][cell][0] += row.credits
-            sums[table][cell][1] += table == "corrections" or not is_correction
-    tables = ("quarters", "days", "months", "organization_days", "organization_months", "corrections", "late")
-    return [
-        f"{table} is {stored}, the ledger says {expected}"
-        for table in tables
-        if (stored := {key: [*row] for key, row in postgres.table(table).items()}) != (expected := dict(sums[table]))
-    ]
 
 
 def compare_published(scenario: Scenario) -> list[str]:

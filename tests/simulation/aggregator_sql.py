@@ -332,6 +332,7 @@ def copy_to_table(t: Transaction, table: str, body: bytes, columns: Sequence[str
         entry = Entry(
             row["organization_id"], row["series_id"], occurred, row["credits"], False, received, row["kafka_partition"],
             row["kafka_offset"], row.get("rate_id"), row.get("quantity"), None, None,
+            attribution_id=row.get("attribution_id"), run=UUID(row["run"]) if "run" in row else None,
         )  # fmt: skip
         t.put("ledger", (row["ledger_bucket"], UUID(row["identity"])), entry)
 

@@ -8,8 +8,10 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaProducer
 from support.data.factories import organization, rate, usage
+from support.data.people import random_who
 from support.infra.service_process import eventually
 from support.infra.stack import Topics
+from support.invariants.rollups import check_rollups
 from support.services.aggregator import TOTALS
 
 
@@ -29,7 +31,7 @@ async def send_catalog_events(producer: AIOKafkaProducer, topics: Topics) -> Non
 
 
 def many(number: int, seed: int = 1) -> tuple[list[dict[str, Any] | bytes], int]:
-    """`number` events with 3 % copies, and the expected micro-credits."""
+    """`number` events with 3 % copies, half of which say who used what, and the expected micro-credits."""
     chance = random.Random(seed)
     events: list[dict[str, Any] | bytes] = []
     total = 0
@@ -38,7 +40,8 @@ def many(number: int, seed: int = 1) -> tuple[list[dict[str, Any] | bytes], int]
             events.append(chance.choice(events))
             continue
         amount = chance.randint(1, 9_999_999)
-        events.append(usage(credits=f"{amount / 1_000_000:.6f}", feature=f"feature_{chance.randrange(50)}"))
+        who = random_who(chance) if chance.random() < 0.5 else {}
+        events.append(usage(credits=f"{amount / 1_000_000:.6f}", feature=f"feature_{chance.randrange(50)}", **who))
         total += amount
     return events, total
 
@@ -54,6 +57,7 @@ async def applied(owner: asyncpg.Connection, topics: Topics) -> int:
 async def check_totals(owner: asyncpg.Connection, expected: int) -> None:
     for table in TOTALS:
         assert await owner.fetchval(f"SELECT sum(credits)::bigint FROM {table}") == expected, table
+    await check_rollups(owner)
 
 
 async def until_applied(owner: asyncpg.Connection, topics: Topics, number: int, *, within_s: float = 60) -> None:
