@@ -122,6 +122,17 @@ async def fill(db: TableRows, name: str) -> int:
     await db.sighting(number, f"saved-{name}", "saved", f"agent-{name}", ever_saved=True)
     await db.execute("INSERT INTO members VALUES ($1, 'ada@acme.example', $2, 'admin', false, now(), 0)", number, name)
     await db.execute("INSERT INTO ledger_seals VALUES (1, $1, 1, 1)", number)
+    await db.execute("INSERT INTO correction_reasons VALUES (1, gen_random_uuid(), $1, $2)", number, name)
+    await db.execute("INSERT INTO usage_late VALUES ($1, '2026-11-01', '2026-11-02', 'api', 1, 1)", number)
+    await db.execute("INSERT INTO zone_rules (organization_id, time_zone) VALUES ($1, $2)", number, name)
+    await db.execute(
+        "INSERT INTO quarantine (organization_id, component, step, reason, retry_at) VALUES ($1, 'retention', 'sealing', $2, now())",
+        number, name,
+    )  # fmt: skip
+    await db.execute(
+        "INSERT INTO rates (organization_id, product, feature_kind, feature, unit, credits, per, received_at, catalog_offset, source, event_id)"
+        " VALUES ($1, 'api', 'model', $2, 'tokens', 1, 1, now(), 0, '/admin', $2)", number, name,
+    )  # fmt: skip
     await db.execute("INSERT INTO rebuilds (organization_id, time_zone) VALUES ($1, $2)", number, f"Zone/{name}")
     await db.execute(
         "INSERT INTO alert_settings (organization_id, usage_thresholds, usage_recipients, budget_recipients, updated_by)"
@@ -229,9 +240,14 @@ async def test_a_forgotten_where_clause_shows_one_organization(db: TableRows, po
     await fill(db, "org_other")
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         await connection.execute(SQL["act_for"], "org_acme")
+        without_rows = set()
         for table in await readable_tables(connection):
             rows = await connection.fetch(f'SELECT DISTINCT organization_id FROM "{table}"')
-            assert {row["organization_id"] for row in rows} <= {acme, 0}, table
+            seen = {row["organization_id"] for row in rows}
+            assert seen <= {acme, 0}, table
+            if acme not in seen:
+                without_rows.add(table)
+    assert without_rows == {"sessions"}  # A session shows its row only with its own cookie.
 
 
 async def readable_tables(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
@@ -242,6 +258,8 @@ async def readable_tables(connection: "asyncpg.Connection[asyncpg.Record]") -> l
     names = {str(row["relname"]) for row in rows}
     assert {"usage_daily", "usage_ledger", "ledger_seals", "organizations"} <= names
     assert {"sessions", "audit_log"} <= names
+    assert {"usage_attributed_daily", "usage_attributed_monthly", "usage_attributions", "usage_runs"} <= names
+    assert {"actors", "actor_groups", "people_groups"} <= names
     assert {
         "alert_settings",
         "alert_firings",
