@@ -250,7 +250,7 @@ def select_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
 
 
 def ensure_attributions(t: Transaction, *columns: Sequence[Any]) -> Rows:
-    rows = [row for row in each(*columns) if t.get("attributions", row[:2]) is None]
+    rows = sorted(row for row in each(*columns) if t.get("attributions", row[:2]) is None)
     numbers = t.numbers("attributions", len(rows))
     missing = [row for row in rows if not t.meets("attributions", row[:2])]
     new = []

@@ -68,6 +68,7 @@ SELECT organization_id, identity, actor_kind, actor_id, group_id, labels::jsonb
 FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
     AS d(organization_id, identity, actor_kind, actor_id, group_id, labels)
 WHERE NOT EXISTS (SELECT FROM usage_attributions a WHERE (a.organization_id, a.identity) = (d.organization_id, d.identity))
+ORDER BY organization_id, identity
 ON CONFLICT DO NOTHING
 RETURNING organization_id, identity, attribution_id
 
