@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer
 from support.infra.stack import Topics
+from support.invariants.rollups import differing_tables
 from support.services.aggregator import TOTALS
 
 Log = Mapping[int, list[bytes | None]]
@@ -91,6 +92,7 @@ async def find_violations(topics: Topics, dsn: str, acknowledged: Iterable[tuple
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         found += await check_sums(connection, truth)
+        found += [f"O1: {table} is not the sum of the ledger" for table in await differing_tables(connection)]
         found += await check_dispositions(connection, topics, log, truth)
         found += await check_dead_letters(connection, truth)
         found += await check_totals(connection, topics)
