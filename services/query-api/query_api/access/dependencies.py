@@ -35,7 +35,12 @@ REPEATABLE = frozenset({"surface"})
 
 
 async def refuse_repeated(request: Request) -> None:
-    """Raises ApiProblem if a parameter of a single value is given several times: one of its values would be ignored."""
+    """Raises ApiProblem if a parameter of a single value is given several times: one of its values would be ignored.
+
+    The dashboard's page has parameters of its own, which only the page reads.
+    """
+    if not request.url.path.startswith("/api/"):
+        return
     seen = set[str]()
     for name, _ in request.query_params.multi_items():
         if name in seen and name not in REPEATABLE:
