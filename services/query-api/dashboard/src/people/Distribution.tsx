@@ -1,5 +1,5 @@
 import type { Schemas } from "../api/client"
-import { isZero } from "../format/credits"
+import { toMicro } from "../format/credits"
 import { useFormat } from "../format/useFormat"
 import classes from "./People.module.css"
 import { bandName } from "./table/rows"
@@ -22,7 +22,7 @@ export function Distribution({ bands }: { bands: Schemas["PeopleBand"][] }) {
             <strong>{format.share(band.share)}</strong>
             <small>
               {format.count(band.people)} {band.people === 1 ? "person" : "people"}
-              {band.least !== null && !isZero(band.least) && `, ${format.credits(band.least)} credits or more`}
+              {band.least !== null && toMicro(band.least) > 0n && `, ${format.credits(band.least)} credits or more`}
             </small>
           </li>
         ))}
