@@ -35,10 +35,11 @@ LABEL_VALUE_MAX = 64
 """Maximum length of a label's value in characters."""
 
 _MANY_DIGITS = re.compile(rb"\.\d{7}")
-_INSTANT = re.compile(rb'("(?:time|effective_from)"\s*:\s*"[^"\\]*\.\d{6})\d+')
+_INSTANT = re.compile(rb'("(?:time|effective_from)"\s*:\s*"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d\.\d{6})\d+')
 _JSON_TYPE = re.compile(r"(?:application|text)/(?:[a-z0-9!#$&^_.+-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE)
 _NAMES = {"feature": 200, "surface": 64, "unit": 64, "part_of": 64, "name": 200, "display_name": 200, "category": 200}
 """Names in `data` and `agent` that are normalized to NFC, with their maximum lengths. Ids are not normalized."""
+
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
@@ -65,7 +66,7 @@ def _presentable(text: str) -> str:
 def decode(message: bytes) -> Event:
     """Decode and validate an event. Raises InvalidEvent.
 
-    In the result decimals are canonical strings, names are in NFC, and instants are cut to microseconds.
+    In the result decimals are canonical strings, names are in NFC, and instants (a label `time` too) are cut to microseconds.
     """
     if _MANY_DIGITS.search(message):
         # msgspec rounds to microseconds, possibly into the next month. Java, Go and .NET send 7 to 9 digits.

@@ -160,3 +160,10 @@ def test_an_invalid_member_that_cannot_be_found_again_is_refused_all_the_same(me
     with pytest.raises(InvalidEvent) as refused:
         decode(message)
     assert refused.value.pointer == "/data/labels"
+
+
+def test_a_unit_or_label_called_time_is_no_instant() -> None:
+    with pytest.raises(InvalidEvent, match="more than 6 decimal places") as caught:
+        read(event_with({"quantities": {"time": "12.3456789"}}))
+    assert caught.value.pointer == "/data/quantities/time"
+    assert read(event_with({"labels": {"time": "v1.2345678"}})).data.labels == {"time": "v1.2345678"}
