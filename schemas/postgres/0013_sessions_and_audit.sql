@@ -11,7 +11,7 @@ CREATE TABLE sessions (
     created_at timestamptz NOT NULL,
     last_seen_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
-    email_verified boolean NOT NULL DEFAULT true
+    email_verified boolean NOT NULL DEFAULT false
 );
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 COMMENT ON TABLE sessions IS 'Writer: query API. Only the hash of the 256-bit id in a browser''s cookie. last_seen_at is accurate to a minute.';

@@ -282,5 +282,13 @@ async def test_who_takes_a_file_along_is_written_down(api: Api, db: TableRows) -
     assert (entry["action"], entry["email"]) == ("export", "ada@acme.example")
     assert entry["details"]["query"] == "from=2026-11&to=2026-11&surface=web"
     assert "org_acme" in entry["details"]["file"]
+    who = "from=2026-11&actor=ada%40acme.example&to=2026-11"
+    await read_file(api, f"{USAGE}?{who}")
+    newest = (await api.get("/api/v1/audit"))["entries"][0]
+    assert newest["details"]["query"] == "from=2026-11&actor=...&to=2026-11"
     assert (await api.ask(USAGE, role="member")).status_code == 403
-    assert [entry["action"] for entry in (await api.get("/api/v1/audit"))["entries"]] == ["access.refused", "export"]
+    assert [entry["action"] for entry in (await api.get("/api/v1/audit"))["entries"]] == [
+        "access.refused",
+        "export",
+        "export",
+    ]

@@ -11,7 +11,7 @@ from support.services.query_api import Api
 ME = "/api/v1/me/usage"
 NOVEMBER = f"{ME}?from=2026-11&to=2026-11"
 ZONE = "Asia/Kathmandu"
-DEV: dict[str, Any] = {"sub": "dev-1", "email": "Dev@acme.example", "role": "member"}
+DEV: dict[str, Any] = {"sub": "dev-1", "email": "Dev@acme.example", "email_verified": True, "role": "member"}
 
 
 async def test_own_usage_by_product_feature_agent_day_and_run(api: Api, db: TableRows) -> None:
@@ -123,8 +123,9 @@ async def test_an_address_that_the_identity_provider_did_not_verify_is_not_used(
     for actor_id in ("d-77", "dev@acme.example"):
         await use_by(db, acme, await attribution(db, acme, actor_id), "api", "namespace", "search", "2026-11-02", MICRO)
     for verified, ids in (
-        (None, ["d-77", "dev@acme.example"]),
         (True, ["d-77", "dev@acme.example"]),
+        ("true", ["d-77", "dev@acme.example"]),
+        (None, []),
         (False, []),
         ("false", []),
     ):

@@ -106,6 +106,8 @@ async def test_a_super_admin_reveals_one_person_and_it_is_audited(api: Api, acme
     audit = (await api.ask("/api/v1/audit")).json()["entries"]
     reveals = [(entry["subject"], entry["details"]) for entry in audit if entry["action"] == "people.reveal"]
     assert reveals == [("user-1", {"alias": alias})]
+    await acme.actor("ada-id", removed=True)
+    assert (await api.send("POST", "/api/v1/people/reveal", body)).status_code == 404
     await acme.configure("named")
     assert (await api.send("POST", "/api/v1/people/reveal", body)).status_code == 409
     await acme.configure("groups_only")
@@ -119,6 +121,7 @@ async def test_an_erased_person_has_no_name_and_the_sum_stays(api: Api, acme: Pe
     assert before["total"] == after["total"]
     assert "Ada Lovelace" not in str(after)
     assert ("removed", "removed", 7000) in rows_of(after)
+    assert (await api.get(f"/api/v1/usage/people?{NOVEMBER}&actor=ada-id"))["total"] == "0.000000"
 
 
 async def test_only_groups_of_five_are_shown(api: Api, acme: PeopleRows) -> None:

@@ -91,6 +91,7 @@ def mint_token(
         "aud": AUDIENCE,
         "sub": email,
         "email": email,
+        "email_verified": True,
         "organization": organization,
         "role": role,
         **({"name": name} if name else {}),
@@ -104,7 +105,15 @@ def mint_id_token(key: RSAPrivateKey, issuer: str, client_id: str, email: str, n
     """An ID token (OpenID Connect Core 2). `client_id` is its audience; `nonce` binds it to one sign-in attempt."""
     refuse_in_production()
     now = datetime.now(UTC)
-    claims = {"iss": issuer, "aud": client_id, "sub": email, "email": email, "name": name, "nonce": nonce}
+    claims = {
+        "iss": issuer,
+        "aud": client_id,
+        "sub": email,
+        "email": email,
+        "email_verified": True,
+        "name": name,
+        "nonce": nonce,
+    }
     return sign(key, {**claims, "iat": now, "exp": now + ID_TOKEN_LIFETIME}, "JWT")
 
 

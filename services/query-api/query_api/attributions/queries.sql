@@ -23,11 +23,12 @@ SELECT a.actor_id, coalesce(a.display_name, a.email) AS name FROM actors a JOIN 
 WHERE a.organization_id = $1 AND o.people = 'named' AND a.actor_id = ANY($2) AND coalesce(a.display_name, a.email) IS NOT NULL
 
 -- name: select_revealed
--- The person with the alias $2, if the organization shows aliases.
+-- The person with the alias $2, if the organization shows aliases. Not a removed one.
 SELECT used.actor_id, a.display_name, a.email
 FROM (SELECT DISTINCT actor_id FROM usage_attributions WHERE organization_id = $1 AND actor_kind = 'user') AS used
 JOIN organizations o ON o.organization_id = $1 AND o.people = 'pseudonymous' AND actor_alias(o.alias_key, used.actor_id) = $2
 LEFT JOIN actors a ON a.organization_id = $1 AND a.actor_id = used.actor_id
+WHERE NOT coalesce(a.removed, false)
 
 -- name: select_people_groups
 -- The groups of the directory.

@@ -58,6 +58,8 @@ async def select_who(
         session, query.membership if with_groups else "none", today, actor=query.actor, label_key=label_key,
         groups=None if query.group is None or needs_five else subtree, label=(key, None if needs_five else value),
     )  # fmt: skip
+    if query.actor is not None:
+        spans = [span for span in spans if not span.removed]  # only the sum of removed people is shown
     is_filtered = query.names_who and not needs_five
     return Selection(settings, spans, groups, is_filtered, query.group, frozenset(subtree), label, needs_five)
 

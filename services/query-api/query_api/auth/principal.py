@@ -26,7 +26,7 @@ class Principal(NamedTuple):
     name: str = ""
     expires_at: datetime | None = None
     session_sha256: str = ""  # of a browser session; empty for tokens
-    is_email_verified: bool = True  # false only if the identity provider says so
+    is_email_verified: bool = False  # true only if the identity provider says so
 
 
 def read_principal(claims: dict[str, Any]) -> Principal:
@@ -41,7 +41,7 @@ def read_principal(claims: dict[str, Any]) -> Principal:
         readable(email).lower(),
         readable(name),
         datetime.fromtimestamp(min(int(claims["exp"]), FAR_S), UTC),
-        is_email_verified=claims.get("email_verified") not in (False, "false"),
+        is_email_verified=claims.get("email_verified") in (True, "true"),
     )
 
 

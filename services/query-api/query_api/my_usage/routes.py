@@ -43,6 +43,7 @@ async def get_my_usage(
     """The usage of the signed-in person, and nothing of others. Roles that do not see the dashboard see it, too.
 
     An actor is this person if its id is the `sub` or the address of the token, or if the directory has this address for it.
+    An address counts only with the claim `email_verified`: elsewhere its owner may be another person.
     """
     zone = session.organization.time_zone
     today = today_in(zone, app_state(request).now())
@@ -130,7 +131,10 @@ def explain(principal: Principal, email: str | None, *, is_known: bool) -> str:
     if is_known:
         return "You used no credits in this range."
     names = f"`{principal.subject}`" + (f" or `{email}`" if email else "")
-    return f"No usage is recorded for you. Products record it by the id of the person, and yours is {names}."
+    detail = f"No usage is recorded for you. Products record it by the id of the person, and yours is {names}."
+    if principal.email and not email:
+        detail += " Your address is not used, because the identity provider does not say that it is verified."
+    return detail
 
 
 def sums_by(used: Iterable[tuple[KeyT, OwnUsage]]) -> dict[KeyT, tuple[int, int]]:

@@ -41,6 +41,7 @@ async def read_filter(session: ReadSession, query: RunsQuery, days: Days, today:
     )
     if query.actor is not None:
         spans = [span for span in spans if not span.removed]
+    spans = [span for span in spans if span.first_on <= days.last and days.first <= span.last_on]
     limited = [span for span in spans if span.first_on > days.first or span.last_on < days.last]
     return wanted._replace(
         attributions=[
