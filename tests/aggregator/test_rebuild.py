@@ -312,6 +312,23 @@ async def test_only_the_range_and_the_organization_asked_for_are_touched(
         assert now[key] == (cell if inside else (cell[0] + 1, cell[1])), key
 
 
+async def test_a_correction_outlives_its_original_and_its_run(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
+) -> None:
+    """Retention counts from receipt: a correction may be received a year after the usage."""
+    await learn(producer, topics, organization())
+    then = rfc3339(datetime.now(UTC) - timedelta(days=100))
+    original = usage(credits="2", actor={"id": "ada"}, run={"id": "conversation"}, envelope={"time": then})
+    for sent in (original, correction(original, "-0.5")):
+        await producer.send_and_wait(topics.usage_events, json.dumps(sent).encode(), partition=1)
+    await until_applied(owner, topics, 2)
+    await owner.execute("DELETE FROM usage_ledger WHERE corrects IS NULL")
+    await owner.execute("DELETE FROM usage_runs")
+    async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+        found = await recount(database, topics, holder, first=TODAY - timedelta(days=1), last=TODAY + timedelta(days=1))
+    assert (found.differs, found.recount.contradictions) == (False, 0), found.recount.shown
+
+
 async def test_an_organization_moves_to_another_zone_while_it_uses(
     database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
 ) -> None:

@@ -232,7 +232,7 @@ def lock_catalog(t: Transaction, number: int) -> Rows:
 
 def lock_catalog_shared(t: Transaction, number: int, statement_timeout: str) -> Rows:
     t.lock("advisory", number, shared=True)
-    return [(statement_timeout, None)]
+    return [(statement_timeout, "", None)]
 
 
 def ensure_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
@@ -743,7 +743,7 @@ NAMES = {
     "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
     "select_quarantined_records": "topic partition kafka_offset key value headers received",
-    "select_quarantined_catalog_events": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config pg_advisory_xact_lock_shared", "plan_by_index": "has_incoming set_config set_config set_config", "plan_as_usual": "set_config set_config set_config", "select_quarter_partitions": "month",
+    "select_quarantined_catalog_events": "topic partition kafka_offset key value headers received", "lock_catalog": "locked", "lock_catalog_shared": "set_config set_config pg_advisory_xact_lock_shared", "plan_by_index": "has_incoming set_config set_config set_config", "plan_as_usual": "set_config set_config set_config", "select_quarter_partitions": "month",
 }  # fmt: skip
 """Columns of each statement's rows."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from sys import getsizeof
 from typing import NamedTuple
 
 import asyncpg
@@ -25,7 +26,9 @@ log = structlog.get_logger()
 CATALOG_LOCK = 0x666C6501  # shared by batches that rate, exclusive while catalog events are applied
 STATEMENT_S = 20.0
 """Statement timeout of a transaction that counts. A process without progress for STUCK_EXIT_S ends."""
-ATTRIBUTIONS_MAX = 1_000_000
+ATTRIBUTION_BYTES_MAX = 128 * 2**20
+"""Limit of the memory of attributions' numbers: their texts may have 4 kB each, and may differ in each event."""
+_ENTRY_BYTES = 240
 LEARN_AT_ONCE = 5_000
 """Attributions per statement, which then takes tenths of a second."""
 SERIES_MAX = 1_000_000  # about 500 bytes each; beyond that a query is cheaper than the memory
@@ -59,6 +62,8 @@ class Catalog:
     organizations: dict[str, Organization] = field(default_factory=dict)
     series_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
     attribution_ids: dict[Attribution, int] = field(default_factory=dict)
+    attribution_bytes: int = 0
+    """Estimated memory of `attribution_ids`."""
     card: RateCard = field(default_factory=RateCard)
     ledger_days: set[int] = field(default_factory=set)
     """Days since 1970 for which the ledger was seen to have a partition."""
@@ -126,8 +131,9 @@ class Catalog:
             self.series_ids.clear()
             self.sightings.clear()
             self.places = None
-        if len(self.attribution_ids) > ATTRIBUTIONS_MAX:
+        if self.attribution_bytes > ATTRIBUTION_BYTES_MAX:
             self.attribution_ids.clear()
+            self.attribution_bytes = 0
             self.places = None
 
     async def learn_attributions(self, pool: Pool, keys: Collection[Attribution]) -> None:
@@ -145,6 +151,7 @@ class Catalog:
             rows = await pool.fetch(SQL["select_attributions"], *map(list, zip(*others, strict=True)))
             known |= _numbers(rows)
         self.attribution_ids.update((places[place], number) for place, number in known.items())
+        self.attribution_bytes += sum(_ENTRY_BYTES + sum(map(getsizeof, key[1:])) for key in keys)
 
     async def learn_organizations(self, pool: Pool, names: Collection[str]) -> None:
         """Create and load numbers for organizations that have none yet."""

@@ -158,7 +158,8 @@ class Recounter:
             credits = UNKNOWN if rate is None else rate.credits_of(use.quantity)
         series_id = self._series.get(use.series, UNKNOWN)
         if use.corrects:
-            attribution_id, run = (original["attribution_id"], original["run"]) if original else (UNKNOWN, None)
+            counts_as = original or row  # the original may have left the ledger before its correction
+            attribution_id, run = counts_as["attribution_id"], counts_as["run"]
         else:
             attribution_id, run = self._attribution_of(use), UUID(use.run.identity) if use.run else None
         for name, said, kept in (

@@ -65,7 +65,8 @@ async def compare_runs(snapshot: Snapshot, days: Days, recount: Recount) -> RunD
     async with snapshot.read() as connection:
         async for row in connection.cursor(SQL["select_touched_runs"], *_columns(spans), prefetch=AT_ONCE):
             live = _live(row)
-            if min(at for at in (row["first_at"], row["live_first_at"]) if at is not None) < complete_from:
+            begins = [at for at in (row["first_at"], row["live_first_at"]) if at is not None]
+            if not begins or min(begins) < complete_from:  # of a run without both, only corrections are left
                 left += 1
                 continue
             rebuilt = _rebuilt(row, live, inside[row["organization_id"]], recount)

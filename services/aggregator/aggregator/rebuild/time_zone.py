@@ -147,9 +147,8 @@ async def _count_days(connection: Connection, number: int, zone: str, first: int
     days = [local_day(quarter, zone) for quarter in quarters]
     for row in await connection.fetch(SQL["sum_quarter_days"], number, quarters, days):
         _add(counted.days, (number, row["day"], row["series_id"]), row, 1)
-    for row in await connection.fetch(SQL["sum_attributed_quarters"], number, since):
-        key = number, local_day(row["quarter"], zone), row["attribution_id"], row["series_id"]
-        _add(counted.attributed_days, key, row, 1)
+    for row in await connection.fetch(SQL["sum_attributed_quarters"], number, quarters, days):
+        _add(counted.attributed_days, (number, row["day"], row["attribution_id"], row["series_id"]), row, 1)
     for row in await connection.fetch(SQL["sum_corrected_quarters"], number, since):
         _add(counted.corrections, (number, local_day(row["quarter"], zone), row["series_id"]), row, 1)
     for row in await connection.fetch(SQL["sum_late_quarters"], number, since):
@@ -191,15 +190,13 @@ async def _move(connection: Connection, number: int, old: str, new: str, kept: d
     moves = empty_rollups()
     since = _instant(kept)
     quarters = [row["quarter"] for row in await connection.fetch(SQL["select_quarters_used"], number, since)]
-    days = ([local_day(quarter, zone) for quarter in quarters] for zone in (old, new))
+    days = [[local_day(quarter, zone) for quarter in quarters] for zone in (old, new)]
     for row in await connection.fetch(SQL["sum_moved_quarters"], number, quarters, *days):
         for day, sign in ((row["was"], -1), (row["becomes"], 1)):
             _add(moves.days, (number, day, row["series_id"]), row, sign)
-    for row in await connection.fetch(SQL["sum_attributed_quarters"], number, since):
-        was, becomes = (local_day(row["quarter"], zone) for zone in (old, new))
-        if was != becomes:
-            for day, sign in ((was, -1), (becomes, 1)):
-                _add(moves.attributed_days, (number, day, row["attribution_id"], row["series_id"]), row, sign)
+    for row in await connection.fetch(SQL["sum_moved_attributed_quarters"], number, since, quarters, *days):
+        for day, sign in ((row["was"], -1), (row["becomes"], 1)):
+            _add(moves.attributed_days, (number, day, row["attribution_id"], row["series_id"]), row, sign)
     for row in await connection.fetch(SQL["sum_corrected_quarters"], number, since):
         for zone, sign in ((old, -1), (new, 1)):
             _add(moves.corrections, (number, local_day(row["quarter"], zone), row["series_id"]), row, sign)

@@ -6,8 +6,9 @@ SELECT pg_advisory_xact_lock($1)
 
 -- name: lock_catalog_shared
 -- Prevents catalog events from being applied until this transaction ends. Other batches may hold the lock too.
--- The next statements have a timeout of $2 each.
-SELECT set_config('statement_timeout', $2, true), pg_advisory_xact_lock_shared($1)
+-- The next statements have a timeout of $2 each. A wait for another transaction ends before, so that it is not taken for slow usage.
+SELECT set_config('statement_timeout', $2, true), set_config('lock_timeout', (750 * extract(epoch FROM $2::text::interval))::integer::text, true),
+    pg_advisory_xact_lock_shared($1)
 
 -- name: select_catalog_version
 -- How far catalog events are applied, and the number of changes outside their order.

@@ -54,10 +54,18 @@ FROM usage_15m q JOIN unnest($2::integer[], $3::integer[], $4::integer[]) AS m(q
 WHERE q.organization_id = $1 AND m.was <> m.becomes GROUP BY 1, 2, 3
 
 -- name: sum_attributed_quarters
--- Sums of attributed usage by quarter of an hour since 1970, from an instant on.
-SELECT floor(extract(epoch FROM occurred_at) / 900)::integer AS quarter, attribution_id, series_id, sum(credits)::bigint AS credits,
-    count(*) FILTER (WHERE corrects IS NULL) AS events
-FROM usage_ledger WHERE organization_id = $1 AND NOT held AND attribution_id IS NOT NULL AND occurred_at >= $2 GROUP BY 1, 2, 3
+-- Sums of attributed usage by the days given for quarters of an hour.
+SELECT m.day, l.attribution_id, l.series_id, sum(l.credits)::bigint AS credits, count(*) FILTER (WHERE l.corrects IS NULL) AS events
+FROM usage_ledger l JOIN unnest($2::integer[], $3::integer[]) AS m(quarter, day)
+    ON m.quarter = floor(extract(epoch FROM l.occurred_at) / 900)::integer
+WHERE l.organization_id = $1 AND NOT l.held AND l.attribution_id IS NOT NULL GROUP BY 1, 2, 3
+
+-- name: sum_moved_attributed_quarters
+-- Sums of attributed usage that moves from one day to another, from an instant on.
+SELECT m.was, m.becomes, l.attribution_id, l.series_id, sum(l.credits)::bigint AS credits, count(*) FILTER (WHERE l.corrects IS NULL) AS events
+FROM usage_ledger l JOIN unnest($3::integer[], $4::integer[], $5::integer[]) AS m(quarter, was, becomes)
+    ON m.quarter = floor(extract(epoch FROM l.occurred_at) / 900)::integer
+WHERE l.organization_id = $1 AND NOT l.held AND l.attribution_id IS NOT NULL AND l.occurred_at >= $2 AND m.was <> m.becomes GROUP BY 1, 2, 3, 4
 
 -- name: sum_corrected_quarters
 -- Credits and number of corrections, by quarter of an hour since 1970, from an instant on.
