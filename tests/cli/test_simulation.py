@@ -203,13 +203,13 @@ def amount_by(card: RateCard, event: Usage | Correction, occurred: float) -> int
     if isinstance(event, Correction):
         return amount_of(event)
     data, quantities = event.data, quantities_of(event.data)
-    units = [unit for unit, _ in quantities] if quantities is not None else [data.unit] if data.unit is not None else []
+    units = [unit for unit, _ in quantities] or ([data.unit] if data.unit is not None else [])
     rates = {}
     for unit in units:
         rate = card.rate_at(event.subject, data.product, data.feature_kind, data.feature, unit, occurred)
         assert rate is not None
         rates[unit] = rate
-    if quantities is not None:
+    if quantities:
         return credits_at(quantities, rates)
     return rates[data.unit].credits_of(amount_of(event)) if data.unit is not None else amount_of(event)
 
