@@ -40,6 +40,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/login/callback"): all_the_same(404),
     ("POST", "/logout"): all_the_same(404),
     ("GET", "/"): all_the_same(404),  # there is no build here; test_pages has one
+    ("GET", "/me"): all_the_same(404),
     ("GET", "/assets/{name}"): all_the_same(404),
     ("GET", "/color-scheme.js"): all_the_same(404),
     ("GET", "/favicon.svg"): all_the_same(404),

@@ -35,7 +35,9 @@ async def test_a_read_that_takes_too_long_is_503_and_a_lost_connection_is_made_a
     ):
         locker = await asyncpg.connect(database.dsn, timeout=10)
         async with locker.transaction():
-            await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
+            await locker.execute(
+                "LOCK TABLE usage_organization_daily, usage_organization_monthly IN ACCESS EXCLUSIVE MODE"
+            )
             assert (await api.ask("/api/v1/overview")).status_code == 503
         assert (await api.ask("/api/v1/overview")).status_code == 200
         await locker.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'slow'")
