@@ -48,7 +48,12 @@ CREATE TABLE catalog_reloads (
     organization_id integer NOT NULL REFERENCES organizations,
     reloaded_at timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE catalog_reloads IS 'Writer: aggregator. A catalog event was applied out of order: aggregators read organizations and rates again.';
+CREATE INDEX catalog_reloads_by_organization ON catalog_reloads (organization_id, reload_id);
+COMMENT ON TABLE catalog_reloads IS 'Writer: aggregator. A catalog event was applied out of order: aggregators read organizations and rates again, and the query API what it keeps by version.';
 GRANT SELECT, INSERT ON catalog_reloads TO flexcredits_aggregator;
+GRANT SELECT ON catalog_reloads TO flexcredits_api;
 ALTER TABLE catalog_reloads ENABLE ROW LEVEL SECURITY;
 CREATE POLICY aggregator ON catalog_reloads TO flexcredits_aggregator USING (true) WITH CHECK (true);
+-- 0 is the deployment, whose events name features of all organizations.
+CREATE POLICY one_organization ON catalog_reloads FOR SELECT TO flexcredits_api
+    USING (organization_id = (SELECT app_organization_id()) OR (organization_id = 0 AND (SELECT app_organization_id()) IS NOT NULL));

@@ -133,6 +133,7 @@ async def fill(db: TableRows, name: str) -> int:
         "INSERT INTO rates (organization_id, product, feature_kind, feature, unit, credits, per, received_at, catalog_offset, source, event_id)"
         " VALUES ($1, 'api', 'model', $2, 'tokens', 1, 1, now(), 0, '/admin', $2)", number, name,
     )  # fmt: skip
+    await db.execute("INSERT INTO catalog_reloads (organization_id) VALUES ($1)", number)
     await db.execute("INSERT INTO rebuilds (organization_id, time_zone) VALUES ($1, $2)", number, f"Zone/{name}")
     await db.execute(
         "INSERT INTO alert_settings (organization_id, usage_thresholds, usage_recipients, budget_recipients, updated_by)"

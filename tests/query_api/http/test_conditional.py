@@ -85,6 +85,17 @@ async def change_a_deployment_wide_feature(api: Api, db: TableRows, number: int)
     await db.execute("UPDATE features SET event_offset = 7")
 
 
+async def rename_the_agent_late(api: Api, db: TableRows, number: int) -> None:
+    """As an event from the quarantine does: its offset is lower than the newest."""
+    await db.execute("UPDATE agents SET name = 'Renamed'")
+    await db.execute("INSERT INTO catalog_reloads (organization_id) VALUES ($1)", number)
+
+
+async def change_a_deployment_wide_feature_late(api: Api, db: TableRows, number: int) -> None:
+    await db.feature(0, "agents", "tool", "search", "2026-01-01", "Category")
+    await db.execute("INSERT INTO catalog_reloads (organization_id) VALUES (0)")
+
+
 async def set_rows_right(api: Api, db: TableRows, number: int) -> None:
     """As a rebuild does: credits move from one row to another, and every sum stays the same."""
     await db.execute("INSERT INTO rebuilds (organization_id, first_on, last_on) VALUES ($1, now(), now())", number)
@@ -98,14 +109,17 @@ async def let_a_day_begin(api: Api, db: TableRows, number: int) -> None:
     "change",
     [
         use_more, correct_and_correct_back, amend_the_contract, rename_the_agent, see_an_agent_under_another_name,
-        see_an_agent_saved, change_a_deployment_wide_feature, set_rows_right, let_a_day_begin,
+        see_an_agent_saved, change_a_deployment_wide_feature, rename_the_agent_late, change_a_deployment_wide_feature_late,
+        set_rows_right, let_a_day_begin,
     ],
 )  # fmt: skip
 async def test_what_changes_the_breakdown_changes_its_tag(api: Api, db: TableRows, change: Change) -> None:
     number = await acme(db)
-    tag = (await api.ask(BREAKDOWN)).headers["etag"]
+    before = await api.ask(BREAKDOWN)
     await change(api, db, number)
-    assert await status(api, BREAKDOWN, tag) == 200
+    assert await status(api, BREAKDOWN, before.headers["etag"]) == 200
+    if change is rename_the_agent_late:
+        assert "Renamed" in (await api.ask(BREAKDOWN)).text
 
 
 async def test_what_does_not_change_the_breakdown_does_not_change_its_tag(api: Api, db: TableRows) -> None:

@@ -16,6 +16,7 @@ class LiveVersion(NamedTuple):
     corrections: int
     newest_contract: int | None
     newest_event_offset: int | None
+    newest_reload: int | None
     banner: str | None
     dismissals: int
 

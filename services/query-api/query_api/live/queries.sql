@@ -4,6 +4,7 @@ SELECT u.events, u.credits,
     (SELECT coalesce(sum(corrections), 0) FROM usage_corrections WHERE organization_id = $1)::bigint AS corrections,
     (SELECT max(event_offset) FROM contracts WHERE organization_id = $1) AS newest_contract,
     (SELECT event_offset FROM organizations WHERE organization_id = $1) AS newest_event_offset,
+    (SELECT max(reload_id) FROM catalog_reloads WHERE organization_id = $1) AS newest_reload,
     (SELECT ROW(contract_id, period_id, threshold, episode, fired_at)::text FROM banners WHERE organization_id = $1) AS banner,
     (SELECT count(*) FROM banner_dismissals WHERE organization_id = $1) AS dismissals
 FROM (

@@ -1,8 +1,9 @@
 -- name: select_usage_version
 -- Counters that change with the organization's usage and catalog, its monthly sums, and the watermark of the topic $2.
 -- Events, corrections and sightings only increase (held usage counts too, as it names agents), and each applied catalog event has
--- a higher offset. Series are never deleted. The rebuild counter is included because a rebuild may move credits without changing the
--- others. Sightings, newest_event_offset and series are null unless $3, because only views with names need them.
+-- a higher offset, or is applied late with a new reload. Series are never deleted. The rebuild counter is included because a rebuild
+-- may move credits without changing the others. Sightings, newest_event_offset, newest_reload and series are null unless $3, because
+-- only views with names need them.
 SELECT u.months, u.products, u.credits, u.events, c.corrected_months, c.corrections,
     (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE organization_id = $1) AS rebuilt,
     (SELECT string_agg(contract_id || ' ' || event_offset || ' ' || extract(epoch FROM event_at), ' ' ORDER BY contract_id)
@@ -19,6 +20,7 @@ SELECT u.months, u.products, u.credits, u.events, c.corrected_months, c.correcti
             UNION ALL SELECT max(event_offset) FROM features WHERE organization_id IN (0, $1)
         ) AS catalog_events)
     END AS newest_event_offset,
+    CASE WHEN $3::boolean THEN (SELECT coalesce(max(reload_id), 0) FROM catalog_reloads WHERE organization_id IN (0, $1)) END AS newest_reload,
     CASE WHEN $3::boolean THEN (SELECT count(*) FROM usage_series WHERE organization_id = $1) END AS series,
     w.partitions, w.updated_at, w.complete_to
 FROM (

@@ -19,6 +19,8 @@ class NamesVersion(NamedTuple):
 
     series: int
     newest_event_offset: int
+    newest_reload: int
+    """Of catalog events that were applied late, with a lower offset."""
     sightings: Decimal
 
 
@@ -67,6 +69,8 @@ async def select_usage_version(session: ReadSession, topic: str, *, with_names: 
         dict(zip(row["corrected_months"] or (), row["corrections"] or (), strict=True)),
         row["rebuilt"],
         row["contracts"] or "",
-        NamesVersion(row["series"], row["newest_event_offset"], row["sightings"]) if with_names else None,
+        NamesVersion(row["series"], row["newest_event_offset"], row["newest_reload"], row["sightings"])
+        if with_names
+        else None,
         Watermark(row["partitions"], row["updated_at"], row["complete_to"]),
     )

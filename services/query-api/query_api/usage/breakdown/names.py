@@ -129,7 +129,7 @@ class Names:
     ) -> ProductNames:
         """Names as in the session's snapshot, of which `version` is."""
         counters = counters_of(version)
-        names_version = (counters.series, counters.newest_event_offset, version.rebuilt)
+        names_version = (counters.series, counters.newest_event_offset, counters.newest_reload, version.rebuilt)
         if session.organization_id is None:  # no rows, and nothing to keep them by
             return ProductNames(names_version, product, kinds, PickedSeries({}, 0), (), [])
         key = (session.organization_id, product, kinds)
@@ -148,7 +148,7 @@ class Names:
         if view not in WITH_AGENTS or session.organization_id is None:
             return {}
         counters = counters_of(version)
-        agents_version = (counters.sightings, counters.newest_event_offset, version.rebuilt)
+        agents_version = (counters.sightings, counters.newest_event_offset, counters.newest_reload, version.rebuilt)
         kept_version, kept = self._agents.get(session.organization_id, ((), {}))
         if kept_version != agents_version:
             agents = await select_agents(session)
