@@ -4,29 +4,36 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from fastapi import Request
 
-from query_api.attributions.domain.spans import Membership, PeopleSettings, Span, is_person
+from query_api.attributions.domain.fold import NOTHING, Flags, Fold, Numbers, grown
+from query_api.attributions.domain.spans import Membership, Span, is_person
 from query_api.attributions.domain.tally import PINNED, RowKey, Tally
 from query_api.attributions.queries import (
+    PeopleVersion,
     RangeVersion,
     read_attributions,
     select_attributions,
     select_people_version,
-    sum_attribution_days,
+    sum_spans,
 )
 from query_api.calendar import Days
 from query_api.db.session import ReadSession
+from query_api.turns import in_parts
 
-ATTRIBUTIONS_MAX = 1_000_000
-"""Attributions of all kept books, of some 300 bytes each."""
+BYTES_MAX = 300_000_000
+"""Of all kept books."""
+ATTRIBUTION_BYTES = 300
+"""Of an attribution in a book, with its row and person."""
+BOOK_BYTES = 2_000
+"""Of an empty book."""
 FOLDS_MAX = 12
 """Ranges whose sums a book keeps."""
 NO_PERSON = -1
-NOTHING: "Numbers" = np.zeros(0, np.int64)
 
 
 class BookKey(NamedTuple):
@@ -39,13 +46,6 @@ class BookKey(NamedTuple):
     today: date | None
 
 
-class BookVersion(NamedTuple):
-    """What rows depend on besides attributions, which never change."""
-
-    people: int | None
-    settings: tuple[object, ...]
-
-
 class Place(NamedTuple):
     """Row and person, by number, of usage of an attribution from `first_on` to `last_on`."""
 
@@ -55,54 +55,28 @@ class Place(NamedTuple):
     last_on: date
 
 
-Numbers = np.ndarray[Any, np.dtype[np.int64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+class Order(NamedTuple):
+    """Numbers of the first `size` rows of a book."""
+
+    size: int
+    rows: Sequence[int]
+    """Sorted by id and kind."""
+    pinned: Sequence[int]
+    """Of those that combine usage."""
 
 
-@dataclass(slots=True)
-class Fold:
-    """Usage of a range by row, and by person, in micro-credits. Rows and people that were added later have none."""
-
-    credits: Numbers
-    events: Numbers
-    is_used: Flags
-    """Whether a row has usage."""
-    credits_by_person: Numbers
-    has_used: Flags
-    """Whether a person has usage."""
-    pairs: tuple[Numbers, Numbers] | None
-    """Each row with each person of it; None in the view by person."""
-
-    def credits_of_people(self) -> Numbers:
-        """Of each person with usage."""
-        return self.credits_by_person[self.has_used]
-
-    def tally(self, row: int) -> Tally:
-        if row >= len(self.credits):
-            return Tally()
-        return Tally(int(self.credits[row]), int(self.events[row]))
-
-    def people_of_rows(self) -> dict[int, set[int]]:
-        people: dict[int, set[int]] = {}
-        if self.pairs is not None:
-            for row, person in zip(*(numbers.tolist() for numbers in self.pairs), strict=True):
-                people.setdefault(row, set()).add(person)
-        return people
-
-
-NO_USE = Fold(NOTHING, NOTHING, NOTHING.astype(np.bool_), NOTHING, NOTHING.astype(np.bool_), (NOTHING, NOTHING))
-
-
-def grown(numbers: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
-    """The array with zeros up to `size`."""
-    return np.concatenate([numbers, np.zeros(size - len(numbers), numbers.dtype)])
+NO_ORDER = Order(0, (), ())
 
 
 @dataclass
 class Book:
-    """Numbers of a view's rows and people. They are only added, so sums of ranges stay valid."""
+    """Numbers of a view's rows and people. They are only added, so sums of ranges stay valid.
 
-    version: BookVersion
+    Threads may read it while the event loop adds to it, but must not iterate over sets and dictionaries.
+    """
+
+    version: PeopleVersion
+    """What rows depend on besides attributions, which never change."""
     key_of: Callable[[Span], RowKey]
     counts_people: bool
     """Whether rows contain several people."""
@@ -118,13 +92,24 @@ class Book:
     folds: OrderedDict[Days, tuple[RangeVersion, Fold]] = field(default_factory=OrderedDict)
     _rows: dict[RowKey, int] = field(default_factory=dict)
     _people: dict[str, int] = field(default_factory=dict)
-    _order: list[int] = field(default_factory=list)
-    _ordered: int = 0
-    """Number of rows when `_order` was made."""
+    _order: Order = NO_ORDER
 
-    def add(self, spans: Iterable[Span]) -> None:
-        """Attributions that the book has already stay as they are."""
+    @property
+    def attributions(self) -> int:
+        return len(self.places) + len(self.changing)
+
+    @property
+    def bytes(self) -> int:
+        return BOOK_BYTES + ATTRIBUTION_BYTES * self.attributions + sum(fold.bytes for _, fold in self.folds.values())
+
+    async def add(self, spans: Sequence[Span]) -> None:
+        """All spans of some attributions. Attributions that the book has already stay as they are."""
         changing: dict[int, list[Place]] = {}
+        async for some in in_parts(spans):
+            self._add(some, changing)
+        self.changing |= changing
+
+    def _add(self, spans: Iterable[Span], changing: dict[int, list[Place]]) -> None:
         for span in spans:
             row = self._rows.setdefault(self.key_of(span), len(self.keys))
             if row == len(self.keys):
@@ -141,22 +126,22 @@ class Book:
             else:
                 places = changing.setdefault(span.attribution_id, [])
                 places.append(Place(row, person, span.first_on, span.last_on))
-        self.changing |= changing
 
-    def ordered(self) -> Sequence[int]:
-        """Numbers of the rows that do not combine usage, sorted by id and kind."""
-        if self._ordered != len(self.keys):
-            keys = self.keys
-            rows = (row for row, (kind, _) in enumerate(keys) if kind not in PINNED)
-            self._order = sorted(rows, key=lambda row: (keys[row][1], keys[row][0]))
-            self._ordered = len(keys)
-        return self._order
+    def order(self) -> Order:
+        order, keys, size = self._order, self.keys, len(self.keys)
+        if order.size != size:
+            rows = [row for row in range(size) if keys[row][0] not in PINNED]
+            rows.sort(key=lambda row: (keys[row][1], keys[row][0]))
+            order = self._order = Order(size, rows, [row for row in range(size) if keys[row][0] in PINNED])
+        return order
 
     def locate(self, attributions: Numbers) -> tuple[Numbers, Flags]:
         """Where attributions are in `_placed`, and which of them are in it."""
         if len(self._placed[0]) != len(self.places):
-            numbers = np.array([(each, *place) for each, place in self.places.items()], np.int64)
-            self._placed = tuple(numbers[np.argsort(numbers[:, 0])].T.copy())
+            known = np.fromiter(self.places, np.int64)
+            places = np.fromiter(chain.from_iterable(self.places.values()), np.int64).reshape(-1, 2)
+            order = np.argsort(known)
+            self._placed = known[order], places[order, 0], places[order, 1]
         known = self._placed[0]
         if not len(known):
             return np.zeros(len(attributions), np.int64), np.zeros(len(attributions), np.bool_)
@@ -171,7 +156,7 @@ class Book:
             spans = await select_attributions(
                 session, key.membership or "none", today, label_key=key.label_key, attributions=missing
             )
-            self.add(spans)
+            await self.add(spans)
 
     async def read(
         self,
@@ -208,18 +193,24 @@ class Book:
         """Row, person, credits and events of attributions that are in several rows; from daily rows if in the range."""
         if not self.changing:
             return []
-        moved, by_day = [], []
+        moved, others = [], dict[int, None]()
         is_elsewhere = ~self.locate(columns[0])[1]
         for attribution, credits, events in zip(*(column[is_elsewhere].tolist() for column in columns), strict=True):
             place = find_place(self.changing.get(attribution, ()), days.first)
             if place is not None and days.last <= place.last_on:
                 moved.append((place.row, place.person, credits, events))
-            elif attribution in self.changing:
-                by_day.append(attribution)
-        for day, attribution, credits, events in await sum_attribution_days(session, days, by_day, series):
-            place = find_place(self.changing[attribution], day)
-            if place is not None:
-                moved.append((place.row, place.person, credits, events))
+            else:
+                others[attribution] = None  # may occur several times
+        spans = [
+            (attribution, place)
+            for attribution in others
+            for place in self.changing.get(attribution, ())
+            if place.first_on <= days.last and days.first <= place.last_on
+        ]
+        limits = [(attribution, place.first_on, place.last_on) for attribution, place in spans]
+        for number, credits, events in await sum_spans(session, days, limits, series):
+            place = spans[number][1]
+            moved.append((place.row, place.person, credits, events))
         return moved
 
     def tallies(self, now: Fold, earlier: Fold) -> dict[RowKey, Tally]:
@@ -270,23 +261,35 @@ class Books:
     organization, so row-level security applies to everything in it.
     """
 
-    def __init__(self, attributions_max: int = ATTRIBUTIONS_MAX) -> None:
-        self._attributions_max = attributions_max
+    def __init__(self, bytes_max: int = BYTES_MAX) -> None:
+        self.bytes = 0
+        self._bytes_max = bytes_max
         self._books: OrderedDict[BookKey, Book] = OrderedDict()
+        self._bytes_of: dict[BookKey, int] = {}
 
-    async def open(
-        self, session: ReadSession, key: BookKey, settings: PeopleSettings, key_of: Callable[[Span], RowKey]
-    ) -> Book:
-        version = BookVersion(await select_people_version(session), (settings.people, tuple(settings.label_keys)))
+    async def read(
+        self, session: ReadSession, key: BookKey, key_of: Callable[[Span], RowKey], today: date,
+        ranges: Sequence[tuple[Days, RangeVersion]], series: Sequence[int] | None,
+    ) -> tuple[Book, list[Fold]]:  # fmt: skip
+        """The book and the usage of each range, as Book.read."""
+        version = await select_people_version(session)
         book = self._books.get(key)
         if book is None or book.version != version:
             book = self._books[key] = Book(version, key_of, counts_people=key.by != "person")
         self._books.move_to_end(key)
-        kept = sum(len(each.places) + len(each.changing) for each in self._books.values())
-        while kept > self._attributions_max and len(self._books) > 1:
-            _, oldest = self._books.popitem(last=False)
-            kept -= len(oldest.places) + len(oldest.changing)
-        return book
+        try:
+            return book, await book.read(session, key, today, ranges, series)
+        finally:
+            self._count(key, book)
+
+    def _count(self, key: BookKey, book: Book) -> None:
+        """Count what the book has now, and forget the oldest books; also this one if it is too large alone."""
+        if self._books.get(key) is book:  # else it was forgotten or replaced meanwhile
+            self.bytes += book.bytes - self._bytes_of.get(key, 0)
+            self._bytes_of[key] = book.bytes
+        while self.bytes > self._bytes_max:
+            oldest, _ = self._books.popitem(last=False)
+            self.bytes -= self._bytes_of.pop(oldest, 0)
 
 
 def books_of(request: Request) -> Books:

@@ -6,11 +6,13 @@ from typing import Literal, NamedTuple
 
 from runtime.postgres.statements import from_record
 
-from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span
+from query_api.attributions.domain.spans import PeopleGroup, PeopleMode, PeopleSettings, Span
+from query_api.attributions.limit import ATTRIBUTIONS_MAX, check_number
 from query_api.calendar import Days, by_grain, count_grains, grain_bounds
 from query_api.db.rows import from_records
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
+from query_api.turns import in_parts
 
 
 async def select_people_settings(session: ReadSession) -> PeopleSettings:
@@ -23,7 +25,10 @@ async def select_attributions(
     groups: Collection[str] | None = None, label: tuple[str, str | None] = ("", None), label_key: str | None = None,
     attributions: Sequence[int] | None = None,
 ) -> list[Span]:  # fmt: skip
-    """Spans of the attributions that all filters select. Without membership an attribution has one span and no group."""
+    """Spans of the attributions that all filters select. Without membership an attribution has one span and no group.
+
+    Raises ApiProblem if there are too many.
+    """
     rows = await session.connection.fetch(
         SQL["select_attributions"],
         session.organization_id,
@@ -35,13 +40,26 @@ async def select_attributions(
         label_key,
         attributions,
     )
-    return from_records(Span, rows)
+    await check_number(session, len(rows))
+    spans = list[Span]()
+    async for some in in_parts(rows):
+        spans += from_records(Span, some)
+    return spans
 
 
-async def select_people_version(session: ReadSession) -> int | None:
-    """Changes whenever a person, a membership or a group changes."""
-    version: int | None = await session.connection.fetchval(SQL["select_people_version"], session.organization_id)
-    return version
+class PeopleVersion(NamedTuple):
+    """While it is equal, so are people, memberships and groups, and what the organization shows of them."""
+
+    newest_event_offset: int | None
+    newest_reload: int | None
+    """Of catalog events that were applied late, with a lower offset."""
+    people: PeopleMode
+    label_keys: Sequence[str]
+
+
+async def select_people_version(session: ReadSession) -> PeopleVersion:
+    row = await session.connection.fetchrow(SQL["select_people_version"], session.organization_id)
+    return from_record(PeopleVersion, row) if row else PeopleVersion(None, None, "named", [])
 
 
 async def select_actor_names(session: ReadSession, actors: Sequence[str]) -> dict[str, str]:
@@ -84,7 +102,10 @@ MONTHS_READ_MAX = 2
 async def read_attributions(
     session: ReadSession, stretches: Sequence[Days], series: Sequence[int] | None
 ) -> dict[date, AttributionColumns]:
-    """As sum_attributions, for all attributions. Of a range of few whole months an attribution may occur several times."""
+    """As sum_attributions, for all attributions. Of a range of few whole months an attribution may occur several times.
+
+    Raises ApiProblem if a range has too many attributions.
+    """
     if series is not None:
         return await sum_attributions(session, stretches, None, series)
     sums, others = {}, []
@@ -96,6 +117,8 @@ async def read_attributions(
         await session.connection.execute(SQL["plan_for_values"])
         row = await session.connection.fetchrow(SQL["read_attributed_months"], session.organization_id, *grains.months)
         if row is not None:
+            if len(row["attributions"]) > ATTRIBUTIONS_MAX:
+                await check_number(session, len(set(row["attributions"])))
             sums[days.first] = AttributionColumns(row["attributions"], row["credits"], row["events"])
     return sums | (await sum_attributions(session, others, None, None) if others else {})
 
@@ -133,6 +156,7 @@ async def sum_attributions(
     """By the first day of each range; a range without usage is left out. Each attribution occurs once in a range.
 
     None for attributions or series: all of them. Whole months of all series are read from the monthly rows.
+    Up to two ranges. Raises ApiProblem if one has too many attributions.
     """
     await session.connection.execute(SQL["plan_for_values"])
     if series is None:
@@ -142,19 +166,22 @@ async def sum_attributions(
         rows = await session.connection.fetch(
             SQL["sum_attributions_of_series"], session.organization_id, *zip(*stretches, strict=True), attributions, series
         )  # fmt: skip
+    for row in rows:
+        await check_number(session, len(row["attributions"]))
     return {row["first"]: AttributionColumns(row["attributions"], row["credits"], row["events"]) for row in rows}
 
 
-async def sum_attribution_days(
-    session: ReadSession, days: Days, attributions: Sequence[int], series: Sequence[int] | None
-) -> list[tuple[date, int, int, int]]:
-    """Day, attribution, credits and events."""
-    if not attributions:
+async def sum_spans(
+    session: ReadSession, days: Days, spans: Sequence[tuple[int, date, date]], series: Sequence[int] | None
+) -> list[tuple[int, int, int]]:
+    """Index, credits and events of each span with usage on the days. A span is an attribution with its first and last day."""
+    if not spans:
         return []
+    await session.connection.execute(SQL["plan_for_values"])
     rows = await session.connection.fetch(
-        SQL["sum_attribution_days"], session.organization_id, *days, attributions, series
+        SQL["sum_spans"], session.organization_id, *days, *zip(*spans, strict=True), series
     )
-    return [(row["day"], row["attribution_id"], row["credits"], row["events"]) for row in rows]
+    return [(row["number"] - 1, row["credits"], row["events"]) for row in rows]
 
 
 async def has_small_agent(

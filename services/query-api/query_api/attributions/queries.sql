@@ -4,18 +4,29 @@ SELECT people, label_keys FROM organizations WHERE organization_id = $1
 
 -- name: select_attributions
 -- Attributions as the organization may see them: for each, the ranges of days in which its usage belongs to one group.
--- $2 is the membership (none, then, now), $3 today. Each filter may be null: $4 an actor, $5 groups, $7 the value of the label $6.
+-- One more than ATTRIBUTIONS_MAX. $2 is the membership (none, then, now), $3 today. Each filter may be null: $4 an actor, $5 groups, $7 the value of the label $6.
 -- $8 is the key of another label, $9 selects attributions (null: all). shown_attributions() hides keys that are not declared.
 SELECT attribution_id, first_on, last_on, actor_kind, actor, removed, group_id, labels ->> $8::text AS value, labels ->> $6::text AS filtered
 FROM shown_attributions($1, $2, $3)
 WHERE ($4::text IS NULL OR actor = $4) AND ($5::text[] IS NULL OR group_id = ANY($5)) AND ($7::text IS NULL OR labels ->> $6::text = $7)
     AND ($9::bigint[] IS NULL OR attribution_id = ANY($9))
+LIMIT 300001
+
+-- name: select_largest_label_keys
+-- Up to three keys of labels with more than 1,000 values among 20,000 of the newest attributions, most values first.
+SELECT label.key FROM (
+    SELECT labels FROM usage_attributions WHERE organization_id = $1 ORDER BY attribution_id DESC LIMIT 20000
+) AS newest, jsonb_each_text(newest.labels) AS label
+GROUP BY label.key HAVING count(DISTINCT label.value) > 1000 ORDER BY count(DISTINCT label.value) DESC, label.key LIMIT 3
 
 -- name: select_people_version
--- The offset of the newest catalog event of a person or group.
+-- The newest catalog event of a person or group, the newest one that was applied late, and how people are shown.
+-- An event that is applied late has a lower offset.
 SELECT greatest((SELECT max(event_offset) FROM actors WHERE organization_id = $1),
     (SELECT max(event_offset) FROM actor_groups WHERE organization_id = $1),
-    (SELECT max(event_offset) FROM people_groups WHERE organization_id = $1)) AS newest_event_offset
+    (SELECT max(event_offset) FROM people_groups WHERE organization_id = $1)) AS newest_event_offset,
+    (SELECT max(reload_id) FROM catalog_reloads WHERE organization_id = $1) AS newest_reload, people, label_keys
+FROM organizations WHERE organization_id = $1
 
 -- name: select_actor_names
 -- Names of these actors. No row unless the organization shows names.
@@ -36,7 +47,7 @@ SELECT group_id, name, parent_id FROM people_groups WHERE organization_id = $1
 
 -- name: sum_attributions
 -- Usage by attribution in ranges of days that begin on $2, as parallel arrays. Ranges as in sum_groups.
--- $9 selects attributions by index; null reads all.
+-- One more than twice ATTRIBUTIONS_MAX. $9 selects attributions by index; null reads all.
 SELECT first, array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
 FROM (
     SELECT stretch.first, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
@@ -54,14 +65,18 @@ FROM (
         WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last
             AND ($9::bigint[] IS NULL OR attribution_id = ANY($9))
     ) AS used
-    GROUP BY stretch.first, attribution_id
+    GROUP BY stretch.first, attribution_id LIMIT 600001
 ) AS sums
 GROUP BY first
 
 -- name: read_attributed_months
 -- Usage by attribution in the months from $2 to $3, as parallel arrays with an element for each row. For few months.
 SELECT array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
-FROM usage_attributed_monthly WHERE organization_id = $1 AND month BETWEEN $2 AND $3 HAVING count(*) > 0
+FROM (
+    SELECT attribution_id, credits, events FROM usage_attributed_monthly
+    WHERE organization_id = $1 AND month BETWEEN $2 AND $3 LIMIT 600001
+) AS used
+HAVING count(*) > 0
 
 -- name: sum_attributions_of_series
 -- As sum_attributions, from the daily rows of the series $5. Ranges begin on $2 and end on $3.
@@ -72,17 +87,20 @@ FROM (
     FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
     JOIN usage_attributed_daily AS used ON used.day BETWEEN stretch.first AND stretch.last
     WHERE organization_id = $1 AND series_id = ANY($5::integer[]) AND ($4::bigint[] IS NULL OR attribution_id = ANY($4))
-    GROUP BY stretch.first, attribution_id
+    GROUP BY stretch.first, attribution_id LIMIT 600001
 ) AS sums
 GROUP BY first
 
--- name: sum_attribution_days
--- Usage by day of the attributions $4, of the series $5 (null: of all).
-SELECT day, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
-FROM usage_attributed_daily
-WHERE organization_id = $1 AND day BETWEEN $2 AND $3 AND attribution_id = ANY($4::bigint[])
-    AND ($5::integer[] IS NULL OR series_id = ANY($5))
-GROUP BY day, attribution_id
+-- name: sum_spans
+-- Usage on the days from $2 to $3 of the attributions $4, each from the day in $5 to the day in $6.
+-- `number` counts them from 1. $7 are series, null: all.
+SELECT selected.number, sum(used.credits)::bigint AS credits, sum(used.events)::bigint AS events
+FROM unnest($4::bigint[], $5::date[], $6::date[]) WITH ORDINALITY AS selected(attribution_id, first_on, last_on, number)
+JOIN usage_attributed_daily AS used
+    ON used.attribution_id = selected.attribution_id AND used.day BETWEEN selected.first_on AND selected.last_on
+WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND used.attribution_id = ANY($4)
+    AND ($7::integer[] IS NULL OR used.series_id = ANY($7))
+GROUP BY selected.number
 
 -- name: find_small_agent
 -- An agent that one to four people used: of the attributions $4 from day $5 to day $6, in ranges of days from $2 to $3.

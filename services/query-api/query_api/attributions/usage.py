@@ -7,14 +7,12 @@ from typing import NamedTuple
 from query_api.attributions.domain.privacy import TooFewPeople, has_few_before, hide_small
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleSettings, Span, is_person
 from query_api.attributions.domain.tally import PeopleRow, Use, add_up, build_rows, build_tree, flatten, key_by_group
-from query_api.attributions.queries import has_small_agent, sum_attribution_days, sum_attributions
+from query_api.attributions.queries import AttributionColumns, has_small_agent, sum_attributions, sum_spans
 from query_api.attributions.schemas import WhoQuery
 from query_api.attributions.selection import Selection, select_who, too_few_people
 from query_api.calendar import Days
 from query_api.db.session import ReadSession
-
-ONE_BY_ONE_MAX = 0.25
-"""Share of attributions up to which index lookups are faster than a read of all."""
+from query_api.turns import compute
 
 
 async def read_uses(
@@ -26,18 +24,32 @@ async def read_uses(
     """
     ranges = [before, days] if before else [days]
     whole = Days(ranges[0].first, days.last)
-    constant: dict[int, Span] = {}
-    changing: dict[int, list[Span]] = {}
-    for span in selection.spans:
+    constant, changing = await compute(len(selection.spans), divide, selection.spans, whole)
+    picked = list(constant) if selection.is_filtered else None
+    sums = await sum_attributions(session, ranges, picked, series) if constant else {}
+    columns, earlier = sums.get(days.first), sums.get(before.first) if before else None
+    uses = await compute(len(constant), pair, constant, columns, earlier)
+    if changing:
+        uses += await read_changing(session, changing, days, before, series)
+    return uses
+
+
+def divide(spans: Iterable[Span], whole: Days) -> tuple[dict[int, Span], list[Span]]:
+    """The attributions that are in one group in the whole range, and the spans of the others in it."""
+    constant, changing = dict[int, Span](), list[Span]()
+    for span in spans:
         if span.first_on <= whole.first and whole.last <= span.last_on:
             constant[span.attribution_id] = span
         elif span.first_on <= whole.last and whole.first <= span.last_on:
-            changing.setdefault(span.attribution_id, []).append(span)
-    picked = list(constant) if selection.is_filtered else None
-    sums = await sum_attributions(session, ranges, picked, series) if constant else {}
+            changing.append(span)
+    return constant, changing
+
+
+def pair(
+    constant: Mapping[int, Span], columns: AttributionColumns | None, earlier: AttributionColumns | None
+) -> list[Use]:
+    """Usage of attributions in a range and in the range before."""
     uses = []
-    columns = sums.get(days.first)
-    earlier = sums.get(before.first) if before else None
     unused = {} if earlier is None else dict(
         zip(earlier.attribution_ids, zip(earlier.credits, earlier.events, strict=True), strict=True)
     )  # fmt: skip
@@ -47,30 +59,21 @@ async def read_uses(
             if attribution in constant:
                 uses.append(Use(constant[attribution], credits, events, *unused.pop(attribution, nothing)))
     uses += [Use(constant[key], 0, 0, *sums) for key, sums in unused.items() if key in constant]
-    if changing:
-        uses += await read_changing(session, changing, days, before, series)
     return uses
 
 
 async def read_changing(
-    session: ReadSession, changing: Mapping[int, Sequence[Span]], days: Days, before: Days | None, series: Sequence[int] | None
-) -> list[Use]:  # fmt: skip
+    session: ReadSession, changing: Sequence[Span], days: Days, before: Days | None, series: Sequence[int] | None
+) -> list[Use]:
     """Usage of attributions whose group changes within the ranges, from daily rows."""
-    sums: dict[Span, list[int]] = {}
+    sums: dict[int, list[int]] = {}
+    spans = [(span.attribution_id, span.first_on, span.last_on) for span in changing]
     for at, stretch in ((0, days), (2, before)):
         if stretch is None:
             continue
-        for day, attribution, credits, events in await sum_attribution_days(session, stretch, list(changing), series):
-            span = span_on(changing[attribution], day)
-            if span is not None:
-                sum_of = sums.setdefault(span, [0, 0, 0, 0])
-                sum_of[at] += credits
-                sum_of[at + 1] += events
-    return [Use(span, *sum_of) for span, sum_of in sums.items()]
-
-
-def span_on(spans: Iterable[Span], day: date) -> Span | None:
-    return next((span for span in spans if span.first_on <= day <= span.last_on), None)
+        for number, credits, events in await sum_spans(session, stretch, spans, series):
+            sums.setdefault(number, [0, 0, 0, 0])[at : at + 2] = credits, events
+    return [Use(changing[number], *sum_of) for number, sum_of in sums.items()]
 
 
 def narrow(selection: Selection, uses: Sequence[Use]) -> list[Use]:
@@ -151,7 +154,8 @@ async def choose_spans(
     selection = await select_who(session, query, today)
     if not selection.needs_five:
         return Chosen(selection.spans, shows_previous=True, needs_five=False)
-    uses = narrow(selection, await read_uses(session, selection, days, before, series))
+    uses = await read_uses(session, selection, days, before, series)
+    uses = await compute(len(uses), narrow, selection, uses)
     spans = [span for span in selection.spans if selection.matches(span)]
     if with_agents and await has_small_agent(session, spans, [days, before] if before else [days], series):
         raise too_few_people()

@@ -61,6 +61,7 @@ TYPES = {
     "changed-meanwhile": ProblemType(412, "Changed by someone else"),
     "too-large": ProblemType(413, "Request too large"),
     "invalid-parameter": ProblemType(422, "Invalid parameter"),
+    "too-many-attributions": ProblemType(422, "Too many combinations of labels"),
     "precondition-required": ProblemType(428, "Version required"),
     "too-soon": ProblemType(429, "Too many requests"),
     "internal": ProblemType(500, "Internal error"),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.events import FeatureKind, Product
 
+from query_api.attributions.limit import check_number
 from query_api.calendar import Days
 from query_api.db.rows import from_records
 from query_api.db.session import ReadSession
@@ -50,8 +51,12 @@ class OwnUses(NamedTuple):
 
 
 async def select_own_attributions(session: ReadSession, ids: Sequence[str], email: str | None) -> list[OwnAttribution]:
-    """Attributions whose actor has one of these ids, or this address in the directory."""
+    """Attributions whose actor has one of these ids, or this address in the directory.
+
+    Raises ApiProblem if there are too many.
+    """
     rows = await session.connection.fetch(SQL["select_own_attributions"], session.organization_id, ids, email)
+    await check_number(session, len(rows))
     return from_records(OwnAttribution, rows)
 
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
-from query_api.attributions.book import NO_USE, Book, BookKey, Books, Fold, grown
+from query_api.attributions.book import Book, BookKey, Books
+from query_api.attributions.domain.fold import NO_USE, Fold, grown
 from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span, is_person
 from query_api.attributions.domain.tally import (
     NO_VALUE,
@@ -34,7 +35,7 @@ from query_api.attributions.queries import (
     select_range_versions,
     sum_totals,
 )
-from query_api.attributions.selection import check_label_key, refuse_people, select_who
+from query_api.attributions.selection import Selection, check_label_key, refuse_people, select_who
 from query_api.attributions.usage import hides_previous, narrow, read_uses, shown_rows
 from query_api.calendar import Days
 from query_api.contracts.range import choose_range, extend_to_months
@@ -42,6 +43,7 @@ from query_api.db.session import ReadSession
 from query_api.http.problems import invalid_parameter
 from query_api.people.domain.distribution import Band, cut_bands, find_most_changed, find_movers
 from query_api.people.schemas import PeopleFilter, PeopleView
+from query_api.turns import compute
 from query_api.usage.domain.series import PickedSeries
 from query_api.usage.queries import select_series
 from query_api.usage.views import kinds_of
@@ -114,9 +116,14 @@ async def read_selected(session: ReadSession, settings: PeopleSettings, asked: A
     view, before = asked.view, asked.before
     label_key = view.label_key if view.by == "label" else None
     selection = await select_who(session, asked.query, asked.today, with_groups=view.by == "group", label_key=label_key)
-    uses = narrow(selection, await read_uses(session, selection, asked.stretch, before, asked.series))
-    if hides_previous(selection, uses):
-        before = None
+    uses = await read_uses(session, selection, asked.stretch, before, asked.series)
+    return await compute(len(uses), build_selected, settings, asked, selection, uses)
+
+
+def build_selected(settings: PeopleSettings, asked: Asked, selection: Selection, uses: Sequence[Use]) -> PeopleTable:
+    """Raises ApiProblem."""
+    view, uses = asked.view, narrow(selection, uses)
+    before = None if hides_previous(selection, uses) else asked.before
     tallies = add_up(uses, KEYS_OF[view.by])
     bands = cut_bands(credits_of_people(uses).values()) if view.by == "person" else []
     return build_table(settings, asked, before, tallies, selection.groups, bands)
@@ -128,11 +135,10 @@ async def read_all(session: ReadSession, books: Books, settings: PeopleSettings,
     key = BookKey(
         session.organization_id or 0, view.by, membership, view.label_key, asked.today if membership == "now" else None
     )
-    book = await books.open(session, key, settings, KEYS_OF[view.by])
     totals = await sum_totals(session, asked.ranges, asked.series)
     versions = await select_range_versions(session, asked.ranges, totals)
     ranges = [(stretch, versions[stretch.first]) for stretch in asked.ranges]
-    folds = await book.read(session, key, asked.today, ranges, asked.series)
+    book, folds = await books.read(session, key, KEYS_OF[view.by], asked.today, ranges, asked.series)
     now, earlier = folds[-1], folds[0] if asked.before else NO_USE
     total = totals.get(asked.stretch.first, Sum(0, 0))
     before = totals.get(asked.before.first, Sum(0, 0)) if asked.before else Sum(0, 0)
@@ -141,12 +147,17 @@ async def read_all(session: ReadSession, books: Books, settings: PeopleSettings,
     )  # fmt: skip
     if view.by == "person":
         totals_of = Totals(total.credits, total.events, before.credits, int(now.has_used.sum()))
-        return PersonTable(book, now, earlier, rest).build_table(settings, asked, totals_of)
+        table = PersonTable(book, now, earlier, rest)
+        return await compute(len(book.keys), table.build_table, settings, asked, totals_of)
     groups = await select_people_groups(session) if view.by == "group" else []
-    tallies = book.tallies(now, earlier)
-    if rest.credits or rest.events or rest.previous:
-        tallies.setdefault(NO_VALUE if view.by == "label" else UNATTRIBUTED, Tally()).join(rest)
-    return build_table(settings, asked, asked.before, tallies, groups, [])
+
+    def build() -> PeopleTable:
+        tallies = book.tallies(now, earlier)
+        if rest.credits or rest.events or rest.previous:
+            tallies.setdefault(NO_VALUE if view.by == "label" else UNATTRIBUTED, Tally()).join(rest)
+        return build_table(settings, asked, asked.before, tallies, groups, [])
+
+    return await compute(book.attributions, build)
 
 
 def build_table(
@@ -178,18 +189,15 @@ class PersonTable(NamedTuple):
 
     def build_table(self, settings: PeopleSettings, asked: Asked, totals: Totals) -> PeopleTable:
         book, now, earlier = self.book, self.now, self.earlier
-        size = len(book.keys)
+        order = book.order()
+        size = order.size
         credits, previous = grown(now.credits, size), grown(earlier.credits, size)
         is_used = grown(now.is_used, size) | grown(earlier.is_used, size)
-        ordered = np.array(book.ordered(), np.int64)
+        ordered = np.array(order.rows, np.int64)
         numbers = ordered[is_used[ordered]]
         # Stable: equal credits stay in the order of ids.
         rows = numbers[np.argsort(-credits[numbers], kind="stable")].tolist()
-        pinned = [
-            row_of(book.keys[row], self.tally(row))
-            for row in set(range(size)).difference(book.ordered())
-            if is_used[row]
-        ]
+        pinned = [row_of(book.keys[row], self.tally(row)) for row in order.pinned if is_used[row]]
         unattributed = next((row for row in pinned if row.kind == "unattributed"), None)
         if unattributed is not None:
             unattributed.tally.join(self.rest)
@@ -215,7 +223,7 @@ class PersonTable(NamedTuple):
         if kind == "removed":
             tally.people = {
                 self.book.people[each]
-                for each in self.book.removed
+                for each in tuple(self.book.removed)  # a copy: another request may add people
                 if each < len(self.now.has_used) and self.now.has_used[each]
             }
         return tally

@@ -30,7 +30,7 @@ async def tag_breakdown(request: Request, principal: CurrentUser, session: ReadA
     app, time_zone = app_state(request), session.organization.time_zone
     made_from: tuple[object, ...] = (principal.organization, principal.role, time_zone, today_in(time_zone, app.now()))
     if not WHO.isdisjoint(request.query_params):
-        made_from += (await select_people_version(session),)
+        made_from += await select_people_version(session)
     version = await select_usage_version(session, app.topic)
     complete_to = version.watermark.complete_to
     answer_if_new(request, (*made_from, *version.tag), {COMPLETE_TO: write_instant(complete_to)} if complete_to else {})

@@ -1,0 +1,136 @@
+"""An organization with a label that differs in each use gets a clear answer, and the process stays small and responsive."""
+
+import asyncio
+from datetime import date
+
+import pytest
+from query_api.attributions.book import BookKey, Books
+from query_api.attributions.domain.tally import key_by_person
+from query_api.attributions.limit import ATTRIBUTIONS_MAX, check_number
+from query_api.attributions.queries import RangeVersion
+from query_api.calendar import Days
+from query_api.db.session import read_as
+from query_api.db.statements import SQL
+from query_api.http.problems import ApiProblem
+from query_api.turns import AT_ONCE, compute, in_parts
+from runtime.postgres.pool import Pool
+from support.data.people_usage import PeopleRows
+from support.data.table_rows import TableRows
+from support.services.query_api import Api
+
+NOVEMBER = Days(date(2026, 11, 1), date(2026, 11, 30))
+PEOPLE = "/api/v1/usage/people?by=label&label_key=trace"
+TOO_MANY = (
+    f"{PEOPLE}&from=2026-11&to=2026-11",
+    f"{PEOPLE}&from=2026-10&to=2026-11",
+    f"{PEOPLE}&from=2026-11-01&to=2026-11-02",
+    f"{PEOPLE}&from=2026-11&to=2026-11&product=api",
+    f"{PEOPLE}&from=2026-11&to=2026-11&label=kind:all",
+    "/api/v1/usage/drivers?from=2026-11&to=2026-11",
+    "/api/v1/breakdown?product=api&view=namespaces&from=2026-11&to=2026-11&label=kind:all",
+    "/api/v1/trend?from=2026-11&to=2026-11&actor=user-1",
+    "/api/v1/usage/runs?from=2026-11&to=2026-11&label=kind:all",
+    "/api/v1/me/usage?from=2026-11&to=2026-11",
+)
+"""Each reads the attributions by another statement, or for another range."""
+
+
+@pytest.mark.parametrize(
+    ("statement", "ranges"),
+    [
+        ("select_attributions", 1), ("select_own_attributions", 1), ("sum_attributions", 2), ("sum_attributions_of_series", 2),
+        ("read_attributed_months", 2),
+    ],
+)  # fmt: skip
+def test_statements_read_at_most_one_more_than_the_maximum(statement: str, ranges: int) -> None:
+    assert f"LIMIT {ranges * ATTRIBUTIONS_MAX + 1}\n" in SQL[statement] + "\n"
+
+
+async def test_the_problem_names_the_labels_with_most_values(db: TableRows, pool: Pool) -> None:
+    acme = PeopleRows(db, await db.organization())
+    await insert_attributions(acme, 1_001)
+    async with read_as(pool, "org_acme", "") as session:
+        await check_number(session, ATTRIBUTIONS_MAX)
+        with pytest.raises(ApiProblem) as raised:
+            await check_number(session, ATTRIBUTIONS_MAX + 1)
+    assert (raised.value.status, raised.value.problem) == (422, "too-many-attributions")
+    assert "300,000" in raised.value.body.detail
+    assert "`trace`" in raised.value.body.detail
+    assert "`kind`" not in raised.value.body.detail
+
+
+async def insert_attributions(acme: PeopleRows, number: int) -> None:
+    """One for each value of the label trace, all of one person and with one value of the label kind."""
+    await acme.db.execute(
+        """INSERT INTO usage_attributions (organization_id, identity, actor_kind, actor_id, group_id, labels)
+        SELECT $1, lpad(n::text, 32, '0')::uuid, 'user', 'user-1', '', jsonb_build_object('trace', n::text, 'kind', 'all')
+        FROM generate_series(1, $2::integer) n""",
+        acme.organization, number,
+    )  # fmt: skip
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(300)
+async def test_more_than_the_maximum_is_refused_with_the_label_at_fault(api: Api, db: TableRows) -> None:
+    acme = PeopleRows(db, await db.organization())
+    await acme.configure(label_keys=["trace", "kind"])
+    await acme.use("user-1", "2026-10-05", 7, labels={"trace": "old"}, product="api")
+    series = await db.use(
+        acme.organization, "api", "namespace", "search", "2026-11-01", ATTRIBUTIONS_MAX + 1, events=ATTRIBUTIONS_MAX + 1
+    )
+    await insert_attributions(acme, ATTRIBUTIONS_MAX + 1)
+    await db.execute(
+        """INSERT INTO usage_attributed_daily SELECT organization_id, '2026-11-01', attribution_id, $2, 1, 1 FROM usage_attributions
+        WHERE organization_id = $1 AND labels ? 'kind'""", acme.organization, series,
+    )  # fmt: skip
+    await db.execute(
+        """INSERT INTO usage_attributed_monthly SELECT organization_id, '2026-11-01', attribution_id, 1, 1 FROM usage_attributions
+        WHERE organization_id = $1 AND labels ? 'kind'""", acme.organization,
+    )  # fmt: skip
+    for path in TOO_MANY:
+        answer = await api.ask(path)
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/too-many-attributions"), path
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "300,000" in answer.json()["detail"]
+        assert "`trace`" in answer.json()["detail"]
+        assert "`kind`" not in answer.json()["detail"]
+    earlier = await api.get(f"{PEOPLE}&from=2026-10&to=2026-10")
+    assert (earlier["total"], [row["id"] for row in earlier["rows"]]) == ("0.000007", ["old"])
+    await db.execute("DELETE FROM usage_attributed_monthly WHERE attribution_id = (SELECT max(attribution_id) FROM usage_attributions)")  # fmt: skip
+    answer = await api.get(f"{PEOPLE}&from=2026-11&to=2026-11&limit=1")
+    assert (answer["total"], answer["rows"][0]["credits"]) == ("0.300001", "0.000001")
+    assert [(row["kind"], row["credits"]) for row in answer["pinned"]] == [("no_value", "0.000001")]
+
+
+@pytest.mark.parametrize(("bytes_max", "is_kept"), [(1_000_000, True), (3_500, False)])
+async def test_a_book_is_kept_only_within_the_maximum_of_all_books_also_if_it_is_alone(
+    db: TableRows, pool: Pool, bytes_max: int, is_kept: bool
+) -> None:
+    """3,500 bytes are enough for the attributions, but not for the sums of the range."""
+    acme = PeopleRows(db, await db.organization())
+    for number in range(5):
+        await acme.use(f"u{number}", "2026-11-01", 1)
+    books, ranges = Books(bytes_max), [(NOVEMBER, RangeVersion(5, 5, 0, 0))]
+    async with read_as(pool, "org_acme", "") as session:
+        key = BookKey(acme.organization, "person", None, None, None)
+        book, [fold] = await books.read(session, key, key_by_person, NOVEMBER.last, ranges, None)
+    assert (len(book.keys), int(fold.credits.sum())) == (5, 5)
+    assert books.bytes == (book.bytes if is_kept else 0)
+    assert book.bytes > 3_500
+
+
+async def test_other_requests_run_during_long_computations() -> None:
+    ran = []
+
+    async def other() -> None:
+        ran.append(len(seen))
+
+    seen = list[int]()
+    task = asyncio.create_task(other())
+    async for some in in_parts(range(2 * AT_ONCE + 1)):
+        seen += some
+    await task
+    assert ran == [AT_ONCE]
+    assert seen == list(range(2 * AT_ONCE + 1))
+    for size in (1, AT_ONCE + 1):
+        assert await compute(size, sum, [1, 2]) == 3
