@@ -59,7 +59,7 @@ async def test_a_busy_pool_is_waited_for_and_not_called_away(
     ):
         locker = await asyncpg.connect(database.dsn, timeout=10)
         async with locker.transaction():
-            await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
+            await locker.execute("LOCK TABLE usage_organization_monthly IN ACCESS EXCLUSIVE MODE")
             asked = [group.create_task(api.ask("/api/v1/overview")) for _ in range(3)]
             await locker.execute("SELECT pg_sleep(3)")  # longer than an earlier limit of two seconds
             assert await find_problem(probe_pool) is None, "a busy database is no reason to refuse every request"

@@ -90,7 +90,7 @@ async def test_the_service_answers_until_it_is_stopped(
             # A request that has started gets its answer.
             locker = await asyncpg.connect(database.dsn, timeout=10)
             async with locker.transaction():
-                await locker.execute("LOCK TABLE usage_organization_daily IN ACCESS EXCLUSIVE MODE")
+                await locker.execute("LOCK TABLE usage_organization_monthly IN ACCESS EXCLUSIVE MODE")
                 asked = asyncio.create_task(client.get("/api/v1/overview", headers=headers))
                 await eventually(lambda: waits_for_lock(locker), what="the request waits")
                 process.send(signal.SIGTERM)
