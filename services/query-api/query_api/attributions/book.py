@@ -25,7 +25,7 @@ from query_api.calendar import Days
 from query_api.db.session import ReadSession
 from query_api.turns import in_parts
 
-BYTES_MAX = 300_000_000
+BYTES_MAX = 150_000_000
 """Of all kept books."""
 ATTRIBUTION_BYTES = 300
 """Of an attribution in a book, with its row and person."""

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from runtime.postgres.statements import from_record
 
 from query_api.attributions.domain.spans import PeopleGroup, PeopleMode, PeopleSettings, Span
-from query_api.attributions.limit import ATTRIBUTIONS_MAX, check_number
+from query_api.attributions.limit import ATTRIBUTIONS_MAX, SPANS_MAX, check_number
 from query_api.calendar import Days, by_grain, count_grains, grain_bounds
 from query_api.db.rows import from_records
 from query_api.db.session import ReadSession
@@ -40,7 +40,7 @@ async def select_attributions(
         label_key,
         attributions,
     )
-    await check_number(session, len(rows))
+    await check_number(session, len(rows), SPANS_MAX)
     spans = list[Span]()
     async for some in in_parts(rows):
         spans += from_records(Span, some)

@@ -4,13 +4,13 @@ SELECT people, label_keys FROM organizations WHERE organization_id = $1
 
 -- name: select_attributions
 -- Attributions as the organization may see them: for each, the ranges of days in which its usage belongs to one group.
--- One more than ATTRIBUTIONS_MAX. $2 is the membership (none, then, now), $3 today. Each filter may be null: $4 an actor, $5 groups, $7 the value of the label $6.
+-- One more than SPANS_MAX. $2 is the membership (none, then, now), $3 today. Each filter may be null: $4 an actor, $5 groups, $7 the value of the label $6.
 -- $8 is the key of another label, $9 selects attributions (null: all). shown_attributions() hides keys that are not declared.
 SELECT attribution_id, first_on, last_on, actor_kind, actor, removed, group_id, labels ->> $8::text AS value, labels ->> $6::text AS filtered
 FROM shown_attributions($1, $2, $3)
 WHERE ($4::text IS NULL OR actor = $4) AND ($5::text[] IS NULL OR group_id = ANY($5)) AND ($7::text IS NULL OR labels ->> $6::text = $7)
     AND ($9::bigint[] IS NULL OR attribution_id = ANY($9))
-LIMIT 300001
+LIMIT 200001
 
 -- name: select_largest_label_keys
 -- Up to three keys of labels with more than 1,000 values among 20,000 of the newest attributions, most values first.
@@ -65,7 +65,7 @@ FROM (
         WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last
             AND ($9::bigint[] IS NULL OR attribution_id = ANY($9))
     ) AS used
-    GROUP BY stretch.first, attribution_id LIMIT 600001
+    GROUP BY stretch.first, attribution_id LIMIT 200001
 ) AS sums
 GROUP BY first
 
@@ -74,7 +74,7 @@ GROUP BY first
 SELECT array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
 FROM (
     SELECT attribution_id, credits, events FROM usage_attributed_monthly
-    WHERE organization_id = $1 AND month BETWEEN $2 AND $3 LIMIT 600001
+    WHERE organization_id = $1 AND month BETWEEN $2 AND $3 LIMIT 200001
 ) AS used
 HAVING count(*) > 0
 
@@ -87,7 +87,7 @@ FROM (
     FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
     JOIN usage_attributed_daily AS used ON used.day BETWEEN stretch.first AND stretch.last
     WHERE organization_id = $1 AND series_id = ANY($5::integer[]) AND ($4::bigint[] IS NULL OR attribution_id = ANY($4))
-    GROUP BY stretch.first, attribution_id LIMIT 600001
+    GROUP BY stretch.first, attribution_id LIMIT 200001
 ) AS sums
 GROUP BY first
 

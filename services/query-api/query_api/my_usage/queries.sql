@@ -5,7 +5,7 @@ SELECT a.attribution_id, a.actor_id FROM usage_attributions a
 WHERE a.organization_id = $1 AND a.actor_id = ANY(
         $2::text[] || ARRAY(SELECT p.actor_id FROM actors p WHERE p.organization_id = $1 AND p.email = $3))
     AND NOT EXISTS (SELECT FROM actors p WHERE p.organization_id = $1 AND p.actor_id = a.actor_id AND p.removed)
-LIMIT 300001
+LIMIT 100001
 
 -- name: sum_own_usage
 -- Usage of the attributions $3 on the days $2, by day and series.
