@@ -223,6 +223,16 @@ async def test_aliases_are_revealed_one_by_one_and_groups_only_has_no_people(
         await expect(visit.page.get_by_text("Your organization shows usage by group only")).to_be_visible()
         assert sum((await read_rows(visit)).values()) == TOTAL
         await expect(visit.page.get_by_text("Ada Okafor")).to_have_count(0)
+        await visit.page.get_by_role("button", name="More formats").click()
+        await expect(visit.page.get_by_role("menuitem", name="FOCUS 1.2 (.csv)")).to_be_visible()
+        await expect(visit.page.get_by_role("menuitem", name="Usage by person (.csv)")).to_have_count(0)
+        visit.expected.append(r"status of 403")
+        await visit.page.goto(f"{people.origin}/?range=all&tab=runs&group=grp_sales")
+        await expect(visit.page.get_by_text("runs have no filter by person, group or label")).to_be_visible()
+        await visit.page.get_by_role("button", name="Remove the filter by group").click()
+        await expect(visit.of_test_id("runs-table").get_by_role("columnheader")).to_have_text(
+            ["Run", "Credits", "Uses", "Began"]
+        )
 
 
 async def test_usage_that_names_no_people_is_explained(people: WholeStack, browser: Browser) -> None:

@@ -26,7 +26,7 @@ OTHERS = (
     "/api/v1/overview", "/api/v1/deleted-agents?range=all", "/api/v1/freshness", "/api/v1/proof?hours=168", "/api/v1/banner", "/api/v1/alerts",
     "/api/v1/alerts/settings", "/api/v1/alerts/test-mail", "/api/v1/alert-channels", "/api/v1/audit", "/api/v1/credit-periods",
     "/api/v1/reconcile", "/api/v1/session", "/api/v1/usage/runs?range=all", "/api/v1/export/people.csv?range=all",
-    "/api/v1/export/focus.csv?range=all",
+    "/api/v1/export/focus.csv?range=all", "/api/v1/export/focus.csv?range=all&split=people",
 )  # fmt: skip
 """They filter by none of them."""
 ELSEWHERE = {
@@ -181,6 +181,19 @@ async def test_people_and_agents_of_one_person_are_refused_while_only_groups_are
     ]
     for secret in SECRETS:
         assert not [text for text in texts if secret in text.replace('"ada@acme.example"]', "")], secret
+
+
+async def test_files_by_people_and_filters_of_runs_are_refused_while_only_groups_are_shown(
+    api: Api, acme: PeopleRows
+) -> None:
+    """A merged row of one day, or a run of a group's agent, is one person's."""
+    await acme.configure("groups_only", ["project"])
+    for path in (
+        "/api/v1/export/people.csv?range=all", "/api/v1/export/focus.csv?range=all&split=people",
+        *(f"/api/v1/usage/runs?range=all&{who}" for who in ("actor=ada-id", "group=large", "label=project:apollo")),
+    ):  # fmt: skip
+        answer = await api.ask(path)
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/people-not-shown"), path
 
 
 async def test_a_group_with_an_agent_of_one_person_is_refused_in_tables_of_agents(api: Api, acme: PeopleRows) -> None:

@@ -7,9 +7,6 @@ from pydantic import Field
 from query_api.http.fields import ResponseBody
 
 REMOVED_PEOPLE = "Removed people"
-SMALL_GROUPS = "Small groups"
-PEOPLE_OF_A_SHOWN_GROUP = 5
-"""While only groups are shown, groups with fewer people are merged."""
 
 
 class ActorRef(ResponseBody):
@@ -25,14 +22,12 @@ class ActorRef(ResponseBody):
 class GroupRef(ResponseBody):
     """A group of people."""
 
-    id: str | None = Field(
-        description="null: groups with fewer than five people in the month, merged because the organization shows only groups."
-    )
+    id: str
     name: str = Field(examples=["Platform team"])
 
 
 def actor_ref(kind: str | None, actor_id: str | None, name: str | None, *, removed: bool | None) -> ActorRef | None:
-    """From the columns of `select_who`; None without an actor, or if none is shown."""
+    """From the columns of `select_who`; None without an actor."""
     if removed:
         return ActorRef(kind="removed", id=None, name=REMOVED_PEOPLE)
     if not actor_id or kind not in ("user", "service_account"):

@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from query_api.attributions.domain.groups import find_parents, find_subtree
-from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span
+from query_api.attributions.domain.spans import PeopleGroup, PeopleMode, PeopleSettings, Span
 from query_api.attributions.queries import select_attributions, select_people_groups, select_people_settings
 from query_api.attributions.schemas import WhoQuery
 from query_api.db.session import ReadSession
@@ -44,7 +44,7 @@ async def select_who(
     """
     settings = await select_people_settings(session)
     if query.actor is not None:
-        refuse_people(settings)
+        refuse_people(settings.people)
     for parameter, text in (("actor", query.actor), ("group", query.group), ("label", query.label)):
         if text is not None and "\0" in text:  # Postgres cannot store NUL in text
             raise invalid_parameter(parameter, "must not contain the character NUL")
@@ -64,13 +64,13 @@ async def select_who(
     return Selection(settings, spans, groups, is_filtered, query.group, frozenset(subtree), label, needs_five)
 
 
-def refuse_people(settings: PeopleSettings) -> None:
-    """Raises ApiProblem if the organization does not show single people."""
-    if settings.people == "groups_only":
-        raise ApiProblem(
-            "people-not-shown",
-            "This organization shows usage by group only, not by person. A Super Admin can change this.",
-        )
+def refuse_people(
+    people: PeopleMode,
+    text: str = "This organization shows usage by group only, not by person. A Super Admin can change this.",
+) -> None:
+    """Raises ApiProblem with this text if the organization does not show single people."""
+    if people == "groups_only":
+        raise ApiProblem("people-not-shown", text)
 
 
 def too_few_people() -> ApiProblem:

@@ -62,12 +62,11 @@ async def copy_people(
     session: ReadSession,
     labels: Sequence[Label],
     day: date,
-    large_groups: Sequence[str],
     account: BillingAccount,
     output: Output,
 ) -> None:
     """Usage of a day by who used it, as CSV lines without a header."""
-    values = (large_groups, *CellPatterns(), account.organization, account.time_zone, *columns_of(Label, labels))
+    values = (*CellPatterns(), account.organization, account.time_zone, *columns_of(Label, labels))
     await _copy(session, SQL["copy_people"], day, *values, output=output)
 
 
@@ -101,14 +100,13 @@ async def copy_focus_people(
     session: ReadSession,
     labels: Sequence[FocusLabel],
     calendar: FocusDay,
-    large_groups: Sequence[str],
     account: BillingAccount,
     output: Output,
 ) -> None:
     """Usage of a day as rows of FOCUS 1.2, a row for each actor and group."""
     _, *patterns = CellPatterns()
     values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, [calendar]), *patterns)
-    await _copy(session, SQL["copy_focus_people"], calendar.day, large_groups, *values, output=output)
+    await _copy(session, SQL["copy_focus_people"], calendar.day, *values, output=output)
 
 
 async def _copy(session: ReadSession, statement: str, *values: object, output: Output) -> None:

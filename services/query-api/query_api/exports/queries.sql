@@ -56,19 +56,19 @@ ORDER BY used.day, label.position
 -- Usage of a day by who used it, as lines with labels of series.
 -- The regular expressions are those of CellPatterns: texts and ids that match get an apostrophe.
 -- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
-SELECT $2::date AS date, who.actor_kind, cell.actor_id, CASE WHEN who.actor_name ~ $4 THEN '''' ELSE '' END || who.actor_name AS actor_name,
-    cell.group_id, CASE WHEN who.group_name ~ $4 THEN '''' ELSE '' END || who.group_name AS group_name, who.labels, label.product, label.kind,
+SELECT $2::date AS date, who.actor_kind, cell.actor_id, CASE WHEN who.actor_name ~ $3 THEN '''' ELSE '' END || who.actor_name AS actor_name,
+    cell.group_id, CASE WHEN who.group_name ~ $3 THEN '''' ELSE '' END || who.group_name AS group_name, who.labels, label.product, label.kind,
     label.category, label.category_now, label.feature, label.feature_name, label.agent_id, label.agent_name, label.agent_status, label.surface,
-    who.credits * 0.000001 AS credits, who.events, $8::text AS organization_id, $9::text AS time_zone
-FROM unnest($10::integer[], $11::date[], $12::date[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
-        $19::text[], $20::text[], $21::text[], $22::text[]) WITH ORDINALITY
+    who.credits * 0.000001 AS credits, who.events, $7::text AS organization_id, $8::text AS time_zone
+FROM unnest($9::integer[], $10::date[], $11::date[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+        $18::text[], $19::text[], $20::text[], $21::text[]) WITH ORDINALITY
     AS label(series_id, first, last, product, kind, category, category_now, feature, feature_name, agent_id, agent_name, agent_status,
         surface, position)
-JOIN usage_by_people($1, $2, $3) AS who ON who.series_id = label.series_id AND $2::date BETWEEN label.first AND label.last
+JOIN usage_by_people($1, $2) AS who ON who.series_id = label.series_id AND $2::date BETWEEN label.first AND label.last
 CROSS JOIN LATERAL (SELECT ltrim(who.actor_id, '''') AS actor_id, ltrim(who.group_id, '''') AS group_id) AS plain
 CROSS JOIN LATERAL (SELECT
-    CASE WHEN plain.actor_id ~ $5 OR (plain.actor_id ~ $6 AND plain.actor_id ~ $7) THEN '''' ELSE '' END || who.actor_id AS actor_id,
-    CASE WHEN plain.group_id ~ $5 OR (plain.group_id ~ $6 AND plain.group_id ~ $7) THEN '''' ELSE '' END || who.group_id AS group_id) AS cell
+    CASE WHEN plain.actor_id ~ $4 OR (plain.actor_id ~ $5 AND plain.actor_id ~ $6) THEN '''' ELSE '' END || who.actor_id AS actor_id,
+    CASE WHEN plain.group_id ~ $4 OR (plain.group_id ~ $5 AND plain.group_id ~ $6) THEN '''' ELSE '' END || who.group_id AS group_id) AS cell
 WHERE who.credits <> 0 OR who.events <> 0
 ORDER BY who.actor_kind, who.actor_id COLLATE "C", who.group_id COLLATE "C", who.labels::text COLLATE "C", label.position
 
@@ -117,16 +117,16 @@ ORDER BY used.day, label.position, line.number
 -- Usage of a day as rows of FOCUS 1.2, a row for each actor and group; corrections are in the rows of who used it.
 -- The regular expressions are those of CellPatterns.
 -- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
-SELECT 0.000000 AS "BilledCost", $4::text AS "BillingAccountId", $5::text AS "BillingAccountName", 'Organization' AS "BillingAccountType",
+SELECT 0.000000 AS "BilledCost", $3::text AS "BillingAccountId", $4::text AS "BillingAccountName", 'Organization' AS "BillingAccountType",
     calendar.currency AS "BillingCurrency", calendar.billing_ends_at AS "BillingPeriodEnd",
     calendar.billing_starts_at AS "BillingPeriodStart", 'Usage' AS "ChargeCategory", NULL AS "ChargeClass",
     label.description AS "ChargeDescription", 'Usage-Based' AS "ChargeFrequency", calendar.ends_at AS "ChargePeriodEnd",
     calendar.starts_at AS "ChargePeriodStart", worth.quantity AS "ConsumedQuantity", 'Credits' AS "ConsumedUnit",
     worth.cost AS "ContractedCost", worth.unit_price AS "ContractedUnitPrice", worth.cost AS "EffectiveCost",
-    NULL AS "InvoiceId", $6::text AS "InvoiceIssuerName", worth.cost AS "ListCost", worth.unit_price AS "ListUnitPrice",
+    NULL AS "InvoiceId", $5::text AS "InvoiceIssuerName", worth.cost AS "ListCost", worth.unit_price AS "ListUnitPrice",
     'Standard' AS "PricingCategory", 'FlexCredits' AS "PricingCurrency", 1.000000 AS "PricingCurrencyContractedUnitPrice",
     worth.quantity AS "PricingCurrencyEffectiveCost", 1.000000 AS "PricingCurrencyListUnitPrice", worth.quantity AS "PricingQuantity",
-    'Credits' AS "PricingUnit", $6::text AS "ProviderName", $6::text AS "PublisherName", label.resource AS "ResourceId",
+    'Credits' AS "PricingUnit", $5::text AS "ProviderName", $5::text AS "PublisherName", label.resource AS "ResourceId",
     label.resource_name AS "ResourceName", label.resource_type AS "ResourceType", 'AI and Machine Learning' AS "ServiceCategory",
     label.service AS "ServiceName", 'Generative AI' AS "ServiceSubcategory", label.sku AS "SkuId", label.meter AS "SkuMeter",
     NULL AS "SkuPriceDetails", label.sku AS "SkuPriceId", NULL AS "SubAccountId", NULL AS "SubAccountName", NULL AS "SubAccountType",
@@ -134,19 +134,19 @@ SELECT 0.000000 AS "BilledCost", $4::text AS "BillingAccountId", $5::text AS "Bi
     calendar.credit_period AS "x_CreditPeriodId",
     who.events AS "x_Events", label.feature AS "x_Feature", label.kind AS "x_FeatureKind", NULL AS "x_OverageCredits",
     CASE WHEN calendar.credit_price IS NULL THEN 'true' ELSE 'false' END AS "x_PriceUnknown", label.product AS "x_ProductType",
-    label.row_kind AS "x_RowKind", label.surface AS "x_Surface", $7::text AS "x_TimeZone",
-    CASE WHEN who.plain_actor ~ $35 OR (who.plain_actor ~ $36 AND who.plain_actor ~ $37) THEN '''' ELSE '' END || who.actor_id AS "x_Actor",
-    CASE WHEN who.plain_group ~ $35 OR (who.plain_group ~ $36 AND who.plain_group ~ $37) THEN '''' ELSE '' END || who.group_id AS "x_Group"
-FROM unnest($8::integer[], $9::date[], $10::date[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
-        $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[]) WITH ORDINALITY
+    label.row_kind AS "x_RowKind", label.surface AS "x_Surface", $6::text AS "x_TimeZone",
+    CASE WHEN who.plain_actor ~ $34 OR (who.plain_actor ~ $35 AND who.plain_actor ~ $36) THEN '''' ELSE '' END || who.actor_id AS "x_Actor",
+    CASE WHEN who.plain_group ~ $34 OR (who.plain_group ~ $35 AND who.plain_group ~ $36) THEN '''' ELSE '' END || who.group_id AS "x_Group"
+FROM unnest($7::integer[], $8::date[], $9::date[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
+        $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[]) WITH ORDINALITY
     AS label(series_id, first, last, description, service, sku, meter, resource, resource_name, resource_type, agent, category, feature,
         kind, product, row_kind, surface, position)
 JOIN (
     SELECT series_id, actor_id, ltrim(actor_id, '''') AS plain_actor, group_id, ltrim(group_id, '''') AS plain_group,
         sum(credits)::bigint AS credits, sum(events)::bigint AS events
-    FROM usage_by_people($1, $2, $3) GROUP BY series_id, actor_id, group_id) AS who
+    FROM usage_by_people($1, $2) GROUP BY series_id, actor_id, group_id) AS who
     ON who.series_id = label.series_id AND $2::date BETWEEN label.first AND label.last
-JOIN unnest($25::date[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::text[], $33::text[], $34::text[])
+JOIN unnest($24::date[], $25::text[], $26::text[], $27::text[], $28::text[], $29::bigint[], $30::bigint[], $31::text[], $32::text[], $33::text[])
     AS calendar(day, starts_at, ends_at, billing_starts_at, billing_ends_at, credit_price, overage_price, currency, contract, credit_period)
     ON calendar.day = $2::date
 CROSS JOIN LATERAL (SELECT who.credits * 0.000001 AS quantity, calendar.credit_price * 0.000001 AS unit_price,

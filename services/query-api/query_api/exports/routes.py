@@ -16,8 +16,8 @@ from pydantic.json_schema import SkipJsonSchema
 from query_api.access.audit import audit
 from query_api.access.dependencies import CurrentUser, ExportAccess
 from query_api.access.state import app_state
-from query_api.actors.queries import select_large_groups
 from query_api.attributions.schemas import WhoQuery
+from query_api.attributions.selection import refuse_people
 from query_api.attributions.usage import choose_spans
 from query_api.auth.principal import Principal
 from query_api.calendar import Days, today_in
@@ -79,6 +79,11 @@ PEOPLE_COLUMNS = (
 SPLIT_COLUMNS = ("x_Actor", "x_Group")
 """Further columns of a FOCUS file that is split by people."""
 
+LINES_OF_ONE = (
+    "This organization shows usage by group only, and a line of this file may be about one person: a group's day and feature. "
+    "The tab People shows groups. A Super Admin can change this."
+)
+
 CORRECTIONS_AT_ONCE = 500
 """Rows per step: formatting them takes about 20 ms, then other requests run."""
 
@@ -118,7 +123,8 @@ class FocusQuery(RangeQuery):
     split: Literal["people"] | SkipJsonSchema[None] = Field(
         None,
         description="people: a row for each actor and group, in the columns x_Actor and x_Group, empty for usage without them. "
-        "Corrections are in the rows of who used it, without a ChargeClass. All sums stay the same.",
+        "Corrections are in the rows of who used it, without a ChargeClass. All sums stay the same. Refused if the "
+        "organization shows groups only.",
     )
     bom: bool = BOM
 
@@ -164,17 +170,17 @@ async def get_people_file(
 ) -> FileResponse:
     """The daily data by who used it. Lines add up to the same totals as `usage.csv`; corrections are included in `credits`.
 
-    `actor_kind` is `user`, `service_account`, `removed` (removed people together), `unattributed` (usage without an actor) or
-    `not_shown` (the organization shows only groups). While people are pseudonymous, `actor_id` is the alias. `labels` is a JSON
-    object of declared keys. Cells are escaped as in `usage.csv`.
+    `actor_kind` is `user`, `service_account`, `removed` (removed people together) or `unattributed` (usage without an actor).
+    While people are pseudonymous, `actor_id` is the alias. `labels` is a JSON object of declared keys. Cells are escaped as in
+    `usage.csv`. Refused if the organization shows groups only.
     """
+    refuse_people(session.organization.people, LINES_OF_ONE)
     today = today_in(session.organization.time_zone, app_state(request).now())
     products, kinds = choose_products(query)
     days = await choose_days(session, query, today)
     series = await select_exported_series(session, products, kinds, query.surface)
     catalog = await read_catalog(session, products, today)
     account = read_account(request, session, principal)
-    groups = await select_large_groups(session, days) or []
 
     async def write(put: Put) -> None:
         async def put_lines(data: bytes) -> None:
@@ -185,7 +191,7 @@ async def get_people_file(
             cells = [label_cells(label) for label in labels]
             for day in each_day(month):  # so that Postgres sorts one day in memory
                 of_day = [label for label in cells if label.first <= day <= label.last]
-                await copy_people(session, of_day, day, groups, account, put_lines)
+                await copy_people(session, of_day, day, account, put_lines)
 
     filters = (query.product, query.view, surfaces_in_name(query.surface))
     return FileResponse(write, await audit_export(request, principal, days, "people", *filters))
@@ -236,6 +242,8 @@ async def get_focus_file(
     Each day has the prices that were known on it. If a later contract version changes them, the difference is a Correction in
     the month in which that version was received. `SkuId` always contains the exact id of the feature.
     """
+    if query.split is not None:
+        refuse_people(session.organization.people, LINES_OF_ONE)
     time_zone = session.organization.time_zone
     today = today_in(time_zone, app_state(request).now())
     periods = await select_credit_periods(session)
@@ -248,7 +256,6 @@ async def get_focus_file(
     begins_on = min((span.starts_on for span in spans), default=days.first)
     used = await sum_days(session, Days(begins_on, max(begins_on, days.last)))
     overage = overage_by_day(used, periods)
-    groups = await select_large_groups(session, days) or [] if query.split else []
     more = SPLIT_COLUMNS if query.split else ()
     empty = [None] * len(more)
 
@@ -263,7 +270,7 @@ async def get_focus_file(
                 await copy_focus(session, focus_labels(labels), calendar, month, account, put_lines)
             for day in calendar if query.split else ():
                 of_day = [label for label in labels if label.first <= day.day <= label.last]
-                await copy_focus_people(session, focus_labels(of_day), day, groups, account, put_lines)
+                await copy_focus_people(session, focus_labels(of_day), day, account, put_lines)
             if purchases := purchase_lines(calendar, overage, account):
                 await put(write_lines([*line, *empty] for line in purchases))
         corrections, lines = price_corrections(contracts, periods, used, overage, days), bytearray()

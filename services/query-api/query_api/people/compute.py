@@ -235,7 +235,7 @@ class PersonTable(NamedTuple):
 def check_view(settings: PeopleSettings, view: PeopleView) -> None:
     """Raises ApiProblem."""
     if view.by == "person":
-        refuse_people(settings)
+        refuse_people(settings.people)
     if view.by == "label":
         if view.label_key is None:
             raise invalid_parameter("label_key", "is required with `by=label`")

@@ -116,7 +116,7 @@ async def get_drivers(request: Request, session: ReadAccess, query: Annotated[Dr
 async def reveal_person(session: SuperAdminAccess, principal: CurrentUser, asked: RevealRequest) -> RevealedPerson:
     """Who an alias is, in an organization that shows aliases. For Super Admins; each request is audited."""
     settings = await select_people_settings(session)
-    refuse_people(settings)
+    refuse_people(settings.people)
     if settings.people == "named":
         raise ApiProblem("nothing-to-reveal", "This organization shows names.")
     person = await select_revealed(session, asked.alias)

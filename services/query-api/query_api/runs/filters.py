@@ -4,13 +4,11 @@ from datetime import date, datetime, timedelta
 
 from flexcredits_schemas.calendar import midnight
 
-from query_api.actors.queries import select_large_groups
 from query_api.attributions.domain.groups import find_parents, find_subtree
 from query_api.attributions.queries import select_attributions, select_people_groups, select_people_settings
-from query_api.attributions.selection import read_label
+from query_api.attributions.selection import read_label, refuse_people
 from query_api.calendar import Days, span_of
 from query_api.db.session import ReadSession
-from query_api.http.problems import ApiProblem, invalid_parameter
 from query_api.runs.queries import RunFilter
 from query_api.runs.schemas import RunsQuery
 
@@ -23,14 +21,15 @@ async def read_filter(session: ReadSession, query: RunsQuery, days: Days, today:
     wanted = RunFilter(midnight(span.starts_on, zone), midnight(span.ends_on, zone), query.agent)
     if query.actor is None and query.group is None and query.label is None:
         return wanted
-    settings = await select_people_settings(session)
-    label = read_label(query.label, settings)
-    if settings.people == "groups_only" and (query.actor is not None or label is not None):
-        raise ApiProblem(
-            "people-not-shown",
-            "This organization shows usage by group only: runs have no filter by person or label. A Super Admin can change this.",
-        )
-    groups = await read_groups(session, query.group, days)
+    refuse_people(
+        session.organization.people,
+        "This organization shows usage by group only, and a run is one person's: runs have no filter by person, group or label. "
+        "A Super Admin can change this.",
+    )
+    label = read_label(query.label, await select_people_settings(session))
+    groups = None
+    if query.group is not None:
+        groups = find_subtree(query.group, find_parents(await select_people_groups(session)))
     spans = await select_attributions(
         session,
         "then" if groups is not None else "none",
@@ -57,22 +56,3 @@ async def read_filter(session: ReadSession, query: RunsQuery, days: Days, today:
 def begin_of(day: date, zone: str | None, plus: timedelta = timedelta()) -> datetime:
     """The instant at which a day begins. Without a limit, one that no run reaches."""
     return midnight(min(max(day, FIRST_DAY), LAST_DAY) + plus, zone)
-
-
-async def read_groups(session: ReadSession, group: str | None, days: Days) -> list[str] | None:
-    """The group and the groups below it; None without a group. While only groups are shown, those of five people.
-
-    Raises ApiProblem.
-    """
-    if group is None:
-        return None
-    groups = find_subtree(group, find_parents(await select_people_groups(session)))
-    large = await select_large_groups(session, days)
-    if large is None:
-        return groups
-    groups = sorted({*groups} & {*large})
-    if not groups:
-        raise invalid_parameter(
-            "group", "has no group of five people or more in the range, and the organization shows only such groups"
-        )
-    return groups

@@ -10,8 +10,8 @@ from flexcredits_schemas.identity import run_identity_of
 
 from query_api.access.dependencies import ReadAccess, SlowReadAccess
 from query_api.access.state import app_state
-from query_api.actors.queries import select_large_groups, select_who
-from query_api.calendar import month_of, today_in
+from query_api.actors.queries import select_who
+from query_api.calendar import today_in
 from query_api.contracts.range import choose_days
 from query_api.db.session import ReadSession
 from query_api.freshness.queries import select_watermark
@@ -55,8 +55,7 @@ async def get_runs(request: Request, session: SlowReadAccess, query: Annotated[R
     sums = await sum_runs_by_agent(session, wanted)
     rows = await select_runs(session, wanted, after, query.limit + 1)
     page = rows[: query.limit]
-    groups = await select_large_groups(session, days)
-    whose = await select_who(session, [(row.attribution_id, local_date(row.first_at, zone)) for row in page], groups)
+    whose = await select_who(session, [(row.attribution_id, local_date(row.first_at, zone)) for row in page])
     agents = await select_agents(session)
     watermark = await select_watermark(session, app.topic)
     await session.finish()
@@ -97,8 +96,7 @@ async def get_run(
         )
     uses = await select_run_uses(session, run.run, after, query.limit + 1)
     page = uses[: query.limit]
-    day = local_date(run.first_at, zone)
-    [who] = await select_who(session, [(run.attribution_id, day)], await select_large_groups(session, month_of(day)))
+    [who] = await select_who(session, [(run.attribution_id, local_date(run.first_at, zone))])
     parent = await select_run(session, run_identity_of(run.parent_id)) if run.parent_id else None
     children, number = await select_child_runs(session, run.run_id, CHILDREN_LISTED)
     agents = await select_agents(session)

@@ -30,22 +30,21 @@ class RunsQuery(RangeQuery):
         min_length=1,
         max_length=254,
         pattern=PRINTABLE,
-        description="Only runs of this person or service account. While people are pseudonymous, the alias; refused while only "
-        "groups are shown.",
+        description="Only runs of this person or service account. While people are pseudonymous, the alias. "
+        "Refused if the organization shows groups only.",
     )
     group: str | SkipJsonSchema[None] = Field(
         None,
         min_length=1,
         max_length=128,
         pattern=PRINTABLE,
-        description="Only runs of this group and the groups below it. While only groups are shown, groups with fewer "
-        "than five people are left out.",
+        description="Only runs of this group and the groups below it. Refused if the organization shows groups only.",
     )
     label: str | SkipJsonSchema[None] = Field(
         None,
         max_length=129,
         pattern=PRINTABLE,
-        description="Only runs with this label: `KEY:VALUE`, with a declared key.",
+        description="Only runs with this label: `KEY:VALUE`, with a declared key. Refused if the organization shows groups only.",
         examples=["project:apollo"],
     )
     limit: int = Field(50, ge=1, le=200)
@@ -87,8 +86,13 @@ class RunRow(ResponseBody):
     actor: ActorRef | None = Field(
         description="Of its first use. null: without an actor, or the organization shows only groups."
     )
-    group: GroupRef | None = Field(description="Of its first use. null: no group.")
-    labels: dict[str, str] = Field(description="Of its first use: those with a key that the organization declares.")
+    group: GroupRef | None = Field(
+        description="Of its first use. null: no group, or the organization shows only groups."
+    )
+    labels: dict[str, str] = Field(
+        description="Of its first use: those with a key that the organization declares. Empty if the organization shows only "
+        "groups."
+    )
     first_at: datetime = Field(description="Time of its first use.")
     last_at: datetime = Field(description="Time of its last use.")
     credits: Credits = Field(description="Of all its uses and their corrections.")

@@ -22,8 +22,6 @@ export default function RunsTab() {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(runsQuery(url))
   const format = useFormat()
   const page = data?.pages.at(-1)
-  if (!page)
-    return error ? <Failure error={error} retry={() => void refetch()} /> : <Skeleton height={420} radius="md" />
   const isFiltered = isOfSome(url)
   return (
     <>
@@ -32,7 +30,13 @@ export default function RunsTab() {
           <WhoChips />
         </div>
       )}
-      {page.runs === 0 ? (
+      {!page ? (
+        error ? (
+          <Failure error={error} retry={() => void refetch()} />
+        ) : (
+          <Skeleton height={420} radius="md" />
+        )
+      ) : page.runs === 0 ? (
         <p className={classes.nothing} data-testid="no-runs">
           {isFiltered
             ? "No runs in this range and with these filters."
@@ -86,6 +90,7 @@ function RunsTable({ rows }: { rows: Schemas["RunRow"][] }) {
   const [, change] = useUrlState()
   const format = useFormat()
   const caption = "Runs with most credits"
+  const who = rows.some(({ actor }) => actor) ? "Started by" : rows.some(({ group }) => group) ? "Group" : undefined
   return (
     <ScrollRegion className={table.scroll} label={caption}>
       <CellHints>
@@ -96,7 +101,7 @@ function RunsTable({ rows }: { rows: Schemas["RunRow"][] }) {
               <th scope="col">Run</th>
               <th scope="col">Credits</th>
               <th scope="col">Uses</th>
-              <th scope="col">{rows.some(({ actor }) => actor !== null) ? "Started by" : "Group"}</th>
+              {who && <th scope="col">{who}</th>}
               <th scope="col">Began</th>
             </tr>
           </thead>
@@ -114,7 +119,7 @@ function RunsTable({ rows }: { rows: Schemas["RunRow"][] }) {
                 </th>
                 <td data-hint={format.exact(run.credits)}>{format.column(run.credits)}</td>
                 <td>{format.count(run.events)}</td>
-                <td>{run.actor?.name ?? run.group?.name ?? "–"}</td>
+                {who && <td>{run.actor?.name ?? run.group?.name ?? "–"}</td>}
                 <td>{format.moment(new Date(run.first_at))}</td>
               </tr>
             ))}

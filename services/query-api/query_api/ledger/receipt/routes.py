@@ -10,9 +10,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from query_api.access.dependencies import ReadAccess, identify
 from query_api.access.state import app_state
-from query_api.actors.queries import NO_WHO, Who, select_large_groups, select_who
+from query_api.actors.queries import NO_WHO, Who, select_who
 from query_api.auth.principal import Principal
-from query_api.calendar import month_of
 from query_api.contracts.domain.periods import CreditPeriod, period_on
 from query_api.contracts.queries import select_credit_periods
 from query_api.contracts.schemas import answer_credit_period
@@ -140,10 +139,10 @@ async def find_entry(session: ReadSession, key: LedgerKey) -> tuple[LedgerKey, E
 
 
 async def read_who(session: ReadSession, attribution_id: int | None, day: date) -> Who:
-    """Who used it, as the organization shows people. Only a group with five people in the month is shown if only groups are."""
+    """Who used it, as the organization shows people."""
     if attribution_id is None:
         return NO_WHO
-    [who] = await select_who(session, [(attribution_id, day)], await select_large_groups(session, month_of(day)))
+    [who] = await select_who(session, [(attribution_id, day)])
     return who
 
 

@@ -118,9 +118,13 @@ class Receipt(ResponseBody):
         None, description="Who used it. null: the event names no actor, or the organization shows only groups."
     )
     group: GroupRef | None = Field(
-        None, description="The group in which it counts: the event's, else the actor's on that day."
+        None,
+        description="The group in which it counts: the event's, else the actor's on that day. null: none, or the organization "
+        "shows only groups.",
     )
-    labels: dict[str, str] = Field({}, description="Those with a key that the organization declares.")
+    labels: dict[str, str] = Field(
+        {}, description="Those with a key that the organization declares. Empty if the organization shows only groups."
+    )
     run: ReceiptRun | None = Field(None, description="The run that it is a part of.")
     occurred_at: datetime | None = Field(None, description="The event's `time`.")
     received_at: datetime | None = Field(None, description="When Kafka stored it.")

@@ -8,7 +8,9 @@ import {
   IconTable,
   IconUsers,
 } from "@tabler/icons-react"
+import { useQuery } from "@tanstack/react-query"
 import type { Schemas } from "../../api/client"
+import { sessionQuery } from "../../api/queries"
 import { useFormat } from "../../format/useFormat"
 import { PRODUCT_NAMES, surfaceName, VIEW_NAMES } from "../../ui/labels"
 import { writeSearch } from "../../url/search"
@@ -20,6 +22,7 @@ import classes from "../Breakdown.module.css"
 export function Download({ range }: { range: Schemas["DateRange"] | undefined }) {
   const [url] = useUrlState()
   const format = useFormat()
+  const showsPeople = useQuery(sessionQuery).data?.people !== "groups_only"
   const query = apiQuery(url)
   const { group_by: _grouping, categories: _categories, ...shown } = query
   const days = rangeOf(url)
@@ -73,7 +76,7 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
               </FileItem>
             </>
           )}
-          {url.tab === "people" && (
+          {url.tab === "people" && showsPeople && (
             <FileItem href={files.people} icon={<IconUsers size={18} stroke={1.5} />} name="Usage by person (.csv)">
               All products, a line per day, person, group, labels, feature and agent
             </FileItem>
