@@ -63,4 +63,4 @@ async def test_a_few_generated_requests_get_what_is_described(url: str, provider
 
 @pytest.mark.slow
 async def test_many_generated_requests_get_what_is_described(url: str, provider: IdentityProvider) -> None:
-    await check(url, provider.token(), 20)
+    await check(url, provider.token(), 12)
