@@ -232,7 +232,7 @@ def lock_catalog(t: Transaction, number: int) -> Rows:
 
 def lock_catalog_shared(t: Transaction, number: int, statement_timeout: str) -> Rows:
     t.lock("advisory", number, shared=True)
-    return [(statement_timeout, "", None)]
+    return [(statement_timeout, f"{float(statement_timeout.removesuffix('s')) * 0.75:g}s", None)]
 
 
 def ensure_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
