@@ -1,0 +1,1 @@
+"""OTLP/HTTP: spans, log records and metrics of OpenTelemetry."""

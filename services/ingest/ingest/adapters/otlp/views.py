@@ -1,0 +1,153 @@
+"""Spans, log records and metric points as the flat JSON that mappings point into. Pure.
+
+docs/clients.md describes the three forms. The same code reads protobuf's classes and those of json_form.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ingest.adapters.otlp.values import Value, exact
+
+Attributes = dict[str, Value]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+STATUSES = ("unset", "ok", "error")
+TEMPORALITIES = ("unspecified", "delta", "cumulative")
+LATEST_NS = 250_000_000_000 * 1_000_000_000  # a year that datetime has; uint64 nanoseconds end in 2554 anyway
+_canonical = msgspec.json.Encoder(order="deterministic", decimal_format="number")
+
+
+class Signal(NamedTuple):
+    """One span, log record or metric point: its view, its identity, and when it happened."""
+
+    event: dict[str, Any]
+    id: str
+    time: datetime
+
+
+class Form(NamedTuple):
+    """How the parts of a message are read: protobuf has bytes where JSON has hex, and other classes for attributes."""
+
+    attributes: Callable[[Any], Attributes]
+    value: Callable[[Any], Value | None]
+    hex_id: Callable[[Any, int], str]
+
+
+def bytes_id(value: bytes, size: int) -> str:
+    """A trace or span id in hex; "" if it is missing or invalid."""
+    return value.hex() if len(value) == size and any(value) else ""
+
+
+def text_id(value: str | None, size: int) -> str:
+    text = (value or "").lower()
+    if len(text) != 2 * size or text.strip("0123456789abcdef") or not text.strip("0"):
+        return ""
+    return text
+
+
+def span_signal(span: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal:
+    trace_id, span_id = form.hex_id(span.trace_id, 16), form.hex_id(span.span_id, 8)
+    end = span.end_time_unix_nano or span.start_time_unix_nano or 0
+    view = {
+        "name": span.name or "",
+        "kind": name_of(SPAN_KINDS, span.kind),
+        "start": instant(span.start_time_unix_nano),
+        "end": instant(end),
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "parent_span_id": form.hex_id(span.parent_span_id, 8) or None,
+        "status": name_of(STATUSES, span.status.code if span.status else 0),
+        "attributes": form.attributes(span.attributes),
+    }
+    identity = f"{trace_id}/{span_id}" if trace_id and span_id else ""
+    return Signal({"resource": resource, "scope": scope, "span": view}, identity, time_of(end))
+
+
+def log_signal(record: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal:
+    """Its identity is a hash of what the application wrote: a span can contain several records of one name, and a
+    collector on the way may change the resource and the observed time."""
+    attributes = form.attributes(record.attributes)
+    time = record.time_unix_nano or record.observed_time_unix_nano or 0
+    view = {
+        # Rust's appender writes a file's name and line into the field, and the application's name into the attribute.
+        "event_name": attributes.get("event.name") or record.event_name or None,
+        "time": instant(time),
+        "severity_number": record.severity_number or 0,
+        "severity_text": record.severity_text or "",
+        "body": form.value(record.body) if record.body else None,
+        "trace_id": form.hex_id(record.trace_id, 16) or None,
+        "span_id": form.hex_id(record.span_id, 8) or None,
+        "attributes": attributes,
+    }
+    names = ("event_name", "severity_number", "body", "trace_id", "span_id", "attributes")
+    written = [record.time_unix_nano or 0, *(view[name] for name in names)]
+    return Signal({"resource": resource, "scope": scope, "log": view}, f"log/{digest(written)}", time_of(time))
+
+
+def metric_signals(metric: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Iterator[Signal]:
+    """A signal for each point. Its identity is the series (resource, scope, metric, attributes) and the interval: not
+    the value, so that another value for one interval is a conflict and not a second use."""
+    for kind in ("sum", "gauge", "histogram", "exponential_histogram"):
+        data = metric.HasField(kind) and getattr(metric, kind) if hasattr(metric, "HasField") else getattr(metric, kind)
+        if not data:
+            continue
+        view = {
+            "name": metric.name or "",
+            "unit": metric.unit or "",
+            "type": kind,
+            "temporality": name_of(TEMPORALITIES, getattr(data, "aggregation_temporality", 0)),
+            "monotonic": bool(getattr(data, "is_monotonic", kind == "histogram")),
+        }
+        for point in data.data_points or ():
+            attributes = form.attributes(point.attributes)
+            start, time = point.start_time_unix_nano or 0, point.time_unix_nano or 0
+            inside = {"start": instant(start), "time": instant(time), **amounts(point, kind), "attributes": attributes}
+            series = [resource, scope["name"], view["name"], view["type"], attributes, start, time]
+            event = {"resource": resource, "scope": scope, "metric": view, "point": inside}
+            yield Signal(event, f"metric/{digest(series)}", time_of(time))
+
+
+def amounts(point: Any, kind: str) -> dict[str, Any]:
+    """`value` of a sum or gauge; `count` and `sum` of a histogram."""
+    if "histogram" in kind:
+        return {"count": int(point.count or 0), "sum": exact(point.sum) if point.sum is not None else None}
+    if hasattr(point, "WhichOneof"):
+        chosen = point.WhichOneof("value")
+        value = getattr(point, chosen) if chosen else None
+    else:
+        value = point.as_int if point.as_int is not None else point.as_double
+    return {"value": exact(value) if isinstance(value, float) else value}
+
+
+def name_of(names: tuple[str, ...], number: int | None) -> str:
+    """The name of an enumeration's member; the number itself if it is of a later version."""
+    number = number or 0
+    return names[number] if 0 <= number < len(names) else str(number)
+
+
+def time_of(nanoseconds: int) -> datetime:
+    """The instant, cut to microseconds."""
+    return EPOCH + timedelta(microseconds=min(max(nanoseconds, 0), LATEST_NS) // 1000)
+
+
+def instant(nanoseconds: int | None) -> str | None:
+    """RFC 3339 in UTC with microseconds; None if it is missing."""
+    if not nanoseconds:
+        return None
+    seconds, rest = divmod(min(max(nanoseconds, 0), LATEST_NS), 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1000:06}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def digest(parts: list[Any]) -> str:
+    """128 bits of BLAKE2b of the parts as canonical JSON."""
+    return blake2b(_canonical.encode(parts), digest_size=16).hexdigest()
