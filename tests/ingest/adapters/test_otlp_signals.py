@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ingest.adapters.otlp.replay import request_of
 from ingest.adapters.otlp.requests import (
     LOGS,
     METRICS,
@@ -427,13 +428,14 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=10), values, max_size=6), st.integers(0, 2**64 - 1), st.binary(max_size=20))
-def test_protobuf_and_json_of_one_request_agree(attributes: Pairs, time: int, identity: bytes) -> None:
+def test_protobuf_json_and_a_replayed_dead_letter_agree(attributes: Pairs, time: int, identity: bytes) -> None:
     request = trace_request(attributes)
     [span] = request.resource_spans[0].scope_spans[0].spans
     span.end_time_unix_nano, span.trace_id = time, identity
-    read_one(TRACES, request)
-    read_one(LOGS, log_request(attributes=attributes, time_unix_nano=time, body=attributes))
-    read_one(METRICS, metric_request(time % 1000, **attributes))
+    logs = log_request(attributes=attributes, time_unix_nano=time, body=attributes)
+    for kind, message in ((TRACES, request), (LOGS, logs), (METRICS, metric_request(time % 1000, **attributes))):
+        signal = read_one(kind, message)
+        assert read(kind, request_of(signal.event), is_json=True) == [signal]
 
 
 def test_keyvalue_is_what_protobuf_calls_it() -> None:

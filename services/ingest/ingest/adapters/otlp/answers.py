@@ -1,6 +1,7 @@
 """Bodies of OTLP's answers, in the content type of the request. Pure. (OTLP 1.5, "OTLP/HTTP Response")"""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from google.rpc.status_pb2 import Status
@@ -12,7 +13,7 @@ PROTOBUF, JSON = "application/x-protobuf", "application/json"
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 408: 4, 413: 3, 415: 3, 422: 3, 429: 8, 500: 13, 503: 14}
 """Codes of google.rpc by HTTP status: INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, ..."""
 REASONS_MAX = 3
-_RESPONSES = {
+_RESPONSES: dict[str, tuple[Any, str, str]] = {
     "traces": (ExportTraceServiceResponse, "rejected_spans", "rejectedSpans"),
     "logs": (ExportLogsServiceResponse, "rejected_log_records", "rejectedLogRecords"),
     "metrics": (ExportMetricsServiceResponse, "rejected_data_points", "rejectedDataPoints"),

@@ -50,13 +50,17 @@ def text_id(value: str | None, size: int) -> str:
     return text
 
 
+# Identities depend on nothing that replay.py cannot write, so that a dead letter that is sent again keeps its own.
+
+
 def span_signal(span: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal:
     trace_id, span_id = form.hex_id(span.trace_id, 16), form.hex_id(span.span_id, 8)
-    end = span.end_time_unix_nano or span.start_time_unix_nano or 0
+    start = microseconds(span.start_time_unix_nano)
+    end = microseconds(span.end_time_unix_nano) or start
     view = {
         "name": span.name or "",
         "kind": name_of(SPAN_KINDS, span.kind),
-        "start": instant(span.start_time_unix_nano),
+        "start": instant(start),
         "end": instant(end),
         "trace_id": trace_id,
         "span_id": span_id,
@@ -72,7 +76,7 @@ def log_signal(record: Any, resource: Attributes, scope: dict[str, Any], form: F
     """Its identity is a hash of what the application wrote: a span can contain several records of one name, and a
     collector on the way may change the resource and the observed time."""
     attributes = form.attributes(record.attributes)
-    time = record.time_unix_nano or record.observed_time_unix_nano or 0
+    time = microseconds(record.time_unix_nano) or microseconds(record.observed_time_unix_nano)
     view = {
         # Rust's appender writes a file's name and line into the field, and the application's name into the attribute.
         "event_name": attributes.get("event.name") or record.event_name or None,
@@ -84,9 +88,7 @@ def log_signal(record: Any, resource: Attributes, scope: dict[str, Any], form: F
         "span_id": form.hex_id(record.span_id, 8) or None,
         "attributes": attributes,
     }
-    names = ("event_name", "severity_number", "body", "trace_id", "span_id", "attributes")
-    written = [record.time_unix_nano or 0, *(view[name] for name in names)]
-    return Signal({"resource": resource, "scope": scope, "log": view}, f"log/{digest(written)}", time_of(time))
+    return Signal({"resource": resource, "scope": scope, "log": view}, f"log/{digest(view)}", time_of(time))
 
 
 def metric_signals(metric: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Iterator[Signal]:
@@ -105,9 +107,9 @@ def metric_signals(metric: Any, resource: Attributes, scope: dict[str, Any], for
         }
         for point in data.data_points or ():
             attributes = form.attributes(point.attributes)
-            start, time = point.start_time_unix_nano or 0, point.time_unix_nano or 0
+            start, time = microseconds(point.start_time_unix_nano), microseconds(point.time_unix_nano)
             inside = {"start": instant(start), "time": instant(time), **amounts(point, kind), "attributes": attributes}
-            series = [resource, scope["name"], view["name"], view["type"], attributes, start, time]
+            series = [resource, scope["name"], view["name"], view["type"], attributes, inside["start"], inside["time"]]
             event = {"resource": resource, "scope": scope, "metric": view, "point": inside}
             yield Signal(event, f"metric/{digest(series)}", time_of(time))
 
@@ -130,17 +132,21 @@ def name_of(names: tuple[str, ...], number: int | None) -> str:
     return names[number] if 0 <= number < len(names) else str(number)
 
 
-def time_of(nanoseconds: int) -> datetime:
-    """The instant, cut to microseconds."""
-    return EPOCH + timedelta(microseconds=min(max(nanoseconds, 0), LATEST_NS) // 1000)
+def microseconds(nanoseconds: int | None) -> int:
+    """Microseconds since 1970, which is as fine as usage is; 0 if the time is missing."""
+    return min(max(nanoseconds or 0, 0), LATEST_NS) // 1000
 
 
-def instant(nanoseconds: int | None) -> str | None:
-    """RFC 3339 in UTC with microseconds; None if it is missing."""
-    if not nanoseconds:
+def time_of(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def instant(microseconds: int) -> str | None:
+    """RFC 3339 in UTC; None if the time is missing."""
+    if not microseconds:
         return None
-    seconds, rest = divmod(min(max(nanoseconds, 0), LATEST_NS), 1_000_000_000)
-    return f"{_second(seconds)}.{rest // 1000:06}Z"
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{rest:06}Z"
 
 
 @lru_cache(maxsize=4096)
@@ -148,6 +154,6 @@ def _second(seconds: int) -> str:
     return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def digest(parts: list[Any]) -> str:
-    """128 bits of BLAKE2b of the parts as canonical JSON."""
-    return blake2b(_canonical.encode(parts), digest_size=16).hexdigest()
+def digest(value: Any) -> str:
+    """128 bits of BLAKE2b of the value as canonical JSON."""
+    return blake2b(_canonical.encode(value), digest_size=16).hexdigest()
