@@ -1,0 +1,1 @@
+"""Mappings: declared rules that turn events of foreign clients into usage. Pure."""

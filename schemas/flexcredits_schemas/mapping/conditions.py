@@ -1,0 +1,46 @@
+"""Conditions of a mapping's rules. Pure."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from msgspec import UnsetType
+
+from flexcredits_schemas.mapping.document import Condition, InvalidMapping
+from flexcredits_schemas.mapping.sources import MISSING, compile_pointer, has_value, resolve
+
+Check = Callable[[Any], bool]
+
+
+def compile_condition(condition: Condition, pointer: str) -> Check:
+    """A function that says whether the condition holds for an event. Raises InvalidMapping; `pointer` is the
+    condition's place in the document."""
+    steps = compile_pointer(condition.at)
+    given = [name for name in ("is_", "in_", "exists") if not isinstance(getattr(condition, name), UnsetType)]
+    if len(given) != 1:
+        raise InvalidMapping("a condition has exactly one of `is`, `in` and `exists`", pointer)
+    if not isinstance(condition.exists, UnsetType):
+        exists = condition.exists
+        return lambda event: has_value(resolve(event, steps)) is exists
+    constants = [condition.is_] if isinstance(condition.in_, UnsetType) else condition.in_
+    wanted = {_comparable(constant, pointer) for constant in constants}
+    return lambda event: _key(resolve(event, steps)) in wanted
+
+
+def _comparable(constant: Any, pointer: str) -> tuple[str, Any]:
+    key = _key(constant)
+    if key is None:
+        raise InvalidMapping("a condition compares with a text, a number, a boolean or null", pointer)
+    return key
+
+
+def _key(value: Any) -> tuple[str, Any] | None:
+    """Equal for equal values: 1 equals 1.0, but neither "1" nor true. None for objects, arrays, and what is missing."""
+    match value:
+        case None | bool() | str():
+            return type(value).__name__, value
+        case int() | Decimal():
+            return "number", value
+        case _ if value is MISSING:
+            return None
+    return None

@@ -1,0 +1,32 @@
+"""Ready-made mappings: a document per kind of client, to use as it is or to edit."""
+
+from importlib.resources import files
+from typing import NamedTuple
+
+from flexcredits_schemas.mapping.document import Document, decode_document
+
+
+class ReadyMade(NamedTuple):
+    """`text` is the document as JSON."""
+
+    name: str
+    title: str
+    text: bytes
+
+    @property
+    def document(self) -> Document:
+        return decode_document(self.text)
+
+
+_TITLES = {
+    "openmeter": "OpenMeter SDKs and collector",
+    "litellm-openmeter": "LiteLLM with its callback `openmeter`",
+}
+
+
+def ready_made() -> dict[str, ReadyMade]:
+    """All ready-made mappings by name."""
+    folder = files("flexcredits_schemas").joinpath("mapping", "ready_made")
+    return {
+        name: ReadyMade(name, title, folder.joinpath(f"{name}.json").read_bytes()) for name, title in _TITLES.items()
+    }
