@@ -5,7 +5,7 @@ from typing import NamedTuple
 from msgspec import UnsetType
 
 from flexcredits_schemas.events import Usage
-from flexcredits_schemas.mapping.document import Document, InvalidMapping, Protocol
+from flexcredits_schemas.mapping.document import Document, InvalidMapping
 from flexcredits_schemas.mapping.foreign import Foreign, Unplaced
 from flexcredits_schemas.mapping.rules import CompiledRule
 
@@ -19,11 +19,11 @@ class Ignored(NamedTuple):
 class Mapping:
     """A compiled document, for the events of one organization."""
 
-    def __init__(self, organization: str, rules: list[tuple[Protocol, CompiledRule]]) -> None:
+    def __init__(self, organization: str, rules: list[CompiledRule]) -> None:
         self.organization = organization
         self._rules: dict[str, list[CompiledRule]] = {}
-        for protocol, rule in rules:
-            self._rules.setdefault(protocol, []).append(rule)
+        for rule in rules:
+            self._rules.setdefault(rule.protocol, []).append(rule)
 
     @property
     def protocols(self) -> set[str]:
@@ -32,12 +32,14 @@ class Mapping:
 
     def place(self, protocol: str, foreign: Foreign) -> Usage | Ignored:
         """What the first rule that matches says. The usage is valid and canonical. Raises Unplaced."""
-        rules = self._rules.get(protocol)
-        if rules is None:
-            raise Unplaced("", "", "", f"the key's mapping has no rule for {protocol}")
-        for rule in rules:
+        rule = self.find_rule(protocol, foreign)
+        return Ignored(rule.name) if rule.ignores else rule.place(foreign, self.organization)
+
+    def find_rule(self, protocol: str, foreign: Foreign) -> CompiledRule:
+        """The first rule that matches the event. Raises Unplaced with the reason `unmapped`."""
+        for rule in self._rules.get(protocol, ()):
             if rule.matches(foreign.event):
-                return Ignored(rule.name) if rule.ignores else rule.place(foreign, self.organization)
+                return rule
         raise Unplaced("", "", "", f"no rule of the key's mapping for {protocol} matches the event")
 
 
@@ -47,5 +49,4 @@ def compile_mapping(document: Document, organization: str | None = None) -> Mapp
     named = organization if isinstance(document.organization, UnsetType) else document.organization
     if named is None:
         raise InvalidMapping("name the organization: the key is for several", "/organization")
-    rules = [(rule.protocol, CompiledRule(rule, f"/rules/{index}")) for index, rule in enumerate(document.rules)]
-    return Mapping(named, rules)
+    return Mapping(named, [CompiledRule(rule, f"/rules/{index}") for index, rule in enumerate(document.rules)])

@@ -92,6 +92,9 @@ class Rule(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True,
     when: Annotated[list[Condition], Meta(max_length=20)] = []
     usage: UsageSources | UnsetType = UNSET
     time: Source | UnsetType = UNSET
+    repeated_id: Literal["conflict", "duplicate"] = "conflict"
+    """What a later event with the same identity and other content is: a conflict, which becomes a dead letter, or
+    a duplicate of the first."""
     ignore: bool = False
 
 

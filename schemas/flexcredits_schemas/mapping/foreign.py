@@ -17,13 +17,24 @@ _DIGEST_BYTES = 12
 class Foreign(NamedTuple):
     """An event of a foreign client. Numbers in `event` are int or Decimal, never float.
 
-    `id` and `source` are its identity inside the organization. `time` is aware. `raw` is the event as JSON.
+    `id` and `source` are its identity inside the organization. `time` is aware; without `timed` it is the time of
+    receipt, because the event has none. `raw` is the event as JSON: sent alone to the same path, it gives this event.
     """
 
     event: Any
     id: str
     source: str
     time: datetime
+    raw: bytes
+    timed: bool = True
+
+
+class Unreadable(NamedTuple):
+    """An element of a request that is not an event of its protocol, for example because it has no id."""
+
+    id: str | None
+    pointer: str
+    detail: str
     raw: bytes
 
 

@@ -57,7 +57,9 @@ class CompiledRule:
     def __init__(self, rule: Rule, pointer: str) -> None:
         """Compile the rule at `pointer` in its document. Raises InvalidMapping."""
         self.name = rule.name
+        self.protocol = rule.protocol
         self.ignores = rule.ignore
+        self._first_wins = rule.repeated_id == "duplicate"
         self._checks = [
             compile_condition(condition, f"{pointer}/when/{index}") for index, condition in enumerate(rule.when)
         ]
@@ -66,8 +68,8 @@ class CompiledRule:
         self._maps: list[tuple[str, list[Field]]] = []
         self._time: CompiledSource | None = None
         if rule.ignore:
-            if not isinstance(rule.usage, UnsetType) or not isinstance(rule.time, UnsetType):
-                raise InvalidMapping("a rule that ignores events has neither `usage` nor `time`", pointer)
+            if not isinstance(rule.usage, UnsetType) or not isinstance(rule.time, UnsetType) or self._first_wins:
+                raise InvalidMapping("a rule that ignores events has no `usage`, `time` or `repeated_id`", pointer)
         elif isinstance(rule.usage, UnsetType):
             raise InvalidMapping("a rule has `usage`, or `ignore`: true", pointer)
         else:
@@ -112,6 +114,11 @@ class CompiledRule:
             if not check(event):
                 return False
         return True
+
+    def first_wins(self, foreign: Foreign, usage: Usage) -> bool:
+        """Whether a later event with the same identity is a duplicate, whatever it contains: the rule says so, or the
+        time is that of receipt, which differs in every copy."""
+        return self._first_wins or (not foreign.timed and usage.time == foreign.time)
 
     def place(self, foreign: Foreign, organization: str) -> Usage:
         """The usage that the event stands for, valid and canonical as the codec decodes it. Raises Unplaced."""

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 from msgspec import UnsetType
 
 from flexcredits_schemas.mapping.document import Source
+from flexcredits_schemas.mapping.readers.times import of_seconds
 
 MISSING = object()
 """Stands for the value of a pointer that leads nowhere."""
@@ -16,9 +16,6 @@ _INDEX = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
 _EXACT = Context(prec=3000)
 _AMOUNT = re.compile(r"-?\d{1,1000}(?:\.\d{1,1000})?(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _MICRO = Decimal("0.000001")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECONDS_MIN, _SECONDS_MAX = -62_000_000_000, 253_000_000_000
-"""In the years 5 and 9987."""
 
 Steps = tuple[tuple[str, int | None], ...]
 """The steps of a pointer, each as a member's name and, if it can be one, as an index."""
@@ -138,9 +135,10 @@ def to_time(value: Any) -> str:
         return value
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise Refused(f"expected an RFC 3339 time or seconds since 1970, not {_kind(value)}")
-    if not _SECONDS_MIN < value < _SECONDS_MAX:  # before any arithmetic: exponents can be a billion
+    time = of_seconds(value)
+    if time is None:
         raise Refused("out of range")
-    return (_EPOCH + timedelta(microseconds=int(value * 1_000_000))).isoformat()
+    return time.isoformat()
 
 
 def _kind(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import jsonschema_rs
@@ -38,7 +39,12 @@ FULL = document(
         time={"at": "/time"},
     ),
     rule("tokens", usage=usage_sources(quantities={"input_tokens": {"at": "/data/in"}, "calls": {"value": 1}})),
-    rule("minutes", "lago", usage=usage_sources(quantity={"at": "/q"}, unit={"value": "minutes"})),
+    rule(
+        "minutes",
+        "lago",
+        repeated_id="duplicate",
+        usage=usage_sources(quantity={"at": "/q"}, unit={"value": "minutes"}),
+    ),
     rule("rest", "otlp_metrics", ignore=True),
 )
 
@@ -77,14 +83,14 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int,
 
 junk = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([
-        "", "/a", "/~", "~1", "/" * 33, "/" * 32, "x" * 501, "a\u0000b", "a\n", "100", "0", "1e3", "assistant", "api", "model", "namespace",
+        "", "/a", "/~", "~1", "/" * 33, "/" * 32, "x" * 501, "a\u0000b", "a\n", "100", "0", "1e3", "assistant", "api", "model", "namespace", "duplicate",
         "agents", "otlp_logs", [], ["/a"], ["/a"] * 11, {}, {"value": "web"}, {"at": "/a"}, {"at": []}, {"at": "/a", "default": "x"},
         {"default": "x"}, {"value": "x", "at": "/a"}, {"value": None}, {"at": "/a", "is": []}, {"at": "/a", "exists": True, "is": 1},
     ]),
 )  # fmt: skip
 names = st.sampled_from([
     "type", "organization", "rules", "name", "protocol", "when", "usage", "time", "ignore", "at", "is", "in", "exists", "value", "default",
-    "product", "agent", "actor", "id", "kind", "run", "labels", "credits", "quantity", "unit", "quantities", "times", "other", "a b", "x" * 65,
+    "repeated_id", "product", "agent", "actor", "id", "kind", "run", "labels", "credits", "quantity", "unit", "quantities", "times", "other", "a b", "x" * 65,
 ])  # fmt: skip
 
 
@@ -100,9 +106,9 @@ def test_schema_and_types_give_the_same_verdict(data: st.DataObject) -> None:
             case "remove":
                 del parent[last]
             case "add" if isinstance(parent, dict):
-                parent[data.draw(names)] = data.draw(junk)
+                parent[data.draw(names)] = deepcopy(data.draw(junk))
             case _:
-                parent[last] = data.draw(junk)
+                parent[last] = deepcopy(data.draw(junk))
     accepted = verdict(changed) == "accepted"
     if accepted != VALIDATOR.is_valid(changed):
         # The schema does not know the types of constants, what product and kind allow, nor that names differ.

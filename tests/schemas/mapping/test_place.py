@@ -217,7 +217,7 @@ def test_the_first_rule_that_matches_applies() -> None:
     for event in ({}, {"flag": "true"}, {"none": 0}, {"type": ["chat"]}):
         assert failure(made, {**base, **event})[:3] == ("", "", "")
     assert placed(made, base, "otlp_logs").subject == "org_acme"
-    with pytest.raises(Unplaced, match="no rule for lago") as unmapped:
+    with pytest.raises(Unplaced, match="no rule of the key's mapping for lago") as unmapped:
         made.place("lago", foreign(base))
     assert unmapped.value.reason == "unmapped"
 

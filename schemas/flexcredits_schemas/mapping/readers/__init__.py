@@ -1,0 +1,1 @@
+"""Reads one event of each protocol: its identity and time."""

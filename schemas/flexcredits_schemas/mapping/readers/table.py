@@ -1,0 +1,14 @@
+"""The reader of each protocol, for adapters and for trying a mapping on one event."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from flexcredits_schemas.mapping.foreign import Foreign, Unreadable
+from flexcredits_schemas.mapping.readers import openmeter
+
+Read = Callable[[Any, bytes, datetime], Foreign | Unreadable]
+"""Reads one event from the decoded JSON, its bytes, and the time of receipt."""
+
+READERS: Mapping[str, Read] = {"openmeter": openmeter.read_event}
+"""By protocol."""
