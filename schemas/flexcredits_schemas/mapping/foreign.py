@@ -19,6 +19,7 @@ class Foreign(NamedTuple):
 
     `id` and `source` are its identity inside the organization. `time` is aware; without `timed` it is the time of
     receipt, because the event has none. `raw` is the event as JSON: sent alone to the same path, it gives this event.
+    `uncountable` is why no rule can place the event, only ignore it.
     """
 
     event: Any
@@ -27,6 +28,7 @@ class Foreign(NamedTuple):
     time: datetime
     raw: bytes
     timed: bool = True
+    uncountable: str = ""
 
 
 class Unreadable(NamedTuple):

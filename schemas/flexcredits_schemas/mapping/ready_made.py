@@ -21,6 +21,10 @@ class ReadyMade(NamedTuple):
 _TITLES = {
     "openmeter": "OpenMeter SDKs and collector",
     "litellm-openmeter": "LiteLLM with its callback `openmeter`",
+    "otlp-genai": "OpenTelemetry spans of model calls (`gen_ai.*`)",
+    "claude-code": "Claude Code, from its OpenTelemetry log events",
+    "gemini-cli": "Gemini CLI, from its OpenTelemetry log events",
+    "codex": "Codex, from its OpenTelemetry log events",
 }
 
 

@@ -122,6 +122,8 @@ class CompiledRule:
 
     def place(self, foreign: Foreign, organization: str) -> Usage:
         """The usage that the event stands for, valid and canonical as the codec decodes it. Raises Unplaced."""
+        if foreign.uncountable:
+            raise Unplaced(self.name, "", "", f"rule `{self.name}`: {foreign.uncountable}")
         try:
             usage = decode(msgspec.json.encode(self._build(foreign, organization)))
         except InvalidEvent as error:

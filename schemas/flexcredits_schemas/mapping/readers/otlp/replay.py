@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ingest.adapters.otlp.values import Value
-from ingest.adapters.otlp.views import EPOCH, SPAN_KINDS, STATUSES, TEMPORALITIES
+from flexcredits_schemas.mapping.readers.otlp.values import EPOCH, SPAN_KINDS, STATUSES, TEMPORALITIES, Value
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 

@@ -1,33 +1,50 @@
 """Spans, log records and metric points as the flat JSON that mappings point into. Pure.
 
-docs/clients.md describes the three forms. The same code reads protobuf's classes and those of json_form.
+docs/clients.md describes the three views. The same code reads protobuf's classes and those of json_form.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.adapters.otlp.values import Value, exact
+from flexcredits_schemas.mapping.foreign import Foreign, Unreadable
+from flexcredits_schemas.mapping.readers.otlp.replay import request_of
+from flexcredits_schemas.mapping.readers.otlp.values import (
+    EPOCH,
+    SPAN_KINDS,
+    STATUSES,
+    TEMPORALITIES,
+    Value,
+    attributes_of,
+    exact,
+    value_of,
+)
 
 Attributes = dict[str, Value]
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
-STATUSES = ("unset", "ok", "error")
-TEMPORALITIES = ("unspecified", "delta", "cumulative")
-LATEST_NS = 250_000_000_000 * 1_000_000_000  # a year that datetime has; uint64 nanoseconds end in 2554 anyway
+SOURCE = "otlp"
+LATEST_NS = 250_000_000_000 * 1_000_000_000
+"""In a year that datetime has; uint64 nanoseconds end in 2554 anyway."""
+CUMULATIVE = (
+    "a cumulative point repeats what earlier points counted: export deltas "
+    "(OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=delta), or count spans or log records"
+)
+GAUGE = "a gauge is a level at one time, not an amount that adds up"
+NO_INTERVAL = "a point without start and time has no identity"
 _canonical = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
 
-class Signal(NamedTuple):
-    """One span, log record or metric point: its view, its identity, and when it happened."""
+class Signal(Foreign):
+    """A span, log record or metric point. Most are ignored, so its JSON is written only when it is needed."""
 
-    event: dict[str, Any]
-    id: str
-    time: datetime
+    __slots__ = ()
+
+    @property
+    def raw(self) -> bytes:
+        return request_of(self.event)
 
 
 class Form(NamedTuple):
@@ -38,22 +55,29 @@ class Form(NamedTuple):
     hex_id: Callable[[Any, int], str]
 
 
-def bytes_id(value: bytes, size: int) -> str:
-    """A trace or span id in hex; "" if it is missing or invalid."""
-    return value.hex() if len(value) == size and any(value) else ""
-
-
 def text_id(value: str | None, size: int) -> str:
+    """A trace or span id of `size` bytes in lower case hex; "" if it is missing or invalid."""
     text = (value or "").lower()
     if len(text) != 2 * size or text.strip("0123456789abcdef") or not text.strip("0"):
         return ""
     return text
 
 
+JSON = Form(attributes_of, value_of, text_id)
+
+
+def scope_of(scope: Any, form: Form) -> dict[str, Any]:
+    return {
+        "name": scope.name or "",
+        "version": scope.version or "",
+        "attributes": form.attributes(scope.attributes),
+    }
+
+
 # Identities depend on nothing that replay.py cannot write, so that a dead letter that is sent again keeps its own.
 
 
-def span_signal(span: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal:
+def span_signal(span: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal | Unreadable:
     trace_id, span_id = form.hex_id(span.trace_id, 16), form.hex_id(span.span_id, 8)
     start = microseconds(span.start_time_unix_nano)
     end = microseconds(span.end_time_unix_nano) or start
@@ -68,8 +92,11 @@ def span_signal(span: Any, resource: Attributes, scope: dict[str, Any], form: Fo
         "status": name_of(STATUSES, span.status.code if span.status else 0),
         "attributes": form.attributes(span.attributes),
     }
-    identity = f"{trace_id}/{span_id}" if trace_id and span_id else ""
-    return Signal({"resource": resource, "scope": scope, "span": view}, identity, time_of(end))
+    event = {"resource": resource, "scope": scope, "span": view}
+    if not trace_id or not span_id:
+        pointer = "/span/span_id" if trace_id else "/span/trace_id"
+        return Unreadable(None, pointer, "a span has a trace id of 16 bytes and a span id of 8", request_of(event))
+    return Signal(event, f"{trace_id}/{span_id}", SOURCE, time_of(end), b"")
 
 
 def log_signal(record: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal:
@@ -88,7 +115,8 @@ def log_signal(record: Any, resource: Attributes, scope: dict[str, Any], form: F
         "span_id": form.hex_id(record.span_id, 8) or None,
         "attributes": attributes,
     }
-    return Signal({"resource": resource, "scope": scope, "log": view}, f"log/{digest(view)}", time_of(time))
+    event = {"resource": resource, "scope": scope, "log": view}
+    return Signal(event, f"log/{digest(view)}", SOURCE, time_of(time), b"")
 
 
 def metric_signals(metric: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Iterator[Signal]:
@@ -111,7 +139,10 @@ def metric_signals(metric: Any, resource: Attributes, scope: dict[str, Any], for
             inside = {"start": instant(start), "time": instant(time), **amounts(point, kind), "attributes": attributes}
             series = [resource, scope["name"], view["name"], view["type"], attributes, inside["start"], inside["time"]]
             event = {"resource": resource, "scope": scope, "metric": view, "point": inside}
-            yield Signal(event, f"metric/{digest(series)}", time_of(time))
+            why_not = "" if start and time else NO_INTERVAL
+            if view["temporality"] != "delta":
+                why_not = GAUGE if kind == "gauge" else CUMULATIVE
+            yield Signal(event, f"metric/{digest(series)}", SOURCE, time_of(time), b"", uncountable=why_not)
 
 
 def amounts(point: Any, kind: str) -> dict[str, Any]:

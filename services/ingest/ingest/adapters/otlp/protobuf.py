@@ -1,0 +1,107 @@
+"""Reads the body of an OTLP request in protobuf into the signals that mappings point into. Pure."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flexcredits_schemas.mapping.foreign import Unreadable
+from flexcredits_schemas.mapping.readers.otlp.reading import (
+    LOGS,
+    LONG_SIGNAL,
+    METRICS,
+    SIGNALS_MAX,
+    TRACES,
+    Group,
+    Kind,
+    MalformedRequest,
+    read_groups,
+)
+from flexcredits_schemas.mapping.readers.otlp.values import CONTENT, CONTENT_NAMES, DEPTH_MAX, TEXT_MAX, Value, exact
+from flexcredits_schemas.mapping.readers.otlp.views import Form, Signal, scope_of
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from ingest.adapters.otlp.wire import MalformedWire, TooManyFields, split_signals, without_long_fields
+
+FIELD_BYTES_MAX = 2 * 1024
+"""Longer fields of a signal above LONG_SIGNAL are left out before it is decoded: prompts and files."""
+FIELDS_MAX = 4096
+SIGNAL_BYTES_MAX = 1024 * 1024
+"""Limit of one signal without its long fields, and of a metric."""
+_MESSAGES: dict[str, Any] = {TRACES.name: Span, LOGS.name: LogRecord, METRICS.name: Metric}
+
+
+def read_protobuf(kind: Kind, body: bytes) -> Iterator[Signal | Unreadable]:
+    """The signals of a request, in its order. Raises MalformedRequest, at any signal."""
+    try:
+        yield from read_groups(kind, split(kind, body), PROTOBUF)
+    except TooManyFields:
+        raise MalformedRequest("too many resources, scopes, signals or fields") from None
+    except (MalformedWire, DecodeError, UnicodeError) as error:
+        raise MalformedRequest(f"not an {kind.request}: {error}") from None
+
+
+def split(kind: Kind, body: bytes) -> Iterator[Group]:
+    for resource, scopes in split_signals(body, SIGNALS_MAX):
+        attributes = protobuf_attributes(Resource.FromString(shorten(resource)).attributes)
+        for scope, signals in scopes:
+            yield attributes, scope_of(InstrumentationScope.FromString(shorten(scope)), PROTOBUF), decode(kind, signals)
+
+
+def decode(kind: Kind, signals: Iterable[bytes]) -> Iterator[Any]:
+    message = _MESSAGES[kind.name]
+    for signal in signals:
+        yield message.FromString(signal if len(signal) <= LONG_SIGNAL else shorten(signal, kind))
+
+
+def shorten(message: bytes, kind: Kind | None = None) -> bytes:
+    """The message, without its long fields if it is long. Those of a metric are its points. Raises MalformedRequest."""
+    if len(message) > LONG_SIGNAL and kind is not METRICS:
+        message = without_long_fields(message, FIELD_BYTES_MAX, FIELDS_MAX)
+    if len(message) > SIGNAL_BYTES_MAX:
+        raise MalformedRequest(f"one signal has more than {SIGNAL_BYTES_MAX} bytes")
+    return message
+
+
+def protobuf_attributes(pairs: Iterable[Any], depth: int = 1) -> dict[str, Value]:
+    """The attributes of `KeyValue` messages by name. Arrays, bytes, empty values, content and what is nested deeper
+    than DEPTH_MAX are left out; the last value of a name counts."""
+    attributes: dict[str, Value] = {}
+    for pair in pairs:
+        name = pair.key
+        if name in CONTENT_NAMES or name.startswith(
+            CONTENT
+        ):  # as `is_content`, whose call would cost a tenth of the time
+            continue
+        value = protobuf_value(pair.value, depth)
+        if value is not None:
+            attributes[name] = value
+    return attributes
+
+
+def protobuf_value(value: Any, depth: int = 0) -> Value | None:
+    """The JSON value of an `AnyValue` message, or None if it is left out."""
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        text: str = value.string_value
+        return text if len(text) <= TEXT_MAX else None
+    if kind == "int_value":
+        return int(value.int_value)
+    if kind == "bool_value":
+        return bool(value.bool_value)
+    if kind == "double_value":
+        return exact(value.double_value)
+    if kind == "kvlist_value" and depth < DEPTH_MAX:
+        return protobuf_attributes(value.kvlist_value.values, depth + 1)
+    return None
+
+
+def bytes_id(value: bytes, size: int) -> str:
+    """A trace or span id in hex; "" if it is missing or invalid."""
+    return value.hex() if len(value) == size and any(value) else ""
+
+
+PROTOBUF = Form(protobuf_attributes, protobuf_value, bytes_id)
