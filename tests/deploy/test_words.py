@@ -15,6 +15,7 @@ CLEAN = (
     "Dockerfile",
     "README.md",
     "SECURITY.md",
+    "clients",
     "deploy",
     "docker-compose.yml",
     "docs",

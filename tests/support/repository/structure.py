@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from flexcredits_cli.machine.state_folder import REPOSITORY
 
-PYTHON = ("schemas", "services/runtime", "services/ingest", "services/aggregator", "services/alerter", "services/query-api", "tools")  # fmt: skip
+PYTHON = ("schemas", "services/runtime", "services/ingest", "services/aggregator", "services/alerter", "services/query-api", "tools", "clients/python")  # fmt: skip
 DASHBOARD = REPOSITORY / "services" / "query-api" / "dashboard" / "src"
 GENERATED = {"schemas/flexcredits_schemas/events.py", "services/query-api/dashboard/src/api/schema.d.ts"}
 FILES_AT_MOST = 9

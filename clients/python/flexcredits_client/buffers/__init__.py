@@ -1,0 +1,1 @@
+"""Where events wait until the service has answered: memory, or files."""

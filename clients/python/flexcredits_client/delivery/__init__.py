@@ -1,0 +1,1 @@
+"""What is sent, and what an answer means. Pure: `Client` and `AsyncClient` do the sending and the waiting."""

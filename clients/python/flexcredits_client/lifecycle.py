@@ -1,0 +1,48 @@
+"""Clients at the end of a process, and in a forked child."""
+
+import atexit
+import multiprocessing.util
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Living(Protocol):
+    """A client, as this module sees it."""
+
+    def close_at_exit(self) -> None: ...
+
+    def start_in_child(self) -> None: ...
+
+
+_living: WeakSet[Living] = WeakSet()
+
+
+def register(client: Living) -> None:
+    """Close the client at exit, and give it an empty queue in each forked child."""
+    _living.add(client)
+
+
+def close_all() -> None:
+    for client in list(_living):
+        client.close_at_exit()
+
+
+def start_all_in_child() -> None:
+    for client in list(_living):
+        client.start_in_child()
+
+
+def close_at_end_of_child(_: object) -> None:
+    multiprocessing.util.Finalize(None, close_all, exitpriority=0)
+
+
+class _ChildProcesses:
+    """multiprocessing keeps only a weak reference to what it calls in a child."""
+
+
+_children = _ChildProcesses()
+os.register_at_fork(after_in_child=start_all_in_child)
+atexit.register(close_all)
+# A child of multiprocessing ends by os._exit, which skips atexit.
+multiprocessing.util.register_after_fork(_children, close_at_end_of_child)

@@ -1,0 +1,1 @@
+"""Reads the usage of model providers' answers."""
