@@ -101,7 +101,8 @@ async def test_a_failing_organization_is_left_out_and_all_others_are_corrected(
 
 @pytest.fixture
 async def aggregator(database: Database, topics: Topics) -> AsyncIterator[None]:
-    with running("aggregator", aggregator_environment(database, topics)) as process:
+    environment = aggregator_environment(database, topics, ATTRIBUTIONS_PER_MONTH="4")  # below those of the logs
+    with running("aggregator", environment) as process:
         await eventually(process.ready, what="aggregator ready")
         yield
 

@@ -1,5 +1,6 @@
 """The aggregator's statements, as the simulated Postgres runs them: one function for each statement of the service."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
@@ -264,6 +265,26 @@ def ensure_attributions(t: Transaction, *columns: Sequence[Any]) -> Rows:
 def select_attributions(t: Transaction, *columns: Sequence[Any]) -> Rows:
     found = [(key, t.get("attributions", key)) for key in each(*columns)]
     return [(*key, row[0]) for key, row in found if row is not None]
+
+
+def select_attribution_months(t: Transaction, *columns: Sequence[Any]) -> Rows:
+    found = [(key, t.get("attribution_months", key)) for key in each(*columns)]
+    return [(*key, row[0]) for key, row in found if row is not None]
+
+
+def count_attributions(t: Transaction, *columns: Sequence[Any]) -> None:
+    for organization_id, month, created, folded in sorted(each(*columns)):
+        key = organization_id, month
+        t.lock("attribution_months", key)
+        before = t.get("attribution_months", key) or (0, 0)
+        t.put("attribution_months", key, (before[0] + created, before[1] + folded))
+
+
+def select_attribution_parts(t: Transaction, numbers: Sequence[int]) -> Rows:
+    """Labels as jsonb prints them: shorter keys first."""
+    found = [row for row in t.rows("attributions").values() if row[0] in numbers]
+    labels = [sorted(json.loads(row[4]).items(), key=lambda item: (len(item[0].encode()), item[0])) for row in found]
+    return [(*row[:4], json.dumps(dict(items), ensure_ascii=False)) for row, items in zip(found, labels, strict=True)]
 
 
 def lock_ledger(t: Transaction) -> None:
@@ -736,7 +757,7 @@ NAMES = {
     "select_ledger": "identity series_id occurred_ms quantity corrects attribution_id run quantities credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction attribution_id run",
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
-    " corrects_bucket corrects value received attribution_id run run_id parent_id quantities", "select_attributions": "organization_id identity attribution_id", "ensure_attributions": "organization_id identity attribution_id",
+    " corrects_bucket corrects value received attribution_id run run_id parent_id quantities", "select_attributions": "organization_id identity attribution_id", "ensure_attributions": "organization_id identity attribution_id", "select_attribution_months": "organization_id month created", "select_attribution_parts": "attribution_id actor_kind actor_id group_id labels",
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received sender",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
     "select_totals": "organization_id organization product credits", "select_changes": "changes",

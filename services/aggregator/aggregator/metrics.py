@@ -82,6 +82,10 @@ QUARANTINED = Gauge(
 QUARANTINED_RECORDS = Gauge(
     "flexcredits_quarantined_records", "Records that wait because their organization is in quarantine."
 )
+FOLDED_ATTRIBUTIONS = Counter(
+    "flexcredits_aggregator_folded_attributions_total",
+    "Combinations of actor, group and labels beyond an organization's limit of the month, which count together.",
+)
 RELAYED = Counter("flexcredits_aggregator_relayed_total", "Messages that the relay has published.", ["topic"])
 
 # Initialise every label set to 0, so that `rate()` sees the first increment.

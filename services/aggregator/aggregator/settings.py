@@ -5,6 +5,8 @@ from typing import Literal
 from runtime.kafka.clients import KafkaSettings
 from runtime.process import ProcessSettings
 
+from aggregator.domain.people.admission import ATTRIBUTIONS_PER_MONTH
+
 
 class Settings(KafkaSettings, ProcessSettings):
     """Read from the environment under these names in upper case."""
@@ -23,6 +25,9 @@ class Settings(KafkaSettings, ProcessSettings):
     batch_interval_s: float = 0.2
     """Minimum interval between the starts of batches: records that arrive in it share one transaction."""
     fetch_wait_ms: int = 200
+    attributions_per_month: int = ATTRIBUTIONS_PER_MONTH
+    """New combinations of actor, group and labels of an organization in a month. Further labels count together, and beyond
+    twice as many also further people."""
     sweep_interval_s: float = 0.3
     """Interval at which catalog events are applied when no usage arrives."""
     relay_interval_s: float = 0.3

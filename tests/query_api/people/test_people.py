@@ -114,6 +114,17 @@ async def test_groups_of_now_take_the_history_along(api: Api, acme: PeopleRows) 
     assert micro(answer["total"]) == total_of(answer) == 147
 
 
+async def test_usage_beyond_the_limit_of_attributions_is_in_one_row(api: Api, acme: PeopleRows) -> None:
+    await acme.use("ada", "2026-11-05", 4, labels={"": ""})
+    await acme.use("", "2026-11-05", 3, kind="other", labels={"": ""})
+    found = {}
+    for by in ("person", "group", "label&label_key=project"):
+        answer = await api.get(f"{PEOPLE}&by={by}")
+        found[by] = [row for row in brief(answer["pinned"]) if row[0] == "other"]
+        assert micro(answer["total"]) == total_of(answer) == 154
+    assert [[row[2] for row in rows] for rows in found.values()] == [[3], [3], [7]]
+
+
 async def test_values_of_a_label(api: Api, acme: PeopleRows) -> None:
     answer = await api.get(f"{PEOPLE}&by=label&label_key=project")
     assert brief(answer["rows"]) == [("value", "apollo", 25)]

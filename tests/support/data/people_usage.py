@@ -47,7 +47,7 @@ class PeopleRows:
             " VALUES ($1, md5(concat_ws('/', $2::text, $3::text, $4::text, $5::jsonb))::uuid, $2, $3, $4, $5)"
             " ON CONFLICT (organization_id, identity) DO UPDATE SET labels = excluded.labels"
             " RETURNING attribution_id",
-            self.organization, kind if actor else "", actor, group, json.dumps(dict(labels)),
+            self.organization, kind if actor or kind == "other" else "", actor, group, json.dumps(dict(labels)),
         )  # fmt: skip
 
     async def use(

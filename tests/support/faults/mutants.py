@@ -21,7 +21,7 @@ AGGREGATOR: dict[str, Changes] = {
     },
     "the ledger off": {"ledger.claim": [("    if len(inserted) < len(decisions):\n", "    if False:\n")]},
     "conflicts of columns called duplicates": {
-        "_claim_day": [("    same = np.array(is_same, np.bool_)\n", "    same = np.ones(len(is_same), np.bool_)\n")]
+        "_claim_day": [("np.array(await are_same(connection, pairs), np.bool_)", "np.ones(len(pairs), np.bool_)")]
     },
     "all rows of a refused COPY called copies": {
         "_claim_day": [("if identity[at].tobytes() in known]] = True\n", "if known]] = True\n")]

@@ -13,6 +13,7 @@ from runtime.postgres.pool import Connection, Pool
 
 from aggregator.backlog.turns import Turns
 from aggregator.catalog.events import apply_catalog_event
+from aggregator.db.attributions import learn_attributions
 from aggregator.db.batch.apply import store
 from aggregator.db.catalog_cache import CATALOG_LOCK, Catalog, StaleCatalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
@@ -213,7 +214,7 @@ async def _apply_chunk(
     result.step = "series"
     uses = [*batch.uses, *batch.corrections]
     await catalog.learn(pool, {use.series for use in uses})
-    await catalog.learn_attributions(pool, attributions_of(batch))
+    await learn_attributions(pool, catalog, attributions_of(batch))
     places = [(use.partition, use.offset) for use in uses]
     places += [(at.record.partition, at.record.offset) for at in batch.rejections]
     async with pool.acquire() as connection, connection.transaction():

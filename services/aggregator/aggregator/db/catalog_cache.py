@@ -1,14 +1,12 @@
 """The catalog in memory: organizations, rates and series, enough to place and rate usage."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
-from sys import getsizeof
 from typing import NamedTuple
 
 import asyncpg
 import structlog
-from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.zones import find_zone
 from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
@@ -17,6 +15,7 @@ from runtime.postgres.statements import from_record
 from aggregator.db.statements import SQL
 from aggregator.domain.counting.places import Places
 from aggregator.domain.counting.recent import RecentIdentities
+from aggregator.domain.people.admission import ATTRIBUTIONS_PER_MONTH
 from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rating import Rate, RateCard
 from aggregator.domain.rollup import Organization
@@ -28,9 +27,6 @@ STATEMENT_S = 20.0
 """Statement timeout of a transaction that counts. A process without progress for STUCK_EXIT_S ends."""
 ATTRIBUTION_BYTES_MAX = 128 * 2**20
 """Limit of the memory of attributions' numbers: their texts may have 4 kB each, and may differ in each event."""
-_ENTRY_BYTES = 240
-LEARN_AT_ONCE = 5_000
-"""Attributions per statement, which then takes tenths of a second."""
 SERIES_MAX = 1_000_000  # about 500 bytes each; beyond that a query is cheaper than the memory
 
 
@@ -64,6 +60,11 @@ class Catalog:
     attribution_ids: dict[Attribution, int] = field(default_factory=dict)
     attribution_bytes: int = 0
     """Estimated memory of `attribution_ids`."""
+    attribution_month: date = date.min
+    """The latest month of receipt."""
+    has_folded: bool = False
+    """Whether some of `attribution_ids` stand for others. They get another chance in the next month."""
+    attributions_per_month: int = ATTRIBUTIONS_PER_MONTH
     card: RateCard = field(default_factory=RateCard)
     ledger_days: set[int] = field(default_factory=set)
     """Days since 1970 for which the ledger was seen to have a partition."""
@@ -132,26 +133,20 @@ class Catalog:
             self.sightings.clear()
             self.places = None
         if self.attribution_bytes > ATTRIBUTION_BYTES_MAX:
-            self.attribution_ids.clear()
-            self.attribution_bytes = 0
-            self.places = None
+            self.forget_attributions()
 
-    async def learn_attributions(self, pool: Pool, keys: Collection[Attribution]) -> None:
-        """Create and load numbers for attributions that have none yet, in separate transactions, as for series. Their
-        organizations have numbers."""
-        missing = sorted(set(keys) - self.attribution_ids.keys())
-        for start in range(0, len(missing), LEARN_AT_ONCE):
-            await self._learn_attributions(pool, missing[start : start + LEARN_AT_ONCE])
+    def enter_month(self, month: date) -> None:
+        """Note the month of receipts."""
+        if month > self.attribution_month:
+            self.attribution_month = month
+            if self.has_folded:
+                self.forget_attributions()
 
-    async def _learn_attributions(self, pool: Pool, keys: Sequence[Attribution]) -> None:
-        places = {(self.organizations[key.organization].organization_id, UUID(key.identity)): key for key in keys}
-        columns = zip(*((*place, *key[1:]) for place, key in places.items()), strict=True)
-        known = _numbers(await pool.fetch(SQL["ensure_attributions"], *map(list, columns)))
-        if others := [place for place in places if place not in known]:
-            rows = await pool.fetch(SQL["select_attributions"], *map(list, zip(*others, strict=True)))
-            known |= _numbers(rows)
-        self.attribution_ids.update((places[place], number) for place, number in known.items())
-        self.attribution_bytes += sum(_ENTRY_BYTES + sum(map(getsizeof, key[1:])) for key in keys)
+    def forget_attributions(self) -> None:
+        self.has_folded = False
+        self.attribution_ids.clear()
+        self.attribution_bytes = 0
+        self.places = None
 
     async def learn_organizations(self, pool: Pool, names: Collection[str]) -> None:
         """Create and load numbers for organizations that have none yet."""
@@ -161,10 +156,6 @@ class Catalog:
                 # The zone stays unknown here even if its catalog event is in Postgres by now: refresh loads it with its
                 # version.
                 self.organizations.setdefault(row["organization"], Organization(row["organization_id"], None))
-
-
-def _numbers(rows: Iterable[asyncpg.Record]) -> dict[tuple[int, UUID], int]:
-    return {(row["organization_id"], row["identity"]): row["attribution_id"] for row in rows}
 
 
 async def hold_catalog(

@@ -205,9 +205,9 @@ def series_of(batch: DecodedBatch) -> set[tuple[str, str, str, str, str, str]]:
     return keys
 
 
-def attributions_of(batch: DecodedBatch) -> set[Attribution]:
-    """The attributions of usage outside the columns."""
-    return {use.attribution for use in batch.uses if use.attribution is not None}
+def attributions_of(batch: DecodedBatch) -> dict[Attribution, float]:
+    """The attributions of usage outside the columns, with the receipt of the first use."""
+    return {use.attribution: use.received for use in reversed(batch.uses) if use.attribution is not None}
 
 
 def find_gaps(partition: int, first: int, end: int, offsets: Iterable[int]) -> list[tuple[int, int, int]]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import asyncpg
-import msgspec
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.calendar import QUARTER_S
 from flexcredits_schemas.identity import hash_bucket
@@ -13,17 +12,19 @@ from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres.pool import Connection
 from runtime.postgres.statements import from_record
 
+from aggregator.db.attributions import select_parts
 from aggregator.db.batch.ledger import select_contents
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket
 from aggregator.domain.counting.copies import Content, content_of
 from aggregator.domain.decode import DecodedBatch, SeriesKey, UsageRecord
-from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rating import Quantities, Rate, credits_at, read_rate_ids
 from aggregator.domain.rollup import Decision, fold
 from aggregator.rebuild.result import Recount
 from aggregator.rebuild.scope import Days, Snapshot
 
+Parts = Mapping[int, tuple[str, ...]]
+"""Parts of attributions by number."""
 UNKNOWN = -1
 """No series and no usage has this value, so it contradicts every ledger row."""
 
@@ -38,18 +39,14 @@ class Recounter:
         self._days = days
         self._rates: dict[int, Rate] = {}
         self._series: dict[tuple[str, ...], int] = {}
-        self._attributions: dict[Attribution, int] = {}
 
     async def learn(self) -> None:
-        """Load the rates, series and attributions of the organizations."""
+        """Load the rates and series of the organizations."""
         async with self._snapshot.read() as connection:
             rates = await connection.fetch(SQL["select_changed_rates"], -1)
             self._rates = {row["rate_id"]: from_record(Rate, row) for row in rates}
             for row in await connection.fetch(SQL["select_all_series"], self._days.ids):
                 self._series[tuple(row[name] for name in SeriesKey._fields)] = row["series_id"]
-            for row in await connection.fetch(SQL["select_all_attributions"], self._days.ids):
-                parts = (row["organization"], row["actor_kind"], row["actor_id"], row["group_id"])
-                self._attributions[Attribution(*parts, _sorted_labels(row["labels"]))] = row["attribution_id"]
 
     async def add(self, batch: DecodedBatch) -> None:
         """Count the uses of a batch that lie in the days. Each of its records must have a disposition.
@@ -83,6 +80,7 @@ class Recounter:
                 rows = await _select_dispositions(connection, [(use.ledger_bucket, use.identity) for use in uses])
                 originals = await _select_dispositions(connection, [use.corrects for use in uses if use.corrects])
                 contents = await self._select_contents(connection, rows, uses)
+                parts = await _select_parts(connection, rows, contents)
                 counted: list[Decision] = []
                 unknown: list[UsageRecord] = []
                 for use in uses:
@@ -92,9 +90,11 @@ class Recounter:
                             part.held += 1
                         else:
                             original = originals.get(use.corrects[1]) if use.corrects else None
-                            counted.append(self._decide(use, row, original))
+                            counted.append(self._decide(use, row, original, parts))
                     elif row is not None and contents[use.identity] == content_of(
-                        use, self._series.get(use.series, UNKNOWN), self._attribution_of(use)
+                        use,
+                        self._series.get(use.series, UNKNOWN),
+                        _recorded(use, contents[use.identity].attribution_id, parts),
                     ):
                         part.duplicate += 1
                     else:
@@ -141,10 +141,7 @@ class Recounter:
             and self._days.hold(int(use.occurred // QUARTER_S), organization.time_zone)
         )
 
-    def _attribution_of(self, use: UsageRecord) -> int | None:
-        return None if use.attribution is None else self._attributions.get(use.attribution, UNKNOWN)
-
-    def _decide(self, use: UsageRecord, row: asyncpg.Record, original: asyncpg.Record | None) -> Decision:
+    def _decide(self, use: UsageRecord, row: asyncpg.Record, original: asyncpg.Record | None, parts: Parts) -> Decision:
         """Count a use with the values of the log. The rate comes from the ledger, since it depended on the catalog at
         that time. A correction has the attribution and the run of its original, as the ledger has them."""
         organization = self._days.organizations[use.series[0]]
@@ -161,7 +158,10 @@ class Recounter:
             counts_as = original or row  # the original may have left the ledger before its correction
             attribution_id, run = counts_as["attribution_id"], counts_as["run"]
         else:
-            attribution_id, run = self._attribution_of(use), UUID(use.run.identity) if use.run else None
+            attribution_id, run = (
+                _recorded(use, row["attribution_id"], parts),
+                UUID(use.run.identity) if use.run else None,
+            )
         for name, said, kept in (
             ("credits", credits, row["credits"]),
             ("series", series_id, row["series_id"]),
@@ -226,9 +226,19 @@ class Recounter:
             )
 
 
-def _sorted_labels(text: str) -> str:
-    """Labels as Attribution has them."""
-    return msgspec.json.encode(msgspec.json.decode(text), order="sorted").decode()
+async def _select_parts(
+    connection: Connection, rows: Mapping[bytes, asyncpg.Record], contents: Mapping[bytes, Content]
+) -> Parts:
+    numbers = {row["attribution_id"] for row in rows.values()} | {at.attribution_id for at in contents.values()}
+    return await select_parts(connection, (number for number in numbers if number is not None))
+
+
+def _recorded(use: UsageRecord, number: int | None, parts: Parts) -> int | None:
+    """The attribution `number` if the use may be recorded under it: beyond the limit of attributions, one that stands for
+    its own. What was decided is in the ledger alone."""
+    if use.attribution is None:
+        return None
+    return number if number is not None and use.attribution.counts_as(parts.get(number, ())) else UNKNOWN
 
 
 def _is_of(row: asyncpg.Record, use: UsageRecord) -> bool:

@@ -73,7 +73,8 @@ class PeopleTableRow:
         Field(
             description="removed: removed people together. unattributed: usage without actor; by group, without actor and group. "
             "own: usage of the group itself, beside the groups in it. no_group, no_value: usage without one. small: rows about "
-            "fewer than five people, merged in an organization that shows groups only."
+            "fewer than five people, merged in an organization that shows groups only. other: people or labels beyond the "
+            "limit of combinations that an organization may use for the first time in a month."
         ),
     ]
     id: Annotated[
@@ -148,7 +149,7 @@ class People:
     people: Annotated[int, Field(description="People with usage in the range, without service accounts.")]
     pinned: Annotated[
         list[PeopleTableRow],
-        Field(description="On every page: removed, small, no_group, no_value, unattributed; those with usage."),
+        Field(description="On every page: removed, small, no_group, no_value, other, unattributed; those with usage."),
     ]
     rows: Annotated[list[PeopleTableRow], Field(description="Sorted by credits (highest first), then id.")]
     next: Annotated[

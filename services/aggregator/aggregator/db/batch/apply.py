@@ -11,9 +11,9 @@ from flexcredits_schemas.codec import InvalidEvent
 from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
 
+from aggregator.db.attributions import find_new_attributions, learn_attributions
 from aggregator.db.batch.columns import (
     count_columns,
-    find_new_attributions,
     find_new_series,
     leave_unusual,
     remember,
@@ -32,6 +32,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of, corrects_of
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, organizations_of, reject
+from aggregator.domain.people.admission import month_of
 from aggregator.domain.rating import quantities_text
 from aggregator.domain.rollup import Decision, missing_unit
 from aggregator.domain.sum_limit import Rooms, fit_all
@@ -79,13 +80,15 @@ async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Map
     """Create numbers for new organizations, series and attributions of the batch. Returns the names of its
     organizations."""
     catalog.make_room()
+    catalog.enter_month(month_of(max(batch.last_received.values(), default=0.0)))
     keys, names = find_new_series(batch, catalog)
     names.update(failure.organization for failure in batch.failures)
     aside = (catalog.aside & names) | failing.keys()
     await catalog.learn_organizations(pool, aside)
     await catalog.learn(pool, {key for key in keys if key[0] not in aside} if aside else keys)
-    await catalog.learn_attributions(
-        pool, {at for at in find_new_attributions(batch, catalog) if at.organization not in aside}
+    attributions = find_new_attributions(batch, catalog)
+    await learn_attributions(
+        pool, catalog, {key: at for key, at in attributions.items() if key.organization not in aside}
     )
     return names
 

@@ -12,7 +12,7 @@ from flexcredits_schemas.events import UsageAgent
 from numpy.typing import NDArray
 from runtime.postgres.pool import Connection
 
-from aggregator.db.batch.ledger import content_in, reject_conflict
+from aggregator.db.batch.ledger import Copy, are_same, content_in, reject_conflict
 from aggregator.db.binary_copy import copy_rows
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
@@ -26,7 +26,7 @@ from aggregator.domain.counting.places import UNKNOWN, Places
 from aggregator.domain.counting.rates import NO_RATE, Rated, rate_columns
 from aggregator.domain.counting.recent import RecentIdentities
 from aggregator.domain.counting.run_sums import fold_run_columns
-from aggregator.domain.decode import DecodedBatch, UsageRecord, attributions_of, to_uses
+from aggregator.domain.decode import DecodedBatch, UsageRecord, to_uses
 from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rollup import Decision
 
@@ -62,18 +62,6 @@ def find_new_series(batch: DecodedBatch, catalog: Catalog) -> tuple[set[Series],
             known, number = catalog.places.names_of(number), catalog.places.unknown_of(number)
         keys.update(heads.series[each] for each in number.tolist())
     return keys, known.union(key[0] for key in keys)
-
-
-def find_new_attributions(batch: DecodedBatch, catalog: Catalog) -> set[Attribution]:
-    """The attributions of a batch, without those of columns whose rows are known."""
-    keys = attributions_of(batch)
-    for part in batch.columns:
-        if catalog.places is not None and catalog.places.heads is part.heads:
-            number = catalog.places.unknown_attributions_of(part.attribution)
-        else:
-            number = np.unique(part.attribution[part.attribution != NO_ATTRIBUTION])
-        keys.update(part.heads.attributions[each] for each in number.tolist())
-    return keys
 
 
 def rate(columns: UsageColumns, places: Places, catalog: Catalog) -> Rated:
@@ -155,6 +143,10 @@ class _Usage(NamedTuple):
         if unit is None:
             return Content(series, milliseconds, amount, None, None, None, attribution, run, None)
         return Content(series, milliseconds, None, amount, unit, None, attribution, run, None)
+
+    def attribution(self, row: int) -> Attribution | None:
+        number = self.columns.attribution[row]
+        return None if number == NO_ATTRIBUTION else self.columns.heads.attributions[number]
 
 
 def _usage(columns: UsageColumns, places: Places, rated: Rated) -> _Usage:
@@ -239,11 +231,15 @@ async def _claim_day(
             suspects = firsts
             known = await _select_known(connection, bucket, identity[suspects])
     copies = np.flatnonzero(is_copy | is_known)
-    is_same = [
-        known.get(identity[at].tobytes(), usage.content(rows[first[at]])) == usage.content(rows[at])
+    pairs = [
+        Copy(
+            known.get(identity[at].tobytes(), usage.content(rows[first[at]])),
+            usage.content(rows[at]),
+            usage.attribution(rows[at]),
+        )
         for at in copies.tolist()
     ]
-    same = np.array(is_same, np.bool_)
+    same = np.array(await are_same(connection, pairs), np.bool_)
     result.columns.duplicates += count_hours(columns, rows[copies[same]])
     for use in to_uses(columns.take(rows[copies[~same]])):
         reject_conflict(use, result)

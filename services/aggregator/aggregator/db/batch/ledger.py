@@ -4,20 +4,21 @@ originals."""
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 from runtime.postgres.pool import Connection
 
+from aggregator.db.attributions import select_parts
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.corrections import Original, follow_original, validate_correction
-from aggregator.domain.counting.copies import Content, content_of
+from aggregator.domain.counting.copies import Content, content_of, differs_in_attribution
 from aggregator.domain.decode import Kind, UsageRecord, reason_of, reject
-from aggregator.domain.people.attribution import Run
+from aggregator.domain.people.attribution import Attribution, Run
 from aggregator.domain.rating import quantities_text, read_quantities
 from aggregator.domain.rollup import Decision, Rollups, decide, fold, fold_runs
 from aggregator.domain.sum_limit import Rooms, fit
@@ -54,9 +55,15 @@ async def claim(connection: Connection, decisions: Sequence[Decision], result: B
         firsts = await select_contents(connection, [_key(decision.use) for decision in known])
         # Not from the ledger: a held row is complete only with its row of usage_held, which is inserted later.
         firsts |= {_key(at.use): content_of(at.use, at.series_id, at.attribution_id) for at in new}
-        for decision in known:
-            content = content_of(decision.use, decision.series_id, decision.attribution_id)
-            _record_copy(decision.use, content, firsts[_key(decision.use)], result)
+        contents = [content_of(at.use, at.series_id, at.attribution_id) for at in known]
+        copies = [
+            Copy(firsts[_key(at.use)], content, at.use.attribution) for at, content in zip(known, contents, strict=True)
+        ]
+        for decision, is_same in zip(known, await are_same(connection, copies), strict=True):
+            if is_same:
+                result.duplicates.append(decision.use)
+            else:
+                reject_conflict(decision.use, result)
     for decision in new:
         (result.held if decision.waits_for else result.counted).append(decision)
     fold_runs((decision for decision in new if not decision.waits_for), result.runs)
@@ -82,6 +89,33 @@ def _record_copy(use: UsageRecord, content: Content, first: Content, result: Bat
         result.duplicates.append(use)
     else:
         reject_conflict(use, result)
+
+
+class Copy(NamedTuple):
+    """An event whose identity was used before, and the first event with it."""
+
+    first: Content
+    content: Content
+    attribution: Attribution | None
+    """Of the copy."""
+
+
+async def are_same(connection: Connection, copies: Sequence[Copy]) -> list[bool]:
+    """Whether each copy has the content of the first event.
+
+    Beyond the limit of attributions, the first event may be recorded under an attribution that stands for its own.
+    """
+    same = [at.first == at.content for at in copies]
+    others = [
+        number for number, at in enumerate(copies) if not same[number] and differs_in_attribution(at.first, at.content)
+    ]
+    if others:
+        parts = await select_parts(connection, {copies[number].first.attribution_id or 0 for number in others})
+        for number in others:
+            first, _, attribution = copies[number]
+            recorded = parts.get(first.attribution_id or 0)
+            same[number] = recorded is not None and attribution is not None and attribution.counts_as(recorded)
+    return same
 
 
 def reject_conflict(use: UsageRecord, result: BatchResult) -> None:

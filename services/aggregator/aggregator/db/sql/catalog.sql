@@ -78,6 +78,23 @@ RETURNING organization_id, identity, attribution_id
 SELECT a.organization_id, a.identity, a.attribution_id
 FROM unnest($1::integer[], $2::uuid[]) AS d(organization_id, identity) JOIN usage_attributions a USING (organization_id, identity)
 
+-- name: select_attribution_parts
+-- The parts of these attributions.
+SELECT attribution_id, actor_kind, actor_id, group_id, labels::text AS labels FROM usage_attributions WHERE attribution_id = ANY($1::bigint[])
+
+-- name: select_attribution_months
+-- How many attributions organizations have created in these months of receipt.
+SELECT organization_id, month, created FROM unnest($1::integer[], $2::date[]) AS d(organization_id, month)
+JOIN attribution_months USING (organization_id, month)
+
+-- name: count_attributions
+-- Counts attributions that were created, and those that are recorded as another one.
+INSERT INTO attribution_months AS t (organization_id, month, created, folded)
+SELECT organization_id, month, created, folded FROM unnest($1::integer[], $2::date[], $3::bigint[], $4::bigint[])
+    AS d(organization_id, month, created, folded)
+ORDER BY organization_id, month
+ON CONFLICT (organization_id, month) DO UPDATE SET created = t.created + excluded.created, folded = t.folded + excluded.folded
+
 -- name: upsert_organization
 -- Writes a newer event about an organization; fields that it omits keep their values.
 -- The zone stays once usage was counted in it, because its days are days of that zone.

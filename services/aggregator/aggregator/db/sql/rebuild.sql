@@ -17,11 +17,6 @@ SELECT organization, organization_id, time_zone FROM organizations WHERE time_zo
 SELECT series_id, o.organization, product, feature_kind, feature, agent_id, surface
 FROM usage_series s JOIN organizations o USING (organization_id) WHERE organization_id = ANY($1::integer[])
 
--- name: select_all_attributions
--- All attributions of these organizations, with their parts as usage names them.
-SELECT attribution_id, o.organization, actor_kind, actor_id, group_id, labels::text AS labels
-FROM usage_attributions JOIN organizations o USING (organization_id) WHERE organization_id = ANY($1::integer[])
-
 -- name: select_last_hours
 -- The end of the last hour in which each partition received a record.
 SELECT partition, max(hour_at) + interval '1 hour' AS ended_at FROM partition_hours WHERE topic = $1 GROUP BY 1

@@ -32,3 +32,12 @@ def content_of(use: UsageRecord, series_id: int, attribution_id: int | None) -> 
         series_id, occurred_ms, use.credits, use.quantity, use.unit, use.corrects[1] if use.corrects else None,
         None if use.corrects else attribution_id, use.run.identity if use.run else None, use.quantities,
     )  # fmt: skip
+
+
+def differs_in_attribution(first: Content, copy: Content) -> bool:
+    """Whether both name an attribution, and differ in it alone."""
+    return (
+        first.attribution_id is not None
+        and copy.attribution_id is not None
+        and first != copy == first._replace(attribution_id=copy.attribution_id)
+    )

@@ -1,5 +1,6 @@
 """Who is behind a use: the attribution (actor, group and labels) and the run. Pure."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -9,6 +10,9 @@ from flexcredits_schemas.identity import run_identity_of
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 NO_LABELS = "{}"
+OTHER_KIND = "other"
+OTHER_LABELS = '{"":""}'
+"""Kind of actor and labels of an attribution that stands for others (see Admission). An event cannot name them."""
 
 
 class Attribution(NamedTuple):
@@ -25,6 +29,18 @@ class Attribution(NamedTuple):
     def identity(self) -> bytes:
         """BLAKE2b-128 of the parts: the key of the row inside its organization."""
         return blake2b(_encode(self[1:]), digest_size=16).digest()
+
+    def fold_labels(self) -> "Attribution":
+        """Stands for all labels of the actor and group. Without labels, the attribution itself."""
+        return self if self.labels == NO_LABELS else self._replace(labels=OTHER_LABELS)
+
+    def fold_all(self) -> "Attribution":
+        """Stands for all attributions of the organization."""
+        return Attribution(self.organization, OTHER_KIND, "", "", OTHER_LABELS)
+
+    def counts_as(self, parts: Sequence[str]) -> bool:
+        """Whether usage of this attribution may be recorded under `parts`, the parts of an attribution in Postgres."""
+        return tuple(parts) in (self[1:], self.fold_labels()[1:], self.fold_all()[1:])
 
 
 class Run(NamedTuple):

@@ -23,13 +23,13 @@ class Span(NamedTuple):
     first_on: date
     last_on: date
     actor_kind: str
-    """"user", "service_account", or "" if no actor is given."""
+    """"user", "service_account", "" if no actor is given, or "other": of combinations beyond the aggregator's limit."""
     actor: str
     """The id; the alias of a person if the organization does not show names."""
     removed: bool
     group_id: str  # "" if none
     value: str | None
-    """Of the label by which the view divides."""
+    """Of the label by which the view divides; "" beyond the aggregator's limit of combinations."""
     filtered: str | None
     """Value of the label by which the request filters."""
 

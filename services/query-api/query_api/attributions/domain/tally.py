@@ -8,7 +8,17 @@ from query_api.attributions.domain.groups import find_parents
 from query_api.attributions.domain.spans import PeopleGroup, Span, is_person
 
 PeopleRowKind = Literal[
-    "person", "service_account", "removed", "unattributed", "group", "own", "no_group", "small", "value", "no_value"
+    "person",
+    "service_account",
+    "removed",
+    "unattributed",
+    "group",
+    "own",
+    "no_group",
+    "small",
+    "value",
+    "no_value",
+    "other",
 ]
 
 UNATTRIBUTED: "RowKey" = ("unattributed", "unattributed")
@@ -16,6 +26,7 @@ REMOVED: "RowKey" = ("removed", "removed")
 NO_GROUP: "RowKey" = ("no_group", "no_group")
 NO_VALUE: "RowKey" = ("no_value", "no_value")
 SMALL: "RowKey" = ("small", "small")
+OTHER: "RowKey" = ("other", "other")
 
 NAMES: Mapping[str, str] = {
     "unattributed": "Unattributed",
@@ -23,10 +34,11 @@ NAMES: Mapping[str, str] = {
     "no_group": "No group",
     "no_value": "No value",
     "small": "Small groups",
+    "other": "Other",
 }
 """Names of the rows that combine usage."""
 
-PINNED: tuple[PeopleRowKind, ...] = ("removed", "small", "no_group", "no_value", "unattributed")
+PINNED: tuple[PeopleRowKind, ...] = ("removed", "small", "no_group", "no_value", "other", "unattributed")
 """Kinds of rows that combine usage, in the order in which they are shown. They are not sorted among the others."""
 
 RowKey = tuple[PeopleRowKind, str]
@@ -87,6 +99,8 @@ class PeopleRow:
 
 
 def key_by_person(span: Span) -> RowKey:
+    if span.actor_kind == "other":
+        return OTHER
     if not span.actor:
         return UNATTRIBUTED
     if span.removed:
@@ -95,12 +109,16 @@ def key_by_person(span: Span) -> RowKey:
 
 
 def key_by_group(span: Span) -> RowKey:
+    if span.actor_kind == "other":
+        return OTHER
     if span.group_id:
         return "group", span.group_id
     return NO_GROUP if span.actor else UNATTRIBUTED
 
 
 def key_by_value(span: Span) -> RowKey:
+    if span.value == "":
+        return OTHER
     return NO_VALUE if span.value is None else ("value", span.value)
 
 

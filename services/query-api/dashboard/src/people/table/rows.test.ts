@@ -34,7 +34,7 @@ test("a person leads to the product tabs, a group and a label to their people", 
   expect(filterBy(row("group", "g1"), null, {})).toMatchObject({ group: "g1", by: "person" })
   expect(filterBy(row("group", "g1"), null, { group: "g1" })).toBeUndefined()
   expect(filterBy(row("value", "atlas"), "project", {})).toMatchObject({ label: "project:atlas" })
-  for (const kind of ["removed", "unattributed", "no_group", "no_value", "small"] as const) {
+  for (const kind of ["removed", "unattributed", "no_group", "no_value", "other", "small"] as const) {
     expect(filterBy(row(kind, kind), "project", {})).toBeUndefined()
     expect(explain(kind, "group")).toBeTruthy()
   }

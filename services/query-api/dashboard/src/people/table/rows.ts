@@ -42,6 +42,7 @@ const EXPLAINED: Partial<Record<Kind, string>> = {
   removed: "People who left the directory. Their usage stays in every total.",
   no_group: "Usage of people who belong to no group",
   no_value: "Usage sent without this label",
+  other: "People or labels beyond the month’s limit of combinations, counted together",
   small: "Groups of fewer than five people, shown together to protect them",
 }
 

@@ -1,0 +1,137 @@
+"""Numbers of attributions: creates them within the limit of each organization, in transactions before the batch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from sys import getsizeof
+
+import asyncpg
+import msgspec
+import numpy as np
+import structlog
+from asyncpg.pgproto.pgproto import UUID
+from runtime.postgres.pool import Connection, Pool
+
+from aggregator import metrics
+from aggregator.db.catalog_cache import Catalog
+from aggregator.db.statements import SQL
+from aggregator.db.unnest import columns_of
+from aggregator.domain.columns.heads import NO_ATTRIBUTION
+from aggregator.domain.decode import DecodedBatch, attributions_of
+from aggregator.domain.people.admission import Admission, Month, month_of
+from aggregator.domain.people.attribution import Attribution
+
+log = structlog.get_logger()
+LEARN_AT_ONCE = 5_000
+"""Attributions per statement, which then takes tenths of a second."""
+_ENTRY_BYTES = 240
+
+Numbers = dict[Attribution, int]
+
+
+def find_new_attributions(batch: DecodedBatch, catalog: Catalog) -> dict[Attribution, float]:
+    """The attributions of a batch with the receipt of a use, without those of columns whose rows are known."""
+    received = attributions_of(batch)
+    for part in batch.columns:
+        numbers, first = np.unique(part.attribution, return_index=True)
+        is_new = numbers != NO_ATTRIBUTION
+        if catalog.places is not None and catalog.places.heads is part.heads:
+            is_new = np.isin(numbers, catalog.places.unknown_attributions_of(numbers))
+        rows = first[is_new]
+        for number, at in zip(numbers[is_new].tolist(), part.received_ms[rows].tolist(), strict=True):
+            received.setdefault(part.heads.attributions[number], at / 1000)
+    return received
+
+
+async def learn_attributions(pool: Pool, catalog: Catalog, received: Mapping[Attribution, float]) -> None:
+    """Load the numbers of attributions, and create those that have none yet. Their organizations have numbers.
+
+    `received` gives the receipt of a use of each. In the month of the receipt, an organization creates at most
+    `attributions_per_month`; further ones get the number of an attribution that stands for them (see Admission). The
+    ledger keeps what was decided, so it does not matter if another process decides otherwise.
+    """
+    missing = sorted(received.keys() - catalog.attribution_ids.keys(), key=lambda key: (received[key], key))
+    for start in range(0, len(missing), LEARN_AT_ONCE):
+        portion = missing[start : start + LEARN_AT_ONCE]
+        numbers = await _select(pool, catalog, portion)
+        if new := {key: month_of(received[key]) for key in portion if key not in numbers}:
+            numbers |= await _create(pool, catalog, new)
+        catalog.attribution_ids.update(numbers)
+        catalog.attribution_bytes += sum(_ENTRY_BYTES + sum(map(getsizeof, key[1:])) for key in portion)
+
+
+async def _create(pool: Pool, catalog: Catalog, new: Mapping[Attribution, date]) -> Numbers:
+    """Numbers of attributions without a row, in the order of their receipt."""
+    most, used = catalog.attributions_per_month, await _select_used(pool, catalog, new)
+    near = [key for key, month in new.items() if used.get((key.organization, month), 0) + len(new) > most]
+    others = {fold for key in near for fold in (key.fold_labels(), key.fold_all())} - new.keys()
+    known = await _select(pool, catalog, sorted(others)) if others else {}
+    admission = Admission(used, known, most)
+    recorded = {key: admission.admit(key, month) for key, month in new.items()}
+    created = sorted(admission.created)
+    async with pool.acquire() as connection, connection.transaction():
+        inserted = await _insert(connection, catalog, created)
+        await _count(connection, catalog, [admission.created[key] for key in inserted], admission.folded)
+    known |= inserted
+    if met := [key for key in created if key not in known]:  # another aggregator has just created them
+        known |= await _select(pool, catalog, met)
+    for (organization, month), number in admission.folded.items():
+        if number:
+            catalog.has_folded = True
+            metrics.FOLDED_ATTRIBUTIONS.inc(number)
+            log.warning("attributions beyond the limit", organization=organization, month=str(month), folded=number)
+    return {key: known[kept] for key, kept in recorded.items()}
+
+
+async def _select_used(pool: Pool, catalog: Catalog, new: Mapping[Attribution, date]) -> dict[Month, int]:
+    months = {(key.organization, month) for key, month in new.items()}
+    names = {catalog.organizations[name].organization_id: name for name, _ in months}
+    columns = zip(*sorted((catalog.organizations[name].organization_id, month) for name, month in months), strict=True)
+    rows = await pool.fetch(SQL["select_attribution_months"], *map(list, columns))
+    return {(names[row["organization_id"]], row["month"]): row["created"] for row in rows}
+
+
+async def _count(
+    connection: Connection, catalog: Catalog, created: Iterable[Month], folded: Mapping[Month, int]
+) -> None:
+    numbers = {place: [0, number] for place, number in folded.items()}
+    for place in created:
+        numbers.setdefault(place, [0, 0])[0] += 1
+    rows = sorted((catalog.organizations[at[0]].organization_id, at[1], *sums) for at, sums in numbers.items())
+    if rows:
+        await connection.execute(SQL["count_attributions"], *columns_of(rows))
+
+
+async def _insert(connection: Connection, catalog: Catalog, keys: Sequence[Attribution]) -> Numbers:
+    """Numbers of the rows that are new."""
+    if not keys:
+        return {}
+    places = _places(catalog, keys)
+    rows = [(*place, *key[1:]) for place, key in sorted(places.items())]
+    return _numbers(places, await connection.fetch(SQL["ensure_attributions"], *columns_of(rows)))
+
+
+async def _select(pool: Pool, catalog: Catalog, keys: Sequence[Attribution]) -> Numbers:
+    places = _places(catalog, keys)
+    return _numbers(places, await pool.fetch(SQL["select_attributions"], *columns_of(places)))
+
+
+def _places(catalog: Catalog, keys: Iterable[Attribution]) -> dict[tuple[int, UUID], Attribution]:
+    return {(catalog.organizations[key.organization].organization_id, UUID(key.identity)): key for key in keys}
+
+
+def _numbers(places: Mapping[tuple[int, UUID], Attribution], rows: Iterable[asyncpg.Record]) -> Numbers:
+    return {places[row["organization_id"], row["identity"]]: row["attribution_id"] for row in rows}
+
+
+async def select_parts(connection: Connection, numbers: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """By number, the parts of attributions as Attribution.counts_as() takes them."""
+    rows = await connection.fetch(SQL["select_attribution_parts"], sorted(numbers))
+    return {
+        row["attribution_id"]: (row["actor_kind"], row["actor_id"], row["group_id"], _sorted(row["labels"]))
+        for row in rows
+    }
+
+
+def _sorted(labels: str) -> str:
+    """Labels as Attribution has them."""
+    return msgspec.json.encode(msgspec.json.decode(labels), order="sorted").decode()
