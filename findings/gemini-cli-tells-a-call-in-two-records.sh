@@ -62,8 +62,8 @@ found = {}
 for line in open("logs.jsonl"):
     for group in json.loads(line)["resourceLogs"]:
         for record in (record for scope in group["scopeLogs"] for record in scope["logRecords"]):
-            pairs = {pair["key"]: next(iter(pair["value"].values())) for pair in record["attributes"]}
-            tokens = {name: value for name, value in pairs.items() if "token" in name}
+            pairs = {pair["key"]: next(iter(pair["value"].values()), None) for pair in record["attributes"]}
+            tokens = {name: value for name, value in pairs.items() if "usage" in name or "token_count" in name}
             if tokens:
                 found.setdefault(pairs["event.name"], []).append(tokens)
 for name, records in found.items():
