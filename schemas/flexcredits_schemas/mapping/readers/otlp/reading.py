@@ -35,8 +35,8 @@ SIGNAL_PARTS_MAX = 50_000
 """Commas of a signal that is longer than LONG_SIGNAL."""
 GROUPS = ("resourceSpans", "resourceLogs", "resourceMetrics")
 
-Group = tuple[Attributes, dict[str, Any], Iterable[Any]]
-"""Attributes of the resource, the scope, and its messages."""
+Group = tuple[Attributes, dict[str, Any], Iterable[tuple[Any, Attributes]]]
+"""Attributes of the resource, the scope, and its messages with their attributes, which metrics have in their points."""
 
 
 class MalformedRequest(ValueError):
@@ -52,7 +52,7 @@ class Kind(NamedTuple):
     groups: str
     scopes: str
     members: str
-    signals: Callable[[Any, Attributes, dict[str, Any], Form], Iterable[Signal | Unreadable]]
+    signals: Callable[[Any, Attributes, Attributes, dict[str, Any], Form], Iterable[Signal | Unreadable]]
 
 
 def _lax(json_type: Any) -> msgspec.json.Decoder[Any]:
@@ -102,8 +102,8 @@ def read_groups(kind: Kind, groups: Iterable[Group], form: Form) -> Iterator[Sig
     """The signals of the messages. Raises MalformedRequest."""
     left = SIGNALS_MAX
     for resource, scope, messages in groups:
-        for message in messages:
-            for signal in kind.signals(message, resource, scope, form):
+        for message, attributes in messages:
+            for signal in kind.signals(message, attributes, resource, scope, form):
                 if not left:
                     raise MalformedRequest(f"more than {SIGNALS_MAX} signals")
                 left -= 1
@@ -119,8 +119,13 @@ def split_json(kind: Kind, body: bytes) -> Iterator[Group]:
         resource = attributes_of(group.resource.attributes if group.resource else None)
         for inner in getattr(group, kind.scopes) or ():
             scope = scope_of(inner.scope or json_form.Scope(), JSON)
-            messages = getattr(inner, kind.members) or ()
-            yield resource, scope, (kind.decoder.decode(check_parts(message)) for message in messages)
+            yield resource, scope, decode_json(kind, getattr(inner, kind.members) or ())
+
+
+def decode_json(kind: Kind, messages: Iterable[Raw]) -> Iterator[tuple[Any, Attributes]]:
+    for raw in messages:
+        message = kind.decoder.decode(check_parts(raw))
+        yield message, {} if kind is METRICS else attributes_of(message.attributes)
 
 
 def check_parts(message: Raw) -> bytes:

@@ -77,7 +77,9 @@ def scope_of(scope: Any, form: Form) -> dict[str, Any]:
 # Identities depend on nothing that replay.py cannot write, so that a dead letter that is sent again keeps its own.
 
 
-def span_signal(span: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal | Unreadable:
+def span_signal(
+    span: Any, attributes: Attributes, resource: Attributes, scope: dict[str, Any], form: Form
+) -> Signal | Unreadable:
     trace_id, span_id = form.hex_id(span.trace_id, 16), form.hex_id(span.span_id, 8)
     start = microseconds(span.start_time_unix_nano)
     end = microseconds(span.end_time_unix_nano) or start
@@ -90,7 +92,7 @@ def span_signal(span: Any, resource: Attributes, scope: dict[str, Any], form: Fo
         "span_id": span_id,
         "parent_span_id": form.hex_id(span.parent_span_id, 8) or None,
         "status": name_of(STATUSES, span.status.code if span.status else 0),
-        "attributes": form.attributes(span.attributes),
+        "attributes": attributes,
     }
     event = {"resource": resource, "scope": scope, "span": view}
     if not trace_id or not span_id:
@@ -99,10 +101,9 @@ def span_signal(span: Any, resource: Attributes, scope: dict[str, Any], form: Fo
     return Signal(event, f"{trace_id}/{span_id}", SOURCE, time_of(end), b"")
 
 
-def log_signal(record: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal:
+def log_signal(record: Any, attributes: Attributes, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal:
     """Its identity is a hash of what the application wrote: a span can contain several records of one name, and a
     collector on the way may change the resource and the observed time."""
-    attributes = form.attributes(record.attributes)
     time = microseconds(record.time_unix_nano) or microseconds(record.observed_time_unix_nano)
     view = {
         # Rust's appender writes a file's name and line into the field, and the application's name into the attribute.
@@ -119,7 +120,9 @@ def log_signal(record: Any, resource: Attributes, scope: dict[str, Any], form: F
     return Signal(event, f"log/{digest(view)}", SOURCE, time_of(time), b"")
 
 
-def metric_signals(metric: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Iterator[Signal]:
+def metric_signals(
+    metric: Any, _: Attributes, resource: Attributes, scope: dict[str, Any], form: Form
+) -> Iterator[Signal]:
     """A signal for each point. Its identity is the series (resource, scope, metric, attributes) and the interval: not
     the value, so that another value for one interval is a conflict and not a second use."""
     for kind in ("sum", "gauge", "histogram", "exponential_histogram"):

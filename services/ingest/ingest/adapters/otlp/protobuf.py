@@ -15,23 +15,36 @@ from flexcredits_schemas.mapping.readers.otlp.reading import (
     MalformedRequest,
     read_groups,
 )
-from flexcredits_schemas.mapping.readers.otlp.values import CONTENT, CONTENT_NAMES, DEPTH_MAX, TEXT_MAX, Value, exact
-from flexcredits_schemas.mapping.readers.otlp.views import Form, Signal, scope_of
+from flexcredits_schemas.mapping.readers.otlp.values import DEPTH_MAX, TEXT_MAX, Value, exact, is_content
+from flexcredits_schemas.mapping.readers.otlp.views import Attributes, Form, Signal, scope_of
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from ingest.adapters.otlp.wire import MalformedWire, TooManyFields, split_signals, without_long_fields
+from ingest.adapters.otlp.wire import (
+    BYTES,
+    MalformedWire,
+    TooManyFields,
+    read_varint,
+    skip_field,
+    split_signals,
+    without_long_fields,
+)
 
 FIELD_BYTES_MAX = 2 * 1024
 """Longer fields of a signal above LONG_SIGNAL are left out before it is decoded: prompts and files."""
 FIELDS_MAX = 4096
 SIGNAL_BYTES_MAX = 1024 * 1024
 """Limit of one signal without its long fields, and of a metric."""
+REMEMBERED_MAX, REMEMBERED_BYTES_MAX = 8192, 128
+"""Attributes that are remembered, and the limit of their size: at most 2 MiB."""
 _MESSAGES: dict[str, Any] = {TRACES.name: Span, LOGS.name: LogRecord, METRICS.name: Metric}
+_ATTRIBUTES = {TRACES.name: 9 << 3 | BYTES, LOGS.name: 6 << 3 | BYTES, METRICS.name: 0}
+"""The tag of the field `attributes`; metrics have them in their points."""
+_remembered: dict[bytes, tuple[str, Value | None]] = {}
 
 
 def read_protobuf(kind: Kind, body: bytes) -> Iterator[Signal | Unreadable]:
@@ -51,10 +64,51 @@ def split(kind: Kind, body: bytes) -> Iterator[Group]:
             yield attributes, scope_of(InstrumentationScope.FromString(shorten(scope)), PROTOBUF), decode(kind, signals)
 
 
-def decode(kind: Kind, signals: Iterable[bytes]) -> Iterator[Any]:
-    message = _MESSAGES[kind.name]
+def decode(kind: Kind, signals: Iterable[bytes]) -> Iterator[tuple[Any, Attributes]]:
+    message, tag = _MESSAGES[kind.name], _ATTRIBUTES[kind.name]
     for signal in signals:
-        yield message.FromString(signal if len(signal) <= LONG_SIGNAL else shorten(signal, kind))
+        rest, attributes = split_attributes(signal if len(signal) <= LONG_SIGNAL else shorten(signal, kind), tag)
+        yield message.FromString(rest), attributes
+
+
+def split_attributes(message: bytes, tag: int) -> tuple[bytes, Attributes]:
+    """The message without its attributes, and these by name; `tag` is the tag of the field. Raises MalformedWire.
+
+    Most attributes of a process are the same in every signal, so they are remembered by their bytes: a span with 12
+    attributes takes 4 us instead of 9.
+    """
+    attributes: Attributes = {}
+    rest, at, rest_at, end = b"", 0, 0, len(message)
+    while at < end:
+        first = message[at]
+        if first & 7 != BYTES or first >= 0x80:
+            at = skip_field(message, at)
+            continue
+        start = at + 2
+        size = message[at + 1] if start <= end else 0
+        if size >= 0x80:
+            size, start = read_varint(message, at + 1)
+        stop = start + size
+        if first == tag and stop <= end:
+            rest, rest_at = rest + message[rest_at:at], stop
+            pair = message[start:stop]
+            name, value = _remembered.get(pair) or read_pair(pair)
+            if value is not None:
+                attributes[name] = value
+        at = stop
+    return (rest + message[rest_at:] if rest_at else message), attributes
+
+
+def read_pair(pair: bytes) -> tuple[str, Value | None]:
+    """Name and value of a `KeyValue`; no value if it is left out."""
+    message = KeyValue.FromString(pair)
+    name = message.key
+    found = name, None if is_content(name) else protobuf_value(message.value, 1)
+    if len(pair) <= REMEMBERED_BYTES_MAX:
+        if len(_remembered) >= REMEMBERED_MAX:
+            _remembered.clear()
+        _remembered[pair] = found
+    return found
 
 
 def shorten(message: bytes, kind: Kind | None = None) -> bytes:
@@ -72,9 +126,7 @@ def protobuf_attributes(pairs: Iterable[Any], depth: int = 1) -> dict[str, Value
     attributes: dict[str, Value] = {}
     for pair in pairs:
         name = pair.key
-        if name in CONTENT_NAMES or name.startswith(
-            CONTENT
-        ):  # as `is_content`, whose call would cost a tenth of the time
+        if is_content(name):
             continue
         value = protobuf_value(pair.value, depth)
         if value is not None:

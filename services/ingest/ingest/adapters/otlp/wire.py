@@ -28,6 +28,22 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise MalformedWire("a varint does not end")
 
 
+def skip_field(data: bytes, at: int) -> int:
+    """The position after the field at `at`, which may be beyond the end. Raises MalformedWire."""
+    tag, at = read_varint(data, at)
+    kind = tag & 7
+    if kind == VARINT:
+        return read_varint(data, at)[1]
+    if kind == BYTES:
+        size, at = read_varint(data, at)
+        return at + size
+    if kind == FIXED64:
+        return at + 8
+    if kind == FIXED32:
+        return at + 4
+    raise MalformedWire(f"a field has the wire type {kind}")
+
+
 def split_fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """(number, first byte of the field, first byte of its value, end) of each length-delimited field of a message.
 
