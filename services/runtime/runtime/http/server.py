@@ -10,11 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 import uvicorn
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # Longer than load balancers keep a connection, so that the server never closes one that is being reused.
 KEEP_ALIVE_S = 75
 HEAD_BYTES_MAX = 32 * 1024
+UPGRADE_FIELDS = (b"upgrade", b"http2-settings")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -24,7 +26,11 @@ def request_id_of(given: str) -> str:
 
 
 class Connection(HttpToolsProtocol):
-    """A connection with limits on the size and duration of request heads. The application limits bodies."""
+    """A connection with limits on the size and duration of request heads. The application limits bodies.
+
+    A request to change to another protocol is answered as if it did not ask, as RFC 9110 7.8 allows. Java's HttpClient
+    asks for HTTP/2 with each new connection. httptools and uvicorn would drop the body of that request.
+    """
 
     def __init__(self, *args: Any, head_wait_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,12 +47,30 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if self._deadline:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._end_head()
                 self.send_400_response("The head of the request is too large.")
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+            if method == b"CONNECT":
+                raise HttpParserError("this server is no proxy") from None
+            lines = [b"%b: %b\r\n" % field for field in self.headers if field[0] not in UPGRADE_FIELDS]
+            head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(lines))
+            self.parser = HttpRequestParser(self)
+            self._feed(head + data[upgrade.args[0] :])
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -54,7 +78,12 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._end_head()
-        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def _expect_head(self) -> None:
         self._end_head()
