@@ -2,7 +2,7 @@
 # openapi-python-client 0.29.0: an operation whose body may have two media types, one of them a list, becomes a client where every
 # call raises "isinstance() argument 2 cannot be a parameterized generic". The generator reports no warning.
 # Expected: a client that works, or a warning. OpenAPI describes a media type for each form (CloudEvents has one event and batch).
-# In FlexCredits: the description has one media type per operation (tests/ingest/test_foreign_clients.py, `test --clients`).
+# In FlexCredits: the description has one media type per operation (tests/ingest/test_generated_clients.py, `test --clients`).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

@@ -40,6 +40,31 @@ def python_with(folder: Path, *packages: str) -> Path:
     return home / "bin" / "python"
 
 
+def node_with(folder: Path, *packages: str) -> None:
+    """Install npm packages into `folder`, so that programs in it can import them."""
+    need("node", "npm")
+    run("npm", "install", "--silent", "--no-audit", "--no-fund", *packages, folder=folder)
+
+
+def go_module(folder: Path, program: Path, *modules: str) -> Path:
+    """The folder of a Go module with `program` as its main.go; `modules` are `path@version`."""
+    need("go")
+    (folder / "go.mod").write_text("module example.test/try\n\ngo 1.23\n")
+    shutil.copy(program, folder / "main.go")
+    run("go", "get", *modules, folder=folder)
+    run("go", "mod", "tidy", folder=folder)
+    return folder
+
+
+def java_class_path(folder: Path, *coordinates: str) -> str:
+    """The class path of Maven artifacts (group:artifact:version) and what they need."""
+    need("java")
+    maven = maven_context(folder / "maven")
+    inputs, transitive = maven.resolver.resolve([maven.create_dependency(each) for each in coordinates])
+    needed = [*inputs, *(each for each in transitive if each.scope in ("compile", "runtime"))]
+    return os.pathsep.join(str(each.artifact.resolve()) for each in needed)
+
+
 def generate_python(description: Path, folder: Path) -> Path:
     """Generate package `generated` in `folder`; returns an interpreter that can import it there."""
     python = python_with(folder, PYTHON_GENERATOR, "ruff")
