@@ -55,6 +55,15 @@ def test_peers_end_with_their_ratio(bench: Bench) -> None:
     assert re.fullmatch(rf"ours {SPEED}/s, kafka streams {SPEED}/s, ratio \d+\.\d\d", last)
 
 
+def test_the_client_is_measured_with_each_queue() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, BENCH.with_name("client_load.py"), "200", "1"]
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60).stdout
+    for kind in ("memory", "memory, no gzip", "spool"):
+        line = rf"^client, {kind}, median of 1: record [\d.]+ us, whole process [\d.]+ us per event$"
+        assert re.search(line, printed, re.MULTILINE)
+
+
 def test_without_maven_the_peer_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(str(BENCH.parent))
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -4,10 +4,12 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -115,6 +117,26 @@ def test_readme_runs_as_pasted_and_the_same_event_again_is_a_duplicate(
     )
     assert (after["duplicate"], after["rejected"]) == (before["duplicate"] + 1, before["rejected"])
     assert shown()[0]["rejections"] == []
+    terminal.close()
+
+
+def test_the_python_clients_first_event_is_counted(demo: tuple[WholeStack, dict[str, Any]], tmp_path: Path) -> None:
+    """docs/python-client.md as pasted, with the packages of the tests instead of a new environment."""
+    text = (REPOSITORY / "docs" / "python-client.md").read_text()
+    [program, receipt] = re.findall(r"^```(?:python\n|sh\n(?=curl))(.*?)^```", text, re.DOTALL | re.MULTILINE)[:2]
+    (tmp_path / "first.py").write_text(program)
+    terminal = Terminal(demo[0])
+    terminal.paste('eval "$(./flexcredits env)"')
+    path = shlex.quote(str(REPOSITORY / "clients" / "python"))
+    event_id, accepted = terminal.paste(
+        f"PYTHONPATH={path} {shlex.join([sys.executable, str(tmp_path / 'first.py')])}"
+    ).split()
+    assert accepted == "1"
+    shown = poll(
+        lambda: json.loads(terminal.paste(receipt.replace("id=ID", f"id={event_id}"))),
+        lambda found: found.get("state") == "counted",
+    )
+    assert shown["credits"] == "1.250000"
     terminal.close()
 
 

@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -225,3 +227,49 @@ def test_the_content_is_readable_with_standard_tools(tmp_path: Path) -> None:
     [path] = segments(tmp_path)
     assert path.read_bytes().endswith(b'{"id": "1"}')
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+class Interrupted(Exception):
+    """What the handler of a signal raises, as sys.exit would."""
+
+
+def test_a_signal_in_the_middle_of_an_append_damages_nothing(tmp_path: Path) -> None:
+    spool, taken, interruptions, armed, done = open_spool(tmp_path), [], 0, False, threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if armed:
+            raise Interrupted
+
+    def send_signals() -> None:
+        for _ in range(300):
+            done.wait(0.0005)
+            os.kill(os.getpid(), signal.SIGUSR1)
+        done.set()
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    sender = threading.Thread(target=send_signals)
+    sender.start()
+    number = 0
+    while not done.is_set():
+        number += 1
+        event = b"%d." % number + b"x" * (number % 50)
+        try:
+            armed = True
+            spool.append(event)
+            armed = False
+            taken.append(event)
+        except Interrupted:
+            interruptions += 1
+        finally:
+            armed = False
+    sender.join(5)
+    signal.signal(signal.SIGUSR1, before)
+    acknowledged = set(taken)
+    assert [event for event in everything(spool) if event in acknowledged] == taken
+    spool.close()
+    again = open_spool(tmp_path)
+    assert [event for event in everything(again) if event in acknowledged] == taken
+    again.drop(len(again))
+    again.close()
+    assert interruptions > 10
+    assert not list(tmp_path.rglob("*.damaged"))

@@ -176,6 +176,8 @@ class AsyncClient:
         return self._outbox.stats()
 
     async def __aenter__(self) -> Self:
+        if not self._outbox.is_empty:  # what a process before this one has left in the spool
+            self._ensure_task()
         return self
 
     async def __aexit__(

@@ -124,6 +124,8 @@ def amount_of(
 
 def exact(number: Number, name: str, *, positive: bool = False) -> str:
     """The number as the service takes it: at most 6 decimal places, below 10^9. Raises InvalidUsage."""
+    if type(number) is int and positive <= number < _LIMIT:  # tokens, as a rule
+        return str(number)
     if isinstance(number, bool) or not isinstance(number, Decimal | int | str):
         raise InvalidUsage(f"{name} must be a Decimal, an int or a text such as '1.25', not {number!r}")
     try:

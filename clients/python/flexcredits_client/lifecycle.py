@@ -42,7 +42,8 @@ class _ChildProcesses:
 
 
 _children = _ChildProcesses()
-os.register_at_fork(after_in_child=start_all_in_child)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=start_all_in_child)
 atexit.register(close_all)
 # A child of multiprocessing ends by os._exit, which skips atexit.
 multiprocessing.util.register_after_fork(_children, close_at_end_of_child)

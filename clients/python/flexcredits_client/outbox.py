@@ -8,12 +8,20 @@ from typing import Any
 
 from flexcredits_client.buffers.buffer import Buffer
 from flexcredits_client.buffers.memory import MemoryBuffer
-from flexcredits_client.buffers.spool import Spool
 from flexcredits_client.delivery.answers import Refusal
 from flexcredits_client.errors import SendingStopped
 from flexcredits_client.options import Options, Reason, Rejected, Stats
 
 LOG = logging.getLogger("flexcredits_client")
+
+
+def open_buffer(options: Options) -> Buffer:
+    """Raises OSError if the spool's folder cannot be written."""
+    if options.spool is None:
+        return MemoryBuffer(options.queue_events, options.queue_bytes)
+    from flexcredits_client.buffers.spool import Spool  # its file locks are not on Windows
+
+    return Spool(Path(options.spool), options.spool_bytes, options.fsync_s)
 
 
 class Outbox:
@@ -22,11 +30,7 @@ class Outbox:
     def __init__(self, options: Options) -> None:
         """Raises OSError if the spool's folder cannot be written."""
         self._options = options
-        self._buffer: Buffer = (
-            MemoryBuffer(options.queue_events, options.queue_bytes)
-            if options.spool is None
-            else Spool(Path(options.spool), options.spool_bytes, options.fsync_s)
-        )
+        self._buffer = open_buffer(options)
         self.recorded = len(self._buffer)
         self.accepted = self.rejected = self.undelivered = self.dropped = 0
         self.without_usage = self.requests = self.retries = 0

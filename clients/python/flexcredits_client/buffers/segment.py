@@ -26,7 +26,7 @@ class Segment:
 
     def __init__(self, path: Path, *, is_new: bool) -> None:
         self.path = path
-        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CLOEXEC
         self._fd = os.open(path, flags | (os.O_CREAT | os.O_EXCL if is_new else 0), 0o600)
         self.end = os.fstat(self._fd).st_size
         self._read_at = 0
@@ -34,20 +34,23 @@ class Segment:
         """Records that are stored and were not read yet."""
         self.unresolved = 0
         """Records that were stored and are not resolved."""
+        self._is_torn = False
 
     def append(self, event: bytes) -> None:
-        """Raises OSError, and then the file is as before."""
+        """Raises OSError, and then the event is not in the file."""
         record = HEAD.pack(len(event), zlib.crc32(event)) + event
-        try:
-            written = os.write(self._fd, record)
-            if written != len(record):
-                raise OSError(f"only {written} of {len(record)} bytes were written to {self.path}")
-        except OSError:
+        size = len(record)
+        if self._is_torn:  # the disk was full, or a signal's handler raised an exception here
             os.ftruncate(self._fd, self.end)
-            raise
-        self.end += len(record)
+        self._is_torn = True
+        written = os.pwrite(self._fd, record, self.end)
+        if written != size:
+            raise OSError(f"only {written} of {size} bytes were written to {self.path}")
+        # No call from here on: a signal is handled only at calls, so the counters agree with the file.
+        self.end += size
         self.unread += 1
         self.unresolved += 1
+        self._is_torn = False
 
     def sync(self) -> None:
         os.fsync(self._fd)

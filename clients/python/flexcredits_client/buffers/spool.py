@@ -16,7 +16,7 @@ from flexcredits_client.buffers.memory import fitting
 from flexcredits_client.buffers.segment import HEAD, DamagedSegment, Segment
 
 LOG = logging.getLogger("flexcredits_client")
-SEGMENT_BYTES = 1024 * 1024
+SEGMENT_BYTES = 4 * 1024 * 1024
 PROCESSES_MAX = 1000
 
 
@@ -36,7 +36,7 @@ class Spool:
         adopt_others(folder, self._slot)
         self._segments: deque[Segment] = deque()
         self._head: deque[bytes] = deque()
-        self._next = self._count = self._bytes = 0
+        self._next = 0
         for path in segment_paths(self._slot):
             self._next = number_of(path) + 1
             self._recover(path)
@@ -54,8 +54,6 @@ class Spool:
                 kept.hardlink_to(path)
         if segment.unread:
             self._segments.append(segment)
-            self._count += segment.unread
-            self._bytes += segment.end
         else:
             segment.close()
             path.unlink()
@@ -64,8 +62,6 @@ class Spool:
         if not self._is_writable or self._segments[-1].end >= SEGMENT_BYTES:
             self._start_segment()
         self._segments[-1].append(event)
-        self._count += 1
-        self._bytes += HEAD.size + len(event)
         self._unsynced = True
         self._sync_if_due()
 
@@ -87,7 +83,7 @@ class Spool:
         self._unsynced, self._synced_at = False, time.monotonic()
 
     def has_room(self, size: int) -> bool:
-        return not self._segments or self._bytes + HEAD.size + size <= self._bytes_max
+        return not self._segments or self.bytes + HEAD.size + size <= self._bytes_max
 
     def head(self, count: int, size: int) -> list[bytes]:
         self._sync_if_due()
@@ -103,7 +99,6 @@ class Spool:
             self._head.popleft()
             first = self._segments[0]
             first.unresolved -= 1
-            self._count -= 1
             if not first.unresolved:
                 self._remove_first()
 
@@ -111,19 +106,18 @@ class Spool:
         """Remove the first segment, all of whose events are resolved. A crash before leads to copies, which are counted
         once."""
         segment = self._segments.popleft()
-        self._bytes -= segment.end
         segment.close()
-        segment.path.unlink()
+        segment.path.unlink(missing_ok=True)
         if not self._segments:
             self._is_writable = self._unsynced = False
 
     def __len__(self) -> int:
-        return self._count
+        return sum(segment.unresolved for segment in self._segments)
 
     @property
     def bytes(self) -> int:
         """Size of the files, which have events that are resolved too."""
-        return self._bytes
+        return sum(segment.end for segment in self._segments)
 
     def close(self) -> None:
         self._sync()
