@@ -196,7 +196,9 @@ def _check_quantities(data: UsageData) -> None:
         name = unit if unit.isascii() else normalize("NFC", unit)
         if len(name) > _NAMES["unit"] or name in quantities:
             raise InvalidEvent(f"unit {unit!r} is there twice or too long in Unicode NFC", "/data/quantities")
-        canonical = _canonical(amount, point_to("/data/quantities", unit), zero=True, digits=9)
+        canonical = amount
+        if not is_canonical(amount):
+            canonical = _canonical(amount, point_to("/data/quantities", unit), zero=True, digits=9)
         if micro(canonical):
             quantities[name] = canonical
     if not quantities:

@@ -9,6 +9,10 @@ from flexcredits_schemas.events import Correction, Usage, UsageData
 HASH_BUCKETS = 16
 """Number of ledger partitions for ids that contain no day. After a change, stored identities would not be found."""
 
+FIRST_WINS_HEADER = ("flexcredits-repeated-id", b"duplicate")
+"""Header of a usage record whose event is a duplicate if its identity was used before, whatever its content is. Ingest
+writes it for foreign events as the key's mapping says."""
+
 _UUID7 = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
 _ULID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _CROCKFORD = {digit: value for value, digit in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}

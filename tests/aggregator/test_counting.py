@@ -13,6 +13,7 @@ from aggregator.db.progress import OffsetGap
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.decode import Kind, attributions_of, empty_batch, read
 from aggregator.domain.rollup import Decision, Organization, Rollups, decide, empty_rollups, fold
+from flexcredits_schemas.identity import FIRST_WINS_HEADER
 from hypothesis import given
 from hypothesis import strategies as st
 from support.data.factories import FakeRecord, correction, organization, rate, records, rfc3339, usage
@@ -117,6 +118,30 @@ async def test_a_copy_that_differs_is_a_conflict(
     assert [at.record.offset for at in outcome.rejections] == [3]
     assert [(at.kind, at.pointer) for at in outcome.rejections] == [(Kind.CONFLICT, "/id")]
     assert outcome.duplicate_number == 1
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["counted", "held"])
+@pytest.mark.parametrize("batches", [1, 2], ids=["in one batch", "in two"])
+async def test_a_copy_whose_header_says_that_the_first_wins_is_a_duplicate(
+    aggregator: Aggregator, batches: int, known: bool
+) -> None:
+    """The header of the later event decides, and changes nothing of what was counted first."""
+    if known:
+        await aggregator.learn(organization())
+    first = FIRSTS["credits"]
+    other = changed(first, OTHERS["amount"])
+    log = records([first, other, other, changed(first, OTHERS["millisecond"])])
+    for record in log[2:]:
+        record.headers = (("content-type", b"application/cloudevents+json"), FIRST_WINS_HEADER)
+    outcomes = [await aggregator.count(part) for part in ([log] if batches == 1 else [log[:1], log[1:]])]
+    assert [(at.record.offset, at.kind) for at in outcomes[-1].rejections] == [(1, Kind.CONFLICT)]
+    assert outcomes[-1].duplicate_number == 2
+    dispositions = (await aggregator.progress())[0]
+    assert (dispositions["counted"] + dispositions["held"], dispositions["duplicate"], dispositions["rejected"]) == (
+        1,
+        2,
+        1,
+    )
 
 
 async def test_credits_and_a_quantity_under_one_id_are_a_conflict(aggregator: Aggregator) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from ingest.adapters.table import adapters
 from ingest.api import build_app
 from ingest.openapi import describe
 from schemathesis import Case, openapi
@@ -18,7 +19,7 @@ def names_a_coding(case: Case) -> bool:
 
 
 async def check(ingest: Ingest, examples: int) -> set[int]:
-    schema = openapi.from_dict(describe(build_app(None)))  # type: ignore[arg-type]
+    schema = openapi.from_dict(describe(build_app(None, adapters(1, 1))))  # type: ignore[arg-type]
     return await asyncio.to_thread(
         check_everything, schema, ingest.url, ingest.key, examples, makes_sense=names_a_coding
     )

@@ -7,6 +7,7 @@ import jsonschema_rs
 import pytest
 from flexcredits_schemas import SCHEMAS
 from ingest import openapi
+from ingest.adapters.table import adapters
 from ingest.api import build_app
 from support.data.factories import correction, organization, rate, usage
 from support.services.ingest import Ingest
@@ -15,7 +16,7 @@ DESCRIPTION = json.loads((SCHEMAS / "http" / "ingest-api.json").read_text())
 
 
 def test_description_is_up_to_date() -> None:
-    built = openapi.describe(build_app(None))  # type: ignore[arg-type]
+    built = openapi.describe(build_app(None, adapters(1, 1)))  # type: ignore[arg-type]
     assert json.loads(json.dumps(built)) == DESCRIPTION, "run python -m ingest.openapi"
 
 

@@ -1,5 +1,6 @@
 """Keys in Postgres and in the cache: revoked within seconds, valid during an outage of Postgres, with bounded memory."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -7,11 +8,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from flexcredits_cli.stack.api_keys import create_key
+from flexcredits_cli.stack.api_keys import STORE, create_key
 from ingest.db.key_store import KeyStore, KeysUnavailable
 from ingest.domain.keys import is_valid, parse_key
+from ingest.domain.mapped import Mapped
 from runtime.postgres.pool import open_pool
 from support.data.factories import usage
+from support.data.mappings import document
 from support.infra.service_process import eventually
 from support.infra.stack import Database, Topics
 from support.services.ingest import TcpProxy, running_here
@@ -192,3 +195,50 @@ async def test_service_outlives_postgres(database: Database, topics: Topics, pro
         assert (await ingest.post(usage())).status_code == 202
         assert (await ingest.post(usage(), key=other)).status_code == 503
         assert await ingest.is_ready()
+
+
+async def test_a_mapping_applies_after_the_fresh_time_and_is_compiled_once(
+    database: Database, keys: KeyStore, clock: Clock, key: str
+) -> None:
+    async def mapped() -> Mapped | None:
+        clock.now += 5.1
+        found = await keys.find(key_id_of(key))
+        assert found
+        return found.mapped
+
+    assert await mapped() is None
+    await execute(database, STORE, key_id_of(key), json.dumps(document()), "test")
+    first = await mapped()
+    assert first
+    assert first.mapping
+    assert first.mapping.organization == "org_acme"
+    assert await mapped() is first
+    await execute(database, STORE, key_id_of(key), json.dumps(document(organization=None)), "test")
+    second = await mapped()
+    assert second
+    assert (second.mapping, second.problem.partition(":")[0]) == (None, "the key's mapping cannot be used")
+    await execute(database, "DELETE FROM api_key_mappings")
+    assert await mapped() is None
+
+
+async def test_the_query_api_maps_only_keys_of_exactly_its_organization(database: Database) -> None:
+    own, other = await create_key(database.dsn, "org_acme", "*"), await create_key(database.dsn, "org_b", "*")
+    of_all = await create_key(database.dsn, "*", "*")
+    connection = await asyncpg.connect(database.roles["flexcredits_api"], timeout=10)
+    try:
+        assert await connection.fetch("SELECT key_id FROM api_keys") == []
+        await connection.execute("SELECT set_config('app.organization', 'org_acme', false)")
+        assert [row["key_id"] for row in await connection.fetch("SELECT key_id FROM api_keys")] == [key_id_of(own)]
+        for key in (other, of_all):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(STORE, key_id_of(key), "{}", "test")
+        await connection.execute(STORE, key_id_of(own), json.dumps(document()), "test")
+        await execute(database, STORE, key_id_of(other), json.dumps(document()), "test")
+        assert [row["key_id"] for row in await connection.fetch("SELECT key_id FROM api_key_mappings")] == [
+            key_id_of(own)
+        ]
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("SELECT secret_sha256 FROM api_keys")
+        assert await connection.execute("DELETE FROM api_key_mappings") == "DELETE 1"
+    finally:
+        await connection.close()

@@ -13,7 +13,7 @@ from flexcredits_cli.commands.developer.sbom import sbom
 from flexcredits_cli.commands.developer.token import print_token
 from flexcredits_cli.commands.developer.up import stack_command
 from flexcredits_cli.commands.developer.version import print_version, version
-from flexcredits_cli.commands.operator import dlq, keys, quarantine, rebuild, topics
+from flexcredits_cli.commands.operator import dlq, keys, mappings, quarantine, rebuild, topics
 from flexcredits_cli.commands.operator.config import config
 from flexcredits_cli.commands.operator.migrate import migrate
 from flexcredits_cli.commands.operator.retention import retention
@@ -56,6 +56,7 @@ app.command("test", context_settings=checks.SETTINGS)(checks.run_tests)
 app.add_typer(replay.app, name="replay")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
+app.add_typer(mappings.app, name="mappings")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(topics.app, name="topics")

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UnsetType
 
 from flexcredits_schemas.mapping.document import Condition, InvalidMapping
-from flexcredits_schemas.mapping.sources import MISSING, compile_pointer, has_value, resolve
+from flexcredits_schemas.mapping.sources import MISSING, compile_getter, has_value
 
 Check = Callable[[Any], bool]
 
@@ -15,16 +15,18 @@ Check = Callable[[Any], bool]
 def compile_condition(condition: Condition, pointer: str) -> Check:
     """A function that says whether the condition holds for an event. Raises InvalidMapping; `pointer` is the
     condition's place in the document."""
-    steps = compile_pointer(condition.at)
+    get = compile_getter(condition.at)
     given = [name for name in ("is_", "in_", "exists") if not isinstance(getattr(condition, name), UnsetType)]
     if len(given) != 1:
         raise InvalidMapping("a condition has exactly one of `is`, `in` and `exists`", pointer)
     if not isinstance(condition.exists, UnsetType):
         exists = condition.exists
-        return lambda event: has_value(resolve(event, steps)) is exists
+        return lambda event: has_value(get(event)) is exists
     constants = [condition.is_] if isinstance(condition.in_, UnsetType) else condition.in_
     wanted = {_comparable(constant, pointer) for constant in constants}
-    return lambda event: _key(resolve(event, steps)) in wanted
+    if len(constants) == 1 and isinstance(text := constants[0], str):
+        return lambda event: get(event) == text  # only a text equals a text
+    return lambda event: _key(get(event)) in wanted
 
 
 def _comparable(constant: Any, pointer: str) -> tuple[str, Any]:

@@ -64,9 +64,11 @@ class CompiledRule:
             compile_condition(condition, f"{pointer}/when/{index}") for index, condition in enumerate(rule.when)
         ]
         self._members: list[Field] = []
+        self._constant_members: list[Field] = []
         self._objects: list[tuple[str, list[Field]]] = []
         self._maps: list[tuple[str, list[Field]]] = []
         self._time: CompiledSource | None = None
+        self._constants: dict[str, str] = {}
         if rule.ignore:
             if not isinstance(rule.usage, UnsetType) or not isinstance(rule.time, UnsetType) or self._first_wins:
                 raise InvalidMapping("a rule that ignores events has no `usage`, `time` or `repeated_id`", pointer)
@@ -108,6 +110,10 @@ class CompiledRule:
                 fields = [compile_field(key, source, convert, check, f"/{name}") for key, source in sources.items()]
                 self._maps.append((name, fields))
 
+        self._constant_members = [field for field in self._members if field.source.constant is not None]
+        self._members = [field for field in self._members if field.source.constant is None]
+        self._constants = {field.name: field.source.constant or "" for field in self._constant_members}
+
     def matches(self, event: Any) -> bool:
         """Whether all conditions hold for the event."""
         for check in self._checks:  # noqa: SIM110 - `all` with a generator costs twice the time
@@ -135,13 +141,17 @@ class CompiledRule:
 
     def _build(self, foreign: Foreign, organization: str) -> dict[str, Any]:
         event = foreign.event
-        data: dict[str, Any] = read(self._members, event)
+        data: dict[str, Any] = self._constants.copy()
+        read_into(data, self._members, event)
         for name, fields in self._objects:
-            members = read(fields, event)
+            members: dict[str, str] = {}
+            read_into(members, fields, event)
             if "id" in members:
                 data[name] = members
         for name, fields in self._maps:
-            if members := read(fields, event):
+            members = {}
+            read_into(members, fields, event)
+            if members:
                 data[name] = members
         return {
             "specversion": "1.0",
@@ -154,7 +164,7 @@ class CompiledRule:
         }
 
     def _fields(self) -> Iterable[Field]:
-        yield from self._members
+        yield from (*self._members, *self._constant_members)
         for _, fields in (*self._objects, *self._maps):
             yield from fields
         if self._time:
@@ -189,14 +199,12 @@ class CompiledRule:
         return Unplaced(self.name, field, pointer, f"rule `{self.name}`: {where}{detail} ({field})")
 
 
-def read(fields: list[Field], event: Any) -> dict[str, str]:
-    """The fields that have a value. Raises Refused."""
-    members = {}
+def read_into(members: dict[str, Any], fields: list[Field], event: Any) -> None:
+    """Add the fields that have a value. Raises Refused."""
     for name, _, source in fields:
         text = source.read(event)
         if text is not None:
             members[name] = text
-    return members
 
 
 def compile_source(source: Source, convert: Convert, check: Convert, pointer: str) -> CompiledSource:

@@ -50,40 +50,57 @@ def has_value(value: Any) -> bool:
     return value is not MISSING and value is not None and value != ""
 
 
+def compile_getter(pointer: str) -> Callable[[Any], Any]:
+    """A function like `resolve` for one pointer. Short pointers to members of objects, the usual ones, take a third of
+    the time."""
+    steps = compile_pointer(pointer)
+    if len(steps) not in (1, 2):
+        return lambda event: resolve(event, steps)
+    first, last = steps[0][0], steps[-1][0]
+
+    def get_member(event: Any) -> Any:
+        try:
+            return event[last]
+        except KeyError:
+            return MISSING
+        except TypeError:  # not an object
+            return resolve(event, steps)
+
+    def get_member_of_member(event: Any) -> Any:
+        try:
+            return event[first][last]
+        except KeyError:
+            return MISSING
+        except TypeError:  # not objects
+            return resolve(event, steps)
+
+    return get_member if len(steps) == 1 else get_member_of_member
+
+
 class CompiledSource:
     """Reads one field from foreign events. `convert` turns what stands there into a text, or raises Refused."""
 
-    __slots__ = ("_constant", "_convert", "_default", "_steps", "pointers")
+    __slots__ = ("_convert", "_default", "_getters", "constant", "pointers")
 
     def __init__(self, source: Source, convert: Callable[[Any], str]) -> None:
         self.pointers = source.pointers
-        self._steps = [compile_pointer(pointer) for pointer in self.pointers]
+        self.constant = None if isinstance(source.value, UnsetType) else convert(source.value)
+        self._getters = [compile_getter(pointer) for pointer in self.pointers]
         self._convert = convert
-        self._constant = None if isinstance(source.value, UnsetType) else convert(source.value)
-        self._default = None if isinstance(source.default, UnsetType) else convert(source.default)
+        self._default = self.constant if isinstance(source.default, UnsetType) else convert(source.default)
 
     def read(self, event: Any) -> str | None:
         """The text of the field, or None without a value. Raises Refused."""
-        if self._constant is not None:
-            return self._constant
-        for steps in self._steps:
-            value = event
-            for name, index in steps:  # as `resolve`, whose call would cost a third of the time
-                if isinstance(value, dict):
-                    value = value.get(name, MISSING)
-                elif isinstance(value, list) and index is not None and index < len(value):
-                    value = value[index]
-                else:
-                    value = MISSING
-                    break
-            if value is not MISSING and value is not None and value != "":
+        for get in self._getters:
+            value = get(event)
+            if value is not None and value is not MISSING and value != "":  # `has_value`
                 return self._convert(value)
         return self._default
 
     def pointer_of(self, event: Any) -> str:
         """The pointer that has the value of this field; "" for a constant or default."""
-        for pointer, steps in zip(self.pointers, self._steps, strict=True):
-            if has_value(resolve(event, steps)):
+        for pointer, get in zip(self.pointers, self._getters, strict=True):
+            if has_value(get(event)):
                 return pointer
         return ""
 

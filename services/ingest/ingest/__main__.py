@@ -14,9 +14,11 @@ from runtime.observability.tracing import open_tracing
 from runtime.postgres.pool import open_pool
 from runtime.process import run_process
 
-from ingest.api import EventEndpoint, build_app, utc_now
+from ingest.adapters.table import adapters
+from ingest.api import build_app, utc_now
 from ingest.db.key_store import KeyStore
 from ingest.domain.limits import MemoryBudget, Quota
+from ingest.endpoint import EventEndpoint
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IN_FLIGHT_BYTES
 from ingest.settings import Settings
@@ -43,7 +45,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         quota = Quota(settings.events_per_second_max, time.monotonic)
         build = build_of("flexcredits-ingest", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
-        app = build_app(EventEndpoint(settings, keys, quota, budget, publisher, tracing, utc_now))
+        endpoint = EventEndpoint(settings, keys, quota, budget, publisher, tracing, utc_now)
+        app = build_app(endpoint, adapters(settings.batch_events_max, settings.event_bytes_max))
         server = Server(
             app,
             connections_max=settings.connections_max,

@@ -1,5 +1,6 @@
 """Every metric of ingest, with its unit. No label names an organization, because their number has no bound."""
 
+from flexcredits_schemas.mapping.document import PROTOCOLS
 from prometheus_client import Counter, Gauge, Histogram
 
 from ingest.domain.acceptance import Reason
@@ -15,6 +16,12 @@ EVENTS = Counter(
     "flexcredits_ingest_events_total", "Events answered one by one: accepted, duplicate or rejected.", ["result"]
 )
 REJECTED = Counter("flexcredits_ingest_rejected_events_total", "Rejected events by the kind of reason.", ["reason"])
+FOREIGN_EVENTS = Counter(
+    "flexcredits_ingest_foreign_events_total",
+    "Events of foreign clients by protocol: mapped to usage, ignored by a rule, unplaced (a field has no valid value), "
+    "unmapped (no rule matches), or rejected for another reason.",
+    ["protocol", "result"],
+)
 IN_FLIGHT_BYTES = Gauge(
     "flexcredits_ingest_in_flight_bytes", "Bytes of bodies being read and of records not acknowledged yet."
 )
@@ -31,7 +38,10 @@ RECORDS_PER_BATCH = Histogram(
 )
 
 # Initialise every label set to 0, so that `rate()` sees the first increment.
-for _status in (202, 500, 503):
+for _status in (202, 204, 500, 503):
     REQUESTS.labels(_status)
 for _reason in Reason:
     REJECTED.labels(_reason)
+for _protocol in PROTOCOLS:
+    for _result in ("mapped", "ignored", "unplaced", "unmapped", "rejected"):
+        FOREIGN_EVENTS.labels(_protocol, _result)

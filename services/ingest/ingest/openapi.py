@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from flexcredits_schemas import SCHEMAS
 
+from ingest.adapters.table import adapters
 from ingest.api import build_app
 from ingest.http.operation import REF
 from ingest.http.responses import Problem, Receipt
@@ -57,7 +58,7 @@ def event_schemas() -> dict[str, Any]:
 
 
 def main() -> None:
-    text = json.dumps(describe(build_app(None)), indent=2) + "\n"  # type: ignore[arg-type]
+    text = json.dumps(describe(build_app(None, adapters(1, 1))), indent=2) + "\n"  # type: ignore[arg-type]
     if "--check" not in sys.argv[1:]:
         TARGET.write_text(text)
     elif TARGET.read_text() != text:

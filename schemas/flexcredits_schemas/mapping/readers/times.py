@@ -14,8 +14,10 @@ _SECONDS_MIN, _SECONDS_MAX = -62_000_000_000, 253_000_000_000
 
 def read_time(text: str) -> datetime | None:
     """An RFC 3339 time, or None. Digits after microseconds are cut."""
+    if text[26:27].isdigit():  # the seventh digit after the seconds
+        text = _LONG.sub(r"\1", text, count=1)
     try:
-        time = msgspec.convert(_LONG.sub(r"\1", text, count=1) if len(text) > 26 else text, datetime)
+        time = msgspec.convert(text, datetime)
     except msgspec.ValidationError:
         return None
     return time if time.tzinfo is not None else None

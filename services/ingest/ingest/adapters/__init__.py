@@ -1,0 +1,1 @@
+"""The protocols that ingest speaks: how each reads requests and answers them."""

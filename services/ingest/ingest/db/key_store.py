@@ -12,6 +12,7 @@ import structlog
 from runtime.postgres.statements import load_sql
 
 from ingest.domain.keys import KEY_ID_LENGTH, Scope, StoredKey
+from ingest.domain.mapped import Mapped, compile_mapped
 
 log = structlog.get_logger()
 
@@ -117,13 +118,24 @@ class KeyStore:
             raise KeysUnavailable("the key cannot be checked at the moment") from error
         self._answered_at = self._clock()
         self._failed_at = float("-inf")
-        key = None
-        if row is not None:
-            scope = Scope(frozenset(row["organizations"]), frozenset(row["products"]))
-            key = StoredKey(row["key_id"], row["secret_sha256"], scope, row["expires_at"], row["revoked_at"])
+        key = None if row is None else self._to_key(row)
         if key_id != NO_KEY:
             self._remember(key_id, key)
         return key
+
+    def _to_key(self, row: "asyncpg.Record") -> StoredKey:
+        scope = Scope(frozenset(row["organizations"]), frozenset(row["products"]))
+        mapped = self._mapped(row["key_id"], row["mapping"], scope.only_organization)
+        return StoredKey(row["key_id"], row["secret_sha256"], scope, row["expires_at"], row["revoked_at"], mapped)
+
+    def _mapped(self, key_id: str, text: str | None, organization: str | None) -> Mapped | None:
+        """The compiled mapping, or the cached one if its text is still the same."""
+        if text is None:
+            return None
+        entry = self._known.get(key_id)
+        if entry and entry.key and entry.key.mapped and entry.key.mapped.is_of(text, organization):
+            return entry.key.mapped
+        return compile_mapped(text, organization)
 
     def _remember(self, key_id: str, key: StoredKey | None) -> None:
         here, elsewhere = (self._known, self._unknown) if key else (self._unknown, self._known)

@@ -11,6 +11,8 @@ import msgspec
 from flexcredits_schemas.codec import InvalidEvent, decode, encode
 from flexcredits_schemas.events import Agent, Correction, Event, Feature, Usage
 from flexcredits_schemas.identity import amount_of, payload_of
+from flexcredits_schemas.mapping.apply import Mapping
+from flexcredits_schemas.mapping.foreign import Foreign, Unplaced, Unreadable
 
 from ingest.domain.keys import EVERYTHING, Scope
 
@@ -30,6 +32,8 @@ class Reason(StrEnum):
     OUTSIDE_SCOPE = "outside_scope"
     OUTSIDE_WINDOW = "outside_window"
     CONFLICT = "conflict"
+    UNPLACED = "unplaced"
+    UNMAPPED = "unmapped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,21 @@ class Verdict:
     """The events of a request by disposition. Accepted ones are (key, canonical bytes) in the order of the request."""
 
     usage: list[tuple[bytes, bytes]] = field(default_factory=list)
+    first_wins: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Usage that is a duplicate if its identity was used before, whatever its content is."""
     catalog_events: list[tuple[bytes, bytes]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     duplicates: int = 0
+    ignored: int = 0
+    """Foreign events that the mapping says not to store."""
 
     @property
     def accepted(self) -> int:
-        return len(self.usage) + len(self.catalog_events)
+        return len(self.usage) + len(self.first_wins) + len(self.catalog_events)
+
+    @property
+    def events(self) -> int:
+        return self.accepted + self.duplicates + self.ignored + len(self.rejected)
 
 
 class Rejection(InvalidEvent):
@@ -81,19 +93,49 @@ class Acceptance:
     def validate_events(self, elements: Iterable[bytes]) -> None:
         """Validate the next events, in the order of the request, and add them to the verdict."""
         verdict = self.verdict
-        for index, raw in enumerate(elements, verdict.accepted + verdict.duplicates + len(verdict.rejected)):
+        for index, raw in enumerate(elements, verdict.events):
             try:
                 self._take(raw)
             except InvalidEvent as error:
-                reason = error.reason if isinstance(error, Rejection) else Reason.INVALID
                 event_id, organization = _name(raw)
-                verdict.rejected.append(
-                    Rejected(index, event_id, _clean(error.pointer), _clean(error.detail), reason, organization, raw)
-                )
+                self._reject(index, event_id, error, organization, raw)
+
+    def validate_foreign(self, elements: Iterable[Foreign | Unreadable], protocol: str, mapping: Mapping) -> None:
+        """Place the next foreign events by the key's mapping, and validate them as `validate_events` does."""
+        verdict, organization = self.verdict, mapping.organization
+        for index, foreign in enumerate(elements, verdict.events):
+            try:
+                self._check_size(foreign.raw)
+                if isinstance(foreign, Unreadable):
+                    raise InvalidEvent(foreign.detail, foreign.pointer)
+                self._place(foreign, protocol, mapping)
+            except Rejection as error:
+                self._reject(index, foreign.id, Rejection(error.reason, error.detail), organization, foreign.raw)
+            except InvalidEvent as error:
+                self._reject(index, foreign.id, error, organization, foreign.raw)
+
+    def _place(self, foreign: Foreign, protocol: str, mapping: Mapping) -> None:
+        rule = mapping.find_rule(protocol, foreign)
+        if rule.ignores:
+            self.verdict.ignored += 1
+            return
+        usage = rule.place(foreign, mapping.organization)
+        self._accept(usage, rule.first_wins(foreign, usage))
+
+    def _reject(
+        self, index: int, event_id: str | None, error: InvalidEvent, organization: str | None, raw: bytes
+    ) -> None:
+        reason = Reason(error.reason) if isinstance(error, Rejection | Unplaced) else Reason.INVALID
+        name = None if event_id is None else _clean(event_id)
+        self.verdict.rejected.append(
+            Rejected(index, name, _clean(error.pointer), _clean(error.detail), reason, organization, raw)
+        )
 
     def _take(self, raw: bytes) -> None:
         self._check_size(raw)
-        event = decode(raw)
+        self._accept(decode(raw), first_wins=False)
+
+    def _accept(self, event: Event, first_wins: bool) -> None:
         self._check_scope(event)
         if event.time > self._newest:
             raise Rejection(Reason.OUTSIDE_WINDOW, "more than 5 minutes in the future", "/time")
@@ -101,7 +143,7 @@ class Acceptance:
             raise Rejection(Reason.OUTSIDE_WINDOW, "more than 400 days in the past", "/time")
         first = self._seen.setdefault((event.subject, event.source, event.id), event)
         if first is not event:
-            if not _same_payload(first, event):
+            if not first_wins and not _same_payload(first, event):
                 detail = "another event of this request has the same subject, source and id, with other content"
                 raise Rejection(Reason.CONFLICT, detail, "/id")
             self.verdict.duplicates += 1
@@ -109,7 +151,7 @@ class Acceptance:
         canonical = encode(event)
         self._check_size(canonical)
         if isinstance(event, COUNTED):
-            self.verdict.usage.append((key_of(event), canonical))
+            (self.verdict.first_wins if first_wins else self.verdict.usage).append((key_of(event), canonical))
         else:
             self.verdict.catalog_events.append(((event.subject or "").encode(), canonical))
 

@@ -12,6 +12,8 @@ from datetime import datetime
 from hashlib import sha256
 from zlib import crc32
 
+from ingest.domain.mapped import Mapped
+
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 KEY_ID_LENGTH = 12
 SECRET_LENGTH = 43  # 62^43 > 2^256
@@ -33,6 +35,11 @@ class Scope:
     organizations: frozenset[str]
     products: frozenset[str]
 
+    @property
+    def only_organization(self) -> str | None:
+        """The organization of a key for exactly one."""
+        return next(iter(self.organizations - {EVERYTHING}), None) if len(self.organizations) == 1 else None
+
     def covers_organization(self, organization: str) -> bool:
         return organization in self.organizations or EVERYTHING in self.organizations
 
@@ -42,13 +49,14 @@ class Scope:
 
 @dataclass(frozen=True)
 class StoredKey:
-    """A row of api_keys."""
+    """A row of api_keys, with the key's mapping for foreign clients, if it has one."""
 
     key_id: str
     secret_sha256: bytes
     scope: Scope
     expires_at: datetime | None
     revoked_at: datetime | None
+    mapped: Mapped | None = None
 
 
 def mint_key(environment: str) -> tuple[str, str, bytes]:

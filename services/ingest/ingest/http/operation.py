@@ -30,9 +30,20 @@ def problem_response(status: int) -> dict[str, Any]:
     return response
 
 
+PROBLEM_STATUSES = sorted({status for status, _ in PROBLEM_TYPES.values()} - {404, 405})
+DESCRIPTION = """\
+Report usage, corrections and catalog events as CloudEvents 1.0 in JSON.
+
+A batch is described here, as `application/cloudevents-batch+json`. One event as `application/cloudevents+json`, either of
+them as `application/json`, and binary mode (attributes in `ce-` headers, the data as the body) are taken too.
+The answer comes once every accepted event is on all in-sync replicas. A copy of an event with the same subject,
+source and id is never counted twice, so after a 503, or without an answer, send the whole request again."""
+
+
 EVENTS_OPERATION: dict[str, Any] = {
     "operation_id": "post_events",
     "summary": "Report events",
+    "description": DESCRIPTION,
     "status_code": 202,
     "response_model": None,
     "responses": {
@@ -40,10 +51,7 @@ EVENTS_OPERATION: dict[str, Any] = {
             "description": "Every accepted event is durable.",
             "content": {"application/json": {"schema": {"$ref": f"{REF}Receipt"}}},
         },
-        **{
-            status: problem_response(status)
-            for status in sorted({status for status, _ in PROBLEM_TYPES.values()} - {404, 405})
-        },
+        **{status: problem_response(status) for status in PROBLEM_STATUSES},
     },
     "openapi_extra": {
         "security": [{"api_key": []}],
@@ -63,3 +71,19 @@ EVENTS_OPERATION: dict[str, Any] = {
     },
 }
 """Arguments of the route besides its function."""
+
+
+def foreign_operation(operation_id: str, summary: str, description: str, status: int, answer: str) -> dict[str, Any]:
+    """Arguments of the route for a foreign client, whose requests are described by its own project."""
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "description": description,
+        "status_code": status,
+        "response_model": None,
+        "responses": {
+            status: {"description": answer},
+            **{problem: problem_response(problem) for problem in PROBLEM_STATUSES},
+        },
+        "openapi_extra": {"security": [{"api_key": []}]},
+    }

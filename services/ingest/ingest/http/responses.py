@@ -45,6 +45,7 @@ PROBLEM_TYPES = {
     "malformed-body": ProblemType(400, "The body cannot be read"),
     "unauthorized": ProblemType(401, "No valid API key"),
     "outside-scope": ProblemType(403, "The key covers none of the events"),
+    "no-mapping": ProblemType(403, "The key has no mapping for this protocol"),
     "not-found": ProblemType(404, "Nothing is here"),
     "method-not-allowed": ProblemType(405, "Not with this method"),
     "body-timeout": ProblemType(408, "The body did not arrive in time"),
@@ -63,6 +64,6 @@ class IngestProblem(ProblemError):
 
     types = PROBLEM_TYPES
 
-    def encode(self) -> bytes:
-        """The body of the answer."""
-        return msgspec.json.encode(Problem(**self.members))
+    def encode(self, status: int | None = None) -> bytes:
+        """The body of the answer; `status` replaces the problem's own."""
+        return msgspec.json.encode(Problem(**{**self.members, "status": status or self.status}))

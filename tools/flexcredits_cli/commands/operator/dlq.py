@@ -26,6 +26,7 @@ from flexcredits_cli.terminal.problem import SetupProblem, reason_of
 app = typer.Typer(help="Dead letters: events that could not be counted.", no_args_is_help=True)
 
 TOPIC = "usage.events.v1.dlq"
+NATIVE_PATH = "/api/v1/events"
 OUTSIDE_SCOPE = "outside_scope"
 READ_WITHIN_S = 60
 POST_WITHIN_S = 30
@@ -53,6 +54,11 @@ class DeadLetter:
     def kind(self) -> str:
         """The kind of reason, set by ingest. Empty for dead letters of the aggregator."""
         return self.headers.get("dlq.class", "")
+
+    @property
+    def path(self) -> str:
+        """The path of ingest that takes the event: its own for an event of a foreign client."""
+        return self.headers.get("dlq.path", NATIVE_PATH)
 
     @property
     def organization(self) -> str:
@@ -149,7 +155,8 @@ def replay(
 ) -> None:
     """Send dead letters to the ingest API again.
 
-    Events keep their ids, so none is counted twice. The dead letters stay in their topic.
+    Events keep their ids, so none is counted twice. The dead letters stay in their topic. Events of foreign clients need a
+    key with a mapping: give it with --key.
 
     Exit code 0: all were accepted. 1: one was refused again, or the ingest API is unavailable.
     """
@@ -167,7 +174,7 @@ def replay(
             elif client is None:
                 outcome = "would be sent"
             else:
-                taken, outcome = post(client, letter.value or b"")
+                taken, outcome = post(client, letter)
                 failures += not taken
             outcomes.append({"key": letter.key, "outcome": outcome})
             if not as_json:
@@ -178,13 +185,14 @@ def replay(
         raise typer.Exit(1)
 
 
-def post(client: httpx.Client, event: bytes) -> tuple[bool, str]:
-    """Whether the ingest API accepted the event, and the API's reason if not."""
+def post(client: httpx.Client, letter: DeadLetter) -> tuple[bool, str]:
+    """Whether the ingest API accepted the event, and the API's reason if not. Foreign events go to their own path."""
+    content_type = "application/cloudevents+json" if letter.path == NATIVE_PATH else "application/json"
     try:
-        answer = client.post("/api/v1/events", content=event, headers={"Content-Type": "application/cloudevents+json"})
+        answer = client.post(letter.path, content=letter.value, headers={"Content-Type": content_type})
     except httpx.TransportError as error:
         raise SetupProblem(f"the ingest API does not answer: {reason_of(error)}") from None
-    if answer.status_code == 202:
+    if answer.is_success:
         return True, "accepted"
     if answer.status_code in (401, 429, 503):
         raise SetupProblem(f"the ingest API is not accepting events ({answer.status_code}): {detail_of(answer)}")

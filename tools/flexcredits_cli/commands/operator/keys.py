@@ -7,7 +7,7 @@ import asyncpg
 import typer
 from ingest.domain.keys import EVERYTHING
 
-from flexcredits_cli.stack.api_keys import insert_key
+from flexcredits_cli.stack.api_keys import insert_key, ready_made_text, store_mapping
 from flexcredits_cli.stack.connection import run
 from flexcredits_cli.terminal.output import AsJson, print_json, print_table
 from flexcredits_cli.terminal.problem import SetupProblem
@@ -25,6 +25,9 @@ def create(
     ] = None,
     expires_in_days: Annotated[int | None, typer.Option(min=1, help="Default: it does not expire.")] = None,
     env: Annotated[str, typer.Option(help="Environment, written into the key.")] = "local",
+    mapping: Annotated[
+        str | None, typer.Option(help="Ready-made mapping for a foreign client, see `mappings ready-made`.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a key and print it. It cannot be shown again.
@@ -33,11 +36,25 @@ def create(
     and rates need a key for all products; catalog events for the whole deployment need a key for all organizations too.
     """
     expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
-    key = run(lambda connection: insert_key(connection, organization, product or [EVERYTHING], env, expires_at))
+    text = ready_made_text(mapping) if mapping else None
+
+    async def insert(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+        async with connection.transaction():
+            key = await insert_key(connection, organization, product or [EVERYTHING], env, expires_at)
+            if text:
+                await store_mapping(connection, key_id_of(key), text)
+        return key
+
+    key = run(insert)
     if as_json:
         print_json({"key": key, "expires_at": expires_at})
     else:
         typer.echo(key)
+
+
+def key_id_of(text: str) -> str:
+    """The id in a whole key, or the text itself."""
+    return text.split("_")[2] if text.startswith("fc_") and text.count("_") == 4 else text
 
 
 @app.command("ls")
@@ -72,7 +89,7 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Revoke a key permanently. It stops working within five seconds."""
-    named = key_id.split("_")[2] if key_id.startswith("fc_") and key_id.count("_") == 4 else key_id
+    named = key_id_of(key_id)
 
     async def end(connection: "asyncpg.Connection[asyncpg.Record]") -> datetime | None:
         revoked_at: datetime | None = await connection.fetchval(

@@ -12,7 +12,7 @@ from flexcredits_schemas.events import UsageAgent
 from numpy.typing import NDArray
 from runtime.postgres.pool import Connection
 
-from aggregator.db.batch.ledger import Copy, are_same, content_in, reject_conflict
+from aggregator.db.batch.ledger import Copy, are_same, content_in, record_unequal_copy
 from aggregator.db.binary_copy import copy_rows
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
 from aggregator.db.statements import SQL
@@ -242,7 +242,7 @@ async def _claim_day(
     same = np.array(await are_same(connection, pairs), np.bool_)
     result.columns.duplicates += count_hours(columns, rows[copies[same]])
     for use in to_uses(columns.take(rows[copies[~same]])):
-        reject_conflict(use, result)
+        record_unequal_copy(use, result)
     return rows[new]
 
 

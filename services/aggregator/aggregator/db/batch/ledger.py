@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
+from flexcredits_schemas.identity import FIRST_WINS_HEADER
 from runtime.postgres.pool import Connection
 
 from aggregator.db.attributions import select_parts
@@ -63,7 +64,7 @@ async def claim(connection: Connection, decisions: Sequence[Decision], result: B
             if is_same:
                 result.duplicates.append(decision.use)
             else:
-                reject_conflict(decision.use, result)
+                record_unequal_copy(decision.use, result)
     for decision in new:
         (result.held if decision.waits_for else result.counted).append(decision)
     fold_runs((decision for decision in new if not decision.waits_for), result.runs)
@@ -88,7 +89,7 @@ def _record_copy(use: UsageRecord, content: Content, first: Content, result: Bat
     if first == content:
         result.duplicates.append(use)
     else:
-        reject_conflict(use, result)
+        record_unequal_copy(use, result)
 
 
 class Copy(NamedTuple):
@@ -118,7 +119,12 @@ async def are_same(connection: Connection, copies: Sequence[Copy]) -> list[bool]
     return same
 
 
-def reject_conflict(use: UsageRecord, result: BatchResult) -> None:
+def record_unequal_copy(use: UsageRecord, result: BatchResult) -> None:
+    """Record a use whose identity was used before with another content: a conflict, unless its header says that the
+    first event wins."""
+    if FIRST_WINS_HEADER in use.record.headers:
+        result.duplicates.append(use)
+        return
     detail = "the same source and id was used before with another payload"
     result.rejections.append(reject(use, Kind.CONFLICT, detail, "/id"))
 

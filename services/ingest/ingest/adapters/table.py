@@ -1,0 +1,17 @@
+"""All protocols."""
+
+from collections.abc import Sequence
+
+from ingest.adapters import openmeter
+from ingest.adapters.adapter import Adapter
+from ingest.adapters.native import NativeAdapter
+from ingest.adapters.openmeter import OpenMeterAdapter
+
+
+def adapters(events_max: int, event_bytes_max: int) -> Sequence[Adapter]:
+    """An adapter for each protocol, for requests of at most `events_max` events."""
+    return [
+        NativeAdapter(events_max),
+        OpenMeterAdapter(openmeter.V1, 204, events_max, event_bytes_max),
+        OpenMeterAdapter(openmeter.V3, 202, events_max, event_bytes_max),
+    ]
