@@ -67,6 +67,7 @@ SHARED_TABLES = {"partition_progress", "partition_hours", "partition_ends"}
 WRITES = {
     ("sessions", "INSERT"), ("sessions", "DELETE"), ("audit_log", "INSERT"), ("alert_settings", "INSERT"),
     ("alert_settings", "UPDATE"), ("banner_dismissals", "INSERT"),
+    *(("api_key_mappings", privilege) for privilege in ("INSERT", "UPDATE", "DELETE")),
 }  # fmt: skip
 """Also, UPDATE of sessions.last_seen_at, and INSERT of the alerter's wake-ups and requests without their times."""
 
