@@ -115,7 +115,7 @@ def test_a_call_of_a_coding_assistant_counts_once(name: str, file: str, feature:
     placed = [place(name, one) for one in found]
     [usage] = [one for usages, _ in placed for one in usages]
     assert (usage.data.feature, usage.data.surface, nonzero(amounts(usage))) == (feature, name, expected)
-    assert usage.data.actor is not None or name == "codex"  # without a sign-in, Codex names nobody
+    assert usage.data.actor is not None or name == "codex"  # without a sign-in, Codex names no user
     assert usage.data.run is not None
     assert all(ignored for _, ignored in placed)
 

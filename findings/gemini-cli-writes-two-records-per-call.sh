@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Gemini CLI (npm @google/gemini-cli 0.61.0) tells one model call in two log records, and the one by the convention lacks tokens.
-# Expected: gen_ai.usage.output_tokens includes the reasoning tokens, as the convention says, and one record tells one call.
+# Gemini CLI (npm @google/gemini-cli 0.61.0) writes two log records for one model call, and the one by the convention lacks tokens.
+# Expected: gen_ai.usage.output_tokens includes the reasoning tokens, as the convention says, and one record per call.
 # Seen: gemini_cli.api_response (output 77, thoughts 40, tool use 5) and gen_ai.client.inference.operation.details (output 77; thoughts
-# and cached tokens on no attribute). Its counter gemini_cli.token.usage is cumulative, and tells the same a third time.
+# and cached tokens on no attribute). Its counter gemini_cli.token.usage is cumulative, and reports the same a third time.
 # A receiver that counts every record with tokens charges twice; by gen_ai.* alone, thoughts are free. In FlexCredits: docs/compatibility.md.
 set -euo pipefail
 work=$(mktemp -d); api=""; trap '[ -z "$api" ] || kill "$api"; rm -rf "$work"' EXIT
