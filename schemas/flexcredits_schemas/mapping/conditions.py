@@ -26,6 +26,14 @@ def compile_condition(condition: Condition, pointer: str) -> Check:
     wanted = {_comparable(constant, pointer) for constant in constants}
     if len(constants) == 1 and isinstance(text := constants[0], str):
         return lambda event: get(event) == text  # only a text equals a text
+    if all(isinstance(text, str) for text in constants):
+        texts = frozenset(constants)
+
+        def is_one_of(event: Any) -> bool:
+            value = get(event)
+            return isinstance(value, str) and value in texts
+
+        return is_one_of
     return lambda event: _key(get(event)) in wanted
 
 

@@ -1,6 +1,7 @@
 """Compiled rules of a mapping: build usage from a foreign event with the sources of one rule. Pure."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from flexcredits_schemas.mapping.conditions import compile_condition
 from flexcredits_schemas.mapping.document import InvalidMapping, Rule, Source, UsageSources
 from flexcredits_schemas.mapping.foreign import Foreign, Unplaced
 from flexcredits_schemas.mapping.sources import CompiledSource, scale_by, to_amount, to_label, to_text, to_time
+from flexcredits_schemas.mapping.usual import UnusualRule, UsualRule
 
 Convert = Callable[[Any], str]
 _TEXTS: dict[str, Any] = {
@@ -69,6 +71,8 @@ class CompiledRule:
         self._maps: list[tuple[str, list[Field]]] = []
         self._time: CompiledSource | None = None
         self._constants: dict[str, str] = {}
+        self._usual: UsualRule | None = None
+        self._checked_organization = ""
         if rule.ignore:
             if not isinstance(rule.usage, UnsetType) or not isinstance(rule.time, UnsetType) or self._first_wins:
                 raise InvalidMapping("a rule that ignores events has no `usage`, `time` or `repeated_id`", pointer)
@@ -78,6 +82,8 @@ class CompiledRule:
             self._compile_usage(rule.usage, f"{pointer}/usage")
             if not isinstance(rule.time, UnsetType):
                 self._time = compile_source(rule.time, to_time, check_type(Instant), f"{pointer}/time")
+            else:
+                self._compile_usual()
 
     def _compile_usage(self, usage: UsageSources, pointer: str) -> None:
         check_amounts(usage, pointer)
@@ -114,6 +120,15 @@ class CompiledRule:
         self._members = [field for field in self._members if field.source.constant is None]
         self._constants = {field.name: field.source.constant or "" for field in self._constant_members}
 
+    def _compile_usual(self) -> None:
+        def by_name(fields: Iterable[Field]) -> dict[str, CompiledSource]:
+            return {field.name: field.source for field in fields}
+
+        members = by_name((*self._members, *self._constant_members))
+        objects = {name: by_name(fields) for name, fields in self._objects}
+        with suppress(UnusualRule):
+            self._usual = UsualRule(members, objects, {name: by_name(fields) for name, fields in self._maps})
+
     def matches(self, event: Any) -> bool:
         """Whether all conditions hold for the event."""
         for check in self._checks:  # noqa: SIM110 - `all` with a generator costs twice the time
@@ -130,6 +145,10 @@ class CompiledRule:
         """The usage that the event stands for, valid and canonical as the codec decodes it. Raises Unplaced."""
         if foreign.uncountable:
             raise Unplaced(self.name, "", "", f"rule `{self.name}`: {foreign.uncountable}")
+        if self._usual and organization == self._checked_organization:
+            found = self._usual.place(foreign, organization)
+            if found is not None:
+                return found
         try:
             usage = decode(msgspec.json.encode(self._build(foreign, organization)))
         except InvalidEvent as error:
@@ -137,6 +156,7 @@ class CompiledRule:
         except ValueError as error:  # of a converter, or a text with lone surrogates, which cannot be encoded
             raise self._explain_refused(error, foreign) from None
         assert isinstance(usage, Usage)
+        self._checked_organization = organization
         return usage
 
     def _build(self, foreign: Foreign, organization: str) -> dict[str, Any]:

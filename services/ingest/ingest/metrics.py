@@ -38,7 +38,7 @@ RECORDS_PER_BATCH = Histogram(
 )
 
 # Initialise every label set to 0, so that `rate()` sees the first increment.
-for _status in (202, 204, 500, 503):
+for _status in (200, 202, 204, 500, 503):
     REQUESTS.labels(_status)
 for _reason in Reason:
     REJECTED.labels(_reason)

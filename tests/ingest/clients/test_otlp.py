@@ -1,5 +1,6 @@
 """OpenTelemetry's SDKs, instrumentations of model SDKs, and coding assistants against OTLP. Needs --clients."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -25,12 +26,12 @@ GEMINI = credits_of(
 
 
 @pytest.fixture
-async def stub(tmp_path: Path, programs: Path) -> Iterator[str]:  # type: ignore[misc]
+def stub(tmp_path: Path, programs: Path) -> Iterator[str]:
     """The address of stubs of the model APIs."""
     port = tmp_path / "port"
     with subprocess.Popen([sys.executable, programs / "model_api.py", port]) as process:
         try:
-            await eventually(lambda: port.exists() and port.read_text() != "", what="the model APIs")
+            asyncio.run(eventually(lambda: port.exists() and port.read_text() != "", what="the model APIs"))
             yield f"http://127.0.0.1:{port.read_text()}"
         finally:
             process.terminate()

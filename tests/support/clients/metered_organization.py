@@ -13,6 +13,10 @@ RATES = {
     "cached_input_tokens": ("0.25", "input_tokens"),
     "cache_write_input_tokens": ("1.5", "input_tokens"),
     "output_tokens": ("8", None),
+    "reasoning_output_tokens": ("6", "output_tokens"),
+    "uncached_input_tokens": ("1.125", None),
+    "tool_use_input_tokens": ("2", None),
+    "thought_output_tokens": ("5", None),
 }
 """Credits per 1000 tokens, and the unit that includes this one. All differ, so that credits show which tokens counted."""
 Counted = dict[str, tuple[Decimal, int]]

@@ -105,8 +105,8 @@ class Acceptance:
         verdict, organization = self.verdict, mapping.organization
         for index, foreign in enumerate(elements, verdict.events):
             try:
-                self._check_size(foreign.raw)
                 if isinstance(foreign, Unreadable):
+                    self._check_size(foreign.raw)
                     raise InvalidEvent(foreign.detail, foreign.pointer)
                 self._place(foreign, protocol, mapping)
             except Rejection as error:

@@ -16,7 +16,12 @@ RESPONSES = {
     "input_tokens": 1000, "input_tokens_details": {"cached_tokens": 900}, "output_tokens": 120,
     "output_tokens_details": {"reasoning_tokens": 40}, "total_tokens": 1120,
 }  # fmt: skip
-ANTHROPIC = {"input_tokens": 100, "cache_read_input_tokens": 900, "cache_creation_input_tokens": 50, "output_tokens": 77}
+ANTHROPIC = {
+    "input_tokens": 100,
+    "cache_read_input_tokens": 900,
+    "cache_creation_input_tokens": 50,
+    "output_tokens": 77,
+}
 GEMINI = {
     "promptTokenCount": 1000, "cachedContentTokenCount": 900, "candidatesTokenCount": 77, "thoughtsTokenCount": 40,
     "toolUsePromptTokenCount": 5, "totalTokenCount": 1122,
@@ -50,13 +55,20 @@ def chat(request: dict) -> tuple[str, bytes]:
     answer = {"id": f"chatcmpl-{next(number)}", "created": 1, "model": request["model"]}
     if not request.get("stream"):
         choice = {"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}
-        return "application/json", json.dumps({**answer, "object": "chat.completion", "choices": [choice], "usage": CHAT}).encode()
+        return "application/json", json.dumps(
+            {**answer, "object": "chat.completion", "choices": [choice], "usage": CHAT}
+        ).encode()
     answer["object"] = "chat.completion.chunk"
     delta = {"index": 0, "delta": {"role": "assistant", "content": "Hello."}, "finish_reason": None}
-    chunks: list[object] = [{**answer, "choices": [delta]}, {**answer, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+    chunks: list[object] = [
+        {**answer, "choices": [delta]},
+        {**answer, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    ]
     if (request.get("stream_options") or {}).get("include_usage"):
         chunks.append({**answer, "choices": [], "usage": CHAT})
-    return "text/event-stream", b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in chunks) + b"data: [DONE]\n\n"
+    return "text/event-stream", b"".join(
+        b"data: " + json.dumps(one).encode() + b"\n\n" for one in chunks
+    ) + b"data: [DONE]\n\n"
 
 
 def response(request: dict) -> tuple[str, bytes]:
@@ -80,13 +92,23 @@ def response(request: dict) -> tuple[str, bytes]:
 
 def embedding(request: dict) -> tuple[str, bytes]:
     data = [{"object": "embedding", "index": 0, "embedding": [0.1]}]
-    answer = {"object": "list", "data": data, "model": request["model"], "usage": {"prompt_tokens": 30, "total_tokens": 30}}
+    answer = {
+        "object": "list",
+        "data": data,
+        "model": request["model"],
+        "usage": {"prompt_tokens": 30, "total_tokens": 30},
+    }
     return "application/json", json.dumps(answer).encode()
 
 
 def generate_content(_: dict) -> tuple[str, bytes]:
     candidate = {"content": {"role": "model", "parts": [{"text": "Hello."}]}, "finishReason": "STOP", "index": 0}
-    answer = {"candidates": [candidate], "modelVersion": "gemini-2.5-pro", "responseId": f"r{next(number)}", "usageMetadata": GEMINI}
+    answer = {
+        "candidates": [candidate],
+        "modelVersion": "gemini-2.5-pro",
+        "responseId": f"r{next(number)}",
+        "usageMetadata": GEMINI,
+    }
     return "text/event-stream", b"data: " + json.dumps(answer).encode() + b"\r\n\r\n"
 
 

@@ -29,7 +29,9 @@ client = openai.OpenAI(api_key="key", base_url=os.environ["STUB"] + "/v1")
 client.responses.create(model="gpt-5", input="Hi")
 with trace.get_tracer("shop").start_as_current_span("GET /answer"):  # no model call: ignored
     client.chat.completions.create(model="gpt-5", messages=hello, user="usr_1")
-list(client.chat.completions.create(model="gpt-4o", messages=hello, stream=True, stream_options={"include_usage": True}))
+list(
+    client.chat.completions.create(model="gpt-4o", messages=hello, stream=True, stream_options={"include_usage": True})
+)
 list(client.chat.completions.create(model="gpt-4o-mini", messages=hello, stream=True))  # without counts: rejected
 client.embeddings.create(model="embed", input="Hi")
 claude = anthropic.Anthropic(api_key="key", base_url=os.environ["STUB"])

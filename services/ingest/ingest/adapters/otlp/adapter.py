@@ -19,11 +19,17 @@ from ingest.http.responses import IngestProblem
 BODY_BYTES_MAX = 20 * 1024 * 1024
 """As OpenTelemetry's own receivers allow, as received and after decompression."""
 RETRY_SOON_S = 1
+RESPONSE_SCHEMA = {"type": "object", "properties": {"partialSuccess": {"type": "object"}}}
+STATUS_SCHEMA = {
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {"code": {"type": "integer"}, "message": {"type": "string"}},
+}
 SUMMARIES = {"traces": "Report spans", "logs": "Report log records", "metrics": "Report metric points"}
 DESCRIPTION = """\
 OTLP/HTTP: an `{request}` as `application/x-protobuf` or `application/json`, also with gzip. The key's mapping says which
-{name} are usage, and which to ignore. The answer is an `{response}` in the content type of the request: what is rejected is in its
-`partial_success`, with the rule and the field. Every answer from 400 on has a `google.rpc.Status`."""
+{name} are usage, and which to ignore. The answer is an `{response}` in the content type of the request. Its
+`partial_success` has what is rejected, with the rule and the field. Every answer from 400 on has a `google.rpc.Status`."""
 
 
 class OtlpAdapter:
@@ -37,9 +43,15 @@ class OtlpAdapter:
     def operation(self, path: str) -> dict[str, Any]:
         request, name = self._kind.request, self._kind.name
         description = DESCRIPTION.format(name=name, request=request, response=request.replace("Request", "Response"))
-        return foreign_operation(
+        operation = foreign_operation(
             f"post_otlp_{name}", SUMMARIES[name], description, 200, "Every accepted signal is durable."
         )
+        for status, response in operation["responses"].items():
+            response["content"] = {
+                JSON: {"schema": STATUS_SCHEMA if status >= 400 else RESPONSE_SCHEMA},
+                PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
+            }
+        return operation
 
     def check_headers(self, headers: Headers) -> None:
         if media_type(headers) not in (PROTOBUF, JSON):

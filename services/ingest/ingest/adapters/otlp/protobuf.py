@@ -26,6 +26,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ingest.adapters.otlp.wire import (
     BYTES,
+    FIXED64,
+    TRUNCATED,
     MalformedWire,
     TooManyFields,
     read_varint,
@@ -79,23 +81,32 @@ def split_attributes(message: bytes, tag: int) -> tuple[bytes, Attributes]:
     """
     attributes: Attributes = {}
     rest, at, rest_at, end = b"", 0, 0, len(message)
-    while at < end:
-        first = message[at]
-        if first & 7 != BYTES or first >= 0x80:
-            at = skip_field(message, at)
-            continue
-        start = at + 2
-        size = message[at + 1] if start <= end else 0
-        if size >= 0x80:
-            size, start = read_varint(message, at + 1)
-        stop = start + size
-        if first == tag and stop <= end:
-            rest, rest_at = rest + message[rest_at:at], stop
-            pair = message[start:stop]
-            name, value = _remembered.get(pair) or read_pair(pair)
-            if value is not None:
-                attributes[name] = value
-        at = stop
+    try:
+        while at < end:
+            first = message[at]
+            kind = first & 7
+            if kind == BYTES and first < 0x80:
+                size, start = message[at + 1], at + 2
+                if size >= 0x80:
+                    size, start = read_varint(message, at + 1)
+                if first == tag:
+                    if at != rest_at:
+                        rest += message[rest_at:at]
+                    at = rest_at = start + size
+                    pair = message[start:at]
+                    name, value = _remembered.get(pair) or read_pair(pair)
+                    if value is not None:
+                        attributes[name] = value
+                else:
+                    at = start + size
+            elif kind == FIXED64 and first < 0x80:
+                at += 9
+            else:
+                at = skip_field(message, at)
+    except IndexError:
+        raise MalformedWire(TRUNCATED) from None
+    if at > end:
+        raise MalformedWire(TRUNCATED)
     return (rest + message[rest_at:] if rest_at else message), attributes
 
 

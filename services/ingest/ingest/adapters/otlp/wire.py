@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 VARINT_BYTES_MAX = 10
+TRUNCATED = "a field is truncated"
 
 
 class MalformedWire(ValueError):
@@ -20,6 +21,8 @@ class TooManyFields(ValueError):
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """The varint at `at`, and the position after it. Raises MalformedWire."""
+    if data[at : at + 1] < b"\x80" and at < len(data):
+        return data[at], at + 1
     value = 0
     for shift, byte in enumerate(data[at : at + VARINT_BYTES_MAX]):
         value |= (byte & 0x7F) << (7 * shift)
@@ -33,7 +36,7 @@ def skip_field(data: bytes, at: int) -> int:
     tag, at = read_varint(data, at)
     kind = tag & 7
     if kind == VARINT:
-        return read_varint(data, at)[1]
+        return at + 1 if data[at : at + 1] < b"\x80" else read_varint(data, at)[1]
     if kind == BYTES:
         size, at = read_varint(data, at)
         return at + size
@@ -61,14 +64,14 @@ def split_fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, 
             raise MalformedWire("a field has the number 0")
         if kind == BYTES:
             if at >= end:
-                raise MalformedWire("a field is truncated")
+                raise MalformedWire(TRUNCATED)
             size = data[at]
             at += 1
             if size >= 0x80:
                 size, at = read_varint(data, at - 1)
             value_at, at = at, at + size
             if at > end:
-                raise MalformedWire("a field is truncated")
+                raise MalformedWire(TRUNCATED)
             yield number, tag_at, value_at, at
         elif kind == VARINT:
             _, at = read_varint(data, at)
@@ -79,7 +82,7 @@ def split_fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, 
         else:
             raise MalformedWire(f"a field has the wire type {kind}")
     if at != end:
-        raise MalformedWire("a field is truncated")
+        raise MalformedWire(TRUNCATED)
 
 
 def split_signals(body: bytes, fields_max: int) -> Iterator[tuple[bytes, list[tuple[bytes, list[bytes]]]]]:
