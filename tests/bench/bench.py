@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import people_load
 import uvloop
+from adapter_load import NATIVE, SENDERS, create_keys, send
 from alert_load import measure_alerts, percentile
 from counting.decoding import bench_decode
 from counting.growth import AXES, bench_growth
@@ -41,7 +42,7 @@ Result = TypeVar("Result")
 WARM_EVENTS, SINGLE_EVENTS, SINGLE_CONNECTIONS = 2_000, 20_000, 16
 """Requests of one event. Each connection waits for an answer before its next request."""
 PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "people", "csv", "dashboard"]
-MORE_PARTS = ["peers", "limits", "scale", "decode"]
+MORE_PARTS = ["adapters", "peers", "limits", "scale", "decode"]
 """They run only when they are named: an hour, or a program of others."""
 
 
@@ -86,6 +87,33 @@ async def measure_one_ingest(
 
         await measure(WARM_EVENTS, 1, SINGLE_CONNECTIONS)
         return await measure(events, 500, 8), await measure(SINGLE_EVENTS, 1, SINGLE_CONNECTIONS)
+
+
+async def bench_adapters(events: int, runs: int) -> None:
+    """One process: the same model calls in the form of each protocol, by turns."""
+    used: dict[str, list[float]] = {sender.name: [] for sender in SENDERS}
+    with kafka_and_postgres() as (bootstrap, server):
+        database, topics = await copy_template(server, await make_template(server)), await make_topics(bootstrap)
+        port = free_port()
+        environment = {
+            "KAFKA_BOOTSTRAP": bootstrap, "POSTGRES_DSN": database.roles["flexcredits_ingest"], "HTTP_PORT": str(port),
+            "USAGE_EVENTS_TOPIC": topics.usage_events, "CATALOG_TOPIC": topics.catalog, "DEAD_LETTER_TOPIC": topics.dlq,
+        }  # fmt: skip
+        keys = await create_keys(database.dsn, await create_key(database.dsn, "*", "*"))
+        with running("ingest", environment) as process:
+            await eventually(process.ready, what="ingest ready")
+            for run in range(-1, runs):  # the first one warms up
+                for sender in SENDERS:
+                    before = tree_cpu(process.pid)
+                    size = await send(f"http://127.0.0.1:{port}", keys[sender.name], sender, events, run)
+                    cost = (tree_cpu(process.pid) - before) / events * 1_000_000
+                    if run >= 0:
+                        used[sender.name].append(cost)
+                        print(f"adapters run {run + 1}, {sender.name}: {cost:.1f} us of {size:.0f} B each", flush=True)
+    native = statistics.median(used[NATIVE.name])
+    for name, costs in used.items():
+        cost = statistics.median(costs)
+        print(f"adapters, {name} median of {runs}: {cost:.1f} us, {cost / native:.2f} of ours", flush=True)
 
 
 def report(name: str, results: list[Result], figure: Callable[[Result], float], text: str) -> None:
@@ -276,6 +304,8 @@ def measure(part: str, options: argparse.Namespace) -> None:
             )
         case "ingest":
             asyncio.run(bench_ingest(min(events, 300_000), runs))
+        case "adapters":
+            asyncio.run(bench_adapters(min(events, 50_000), runs))
         case "latency":
             asyncio.run(bench_latency(runs, options.per_second, options.seconds))
         case "alerts":

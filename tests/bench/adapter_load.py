@@ -1,0 +1,200 @@
+"""Measures the CPU of ingest per event for each protocol beside our own, by turns in one process: `./flexcredits bench adapters`.
+
+Every protocol reports the same model calls, 500 in a request, in the form of its own clients.
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from flexcredits_schemas.mapping.ready_made import ready_made
+from ingest_load import MODELS, read_answer, uuid7
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from support.services.mapped_keys import create_mapped_key
+
+REQUEST_SIZE, CONNECTIONS = 500, 4
+
+
+class Call(NamedTuple):
+    """A model call, which each protocol writes in its own form."""
+
+    id: str
+    model: str
+    user: str
+    conversation: str
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+
+
+class Sender(NamedTuple):
+    """A protocol: `write` gives the body of a request."""
+
+    name: str
+    path: str
+    content_type: str
+    mapping: str
+    write: Callable[[list[Call], datetime], bytes]
+    status: int
+
+
+def make_calls(count: int, now: datetime, chance: random.Random) -> list[Call]:
+    calls = []
+    for _ in range(count):
+        tokens = chance.randrange(200, 20_000)
+        calls.append(
+            Call(
+                id=uuid7(now, chance),
+                model=chance.choice(MODELS),
+                user=f"usr_{chance.randrange(500)}",
+                conversation=f"conv_{chance.randrange(100_000)}",
+                input_tokens=tokens,
+                cached_tokens=tokens * chance.randrange(90) // 100 + 1,
+                output_tokens=chance.randrange(1, 2_000),
+            )
+        )
+    return calls
+
+
+def rfc3339(now: datetime) -> str:
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def write_native(calls: list[Call], now: datetime) -> bytes:
+    events = [
+        {
+            "specversion": "1.0",
+            "id": call.id,
+            "source": "/products/assistant",
+            "type": "flexcredits.usage.v1",
+            "subject": "org_acme",
+            "time": rfc3339(now),
+            "datacontenttype": "application/json",
+            "data": {
+                "product": "assistant",
+                "feature_kind": "model",
+                "feature": call.model,
+                "actor": {"id": call.user},
+                "run": {"id": call.conversation},
+                "quantities": {
+                    "input_tokens": str(call.input_tokens),
+                    "cached_input_tokens": str(call.cached_tokens),
+                    "output_tokens": str(call.output_tokens),
+                },
+            },
+        }
+        for call in calls
+    ]
+    return json.dumps(events).encode()
+
+
+def write_openmeter(calls: list[Call], now: datetime) -> bytes:
+    events = [
+        {
+            "specversion": "1.0",
+            "id": call.id,
+            "source": "api-gateway",
+            "type": "prompt",
+            "subject": call.user,
+            "time": rfc3339(now),
+            "data": {"model": call.model, "prompt_tokens": call.input_tokens, "completion_tokens": call.output_tokens},
+        }
+        for call in calls
+    ]
+    return json.dumps(events).encode()
+
+
+def write_spans(calls: list[Call], now: datetime) -> bytes:
+    """As OpenLLMetry and the Python SDK write spans of chat completions."""
+    request, chance, end = ExportTraceServiceRequest(), random.Random(calls[0].id), int(now.timestamp() * 1000) * 10**6
+    group = request.resource_spans.add()
+    add_attributes(
+        group.resource,
+        {"telemetry.sdk.language": "python", "telemetry.sdk.version": "1.45.2", "service.name": "shop"},
+    )
+    scope = group.scope_spans.add()
+    scope.scope.name, scope.scope.version = "opentelemetry.instrumentation.openai.v1", "0.62.4"
+    for call in calls:
+        span = scope.spans.add(
+            trace_id=chance.randbytes(16), span_id=chance.randbytes(8), name="openai.chat", kind=3, flags=256,
+            start_time_unix_nano=end - chance.randrange(10**10), end_time_unix_nano=end,
+        )  # fmt: skip
+        add_attributes(
+            span,
+            {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": "openai",
+                "gen_ai.request.model": call.model,
+                "gen_ai.user": call.user,
+                "gen_ai.is_streaming": False,
+                "gen_ai.openai.api_base": "https://api.example.com/v1/",
+                "gen_ai.response.model": f"{call.model}-2026-11-01",
+                "gen_ai.response.id": f"chatcmpl-{call.id}",
+                "gen_ai.conversation.id": call.conversation,
+                "gen_ai.usage.total_tokens": call.input_tokens + call.output_tokens,
+                "gen_ai.usage.output_tokens": call.output_tokens,
+                "gen_ai.usage.input_tokens": call.input_tokens,
+                "gen_ai.usage.cache_read.input_tokens": call.cached_tokens,
+            },
+        )
+        span.status.SetInParent()
+    return bytes(request.SerializeToString())
+
+
+def add_attributes(message: Any, attributes: dict[str, Any]) -> None:
+    for name, value in attributes.items():
+        any_value = message.attributes.add(key=name).value
+        if isinstance(value, bool):
+            any_value.bool_value = value
+        elif isinstance(value, int):
+            any_value.int_value = value
+        else:
+            any_value.string_value = value
+
+
+NATIVE = Sender("native", "/api/v1/events", "application/cloudevents-batch+json", "", write_native, 202)
+SENDERS = [
+    NATIVE,
+    Sender("openmeter", "/openmeter/api/v1/events", "application/cloudevents-batch+json", "openmeter", write_openmeter, 204),
+    Sender("otlp spans", "/otlp/v1/traces", "application/x-protobuf", "otlp-genai", write_spans, 200),
+]  # fmt: skip
+
+
+async def create_keys(dsn: str, native_key: str) -> dict[str, str]:
+    """A key for each protocol."""
+    texts = {name: one.text for name, one in ready_made().items()}
+    return {
+        sender.name: await create_mapped_key(dsn, texts[sender.mapping]) if sender.mapping else native_key
+        for sender in SENDERS
+    }
+
+
+async def send(url: str, key: str, sender: Sender, events: int, seed: int) -> float:
+    """Send `events` events of the protocol. Returns bytes per event; bodies are built before."""
+    address, now, chance = urlsplit(url), datetime.now(UTC), random.Random(f"{sender.name} {seed} {time.time()}")
+    bodies = [
+        sender.write(make_calls(min(REQUEST_SIZE, events - start), now, chance), now)
+        for start in range(0, events, REQUEST_SIZE)
+    ]
+    queue = iter(bodies)
+
+    async def send_requests() -> None:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        for body in queue:
+            head = (
+                f"POST {sender.path} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {key}\r\n"
+                f"Content-Type: {sender.content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            writer.write(head.encode() + body)
+            status, answer = await read_answer(reader)
+            if status != sender.status or b"rror" in answer:
+                raise RuntimeError(f"{sender.name}: {status} {answer[:500]!r}")
+        writer.close()
+
+    await asyncio.gather(*(send_requests() for _ in range(CONNECTIONS)))
+    return sum(map(len, bodies)) / events
