@@ -302,10 +302,8 @@ def measure(part: str, options: argparse.Namespace) -> None:
                     history_rows=options.history * options.history_rows,
                 )
             )
-        case "ingest":
-            asyncio.run(bench_ingest(min(events, 300_000), runs))
-        case "adapters":
-            asyncio.run(bench_adapters(min(events, 50_000), runs))
+        case "ingest" | "adapters":
+            asyncio.run((bench_ingest if part == "ingest" else bench_adapters)(min(events, 300_000), runs))
         case "latency":
             asyncio.run(bench_latency(runs, options.per_second, options.seconds))
         case "alerts":

@@ -146,7 +146,7 @@ def uuid7(now: datetime, chance: random.Random) -> str:
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
     status = int(head.split(" ", 2)[1])
-    length = int(head.partition("content-length: ")[2].partition("\r")[0])
+    length = int(head.partition("content-length: ")[2].partition("\r")[0] or 0)
     return status, await reader.readexactly(length)
 
 
