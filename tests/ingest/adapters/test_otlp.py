@@ -1,13 +1,17 @@
 """The paths of OTLP against a running ingest: what real exporters sent, answers, limits and dead letters."""
 
+import asyncio
 import gzip
 import json
 import time
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
+from flexcredits_cli.commands.operator.dlq import DeadLetter
+from flexcredits_cli.commands.operator.dlq import post as replay
 from flexcredits_schemas.codec import decode
 from flexcredits_schemas.events import Usage
 from flexcredits_schemas.mapping.ready_made import ready_made
@@ -26,6 +30,7 @@ from support.services.ingest import Ingest, headers_of, running_here
 from support.services.mapped_keys import create_mapped_key
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "otlp"
+NOW = datetime.now(UTC)
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 MESSAGES: dict[str, tuple[Any, Any]] = {
     "traces": (ExportTraceServiceRequest, ExportTraceServiceResponse),
@@ -127,8 +132,11 @@ async def test_spans_are_counted_and_what_cannot_be_is_named(ingest: Ingest, dat
     letters = {headers_of(letter)["dlq.class"]: letter for letter in await ingest.dead_letters()}
     assert set(letters) == {"unplaced", "invalid"}
     assert headers_of(letters["unplaced"])["dlq.path"] == "/otlp/v1/traces"
-    again = await post(ingest, key, "traces", letters["unplaced"].value or b"", JSON)
-    assert again.json()["partialSuccess"]["rejectedSpans"] == "1"
+    unplaced = letters["unplaced"]
+    letter = DeadLetter("", NOW, dict(headers_of(unplaced)), unplaced.value)
+    with httpx.Client(base_url=ingest.url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
+        taken, outcome = await asyncio.to_thread(replay, client, letter)
+    assert (taken, outcome) == (False, f"refused again: {headers_of(unplaced)['reason']}")
     assert len(await ingest.dead_letters()) == 3
     assert b"withouta".hex().encode() in (letters["unplaced"].value or b"")
 

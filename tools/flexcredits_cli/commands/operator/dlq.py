@@ -193,10 +193,21 @@ def post(client: httpx.Client, letter: DeadLetter) -> tuple[bool, str]:
     except httpx.TransportError as error:
         raise SetupProblem(f"the ingest API does not answer: {reason_of(error)}") from None
     if answer.is_success:
-        return True, "accepted"
+        rejected = rejected_by_otlp(answer)
+        return not rejected, f"refused again: {rejected}" if rejected else "accepted"
     if answer.status_code in (401, 429, 503):
         raise SetupProblem(f"the ingest API is not accepting events ({answer.status_code}): {detail_of(answer)}")
     return False, f"refused again: {detail_of(answer)}"
+
+
+def rejected_by_otlp(answer: httpx.Response) -> str:
+    """Why an OTLP receiver rejected the signal, which it answers with 200; "" if it did not."""
+    if answer.status_code != 200:
+        return ""
+    try:
+        return str(answer.json()["partialSuccess"]["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def detail_of(answer: httpx.Response) -> str:
