@@ -46,7 +46,12 @@ REMEMBERED_MAX, REMEMBERED_BYTES_MAX = 8192, 128
 _MESSAGES: dict[str, Any] = {TRACES.name: Span, LOGS.name: LogRecord, METRICS.name: Metric}
 _ATTRIBUTES = {TRACES.name: 9 << 3 | BYTES, LOGS.name: 6 << 3 | BYTES, METRICS.name: 0}
 """The tag of the field `attributes`; metrics have them in their points."""
+KEY, VALUE, TEXT, WHOLE = 0x0A, 0x12, 0x0A, 0x18
+"""Tags of `KeyValue.key`, `KeyValue.value`, `AnyValue.string_value` and `AnyValue.int_value`."""
+INT64_MAX = 2**63
 _remembered: dict[bytes, tuple[str, Value | None]] = {}
+_names: dict[bytes, str] = {}
+"""Names of attributes that are not content, by the bytes of their field."""
 
 
 def read_protobuf(kind: Kind, body: bytes) -> Iterator[Signal | Unreadable]:
@@ -111,15 +116,49 @@ def split_attributes(message: bytes, tag: int) -> tuple[bytes, Attributes]:
 
 
 def read_pair(pair: bytes) -> tuple[str, Value | None]:
-    """Name and value of a `KeyValue`; no value if it is left out."""
+    """Name and value of a `KeyValue`; no value if it is left out.
+
+    A short text or whole number, as writers encode it, is read here; everything else by protobuf's parser.
+    """
+    size = len(pair)
+    at = pair[1] + 2 if size > 1 and pair[0] == KEY else size
+    name = (
+        _names.get(pair[:at]) if at + 3 < size and pair[at] == VALUE and pair[at + 1] == size - at - 2 < 0x80 else None
+    )
+    if name is not None:
+        kind = pair[at + 2]
+        if kind == TEXT and pair[at + 3] == size - at - 4:
+            found: tuple[str, Value | None] = name, pair[at + 4 :].decode()
+            remember(pair, found)
+            return found
+        if kind == WHOLE:
+            number, end = read_varint(pair, at + 3)
+            if end == size and number < INT64_MAX:
+                return name, number
+    return parse_pair(pair)
+
+
+def parse_pair(pair: bytes) -> tuple[str, Value | None]:
     message = KeyValue.FromString(pair)
     name = message.key
-    found = name, None if is_content(name) else protobuf_value(message.value, 1)
+    if is_content(name):
+        found: tuple[str, Value | None] = name, None
+    else:
+        found = name, protobuf_value(message.value, 1)
+        encoded = name.encode()
+        if len(encoded) < 0x80:
+            if len(_names) >= REMEMBERED_MAX:
+                _names.clear()
+            _names[bytes([KEY, len(encoded)]) + encoded] = name
+    remember(pair, found)
+    return found
+
+
+def remember(pair: bytes, found: tuple[str, Value | None]) -> None:
     if len(pair) <= REMEMBERED_BYTES_MAX:
         if len(_remembered) >= REMEMBERED_MAX:
             _remembered.clear()
         _remembered[pair] = found
-    return found
 
 
 def shorten(message: bytes, kind: Kind | None = None) -> bytes:
