@@ -199,7 +199,7 @@ def _check_quantities(data: UsageData) -> None:
         canonical = amount
         if not is_canonical(amount):
             canonical = _canonical(amount, point_to("/data/quantities", unit), zero=True, digits=9)
-        if micro(canonical):
+        if bytes(canonical).strip(b'"0.'):
             quantities[name] = canonical
     if not quantities:
         raise InvalidEvent("at least one quantity is above 0", "/data/quantities")

@@ -137,9 +137,8 @@ class EventEndpoint:
             headers = [*EVENT_HEADERS, (TRACEPARENT, traceparent.encode())]
         messages: list[Message] = [(settings.usage_events_topic, *usage, headers) for usage in verdict.usage]
         messages += [(settings.catalog_topic, *event, headers) for event in verdict.catalog_events]
-        messages += [
-            (settings.usage_events_topic, *usage, [*headers, FIRST_WINS_HEADER]) for usage in verdict.first_wins
-        ]
+        first_wins_headers = [*headers, FIRST_WINS_HEADER]
+        messages += [(settings.usage_events_topic, *usage, first_wins_headers) for usage in verdict.first_wins]
         if not is_outside_scope(verdict):
             messages += [
                 dead_letter(
