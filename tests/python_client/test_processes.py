@@ -41,8 +41,7 @@ def run(ingest: ScriptedIngest, program: str, spool: Path | str = "", age_s: flo
     return output.split()
 
 
-@pytest.mark.parametrize("spool", [False, True])
-@pytest.mark.parametrize("end", ["", "sys.exit(0)", "client.close()"])
+@pytest.mark.parametrize(("end", "spool"), [("", False), ("sys.exit(0)", True), ("client.close()", False)])
 def test_events_are_sent_at_exit(ingest: ScriptedIngest, tmp_path: Path, end: str, spool: bool) -> None:
     ids = run(ingest, f"record(3)\n{end}", tmp_path if spool else "", age_s=60)
     assert len(ids) == 3
@@ -122,7 +121,7 @@ def test_a_killed_process_loses_nothing_that_record_has_taken(ingest: ScriptedIn
 
     ingest.plan = plan
     taken: list[str] = []
-    for lines in (1, 40, 300, 1000):
+    for lines in (1, 500):
         process = start(ingest, "while True: record()", tmp_path)
         assert process.stdout
         for _ in range(lines):
@@ -133,7 +132,25 @@ def test_a_killed_process_loses_nothing_that_record_has_taken(ingest: ScriptedIn
         process.wait(60)
     ingest.plan = lambda events: ACCEPT
     assert run(ingest, "assert client.flush(30)", tmp_path) == []
-    assert len(set(taken)) == len(taken) > 1341
+    assert len(set(taken)) == len(taken) > 500
     assert set(taken) <= ingest.ids
-    assert len(ingest.ids - set(taken)) <= 4, "a process may die between taking an event and saying so"
+    assert len(ingest.ids - set(taken)) <= 2, "a process may die between taking an event and saying so"
     assert not list(tmp_path.rglob("*.log"))
+
+
+def test_the_thread_that_sends_imports_nothing(ingest: ScriptedIngest) -> None:
+    """A fork in the middle of an import leaves a locked, half-initialised module in the child. httpx imports late."""
+    program = """
+known = set(sys.modules)
+record(20)
+client.flush()
+https = Client("https://localhost:1", "fc_test", "/p", options)
+https.record("org_acme", "assistant", "tool", "jira", credits="1")
+https.flush(0.5)
+print(sorted(set(sys.modules) - known))
+sys.stdout.flush()
+os._exit(0)
+"""
+    *ids, imported = run(ingest, program)
+    assert len(ids) == 20
+    assert imported == "[]"

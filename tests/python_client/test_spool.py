@@ -14,7 +14,7 @@ import pytest
 from flexcredits_client.buffers import spool as spool_module
 from flexcredits_client.buffers.segment import HEAD
 from flexcredits_client.buffers.spool import Spool
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -217,6 +217,7 @@ class Crashes(RuleBasedStateMachine):
 
 
 TestCrashes = Crashes.TestCase
+TestCrashes.settings = settings(max_examples=40, stateful_step_count=25)
 
 
 def test_the_content_is_readable_with_standard_tools(tmp_path: Path) -> None:

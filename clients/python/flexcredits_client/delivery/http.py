@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
-import httpcore  # noqa: F401 - httpx imports it at the first request, in the sender's thread: a fork at that moment breaks it
+import httpcore  # noqa: F401 - httpx would import it in the sender's thread: a fork at that moment breaks or blocks the child
 import httpx
 
 from flexcredits_client.delivery.answers import Answer, NoAnswer
