@@ -212,6 +212,54 @@ async def test_a_group_with_an_agent_of_one_person_is_refused_in_tables_of_agent
     assert (await api.get(f"/api/v1/trend?{NOVEMBER}&group_by=product&group=ten"))["total"] == "0.000565"
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "from=2026-11-01&to=2026-11-19", "from=2026-11-05&to=2026-11-30", f"{NOVEMBER}&surface=web", f"{NOVEMBER}&surface=slack",
+        "from=2026-10-15&to=2026-11-30",
+    ],
+)  # fmt: skip
+async def test_what_one_person_used_cannot_be_computed_by_comparing_answers(
+    api: Api, acme: PeopleRows, part: str
+) -> None:
+    """Of a part of the month, or a surface, everything else is about one person."""
+    await acme.configure("groups_only", ["project"])
+    for number in range(10):
+        for day in ("2026-10-05", "2026-11-05"):
+            await acme.use(f"v{number}-id", day, 1, group="ten", agent="shared", labels={"project": "ten"})
+    await acme.use("v1-id", "2026-11-04", 555, group="ten", agent="shared", labels={"project": "ten"}, surface="slack")
+    await acme.use("v1-id", "2026-10-20", 555, group="ten", agent="shared", labels={"project": "ten"})
+    await acme.use("v1-id", "2026-11-20", 555, group="ten", agent="shared", labels={"project": "ten"}, surface="slack")
+    for path in FILTERED:
+        route, _, query = path.partition("?")
+        given = query.replace(f"&{NOVEMBER}", "").replace(NOVEMBER, "")
+        if "by=label" not in path:
+            answer = await api.ask(f"{route}?{given}&{part}&group=ten")
+            assert (answer.status_code, answer.json()["type"]) == (403, "/problems/too-few-people"), path
+        if "by=group" not in path:
+            answer = await api.ask(f"{route}?{given}&{part}&label=project:ten")
+            assert (answer.status_code, answer.json()["type"]) == (403, "/problems/too-few-people"), path
+    for by in ("by=group", "by=label&label_key=project"):
+        whole = await api.get(f"/api/v1/usage/people?{by}&{NOVEMBER}")
+        assert [row["credits"] for row in whole["rows"] if row["id"] == "ten"] == ["0.001120"]
+        asked = (await api.ask(f"/api/v1/usage/people?{by}&{part}")).json().get("rows", [])
+        # Of a range that begins in October, only the whole month is in the row.
+        assert {row["credits"] for row in asked if row["id"] == "ten"} <= {"0.001120"}
+    days, months = [await api.ask(f"/api/v1/trend?{NOVEMBER}&group=ten&interval={each}") for each in ("day", "month")]
+    assert (days.status_code, months.status_code, months.json()["total"]) == (403, 200, "0.001120")
+
+
+@pytest.mark.parametrize("query", ["by=label&label_key=project&group=ten", "by=group&label=project:ten"])
+async def test_groups_and_labels_are_not_crossed_while_only_groups_are_shown(
+    api: Api, acme: PeopleRows, query: str
+) -> None:
+    await acme.configure("groups_only", ["project"])
+    for number in range(10):
+        await acme.use(f"v{number}-id", "2026-11-05", 1, group="ten", labels={"project": "ten"})
+    answer = await api.ask(f"/api/v1/usage/people?{query}&{NOVEMBER}")
+    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/too-few-people")
+
+
 async def test_what_one_person_used_before_is_not_shown_as_previous(api: Api, acme: PeopleRows) -> None:
     await acme.configure("groups_only")
     for number in range(10):

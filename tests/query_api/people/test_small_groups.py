@@ -1,16 +1,19 @@
 """Rows about fewer than five people merge, and no row can be computed as the difference of others."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.attributions.domain.groups import DEPTH_MAX, find_parents, find_subtree
-from query_api.attributions.domain.privacy import TooFewPeople, hide_small
-from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span
+from query_api.attributions.domain.privacy import TooFewPeople, publish
+from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_person
 from query_api.attributions.domain.tally import (
+    SMALL,
     PeopleRow,
+    RowKey,
+    Tally,
     Use,
     add_up,
     build_rows,
@@ -32,6 +35,9 @@ groups = st.lists(
     st.builds(PeopleGroup, st.sampled_from(NAMES), st.just("Name"), st.sampled_from([None, *NAMES, "unknown"])),
     unique_by=lambda group: group.group_id,
 )
+many_uses = st.builds(
+    use, st.sampled_from([f"u{n}" for n in range(12)]), st.sampled_from(NAMES[:3]), st.none(), st.integers(1, 50)
+)
 uses = st.lists(
     st.builds(
         use, st.sampled_from(["", *(f"u{n}" for n in range(20))]), st.sampled_from(["", *NAMES]),
@@ -45,23 +51,75 @@ def credits_of(rows: Sequence[PeopleRow]) -> int:
     return sum(row.tally.credits for row in rows)
 
 
+def in_cells(used: Iterable[tuple[Use, str]], key_of: Callable[[Span], RowKey]) -> dict[RowKey, Tally]:
+    """Tallies of a month, of uses with their cell."""
+    tallies: dict[RowKey, Tally] = {}
+    for each, cell in used:
+        tally = tallies.setdefault(key_of(each.span), Tally())
+        tally.add(each)
+        if is_person(each.span):
+            tally.cells.setdefault(cell, set()).add(each.span.actor)
+    return tallies
+
+
+def in_one_cell(used: Iterable[Use], key_of: Callable[[Span], RowKey]) -> dict[RowKey, Tally]:
+    return in_cells([(each, "") for each in used], key_of)
+
+
+def is_shown_rightly(row: PeopleRow) -> bool:
+    return all(len(people) >= PEOPLE_MIN for people in row.tally.cells.values())
+
+
 @given(uses, groups)
 def test_every_row_is_about_five_people_or_none_and_no_credit_is_lost(
     used: list[Use], directory: list[PeopleGroup]
 ) -> None:
     total = sum(use.credits for use in used)
-    for rows in (build_tree(add_up(used, key_by_group), directory), build_rows(add_up(used, key_by_value))):
-        assert credits_of(rows) == total
+    for key_of, tree in ((key_by_group, directory), (key_by_value, None)):
         try:
-            shown = hide_small(rows)
+            published = publish({1: in_one_cell(used, key_of)}, tree)
         except TooFewPeople:
             people = {use.span.actor for use in used} - {""}
             assert 0 < len(people) < PEOPLE_MIN
             continue
+        shown = build_rows(published.tallies) if tree is None else build_tree(published.tallies, tree)
         assert credits_of(shown) == total
         for row in flatten(shown):
-            assert len(row.tally.people) not in range(1, PEOPLE_MIN)
+            assert is_shown_rightly(row)
             assert not row.rows or credits_of(row.rows) == row.tally.credits
+
+
+months = st.dictionaries(
+    st.integers(1, 4), st.lists(st.tuples(many_uses, st.sampled_from(["web", "slack"])), max_size=60), min_size=2
+)
+
+
+@given(months, groups)
+def test_the_difference_of_two_ranges_is_what_their_months_show(
+    used: dict[int, list[tuple[Use, str]]], directory: list[PeopleGroup]
+) -> None:
+    """So no range shows more of a month than the month itself, in which each row is about five people in each cell."""
+    tallies = {month: in_cells(inside, key_by_group) for month, inside in used.items()}
+    try:
+        whole = publish(tallies, directory).tallies
+        parts = [publish({month: tallies[month]}, directory).tallies for month in tallies]
+    except TooFewPeople:
+        return
+    assert {key: sum(part[key].credits for part in parts if key in part) for key in whole} == {
+        key: tally.credits for key, tally in whole.items()
+    }
+    for part in parts:
+        check_siblings(build_tree(part, directory))
+
+
+def check_siblings(rows: Sequence[PeopleRow]) -> None:
+    """Each is about five people in each cell, or is the only one with people in the cell and merged."""
+    for row in rows:
+        others = [other for other in rows if other is not row]
+        for cell, people in row.tally.cells.items():
+            is_alone = row.kind == "small" and all(cell not in other.tally.cells for other in others)
+            assert len(people) >= PEOPLE_MIN or is_alone
+        check_siblings(row.rows)
 
 
 @given(uses, groups)
@@ -77,13 +135,31 @@ def test_a_tree_has_each_group_once_and_adds_up(used: list[Use], directory: list
 
 def test_a_single_small_group_takes_another_along() -> None:
     used = [use(f"u{n}", "big") for n in range(9)] + [use(f"v{n}", "middle") for n in range(6)] + [use("w", "small")]
-    shown = hide_small(build_tree(add_up(used, key_by_group), []))
+    shown = build_tree(publish({1: in_one_cell(used, key_by_group)}, []).tallies, [])
     assert [(row.kind, row.id, row.tally.credits) for row in shown] == [("group", "big", 9), ("small", "small", 7)]
 
 
 def test_one_to_four_people_are_not_shown_at_all() -> None:
     with pytest.raises(TooFewPeople):
-        hide_small(build_tree(add_up([use(f"u{n}", "group") for n in range(4)], key_by_group), []))
+        publish({1: in_one_cell([use(f"u{n}", "group") for n in range(4)], key_by_group)}, [])
+
+
+def test_a_group_is_merged_only_in_the_months_in_which_it_is_small() -> None:
+    big = [use(f"b{n}", "big") for n in range(9)]
+    months = {
+        month: in_one_cell([*big, *(use(f"u{n}", "group") for n in range(month))], key_by_group) for month in (4, 6)
+    }
+    rows = build_tree(publish(months, []).tallies, [])
+    assert [(row.kind, row.id, row.tally.credits) for row in rows] == [
+        ("small", "small", 13), ("group", "big", 9), ("group", "group", 6),
+    ]  # fmt: skip
+
+
+def test_a_cell_of_one_person_merges_the_row_also_if_others_are_asked_for() -> None:
+    """The usage of the surface could be computed from the group's total and its other surfaces."""
+    used = [(use(f"u{n}", "group"), "web") for n in range(9)] + [(use("u1", "group"), "slack")]
+    used += [(use(f"b{n}", "big"), cell) for n in range(9) for cell in ("web", "slack")]
+    assert set(publish({1: in_cells(used, key_by_group)}, []).tallies) == {SMALL}
 
 
 def test_a_chain_of_groups_is_cut_and_a_cycle_has_roots() -> None:

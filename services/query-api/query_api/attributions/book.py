@@ -216,13 +216,12 @@ class Book:
     def tallies(self, now: Fold, earlier: Fold) -> dict[RowKey, Tally]:
         """Of the rows with usage in one of the ranges."""
         tallies: dict[RowKey, Tally] = {}
-        people, people_now, people_before = self.people, now.people_of_rows(), earlier.people_of_rows()
+        people, people_now = self.people, now.people_of_rows()
         size = len(self.keys)
         for row in np.flatnonzero(grown(now.is_used, size) | grown(earlier.is_used, size)).tolist():
             tally = tallies[self.keys[row]] = now.tally(row)
             tally.previous = earlier.tally(row).credits
             tally.people = {people[person] for person in people_now.get(row, ())}
-            tally.people_before = {people[person] for person in people_before.get(row, ())}
         return tallies
 
     def fold(self, columns: Sequence[Numbers], moved: Sequence[tuple[int, int, int, int]]) -> Fold:

@@ -184,17 +184,6 @@ async def sum_spans(
     return [(row["number"] - 1, row["credits"], row["events"]) for row in rows]
 
 
-async def has_small_agent(
-    session: ReadSession, spans: Sequence[Span], stretches: Sequence[Days], series: Sequence[int]
-) -> bool:
-    """Whether one to four people of the attributions used an agent of these series in one of the ranges."""
-    selected = zip(*((span.attribution_id, span.first_on, span.last_on) for span in spans), strict=True)
-    found = await session.connection.fetchval(
-        SQL["find_small_agent"], session.organization_id, *zip(*stretches, strict=True), *selected, series
-    )
-    return found is not None
-
-
 async def sum_totals(session: ReadSession, stretches: Sequence[Days], series: Sequence[int] | None) -> dict[date, Sum]:
     """By the first day of each range, with or without attribution. `series` None: all usage of the organization."""
     if series is None:

@@ -102,18 +102,28 @@ WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND used.attribut
     AND ($7::integer[] IS NULL OR used.series_id = ANY($7))
 GROUP BY selected.number
 
--- name: find_small_agent
--- An agent that one to four people used: of the attributions $4 from day $5 to day $6, in ranges of days from $2 to $3.
--- $7 are series. No row: all agents were used by more people, or by none.
-SELECT s.agent_id
-FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
-JOIN usage_attributed_daily AS used ON used.organization_id = $1 AND used.day BETWEEN stretch.first AND stretch.last
-JOIN unnest($4::bigint[], $5::date[], $6::date[]) AS selected(attribution_id, first_on, last_on)
-    ON selected.attribution_id = used.attribution_id AND used.day BETWEEN selected.first_on AND selected.last_on
-JOIN usage_attributions AS a ON a.organization_id = $1 AND a.attribution_id = used.attribution_id AND a.actor_kind = 'user'
-JOIN usage_series AS s ON s.organization_id = $1 AND s.series_id = used.series_id AND s.agent_id <> ''
-WHERE used.series_id = ANY($7::integer[]) AND (used.credits <> 0 OR used.events <> 0)
-GROUP BY stretch.first, s.agent_id HAVING count(DISTINCT a.actor_id) < 5 LIMIT 1
+-- name: sum_cells
+-- Usage in the months that begin on $2 to $3, by row and cell, of attributions $4 from day $5 to $6.
+-- Each is in row $7, used by person $8 (-1: no person). A cell is the values of the dimensions $9, and a day in the months $10. Sums have only days from $11 to $12 and the series $13 (null: all).
+SELECT selected.row, date_trunc('month', used.day)::date AS month,
+    concat_ws(chr(31), CASE WHEN date_trunc('month', used.day)::date = ANY($10::date[]) THEN used.day::text ELSE '' END,
+        CASE WHEN 'product' = ANY($9::text[]) THEN s.product END, CASE WHEN 'feature_kind' = ANY($9) THEN s.feature_kind END,
+        CASE WHEN 'feature' = ANY($9) THEN s.feature END, CASE WHEN 'agent' = ANY($9) THEN s.agent_id END,
+        CASE WHEN 'surface' = ANY($9) THEN s.surface END) AS cell,
+    coalesce(sum(used.credits) FILTER (WHERE shown.is_asked), 0)::bigint AS credits,
+    coalesce(sum(used.events) FILTER (WHERE shown.is_asked), 0)::bigint AS events,
+    coalesce(array_agg(DISTINCT selected.person) FILTER (WHERE selected.person >= 0 AND (used.credits <> 0 OR used.events <> 0)), '{}') AS people,
+    coalesce(array_agg(DISTINCT selected.person)
+        FILTER (WHERE shown.is_asked AND selected.person >= 0 AND (used.credits <> 0 OR used.events <> 0)), '{}') AS asked_people
+FROM unnest($4::bigint[], $5::date[], $6::date[], $7::integer[], $8::integer[]) AS selected(attribution_id, first_on, last_on, row, person)
+JOIN usage_attributed_daily AS used ON used.organization_id = $1 AND used.attribution_id = selected.attribution_id
+    AND used.day BETWEEN selected.first_on AND selected.last_on
+JOIN usage_series AS s ON s.organization_id = $1 AND s.series_id = used.series_id
+CROSS JOIN LATERAL (
+    SELECT used.day BETWEEN $11::date AND $12::date AND ($13::integer[] IS NULL OR used.series_id = ANY($13)) AS is_asked
+) AS shown
+WHERE used.day BETWEEN $2 AND ($3::date + interval '1 month')::date - 1
+GROUP BY 1, 2, 3
 
 -- name: sum_series_totals
 -- Usage of the series $4 in ranges of days that begin on $2 and end on $3.

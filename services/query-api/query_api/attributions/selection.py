@@ -27,7 +27,7 @@ class Selection(NamedTuple):
     label: tuple[str, str] | None
     needs_five: bool
     """Whether the organization shows only groups and the request filters by group or label. `spans` are then those of all
-    attributions, from which usage.narrow() takes what may be shown."""
+    attributions, of which cells.read_filtered() takes what may be shown."""
 
     def matches(self, span: Span) -> bool:
         """Whether the filters by group and label select the span."""
@@ -45,9 +45,7 @@ async def select_who(
     settings = await select_people_settings(session)
     if query.actor is not None:
         refuse_people(settings.people)
-    for parameter, text in (("actor", query.actor), ("group", query.group), ("label", query.label)):
-        if text is not None and "\0" in text:  # Postgres cannot store NUL in text
-            raise invalid_parameter(parameter, "must not contain the character NUL")
+    check_texts(query)
     label = read_label(query.label, settings)
     with_groups = with_groups or query.group is not None
     groups = await select_people_groups(session) if with_groups else []
@@ -62,6 +60,13 @@ async def select_who(
         spans = [span for span in spans if not span.removed]  # only the sum of removed people is shown
     is_filtered = query.names_who and not needs_five
     return Selection(settings, spans, groups, is_filtered, query.group, frozenset(subtree), label, needs_five)
+
+
+def check_texts(query: WhoQuery) -> None:
+    """Raises ApiProblem."""
+    for parameter, text in (("actor", query.actor), ("group", query.group), ("label", query.label)):
+        if text is not None and "\0" in text:  # Postgres cannot store NUL in text
+            raise invalid_parameter(parameter, "must not contain the character NUL")
 
 
 def refuse_people(

@@ -16,6 +16,7 @@ from pydantic.json_schema import SkipJsonSchema
 from query_api.access.audit import audit
 from query_api.access.dependencies import CurrentUser, ExportAccess
 from query_api.access.state import app_state
+from query_api.attributions.cells import EVERYTHING
 from query_api.attributions.schemas import WhoQuery
 from query_api.attributions.selection import refuse_people
 from query_api.attributions.usage import choose_spans
@@ -143,7 +144,7 @@ async def get_usage_file(
     days = await choose_days(session, query, today)
     series = await select_exported_series(session, products, kinds, query.surface)
     chosen = await choose_spans(
-        session, query, today, days, None, [each.series_id for each in series], with_agents=True
+        session, query, today, days, None, [each.series_id for each in series], split=EVERYTHING
     )
     catalog = await read_catalog(session, products, today)
     account = read_account(request, session, principal)

@@ -1,31 +1,22 @@
 """Computes usage by person, group or label."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
-from typing import Any, NamedTuple, get_args
+from typing import get_args
 
-import numpy as np
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
-from query_api.attributions.book import Book, BookKey, Books
-from query_api.attributions.domain.fold import NO_USE, Fold, grown
-from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span, is_person
+from query_api.attributions.book import BookKey, Books
+from query_api.attributions.domain.fold import NO_USE
+from query_api.attributions.domain.spans import PeopleSettings, is_person
 from query_api.attributions.domain.tally import (
     NO_VALUE,
-    PINNED,
     UNATTRIBUTED,
     PeopleRow,
     RowKey,
     Tally,
     Use,
     add_up,
-    build_rows,
-    build_tree,
-    in_order,
-    key_by_group,
-    key_by_person,
-    key_by_value,
-    row_of,
 )
 from query_api.attributions.queries import (
     Sum,
@@ -36,49 +27,20 @@ from query_api.attributions.queries import (
     sum_totals,
 )
 from query_api.attributions.selection import Selection, check_label_key, refuse_people, select_who
-from query_api.attributions.usage import hides_previous, narrow, read_uses, shown_rows
-from query_api.calendar import Days
+from query_api.attributions.usage import read_uses
 from query_api.contracts.range import choose_range, extend_to_months
 from query_api.db.session import ReadSession
 from query_api.http.problems import invalid_parameter
-from query_api.people.domain.distribution import Band, cut_bands, find_most_changed, find_movers
+from query_api.people.domain.distribution import cut_bands
+from query_api.people.groups_only import read_shown
 from query_api.people.schemas import PeopleFilter, PeopleView
+from query_api.people.table import KEYS_OF, Asked, PeopleTable, PersonTable, Totals, build_table
 from query_api.turns import compute
 from query_api.usage.domain.series import PickedSeries
 from query_api.usage.queries import select_series
 from query_api.usage.views import kinds_of
 
 ALL_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
-
-
-class Totals(NamedTuple):
-    """Of all rows, in micro-credits; `people` were used in the range."""
-
-    credits: int
-    events: int
-    previous: int
-    people: int
-
-
-class PeopleTable(NamedTuple):
-    """A view. Without a previous range `days_before` is None."""
-
-    settings: PeopleSettings
-    days: Days
-    days_before: Days | None
-    rows: Sequence[Any]
-    """Sorted by `order`; `build` makes a PeopleRow of one. Rows that combine usage, such as Unattributed, are in `pinned`."""
-    order: Callable[[Any], tuple[int, str, str, str]]
-    build: Callable[[Any], PeopleRow]
-    pinned: Sequence[PeopleRow]
-    total: Totals
-    bands: Sequence[Band]
-    movers: Sequence[PeopleRow]
-
-
-KEYS_OF: Mapping[str, Callable[[Span], RowKey]] = {
-    "person": key_by_person, "group": key_by_group, "label": key_by_value,
-}  # fmt: skip
 
 
 async def read_people(
@@ -90,25 +52,11 @@ async def read_people(
     days, before = await choose_range(session, query, today)
     series = await pick_series(session, query)
     asked = Asked(query, view, today, days, before, extend_to_months(query, days), series)
+    if settings.people == "groups_only":
+        return await read_shown(session, settings, asked)
     if query.names_who:
         return await read_selected(session, settings, asked)
     return await read_all(session, books, settings, asked)
-
-
-class Asked(NamedTuple):
-    """A request's parameters. `stretch` is what is read for `days`."""
-
-    query: PeopleFilter
-    view: PeopleView
-    today: date
-    days: Days
-    before: Days | None
-    stretch: Days
-    series: list[int] | None
-
-    @property
-    def ranges(self) -> list[Days]:
-        return [self.before, self.stretch] if self.before else [self.stretch]
 
 
 async def read_selected(session: ReadSession, settings: PeopleSettings, asked: Asked) -> PeopleTable:
@@ -121,12 +69,10 @@ async def read_selected(session: ReadSession, settings: PeopleSettings, asked: A
 
 
 def build_selected(settings: PeopleSettings, asked: Asked, selection: Selection, uses: Sequence[Use]) -> PeopleTable:
-    """Raises ApiProblem."""
-    view, uses = asked.view, narrow(selection, uses)
-    before = None if hides_previous(selection, uses) else asked.before
+    view = asked.view
     tallies = add_up(uses, KEYS_OF[view.by])
     bands = cut_bands(credits_of_people(uses).values()) if view.by == "person" else []
-    return build_table(settings, asked, before, tallies, selection.groups, bands)
+    return build_table(settings, asked, asked.before, tallies, selection.groups, bands)
 
 
 async def read_all(session: ReadSession, books: Books, settings: PeopleSettings, asked: Asked) -> PeopleTable:
@@ -158,78 +104,6 @@ async def read_all(session: ReadSession, books: Books, settings: PeopleSettings,
         return build_table(settings, asked, asked.before, tallies, groups, [])
 
     return await compute(book.attributions, build)
-
-
-def build_table(
-    settings: PeopleSettings, asked: Asked, before: Days | None, tallies: Mapping[RowKey, Tally], groups: Sequence[PeopleGroup],
-    bands: Sequence[Band],
-) -> PeopleTable:  # fmt: skip
-    total = Tally()
-    for tally in tallies.values():
-        total.join(tally)
-    rows = build_tree(tallies, groups) if asked.view.by == "group" else build_rows(tallies)
-    if asked.view.by != "person":
-        rows, shows_previous = shown_rows(settings, rows)
-        before = before if shows_previous else None
-    pinned = sorted((row for row in rows if row.kind in PINNED), key=lambda row: PINNED.index(row.kind))
-    rows = [row for row in rows if row.kind not in PINNED]
-    totals = Totals(total.credits, total.events, total.previous, len(total.people))
-    return PeopleTable(
-        settings, asked.days, before, rows, in_order, lambda row: row, pinned, totals, bands, find_movers(rows) if before else []
-    )  # fmt: skip
-
-
-class PersonTable(NamedTuple):
-    """The view by person, of which only the rows of a page are built."""
-
-    book: Book
-    now: Fold
-    earlier: Fold
-    rest: Tally
-
-    def build_table(self, settings: PeopleSettings, asked: Asked, totals: Totals) -> PeopleTable:
-        book, now, earlier = self.book, self.now, self.earlier
-        order = book.order()
-        size = order.size
-        credits, previous = grown(now.credits, size), grown(earlier.credits, size)
-        is_used = grown(now.is_used, size) | grown(earlier.is_used, size)
-        ordered = np.array(order.rows, np.int64)
-        numbers = ordered[is_used[ordered]]
-        # Stable: equal credits stay in the order of ids.
-        rows = numbers[np.argsort(-credits[numbers], kind="stable")].tolist()
-        pinned = [row_of(book.keys[row], self.tally(row)) for row in order.pinned if is_used[row]]
-        unattributed = next((row for row in pinned if row.kind == "unattributed"), None)
-        if unattributed is not None:
-            unattributed.tally.join(self.rest)
-        elif self.rest.credits or self.rest.events or self.rest.previous:
-            pinned.append(row_of(UNATTRIBUTED, self.rest))
-        pinned.sort(key=lambda row: PINNED.index(row.kind))
-        movers = []
-        if asked.before:
-            changes = np.abs(credits - previous)
-            moved = find_most_changed(numbers, changes[numbers], lambda row: (book.keys[row][1], book.keys[row][0]))
-            movers = [self.build(row) for row in moved]
-        return PeopleTable(
-            settings, asked.days, asked.before, rows, lambda row: (-int(credits[row]), "", book.keys[row][1], book.keys[row][0]),
-            self.build, pinned, totals, cut_bands(now.credits_of_people()), movers,
-        )  # fmt: skip
-
-    def tally(self, row: int) -> Tally:
-        kind, row_id = self.book.keys[row]
-        tally = self.now.tally(row)
-        tally.previous = self.earlier.tally(row).credits
-        if kind == "person" and (tally.credits or tally.events):
-            tally.people = {row_id}
-        if kind == "removed":
-            tally.people = {
-                self.book.people[each]
-                for each in tuple(self.book.removed)  # a copy: another request may add people
-                if each < len(self.now.has_used) and self.now.has_used[each]
-            }
-        return tally
-
-    def build(self, row: int) -> PeopleRow:
-        return row_of(self.book.keys[row], self.tally(row))
 
 
 def check_view(settings: PeopleSettings, view: PeopleView) -> None:

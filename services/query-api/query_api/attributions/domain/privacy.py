@@ -1,54 +1,81 @@
-"""Merges rows about fewer than five people, for organizations that show groups only. Pure."""
+"""Merges rows about fewer than five people, for organizations that show groups only. Pure.
 
-from collections.abc import Sequence
+The unit is a month. A row is merged in each month in which one of its cells is about one to four people. A cell is the usage
+with the same values of the dimensions that a request filters or divides by, shown or not. So answers for other months,
+surfaces or features are sums of the same numbers, and their differences are about five people, too.
+"""
 
-from query_api.attributions.domain.spans import PEOPLE_MIN
-from query_api.attributions.domain.tally import SMALL, PeopleRow, Tally, flatten, in_order, row_of
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup
+from query_api.attributions.domain.tally import INSIDE, SMALL, PeopleRow, RowKey, Tally, build_rows, build_tree, flatten
+
+Month = TypeVar("Month")
 
 
 class TooFewPeople(Exception):
     """The answer would be about one to four people."""
 
 
-def hide_small(rows: Sequence[PeopleRow]) -> list[PeopleRow]:
-    """Sibling rows, with small ones merged into one, at every level. Raises TooFewPeople if all rows together are about one
-    to four people.
+class Published(NamedTuple):
+    """What may be shown."""
 
-    A row is small if it is about fewer than five people. If the merged row is small itself, the next smallest rows are
-    merged as well: else it could be computed as the difference of its parent and the other rows.
-    """
-    if 0 < len(union_of(rows)) < PEOPLE_MIN:
+    tallies: dict[RowKey, Tally]
+    """Merged usage has the key SMALL, or ("small", "/GROUP") inside a group."""
+    merged: frozenset[RowKey]
+    """The rows that were merged in one month or more."""
+
+
+def publish(months: Mapping[Month, Mapping[RowKey, Tally]], groups: Sequence[PeopleGroup] | None) -> Published:
+    """Merge what must not be shown of the tallies of each month. `groups` None: rows are no tree."""
+    found = Published({}, frozenset())
+    for tallies in months.values():
+        rows = build_rows(tallies) if groups is None else build_tree(tallies, groups)
+        merged = find_merged(rows)
+        for key, tally in tallies.items():
+            own: RowKey = ("own", key[1])
+            shown = merged.get(key) or (key[0] == "group" and merged.get(own)) or key
+            found.tallies.setdefault(shown, Tally()).join(tally)
+        found = found._replace(merged=found.merged | merged.keys())
+    people = set[str]().union(*(tally.people for tally in found.tallies.values()))
+    if 0 < len(people) < PEOPLE_MIN:
         raise TooFewPeople(TooFewPeople.__doc__)
-    return merge(rows)
+    return found
 
 
-def merge(rows: Sequence[PeopleRow]) -> list[PeopleRow]:
-    """hide_small without its check."""
-    shown: list[PeopleRow] = []
-    merged: Tally | None = None
-    for row in sorted(rows, key=lambda row: (len(row.tally.people), row.key)):
-        is_short = merged is not None and 0 < len(merged.people) < PEOPLE_MIN
-        if is_small(row) or (is_short and row.tally.people):
-            merged = merged or Tally()
-            merged.join(row.tally)
-        else:
-            shown.append(row)
-    for row in shown:
-        inside = merge(row.rows)
-        row.rows = [] if [each.kind for each in inside] == ["small"] else inside
-    return sorted([*shown, *([row_of(SMALL, merged)] if merged else [])], key=in_order)
+def find_merged(rows: Sequence[PeopleRow], into: RowKey = SMALL) -> dict[RowKey, RowKey]:
+    """Of sibling rows of a month, and the rows in them, those to merge, with the row into which they are merged.
+
+    If a cell of the merged rows is about too few people together, other rows with usage in the cell are merged as well: else it
+    could be computed as the difference of the parent and the other rows.
+    """
+    merged: dict[RowKey, RowKey] = {}
+    sum_of_merged = Tally()
+    ordered = sorted(rows, key=lambda row: (len(people_of(row.tally)), row.key))
+    left = [row for row in ordered if not is_small(row)]
+    joining = [row for row in ordered if is_small(row)]
+    while joining:
+        for row in joining:
+            sum_of_merged.join(row.tally)
+            merged |= {each.key: into for each in flatten([row])}
+        short = few_of(sum_of_merged)
+        joining = [row for row in left if not short.isdisjoint(row.tally.cells)][:1]
+        left = [row for row in left if row not in joining]
+    for row in left:
+        merged |= find_merged(row.rows, ("small", INSIDE + row.id))
+    return merged
 
 
 def is_small(row: PeopleRow) -> bool:
     """A row of usage without group or value is small only if people are in it."""
-    people = len(row.tally.people)
-    return 0 < people < PEOPLE_MIN or (people == 0 and row.kind in ("group", "own", "value"))
+    return bool(few_of(row.tally)) or (not row.tally.cells and row.kind in ("group", "own", "value"))
 
 
-def has_few_before(rows: Sequence[PeopleRow]) -> bool:
-    """Whether a row's usage in the previous range is about one to four people."""
-    return any(0 < len(row.tally.people_before) < PEOPLE_MIN for row in flatten(rows))
+def few_of(tally: Tally) -> set[str]:
+    """The cells about one to four people."""
+    return {cell for cell, people in tally.cells.items() if 0 < len(people) < PEOPLE_MIN}
 
 
-def union_of(rows: Sequence[PeopleRow]) -> set[str]:
-    return set[str]().union(*(row.tally.people for row in rows))
+def people_of(tally: Tally) -> set[str]:
+    return set[str]().union(*tally.cells.values())

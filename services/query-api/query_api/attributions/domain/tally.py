@@ -26,6 +26,8 @@ REMOVED: "RowKey" = ("removed", "removed")
 NO_GROUP: "RowKey" = ("no_group", "no_group")
 NO_VALUE: "RowKey" = ("no_value", "no_value")
 SMALL: "RowKey" = ("small", "small")
+INSIDE = "/"
+"""Prefix of the id of a row of small groups inside a group."""
 OTHER: "RowKey" = ("other", "other")
 
 NAMES: Mapping[str, str] = {
@@ -56,31 +58,30 @@ class Use(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Sums of a row, and the people in it who were used in the range, and in the range before."""
+    """Sums of a row, and the people in it who were used in the range."""
 
     credits: int = 0
     events: int = 0
     previous: int = 0
     people: set[str] = field(default_factory=set)
-    people_before: set[str] = field(default_factory=set)
+    cells: dict[str, set[str]] = field(default_factory=dict)
+    """People by cell (see privacy.py), while only groups are shown."""
 
     def add(self, use: Use) -> None:
-        span, credits, events, previous, previous_events = use
+        span, credits, events, previous, _ = use
         self.credits += credits
         self.events += events
         self.previous += previous
-        if is_person(span):
-            if events or credits:
-                self.people.add(span.actor)
-            if previous_events or previous:
-                self.people_before.add(span.actor)
+        if is_person(span) and (events or credits):
+            self.people.add(span.actor)
 
     def join(self, other: "Tally") -> None:
         self.credits += other.credits
         self.events += other.events
         self.previous += other.previous
         self.people |= other.people
-        self.people_before |= other.people_before
+        for cell, people in other.cells.items():
+            self.cells[cell] = self.cells.get(cell, set()) | people
 
 
 @dataclass(slots=True)
@@ -141,13 +142,19 @@ def build_rows(tallies: Mapping[RowKey, Tally]) -> list[PeopleRow]:
 def build_tree(tallies: Mapping[RowKey, Tally], groups: Sequence[PeopleGroup]) -> list[PeopleRow]:
     """Rows of the groups with usage and of the groups above them, highest credits first, and the other rows beside the roots.
 
-    A group's row includes the groups below it. Its own usage is then a row of kind `own` among them.
+    A group's row includes the groups below it. Its own usage is then a row of kind `own` among them. Usage of a key
+    ("small", "/GROUP") is a row of kind `small` inside the group.
     """
     own = {row_id: tally for (kind, row_id), tally in tallies.items() if kind == "group"}
+    small = {
+        row_id.removeprefix(INSIDE): tally
+        for (kind, row_id), tally in tallies.items()
+        if kind == "small" and row_id.startswith(INSIDE)
+    }
     names, parents = {group.group_id: group.name for group in groups}, find_parents(groups)
     children: dict[str | None, list[str]] = {}
     placed = set[str]()
-    for group in own:
+    for group in (*own, *small):
         at: str | None = group
         while at is not None and at not in placed:
             placed.add(at)
@@ -159,6 +166,9 @@ def build_tree(tallies: Mapping[RowKey, Tally], groups: Sequence[PeopleGroup]) -
         rows, total = [], Tally()
         for group in children.get(parent, ()):
             inside, tally = rows_of(group)
+            if group in small and (inside or group in own):
+                inside.append(row_of(SMALL, small[group]))
+            tally.join(small.get(group, Tally()))
             if group in own:
                 if inside:
                     inside.append(row_of(("own", group), own[group], names.get(group)))
@@ -169,7 +179,11 @@ def build_tree(tallies: Mapping[RowKey, Tally], groups: Sequence[PeopleGroup]) -
             total.join(tally)
         return rows, total
 
-    others = [row_of(key, tally) for key, tally in tallies.items() if key[0] != "group"]
+    others = [
+        row_of(key, tally)
+        for key, tally in tallies.items()
+        if key[0] != "group" and (key[0] != "small" or key == SMALL)
+    ]
     return sorted([*rows_of(None)[0], *others], key=in_order)
 
 

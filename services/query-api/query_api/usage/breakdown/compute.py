@@ -6,6 +6,7 @@ from typing import NamedTuple, get_args
 
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
+from query_api.attributions.cells import Split
 from query_api.attributions.usage import Chosen, choose_spans
 from query_api.calendar import Days, by_grain, month_of, split_at
 from query_api.contracts.range import choose_range, extend_to_months
@@ -75,6 +76,16 @@ class TableUsage(NamedTuple):
         return BreakdownTable(self.days, self.days_before, self.view.tree.rows(*usage))
 
 
+def split_of_table(query: BreakdownQuery) -> Split:
+    """By what the table divides usage."""
+    dimensions = {"product", "feature_kind", "agent" if query.view == "agents" else "feature"}
+    if query.view in WITH_AGENTS:
+        dimensions.add("agent")
+    if query.surface is not None or query.group_by == "surface":
+        dimensions.add("surface")
+    return Split(frozenset(dimensions))
+
+
 async def read_breakdown(
     session: ReadSession, names: Names, cache: VersionedCache, query: BreakdownQuery, today: date, version: UsageVersion,
     *, with_previous: bool = True,
@@ -87,9 +98,7 @@ async def read_breakdown(
     agents = await names.read_agents(session, version, query.view)
     view = named.view(TreeKey(query.view, query.categories, query.group_by == "surface"), today, agents)
     series, stretch = named.series.of_surfaces(query.surface), extend_to_months(query, days)
-    chosen = await choose_spans(
-        session, query, today, stretch, before, list(series.by_id), with_agents=query.view in WITH_AGENTS
-    )
+    chosen = await choose_spans(session, query, today, stretch, before, list(series.by_id), split=split_of_table(query))
     if chosen and not chosen.shows_previous:
         before = None
     ranges = [before, stretch] if before else [stretch]

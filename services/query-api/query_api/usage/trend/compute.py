@@ -8,6 +8,7 @@ from typing import get_args
 
 from flexcredits_schemas.events import FeatureKind, Product
 
+from query_api.attributions.cells import Split
 from query_api.attributions.usage import choose_spans
 from query_api.calendar import Days, split_at, today_in
 from query_api.contracts.range import extend_to_months
@@ -63,11 +64,20 @@ def choose_kinds(query: TrendQuery) -> tuple[FeatureKind, ...]:
     return kinds_of(query.product, query.view)
 
 
+def split_of_chart(query: TrendQuery, *, by_day: bool) -> Split:
+    """By what the chart divides usage."""
+    names = {"category": ["product", "feature_kind", "feature"], "feature": ["product", "feature_kind", "feature"]}
+    given = {"product": query.product, "feature_kind": query.view, "surface": query.surface}
+    dimensions = {name for name, value in given.items() if value is not None}
+    return Split(frozenset({*dimensions, *names.get(query.group_by, [query.group_by])}), by_day)
+
+
 async def read_cells(
     session: ReadSession,
     query: TrendQuery,
     products: Sequence[Product],
     kinds: Sequence[FeatureKind],
+    interval: Interval,
     buckets: Sequence[Bucket],
     days: Days,
     today: date,
@@ -89,9 +99,8 @@ async def read_cells(
         changes = {day for names in features.values() for day in names.changes()} if group_by == "category" else set()
         whole = extend_to_months(query, days)
         stretches = split_at(whole, sorted({*firsts[1:], *changes}))
-        chosen = await choose_spans(
-            session, query, today, whole, None, list(series.by_id), with_agents=group_by == "agent"
-        )
+        split = split_of_chart(query, by_day=interval != "month")
+        chosen = await choose_spans(session, query, today, whole, None, list(series.by_id), split=split)
         if chosen is None:
             by_group = await sum_groups(session, series, groups, stretches)
         else:

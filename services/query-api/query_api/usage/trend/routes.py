@@ -50,7 +50,9 @@ async def get_trend(request: Request, session: ReadAccess, query: Annotated[Tren
         drawn = [TrendLine(PRODUCT_GROUPS[product], *columns[product]) for product in products]
         lines = top_lines(drawn, len(frames), query.top)
     else:
-        cells = await read_cells(session, query, products, kinds, [frame.bucket for frame in frames], days, today)
+        cells = await read_cells(
+            session, query, products, kinds, interval, [frame.bucket for frame in frames], days, today
+        )
         await session.finish()
         always = [PRODUCT_GROUPS[product] for product in products] if query.group_by == "product" else []
         lines = draw_lines(cells, len(frames), query.top, always)

@@ -43,7 +43,7 @@ const EXPLAINED: Partial<Record<Kind, string>> = {
   no_group: "Usage of people who belong to no group",
   no_value: "Usage sent without this label",
   other: "People or labels beyond the month’s limit of combinations, counted together",
-  small: "Groups of fewer than five people, shown together to protect them",
+  small: "Usage of fewer than five people in a month, shown together to protect them",
 }
 
 /** The change of the view that filters by a row; undefined if the API cannot filter by it. */

@@ -1,0 +1,116 @@
+"""Reads usage by month and cell, for organizations that show groups only (see domain/privacy.py)."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from query_api.attributions.domain.privacy import Published, TooFewPeople, publish
+from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_person
+from query_api.attributions.domain.tally import INSIDE, PeopleRowKind, RowKey, Tally, key_by_group
+from query_api.attributions.schemas import WhoQuery
+from query_api.attributions.selection import Selection, too_few_people
+from query_api.calendar import Days, month_of, with_whole_months
+from query_api.db.session import ReadSession
+from query_api.db.statements import SQL
+from query_api.turns import compute
+
+
+class Split(NamedTuple):
+    """By what a request filters or divides usage: dimensions of series (product, feature_kind, feature, agent, surface), and
+    days or weeks."""
+
+    dimensions: frozenset[str]
+    by_day: bool = False
+
+
+KINDS_INSIDE: tuple[tuple[PeopleRowKind, str], ...] = (("group", ""), ("own", ""), ("small", INSIDE))
+"""Kinds of rows inside a group, with the prefix of their ids."""
+EVERYTHING = Split(frozenset({"product", "feature_kind", "feature", "agent", "surface"}), by_day=True)
+
+
+def cut_months(days: Days, today: date, *, by_day: bool) -> list[date]:
+    """The months, by their first day, whose days are cells of their own: with `by_day` all, else those of which `days` has a
+    part. A range that has not ended has all days of its last month."""
+    months = list[date]()
+    month = month_of(days.first)
+    while month.first <= days.last:
+        is_cut = days.first > month.first or (days.last < month.last and days.last < today)
+        if by_day or is_cut:
+            months.append(month.first)
+        month = month_of(month.last + timedelta(days=1))
+    return months
+
+
+async def read_published(
+    session: ReadSession, spans: Sequence[Span], key_of: Callable[[Span], RowKey], groups: Sequence[PeopleGroup] | None,
+    days: Days, today: date, series: Sequence[int] | None, split: Split,
+) -> Published:  # fmt: skip
+    """Usage on the days, of the series (None: all), by the rows of `key_of`, as far as it may be shown. Raises ApiProblem."""
+    keys, people = dict[RowKey, int](), dict[str, int]()
+    columns = [
+        (
+            span.attribution_id, span.first_on, span.last_on, keys.setdefault(key_of(span), len(keys)),
+            people.setdefault(span.actor, len(people)) if is_person(span) else -1,
+        )
+        for span in spans
+    ]  # fmt: skip
+    if not columns:
+        return Published({}, frozenset())
+    whole = with_whole_months(days)
+    rows = await session.connection.fetch(
+        SQL["sum_cells"], session.organization_id, whole.first, month_of(whole.last).first, *zip(*columns, strict=True),
+        sorted(split.dimensions), cut_months(days, today, by_day=split.by_day), *days, series,
+    )  # fmt: skip
+    row_keys, names = [*keys], [*people]
+
+    def publish_rows() -> Published:
+        months: dict[date, dict[RowKey, Tally]] = {}
+        for row in rows:
+            tally = months.setdefault(row["month"], {}).setdefault(row_keys[row["row"]], Tally())
+            tally.credits += row["credits"]
+            tally.events += row["events"]
+            tally.people.update(names[person] for person in row["asked_people"])
+            if row["people"]:
+                tally.cells.setdefault(row["cell"], set()).update(names[person] for person in row["people"])
+        return publish(months, groups)
+
+    try:
+        published = await compute(len(columns) + len(rows), publish_rows)
+    except TooFewPeople:
+        raise too_few_people() from None
+    used = {key: tally for key, tally in published.tallies.items() if tally.credits or tally.events or tally.people}
+    return published._replace(tallies=used)
+
+
+async def read_filtered(
+    session: ReadSession, selection: Selection, days: Days, today: date, series: Sequence[int] | None, split: Split
+) -> Published:
+    """Usage of the filtered group, with the groups in it, or label. Raises ApiProblem unless all of it may be shown."""
+    if selection.label is not None:
+        value = selection.label[1]
+        published = await read_published(session, selection.spans, key_by_filter, None, days, today, series, split)
+        rows: set[RowKey] = {("value", value)}
+        row: RowKey = ("value", value)
+    else:
+        published = await read_published(
+            session, selection.spans, key_by_group, selection.groups, days, today, series, split
+        )
+        rows = {(kind, prefix + group) for kind, prefix in KINDS_INSIDE for group in selection.subtree}
+        row = ("group", selection.group or "")
+    kept = {key: tally for key, tally in published.tallies.items() if key in rows}
+    people = set[str]().union(*(tally.people for tally in kept.values()))
+    if row in published.merged or len(people) < PEOPLE_MIN:
+        raise too_few_people()
+    return Published(kept, published.merged & rows)
+
+
+def key_by_filter(span: Span) -> RowKey:
+    return ("no_value", "no_value") if span.filtered is None else ("value", span.filtered)
+
+
+def refuse_crossed(query: WhoQuery, by: str | None = None, label_key: str | None = None) -> None:
+    """Raises ApiProblem if a request divides usage by groups and by labels, or by two labels: the usage of both could be
+    subtracted from that of one."""
+    labels = {key for key in (label_key, query.label and query.label.partition(":")[0]) if key}
+    if len(labels) + (query.group is not None or by == "group") > 1:
+        raise too_few_people()
