@@ -132,6 +132,28 @@ async def test_an_address_that_the_identity_provider_did_not_verify_is_not_used(
         assert (await api.get(NOVEMBER, **DEV | {"email_verified": verified}))["ids"] == ids, verified
 
 
+@pytest.mark.parametrize("actor_id", ["Dev@Acme.example", "dev@acme.example", "DEV@ACME.EXAMPLE"])
+async def test_an_address_as_an_id_is_compared_without_case(api: Api, db: TableRows, actor_id: str) -> None:
+    acme = await db.organization()
+    for each in (actor_id, "DEV-1"):
+        await use_by(db, acme, await attribution(db, acme, each), "api", "namespace", "search", "2026-11-02", MICRO)
+    assert (await api.get(NOVEMBER, **DEV))["ids"] == [actor_id]
+
+
+async def test_neither_contracts_nor_the_first_day_of_others_are_in_it(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    for contract, dates in (("secret-1", ("2025-01-01", "2026-01-01")), ("secret-2", ("2026-01-01", "2027-01-01"))):
+        await db.contract(acme, contract, *dates)
+        await db.period(acme, contract, "p1", *dates)
+    others, own = await attribution(db, acme, "other"), await attribution(db, acme, "dev-1")
+    await use_by(db, acme, others, "api", "namespace", "search", "2020-01-31", MICRO)
+    await use_by(db, acme, own, "api", "namespace", "search", "2026-11-02", MICRO)
+    answer = await api.ask(f"{ME}?credit_period=p1", **DEV)
+    assert answer.status_code == 422
+    assert "secret" not in answer.text
+    assert (await api.get(f"{ME}?range=all", **DEV))["range"] == {"from": "2026-11-02", "to": "2026-11-22"}
+
+
 async def test_removed_people_are_not_found_by_an_address_that_another_person_may_have_now(
     api: Api, db: TableRows
 ) -> None:

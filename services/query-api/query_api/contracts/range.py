@@ -57,9 +57,11 @@ async def choose_days(
 
 
 async def choose_range(
-    session: ReadSession, query: RangeQuery, today: date, periods: Sequence[CreditPeriod] | None = None
-) -> ChosenRange:
-    """The days that a request selects, and the range before. `periods` are read if None and needed. Raises ApiProblem."""
+    session: ReadSession, query: RangeQuery, today: date, periods: Sequence[CreditPeriod] | None = None, *,
+    names_periods: bool = True,
+) -> ChosenRange:  # fmt: skip
+    """The days that a request selects, and the range before. `periods` are read if None and needed. Raises ApiProblem, which
+    names other credit periods only with `names_periods`."""
     check_one_way(query)
     if query.from_ is not None or query.to is not None:
         days = read_dates(query)
@@ -69,7 +71,7 @@ async def choose_range(
         return ChosenRange(Days(min(used.first, today), max(used.last, today)) if used else Days(today, today), None)
     if periods is None:
         periods = await select_credit_periods(session)
-    period = choose_period(periods, query.credit_period or "current", today)
+    period = choose_period(periods, query.credit_period or "current", today, names_periods=names_periods)
     if period:
         before = period_before(periods, period)
         return with_previous(days_of(period.span), days_of(before.span) if before else None, today)
@@ -108,14 +110,16 @@ def with_previous(days: Days, before: Days | None, today: date) -> ChosenRange:
     return ChosenRange(days, comparable(before, days, today) if before else None)
 
 
-def choose_period(periods: Sequence[CreditPeriod], name: str, today: date) -> CreditPeriod | None:
+def choose_period(
+    periods: Sequence[CreditPeriod], name: str, today: date, *, names_periods: bool = True
+) -> CreditPeriod | None:
     """The current credit period, or one by key or id. Raises ApiProblem if the id is ambiguous."""
     if name == "current":
         return period_on(periods, today)
     try:
         return find_period(periods, name)
     except AmbiguousPeriod as error:
-        candidates = ", ".join(f"`{address}`" for address in error.addresses)
+        candidates = ", ".join(f"`{address}`" for address in error.addresses) if names_periods else "their keys"
         raise invalid_parameter(
             "credit_period", f"several credit periods have this id; use one of: {candidates}"
         ) from None

@@ -50,12 +50,12 @@ class OwnUses(NamedTuple):
     events: int
 
 
-async def select_own_attributions(session: ReadSession, ids: Sequence[str], email: str | None) -> list[OwnAttribution]:
-    """Attributions whose actor has one of these ids, or this address in the directory.
+async def select_own_attributions(session: ReadSession, subject: str, email: str | None) -> list[OwnAttribution]:
+    """Attributions whose actor has this id, or this address as its id or in the directory.
 
     Raises ApiProblem if there are too many.
     """
-    rows = await session.connection.fetch(SQL["select_own_attributions"], session.organization_id, ids, email)
+    rows = await session.connection.fetch(SQL["select_own_attributions"], session.organization_id, subject, email)
     await check_number(session, len(rows))
     return from_records(OwnAttribution, rows)
 

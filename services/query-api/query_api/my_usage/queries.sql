@@ -1,9 +1,10 @@
 -- name: select_own_attributions
--- Attributions of one person: of the actors $2, and of those with the address $3 in the directory.
--- Removed people have none.
+-- Attributions of one person: of the actor $2, and of those with the address $3 as their id or in the directory.
+-- Removed people have none. Addresses in the directory are lower-case.
 SELECT a.attribution_id, a.actor_id FROM usage_attributions a
-WHERE a.organization_id = $1 AND a.actor_id = ANY(
-        $2::text[] || ARRAY(SELECT p.actor_id FROM actors p WHERE p.organization_id = $1 AND p.email = $3))
+WHERE a.organization_id = $1 AND (a.actor_id = ANY(
+        $2::text || ARRAY(SELECT p.actor_id FROM actors p WHERE p.organization_id = $1 AND p.email = lower($3)))
+        OR (a.actor_id LIKE '%@%' AND lower(a.actor_id) = lower($3)))
     AND NOT EXISTS (SELECT FROM actors p WHERE p.organization_id = $1 AND p.actor_id = a.actor_id AND p.removed)
 LIMIT 100001
 

@@ -13,7 +13,7 @@ from query_api.access.state import app_state
 from query_api.auth.principal import Principal
 from query_api.calendar import Days, span_of, today_in
 from query_api.contracts.queries import select_days
-from query_api.contracts.range import RangeQuery, choose_days
+from query_api.contracts.range import RangeQuery, choose_range
 from query_api.db.session import ReadSession
 from query_api.http.fields import date_range
 from query_api.my_usage.queries import (
@@ -43,13 +43,14 @@ async def get_my_usage(
     """The usage of the signed-in person, and nothing of others. Roles that do not see the dashboard see it, too.
 
     An actor is this person if its id is the `sub` or the address of the token, or if the directory has this address for it.
-    An address counts only with the claim `email_verified`: elsewhere its owner may be another person.
+    Addresses are compared without case. An address counts only with the claim `email_verified`: elsewhere its owner may be
+    another person.
     """
     zone = session.organization.time_zone
     today = today_in(zone, app_state(request).now())
-    days = await choose_days(session, query, today)
+    days = (await choose_range(session, query, today, names_periods=False)).days
     email = principal.email if principal.is_email_verified and principal.email else None
-    own = await select_own_attributions(session, [each for each in (principal.subject, email) if each], email)
+    own = await select_own_attributions(session, principal.subject, email)
     attributions = [each.attribution_id for each in own]
     used = await read_usage(session, days, attributions)
     agents = await select_agents(session) if own else {}
@@ -61,6 +62,9 @@ async def get_my_usage(
         for product in sorted({use.product for use in used})
     }
     await session.finish()
+    if query.range == "all":  # the organization's first day is not the person's to know
+        used_on = [today, *(use.day for use in used)]
+        days = Days(min(used_on), max(used_on))
     by_product = sums_by((use.product, use) for use in used)
     by_feature = sums_by(((use.product, Feature(use.feature_kind, use.feature)), use) for use in used)
     by_agent = sums_by((use.agent_id, use) for use in used if use.agent_id)
