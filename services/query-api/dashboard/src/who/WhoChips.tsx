@@ -2,6 +2,7 @@ import { CloseButton } from "@mantine/core"
 import { IconTag, IconUser, IconUsersGroup } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
 import type { ReactNode } from "react"
+import { sessionQuery } from "../api/queries"
 import { useUrlState } from "../url/useUrlState"
 import { labelName } from "./names"
 import { whoNameQuery } from "./queries"
@@ -53,5 +54,6 @@ function Chip({ kind, icon, remove, children }: ChipProps) {
 
 function Name({ kind, id }: { kind: "actor" | "group"; id: string }) {
   const [url] = useUrlState()
-  return useQuery(whoNameQuery(kind, id, url)).data ?? id
+  const mode = useQuery(sessionQuery).data?.people
+  return useQuery(whoNameQuery(kind, id, url, mode)).data ?? id
 }
