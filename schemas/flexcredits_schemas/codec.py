@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from flexcredits_schemas.decoding.decimals import canonical_decimal, is_canonical, micro
+from flexcredits_schemas.decoding.labels import labels_in
 from flexcredits_schemas.decoding.pointers import locate, point_to
 from flexcredits_schemas.events import (
     PRODUCTS,
@@ -66,13 +67,17 @@ def _presentable(text: str) -> str:
 def decode(message: bytes) -> Event:
     """Decode and validate an event. Raises InvalidEvent.
 
-    In the result decimals are canonical strings, names are in NFC, and instants (a label `time` too) are cut to microseconds.
+    In the result decimals are canonical strings, names are in NFC, and instants are cut to microseconds.
     """
+    given = message
     if _MANY_DIGITS.search(message):
         # msgspec rounds to microseconds, possibly into the next month. Java, Go and .NET send 7 to 9 digits.
         message = _INSTANT.sub(rb"\1", message)
     try:
         event = _decoder.decode(message)
+        if len(given) > len(message) and isinstance(event, Usage) and event.data.labels:
+            message = given
+            event.data.labels = labels_in(message)  # one may be called `time`
     except msgspec.ValidationError as error:
         raise InvalidEvent(*locate(error, message)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

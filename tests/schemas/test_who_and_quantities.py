@@ -167,3 +167,9 @@ def test_a_unit_or_label_called_time_is_no_instant() -> None:
         read(event_with({"quantities": {"time": "12.3456789"}}))
     assert caught.value.pointer == "/data/quantities/time"
     assert read(event_with({"labels": {"time": "v1.2345678"}})).data.labels == {"time": "v1.2345678"}
+    instants = {"time": "2026-11-30T10:00:00.123456789Z", "effective_from": "2026-11-30T10:00:00.1234567Z"}
+    event = read(event_with({"labels": {**instants, "b": "c"}}))
+    assert event.data.labels == {**instants, "b": "c"}
+    with pytest.raises(InvalidEvent) as refused:
+        read(event_with({"labels": {"time": f"2026-11-30T10:00:00.123456{'7' * 60}Z"}}))
+    assert refused.value.pointer == "/data/labels/time"
