@@ -285,6 +285,36 @@ async def test_settings_of_an_organization_for_people_stay_when_an_event_omits_t
     assert await apply(3, label_keys=[], people="pseudonymous") == ([], "pseudonymous", False, alias_key)
 
 
+@pytest.mark.parametrize(
+    ("rates", "is_refused"),
+    [
+        ([{"unit": "a", "part_of": "b"}, {"unit": "b", "part_of": "a"}], True),
+        ([{"unit": "a", "part_of": "b"}, {"unit": "b", "part_of": "c"}, {"unit": "c", "part_of": "a"}], True),
+        ([{"unit": "a", "part_of": "b"}, {"unit": "b", "part_of": "a", "feature": "gpt"}], True),
+        ([{"unit": "a", "part_of": "b", "feature": "gpt"}, {"unit": "b", "part_of": "a"}], True),
+        ([{"unit": "a", "part_of": "b", "feature": "gpt"}, {"unit": "b", "part_of": "a", "feature": "opus"}], False),
+        ([{"unit": "a", "part_of": "b"}, {"unit": "a"}, {"unit": "b", "part_of": "a"}], False),
+        ([{"unit": "a", "part_of": "b"}, {"unit": "b", "part_of": "a", "feature_kind": "tool"}], False),
+        ([{"unit": "a", "part_of": "b"}, {"unit": "b", "part_of": "a", "subject": "org_acme"}], True),
+        ([{"unit": "a", "part_of": "b", "subject": "org_acme"}, {"unit": "b", "part_of": "a", "subject": "org_x"}], False),
+        ([{"unit": "a", "part_of": "b", "subject": "org_acme"}, {"unit": "b", "part_of": "a"}], False),
+    ],
+)  # fmt: skip
+async def test_a_unit_is_not_part_of_itself(pool: Pool, rates: list[dict[str, str]], is_refused: bool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    events = [organization(), organization("org_x"), *(rate(**{"feature": "*", **each}) for each in rates)]
+    await apply_catalog_events(pool, CATALOG, records(events))
+    letters = [
+        (row["pointer"], row["reason"]) for row in await pool.fetch("SELECT pointer, reason FROM dead_letter_outbox")
+    ]
+    assert (
+        letters
+        == [("/data/part_of", f"`a` is part of `{rates[-1]['unit']}` by another rate, so neither would be charged")]
+        * is_refused
+    )
+    assert await pool.fetchval("SELECT count(*) FROM rates") == len(rates) - is_refused
+
+
 async def test_a_rate_says_which_unit_includes_its_unit(pool: Pool) -> None:
     await load_progress(pool, CATALOG, [0])
     events = [organization(), rate(), rate(unit="cached_tokens", part_of="tokens"), rate(part_of="tokens")]

@@ -211,6 +211,25 @@ def insert_rate(t: Transaction, organization_id: int, *row: Any) -> None:
         t.put("rates", key, (number, organization_id, *row))
 
 
+def is_in_its_part(t: Transaction, organization_id: int, *of: str) -> Rows:
+    product, feature_kind, feature, unit, whole = of
+    newest: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for row in sorted(t.rows("rates").values(), key=lambda row: row[-3]):
+        if (
+            row[1] in (organization_id, 0)
+            and row[2:4] == (product, feature_kind)
+            and (feature == "*" or row[4] in (feature, "*"))
+        ):
+            newest[row[1], row[4], row[5]] = row
+    wholes, found = [whole], {whole}
+    while wholes:
+        at = wholes.pop()
+        more = {row[6] for row in newest.values() if row[5] == at and row[6] is not None} - found
+        found |= more
+        wholes += more
+    return [(unit in found,)]
+
+
 def select_changed_rates(t: Transaction, version: int) -> Rows:
     names = {row.organization_id: name for name, row in t.rows("organizations").items()}
     rates = [
@@ -760,7 +779,7 @@ NAMES = {
     " corrects_bucket corrects value received attribution_id run run_id parent_id quantities", "select_attributions": "organization_id identity attribution_id", "ensure_attributions": "organization_id identity attribution_id", "select_attribution_months": "organization_id month created", "select_attribution_parts": "attribution_id actor_kind actor_id group_id labels",
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received sender",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
-    "select_totals": "organization_id organization product credits", "select_changes": "changes",
+    "select_totals": "organization_id organization product credits", "select_changes": "changes", "is_in_its_part": "is_in_its_part",
     "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
     "select_quarantined_records": "topic partition kafka_offset key value headers received",

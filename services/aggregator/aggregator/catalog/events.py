@@ -20,6 +20,7 @@ from flexcredits_schemas.events import (
     Organization,
     ProductAmounts,
     Rate,
+    RateData,
     Usage,
 )
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
@@ -166,12 +167,24 @@ async def apply_catalog_event(connection: Connection, record: Record) -> int:
         case Rate(data=rate):
             price = (micro(rate.credits), micro(rate.per or Raw(b'"1"')), rate.effective_from)
             received = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+            await _check_whole(connection, organization_id, rate)
             await connection.execute(
                 SQL["insert_rate"], organization_id, rate.product, rate.feature_kind, rate.feature, rate.unit,
                 rate.part_of, *price, received, record.offset, event.source, event.id,
             )  # fmt: skip
     await connection.execute(SQL["insert_wakeup"], organization_id)
     return organization_id
+
+
+async def _check_whole(connection: Connection, organization_id: int, rate: RateData) -> None:
+    """Raises InvalidEvent if the unit would be part of itself: then nothing of both units would be charged."""
+    if rate.part_of is not None:
+        units = (rate.product, rate.feature_kind, rate.feature, rate.unit, rate.part_of)
+        if await connection.fetchval(SQL["is_in_its_part"], organization_id, *units):
+            raise InvalidEvent(
+                f"`{rate.part_of}` is part of `{rate.unit}` by another rate, so neither would be charged",
+                "/data/part_of",
+            )
 
 
 async def _apply_organization(connection: Connection, event: Organization, offset: int) -> None:

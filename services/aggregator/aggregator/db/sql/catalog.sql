@@ -214,6 +214,20 @@ ON CONFLICT (organization_id, product, feature_kind, feature, effective_from) DO
     event_at = excluded.event_at, event_offset = excluded.event_offset
 WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
 
+-- name: is_in_its_part
+-- Whether the unit $6 is part of the unit $5, directly or through others.
+-- By the newest rates that may apply together with the rate of $5. Those of an organization never concern a rate of the deployment ($1 = 0).
+WITH RECURSIVE newest AS (
+    SELECT DISTINCT ON (organization_id, feature, unit) unit, part_of FROM rates
+    WHERE organization_id IN ($1::integer, 0) AND product = $2::text AND feature_kind = $3::text AND ($4::text = '*' OR feature IN ($4, '*'))
+    ORDER BY organization_id, feature, unit, catalog_offset DESC
+), wholes AS (
+    SELECT $6::text AS unit
+    UNION
+    SELECT newest.part_of FROM wholes JOIN newest USING (unit) WHERE newest.part_of IS NOT NULL
+)
+SELECT EXISTS (SELECT FROM wholes WHERE unit = $5::text) AS is_in_its_part
+
 -- name: insert_rate
 -- Inserts a rate; a copy of its event is ignored, so that a retry cannot postpone the rate.
 INSERT INTO rates (organization_id, product, feature_kind, feature, unit, part_of, credits, per, effective_from, received_at,
