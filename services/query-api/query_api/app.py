@@ -22,6 +22,8 @@ from query_api.description import routes as docs
 from query_api.description.describe import describe
 from query_api.error_handlers import add_error_handlers
 from query_api.exports import routes as exports
+from query_api.exports.focus import routes as focus_export
+from query_api.exports.people import routes as people_export
 from query_api.freshness import routes as freshness
 from query_api.http.body_limit import BodyLimit
 from query_api.http.etags import ConditionalRequests
@@ -64,6 +66,8 @@ ROUTERS = (
     sign_in.router,
     live.router,
     exports.router,
+    people_export.router,
+    focus_export.router,
     web.router,
     docs.router,
 )

@@ -8,8 +8,8 @@ import pytest
 from query_api.db.statements import SQL
 from query_api.exports.domain.cells import guard_id, unguard_id
 from query_api.exports.domain.labels import Label
+from query_api.exports.parts import USAGE_COLUMNS
 from query_api.exports.queries import columns_of
-from query_api.exports.routes import USAGE_COLUMNS
 from query_api.usage.domain.catalog import FEATURE_KINDS
 from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total

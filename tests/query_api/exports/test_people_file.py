@@ -11,7 +11,9 @@ from query_api.db.statements import SQL
 from query_api.exports.domain.cells import CellPatterns, guard, guard_id
 from query_api.exports.domain.focus import FOCUS_COLUMNS
 from query_api.exports.domain.labels import Label
-from query_api.exports.routes import PEOPLE_COLUMNS, SPLIT_COLUMNS
+from query_api.exports.focus.routes import SPLIT_COLUMNS
+from query_api.exports.people.routes import PEOPLE_COLUMNS
+from query_api.exports.who import WhoFilter
 from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total
 from support.data.people_rows import actor, attribution, group, show, use_by
@@ -112,6 +114,45 @@ async def test_lines_of_a_series_add_up_to_the_file_without_people(api: Api, db:
     assert {line["actor_kind"] for line in await read_file(api, f"{PEOPLE}?range=all")} == {"unattributed"}
 
 
+@pytest.mark.parametrize(
+    "who",
+    [
+        "actor=canary-1",
+        "actor=robot",
+        "group=ops",
+        "group=web",
+        "label=project:a",
+        "label=project:b&group=ops",
+        "actor=unknown",
+    ],
+)
+async def test_filters_select_the_usage_that_they_select_in_the_file_without_people(
+    api: Api, db: TableRows, who: str
+) -> None:
+    await show(db, await fill(db, 17), "named", label_keys=["project"])
+    sums = [total(await read_file(api, f"{file}?range=all&surface=slack&{who}")) for file in (PEOPLE, USAGE)]
+    assert sums[0] == sums[1]
+    lines = await read_file(api, f"/api/v1/export/focus.csv?range=all&split=people&{who}")
+    assert {line["ChargeCategory"] for line in lines} <= {"Usage"}
+    assert sum(Decimal(line["PricingQuantity"]) for line in lines) == total(
+        await read_file(api, f"{USAGE}?range=all&{who}")
+    )
+    assert bool(lines) == (who != "actor=unknown")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{PEOPLE}?range=all&label=x:y",
+        f"{PEOPLE}?range=all&group=ops&membership=now",
+        "/api/v1/export/focus.csv?range=all&group=ops",
+    ],
+)
+async def test_a_filter_that_a_file_cannot_have_is_refused(api: Api, db: TableRows, path: str) -> None:
+    await show(db, await db.organization(), "named")
+    assert (await api.ask(path)).status_code == 422
+
+
 async def test_a_file_shows_people_as_the_organization_does(api: Api, db: TableRows) -> None:
     acme = await fill(db, 18)
     await show(db, acme, "named", label_keys=["project"])
@@ -197,7 +238,7 @@ async def test_the_statements_columns_are_the_headers(pool: Pool) -> None:
     async with pool.acquire() as connection:
         statement = await connection.prepare(SQL["copy_people"])
         assert tuple(column.name for column in statement.get_attributes()) == PEOPLE_COLUMNS
-        assert len(statement.get_parameters()) == 8 + len(Label._fields)
+        assert len(statement.get_parameters()) == 8 + len(Label._fields) + len(WhoFilter._fields)
 
 
 @pytest.mark.parametrize("people", ["named", "pseudonymous"])

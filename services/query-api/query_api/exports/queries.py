@@ -13,6 +13,7 @@ from query_api.db.statements import SQL
 from query_api.exports.domain.cells import CellPatterns
 from query_api.exports.domain.focus import BillingAccount, FocusDay, FocusLabel
 from query_api.exports.domain.labels import Label, UsedSeries
+from query_api.exports.who import WhoFilter
 from query_api.usage.domain.catalog import Feature
 
 Output = Callable[[bytes], Coroutine[Any, Any, None]]
@@ -63,10 +64,11 @@ async def copy_people(
     labels: Sequence[Label],
     day: date,
     account: BillingAccount,
+    who: WhoFilter,
     output: Output,
 ) -> None:
     """Usage of a day by who used it, as CSV lines without a header."""
-    values = (*CellPatterns(), account.organization, account.time_zone, *columns_of(Label, labels))
+    values = (*CellPatterns(), account.organization, account.time_zone, *columns_of(Label, labels), *who)
     await _copy(session, SQL["copy_people"], day, *values, output=output)
 
 
@@ -101,11 +103,12 @@ async def copy_focus_people(
     labels: Sequence[FocusLabel],
     calendar: FocusDay,
     account: BillingAccount,
+    who: WhoFilter,
     output: Output,
 ) -> None:
     """Usage of a day as rows of FOCUS 1.2, a row for each actor and group."""
     _, *patterns = CellPatterns()
-    values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, [calendar]), *patterns)
+    values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, [calendar]), *patterns, *who)
     await _copy(session, SQL["copy_focus_people"], calendar.day, *values, output=output)
 
 

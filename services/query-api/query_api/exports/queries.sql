@@ -69,7 +69,9 @@ CROSS JOIN LATERAL (SELECT ltrim(who.actor_id, '''') AS actor_id, ltrim(who.grou
 CROSS JOIN LATERAL (SELECT
     CASE WHEN plain.actor_id ~ $4 OR (plain.actor_id ~ $5 AND plain.actor_id ~ $6) THEN '''' ELSE '' END || who.actor_id AS actor_id,
     CASE WHEN plain.group_id ~ $4 OR (plain.group_id ~ $5 AND plain.group_id ~ $6) THEN '''' ELSE '' END || who.group_id AS group_id) AS cell
-WHERE who.credits <> 0 OR who.events <> 0
+WHERE (who.credits <> 0 OR who.events <> 0)
+    AND ($22::text IS NULL OR who.actor_id = $22::text) AND ($23::text[] IS NULL OR who.group_id = ANY($23::text[]))
+    AND ($24::text IS NULL OR who.labels ->> $24::text = $25::text)
 ORDER BY who.actor_kind, who.actor_id COLLATE "C", who.group_id COLLATE "C", who.labels::text COLLATE "C", label.position
 
 -- name: copy_focus
@@ -144,7 +146,10 @@ FROM unnest($7::integer[], $8::date[], $9::date[], $10::text[], $11::text[], $12
 JOIN (
     SELECT series_id, actor_id, ltrim(actor_id, '''') AS plain_actor, group_id, ltrim(group_id, '''') AS plain_group,
         sum(credits)::bigint AS credits, sum(events)::bigint AS events
-    FROM usage_by_people($1, $2) GROUP BY series_id, actor_id, group_id) AS who
+    FROM usage_by_people($1, $2)
+    WHERE ($37::text IS NULL OR actor_id = $37::text) AND ($38::text[] IS NULL OR group_id = ANY($38::text[]))
+        AND ($39::text IS NULL OR labels ->> $39::text = $40::text)
+    GROUP BY series_id, actor_id, group_id) AS who
     ON who.series_id = label.series_id AND $2::date BETWEEN label.first AND label.last
 JOIN unnest($24::date[], $25::text[], $26::text[], $27::text[], $28::text[], $29::bigint[], $30::bigint[], $31::text[], $32::text[], $33::text[])
     AS calendar(day, starts_at, ends_at, billing_starts_at, billing_ends_at, credit_price, overage_price, currency, contract, credit_period)

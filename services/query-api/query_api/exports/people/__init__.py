@@ -1,0 +1,1 @@
+"""The file of usage by who used it."""
