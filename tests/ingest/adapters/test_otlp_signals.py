@@ -20,9 +20,10 @@ from flexcredits_schemas.mapping.readers.otlp.reading import (
     read_json,
 )
 from flexcredits_schemas.mapping.readers.otlp.views import Signal
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.adapters.otlp.protobuf import read_protobuf
+from ingest.adapters.otlp.protobuf import protobuf_attributes, read_pair, read_protobuf
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -353,6 +354,7 @@ def nested(depth: int) -> bytes:
         wrap(b"\x12\x00" * (SIGNALS_MAX + 1), 1),
         wrap(b"\x12\x00" * (SIGNALS_MAX + 1), 2),
         wrap(b"\x4a\x00" * 5_000_000),
+        wrap(b"\x0a" + varint(250_000) + b"\x0a\x00" * 125_000, 1) * 2,
         wrap(
             b"\x4a"
             + varint(len(nested(200)) + 1 + len(varint(len(nested(200)))))
@@ -361,7 +363,7 @@ def nested(depth: int) -> bytes:
             + nested(200)
         ),
     ],
-    ids=["groups", "scopes", "spans", "attributes", "depth"],
+    ids=["groups", "scopes", "spans", "attributes", "resources", "depth"],
 )
 def test_protobuf_bombs_are_refused(body: bytes) -> None:
     with pytest.raises(MalformedRequest):
@@ -447,6 +449,26 @@ def test_protobuf_json_and_a_replayed_dead_letter_agree(attributes: Pairs, time:
     for kind, message in ((TRACES, request), (LOGS, logs), (METRICS, metric_request(time % 1000, **attributes))):
         signal = read_one(kind, message)
         assert read(kind, signal.raw, is_json=True)[:1] == [signal]
+
+
+@given(
+    st.sampled_from([KeyValue(key="n"), KeyValue(key="gen_ai.prompt"), KeyValue(key="x" * 200)]),
+    scalars | st.sampled_from([127, 128, 16383, 16384, 2**21, "", "ü", "x" * 122, "x" * 1001, {"a": 1}, ["a"], b"b"]),
+    st.data(),
+)
+def test_a_pair_is_read_as_protobuf_reads_it(pair: KeyValue, value: Any, data: st.DataObject) -> None:
+    message = KeyValue()
+    message.CopyFrom(pair)
+    set_value(message.value, value)
+    valid = message.SerializeToString()
+    read_pair(valid)  # from then on the name is known
+    for written in (valid, data.draw(mutated(valid))):
+        try:
+            expected = protobuf_attributes([KeyValue.FromString(written)])
+        except DecodeError:
+            continue
+        name, found = read_pair(written)
+        assert ({} if found is None else {name: found}) == expected
 
 
 def test_keyvalue_is_what_protobuf_calls_it() -> None:

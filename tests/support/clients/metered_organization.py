@@ -26,7 +26,8 @@ def credits_of(**tokens: int) -> Decimal:
     """Credits of one call by RATES."""
     charged = dict(tokens)
     for unit in tokens:
-        if whole := RATES[unit][1]:
+        whole = RATES[unit][1]
+        if whole in charged:
             charged[whole] -= tokens[unit]
     return sum((Decimal(RATES[unit][0]) * number / 1000 for unit, number in charged.items()), Decimal(0))
 

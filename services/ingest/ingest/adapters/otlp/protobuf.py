@@ -41,6 +41,8 @@ FIELD_BYTES_MAX = 2 * 1024
 FIELDS_MAX = 4096
 SIGNAL_BYTES_MAX = 1024 * 1024
 """Limit of one signal without its long fields, and of a metric."""
+SHARED_ATTRIBUTES_MAX = 200_000
+"""Attributes of all resources and scopes of a request. They are read before the first signal, which ends a turn."""
 REMEMBERED_MAX, REMEMBERED_BYTES_MAX = 8192, 128
 """Attributes that are remembered, and the limit of their size: at most 2 MiB."""
 _MESSAGES: dict[str, Any] = {TRACES.name: Span, LOGS.name: LogRecord, METRICS.name: Metric}
@@ -48,7 +50,6 @@ _ATTRIBUTES = {TRACES.name: 9 << 3 | BYTES, LOGS.name: 6 << 3 | BYTES, METRICS.n
 """The tag of the field `attributes`; metrics have them in their points."""
 KEY, VALUE, TEXT, WHOLE = 0x0A, 0x12, 0x0A, 0x18
 """Tags of `KeyValue.key`, `KeyValue.value`, `AnyValue.string_value` and `AnyValue.int_value`."""
-INT64_MAX = 2**63
 _remembered: dict[bytes, tuple[str, Value | None]] = {}
 _names: dict[bytes, str] = {}
 """Names of attributes that are not content, by the bytes of their field."""
@@ -65,10 +66,22 @@ def read_protobuf(kind: Kind, body: bytes) -> Iterator[Signal | Unreadable]:
 
 
 def split(kind: Kind, body: bytes) -> Iterator[Group]:
+    left = SHARED_ATTRIBUTES_MAX
     for resource, scopes in split_signals(body, SIGNALS_MAX):
-        attributes = protobuf_attributes(Resource.FromString(shorten(resource)).attributes)
+        shared = Resource.FromString(shorten(resource))
+        left = count_attributes(shared, left)
+        attributes = protobuf_attributes(shared.attributes)
         for scope, signals in scopes:
-            yield attributes, scope_of(InstrumentationScope.FromString(shorten(scope)), PROTOBUF), decode(kind, signals)
+            inner = InstrumentationScope.FromString(shorten(scope))
+            left = count_attributes(inner, left)
+            yield attributes, scope_of(inner, PROTOBUF), decode(kind, signals)
+
+
+def count_attributes(message: Any, left: int) -> int:
+    """Raises TooManyFields."""
+    if len(message.attributes) > left:
+        raise TooManyFields
+    return left - len(message.attributes)
 
 
 def decode(kind: Kind, signals: Iterable[bytes]) -> Iterator[tuple[Any, Attributes]]:
@@ -120,21 +133,22 @@ def read_pair(pair: bytes) -> tuple[str, Value | None]:
 
     A short text or whole number, as writers encode it, is read here; everything else by protobuf's parser.
     """
-    size = len(pair)
-    at = pair[1] + 2 if size > 1 and pair[0] == KEY else size
-    name = (
-        _names.get(pair[:at]) if at + 3 < size and pair[at] == VALUE and pair[at + 1] == size - at - 2 < 0x80 else None
-    )
-    if name is not None:
-        kind = pair[at + 2]
-        if kind == TEXT and pair[at + 3] == size - at - 4:
-            found: tuple[str, Value | None] = name, pair[at + 4 :].decode()
-            remember(pair, found)
-            return found
-        if kind == WHOLE:
-            number, end = read_varint(pair, at + 3)
-            if end == size and number < INT64_MAX:
-                return name, number
+    try:
+        at = pair[1] + 2
+        name = _names[pair[:at]]
+        rest = len(pair) - at - 2
+        if pair[at] == VALUE and pair[at + 1] == rest < 0x80:
+            kind = pair[at + 2]
+            if kind == WHOLE and rest <= 4:
+                number, end = read_varint(pair, at + 3)
+                if end == len(pair):
+                    return name, number
+            if kind == TEXT and pair[at + 3] == rest - 2:
+                found: tuple[str, Value | None] = name, pair[at + 4 :].decode()
+                remember(pair, found)
+                return found
+    except (KeyError, IndexError):
+        pass
     return parse_pair(pair)
 
 

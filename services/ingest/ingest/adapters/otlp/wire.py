@@ -21,13 +21,12 @@ class TooManyFields(ValueError):
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """The varint at `at`, and the position after it. Raises MalformedWire."""
-    if data[at : at + 1] < b"\x80" and at < len(data):
-        return data[at], at + 1
-    value = 0
-    for shift, byte in enumerate(data[at : at + VARINT_BYTES_MAX]):
-        value |= (byte & 0x7F) << (7 * shift)
+    value = shift = 0
+    for end, byte in enumerate(data[at : at + VARINT_BYTES_MAX], at + 1):
         if byte < 0x80:
-            return value, at + shift + 1
+            return value | byte << shift, end
+        value |= (byte & 0x7F) << shift
+        shift += 7
     raise MalformedWire("a varint does not end")
 
 
