@@ -60,7 +60,7 @@ class UsualRule:
             return None
         data: dict[str, Any] = self._constants.copy()
         data["quantities"] = quantities
-        if not read_texts(data, self._members, event):
+        if not read_texts(data, self._members, event) or "feature" not in data:
             return None
         for name, type_, constants, members in self._objects:
             fields = constants.copy()

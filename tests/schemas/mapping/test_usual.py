@@ -25,7 +25,7 @@ RULE = rule(
         "run": {"id": {"at": "/a/b/run"}, "parent_id": {"at": "/a/b/0"}},
         "quantities": {
             "output_tokens": {"at": "/a/b/out"},
-            "input_tokens": {"at": ["/a/b/in", "/a/b/prompt"], "default": 3},
+            "input_tokens": {"at": ["/a/b/in", "/a/b/prompt"]},
         },
     }
 )
