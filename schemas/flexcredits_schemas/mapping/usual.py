@@ -52,10 +52,11 @@ class UsualRule:
         quantities = {}
         for unit, source in self._quantities:
             value = source.find(event)
-            if value is not MISSING and value != 0:
-                if type(value) is not int or not 0 < value < QUANTITY_MAX:
+            if value is not MISSING:
+                if type(value) is not int or not 0 <= value < QUANTITY_MAX:
                     return None
-                quantities[unit] = Raw(b'"%d"' % value)
+                if value:
+                    quantities[unit] = Raw(b'"%d"' % value)
         if not quantities:
             return None
         data: dict[str, Any] = self._constants.copy()

@@ -33,7 +33,7 @@ texts = st.sampled_from(
     ["", "x", "gpt-5", 'a "b" \\', "ü", "e\u0301", "a\nb", "\x7f", "\ud800", "x" * 64, "x" * 65, "x" * 254, "x" * 300]
 )
 amounts = st.integers(-1, 5) | st.sampled_from(
-    [10**9, 10**9 - 1, 2**70, True, None, "7", "07", "1.50", Decimal("2.5"), Decimal("4"), [1]]
+    [10**9, 10**9 - 1, 2**70, True, False, None, "7", "07", "1.50", Decimal("2.5"), Decimal("4"), [1]]
 )
 members = st.fixed_dictionaries(
     {},
