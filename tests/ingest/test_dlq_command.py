@@ -13,9 +13,11 @@ from flexcredits_cli.commands.operator import dlq
 from flexcredits_cli.stack.api_keys import create_key
 from flexcredits_cli.terminal.problem import SetupProblem
 from runtime.kafka.clients import open_producer
-from support.data.factories import usage
+from support.data.factories import usage, uuid7
+from support.data.mappings import document, rule, usage_sources
 from support.infra.stack import Database
 from support.services.ingest import Ingest, ids, read_topic
+from support.services.mapped_keys import create_mapped_key
 from typer.testing import CliRunner
 
 Call = Callable[..., Result]
@@ -121,6 +123,39 @@ def test_what_a_key_did_not_cover_is_replayed_only_when_named(
     assert "skipped: the sender's key did not cover it" in call("replay", "--all", *how).output
     assert call("replay", "--all", "--reason", "outside_scope", *how).output == f"{name}  accepted\n"
     assert call("replay", name, *how).output == f"{name}  accepted\n"
+
+
+def test_foreign_events_are_replayed_at_their_own_path_once_the_mapping_is_correct(
+    call: Call, shared: Ingest, topic: str, shared_database: Database
+) -> None:
+    path, sent = "/openmeter/api/v1/events", {"id": uuid7(), "source": "s", "type": "t", "data": {"name": "gpt"}}
+    wrong = asyncio.run(create_mapped_key(shared_database.dsn, document()))
+    named = rule(usage=usage_sources(feature={"at": "/data/name"}))
+    right = asyncio.run(create_mapped_key(shared_database.dsn, document(named)))
+    with httpx.Client(base_url=shared.url, headers={"Authorization": f"Bearer {wrong}"}) as client:
+        assert client.post(path, json=sent).status_code == 400
+    (letter,) = [
+        at
+        for at in asyncio.run(read_topic(shared.topics.bootstrap, shared.topics.dlq))
+        if sent["id"].encode() in (at.value or b"")
+    ]
+    headers = {name: value.decode() for name, value in letter.headers}
+    name = (letter.key or b"").decode()
+    put(
+        shared,
+        topic,
+        [
+            (name, letter.value, headers),
+            ("usage.events.v1/0/1", json.dumps(usage()).encode(), headers | {"dlq.path": "//host/x"}),
+        ],
+    )
+
+    assert "the key has no mapping" in call("replay", name, "--url", shared.url, "--key", shared.key).output
+    assert "/data/model is missing" in call("replay", name, "--url", shared.url, "--key", wrong).output
+    assert call("replay", name, "--url", shared.url, "--key", right).output == f"{name}  accepted\n"
+    assert "accepted" in call("replay", "usage.events.v1/0/1", "--url", shared.url, "--key", shared.key).output
+    written = ids(asyncio.run(read_topic(shared.topics.bootstrap, shared.topics.usage_events)))
+    assert written.count(sent["id"]) == 1
 
 
 def test_service_that_takes_nothing_now_stops_the_replay(call: Call, shared: Ingest, topic: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -27,6 +28,7 @@ app = typer.Typer(help="Dead letters: events that could not be counted.", no_arg
 
 TOPIC = "usage.events.v1.dlq"
 NATIVE_PATH = "/api/v1/events"
+FOREIGN_PATH = re.compile(r"(/[a-z0-9]+)+")
 OUTSIDE_SCOPE = "outside_scope"
 READ_WITHIN_S = 60
 POST_WITHIN_S = 30
@@ -57,8 +59,12 @@ class DeadLetter:
 
     @property
     def path(self) -> str:
-        """The path of ingest that takes the event: its own for an event of a foreign client."""
-        return self.headers.get("dlq.path", NATIVE_PATH)
+        """The path of ingest that takes the event: its own for an event of a foreign client.
+
+        Only ingest writes the header. In a record of another producer it could lead the key to another host.
+        """
+        path = self.headers.get("dlq.path", "") if self.key.startswith("ingest/") else ""
+        return path if FOREIGN_PATH.fullmatch(path) else NATIVE_PATH
 
     @property
     def organization(self) -> str:
