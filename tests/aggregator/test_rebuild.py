@@ -233,7 +233,7 @@ async def test_damaged_rollups_are_made_right_while_counting_goes_on(
                 return await applied(owner, topics) > before + 50
 
             await eventually(counted_on, what="counting goes on")
-            await swap(holder, found)
+            await swap(holder, found, runs_at_once=2)
             sent += await counting
         await until_applied(owner, topics, sent)
         async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
@@ -273,7 +273,7 @@ async def test_a_run_is_recounted_as_a_whole_and_refused_if_its_id_is_lost(
         async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
             found = await recount(database, topics, holder, first=first)
             if not found.recount.contradictions:
-                await swap(holder, found)
+                await swap(holder, found, runs_at_once=2)
             return found
 
     for damage, number in (

@@ -3,23 +3,22 @@
 A rebuild compares at one instant: progress, ledger and rollups of one snapshot of Postgres, and the log up to the
 positions in it. Rollups are sums, and every writer only adds to them, so a difference at the snapshot stays the same
 whatever is counted later. Adding the differences in one transaction therefore swaps the rebuilt rows in, without a
-fence. Runs also have times and names, which are not sums: they are recounted under the locks of their rows.
+fence. Runs also have times and names, which are not sums: they are recounted under the locks of their rows, in portions.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from flexcredits_schemas.calendar import midnight
-from runtime.isolation import describe_failure, is_data_failure
 from runtime.kafka.clients import KafkaSettings, open_consumer
 from runtime.postgres.pool import Connection
 
-from aggregator.db.catalog_cache import StaleCatalog
 from aggregator.db.rollups.rollups import add_months, add_rollups
 from aggregator.db.statements import SQL
 from aggregator.domain.decode import empty_batch, read
@@ -30,12 +29,14 @@ from aggregator.rebuild.recount import Recounter
 from aggregator.rebuild.result import Recount
 from aggregator.rebuild.runs import RunDifferences, compare_runs, replace_runs
 from aggregator.rebuild.scope import Days, Snapshot
+from aggregator.rebuild.transactions import apart_if_needed, in_transaction
 
 AT_ONCE = 5_000  # records between two queries of the ledger
 WINDOW_DAYS = 400
 SLACK = timedelta(hours=1)
 """An event may be this much later than its receipt: ingest accepts 5 minutes, and clocks differ."""
-ATTEMPTS = 5
+RUNS_AT_ONCE = 500
+"""Runs per transaction, which then holds their locks for about a second: it reads each in all partitions of the ledger."""
 
 Report = Callable[[str], None]
 
@@ -135,27 +136,41 @@ async def compare(
     return Comparison(days, positions, recounter.recount, differences, months, runs, tables)
 
 
-async def swap(holder: Connection, comparison: Comparison) -> None:
-    """Replace the live rows by the rebuilt ones, all of them or none. Not safe to repeat after a lost connection.
+async def swap(holder: Connection, comparison: Comparison, runs_at_once: int = RUNS_AT_ONCE) -> None:
+    """Replace the live rows by the rebuilt ones: sums in one transaction, then runs in portions. Not safe to repeat after a
+    lost connection. A new rebuild finds the runs that are left.
 
     If the rows of an organization make that fail, each organization is swapped separately, and those that fail are
     added to `failed`.
     """
     if comparison.recount.contradictions:
         raise CannotRebuild("the log and the ledger contradict each other: rollups cannot agree with both.")
-    try:
-        await _swap(holder, comparison)
-    except Exception as error:
-        if not is_data_failure(error):
-            raise
-        names = {at.organization_id: name for name, at in comparison.days.organizations.items()}
-        for number in comparison.organizations():
-            try:
-                await _swap(holder, comparison.only(number))
-            except Exception as its:
-                if not is_data_failure(its):
-                    raise
-                comparison.recount.failed[names[number]] = describe_failure(its)
+    names = {at.organization_id: name for name, at in comparison.days.organizations.items()}
+    failed: dict[int, str] = {}
+    await apart_if_needed(
+        partial(in_transaction, holder, partial(_add, holder, comparison)),
+        {
+            number: partial(in_transaction, holder, partial(_add, holder, comparison.only(number)))
+            for number in comparison.organizations()
+        },
+        failed,
+    )
+    runs = sorted(comparison.runs.runs, key=lambda run: (run.organization_id, run.run.bytes))
+    for start in range(0, len(runs), runs_at_once):
+        portion = [run for run in runs[start : start + runs_at_once] if run.organization_id not in failed]
+        of_each = {
+            number: [run for run in portion if run.organization_id == number]
+            for number in sorted({run.organization_id for run in portion})
+        }
+        await apart_if_needed(
+            partial(in_transaction, holder, partial(replace_runs, holder, portion)),
+            {
+                number: partial(in_transaction, holder, partial(replace_runs, holder, its))
+                for number, its in of_each.items()
+            },
+            failed,
+        )
+    comparison.recount.failed.update((names[number], reason) for number, reason in failed.items())
 
 
 async def note_failures(holder: Connection, comparison: Comparison) -> None:
@@ -166,17 +181,6 @@ async def note_failures(holder: Connection, comparison: Comparison) -> None:
     async with holder.transaction():
         await holder.execute(SQL["end_rebuild_failures"], compared)
         await holder.execute(SQL["note_rebuild_failures"], list(failed), list(failed.values()))
-
-
-async def _swap(holder: Connection, comparison: Comparison) -> None:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            async with holder.transaction():
-                await _add(holder, comparison)
-            return
-        except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError, StaleCatalog):
-            if attempt == ATTEMPTS:
-                raise
 
 
 async def _add(connection: Connection, comparison: Comparison) -> None:
@@ -190,7 +194,6 @@ async def _add(connection: Connection, comparison: Comparison) -> None:
     if months.attributed_months:
         rows = [(*key, *cell) for key, cell in months.attributed_months.items()]
         await connection.execute(SQL["add_attributed_month_rests"], *zip(*rows, strict=True))
-    await replace_runs(connection, comparison.runs.runs)
     await connection.execute(SQL["forget_empty_rows"], changed, days.begins(), days.ends())
     await connection.execute(SQL["insert_rebuild"], changed, days.first, days.last)
     await connection.execute(SQL["insert_totals"], changed)
