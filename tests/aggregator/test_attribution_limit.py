@@ -1,7 +1,9 @@
 """The limit of new attributions in a month: totals stay exact, copies and rebuilds follow what was decided."""
 
+import gc
 import json
 import random
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -10,7 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 from aggregator import metrics
+from aggregator.db.attributions import learn_attributions
+from aggregator.db.catalog_cache import ATTRIBUTION_BYTES_MAX, Catalog
 from aggregator.domain.columns.heads import Heads
+from aggregator.domain.people.attribution import Attribution
+from aggregator.domain.rollup import Organization
 from flexcredits_schemas.codec import InvalidEvent, decode
 from support.data.factories import organization, records, rfc3339, usage
 from support.infra.stack import Database
@@ -128,6 +134,37 @@ async def test_any_pieces_and_replays_give_the_same_totals(aggregator: Aggregato
     assert await counted(aggregator) == found
     assert found.total() == 120
     assert await aggregator.total() == 120_000_000
+
+
+async def test_numbers_beyond_the_memory_limit_are_learned_again(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization())
+    aggregator.catalog.attributions_per_month = 100
+    events = [used(request=number) for number in range(9)]
+    await aggregator.count(records(events))
+    aggregator.catalog.attribution_bytes = ATTRIBUTION_BYTES_MAX + 1
+    again = await aggregator.count(records([*events, used(request=9)], first=9))
+    assert (again.duplicate_number, again.counted_number) == (9, 1)
+    assert len(await counted(aggregator)) == len(aggregator.catalog.attribution_ids) == 10
+    assert 0 < aggregator.catalog.attribution_bytes < 10_000
+
+
+async def test_the_memory_of_numbers_is_estimated(database: Database) -> None:
+    catalog = Catalog(organizations={"org_acme": Organization(1, "UTC")})
+    async with asyncpg.create_pool(database.roles["flexcredits_aggregator"], min_size=1, max_size=1) as pool:
+        await catalog.learn_organizations(pool, ["org_acme"])
+        await pool.execute("INSERT INTO organizations (organization) VALUES ('org_acme') ON CONFLICT DO NOTHING")
+        tracemalloc.start()
+        keys = {
+            Attribution("org_acme", "user", f"user-{number}", f"group-{number}", f'{{"request":"{number:060}"}}'): 1.0e9
+            for number in range(3_000)
+        }
+        await learn_attributions(pool, catalog, keys)
+        del keys
+        gc.collect()
+        used_bytes, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(catalog.attribution_ids) == 3_000
+    assert used_bytes / 1.3 < catalog.attribution_bytes < used_bytes * 2
 
 
 def test_an_event_cannot_name_what_stands_for_others() -> None:

@@ -210,6 +210,23 @@ async def test_statements_of_a_batch_end_sooner_than_a_process_that_stands_still
         await load_progress(aggregator.pool, CATALOG, [0])
         await hold_catalog(connection, CATALOG, aggregator.catalog)
         assert await connection.fetchval("SHOW statement_timeout") == "20s"
+        assert await connection.fetchval("SHOW lock_timeout") == "15s"
+
+
+async def test_a_trial_that_waits_for_another_transaction_sets_no_organization_aside(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Its wait ends before its statements do, so it is not taken for slow usage."""
+    await aggregator.learn(*(organization(name) for name in ALL))
+    await aggregator.count(records([use_of(name) for name in ALL]))
+    rows = "SELECT FROM usage_daily JOIN organizations USING (organization_id) WHERE organization = $1 FOR UPDATE OF usage_daily"
+    async with (
+        failing(owner, "usage_daily", code="57014"), aggregator.pool.acquire() as connection, connection.transaction(),
+    ):  # fmt: skip
+        await connection.execute(rows, GOOD[0])
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await aggregator.count(records([use_of(name) for name in ALL], first=len(ALL)))
+        assert await quarantined(aggregator) == []
 
 
 async def test_a_failure_without_an_organization_stops_the_process(

@@ -48,14 +48,14 @@ async def test_a_receipt_shows_people_as_the_organization_does(api: Api, db: Tab
         assert receipt["run"]["id"] == "r 1"
 
 
-async def test_held_usage_has_who_and_the_key_of_its_run(api: Api, db: TableRows) -> None:
+async def test_held_usage_has_who_and_its_run(api: Api, db: TableRows) -> None:
     acme = await fill(db, "named")
     robot = await attribution(db, acme, "robot", kind="service_account")
     await run_use(db, acme, "org_acme", "held", "e2", AT, 0, attribution=robot, held=True)
     receipt = await api.get(f"/api/v1/receipt?source={SOURCE}&id=e2")
     assert receipt["state"] == "held"
     assert receipt["actor"] == {"kind": "service_account", "id": "robot", "name": "robot"}
-    assert receipt["run"] == {"id": None, "key": run_identity_of("held").hex(), "parent_id": None}
+    assert receipt["run"] == {"id": "held", "key": run_identity_of("held").hex(), "parent_id": None}
 
 
 async def test_a_key_finds_the_same_receipt_in_its_organization_only(api: Api, db: TableRows) -> None:

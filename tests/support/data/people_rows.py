@@ -103,8 +103,8 @@ async def run_use(
     if held:
         await db.execute(
             "INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, kafka_partition, kafka_offset,"
-            " waits_for, received_at, attribution_id, run) VALUES ($1, $2, $3, $4, $5, 0, 0, 'rate', $5, $6, $7)",
-            bucket_of(event_id, identity), UUID(bytes=identity), organization, series, at, attribution, run,
+            " waits_for, received_at, attribution_id, run, run_id, parent_id) VALUES ($1, $2, $3, $4, $5, 0, 0, 'rate', $5, $6, $7, $8, $9)",
+            bucket_of(event_id, identity), UUID(bytes=identity), organization, series, at, attribution, run, run_id, parent,
         )  # fmt: skip
         return
     await db.execute(

@@ -32,12 +32,15 @@ def find_new_attributions(batch: DecodedBatch, catalog: Catalog) -> dict[Attribu
     """The attributions of a batch with the receipt of a use, without those of columns whose rows are known."""
     received = attributions_of(batch)
     for part in batch.columns:
-        numbers, first = np.unique(part.attribution, return_index=True)
-        is_new = numbers != NO_ATTRIBUTION
         if catalog.places is not None and catalog.places.heads is part.heads:
-            is_new = np.isin(numbers, catalog.places.unknown_attributions_of(numbers))
-        rows = first[is_new]
-        for number, at in zip(numbers[is_new].tolist(), part.received_ms[rows].tolist(), strict=True):
+            unknown = catalog.places.unknown_attributions_of(part.attribution)
+            if not len(unknown):
+                continue
+            rows = np.flatnonzero(np.isin(part.attribution, unknown))
+        else:
+            rows = np.flatnonzero(part.attribution != NO_ATTRIBUTION)
+        numbers, first = np.unique(part.attribution[rows], return_index=True)
+        for number, at in zip(numbers.tolist(), part.received_ms[rows[first]].tolist(), strict=True):
             received.setdefault(part.heads.attributions[number], at / 1000)
     return received
 

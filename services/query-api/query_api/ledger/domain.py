@@ -116,6 +116,8 @@ class Entry(NamedTuple):
     corrects: LedgerKey | None
     attribution_id: int | None
     run: bytes | None  # key of the run
+    run_id: str | None  # of a held event; the ledger has only the key
+    parent_id: str | None
     units: list[UnitUsed]  # of an event with several quantities; then there is no `quantity` and no `rate`
 
 

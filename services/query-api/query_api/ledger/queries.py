@@ -37,6 +37,8 @@ async def select_receipt(session: ReadSession, key: LedgerKey) -> Entry | None:
         corrects=LedgerKey(row["corrects_bucket"], row["corrects"].bytes) if row["corrects"] else None,
         attribution_id=row["attribution_id"],
         run=row["run"].bytes if row["run"] else None,
+        run_id=row["run_id"],
+        parent_id=row["parent_id"],
         units=await _select_units(session, json.loads(row["quantities"] or "{}")),
     )
 

@@ -4,7 +4,7 @@ SELECT l.credits, l.occurred_at, l.received_at, l.kafka_partition, l.kafka_offse
     l.corrects_bucket, l.corrects, s.product, s.feature_kind, s.feature, s.agent_id, s.surface,
     coalesce(r.unit, h.unit) AS unit, r.credits AS rate_credits, r.per, r.effective_from, r.received_at AS rate_received_at,
     r.organization_id = l.organization_id AS is_own, h.waits_for, c.reason,
-    coalesce(l.attribution_id, h.attribution_id) AS attribution_id, coalesce(l.run, h.run) AS run,
+    coalesce(l.attribution_id, h.attribution_id) AS attribution_id, coalesce(l.run, h.run) AS run, h.run_id, h.parent_id,
     l.quantities
 FROM usage_ledger l
 JOIN usage_series s ON s.series_id = l.series_id

@@ -90,7 +90,7 @@ async def get_receipt(
         actor=who.actor,
         group=who.group,
         labels=who.labels,
-        run=await read_run(session, entry.run) if entry.run else None,
+        run=await read_run(session, entry, entry.run) if entry.run else None,
         topic=topic,
         occurred_at=posting.occurred_at,
         received_at=posting.received_at,
@@ -146,12 +146,12 @@ async def read_who(session: ReadSession, attribution_id: int | None, day: date) 
     return who
 
 
-async def read_run(session: ReadSession, run: bytes) -> ReceiptRun:
-    """The run's id is known from its counted usage."""
+async def read_run(session: ReadSession, entry: Entry, run: bytes) -> ReceiptRun:
+    """The run's id is known from its counted usage, or from the held event."""
     known = await select_run(session, run)
-    return ReceiptRun(
-        id=known.run_id if known else None, key=run.hex(), parent_id=known.parent_id or None if known else None
-    )
+    if known is None:
+        return ReceiptRun(id=entry.run_id, key=run.hex(), parent_id=entry.parent_id or None)
+    return ReceiptRun(id=known.run_id, key=run.hex(), parent_id=known.parent_id or None)
 
 
 def answer_posting(posting: Posting) -> PostedEvent:

@@ -93,7 +93,7 @@ class ReceiptQuantity(ResponseBody):
 class ReceiptRun(ResponseBody):
     """A run; `/api/v1/usage/runs/{run_id}` accepts id and key."""
 
-    id: str | None = Field(description="null: no usage of the run is counted yet.")
+    id: str | None = Field(description="null: no usage of the run is counted or held any more.")
     key: str
     parent_id: str | None
 
