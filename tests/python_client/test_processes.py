@@ -54,8 +54,9 @@ import asyncio
 async def main():
     client = AsyncClient(url, "fc_test", "/p", options)
     print(await client.record("org_acme", "assistant", "tool", "jira", credits="1"))
-    return client  # it lives until the program ends
-client = asyncio.run(main())
+asyncio.run(main())  # nothing refers to the client any more
+import gc
+gc.collect()
 """
     ids = run(ingest, program, age_s=60)
     assert ingest.ids == set(ids) != set()

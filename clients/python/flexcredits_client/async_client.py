@@ -136,6 +136,7 @@ class AsyncClient:
         is_done = self._outbox.is_empty
         left = self._outbox.give_up("the client was closed before the service answered")
         self._outbox.close()
+        lifecycle.unregister(self)
         self._notify()
         self._outbox.report(left)
         return is_done

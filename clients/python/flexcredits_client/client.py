@@ -142,6 +142,7 @@ class Client:
             left = self._outbox.give_up("the client was closed before the service answered")
             self._outbox.close()
             self._progress.notify_all()
+        lifecycle.unregister(self)
         self._outbox.report(left)
         return is_done
 

@@ -4,7 +4,6 @@ import atexit
 import multiprocessing.util
 import os
 from typing import Protocol
-from weakref import WeakSet
 
 
 class Living(Protocol):
@@ -15,12 +14,18 @@ class Living(Protocol):
     def start_in_child(self) -> None: ...
 
 
-_living: WeakSet[Living] = WeakSet()
+_living: set[Living] = set()
+"""Clients that are not closed. A program may have forgotten a client whose events still wait."""
 
 
 def register(client: Living) -> None:
     """Close the client at exit, and give it an empty queue in each forked child."""
     _living.add(client)
+
+
+def unregister(client: Living) -> None:
+    """The client is closed: it may go."""
+    _living.discard(client)
 
 
 def close_all() -> None:
