@@ -249,6 +249,17 @@ async def test_what_one_person_used_cannot_be_computed_by_comparing_answers(
     assert (days.status_code, months.status_code, months.json()["total"]) == (403, 200, "0.001120")
 
 
+@pytest.mark.parametrize(
+    "dates", ["range=all", "from=0001-01&to=9999-12", "from=0001-01-01&to=9999-12-31", "from=2020-01&to=2020-02"]
+)
+async def test_any_range_is_answered_while_only_groups_are_shown(api: Api, acme: PeopleRows, dates: str) -> None:
+    await acme.configure("groups_only", ["project"])
+    for by in ("by=group", "by=label&label_key=project"):
+        answer = await api.get(f"/api/v1/usage/people?{by}&{dates}")
+        assert answer["total"] == ("0.000000" if "2020" in dates else "0.015075")
+        assert sum(row[2] for row in rows_of(answer)) == int(answer["total"].replace(".", ""))
+
+
 @pytest.mark.parametrize("query", ["by=label&label_key=project&group=ten", "by=group&label=project:ten"])
 async def test_groups_and_labels_are_not_crossed_while_only_groups_are_shown(
     api: Api, acme: PeopleRows, query: str

@@ -7,11 +7,12 @@ from typing import NamedTuple
 from query_api.attributions.domain.privacy import Published, TooFewPeople, publish
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_person
 from query_api.attributions.domain.tally import INSIDE, PeopleRowKind, RowKey, Tally, key_by_group
+from query_api.attributions.queries import CellSum, SpanColumns, sum_cells, sum_month_cells
 from query_api.attributions.schemas import WhoQuery
 from query_api.attributions.selection import Selection, too_few_people
 from query_api.calendar import Days, month_of, with_whole_months
+from query_api.contracts.queries import select_days
 from query_api.db.session import ReadSession
-from query_api.db.statements import SQL
 from query_api.turns import compute
 
 
@@ -25,6 +26,8 @@ class Split(NamedTuple):
 
 KINDS_INSIDE: tuple[tuple[PeopleRowKind, str], ...] = (("group", ""), ("own", ""), ("small", INSIDE))
 """Kinds of rows inside a group, with the prefix of their ids."""
+
+
 EVERYTHING = Split(frozenset({"product", "feature_kind", "feature", "agent", "surface"}), by_day=True)
 
 
@@ -48,30 +51,31 @@ async def read_published(
     """Usage on the days, of the series (None: all), by the rows of `key_of`, as far as it may be shown. Raises ApiProblem."""
     keys, people = dict[RowKey, int](), dict[str, int]()
     columns = [
-        (
+        SpanColumns(
             span.attribution_id, span.first_on, span.last_on, keys.setdefault(key_of(span), len(keys)),
             people.setdefault(span.actor, len(people)) if is_person(span) else -1,
         )
         for span in spans
     ]  # fmt: skip
-    if not columns:
+    known = await select_days(session)
+    if not columns or known is None:
         return Published({}, frozenset())
-    whole = with_whole_months(days)
-    rows = await session.connection.fetch(
-        SQL["sum_cells"], session.organization_id, whole.first, month_of(whole.last).first, *zip(*columns, strict=True),
-        sorted(split.dimensions), cut_months(days, today, by_day=split.by_day), *days, series,
-    )  # fmt: skip
+    whole = with_whole_months(known)
+    days = Days(max(days.first, whole.first), min(days.last, whole.last))  # there is no usage on other days
+    if days.last < days.first:
+        return Published({}, frozenset())
+    rows = await read_sums(session, columns, days, today, series, split)
     row_keys, names = [*keys], [*people]
 
     def publish_rows() -> Published:
         months: dict[date, dict[RowKey, Tally]] = {}
         for row in rows:
-            tally = months.setdefault(row["month"], {}).setdefault(row_keys[row["row"]], Tally())
-            tally.credits += row["credits"]
-            tally.events += row["events"]
-            tally.people.update(names[person] for person in row["asked_people"])
-            if row["people"]:
-                tally.cells.setdefault(row["cell"], set()).update(names[person] for person in row["people"])
+            tally = months.setdefault(row.month, {}).setdefault(row_keys[row.row], Tally())
+            tally.credits += row.credits
+            tally.events += row.events
+            tally.people.update(names[person] for person in row.asked_people)
+            if row.people:
+                tally.cells.setdefault(row.cell, set()).update(names[person] for person in row.people)
         return publish(months, groups)
 
     try:
@@ -80,6 +84,21 @@ async def read_published(
         raise too_few_people() from None
     used = {key: tally for key, tally in published.tallies.items() if tally.credits or tally.events or tally.people}
     return published._replace(tallies=used)
+
+
+async def read_sums(
+    session: ReadSession, spans: Sequence[SpanColumns], days: Days, today: date, series: Sequence[int] | None, split: Split
+) -> list[CellSum]:  # fmt: skip
+    """Sums by row, month and cell; of some rows and months in two parts. Monthly rows are read where they suffice."""
+    whole = with_whole_months(days)
+    months = Days(whole.first, month_of(whole.last).first)
+    if days != whole or series is not None or split.dimensions or split.by_day:
+        cut = cut_months(days, today, by_day=split.by_day)
+        return await sum_cells(session, spans, months, sorted(split.dimensions), cut, days, series)
+    constant = [span for span in spans if span.first_on == date.min and span.last_on == date.max]
+    changing = [span for span in spans if span.first_on != date.min or span.last_on != date.max]
+    sums = await sum_month_cells(session, constant, months)
+    return sums + await sum_cells(session, changing, months, [], [], days, None)
 
 
 async def read_filtered(

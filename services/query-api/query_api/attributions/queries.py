@@ -194,3 +194,50 @@ async def sum_totals(session: ReadSession, stretches: Sequence[Days], series: Se
             SQL["sum_series_totals"], session.organization_id, *zip(*stretches, strict=True), series
         )
     return {row["first"]: Sum(row["credits"], row["events"]) for row in rows}
+
+
+class SpanColumns(NamedTuple):
+    """A span for a statement, with the numbers of its row and person (-1: none)."""
+
+    attribution_id: int
+    first_on: date
+    last_on: date
+    row: int
+    person: int
+
+
+class CellSum(NamedTuple):
+    """Usage of a row in a month and cell (see cells.py). `asked_people` used what was asked for, `people` anything in the
+    cell."""
+
+    row: int
+    month: date
+    cell: str
+    credits: int
+    events: int
+    people: Sequence[int]
+    asked_people: Sequence[int]
+
+
+async def sum_cells(
+    session: ReadSession, spans: Sequence[SpanColumns], months: Days, dimensions: Sequence[str], cut_months: Sequence[date],
+    days: Days, series: Sequence[int] | None,
+) -> list[CellSum]:  # fmt: skip
+    """`months`: the first days of the first and the last one."""
+    if not spans:
+        return []
+    await session.connection.execute(SQL["plan_for_values"])
+    rows = await session.connection.fetch(
+        SQL["sum_cells"], session.organization_id, *months, *zip(*spans, strict=True), dimensions, cut_months, *days, series,
+    )  # fmt: skip
+    return from_records(CellSum, rows)
+
+
+async def sum_month_cells(session: ReadSession, spans: Sequence[SpanColumns], months: Days) -> list[CellSum]:
+    """Of spans of all time, without dimensions."""
+    if not spans:
+        return []
+    await session.connection.execute(SQL["plan_for_values"])
+    columns = zip(*((span.attribution_id, span.row, span.person) for span in spans), strict=True)
+    rows = await session.connection.fetch(SQL["sum_month_cells"], session.organization_id, *months, *columns)
+    return from_records(CellSum, rows)

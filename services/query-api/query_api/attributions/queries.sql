@@ -125,6 +125,19 @@ CROSS JOIN LATERAL (
 WHERE used.day BETWEEN $2 AND ($3::date + interval '1 month')::date - 1
 GROUP BY 1, 2, 3
 
+-- name: sum_month_cells
+-- As sum_cells, without dimensions, of all series and whole months: attributions $4 are in rows $5, used by $6.
+SELECT row, month, '' AS cell, credits, events, people, people AS asked_people
+FROM (
+    SELECT selected.row, used.month, sum(used.credits)::bigint AS credits, sum(used.events)::bigint AS events,
+        coalesce(array_agg(DISTINCT selected.person) FILTER (WHERE selected.person >= 0 AND (used.credits <> 0 OR used.events <> 0)), '{}')
+            AS people
+    FROM unnest($4::bigint[], $5::integer[], $6::integer[]) AS selected(attribution_id, row, person)
+    JOIN usage_attributed_monthly AS used ON used.organization_id = $1 AND used.attribution_id = selected.attribution_id
+    WHERE used.month BETWEEN $2 AND $3
+    GROUP BY 1, 2
+) AS sums
+
 -- name: sum_series_totals
 -- Usage of the series $4 in ranges of days that begin on $2 and end on $3.
 SELECT stretch.first, sum(credits)::bigint AS credits, sum(events)::bigint AS events
