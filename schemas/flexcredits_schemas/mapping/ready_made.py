@@ -34,3 +34,9 @@ def ready_made() -> dict[str, ReadyMade]:
     return {
         name: ReadyMade(name, title, folder.joinpath(f"{name}.json").read_bytes()) for name, title in _TITLES.items()
     }
+
+
+def example_of(name: str) -> str | None:
+    """What the clients of this ready-made mapping send, as JSON, to try it on. None without an example."""
+    path = files("flexcredits_schemas").joinpath("mapping", "ready_made", "examples", f"{name}.json")
+    return path.read_text().rstrip() if path.is_file() else None

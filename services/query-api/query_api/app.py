@@ -17,6 +17,7 @@ from query_api.alerts.emails import routes as alert_emails
 from query_api.alerts.settings import routes as alert_settings
 from query_api.alerts.unsubscribe import routes as unsubscribe
 from query_api.attributions.book import Books
+from query_api.connections import routes as connections
 from query_api.contracts import routes as contracts
 from query_api.description import routes as docs
 from query_api.description.describe import describe
@@ -60,6 +61,7 @@ ROUTERS = (
     my_usage.router,
     people.router,
     contracts.router,
+    connections.router,
     proof.router,
     receipt.router,
     audit_log.router,

@@ -1,6 +1,7 @@
 """Tests of people, groups, labels, runs and my usage in a real browser."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -182,6 +183,12 @@ async def test_a_run_is_a_waterfall_that_leads_to_receipts_and_child_runs(
             "14.00"
         )
         await assert_fits(visit, f"runs in {scheme}")
+        await visit.of_test_id("agent-runs").get_by_role("button", name="Quarterly report").click()
+        await expect(visit.of_test_id("runs-count")).to_have_text("2")
+        await expect(visit.page).to_have_url(re.compile("agent=agt_report"))
+        await assert_fits(visit, f"runs of one agent in {scheme}")
+        await visit.page.get_by_role("button", name="Remove the filter by agent").click()
+        await expect(visit.of_test_id("runs-count")).to_have_text("3")
         await visit.of_test_id("runs-table").get_by_role("button", name="wf_1").click()
         steps = visit.of_test_id("waterfall").get_by_role("listitem")
         await expect(steps).to_have_count(4)
@@ -204,6 +211,11 @@ async def test_a_person_without_access_sees_their_own_usage(people: WholeStack, 
         await assert_fits(visit, "my usage")
         asked = [url for url in visit.requests if "/api/" in url and not url.endswith(("/session", "/logout"))]
         assert all("/api/v1/me/usage" in url for url in asked), asked
+        await expect(visit.page.get_by_role("link", name="Conversation")).to_have_count(0)
+    async with visiting(browser, people.origin) as visit:
+        await visit.sign_in(Who(NAMED), "/me")
+        await visit.page.get_by_role("link", name="Quarterly report").first.click()
+        await expect(visit.of_test_id("waterfall")).to_be_visible()
 
 
 async def test_aliases_are_revealed_one_by_one_and_groups_only_has_no_people(

@@ -48,6 +48,8 @@ PATHS = [
     "/api/v1/alerts/settings",
     "/api/v1/alerts/test-mail",
     "/api/v1/alert-channels",
+    "/api/v1/api-keys",
+    "/api/v1/mappings/ready-made",
     "/api/v1/audit",
     "/api/v1/credit-periods",
     "/api/v1/reconcile",
@@ -72,7 +74,14 @@ WRITES = {
 """Also, UPDATE of sessions.last_seen_at, and INSERT of the alerter's wake-ups and requests without their times."""
 
 
-READ_BY_ID = {"/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries"}
+OF_KEYS = (
+    "SELECT DISTINCT o.organization_id FROM api_key_mappings JOIN api_keys USING (key_id)"
+    " JOIN organizations o ON o.organization = ANY (organizations)"
+)
+"""The organizations of the mappings that a statement without WHERE shows."""
+
+
+READ_BY_ID = {"/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries", "/api/v1/api-keys/{key_id}/mapping"}
 """Also read by read_everything(), for the ids of the lists."""
 WITHOUT_ROWS = {"/api/v1/session", "/login", "/login/callback"}
 """They answer about the caller."""
@@ -160,6 +169,8 @@ async def fill(db: TableRows, name: str) -> int:
         " RETURNING channel_id", number, f"channel-{name}",
     )  # fmt: skip
     await db.notice(number, channel, f"fired.{name}", "fired", firing, "failed", [("refused", f"404 no hook {name}")])
+    key = await db.api_key(f"key{number}", name, products=[f"product-{name}"])
+    await db.mapping(key, f"rule-{name}", f"mapper@{name}")
     return number
 
 
@@ -179,6 +190,9 @@ async def read_everything(api: Api, organization: str) -> str:
         texts.append((await api.ask(f"/api/v1/alerts/{alert['id']}", organization=organization)).text)
     for channel in (await api.get("/api/v1/alert-channels", organization=organization))["channels"]:
         path = f"/api/v1/alert-channels/{channel['id']}/deliveries"
+        texts.append((await api.ask(path, organization=organization)).text)
+    for key in (await api.get("/api/v1/api-keys", organization=organization))["keys"]:
+        path = f"/api/v1/api-keys/{key['id']}/mapping"
         texts.append((await api.ask(path, organization=organization)).text)
     preview = await api.send(
         "POST", "/api/v1/alerts/preview", BODIES["/api/v1/alerts/preview"], organization=organization
@@ -220,7 +234,7 @@ async def test_two_organizations_hammering_one_connection_never_see_each_other(
                        f'"name":"add-on-{name}"', f'"email":"team@{name}"', f'"feature":"namespace-{name}"',
                        f'"subject":"person-{name}"', f",display-{name},", f'"added@{name}"', f'"role@{name.lower()}"',
                        f'"updated_by":"admin@{name}"', f'"last_error":"450 no test {name}"', f'"detail":"450 no mailbox {name}"',
-                       f'"name":"channel-{name}"', f'"detail":"404 no hook {name}"',
+                       f'"name":"channel-{name}"', f'"product-{name}"', f'"updated_by":"mapper@{name}"', f'"name":"rule-{name}"', f'"detail":"404 no hook {name}"',
                        f'"name":"actor-{name}"', f'"name":"team-{name}"', f'"project":"label-{name}"', f'"id":"above-{name}"',
                        f'"id":"below-{name}"',
                        f'"name":"actor-name-{name}"', f'"id":"actor-{name}"', f'"name":"group-name-{name}"', f'"id":"value-{name}"'):  # fmt: skip
@@ -244,7 +258,7 @@ async def test_a_forgotten_where_clause_shows_one_organization(db: TableRows, po
         await connection.execute(SQL["act_for"], "org_acme")
         without_rows = set()
         for table in await readable_tables(connection):
-            rows = await connection.fetch(f'SELECT DISTINCT organization_id FROM "{table}"')
+            rows = await connection.fetch(OF_KEYS if table == "api_key_mappings" else f'SELECT DISTINCT organization_id FROM "{table}"')  # fmt: skip
             seen = {row["organization_id"] for row in rows}
             assert seen <= {acme, 0}, table
             if acme not in seen:

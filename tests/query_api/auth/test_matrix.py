@@ -1,5 +1,6 @@
 """Every route with every kind of caller. A route that is not in the matrix fails the test."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +32,11 @@ def read(status: int) -> dict[str, int]:
     return {who: status if expected == 200 else expected for who, expected in READ.items()}
 
 
+def super_admin(status: int) -> dict[str, int]:
+    """Super Admins get this status."""
+    return {who: status if expected == 200 else expected for who, expected in SUPER_ADMIN.items()}
+
+
 MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/openapi.json"): all_the_same(200),
     ("GET", "/docs"): all_the_same(200),
@@ -41,6 +47,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("POST", "/logout"): all_the_same(404),
     ("GET", "/"): all_the_same(404),  # there is no build here; test_pages has one
     ("GET", "/me"): all_the_same(404),
+    ("GET", "/connections"): all_the_same(404),
     ("GET", "/assets/{name}"): all_the_same(404),
     ("GET", "/color-scheme.js"): all_the_same(404),
     ("GET", "/favicon.svg"): all_the_same(404),
@@ -78,6 +85,12 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("DELETE", "/api/v1/alert-channels/{id}"): ADMIN_FINDS_NOTHING,
     ("POST", "/api/v1/alert-channels/{id}/test"): ADMIN_FINDS_NOTHING,
     ("GET", "/api/v1/alert-channels/{id}/deliveries"): read(404),
+    ("GET", "/api/v1/api-keys"): SUPER_ADMIN,
+    ("GET", "/api/v1/api-keys/{key_id}/mapping"): super_admin(404),  # unknown key
+    ("PUT", "/api/v1/api-keys/{key_id}/mapping"): super_admin(428),  # without If-Match
+    ("DELETE", "/api/v1/api-keys/{key_id}/mapping"): super_admin(428),
+    ("GET", "/api/v1/mappings/ready-made"): SUPER_ADMIN,
+    ("POST", "/api/v1/mappings/try"): SUPER_ADMIN,
     ("GET", "/unsubscribe"): all_the_same(400),  # the link identifies the caller
     ("POST", "/unsubscribe"): all_the_same(400),
     ("GET", "/api/v1/audit"): ADMIN,
@@ -133,7 +146,7 @@ async def test_every_caller_gets_the_status_of_the_matrix(open_api: OpenApi, db:
                     headers = {} if claims is None else {"Authorization": f"Bearer {api.provider.token(**claims)}"}
                     if (path, status) == ("/api/v1/live", 200):
                         continue  # the stream does not end; test_live tests it
-                    address = path.replace("{id}", "77").replace("{run_id:path}", "77") + PARAMETERS.get(path, "")
+                    address = re.sub(r"\{\w+(:path)?\}", "77", path) + PARAMETERS.get(path, "")
                     # A person may request only one test mail per minute.
                     await db.execute("UPDATE audit_log SET at = at - interval '1 hour'")
                     answer = await api.client.request(method, address, headers=headers, json=BODIES.get(path))

@@ -206,11 +206,12 @@ async def test_settings_are_only_changed_from_the_dashboard_itself(browser: Brow
         ("PUT", "/api/v1/alerts/settings"), ("POST", "/api/v1/alerts/preview"), ("POST", "/api/v1/alerts/test-mail"),
         ("POST", "/api/v1/alerts/{id}/resend"), ("POST", "/api/v1/banner/dismiss"),
         ("POST", "/api/v1/alert-channels"), ("DELETE", "/api/v1/alert-channels/{id}"), ("POST", "/api/v1/alert-channels/{id}/test"),
+        ("PUT", "/api/v1/api-keys/{key_id}/mapping"), ("DELETE", "/api/v1/api-keys/{key_id}/mapping"), ("POST", "/api/v1/mappings/try"),
     ):  # fmt: skip
         for headers in (*elsewhere, SAME_ORIGIN, {"Origin": DASHBOARD}):
             given = {"If-Match": '"0"', **headers}
             answer = await browser.client.request(
-                method, path.replace("{id}", "7"), headers=given, json=BODIES.get(path)
+                method, path.replace("{id}", "7").replace("{key_id}", "7"), headers=given, json=BODIES.get(path)
             )
             is_ours = headers not in elsewhere
             assert answer.json()["type"] == "/problems/cross-site" if answer.status_code == 403 else is_ours, (

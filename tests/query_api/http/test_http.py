@@ -16,6 +16,7 @@ from support.services.query_api import Api
 OTHERWISE_READ = {
     "/api/v1/alerts/{id}",
     "/api/v1/alert-channels/{id}/deliveries",
+    "/api/v1/api-keys/{key_id}/mapping",
     "/api/v1/usage/runs/{run_id}",
     "/api/v1/live",
     "/login",
@@ -76,6 +77,7 @@ async def test_answers_are_as_described(api: Api, db: TableRows) -> None:
     await db.email(acme, None, "ada@acme.example")
     await db.banner(acme, 75)
     await db.audit_entry(acme, "user-1")
+    await db.api_key("key1")
     await db.audit_entry(acme, "user-2")
     for path, schema in PATHS.items():
         for moment in ("without progress", "with progress"):
@@ -84,14 +86,18 @@ async def test_answers_are_as_described(api: Api, db: TableRows) -> None:
                 await db.progress(0, NOW, counted=1)
             validator(schema).validate(await api.get(path))
     validator("Run").validate(await api.get("/api/v1/usage/runs/run-1?limit=1"))
+    validator("MappingResponse").validate(await api.get("/api/v1/api-keys/key1/mapping"))
     validator("AlertWithAttempts").validate(await api.get(f"/api/v1/alerts/{firing}"))
     for method, path, schema, status in (
         ("PUT", "/api/v1/alerts/settings", "AlertSettingsResponse", 200),
         ("POST", "/api/v1/alerts/preview", "Preview", 200),
         ("POST", "/api/v1/alerts/test-mail", "TestMailAccepted", 202),
         ("POST", "/api/v1/alert-channels", "CreatedChannel", 201),
+        ("PUT", "/api/v1/api-keys/{key_id}/mapping", "MappingResponse", 200),
+        ("POST", "/api/v1/mappings/try", "Trial", 200),
     ):
-        answer = await api.send(method, path, BODIES[path], headers={"If-Match": '"0"'})
+        address = path.replace("{key_id}", "key1")
+        answer = await api.send(method, address, BODIES[path], headers={"If-Match": '"0"'})
         assert answer.status_code == status, answer.text
         validator(schema).validate(answer.json())
     problem = validator("Problem")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from flexcredits_schemas.identity import run_identity_of
 from support.data.people_rows import actor, attribution, run_use, show, use_by
 from support.data.table_rows import MICRO, TableRows, local
 from support.services.query_api import Api
@@ -57,7 +58,7 @@ async def test_own_usage_by_product_feature_agent_day_and_run(api: Api, db: Tabl
             {"day": "2026-11-01", "credits": "4.000000", "events": 1}, {"day": "2026-11-02", "credits": "3.000000", "events": 3},
         ],
         "runs": [{
-            "id": "r", "agent": "Quarterly report", "first_at": "2026-10-31T18:15:00Z", "last_at": "2026-10-31T18:15:00Z",
+            "id": "r", "key": run_identity_of("r").hex(), "agent": "Quarterly report", "first_at": "2026-10-31T18:15:00Z", "last_at": "2026-10-31T18:15:00Z",
             "credits": "5.000000", "events": 1,
         }],
     }  # fmt: skip

@@ -31,7 +31,8 @@ OTHERS = (
 """They filter by none of them."""
 ELSEWHERE = {
     "/api/v1/live",  # sends what overview and banner answer
-    "/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries", "/login", "/login/callback",  # name no actor of usage
+    "/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries", "/api/v1/api-keys", "/api/v1/api-keys/{key_id}/mapping",
+    "/api/v1/mappings/ready-made", "/login", "/login/callback",  # name no actor of usage
     "/api/v1/me/usage", "/api/v1/usage/runs/{run_id}", "/api/v1/receipt",  # in the tests of runs, my usage and receipts
 }  # fmt: skip
 

@@ -17,6 +17,8 @@ PATHS = {
     "/api/v1/alerts/settings": "AlertSettingsResponse",
     "/api/v1/alerts/test-mail": "TestMails",
     "/api/v1/alert-channels": "Channels",
+    "/api/v1/api-keys": "ApiKeys",
+    "/api/v1/mappings/ready-made": "ReadyMadeMappings",
     "/api/v1/audit?limit=1": "AuditLog",
     "/api/v1/session": "SessionResponse",
     "/api/v1/credit-periods": "CreditPeriods",

@@ -1,5 +1,6 @@
 """Writes rows as the aggregator does, as the tables' owner."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -44,6 +45,26 @@ class TableRows:
             name, time_zone, billing_moderators,
         )  # fmt: skip
         return number
+
+    async def api_key(
+        self, key_id: str, *organizations: str, products: Sequence[str] = ("*",), expires_at: datetime | None = None,
+        revoked_at: datetime | None = None,
+    ) -> str:  # fmt: skip
+        """A key for org_acme, unless others are given."""
+        await self.execute(
+            "INSERT INTO api_keys (key_id, secret_sha256, organizations, products, expires_at, revoked_at, created_at)"
+            " VALUES ($1, sha256('secret'), $2, $3, $4, $5, '2026-11-01T00:00:00Z')",
+            key_id, list(organizations) or ["org_acme"], list(products), expires_at, revoked_at,
+        )  # fmt: skip
+        return key_id
+
+    async def mapping(self, key_id: str, rule: str, updated_by: str) -> None:
+        """A mapping with one rule, which ignores events of Lago."""
+        document = {"type": "flexcredits.mapping.v1", "rules": [{"name": rule, "protocol": "lago", "ignore": True}]}
+        await self.execute(
+            "INSERT INTO api_key_mappings (key_id, document, updated_at, updated_by) VALUES ($1, $2, now(), $3)",
+            key_id, json.dumps(document), updated_by,
+        )  # fmt: skip
 
     async def contract(
         self, organization: int, contract: str, starts_on: str, ends_on: str, *, minimum_commitment: int | None = None,

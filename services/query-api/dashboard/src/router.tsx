@@ -4,7 +4,7 @@ import { Crash, CrashedPage } from "./shell/Crash"
 import { NotFound } from "./shell/NotFound"
 import { Shell } from "./shell/Shell"
 import { parseSearch, type Search, writeSearch } from "./url/search"
-import { rangeOf, readUrlState } from "./url/urlState"
+import { keyOf, rangeOf, readUrlState } from "./url/urlState"
 
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound, errorComponent: CrashedPage })
 
@@ -24,8 +24,16 @@ export const myUsageRoute = createRoute({
   errorComponent: Crash,
 })
 
+export const connectionsRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/connections",
+  validateSearch: (search: Search) => keyOf(readUrlState(search)),
+  component: lazyRouteComponent(() => import("./connections/Connections")),
+  errorComponent: Crash,
+})
+
 export const router = createRouter({
-  routeTree: root.addChildren([dashboardRoute, myUsageRoute]),
+  routeTree: root.addChildren([dashboardRoute, myUsageRoute, connectionsRoute]),
   // Cleaned in the parser: parameters that a route's own validation drops would stay in its parents' search.
   parseSearch: (text) => readUrlState(parseSearch(text)),
   stringifySearch: (search) => writeSearch(search as Search),

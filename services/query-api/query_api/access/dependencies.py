@@ -193,6 +193,16 @@ async def read_as_admin(
         yield session
 
 
+async def read_as_super_admin(
+    request: Request, principal: Annotated[Principal, Depends(identify)]
+) -> AsyncIterator[ReadSession]:
+    """Policy: Super Admins."""
+    app = app_state(request)
+    async with read_as_principal(app, app.pool, principal, WAIT_S) as session:
+        check_super_admin(principal)
+        yield session
+
+
 async def read_to_export(
     request: Request, principal: Annotated[Principal, Depends(identify)]
 ) -> AsyncIterator[ReadSession]:
@@ -211,7 +221,7 @@ async def write(request: Request, principal: Annotated[Principal, Depends(identi
 async def write_as_super_admin(
     request: Request, principal: Annotated[Principal, Depends(identify)]
 ) -> AsyncIterator[WriteSession]:
-    """Policy: Super Admins."""
+    """Policy: Super Admins may change settings."""
     async with write_as_principal(app_state(request), principal) as session:
         check_super_admin(principal)
         yield session
@@ -228,7 +238,18 @@ async def hold_link(request: Request, token: LinkToken = "") -> AsyncIterator[Li
 
 
 POLICIES = frozenset(
-    {identify, read, read_own, read_slowly, read_as_admin, read_to_export, write, write_as_super_admin, hold_link}
+    {
+        identify,
+        read,
+        read_own,
+        read_slowly,
+        read_as_admin,
+        read_as_super_admin,
+        read_to_export,
+        write,
+        write_as_super_admin,
+        hold_link,
+    }
 )
 """Every route except public ones needs one of these; else the application does not start."""
 
@@ -239,6 +260,7 @@ SlowReadAccess = Annotated[ReadSession, Depends(read_slowly, scope="function")]
 AdminAccess = Annotated[ReadSession, Depends(read_as_admin, scope="function")]
 LinkAccess = Annotated[Linked, Depends(hold_link, scope="function")]
 WriteAccess = Annotated[WriteSession, Depends(write, scope="function")]
+SuperAdminReadAccess = Annotated[ReadSession, Depends(read_as_super_admin, scope="function")]
 SuperAdminAccess = Annotated[WriteSession, Depends(write_as_super_admin, scope="function")]
 CurrentUser = Annotated[Principal, Depends(identify)]
 # Scope "request": the transaction stays open until the file is sent or aborted; exports/downloads.py limits the time.

@@ -7,8 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from query_api.http.problems import ApiProblem
 
-BYTES_MAX = 64 * 1024
-"""More than twice the largest valid body: two lists of fifty addresses of 254 characters."""
+BYTES_MAX = 256 * 1024
+"""More than the largest valid body: a mapping of 64 KiB, and a pasted event of 128 KiB."""
 WITHIN_S = 10.0
 
 

@@ -50,6 +50,8 @@ TYPES = {
     "no-such-person": ProblemType(404, "Person not found"),
     "no-such-alert": ProblemType(404, "Alert not found"),
     "no-such-channel": ProblemType(404, "Channel not found"),
+    "no-such-key": ProblemType(404, "API key not found"),
+    "no-such-mapping": ProblemType(404, "Mapping not found"),
     "method-not-allowed": ProblemType(405, "Method not allowed"),
     "too-slow": ProblemType(408, "Request timed out"),
     "another-banner": ProblemType(409, "Banner out of date"),

@@ -122,7 +122,7 @@ async def read_runs(session: ReadSession, days: Days, attributions: list[int], a
     own = await sum_own_uses(session, [run.run for run in begun], attributions)
     return [
         MyRun(
-            id=run.run_id, agent=agents.get(run.agent_id, run.agent_id) or None, first_at=uses_of.first_at,
+            id=run.run_id, key=run.run.hex, agent=agents.get(run.agent_id, run.agent_id) or None, first_at=uses_of.first_at,
             last_at=uses_of.last_at, credits=uses_of.credits, events=uses_of.events,
         )
         for run in begun

@@ -40,6 +40,7 @@ class MyDay(ResponseBody):
 
 class MyRun(ResponseBody):
     id: str
+    key: str = Field(description="Identifies the run in URLs. Who may read the dashboard can open it there.")
     agent: str | None = Field(description="The agent's name.")
     first_at: datetime
     last_at: datetime

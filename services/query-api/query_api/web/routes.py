@@ -12,7 +12,7 @@ from query_api.http.etags import names_tag
 from query_api.http.problems import ApiProblem
 from query_api.web.files import PAGE, BuiltFile
 
-VIEWS = ("/", "/me")
+VIEWS = ("/", "/me", "/connections")
 """Paths of the dashboard. Any other path returns the page with status 404, which then shows "not found"."""
 FILES = ("/assets/{name}", "/color-scheme.js", "/favicon.svg")
 DASHBOARD_PATHS = frozenset({*VIEWS, *FILES})

@@ -11,7 +11,7 @@ const SHOWN_AT_FIRST = 10
 interface Props {
   title: string
   head: string
-  rows: { key: string; name: string; about?: string; credits: string; events: number }[]
+  rows: { key: string; name: string; about?: string; href?: string | undefined; credits: string; events: number }[]
 }
 
 export function MyTable({ title, head, rows }: Props) {
@@ -34,11 +34,11 @@ export function MyTable({ title, head, rows }: Props) {
               </tr>
             </thead>
             <tbody>
-              {shown.map(({ key, name, about, credits, events }) => (
+              {shown.map(({ key, name, about, href, credits, events }) => (
                 <tr key={key}>
                   <th scope="row">
                     <div className={table.line}>
-                      <span>{name}</span>
+                      {href ? <a href={href}>{name}</a> : <span>{name}</span>}
                       {about && <span className={classes.about}>{about}</span>}
                     </div>
                   </th>

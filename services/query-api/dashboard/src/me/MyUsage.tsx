@@ -47,12 +47,19 @@ export default function MyUsage() {
         }
         data={ranges.map(({ name }) => name)}
       />
-      {data ? <Shown usage={data} /> : error ? <Failure error={error} retry={refetch} /> : <Skeleton height={420} />}
+      {data ? (
+        <Shown usage={data} isReader={session?.refusal_reason === null} />
+      ) : error ? (
+        <Failure error={error} retry={refetch} />
+      ) : (
+        <Skeleton height={420} />
+      )}
     </div>
   )
 }
 
-function Shown({ usage }: { usage: Schemas["MyUsage"] }) {
+/** `isReader`: the person may read the dashboard, so each run can be opened there. */
+function Shown({ usage, isReader }: { usage: Schemas["MyUsage"]; isReader: boolean }) {
   const format = useFormat()
   return (
     <>
@@ -102,9 +109,10 @@ function Shown({ usage }: { usage: Schemas["MyUsage"] }) {
       <MyTable
         title="Latest runs"
         head="Run"
-        rows={usage.runs.map(({ id, agent, first_at, credits, events }) => ({
+        rows={usage.runs.map(({ id, key, agent, first_at, credits, events }) => ({
           key: id,
           name: agent ?? "Conversation",
+          href: isReader ? `/?tab=runs&panel=run&run=${key}` : undefined,
           about: format.moment(new Date(first_at)),
           credits,
           events,

@@ -1,4 +1,4 @@
-import { Button } from "@mantine/core"
+import { Button, UnstyledButton } from "@mantine/core"
 import { useState } from "react"
 import type { Schemas } from "../api/client"
 import table from "../breakdown/table/UsageTable.module.css"
@@ -6,6 +6,7 @@ import { useFormat } from "../format/useFormat"
 import { CellHints } from "../ui/CellHints"
 import { Hint } from "../ui/Hint"
 import { ScrollRegion } from "../ui/ScrollRegion"
+import { useUrlState } from "../url/useUrlState"
 import classes from "./Runs.module.css"
 
 const SHOWN_AT_FIRST = 8
@@ -18,6 +19,7 @@ interface Props {
 /** How much a run of each agent costs. */
 export function AgentRuns({ agents, notListed }: Props) {
   const format = useFormat()
+  const [url, change] = useUrlState()
   const [isWhole, setWhole] = useState(false)
   const shown = isWhole ? agents : agents.slice(0, SHOWN_AT_FIRST)
   const caption = "Credits per run, by agent"
@@ -45,7 +47,17 @@ export function AgentRuns({ agents, notListed }: Props) {
               <tr key={agent?.id ?? ""}>
                 <th scope="row">
                   <div className={table.line}>
-                    <span>{agent?.name ?? "No agent"}</span>
+                    {url.agent === undefined ? (
+                      <UnstyledButton
+                        className={classes.open}
+                        onClick={() => change({ agent: agent?.id ?? "" }, "push")}
+                      >
+                        {agent?.name ?? "No agent"}
+                        <span className="visually-hidden">: show only its runs</span>
+                      </UnstyledButton>
+                    ) : (
+                      <span>{agent?.name ?? "No agent"}</span>
+                    )}
                     {names.filter((name) => name === agent?.name).length > 1 && (
                       <span className={table.id}>{agent?.id}</span>
                     )}

@@ -1,4 +1,5 @@
 import { Button, Skeleton, UnstyledButton } from "@mantine/core"
+import { IconRobot } from "@tabler/icons-react"
 import { useInfiniteQuery } from "@tanstack/react-query"
 import type { Schemas } from "../api/client"
 import breakdown from "../breakdown/Breakdown.module.css"
@@ -11,23 +12,30 @@ import { Hint } from "../ui/Hint"
 import { ScrollRegion } from "../ui/ScrollRegion"
 import { isOfSome } from "../url/urlState"
 import { useUrlState } from "../url/useUrlState"
-import { WhoChips } from "../who/WhoChips"
+import { Chip, ICON, WhoChips } from "../who/WhoChips"
 import { AgentRuns } from "./AgentRuns"
 import { runsQuery } from "./queries"
 import classes from "./Runs.module.css"
 
 /** What conversations, workflow runs and traces cost: per agent, and the dearest ones. */
 export default function RunsTab() {
-  const [url] = useUrlState()
+  const [url, change] = useUrlState()
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(runsQuery(url))
   const format = useFormat()
   const page = data?.pages.at(-1)
-  const isFiltered = isOfSome(url)
+  const isFiltered = isOfSome(url) || url.agent !== undefined
+  const agent = page?.agents.find((each) => (each.agent?.id ?? "") === url.agent)?.agent
   return (
     <>
       {isFiltered && (
         <div className={breakdown.filters}>
-          <WhoChips />
+          <WhoChips>
+            {url.agent !== undefined && (
+              <Chip kind="agent" icon={<IconRobot {...ICON} />} remove={() => change({ agent: undefined }, "push")}>
+                {(agent?.name ?? url.agent) || "No agent"}
+              </Chip>
+            )}
+          </WhoChips>
         </div>
       )}
       {!page ? (

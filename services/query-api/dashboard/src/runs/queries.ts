@@ -1,13 +1,13 @@
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query"
 import { api, bodyOf } from "../api/client"
-import { rangeOf, type UrlState, whoOf } from "../url/urlState"
+import { compact, rangeOf, type UrlState, whoOf } from "../url/urlState"
 
 const PAGE = 25
 const USES = 200
 
 export function runsQuery(url: UrlState) {
   const { membership: _now, ...who } = whoOf(url)
-  const query = { ...rangeOf(url), ...who, limit: PAGE }
+  const query = { ...rangeOf(url), ...who, ...compact({ agent: url.agent }), limit: PAGE }
   return infiniteQueryOptions({
     queryKey: ["runs", query],
     queryFn: ({ signal, pageParam }) =>

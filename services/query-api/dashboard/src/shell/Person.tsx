@@ -1,9 +1,10 @@
 import { ActionIcon, Menu, Text } from "@mantine/core"
-import { IconChartHistogram, IconHistory, IconLogout, IconUserCircle } from "@tabler/icons-react"
+import { IconChartHistogram, IconHistory, IconLogout, IconPlugConnected, IconUserCircle } from "@tabler/icons-react"
 import { useNavigate } from "@tanstack/react-router"
 import type { MouseEvent } from "react"
 import { api, type Schemas } from "../api/client"
 import { maySeeAudit } from "../audit/queries"
+import { CONNECTIONS, mayConnect } from "../connections/path"
 import { MY_USAGE } from "../me/path"
 import { roleName } from "../ui/labels"
 
@@ -39,6 +40,11 @@ export function Person({ session }: { session: Schemas["SessionResponse"] }) {
             onClick={open}
           >
             Audit log
+          </Menu.Item>
+        )}
+        {mayConnect(session.role) && !session.refusal_reason && (
+          <Menu.Item component="a" href={CONNECTIONS} leftSection={<IconPlugConnected size={16} stroke={1.6} />}>
+            Connections
           </Menu.Item>
         )}
         {session.auth_method === "session" && (

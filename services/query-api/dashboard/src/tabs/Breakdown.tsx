@@ -90,7 +90,7 @@ export function Breakdown() {
 }
 
 /** What does not apply to another tab. */
-const CLOSED = { tab: undefined, product: undefined, view: undefined, q: undefined, open: undefined }
+const CLOSED = { tab: undefined, agent: undefined, product: undefined, view: undefined, q: undefined, open: undefined }
 
 function isProduct(tab: string | null): tab is Product {
   return PRODUCTS.some((product) => product === tab)

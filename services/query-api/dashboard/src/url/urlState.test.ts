@@ -15,6 +15,9 @@ describe("the URL", () => {
     "?tab=people&product=agents&by=label&label_key=project&actor=usr_1&group=g&label=project%3Aa%3Ab&membership=now",
     "?tab=runs&panel=run&run=6f1c2c5b8e4d4a0f9b7a3c1d2e5f6071&receipt=20779-0f5e",
     "?product=agents&panel=drivers&of=agent%3Aagt_1",
+    "?key=4kQ9vT2mXa7B",
+    "?tab=runs&agent=agt_1",
+    "?tab=runs&agent=",
     "?q=caf%C3%A9+%26+co&sort=-change&open=category%3AMedia&open=category%3AMedia%2Fagent%3Aagt_1&panel=reconcile",
   ])("%s is the same view after a reload", (address) => {
     expect(writeSearch(read(address) as Search)).toBe(address)
@@ -43,6 +46,7 @@ describe("the URL", () => {
     "?by=surface",
     "?label=project",
     "?run=../x",
+    "?key=../x",
     "?unknown=1",
   ])("an invalid value of %s is ignored", (address) => {
     expect(read(address)).toEqual({})
@@ -57,7 +61,7 @@ describe("the URL", () => {
 describe("an arbitrary URL", () => {
   const NAMES =
     "credit_period from to range product view surface group_by categories interval scope sum chart q sort open panel " +
-    "tab by label_key actor group label membership of run receipt"
+    "tab by label_key actor group label membership of run receipt key agent"
   const GARBAGE = [
     "", "zzz", "-", "0", "null", "undefined", "[]", "{}", '"', "%00", "%", "%E0%A4%A", "\u0000", "é̈", "😀", "a".repeat(9_000),
     "2026-99", "9999-99-99", "0000-00", "-credits-", "constructor", "__proto__", "toString", "<script>", "../..", "2026-11&to=",

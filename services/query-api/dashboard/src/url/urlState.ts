@@ -41,6 +41,8 @@ export interface UrlState extends Range, Who {
   /** By what the tab People divides usage; with `label`, by the values of `label_key`. */
   by?: By
   label_key?: string
+  /** Id of the agent whose runs the tab Runs shows; empty: runs without an agent. */
+  agent?: string
   panel?: (typeof PANELS)[number]
   /** The row whose people the panel `drivers` shows, such as "agent:agt_1". */
   of?: string
@@ -48,6 +50,8 @@ export interface UrlState extends Range, Who {
   run?: string
   /** Key of the use whose receipt it shows. */
   receipt?: string
+  /** Id of the API key that the page Connections shows. */
+  key?: string
 }
 
 export type Tab = "people" | "runs"
@@ -66,10 +70,12 @@ export type ViewBy = (typeof VIEWS)[Product][number]
 const DAYS = /^\d{4}-\d{2}(-\d{2})?$/
 const LABEL = /^[^:]+:./
 const KEY = /^[0-9a-f-]+$/
+const API_KEY = /^[0-9A-Za-z]+$/
 const SORT = /^-?(name|credits|uses|share|change)$/
 const TEXT_MAX = 200
 /** An id of an actor. */
 const ID_MAX = 254
+const AGENT_MAX = 64
 const LIST_MAX = 100
 /** Two ids of 64 characters and a slash; % and / inside the ids are encoded as three characters. */
 const PERIOD_MAX = 385
@@ -98,10 +104,12 @@ export function readUrlState(search: Search): UrlState {
     q: text(search.q) || undefined,
     sort: matching(search.sort, SORT),
     open: texts(search.open),
+    agent: first(search.agent)?.slice(0, AGENT_MAX),
     panel: oneOf(search.panel, PANELS),
     of: id(search.of),
     run: matching(search.run, KEY),
     receipt: matching(search.receipt, KEY),
+    key: matching(search.key, API_KEY),
   })
 }
 
@@ -109,6 +117,11 @@ export function readUrlState(search: Search): UrlState {
 export function rangeOf(url: UrlState): Range {
   const { credit_period, from, to, range } = url
   return compact({ credit_period, from, to, range })
+}
+
+/** The API key of the page Connections. */
+export function keyOf({ key }: UrlState): Pick<UrlState, "key"> {
+  return compact({ key })
 }
 
 /** The view's filters by who used it; parameters that are not used are undefined. */

@@ -8,10 +8,10 @@ import { labelName } from "./names"
 import { whoNameQuery } from "./queries"
 import classes from "./WhoChips.module.css"
 
-/** The filters by person, group and label; each can be removed. */
-export function WhoChips() {
+/** The filters by person, group and label, and others of the tab; each can be removed. */
+export function WhoChips({ children }: { children?: ReactNode }) {
   const [url, change] = useUrlState()
-  if (!url.actor && !url.group && !url.label) return null
+  if (!url.actor && !url.group && !url.label && !children) return null
   return (
     <ul className={classes.chips} aria-label="Filters">
       {url.actor && (
@@ -29,11 +29,12 @@ export function WhoChips() {
           {labelName(url.label)}
         </Chip>
       )}
+      {children}
     </ul>
   )
 }
 
-const ICON = { size: 14, stroke: 1.6, "aria-hidden": true }
+export const ICON = { size: 14, stroke: 1.6, "aria-hidden": true }
 
 interface ChipProps {
   kind: string
@@ -42,7 +43,7 @@ interface ChipProps {
   children: ReactNode
 }
 
-function Chip({ kind, icon, remove, children }: ChipProps) {
+export function Chip({ kind, icon, remove, children }: ChipProps) {
   return (
     <li>
       {icon}
