@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from flexcredits_schemas.mapping.ready_made import ready_made
 from ingest_load import MODELS, read_answer, uuid7
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from support.data.recorded_bodies import recorded
 from support.services.mapped_keys import create_mapped_key
 
 REQUEST_SIZE, CONNECTIONS = 500, 4
@@ -157,11 +158,51 @@ def add_attributes(message: Any, attributes: dict[str, Any]) -> None:
             any_value.string_value = value
 
 
+def write_payloads(calls: list[Call], now: datetime) -> bytes:
+    """As LiteLLM 1.110.2 writes an array of its StandardLoggingPayload: the recorded call, 14 kB with its prices."""
+    recorded_call: dict[str, Any] = json.loads(recorded("litellm-generic-api-single.json"))
+    prices = {f"input_cost_per_token_above_{number}k_tokens": None for number in range(200)}
+    payloads = []
+    for call in calls:
+        usage = {
+            "prompt_tokens": call.input_tokens,
+            "completion_tokens": call.output_tokens,
+            "total_tokens": call.input_tokens + call.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": call.cached_tokens},
+        }
+        metadata = recorded_call["metadata"] | {"user_api_key_user_id": call.user, "usage_object": usage}
+        payloads.append(
+            recorded_call
+            | {"id": call.id, "model": call.model, "session_id": call.conversation, "endTime": now.timestamp()}
+            | {"prompt_tokens": call.input_tokens, "completion_tokens": call.output_tokens, "metadata": metadata}
+            | {"model_map_information": {"model_map_key": call.model, "model_map_value": prices}}
+        )
+    return json.dumps(payloads).encode()
+
+
+def write_lago(calls: list[Call], now: datetime) -> bytes:
+    """As Lago's Python SDK writes a batch."""
+    events = [
+        {
+            "transaction_id": call.id,
+            "external_subscription_id": call.user,
+            "code": "tokens",
+            "timestamp": str(int(now.timestamp())),
+            "precise_total_amount_cents": None,
+            "properties": {"model": call.model, "input_tokens": call.input_tokens, "output_tokens": call.output_tokens},
+        }
+        for call in calls
+    ]
+    return json.dumps({"events": events}).encode()
+
+
 NATIVE = Sender("native", "/api/v1/events", "application/cloudevents-batch+json", "", write_native, 202)
 SENDERS = [
     NATIVE,
     Sender("openmeter", "/openmeter/api/v1/events", "application/cloudevents-batch+json", "openmeter", write_openmeter, 204),
     Sender("otlp spans", "/otlp/v1/traces", "application/x-protobuf", "otlp-genai", write_spans, 200),
+    Sender("litellm", "/litellm", "application/json", "litellm", write_payloads, 202),
+    Sender("lago", "/lago/api/v1/events/batch", "application/json", "lago", write_lago, 200),
 ]  # fmt: skip
 
 
@@ -192,7 +233,7 @@ async def send(url: str, key: str, sender: Sender, events: int, seed: int) -> fl
             )
             writer.write(head.encode() + body)
             status, answer = await read_answer(reader)
-            if status != sender.status or b"rror" in answer:
+            if status != sender.status or b"rror" in answer[:500]:
                 raise RuntimeError(f"{sender.name}: {status} {answer[:500]!r}")
         writer.close()
 
