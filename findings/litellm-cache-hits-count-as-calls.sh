@@ -4,7 +4,7 @@
 #  2. callback "generic_api": id "<id>_cache_hit<time>", cache_hit true, response_cost 0.0;
 #  3. "generic_api" writes response_cost 0.0 also for a model that is not in its price list ("lago" and "openmeter" write null).
 # Expected: no tokens for what no provider counted, one id per call, and the same cost of one call in all callbacks.
-# In FlexCredits: the ready-made mappings `lago` and `litellm` ignore cache hits (tests/ingest/clients/test_litellm.py).
+# In FlexCredits: the ready-made mappings `lago` and `litellm` ignore cache hits (tests/ingest/clients/test_metering_clients.py).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

@@ -4,7 +4,7 @@
 #  2. a cache hit sends a second event with the FIRST call's id, cost 0.0 and the full token counts;
 #  3. a model that is not in its price list has "cost": null, not a missing cost and not an error.
 # Expected: one event per call, with its own id, and a number as cost. In FlexCredits: a copy of an id is counted once (the
-# ledger), other data under the same id is a conflict that is shown, null is refused with a reason; docs/compatibility.md.
+# ledger), and the mapping `litellm-openmeter` counts tokens, not costs, and a cache hit as a duplicate; docs/clients.md.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

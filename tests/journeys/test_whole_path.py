@@ -12,14 +12,21 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
+from support.clients.metered_organization import MeteredOrganization
+from support.clients.metered_organization import credits_of as credits_of_call
 from support.data.factories import correction, organization, rate, usage
+from support.data.recorded_bodies import recorded, recorded_lines, sent_at
 from support.data.traces import credits_of, find_traces
 from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
 from support.infra.service_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 AT = datetime.now(UTC).replace(microsecond=0).isoformat()
+SONNET = credits_of_call(input_tokens=1300, cached_input_tokens=1000, cache_write_input_tokens=200, output_tokens=50)
+GPT = credits_of_call(input_tokens=1200, cached_input_tokens=1024, output_tokens=300, reasoning_output_tokens=256)
+PLAIN, EMBEDDING = credits_of_call(input_tokens=1200, output_tokens=300), credits_of_call(input_tokens=8)
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +179,59 @@ async def test_bad_events_stand_in_the_dead_letters_and_their_neighbours_count(s
     await eventually(lambda: dead_letters().count("org_mixed") == 2, what="both dead letters")
     assert "the same source and id was used before with another payload" in dead_letters()
     check_proof(stack, "org_mixed")
+
+
+def post_as(made: MeteredOrganization, path: str, body: object) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {made.key}", "Content-Type": "application/json"}
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return httpx.post(made.url + path, content=content, headers=headers)
+
+
+async def test_recorded_requests_are_counted_as_often_as_their_clients_called_a_model(stack: WholeStack) -> None:
+    litellm = MeteredOrganization(stack, "org_litellm", "litellm")
+    lago = MeteredOrganization(stack, "org_lago", "lago")
+    now = time.time()
+    calls = sent_at(recorded("litellm-generic-api.json"), now)
+    lines = b"\n".join(json.dumps(sent_at(line, now)).encode() for line in recorded_lines("litellm-generic-api.ndjson"))
+    for body in (calls, lines, calls, sent_at(recorded("litellm-generic-api-single.json"), now)):
+        answer = post_as(litellm, "/litellm", body)
+        assert (answer.status_code, answer.json()["rejected"]) == (202, []), answer.text
+
+    sent = [sent_at(body, now) for body in recorded_lines("litellm-lago.ndjson")]
+    sent += [sent_at(recorded(f"lago-{language}-event.json"), now) for language in ("python", "javascript")]
+    for event in [*sent, *sent]:
+        answer = post_as(lago, "/lago/api/v1/events", event)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["event"]["transaction_id"] == event["event"]["transaction_id"]
+    for language in ("python", "javascript"):
+        answer = post_as(lago, "/lago/api/v1/events/batch", sent_at(recorded(f"lago-{language}-batch.json"), now))
+        assert answer.status_code == 200, answer.text
+    wrong = post_as(lago, "/lago/api/v1/events/batch", {"events": [sent[0]["event"], {"transaction_id": "w"}]})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "validation_errors")
+
+    await litellm.until_counted(
+        "models",
+        {
+            "gpt-4o-mini": (GPT * 3, 3),
+            "in-house": (GPT * 2, 2),
+            "claude-sonnet-4-5": (SONNET * 2, 2),
+            "text-embedding-3-small": (EMBEDDING * 2, 2),
+        },
+    )
+    await lago.until_counted(
+        "models",
+        {
+            "gpt-4o-mini": (PLAIN, 1),
+            "in-house": (PLAIN, 1),
+            "claude-sonnet-4-5": (credits_of_call(input_tokens=1300, output_tokens=50), 1),
+            "text-embedding-3-small": (EMBEDDING, 1),
+            "gpt-6": (credits_of_call(input_tokens=12), 1),
+            "m": (credits_of_call(input_tokens=3), 1),
+        },
+    )
+    await lago.until_counted("other_features", {"tokens": (Decimal(2), 2), "x": (Decimal(1), 1)})
+    assert [letter["pointer"] for letter in lago.dead_letters()] == ["/external_subscription_id"]
+    assert litellm.dead_letters() == []
 
 
 def test_operators_find_everything_as_it_should_be_and_log_ledger_and_rollups_agree(stack: WholeStack) -> None:

@@ -25,6 +25,8 @@ _TITLES = {
     "claude-code": "Claude Code, from its OpenTelemetry log events",
     "gemini-cli": "Gemini CLI, from its OpenTelemetry log events",
     "codex": "Codex, from its OpenTelemetry log events",
+    "litellm": "LiteLLM with its callback `generic_api`",
+    "lago": "Lago SDKs, and LiteLLM with its callback `lago`",
 }
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from flexcredits_schemas.mapping.foreign import Foreign, Unreadable
-from flexcredits_schemas.mapping.readers import openmeter
+from flexcredits_schemas.mapping.readers import lago, litellm, openmeter
 from flexcredits_schemas.mapping.readers.otlp import reading as otlp
 
 Read = Callable[[Any, bytes, datetime], Foreign | Unreadable]
@@ -16,5 +16,7 @@ READERS: Mapping[str, Read] = {
     "otlp_traces": otlp.read_trace,
     "otlp_logs": otlp.read_log,
     "otlp_metrics": otlp.read_metric,
+    "litellm": litellm.read_event,
+    "lago": lago.read_event,
 }
 """By protocol."""

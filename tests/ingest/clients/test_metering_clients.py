@@ -1,0 +1,125 @@
+"""OpenMeter's and Lago's SDKs and LiteLLM's callbacks against the running stack. Needs --clients."""
+
+import re
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import pytest
+from flexcredits_cli.machine.state_folder import REPOSITORY
+from support.clients.foreign_clients import node_with, python_with, run
+from support.clients.metered_organization import MeteredOrganization, credits_of
+from support.data.factories import uuid7
+
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
+Make = Callable[..., MeteredOrganization]
+LITELLM = ("litellm==1.110.2", "fastapi", "orjson", "soundfile")
+"""With what its cache needs (findings/litellm-cache-hit-needs-undeclared-packages.sh)."""
+MOCKED = credits_of(input_tokens=10, output_tokens=20)
+
+
+CLIENTS_PAGE = (REPOSITORY / "docs" / "clients.md").read_text()
+
+
+def documented(language: str, name: str, made: MeteredOrganization) -> str:
+    """The example of docs/clients.md that contains `name`, with the address and key of the test."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", CLIENTS_PAGE, re.DOTALL)
+    (example,) = (block for block in blocks if name in block)
+    return str(example).replace("https://ingest.example.com", made.url).replace("fc_...", made.key)
+
+
+@pytest.fixture(scope="module")
+def litellm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return python_with(tmp_path_factory.mktemp("litellm"), *LITELLM)
+
+
+@pytest.mark.parametrize(
+    ("package", "program", "mapping"),
+    [("openmeter==1.0.0b236", "openmeter_sdk.py", "openmeter"), ("lago-python-client==1.55.0", "lago_sdk.py", "lago")],
+)
+async def test_python_sdk(
+    organization: Make, programs: Path, tmp_path: Path, package: str, program: str, mapping: str
+) -> None:
+    made = organization(mapping)
+    python = python_with(tmp_path, package)
+    run(python, "-W", "ignore", programs / program, folder=tmp_path, ID=uuid7(), **made.environment)
+    await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
+
+
+@pytest.mark.parametrize(
+    ("package", "program", "mapping"),
+    [
+        ("@openmeter/sdk@1.0.0-beta.232", "openmeter.mjs", "openmeter"),
+        ("lago-javascript-client@1.53.0", "lago.mjs", "lago"),
+    ],
+)
+async def test_javascript_sdk(
+    organization: Make, programs: Path, tmp_path: Path, package: str, program: str, mapping: str
+) -> None:
+    made = organization(mapping)
+    node_with(tmp_path, package)
+    (tmp_path / program).write_text((programs / program).read_text())
+    run("node", program, folder=tmp_path, ID=uuid7(), **made.environment)
+    await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
+
+
+async def test_array_of_openmeters_collector(organization: Make) -> None:
+    """Its preset `http-server` sends `application/json` with an array of at most 100 events."""
+    made = organization("openmeter")
+    events = [
+        {"specversion": "1.0", "id": uuid7(), "source": "collector", "type": "prompt", "subject": "ada", "data": {
+            "model": "gpt-6", "input_tokens": 10}}
+        for _ in range(100)
+    ]  # fmt: skip
+    headers = {"Authorization": f"Bearer {made.key}", "Content-Type": "application/json"}
+    async with httpx.AsyncClient(base_url=made.url, headers=headers) as client:
+        for _ in range(2):
+            answer = await client.post("/openmeter/api/v1/events", json=events)
+            assert (answer.status_code, answer.content) == (204, b"")
+    await made.until_counted("models", {"gpt-6": (Decimal(1), 100)})
+
+
+@pytest.mark.parametrize(
+    ("callback", "mapping", "calls"),
+    [
+        ("openmeter", "litellm-openmeter", {"gpt-4o-mini": 1, "in-house": 1}),  # nothing of the synchronous call
+        ("lago", "lago", {"gpt-4o-mini": 2, "in-house": 1}),
+        ("json_array", "litellm", {"gpt-4o-mini": 1, "in-house": 1}),
+        ("ndjson", "litellm", {"gpt-4o-mini": 1, "in-house": 1}),
+        ("single", "litellm", {"gpt-4o-mini": 1, "in-house": 1}),
+    ],
+)
+async def test_litellm(
+    organization: Make,
+    programs: Path,
+    litellm: Path,
+    tmp_path: Path,
+    callback: str,
+    mapping: str,
+    calls: dict[str, int],
+) -> None:
+    """A cache hit does not count, and neither does its cost; a model without a price counts its tokens."""
+    made = organization(mapping)
+    run(litellm, "-W", "ignore", programs / "litellm_calls.py", callback, folder=tmp_path, **made.environment)
+    await made.until_counted("models", {model: (MOCKED * number, number) for model, number in calls.items()})
+    assert made.dead_letters() == []
+
+
+async def test_examples_of_the_documentation(organization: Make, litellm: Path, tmp_path: Path) -> None:
+    lago, calls = organization("lago"), organization("litellm")
+    python = python_with(tmp_path, "lago-python-client==1.55.0")
+    example = documented("python", "lago_python_client", lago).replace("1796040000", str(int(time.time())))
+    run(python, "-W", "ignore", "-c", example, folder=tmp_path)
+    node_with(tmp_path, "lago-javascript-client@1.53.0")
+    (tmp_path / "example.mjs").write_text(documented("js", "lago-javascript-client", lago))
+    run("node", "example.mjs", folder=tmp_path)
+    each = credits_of(input_tokens=812, output_tokens=96)
+    await lago.until_counted("models", {"gpt-6": (each * 2, 2)})
+
+    example = documented("python", "GenericAPILogger", calls).replace('user="ada"', 'user="ada", mock_response="hello"')
+    flush = "while not logger.log_queue: await asyncio.sleep(0.05)\n    await logger.async_send_batch()"
+    example += f"    logger = litellm.callbacks[0]\n    {flush}\nimport asyncio\nasyncio.run(main())\n"
+    run(litellm, "-W", "ignore", "-c", example, folder=tmp_path, LITELLM_LOCAL_MODEL_COST_MAP="True")
+    await calls.until_counted("models", {"gpt-4o-mini": (MOCKED, 1)})
