@@ -58,7 +58,7 @@ COLUMNS: dict[str, Changes] = {
         "_split_records": [("if len(value) != envelope", "if len(value) < envelope")]
     },
     "heads compared without their organization": {
-        "_split_records": [("own = organizations.get(organization)\n", "own = next(iter(organizations.values()), None)\n")]
+        "_split_records": [("own = organizations.get(organization, nothing)\n", "own = next(iter(organizations.values()), nothing)\n")]
     },
     "heads compared by their beginning": {"_split_records": [("data.rpartition(CREDITS)\n", "data.rpartition(CREDITS)\n        key = key[:100]\n")]},
     "units not compared": {"split_quantity": [('b\'"\' + after + before', 'b\'"\' + before')]},
@@ -87,7 +87,10 @@ COLUMNS: dict[str, Changes] = {
     "other members taken for an attribution": {"heads._Members": [("forbid_unknown_fields=True, ", "")]},
     "attributions not read by the codec": {"_read_attribution": [("is_plain = members.isascii() and", "is_plain = True or")]},
     "attributions of another organization taken": {
-        "_read_who": [("attribution = own.attributions.get(members)", "attribution = next(iter(heads.organizations.values())).attributions.get(members)")]
+        "_read_who": [("attribution = own.attributions.get(members, REFUSED)", "attribution = next(iter(heads.organizations.values())).attributions.get(members, REFUSED)")]
+    },
+    "known attributions of another organization taken": {
+        "_split_records": [("own.attributions.get(key[begin:], -1)", "next(iter(organizations.values()), nothing).attributions.get(key[begin:], -1)")]
     },
     "members between run and amount taken": {"split._AFTER_RUN": [(".fullmatch", ".match")]},
     "runs with escapes taken": {"split._AFTER_RUN": [("rb'([ !#-\\[\\]-~]", "rb'([ !#-~]")]},

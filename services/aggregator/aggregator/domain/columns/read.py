@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from numpy.typing import NDArray
 
 from aggregator.domain.columns.heads import NO_ATTRIBUTION, REFUSED, Heads, OrganizationHeads
-from aggregator.domain.columns.split import CREDITS, QUANTITY, RunIds, split_quantity, split_who
+from aggregator.domain.columns.split import ACTOR, CREDITS, QUANTITY, RunIds, split_quantity, split_who
 from aggregator.domain.columns.texts import ledger_buckets, parse_amounts, parse_times
 from aggregator.domain.columns.usage_columns import UsageColumns
 from aggregator.domain.record import Record
@@ -115,7 +115,7 @@ def _split_records(records: Sequence[Record], heads: Heads) -> tuple[_Rows, list
     add_time, add_amount, add_identity = rows.times.append, rows.amounts.append, rows.identities.append
     add_attributed, add_attribution = rows.attributed.append, rows.attributions.append
     organizations = heads.organizations
-    nothing: tuple[dict[bytes, int], dict[str, tuple[bytes, int]]] = ({}, {})
+    nothing = OrganizationHeads()
     for record in records:
         value = record.value
         try:
@@ -128,30 +128,30 @@ def _split_records(records: Sequence[Record], heads: Heads) -> tuple[_Rows, list
         key, found, amount = data.rpartition(CREDITS)
         if not found:
             key, amount = split_quantity(data)
-        own = organizations.get(organization)
-        numbers, sources = (own.numbers, own.sources) if own else nothing
-        prefix, envelope = sources.get(source) or heads.prefix_of(organization, source)
+        own = organizations.get(organization, nothing)
+        prefix, envelope = own.sources.get(source) or heads.prefix_of(organization, source)
         if event.datacontenttype is not None:
             envelope += _CONTENT_TYPE_BYTES
         if len(value) != envelope + len(event_id) + len(event.time) + len(data):
             rest.append(record)
             continue
-        # If the last use named people, this one probably does, and its key is no head as a whole.
-        number = -1 if names_people else numbers.get(key, -1)
+        # If the last use named people, this one probably does, and its key is no head as a whole. The parts of a key
+        # that are a head and an attribution need no more checks: neither contains a run.
+        number, attribution = -1, NO_ATTRIBUTION
+        if not names_people:
+            number = own.numbers.get(key, -1)
+        elif (begin := key.rfind(ACTOR)) >= 0 and (attribution := own.attributions.get(key[begin:], -1)) >= 0:
+            number = own.numbers.get(key[:begin], -1)
         if number < 0:
-            number, attribution, run = _read_who(
-                heads, own, organization, key, amount, data, len(key) if found else data.rfind(QUANTITY), value
+            number, attribution, names_people = _read_who(
+                heads, own, organization, key, amount, data, len(key) if found else data.rfind(QUANTITY), value, rows
             )
             if number < 0:
                 rest.append(record)
                 continue
-            if attribution >= 0:
-                add_attributed(len(rows.heads))
-                add_attribution(attribution)
-            if run is not None:
-                rows.of_run.append(len(rows.heads))
-                rows.runs.append(run)
-            names_people = attribution >= 0 or run is not None
+        if attribution >= 0:
+            add_attributed(len(rows.heads))
+            add_attribution(attribution)
         if len(event_id) == 36:
             identity = blake2b(prefix + event_id.encode(), digest_size=16).digest()
         else:
@@ -166,32 +166,37 @@ def _split_records(records: Sequence[Record], heads: Heads) -> tuple[_Rows, list
 
 
 def _read_who(
-    heads: Heads, own: OrganizationHeads | None, organization: str, key: bytes, amount: bytes, data: bytes,
-    amount_at: int, value: bytes,
-) -> tuple[int, int, RunIds | None]:  # fmt: skip
-    """The numbers of head and attribution, and the run. -1 instead of a head if the exact path must read it."""
+    heads: Heads, own: OrganizationHeads, organization: str, key: bytes, amount: bytes, data: bytes,
+    amount_at: int, value: bytes, rows: _Rows,
+) -> tuple[int, int, bool]:  # fmt: skip
+    """The numbers of head and attribution, and whether the use names people or a run, which is then added to `rows`.
+
+    -1 instead of a head if the exact path must read it.
+    """
     who = split_who(data, amount_at) if amount_at >= 0 else None
     if who is None:
-        number = own.numbers.get(key, -1) if own else -1
-        return number if number >= 0 else _learn(heads, organization, key, amount, value), NO_ATTRIBUTION, None
+        number = own.numbers.get(key, -1)
+        return number if number >= 0 else _learn(heads, organization, key, amount, value), NO_ATTRIBUTION, False
     begin, end, run = who
     key = key[: begin - amount_at]
-    number = own.numbers.get(key, -1) if own else -1
+    number = own.numbers.get(key, -1)
     if number < 0:
         number = _learn(heads, organization, key, amount, value.replace(data, data[:begin] + data[amount_at:], 1))
         if number < 0:
-            return -1, NO_ATTRIBUTION, None
+            return -1, NO_ATTRIBUTION, False
         own = heads.organizations[organization]
-    if begin == end:
-        return number, NO_ATTRIBUTION, run
-    assert own is not None
-    members = data[begin:end]
-    attribution = own.attributions.get(members)
-    if attribution is None:
-        attribution = heads.learn_attribution(organization, members)
+    attribution = NO_ATTRIBUTION
+    if begin < end:
+        members = data[begin:end]
+        attribution = own.attributions.get(members, REFUSED)
         if attribution == REFUSED:
-            return -1, NO_ATTRIBUTION, None
-    return number, attribution, run
+            attribution = heads.learn_attribution(organization, members)
+        if attribution == REFUSED:
+            return -1, NO_ATTRIBUTION, False
+    if run is not None:
+        rows.of_run.append(len(rows.heads))
+        rows.runs.append(run)
+    return number, attribution, attribution >= 0 or run is not None
 
 
 def _people(rows: _Rows) -> tuple[NDArray[np.int32], NDArray[np.void], NDArray[np.object_]]:

@@ -15,7 +15,8 @@ CREDITS = b',"credits":"'
 QUANTITY = b',"quantity":"'
 _AFTER_QUANTITY = re.compile(rb'\}|,"unit":"[^"]+"\}')
 _NO_AMOUNT = b"", b""
-_ACTOR, _GROUP, _LABELS, _RUN = b',"actor":', b',"group":', b',"labels":', b',"run":{"id":"'
+ACTOR = b',"actor":'
+_GROUP, _LABELS, _RUN = b',"group":', b',"labels":', b',"run":{"id":"'
 _RUN_BYTES = len(_RUN)
 RunIds = tuple[bytes, bytes | None]
 """Ids of a run and of its parent; None: not given."""
@@ -51,7 +52,7 @@ def split_who(data: bytes, amount_at: int) -> tuple[int, int, RunIds | None] | N
         if found is None:
             return None
         run = found[1], found[2]
-    begin = data.rfind(_ACTOR, 0, end)
+    begin = data.rfind(ACTOR, 0, end)
     if begin < 0:
         begin = data.find(_GROUP, 0, end)
         if begin < 0:
