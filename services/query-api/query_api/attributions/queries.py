@@ -4,8 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
+import asyncpg
+import numpy as np
 from runtime.postgres.statements import from_record
 
+from query_api.attributions.domain.fold import Numbers
 from query_api.attributions.domain.spans import PeopleGroup, PeopleMode, PeopleSettings, Span
 from query_api.attributions.limit import ATTRIBUTIONS_MAX, SPANS_MAX, check_number
 from query_api.calendar import Days, by_grain, count_grains, grain_bounds
@@ -90,9 +93,25 @@ async def select_people_groups(session: ReadSession) -> list[PeopleGroup]:
 class AttributionColumns(NamedTuple):
     """Usage of attributions in one range of days, in parallel columns."""
 
-    attribution_ids: Sequence[int]
-    credits: Sequence[int]
-    events: Sequence[int]
+    attribution_ids: Numbers
+    credits: Numbers
+    events: Numbers
+
+
+_HEAD_BYTES = 20
+_ELEMENT = np.dtype([("bytes", ">i4"), ("value", ">i8")])
+
+
+def numbers_of(sent: bytes) -> Numbers:
+    """The elements of a bigint[] as array_send() returns it: not empty, in one dimension, without nulls.
+
+    asyncpg would make an object of each element, which costs as much as reading the rows.
+    """
+    return np.frombuffer(sent, _ELEMENT, offset=_HEAD_BYTES)["value"].astype(np.int64)
+
+
+def _columns_of(row: asyncpg.Record) -> AttributionColumns:
+    return AttributionColumns(*(numbers_of(row[name]) for name in ("attributions", "credits", "events")))
 
 
 MONTHS_READ_MAX = 2
@@ -117,9 +136,9 @@ async def read_attributions(
         await session.connection.execute(SQL["plan_for_values"])
         row = await session.connection.fetchrow(SQL["read_attributed_months"], session.organization_id, *grains.months)
         if row is not None:
-            if len(row["attributions"]) > ATTRIBUTIONS_MAX:
-                await check_number(session, len(set(row["attributions"])))
-            sums[days.first] = AttributionColumns(row["attributions"], row["credits"], row["events"])
+            columns = sums[days.first] = _columns_of(row)
+            if len(columns.attribution_ids) > ATTRIBUTIONS_MAX:
+                await check_number(session, len(np.unique(columns.attribution_ids)))
     return sums | (await sum_attributions(session, others, None, None) if others else {})
 
 
@@ -166,9 +185,10 @@ async def sum_attributions(
         rows = await session.connection.fetch(
             SQL["sum_attributions_of_series"], session.organization_id, *zip(*stretches, strict=True), attributions, series
         )  # fmt: skip
-    for row in rows:
-        await check_number(session, len(row["attributions"]))
-    return {row["first"]: AttributionColumns(row["attributions"], row["credits"], row["events"]) for row in rows}
+    sums = {row["first"]: _columns_of(row) for row in rows}
+    for columns in sums.values():
+        await check_number(session, len(columns.attribution_ids))
+    return sums
 
 
 async def sum_spans(

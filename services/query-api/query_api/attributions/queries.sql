@@ -46,9 +46,10 @@ WHERE NOT coalesce(a.removed, false)
 SELECT group_id, name, parent_id FROM people_groups WHERE organization_id = $1
 
 -- name: sum_attributions
--- Usage by attribution in ranges of days that begin on $2, as parallel arrays. Ranges as in sum_groups.
+-- Usage by attribution in ranges of days that begin on $2, as parallel arrays for numbers_of(). Ranges as in sum_groups.
 -- One more than twice ATTRIBUTIONS_MAX. $9 selects attributions by index; null reads all.
-SELECT first, array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
+SELECT first, array_send(array_agg(attribution_id)) AS attributions, array_send(array_agg(credits)) AS credits,
+    array_send(array_agg(events)) AS events
 FROM (
     SELECT stretch.first, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
     FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
@@ -70,8 +71,9 @@ FROM (
 GROUP BY first
 
 -- name: read_attributed_months
--- Usage by attribution in the months from $2 to $3, as parallel arrays with an element for each row. For few months.
-SELECT array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
+-- Usage by attribution in the months from $2 to $3, as parallel arrays for numbers_of(). An element for each row. For few months.
+SELECT array_send(array_agg(attribution_id)) AS attributions, array_send(array_agg(credits)) AS credits,
+    array_send(array_agg(events)) AS events
 FROM (
     SELECT attribution_id, credits, events FROM usage_attributed_monthly
     WHERE organization_id = $1 AND month BETWEEN $2 AND $3 LIMIT 200001
@@ -81,7 +83,8 @@ HAVING count(*) > 0
 -- name: sum_attributions_of_series
 -- As sum_attributions, from the daily rows of the series $5. Ranges begin on $2 and end on $3.
 -- $4 selects attributions; null reads all.
-SELECT first, array_agg(attribution_id) AS attributions, array_agg(credits) AS credits, array_agg(events) AS events
+SELECT first, array_send(array_agg(attribution_id)) AS attributions, array_send(array_agg(credits)) AS credits,
+    array_send(array_agg(events)) AS events
 FROM (
     SELECT stretch.first, attribution_id, sum(credits)::bigint AS credits, sum(events)::bigint AS events
     FROM unnest($2::date[], $3::date[]) AS stretch(first, last)

@@ -52,16 +52,17 @@ def pair(
 ) -> list[Use]:
     """Usage of attributions in a range and in the range before."""
     uses = []
-    unused = {} if earlier is None else dict(
-        zip(earlier.attribution_ids, zip(earlier.credits, earlier.events, strict=True), strict=True)
-    )  # fmt: skip
+    unused = {attribution: sums for attribution, *sums in _rows_of(earlier)}
     nothing = (0, 0)
-    if columns:
-        for attribution, credits, events in zip(*columns, strict=True):
-            if attribution in constant:
-                uses.append(Use(constant[attribution], credits, events, *unused.pop(attribution, nothing)))
+    for attribution, credits, events in _rows_of(columns):
+        if attribution in constant:
+            uses.append(Use(constant[attribution], credits, events, *unused.pop(attribution, nothing)))
     uses += [Use(constant[key], 0, 0, *sums) for key, sums in unused.items() if key in constant]
     return uses
+
+
+def _rows_of(columns: AttributionColumns | None) -> Iterable[tuple[int, int, int]]:
+    return zip(*(column.tolist() for column in columns), strict=True) if columns else ()
 
 
 async def read_changing(

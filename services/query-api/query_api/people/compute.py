@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from typing import get_args
 
+import numpy as np
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
 from query_api.attributions.book import BookKey, Books
@@ -71,7 +72,7 @@ async def read_selected(session: ReadSession, settings: PeopleSettings, asked: A
 def build_selected(settings: PeopleSettings, asked: Asked, selection: Selection, uses: Sequence[Use]) -> PeopleTable:
     view = asked.view
     tallies = add_up(uses, KEYS_OF[view.by])
-    bands = cut_bands(credits_of_people(uses).values()) if view.by == "person" else []
+    bands = cut_bands(np.fromiter(credits_of_people(uses).values(), np.int64)) if view.by == "person" else []
     return build_table(settings, asked, asked.before, tallies, selection.groups, bands)
 
 

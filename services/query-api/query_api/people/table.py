@@ -104,8 +104,7 @@ class PersonTable(NamedTuple):
         size = order.size
         credits, previous = grown(now.credits, size), grown(earlier.credits, size)
         is_used = grown(now.is_used, size) | grown(earlier.is_used, size)
-        ordered = np.array(order.rows, np.int64)
-        numbers = ordered[is_used[ordered]]
+        numbers = order.rows[is_used[order.rows]]
         # Stable: equal credits stay in the order of ids.
         rows = numbers[np.argsort(-credits[numbers], kind="stable")].tolist()
         pinned = [row_of(book.keys[row], self.tally(row)) for row in order.pinned if is_used[row]]

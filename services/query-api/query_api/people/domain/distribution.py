@@ -1,6 +1,6 @@
 """How consumption is distributed over people, and who changed most. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -27,9 +27,9 @@ class Band(NamedTuple):
     """Credits of the band's person with fewest; None without people."""
 
 
-def cut_bands(credits: Iterable[int]) -> list[Band]:
+def cut_bands(credits: Numbers) -> list[Band]:
     """Bands of people by their credits. Each person is in one band; an edge inside a person is rounded up."""
-    ordered = np.sort(np.fromiter(credits, np.int64))[::-1]
+    ordered = np.sort(credits)[::-1]
     number, bands = len(ordered), []
     for low, high in pairwise(EDGES):
         inside = ordered[-(-number * low // 100) : -(-number * high // 100)]
