@@ -15,14 +15,15 @@ from counting.usage_log import MIXED, Shape, fill_topics
 
 Variant = TypeVar("Variant")
 RUNS = 0.3
-"""Share of the uses in a run."""
+"""Share of the sessions that are a run."""
+SESSIONS = "aggregator, sessions"
 
 
 async def bench_aggregator(
     events: int, runs: int, aggregators: int, *, mix: bool, people: int, history_days: int, history_rows: int
 ) -> None:
-    """Count a log into an empty database; by turns also a mixed log, logs that name people and runs, or the same log into
-    a database with a history."""
+    """Count a log into an empty database; by turns also a mixed log, logs of people with and without their names, or the
+    same log into a database with a history. Each is compared with the plain log, and names with the same log without."""
     with kafka_and_postgres() as (bootstrap, server):
         servers = Servers.find(bootstrap, server)
         template = await make_template(server)
@@ -30,8 +31,13 @@ async def bench_aggregator(
         if mix:
             variants["aggregator, mixed"] = (template, NOTHING, Shape(mix=MIXED))
         if people:
-            variants["aggregator, actors"] = (template, NOTHING, Shape(people=people))
-            variants["aggregator, actors and runs"] = (template, NOTHING, Shape(people=people, runs=RUNS))
+            shapes = {
+                SESSIONS: Shape(people=people, names_people=False),
+                f"{SESSIONS} with actors": Shape(people=people),
+                f"{SESSIONS} with actors and runs": Shape(people=people, runs=RUNS),
+                "aggregator, actors with any series": Shape(people=people, in_sessions=False),
+            }
+            variants |= {name: (template, NOTHING, shape) for name, shape in shapes.items()}
         if history_days:
             full = urlsplit((await copy_template(server, template)).dsn).path.strip("/")
             history = await add_history(server, full, history_days, history_rows)
@@ -52,11 +58,10 @@ async def bench_aggregator(
                 figures[name].append(done)
                 print(f"{name} run {run + 1}: {done.describe()}; exact; {truth.bytes_per_event:.0f} B each", flush=True)
         for name, done_runs in figures.items():
-            share = median_speed(done_runs) / median_speed(figures["aggregator"])
+            base = SESSIONS if name.startswith(SESSIONS) and name != SESSIONS else "aggregator"
+            share = median_speed(done_runs) / median_speed(figures[base])
             cost = median_cpu(done_runs)
-            compared = (
-                f"; {share:.2f} of the plain log's events/s, {cost / median_cpu(figures['aggregator']):.2f} of its CPU"
-            )
+            compared = f"; {share:.2f} of the events/s of {base}, {cost / median_cpu(figures[base]):.2f} of its CPU"
             print(
                 f"{name} median of {runs}: {median_speed(done_runs):,.0f} events/s, {cost:.2f} us of CPU of aggregator and"
                 f" Postgres each{'' if name == 'aggregator' else compared}",

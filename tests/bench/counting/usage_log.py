@@ -10,6 +10,8 @@ from uuid import UUID
 from flexcredits_schemas.codec import decode, encode
 from runtime.kafka.clients import open_producer
 
+from counting.sessions import draw_uses
+
 PARTITIONS = 4
 COPIES = 0.005
 LATE = 0.02
@@ -17,11 +19,10 @@ ORIGINALS_KEPT = 10_000
 CHECKED = 1000
 """The first events are decoded and encoded, so that a typing error in the templates ends the benchmark."""
 LARGE = 10
-RUN_USES = 5
-"""Uses of a run, on average."""
 USAGE = b"usage"
 ENVELOPE = b'{"type":"flexcredits.%s.v1","specversion":"1.0","id":"%s","source":"/products/%s","subject":"%s","time":"%s","data":'
 CREDITS_PER_1000_TOKENS = 1
+ACTOR = b'"actor":{"id":"usr_%03d%05d"},'
 HEADERS = [("content-type", b"application/cloudevents+json")]
 
 Message = tuple[int, bytes, bytes]
@@ -51,10 +52,13 @@ class Shape:
     partitions: int = PARTITIONS
     mix: Mix = PLAIN
     people: int = 0
-    """People of each of the LARGE first organizations; the others have a fiftieth. Each use names one of them, few of them
-    most of the time. 0: no use has an actor."""
+    """People of each of the LARGE first organizations; the others have a fiftieth. 0: no use has an actor."""
+    in_sessions: bool = True
+    """Of people: sessions of one person with few series. False: each use has any person and any series of its organization."""
+    names_people: bool = True
+    """False: the same log without actors and runs."""
     runs: float = 0.0
-    """The share of uses in a run."""
+    """The share of sessions that are a run."""
 
 
 @dataclass
@@ -123,12 +127,14 @@ class UsageLog:
         self._chance = random.Random(seed)
         self._now = datetime.now(UTC)
         self._originals: list[Original] = []
-        self._runs: dict[int, bytes] = {}
-        """By organization, the run of its latest use in a run."""
-        per_organization = max(1, shape.series // shape.organizations)
+        self._per_organization = per_organization = max(1, shape.series // shape.organizations)
         self._series = [
             build_series(number, per_organization) for number in range(per_organization * shape.organizations)
         ]
+        few = max(1, shape.people // 50)
+        self._uses = draw_uses(
+            self._chance, events, shape.organizations, per_organization, shape.people, few, LARGE, shape.runs
+        )
 
     def __iter__(self) -> Iterator[Message]:
         mix, chance = self._shape.mix, self._chance
@@ -152,7 +158,8 @@ class UsageLog:
 
     def _usage(self) -> Message:
         chance = self._chance
-        product, key, dimensions = self._series[int(len(self._series) * chance.random() ** 2)]
+        number, who = self._draw_series()
+        product, key, dimensions = self._series[number]
         event_id = self._new_id().encode()
         envelope = ENVELOPE % (USAGE, event_id, product.encode(), key.partition("|")[0].encode(), self._time().encode())
         if self._shape.mix.quantities and chance.random() < self._shape.mix.quantities:
@@ -162,24 +169,27 @@ class UsageLog:
         else:
             whole, fraction = chance.randrange(50), chance.randrange(1, 1_000_000)
             amount, credits = f'"credits":"{whole}.{fraction:06}"}}}}', whole * 1_000_000 + fraction
-        who = self._who(int(key[4:].partition("|")[0]))
         message = self._message(key.encode(), envelope + dimensions.encode() + who + amount.encode())
         self._keep(Original(envelope, product.encode(), event_id, dimensions.encode(), message))
         self.truth.usage += 1
         self.truth.credits += credits
         return message
 
-    def _who(self, organization: int) -> bytes:
-        """Actor and run of a use."""
-        shape, chance, who = self._shape, self._chance, b""
+    def _draw_series(self) -> tuple[int, bytes]:
+        """Number of a use's series, and the members that say who used it."""
+        shape, chance, per_organization = self._shape, self._chance, self._per_organization
+        if shape.people and shape.in_sessions:
+            use = next(self._uses)
+            who = ACTOR % (use.organization, use.person)
+            if use.run is not None:
+                who += b'"run":{"id":"conv_%016x"},' % use.run
+            return use.organization * per_organization + use.place, who if shape.names_people else b""
+        number, who = int(len(self._series) * chance.random() ** 2), b""
         if shape.people:
+            organization = number // per_organization
             people = shape.people if organization < LARGE else max(1, shape.people // 50)
-            who = b'"actor":{"id":"usr_%03d%05d"},' % (organization, int(people * chance.random() ** 2))
-        if shape.runs and chance.random() < shape.runs:
-            if organization not in self._runs or chance.random() < 1 / RUN_USES:
-                self._runs[organization] = b"conv_%016x" % chance.getrandbits(64)
-            who += b'"run":{"id":"%b"},' % self._runs[organization]
-        return who
+            who = ACTOR % (organization, int(people * chance.random() ** 2))
+        return number, who
 
     def _copy(self) -> Message:
         self.truth.copies += 1
