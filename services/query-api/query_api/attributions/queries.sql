@@ -46,7 +46,7 @@ WHERE NOT coalesce(a.removed, false)
 SELECT group_id, name, parent_id FROM people_groups WHERE organization_id = $1
 
 -- name: sum_attributions
--- Usage by attribution in ranges of days that begin on $2, as parallel arrays for numbers_of(). Ranges as in sum_groups.
+-- Usage by attribution in ranges of days that begin on $2, as arrays for numbers_of(). Ranges as in sum_groups.
 -- One more than twice ATTRIBUTIONS_MAX. $9 selects attributions by index; null reads all.
 SELECT first, array_send(array_agg(attribution_id)) AS attributions, array_send(array_agg(credits)) AS credits,
     array_send(array_agg(events)) AS events
@@ -71,7 +71,8 @@ FROM (
 GROUP BY first
 
 -- name: read_attributed_months
--- Usage by attribution in the months from $2 to $3, as parallel arrays for numbers_of(). An element for each row. For few months.
+-- Usage by attribution in the months from $2 to $3, as arrays for numbers_of(), with an element for each row.
+-- For few months.
 SELECT array_send(array_agg(attribution_id)) AS attributions, array_send(array_agg(credits)) AS credits,
     array_send(array_agg(events)) AS events
 FROM (
