@@ -18,11 +18,12 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from click.testing import Result
 from flexcredits_cli.cli import app
 from flexcredits_cli.terminal.problem import SetupProblem
+from flexcredits_schemas.identity import FIRST_WINS_HEADER
 from flexcredits_schemas.zones import TZ_VERSION
 from hypothesis import given
 from hypothesis import strategies as st
 from runtime.kafka.clients import KafkaSettings, open_producer
-from support.data.factories import correction, organization, rate, rfc3339, usage
+from support.data.factories import as_written, correction, organization, rate, rfc3339, usage
 from support.data.random_log import random_log
 from support.infra.service_process import aggregator_environment, eventually, running
 from support.infra.stack import Database, Topics
@@ -311,6 +312,21 @@ async def test_only_the_range_and_the_organization_asked_for_are_touched(
     for key, cell in right.items():
         inside = key[0] == number and first <= key[1] <= TODAY
         assert now[key] == (cell if inside else (cell[0] + 1, cell[1])), key
+
+
+async def test_a_copy_whose_header_says_that_the_first_wins_is_no_contradiction(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
+) -> None:
+    await learn(producer, topics, organization("org_a"))
+    first = usage(envelope={"subject": "org_a"})
+    other = {**first, "data": {**first["data"], "credits": "7"}}
+    for event, headers in ((first, []), (other, [FIRST_WINS_HEADER])):
+        await producer.send_and_wait(topics.usage_events, as_written(event), headers=headers, partition=0)
+    await until_applied(owner, topics, 2)
+    async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+        found = await recount(database, topics, holder)
+    assert (found.recount.contradictions, found.recount.duplicate) == (0, 1), found.recount.shown
+    assert not found.differs
 
 
 async def test_a_correction_outlives_its_original_and_its_run(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.calendar import QUARTER_S
-from flexcredits_schemas.identity import hash_bucket
+from flexcredits_schemas.identity import FIRST_WINS_HEADER, hash_bucket
 from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres.pool import Connection
 from runtime.postgres.statements import from_record
@@ -91,11 +91,7 @@ class Recounter:
                         else:
                             original = originals.get(use.corrects[1]) if use.corrects else None
                             counted.append(self._decide(use, row, original, parts))
-                    elif row is not None and contents[use.identity] == content_of(
-                        use,
-                        self._series.get(use.series, UNKNOWN),
-                        _recorded(use, contents[use.identity].attribution_id, parts),
-                    ):
+                    elif row is not None and self._is_copy(use, contents[use.identity], parts):
                         part.duplicate += 1
                     else:
                         unknown.append(use)
@@ -106,6 +102,13 @@ class Recounter:
         finally:
             self.recount = before
         before.take_over(part)
+
+    def _is_copy(self, use: UsageRecord, first: Content, parts: Parts) -> bool:
+        """Whether the use is a duplicate of the record that the ledger has: it has the same content, or its header says
+        that the first event wins."""
+        series_id = self._series.get(use.series, UNKNOWN)
+        same = content_of(use, series_id, _recorded(use, first.attribution_id, parts)) == first
+        return same or FIRST_WINS_HEADER in use.record.headers
 
     @staticmethod
     async def _select_contents(
