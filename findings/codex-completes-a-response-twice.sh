@@ -50,7 +50,7 @@ python3 api.py & api=$!
 until [ -s port ]; do sleep 0.1; done
 url=http://127.0.0.1:$(cat port)
 mkdir -p home/.codex
-cat > home/.codex/config.toml <<TOML
+cat > "$work/home/.codex/config.toml" <<TOML
 model = "gpt-5"
 model_provider = "stub"
 [model_providers.stub]
@@ -62,7 +62,7 @@ wire_api = "responses"
 exporter = { otlp-http = { endpoint = "$url/v1/logs", protocol = "json" } }
 TOML
 env -i PATH="$PATH" HOME="$work/home" STUB_KEY=key node_modules/.bin/codex exec --skip-git-repo-check "Say hello" 2>/dev/null </dev/null
-cat > check.py <<'PY'
+cat > "$work/check.py" <<'PY'
 import json
 
 found, names = [], set()
@@ -84,4 +84,4 @@ assert list(tokens["cached_token_count"]) == ["intValue"]
 assert all(name.startswith("event otel/src/") for name in names)
 print("as described: one response, two records, one of them without tokens")
 PY
-python3 check.py
+python3 "$work/check.py"

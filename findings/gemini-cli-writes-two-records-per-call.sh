@@ -55,7 +55,7 @@ echo '{"security":{"auth":{"selectedType":"gemini-api-key"}},"privacy":{"usageSt
 env -i PATH="$PATH" HOME="$work/home" GEMINI_API_KEY=key GOOGLE_GEMINI_BASE_URL="$url" GEMINI_TELEMETRY_ENABLED=true GEMINI_TELEMETRY_TARGET=local \
     GEMINI_TELEMETRY_USE_COLLECTOR=true GEMINI_TELEMETRY_OTLP_ENDPOINT="$url" GEMINI_TELEMETRY_OTLP_PROTOCOL=http \
     node_modules/.bin/gemini --skip-trust -m gemini-2.5-pro -p "Say hello" 2>/dev/null
-cat > check.py <<'PY'
+cat > "$work/check.py" <<'PY'
 import json
 
 found = {}
@@ -77,4 +77,4 @@ print("gemini_cli.token.usage aggregationTemporality", counter["sum"]["aggregati
 assert counter["sum"]["aggregationTemporality"] == 2
 print("as described: two records, thoughts on one of them, a cumulative counter")
 PY
-python3 check.py
+python3 "$work/check.py"
