@@ -42,5 +42,5 @@ async def main() -> None:
 
 asyncio.run(main())
 if callback in ("openmeter", "lago"):
-    litellm.completion(model="gpt-4o-mini", **ask)
+    litellm.completion(model="gpt-4o-mini", caching=False, **ask)
     time.sleep(2)
