@@ -1,6 +1,8 @@
 """Columns and the exact path count the same log to the same rows."""
 
+import gc
 import random
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +11,7 @@ from typing import Any
 import asyncpg
 import numpy as np
 import pytest
+from aggregator.db.binary_copy import copy_rows
 from aggregator.db.catalog_cache import Catalog
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.columns.read import read as read_columns
@@ -283,6 +286,26 @@ async def test_series_get_their_own_numbers_whether_they_are_new_or_not(aggregat
         assert {
             tuple(row[name] for name in names): row["series_id"] for row in rows if row["series_id"]
         } == catalog.series_ids
+
+
+async def test_copied_rows_are_freed_without_the_garbage_collector(aggregator: Aggregator) -> None:
+    """The collector runs at 500,000 objects, which hold any number of bytes."""
+    rows = np.arange(100_000)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        async with aggregator.pool.acquire() as connection:
+            await connection.execute("CREATE TEMPORARY TABLE copied (number bigint)")
+            for _ in range(5):
+                await copy_rows(connection, "copied", {"number": (rows, ">i8")})
+                await connection.execute("TRUNCATE copied")
+            await connection.execute("DROP TABLE copied")
+        kept, peak = tracemalloc.get_traced_memory()
+        assert kept < len(rows) * 8 < peak
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 async def test_a_copy_of_usage_that_waited_does_not_make_a_copy_into_the_ledger_fail(database: Database) -> None:

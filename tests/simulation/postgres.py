@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any, TypeVar
 
 import asyncpg
@@ -376,11 +375,18 @@ class Connection:
     async def execute(self, text: str, *args: Any) -> None:
         await self.fetch(text, *args)
 
-    async def copy_to_table(self, table: str, *, source: BytesIO, columns: Sequence[str], format: str) -> None:  # noqa: A002
+    async def copy_to_table(
+        self,
+        table: str,
+        *,
+        source: AsyncIterator[bytes],
+        columns: Sequence[str],
+        format: str,  # noqa: A002
+    ) -> None:
         transaction = self._transaction
         assert transaction is not None
         assert format == "binary"
-        args = (table, source.getvalue(), columns)
+        args = (table, b"".join([part async for part in source]), columns)
         await self._ask(transaction, lambda: self._postgres.run_named(transaction, "copy_to_table", args))
 
     async def executemany(self, text: str, every: Iterable[Sequence[Any]]) -> None:

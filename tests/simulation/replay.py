@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from io import BytesIO
 from typing import Any
 
 import asyncpg
@@ -127,7 +126,7 @@ class Mirror:
     def _start(self, connection: "asyncpg.Connection[asyncpg.Record]", name: str, args: Any) -> Awaitable[Any]:
         if name == "copy_to_table":
             table, body, columns = args
-            return connection.copy_to_table(table, source=BytesIO(body), columns=columns, format="binary")
+            return connection.copy_to_table(table, source=stream(body), columns=columns, format="binary")
         return connection.fetch(self._sql[name], *args)
 
     async def _check_overtaken(self, session: Session) -> None:
@@ -147,6 +146,10 @@ class Mirror:
 async def open_mirror(sql: Mapping[str, str], dsn: str, watcher: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[Mirror]:  # fmt: skip
     async with AsyncExitStack() as stack:
         yield Mirror(sql, dsn, watcher, stack)
+
+
+async def stream(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 def comparable(row: Any) -> str:
