@@ -5,14 +5,17 @@ import logging
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 import flexcredits_schemas.zones  # noqa: F401 - zoneinfo uses the locked rules from here on, also in oracles
 import pytest
 from hypothesis import HealthCheck, settings
+from runtime.observability.logs import configure_logs
 from support.infra import stack as real
 from support.infra.stack import Database, Topics
 
+configure_logs("test")  # through logging, as in the services, so that each test sees the ERROR logs of its code
 left_out: list[str] = []
 SERVERS = {"kafka_bootstrap", "postgres_dsn"}
 NAMED_AT_MOST = 100
@@ -28,6 +31,17 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     left_out.extend(item.nodeid for item in items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a process of several: give its list to the one that prints the summary. Each has the same list."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = left_out
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    left_out[:] = getattr(node, "workeroutput", {}).get("left_out", left_out)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -81,9 +95,10 @@ async def topics(kafka_bootstrap: str) -> AsyncIterator[Topics]:
 
 
 @pytest.fixture
-def expected_errors() -> list[str]:
-    """Regular expressions for the ERROR logs that a test provokes; append to it before provoking them."""
-    return []
+def expected_errors(request: pytest.FixtureRequest) -> list[str]:
+    """Regular expressions for the ERROR logs that a test provokes: those of its marker; append others before provoking
+    them."""
+    return [pattern for marker in request.node.iter_markers("expected_errors") for pattern in marker.args]
 
 
 @pytest.fixture(autouse=True)

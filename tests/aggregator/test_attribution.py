@@ -14,6 +14,8 @@ from support.data.factories import correction, organization, rate, records, rfc3
 from support.infra.stack import Database
 from support.services.aggregator import Aggregator
 
+pytestmark = pytest.mark.expected_errors("organization in quarantine")
+
 TIME = datetime.now(UTC).replace(hour=3, minute=0, second=0, microsecond=123_456) - timedelta(days=1)
 ANA: dict[str, Any] = {"actor": {"id": "ana"}}
 WHO: dict[str, Any] = {"actor": {"id": "ana"}, "group": "research", "labels": {"team": "b", "cost": "7"}}

@@ -186,6 +186,7 @@ async def test_both_paths_write_the_same_rows(
         assert exact[table]
 
 
+@pytest.mark.expected_errors("organization in quarantine")
 async def test_an_organization_that_fails_is_set_aside_and_the_others_are_counted(
     database: Database, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:

@@ -20,6 +20,8 @@ from support.data.factories import FakeRecord, correction, organization, rate, r
 from support.faults.failing_rows import ALL, GOOD, check_proof, credits_of, failing, quarantined, use_of
 from support.services.aggregator import CATALOG, TOPIC, TOPICS, Aggregator
 
+pytestmark = pytest.mark.expected_errors("organization in quarantine")
+
 STEPS = {
     "rating": ("usage_series", "organization_id", ""),
     "ledger": ("usage_ledger", "organization_id", ""),

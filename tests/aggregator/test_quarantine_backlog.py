@@ -1,6 +1,7 @@
 """If held usage or a catalog event of one organization fails, only that organization is quarantined."""
 
 import asyncpg
+import pytest
 from aggregator.backlog.quarantined import (
     EVENT_ATTEMPTS_MAX,
     EVENT_WAITS_MIN_MS,
@@ -12,6 +13,10 @@ from flexcredits_schemas.zones import TZ_VERSION
 from support.data.factories import organization, rate, records
 from support.faults.failing_rows import ALL, GOOD, check_proof, credits_of, failing, quarantined, use_of
 from support.services.aggregator import Aggregator
+
+pytestmark = pytest.mark.expected_errors(
+    "organization in quarantine", "held usage not released", "catalog events in quarantine"
+)
 
 
 async def test_held_usage_that_fails_for_all_who_have_any_leaves_the_others(

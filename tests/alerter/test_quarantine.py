@@ -24,6 +24,8 @@ from support.services.alerter import (
     outbox,
 )
 
+pytestmark = pytest.mark.expected_errors("many organizations are set aside")
+
 FIRED = [(75, 1, "bundled", None), (90, 1, "sent", None)]
 HUGE = 5_000_000_000_000_000_000
 

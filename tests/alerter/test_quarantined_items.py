@@ -31,6 +31,8 @@ from support.services.alerter import (
     smtp_server,
 )
 
+pytestmark = pytest.mark.expected_errors("many organizations are set aside")
+
 
 def mailer(pool: Pool, port: int) -> Mailer:
     server = MailServer("127.0.0.1", port, "offered", None, SecretStr(""))

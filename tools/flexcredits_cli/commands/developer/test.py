@@ -21,6 +21,8 @@ USUAL = "not faults and not clients"
 FAST = f"{USUAL} and not slow and not servers"
 FAULTS = "faults or smoke"
 CLIENTS = "clients"
+TWO_PROCESSES = ("-n", "2", "--dist", "loadfile")
+"""Most tests wait for servers. Each process has servers of its own; the tests of one file run in one process, in order."""
 STATIC: Sequence[tuple[str, Sequence[str]]] = (
     ("ruff check", ("ruff", "check", *SOURCES)),
     ("ruff format --check", ("ruff", "format", "--check", *SOURCES)),
@@ -44,18 +46,9 @@ def run_tests(
     failed += failed_in_dashboard()
     if failed:
         print(f"\nfailed before the tests: {', '.join(failed)}", flush=True)
-    others = "not faults and not clients"
-    chosen = (
-        "faults or smoke"
-        if faults
-        else "clients"
-        if clients
-        else f"not slow and not servers and {others}"
-        if fast
-        else others
-    )
-    selection = ["-m", chosen]
-    tests_passed = passes("pytest", ("pytest", *selection, *context.args))
+    chosen = FAULTS if faults else CLIENTS if clients else FAST if fast else USUAL
+    processes = () if faults or clients else TWO_PROCESSES
+    tests_passed = passes("pytest", ("pytest", "-m", chosen, *processes, *context.args))
     raise typer.Exit(0 if tests_passed and not failed else 1)
 
 
