@@ -133,7 +133,7 @@ async def test_spans_are_counted_and_what_cannot_be_is_named(ingest: Ingest, dat
     assert set(letters) == {"unplaced", "invalid"}
     assert headers_of(letters["unplaced"])["dlq.path"] == "/otlp/v1/traces"
     unplaced = letters["unplaced"]
-    letter = DeadLetter("", NOW, dict(headers_of(unplaced)), unplaced.value)
+    letter = DeadLetter((unplaced.key or b"").decode(), NOW, dict(headers_of(unplaced)), unplaced.value)
     with httpx.Client(base_url=ingest.url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
         taken, outcome = await asyncio.to_thread(replay, client, letter)
     assert (taken, outcome) == (False, f"refused again: {headers_of(unplaced)['reason']}")
