@@ -16,6 +16,7 @@ import httpx
 import pytest
 from support.clients.metered_organization import MeteredOrganization
 from support.clients.metered_organization import credits_of as credits_of_call
+from support.clients.recorded_otlp import recorded as recorded_otlp
 from support.data.factories import correction, organization, rate, usage
 from support.data.recorded_bodies import recorded, recorded_lines, sent_at
 from support.data.traces import credits_of, find_traces
@@ -24,6 +25,15 @@ from support.infra.service_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 AT = datetime.now(UTC).replace(microsecond=0).isoformat()
+OTLP_OPENAI = credits_of_call(input_tokens=1000, cached_input_tokens=900, output_tokens=120, reasoning_output_tokens=40)
+OTLP_STREAMED = credits_of_call(input_tokens=1000, cached_input_tokens=900, output_tokens=120)
+OTLP_ANTHROPIC = credits_of_call(
+    input_tokens=1050, cached_input_tokens=900, cache_write_input_tokens=50, output_tokens=77
+)
+OTLP_EMBEDDING = credits_of_call(input_tokens=30)
+OTLP_CLAUDE_CODE = credits_of_call(
+    uncached_input_tokens=100, cached_input_tokens=900, cache_write_input_tokens=50, output_tokens=77
+)
 SONNET = credits_of_call(input_tokens=1300, cached_input_tokens=1000, cache_write_input_tokens=200, output_tokens=50)
 GPT = credits_of_call(input_tokens=1200, cached_input_tokens=1024, output_tokens=300, reasoning_output_tokens=256)
 PLAIN, EMBEDDING = credits_of_call(input_tokens=1200, output_tokens=300), credits_of_call(input_tokens=8)
@@ -232,6 +242,43 @@ async def test_recorded_requests_are_counted_as_often_as_their_clients_called_a_
     await lago.until_counted("other_features", {"tokens": (Decimal(2), 2), "x": (Decimal(1), 1)})
     assert [letter["pointer"] for letter in lago.dead_letters()] == ["/external_subscription_id"]
     assert litellm.dead_letters() == []
+
+
+@pytest.mark.parametrize(
+    ("mapping", "requests", "expected"),
+    [
+        (
+            "otlp-genai",
+            ("openllmetry-0.62.4.traces.pb",),
+            {
+                "gpt-5": (OTLP_OPENAI, 1),
+                "gpt-4o-mini": (OTLP_OPENAI + OTLP_STREAMED, 2),
+                "claude-sonnet-4-5": (2 * OTLP_ANTHROPIC, 2),
+                "text-embedding-3-small": (OTLP_EMBEDDING, 1),
+            },
+        ),
+        (
+            "claude-code",
+            ("claude-code-2.1.332.logs.pb", "claude-code-2.1.332.metrics.pb"),
+            {"claude-sonnet-4-5": (OTLP_CLAUDE_CODE, 1)},
+        ),
+    ],
+)
+async def test_recorded_otlp_requests_come_out_to_the_micro_credit_however_often_they_are_sent(
+    stack: WholeStack, mapping: str, requests: tuple[str, ...], expected: dict[str, tuple[Decimal, int]]
+) -> None:
+    """The real exporters are in tests/ingest/clients, which need package registries."""
+    made = MeteredOrganization(stack, f"org_{mapping}", mapping)
+    for name in requests:
+        body, kind = recorded_otlp(name), name.split(".")[-2]
+        headers = {"Authorization": f"Bearer {made.key}", "Content-Type": "application/x-protobuf"}
+        async with httpx.AsyncClient(base_url=made.url, headers=headers, timeout=30) as client:
+            for _ in range(2):
+                answer = await client.post(f"/otlp/v1/{kind}", content=body)
+                assert (answer.status_code, answer.content) == (200, b"")
+    await made.until_counted("models", expected)
+    assert made.dead_letters() == []
+    check_proof(stack, made.name)
 
 
 def test_operators_find_everything_as_it_should_be_and_log_ledger_and_rollups_agree(stack: WholeStack) -> None:

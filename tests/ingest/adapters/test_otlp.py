@@ -6,8 +6,6 @@ import json
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import httpx
 from flexcredits_cli.commands.operator.dlq import DeadLetter
@@ -16,7 +14,6 @@ from flexcredits_schemas.codec import decode
 from flexcredits_schemas.events import Usage
 from flexcredits_schemas.mapping.ready_made import ready_made
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -25,18 +22,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from support.clients.recorded_otlp import RECORDED, recorded
 from support.infra.stack import Database, Topics
 from support.services.ingest import Ingest, headers_of, running_here
 from support.services.mapped_keys import create_mapped_key
 
-RECORDED = Path(__file__).parents[1] / "recorded" / "otlp"
 NOW = datetime.now(UTC)
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
-MESSAGES: dict[str, tuple[Any, Any]] = {
-    "traces": (ExportTraceServiceRequest, ExportTraceServiceResponse),
-    "logs": (ExportLogsServiceRequest, ExportLogsServiceResponse),
-    "metrics": (ExportMetricsServiceRequest, ExportMetricsServiceResponse),
-}
 
 
 async def post(
@@ -45,20 +37,6 @@ async def post(
     sent = {"Authorization": f"Bearer {key}", "Content-Type": content_type, **headers}
     async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
         return await client.post(f"/otlp/v1/{kind}", content=body, headers=sent)
-
-
-def at_present(body: bytes, kind: str) -> bytes:
-    """The recorded request with the present as its times."""
-    message, now = MESSAGES[kind][0].FromString(body), time.time_ns()
-    for group in message.ListFields()[0][1]:
-        for scope in next(value for field, value in group.ListFields() if field.name.startswith("scope_")):
-            for signal in next(value for field, value in scope.ListFields() if field.is_repeated):
-                points = signal.sum.data_points if kind == "metrics" and signal.HasField("sum") else [signal]
-                for point in points:
-                    for field, _ in point.ListFields():
-                        if field.name.endswith("time_unix_nano"):
-                            setattr(point, field.name, now)
-    return bytes(message.SerializeToString())
 
 
 async def usage_of(ingest: Ingest) -> list[Usage]:
@@ -85,7 +63,7 @@ async def test_recorded_requests_of_each_kind_count_once_however_often_they_are_
     key = await create_mapped_key(database.dsn, ready_made()["claude-code"].text)
     before = {kind: await ignored(ingest, kind) for kind in ("logs", "metrics")}
     for kind in ("logs", "metrics"):
-        body = at_present((RECORDED / f"claude-code-2.1.332.{kind}.pb").read_bytes(), kind)
+        body = recorded(f"claude-code-2.1.332.{kind}.pb")
         for sent, headers in ((body, {}), (gzip.compress(body), {"Content-Encoding": "gzip"})):
             answer = await post(ingest, key, kind, sent, **headers)
             assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, b"", PROTOBUF), (
@@ -106,9 +84,7 @@ async def test_recorded_requests_of_each_kind_count_once_however_often_they_are_
 
 async def test_spans_are_counted_and_what_cannot_be_is_named(ingest: Ingest, database: Database) -> None:
     key = await create_mapped_key(database.dsn, ready_made()["otlp-genai"].text)
-    request = ExportTraceServiceRequest.FromString(
-        at_present((RECORDED / "openllmetry-0.62.4.traces.pb").read_bytes(), "traces")
-    )
+    request = ExportTraceServiceRequest.FromString(recorded("openllmetry-0.62.4.traces.pb"))
     spans = request.resource_spans[0].scope_spans[0].spans
     without = spans.add()
     without.CopyFrom(spans[0])
@@ -179,7 +155,7 @@ async def test_refusals_are_a_status_in_the_content_type_of_the_request(ingest: 
 
 async def test_a_key_over_its_quota_learns_when_to_send_again(database: Database, topics: Topics, key: str) -> None:
     mapped = await create_mapped_key(database.dsn, ready_made()["claude-code"].text)
-    body = at_present((RECORDED / "claude-code-2.1.332.logs.pb").read_bytes(), "logs")
+    body = recorded("claude-code-2.1.332.logs.pb")
     async with running_here(database, topics, key, events_per_second_max=0.1) as ingest:
         assert (await post(ingest, mapped, "logs", body)).status_code == 200
         refused = await post(ingest, mapped, "logs", body)
@@ -197,7 +173,7 @@ async def test_metrics_count_only_where_a_mapping_opts_in_to_deltas(ingest: Inge
     closed = await create_mapped_key(
         database.dsn, {"type": "flexcredits.mapping.v1", "rules": [{**rule, "protocol": "otlp_logs"}]}
     )
-    body = at_present((RECORDED / "claude-code-2.1.332.metrics.pb").read_bytes(), "metrics")
+    body = recorded("claude-code-2.1.332.metrics.pb")
     refused = await post(ingest, closed, "metrics", body)
     assert (refused.status_code, "no rule for otlp_metrics" in Status.FromString(refused.content).message) == (
         403,

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from flexcredits_schemas.mapping.readers.otlp.views import Signal
 from flexcredits_schemas.mapping.readers.table import READERS
 from flexcredits_schemas.mapping.ready_made import ready_made
 from ingest.adapters.otlp.protobuf import read_protobuf
+from support.clients.recorded_otlp import RECORDED
 
-RECORDED = Path(__file__).parents[2] / "ingest" / "recorded" / "otlp"
 KINDS = {kind.name: kind for kind in (TRACES, LOGS, METRICS)}
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 OPENAI = {"input_tokens": 1000, "cached_input_tokens": 900, "output_tokens": 120, "reasoning_output_tokens": 40}
