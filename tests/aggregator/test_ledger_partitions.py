@@ -159,7 +159,7 @@ async def test_a_stray_is_known_as_long_as_its_row_lives(
 ) -> None:
     """A correction named its id more than a year before the event arrived."""
     first = usage(envelope={"id": uuid7(NOW + 480 * DAY), "time": rfc3339(NOW)})
-    await aggregator.count(received(correction(first, "-0.5"), 0, NOW))
+    await aggregator.count(received(correction(first, "-0.5", time=rfc3339(NOW)), 0, NOW))
     await aggregator.count(received(first, 1, NOW + 380 * DAY))
     assert await aggregator.release() == 1
     await owner.execute("SELECT drop_expired_partitions(current_date + 470)")

@@ -14,7 +14,7 @@ from .test_dashboard_alerts import make
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 PHONE, WIDE = {"width": 390, "height": 844}, {"width": 1440, "height": 1000}
-CHOICE = "LiteLLM with its callback"
+CHOICE = "LiteLLM with its callback “openmeter”"
 
 
 def create_key(stack: WholeStack, organization: str) -> str:

@@ -119,7 +119,7 @@ async def test_what_is_no_body_is_refused(api: Api, db: TableRows) -> None:
 async def test_a_large_body_is_refused_before_it_is_read(api: Api, db: TableRows) -> None:
     await db.organization()
     headers = {"If-Match": '"0"', "Content-Type": "application/json"}  # without authentication
-    answer = await api.client.put(SETTINGS, content=b" " * 70_000, headers=headers)
+    answer = await api.client.put(SETTINGS, content=b" " * (body_limit.BYTES_MAX + 1), headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
     largest = {"enabled": True, "addresses": [f"{n:064}@{'a' * 60}.{'b' * 60}.{'c' * 60}.ex" for n in range(ADDRESSES_MAX)]}  # fmt: skip
     body = asked("/usage/additional_recipients", largest) | {"monthly_budget": NO_BUDGET | {"additional_recipients": largest}}  # fmt: skip

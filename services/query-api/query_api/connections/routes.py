@@ -139,9 +139,8 @@ async def try_mapping(
 ) -> Trial:
     """What a mapping makes of events: usage, or the rule and field that fail. Stores nothing. For Super Admins."""
     await session.finish()
-    text = bytes(msgspec.json.decode(await request.body(), type=dict[str, msgspec.Raw])["document"])
     try:
-        _, mapping = check_document(text, principal.organization)
+        _, mapping = check_document(member(await request.body(), "document"), principal.organization)
     except InvalidMapping as error:
         mistake = ParameterError(pointer=error.pointer, detail=error.detail)
         return Trial(mistakes=[mistake], unreadable=None, events=[])
@@ -154,6 +153,14 @@ async def try_mapping(
         return Trial(mistakes=[], unreadable=f"More than {EVENTS_MAX} events.", events=[])
     events = [answer_tried(try_event(mapping, asked.protocol, event)) for event in pasted]
     return Trial(mistakes=[], unreadable=None, events=events)
+
+
+def member(body: bytes, name: str) -> bytes:
+    """A member of a JSON object, as it was sent. Raises InvalidMapping: Python's JSON takes texts that are no Unicode."""
+    try:
+        return bytes(msgspec.json.decode(body, type=dict[str, msgspec.Raw])[name])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidMapping(f"not valid JSON: {error}", "") from None
 
 
 def check(text: bytes, organization: str) -> str:
