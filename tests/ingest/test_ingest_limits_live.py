@@ -7,10 +7,12 @@ from contextlib import suppress
 
 import httpx
 import pytest
+from flexcredits_schemas.mapping.ready_made import ready_made
 from support.data.factories import usage
 from support.infra.service_process import eventually
 from support.infra.stack import Database, Topics
 from support.services.ingest import Ingest, running_here
+from support.services.mapped_keys import create_mapped_key
 
 
 async def test_over_quota_is_429_and_passes(database: Database, topics: Topics, key: str) -> None:
@@ -26,6 +28,20 @@ async def test_over_quota_is_429_and_passes(database: Database, topics: Topics, 
         assert 1 <= int(answer.headers["retry-after"]) <= 2
         assert len(await ingest.usage()) == 210
         await eventually(lambda: takes(ingest), within_s=5, what="the quota to refill")
+
+
+async def test_a_body_that_memory_never_has_room_for_is_too_large(database: Database, topics: Topics, key: str) -> None:
+    """OTLP allows 20 MiB, whatever the settings: 503 would be answered again and again."""
+    otlp = await create_mapped_key(database.dsn, ready_made()["otlp-genai"].text)
+    headers = {"Authorization": f"Bearer {otlp}", "Content-Type": "application/json"}
+    async with (
+        running_here(database, topics, key, in_flight_bytes_max=400_000, body_bytes_max=100_000) as ingest,
+        httpx.AsyncClient() as client,
+    ):
+        for size, status in ((100_000, 200), (100_001, 413)):
+            body = b'{"resourceSpans":[]}'.ljust(size)
+            answer = await client.post(f"{ingest.url}/otlp/v1/traces", content=body, headers=headers)
+            assert answer.status_code == status, answer.text
 
 
 async def test_slow_body_is_given_up(database: Database, topics: Topics, key: str) -> None:

@@ -11,6 +11,7 @@ from flexcredits_schemas.decoding.pointers import point_to
 from flexcredits_schemas.events import LabelKey, OrganizationId, Word
 
 DOCUMENT_BYTES_MAX = 64 * 1024
+DIGITS_MAX = 40
 TEXT_MAX = 500
 """Maximum length of a text in a document, in characters."""
 
@@ -124,9 +125,14 @@ def decode_document(text: bytes) -> Document:
     """Decode a document and check what its types express; `compile_mapping` checks the rest. Raises InvalidMapping."""
     if len(text) > DOCUMENT_BYTES_MAX:
         raise InvalidMapping(f"a mapping has at most {DOCUMENT_BYTES_MAX} bytes")
+    return decode_stored(text)
+
+
+def decode_stored(text: bytes) -> Document:
+    """Decode a document that Postgres has written: with more spaces than it was sent with. Raises InvalidMapping."""
     try:
         document = _decoder.decode(text)
-        _check_texts(msgspec.to_builtins(document, builtin_types=(Decimal,)), "")
+        _check_values(msgspec.to_builtins(document, builtin_types=(Decimal,)), "")
     except msgspec.ValidationError as error:
         raise InvalidMapping(*_locate(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -158,20 +164,27 @@ def _locate(error: msgspec.ValidationError) -> tuple[str, str]:
     return detail, pointer
 
 
-def _check_texts(value: object, pointer: str) -> None:
-    """Refuse texts that are too long or that Postgres cannot keep."""
+def _check_values(value: object, pointer: str) -> None:
+    """Refuse texts that are too long or that Postgres cannot keep, and numbers that it writes with many digits."""
     match value:
         case dict():
             for name, item in value.items():
-                _check_texts(name, point_to(pointer, name))
-                _check_texts(item, point_to(pointer, name))
+                _check_values(name, point_to(pointer, name))
+                _check_values(item, point_to(pointer, name))
         case list():
             for index, item in enumerate(value):
-                _check_texts(item, f"{pointer}/{index}")
+                _check_values(item, f"{pointer}/{index}")
         case str() if len(value) > TEXT_MAX:
             raise InvalidMapping(f"a text has at most {TEXT_MAX} characters", pointer)
         case str() if any(character < " " or character == "\x7f" for character in value):
             raise InvalidMapping("control characters are not allowed", pointer)
+        case int() | Decimal() if not is_short(Decimal(value)):
+            raise InvalidMapping(f"a number has at most {DIGITS_MAX} digits before and after its point", pointer)
+
+
+def is_short(number: Decimal) -> bool:
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -DIGITS_MAX and number.adjusted() < DIGITS_MAX
 
 
 def _check_names(document: Document) -> None:

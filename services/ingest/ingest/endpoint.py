@@ -64,7 +64,9 @@ class EventEndpoint:
             is_compressed(request.headers)
             mapping = None if adapter.name == NATIVE else mapping_of(key, adapter.name)
             self._check_quota(key)
+            # A body that memory never has room for is too large, not refused again and again.
             bytes_max = adapter.body_bytes_max or self._settings.body_bytes_max
+            bytes_max = min(bytes_max, self._settings.in_flight_bytes_max // 4)
             with self._budget.reserve() as reservation:
                 body = await read_body(request, reservation, bytes_max, self._settings.body_wait_s)
                 return await self._take_events(request, body, adapter, key, mapping)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flexcredits_schemas.identity import run_identity_of
+from query_api.my_usage.routes import USES_READ
 from support.data.people_rows import actor, attribution, run_use, show, use_by
 from support.data.table_rows import MICRO, TableRows, local
 from support.services.query_api import Api
@@ -183,3 +184,14 @@ async def test_any_range_is_answered(api: Api, db: TableRows) -> None:
             assert answer.status_code == 404
         else:
             assert answer.json()["credits"] == f"{credits}.000000", query
+
+
+async def test_a_run_that_many_others_use_hides_no_other_run(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    own = await attribution(db, acme, "dev-1")
+    for number, run in enumerate(("small", "huge")):
+        await run_use(
+            db, acme, "org_acme", run, f"e{number}", local("UTC", f"2026-11-0{number + 1}"), MICRO, attribution=own
+        )
+    await db.execute("UPDATE usage_runs SET events = $1 WHERE run_id = 'huge'", USES_READ + 1)
+    assert [run["id"] for run in (await api.get(NOVEMBER, **DEV))["runs"]] == ["small"]

@@ -9,11 +9,18 @@ import jsonschema_rs
 import pytest
 from flexcredits_schemas import SCHEMAS
 from flexcredits_schemas.mapping.apply import compile_mapping
-from flexcredits_schemas.mapping.document import PROTOCOLS, InvalidMapping, decode_document, encode_document
+from flexcredits_schemas.mapping.document import (
+    DOCUMENT_BYTES_MAX,
+    PROTOCOLS,
+    InvalidMapping,
+    decode_document,
+    encode_document,
+)
 from flexcredits_schemas.mapping.foreign import InvalidJson, decode_json
 from flexcredits_schemas.mapping.ready_made import ready_made
 from hypothesis import given
 from hypothesis import strategies as st
+from ingest.domain.mapped import compile_mapped
 from support.data.mappings import document, rule, usage_sources
 
 SCHEMA = json.loads((SCHEMAS / "mappings" / "flexcredits.mapping.v1.json").read_text())
@@ -140,6 +147,9 @@ SOURCE = "/rules/0/usage/feature"
         (document(rule(protocol="kafka")), "/rules/0/protocol", "Invalid enum"),
         (document(rule(when=[{"at": "/type"}])), "/rules/0/when/0", "exactly one"),
         (document(rule(when=[{"at": "/type", "in": ["a", {}]}])), "/rules/0/when/0", "compares with"),
+        (json.dumps(document(rule(when=[{"at": "/type", "is": 7}]))).replace("7", "1e100000").encode(), "/rules/0/when/0/is", "at most 40 digits"),
+        (json.dumps(document(rule(when=[{"at": "/type", "is": 7}]))).replace("7", "1e-41").encode(), "/rules/0/when/0/is", "at most 40 digits"),
+        (document(rule(when=[{"at": "/type", "in": [10**40]}])), "/rules/0/when/0/in/0", "at most 40 digits"),
         (document(rule(when=[{"at": "/type", "is": "a"}] * 21)), "/rules/0/when", "length <= 20"),
         (document(*[rule(str(number)) for number in range(51)]), "/rules", "length <= 50"),
         (document(rule(name="a\u0000")), "/rules/0/name", "regex"),
@@ -157,6 +167,17 @@ def test_errors_say_where_and_why(sent: Any, pointer: str, detail: str) -> None:
         compile_mapping(decode_document(sent if isinstance(sent, bytes) else json.dumps(sent).encode()))
     assert refused.value.pointer == pointer
     assert detail in refused.value.detail
+
+
+def test_the_largest_document_is_usable_as_postgres_writes_it() -> None:
+    """Postgres writes a space after each colon and comma."""
+    condition = {"at": "/type", "in": [10**40 - 1] * 20}
+    rules = [rule(str(number), when=[condition]) for number in range(50)]
+    sent = json.dumps(document(*rules), separators=(",", ":")).encode()
+    sent += b" " * (DOCUMENT_BYTES_MAX - len(sent))
+    decode_document(sent)
+    stored = json.dumps(json.loads(sent)) + " " * DOCUMENT_BYTES_MAX
+    assert compile_mapped(stored, "org_acme").problem == ""
 
 
 @given(st.binary(max_size=200) | st.text(max_size=50).map(str.encode))

@@ -9,8 +9,9 @@ import pytest
 from flexcredits_schemas.codec import decode, encode
 from flexcredits_schemas.decoding.decimals import micro
 from flexcredits_schemas.events import Usage
-from flexcredits_schemas.mapping.apply import Ignored, Mapping
+from flexcredits_schemas.mapping.apply import Ignored, Mapping, compile_mapping
 from flexcredits_schemas.mapping.foreign import ID_MAX, Foreign, Unplaced, bounded
+from flexcredits_schemas.mapping.ready_made import ready_made
 from hypothesis import given
 from hypothesis import strategies as st
 from support.data.event_schemas import VALIDATORS
@@ -220,6 +221,16 @@ def test_the_first_rule_that_matches_applies() -> None:
     with pytest.raises(Unplaced, match="no rule of the key's mapping for lago") as unmapped:
         made.place("lago", foreign(base))
     assert unmapped.value.reason == "unmapped"
+
+
+def test_lagos_credits_count_also_with_a_cost_of_zero() -> None:
+    made = compile_mapping(ready_made()["lago"].document, "org_acme")
+    answered = {"model": "gpt", "prompt_tokens": 5, "response_cost": 0.0}
+    assert made.place("lago", foreign({"code": "c", "properties": answered})) == Ignored("answers from LiteLLM's cache")
+    usage = placed(
+        made, {"code": "c", "external_subscription_id": "s", "properties": answered | {"credits": "7"}}, "lago"
+    )
+    assert json.loads(encode(usage))["data"]["credits"] == "7"
 
 
 def test_time_is_the_protocols_unless_the_rule_says_otherwise() -> None:

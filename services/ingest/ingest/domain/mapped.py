@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from flexcredits_schemas.mapping.apply import Mapping, compile_mapping
-from flexcredits_schemas.mapping.document import InvalidMapping, decode_document
+from flexcredits_schemas.mapping.document import InvalidMapping, decode_stored
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Mapped:
 def compile_mapped(text: str, organization: str | None) -> Mapped:
     """Compile a stored document. It was checked when it was written, but by another version perhaps."""
     try:
-        mapping = compile_mapping(decode_document(text.encode()), organization)
+        mapping = compile_mapping(decode_stored(text.encode()), organization)
     except InvalidMapping as error:
         return Mapped(text, organization, None, f"the key's mapping cannot be used: {error}")
     return Mapped(text, organization, mapping, "")

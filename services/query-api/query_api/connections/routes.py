@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Request, Response
-from flexcredits_schemas.mapping.document import InvalidMapping, decode_document, encode_document
+from flexcredits_schemas.mapping.document import InvalidMapping, decode_stored, encode_document
 from flexcredits_schemas.mapping.foreign import InvalidJson
 from flexcredits_schemas.mapping.readers.pasted import read_pasted
 from flexcredits_schemas.mapping.ready_made import example_of, ready_made
@@ -236,7 +236,7 @@ def answer_mapping(mapping: StoredMapping, response: Response) -> MappingRespons
 
 def write_document(stored: str) -> dict[str, Any]:
     """The document with its members in the order of its description; Postgres keeps them in another."""
-    document: dict[str, Any] = json.loads(encode_document(decode_document(stored.encode())))
+    document: dict[str, Any] = json.loads(encode_document(decode_stored(stored.encode())))
     return document
 
 

@@ -115,10 +115,9 @@ async def read_runs(session: ReadSession, days: Days, attributions: list[int], a
     from_at, until_at = midnight(span.starts_on, zone), midnight(span.ends_on, zone)
     begun, uses = [], 0
     for run in await select_own_runs(session, from_at, until_at, attributions, RUNS_LISTED):
-        uses += run.events
-        if uses > USES_READ:
-            break
-        begun.append(run)
+        if uses + run.events <= USES_READ:  # a run of many others' uses hides no other run
+            uses += run.events
+            begun.append(run)
     own = await sum_own_uses(session, [run.run for run in begun], attributions)
     return [
         MyRun(
