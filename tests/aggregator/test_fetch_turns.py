@@ -8,6 +8,7 @@ import pytest
 from aggregator.consumer.fetch_turns import FetchTurns
 from aiokafka import TopicPartition
 from runtime.kafka.clients import open_consumer, open_producer
+from support.infra.service_process import eventually
 from support.infra.stack import Topics
 
 PARTITIONS = [TopicPartition("usage", number) for number in range(4)]
@@ -20,6 +21,7 @@ class Greedy:
         self.buffered = {PARTITIONS[at]: [*offsets] for at, offsets in buffered.items()}
         self.failing = {PARTITIONS[at] for at in failing}
         self.assigned = [*PARTITIONS]
+        self.arriving: dict[TopicPartition, list[int]] = {}
         self.waits = 0
 
     def assignment(self) -> list[TopicPartition]:
@@ -28,6 +30,8 @@ class Greedy:
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, list[int]]:
         assert max_records > 0
         self.waits += timeout_ms > 0
+        if timeout_ms > 0:
+            self.buffered.update(self.arriving)
         fetched = {}
         for at, offsets in self.buffered.items():
             if max_records == 0 or (partitions and at not in partitions):
@@ -59,13 +63,37 @@ async def test_small_partitions_share_a_batch_and_the_large_one_waits_for_none()
     ]  # fmt: skip
 
 
-async def test_waits_only_when_no_partition_has_records() -> None:
-    consumer = Greedy({0: range(5)})
+async def test_a_full_batch_waits_for_nothing() -> None:
+    consumer = Greedy({0: range(10)})
     fetching = turns(consumer)
     assert await fetching.fetch(200, 10)
     assert consumer.waits == 0
     assert await fetching.fetch(200, 10) == {}
     assert consumer.waits == 1
+
+
+async def test_records_that_arrived_after_the_last_fetch_are_in_the_batch() -> None:
+    consumer = Greedy({0: range(2), 1: range(3)})
+    consumer.arriving = {PARTITIONS[0]: [2, 3], PARTITIONS[2]: [0]}
+    assert await turns(consumer).fetch(200, 10) == {
+        PARTITIONS[0]: [0, 1, 2, 3],
+        PARTITIONS[1]: [0, 1, 2],
+        PARTITIONS[2]: [0],
+    }
+    assert consumer.waits == 1
+
+
+async def test_an_error_of_the_second_fetch_keeps_the_records_of_the_first() -> None:
+    class Failing(Greedy):
+        async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, list[int]]:
+            if timeout_ms:
+                raise ValueError("the broker is gone")
+            return await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+
+    fetching = turns(Failing({0: range(2)}))
+    assert await fetching.fetch(200, 10) == {PARTITIONS[0]: [0, 1]}
+    with pytest.raises(ValueError, match="the broker is gone"):
+        await fetching.fetch(200, 10)
 
 
 async def test_a_revoked_partition_loses_its_turn_and_a_new_one_gets_one() -> None:
@@ -107,3 +135,15 @@ async def test_no_partition_of_a_real_log_stands_while_the_others_move(topics: T
                 spread = max(spread, max(counted.values()) - min(counted.values()))
     assert set(counted.values()) == {2_000}
     assert spread < 1_000, counted
+
+
+async def test_a_batch_of_a_real_log_has_what_arrived_since_the_client_fetched_ahead(topics: Topics) -> None:
+    at = TopicPartition(topics.usage_events, 0)
+    async with open_producer(topics.bootstrap, "test") as producer, open_consumer(topics.bootstrap, "test") as consumer:
+        consumer.assign([at])
+        await consumer.seek_to_beginning(at)
+        for _ in range(2):
+            await producer.send_and_wait(at.topic, b"x", partition=0)
+            await eventually(lambda: consumer.highwater(at) == 1, what="the first record fetched ahead")
+        fetched = await turns(consumer).fetch(200, 10)
+    assert [record.offset for record in fetched[at]] == [0, 1]

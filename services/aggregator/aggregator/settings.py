@@ -22,7 +22,7 @@ class Settings(KafkaSettings, ProcessSettings):
 
     batch_events_max: int = 50_000
     """Two batches are in memory at a time: with 100,000 events in each the process takes 480 MiB."""
-    batch_interval_s: float = 0.2
+    batch_interval_s: float = 0.15
     """Minimum interval between the starts of batches: records that arrive in it share one transaction."""
     fetch_wait_ms: int = 200
     attributions_per_month: int = ATTRIBUTIONS_PER_MONTH

@@ -4,9 +4,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from aggregator.domain.record import Record
 
+FRESH_WAIT_MS = 20
+FEW = 2_000
+"""Records below which a fetch asks the broker once more: no backlog then."""
+
 
 class FetchTurns:
     """Serves first the partition that was served least recently.
+
+    aiokafka fetches ahead once, and again only when that was taken: what it holds is as old as the last call. Without a
+    backlog the broker is therefore asked once more, so that records do not wait for the next batch.
 
     aiokafka's getmany() without arguments hands out everything that it holds of one partition before the next one. That
     is up to max_partition_fetch_bytes before decompression, which took more than a minute on a busy machine.
@@ -39,5 +46,16 @@ class FetchTurns:
             raise self._failure
         if not fetched:
             fetched = await self._consumer.getmany(timeout_ms=wait_ms, max_records=max_records)
+        elif max_records - left < min(FEW, max_records) and self._failure is None:
+            await self._add_fresh(fetched, left)
         self._turns.sort(key=fetched.__contains__)  # stable: served partitions go to the end
         return fetched
+
+    async def _add_fresh(self, fetched: dict[TopicPartition, list[Record]], max_records: int) -> None:
+        try:
+            fresh = await self._consumer.getmany(timeout_ms=FRESH_WAIT_MS, max_records=max_records)
+        except Exception as error:
+            self._failure = error
+            return
+        for at, records in fresh.items():
+            fetched.setdefault(at, []).extend(records)
